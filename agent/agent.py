@@ -1,21 +1,25 @@
-"""The whole controller as one object without input or output.
+"""The composition root: one controller as one object without input or output.
 
-Theory of operation. A shell (on CPython, on MicroPython, or the bench) calls `receive` when bytes
-have arrived, `event` when a port opened, failed or closed, and `wake` when `deadline` has passed;
-after every call it carries out what `outbox` holds. `now` is monotonic integer microseconds;
-nothing here reads a clock. Ports are small integers, fixed by `port_names`:
+A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when
+a port opened, failed or closed, and `wake` when `deadline` has passed. After each call it carries
+out what `outbox` holds. `now` is monotonic integer microseconds. Nothing here reads a clock. Ports
+are small integers, numbered by `port_names`:
 
     0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses, then the
-    ports of optional parts (see `agent.core.registry`)
+    ports of the components (see `agent.core.registry`)
 
-A tick does, in this order: schedule the next tick; slew the clock; when a cycle begins, poll the
-devices; when the polls are answered (or half the cycle is over), step both loops once on the new
-readings and ask the actuators; weigh what is wrong; queue telemetry; once a second write the
-status (some of it, where that goes by a line). A tick never waits for anything.
+`__init__` builds all parts. A component can offer its own supply sensor and loops as services.
+After `__init__` no attribute of the agent is assigned; what changes at run time is in its parts.
+
+A tick does, in this order: schedule the next tick; slew the clock; at the start of a cycle, poll
+the devices; when the polls are answered, or half the cycle is over, step the loops once
+(`agent.control.control_cycle`) and the supervisor; run the components; queue telemetry; write
+the status once a second. A tick never waits.
 """
 
 from agent.clock.evidence import alarm_for
 from agent.clock.utc_clock import UtcClock
+from agent.control.control_cycle import ControlCycle
 from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
@@ -27,29 +31,27 @@ from agent.core.port_link import PortLink
 from agent.core.registry import build
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
-from agent.fieldbus.sensor import PointSensor, pressure_sensor
+from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
 from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
 from agent.telemetry.uplink import Uplink
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
-from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.control.arbiter import Arbiter
+    from agent.core.actuator import SetpointRequest
+    from agent.core.component import Actions
     from agent.core.config_records import Config
+    from agent.core.context import PortListener, SensorView
     from agent.remote.storage.boot_state import BootState
     from drivers.ports.address import Address
 
-    Actions = list[tuple[int, str, bytes]]
-
 RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
-_FIRST_READING_TIME = 3 * SECOND
-"""How long after a start the devices may take to be read before the loops ask for safe outputs: a
-restart must not move what runs well."""
 
 
 def port_names(config: "Config") -> "list[str]":
@@ -61,10 +63,11 @@ def port_names(config: "Config") -> "list[str]":
 
 
 class Agent:
-    """The controller built from `config`; call `start` once, then turn the crank.
+    """The controller built from `config`; call `start` once, then the other methods.
 
-    `boot` tells a unit that takes changes from operators what was started, and how a changed
-    configuration is checked.
+    `boot`: what the start has chosen to run, and how a changed configuration is checked; for a unit
+    that takes changes from operators. `arbiters`: by actuator, none on a unit without components.
+    `supply_sensor` to `pumps` are the parts of the loops; a component can put its own loop on them.
     """
 
     def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
@@ -79,16 +82,18 @@ class Agent:
         )
         self.ticks = TickScheduler(config.tick_us, config.slot_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS)
-        self._build_control(config)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
         self._out: Actions = []
-        self._stepped = True
-        self.last_step: int | None = None
-        self._started = 0
-        self._chunks: status.StatusChunks | None = None
+        self._port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
+        self._build_actuators(config)
+        self._services: dict[str, Any] = {}
         self.components = build(self, self._number_ports(config))
+        for component in self.components:
+            for name in component.PROVIDES:
+                self._services[name] = getattr(component, name)
+        self._build_loops(config)
         # these two are asked many times a second: only of those that have an answer of their own
         self._with_deadline = [
             p for p in self.components if type(p).deadline is not Component.deadline
@@ -98,25 +103,8 @@ class Agent:
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 
-    def _build_control(self, config: "Config") -> None:
-        session = self.fieldbus.session
-        supply, pressure, stale = config.supply, config.pressure, config.stale_us
-        sensor = PointSensor(session(supply.sensor), "SupplyTemperatureCelsius", stale)
-        self.supply = SupplyLoop(supply, sensor, ValveActuator(session(supply.actuators[0])))
-        dp = pressure_sensor(session(pressure.sensor), stale)
-        pumps = [PumpActuator(session(name)) for name in pressure.actuators]
-        self.pressure = PressureLoop(pressure, dp, pumps)
-        has_return = session(supply.sensor).profile.has_point("ReturnTemperatureCelsius")
-        self.return_sensor = (
-            PointSensor(session(supply.sensor), "ReturnTemperatureCelsius", stale)
-            if has_return
-            else None
-        )
-        self.supervisor = Supervisor(config, self.fieldbus, self.supply, self.pressure, self.alarms)
-
     def _build_ports(self, config: "Config") -> None:
         self.receiver: ReceiverDriver | None = None
-        self.satellites_used: int | None = None
         self.uplink: Uplink | None = None
         self._links: list[PortLink] = []
         if config.receiver is not None:
@@ -134,11 +122,9 @@ class Agent:
         if config.broker is not None:
             link = self._broker_link(config.broker)
             self.uplink = Uplink(config, link, self.telemetry, self._birth_message())
+        self._state_link: PortLink | None = None
         if config.state is not None:
-            self._state_link: PortLink | None = PortLink(STATE, "state", str(config.state))
-        else:
-            self._state_link = None
-        if self._state_link is not None:
+            self._state_link = PortLink(STATE, "state", str(config.state))
             self._links.append(self._state_link)
 
     def _broker_link(self, address: "Address") -> PortLink:
@@ -148,8 +134,40 @@ class Agent:
 
         return TlsLink(BROKER, "broker", str(address), self.clock)
 
+    def _build_actuators(self, config: "Config") -> None:
+        session, stale = self.fieldbus.session, config.stale_us
+        cdu = session(config.supply.sensor)
+        self.arbiters: dict[str, Arbiter] = {}
+        if config.components:
+            from agent.control.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
+
+            self.arbiters = make_arbiters()
+        self.supply_sensor: SensorView = PointSensor(cdu, "SupplyTemperatureCelsius", stale)
+        self.return_sensor = sensor_if_present(cdu, "ReturnTemperatureCelsius", stale)
+        self.valve = ValveActuator(session(config.supply.actuators[0]))
+        self.dp_sensor: SensorView = pressure_sensor(session(config.pressure.sensor), stale)
+        self.pumps = [PumpActuator(session(name)) for name in config.pressure.actuators]
+
+    def _build_loops(self, config: "Config") -> None:
+        """Take the loops that a component offers, else the plain ones."""
+        sensor = self.service("supply_sensor") or self.supply_sensor
+        self.supply_loop: SupplyLoop = self.service("supply_loop") or SupplyLoop(
+            config.supply, sensor, self.valve, self.arbiters.get("valve")
+        )
+        self.pressure_loop: PressureLoop = self.service("pressure_loop") or PressureLoop(
+            config.pressure, self.dp_sensor, self.pumps, self.arbiters.get("pumps")
+        )
+        loops, components = (self.supply_loop, self.pressure_loop), self.components
+        providers = [
+            p for p in components if type(p).active_conditions is not Component.active_conditions
+        ]
+        self.supervisor = Supervisor(
+            self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
+        )
+        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, components)
+
     def _number_ports(self, config: "Config") -> "list[tuple[str, dict[str, Any], int]]":
-        """Number the ports of the optional parts, after the buses."""
+        """Number the ports of the components, after the buses."""
         chosen = []
         port = FIRST_BUS + len(config.buses)
         self._component_links: list[PortLink] = []
@@ -164,22 +182,72 @@ class Agent:
         return chosen
 
     def _add_component_links(self, config: "Config") -> None:
-        """Number the further ports of the parts, after all others; take up the parts' points."""
+        """Number the further ports of the components, after all others; take up their points."""
         port = self._first_component + len(self._component_links)
         sections = [section for section, _, _ in config.components]
         for section, name, address in config.component_ports:
             link = PortLink(port, section + "." + name, str(address), needs_handshake=True)
-            self.components[sections.index(section)].links.append(link)
+            self.components[sections.index(section)].add_link(link)
             self._links.append(link)
             port += 1
-        self.telemetry.components = [
-            component for component in self.components if component.points()
-        ]
-        if self.telemetry.components and self.uplink is not None:
-            self.uplink.set_birth(self._birth_message())
+        with_points = [component for component in self.components if component.POINTS]
+        if with_points:
+            self.telemetry.add_components(with_points)
+            if self.uplink is not None:
+                self.uplink.set_birth(self._birth_message())
 
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()
+
+    # What components use; see `agent.core.context`.
+
+    def service(self, name: str) -> "Any":
+        """Give the service `name` of a component, None if no component has it."""
+        return self._services.get(name)
+
+    def request_setpoint(self, request: "SetpointRequest") -> None:
+        """Let a loop hold another set-point until the next request or change of it."""
+        from agent.core.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
+
+        is_supply = request.key == "supply"
+        loop = self.supply_loop if is_supply else self.pressure_loop
+        loop.set_tuning(with_setpoint(loop.config, request.value))
+
+    def running_config(self) -> "Config":
+        """Give the configuration with the tuning in force: live changes and set-point requests."""
+        from agent.core.config_copy import with_tuning  # noqa: PLC0415 - few units change live
+
+        loops = self.supply_loop.config, self.pressure_loop.config
+        return with_tuning(self.config, *loops, self.supervisor.supply_max_c)
+
+    def apply_live_config(self, config: "Config") -> None:
+        """Take over the tuning of the loops and the supply limit, without a bump."""
+        self.supply_loop.set_tuning(config.supply)
+        self.pressure_loop.set_tuning(config.pressure)
+        self.supervisor.set_supply_max(config.supply_max_c)
+
+    def port_names(self) -> "list[str]":
+        """Name the ports of this agent by their numbers."""
+        return port_names(self.config)
+
+    def add_port_listener(self, listener: "PortListener") -> None:
+        """Have `listener` called for all that ports receive and are asked to do."""
+        self._port_listeners.append(listener)
+
+    def remove_port_listener(self, listener: "PortListener") -> None:
+        """Call `listener` no more."""
+        self._port_listeners.remove(listener)
+
+    def restart(self) -> None:
+        """Ask the runtime to start the agent again."""
+        self._out.append((CONSOLE, "set", b"restart"))
+
+    @property
+    def last_step(self) -> "int | None":
+        """When the loops were stepped last, None before the first step."""
+        return self.cycle.last_step
+
+    # What the runtime calls.
 
     def start(self, now: int) -> None:
         """Begin: ask for every port, make the first tick due."""
@@ -190,26 +258,13 @@ class Agent:
         for component in self.components:
             component.start(now)
         self.ticks.start(now)
-        self._started = now
+        self.cycle.start(now)
         self._status_writer.start(now)
-
-    def port_names(self) -> "list[str]":
-        """Name the ports of this agent by their numbers."""
-        return port_names(self.config)
-
-    def apply_live_config(self, config: "Config") -> None:
-        """Take over what the loops and limits can take over while they run, without a bump."""
-        self.config = config
-        self.supply.set_tuning(config.supply)
-        self.pressure.set_tuning(config.pressure)
-        self.supervisor.config = config
-
-    def restart(self) -> None:
-        """Ask the shell to start the agent anew."""
-        self._out.append((CONSOLE, "set", b"restart"))
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Take bytes from `port`; `now` is when the last of them arrived."""
+        for listener in self._port_listeners:
+            listener.on_receive(port, data, now)
         if port >= self._first_component:
             for component in self.components:
                 if component.port == port:
@@ -224,7 +279,6 @@ class Agent:
         elif port == RECEIVER and self.receiver is not None:
             self.receiver.receive(data, now)
             for fix in self.receiver.take_fixes():
-                self.satellites_used = fix.used
                 self.clock.add_fix(fix)
         elif port == BROKER and self.uplink is not None:
             self.uplink.receive(data, now)
@@ -296,7 +350,8 @@ class Agent:
 
     def outbox(self) -> "Actions":
         """Hand over what the ports are asked to do, in order: (port, operation, data)."""
-        out, self._out = self._out, []
+        out = self._out[:]
+        self._out.clear()
         for link in self._links:
             if link.requests:
                 out.extend(link.outbox())
@@ -306,6 +361,8 @@ class Agent:
             out.extend(component.outbox())
         if self.uplink is not None:
             out.extend(self.uplink.outbox())
+        for listener in self._port_listeners:
+            listener.on_outbox(out)
         return out
 
     def _tick(self, now: int) -> None:
@@ -313,42 +370,24 @@ class Agent:
         self.clock.slew(self.ticks.period, now)
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
-            self._stepped = False
+            self.cycle.begin()
             if self._failed_checks != self.clock.failed_checks:
-                self._update_time_alarms(now)
-        elif not self._stepped:
-            self._step_when_ready(now)
+                self._update_clock_alarms(now)
+        elif self.cycle.step_when_ready(now):
+            self.supervisor.step(now)
         for component in self.components:
             component.tick(now)
         self._report(now)
 
-    def _update_time_alarms(self, now: int) -> None:
-        """Raise an alarm for each check that refused a fix, until the clock is trusted again."""
-        before, self._failed_checks = self._failed_checks, list(self.clock.failed_checks)
-        for check in before + self._failed_checks:
+    def _update_clock_alarms(self, now: int) -> None:
+        """Raise an alarm for each check that rejected a fix, until the clock is trusted again."""
+        failed = self._failed_checks
+        before = failed[:]
+        failed.clear()
+        failed.extend(self.clock.failed_checks)
+        for check in before + failed:
             code, text = alarm_for(check)
-            self.alarms.update(code, check in self._failed_checks, text, now)
-
-    def _step_when_ready(self, now: int) -> None:
-        half = self.ticks.in_cycle >= self.ticks.per_cycle // 2
-        if not half and not self.fieldbus.polls_complete():
-            return
-        self._stepped = True
-        if now - self._started < _FIRST_READING_TIME and not self._has_readings(now):
-            return
-        cycle_us = self.ticks.period * self.ticks.per_cycle
-        elapsed = cycle_us if self.last_step is None else min(now - self.last_step, 3 * cycle_us)
-        self.last_step = now
-        dt = elapsed / 1_000_000
-        for component in self.components:
-            component.before_control(now, dt)
-        self.supply.step(now, dt)
-        self.pressure.step(now, dt)
-        self.supervisor.step(now)
-
-    def _has_readings(self, now: int) -> bool:
-        supply, pressure = self.supply.sensor.value(now), self.pressure.sensor.value(now)
-        return supply is not None and pressure is not None
+            self.alarms.update(code, check in failed, text, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():

@@ -120,8 +120,8 @@ def _replace_devices(unit: FleetUnit) -> None:
     """Replace what needs devices: the supervisor keeps the state that `set_state` gives."""
     agent: Any = unit.agent
     agent.supervisor.step = lambda _: None
-    agent.supply.sensor.value = lambda _: agent.supply.setpoint
-    agent.pressure.sensor.value = lambda _: agent.pressure.setpoint
+    agent.supply_loop.sensor.value = lambda _: agent.supply_loop.setpoint
+    agent.pressure_loop.sensor.value = lambda _: agent.pressure_loop.setpoint
 
 
 def serve(units: list[FleetUnit], stop: threading.Event, speed: int = 1) -> None:
@@ -210,7 +210,7 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
         outcome: dict[str, Any] = json.loads(pushed.stdout or b"{}")
         outcome["exit"], outcome["stderr"] = pushed.returncode, pushed.stderr.decode()[-300:]
         outcome["failed"] = _tally(list(outcome.get("failed", {}).values()))
-        outcome["setpoints"] = _tally([unit.agent.supply.setpoint for unit in fleet])
+        outcome["setpoints"] = _tally([unit.agent.supply_loop.setpoint for unit in fleet])
         outcome["versions"] = _tally([_version(unit) for unit in fleet])
         return outcome
 

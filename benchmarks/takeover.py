@@ -42,7 +42,7 @@ def record_flow(run: VirtualRun, since: int, until: int) -> list[tuple[int, floa
     for now in range(since, until, SAMPLE_US):
         run.shell.run(now)
         run.testbed.plant.advance(now)
-        output = agent_of(run).pressure.controller.output
+        output = agent_of(run).pressure_loop.controller.output
         observed.append((now, run.testbed.plant.flow_true_lpm, output))
     return observed
 
@@ -52,7 +52,7 @@ def trip(both: bool, phase_us: int) -> dict[str, float]:
     run = make_run(120)
     run.shell.run(10 * SECOND)
     if both:
-        agent_of(run).pressure.lag_running = True
+        agent_of(run).pressure_loop.lag_running = True
         run.shell.run(_TRIP_S * SECOND + 60 * SECOND)
     at = (_TRIP_S + (80 if both else 0)) * SECOND + phase_us
     run.shell.run(at)
@@ -88,10 +88,9 @@ def disturb(what: str) -> dict[str, float]:
     mean_flow = sum(flow for _, flow, _ in before) / len(before)
     last = before[-1][2]
     if what == "rotation":
-        agent.pressure.rotate()
+        agent.pressure_loop.rotate()
     elif what == "mode":
-        agent.pressure.settings["setpoint_lpm"] = round(mean_flow, 1)
-        agent.pressure.set_mode("flow")
+        agent.pressure_loop.set_mode("flow", round(mean_flow, 1))
     elif what == "reload":
         agent.apply_live_config(agent.config)
     elif what == "restart":
@@ -108,7 +107,7 @@ def disturb(what: str) -> dict[str, float]:
     return {
         "step_pct": round(max(steps), 2),
         "dip_pct": round(100.0 * (1.0 - min(flow for _, flow, _ in observed) / mean_flow), 2),
-        "lead": float(agent_of(run).pressure.order[0] + 1),
+        "lead": float(agent_of(run).pressure_loop.order[0] + 1),
     }
 
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
 
 _TRUSTED = ("sync", "holdover")
@@ -24,7 +24,10 @@ _TRUSTED = ("sync", "holdover")
 class RefClock(Component):
     """See the module. `sent` and `withheld` count seconds."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("chrony",)
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.sent = self.withheld = 0
         self._max_bound_us: int = settings["bound_ms"] * MILLISECOND

@@ -15,12 +15,48 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.utc_clock import UtcClock
+    from typing import Protocol
+
+    from agent.clock.leap_second import LeapSecondTracker
+
+    class CheckedClock(Protocol):
+        """The clock that is checked; see `agent.clock.utc_clock`."""
+
+        min_utc_us: int
+        drift_ppb: int
+        confirmed_us: int
+        disagreements: int
+        disagreement_us: int
+        last_reference: "tuple[int, int, int] | None"
+        leap: LeapSecondTracker
+
+        def utc(self, now: int) -> "int | None":
+            """Give UTC."""
+            ...
+
+        def subsecond_bound_us(self, now: int) -> "int | None":
+            """Give the bound without whole seconds."""
+            ...
+
+        def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
+            """Note that a check failed."""
+            ...
+
+        def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
+            """Set UTC by the reference alone."""
+            ...
+
+        def step_whole_seconds(self, seconds: int) -> None:
+            """Move UTC by whole seconds."""
+            ...
+
 
 _HALF_SECOND = SECOND // 2
 
 
-def check_reference(clock: "UtcClock", utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+def check_reference(
+    clock: "CheckedClock", utc_us: int, uncertainty_us: int, now: int
+) -> "bool | None":
     """Weigh that it was `utc_us`, within `uncertainty_us`, at `now`; see `UtcClock.witness`."""
     previous, clock.last_reference = clock.last_reference, (utc_us, uncertainty_us, now)
     if utc_us < clock.min_utc_us:

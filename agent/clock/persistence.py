@@ -29,7 +29,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
     from protocols.cbor import Map
 
@@ -78,7 +78,11 @@ class TimeRecord:
 class TimePersistence(Component):
     """See the module. `saved`: records written; `read_error`: what was wrong with the one read."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    COMMANDS = ("clock_forgive",)
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.saved = 0
         self._started = 0

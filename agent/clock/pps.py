@@ -7,9 +7,16 @@ missed when they stop.
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.clock_context import ClockContext
+
 
 class PpsComponent(Component):
     """See the module."""
+
+    PORTS = ("pps",)
+    agent: "ClockContext"
 
     def status(self, now: int) -> JsonObject:
         """Count the pulses, and those that a fix gave its second."""

@@ -30,7 +30,7 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.persistence import TimeRecord
+    from agent.clock.kept_time import KeptTime
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
@@ -61,8 +61,7 @@ class UtcClock:
     `radius_m`: see `agent.clock.evidence.PositionCheck`.
 
     `failed_checks` names the checks that refused something since the clock was last trusted, and
-    `failed_signal_checks`, set from outside, how many votes make the signals suspect
-    (`agent.gnss.component`).
+    `failed_signal_checks` how many votes make the signals suspect (`set_failed_signals`).
     """
 
     def __init__(
@@ -85,7 +84,7 @@ class UtcClock:
         self.leap = LeapSecondTracker(leap_known)
         self.holdover = Holdover(drift_ppb, tempco_ppb)
         self.min_utc_us = min_utc_us
-        self.time_record: TimeRecord | None = None
+        self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The oscillator's rate before it is measured, and how far that may be off."""
@@ -116,6 +115,10 @@ class UtcClock:
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Take the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
+
+    def set_failed_signals(self, count: int) -> None:
+        """Take how many checks of the signals fail (`agent.gnss.component`); 0: believe fixes."""
+        self.failed_signal_checks = count
 
     def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
         """Take another clock's word, such as a modem's network time; see `agent.clock.cross_check`.

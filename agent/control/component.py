@@ -1,4 +1,4 @@
-"""The part `cooling`: more than two PI loops. It gathers readings, and replaces what does better.
+"""The part `cooling`: more than two PI loops. It gathers readings, and offers loops that do better.
 
     exchanger   the supply loop by one with a model (`agent.control.supply_feedforward`)
     pumps       the pressure loop by a pair with modes, rotation, take-over
@@ -18,50 +18,57 @@ from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
+from agent.core.actuator import MODE, PROOF, PUMPS, VALVE, ClaimSpec
+from agent.core.alarm_record import DEGRADED
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
-from agent.safety.supervisor import DEGRADED
 from agent.telemetry.status import to_milli
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.control.control_context import ControlContext
     from agent.control.fan_group import FanGroup
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.component import Actions
+    from agent.core.context import SessionView
 
 _REMOTE_BIT = "Remote"
 
 
 class CoolingComponent(Component):
-    """Built from the section `cooling`."""
+    """Built from the section `cooling`. Offers its loops and its supply sensor to the agent."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    CLAIMS = (ClaimSpec(VALVE, MODE), ClaimSpec(VALVE, PROOF), ClaimSpec(PUMPS, MODE))
+    PROVIDES = ("supply_sensor", "supply_loop", "pressure_loop")
+    COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
+    agent: "ControlContext"
+
+    def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
         super().__init__(agent, settings, port)
         self.readings = ControlReadings()
         self.cooling: CoolingControl | None = None
         self.supply_loop: SupplyLoopFf | None = None
-        self.pump_group: PumpGroup | None = None
+        self.pressure_loop: PumpGroup | None = None
         self.fan_group: FanGroup | None = None
         self._conditions: list[tuple[str, int, str]] = []
         self._deviation_s = 0.0
         self._ticks_since_poll = 0
         self._trip_handled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
+        self.supply_sensor = self.sensors.validated
         if "exchanger" in settings:
             self._build_supply_loop()
         if "pumps" in settings:
             self._build_pump_group()
-        self.manual = ManualControl(agent, self.readings, self.pump_group)
+        self.manual = ManualControl(agent, self.readings, self.pressure_loop)
         self.proof_store = ProofStore(self.manual.proofs, port)
-        agent.supervisor.set_loops(agent.supply, agent.pressure)
-        agent.supervisor.providers.append(self)
 
     def _build_supply_loop(self) -> None:
-        """Give the supply loop the exchanger's model."""
+        """Offer a supply loop with the exchanger's model."""
         from agent.control.supply_feedforward import SupplyLoopFf  # noqa: PLC0415 - only where there is a model
 
         agent, settings = self.agent, self.settings
@@ -98,15 +105,28 @@ class CoolingComponent(Component):
             from agent.control.fan_group import FanGroup  # noqa: PLC0415 - only where there are fans
 
             self.fan_group = FanGroup(agent, self.cooling, settings["fans"])
-        self.supply_loop = SupplyLoopFf(agent.supply, self.cooling, self.readings)
-        agent.supply = self.supply_loop
+        self.supply_loop = SupplyLoopFf(
+            config,
+            self.supply_sensor,
+            agent.valve,
+            agent.arbiters[VALVE],
+            self.cooling,
+            self.readings,
+        )
 
     def _build_pump_group(self) -> None:
-        """Make the pumps a pair."""
+        """Offer a pressure loop for the pumps as a pair."""
         from agent.control.pump_group import PumpGroup  # noqa: PLC0415 - only where it is wanted
 
-        self.pump_group = PumpGroup(self.agent.pressure, self.settings["pumps"], self.readings)
-        self.agent.pressure = self.pump_group
+        agent = self.agent
+        self.pressure_loop = PumpGroup(
+            agent.config.pressure,
+            agent.dp_sensor,
+            agent.pumps,
+            agent.arbiters[PUMPS],
+            self.settings["pumps"],
+            self.readings,
+        )
 
     # The cycle.
 
@@ -148,7 +168,7 @@ class CoolingComponent(Component):
             cooling.optimise(self.readings, now)
             self._optimise_dp(cooling)
         else:
-            cooling.target_c = self.agent.config.supply.setpoint
+            cooling.set_target(self.agent.supply_loop.config.setpoint)
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit
         if dew_limit is not None:
@@ -163,7 +183,8 @@ class CoolingComponent(Component):
 
     def _optimise_dp(self, cooling: CoolingControl) -> None:
         """The optimiser's flow as a set-point of dP, which goes with the square of the flow."""
-        loop, config = self.agent.pressure, self.agent.config.pressure
+        loop = self.agent.pressure_loop
+        config = loop.config
         speed = cooling.optimal_pump_pct
         target_kpa = config.setpoint
         if speed is not None:
@@ -180,10 +201,11 @@ class CoolingComponent(Component):
                 else target_kpa
             )
         difference = target_kpa - loop.setpoint
-        loop.setpoint += 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
+        step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
+        loop.set_setpoint(loop.setpoint + step)
 
     def _check_valve(self, dt: float) -> None:
-        valve, settings = self.agent.supply.valve, self.settings
+        valve, settings = self.agent.valve, self.settings
         position, command_pct = valve.position(), valve.command_pct
         if position is None or command_pct is None:
             self._deviation_s = 0.0
@@ -199,7 +221,7 @@ class CoolingComponent(Component):
     def _check_drives(self) -> None:
         """A drive that somebody has taken in hand does not obey: another one carries."""
         locked_out = []
-        pumps, fans = self.agent.pressure.pumps, self.fan_group
+        pumps, fans = self.agent.pumps, self.fan_group
         for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
             session = pump.session
             if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
@@ -215,12 +237,12 @@ class CoolingComponent(Component):
                         "somebody has the drive in hand:" + session.name,
                     )
                 )
-        if self.pump_group is not None:
-            self.pump_group.locked_out = [i for i in locked_out if i < len(pumps)]
+        if self.pressure_loop is not None:
+            self.pressure_loop.lock_out([i for i in locked_out if i < len(pumps)])
 
     def tick(self, now: int) -> None:
         """See a trip between two cycles."""
-        pump_group = self.pump_group
+        pump_group = self.pressure_loop
         if pump_group is None:
             return
         poll_period_us = self.settings["pumps"]["glance_ms"] * 1000
@@ -237,7 +259,7 @@ class CoolingComponent(Component):
     def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
         """Name what is wrong, for the supervisor."""
         conditions = self._conditions
-        if self.pump_group is not None and self.pump_group.start_pending(now):
+        if self.pressure_loop is not None and self.pressure_loop.start_pending(now):
             conditions = conditions + [
                 ("pumps_wait", DEGRADED, "pumps wait for their slot to start")
             ]
@@ -251,7 +273,7 @@ class CoolingComponent(Component):
 
     def status(self, now: int) -> "object":
         """Show what is held, what is learned, what was proven."""
-        cooling, pump_group = self.cooling, self.pump_group
+        cooling, pump_group = self.cooling, self.pressure_loop
         fields: list[tuple[str, object]] = [("mode", self.manual.mode)]
         if cooling is not None:
             fields += [
@@ -284,5 +306,5 @@ class CoolingComponent(Component):
         return JsonObject(fields)
 
 
-def _remote_bit(session: "DeviceSession") -> "Any":
+def _remote_bit(session: "SessionView") -> "Any":
     return session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]

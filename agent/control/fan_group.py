@@ -13,14 +13,14 @@ anything about the facility's water.
 
 from agent.control.pump import PumpActuator
 from agent.control.reset_drives import DriveReset
-from agent.safety.supervisor import DEGRADED
+from agent.core.alarm_record import DEGRADED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
     from agent.control.law.cooling import ControlReadings, CoolingControl
+    from agent.core.context import Context
 
 _FAULT_S = 2.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
 
@@ -29,7 +29,7 @@ class FanGroup:
     """Turns the drives of `settings` {drives, max_pct, auto_reset} as `cooling` wants them."""
 
     def __init__(
-        self, agent: "Agent", cooling: "CoolingControl", settings: "dict[str, Any]"
+        self, agent: "Context", cooling: "CoolingControl", settings: "dict[str, Any]"
     ) -> None:
         self.agent = agent
         self.cooling = cooling

@@ -15,9 +15,10 @@ outranks it. Not the loops: a force is asked for anew each cycle.
 from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.proof_test import ProofTests
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW
+from agent.core.actuator import MODE, PROOF, PUMPS, VALVE
+from agent.core.alarm_record import DEGRADED
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
-from agent.safety.supervisor import DEGRADED
 from agent.telemetry.status import to_milli
 from protocols.time_units import SECOND
 
@@ -25,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings
     from agent.control.pump_group import PumpGroup
 
@@ -45,7 +46,10 @@ class ManualControl:
     """Modes and proofs of one unit; `pump_group` is None without a pair of pumps."""
 
     def __init__(
-        self, agent: "Agent", readings: "ControlReadings", pump_group: "PumpGroup | None"
+        self,
+        agent: "ControlContext",
+        readings: "ControlReadings",
+        pump_group: "PumpGroup | None",
     ) -> None:
         self.agent, self.readings, self.pump_group = agent, readings, pump_group
         self.proofs = ProofTests()
@@ -64,7 +68,7 @@ class ManualControl:
 
     def calibrate(self, supply_c: "float | None", return_c: "float | None", dt: float) -> None:
         """Let the calibration see raw readings."""
-        running = [pump for pump in self.agent.pressure.pumps if (pump.speed() or 0.0) > 0]
+        running = [pump for pump in self.agent.pumps if (pump.speed() or 0.0) > 0]
         self.calibration.add_reading(
             supply_c, return_c, self.readings.valve_pct, len(running) > 0, dt
         )
@@ -85,17 +89,16 @@ class ManualControl:
         pump_pct = self._pump_pct
         if self.mode == "vent" and int(self._mode_s / _VENT_S) % 2:
             pump_pct = 20.0
-        self.agent.supply.override_pct = self._valve_pct
-        self.agent.pressure.override_pct = pump_pct
+        self.agent.arbiters[VALVE].claim(MODE, "mode", self._valve_pct)
+        self.agent.arbiters[PUMPS].claim(MODE, "mode", pump_pct)
 
     def _run_proof_test(self, now: int, dt: float) -> None:
         proofs, agent = self.proofs, self.agent
         if agent.supervisor.state != "normal" or self.mode != "auto":
             proofs.abort(now)
             return
-        target_pct = proofs.step_valve(agent.supply.valve.position(), now, dt)
-        if target_pct is not None:
-            agent.supply.override_pct = target_pct
+        target_pct = proofs.step_valve(agent.valve.position(), now, dt)
+        agent.arbiters[VALVE].claim(PROOF, "proof", target_pct)
         if proofs.running == "pumps" and self.pump_group is not None:
             lead = self.pump_group.pumps[self.pump_group.order[0]]
             kpa = self.readings.dp_kpa
@@ -103,7 +106,7 @@ class ManualControl:
             proofs.step_pumps(lead.speed(), dp_fraction, now, dt)
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do `override`, `release`, `rotate`, `set_pump_mode`, `start_proof_test` and `calibrate`."""
+        """Do `override`, `release`, `rotate`, `hold`, `proof` and `calibrate`."""
         if name == "override":
             return self.override(
                 str(arguments.get("mode", "hand")),
@@ -162,8 +165,9 @@ class ManualControl:
         pump_group, readings = self.pump_group, self.readings
         if pump_group is None or mode not in (DP, FLOW, DELTA_T):
             raise CommandError("mode: dp, flow or delta_t, and a pair of pumps")
+        value = None
         if mode != DP:
-            key, low, high = ("setpoint_lpm", 1, 20_000) if mode == FLOW else ("setpoint_k", 2, 30)
+            low, high = (1, 20_000) if mode == FLOW else (2, 30)
             value = readings.flow_lpm
             if mode == DELTA_T:
                 known = readings.return_c is not None and readings.supply_c is not None
@@ -172,8 +176,7 @@ class ManualControl:
                 value = setpoint_milli / 1000 if type(setpoint_milli) is int else None
             if value is None or not low <= value <= high:
                 raise CommandError("setpoint_milli: %d to %d thousand" % (low, high))
-            pump_group.settings[key] = value
-        pump_group.set_mode(mode)
+        pump_group.set_mode(mode, value)
         return "pumps hold " + mode
 
     def start_proof_test(self, what: str) -> str:
@@ -183,7 +186,7 @@ class ManualControl:
         if self.agent.supervisor.state != "normal":
             raise CommandError("only while the state is normal")
         if what == "valve":
-            position = self.agent.supply.valve.position()
+            position = self.agent.valve.position()
             if position is None:
                 raise CommandError("the valve's position is not known")
             self.proofs.begin_valve(position)

@@ -4,9 +4,8 @@ PI on the dP (too little asks for more speed). One pump is the lead. The lag pum
 lead is not available, and when the lead alone has run at its limit for `_LAG_START_DELAY`; it rests
 again when both together have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get
 the same speed. Without a good reading the pumps that are available run at the declared safe speed;
-when readings return (or the agent was started again), as many pumps go on as were running.
-`override_pct` is a speed that somebody with a right to it asks of all pumps, for one cycle; 0 stops
-them.
+when readings return (or the agent was started again), as many pumps go on as were running. While
+`arbiter` has a winner (an interlock, an operating mode), all pumps run at its output; 0 stops them.
 """
 
 from agent.control.law.pi import PiController
@@ -14,9 +13,10 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.control.arbiter import Arbiter
     from agent.control.pump import PumpActuator
     from agent.core.config_records import LoopConfig
-    from agent.fieldbus.sensor import DifferenceSensor, PointSensor
+    from agent.core.context import SensorView
 
 _LAG_START_DELAY = 10 * SECOND
 _LAG_STOP_DELAY = 120 * SECOND
@@ -30,15 +30,16 @@ class PressureLoop:
     def __init__(
         self,
         config: "LoopConfig",
-        sensor: "PointSensor | DifferenceSensor",
+        sensor: "SensorView",
         pumps: "list[PumpActuator]",
+        arbiter: "Arbiter | None" = None,
     ) -> None:
         self.config = config
         self.sensor = sensor
         self.pumps = pumps
         self.setpoint = config.setpoint
         self.at_fail_safe = True
-        self.override_pct: float | None = None
+        self.arbiter = arbiter
         self._tuning_changed = False
         self.lag_running = False
         self._stage_since: int | None = None
@@ -55,14 +56,18 @@ class PressureLoop:
         )
         self._tuning_changed = True
 
+    def set_setpoint(self, setpoint: float) -> None:
+        """Take another set-point, kilopascal, until the next `set_tuning`."""
+        self.setpoint = setpoint
+
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the pumps for what is needed."""
         measured = self.sensor.value(now)
-        override_pct, self.override_pct = self.override_pct, None
-        if measured is None or override_pct is not None:
+        claim = None if self.arbiter is None else self.arbiter.winner()
+        if measured is None or claim is not None:
             self.at_fail_safe = True
             self._stage_since = None
-            self._request_pumps(self.config.safe_pct if override_pct is None else override_pct)
+            self._request_pumps(self.config.safe_pct if claim is None else claim.output)
             return
         error = self.setpoint - measured
         if self.at_fail_safe:

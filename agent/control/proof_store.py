@@ -10,7 +10,7 @@ from agent.core.stored_record import StoredRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Actions
+    from agent.core.component import Actions
 
 KEY = "proof.records"
 _MAX_LINES = 16

@@ -13,7 +13,7 @@ command was the first it heard after its power came back, or its start was inhib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
 
 _DEADBAND = 0.1
 _STILL_CYCLES = 5
@@ -23,7 +23,7 @@ _STILL_CYCLES = 5
 class PumpActuator:
     """The pump behind `session`."""
 
-    def __init__(self, session: "DeviceSession") -> None:
+    def __init__(self, session: "SessionView") -> None:
         self.session = session
         device, role = session.device, session.profile.pump
         self._setpoint = device.point_index(role["setpoint"])

@@ -15,7 +15,7 @@ finds them at rest, the first starts after `stagger_s` and `slot` times `slot_s`
 do not start together: each has its own slot), the others `_START_SPACING` after each other.
 """
 
-from agent.control.law.pump_flow import DP, FLOW, PumpFlowControl
+from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from agent.control.pressure_loop import PressureLoop
 from agent.control.reset_drives import DriveReset
 from protocols.time_units import SECOND
@@ -24,8 +24,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.control.arbiter import Arbiter
     from agent.control.law.cooling import ControlReadings
+    from agent.control.pump import PumpActuator
     from agent.core.config_records import LoopConfig
+    from agent.core.context import SensorView
 
 _CHECK_VALVE_OPENS = 8 / 10
 _SLOW_PER_S, _FAST_PER_S = 1 / 100, 1 / 20
@@ -37,17 +40,26 @@ _FAIL_OVER_FACTOR = 108 / 100
 
 
 class PumpGroup(PressureLoop):
-    """Takes the place of `plain_loop`. `settings`: mode, setpoint_lpm, setpoint_k, rotate_h,
-    stagger_s, slot, slot_s, auto_reset. `readings` is filled by its owner.
+    """`settings`: mode, setpoint_lpm, setpoint_k, rotate_h, stagger_s, slot, slot_s, auto_reset.
+    `readings` is filled by its owner.
     """
 
     def __init__(
-        self, plain_loop: PressureLoop, settings: "dict[str, Any]", readings: "ControlReadings"
+        self,
+        config: "LoopConfig",
+        sensor: "SensorView",
+        pumps: "list[PumpActuator]",
+        arbiter: "Arbiter",
+        settings: "dict[str, Any]",
+        readings: "ControlReadings",
     ) -> None:
-        super().__init__(plain_loop.config, plain_loop.sensor, plain_loop.pumps)
-        self.settings = settings
+        super().__init__(config, sensor, pumps, arbiter)
         self.readings = readings
-        config = plain_loop.config
+        self._rotate_h: float = settings["rotate_h"]
+        self._mode_setpoints: dict[str, float] = {
+            FLOW: settings["setpoint_lpm"],
+            DELTA_T: settings["setpoint_k"],
+        }
         self.controller = PumpFlowControl(config.min_pct, config.max_pct, config.rate_pct_per_s)
         self.controller.set_mode(settings["mode"])
         self.order = list(range(len(self.pumps)))
@@ -74,11 +86,21 @@ class PumpGroup(PressureLoop):
         """What is held: dp, flow or delta_t."""
         return self.controller.mode
 
-    def set_mode(self, mode: str) -> None:
+    def set_mode(self, mode: str, setpoint: "float | None" = None) -> None:
         """Hold something else. The other controls of the pumps are off by that, as Redfish has it:
-        one actuator has one control.
+        one actuator has one control. `setpoint`: L/min or K; None: as before.
         """
+        if setpoint is not None:
+            self._mode_setpoints[mode] = setpoint
         self.controller.set_mode(mode)
+
+    def mode_setpoint(self, mode: str) -> float:
+        """Give the set-point of the mode `flow` (L/min) or `delta_t` (K)."""
+        return self._mode_setpoints[mode]
+
+    def lock_out(self, indexes: "list[int]") -> None:
+        """Do not use the pumps with these indexes until the next call."""
+        self.locked_out = indexes
 
     def rotate(self) -> str:
         """Make the next available pump the lead. Says what was done."""
@@ -114,7 +136,8 @@ class PumpGroup(PressureLoop):
         """Advance by `dt` seconds and ask the pumps for what is needed."""
         self._reset_index = self._drive_reset.step(now)
         measured = self._measured(now)
-        if measured is None or self.override_pct is not None:
+        claimed = self.arbiter is not None and self.arbiter.winner() is not None
+        if measured is None or claimed:
             self._not_in_control = True
             super().step(now, dt)
             self.speed_fractions = [1.0 if pump.running else 0.0 for pump in self.pumps]
@@ -176,15 +199,14 @@ class PumpGroup(PressureLoop):
     def _active_setpoint(self) -> float:
         if self.mode == DP:
             return self.setpoint
-        setpoint: float = self.settings["setpoint_lpm" if self.mode == FLOW else "setpoint_k"]
-        return setpoint
+        return self._mode_setpoints[self.mode]
 
     def _is_available(self, i: int) -> bool:
         return self.pumps[i].available() and i not in self.locked_out
 
     def _rotate_if_due(self, now: int) -> None:
         """Rotate by the hours, while nothing else is the matter."""
-        hours = self.settings["rotate_h"]
+        hours = self._rotate_h
         if hours <= 0 or len(self.pumps) < 2:
             return
         if self._rotate_at is None:

@@ -1,21 +1,22 @@
 """What the part `cooling` sees: its sensors, what is doubted of them, and the readings of a cycle.
 
-The supply's sensor of the agent is replaced by one that gives what is left after all doubt
-(`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is found
-wrong goes to the supervisor as causes.
+`validated` is offered to the loops in place of the supply's sensor: it gives what is left after all
+doubt (`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is
+found wrong goes to the supervisor as causes.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
+from agent.core.alarm_record import DEGRADED
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
-from agent.safety.supervisor import DEGRADED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
+    from agent.core.context import SensorView
 
     Condition = tuple[str, int, str]
 
@@ -34,7 +35,7 @@ class ControlSensors:
     """Fills `readings`; `settings` is the section `cooling`."""
 
     def __init__(
-        self, agent: "Agent", settings: "dict[str, Any]", readings: "ControlReadings"
+        self, agent: "ControlContext", settings: "dict[str, Any]", readings: "ControlReadings"
     ) -> None:
         config = agent.config
         stale = config.stale_us
@@ -66,12 +67,11 @@ class ControlSensors:
         self.heat_balance = (
             HeatBalanceCheck(settings["balance_pct"]) if settings["balance_pct"] else None
         )
-        self._validated = ValidatedSensor(agent.supply.sensor)
-        agent.supply.sensor = self._validated  # type: ignore[assignment]  # the same shape
+        self.validated = ValidatedSensor(agent.supply_sensor)
 
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Give supply and return as they were read."""
-        return self._validated.raw_sensor.value(now), value_or_none(self._return, now)
+        return self.validated.raw_sensor.value(now), value_or_none(self._return, now)
 
     def read(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Condition]":
         """Take the readings of a cycle; give what is wrong with them."""
@@ -83,12 +83,12 @@ class ControlSensors:
         readings.supply_c = self.validator.validate(
             supply_c, value_or_none(self._redundant, now), return_c, dt
         )
-        self._validated.validated_at, self._validated.validated_value = now, readings.supply_c
+        self.validated.set_value(readings.supply_c, now)
         readings.flow_lpm = value_or_none(self._flow, now)
-        readings.dp_kpa = agent.pressure.sensor.value(now)
+        readings.dp_kpa = agent.dp_sensor.value(now)
         readings.fws_supply_c = value_or_none(self._fws_supply, now)
         readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
-        readings.valve_pct = agent.supply.valve.position()
+        readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, now, dt)
 
     def _findings(self) -> "list[Condition]":
@@ -148,12 +148,14 @@ class ControlSensors:
 class ValidatedSensor:
     """The supply's sensor as the loops see it: what is left of it after all doubt."""
 
-    def __init__(self, raw_sensor: PointSensor) -> None:
+    def __init__(self, raw_sensor: "SensorView") -> None:
         self.raw_sensor = raw_sensor
-        self.name = raw_sensor.name
-        self.source = raw_sensor.source
-        self.validated_at = -1
-        self.validated_value: float | None = None
+        self._validated_at = -1
+        self._value: float | None = None
+
+    def set_value(self, value: "float | None", now: int) -> None:
+        """Take the validated value of the cycle at `now`."""
+        self._validated_at, self._value = now, value
 
     def quality(self, now: int) -> str:
         """Say good, bad, stale or none; what is doubted is bad."""
@@ -164,8 +166,4 @@ class ValidatedSensor:
 
     def value(self, now: int) -> "float | None":
         """Give the value of this cycle, or None when it is not good."""
-        return self.validated_value if now == self.validated_at else self.raw_sensor.value(now)
-
-    def age(self, now: int) -> "int | None":
-        """Microseconds since it was last read, or None."""
-        return self.raw_sensor.age(now)
+        return self._value if now == self._validated_at else self.raw_sensor.value(now)

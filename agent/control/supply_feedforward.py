@@ -10,20 +10,29 @@ from agent.control.supply_loop import SupplyLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.control.arbiter import Arbiter
     from agent.control.law.cooling import ControlReadings, CoolingControl
+    from agent.control.valve import ValveActuator
     from agent.core.config_records import LoopConfig
+    from agent.core.context import SensorView
 
 _RESOLUTION_PCT = 0.5
 _REVERSAL_PCT = 1.0
 
 
 class SupplyLoopFf(SupplyLoop):
-    """Takes the place of `plain_loop`; `cooling` holds the law, `readings` is filled by its owner."""
+    """`cooling` holds the law, `readings` is filled by its owner."""
 
     def __init__(
-        self, plain_loop: SupplyLoop, cooling: "CoolingControl", readings: "ControlReadings"
+        self,
+        config: "LoopConfig",
+        sensor: "SensorView",
+        valve: "ValveActuator",
+        arbiter: "Arbiter",
+        cooling: "CoolingControl",
+        readings: "ControlReadings",
     ) -> None:
-        super().__init__(plain_loop.config, plain_loop.sensor, plain_loop.valve)
+        super().__init__(config, sensor, valve, arbiter)
         self.cooling = cooling
         self.readings = readings
         self._command_pct: float | None = None
@@ -33,7 +42,7 @@ class SupplyLoopFf(SupplyLoop):
     def set_tuning(self, config: "LoopConfig") -> None:
         """Take another set-point and other limits, without a bump."""
         super().set_tuning(config)
-        self.cooling.target_c = config.setpoint
+        self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
     def step(self, now: int, dt: float) -> None:
@@ -44,14 +53,14 @@ class SupplyLoopFf(SupplyLoop):
         inputs_valid = (
             inputs_valid and readings.fws_supply_c is not None and readings.flow_lpm is not None
         )
-        if self.override_pct is not None or readings.supply_c is None or not inputs_valid:
+        claimed = self.arbiter is not None and self.arbiter.winner() is not None
+        if claimed or readings.supply_c is None or not inputs_valid:
             super().step(now, dt)
             self._pi_active = True
             self._command_pct = None
             return
         if self.at_fail_safe or self._pi_active:
-            cooling.valve_pct = self._present_output()
-            cooling.feedforward.track(cooling.valve_pct)
+            cooling.track_valve(self._present_output())
             self.at_fail_safe = self._pi_active = False
         cooling.step_valve(readings, dt)
         self._pi.track(cooling.valve_pct, readings.supply_c - self.setpoint)

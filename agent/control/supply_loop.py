@@ -1,30 +1,37 @@
 """The supply temperature loop: the facility water's valve holds the secondary supply.
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
-valve goes to its declared safe opening; when readings return the loop takes over from there.
-`override_pct` is an opening that somebody with a right to it (safety, an operating mode) asks for
-instead of the loop's; it holds for one cycle, so that whoever falls silent lets go.
+valve goes to its declared safe opening; when readings return the loop takes over from there. While
+`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve goes to its
+output.
 """
 
 from agent.control.law.pi import PiController
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.control.arbiter import Arbiter
     from agent.control.valve import ValveActuator
     from agent.core.config_records import LoopConfig
-    from agent.fieldbus.sensor import PointSensor
+    from agent.core.context import SensorView
 
 
 class SupplyLoop:
     """Holds `config.setpoint` degrees Celsius with `valve`."""
 
-    def __init__(self, config: "LoopConfig", sensor: "PointSensor", valve: "ValveActuator") -> None:
+    def __init__(
+        self,
+        config: "LoopConfig",
+        sensor: "SensorView",
+        valve: "ValveActuator",
+        arbiter: "Arbiter | None" = None,
+    ) -> None:
         self.config = config
         self.sensor = sensor
         self.valve = valve
         self.setpoint = config.setpoint
         self.at_fail_safe = True
-        self.override_pct: float | None = None
+        self.arbiter = arbiter
         self._tuning_changed = False
         self._pi = PiController(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
@@ -42,10 +49,10 @@ class SupplyLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and ask the valve for what is needed."""
         measured = self.sensor.value(now)
-        override_pct, self.override_pct = self.override_pct, None
-        if measured is None or override_pct is not None:
+        claim = None if self.arbiter is None else self.arbiter.winner()
+        if measured is None or claim is not None:
             self.at_fail_safe = True
-            self.valve.request(self.config.safe_pct if override_pct is None else override_pct)
+            self.valve.request(self.config.safe_pct if claim is None else claim.output)
             return
         error = measured - self.setpoint
         if self.at_fail_safe:

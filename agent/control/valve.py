@@ -8,7 +8,7 @@ moves no faster than the profile's ramp.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
 
 _DEADBAND = 0.5
 """Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""
@@ -17,7 +17,7 @@ _DEADBAND = 0.5
 class ValveActuator:
     """The valve behind `session`."""
 
-    def __init__(self, session: "DeviceSession") -> None:
+    def __init__(self, session: "SessionView") -> None:
         self.session = session
         role = session.profile.valve
         self._setpoint = session.device.point_index(role["setpoint"])

@@ -30,9 +30,12 @@ class AlarmList:
         self.active: list[Alarm] = []
         self.history: list[tuple[int, str, str]] = []
         self.raised_count = 0
-        self.listeners: list[Listener] = []
-        """Called at each change: (time, raised|cleared, code, text)."""
+        self._listeners: list[Listener] = []
         self._unread: list[tuple[int, str, str, str]] = []
+
+    def add_listener(self, listener: "Listener") -> None:
+        """Have `listener` called at each change: (time, raised|cleared, code, text)."""
+        self._listeners.append(listener)
 
     def update(self, code: str, active: bool, text: str, now: int) -> None:
         """Raise `code` while `active`, clear it when not; nothing happens without a change."""
@@ -54,7 +57,7 @@ class AlarmList:
             self.history.pop(0)
         if len(self._unread) > _HISTORY:
             self._unread.pop(0)
-        for listener in self.listeners:
+        for listener in self._listeners:
             listener(now, change, code, text)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":

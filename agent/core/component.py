@@ -1,16 +1,26 @@
-"""Optional rooms of the agent, each imported only when the configuration has its section.
+"""Optional components of the agent: the base class and what a component declares.
 
-Not the loops, the clock or the safety table: those are in every agent. Code costs heap on a board,
-so what a site does not use is never loaded. A part is built from its section once the rest of the
-agent stands, and is then turned like the agent itself:
+Does not contain the control loops, the clock or the supervisor; each agent has them. A component is
+imported only if the configuration has its section, because code costs heap on a board.
+`agent.core.registry` lists all components. The agent calls a component in this order:
 
     start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
 
-Its section may name one `port`; the agent keeps that port open (see `agent.core.port_link`) and
-gives the part what comes from it. It may name more as `ports`, streams by name (`{"bmc1":
-"tcp:HOST:80"}`); each is a `PortLink` in `Component.links`, in the order of their names. A part may
-have points in the telemetry: what `points` describes once, `values` gives for every row. A part
-must never stand in the way of a tick: slow work is done in slices.
+The class attributes are its declarations. The registry refuses two components that declare the same
+command, the same service or the same rank on an actuator:
+
+    PORTS      kinds of address that its `port` can have
+    CLAIMS     its ranks on actuators (`agent.core.actuator`), used from `before_control`
+    PROVIDES   services: names of its attributes that others get by `Context.service`; an attribute
+               is None if the settings leave the service out
+    REQUIRES   services that it uses; each of them can be absent
+    COMMANDS   commands of operators that it executes (roles: `agent.remote.message.command`)
+    POINTS     points of the telemetry: (name, UCUM unit, numerator, denominator)
+
+A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and passes on its
+bytes and events. It can name further streams as `ports` (`{"bmc1": "tcp:HOST:80"}`). Each is a
+`PortLink` in `Component.links`, in the order of the names. A component must not delay a tick: it
+does slow work in slices.
 """
 
 from protocols.time_units import NEVER
@@ -19,7 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.core.actuator import ClaimSpec
+    from agent.core.context import Context
     from agent.core.port_link import PortLink
     from protocols.cbor import Map
 
@@ -28,13 +39,27 @@ if TYPE_CHECKING:
 
 
 class Component:
-    """A part that does nothing; others override what they need. `port` is -1 without a port."""
+    """A component that does nothing; others override what they need.
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    `agent` is the agent as a component sees it, `port` is -1 without a port.
+    """
+
+    PORTS: "tuple[str, ...]" = ()
+    CLAIMS: "tuple[ClaimSpec, ...]" = ()
+    PROVIDES: "tuple[str, ...]" = ()
+    REQUIRES: "tuple[str, ...]" = ()
+    COMMANDS: "tuple[str, ...]" = ()
+    POINTS: "tuple[Point, ...]" = ()
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         self.agent = agent
         self.settings = settings
         self.port = port
         self.links: list[PortLink] = []
+
+    def add_link(self, link: "PortLink") -> None:
+        """Take the link of one more port; the agent calls this before `start`."""
+        self.links.append(link)
 
     def start(self, now: int) -> None:
         """Begin."""
@@ -55,7 +80,7 @@ class Component:
         """Take an event of the port of `links[index]`."""
 
     def before_control(self, now: int, dt: float) -> None:
-        """Run once a cycle, before the loops; `dt` is in seconds. Later parts outrank earlier."""
+        """Run once a cycle, before the loops; make claims here. `dt` is in seconds."""
 
     def tick(self, now: int) -> None:
         """Run once a tick, after the loops."""
@@ -71,19 +96,19 @@ class Component:
         """Hand over what ports are asked to do, in order: (port, operation, data)."""
         return []
 
-    def points(self) -> "list[Point]":
-        """Describe the part's points in telemetry: (name, UCUM unit, numerator, denominator)."""
+    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
+        """Name the active conditions: (alarm code, unit state it causes, text)."""
         return []
 
     def values(self, now: int) -> "list[int | None]":
-        """Give the value of every point, in their order; None is "not known"."""
+        """Give the value of each of `POINTS`, in their order; None: not known."""
         return []
 
     def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
-        """Do what an operator commands, between two ticks and quickly; say what was done.
+        """Execute a command of `COMMANDS`, between two ticks and quickly; give the result.
 
-        None: this part does not know the command. Raises `agent.core.errors.OrderError` for
-        arguments that cannot be. Names and roles are in `agent.remote.message.command`.
+        None: the component does not know the command. Raises `agent.core.errors.CommandError` for
+        wrong arguments.
         """
         return None
 

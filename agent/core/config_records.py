@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.config.compiler import ParsedConfig
+    from agent.core.parsed_config import ParsedNames
     from drivers.device.profile import DeviceProfile, Point
     from drivers.modbus.poll_plan import PollPlan
 
@@ -69,7 +69,7 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 class Config:
     """Everything the agent is built from. See `agent.config.schema` for meaning and ranges."""
 
-    def __init__(self, raw: "dict[str, Any]", parsed: "ParsedConfig") -> None:
+    def __init__(self, raw: "dict[str, Any]", parsed: "ParsedNames") -> None:
         control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
         self.site: str = raw["site"]
         self.unit: str = raw["unit"]
@@ -88,7 +88,7 @@ class Config:
         self.username: str | None = raw["broker"].get("username")
         self.password: str | None = raw["broker"].get("password")
         self.state = parsed.state
-        self.devices = parsed.devices
+        self.devices: list[DeviceConfig] = parsed.devices
         self.components = parsed.components
         self.component_ports = parsed.component_ports
         self.tick_us: int = control["tick_ms"] * MILLISECOND

@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
     from agent.core.component import Component
+    from agent.core.context import Context
 
 STREAM_KINDS = ("tcp", "tls")
 """Kinds of address that the further `ports` of a component can have."""
@@ -88,12 +88,19 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
     return __import__(spec.schema, None, None, (name,))
 
 
-def build(agent: "Agent", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
-    """Build the components of `chosen`: section, settings, number of its port or -1."""
-    built = []
+def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
+    """Build the components of `chosen`: section, settings, number of its port or -1.
+
+    Raises `AgentError` if their declarations clash; see `agent.core.declarations`.
+    """
+    built: list[Component] = []
     for section, settings, port in chosen:
         for spec in COMPONENTS:
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
+    if built:
+        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
+
+        check_declarations(built)
     return built

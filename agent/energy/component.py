@@ -22,19 +22,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.core.component import Actions
+    from agent.core.context import Context
     from drivers.device.device import Reading
 
 KEY = "ledger.now"
 MONTHS = 12
 _FORMAT = "ledger 1"
 _STORE_TIMEOUT = 20 * SECOND
+POINTS = (
+    ("ledger.PUE", "1", 1, 1000),
+    ("ledger.LoopPUE", "1", 1, 1000),
+    ("ledger.WUE", "L/kW.h", 1, 1000),
+    ("ledger.ERF", "1", 1, 1000),
+    ("ledger.ElectricalLossPerIT", "1", 1, 1000),
+    ("ledger.AirLossPerIT", "1", 1, 1000),
+    ("ledger.LoopLossPerIT", "1", 1, 1000),
+    ("ledger.DayPUE", "1", 1, 1000),
+    ("ledger.ITEnergykWh", "kW.h", 1, 1000),
+    ("ledger.TotalEnergykWh", "kW.h", 1, 1000),
+)
+"""Figures of the year (or all time), PUE of the day, counters."""
 
 
 class MeterInput:
     """One meter of one role."""
 
-    def __init__(self, agent: "Agent", raw: "dict[str, Any]") -> None:
+    def __init__(self, agent: "Context", raw: "dict[str, Any]") -> None:
         session = agent.fieldbus.session(raw["device"])
         index = session.device.point_index(raw["point"])
         self.name: str = raw["device"] + "." + raw["point"]
@@ -46,7 +60,10 @@ class MeterInput:
 class EnergyComponent(Component):
     """See the module's docstring. `settings` is the section `ledger` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    POINTS = POINTS
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.meters = [MeterInput(agent, raw) for raw in settings["meters"]]
         roles = [meter.role for meter in self.meters]
@@ -172,21 +189,6 @@ class EnergyComponent(Component):
             return self.total, False
         used = [sum([month.used[i] for month in self.months]) for i in range(len(ROLES))]
         return Account(self.months[0].start_us, used), True
-
-    def points(self) -> "list[tuple[str, str, int, int]]":
-        """Name the points: figures of the year (or all time), PUE of the day, counters."""
-        return [
-            ("ledger.PUE", "1", 1, 1000),
-            ("ledger.LoopPUE", "1", 1, 1000),
-            ("ledger.WUE", "L/kW.h", 1, 1000),
-            ("ledger.ERF", "1", 1, 1000),
-            ("ledger.ElectricalLossPerIT", "1", 1, 1000),
-            ("ledger.AirLossPerIT", "1", 1, 1000),
-            ("ledger.LoopLossPerIT", "1", 1, 1000),
-            ("ledger.DayPUE", "1", 1, 1000),
-            ("ledger.ITEnergykWh", "kW.h", 1, 1000),
-            ("ledger.TotalEnergykWh", "kW.h", 1, 1000),
-        ]
 
     def values(self, now: int) -> "list[int | None]":
         """Give their values."""

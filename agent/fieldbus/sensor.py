@@ -10,13 +10,13 @@ from protocols.rounding import round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
 
 
 class PointSensor:
     """One point of one device. `stale_us` is the age at which it stops being good."""
 
-    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
+    def __init__(self, session: "SessionView", point: str, stale_us: int) -> None:
         self.name = point
         self.source = session.name + "." + point
         self._device = session.device
@@ -40,7 +40,7 @@ class PointSensor:
         return None if reading.quality == "none" else now - reading.read_at
 
 
-def sensor_if_present(session: "DeviceSession", point: str, stale_us: int) -> "PointSensor | None":
+def sensor_if_present(session: "SessionView", point: str, stale_us: int) -> "PointSensor | None":
     """Give the sensor of a point that the device may not have."""
     return PointSensor(session, point, stale_us) if session.profile.has_point(point) else None
 
@@ -75,7 +75,7 @@ class DifferenceSensor:
         return None if upper is None or lower is None else upper - lower
 
 
-def pressure_sensor(session: "DeviceSession", stale_us: int) -> "PointSensor | DifferenceSensor":
+def pressure_sensor(session: "SessionView", stale_us: int) -> "PointSensor | DifferenceSensor":
     """Find the differential pressure: the device's own, or supply minus return."""
     if session.profile.has_point("DeltaPressurekPa"):
         return PointSensor(session, "DeltaPressurekPa", stale_us)

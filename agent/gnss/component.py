@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from drivers.gnss.epoch import Epoch
 
 _SILENCE_LIMIT = 10 * SECOND
@@ -38,7 +38,10 @@ _ADVISORY_CLEAR = 5
 class IntegrityComponent(Component):
     """See the module."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PROVIDES = ("coexistence",)
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         evidence_log = agent.clock.evidence_log
         self.detectors = DetectorSet(evidence_log)
@@ -91,7 +94,7 @@ class IntegrityComponent(Component):
         permille = epoch.group.occupancy_permille or 0
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
-        self.agent.clock.failed_signal_checks = (
+        self.agent.clock.set_failed_signals(
             len(self.detectors.active) if self.detectors.integrity_failed() else 0
         )
         self._update_alarms(now)

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
     from agent.core.component import Actions
+    from agent.core.context import Context
     from drivers.gnss.epoch import Epoch
 
 RECEIVER = 0
@@ -30,7 +30,7 @@ _PERSISTENT = ("constellations", "sentences", "rate")
 class ReceiverSetup(Component):
     """See the module. `runs` counts set-ups."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self._steps: list[SetupStep] = build_steps(
             settings["maker"],

@@ -15,10 +15,6 @@ Times are monotonic microseconds, levels 1/256 dBHz.
 
 from protocols.time_units import SECOND
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from agent.agent import Agent
-
 _MAX_WINDOWS = 8
 _INTEGRATION = SECOND
 """A receiver's C/N0 is a mean of about the second before."""
@@ -26,15 +22,6 @@ _SCALE = 256
 _MIN_SAMPLES = 4
 MAX_RESERVATION = 900 * SECOND
 """No reservation is longer than 15 minutes."""
-
-
-def find_coexistence(agent: "Agent") -> "TxCoexistence | None":
-    """Find the room of an agent, None when it has no section `integrity`; for a modem's driver."""
-    for component in agent.components:
-        found: TxCoexistence | None = getattr(component, "coexistence", None)
-        if found is not None:
-            return found
-    return None
 
 
 class TxCoexistence:

@@ -12,7 +12,7 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.fieldbus import Fieldbus
+    from agent.core.context import FieldbusView
 
     Row = list["int | None"]
 
@@ -20,7 +20,7 @@ _COLUMNS_PER_STEP = 4
 """Columns that are coded in one turn."""
 
 
-def unit_schema(fieldbus: "Fieldbus") -> Schema:
+def unit_schema(fieldbus: "FieldbusView") -> Schema:
     """Name the columns of a unit's rows: time, clock, state, then every point of every device."""
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
@@ -34,7 +34,7 @@ def unit_schema(fieldbus: "Fieldbus") -> Schema:
 
 
 def take_row(
-    fieldbus: "Fieldbus", utc: "int | None", clock: str, state: str, oldest_read_at: int
+    fieldbus: "FieldbusView", utc: "int | None", clock: str, state: str, oldest_read_at: int
 ) -> "Row":
     """Take a row: what is good and was read since `oldest`."""
     row: Row = [

@@ -22,7 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.core.component import Actions
+    from agent.core.context import Context
     from agent.log.compactor import BlockCompactor
     from protocols.telemetry.summary import Summary
 
@@ -35,7 +36,10 @@ _SCHEMA_INTERVAL = 60 * SECOND
 class LogComponent(Component):
     """See the module's docstring. `settings` is the section `log` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    PROVIDES = ("sender",)
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
         self.record_store = RecordStore(config.site + "/" + config.unit, settings)
@@ -65,8 +69,8 @@ class LogComponent(Component):
             )
         self._due = NEVER
         self._schema_not_before = 0
-        agent.telemetry.queues_rows = False
-        agent.alarms.listeners.append(self._on_alarm)
+        agent.telemetry.stop_queue()
+        agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:
             agent.uplink.send_from_log(self.sender, self._on_link)
             # What the rows' columns are stands in the log: the retained message can be short.

@@ -149,6 +149,10 @@ class Sender:
             self.record_store.generation, entry, index, count, size
         )
 
+    def set_receipt_timeout(self, timeout_us: int) -> None:
+        """Wait so long for a receipt from now on."""
+        self.receipt_timeout_us = timeout_us
+
     def mark_accepted(self, numbers: "Sequence[int]") -> None:
         """A carrier has delivered records: their receipt has `receipt_timeout_us` from now on.
 

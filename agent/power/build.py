@@ -7,6 +7,7 @@ from agent.power.frequency_droop import FrequencyDroop
 from agent.power.load import Load
 from agent.power.load_class import LoadClass, find_class
 from agent.power.optics_monitor import OpticsMonitor
+from agent.power.scaled_sensor import ScaledSensor
 from drivers.redfish import RedfishClient, RedfishTarget
 from protocols.time_units import MILLISECOND
 
@@ -14,28 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import Context, SessionView
 
 
-class ScaledSensor:
-    """One point of one device as thousandths of its unit, while it is good and fresh."""
-
-    def __init__(self, session: "DeviceSession", point: str, stale_us: int) -> None:
-        index = session.device.point_index(point)
-        self._reading = session.device.readings[index]
-        self._point = session.profile.points[index]
-        self._stale_us = stale_us
-
-    def milli(self, now: int) -> "int | None":
-        """Give the value, or None; whole numbers only, the same on every interpreter."""
-        reading = self._reading
-        if reading.quality != "good" or now - reading.read_at > self._stale_us:
-            return None
-        return reading.raw * self._point.num * 1000 // self._point.den
-
-
-def find_sensor(agent: "Agent", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
+def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
     """Find the point that {"device", "point"} names, if it is configured."""
     if point_config is None:
         return None
@@ -60,7 +43,7 @@ def load_classes(settings: "dict[str, Any]") -> "list[LoadClass]":
     ]
 
 
-def build_loads(agent: "Agent", settings: "dict[str, Any]") -> "list[Load]":
+def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
     """Every load, in the order of the configuration."""
     site_classes = load_classes(settings)
     loads = []
@@ -112,7 +95,7 @@ def _host_of(address: str) -> str:
 
 
 def build_optics(
-    agent: "Agent", settings: "dict[str, Any]", loads: "list[Load]"
+    agent: "Context", settings: "dict[str, Any]", loads: "list[Load]"
 ) -> "list[OpticsMonitor]":
     """The optical modules that are watched."""
     monitors = []
@@ -139,9 +122,9 @@ def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
     )
 
 
-def outlet_sessions(load: "Load") -> "list[DeviceSession]":
+def outlet_sessions(load: "Load") -> "list[SessionView]":
     """The power strips that a load hangs on, each once."""
-    sessions: list[DeviceSession] = []
+    sessions: list[SessionView] = []
     for session, _ in load.outlets:
         if session not in sessions:
             sessions.append(session)

@@ -19,6 +19,7 @@ much, that is when a case would pass its limit within `shed_lead_s`, loads are s
 lowest priority first; they come back one by one when the coolant is cold again.
 """
 
+from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.component import Component
 from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
@@ -35,7 +36,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.core.component import Actions
+    from agent.core.context import Context
     from agent.power.load import Load
     from protocols.cbor import Map
 
@@ -48,7 +50,11 @@ _NO_SUPPLY_AFTER = 3 * SECOND
 class PowerLimitComponent(Component):
     """See the module's docstring. `settings` is the section `throttle` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    COMMANDS = ("schedule", "shed")
+    POINTS = report.POINTS
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.loads: list[Load] = build.build_loads(agent, settings)
         self.services = build.build_services(settings, self.loads)
@@ -220,17 +226,13 @@ class PowerLimitComponent(Component):
                 self._update_limits(now)
 
     def _apply_entry(self, action: str, value: int) -> None:
-        agent = self.agent
         if action == "cap_w":
             self.cap_w = value
         elif action == "cap_pct":
             self.cap_pct = value
-        elif action == "supply_milli_c":
-            agent.supply.config.setpoint = value / 1000
-            agent.supply.set_tuning(agent.supply.config)
         else:
-            agent.pressure.config.setpoint = value / 1000
-            agent.pressure.set_tuning(agent.pressure.config)
+            key = SUPPLY if action == "supply_milli_c" else PRESSURE
+            self.agent.request_setpoint(SetpointRequest("throttle", key, value / 1000))
 
     # The decision.
 
@@ -302,10 +304,6 @@ class PowerLimitComponent(Component):
         utc = self.agent.clock.utc(now)
         if utc is not None and 0 < elapsed < 10 * SECOND:
             self.demand_interval.add_power(utc, self.measurement.load_w(now), elapsed)
-
-    def points(self) -> "list[tuple[str, str, int, int]]":
-        """Name the points."""
-        return report.POINTS
 
     def values(self, now: int) -> "list[int | None]":
         """Give their values."""

@@ -7,11 +7,11 @@ it may have neither, and is then only counted with its rated power.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from agent.core.context import SessionView
     from agent.power.load_class import LoadClass
     from drivers.redfish import RedfishClient, RedfishTarget
 
-    Outlet = tuple[DeviceSession, int]
+    Outlet = tuple[SessionView, int]
 
 ON, OFF = 1, 0
 

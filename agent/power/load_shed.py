@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.core.context import Context
     from agent.power.headroom import CoolingHeadroom
     from agent.power.load import Load
     from agent.power.optics_monitor import OpticsMonitor
@@ -27,7 +27,7 @@ class LoadShedding:
 
     def __init__(
         self,
-        agent: "Agent",
+        agent: "Context",
         settings: "dict[str, Any]",
         loads: "list[Load]",
         optics: "list[OpticsMonitor]",

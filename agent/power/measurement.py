@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.core.context import Context
     from agent.power.load import Load
 
 _HALF_CYCLE = SECOND // 2
@@ -27,7 +27,7 @@ _HOTTEST_C = 80
 class PowerMeasurement:
     """The readings that count for `loads`; `settings` is the section `throttle`."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", loads: "list[Load]") -> None:
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", loads: "list[Load]") -> None:
         config, session = agent.config, agent.fieldbus.session
         cdu, valve = session(config.supply.sensor), session(config.supply.actuators[0])
         stale = config.stale_us
@@ -76,14 +76,14 @@ class PowerMeasurement:
             return False
         self._flow_at = now - age
         before = self.headroom.no_flow_count
-        self.headroom.add_fws_flow(sensor.value(now), self._agent.supply.valve.position())
+        self.headroom.add_fws_flow(sensor.value(now), self._agent.supply_loop.valve.position())
         if self.headroom.no_flow_count == 1 and before == 0:
             self._valve_session.poll_now()  # once more, now: one reading alone takes nothing away
         return self.headroom.no_flow_count >= 2 and before < 2
 
     def measure(self, now: int) -> None:
         """Take the readings of this moment into the figures."""
-        loop, supply_c = self._agent.supply, self._supply.value(now)
+        loop, supply_c = self._agent.supply_loop, self._supply.value(now)
         return_c = value_or_none(self._return, now)
         rise_k = None if return_c is None or supply_c is None else return_c - supply_c
         self.headroom.step(
@@ -108,7 +108,7 @@ class PowerMeasurement:
             value_or_none(self._return, now),
             value_or_none(self._fws_supply, now),
             value_or_none(self._flow, now),
-            self._agent.supply.valve.position(),
+            self._agent.supply_loop.valve.position(),
         )
         if result == SUSPECTED:
             self._cdu_session.poll_now()  # once more, now: one reading alone takes nothing away
@@ -116,7 +116,7 @@ class PowerMeasurement:
 
     def valve_saturated(self) -> bool:
         """Say whether the valve is as far open as it may be."""
-        loop = self._agent.supply
+        loop = self._agent.supply_loop
         position = loop.valve.position()
         if position is None:
             return False

@@ -11,8 +11,8 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.alarm_list import AlarmList
-    from agent.power.build import ScaledSensor
     from agent.power.load import Load
+    from agent.power.scaled_sensor import ScaledSensor
 
 _HOT_US = 10 * SECOND
 _HYSTERESIS_MILLI = 2000

@@ -4,13 +4,39 @@ from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.power.component import PowerLimitComponent
+    from typing import Protocol
+
+    from agent.core.context import Context
+    from agent.power.demand_interval import DemandInterval
+    from agent.power.headroom import CoolingHeadroom
     from agent.power.load import Load
+    from agent.power.measurement import PowerMeasurement
+    from agent.power.schedule import Schedule
+    from drivers.redfish import RedfishClient
+
+    class PowerState(Protocol):
+        """What a report reads; see `agent.power.component`."""
+
+        agent: Context
+        loads: list[Load]
+        services: list[RedfishClient]
+        headroom: CoolingHeadroom
+        measurement: PowerMeasurement
+        demand_interval: DemandInterval
+        plan: Schedule
+        executed: list[tuple[int, int]]
+        state: int
+        budget_w: int
+        demand_w: int
+        cap_w: int
+        cap_pct: int
+        droop_permille: int
+
 
 FREE, DERATED, LIMITED, HEAT_LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")
 
-POINTS = [
+POINTS = (
     ("throttle.State", "1", 1, 1),
     ("throttle.BudgetWatts", "W", 1, 1),
     ("throttle.LimitWatts", "W", 1, 1),
@@ -19,10 +45,10 @@ POINTS = [
     ("throttle.HeadroomWatts", "W", 1, 1),
     ("throttle.LoadMeanWatts", "W", 1, 1),
     ("throttle.LoadPeakWatts", "W", 1, 1),
-]
+)
 
 
-def update_state(component: "PowerLimitComponent", now: int) -> int:
+def update_state(component: "PowerState", now: int) -> int:
     """Name the state and set the alarms that go with it."""
     limit_w = sum([load.limit_w for load in component.loads])
     rated_w = sum([load.max_w for load in component.loads])
@@ -51,7 +77,7 @@ def update_state(component: "PowerLimitComponent", now: int) -> int:
     return new_state
 
 
-def values(component: "PowerLimitComponent", now: int) -> "list[int | None]":
+def values(component: "PowerState", now: int) -> "list[int | None]":
     """Give the values of POINTS."""
     headroom = component.headroom
     headroom_w = None
@@ -71,7 +97,7 @@ def values(component: "PowerLimitComponent", now: int) -> "list[int | None]":
     ]
 
 
-def status(component: "PowerLimitComponent", now: int) -> JsonObject:
+def status(component: "PowerState", now: int) -> JsonObject:
     """Show what limits the loads and what each was told."""
     point_values = values(component, now)
     return JsonObject(

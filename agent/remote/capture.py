@@ -2,15 +2,15 @@
 
     capture.0 … capture.7    text, one line a piece: MICROSECONDS < or > HEX
 
-`<` is to the agent, `>` from it. It stands in the agent's way only while it runs: it puts itself
-before `receive` and `outbox` of that one object, and takes itself out again. Bounded in time and
-bytes; what the store is too slow for is counted, not kept. Loaded by the first command for it.
+`<` is to the agent, `>` from it. While it runs, the agent calls it for all that passes the ports
+(`agent.core.context.PortListener`). Bounded in time and bytes; what the store is too slow for is
+counted, not kept. Loaded by the first command for it.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Actions, Agent
-    from agent.remote.storage.write_queue import WriteQueue
+    from agent.core.component import Actions
+    from agent.remote.storage.write_queue import RemoteContext, WriteQueue
 
 SEGMENTS = 8
 SEGMENT_BYTES = 4096
@@ -27,7 +27,7 @@ class PortCapture:
     """Runs from its making until `done`; `stop` ends it early."""
 
     def __init__(
-        self, agent: "Agent", write_queue: "WriteQueue", port: int, until: int, now: int
+        self, agent: "RemoteContext", write_queue: "WriteQueue", port: int, until: int, now: int
     ) -> None:
         self.done = False
         self.bytes = 0
@@ -43,23 +43,19 @@ class PortCapture:
         self._used_bytes = 0
         for i in range(SEGMENTS):
             write_queue.request("delete", segment_key(i).encode(), now)
-        self._receive = agent.receive
-        self._outbox = agent.outbox
-        agent.receive = self._on_receive  # type: ignore[method-assign]
-        agent.outbox = self._on_outbox  # type: ignore[method-assign]
+        agent.add_port_listener(self)
 
-    def _on_receive(self, port: int, data: bytes, now: int) -> None:
+    def on_receive(self, port: int, data: bytes, now: int) -> None:
+        """Take bytes that a port received."""
         if port == self._port:
             self._record("<", data, now)
         self._now = now
-        self._receive(port, data, now)
 
-    def _on_outbox(self) -> "Actions":
-        out = self._outbox()
-        for port, op, data in out:
+    def on_outbox(self, actions: "Actions") -> None:
+        """Take what the ports are asked to do."""
+        for port, op, data in actions:
             if port == self._port and op == "write":
                 self._record(">", data, self._now)
-        return out
 
     def _record(self, direction: str, data: bytes, now: int) -> None:
         for offset in range(0, len(data), _CHUNK_BYTES):
@@ -94,5 +90,4 @@ class PortCapture:
         """Take itself out of the agent's way."""
         if not self.done:
             self.done = True
-            delattr(self._agent, "receive")
-            delattr(self._agent, "outbox")
+            self._agent.remove_port_listener(self)

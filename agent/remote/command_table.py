@@ -2,8 +2,8 @@
 
 A method takes the arguments and returns what is reported as the result, or raises `Rejection`. It
 is called once it is durable that the command was seen, between two ticks, and must be quick. A
-command that is not in the table goes to the optional parts (`agent.core.registry.Part.order`): the
-first that knows it does it. Where none does, it is refused as `unsupported`.
+command that is not in the table goes to the component that declares it (`Component.COMMANDS`).
+Where none does, it is refused as `unsupported`.
 
 Not here: who may command what (`agent.remote.message.command`).
 """
@@ -17,13 +17,30 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from agent.remote.capture import PortCapture
     from agent.remote.decommission import Decommission
     from agent.remote.export import RecordExport
-    from agent.remote.manager import RemoteManager
     from agent.remote.message.command import SignedCommand
+    from agent.remote.storage.write_queue import RemoteHost
+    from agent.remote.update.software_update import SoftwareUpdate
     from protocols.cbor import Map
+
+    class CommandHost(RemoteHost, Protocol):
+        """What the commands see of the remote manager."""
+
+        update: "SoftwareUpdate | None"
+        trial_monitor: "trial.TrialMonitor | None"
+
+        def confirm(self, now: int) -> None:
+            """Make the configuration on trial the confirmed one."""
+            ...
+
+        def roll_back(self, reason: str, now: int) -> None:
+            """Go back to the configuration before."""
+            ...
+
 
 _LONGEST_CAPTURE_S = 600
 
@@ -31,7 +48,7 @@ _LONGEST_CAPTURE_S = 600
 class CommandTable:
     """The commands of `manager`."""
 
-    def __init__(self, manager: "RemoteManager") -> None:
+    def __init__(self, manager: "CommandHost") -> None:
         self._manager = manager
         self._export: RecordExport | None = None
         self._capture: PortCapture | None = None
@@ -51,10 +68,11 @@ class CommandTable:
         if handler is not None:
             return handler(message.arguments, now)
         try:
-            for part in self._manager.agent.components:
-                result = part.handle_command(message.name, message.arguments, now)
-                if result is not None:
-                    return result
+            for component in self._manager.agent.components:
+                if message.name in component.COMMANDS:
+                    result = component.handle_command(message.name, message.arguments, now)
+                    if result is not None:
+                        return result
         except AgentError as error:
             raise Rejection("out_of_range", str(error))
         if message.name in [name for name, _ in ROLES]:

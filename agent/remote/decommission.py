@@ -29,8 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.remote.manager import RemoteManager
     from agent.remote.storage.config_slots import Read
+    from agent.remote.storage.write_queue import RemoteHost
 
 _REPORT_TIMEOUT_US = 60 * SECOND
 _MAX_DEPTH = 6
@@ -39,7 +39,7 @@ _MAX_DEPTH = 6
 class Decommission:
     """The way from the command to the new start; `tick` takes the next step."""
 
-    def __init__(self, manager: "RemoteManager", now: int) -> None:
+    def __init__(self, manager: "RemoteHost", now: int) -> None:
         self._manager = manager
         self._report_until = now + _REPORT_TIMEOUT_US
         self._reported = self._recorded = False
@@ -58,7 +58,7 @@ class Decommission:
             manager.write_queue.after_durable(lambda _: manager.agent.restart(), now)
 
 
-def final_record(manager: "RemoteManager", now: int) -> "tuple[str, bytes]":
+def final_record(manager: "RemoteHost", now: int) -> "tuple[str, bytes]":
     """Give the write after which the unit is ended."""
     config, log = manager.agent.config, manager.write_queue.audit
     parts = [

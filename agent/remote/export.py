@@ -9,7 +9,7 @@ from agent.remote.storage import audit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.manager import RemoteManager
+    from agent.remote.storage.write_queue import RemoteHost
 
 TOPIC = "cfg/record/"
 
@@ -31,7 +31,7 @@ def record_keys(kind: str) -> "tuple[str, ...]":
 class RecordExport:
     """The records of `keys` on their way from the store to the broker; then `done`."""
 
-    def __init__(self, manager: "RemoteManager", keys: "tuple[str, ...]") -> None:
+    def __init__(self, manager: "RemoteHost", keys: "tuple[str, ...]") -> None:
         self._manager = manager
         self._keys = list(keys)
         self._requested_key = ""

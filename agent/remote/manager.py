@@ -32,13 +32,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.core.component import Actions
     from agent.core.config_records import Config
     from agent.remote.command_table import CommandTable
     from agent.remote.message.command import SignedCommand
     from agent.remote.message.manifest import Manifest
     from agent.remote.message.patch import Patch
     from agent.remote.message.verifier import MessageVerification
+    from agent.remote.storage.write_queue import RemoteContext
     from agent.remote.update.software_update import SoftwareUpdate
     from agent.remote.update.trial import TrialMonitor
 
@@ -61,7 +62,11 @@ _NO_BOOT_STATE = "no file and no store were looked at when this agent was starte
 class RemoteManager(Component):
     """See the module's docstring. `settings` is the section `remote` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    PROVIDES = ("message",)
+    agent: "RemoteContext"
+
+    def __init__(self, agent: "RemoteContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.boot: BootState = agent.boot or BootState(b"", ConfigSlots(b""))
         self.has_boot_state = agent.boot is not None
@@ -308,7 +313,7 @@ class RemoteManager(Component):
         writes = self.boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
 
         def durable(then: int) -> None:
-            self._previous_config = (self.agent.config, self.boot.config)
+            self._previous_config = (self.agent.running_config(), self.boot.config)
             if not applies_live:
                 self.agent.restart()
                 return
@@ -338,7 +343,7 @@ class RemoteManager(Component):
         check = self.boot.check
         if check is None:
             raise Rejection("store", _NO_BOOT_STATE)
-        checked = self.agent.config
+        checked = self.agent.running_config()
         try:
             if numbers is not None:
                 module_unload.unload_verifier()

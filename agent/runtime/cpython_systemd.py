@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     class LoopStatus(Protocol):
         """Anything that says when its loops were stepped last (monotonic us; None: not yet)."""
 
-        last_step: int | None
+        @property
+        def last_step(self) -> int | None: ...  # noqa: D102
 
 
 SYSTEMD = "watchdog:systemd"

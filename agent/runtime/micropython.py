@@ -234,7 +234,7 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
     profiles = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
         return load(raw, profiles), None
-    from agent.remote.storage.boot_state import RunningSlot  # noqa: PLC0415
+    from agent.remote.storage.running_slot import RunningSlot  # noqa: PLC0415
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 

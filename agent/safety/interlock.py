@@ -21,11 +21,13 @@ The watchdog is fed once a cycle, by the one who has run the whole of it: readin
 weighed, loops stepped, ticks on time. A cycle that does not come so far feeds nothing.
 """
 
+from agent.core.actuator import PUMPS, VALVE, ClaimSpec
+from agent.core.actuator import SAFETY as RANK
+from agent.core.alarm_record import DEGRADED, SAFE, STOPPED
 from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
-from agent.safety.supervisor import DEGRADED, SAFE, STOPPED
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND
 
@@ -33,7 +35,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
+    from agent.control.control_context import ControlContext
     from agent.core.component import Actions
 
 ALARM_RECORDS = (
@@ -94,7 +96,12 @@ class InterlockInput:
 class Interlock(Component):
     """The part `safety`."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("watchdog",)
+    CLAIMS = (ClaimSpec(VALVE, RANK), ClaimSpec(PUMPS, RANK))
+    COMMANDS = ("acknowledge", "reset")
+    agent: "ControlContext"
+
+    def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
         super().__init__(agent, settings, port)
         self.inputs: list[tuple[InterlockInput, Any, str, bool]] = []
         codes = [code for code, _, _ in ALARM_RECORDS]
@@ -123,18 +130,16 @@ class Interlock(Component):
         self._cycle_complete = False
         self._open = False
         self._out: Actions = []
-        agent.supervisor.providers.append(self)
 
     # The cycle.
 
     def before_control(self, now: int, dt: float) -> None:
-        """Look at every input and lay hold of the actuators; before the loops step."""
+        """Look at every input and claim the actuators."""
         self._scan_inputs(now)
         valve, pumps = self.demand()
-        if valve is not None:
-            self.agent.supply.override_pct = valve
-        if pumps is not None:
-            self.agent.pressure.override_pct = pumps
+        arbiters = self.agent.arbiters
+        arbiters[VALVE].claim(RANK, "safety", valve)
+        arbiters[PUMPS].claim(RANK, "safety", pumps)
         self._cycle_complete = True
 
     def demand(self) -> "tuple[float | None, float | None]":
@@ -158,10 +163,10 @@ class Interlock(Component):
                 self._update_input(trip_input, lost or session.device.is_bit_on(bit), now)
         self._lost_inputs = lost_codes
         agent, settings = self.agent, self.settings
-        supply_c = agent.supply.sensor.value(now)
+        supply_c = agent.supply_loop.sensor.value(now)
         if supply_c is not None:
             self._update_input(self._overheat, supply_c >= settings["overheat_c"], now)
-        kpa = agent.pressure.sensor.value(now)
+        kpa = agent.pressure_loop.sensor.value(now)
         if settings["dry_run_s"] > 0 and kpa is not None:
             is_dry = kpa < settings["dry_run_kpa"] and self._pumps_running()
             self._update_input(self._dry_run, is_dry, now)
@@ -171,7 +176,7 @@ class Interlock(Component):
             trip_input.snapshot = self._take_snapshot(now)[:_SNAPSHOT_LENGTH]
 
     def _pumps_running(self) -> bool:
-        for pump in self.agent.pressure.pumps:
+        for pump in self.agent.pressure_loop.pumps:
             speed = pump.speed()
             if speed is not None and speed > _RUNNING_PCT:
                 return True
@@ -180,11 +185,11 @@ class Interlock(Component):
     def _take_snapshot(self, now: int) -> str:
         """What the unit looked like: the evidence of a cause."""
         agent = self.agent
-        speeds = [pump.speed() for pump in agent.pressure.pumps]
+        speeds = [pump.speed() for pump in agent.pressure_loop.pumps]
         return "supply %s C, dp %s kPa, valve %s %%, pumps %s %%" % (
-            _one_decimal(agent.supply.sensor.value(now)),
-            _one_decimal(agent.pressure.sensor.value(now)),
-            _one_decimal(agent.supply.valve.position()),
+            _one_decimal(agent.supply_loop.sensor.value(now)),
+            _one_decimal(agent.pressure_loop.sensor.value(now)),
+            _one_decimal(agent.supply_loop.valve.position()),
             " ".join([_one_decimal(speed) for speed in speeds]),
         )
 

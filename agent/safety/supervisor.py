@@ -7,19 +7,20 @@ missing), safe (the supply temperature is not under control: declared safe outpu
 stopped (it does not cool, on purpose: see `agent.safety.interlock`).
 
 The table below is the whole policy: code, state, and what a person reads. Optional parts see more:
-those in `providers` are asked for their causes each time.
+those among `providers` are asked for their causes each time.
 """
 
+from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Protocol
 
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
-    from agent.core.config_records import Config
     from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
 
@@ -31,24 +32,20 @@ if TYPE_CHECKING:
             ...
 
 
-STATES = ("normal", "degraded", "safe", "stopped")
-_NORMAL, _DEGRADED, _SAFE = NORMAL, DEGRADED, SAFE = 0, 1, 2
-STOPPED = 3
-
 _START_GRACE = 5 * SECOND
 """After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
 
 ALARM_RECORDS = (
-    ("bus_lost", _SAFE, "no device answers on bus"),
-    ("supply_sensor", _SAFE, "supply temperature is not known; valve at its safe opening"),
-    ("dp_sensor", _DEGRADED, "differential pressure is not known; pumps at their safe speed"),
-    ("device_lost", _DEGRADED, "no answer from"),
-    ("pump_trip", _DEGRADED, "drive has tripped:"),
-    ("write_refused", _SAFE, "does not take what is written:"),
-    ("identity", _SAFE, "is another model than its profile's, nothing is written to it:"),
-    ("bus_overload", _DEGRADED, "cannot keep up with its polls: bus"),
-    ("device_alarm", _DEGRADED, "reports"),
-    ("supply_high", _DEGRADED, "supply temperature is above its limit"),
+    ("bus_lost", SAFE, "no device answers on bus"),
+    ("supply_sensor", SAFE, "supply temperature is not known; valve at its safe opening"),
+    ("dp_sensor", DEGRADED, "differential pressure is not known; pumps at their safe speed"),
+    ("device_lost", DEGRADED, "no answer from"),
+    ("pump_trip", DEGRADED, "drive has tripped:"),
+    ("write_refused", SAFE, "does not take what is written:"),
+    ("identity", SAFE, "is another model than its profile's, nothing is written to it:"),
+    ("bus_overload", DEGRADED, "cannot keep up with its polls: bus"),
+    ("device_alarm", DEGRADED, "reports"),
+    ("supply_high", DEGRADED, "supply temperature is above its limit"),
 )
 """The causes in the order they are checked."""
 _WHOLE_UNIT = [""]
@@ -60,37 +57,38 @@ class Supervisor:
 
     def __init__(
         self,
-        config: "Config",
         fieldbus: "Fieldbus",
         supply: "SupplyLoop",
         pressure: "PressureLoop",
         alarms: "AlarmList",
+        supply_max_c: float,
+        providers: "Sequence[ConditionProvider]",
     ) -> None:
         self.state = "safe"
-        self.config = config
+        self.supply_max_c = supply_max_c
         self._fieldbus = fieldbus
         self._supply = supply
         self._pressure = pressure
         self._alarms = alarms
         self._started: int | None = None
         self._conditions: list[list[str]] = []
-        self.providers: list[ConditionProvider] = []
+        self._providers = providers
         self._provider_codes: list[str] = []
 
-    def set_loops(self, supply: "SupplyLoop", pressure: "PressureLoop") -> None:
-        """Look at other loops from now on."""
-        self._supply, self._pressure = supply, pressure
+    def set_supply_max(self, supply_max_c: float) -> None:
+        """Take another limit of the supply temperature."""
+        self.supply_max_c = supply_max_c
 
     def step(self, now: int) -> None:
         """Look at everything, raise and clear alarms, set the state."""
         if self._started is None:
             self._started = now
         conditions = self._find_conditions(now)
-        severity = _NORMAL
+        severity = NORMAL
         for (_, state, _), names in zip(ALARM_RECORDS, conditions):
             if names:
                 severity = max(severity, state)
-        if self.providers:
+        if self._providers:
             severity = max(severity, self._collect_conditions(now))
         self.state = STATES[severity]
         if now - self._started < _START_GRACE or conditions == self._conditions:
@@ -101,9 +99,9 @@ class Supervisor:
 
     def _collect_conditions(self, now: int) -> int:
         """Raise what the sources know, clear what they know no more; the worst state of it."""
-        severity = _NORMAL
+        severity = NORMAL
         codes = []
-        for provider in self.providers:
+        for provider in self._providers:
             for code, state, text in provider.active_conditions(now):
                 severity = max(severity, state)
                 codes.append(code)
@@ -129,7 +127,7 @@ class Supervisor:
             [session.name for session in sessions if session.identity_mismatch],
             self._fieldbus.overloaded_buses(),
             _device_alarms(sessions),
-            _WHOLE_UNIT if measured is not None and measured > self.config.supply_max_c else [],
+            _WHOLE_UNIT if measured is not None and measured > self.supply_max_c else [],
         ]
 
     def _update_alarms(self, code: str, text: str, names: "list[str]", now: int) -> None:

@@ -16,7 +16,6 @@ from agent.core.component import Component
 from agent.satcom.backoff import HOUR, WAIT, Backoff
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
-from agent.satcom.persistence import SatcomStore
 from agent.satcom.ram_queue import AlarmWatch, RamQueue, encode_row
 from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.status import build_report
@@ -32,15 +31,26 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from agent.agent import Agent
+    from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
-    from agent.gnss.tx_coexistence import TxCoexistence
-    from agent.log.sender import Sender
+    from agent.core.context import UplinkView
+    from agent.satcom.log_source import LogSender
     from agent.satcom.pass_predictor import PassPredictor
     from agent.satcom.transfer import OutgoingMessage
-    from agent.telemetry.uplink import Uplink
+
+    class TxPermission(Protocol):
+        """The service `coexistence`: when the receiver can spare the sky."""
+
+        def earliest_tx(self, now: int, length: int) -> int:
+            """Give the first moment from `now` on at which `length` may be transmitted."""
+            ...
+
+        def announce_tx(self, start: int, end: int) -> None:
+            """Say that something is transmitted from `start` to `end`."""
+            ...
+
 
 _OTHER_CLASSES = (LIVE, EVENT, BULK)
 _CHECK_INTERVAL = SECOND
@@ -68,7 +78,11 @@ _PAUSES = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
 class SatcomComponent(Component):
     """See the module. `settings` is the section `modem` of the configuration."""
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("serial", "uart", "tcp")
+    REQUIRES = ("satcom_store", "coexistence", "sender", "message")
+    agent: "ClockContext"
+
+    def __init__(self, agent: "ClockContext", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
         self.kind: str = settings["kind"]
@@ -91,7 +105,7 @@ class SatcomComponent(Component):
         )
         unit = config.site + "/" + config.unit
         self.messages = MessageTransfer(self.queue, self.modem.max_bytes, key, unit)
-        self.downlink = DownlinkReceiver(agent, self.messages)
+        self.downlink = DownlinkReceiver(self.messages)
         self.backoff = Backoff(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
         self.window_stats = WindowStatistics()
         self.predictor: PassPredictor | None = None
@@ -112,12 +126,12 @@ class SatcomComponent(Component):
         self._check_due = 0
         self._mask_due = 0
         self._row_due = 0
-        self._log_sender: Sender | None = None
+        self._log_sender: LogSender | None = None
         self._row_requested = False
         self._ring_due = 0
         self._ring_pause = _RING_PAUSE
         self._offsets_restored = False
-        self._coexistence: TxCoexistence | None = None
+        self._coexistence: TxPermission | None = None
         self._out: Actions = []
         self._handlers = self._event_handlers()
 
@@ -138,14 +152,14 @@ class SatcomComponent(Component):
         }
 
     def start(self, now: int) -> None:
-        """Find the memory; work out where the site is."""
-        for part in self.agent.components:
-            if isinstance(part, SatcomStore):
-                self.spend_guard.store = self.downlink.store = part
-            self._coexistence = getattr(part, "coexistence", self._coexistence)
-            sender = getattr(part, "sender", None)
-            if sender is not None and self.kind != "ip":
-                self._use_log(sender)
+        """Take the services of other components; work out where the site is."""
+        service = self.agent.service
+        self.spend_guard.set_store(service("satcom_store"))
+        self.downlink.connect(service("satcom_store"), service("message"))
+        self._coexistence = service("coexistence")
+        sender = service("sender")
+        if sender is not None and self.kind != "ip":
+            self._use_log(sender)
         self._row_due = now + SECOND * min(60, self.settings["live_s"])
         place = self.agent.config.position_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
@@ -157,14 +171,16 @@ class SatcomComponent(Component):
                 constellation, GroundSite(place[0], place[1]), self.settings["mask_deg"]
             )
 
-    def _use_log(self, sender: "Sender") -> None:
+    def _use_log(self, sender: "LogSender") -> None:
         """Send the unit's log, too; rows of the queue are not needed then."""
         from agent.satcom.log_source import LogSource  # noqa: PLC0415 - only with a log
 
         self._log_sender = sender
         timeout_us = self.settings["ack_s"] * SECOND
         authenticated = "key" in self.settings
-        self.messages.source = LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
+        self.messages.set_source(
+            LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
+        )
 
     # What comes.
 
@@ -397,7 +413,7 @@ class SatcomComponent(Component):
         if self.kind == "ip" and self.agent.uplink is not None:
             self._notify_uplink(self.agent.uplink, service, now)
 
-    def _notify_uplink(self, uplink: "Uplink", service: bool, now: int) -> None:
+    def _notify_uplink(self, uplink: "UplinkView", service: bool, now: int) -> None:
         """A new socket at once when the link is there, none while it is not: TCP would back off.
 
         A modem that does not answer says nothing of the link: then MQTT tries as it does without.

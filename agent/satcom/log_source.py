@@ -11,9 +11,37 @@ from protocols.datagram import ALARM, BULK, EVENT, LIVE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
-    from agent.log.sender import Sender
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from agent.core.context import Context
     from agent.satcom.ram_queue import RamQueue
+
+    class LogSender(Protocol):
+        """The service `sender`: records of the log; see `agent.log.sender`."""
+
+        receipt_timeout_us: int
+
+        def set_receipt_timeout(self, timeout_us: int) -> None:
+            """Wait so long for a receipt."""
+            ...
+
+        def next(self, limit: int, groups: "tuple[int, ...]") -> "tuple[list[int], bytes]":
+            """Give the next records of the classes `groups`, at most `limit` bytes."""
+            ...
+
+        def mark_accepted(self, numbers: "Sequence[int]") -> None:
+            """A carrier has delivered records."""
+            ...
+
+        def mark_acknowledged(self, numbers: "Sequence[int]") -> None:
+            """The ground has records."""
+            ...
+
+        def on_receipt(self, data: bytes, now: int) -> None:
+            """Take a receipt of the ground."""
+            ...
+
 
 _GROUPS: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
 """Class of a datagram -> classes of the log that go in it."""
@@ -24,8 +52,8 @@ class LogSource:
 
     def __init__(
         self,
-        agent: "Agent",
-        sender: "Sender",
+        agent: "Context",
+        sender: "LogSender",
         queue: "RamQueue",
         timeout_us: int,
         authenticated: bool,
@@ -41,7 +69,7 @@ class LogSource:
         """Say whether MQTT is away; the log's patience goes with the carrier in use."""
         uplink = self._agent.uplink
         is_down = uplink is None or not uplink.connected
-        self._sender.receipt_timeout_us = (
+        self._sender.set_receipt_timeout(
             self._satcom_timeout_us if is_down else self._normal_timeout_us
         )
         return is_down

@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Agent
     from agent.core.component import Actions
+    from agent.core.context import Context
 
 RECORD_KEYS = ("link.0", "link.1")
 RECEIVED_KEY = "link.heard"
@@ -68,7 +68,10 @@ class SatcomStore(Component):
     broken.
     """
 
-    def __init__(self, agent: "Agent", settings: "dict[str, Any]", port: int) -> None:
+    PORTS = ("store",)
+    PROVIDES = ("satcom_store",)
+
+    def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.loaded = False
         self.damaged_records = 0
@@ -83,6 +86,11 @@ class SatcomStore(Component):
         self._answers: list[bytes | None] = []
         self._open = False
         self._out: Actions = []
+
+    @property
+    def satcom_store(self) -> "SatcomStore":
+        """The service that it provides: itself."""
+        return self
 
     def event(self, kind: str, now: int) -> None:
         """Take an event of the store."""

@@ -20,7 +20,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
     QueueContent = tuple[list[int], bytes]
 
@@ -104,7 +104,7 @@ class AlarmWatch:
     def __init__(self) -> None:
         self._known: list[tuple[str, str]] = []
 
-    def changes(self, agent: "Agent", utc_us: "int | None") -> bytes:
+    def changes(self, agent: "Context", utc_us: "int | None") -> bytes:
         """Give the records of what changed since the last call."""
         active = agent.alarms.active
         if [alarm.code for alarm in active] == [code for code, _ in self._known]:
@@ -128,7 +128,7 @@ def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> by
     return bytes((5 + len(text_bytes), raised)) + seconds.to_bytes(4, "big") + text_bytes
 
 
-def encode_row(agent: "Agent", now: int, utc_us: "int | None") -> bytes:
+def encode_row(agent: "Context", now: int, utc_us: "int | None") -> bytes:
     """Write all readings of now as the content of a LIVE datagram."""
     oldest_read_at = now - agent.config.stale_us
     names, body = b"", bytearray()

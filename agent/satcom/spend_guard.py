@@ -30,6 +30,10 @@ class SpendGuard:
         self.first_number: int | None = None
         self._requested_limit = 0
 
+    def set_store(self, store: "SatcomStore | None") -> None:
+        """Take the store in which bytes and numbers are made durable."""
+        self.store = store
+
     @property
     def number_limit(self) -> int:
         """The first number that may not be used yet."""

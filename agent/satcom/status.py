@@ -4,10 +4,42 @@ from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.satcom.component import SatcomComponent
+    from typing import Protocol
+
+    from agent.satcom.budget import Budget
+    from agent.satcom.pass_predictor import PassPredictor
+    from agent.satcom.ram_queue import RamQueue
+    from agent.satcom.transfer import MessageTransfer
+    from agent.satcom.window_statistics import WindowStatistics
+    from drivers.modems.base import ModemDriver
+
+    class SatcomState(Protocol):
+        """What a report reads; see `agent.satcom.component`."""
+
+        kind: str
+        modem: ModemDriver
+        barred_reason: str
+        queue: RamQueue
+        budget: Budget
+        messages: MessageTransfer
+        window_stats: WindowStatistics
+        predictor: "PassPredictor | None"
+        bars: "int | None"
+        service: "bool | None"
+        tried: int
+        sent: int
+        failed: int
+        fetched: int
+        failure_reason: str
+        alarm_latency_us: "int | None"
+        max_alarm_latency_us: int
+
+        def window_predicted(self, now: int) -> "bool | None":
+            """Say whether a window is predicted now."""
+            ...
 
 
-def build_report(component: "SatcomComponent", now: int) -> JsonObject:
+def build_report(component: "SatcomState", now: int) -> JsonObject:
     """Write the state of `component`. Times of windows ahead are UTC seconds."""
     modem, messages, budget = component.modem, component.messages, component.budget
     return JsonObject(
@@ -45,7 +77,7 @@ def build_report(component: "SatcomComponent", now: int) -> JsonObject:
     )
 
 
-def _window_list(component: "SatcomComponent") -> "list[object]":
+def _window_list(component: "SatcomState") -> "list[object]":
     if component.predictor is None:
         return []
     return [

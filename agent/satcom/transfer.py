@@ -47,7 +47,7 @@ class MessageTransfer:
     """What is on its way and what waits for the ground. `largest`: bytes of a datagram."""
 
     def __init__(self, source: "ContentSource", largest: int, key: bytes, unit: str) -> None:
-        self.source = source
+        self._source = source
         self.next_number = 0
         self.forged = 0
         self.replayed = 0
@@ -62,6 +62,10 @@ class MessageTransfer:
         """Numbers from the ground up to `min_number` are refused; the last one that was taken."""
         self._received_numbers: list[int] = []
 
+    def set_source(self, source: "ContentSource") -> None:
+        """Take contents from `source` from now on."""
+        self._source = source
+
     def next_message(
         self, classes: "tuple[int, ...]", number_limit: int, max_bytes: int
     ) -> "OutgoingMessage | None":
@@ -71,8 +75,8 @@ class MessageTransfer:
                 return self._in_progress[kind]
             if self.next_number >= number_limit or len(self.unacknowledged) >= MAX_UNACKED:
                 continue
-            queued_at = self.source.oldest_queued_at(kind)
-            content_and_ids = self.source.next(max_bytes, (kind,))
+            queued_at = self._source.oldest_queued_at(kind)
+            content_and_ids = self._source.next(max_bytes, (kind,))
             if content_and_ids is not None:
                 ids, content = content_and_ids
                 number = self.next_number % datagram.SEQUENCE_MODULUS
@@ -90,7 +94,7 @@ class MessageTransfer:
     def oldest_waiting_at(self, kind: int) -> "int | None":
         """Give the time at which the oldest content of `kind` that is not sent came."""
         message = self._in_progress[kind]
-        return self.source.oldest_queued_at(kind) if message is None else message.queued_at
+        return self._source.oldest_queued_at(kind) if message is None else message.queued_at
 
     def on_part_sent(self, message: OutgoingMessage, now: int) -> bool:
         """The gateway has a part; True when it was the last."""
@@ -99,7 +103,7 @@ class MessageTransfer:
             return False
         self._in_progress[message.kind] = None
         message.sent_at = now
-        self.source.mark_accepted(message.ids)
+        self._source.mark_accepted(message.ids)
         if self._key:
             self.unacknowledged.append(message)
         else:
@@ -108,7 +112,7 @@ class MessageTransfer:
 
     def _complete(self, message: OutgoingMessage) -> None:
         self.acknowledged += 1
-        self.source.mark_acknowledged(message.ids)
+        self._source.mark_acknowledged(message.ids)
 
     def repeat_overdue(self, now: int, timeout_us: int) -> None:
         """Send once more what the ground has not acknowledged in time."""
@@ -125,6 +129,10 @@ class MessageTransfer:
                 message.sent_at = None
                 self._in_progress[message.kind] = message
                 return
+
+    def raise_min_number(self, number: int) -> None:
+        """Reject numbers from the ground up to `number`."""
+        self.min_number = max(self.min_number, number)
 
     def on_datagram(self, data: bytes) -> bytes:
         """Take a datagram from the ground; give its content if it is a message for this unit."""

@@ -22,18 +22,24 @@ class Telemetry:
     def __init__(self, fieldbus: "Fieldbus", limit: int) -> None:
         self.seq = 0
         self.dropped = 0
-        self.queues_rows = True
-        """Whether rows are queued here: not when a log takes them (`agent.log`)."""
+        self._queues_rows = True
         self.queue: list[bytes] = []
         self._limit = limit
         self._sessions = fieldbus.sessions
-        self.components: list[Component] = []
-        """Optional parts whose points stand behind those of the devices."""
+        self._components: list[Component] = []
         self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
+
+    def stop_queue(self) -> None:
+        """Queue no rows from now on: a log takes them (`agent.log`)."""
+        self._queues_rows = False
+
+    def add_components(self, components: "list[Component]") -> None:
+        """Put the points of `components` behind those of the devices."""
+        self._components.extend(components)
 
     def add_row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
         """Queue one row of what is known at `now`."""
-        if not self.queues_rows:
+        if not self._queues_rows:
             return
         self.seq += 1
         oldest = now - stale_us
@@ -41,7 +47,7 @@ class Telemetry:
             str(r.raw) if r.quality == "good" and r.read_at >= oldest else "null"
             for r in self._readings
         ]
-        for component in self.components:
+        for component in self._components:
             values.extend(["null" if v is None else str(v) for v in component.values(now)])
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
@@ -65,6 +71,6 @@ class Telemetry:
             for session in self._sessions
             for point in session.profile.points
         ]
-        for component in self.components:
-            points.extend([list(point) for point in component.points()])
+        for component in self._components:
+            points.extend([list(point) for point in component.POINTS])
         return points

@@ -15,9 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent.agent import Agent
     from agent.clock.evidence import CheckEvidence
     from agent.core.alarm_list import Alarm
+    from agent.telemetry.status_source import StatusSource
 
 KEY = "status.json"
 VERSION = 1
@@ -38,7 +38,7 @@ class StatusChunks:
     The first piece tells the time; each other is as of when it was written.
     """
 
-    def __init__(self, agent: "Agent") -> None:
+    def __init__(self, agent: "StatusSource") -> None:
         self._agent = agent
         self._next = -1
         self.remaining = 2 + len(_SECTIONS) + len(agent.config.components)
@@ -60,7 +60,7 @@ class StatusChunks:
         return ',"' + name + '":' + write(agent.components[number].status(now))
 
 
-def snapshot(agent: "Agent", now: int) -> bytes:
+def snapshot(agent: "StatusSource", now: int) -> bytes:
     """Write the state of `agent` at `now` as one JSON object."""
     chunks = StatusChunks(agent)
     return "".join([chunks.next_chunk(now) for _ in range(chunks.remaining)]).encode()
@@ -73,7 +73,7 @@ class StatusWriter:
     tick is that long.
     """
 
-    def __init__(self, agent: "Agent", single_write: bool) -> None:
+    def __init__(self, agent: "StatusSource", single_write: bool) -> None:
         self._agent = agent
         self._due = 0
         self._chunks = StatusChunks(agent)
@@ -100,7 +100,7 @@ class StatusWriter:
         return begin + "".join([self._chunks.next_chunk(now) for _ in range(count)]).encode()
 
 
-def _head(agent: "Agent", now: int) -> "list[tuple[str, object]]":
+def _head(agent: "StatusSource", now: int) -> "list[tuple[str, object]]":
     return [
         ("version", VERSION),
         ("site", agent.config.site),
@@ -111,7 +111,7 @@ def _head(agent: "Agent", now: int) -> "list[tuple[str, object]]":
     ]
 
 
-def _clock(agent: "Agent", now: int) -> JsonObject:
+def _clock(agent: "StatusSource", now: int) -> JsonObject:
     clock = agent.clock
     rate = clock.rate()
     return JsonObject(
@@ -146,7 +146,7 @@ def _evidence(e: "CheckEvidence") -> JsonObject:
     )
 
 
-def _ticks(agent: "Agent", _now: int) -> JsonObject:
+def _ticks(agent: "StatusSource", _now: int) -> JsonObject:
     ticks = agent.ticks
     return JsonObject(
         [
@@ -158,8 +158,8 @@ def _ticks(agent: "Agent", _now: int) -> JsonObject:
     )
 
 
-def _supply(agent: "Agent", now: int) -> JsonObject:
-    loop = agent.supply
+def _supply(agent: "StatusSource", now: int) -> JsonObject:
+    loop = agent.supply_loop
     return JsonObject(
         [
             ("quality", loop.sensor.quality(now)),
@@ -175,8 +175,8 @@ def _supply(agent: "Agent", now: int) -> JsonObject:
     )
 
 
-def _pressure(agent: "Agent", now: int) -> JsonObject:
-    loop = agent.pressure
+def _pressure(agent: "StatusSource", now: int) -> JsonObject:
+    loop = agent.pressure_loop
     return JsonObject(
         [
             ("quality", loop.sensor.quality(now)),
@@ -188,7 +188,7 @@ def _pressure(agent: "Agent", now: int) -> JsonObject:
     )
 
 
-def _modbus(agent: "Agent", now: int) -> JsonObject:
+def _modbus(agent: "StatusSource", now: int) -> JsonObject:
     fieldbus = agent.fieldbus
     return JsonObject(
         [
@@ -205,7 +205,7 @@ def _modbus(agent: "Agent", now: int) -> JsonObject:
     )
 
 
-def _receiver(agent: "Agent", _now: int) -> "JsonObject | None":
+def _receiver(agent: "StatusSource", _now: int) -> "JsonObject | None":
     receiver = agent.receiver
     if receiver is None:
         return None
@@ -214,7 +214,7 @@ def _receiver(agent: "Agent", _now: int) -> "JsonObject | None":
         [
             ("fixes", receiver.valid_fixes),
             ("void_fixes", receiver.void_fixes),
-            ("used", agent.satellites_used),
+            ("used", receiver.satellites_used),
             ("sentences", framer.sentences),
             ("bad_checksum", framer.bad_checksum),
             ("skipped_bytes", framer.skipped_bytes),
@@ -222,7 +222,7 @@ def _receiver(agent: "Agent", _now: int) -> "JsonObject | None":
     )
 
 
-def _telemetry(agent: "Agent", _now: int) -> "JsonObject | None":
+def _telemetry(agent: "StatusSource", _now: int) -> "JsonObject | None":
     uplink = agent.uplink
     if uplink is None:
         return None
@@ -238,7 +238,7 @@ def _telemetry(agent: "Agent", _now: int) -> "JsonObject | None":
     )
 
 
-def _alarms(agent: "Agent", _now: int) -> "list[JsonObject]":
+def _alarms(agent: "StatusSource", _now: int) -> "list[JsonObject]":
     return [_alarm(alarm) for alarm in agent.alarms.active]
 
 
@@ -252,7 +252,7 @@ def _alarm(alarm: "Alarm") -> JsonObject:
     )
 
 
-_SECTIONS: "tuple[tuple[str, Callable[[Agent, int], object]], ...]" = (
+_SECTIONS: "tuple[tuple[str, Callable[[StatusSource, int], object]], ...]" = (
     ("clock", _clock),
     ("ticks", _ticks),
     ("supply", _supply),

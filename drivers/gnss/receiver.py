@@ -83,7 +83,8 @@ class ReceiverDriver:
     arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `max_epochs` is how many closed
     epochs are kept for `take_epochs`; `vendor` and `min_utc_us` are
     `drivers.gnss.epoch.EpochDecoder`'s. With `timing_valid` False, for recordings, arrival times
-    mean nothing. `DriverError` for a line without a speed.
+    mean nothing. `DriverError` for a line without a speed. `satellites_used`: in the last fix that
+    was taken.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class ReceiverDriver:
             self.epoch_count
         ) = 0
         self.valid_fixes = self.void_fixes = self.late_conflicts = self.dropped_fixes = 0
+        self.satellites_used: int | None = None
         self._baud = baud
         self._char_e6 = bits_per_char * SECOND
         self._latency_us = latency_us
@@ -181,6 +183,7 @@ class ReceiverDriver:
             return []
         fixes = self._fixes
         self._fixes = []
+        self.satellites_used = fixes[-1].used
         return fixes
 
     @property

@@ -18,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.agent import Actions, Agent
+    from agent.agent import Agent
+    from agent.core.component import Actions
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
 

@@ -70,7 +70,7 @@ class RemoteSite:
         return completed.returncode, json.loads(completed.stdout)
 
     def read_setpoints(self) -> list[float]:
-        return [unit.agent.supply.setpoint for unit in self.units]
+        return [unit.agent.supply_loop.setpoint for unit in self.units]
 
 
 @pytest.fixture

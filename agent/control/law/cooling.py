@@ -111,10 +111,19 @@ class CoolingControl:
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])
 
+    def set_target(self, target_c: float) -> None:
+        """Take another set-point to ramp to, degrees Celsius."""
+        self.target_c = target_c
+
+    def track_valve(self, valve_pct: float) -> None:
+        """Take over from what the valve does, without a bump."""
+        self.valve_pct = valve_pct
+        self.feedforward.track(valve_pct)
+
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
         """Take over from what the actuators do, without a bump."""
-        self.valve_pct, self.pump_pct = valve_pct, pump_pct
-        self.feedforward.track(valve_pct)
+        self.track_valve(valve_pct)
+        self.pump_pct = pump_pct
         self.pump_flow.track(pump_pct)
         self.track_fans(fan_pct)
 
@@ -132,7 +141,7 @@ class CoolingControl:
         self.step_fans(readings, dt)
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
-        """Let the optimiser move what is wanted, when it is time: `target_c`, `optimal_pump_pct`."""
+        """Let the optimiser move `target_c` and `optimal_pump_pct`, when it is time."""
         if self.optimizer is not None and now >= self._search_due:
             self._run_optimizer(readings, now)
 

@@ -33,7 +33,9 @@ class PumpFlowControl:
         """Hold something else from now on, without a bump."""
         if mode != self.mode:
             self.mode = mode
-            self._pi.gain, self._pi.integral_s = _TUNING[mode]
+            pi = self._pi
+            gain, integral_s = _TUNING[mode]
+            pi.set_tuning(gain, integral_s, pi.low, pi.high, pi.rate)
             self._tracking = True
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
@@ -44,7 +46,7 @@ class PumpFlowControl:
 
     def track(self, speed: float) -> None:
         """Take over from `speed` without a bump."""
-        self._pi.output = speed
+        self._pi.track(speed)
         self._tracking = True
 
     def step(self, setpoint: float, measured: float, dt: float) -> float:

@@ -5,6 +5,7 @@ Not the choosing: that is `agent.remote.update.boot`, which a board forgets once
 
 from agent.remote.message import canonical
 from agent.remote.storage import audit
+from agent.remote.storage.running_slot import RunningSlot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,22 +15,6 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.remote.storage.config_slots import ConfigSlots
     from agent.remote.storage.software_slots import ReleaseRecord
-
-
-INSTALLED = -1
-"""The slot of an application that lies in neither."""
-
-
-class RunningSlot:
-    """Where this application runs: its slot, its release, and the bytes that a slot has room for.
-
-    On a server it is a process that something else chose and started; `INSTALLED` stands for both.
-    """
-
-    def __init__(self, slot: int = INSTALLED, release: int = 0, capacity: int = 1 << 30) -> None:
-        self.slot = slot
-        self.release = release
-        self.capacity = capacity
 
 
 class BootState:

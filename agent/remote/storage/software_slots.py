@@ -15,8 +15,8 @@ The start-up knows no CBOR: the record begins with three bytes, the slots (1 a, 
 what is confirmed and of what is on trial, and the starts of the latter.
 """
 
-from agent.remote.storage.boot_state import INSTALLED
 from agent.remote.storage.config_slots import with_hash, without_hash
+from agent.remote.storage.running_slot import INSTALLED
 from protocols import cbor
 from protocols.errors import DecodeError
 

@@ -11,14 +11,85 @@ is done again, a note in a new segment.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
 
-    from agent.agent import Actions
+    from agent.core.component import Actions, Component
+    from agent.core.config_records import Config
+    from agent.core.context import Context, PortListener
     from agent.remote.storage.audit import AuditLog
+    from agent.remote.storage.boot_state import BootState
 
     Callback = Callable[[int], None]
     AuditEntry = tuple[int, list[int], str, int, str]
+
+    class RemoteContext(Context, Protocol):
+        """What the component `remote` sees of the agent."""
+
+        @property
+        def boot(self) -> "BootState | None":
+            """What the start has chosen to run."""
+            ...
+
+        @property
+        def components(self) -> "Sequence[Component]":
+            """All components."""
+            ...
+
+        def running_config(self) -> "Config":
+            """Give the configuration with the tuning in force."""
+            ...
+
+        def apply_live_config(self, config: "Config") -> None:
+            """Take over the tuning of `config`."""
+            ...
+
+        def port_names(self) -> "list[str]":
+            """Name the ports by their numbers."""
+            ...
+
+        def add_port_listener(self, listener: "PortListener") -> None:
+            """Have `listener` called for all that passes the ports."""
+            ...
+
+        def remove_port_listener(self, listener: "PortListener") -> None:
+            """Call `listener` no more."""
+            ...
+
+    class RemoteHost(Protocol):
+        """What the helpers of `agent.remote.manager` see of it."""
+
+        agent: "RemoteContext"
+        settings: "dict[str, Any]"
+        boot: "BootState"
+        write_queue: "WriteQueue"
+
+        def audit_entry(
+            self, signers: "list[int]", action: str, counter: int, result: str, now: int
+        ) -> None:
+            """Write an entry of the log."""
+            ...
+
+        def trusted_utc_s(self, now: int) -> int:
+            """Give UTC seconds that a message can trust, 0 without."""
+            ...
+
+        def add_result(self, result: str) -> None:
+            """Report the result of a command."""
+            ...
+
+        def request_report(self) -> None:
+            """Have the report published."""
+            ...
+
+        def report_pending(self) -> bool:
+            """Say whether a report still waits to leave."""
+            ...
+
+        def final_report(self) -> None:
+            """Publish the final report of a unit that is decommissioned."""
+            ...
+
 
 _WRITE, _AUDIT, _CALLBACK, _REQUEST = 0, 1, 2, 3
 _MAX_AUDIT_ENTRIES = 16

@@ -7,7 +7,7 @@ not judged by it. At the end of the health window it is held against what it was
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
 FLOW, CURRENT, DEW = "FlowLitersPerMinute", "MotorAmperes", "DewPointCelsius"
 SUPPLY, RETURN = "SupplyTemperatureCelsius", "ReturnTemperatureCelsius"
@@ -23,7 +23,7 @@ ASHRAE's guidance for liquid cooling asks for."""
 class PlantCheck:
     """The signs as they are at `now`: each None where the plant does not show it."""
 
-    def __init__(self, agent: "Agent", now: int) -> None:
+    def __init__(self, agent: "Context", now: int) -> None:
         flow = _values(agent, FLOW, now)
         current = _values(agent, CURRENT, now)
         dew = _values(agent, DEW, now)
@@ -41,7 +41,7 @@ class PlantCheck:
         return ""
 
 
-def _values(agent: "Agent", point: str, now: int) -> "list[float]":
+def _values(agent: "Context", point: str, now: int) -> "list[float]":
     """Give every good reading of a point's name, in the order of the devices."""
     values = []
     for session in agent.fieldbus.sessions:

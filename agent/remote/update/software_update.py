@@ -10,14 +10,14 @@ manifest comes, or when the store says that there was one.
 
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
-from agent.remote.storage.boot_state import INSTALLED
 from agent.remote.storage.config_slots import MOST_ALARMS
+from agent.remote.storage.running_slot import INSTALLED
 from agent.remote.update.trial import CONFIRM, TrialMonitor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.manager import RemoteManager
     from agent.remote.message.manifest import Manifest
+    from agent.remote.storage.write_queue import RemoteHost
 
 _HEAD_BYTES = 6
 _CHUNK_HASH_BYTES = 16
@@ -31,7 +31,7 @@ class SoftwareUpdate:
 
     def __init__(
         self,
-        manager: "RemoteManager",
+        manager: "RemoteHost",
         found_releases: "software_slots.ReleaseRecord | None",
         received_chunks: int,
     ) -> None:

@@ -15,7 +15,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.agent import Agent
+    from agent.core.context import Context
 
 _NOT_PLANT_CODES = ("port", "clock", "broker", "receiver", "link")
 _SAVE_INTERVAL_S = 60
@@ -35,7 +35,7 @@ class TrialMonitor:
 
     def __init__(
         self,
-        agent: "Agent",
+        agent: "Context",
         confirm_s: int,
         alarms: "list[str]",
         now: int,
@@ -83,7 +83,7 @@ class TrialMonitor:
         return remaining_s
 
     def _loop_errors(self, now: int) -> "tuple[float | None, float | None]":
-        supply, dp = self._agent.supply, self._agent.pressure
+        supply, dp = self._agent.supply_loop, self._agent.pressure_loop
         measured, kpa = supply.sensor.value(now), dp.sensor.value(now)
         return (
             None if measured is None else abs(measured - supply.setpoint),

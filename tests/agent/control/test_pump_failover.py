@@ -28,7 +28,7 @@ def test_operator_actions_do_not_move_outputs(what: str) -> None:
 def test_a_rotation_ends_with_one_pump() -> None:
     run = make_run(400)
     run.shell.run(30 * SECOND)
-    agent_of(run).pressure.rotate()
+    agent_of(run).pressure_loop.rotate()
     run.shell.run(300 * SECOND)
     run.testbed.plant.advance(300 * SECOND)
     speeds = [pump.speed_pct for pump in run.testbed.plant.pumps]

@@ -4,6 +4,7 @@ import gc
 
 from agent.agent import RECEIVER, port_names
 from agent.config.load import load
+from agent.core.actuator import SUPPLY, SetpointRequest
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import (
     BROKER,
@@ -75,7 +76,7 @@ def test_nothing_is_written_before_the_first_readings():
     rig.absent = set()
     for _ in range(12):
         rig.run(0.1)
-        if rig.agent.supply.sensor.value(rig.now) is None:
+        if rig.agent.supply_loop.sensor.value(rig.now) is None:
             eq(rig.devices.writes, [])
     rig.run(4)
     eq(outputs(rig)[0][:1], [4000])  # taken over where they stood
@@ -99,7 +100,7 @@ def test_long_cycle_waits_for_first_readings():
     rig = AgentRig(raw)
     rig.run(25)
     eq(outputs(rig)[:2], [[4000, 4000], [1151, 8000, 0, 8000]])
-    assert not rig.agent.supply.at_fail_safe
+    assert not rig.agent.supply_loop.at_fail_safe
 
 
 def test_restart_does_not_move_outputs():
@@ -341,3 +342,17 @@ def test_a_stream_out_of_step_is_closed_reported_and_opened_again():
     eq([port for _, port in rig.open_requests if port == FIRST_BUS], [FIRST_BUS] * 2)
     rig.run(0.01)  # a stream that stays silent is closed again later
     assert "port:bus" not in rig.alarm_codes()
+
+
+def test_no_attribute_is_assigned_after_construction():
+    rig = AgentRig()
+    before = {name: rig.agent.__dict__[name] for name in rig.agent.__dict__}
+    rig.run(20)
+    rig.agent.apply_live_config(rig.agent.config)
+    rig.agent.request_setpoint(SetpointRequest("test", SUPPLY, 31.0))
+    rig.agent.restart()
+    rig.deliver("event", FIRST_BUS, "closed")
+    rig.run(20)
+    eq(sorted(rig.agent.__dict__), sorted(before))
+    for name, value in before.items():
+        assert rig.agent.__dict__[name] is value, name

@@ -17,7 +17,7 @@ import sys
 
 from agent.agent import Agent
 from agent.remote.message import manifest
-from agent.remote.storage.boot_state import RunningSlot
+from agent.remote.storage.running_slot import RunningSlot
 from agent.remote.update import boot
 from deploy.firmware.mps2 import _slots
 from drivers.ports.address import parse_address

@@ -9,6 +9,8 @@ class FakeComponent(Component):
         Component.__init__(self, agent, settings, port)
         self.calls = []
         self.due = SECOND
+        if settings.get("points"):
+            self.POINTS = (("fake.PowerWatts", "W", 1, 10),)
 
     def start(self, now):
         self.calls.append(("start", now))
@@ -37,9 +39,6 @@ class FakeComponent(Component):
 
     def outbox(self):
         return [(self.port, "write", b"ask")] if self.calls and self.calls[-1][0] == "wake" else []
-
-    def points(self):
-        return [("fake.PowerWatts", "W", 1, 10)] if self.settings.get("points") else []
 
     def values(self, now):
         return [len(self.calls)]

@@ -116,7 +116,7 @@ def start_and_inspect(disk):
         canonical.hash_config(boot.config),
         canonical.hash_config(canonical.encode_config(boot.parsed_config())),
     )
-    setpoints = rig.agent.supply.setpoint, rig.agent.pressure.setpoint
+    setpoints = rig.agent.supply_loop.setpoint, rig.agent.pressure_loop.setpoint
     assert setpoints in (OLD, NEW), setpoints
     entries = audit_log(rig.store)
     slots = boot.slots

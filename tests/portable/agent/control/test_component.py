@@ -48,8 +48,8 @@ def make_models():
     return made
 
 
-def make_rig(dew=False, pumps=None, **more):
-    raw = config()
+def make_rig(dew=False, pumps=None, raw=None, **more):
+    raw = raw or config()
     section = {"facility": "valve", "exchanger": dict(EXCHANGER), "pumps": pumps or {}}
     if dew:
         section["dew"] = {"sensors": ["room1", "room2"]}
@@ -138,7 +138,7 @@ def test_pump_mode_command_sets_the_controlled_variable():
     rig = make_rig()
     speed = rig.devices.registers[LEAD][1]
     eq(send_command(rig, "hold", mode="flow"), "pumps hold flow")
-    eq(cooling_component(rig).pump_group.settings["setpoint_lpm"], 150.0)
+    eq(cooling_component(rig).pressure_loop.mode_setpoint("flow"), 150.0)
     rig.run(5)
     assert -200 < rig.devices.registers[LEAD][1] - speed < 200, rig.devices.registers[LEAD]
     eq(send_command(rig, "hold", mode="delta_t", setpoint_milli=9000), "pumps hold delta_t")
@@ -215,15 +215,15 @@ def test_optimiser_stays_within_limits_and_may_stop():
     seen, pressures = [], []
     for _ in range(12):
         rig.run(10)
-        seen.append(rig.agent.supply.setpoint)
-        pressures.append(rig.agent.pressure.setpoint)
+        seen.append(rig.agent.supply_loop.setpoint)
+        pressures.append(rig.agent.pressure_loop.setpoint)
         assert 25 <= cooling_component(rig).cooling.setpoint_c <= 34, seen
     assert cooling_component(rig).cooling.setpoint_c > 33, cooling_component(rig).cooling.setpoint_c
     assert 20 <= min(pressures) < 90, pressures
     assert max(pressures) <= 100, pressures
     rig.devices.silent = {ROOM2}
     rig.run(260)
-    eq((cooling_component(rig).cooling.setpoint_c, rig.agent.pressure.setpoint), (32.0, 100))
+    eq((cooling_component(rig).cooling.setpoint_c, rig.agent.pressure_loop.setpoint), (32.0, 100))
     eq(rig.agent.supervisor.state, "degraded")
     assert "supply_sensor" not in rig.alarm_codes()
     eq(control_words(rig)[0], RUN)
@@ -297,11 +297,11 @@ def test_each_unit_starts_pumps_in_its_own_slot():
 
 def test_pumps_restart_one_after_the_other():
     rig = make_rig(pumps={"stagger_s": 4})
-    rig.agent.pressure.lag_running = True
+    rig.agent.pressure_loop.lag_running = True
     rig.run(90)
     eq(control_words(rig), (RUN, RUN))
     lose_all_pumps(rig)
-    rig.agent.pressure.lag_running = True
+    rig.agent.pressure_loop.lag_running = True
     began = start_times(rig, 30)
     assert None not in began, began
     assert 5 <= abs(began[1] - began[0]) <= 8, began

@@ -1,5 +1,6 @@
 """The dP loop: lead and lag, safe speed without a reading, and no pump stopped without a reason."""
 
+from agent.control.arbiter import Arbiter
 from agent.control.pressure_loop import PressureLoop
 from agent.control.pump import PumpActuator
 from agent.fieldbus.sensor import pressure_sensor
@@ -18,7 +19,8 @@ class PressureBench:
         self.names = raw["control"]["dp"]["pumps"]
         made = [PumpActuator(bench.session(name)) for name in self.names]
         sensor = pressure_sensor(bench.session("cdu"), 5 * SECOND)
-        self.loop = PressureLoop(bench.config.pressure, sensor, made)
+        self.arbiter = Arbiter()
+        self.loop = PressureLoop(bench.config.pressure, sensor, made, self.arbiter)
         self.set_dp(1000)
         self.set_drive("lead", RUN, 8000)
         self.set_drive("lag", STOP, 0)

@@ -1,5 +1,6 @@
 """The supply loop: follows the reading, goes to its safe opening without one, and never jumps."""
 
+from agent.control.arbiter import Arbiter
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.fieldbus.sensor import PointSensor
@@ -15,7 +16,9 @@ class SupplyBench:
     def __init__(self):
         self.bench = bench = FieldbusRig()
         sensor = PointSensor(bench.session("cdu"), "SupplyTemperatureCelsius", STALE)
-        self.loop = SupplyLoop(bench.config.supply, sensor, ValveActuator(bench.session("valve")))
+        self.arbiter = Arbiter()
+        valve = ValveActuator(bench.session("valve"))
+        self.loop = SupplyLoop(bench.config.supply, sensor, valve, self.arbiter)
 
     def temperature(self, tenths):
         self.bench.read("cdu", tenths, 400, 3000, 2000, 0)

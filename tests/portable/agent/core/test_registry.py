@@ -129,4 +129,4 @@ def test_its_points_stand_behind_those_of_the_devices():
     row = json.loads(controller.telemetry.queue[-1])["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
     _, controller = make_agent({})
-    eq(controller.telemetry.components, [])
+    eq(controller.telemetry._components, [])

@@ -193,7 +193,7 @@ def test_counts_are_stored_and_restored():
     eq(again.component.restore_result, "restored")
     eq(again.component.total.used[IT], 30 * 100_000)  # nothing was missed while it was away
     values = again.component.values(again.now)
-    eq(len(values), len(again.component.points()))
+    eq(len(values), len(again.component.POINTS))
     shown = json.loads(again.state.split(b"\0", 1)[1])["ledger"]
     eq((shown["category"], shown["intervals"][0]["interval"]), (1, "interim"))
 

@@ -3,7 +3,6 @@
 from agent.agent import RECEIVER
 from agent.config.load import load
 from agent.core.errors import ConfigError
-from agent.gnss.tx_coexistence import find_coexistence
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
@@ -149,7 +148,7 @@ def test_incomplete_gsv_set_is_not_checked():
 def test_tx_epochs_are_marked_and_desense_is_reported():
     roof = IntegrityRig(desense_db=4)
     roof.run(40)
-    coexistence = find_coexistence(roof.rig.agent)
+    coexistence = roof.rig.agent.service("coexistence")
     for _ in range(8):
         coexistence.announce_tx(roof.rig.now - 200_000, roof.rig.now + 200_000)
         roof.run(2, weaker=6)  # what is told a second later is the mean of the one before

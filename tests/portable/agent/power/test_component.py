@@ -167,7 +167,7 @@ def test_setpoints_can_be_scheduled():
     eq(rig.component.schedule(START + 25 * SECOND, "supply_milli_c", 34_500), "")
     eq(rig.component.schedule(START + 25 * SECOND, "dp_milli_kpa", 90_000), "")
     rig.run(10)
-    eq((rig.agent.supply.setpoint, rig.agent.pressure.setpoint), (34.5, 90.0))
+    eq((rig.agent.supply_loop.setpoint, rig.agent.pressure_loop.setpoint), (34.5, 90.0))
 
 
 def test_operator_caps_now_and_scheduled():

@@ -29,13 +29,13 @@ HEAP = "512wK"
 class CommandRecorder(Component):
     """A part that knows two commands."""
 
+    COMMANDS = ("rotate", "override")
+
     def __init__(self, agent):
         Component.__init__(self, agent, {}, -1)
         self.done = []
 
     def handle_command(self, name, arguments, now):
-        if name not in ("rotate", "override"):
-            return None
         if arguments.get("pump") == "none":
             raise CommandError("pump: lead or lag")
         self.done.append((name, arguments.pairs))

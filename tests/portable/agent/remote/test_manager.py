@@ -23,13 +23,15 @@ HEAP = "512wK"  # two agents at a time, a signer, and what they say
 
 def test_setpoint_change_is_bumpless_and_confirmed():
     rig = start_rig()
-    valve = rig.agent.supply.valve.command_pct
+    valve = rig.agent.supply_loop.valve.command_pct
     rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
     rig.run(1)
-    eq((rig.agent.supply.setpoint, rig.restarts), (32.5, 0))
+    eq((rig.agent.supply_loop.setpoint, rig.restarts), (32.5, 0))
     eq(rig.slot_state(), (0, COUNTER, (0, "nothing", "")))
     eq(rig.manager.trial_monitor.phase, "health")
-    assert abs(rig.agent.supply.valve.command_pct - valve) <= 1, rig.agent.supply.valve.command_pct
+    assert abs(rig.agent.supply_loop.valve.command_pct - valve) <= 1, (
+        rig.agent.supply_loop.valve.command_pct
+    )
     rig.run(21)
     eq(rig.manager.trial_monitor.phase, "confirm")
     rig.send(make_command("confirm", [("counter", COUNTER)]))
@@ -37,7 +39,7 @@ def test_setpoint_change_is_bumpless_and_confirmed():
     eq(rig.slot_state(), (1, None, (COUNTER, "confirmed", "")))
     again = RemoteRig(store=rig.store)
     again.run(1)
-    eq((again.agent.supply.setpoint, again.slot_state()[0]), (32.5, 1))
+    eq((again.agent.supply_loop.setpoint, again.slot_state()[0]), (32.5, 1))
 
 
 def test_edited_file_takes_precedence():
@@ -49,7 +51,7 @@ def test_edited_file_takes_precedence():
     file = remote_config()
     file["control"]["dp"]["setpoint_kpa"] = 90
     again = RemoteRig(file, rig.store)
-    eq((again.agent.supply.setpoint, again.agent.pressure.setpoint), (32, 90))
+    eq((again.agent.supply_loop.setpoint, again.agent.pressure_loop.setpoint), (32, 90))
     eq(again.slot_state()[0], 2)
     again.run(1)
     eq(reject_reason(again, make_patch(rig, [(SETPOINT, 33)])), "replay")
@@ -59,10 +61,10 @@ def test_without_a_confirmation_it_is_rolled_back():
     rig = start_rig()
     rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=300))
     rig.run(295)
-    eq(rig.agent.supply.setpoint, 33)
+    eq(rig.agent.supply_loop.setpoint, 33)
     rig.run(10)
     eq(
-        (rig.agent.supply.setpoint, rig.slot_state()),
+        (rig.agent.supply_loop.setpoint, rig.slot_state()),
         (32, (0, None, (COUNTER, "rolled_back", "not_confirmed"))),
     )
 
@@ -71,10 +73,10 @@ def test_harmful_change_is_rolled_back():
     rig = start_rig()
     rig.send(make_patch(rig, [(PRESSURE, 110)]))
     rig.run(5)
-    eq(rig.agent.pressure.setpoint, 110)
+    eq(rig.agent.pressure_loop.setpoint, 110)
     rig.set(1, 4, 1)  # a leak is reported
     rig.run(3)
-    eq(rig.agent.pressure.setpoint, 100)
+    eq(rig.agent.pressure_loop.setpoint, 100)
     eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell device_alarm:cdu.Leak"))
 
 
@@ -90,12 +92,12 @@ def test_trial_continues_after_a_restart():
     rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=300))
     rig.run(100)
     again = RemoteRig(store=rig.store)
-    eq(again.agent.supply.setpoint, 33)
+    eq(again.agent.supply_loop.setpoint, 33)
     again.run(180)
-    eq((again.agent.supply.setpoint, again.restarts), (33, 0))
+    eq((again.agent.supply_loop.setpoint, again.restarts), (33, 0))
     again.run(100)
     eq(again.restarts, 1)  # it has nothing to go back to but by a start
-    eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
+    eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 32)
 
 
 def test_crashing_change_is_rolled_back_after_its_starts():
@@ -106,7 +108,7 @@ def test_crashing_change_is_rolled_back_after_its_starts():
     for _ in range(5):
         life = RemoteRig(store=rig.store)
         life.run(0.5)
-        points.append(life.agent.supply.setpoint)
+        points.append(life.agent.supply_loop.setpoint)
     eq(points, [33, 33, 33, 32, 32])
     eq(life.slot_state()[2], (COUNTER, "rolled_back", "crashed"))
 
@@ -119,24 +121,24 @@ def test_structure_needs_two_signatures_and_a_restart():
     eq(reject_reason(rig, make_patch(rig, changes, (LIMITER,))), "wrong_role")
     rig.send(make_patch(rig, changes, (OPERATOR, LIMITER)))
     rig.run(1)
-    eq((rig.restarts, len(rig.agent.pressure.pumps)), (1, 2))
+    eq((rig.restarts, len(rig.agent.pressure_loop.pumps)), (1, 2))
     again = RemoteRig(store=rig.store)
     again.run(30)
-    eq((len(again.agent.pressure.pumps), again.manager.trial_monitor.phase), (1, "confirm"))
+    eq((len(again.agent.pressure_loop.pumps), again.manager.trial_monitor.phase), (1, "confirm"))
 
 
 def test_two_keys_for_a_limit_and_one_for_a_setpoint():
     rig = start_rig()
     rig.send(make_patch(rig, [(SAFE_VALVE, 70), (SETPOINT, 33)], (LIMITER, OPERATOR)))
     rig.run(1)
-    eq((rig.agent.supply.config.safe_pct, rig.agent.supply.setpoint), (70, 33))
+    eq((rig.agent.supply_loop.config.safe_pct, rig.agent.supply_loop.setpoint), (70, 33))
 
 
 def test_group_message_serves_all_units():
     rig = start_rig()
     rig.send(make_patch(rig, [(SETPOINT, 33)], version=0, group="gulf"))
     rig.run(1)
-    eq(rig.agent.supply.setpoint, 33)
+    eq(rig.agent.supply_loop.setpoint, 33)
 
 
 def test_ten_parameters_with_two_signatures_fit_one_datagram():
@@ -151,10 +153,10 @@ def test_ten_parameters_with_two_signatures_fit_one_datagram():
     rig.manager.message(datagram.verify_body(key, "s1/u1", sent)[4:], rig.now)
     rig.run(2)
     eq((rig.manager.trial_monitor.phase, rig.restarts), ("health", 0))
-    supply, dp = rig.agent.supply, rig.agent.pressure
+    supply, dp = rig.agent.supply_loop, rig.agent.pressure_loop
     eq((supply.setpoint, supply.config.integral_s, supply.config.safe_pct), (32.5, 20, 65))
     eq((dp.setpoint, dp.config.gain, dp.config.integral_s), (110, 0.25, 5))
-    eq(rig.agent.config.supply_max_c, 41)
+    eq((rig.agent.running_config().supply_max_c, rig.agent.config.supply_max_c), (41, 40))
     rig.run(20)
     order = datagram.pack_message(key, "s1/u1", 8, make_command("confirm"))
     assert len(order) <= 128, len(order)

@@ -46,7 +46,11 @@ def test_power_cut_at_every_record_leaves_old_or_new():
             canonical.hash_config(canonical.encode_config(after.manager.boot.parsed_config())),
         )
         seen.add(
-            (after.agent.supply.setpoint, after.slot_state()[0], after.slot_state()[1] is not None)
+            (
+                after.agent.supply_loop.setpoint,
+                after.slot_state()[0],
+                after.slot_state()[1] is not None,
+            )
         )
     eq(sorted(seen), [(32, 0, False), (33, 0, True), (33, 1, False)])
 
@@ -63,8 +67,8 @@ def test_damaged_slots_and_records_are_ignored():
             bad = bytearray(whole)
             bad[at] ^= 0x40
             rig.store.records[name] = bytes(bad)
-            eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
+            eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 32)
         rig.store.records[name] = whole[: len(whole) // 2]
-        eq(RemoteRig(store=rig.store).agent.supply.setpoint, 32)
+        eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 32)
         rig.store.records[name] = whole
-    eq(RemoteRig(store=rig.store).agent.supply.setpoint, 33)
+    eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 33)

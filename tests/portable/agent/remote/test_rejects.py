@@ -57,7 +57,7 @@ def test_every_reject_reason():
     is_refused(make_command("shed"), "unsupported")
     rig.send(make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), at + 4))
     rig.run(1)
-    eq(rig.agent.supply.setpoint, 33)
+    eq(rig.agent.supply_loop.setpoint, 33)
     is_refused(make_patch(rig, [(SETPOINT, 34)], (OPERATOR,), at + 5), "busy")
     is_refused(make_command("confirm", [("counter", 5)], counter_s=START_S + 1), "no_trial")
     rig.deliver("event", STORE, "failed")
@@ -87,7 +87,7 @@ def test_hostile_messages_change_nothing():
         bad[at] ^= 1 << at % 8
         rig.manager.message(bytes(bad), rig.now)
         rig.run(0.2)
-    eq((rig.agent.supply.setpoint, rig.manager.accepted_count), (32, 0))
+    eq((rig.agent.supply_loop.setpoint, rig.manager.accepted_count), (32, 0))
     eq(sorted(rig.store.records), ["audit.0"])
     rig.send(sign_message(PATCH, b"", (OPERATOR,)))
     rig.run(1)

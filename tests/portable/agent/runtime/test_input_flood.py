@@ -21,7 +21,7 @@ INPUTS = ((RECEIVER, "receiver"), (BROKER, "broker"), (FIRST_BUS, "bus"))
 def count_steps(rig):
     """Count the steps of the supply loop, and the longest time between two, microseconds."""
     stats = {"steps": 0, "gap": 0, "last": rig.now}
-    step = rig.agent.supply.step
+    step = rig.agent.supply_loop.step
 
     def counting(now, dt):
         stats["steps"] += 1
@@ -29,7 +29,7 @@ def count_steps(rig):
         stats["last"] = now
         step(now, dt)
 
-    rig.agent.supply.step = counting
+    rig.agent.supply_loop.step = counting
     return stats
 
 

@@ -224,7 +224,7 @@ def test_watchdog_is_kicked_once_per_complete_cycle():
     assert 16 <= len(rig.feeds) <= 20, len(rig.feeds)
     gaps = [b - a for a, b in zip(rig.feeds, rig.feeds[1:])]
     assert max(gaps) < 2 * SECOND
-    rig.agent._step_when_ready = lambda _: None  # a cycle that does not come to its end
+    rig.agent.cycle.step_when_ready = lambda _: False  # a cycle that does not come to its end
     before = len(rig.feeds)
     rig.run(5)
     eq(len(rig.feeds), before)

@@ -196,22 +196,17 @@ class _MessageSink:
         self.received.append(data)
 
 
-class _Agent:
-    def __init__(self):
-        self.components = [_MessageSink()]
-
-
 def _make_downlink(store):
     """A unit that has just started on `store`: its messages, its memory, what takes messages."""
-    agent = _Agent()
+    sink = _MessageSink()
     _, messages = _make_transfer(KEY)
     memory = SatcomStore(None, {}, 3)
-    downward = DownlinkReceiver(agent, messages)
-    downward.store = memory
+    downward = DownlinkReceiver(messages)
+    downward.connect(memory, sink.message)
     memory.event("opened", 0)
     store.serve(memory)
     downward.step(0)
-    return downward, messages, memory, agent.components[0].received
+    return downward, messages, memory, sink.received
 
 
 def test_downlink_number_is_durable_before_delivery():

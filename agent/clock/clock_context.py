@@ -1,0 +1,16 @@
+"""What the components of time and GNSS see of the agent: a protocol for the type checker."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from agent.clock.utc_clock import UtcClock
+    from agent.core.context import Context
+
+    class ClockContext(Context, Protocol):
+        """The agent with its whole clock."""
+
+        @property
+        def clock(self) -> "UtcClock":
+            """The UTC clock."""
+            ...

@@ -1,0 +1,81 @@
+"""One control cycle: the components prepare it, then both loops step once.
+
+Does not poll the devices (`agent.fieldbus.fieldbus`) and does not decide the unit state
+(`agent.safety.supervisor`). The loops step as soon as all polls of the cycle are answered, at the
+latest when half the cycle is over.
+"""
+
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.control.arbiter import Arbiter
+    from agent.control.pressure_loop import PressureLoop
+    from agent.control.supply_loop import SupplyLoop
+    from agent.core.component import Component
+    from agent.core.tick_scheduler import TickScheduler
+    from agent.fieldbus.fieldbus import Fieldbus
+
+_FIRST_READING_TIME = 3 * SECOND
+"""After a start the loops wait this long for first readings before they ask for fail-safe outputs:
+a restart must not move an actuator."""
+
+
+class ControlCycle:
+    """Steps the loops. `last_step`: monotonic microseconds of the last step, None before it."""
+
+    def __init__(
+        self,
+        ticks: "TickScheduler",
+        fieldbus: "Fieldbus",
+        supply_loop: "SupplyLoop",
+        pressure_loop: "PressureLoop",
+        arbiters: "dict[str, Arbiter]",
+        components: "list[Component]",
+    ) -> None:
+        self.last_step: int | None = None
+        self._ticks = ticks
+        self._fieldbus = fieldbus
+        self._supply_loop, self._pressure_loop = supply_loop, pressure_loop
+        self._arbiters = arbiters
+        self._components = components
+        self._stepped = True
+        self._started = 0
+
+    def start(self, now: int) -> None:
+        """Begin to wait for first readings."""
+        self._started = now
+
+    def begin(self) -> None:
+        """Begin a cycle: the loops step once in it."""
+        self._stepped = False
+
+    def step_when_ready(self, now: int) -> bool:
+        """Step the loops once in this cycle, as soon as it is ready; say if they stepped now."""
+        ticks = self._ticks
+        if self._stepped:
+            return False
+        half = ticks.in_cycle >= ticks.per_cycle // 2
+        if not half and not self._fieldbus.polls_complete():
+            return False
+        self._stepped = True
+        if now - self._started < _FIRST_READING_TIME and not self._has_readings(now):
+            return False
+        cycle_us = ticks.period * ticks.per_cycle
+        elapsed = cycle_us if self.last_step is None else min(now - self.last_step, 3 * cycle_us)
+        self.last_step = now
+        self._step(now, elapsed / 1_000_000)
+        return True
+
+    def _has_readings(self, now: int) -> bool:
+        supply, pressure = self._supply_loop.sensor, self._pressure_loop.sensor
+        return supply.value(now) is not None and pressure.value(now) is not None
+
+    def _step(self, now: int, dt: float) -> None:
+        """Let the components claim and prepare, then step both loops."""
+        for actuator in self._arbiters:
+            self._arbiters[actuator].begin_cycle()
+        for component in self._components:
+            component.before_control(now, dt)
+        self._supply_loop.step(now, dt)
+        self._pressure_loop.step(now, dt)
