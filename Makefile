@@ -1,66 +1,69 @@
-# Thin: each target is one command that may be typed by hand. `make help` lists them.
+# Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev pypy demo test lint format soak docs reference readability lock deb sbom advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak docs reference readability lock deb sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
-	@echo "ARGS=\"…\" is handed to demo (options), test and soak (pytest's arguments)."
+	@echo "ARGS=\"…\" passes options to demo, and arguments of pytest to test and soak."
 
-setup: ## .venv with the command .venv/bin/coldloop
+setup: ## .venv with the command .venv/bin/coldloop: agent, bench, operators' commands
 	@sh deploy/setup.sh run
 
-dev: ## the same, with what tests, linters and type checks need
+agent: ## .venv with the agent and the diagnostic commands only
+	@sh deploy/setup.sh agent
+
+dev: ## as setup, with tools for tests, lint, types and documents
 	@sh deploy/setup.sh dev
 
-pypy: ## .pypy with the same command, on which campaigns take half the time
+pypy: ## .pypy with the same command; campaigns take half the time
 	@sh deploy/peers.sh pypy3 pypy3-venv
 	@sh deploy/setup.sh pypy
 
-demo: setup ## the main job, live: agent, emulated row and broker; no hardware, no root
+demo: setup ## agent, emulated row and broker, live; needs no hardware and no root
 	@.venv/bin/coldloop demo $(ARGS)
 
-test: dev ## installs missing peers where it may, then runs the gates and all tests
+test: dev ## installs missing peers if possible, then runs the gates and all tests
 	@sh deploy/peers.sh
 	@$(PY) -m tests $(ARGS)
 
-lint: dev ## the gates alone: syntax and imports on MicroPython, ruff, types, import contracts
+lint: dev ## the gates: MicroPython, ruff, types, import contracts
 	@$(PY) -m pytest -q tests/repository/test_gates.py
 
-format: dev ## rewrites the code as the gates want it, where a tool can
+format: dev ## formats the code and fixes lint errors that ruff can fix
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
 
-soak: dev ## the long tests, by hand: campaigns, fuzzing, installs from nothing
+soak: dev ## the long tests: campaigns, fuzzing, installations
 	@sh deploy/peers.sh
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
 
-docs: dev ## the site of the documents, checked, into build/docs
+docs: dev ## builds and checks the site of the documents in build/docs
 	@sh deploy/docs.sh
 
-reference: dev ## the pages of docs/reference that are made from the code
+reference: dev ## writes the pages of docs/reference from the code
 	@$(PY) docs/tools/reference.py
 
-readability: dev ## how easy the documents are to read, a line a file
+readability: dev ## prints sentence lengths of the documents
 	@$(PY) docs/tools/readability.py $(ARGS)
 
-lock: ## resolves the dependencies anew into requirements/
+lock: ## resolves the dependencies into requirements/
 	@sh deploy/lock.sh
 
-deb: dev ## the Debian package, from the locked hashes, into dist/
+deb: dev ## builds the Debian package in dist/
 	@$(PY) -m deploy.debian.build $(ARGS)
 
-sbom: ## the bill of materials (CycloneDX) into dist/sbom.cdx.json
+sbom: ## writes the bill of materials (CycloneDX), dist/sbom.cdx.json
 	@$(PY) -m deploy.release.sbom
 
-advisories: ## asks whether anything pinned has a known weakness; before each release
+advisories: ## checks the pinned packages for known vulnerabilities; before each release
 	@$(PY) -m deploy.release.advisories $(ARGS)
 
-bare-root: ## proves demo and test in a bare Debian root (root, debootstrap)
+bare-root: ## runs demo and test in a bare Debian root (needs root, debootstrap)
 	@sh deploy/prove-bare-root.sh
 
-clean: ## takes away the environment, caches and outputs
+clean: ## deletes the environment, caches and outputs
 	@rm -rf .venv .pypy build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,7 @@
-"""The agent's commands: `coldloop agent` runs it, `coldloop status` reads what it left behind."""
+"""Commands of the agent: `coldloop agent` runs it, `coldloop status` shows its state.
+
+Does not contain the tools; the groups import them from `agent.tools` when they are called.
+"""
 
 import argparse
 import json
@@ -20,7 +23,7 @@ STALE_AFTER_S = 5.0
 
 
 def profiles() -> dict[str, dict[str, Any]]:
-    """Read the register maps that come with the package, by name."""
+    """Read the device profiles of the package, by name."""
     folder = resources.files("drivers") / "profiles"
     found = {}
     for entry in folder.iterdir():
@@ -30,14 +33,14 @@ def profiles() -> dict[str, dict[str, Any]]:
 
 
 def read_config(path: str) -> Config:
-    """Read and check a configuration file; raises `ConfigError`, each line naming the file."""
+    """Read and check a configuration file. Raises `ConfigError`; each line names the file."""
     from agent.runtime.cpython_start import compile_config, read_file
 
     return compile_config(read_file(path), path, profiles())
 
 
 def schema_text() -> str:
-    """Write the configuration's JSON Schema; docs/config.schema.json is a copy of it."""
+    """Return the JSON Schema of the configuration; docs/config.schema.json is a copy."""
     from agent.config.json_schema import to_json_schema
     from agent.config.schema import with_components
     from agent.core.registry import COMPONENTS
@@ -63,7 +66,7 @@ def agent(argv: list[str]) -> int:
         "--store",
         metavar="FOLDER",
         default="/var/lib/coldloop",
-        help="where to look for a confirmed configuration when the file is not good",
+        help="folder with the confirmed configuration, used if the file is invalid",
     )
     arguments = parser.parse_args(argv)
     if arguments.schema:
@@ -81,7 +84,7 @@ def agent(argv: list[str]) -> int:
 
 
 def _run(path: str, store: str) -> int:
-    """Run the agent, and again each time it asks for it."""
+    """Run the agent, and again after each requested restart."""
     from agent.runtime import cpython, cpython_slot
     from agent.runtime.cpython_checksums import checksum_warning
     from agent.runtime.cpython_start import choose_config
@@ -100,17 +103,10 @@ def _run(path: str, store: str) -> int:
         except ConfigError as error:
             print(error, file=sys.stderr)
             return 2
-        buses = [address for _, address in config.buses]
-        ports = [address for _, _, address in config.components]
-        ports.extend([address for _, _, address in config.component_ports])
-        addresses = [config.receiver, *buses, *ports, config.broker, config.state]
-        problems = cpython.preflight([str(a) for a in addresses if a is not None])
-        for problem in problems:
-            print(f"coldloop agent: {problem}", file=sys.stderr)
-        if problems:
+        if not _check_ports(config):
             return 2
         if any(section == "chrony" for section, _, _ in config.components):
-            use_raw()  # else the agent would see what it has done to the system's clock
+            use_raw()  # otherwise the agent would measure its own corrections of the system clock
         controller = Agent(config, boot)
         controller.start(cpython.monotonic())
         notifier = notifier_for(controller, config)
@@ -125,11 +121,25 @@ def _run(path: str, store: str) -> int:
             return 0
 
 
+def _check_ports(config: Config) -> bool:
+    """Check the addresses of all ports. Print each error."""
+    from agent.runtime import cpython
+
+    buses = [address for _, address in config.buses]
+    ports = [address for _, _, address in config.components]
+    ports.extend([address for _, _, address in config.component_ports])
+    addresses = [config.receiver, *buses, *ports, config.broker, config.state]
+    problems = cpython.preflight([str(a) for a in addresses if a is not None])
+    for problem in problems:
+        print(f"coldloop agent: {problem}", file=sys.stderr)
+    return not problems
+
+
 def status(argv: list[str]) -> int:
-    """Show what the agent on this controller last said of itself."""
+    """Show the last status of the agent on this controller."""
     parser = Parser(
         prog="coldloop status",
-        description="Show the state of the agent on this controller; needs no link.",
+        description="Show the last status of the agent on this controller. Works without a link.",
         epilog="example: coldloop status --config /etc/coldloop/unit.json",
     )
     add_status_options(parser)
@@ -152,7 +162,7 @@ def status(argv: list[str]) -> int:
 
 
 def age_s(snapshot: dict[str, Any]) -> float:
-    """How old a snapshot is, seconds; by the clock that the agent counted with (see `_run`)."""
+    """Return the age of a snapshot in s, by the clock that the agent uses (see `_run`)."""
     clock = time.CLOCK_MONOTONIC_RAW if "chrony" in snapshot else time.CLOCK_MONOTONIC
     age: float = round(time.clock_gettime(clock) - snapshot["mono_us"] / 1e6, 1)
     return age
@@ -161,8 +171,14 @@ def age_s(snapshot: dict[str, Any]) -> float:
 def clock(argv: list[str]) -> int:
     """Run a subcommand of `coldloop clock`."""
     tools = {
-        "report": ("agent.tools.clock_report", "the site's time: how good, since when, what lied"),
-        "watch": ("agent.tools.clock_watch", "the clock of the running agent, line by line"),
+        "report": (
+            "agent.tools.clock_report",
+            "time of the site: state, error bound, rejected checks",
+        ),
+        "watch": (
+            "agent.tools.clock_watch",
+            "clock of the running agent, one line for each change",
+        ),
     }
     example = "report --config /etc/coldloop/unit.json"
     return CommandGroup("clock", tools, example, (ConfigError,)).run(argv)
@@ -170,59 +186,63 @@ def clock(argv: list[str]) -> int:
 
 def ledger(argv: list[str]) -> int:
     """Run a subcommand of `coldloop ledger`."""
-    tools = {"report": ("agent.tools.energy_report", "PUE, WUE, ERF, losses by interval")}
+    tools = {"report": ("agent.tools.energy_report", "PUE, WUE, ERF and losses for each interval")}
     example = "report --config /etc/coldloop/unit.json"
     return CommandGroup("ledger", tools, example, (ConfigError,)).run(argv)
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """Read what the agent left behind; raises `ConfigError` when there is no such thing."""
+    """Read a status file. Raises `ConfigError` if it is missing or invalid."""
     try:
         snapshot = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        message = f"{error.strerror}; is the agent running, and is this its state folder?"
+        message = f"{error.strerror}; check that the agent runs and uses this state folder"
         raise ConfigError(f"coldloop status: {path}: {message}") from None
     except ValueError:
         snapshot = None
     if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
-        message = "not a status of this version; start the agent anew, with this coldloop"
+        message = "not a status of this version; restart the agent with this coldloop"
         raise ConfigError(f"coldloop status: {path}: {message}")
     return snapshot
 
 
 def add_status_options(parser: argparse.ArgumentParser) -> None:
-    """Add where an agent leaves its status."""
+    """Add the options for the place of the status."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--config", metavar="FILE", help="the agent's configuration")
+    group.add_argument("--config", metavar="FILE", help="configuration of the agent")
     group.add_argument(
-        "--state", metavar="FOLDER", default="/run/coldloop", help="its state folder"
+        "--state", metavar="FOLDER", default="/run/coldloop", help="state folder of the agent"
     )
 
 
 def state_folder(arguments: argparse.Namespace) -> Path:
-    """The folder that `add_status_options`'s arguments name; raises `ConfigError` when there is
-    none.
-    """
+    """Return the state folder of the arguments. Raises `ConfigError` if there is none."""
     if arguments.config is None:
         return Path(arguments.state)
     config = read_config(arguments.config)
     if config.state is None:
-        raise ConfigError(f"{arguments.config}: state: missing; the agent leaves no status behind")
+        raise ConfigError(f"{arguments.config}: state: missing; the agent writes no status")
     return Path(str(config.state.path))
 
 
 LINK = {
-    "watch": ("agent.tools.satcom_watch", "signal, registration, windows, queue and budget, live"),
-    "passes": ("agent.tools.satcom_passes", "the windows of the next hours, as a table and a plot"),
+    "watch": (
+        "agent.tools.satcom_watch",
+        "signal, registration, contact windows, queue and budget, live",
+    ),
+    "passes": (
+        "agent.tools.satcom_passes",
+        "contact windows of the next hours, as a table and a plot",
+    ),
 }
-"""Subcommand of `coldloop link`: its module, and what --help says of it."""
+"""Subcommand of `coldloop link`: its module and its help text."""
 
 TELEMETRY = {
-    "cat": ("agent.tools.log_cat", "print what a log holds"),
-    "stats": ("agent.tools.log_stats", "sum up what a log holds"),
-    "codec": ("agent.tools.log_codec", "put a table through the codec: bits a value"),
+    "cat": ("agent.tools.log_cat", "print the records of a log"),
+    "stats": ("agent.tools.log_stats", "print a summary of a log"),
+    "codec": ("agent.tools.log_codec", "encode a table of values: bits for each value"),
 }
-"""Subcommand of `coldloop telemetry`: its module, and what --help says of it."""
+"""Subcommand of `coldloop telemetry`: its module and its help text."""
 
 
 def link(argv: list[str]) -> int:

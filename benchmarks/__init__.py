@@ -1,1 +1,1 @@
-"""Measurements, side by side, by hand."""
+"""Benchmarks: measurements for a manual comparison, side by side in one run."""

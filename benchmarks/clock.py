@@ -1,11 +1,11 @@
-"""How good is UTC, is its bound ever wrong, and how soon is a lie seen? Over seeded virtual runs.
+"""Accuracy of UTC, validity of its bound, delay of the detection of false time, in virtual runs.
 
     python -m benchmarks.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]
 
-Not a test: the tests run the same with fewer seeds. Fixes and pulses are made in memory, by
-`tests/portable/support/reference_time.py`: sentences late by an exponential jitter of mean 20 ms of
-which the mean is known, pulses with 1 us of noise, an oscillator that drifts with temperature.
-Epochs with satellites and bytes are made by the tests of the rooms that read them.
+Does not replace the tests, which run the same with fewer seeds. The module
+`tests/portable/support/reference_time.py` makes fixes and pulses in memory. Sentences have an
+exponential jitter of mean 20 ms; the mean is known. Pulses have 1 us of noise. The frequency of the
+oscillator depends on the temperature.
 """
 
 import argparse
@@ -31,11 +31,11 @@ from tests.portable.support.reference_time import (
 )
 
 Row = tuple[str, str, str, bool]
-"""What, aim, seen, whether the aim was met."""
+"""Figure, aim, result, whether the aim is met."""
 
 
 def rms(values: list[int]) -> float:
-    """Root of the mean square."""
+    """Return the root mean square."""
     return math.sqrt(sum(v * v for v in values) / len(values))
 
 
@@ -44,7 +44,7 @@ def _largest(values: list[int]) -> int:
 
 
 def sentences(seeds: int) -> list[Row]:
-    """Sentences alone: after ten minutes, and after an hour of learning and one of holdover."""
+    """Sentences only: error after ten minutes, and after one hour of fits and of holdover."""
     at_ten, holdover_errors, bound = [], [], []
     for seed in range(1, seeds + 1):
         bench = ClockRig(synced_leap_clock(), seed, ppm=(seed * 37 % 81) - 40.0)
@@ -58,17 +58,17 @@ def sentences(seeds: int) -> list[Row]:
         bound.append(bench.bound_us)
     ten = f"{rms(at_ten) / 1000:.2f} ms rms, worst {_largest(at_ten) / 1000:.2f} ms"
     hour = (
-        f"{rms(holdover_errors) / 1000:.2f} ms rms, worst {_largest(holdover_errors) / 1000:.2f} ms, "
-        f"bound {median(bound) / 1000:.0f} ms"
+        f"{rms(holdover_errors) / 1000:.2f} ms rms, "
+        f"worst {_largest(holdover_errors) / 1000:.2f} ms, bound {median(bound) / 1000:.0f} ms"
     )
     return [
-        ("sentences alone, after 10 min", "<= 2 ms rms", ten, rms(at_ten) <= 2000),
+        ("sentences only, after 10 min", "<= 2 ms rms", ten, rms(at_ten) <= 2000),
         ("1 h of holdover, drift of 1 ppm", "<= 6 ms", hour, _largest(holdover_errors) <= 6000),
     ]
 
 
 def pulses(seeds: int) -> list[Row]:
-    """With pulses: the error, and how long a drag goes unseen."""
+    """Pulses: the error, and the delay of the detection of a time drag."""
     rows = []
     for name, tempco, drag, limit_s in (("crystal", 1.0, 1.0, 60), ("TCXO", 0.05, 0.1, 600)):
         errors: list[int] = []
@@ -99,13 +99,13 @@ def pulses(seeds: int) -> list[Row]:
 
 
 def temperature_model(seeds: int) -> list[Row]:
-    """Six hours of learning over a swing of 3 degrees, two of holdover, 0.8 ppm a degree."""
+    """Six hours of fits over a swing of 3 degrees, two hours of holdover, 0.8 ppm a degree."""
     errors: dict[bool, list[int]] = {False: [], True: []}
     for seed in range(1, max(2, seeds // 10) + 1):
         for learned in (False, True):
             clock = synced_leap_clock()
             if learned:
-                clock.holdover.tempco_model = TempcoModel(1_000)
+                clock.holdover.use_model(TempcoModel(1_000))
             bench = ClockRig(clock, seed, ppm=5.0, tempco=0.8, pps_us=1.0)
             bench.sensor = True
 
@@ -122,7 +122,7 @@ def temperature_model(seeds: int) -> list[Row]:
 
 
 def false_time(_seeds: int) -> list[Row]:
-    """A jump of place and of time, equal power: epochs until they are seen. Bogus time: none."""
+    """Position jump, time jump, uniform power: epochs until the detection. Wrong date: none."""
     rows = []
     for name, fault, value in (
         ("jump of 500 km", "away_e7", 45_000_000),
@@ -163,7 +163,7 @@ def _equal_power() -> int:
 
 
 def run_with_faults(seed: int) -> ClockRig:
-    """One run of random length of learning and a row of random faults; return its bench."""
+    """Run fits of random length and a sequence of random faults; return the bench of the run."""
     rng = NoiseSource(seed * 7 + 3)
     pps = 1.0 if rng.below(2) else None
     tempco = (1.0, 0.05)[rng.below(2)]
@@ -173,7 +173,7 @@ def run_with_faults(seed: int) -> ClockRig:
     bench = ClockRig(clock, seed, ppm=rng.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
     bench.sensor = rng.below(2) == 0
     if bench.sensor and seed % 2:
-        clock.holdover.tempco_model = TempcoModel(tempco_ppb)
+        clock.holdover.use_model(TempcoModel(tempco_ppb))
     if cold:
         bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[rng.below(8)]
     swing, pace = rng.uniform() * 3, 2000 + rng.below(4000)
@@ -212,7 +212,7 @@ def _fault(bench: ClockRig, rng: NoiseSource, pps: bool) -> None:
 
 
 def bounds(runs: int) -> list[Row]:
-    """In how many runs was the error always within the bound?"""
+    """Count the runs in which the error was always within the bound."""
     held_count = 0
     for seed in range(1, runs + 1):
         bench = run_with_faults(seed)
@@ -226,7 +226,7 @@ def bounds(runs: int) -> list[Row]:
 
 
 def cost(_seeds: int) -> list[Row]:
-    """Microseconds a fix and a tick take."""
+    """Microseconds that a fix and a tick take."""
     clock = synced_leap_clock()
     fixes = [ReferenceFix(UTC + i * SECOND, i * SECOND + i % 7 * 1000) for i in range(20_000)]
     started_at = time.perf_counter()
@@ -253,11 +253,13 @@ FIGURES: dict[str, Callable[[int], list[Row]]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.clock",
-        description="How good is UTC, is its bound ever wrong, and how soon is a lie seen?",
+        description="Accuracy of UTC, validity of its bound, delay of the detection of false time.",
         epilog="example: python -m benchmarks.clock --runs 1000",
     )
     parser.add_argument("--runs", type=int, default=1000, metavar="N", help="runs with faults")
-    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="runs of the others")
+    parser.add_argument(
+        "--seeds", type=int, default=100, metavar="N", help="runs of the other figures"
+    )
     parser.add_argument("--only", nargs="+", choices=list(FIGURES), default=list(FIGURES))
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
@@ -268,11 +270,11 @@ def main() -> int:
     record: Record = {
         "machine": describe_machine(),
         "figures": [
-            {"what": what, "aim": aim, "seen": observed, "met": met}
-            for what, aim, observed, met in rows
+            {"what": figure, "aim": aim, "seen": observed, "met": met}
+            for figure, aim, observed, met in rows
         ],
     }
-    show(record, arguments.json, ("what", "aim", "seen"), [row[:3] for row in rows])
+    show(record, arguments.json, ("figure", "aim", "result"), [row[:3] for row in rows])
     return 0 if all(row[3] for row in rows) else 1
 
 

@@ -1,11 +1,11 @@
-"""Bits a value of the codec, beside other coders; and what a value costs on MicroPython.
+"""Bits a value of the telemetry codec beside other coders, and its CPU time on MicroPython.
 
     python -m benchmarks.codec [--seeds 1-5] [--rows 3600]
 
-The stream is `benchmarks.stream`; its seeds lie below those the contexts were trained on. All
-coders get the same blocks, each for itself. What zstd's dictionary is trained on are blocks of the
-training seeds. MicroPython encodes blocks of 60 rows in a process with `-X heapsize=64wK` (what 64
-KiB are on a 32-bit board) from precompiled files.
+The stream is `benchmarks.stream`, with seeds below those of the training of the contexts. All
+coders encode the same blocks, each block alone. The dictionary of zstd is trained on blocks of the
+training seeds. MicroPython encodes blocks of 60 rows from precompiled files, with
+`-X heapsize=64wK` (64 KiB on a 32-bit board).
 """
 
 import argparse
@@ -45,7 +45,7 @@ def _cbor(columns: Block) -> bytes:
 
 
 def _sparkplug(columns: Block) -> bytes:
-    """One DDATA: every value by alias and time, historical; then zlib, as no broker would."""
+    """One DDATA: each value with alias and time, historical. A broker would not compress it."""
     metrics = [
         sparkplug_payload.Metric(
             value / 10,
@@ -71,7 +71,7 @@ def _blocks(seed: int, count: int, rows: int) -> list[Block]:
 
 
 def _zstd(rows: int, count: int) -> Coder | None:
-    """Give zstd -19 on differences with a trained dictionary of 8 kB, if it is installed."""
+    """Return zstd -19 on differences with a trained dictionary of 8 kB; None: not installed."""
     try:
         module: Any = importlib.import_module("zstandard")
     except ImportError:

@@ -1,11 +1,10 @@
-"""Train the codec's starting contexts anew and write them into
-protocols/telemetry/initial_contexts.py.
+"""Training of the initial contexts of the codec, protocols/telemetry/initial_contexts.py.
 
     python -m benchmarks.codec_train [--seeds 1001-1008] [--rows 1200] [--write]
 
-Seeds below 1000 are for tests and benchmarks, those from 1000 on for training. Besides the stream,
-half of the weight is other shapes: large spreads, ramps, gaps, constants, so that the table does
-not fit one stream alone. The table is part of the format: --write makes another format.
+Seeds below 1000 are for tests and benchmarks, seeds from 1000 for the training. Half of the weight
+is other columns than those of the stream: large spreads, ramps, gaps, constants. So the table does
+not fit only one stream. The table is a part of the format: --write makes another format.
 """
 
 import argparse
@@ -24,7 +23,7 @@ _ROWS = 60
 
 
 class CountingEncoder(RangeEncoder):
-    """Counts decisions by context while it encodes."""
+    """Counts the decisions of each context while it encodes."""
 
     counts: ClassVar[list[list[int]]] = []
 
@@ -36,7 +35,7 @@ class CountingEncoder(RangeEncoder):
 
 
 def other_shapes(seed: int) -> "list[list[int | None]]":
-    """Give columns of one block that the stream has none of."""
+    """Return columns of one block with shapes that the stream does not have."""
     rng = random.Random(seed)
     columns: list[list[int | None]] = []
     for i in range(12):
@@ -54,7 +53,7 @@ def other_shapes(seed: int) -> "list[list[int | None]]":
 
 
 def train(seeds: "list[int]", count: int) -> bytes:
-    """Give the table: one byte a context."""
+    """Return the table: one byte for each context."""
     CountingEncoder.counts = [[1, 1] for _ in range(initial_contexts.COUNT)]
     original = vars(block)["RangeEncoder"]
     vars(block)["RangeEncoder"] = CountingEncoder
@@ -82,7 +81,7 @@ def main(arguments: "list[str] | None" = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--seeds", default="1001-1008", metavar="A-B")
     parser.add_argument("--rows", type=int, default=1200)
-    parser.add_argument("--write", action="store_true", help="change the shipped table")
+    parser.add_argument("--write", action="store_true", help="write the shipped table")
     options = parser.parse_args(arguments)
     first, last = (int(word) for word in options.seeds.split("-"))
     if first <= FIRST_TRAINING_SEED:

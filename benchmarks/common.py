@@ -1,7 +1,7 @@
-"""What the benchmarks share: on what machine they ran, how figures are summed up and shown.
+"""Common parts of the benchmarks: description of the machine, summaries, tables.
 
-Not a benchmark. Figures are for reading side by side in one run: the fastest of several rounds says
-what the code costs, the median what a shared machine makes of it. Nothing here judges a time.
+Not a benchmark. Compare only figures of one run. The fastest round shows the cost of the code, the
+median shows the influence of other programs. No function here judges a time.
 """
 
 import json
@@ -33,7 +33,7 @@ def _cpu() -> str:
 
 
 def micropython_version() -> str | None:
-    """Give the version of `micropython`, or None where it is not installed."""
+    """Return the version of `micropython`; None: not installed."""
     if shutil.which("micropython") is None:
         return None
     command = ["micropython", "-c", "import sys; print(sys.implementation[1])"]
@@ -42,7 +42,7 @@ def micropython_version() -> str | None:
 
 
 def revision() -> str | None:
-    """Name the commit that ran, with `-dirty` if files were changed since; None elsewhere."""
+    """Return the commit, with `-dirty` for changed files; None without a repository."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
         git_describe = subprocess.run(
@@ -54,7 +54,7 @@ def revision() -> str | None:
 
 
 def describe_machine() -> Record:
-    """Say what ran, on what, and how busy the machine was with other things."""
+    """Return the commit, the interpreters, the processor and the load of the machine."""
     return {
         "revision": revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -67,7 +67,7 @@ def describe_machine() -> Record:
 
 
 def summarise(values: Sequence[float], digits: int = 1) -> Record:
-    """Sum up rounds of one figure."""
+    """Summarise the rounds of one figure."""
     return {
         "min": round(min(values), digits),
         "median": round(statistics.median(values), digits),
@@ -91,7 +91,7 @@ def show(record: Record, as_json: bool, head: Sequence[str], rows: Iterable[Sequ
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Lay out rows under their heads: words to the left, figures to the right."""
+    """Format rows below their heads: text to the left, figures to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     lines = []
@@ -103,6 +103,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def progress(text: str) -> None:
-    """Say on a terminal how far a long benchmark is."""
+    """Print the progress of a long benchmark on a terminal."""
     if sys.stderr.isatty():
         print(f"  {text}", file=sys.stderr, flush=True)

@@ -1,17 +1,18 @@
-"""Laws of the supply temperature side by side on one plant: load 30, 90, 50 % in 70 minutes.
+"""Control laws of the supply temperature on one plant: load 30, 90, 50 % in 70 minutes.
 
-Not the agent: readings in, outputs out, no bytes, one step a second, so that every law gets the
-same plant (`hil.plant`), the same registers' resolution (0.1 K, 0.1 L/min, 0.01 % of valve) and the
-same valve of 60 s stroke. `wrong` is what differs from the figures that the law was given.
+Does not run the agent: the laws get readings and return outputs once a second. So all laws have the
+same plant (`hil.plant`), the same resolution (0.1 K, 0.1 L/min, 0.01 % of the valve) and the same
+valve with a stroke of 60 s. `wrong` is the difference between the plant and the settings of the
+law.
 
-    coldloop       `agent.control.law.cooling`: exchanger inverted, small PI, two sides of deadband
+    coldloop       `agent.control.law.cooling`: inverse of the exchanger, small PI, two deadbands
     coldloop PI    the loop of a configuration without a model: PI, 0.5 % deadband
-    phosphor       openbmc/phosphor-pid-control, pid/ec/pid.cpp: PI, slew limit, the integral
-                   calculated back as output less proportional term; gains as for coldloop PI
-    manual         the form in vendors' manuals: P = (T-SP)/PB, I += (T-SP)/IR, PB 10 K, IR 100
+    phosphor       openbmc/phosphor-pid-control, pid/ec/pid.cpp: PI, slew limit, integral from
+                   output minus proportional term; gains as for coldloop PI
+    manual         the form in manuals of vendors: P = (T-SP)/PB, I += (T-SP)/IR, PB 10 K, IR 100
     simple-pid     the library, same gains, output limits
 
-With --steps: what one step costs on CPython and MicroPython, in µs and bytes of heap.
+With --steps: cost of one step on CPython and MicroPython, in µs and bytes of heap.
 """
 
 import argparse
@@ -49,14 +50,14 @@ CASES: dict[str, tuple[float, ...]] = {
     "UA +30, flow -20, delay x 2": (1.3, 0.8, 2.0),
     "UA +30, flow +20, delay x 2": (1.3, 1.2, 2.0),
 }
-"""What is wrong: shares of UA, of facility water with the valve open, of pipe volume, and of what
-the secondary's meter shows."""
+"""Differences: factors of UA, of facility water with an open valve, of pipe volume, and of the
+reading of the secondary flow meter."""
 
 Controller = Callable[[ControlReadings], float]
 
 
 def settings() -> dict[str, Any]:
-    """Write what the law is told: the plant's design, whatever the plant of the case is."""
+    """Return the settings of the law: the design of the plant, independent of the case."""
     p = PlantParameters()
     return {
         "exchanger": {
@@ -93,7 +94,7 @@ def _error(readings: ControlReadings) -> float:
 
 
 def coldloop_model(start: float) -> Controller:
-    """Make the law with the model, and the deadband that `agent.control.supply_feedforward` has."""
+    """Make the law with the model, with the deadband of `agent.control.supply_feedforward`."""
     cooling = CoolingControl(settings())
     cooling.track(start, 70.0)
     command_pct, rising = start, True
@@ -126,7 +127,7 @@ def pi_loop(start: float) -> Controller:
 
 
 def phosphor(start: float) -> Controller:
-    """Make pid.cpp's `pid()` with PI and slew limits; its error has the other sign."""
+    """Make `pid()` of pid.cpp with PI and slew limits; its error has the opposite sign."""
     p, i = -GAIN, -GAIN / INTEGRAL_S
     integral, last = start, start
 
@@ -147,7 +148,7 @@ def phosphor(start: float) -> Controller:
 
 
 def manual(start: float) -> Controller:
-    """Make the form of vendors' manuals."""
+    """Make the form in manuals of vendors."""
     integral = start
 
     def step(readings: ControlReadings) -> float:
@@ -200,7 +201,7 @@ class ControlTrial:
         self.positions: list[float] = []
 
     def run(self, seconds: int) -> None:
-        """Step law and plant together."""
+        """Step law and plant."""
         plant, readings = self.plant, ControlReadings()
         for now in range(seconds):
             for step_s, kw in STEPS:
@@ -224,7 +225,7 @@ class ControlTrial:
             self.positions.append(plant.valve.position_pct)
 
     def figures(self) -> dict[str, Any]:
-        """Sum up: settling after each step, the largest deviations, the valve's work."""
+        """Return settling time after each step, largest deviations, travel of the valve."""
         settle, over, under = 0.0, 0.0, 0.0
         started_at = [at for at, _ in STEPS if at < len(self.supply)]
         for begin, end in pairwise([*started_at, len(self.supply)]):
@@ -247,7 +248,7 @@ class ControlTrial:
 
 
 def trial(controller: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
-    """Run one law in one case; give its figures."""
+    """Run one law in one case; return its figures."""
     control_trial = ControlTrial(CONTROLLERS[controller], CASES[case])
     control_trial.run(seconds)
     return {"law": controller, "wrong": case, **control_trial.figures()}
@@ -256,28 +257,29 @@ def trial(controller: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
 STEP = """
 import gc, sys, time
 sys.path.insert(0, ".")
-from agent.control.law.cooling import Cooling, Readings
+from agent.control.law.cooling import ControlReadings, CoolingControl
 from benchmarks.control_settings import SETTINGS
-cooling, seen = Cooling(SETTINGS), Readings()
+cooling, readings = CoolingControl(SETTINGS), ControlReadings()
 cooling.track(45.0, 70.0)
-seen.flow_lpm, seen.dp_kpa, seen.valve_pct, seen.facility_c = 150.0, 80.0, 45.0, 24.0
-def go(n):
+readings.flow_lpm, readings.dp_kpa = 150.0, 80.0
+readings.valve_pct, readings.fws_supply_c = 45.0, 24.0
+def run(n):
     for i in range(n):
-        seen.supply_c, seen.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
-        cooling.step(seen, i * 1000000, 1.0)
+        readings.supply_c, readings.return_c = 32.0 + (i % 3) / 10, 38.0 + (i % 7) / 10
+        cooling.step(readings, i * 1000000, 1.0)
 clock = getattr(time, "ticks_us", None) or (lambda: time.perf_counter_ns() // 1000)
-go(100)
+run(100)
 best = None
 for _ in range(5):
-    began = clock()
-    go(2000)
-    us = (clock() - began) / 2000
+    start = clock()
+    run(2000)
+    us = (clock() - start) / 2000
     best = us if best is None or us < best else best
 gc.collect()
-made = 0
+allocated = 0
 if hasattr(gc, "mem_alloc"):
-    before = gc.mem_alloc(); gc.disable(); go(50); made = (gc.mem_alloc() - before) // 50
-print(best, made)
+    before = gc.mem_alloc(); gc.disable(); run(50); allocated = (gc.mem_alloc() - before) // 50
+print(best, allocated)
 """
 
 
@@ -309,7 +311,7 @@ def main() -> int:
     parser.add_argument("--law", choices=sorted(CONTROLLERS), action="append")
     parser.add_argument("--case", choices=sorted(CASES), action="append")
     parser.add_argument("--seconds", type=int, default=SECONDS)
-    parser.add_argument("--steps", action="store_true", help="the cost of a step, too")
+    parser.add_argument("--steps", action="store_true", help="also measure the cost of a step")
     arguments = parser.parse_args()
     trials = []
     for case in arguments.case or CASES:
@@ -335,7 +337,7 @@ def show(record: dict[str, Any], as_json: bool) -> None:
     ]
     common.show(record, as_json, head, rows)
     for step in [] if as_json else record.get("steps", []):
-        print(f"a step on {step['dut']}: {step['us']} µs, {step['bytes_made']} bytes made")
+        print(f"a step on {step['dut']}: {step['us']} µs, {step['bytes_made']} bytes allocated")
 
 
 if __name__ == "__main__":

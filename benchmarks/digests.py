@@ -1,12 +1,12 @@
-"""Is the same run the same run, on every interpreter and every time?
+"""Digests of the same run on several interpreters, repeated.
 
     python -m benchmarks.digests [SCENARIO ...] [--repeats 20] [--interpreters 3.11,3.13]
 
-Not a speed: for each scenario and one seed it runs `coldloop hil run` again and again, on each
-CPython that is found and on MicroPython in lock-step, every run a process of its own with another
-seed for the hashes of strings, and compares the digests of all bytes in and out of the agent.
-An interpreter other than this one gets a throw-away environment with the locked requirements; one
-that cannot have it is named and left out. Exit code 1: digests differ, or a run did not pass.
+Does not measure speed. For each scenario and one seed it runs `coldloop hil run` repeatedly, on
+each installed CPython and on MicroPython in lock-step. Each run is a separate process with another
+hash seed. The benchmark compares the digests of all bytes in and out of the agent. Another
+interpreter gets a temporary environment with the locked requirements; if that fails, the benchmark
+names it and continues without it. Exit code 1: digests differ, or a run did not pass.
 """
 
 import argparse
@@ -28,13 +28,13 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def find_versions() -> list[str]:
-    """Name the versions of CPython that answer to `python3.X` and are new enough."""
+    """Return the versions of CPython that start as `python3.X` and are new enough."""
     names = [f"3.{minor}" for minor in MINORS]
     return [name for name in names if name == HERE or find_executable(name) is not None]
 
 
 def find_executable(version: str) -> str | None:
-    """Give the path of an interpreter that runs; a version manager's stand-in may not."""
+    """Return the path of a working interpreter; a shim of a version manager can fail."""
     command = shutil.which(f"python{version}")
     if command is None:
         return None
@@ -44,7 +44,7 @@ def find_executable(version: str) -> str | None:
 
 
 def make_environment(version: str, folder: Path) -> str | None:
-    """Make an environment with the locked requirements; None where that cannot be had."""
+    """Make an environment with the locked requirements; None: not possible."""
     if version == HERE:
         return sys.executable
     python = find_executable(version)
@@ -53,8 +53,10 @@ def make_environment(version: str, folder: Path) -> str | None:
         [python or f"python{version}", "-m", "venv", str(home)],
         [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes"],
     )
-    locked = ["--disable-pip-version-check", "-r", str(ROOT / "requirements/run.txt")]
-    progress(f"an environment for CPython {version}")
+    locked = ["--disable-pip-version-check"]
+    for lock in ("agent.txt", "bench.txt"):
+        locked += ["-r", str(ROOT / "requirements" / lock)]
+    progress(f"environment for CPython {version}")
     for step in (steps[0], [*steps[1], *locked]):
         try:
             completed = subprocess.run(step, capture_output=True, text=True, check=False)
@@ -66,7 +68,7 @@ def make_environment(version: str, folder: Path) -> str | None:
 
 
 def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tuple[str, bool]:
-    """Give the digest of one run in a process of its own, and whether it passed."""
+    """Return the digest of one run in a separate process, and whether it passed."""
     command = [python, "coldloop.py", "hil", "run", scenario, "--json"]
     command += ["--seed", str(seed), "--dut", dut]
     variables = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(ROOT)}
@@ -80,7 +82,7 @@ def run(python: str, dut: str, scenario: str, seed: int, hash_seed: int) -> tupl
 
 
 def measure(duts: dict[str, tuple[str, str]], scenarios: list[str], seed: int, n: int) -> Record:
-    """Run every scenario `n` times on every interpreter and compare."""
+    """Run each scenario `n` times on each interpreter and compare."""
     compared: Record = {}
     for scenario in scenarios:
         per_dut: Record = {}
@@ -108,7 +110,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=20, metavar="N", help="runs of each (20)")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument(
-        "--interpreters", metavar="3.X,...", help="versions of CPython (every one that is found)"
+        "--interpreters", metavar="3.X,...", help="versions of CPython (all installed)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
@@ -145,7 +147,7 @@ def main() -> int:
 
 
 def rows(record: Record) -> list[list[str]]:
-    """Lay out one row for each interpreter and digest."""
+    """Return one row for each interpreter and digest."""
     repeats = record["repeats"]
     return [
         [scenario, name, f"{dut['passed']} of {repeats}", f"{count} of {repeats}", digest[:16]]
@@ -156,9 +158,9 @@ def rows(record: Record) -> list[list[str]]:
 
 
 def print_verdict(record: Record) -> None:
-    """Say it in words."""
+    """Print the verdict."""
     for version in record["left_out"]:
-        print(f"CPython {version} was left out: the locked requirements could not be installed")
+        print(f"CPython {version} skipped: installation of the locked requirements failed")
     print("\nall digests are equal" if record["equal"] else "\nDIGESTS DIFFER")
 
 

@@ -1,15 +1,14 @@
-"""What does the image need: bytes, time from reset to the first write, time a turn, heap?
+"""Cost of the image: bytes, time from reset to the first write, time a step, heap.
 
     python -m benchmarks.firmware [SCENARIO] [--seconds N] [--shift 3]
 
-A scenario is run and captured on CPython; the image gets the capture's inputs in its second slot
-and turns the agent with them (`benchmarks.firmware_board`), under `-icount shift=3`: 2^3 ns an
-instruction, 125 million a second, the class of an STM32F4. So all times are counted instructions,
-the same in every run; a real core's waits for flash are not in them. UARTs are not used: what their
-interrupts take is not in the times either.
+CPython runs a scenario and captures it. The image gets the inputs of the capture in its second slot
+and steps the agent with them (`benchmarks.firmware_board`), under `-icount shift=3`: 2^3 ns an
+instruction, 125 million a second, the class of an STM32F4. So all times are counted instructions
+and equal in each run. They do not include wait states of flash or interrupts of UARTs.
 
-Two passes: one is timed, with collections as the agent's own shell has them; in the other the
-garbage is collected every so many turns and what is left counts (peak, growth).
+The benchmark makes two passes. The first measures times, with the garbage collections of the
+runtime. The second collects garbage every `--watch` steps and measures the remaining heap.
 """
 
 import argparse
@@ -44,7 +43,7 @@ _TIMEOUT_S = 550
 
 
 def capture_scenario(name: str, seconds: float | None, seed: int) -> RunCapture:
-    """Run a scenario on CPython; give all that went in and out. Raises BenchError."""
+    """Run a scenario on CPython; return its inputs and outputs. Raises BenchError."""
     scenario = find(name)
     if seconds is not None:
         events = tuple(event for event in scenario.events if event.at_s < seconds)
@@ -55,17 +54,17 @@ def capture_scenario(name: str, seconds: float | None, seed: int) -> RunCapture:
         run.run()
     finally:
         run.dut.close()
-    # A board says its status on a line, in pieces.
+    # A board writes its status to a line, in chunks.
     capture.config = run.config | {"state": "uart:4?baud=115200"}
     return capture
 
 
 def pack_inputs(capture: RunCapture) -> bytes:
-    """Pack the inputs as the board reads them; as many as fit a slot."""
+    """Pack the inputs for the board, up to the size of a slot."""
     out, count = bytearray(4), 0
     for at, port, kind, data in capture.inputs:
         if kind not in KINDS:
-            continue  # the end, which a board does not hear of
+            continue  # the end of the run, which is not an input
         entry = _HEAD.pack(at, max(port, 0), KINDS[kind], len(data)) + data
         if len(out) + len(entry) > memory_layout.SLOT_BYTES:
             break
@@ -78,7 +77,7 @@ def pack_inputs(capture: RunCapture) -> bytes:
 def play_capture(
     capture: RunCapture, folder: Path, collect_every: int, shift: int, heap: int
 ) -> Record:
-    """Boot the image with the measuring module, and read what it found."""
+    """Run the image with the measuring module; return its result."""
     config = json.dumps(
         {"config": capture.config, "names": sorted(profiles()), "bench_watch": collect_every}
     )
@@ -100,14 +99,14 @@ def play_capture(
 
 
 def _flash_bytes(elf: Path) -> int:
-    """Add up what of a 32-bit little-endian ELF lies in flash (its segments' file sizes)."""
+    """Return the bytes in flash of a 32-bit little-endian ELF: the file sizes of its segments."""
     data = elf.read_bytes()
     at, size, count = *struct.unpack_from("<I", data, 28), *struct.unpack_from("<HH", data, 42)
     return sum(struct.unpack_from("<8I", data, at + n * size)[4] for n in range(count))
 
 
 def measure(arguments: argparse.Namespace) -> Record:
-    """Take the figures of both passes."""
+    """Run both passes."""
     capture = capture_scenario(arguments.scenario, arguments.seconds, arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         common_arguments = (capture, Path(name))
@@ -146,13 +145,17 @@ def measure(arguments: argparse.Namespace) -> Record:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.firmware",
-        description="The ARM image's size, start, time a turn and heap, by counted instructions.",
+        description="Size, start, time a step and heap of the ARM image, in counted instructions.",
         epilog="example: python -m benchmarks.firmware link-alarm --shift 3",
     )
     parser.add_argument("scenario", nargs="?", default="link-alarm", metavar="SCENARIO")
-    parser.add_argument("--seconds", type=float, metavar="N", help="as long (the scenario's own)")
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help="duration (that of the scenario)"
+    )
     parser.add_argument("--shift", type=int, default=3, metavar="N", help="2^N ns an instruction")
-    parser.add_argument("--watch", type=int, default=50, metavar="N", help="turns between looks")
+    parser.add_argument(
+        "--watch", type=int, default=50, metavar="N", help="steps between heap measurements"
+    )
     parser.add_argument("--heap", type=int, default=HEAP, metavar="N", help=f"bytes ({HEAP})")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")

@@ -1,9 +1,9 @@
-"""Runs on the image in the place of the agent's shell: turns the agent by a capture, and measures.
+"""Measuring module on the image: replaces the runtime, steps the agent with a capture.
 
-Not a benchmark by itself (`benchmarks.firmware` builds it in, starts it and reads what it prints).
-The inputs lie in slot b: a count, then of each its time in microseconds, port, kind, length, data.
-Each turn is timed by the board's counter of microseconds; with `-icount` that counts instructions.
-With `collect_every` set, garbage is collected every so many turns and what is left counts.
+Not a benchmark: `benchmarks.firmware` builds it into the image, starts it and reads its output. The
+inputs lie in slot b: a count, then time in microseconds, port, kind, length and data of each. The
+microsecond counter of the board measures each step; with `-icount` it counts instructions. If
+`collect_every` is set, the module collects garbage after so many steps and measures the heap.
 """
 
 import gc
@@ -38,20 +38,20 @@ def _read_profile(name: str) -> "dict[str, Any]":
 
 
 class DurationHistogram:
-    """A histogram of durations, and the longest."""
+    """Histogram of durations, and the longest duration."""
 
     def __init__(self) -> None:
         self.bins = array("H", [0] * BINS)
         self.longest = self.count = 0
 
     def add(self, us: int) -> None:
-        """Count one."""
+        """Add a duration, us."""
         self.bins[min(us // BIN_US, BINS - 1)] += 1
         self.count += 1
         self.longest = max(self.longest, us)
 
     def percentile(self, thousandths: int) -> int:
-        """Give the duration that so many thousandths stay below, us."""
+        """Return the duration below which so many thousandths lie, us."""
         remaining = self.count * thousandths // 1000
         for at in range(BINS):
             remaining -= self.bins[at]
@@ -61,7 +61,7 @@ class DurationHistogram:
 
 
 class AgentTimer:
-    """Turns an agent, and notes how long it took and what it wrote."""
+    """Steps an agent and measures the durations and the first write."""
 
     def __init__(self, agent: "Any", collect_every: int) -> None:
         self.agent = agent
@@ -74,7 +74,7 @@ class AgentTimer:
         self.writes: list[tuple[int, int, str]] = []
 
     def step(self, now: int, kind: int, port: int, data: bytes) -> None:
-        """One turn of the crank, timed."""
+        """Run one step and measure it."""
         agent = self.agent
         started_at = time.ticks_us()  # type: ignore[attr-defined]
         if kind == 0:
@@ -85,7 +85,7 @@ class AgentTimer:
             agent.event(port, data.decode(), now)
         else:
             agent.wake(now)
-        completed = agent.outbox()
+        actions = agent.outbox()
         duration = time.ticks_diff(time.ticks_us(), started_at)  # type: ignore[attr-defined]
         self.turns.add(duration)
         if now // PERIOD_US != self.period:
@@ -93,15 +93,20 @@ class AgentTimer:
             self.busy, self.period = 0, now // PERIOD_US
         self.busy += duration
         if self.first_write < 0:
-            for to, op, what in completed:
-                if op == "write" and to >= FIRST_BUS and len(what) > 6 and what[1] in (6, 16):
+            for target, op, content in actions:
+                if (
+                    op == "write"
+                    and target >= FIRST_BUS
+                    and len(content) > 6
+                    and content[1] in (6, 16)
+                ):
                     self.first_write = now
         self.count += 1
         if self.collect_every and self.count % self.collect_every == 0:
             self.measure_heap(now)
 
     def measure_heap(self, now: int) -> None:
-        """Collect, and note what is left."""
+        """Collect garbage and measure the heap."""
         gc.collect()
         stored = gc.mem_alloc()  # type: ignore[attr-defined]
         self.peak = max(self.peak, stored)
@@ -110,7 +115,7 @@ class AgentTimer:
 
 
 def main(path: str, _flash: object = None) -> int:
-    """Do what the shell does up to the agent's start, then play; print one line of JSON."""
+    """Start as the runtime does, replay the inputs, print one line of JSON."""
     entered = time.ticks_us()  # type: ignore[attr-defined]
     gc.threshold(max(THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     with open(path) as file:
@@ -158,7 +163,7 @@ def main(path: str, _flash: object = None) -> int:
 
 
 def play(bench: AgentTimer) -> None:
-    """Turn the agent with the inputs, and with its own deadlines between them."""
+    """Step the agent with the inputs, and with its own deadlines between them."""
     address, agent = INPUTS + 4, bench.agent
     count = struct.unpack(">I", board.image(INPUTS, 4))[0]
     for number in range(count):

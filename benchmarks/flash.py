@@ -1,8 +1,7 @@
-"""A board's flash as a folder: every portable file of the packages, precompiled by mpy-cross,
-with the profiles.
+"""Flash of a board as a folder: precompiled portable files of the packages, and the profiles.
 
-Not a benchmark and not a firmware image: just enough for the unix port to import from. A board
-that compiles its own sources needs heap for that; one that is flashed with .mpy files does not.
+Not a benchmark and not a firmware image: the unix port imports from the folder. A board needs heap
+to compile sources, but not to import .mpy files.
 """
 
 import shutil
@@ -12,7 +11,7 @@ from tests.support.repository import ROOT, compile_to, find_tool, portable_files
 
 
 def compile_flash(folder: Path) -> Path | None:
-    """Fill `folder` and return it; None where mpy-cross is not installed."""
+    """Fill `folder` and return it; None: mpy-cross is not installed."""
     try:
         find_tool("mpy-cross")
     except AssertionError:

@@ -1,12 +1,13 @@
-"""Does a rollout bring each of many controllers to the right end, and what does it cost?
+"""Rollout to many controllers: final state of each, messages and time.
 
     python -m benchmarks.fleet [--units 1000] [--broken 0] [--canary 5]
 
-Real agents (their desk, uplink, loops and safety; no bus, so that they stand on safe outputs) in
-one process, each with a connection of its own to a real mosquitto on loopback; in another process
-`coldloop config push` with real keys. `--broken N`: the last N units roll every change back.
+The agents run in one process, each with its remote manager, uplink, loops and safety, and with its
+own connection to a mosquitto on loopback. They have no bus, so their outputs are safe outputs.
+Another process runs `coldloop config push` with real keys. `--broken N`: the last N units roll back
+each change.
 
-Not a measure of a controller's speed: a thousand agents share one core here.
+Does not measure the speed of a controller: all agents share one core.
 """
 
 import argparse
@@ -35,7 +36,7 @@ _DEVICES = (("rpu", "orv3_rpu"), ("valve", "belimo_valve"), ("pump", "abb_acs580
 
 
 def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]:
-    """Give the configuration of unit `number`."""
+    """Return the configuration of unit `number`."""
     return {
         "version": 1,
         "site": "fleet",
@@ -59,7 +60,7 @@ def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]
 
 
 class FleetUnit:
-    """One agent and its socket; the store is a dictionary, the bus is never there."""
+    """One agent and its socket; the store is a dictionary; the bus is never open."""
 
     def __init__(self, raw: dict[str, Any], profile_files: dict[str, Any], broken: bool) -> None:
         config, chosen = boot.start_config(
@@ -74,7 +75,7 @@ class FleetUnit:
         self.scheduled: list[tuple[int, str]] = []
 
     def process_outbox(self, now: int, watch: selectors.BaseSelector) -> None:
-        """Do what the agent asks for."""
+        """Execute the actions of the agent."""
         actions = self.agent.outbox()
         while actions:
             for number, op, data in actions:
@@ -91,7 +92,7 @@ class FleetUnit:
         self.set_state()
 
     def handle_store(self, op: str, data: bytes, now: int) -> None:
-        """Keep records in memory; everything is durable at once."""
+        """Keep records in memory, durable immediately."""
         key, _, payload = data.decode("latin-1").partition("\0")
         if op in ("write", "append"):
             before = self.records.get(key, b"") if op == "append" else b""
@@ -104,11 +105,11 @@ class FleetUnit:
         self.agent.event(STORE, "opened" if op == "open" else "drained", now)
 
     def set_state(self) -> None:
-        """Stand well, as a unit with its devices would; a broken one does not."""
+        """Set the state of the unit: normal, as with devices, or safe for a faulty unit."""
         self.agent.supervisor.state = "safe" if self.is_faulty else "normal"
 
     def receive(self, now: int) -> None:
-        """Hand over what the broker sent."""
+        """Pass data of the broker to the agent."""
         assert self.socket is not None
         with contextlib.suppress(BlockingIOError):
             data = self.socket.recv(8192)
@@ -117,7 +118,7 @@ class FleetUnit:
 
 
 def _replace_devices(unit: FleetUnit) -> None:
-    """Replace what needs devices: the supervisor keeps the state that `set_state` gives."""
+    """Replace sensors and safety state, which need devices; `set_state` sets the state."""
     agent: Any = unit.agent
     agent.supervisor.step = lambda _: None
     agent.supply_loop.sensor.value = lambda _: agent.supply_loop.setpoint
@@ -125,7 +126,7 @@ def _replace_devices(unit: FleetUnit) -> None:
 
 
 def serve(units: list[FleetUnit], stop: threading.Event, speed: int = 1) -> None:
-    """Turn every agent until told to stop; their clocks go `speed` times as fast as ours."""
+    """Step all agents until `stop` is set; their clocks run `speed` times as fast."""
     watch = selectors.DefaultSelector()
 
     def clock() -> int:
@@ -164,7 +165,7 @@ def _serve_loop(
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[int]:
-    """A mosquitto of our own."""
+    """Run a mosquitto."""
     port = free_port()
     (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     command = [require_program("mosquitto"), "-c", str(folder / "mosquitto.conf")]
@@ -178,7 +179,7 @@ def broker(folder: Path) -> Iterator[int]:
 
 
 def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
-    """Push one change to `units` controllers; give what the command says, and where each stands."""
+    """Push a change to `units` controllers; return the outcome and the final states."""
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as port:
         command = [sys.executable, "-m", "coldloop", "config", "keygen", "ops", "--dir", name]
         completed = subprocess.run(

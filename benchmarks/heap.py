@@ -1,18 +1,17 @@
-"""How much heap does the running agent need on MicroPython?
+"""Heap of the running agent on MicroPython.
 
     python -m benchmarks.heap [SCENARIO ...] [--long 7200]
 
-The agent runs in lock-step on the unix port, from precompiled files as on a board. Its words are
-64 bits wide and a board's are 32, so sizes are told as on a board: half of what the unix port
-counts, just as `-X heapsize=256wK` stands for 256 KiB there. That is right for objects, but too
-little for bytes and text, which are as long on a board as here: the code of the .mpy files, whose
-length is told (frozen into a firmware it would need no heap), and the telemetry that waits for a
-broker. `full-queue` is a scenario of this benchmark: the broker stays away for good.
+The agent runs in lock-step on the unix port, from precompiled files as on a board. The unix port
+has words of 64 bits, a board of 32 bits. So the figures are half of the bytes on the unix port, and
+`-X heapsize=256wK` stands for 256 KiB. This is correct for objects. It is too little for bytes and
+text, which have the same length on a board: the code of the .mpy files (the benchmark prints its
+length; frozen code needs no heap) and queued telemetry. In the scenario `full-queue` of this
+benchmark the broker does not return.
 
-Three figures. Peak: after every turn of the crank the garbage is collected and what is left counts
-(nothing that lived only within a turn does). Smallest heap: the least N of `-X heapsize=NwK` with
-which every scenario passes, by bisection; that counts everything, the interpreter's own objects and
-fragmentation too. Growth: the highest peak so far at several moments of a long run of `smoke`.
+Peak: the largest heap after a garbage collection at the end of a step. Smallest heap: the smallest
+N of `-X heapsize=NwK` with which all scenarios pass, by bisection; this includes objects of the
+interpreter and fragmentation. Growth: the peak so far at several times of a long run of `smoke`.
 """
 
 import argparse
@@ -37,11 +36,11 @@ from hil.shells.lockstep import LockStepDut
 
 BOARD_KIB = 256
 _WORD_RATIO = 2
-"""Bytes of the unix port's word to bytes of a board's."""
+"""Bytes of a word of the unix port divided by those of a board."""
 
 
 PLAIN = ("broker-loss", "bus-loss", "load-step", "receiver-loss", "smoke")
-"""Scenarios without optional parts: units with some need more than this heap, see docs."""
+"""Scenarios without optional components. Some components need more heap; see the documents."""
 FULL_QUEUE = Scenario(
     name="full-queue",
     title="the broker stays away until telemetry has filled its queue",
@@ -51,12 +50,12 @@ FULL_QUEUE = Scenario(
 
 
 def board_kib(unix_bytes: int) -> float:
-    """Turn bytes on the unix port into KiB of a board."""
+    """Return the KiB on a board for bytes on the unix port."""
     return round(unix_bytes / _WORD_RATIO / 1024, 1)
 
 
 def code_kib(flash: Path) -> float:
-    """Give the length of the .mpy files that the agent imports, KiB."""
+    """Return the length of the .mpy files that the agent imports, KiB."""
     names = "[m.__file__ for m in sys.modules.values() if hasattr(m, '__file__')]"
     code = "import sys; import agent.agent; from hil.shells import lockstep_child; "
     code += f"print('\\n'.join({names}))"
@@ -72,7 +71,7 @@ def code_kib(flash: Path) -> float:
 
 
 def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
-    """Run with the memory watched; give the peak, and the peak so far every `every_s`."""
+    """Run with a heap measurement; return the peak, and the peak so far every `every_s`."""
     dut: list[LockStepDut] = []
 
     def make(*given: Any) -> LockStepDut:
@@ -97,7 +96,7 @@ def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
 
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
-    """Keep the traceback of an exhausted heap off the screen, and this process on its cores."""
+    """Suppress the traceback of an exhausted heap; restore the CPU affinity of this process."""
     cores = os.sched_getaffinity(0)
     screen = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -112,7 +111,7 @@ def silence_stderr() -> Iterator[None]:
 
 
 def passes_with_heap(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:
-    """Whether every scenario passes with a heap of so many board-sized KiB."""
+    """Return whether all scenarios pass with a heap of `kib` KiB of a board."""
     make = partial(LockStepDut, path=flash, heap=f"{kib}wK")
     with silence_stderr():
         for scenario in scenarios:
@@ -134,7 +133,7 @@ def passes_with_heap(kib: int, scenarios: list[Scenario], seed: int, flash: Path
 def smallest_heap(
     scenarios: list[Scenario], seed: int, flash: Path, low: int, high: int
 ) -> int | None:
-    """Find the least heap in board-sized KiB above `low`, up to `high`, with which all pass."""
+    """Find the smallest heap, KiB of a board, above `low` and up to `high`, with which all pass."""
     if not passes_with_heap(high, scenarios, seed, flash):
         return None
     while high - low > 1:
@@ -146,7 +145,7 @@ def smallest_heap(
 
 
 def measure(arguments: argparse.Namespace, flash: Path) -> Record:
-    """Take all three figures."""
+    """Measure peak, smallest heap and growth."""
     scenarios = [find(name) for name in arguments.scenarios or PLAIN]
     if not arguments.scenarios:
         scenarios.append(FULL_QUEUE)
@@ -183,7 +182,7 @@ def main() -> int:
         "scenarios", nargs="*", metavar="SCENARIO", help="(those of PLAIN, full-queue)"
     )
     parser.add_argument("--long", type=int, default=7200, metavar="N", help="long run, s (7200)")
-    parser.add_argument("--no-bisection", action="store_true", help="leave the smallest heap out")
+    parser.add_argument("--no-bisection", action="store_true", help="skip the smallest heap")
     parser.add_argument("--cut", type=int, metavar="N", help="only N seconds of each scenario")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
@@ -202,7 +201,7 @@ def main() -> int:
 
 
 def rows(record: Record) -> list[list[str]]:
-    """Lay out the figures."""
+    """Return the rows of the table."""
     verdicts = record["verdicts"]
     lines = [[f"peak, {name}", f"{kib}", verdicts[name]] for name, kib in record["peaks"].items()]
     lines.append(["smallest heap for all of them", str(record["smallest_heap_kib"] or "--"), ""])

@@ -1,13 +1,12 @@
-"""A long outage and what comes after it: flash, first receipt, newest alarm, rate of the drain.
+"""Long link outage and its end: flash, first receipt, newest alarm, rate of the log transfer.
 
     python -m benchmarks.link [--hours 72] [--rate 22000] [--rtt-ms 600]
 
-What is modelled: the link is a byte pipe in virtual time (hil.io.endpoints.TcpEnd) with a rate up
-and a delay each way; TCP is 40 bytes a segment of 1,400, without loss and slow start. What is real:
-the agent, its log, its MQTT, the emulated broker's bytes. The flash is filled by the log's own code
-with the 40-signal stream for the whole outage, block by block; then a controller starts on that
-flash, with the link down; an alarm is raised; the link comes up. No real modem or network has been
-met.
+The model of the link is a byte pipe in virtual time (`hil.io.endpoints.TcpEnd`) with an uplink rate
+and a delay each way. A TCP segment of 1,400 bytes costs 40 bytes more; there is no loss and no slow
+start. The agent, its log, its MQTT client and the bytes of the emulated broker are real. The code
+of the log fills the flash with the 40-signal stream of the outage. Then a controller starts on that
+flash without a link, an alarm is raised, and the link comes up. Not tested with a real modem.
 """
 
 import argparse
@@ -20,9 +19,11 @@ from agent.log.compactor import BlockCompactor
 from agent.log.record_store import RecordStore
 from benchmarks import stream
 from benchmarks.common import Record, describe_machine, show
+from hil.bench.testbed import LinkControl
 from hil.io.endpoints import TcpEndpoint
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 from protocols.telemetry import block, message, varint
 
 _SECOND = 1_000_000
@@ -42,12 +43,12 @@ min = 0
 
 
 class RateLimitedEnd(TcpEndpoint):
-    """A TCP port whose bytes need their time on the way up, and are counted as IP."""
+    """A TCP port with an uplink rate that counts IP bytes."""
 
     rate_bps = 0
     sent = 0
     connected_at = 0
-    """When the first connection stood."""
+    """Time of the first connection."""
     _free_at = 0
 
     def _connected(self) -> None:
@@ -56,7 +57,7 @@ class RateLimitedEnd(TcpEndpoint):
             self.connected_at = self._shell.world.now
 
     def write(self, data: bytes) -> None:
-        """Send bytes up at the link's rate."""
+        """Send bytes with the uplink rate."""
         if not self._is_connected:
             return
         world = self._shell.world
@@ -67,14 +68,13 @@ class RateLimitedEnd(TcpEndpoint):
 
 
 def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
-    """Fill a flash with an outage: the records, and the bytes of the blocks alone."""
-    keeper = RecordStore("bench/cdu1", _SETTINGS)
-    if merge_rows:
-        keeper.compactor = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3)
+    """Fill a flash with an outage; return the records and the bytes of the blocks."""
+    merger = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3) if merge_rows else None
+    keeper = RecordStore("bench/cdu1", _SETTINGS, merger)
     flash: dict[str, bytes] = {}
     keeper.event("opened", 0)
     blocks = 0
-    _process_store(keeper, flash)
+    _process_store(keeper, merger, flash)
     count = int(hours * 3600)
     columns = stream.columns(seed, count)
     for at in range(0, count, _ROWS):
@@ -88,11 +88,13 @@ def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, byte
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
         keeper.append(message.BULK, message.ROWS, data, now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
     return flash, blocks
 
 
-def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
+def _process_store(
+    keeper: RecordStore, merger: BlockCompactor | None, flash: dict[str, bytes]
+) -> None:
     for requests in iter(keeper.outbox, []):
         for op, data in requests:
             name, _, payload = data.partition(b"\0")
@@ -107,16 +109,15 @@ def _process_store(keeper: RecordStore, flash: dict[str, bytes]) -> None:
                 result = b"\0" + flash[key] if key in flash else b""
                 keeper.receive(b"\0" if op == "list" else name + result, keeper.now)
             keeper.event("drained", keeper.now)
-    merger = keeper.compactor
     if merger is not None and merger.is_coding():
         while merger.is_coding():
             merger.step()
         keeper.advance(keeper.now)
-        _process_store(keeper, flash)
+        _process_store(keeper, merger, flash)
 
 
 class Drain:
-    """A unit on a filled flash, and the times of what happens after link-up."""
+    """A unit on a filled flash, and the times of the events after link-up."""
 
     def __init__(self, flash: dict[str, bytes], rate_bps: int, rtt_us: int, hours: float) -> None:
         scenario: Scenario = parse(_SCENARIO, "link")
@@ -127,16 +128,20 @@ class Drain:
         end.rate_bps = rate_bps
         end.down = True
         run.shell.endpoints[BROKER] = end
-        run.testbed.set_link_down = end.set_down
-        run.testbed.publish = lambda topic, payload, retain: end.device_link.send_replies(
-            run.testbed.broker.publish(topic, payload, run.world.now, 1, retain)
+        run.testbed.connect_link(
+            LinkControl(
+                end.set_down,
+                publish=lambda topic, payload, retain: end.device_link.send_replies(
+                    run.testbed.broker.publish(topic, payload, run.world.now, 1, retain)
+                ),
+            )
         )
         self.rtt_us = rtt_us
         self.drained_at = 0
-        """When the log was empty."""
+        """Time at which the log was empty."""
 
     def run_drain(self, up_s: int = 60) -> Record:
-        """Run: an alarm 5 s before link-up, then the link."""
+        """Raise an alarm 5 s before link-up, then run."""
         run, ground = self.run, self.run.testbed.ground
         assert ground is not None
         run.testbed.world.schedule((up_s - 5) * _SECOND, run.testbed.drives[0].trip)
@@ -154,7 +159,7 @@ class Drain:
                 marks["payload"] = ground.payload_bytes
 
         run.run(check_drained)
-        order = [(ground.arrival_us[key], key[1] & 3) for key in ground.arrival_order]
+        order = [(ground.arrival_us[key], key.number & 3) for key in ground.arrival_order]
         bulk = [at for at, group in order if group == message.BULK]
         opened = self.end.connected_at - self.rtt_us
         elapsed = (self.drained_at - opened) / _SECOND
@@ -180,7 +185,7 @@ class Drain:
 
 
 def measure(hours: float, rate_bps: int, rtt_ms: int, merge_rows: int) -> Record:
-    """Fill, then drain."""
+    """Fill the flash, then transfer the log."""
     flash, blocks = fill_flash(hours, 1, merge_rows)
     size = sum(map(len, flash.values()))
     drain = Drain(flash, rate_bps, rtt_ms * 1000, hours)

@@ -1,13 +1,12 @@
-"""What does one Modbus RTU transaction of 20 registers cost, beside pymodbus?
+"""CPU time of one Modbus RTU transaction of 20 registers, beside pymodbus.
 
     python -m benchmarks.modbus [--transactions 5000] [--rounds 7]
 
-Both sides do a client's work in this process, without a port: make the request frame, take the
-reply in one chunk, check it, give out the registers. Ours is `drivers.modbus.bus.Bus` (queue,
-timing, the reply matched to its request), then also `drivers.device.device.ModbusDevice` (20 scaled
-readings with quality and age). pymodbus' is its framer with the request's and reply's PDU classes;
-the waiting and matching that its client adds on top is left out, as it cannot be had without a
-port. The registers of the replies change every time.
+Both sides do the work of a client in this process, without a port: make the request frame, take the
+reply in one chunk, check it, return the registers. Ours is `drivers.modbus.bus.Bus` (queue, timing,
+matching of the reply), then also `drivers.device.device.ModbusDevice` (20 scaled readings with
+quality and age). For pymodbus it is the framer with the PDU classes of request and reply, without
+the waiting and matching of its client, which needs a port. Each reply has other registers.
 """
 
 import argparse
@@ -33,7 +32,7 @@ Transactions = Callable[[list[bytes]], int]
 
 
 def replies(count: int) -> list[bytes]:
-    """Make `count` different reply frames."""
+    """Return `count` different reply frames."""
     return [
         with_crc(
             bytes((UNIT, 3, 2 * COUNT))
@@ -44,7 +43,7 @@ def replies(count: int) -> list[bytes]:
 
 
 def run_bus(frames: list[bytes]) -> int:
-    """Run a transaction a frame over the bus; return the sum of a register."""
+    """Run one transaction for each frame on the bus; return the sum of a register."""
     bus, request = Bus(4, "rtu"), read_holding(0, COUNT)
     bus.event("opened", 0)
     now = total = 0
@@ -59,7 +58,7 @@ def run_bus(frames: list[bytes]) -> int:
 
 
 def run_bus_and_device(frames: list[bytes]) -> int:
-    """Run the same into the readings of a device; return the sum of one."""
+    """Run the same with the readings of a device; return the sum of one."""
     points = [
         {"name": f"Point{i}", "address": i, "type": "u16", "scale": [1, 100], "unit": "Cel"}
         for i in range(COUNT)
@@ -85,7 +84,7 @@ def run_bus_and_device(frames: list[bytes]) -> int:
 
 
 def run_pymodbus(frames: list[bytes]) -> int:
-    """Run the same through pymodbus' framer and PDU classes."""
+    """Run the same with the framer and the PDU classes of pymodbus."""
     framer = FramerRTU(DecodePDU(False))
     total = 0
     for frame in frames:
@@ -104,7 +103,7 @@ SIDES: dict[str, Transactions] = {
 
 
 def measure(transactions: int, rounds: int) -> dict[str, Record]:
-    """Let the sides take turns; give microseconds a transaction."""
+    """Run the sides in turns; return microseconds a transaction."""
     frames = replies(transactions)
     costs: dict[str, list[float]] = {name: [] for name in SIDES}
     sums = set()
@@ -123,8 +122,12 @@ def main() -> int:
         description="Cost of a Modbus RTU transaction of 20 registers beside pymodbus.",
         epilog="example: python -m benchmarks.modbus --rounds 15",
     )
-    parser.add_argument("--transactions", type=int, default=5000, metavar="N", help="a round")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="of each side (7)")
+    parser.add_argument(
+        "--transactions", type=int, default=5000, metavar="N", help="in each round (5000)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=7, metavar="N", help="rounds of each side (7)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     about = describe_machine()

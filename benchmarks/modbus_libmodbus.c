@@ -1,4 +1,4 @@
-/* The libmodbus side of benchmarks/modbus_peers.py: CPU time a transaction, and what it makes of faults.
+/* libmodbus client of benchmarks/modbus_peers.py: CPU time of a transaction, results for faults.
 
    modbus_libmodbus tcp|rtu PORT cpu COUNT [US] prints microseconds of CPU time a transaction; with US it
                                                 waits so long before each request, as t3.5 demands

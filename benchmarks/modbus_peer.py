@@ -1,10 +1,10 @@
-"""One Modbus client of benchmarks/modbus_peers.py in a process of its own, ours or another's.
+"""One Modbus client of benchmarks/modbus_peers.py in a separate process.
 
     python benchmarks/modbus_peer.py LIBRARY tcp|rtu PORT cpu COUNT
     python benchmarks/modbus_peer.py LIBRARY tcp|rtu PORT faults ADDRESS ...
 
-It prints "ready", and then microseconds of CPU time a transaction, or for each address 20 registers
-or "error". A library is imported only when it is the one; the interpreter may be another venv's.
+It prints "ready", then microseconds of CPU time a transaction, or for each address 20 registers or
+"error". It imports only the selected library; the interpreter can be that of another venv.
 """
 
 import os
@@ -23,13 +23,13 @@ Read = Callable[[int, int], "Sequence[int] | None"]
 
 
 def cpu_us() -> float:
-    """CPU time of this process in microseconds."""
+    """Return the CPU time of this process, microseconds."""
     use = resource.getrusage(resource.RUSAGE_SELF)
     return 1e6 * (use.ru_utime + use.ru_stime)
 
 
 def open_port(kind: str, port: str) -> int:
-    """A descriptor of the pseudo-terminal or the socket."""
+    """Return a descriptor of the pseudo-terminal or the socket."""
     if kind == "tcp":
         sock = socket.create_connection(("127.0.0.1", int(port)))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -41,7 +41,7 @@ def open_port(kind: str, port: str) -> int:
 
 
 def read_available(fd: int) -> bytes:
-    """What is there; a pseudo-terminal may say that it is readable and have nothing."""
+    """Read the available bytes; a readable pseudo-terminal can have none."""
     try:
         return os.read(fd, 512)
     except BlockingIOError:
@@ -49,7 +49,7 @@ def read_available(fd: int) -> bytes:
 
 
 def coldloop_matcher(kind: str, port: str) -> Read:
-    """Our matcher and decoder in a lean loop: what a transaction costs without a queue."""
+    """Our matcher and decoder in a minimal loop: the cost of a transaction without a queue."""
     from drivers.device.device import ModbusDevice
     from drivers.device.profile import DeviceProfile
     from protocols.modbus import pdu, rtu, tcp
@@ -85,7 +85,7 @@ def coldloop_matcher(kind: str, port: str) -> Read:
 
 
 def coldloop(kind: str, port: str) -> Read:
-    """Our whole bus in real time."""
+    """Our complete bus in real time."""
     from drivers.modbus.bus import Bus
     from protocols.modbus import pdu
     from protocols.time_units import NEVER
@@ -94,7 +94,7 @@ def coldloop(kind: str, port: str) -> Read:
     bus = Bus(4, kind, 115200, 10, timeout_us=200_000)
     bus.event("opened", time.monotonic_ns() // 1000)
 
-    requests: dict[int, bytes] = {}  # as the agent does: made once
+    requests: dict[int, bytes] = {}  # as in the agent: made once
 
     def read(unit: int, address: int) -> "Sequence[int] | None":
         nonlocal fd
@@ -126,7 +126,7 @@ def coldloop(kind: str, port: str) -> Read:
 
 
 def pymodbus(kind: str, port: str) -> Read:
-    """pymodbus, its synchronous client."""
+    """The synchronous client of pymodbus."""
     from pymodbus.client import ModbusSerialClient, ModbusTcpClient
     from pymodbus.exceptions import ModbusException
 
@@ -148,7 +148,7 @@ def pymodbus(kind: str, port: str) -> Read:
 
 
 def umodbus(kind: str, port: str) -> Read:
-    """Umodbus."""
+    """The client of umodbus."""
     channel: Any
     if kind == "tcp":
         from umodbus.client import tcp as client  # type: ignore[import-not-found]
@@ -172,7 +172,7 @@ def umodbus(kind: str, port: str) -> Read:
 
 
 def minimalmodbus(kind: str, port: str) -> Read:
-    """Minimalmodbus: serial lines only."""
+    """The client of minimalmodbus: serial lines only."""
     import minimalmodbus as library  # type: ignore[import-not-found]
 
     assert kind == "rtu"
@@ -202,10 +202,10 @@ LIBRARIES = {
 
 def main(arguments: list[str]) -> int:
     """Run one client."""
-    library, kind, port, what, *rest = arguments
+    library, kind, port, mode, *rest = arguments
     read = LIBRARIES[library](kind, port)
     print("ready", flush=True)
-    if what == "cpu":
+    if mode == "cpu":
         count = int(rest[0])
         before = cpu_us()
         for i in range(count):

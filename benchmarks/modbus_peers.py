@@ -1,12 +1,11 @@
-"""Modbus beside its peers, in one run: CPU time, faults, and what a bus makes of the wire.
+"""Modbus beside other clients, in one run: CPU time, faults, use of the line.
 
     python benchmarks/modbus_peers.py [--rounds N] [--seeds N] [--only cpu|faults|wire]
 
-libmodbus is compiled with gcc; pymodbus, umodbus and minimalmodbus are installed into a throw-away
-venv below a temporary folder. Each client is a process of its own at the other end of a
-pseudo-terminal or a socket; here is the scripted slave
-(tests/portable/drivers/modbus/faulty_server.py). The figures are printed as Markdown, as they stand
-in docs/engineer/modbus.md.
+The benchmark compiles libmodbus with gcc and installs pymodbus, umodbus and minimalmodbus into a
+temporary venv. Each client is a process at the other end of a pseudo-terminal or a socket; the
+server here follows a script (tests/portable/drivers/modbus/faulty_server.py). The output is
+Markdown as in docs/engineer/modbus.md.
 """
 
 import argparse
@@ -43,7 +42,7 @@ FAULTY_REQUEST = 1
 
 
 class PeerPrograms:
-    """The clients' programs, made below a temporary folder."""
+    """Programs of the clients, below a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self.binary = folder / "modbus_libmodbus"
@@ -60,18 +59,18 @@ class PeerPrograms:
         install = [str(self.python), "-m", "pip", "install", "-q", *PEERS]
         subprocess.run(install, check=True)
 
-    def command(self, client: str, kind: str, port: str, what: list[str]) -> list[str]:
-        """How one client is started."""
+    def command(self, client: str, kind: str, port: str, mode: list[str]) -> list[str]:
+        """Return the command line of a client."""
         if client == "libmodbus":
-            return [str(self.binary), kind, port, *what]
+            return [str(self.binary), kind, port, *mode]
         if client == LIBMODBUS_T35:
-            return [str(self.binary), kind, port, *what, str(T35_US)]
+            return [str(self.binary), kind, port, *mode, str(T35_US)]
         python = sys.executable if client.startswith("coldloop") else str(self.python)
-        return [python, str(HERE / "modbus_peer.py"), client, kind, port, *what]
+        return [python, str(HERE / "modbus_peer.py"), client, kind, port, *mode]
 
 
 class ServerPort:
-    """The slave's end of a pseudo-terminal or of a socket; `path` is what the client opens."""
+    """Server side of a pseudo-terminal or of a socket; the client opens `path`."""
 
     def __init__(self, kind: str) -> None:
         self.listener: socket.socket | None = None
@@ -86,7 +85,7 @@ class ServerPort:
             self.path = os.ttyname(self.slave)
 
     def read(self, wait: float) -> tuple[int, bytes]:
-        """(descriptor, what has come) within `wait` seconds; nothing is b""."""
+        """Return (descriptor, received bytes) within `wait` seconds; b"": nothing."""
         watched: list[int] = list(self.fds)
         if self.listener is not None:
             watched.append(self.listener.fileno())
@@ -108,7 +107,7 @@ class ServerPort:
         return -1, b""
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all descriptors."""
         for fd in self.fds:
             os.close(fd)
         if self.listener is not None:
@@ -120,8 +119,8 @@ class ServerPort:
 def _script(
     slave: FaultyServer, fault: str, frame: bytes, request_number: int, late_replies: list[bytes]
 ) -> list[tuple[int, bytes]]:
-    """What comes back to request number `request_number`; a late reply comes into the wait for the
-    next.
+    """Return the reply to request number `request_number`. A late reply comes during the next
+    request.
     """
     script = slave.script(fault if request_number == FAULTY_REQUEST else "none", frame)
     if not fault.startswith("late"):
@@ -137,7 +136,7 @@ def _script(
 
 
 def run(command: list[str], port: ServerPort, slave: FaultyServer, fault: str) -> list[str]:
-    """Serve one client to its end; the request number `FAULTY_REQUEST` meets the fault."""
+    """Serve one client to its end; request number `FAULTY_REQUEST` meets the fault."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT))
     client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     scheduled: list[tuple[float, int, int, bytes]] = []
@@ -179,7 +178,7 @@ def run(command: list[str], port: ServerPort, slave: FaultyServer, fault: str) -
 
 
 def cpu(programs: PeerPrograms, rounds: int) -> None:
-    """Print the CPU time of each client's transactions."""
+    """Print the CPU time of the transactions of each client."""
     print("\n### CPU time of one transaction: function 3, 20 registers, decoded\n")
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
@@ -197,7 +196,7 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
                 command = programs.command(client, kind, port.path, ["cpu", str(count)])
                 lines = run(command, port, FaultyServer(kind, 1), "")
                 port.close()
-                if lines:  # a busy machine may let a client time out; then the round has no figure
+                if lines:  # on a busy machine a client can time out; then the round has no figure
                     durations.setdefault((client, kind), []).append(float(lines[0]))
     for client in clients:
         row = [client]
@@ -216,7 +215,7 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
 
 
 def faults(programs: PeerPrograms, kind: str, seeds: int) -> None:
-    """Print what each client makes of each fault, over real ports."""
+    """Print the result of each client for each fault, over real ports."""
     clients = [c for c in CLIENTS if kind == "rtu" or c != "minimalmodbus"]
     print(f"\n### Faults, {kind.upper()}, {seeds} seeds each: four reads, the second meets it\n")
     print("| fault | " + " | ".join(clients) + " |")
@@ -227,9 +226,9 @@ def faults(programs: PeerPrograms, kind: str, seeds: int) -> None:
             wrong = good = 0
             for seed in range(seeds):
                 port = ServerPort(kind)
-                what = ["faults", *map(str, ADDRESSES)]
+                mode = ["faults", *map(str, ADDRESSES)]
                 lines = run(
-                    programs.command(client, kind, port.path, what),
+                    programs.command(client, kind, port.path, mode),
                     port,
                     FaultyServer(kind, seed),
                     fault,
@@ -246,7 +245,7 @@ def faults(programs: PeerPrograms, kind: str, seeds: int) -> None:
 
 
 def main() -> int:
-    """Run what is asked for."""
+    """Run the selected parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

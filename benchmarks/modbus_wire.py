@@ -1,7 +1,7 @@
-"""What the bus makes of the wire, in virtual time: plans, use of the line, dead units, stops.
+"""Use of the line by the bus, in virtual time: poll plans, utilisation, offline units, stops.
 
-Part of benchmarks/modbus_peers.py. The register map of the ORv3 RPU (243 entries) is read from the
-data folder (COLDLOOP_DATA); without it the shipped profile's points are planned.
+Part of benchmarks/modbus_peers.py. The register map of the ORv3 RPU (243 entries) comes from the
+data folder (COLDLOOP_DATA); without it the benchmark plans the points of the shipped profile.
 """
 
 import csv
@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from drivers.modbus.poll_plan import plan_blocks, plan_time_us
+from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from protocols.time_units import SECOND
 from tests.portable.support import serial_line_model as line
@@ -17,7 +18,7 @@ DATA = Path(os.environ.get("COLDLOOP_DATA", "../shared/data")) / "orv3_rpu.csv"
 
 
 class RegisterEntry:
-    """A row of the map."""
+    """A row of the register map."""
 
     function = 3
 
@@ -27,12 +28,12 @@ class RegisterEntry:
 
 
 def plans() -> None:
-    """The RPU's whole map at 19200 8E1, device turnaround 5 ms."""
+    """Poll plans of the complete RPU map at 19200 8E1, device turnaround 5 ms."""
     with DATA.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["begin"]]
     entries = [RegisterEntry(int(row["begin"]), int(row["length"])) for row in rows]
     wire = WireTime(19200, 11, 5000)
-    single_reads = [(3, e.address, e.registers) for e in entries]
+    single_reads = [ReadBlock(3, e.address, e.registers) for e in entries]
     candidates = [("one by one", single_reads), ("least wire time", plan_blocks(entries, wire))]
     cap = wire.max_read(3, 90_000)
     candidates.append(
@@ -41,14 +42,14 @@ def plans() -> None:
     print(f"\n### The RPU's {len(entries)} entries at 19200 8E1, turnaround 5 ms\n")
     print("| plan | requests | wire time s | longest ms |\n|---|---|---|---|")
     for name, blocks in candidates:
-        longest = max(wire.read_us(3, count) for _, _, count in blocks) / 1000
+        longest = max(wire.read_us(3, block.count) for block in blocks) / 1000
         print(
             f"| {name} | {len(blocks)} | {plan_time_us(blocks, wire) / 1e6:.3f} | {longest:.0f} |"
         )
 
 
 def line_utilisation() -> None:
-    """Transactions on a paced line, of what the wire can carry."""
+    """Transactions on a line with wire time, as a share of the maximum."""
     print("\n### Use of a paced line, 20 registers, turnaround 5 ms, 8E1\n")
     print("| baud | possible tx/s | one unit | five units |\n|---|---|---|---|")
     for baud in (9600, 19200, 115200):
@@ -61,9 +62,12 @@ def line_utilisation() -> None:
 
 
 def offline_units() -> None:
-    """Dead units among ten at 19200, after a minute."""
+    """Offline units among ten at 19200 baud, after a minute."""
     print("\n### Dead units of ten at 19200 8E1, polled once a second\n")
-    print("| dead | bus time of probes | longest period of a healthy one s | seen again after s |")
+    print(
+        "| offline units | bus time of probes | longest period of a healthy unit, s "
+        "| detected online after, s |"
+    )
     print("|---|---|---|---|")
     for count in (0, 1, 3, 5):
         poller = line.PolledUnits(count)
@@ -91,7 +95,7 @@ def offline_units() -> None:
 
 
 def stop_latency() -> None:
-    """From the decision to the first byte of a stop, the bus fully loaded."""
+    """Time from the decision to the first byte of a stop, with a fully loaded bus."""
     print("\n### A stop's first byte after the decision, full load, longest block allowed\n")
     print("| baud | registers a block | transaction ms | worst ms | worst with a dying unit ms |")
     print("|---|---|---|---|---|")
@@ -111,7 +115,7 @@ def stop_latency() -> None:
 
 
 def report() -> None:
-    """Print all of it."""
+    """Print all figures."""
     plans()
     line_utilisation()
     offline_units()

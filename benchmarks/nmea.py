@@ -1,12 +1,12 @@
-"""How many NMEA sentences a second are framed and parsed, beside pynmea2?
+"""NMEA sentences a second, framed and parsed, beside pynmea2.
 
     python -m benchmarks.nmea [--epochs 500] [--rounds 7]
 
-The stream is the emulated receiver's: whole epochs of RMC, GGA, GSA, GSV and ZDA. Ours cuts the
-bytes into sentences (`Framer`), checks and parses each (`parse`), with every field of RMC, GGA and
-ZDA as an integer. pynmea2 takes text line by line, so that splitting and decoding are counted with
-it; it turns a field into a value only when that is read. The second figure of pynmea2 reads the
-time, position and quality that ours has made.
+The stream is that of the emulated receiver: complete epochs of RMC, GGA, GSA, GSV and ZDA. Ours
+cuts the bytes into sentences (`Framer`), checks and parses each (`parse`), with all fields of RMC,
+GGA and ZDA as integers. pynmea2 takes lines of text, so its time includes splitting and decoding.
+It decodes a field at its first read. The second figure of pynmea2 reads time, position and quality,
+as ours does.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _FIELDS = {
 
 
 def stream(epochs: int) -> list[bytes]:
-    """Take `epochs` epochs from the emulated receiver, one chunk each."""
+    """Return `epochs` epochs of the emulated receiver, one chunk each."""
     receiver = BasicReceiver(SITE_E7, lambda mono: START_UTC + mono, random.Random(1))
     chunks: list[bytes] = []
     while len(chunks) < epochs:
@@ -60,7 +60,7 @@ def pynmea2_parsed(chunks: list[bytes]) -> int:
 
 
 def pynmea2_read(chunks: list[bytes]) -> int:
-    """Split, parse and read the fields that ours has made."""
+    """Split, parse and read the fields that ours decodes."""
     count = 0
     for chunk in chunks:
         for line in chunk.decode("ascii").splitlines():
@@ -79,7 +79,7 @@ SIDES: dict[str, Callable[[list[bytes]], int]] = {
 
 
 def measure(epochs: int, rounds: int) -> tuple[int, dict[str, Record]]:
-    """Let the sides take turns; give the sentences of a round and thousands of them a second."""
+    """Run the sides in turns; return the sentences of a round and thousands of them a second."""
     chunks = stream(epochs)
     count = sum(chunk.count(b"\r\n") for chunk in chunks)
     speeds: dict[str, list[float]] = {name: [] for name in SIDES}

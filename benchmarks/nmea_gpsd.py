@@ -1,14 +1,13 @@
-"""`coldloop nmea decode` beside gpsdecode: do both say the same of each maker's capture?
+"""`coldloop nmea decode` beside gpsdecode: comparison of the results for the captures of vendors.
 
     python -m benchmarks.nmea_gpsd [CAPTURE…] [--seconds 600] [--damage 400] [--json]
 
-Without captures the bench's emulated receivers make one in each dialect. Each is decoded whole, and
-once more with one byte in `--damage` changed at random (gpsdecode gets the same bytes). For each:
-how many of the sentences whose checksum a plain reading finds right were framed, how many of those
-were typed, how many of gpsdecode's fixes are ours, and where they differ: position in 1e-7
-degrees, UTC, mode. Satellites: of the last epoch, distinct ones, ours and gpsdecode's, and what
-gpsdecode counts (it counts signals). Fixes of before gpsd has learned where an epoch ends (the
-first three) are left out.
+Without captures the emulated receivers of the bench make one in each dialect. Both decoders decode
+each capture, and again with one byte in `--damage` changed at random. The figures: framed sentences
+of those with a correct checksum, typed sentences of those, fixes equal to those of gpsdecode, and
+the differences: position in 1e-7 degrees, UTC, mode. Satellites of the last epoch: distinct ones in
+both, and the number of gpsdecode, which counts signals. The first three fixes are left out, because
+gpsd does not know the end of an epoch yet.
 """
 
 import argparse
@@ -37,13 +36,13 @@ _LEARNING = 3
 
 
 def capture(name: str, seconds: int) -> bytes:
-    """What the emulated receiver of a maker sends in that time."""
+    """Return the bytes of the emulated receiver of a vendor in that time."""
     receiver = GnssReceiver(SITE_E7, lambda now: START_UTC + now, random.Random(1), DIALECTS[name])
     return b"".join(data for _ in range(seconds) for _, data in receiver.wake(receiver.deadline()))
 
 
 def damage(stream: bytes, every: int) -> bytes:
-    """The same with one byte in `every` changed."""
+    """Return the same bytes with one byte in `every` changed."""
     rng = random.Random(2)
     out = bytearray(stream)
     for _ in range(len(out) // every):
@@ -52,7 +51,7 @@ def damage(stream: bytes, every: int) -> bytes:
 
 
 def count_valid(stream: bytes) -> int:
-    """How many sentences a plain reading finds: from each `$` to the next `*`."""
+    """Count the valid sentences with a simple parser: from each `$` to the next `*`."""
     count = 0
     for part in stream.split(b"$")[1:]:
         body, star, rest = part.partition(b"*")
@@ -62,7 +61,7 @@ def count_valid(stream: bytes) -> int:
 
 
 def decode_ours(path: Path) -> tuple[list[Any], dict[str, int]]:
-    """Epochs and summary, as the command prints them."""
+    """Return epochs and summary, as the command prints them."""
     out = io.StringIO()
     with redirect_stdout(out):
         nmea_decode.print_epochs(str(path), as_json=True)
@@ -71,19 +70,19 @@ def decode_ours(path: Path) -> tuple[list[Any], dict[str, int]]:
 
 
 def run_gpsdecode(path: Path) -> list[Any]:
-    """Gpsdecode's reports."""
+    """Return the reports of gpsdecode."""
     with path.open("rb") as file:
         completed = subprocess.run(["gpsdecode"], stdin=file, capture_output=True, check=True)
     return [json.loads(text) for text in completed.stdout.splitlines() if text.startswith(b"{")]
 
 
 def distinct_satellites(satellites: list[Any]) -> set[tuple[str, int]]:
-    """System and number of each that gpsd can name."""
+    """Return system and number of each satellite that gpsd can name."""
     return {(_GNSS[s["gnssid"]], s["svid"]) for s in satellites if "gnssid" in s}
 
 
 def compare(stream: bytes) -> dict[str, Any]:
-    """One capture, both decoders."""
+    """Compare both decoders on one capture."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "capture.nmea")
         path.write_bytes(stream)
@@ -121,7 +120,7 @@ def compare(stream: bytes) -> dict[str, Any]:
 
 
 def row(name: str, c: dict[str, Any]) -> list[Any]:
-    """One line of the table."""
+    """Return one row of the table."""
     framed = 100.0 * c["sentences"] / max(1, c["right"])
     typed = 100.0 * c["typed"] / max(1, c["sentences"])
     return [

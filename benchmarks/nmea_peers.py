@@ -1,19 +1,19 @@
-"""How fast and how right is the NMEA parser? Ours and its peers on the same capture, in one run.
+"""Speed and results of the NMEA parser and of other parsers on the same capture, in one run.
 
     python -m benchmarks.nmea_peers [CAPTURE] [--seconds N] [--runs N] [--python PYTHON] [--json]
 
-Without a capture the bench's emulated receiver makes one, in four dialects. Each figure is the best
-of the runs, as lines a second, with its ratio to the first row; a machine that does other things
-makes all of them smaller alike. Peers run where they are there: gpsdecode (gpsd-clients), and
-pynmea2 and pynmeagps in the interpreter that `--python` names, which need not be ours:
+Without a capture the emulated receiver of the bench makes one, in four dialects. Each figure is the
+best of the runs, in lines a second, with its ratio to the first row; the load of the machine
+affects all rows equally. The other parsers are gpsdecode (gpsd-clients), and pynmea2 and pynmeagps
+in the interpreter of `--python`:
 
     python -m venv /tmp/peers && /tmp/peers/bin/pip install pynmea2 pynmeagps
 
-"frame + parse" gives typed sentences; "epochs" groups them; "with satellites" also decodes every
-satellite of every epoch, as `coldloop nmea decode` does. pynmea2 decodes nothing until a field is
-asked for, so that it has a second row that asks for all of them. The rows for MicroPython are the
-unix port's. Memory is what is live after the whole capture less what was before, in a heap of
-256 kwords; goals: 60,000 lines/s, 10,000 on MicroPython, 16 KiB.
+"frame + parse" returns typed sentences; "epochs" groups them; "with satellites" also decodes all
+satellites of each epoch, as `coldloop nmea decode` does. pynmea2 decodes a field at its first read,
+so its second row reads all fields. The rows of MicroPython are those of the unix port. Memory is
+the growth of the live heap over the capture, with a heap of 256 kwords. Goals: 60,000 lines/s,
+10,000 on MicroPython, 16 KiB.
 """
 
 import argparse
@@ -69,37 +69,41 @@ print(best)
 MICROPYTHON = r"""
 import gc, sys, time
 sys.path.insert(0, %r)
-from drivers.gnss.receiver import Receiver
+from drivers.gnss.receiver import ReceiverDriver
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import parse
-def framed(file, stop):
+def frame_and_parse(file, stop):
     framer = Framer()
     while True:
         data = file.read(1024)
         if not data or framer.sentences > stop: return framer.sentences
         for _, body in framer.feed(data): parse(body)
-def epochs(file, stop):
-    receiver = Receiver(0, 115200, timed=False)
+def group_epochs(file, stop):
+    receiver = ReceiverDriver(0, 115200, timing_valid=False)
     while True:
         data = file.read(1024)
         if not data or receiver.framer.sentences > stop: return receiver.framer.sentences
         receiver.receive(data, 0)
-        receiver.fixes()
-def asked(file, stop):
-    receiver = Receiver(0, 115200, timed=False)
-    before = most = 0
+        receiver.take_fixes()
+def decode_satellites(file, stop):
+    receiver = ReceiverDriver(0, 115200, timing_valid=False)
+    before = 0
     while True:
         data = file.read(1024)
         if not data or receiver.framer.sentences > stop: break
         receiver.receive(data, 0)
-        receiver.fixes()
-        for epoch in receiver.epochs(): epoch.all_flags(); epoch.used
+        receiver.take_fixes()
+        for epoch in receiver.take_epochs(): epoch.all_flags(); epoch.used
         if not before and receiver.framer.sentences > 60:
             gc.collect(); before = gc.mem_alloc()
     gc.collect()
     print("memory", gc.mem_alloc() - before)
     return receiver.framer.sentences
-for name, run in (("frame + parse", framed), ("epochs", epochs), ("with satellites", asked)):
+for name, run in (
+    ("frame + parse", frame_and_parse),
+    ("epochs", group_epochs),
+    ("with satellites", decode_satellites),
+):
     best = 0
     for _ in range(%d):
         file = open(%r, "rb")
@@ -144,7 +148,7 @@ def best_of(runs: int, call: "Callable[[bytes], None]", stream: bytes) -> float:
 
 
 def gpsdecode(path: Path, runs: int) -> "float | None":
-    """Seconds that gpsdecode takes, its start-up on an empty file taken off; None without it."""
+    """Return seconds of gpsdecode without its start time on an empty file; None: not installed."""
     program = shutil.which("gpsdecode")
     if program is None:
         return None
@@ -173,7 +177,7 @@ def peer(python: str, name: str, path: Path, runs: int) -> "float | None":
 
 
 def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
-    """Lines a second by row, and bytes of growth; empty without MicroPython."""
+    """Return lines a second by row, and bytes of heap growth; empty without MicroPython."""
     program = shutil.which("micropython")
     if program is None:
         return {}, None
@@ -192,7 +196,7 @@ def micropython(path: Path, runs: int) -> "tuple[dict[str, int], int | None]":
 
 
 def correctness(stream: bytes) -> "dict[str, Any]":
-    """How many sentences got a meaning, and how our epochs agree with gpsdecode's reports."""
+    """Return counts of sentences and epochs of the capture."""
     receiver = ReceiverDriver(0, 115200, max_epochs=1 << 20, timing_valid=False)
     receiver.receive(stream, 0)
     epochs = receiver.take_epochs() + receiver.finish_stream()

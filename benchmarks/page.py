@@ -1,12 +1,12 @@
-"""What does the live page cost: share of a core for many browsers, bytes, time to the first paint?
+"""Cost of the live page: share of a core for many browsers, bytes, time to the first paint.
 
     python -m benchmarks.page [--clients 20] [--channels 40] [--hz 10] [--seconds 20] [--rounds 5]
 
-`stream`: hub and web server alone in a process, which publishes `--channels` numbers `--hz` times a
-second; clients in another process read the stream over loopback sockets. Its CPU time is that of
-the process, from /proc, while all clients listen, and once with none. `page`: `coldloop bench
---page` as it is, opened in Chromium (playwright) `--rounds` times; first paint is the browser's own
-`first-contentful-paint`, from the start of the navigation. `files`: bytes of the front end.
+`stream`: hub and web server in a process, which publishes `--channels` numbers `--hz` times a
+second; clients in another process read the stream over loopback. The CPU time is that of the
+process from /proc, with all clients and without a client. `page`: `coldloop bench --page` in
+Chromium (playwright) `--rounds` times; first paint is `first-contentful-paint` of the browser, from
+the start of the navigation. `files`: bytes of the front end.
 """
 
 import argparse
@@ -33,13 +33,13 @@ _PAINT = "performance.getEntriesByName('first-contentful-paint').map(e => e.star
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time of a process so far, seconds (Linux)."""
+    """Return the CPU time of a process, seconds (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def publish(channels: int, hz: int) -> None:
-    """Be the server: print the port, publish frames until the parent closes our input."""
+    """Run the server: print the port, publish frames until stdin closes."""
     hub = BroadcastHub(tuple(Curve(f"c{i}", "plot", "x", f"channel {i}") for i in range(channels)))
     rejected: Future[Any] = Future()
     server = PageServer(hub, lambda _name, _words: rejected, Path(), "127.0.0.1", 0)
@@ -62,7 +62,7 @@ def publish(channels: int, hz: int) -> None:
 
 
 class Clients:
-    """Sockets that read the stream of events; `frames` counts what came to all."""
+    """Sockets that read the stream of events; `frames` counts the frames that all have received."""
 
     def __init__(self, port: int, count: int) -> None:
         self.frames = 0
@@ -78,7 +78,7 @@ class Clients:
             self.frames += data.count(b"event: frame")
 
     def close(self) -> None:
-        """End all."""
+        """Close all sockets."""
         for client in self._sockets:
             client.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
@@ -88,7 +88,7 @@ class Clients:
 
 
 def stream(clients: int, channels: int, hz: int, seconds: float) -> Record:
-    """Share of a core of a server with so many clients, and frames a second to each."""
+    """Measure the share of a core of a server with so many clients, and frames a second to each."""
     command = [sys.executable, "-m", "benchmarks.page", "--publish"]
     command += ["--channels", str(channels), "--hz", str(hz)]
     with subprocess.Popen(
@@ -112,7 +112,7 @@ def stream(clients: int, channels: int, hz: int, seconds: float) -> Record:
 
 
 def files() -> Record:
-    """Bytes of the front end, as they are in the repository; the licence is not sent."""
+    """Return the bytes of the front end in the repository, without the licence."""
     sizes = {
         path.relative_to(_STATIC).as_posix(): path.stat().st_size
         for path in sorted(_STATIC.rglob("*"))
@@ -122,7 +122,7 @@ def files() -> Record:
 
 
 def paint(rounds: int, picture: Path | None = None) -> Record | None:
-    """First paint in Chromium, ms; None where there is no Chromium. `picture`: a screenshot."""
+    """Return first paint in Chromium, ms; None without Chromium. `picture`: a screenshot."""
     chromium = shutil.which("chromium")
     if chromium is None:
         return None
@@ -154,7 +154,7 @@ def paint(rounds: int, picture: Path | None = None) -> Record | None:
 
 
 def _photograph(browser: Any, address: str, picture: Path) -> None:
-    """Take a picture of the page after half a minute, with a fault on."""
+    """Take a screenshot of the page after half a minute, with an active fault."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address)
     time.sleep(10)
@@ -174,8 +174,10 @@ def main() -> int:
     parser.add_argument("--channels", type=int, default=40, metavar="N")
     parser.add_argument("--hz", type=int, default=10, metavar="N")
     parser.add_argument("--seconds", type=float, default=20, metavar="S")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of the first paint")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="a screenshot, too")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="starts for the first paint"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="also make a screenshot")
     parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
@@ -203,7 +205,7 @@ def main() -> int:
         rows.append(
             ["first paint", f"{paint_ms['median']:.0f} ms, median", f"{paint_ms['min']:.0f} best"]
         )
-    show(record, arguments.json, ["what", "figure", ""], rows)
+    show(record, arguments.json, ["", "figure", ""], rows)
     return 0
 
 

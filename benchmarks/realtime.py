@@ -1,12 +1,12 @@
-"""Real time at 10 Hz: how late do ticks run, and how far is the agent's UTC off?
+"""Real time at 10 Hz: lateness of ticks, and error of the agent's UTC.
 
     python -m benchmarks.realtime [--seconds 600] [--dut both]
 
-The agent is a process of its own, with the emulated row behind real ports (pseudo-terminals, a TCP
+The agent is a separate process with the emulated row behind real ports (pseudo-terminals, a TCP
 socket), as in `coldloop demo`. `--dut both` runs one bench and agent for each interpreter at the
-same time. Tick lateness is the agent's own histogram: how long after its due moment a tick ran; due
-moments lie on whole tenths of a second of the agent's UTC. The UTC error is that of each status
-against the system's clock, which the emulated receiver tells.
+same time. Tick lateness is the histogram of the agent: the delay of a tick after its due time. Due
+times lie on tenths of a second of the agent's UTC. The UTC error is that of each status against the
+system clock, which is also the time of the emulated receiver.
 """
 
 import argparse
@@ -30,7 +30,7 @@ UTC_EDGES_MS = (-10, -5, -4, -3, -2, -1, 0, 1, 2, 5, 10)
 
 
 class StatusRecorder:
-    """Reads the agent's status once a second and keeps its UTC errors."""
+    """Reads the status of the agent once a second and stores its UTC errors."""
 
     def __init__(self, bench: RealBench) -> None:
         self.bench = bench
@@ -48,7 +48,7 @@ class StatusRecorder:
         self.bench.world.schedule((self._seconds + 1) * _SECOND, self._sample)
 
     def take_status(self) -> None:
-        """Take the status, once each."""
+        """Take each status once."""
         status = self.bench.status()
         if status is None or status["mono_us"] == self.status.get("mono_us"):
             return
@@ -58,7 +58,7 @@ class StatusRecorder:
             self.utc_errors_us.append(status["utc_us"] - status["mono_us"] - system)
 
     def is_complete(self) -> bool:
-        """Say whether there is something of everything that is measured."""
+        """Return whether each figure has at least one sample."""
         return bool(self.utc_errors_us) and self.status["modbus"]["transactions"] > 0
 
 
@@ -66,7 +66,7 @@ BOTH = ("cpython", "micropython")
 
 
 def measure(dut: str, seconds: int, seed: int) -> Record:
-    """Run the agent on one interpreter for `seconds`; on a busy machine until there is UTC."""
+    """Run the agent on one interpreter for `seconds`, or longer until it has UTC."""
     with RealBench(TestbedSettings(), seed) as bench:
         watch = StatusRecorder(bench)
         bench.start_agent(dut)
@@ -77,7 +77,7 @@ def measure(dut: str, seconds: int, seed: int) -> Record:
                 break
     status = watch.status
     if not status:
-        raise BenchError(f"{dut}: the agent has said nothing in {seconds} s")
+        raise BenchError(f"{dut}: no status of the agent within {seconds} s")
     ticks = status["ticks"]
     return {
         "dut": dut,
@@ -95,7 +95,7 @@ def measure(dut: str, seconds: int, seed: int) -> Record:
 
 
 def utc_figures(errors_us: list[int]) -> Record:
-    """Sum up signed errors of UTC: their spread and a histogram, one sample a status."""
+    """Summarise signed errors of UTC: spread and histogram, one sample for each status."""
     if not errors_us:
         return {"samples": 0}
     errors = sorted(errors_us)
@@ -112,7 +112,7 @@ def utc_figures(errors_us: list[int]) -> Record:
 
 
 def measure_both(seconds: int, seed: int) -> list[Record]:
-    """Run every interpreter at the same time, each with a bench of its own."""
+    """Run all interpreters at the same time, each with its own bench."""
     command = [sys.executable, "-m", "benchmarks.realtime", "--json"]
     command += ["--seconds", str(seconds), "--seed", str(seed), "--dut"]
     started = [
@@ -126,7 +126,7 @@ def measure_both(seconds: int, seed: int) -> list[Record]:
 
 
 def rows(record: Record) -> list[list[str]]:
-    """Lay out the figures, one column an interpreter."""
+    """Return the rows of the table, one column for each interpreter."""
     runs = record["runs"]
     lines = [
         ["ticks", *[str(run["ticks"]) for run in runs]],
@@ -155,7 +155,7 @@ def rows(record: Record) -> list[list[str]]:
 
 
 def _bins(edges: Sequence[int], unit: int) -> list[str]:
-    """Name the bins that begin at each of `edges`."""
+    """Return the names of the bins that begin at each of `edges`."""
     ends = [f"{edge / unit:g}" for edge in edges[1:]]
     starts = [f"{edge / unit:g}" for edge in edges]
     return [f"{a} to {b}" for a, b in zip(starts, ends, strict=False)] + [f"over {starts[-1]}"]

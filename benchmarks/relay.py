@@ -1,13 +1,12 @@
-"""How many blocks and values a second do relays take, 1, 2 and 4 of them on one mosquitto?
+"""Blocks and values a second of 1, 2 and 4 relays on one mosquitto.
 
     python -m benchmarks.relay [--racks 1000] [--blocks 2] [--relays 1,2,4] [--output lines]
 
 Each rack sends its schema and blocks of 60 rows of the 40-signal stream, one block a message, QoS
-1. Relays are processes of `coldloop relay` in one group with one store; each block is kept (SQLite,
-fsync), acknowledged, decoded and handed on to the output. The time is from the first message to the
-last receipt, and for the output until the outbox is empty. CPU is that of the relays' processes; on
-a machine of few cores broker, load and relays share them, so that a figure per CPU-second says what
-a core of a relay does.
+1. Relays are processes of `coldloop relay` in one group with one database. They store each block
+(SQLite, fsync), acknowledge it, decode it and deliver it to the output. One time ends at the last
+receipt, the other at an empty outbox. The CPU time is that of the relays. On a machine with few
+cores the broker and the load share them, so the figure per CPU-second is that of one core.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from benchmarks import stream
 from benchmarks.common import ROOT, Record, describe_machine, show
 from protocols.telemetry import block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
 
 _ROWS = 60
@@ -43,18 +42,22 @@ _OUTPUTS = {
 
 
 def messages(blocks: int) -> list[bytes]:
-    """Give a rack's messages: schema, then blocks."""
+    """Return the messages of a rack: schema, then blocks."""
     columns = stream.columns(1, blocks * _ROWS)
     out = []
     for at in range(blocks):
-        message = parcel.begin_message(parcel.PACK, _GENERATION)
+        message = telemetry_message.begin_message(telemetry_message.PACK, _GENERATION)
         if at == 0:
-            parcel.append_record(message, (4 + parcel.ALARM, parcel.SCHEMA, _SCHEMA.text))
+            telemetry_message.append_record(
+                message, (4 + telemetry_message.ALARM, telemetry_message.SCHEMA, _SCHEMA.text)
+            )
         first = at * _ROWS
         times: list[int | None] = [1_795_500_000_000 + 1000 * (first + i) for i in range(_ROWS)]
         part: list[list[int | None]] = [[*c[first : first + _ROWS]] for c in columns]
         data = block.encode(_SCHEMA.number, first, [times, *part])
-        parcel.append_record(message, ((at + 1) * 4 + parcel.BULK, parcel.ROWS, data))
+        telemetry_message.append_record(
+            message, ((at + 1) * 4 + telemetry_message.BULK, telemetry_message.ROWS, data)
+        )
         out.append(bytes(message))
     return out
 
@@ -71,7 +74,7 @@ def _cpu_s(pid: int) -> float:
 
 
 class RackLoad:
-    """Racks in one client: says their messages, counts the receipts."""
+    """Racks in one client: sends their messages, counts the receipts."""
 
     def __init__(self, port: int, expected: int) -> None:
         self.receipts = 0
@@ -87,18 +90,18 @@ class RackLoad:
     def _on_receipt(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         unit = "/".join(message.topic.split("/")[2:4])
         for group, first, last in receipt.parse_receipt(bytes(message.payload), unit, b"").ranges:
-            self.receipts += (last - first + 1) if group == parcel.BULK else 0
+            self.receipts += (last - first + 1) if group == telemetry_message.BULK else 0
         if self.receipts >= self._expected:
             self.done.set()
 
     def publish(self, racks: int, rack_messages: list[bytes]) -> None:
-        """Say each rack's messages, in turns."""
+        """Publish the messages of the racks in turns."""
         for message in rack_messages:
             for rack in range(racks):
                 self._client.publish(f"coldloop/v1/fleet/rack{rack}/tele", message, 1)
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -108,7 +111,7 @@ def _wait_empty_outbox(store: Path) -> None:
     end = time.monotonic() + _TIMEOUT_S
     while db.execute("SELECT COUNT(*) FROM outbox").fetchone()[0]:
         if time.monotonic() > end:
-            raise SystemExit("the relays did not hand everything on")
+            raise SystemExit("the relays did not deliver all records")
         time.sleep(0.02)
     db.close()
 
@@ -147,7 +150,7 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         started_at = time.monotonic()
         load.publish(racks, rack_messages)
         if not load.done.wait(_TIMEOUT_S):
-            raise SystemExit(f"only {load.receipts} of {expected} receipts came")
+            raise SystemExit(f"only {load.receipts} of {expected} receipts received")
         receipts_s = time.monotonic() - started_at
         _wait_empty_outbox(store)
         total_s = time.monotonic() - started_at

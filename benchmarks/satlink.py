@@ -1,22 +1,20 @@
 """Figures of the satellite link: alarms by SBD, budgets, and MQTT over an IP link of windows.
 
-    alarm     1000 seeds: an alarm is one datagram; share that is sent within two sessions, with
-              failures independent of everything, with one failure in four after the gateway had
-              taken the message, and with failures that go with the signal, as fading does.
-              Asked for are 96 %. What is counted: a session is a try in which something was
-              transmitted, as a network counts and a provider bills; one that reports within 3 s
-              that it found no network (MO status 32, one failure in six here) is none. What
-              chance leaves where failures are independent: of 100 tries 80 get through and 3.3 are
-              no session, so a session does with 0.828, and two with 0.970: 970 of 1000, give or
-              take 5. Counting every AT+SBDIX it is 1 - 0.2^2, 960 give or take 6, whatever a
-              scheduler does; that count stands beside
-    budgets   some days with 330 bytes every 5 s, each acknowledged by the ground, and a restart
-              every hour or so: the most that the gateway billed a day
-    tls       bytes of each form of TLS handshake, by the interpreter's own library in memory
-    day       IP bytes of a day of 82 windows with each form, over the payload (packets of our MQTT
-              client; TCP and IP modelled as 40 bytes a packet, an acknowledgement each second one)
+    alarm     share of alarms (one datagram each) that two sessions transmit, over 1000 seeds.
+              Failures are independent, or one in four comes after the gateway has the message, or
+              they depend on the signal (fading). The requirement is 96 %. A session is an attempt
+              with a transmission, as networks count and providers bill; an attempt that finds no
+              network within 3 s (MO status 32, one failure in six here) is not a session. With
+              independent failures 80 of 100 attempts succeed and 3.3 are not sessions. So a session
+              succeeds with 0.828 and two with 0.970: 970 of 1000, +- 5. The count of all AT+SBDIX
+              stands beside it: 1 - 0.2^2, 960 +- 6, for any scheduler
+    budgets   some days with 330 bytes every 5 s, acknowledged by the ground, and a restart every
+              hour: the largest bill of a day
+    tls       bytes of each form of TLS handshake, with the library of the interpreter in memory
+    day       IP bytes of a day of 82 windows with each form, divided by the payload (packets of our
+              MQTT client; model of TCP and IP: 40 bytes a packet, one acknowledgement for two)
     linkup    link-up to the first acknowledged block over a shaped path, with each form of TLS,
-              paho beside
+              beside paho
 
 example: python -m benchmarks.satlink alarm budgets --seeds 1000
 """
@@ -40,12 +38,12 @@ _ALARM_AT = 40 * SECOND
 _WITHIN = 2
 _REQUIRED = 0.96
 _TRY, _NO_SESSION = 0.8, 0.2 / 6
-"""Of the tries of independent failures: how many get through, how many never went on the air."""
+"""Shares of the attempts with independent failures: successes, attempts without transmission."""
 
 
 @dataclass(slots=True)
 class AlarmCost:
-    """What an alarm took: AT+SBDIX, those on the air, datagrams, seconds."""
+    """Cost of an alarm: AT+SBDIX, those with a transmission, datagrams, seconds."""
 
     tries: int
     sessions: int
@@ -63,7 +61,7 @@ def alarm(seed: int, success_pct: float | None, late_pct: float) -> AlarmCost:
     level = [2, 0]
 
     def bars_now(now: int) -> int:
-        # Fading: every 8 s the signal is drawn anew, so that 80 % of random sessions get through.
+        # Fading: every 8 s a new random signal; 80 % of random sessions succeed.
         if now >= level[1]:
             level[0] = fading.choices((0, 1, 2, 3, 4, 5), (8, 8, 14, 20, 25, 25))[0]
             level[1] = now + 8 * SECOND
@@ -85,14 +83,14 @@ def alarm(seed: int, success_pct: float | None, late_pct: float) -> AlarmCost:
 
 
 def expected(seeds: int, every_try: bool) -> str:
-    """Say how many of the seeds chance lets through within two tries, or sessions."""
+    """Return the expected number of seeds with a success within two attempts, or sessions."""
     item = _TRY if every_try else _TRY / (1 - _NO_SESSION)
     two = 1 - (1 - item) ** _WITHIN
     return f"{seeds * two:.0f} +- {(seeds * two * (1 - two)) ** 0.5:.0f}"
 
 
 def alarm_rows(seeds: int, first: int = 1) -> tuple[Rows, dict[str, Any]]:
-    """Measure both kinds of failure."""
+    """Measure all kinds of failure."""
     rows: Rows = []
     record: dict[str, Any] = {}
     for name, pct, late in (
@@ -107,13 +105,13 @@ def alarm_rows(seeds: int, first: int = 1) -> tuple[Rows, dict[str, Any]]:
         seconds = sorted(sent.seconds for sent in result)
         p50, p99 = seconds[seeds // 2], seconds[seeds * 99 // 100]
         how = f"{tries} within 2 AT+SBDIX; p50 {p50:.0f} s, p99 {p99:.0f} s; {datagrams} datagram"
-        what = f"alarm by SBD, failures {name}"
+        label = f"alarm by SBD, failures {name}"
         verdict = "met" if within >= _REQUIRED * seeds else "NOT MET"
-        rows.append([what, f"{within} of {seeds} within 2 sessions: {verdict}", how])
+        rows.append([label, f"{within} of {seeds} within 2 sessions: {verdict}", how])
         record[name] = {"within": within, "tries": tries, "of": seeds, "datagrams": datagrams}
     rows.append(
         [
-            f"asked: {_REQUIRED * seeds:.0f}; what chance leaves, independent",
+            f"required: {_REQUIRED * seeds:.0f}; expected with independent failures",
             f"{expected(seeds, False)} within 2 sessions",
             f"{expected(seeds, True)} within 2 AT+SBDIX",
         ]
@@ -143,7 +141,7 @@ def budget(day_bytes: int, hours: int, seed: int) -> tuple[int, int]:
 
 
 def budget_rows(hours: int) -> tuple[Rows, dict[str, Any]]:
-    """Measure the three budgets of the figure."""
+    """Measure three budgets."""
     rows: Rows = []
     record: dict[str, Any] = {}
     for limit in (5_000, 50_000, 1_000_000):
@@ -161,7 +159,7 @@ def main() -> int:
         description="Figures of the satellite link.",
         epilog="example: python -m benchmarks.satlink alarm budgets --seeds 1000",
     )
-    parser.add_argument("what", nargs="*", metavar="FIGURE", help="alarm budgets tls day linkup")
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help="alarm budgets tls day linkup")
     parser.add_argument("--seeds", type=int, default=1000, metavar="N")
     parser.add_argument("--first", type=int, default=1, metavar="SEED", help="the first seed")
     parser.add_argument("--hours", type=int, default=60, metavar="N")
@@ -174,10 +172,10 @@ def main() -> int:
         "day": day_rows,
         "linkup": linkup_rows,
     }
-    chosen = arguments.what or list(figures)
+    chosen = arguments.figures or list(figures)
     unknown = [name for name in chosen if name not in figures]
     if unknown:
-        parser.error(f"no figure {unknown[0]!r}; there are {', '.join(figures)}")
+        parser.error(f"no figure {unknown[0]!r}; use {', '.join(figures)}")
     record: dict[str, Any] = {"machine": describe_machine()}
     rows: Rows = []
     for name in chosen:

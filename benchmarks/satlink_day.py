@@ -1,7 +1,7 @@
 """TLS handshakes and a day of windows: parts of `satlink`.
 
-The handshakes are real ones, in memory. The day's MQTT packets are those of our client and the
-emulated broker; TCP and IP are modelled: 40 bytes a packet of at most 1,360 bytes of payload, an
+The handshakes are real ones, in memory. The MQTT packets of the day are those of our client and the
+emulated broker. The model of TCP and IP: 40 bytes a packet of at most 1,360 bytes of payload, an
 acknowledgement for each second packet, three packets to open.
 """
 
@@ -35,16 +35,16 @@ def _certificates(folder: Path) -> None:
     start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     end = start + dt.timedelta(days=3650)
     authority = ec.generate_private_key(ec.SECP256R1())
-    for who in ("ca", "server", "client"):
-        key = authority if who == "ca" else ec.generate_private_key(ec.SECP256R1())
-        builder = x509.CertificateBuilder().subject_name(name(who)).issuer_name(name("ca"))
+    for role in ("ca", "server", "client"):
+        key = authority if role == "ca" else ec.generate_private_key(ec.SECP256R1())
+        builder = x509.CertificateBuilder().subject_name(name(role)).issuer_name(name("ca"))
         builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(start).not_valid_after(end)
-        builder = builder.add_extension(x509.BasicConstraints(who == "ca", None), True)
+        builder = builder.add_extension(x509.BasicConstraints(role == "ca", None), True)
         certificate = builder.sign(authority, hashes.SHA256())
         pem = serialization.Encoding.PEM
-        (folder / f"{who}.pem").write_bytes(certificate.public_bytes(pem))
-        (folder / f"{who}.key").write_bytes(
+        (folder / f"{role}.pem").write_bytes(certificate.public_bytes(pem))
+        (folder / f"{role}.key").write_bytes(
             key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         )
 
@@ -74,7 +74,7 @@ def _contexts(folder: Path, version: Any, psk: bool) -> tuple[ssl.SSLContext, ss
 def handshake(
     client: ssl.SSLContext, server: ssl.SSLContext, session: ssl.SSLSession | None
 ) -> tuple[int, int, ssl.SSLSession | None]:
-    """Shake hands in memory; return bytes up, bytes down, the session to resume."""
+    """Do a handshake in memory; return bytes up, bytes down, the session to resume."""
     to_server, to_client, up, down = (ssl.MemoryBIO() for _ in range(4))
     actual = client.wrap_bio(to_client, up, session=session)
     reference = server.wrap_bio(to_server, down, server_side=True)
@@ -118,7 +118,7 @@ def tls_forms() -> dict[str, tuple[int, int]]:
 
 
 def tls_rows() -> tuple[Rows, dict[str, Any]]:
-    """Lay out the handshakes."""
+    """Return the rows of the handshakes."""
     forms = tls_forms()
     rows = [
         [f"{name} handshake", f"{up} + {down} B", "up + down"] for name, (up, down) in forms.items()
@@ -127,13 +127,13 @@ def tls_rows() -> tuple[Rows, dict[str, Any]]:
 
 
 def _packets(sizes: list[int]) -> tuple[int, int]:
-    """Count IP bytes and packets of one direction."""
+    """Return IP bytes and packets of one direction."""
     packets = sum(-(-size // _MSS) for size in sizes)
     return sum(sizes) + packets * _PACKET, packets
 
 
 def _window(content: int, connect: bool) -> tuple[list[int], list[int]]:
-    """Say one window's worth with our client; return the sizes written up and down."""
+    """Transfer the content of one window with our client; return the sizes up and down."""
     client, broker = MqttClient("bench-cdu1", clean_session=False, max_packet=65_536), Broker()
     up: list[int] = []
     down: list[int] = []
@@ -159,7 +159,7 @@ def _window(content: int, connect: bool) -> tuple[list[int], list[int]]:
 
 
 def day(form: tuple[int, int] | None, record: int, connect: bool) -> float:
-    """Give IP bytes of a day over the payload, with a handshake of `form` in each window."""
+    """Return IP bytes of a day per payload byte, with a handshake of `form` a window."""
     up, down = _window(PAYLOAD // WINDOWS, connect)
     up, down = [size + record for size in up], [size + record for size in down]
     total = 0
@@ -168,7 +168,7 @@ def day(form: tuple[int, int] | None, record: int, connect: bool) -> float:
         if form is not None:
             up, down = [form[0], *up], [form[1], *down]
     else:
-        total += _MSS + _PACKET  # what was on its way when the window closed goes again
+        total += _MSS + _PACKET  # data in flight at the end of the window are sent again
     sent, up_packets = _packets(up)
     got, down_packets = _packets(down)
     acks = -(-up_packets // 2) + -(-down_packets // 2)
@@ -176,7 +176,7 @@ def day(form: tuple[int, int] | None, record: int, connect: bool) -> float:
 
 
 def day_rows() -> tuple[Rows, dict[str, Any]]:
-    """Lay out the day with each form."""
+    """Return the rows of the day with each form."""
     forms = tls_forms()
     ratios = {"session kept over windows (TLS 1.3)": day(None, 22, False)}
     ratios["no TLS, new connection each window"] = day(None, 0, True)

@@ -1,11 +1,10 @@
-"""A carrier with its memory against an emulated modem, without the rest of the agent: quick.
+"""Satcom component and its store with an emulated modem, without the rest of the agent.
 
-The agent is a stand-in with a clock that knows UTC, a list of alarms and no devices; everything
-else (agent.satcom, drivers.modems, hil's modem, sky and gateway) is the real code. A tick is a
-second here.
+The stand-in for the agent has a clock that knows UTC, a list of alarms and no devices. All other
+parts are real code: `agent.satcom`, `drivers.modems`, modem, sky and gateway of the bench. A tick
+takes a second.
 """
 
-import heapq
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,7 +38,7 @@ class _RigClock:
 
 
 class SatcomRig:
-    """One unit's carrier under `setting`; `modem` overrides keys of its section."""
+    """The satcom component of one unit under `setting`; `modem` overrides keys of its section."""
 
     def __init__(
         self,
@@ -61,24 +60,26 @@ class SatcomRig:
         self.boot()
 
     def boot(self) -> None:
-        """Start the unit (again); its store is what it was."""
+        """Start the unit again with the same store."""
         self._boot_count += 1
         world = self.world
-        config = SimpleNamespace(site="bench", unit="cdu1", place_e7=SITE_E7, stale_us=5 * SECOND)
+        config = SimpleNamespace(
+            site="bench", unit="cdu1", position_e7=SITE_E7, stale_us=5 * SECOND
+        )
         self.alarms = AlarmList()
         self.agent = SimpleNamespace(
             config=config,
             alarms=self.alarms,
             clock=_RigClock(world),
             ticks=SimpleNamespace(period=100_000),
-            fieldbus=SimpleNamespace(stations=[]),
+            fieldbus=SimpleNamespace(sessions=[]),
             telemetry=SimpleNamespace(parts=[]),
             uplink=None,
-            parts=[],
+            components=[],
         )
         self.satcom = SatcomComponent(self.agent, self.settings, 4)
         self.satcom_store = SatcomStore(self.agent, {}, 5)
-        self.agent.parts = [self.satcom, self.satcom_store]
+        self.agent.components = [self.satcom, self.satcom_store]
         device = self.satellite.device
         self.line = SerialLine(
             world,
@@ -132,17 +133,17 @@ class SatcomRig:
         self._process_outboxes()
 
     def run(self, until: int) -> None:
-        """Let the world go on until `until` microseconds."""
+        """Run the world until `until`, microseconds."""
         heap, world = self.world.heap, self.world
         while True:
             due = self.satcom.deadline()
             if heap and heap[0][0] <= min(due, until):
-                world.now, _, _, call, args = heapq.heappop(heap)
+                call, args = world.pop_event()
                 call(*args)
             elif due <= until:
-                world.now = max(world.now, due)
+                world.advance_to(due)
                 self.satcom.wake(world.now)
                 self._process_outboxes()
             else:
                 break
-        world.now = until
+        world.advance_to(until)

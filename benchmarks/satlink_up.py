@@ -1,15 +1,14 @@
-"""From link-up to the first acknowledged block, in real time: part of `satlink`.
+"""Time from link-up to the first acknowledged block, in real time: part of `satlink`.
 
-Our agent (CPython), with a modem whose IP side is an interface and a log, and paho, through the
-same shaped path (`hil.io.shaped_path`: 300 ms each way, 22 and 88 kbit/s) to the bench's broker.
-With TLS a front in this process ends it: OpenSSL, client certificates asked for, an authority and
-certificates as `coldloop config pki` makes them. Each meets an outage in which what is under way is
-lost, so that old connections are dead. The figure ends when the broker has the block, and half a
-round trip.
+Our agent (CPython) with a modem in IP mode and a log, and paho, use the same shaped path
+(`hil.io.shaped_path`: 300 ms each way, 22 and 88 kbit/s) to the broker of the bench. With TLS, a
+front end in this process terminates it: OpenSSL, client certificates, an authority and certificates
+as `coldloop config pki` makes them. During the outage all data in flight are lost, so old
+connections are dead. The time ends when the broker has the block, plus half a round trip.
 
-What is allowed is three round trips and 1 s, and the time that the handshake's bytes (taken in
-memory, with the same contexts) need at the link's rates. A full handshake of TLS 1.2 takes a round
-trip more than that of TLS 1.3, or than a resumed one.
+The limit is three round trips, 1 s, and the transfer time of the handshake (measured in memory with
+the same contexts). A full handshake of TLS 1.2 takes one round trip more than TLS 1.3 or a resumed
+session.
 """
 
 import socket
@@ -39,9 +38,9 @@ FORMS = ("no TLS", "TLS 1.3", "TLS 1.2, full", "TLS 1.2, resumed")
 
 
 class TlsFrontend:
-    """Ends TLS before the broker at `target`; `resumed` says of each connection whether it was.
+    """Terminates TLS before the broker at `target`; `resumed`: one flag for each connection.
 
-    `resumes_none`: it resumes none.
+    `resumes_none`: no session is resumed.
     """
 
     def __init__(self, target: tuple[str, int], resumes_none: bool) -> None:
@@ -91,7 +90,7 @@ class TlsFrontend:
             _forward(tls, plain)
 
     def limit(self, text: str, resumed: bool) -> tuple[float, int, int]:
-        """Give the seconds that are allowed with an address, and the handshake's bytes."""
+        """Return the limit in seconds of an address, and the bytes of the handshake."""
         client = make_context(parse_address(text))
         client.check_hostname = False
         up, down, session = handshake(client, self._context, None)
@@ -109,7 +108,7 @@ def _forward(source: socket.socket, sink: socket.socket) -> None:
 
 
 def _record_arrival(observed: list[int], bench: RealBench) -> Any:
-    """Note when a message comes that is not somebody's will."""
+    """Record the arrival of a message that is not a will."""
 
     def note(message: QueuedPublish) -> None:
         if not message.topic.endswith("state"):
@@ -119,7 +118,7 @@ def _record_arrival(observed: list[int], bench: RealBench) -> Any:
 
 
 def _measure_agent(form: str) -> tuple[float, float, str]:
-    """Our agent: seconds, seconds that are allowed, the handshake's bytes."""
+    """Measure our agent: seconds, limit in seconds, bytes of the handshake."""
     setting = TestbedSettings(parts="modem, modem_store, log", modem="ip", broker_latency_ms=0)
     with RealBench(setting, seed=1) as bench:
         assert bench.broker is not None
@@ -141,13 +140,13 @@ def _measure_agent(form: str) -> tuple[float, float, str]:
 
 
 def _outage(bench: RealBench, path: ShapedPath) -> float:
-    """Let the agent meet an outage; give the seconds from link-up to the acknowledgement."""
+    """Run an outage; return the seconds from link-up to the acknowledgement."""
     assert bench.testbed.satcom is not None
-    path.lossy = True
+    path.set_lossy(True)
     device: Any = bench.testbed.satcom.device
     sky = bench.testbed.satcom.sky
     observed: list[int] = []
-    bench.testbed.broker.on_message = _record_arrival(observed, bench)
+    bench.testbed.broker.observe_messages(_record_arrival(observed, bench))
     up_at: list[int] = []
 
     def follow_modem() -> None:
@@ -159,10 +158,10 @@ def _outage(bench: RealBench, path: ShapedPath) -> float:
     bench.world.schedule(0, follow_modem)
     bench.start_agent()
     bench.shell.run(_BEFORE_S * 1_000_000)
-    sky.blocked = True
+    sky.inject("blocked", True)
     bench.shell.run(bench.world.now + _OUTAGE_S * 1_000_000)
-    path.lossy = False  # what is sent now meets a link: TCP would send it again
-    sky.blocked = False
+    path.set_lossy(False)  # the link now delivers; TCP would send the data again
+    sky.inject("blocked", False)
     observed.clear()
     up_at.clear()
     bench.shell.run(bench.world.now + _AFTER_S * 1_000_000)
@@ -173,7 +172,7 @@ def _outage(bench: RealBench, path: ShapedPath) -> float:
 
 
 def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
-    """Paho (keepalive 60, a message a second); `told`: it connects anew when the link is up."""
+    """Measure paho: keepalive 60, a message a second."""
     import paho.mqtt.client as mqtt  # noqa: PLC0415 - a peer
     from paho.mqtt.enums import CallbackAPIVersion  # noqa: PLC0415
 
@@ -184,9 +183,9 @@ def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
         assert bench.broker is not None
         secure = form != FORMS[0]
         path = ShapedPath(bench.shell, front.address if secure else bench.broker.address)
-        path.lossy = True
+        path.set_lossy(True)
         observed: list[int] = []
-        bench.testbed.broker.on_message = _record_arrival(observed, bench)
+        bench.testbed.broker.observe_messages(_record_arrival(observed, bench))
         client = mqtt.Client(CallbackAPIVersion.VERSION2, "peer", clean_session=False)
         if secure:
             files = dict(item.split("=") for item in front.files.split("&"))
@@ -207,7 +206,7 @@ def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
         bench.shell.run((1 if reconnect_at_link_up else _BEFORE_S) * 1_000_000)
         path.set_link_up(False)
         bench.shell.run(bench.world.now + (1 if reconnect_at_link_up else _OUTAGE_S) * 1_000_000)
-        path.lossy = False
+        path.set_lossy(False)
         path.set_link_up(True)
         up_at = bench.world.now
         observed.clear()
@@ -223,7 +222,7 @@ def _measure_paho(form: str, reconnect_at_link_up: bool) -> float:
 
 
 def linkup_rows() -> tuple[Rows, dict[str, Any]]:
-    """Measure all, one after the other, in real time: some minutes."""
+    """Run all measurements in real time; this takes some minutes."""
     started_at = time.monotonic()
     rows: Rows = []
     record: dict[str, Any] = {}

@@ -1,12 +1,12 @@
-"""How late does a 10 Hz tick wake up? One line a way of waiting, to choose the shell's.
+"""Lateness of a 10 Hz tick for several ways of waiting.
 
     python benchmarks/shell_lateness.py [SECONDS] [WAY ...]
 
-Not a test: the figures depend on the machine and on what else runs. Each way watches one idle pipe,
-as the shell watches its ports, and sleeps until the next multiple of 100 ms. Printed are
-microseconds late: median, 99th percentile, worst; and the CPU time used per tick.
+Not a test: the figures depend on the machine and on its load. Each way watches one idle pipe, as
+the runtime watches its ports, and sleeps until the next multiple of 100 ms. The output is the
+lateness in microseconds (median, 99th percentile, worst) and the CPU time a tick.
 
-The last line of ways, `shell`, is the real CPython shell with an agent that only keeps time.
+The last way, `shell`, is the real CPython runtime with an agent that only measures time.
 """
 
 import ctypes
@@ -44,12 +44,12 @@ def quiet_pipe() -> int:
 
 
 def slack(nanoseconds: int) -> None:
-    """Set this thread's timer slack (Linux: 50 us unless told; 0 restores that)."""
+    """Set the timer slack of this thread (Linux: default 50 us; 0 restores it)."""
     ctypes.CDLL(None).prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0)
 
 
 def by_selector(kind: "type[selectors.SelectSelector | selectors.EpollSelector]") -> Wait:
-    """Return a wait by one of the standard library's selectors."""
+    """Return a wait by one of the selectors of the standard library."""
     selector = kind()
     selector.register(quiet_pipe(), selectors.EVENT_READ)
 
@@ -60,7 +60,7 @@ def by_selector(kind: "type[selectors.SelectSelector | selectors.EpollSelector]"
 
 
 def by_select() -> Wait:
-    """Return a wait by select(2) with the usual slack."""
+    """Return a wait by select(2) with the default slack."""
     slack(0)
     return by_selector(selectors.SelectSelector)
 
@@ -72,13 +72,13 @@ def by_select_slack() -> Wait:
 
 
 def by_epoll() -> Wait:
-    """Return a wait by epoll, whose timeout is whole milliseconds, rounded up."""
+    """Return a wait by epoll; its timeout is in whole milliseconds, rounded up."""
     slack(0)
     return by_selector(selectors.EpollSelector)
 
 
 def by_two_selects() -> Wait:
-    """Return a wait by select(2) in two steps: the kernel may be late by 0.1 % of a timeout."""
+    """Return a wait by select(2) in two steps; the kernel can be late by 0.1 % of a timeout."""
     sleep = by_select()
 
     def wait(deadline: int) -> None:
@@ -91,13 +91,13 @@ def by_two_selects() -> Wait:
 
 
 class Timespec(ctypes.Structure):
-    """C's struct itimerspec, flat."""
+    """struct itimerspec of C, flat."""
 
     _fields_ = [(name, ctypes.c_long) for name in ("every_s", "every_ns", "at_s", "at_ns")]
 
 
 def by_timerfd() -> Wait:
-    """Return a wait by an absolute timerfd in an epoll set (through libc: os has it from 3.13)."""
+    """Return a wait by an absolute timerfd in an epoll set (through libc; os has it from 3.13)."""
     slack(0)
     libc = ctypes.CDLL(None, use_errno=True)
     timer = libc.timerfd_create(CLOCK_MONOTONIC, os.O_NONBLOCK)
@@ -115,7 +115,7 @@ def by_timerfd() -> Wait:
 
 
 def by_spin() -> Wait:
-    """Return a wait by select(2) that ends early and burns the rest."""
+    """Return a wait by select(2) that ends early and then spins."""
     sleep = by_select_slack()
 
     def wait(deadline: int) -> None:
@@ -137,12 +137,12 @@ WAYS = {
 
 
 def measure(wait: Wait, seconds: float) -> "list[int]":
-    """Wait for one deadline after the other; return how late each wake-up was, in us."""
+    """Wait for one deadline after the other; return the lateness of each wake-up, us."""
     late = []
     deadline = now_us() // PERIOD * PERIOD + PERIOD
     for _ in range(int(seconds * 10)):
         wait(deadline)
-        while now_us() < deadline:  # a wake-up before time: the shell would wait again
+        while now_us() < deadline:  # an early wake-up: the runtime would wait again
             wait(deadline)
         late.append(now_us() - deadline)
         deadline += PERIOD
@@ -150,7 +150,7 @@ def measure(wait: Wait, seconds: float) -> "list[int]":
 
 
 class Metronome:
-    """An agent that wants to be woken every 100 ms and writes down how late it was."""
+    """An agent with a deadline every 100 ms that records its lateness."""
 
     def __init__(self, ticks: int) -> None:
         """Plan `ticks` wake-ups."""
@@ -159,13 +159,13 @@ class Metronome:
         self.next = now_us() // PERIOD * PERIOD + PERIOD
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        """Take nothing."""
+        """Ignore the data."""
 
     def event(self, port: int, kind: str, now: int) -> None:
-        """Take nothing."""
+        """Ignore the event."""
 
     def wake(self, now: int) -> None:
-        """Note the lateness."""
+        """Record the lateness."""
         self.lateness_us.append(now - self.next)
         self.next += PERIOD
         self.ticks_left -= 1
@@ -175,12 +175,12 @@ class Metronome:
         return self.next if self.ticks_left else NEVER
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
-        """Ask for nothing."""
+        """Return no action."""
         return []
 
 
 def measure_shell(seconds: float) -> "list[int]":
-    """Run the real shell with a metronome for an agent."""
+    """Run the real runtime with a metronome as the agent."""
     slack(0)
     agent = Metronome(int(seconds * 10))
     cpython.run(agent, until=lambda: not agent.ticks_left)
@@ -197,7 +197,7 @@ def show(name: str, late: "list[int]", cpu_s: float) -> None:
 
 
 def main(seconds: float, names: "list[str]") -> None:
-    """Measure every way, or those named."""
+    """Measure all ways, or the selected ones."""
     gc.freeze()
     for name in names or [*WAYS, "shell"]:
         before = time.process_time()

@@ -1,10 +1,10 @@
-"""What does a signature cost, and how long may a tick wait for it?
+"""Cost of the verification of a signature, and its longest slice in a tick.
 
     python -m benchmarks.signing
 
-Verifies messages of several lengths, on CPython and on MicroPython (unix port, heap of a board),
-in one run beside `cryptography` (OpenSSL). Told: the whole verification, and its longest slice, by
-the clock; and the processor's time of a verification (user), which busy neighbours lengthen least.
+Verifies messages of several lengths, on CPython and on MicroPython (unix port, heap of a board), in
+one run beside `cryptography` (OpenSSL). The output is the wall time of the verification and of its
+longest slice, and the CPU time (user) of a verification, which depends least on other processes.
 """
 
 import json
@@ -31,20 +31,20 @@ public, signature = [bytes.fromhex(word) for word in sys.argv[-3:-1]]
 message = (bytes(range(256)) * 3)[: int(sys.argv[-1])]
 whole, worst = [], []
 for _ in range({rounds}):
-    check, longest, began = Verification(public, message, signature), 0, us()
-    while check.valid is None:
-        start = us()
-        check.step()
-        longest = max(longest, us() - start)
-    whole.append(us() - began)
+    verification, longest, start = Verification(public, message, signature), 0, us()
+    while verification.valid is None:
+        slice_start = us()
+        verification.step()
+        longest = max(longest, us() - slice_start)
+    whole.append(us() - start)
     worst.append(longest)
-    assert check.valid
+    assert verification.valid
 print(json.dumps([min(whole), sorted(whole)[len(whole) // 2], sorted(worst)[len(worst) // 2]]))
 """
 
 
 def measure(command: list[str], arguments: list[str], rounds: int = ROUNDS) -> list[int]:
-    """Give least and median time of a verification, and its longest slice, microseconds."""
+    """Return minimum and median time of a verification, and its longest slice, microseconds."""
     code = _CODE.replace("{rounds}", str(rounds))
     output = subprocess.run([*command, "-c", code, *arguments], capture_output=True, check=True)
     result: list[int] = json.loads(output.stdout)
@@ -52,7 +52,7 @@ def measure(command: list[str], arguments: list[str], rounds: int = ROUNDS) -> l
 
 
 def cpu_ms(command: list[str], arguments: list[str]) -> float:
-    """Give the processor's time of a verification: the median of some means, the start not in."""
+    """Return the CPU time of a verification without the start: the median of some means."""
 
     def user_s(rounds: int) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
@@ -79,9 +79,9 @@ def main() -> None:
         for name, command in (("CPython", [sys.executable]), ("MicroPython", board)):
             minimum, median, slice_us = measure(command, arguments)
             print(
-                f"{length:4d} B  {name:12s} {minimum / 1000:5.1f} ms least, {median / 1000:5.1f} ms "
-                f"median, {cpu_ms(command, arguments):5.1f} ms of the processor, longest slice "
-                f"{slice_us / 1000:4.1f} ms, {median / peer:4.0f} x OpenSSL"
+                f"{length:4d} B  {name:12s} {minimum / 1000:5.1f} ms minimum, "
+                f"{median / 1000:5.1f} ms median, {cpu_ms(command, arguments):5.1f} ms CPU time, "
+                f"longest slice {slice_us / 1000:4.1f} ms, {median / peer:4.0f} x OpenSSL"
             )
 
 

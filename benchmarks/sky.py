@@ -1,15 +1,15 @@
-"""Days of clean virtual sky: is there ever a false alarm?
+"""Days without faults under a virtual sky: number of false alarms.
 
     python -m benchmarks.sky [--days 7] [--dialect trimble] [--no-pulses] [--seed 1] [--json]
     python -m benchmarks.sky --quick [--days 7] [--dialect trimble] [--seed 1] [--json]
 
-The whole agent with the section `integrity` and an emulated receiver of a maker's dialect, as in a
-scenario without faults; any alarm, any refused fix counts, and so does an error beyond the bound.
-A week takes half an hour to an hour on one core; a terminal is told of every virtual hour.
+The agent runs with the section `integrity` and an emulated receiver of a vendor dialect, as in a
+scenario without faults. The benchmark counts alarms, rejected fixes and errors beyond the bound. A
+week takes half an hour to an hour on one core; a terminal shows each virtual hour.
 
-Quick: the same sky and the same checks without the sentences, the line and the cooling; fixes and
-pulses are those of `tests/portable/support/reference_time.py`, by a crystal of 1 ppm a degree over
-a warm day.
+Quick: the same sky and checks without sentences, serial line and cooling. The module
+`tests/portable/support/reference_time.py` makes fixes and pulses, with a crystal of 1 ppm a degree
+over a warm day.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def run_agent(days: float, dialect: str, pulses: bool, seed: int) -> Record:
 
 
 class _CheckedSatellite:
-    """A satellite as the checks want it."""
+    """A satellite with the attributes that the checks read."""
 
     def __init__(self, item: ListedSatellite) -> None:
         self.gnss = item.system
@@ -85,7 +85,7 @@ class _CheckedSatellite:
 
 
 def run_checks(days: float, dialect: str, pulses: bool, seed: int) -> Record:
-    """Let the checks look at every second of the sky itself."""
+    """Run the checks on each second of the sky."""
     detectors = DetectorSet(EvidenceLog())
     signals, systems = SignalCheck(detectors), ConstellationCheck(detectors)
     chosen = DIALECTS[dialect]
@@ -128,13 +128,13 @@ def run_checks(days: float, dialect: str, pulses: bool, seed: int) -> Record:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sky",
-        description="Days of clean virtual sky: is there ever a false alarm?",
+        description="Days without faults under a virtual sky: number of false alarms.",
         epilog="example: python -m benchmarks.sky --days 7 --dialect trimble",
     )
     parser.add_argument("--days", type=float, default=7.0, metavar="N")
     parser.add_argument("--dialect", choices=sorted(DIALECTS), default="trimble")
-    parser.add_argument("--quick", action="store_true", help="the sky and the checks alone")
-    parser.add_argument("--no-pulses", action="store_true", help="sentences alone")
+    parser.add_argument("--quick", action="store_true", help="only the sky and the checks")
+    parser.add_argument("--no-pulses", action="store_true", help="sentences only")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
@@ -142,7 +142,7 @@ def main() -> int:
     result = run_sky(arguments.days, arguments.dialect, not arguments.no_pulses, arguments.seed)
     record = {"machine": describe_machine(), "sky": result}
     rows = [(key, str(value)) for key, value in result.items()]
-    show(record, arguments.json, ("what", "seen"), rows)
+    show(record, arguments.json, ("figure", "result"), rows)
     return 1 if result["alarms"] or result["refused"] or result["beyond_bound"] else 0
 
 

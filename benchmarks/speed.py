@@ -1,13 +1,13 @@
-"""How many times faster than real time does the bench run, on one core?
+"""Speed of the bench relative to real time, on one core.
 
     python -m benchmarks.speed [--seconds 1200] [--rounds 5] [--profile]
 
-The agent and all devices exchange the bytes they would exchange on real lines. `cpython` turns the
-agent in this process; `micropython` in a process of its own, in lock-step, both on one core, from
-source and from precompiled files. A scenario is stretched to `--seconds` virtual seconds, so that
-starting costs little. The rounds of the three take turns, so that a busy moment hits all of them.
-`--profile` runs once more under cProfile and says in which room the time goes; the profiler slows
-calls more than loops, so read its shares coarsely.
+The agent and all devices exchange the same bytes as on real lines. `cpython` runs the agent in this
+process; `micropython` runs it in another process in lock-step, both on one core, from source and
+from precompiled files. A scenario runs for `--seconds` virtual seconds, so the start costs little.
+The rounds of the three take turns, so the load of the machine affects all of them. `--profile` runs
+once more under cProfile and shows the share of each room. The profiler slows calls more than loops,
+so the shares are rough.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
 
 
 def run(scenario: Scenario, seed: int, name: str, make: DutFactory) -> RunResult:
-    """Run once, to the end."""
+    """Run a scenario once."""
     virtual = VirtualRun(scenario, seed, make)
     try:
         return virtual.make_result(name, virtual.run())
@@ -45,7 +45,7 @@ def run(scenario: Scenario, seed: int, name: str, make: DutFactory) -> RunResult
 
 
 def duts(flash: Path | None) -> dict[str, DutFactory]:
-    """Name the ways to turn the agent; `flash` is a folder of precompiled files."""
+    """Return the ways to run the agent; `flash` is a folder of precompiled files."""
     ways: dict[str, DutFactory] = {"cpython": InProcessDut}
     if shutil.which("micropython") is not None:
         ways["micropython"] = LockStepDut
@@ -57,7 +57,7 @@ def duts(flash: Path | None) -> dict[str, DutFactory]:
 def measure(
     scenario: Scenario, seed: int, rounds: int, ways: dict[str, DutFactory]
 ) -> list[Record]:
-    """Let the ways take turns for `rounds` rounds."""
+    """Run the ways in turns for `rounds` rounds."""
     outcomes: dict[str, list[RunResult]] = {name: [] for name in ways}
     for i in range(rounds):
         for name, make in ways.items():
@@ -78,7 +78,7 @@ def measure(
 
 
 def cpu_speed(scenario: Scenario, seed: int) -> float:
-    """Give virtual seconds per second of CPU time, in this process: what a busy machine hides."""
+    """Return virtual seconds per second of CPU time, in this process."""
     virtual = VirtualRun(scenario, seed)
     started_at = time.process_time()
     virtual.run()
@@ -86,7 +86,7 @@ def cpu_speed(scenario: Scenario, seed: int) -> float:
 
 
 def profile(scenario: Scenario, seed: int) -> dict[str, float]:
-    """Give the share of each room, in percent, of one run in this process under cProfile."""
+    """Return the share of each room, in percent, of one run in this process under cProfile."""
     profiler = cProfile.Profile()
     virtual = VirtualRun(scenario, seed)
     profiler.enable()
@@ -99,7 +99,7 @@ def profile(scenario: Scenario, seed: int) -> dict[str, float]:
         if function[0] != "~" or not callers:
             times[room] = times.get(room, 0.0) + own
             continue
-        for caller, (_, _, part, _) in callers.items():  # what is written in C: to who called it
+        for caller, (_, _, part, _) in callers.items():  # code in C: to its caller
             room = room_of(caller[0])
             times[room] = times.get(room, 0.0) + part
     whole = sum(times.values())
@@ -108,7 +108,7 @@ def profile(scenario: Scenario, seed: int) -> dict[str, float]:
 
 
 def room_of(file: str) -> str:
-    """Name the room that a file lies in, or the library."""
+    """Return the room of a file, or "library"."""
     parts = file.split(os.sep)
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1].removesuffix(".py")
@@ -126,10 +126,12 @@ def main() -> int:
         epilog="example: python -m benchmarks.speed --seconds 1200 --rounds 5 --profile",
     )
     parser.add_argument("--scenario", default="smoke", metavar="NAME|FILE.toml")
-    parser.add_argument("--seconds", type=int, default=1200, metavar="N", help="virtual (1200)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each (5)")
+    parser.add_argument(
+        "--seconds", type=int, default=1200, metavar="N", help="virtual seconds (1200)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each way (5)")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument("--profile", action="store_true", help="say where the time goes as well")
+    parser.add_argument("--profile", action="store_true", help="also show the share of each room")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     about = describe_machine()

@@ -1,12 +1,12 @@
-"""Start to control, and memory: the agent as a process, on real ports, beside an emulated row.
+"""Time from start to control, and memory: the agent as a process, on real ports.
 
-    ready      from exec to READY=1: the agent has been built and its ports asked for
-    control    from exec to the first WATCHDOG=1: both loops stepped once. Below 3 s it was on good
-               readings of every sensor; from 3 s on without them (see `agent.agent`)
+    ready      from exec to READY=1: the agent is built and its ports are requested
+    control    from exec to the first WATCHDOG=1: both loops have run once. Below 3 s all sensors
+               had good readings; from 3 s the loops run without them (see `agent.agent`)
     memory     of the process, after some seconds of control: RSS, PSS, peak RSS, MiB
 
-`--command` takes the one to run, such as that of an installed or unpacked package; else this
-environment's. The row shares the machine with the agent, in one process of its own.
+`--command` selects the command, such as that of an installed or unpacked package; the default is
+that of this environment. The emulated row runs on the same machine in one process.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from benchmarks.common import ROOT, describe_machine, progress, show, summarise
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
 
-LIMIT_S = 60.0  # a start that takes longer has failed
+LIMIT_S = 60.0  # the start has failed if it takes longer
 
 
 def options() -> argparse.ArgumentParser:
-    """Describe the options."""
+    """Add the options."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.startup",
         description=__doc__,
@@ -36,7 +36,9 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the record as JSON")
     parser.add_argument("--rounds", type=int, default=5, help="starts (5)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="control before memory is read")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="control time before the memory measurement"
+    )
     parser.add_argument("--command", metavar="COLDLOOP", help="the command to run")
     return parser
 
@@ -63,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def start(command: list[str], seconds: float) -> dict[str, float]:
-    """Start one agent beside a fresh row; raises TimeoutError when it never controls."""
+    """Start one agent beside a new row; TimeoutError: no control within the time limit."""
     with (
         RealBench(TestbedSettings(), seed=1) as bench,
         tempfile.TemporaryDirectory() as folder,
@@ -95,7 +97,7 @@ def start(command: list[str], seconds: float) -> dict[str, float]:
 def _wait_for_notify(
     bench: RealBench, systemd: socket.socket, message: bytes, started_at: float
 ) -> float:
-    """Let the row go on until systemd would hear `message`; seconds since `started_at`."""
+    """Run the row until systemd would get `message`; return seconds since `started_at`."""
     while time.perf_counter() - started_at < LIMIT_S:
         bench.shell.run(bench.shell.now() + 2_000)
         try:
@@ -107,7 +109,7 @@ def _wait_for_notify(
 
 
 def memory(pid: int) -> dict[str, float]:
-    """What a process holds, MiB. SOURCE: proc_pid_smaps(5), proc_pid_status(5)."""
+    """Return the memory of a process, MiB. SOURCE: proc_pid_smaps(5), proc_pid_status(5)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text() + Path(f"/proc/{pid}/status").read_text()
     kib = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if " kB" in line}
     fields = {"rss_mib": "Rss", "pss_mib": "Pss", "peak_mib": "VmHWM"}

@@ -1,8 +1,8 @@
-"""A 40-signal cooling telemetry stream at 1 Hz, as scaled integers: what the codec is measured on.
+"""Telemetry stream of 40 signals at 1 Hz, as scaled integers: the input of codec measurements.
 
-Mean-reverting walks plus white noise, rounded to the sensor's quantum; valves that step now and
-then, an energy counter, a leak bit. Also the entropy of a Kalman filter's innovations on the same
-model: what a coder could reach that knew every parameter (`innovation_bits`).
+Mean-reverting walks plus white noise, rounded to the quantum of the sensor; valves with steps, an
+energy counter, a leak bit. Also the entropy of the innovations of a Kalman filter on the same model
+(`innovation_bits`): the limit of a coder that knows all parameters.
 """
 
 import math
@@ -28,7 +28,7 @@ NAMES = [spec[0] for spec in SPECS] + ["Valve0", "Valve1", "Valve2", "kWh", "Lea
 
 
 def rows(seed: int, count: int) -> Iterator[list[int]]:
-    """Give `count` rows of the stream with this seed."""
+    """Return `count` rows of the stream with this seed."""
     rng = random.Random(seed)
     walk = [0.0] * len(SPECS)
     valves = [450, 450, 450]
@@ -46,28 +46,28 @@ def rows(seed: int, count: int) -> Iterator[list[int]]:
 
 
 def columns(seed: int, count: int) -> Columns:
-    """Give the stream's columns."""
+    """Return the columns of the stream."""
     return [list(column) for column in zip(*rows(seed, count), strict=True)]
 
 
 def _steady(drift: float, noise: float) -> tuple[float, float]:
-    """Give gain and innovation's variance of the filter for a walk in noise (local level)."""
+    """Return gain and innovation variance of the filter for a walk in noise (local level)."""
     q, r = drift * drift, noise * noise
     prior = (q + math.sqrt(q * q + 4 * q * r)) / 2
     return prior / (prior + r), prior + r
 
 
 def _probability(at: float, sigma: float) -> float:
-    """Give the share of a bell of width `sigma` within half a count of `at`."""
+    """Return the share of a normal distribution of width `sigma` within half a count of `at`."""
     scale = 1 / (sigma * math.sqrt(2))
     return 0.5 * (math.erf((at + 0.5) * scale) - math.erf((at - 0.5) * scale))
 
 
 def innovation_bits(seed: int, count: int) -> float:
-    """Measure bits per value of a coder that knows each walk's parameters, steps and counters free.
+    """Return bits a value of a coder that knows the parameters of each walk.
 
-    The filter treats rounding as noise of variance 1/12, and each value costs what the filter's
-    prediction gave it. Valves cost the entropy of their steps; counter and leak cost nothing.
+    The filter treats rounding as noise of variance 1/12. The cost of a value comes from the
+    prediction of the filter. Valves cost the entropy of their steps; counter and leak cost nothing.
     """
     total = 0.0
     for spec, column in zip(SPECS, columns(seed, count), strict=False):

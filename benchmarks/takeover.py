@@ -1,8 +1,8 @@
-"""Pumps that trip, rotate, change their mode, are reloaded or restarted: what the flow sees.
+"""Flow during pump trips, rotation, mode change, reload and restart.
 
-A whole row in virtual time, with its bus and drives (`hil`), looked at every 50 ms. A trip is tried
-at ten moments of the agent's cycle; the worst counts. "step" is the largest change of the loop's
-output from one look to the next, "dip" the largest loss of flow, both in %.
+A complete row in virtual time with its bus and drives (`hil`), sampled every 50 ms. A trip happens
+at ten times within the cycle of the agent; the worst one counts. "step" is the largest change of
+the output of the loop between two samples, "dip" the largest loss of flow, both in %.
 """
 
 import argparse
@@ -31,13 +31,13 @@ def make_run(seconds: float, it_kw: float = 70.0) -> VirtualRun:
 
 
 def agent_of(run: VirtualRun) -> Any:
-    """Give the agent of a run in this process."""
+    """Return the agent of a run in this process."""
     assert isinstance(run.dut, InProcessDut)
     return run.dut.agent
 
 
 def record_flow(run: VirtualRun, since: int, until: int) -> list[tuple[int, float, float]]:
-    """Turn the row and look: (time, flow, output of the loop)."""
+    """Run and sample: (time, flow, output of the loop)."""
     observed = []
     for now in range(since, until, SAMPLE_US):
         run.shell.run(now)
@@ -48,7 +48,7 @@ def record_flow(run: VirtualRun, since: int, until: int) -> list[tuple[int, floa
 
 
 def trip(both: bool, phase_us: int) -> dict[str, float]:
-    """Trip the lead: the least flow (% of before) and seconds until it is 70 % for good."""
+    """Trip the lead pump: return the minimum flow (% of before) and the seconds below 70 %."""
     run = make_run(120)
     run.shell.run(10 * SECOND)
     if both:
@@ -70,7 +70,7 @@ def trip(both: bool, phase_us: int) -> dict[str, float]:
 
 
 def trips(both: bool) -> dict[str, float]:
-    """The worst of ten moments."""
+    """Return the worst of ten times."""
     result = [trip(both, tenth * 100_000 + 30_000) for tenth in range(10)]
     return {
         "least_pct": min(item["least_pct"] for item in result),
@@ -78,8 +78,8 @@ def trips(both: bool) -> dict[str, float]:
     }
 
 
-def disturb(what: str) -> dict[str, float]:
-    """Disturb a settled row; give the largest step of the output and the dip of the flow."""
+def disturb(kind: str) -> dict[str, float]:
+    """Disturb a settled row; return the largest step of the output and the dip of the flow."""
     run = make_run(400)
     run.shell.run(60 * SECOND)
     agent = agent_of(run)
@@ -87,21 +87,21 @@ def disturb(what: str) -> dict[str, float]:
     before = record_flow(run, at - 10 * SECOND, at)
     mean_flow = sum(flow for _, flow, _ in before) / len(before)
     last = before[-1][2]
-    if what == "rotation":
+    if kind == "rotation":
         agent.pressure_loop.rotate()
-    elif what == "mode":
+    elif kind == "mode":
         agent.pressure_loop.set_mode("flow", round(mean_flow, 1))
-    elif what == "reload":
+    elif kind == "reload":
         agent.apply_live_config(agent.config)
-    elif what == "restart":
+    elif kind == "restart":
         run.shell.switch_off()
-        new_dut = InProcessDut.__new__(InProcessDut)  # the same configuration, another agent
+        new_dut = InProcessDut.__new__(InProcessDut)  # a new agent with the same configuration
         new_dut.agent = Agent(agent.config)
         run.dut = new_dut
         run.shell.switch_on(new_dut)
     observed = record_flow(run, at, at + 200 * SECOND)
     outputs = [last] + [output for _, _, output in observed if output > 0.0]
-    if what == "restart":  # the new loop knows nothing until it has read where the drives are
+    if kind == "restart":  # the new loop has no output until it has read the speeds of the drives
         outputs = [last] + [o for _, _, o in observed[3 * SECOND // SAMPLE_US :]]
     steps = [abs(b - a) for a, b in pairwise(outputs)]
     return {
@@ -120,18 +120,18 @@ def main() -> int:
     for name, both in (("both run", True), ("lag at rest", False)):
         common.progress(f"trip, {name}")
         record["trips"][name] = trips(both)
-    for what in ("rotation", "mode", "reload", "restart"):
-        common.progress(what)
-        record["disturbed"][what] = disturb(what)
+    for kind in ("rotation", "mode", "reload", "restart"):
+        common.progress(kind)
+        record["disturbed"][kind] = disturb(kind)
     rows: list[list[Any]] = [
         [f"trip, {name}", f"least flow {t['least_pct']} %", f"70 % after {t['back_s']} s"]
         for name, t in record["trips"].items()
     ]
     rows += [
-        [what, f"step {d['step_pct']} %", f"dip {d['dip_pct']} %"]
-        for what, d in record["disturbed"].items()
+        [kind, f"step {d['step_pct']} %", f"dip {d['dip_pct']} %"]
+        for kind, d in record["disturbed"].items()
     ]
-    common.show(record, arguments.json, ["what", "", ""], rows)
+    common.show(record, arguments.json, ["", "", ""], rows)
     return 0
 
 

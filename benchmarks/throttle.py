@@ -1,18 +1,17 @@
-"""How soon do loads draw less when heat can no longer be rejected, and do rows act as one?
+"""Delay of power limits after a loss of heat rejection, and simultaneous caps of many rows.
 
     python -m benchmarks.throttle [--phases 20] [--rows 64]
 
-Virtual time throughout: the figures are the controller's and the emulated services', not this
-machine's. Three parts:
+All times are virtual: the figures are those of the controller and of the emulated services. Parts:
 
-    lost       1 MW, 600 L: the facility water stands still, at many moments within the bus cycle.
-               Seconds until the first lower limit has reached a service, with the valve's flow
-               reading and without it (then only the supply's rise tells); the hottest case in the
-               3 minutes after
-    kept       the same, for 700 s: when loads were switched off, the hottest case of all
-    hall       a cap at a UTC instant in so many rows with the link down: when each row acted
+    lost       1 MW, 600 L: the facility water stops at many times within the bus cycle. Seconds
+               until the first lower limit has reached a service, with the flow reading of the valve
+               and without it (then only the supply temperature shows the loss); the hottest case in
+               the next 3 minutes
+    kept       the same for 700 s: time of the load shedding, the hottest case
+    hall       a cap at a UTC instant in many rows without a link: time of action of each row
 
-The case limit of the emulated machines' class is 85 degC.
+The case limit of the emulated machines is 85 degC.
 """
 
 import argparse
@@ -31,7 +30,7 @@ _FAULT_S, _OBSERVED_S = 60.0, 180
 
 
 class NoFlowAgent(InProcessDut):
-    """The agent with a valve that does not tell its flow."""
+    """The agent with a valve that does not report its flow."""
 
     def __init__(self, config: dict[str, Any], profiles: dict[str, dict[str, Any]]) -> None:
         super().__init__(config, profiles)
@@ -41,14 +40,14 @@ class NoFlowAgent(InProcessDut):
 
 
 def heat_rejection_lost(at_s: float, seconds: float) -> Scenario:
-    """The scenario with its fault at `at_s`."""
+    """Return the scenario with its fault at `at_s`."""
     scenario = find("heat-rejection-lost")
     event = replace(scenario.events[0], at_s=at_s)
     return replace(scenario, seconds=seconds, events=(event,), expectations=())
 
 
 def run_scenario(scenario: Scenario, make: type[InProcessDut]) -> Record:
-    """Run it; seconds to the first limit, hottest case, when loads went off."""
+    """Run it; return seconds to the first limit, the hottest case, the time of load shedding."""
     run = VirtualRun(scenario, 1, make)
     cases: list[float] = []
     off: list[int] = []
@@ -66,7 +65,7 @@ def run_scenario(scenario: Scenario, make: type[InProcessDut]) -> Record:
 
 
 def phases(count: int, make: type[InProcessDut]) -> Record:
-    """The fault at `count` moments of the bus cycle of 1 s."""
+    """Run the fault at `count` times of the bus cycle of 1 s."""
     result = []
     for i in range(count):
         progress(f"fault {i + 1} of {count}")
@@ -106,8 +105,8 @@ def main() -> None:
     rows: list[tuple[str, Any]] = []
     for name, part in record["lost"].items():
         limit_after_s = part["told_s"]
-        rows.append((f"limit told, {name}, s: median", limit_after_s["median"]))
-        rows.append((f"limit told, {name}, s: worst", limit_after_s["max"]))
+        rows.append((f"limit sent, {name}, s: median", limit_after_s["median"]))
+        rows.append((f"limit sent, {name}, s: worst", limit_after_s["max"]))
         rows.append((f"hottest case in 3 min, {name}, degC", part["case_c_3min"]))
     rows.append(("GPUs switched off at, s of the run", record["kept"]["off_after_s"]))
     rows.append(("hottest case in 700 s, degC", record["kept"]["case_c"]))
@@ -116,7 +115,7 @@ def main() -> None:
         (f"{hall['rows']} rows: first acted, ms after the instant", hall["first_us"] / 1000)
     )
     rows.append((f"{hall['rows']} rows: last acted, ms after", hall["last_us"] / 1000))
-    rows.append(("rows that rise in the same second, most", hall["most_rise_in_one_second"]))
+    rows.append(("maximum of rows that rise in the same second", hall["most_rise_in_one_second"]))
     show(record, arguments.json, ("", "figure"), rows)
 
 

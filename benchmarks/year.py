@@ -1,12 +1,12 @@
-"""A year of cooling, policies side by side on one plant and one weather.
+"""A year of cooling: policies side by side on one plant and one weather.
 
     python -m benchmarks.year [--weather dubai] [--rejection adiabatic] [--hours 8760]
 
 example: python -m benchmarks.year --weather dubai.epw --policies coldloop,optimum,fixed:40
 
-Each policy is one run of `coldloop hil year`; the ratio beside each is its loop energy over that of
-`optimum`, the hourly search that no controller can beat. Speed is virtual time over this process'
-own CPU time, once with steps of a second throughout and once with coarse steps where nothing moves.
+Each policy is one run of `coldloop hil year`. The ratio is its loop energy divided by that of
+`optimum`, the hourly search that is a lower bound. Speed is virtual time divided by the CPU time of
+this process, once with steps of a second and once with coarse steps in steady periods.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hil.annual.site import AnnualSite
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
-from hil.plant.air.weather import WeatherError, find
+from hil.plant.air.weather import WeatherError, load_weather
 
 _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_below_dew_margin")
 
@@ -30,7 +30,7 @@ _SHOWN = ("loop_pct_of_it", "pue", "wue_l_per_kwh", "energy_shed_pct", "hours_be
 def run_policy(
     site: AnnualSite, policy: str, hours: int, start: int, coarse: int, every: int = 1
 ) -> Record:
-    """Run one policy; its record, with the CPU time it took."""
+    """Run one policy; return its record with the CPU time."""
     used = time.process_time()
     if policy == "optimum":
         ledger = sum_optimum(site, hours, start, every=every)
@@ -54,15 +54,15 @@ def main() -> int:
     )
     parser.add_argument("--weather", default="dubai", help="an EPW file or a climate (dubai)")
     parser.add_argument("--rejection", choices=KINDS, default="adiabatic")
-    parser.add_argument("--policies", default=",".join(POLICIES), help="with commas between")
+    parser.add_argument("--policies", default=",".join(POLICIES), help="names, separated by commas")
     parser.add_argument("--hours", type=int, default=8760)
     parser.add_argument("--start", type=int, default=0)
-    parser.add_argument("--every", type=int, default=1, help="only one day in so many (1)")
+    parser.add_argument("--every", type=int, default=1, help="simulate one day in N (1)")
     parser.add_argument("--speed-hours", type=int, default=48, help="hours in steps of a second")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     try:
-        site = AnnualSite(find(arguments.weather), arguments.rejection)
+        site = AnnualSite(load_weather(arguments.weather), arguments.rejection)
         runs = [
             _print_progress(
                 run_policy(site, name, arguments.hours, arguments.start, 5, arguments.every)

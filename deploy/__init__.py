@@ -1,1 +1,1 @@
-"""What puts the agent on machines: sample configuration, packages, images."""
+"""Deployment: operators' commands, relay, installation check, packages, images."""

@@ -1,7 +1,6 @@
-"""The commands of deploy: `config`, the operators' side of a fleet; `relay`; `doctor`.
+"""Commands of deploy: `config` and `relay` for a fleet, `doctor`, `firmware`.
 
-Not a place for logic: each subcommand is a module of its own (see
-`drivers.tools.lib.command_group`).
+Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
 
 from deploy.errors import DeployError
@@ -9,50 +8,50 @@ from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
 CONFIG: dict[str, tuple[str, str]] = {
-    "check": ("deploy.ops.command.check", "is a configuration file good"),
-    "keygen": ("deploy.ops.command.keygen", "make an operator's key"),
-    "sign": ("deploy.ops.command.sign", "a signed change as a file"),
-    "push": ("deploy.ops.command.push", "a signed change to units, canaries first"),
-    "show": ("deploy.ops.command.show", "what a unit runs, and what is on trial"),
-    "watch": ("deploy.ops.command.watch", "a line for each change in what units report"),
-    "diff": ("deploy.ops.command.diff", "what a unit runs, beside a file"),
-    "confirm": ("deploy.ops.command.confirm", "make what is on trial the confirmed one"),
-    "rollback": ("deploy.ops.command.rollback", "give up what is on trial"),
-    "pki": ("deploy.ops.command.pki", "certificates: create, issue, revoke, rotate"),
-    "update": ("deploy.ops.command.update", "an application update to a unit, piece by piece"),
-    "history": ("deploy.ops.command.history", "who did what on a unit, when, with what result"),
-    "command": ("deploy.ops.command.command", "a signed command"),
-    "decommission": ("deploy.ops.command.decommission", "have a unit erase itself and end"),
+    "check": ("deploy.ops.command.check", "check a configuration file"),
+    "keygen": ("deploy.ops.command.keygen", "make a key of an operator"),
+    "sign": ("deploy.ops.command.sign", "write a signed change to a file"),
+    "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
+    "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
+    "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
+    "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
+    "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
+    "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
+    "pki": ("deploy.ops.command.pki", "create, issue, revoke, rotate certificates"),
+    "update": ("deploy.ops.command.update", "send an application update to a unit"),
+    "history": ("deploy.ops.command.history", "show the audit log of a unit"),
+    "command": ("deploy.ops.command.command", "send a signed command"),
+    "decommission": ("deploy.ops.command.decommission", "make a unit erase its data and end"),
 }
 
 
 def relay(argv: list[str]) -> int:
-    """The ground relay."""
+    """Run the ground relay."""
     from deploy.relay.command import run
 
     return run(argv)
 
 
 def doctor(argv: list[str]) -> int:
-    """Is this controller fit to run the agent?"""
+    """Check whether this controller can run the agent."""
     from deploy.doctor.command import run
 
     return run(argv)
 
 
 def config(argv: list[str]) -> int:
-    """Operators: keys, changes, rollouts."""
+    """Run a subcommand of `coldloop config`."""
     return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
 
 
 FIRMWARE: dict[str, tuple[str, str]] = {
-    "build": ("deploy.firmware.command_build", "an image for a board"),
-    "run": ("deploy.firmware.command_run", "an image under QEMU, its UARTs on terminals"),
-    "flash": ("deploy.firmware.command_flash", "an image and a configuration onto a board"),
+    "build": ("deploy.firmware.command_build", "build an image for a board"),
+    "run": ("deploy.firmware.command_run", "run an image under QEMU, UARTs on terminals"),
+    "flash": ("deploy.firmware.command_flash", "write an image and a configuration to a board"),
 }
 
 
 def firmware(argv: list[str]) -> int:
-    """MicroPython images."""
+    """Run a subcommand of `coldloop firmware`."""
     errors = (DeployError, ProtocolError)
     return CommandGroup("firmware", FIRMWARE, "build --board qemu-mps2", errors).run(argv)

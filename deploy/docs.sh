@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the site of the documents into build/docs. Usage: make docs
 #
-# Diagrams need mermaid's JavaScript. It comes from npm with the integrity below; where npm is
-# missing or cannot be reached, the site is built without it and shows the text of the diagrams.
+# Diagrams need the JavaScript of mermaid, from npm, with the digest below. Without npm or without
+# a network the site shows the source text of the diagrams.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ version=12.3.0
 sha512=e35d774dd5de2c0b0caee27bf4ea452f93bcf8b4c55e142a676eb4ac5ded8149a2340b519b852e99ed3823eeb93d137ac99ebd2787fcad56165bccd193ae5463
 place=build/mermaid
 
-fetch() { # fetch FOLDER: the package into FOLDER, checked; quiet failure if npm cannot
+fetch() { # fetch FOLDER: downloads the package into FOLDER and checks it; fails quietly
     command -v npm >/dev/null 2>&1 || return 1
     (cd "$1" && npm pack --silent "mermaid@$version" >/dev/null 2>&1) || return 1
     echo "$sha512  $1/mermaid-$version.tgz" | sha512sum --check --status || {
@@ -26,7 +26,7 @@ fetch() { # fetch FOLDER: the package into FOLDER, checked; quiet failure if npm
 if [ "$(cat $place/version 2>/dev/null)" != $version ]; then
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
-    fetch "$work" || echo "docs: no mermaid from npm; diagrams stay text" >&2
+    fetch "$work" || echo "docs: no mermaid from npm; diagrams are shown as text" >&2
 fi
 .venv/bin/python -m sphinx --quiet --fail-on-warning --keep-going --builder html \
     -c docs -d build/doctrees . build/docs

@@ -1,17 +1,17 @@
-"""The exceptions of deploy.
+"""Exceptions of deploy.
 
-DeployError +-- OpsError        what an operator asked for cannot be done
-            +-- FirmwareError   an image that cannot be built, run or put on a board
+DeployError +-- OpsError        an operation of an operator is not possible
+            +-- FirmwareError   an image cannot be built, run or written to a board
 """
 
 
 class DeployError(Exception):
-    """Root of everything that `deploy` raises."""
+    """Base of all exceptions of `deploy`."""
 
 
 class OpsError(DeployError):
-    """A key, a change, a unit or a broker that cannot be used as asked."""
+    """A key, a change, a unit or a broker is not usable for the operation."""
 
 
 class FirmwareError(DeployError):
-    """An image that cannot be built, run or put on a board."""
+    """An image cannot be built, run or written to a board."""

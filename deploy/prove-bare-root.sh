@@ -1,10 +1,10 @@
 #!/bin/sh
-# Proves `make demo` and `make test` where nothing is installed: in a bare Debian root that holds
-# git, make, python3 and python3-venv only. Needs root and debootstrap. Usage:
+# Runs `make demo` and `make test` in a bare Debian root with only git, make, python3 and
+# python3-venv. Needs root and debootstrap. Usage:
 #     deploy/prove-bare-root.sh [FOLDER]
-#     KEEP=1 leaves the root in place; DEMO=no or TESTS=no leaves that part out; CI=true is handed on
-# The mirror is the one that this machine's own apt uses, and so are the settings of apt and pip;
-# no host is named here. The mounts live in a namespace of their own and go with it.
+#     KEEP=1 keeps the root; DEMO=no or TESTS=no skips that part; CI=true is passed on
+# Uses the mirror and the settings of apt and pip of this machine. The mounts exist in a separate
+# namespace and end with it.
 set -eu
 
 if [ "${INSIDE_NAMESPACE:-}" != yes ]; then
@@ -17,7 +17,7 @@ repo=$(cd "$(dirname "$0")/.." && pwd -P)
 suite=${SUITE:-trixie}
 root=${1:-$(mktemp -d)}
 mkdir -p "$root"
-chmod 755 "$root" # mktemp's 0700 would shut out every program that gives up root, as mosquitto does
+chmod 755 "$root" # programs that drop root, such as mosquitto, need access
 [ -z "$(ls -A "$root")" ] || { echo "bare-root: $root is not empty" >&2; exit 2; }
 started=$(date +%s)
 say() { echo "bare-root: $* ($(($(date +%s) - started)) s)"; }
@@ -29,7 +29,7 @@ mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 2>/dev/
 cleanup() {
     umount -l "$root/dev/pts" "$root/dev/shm" "$root/proc" "$root/sys" 2>/dev/null || true
     if [ -n "${KEEP:-}" ] || grep -q " $root/" /proc/mounts; then
-        say "left in place: $root"
+        say "kept: $root"
     else
         rm -rf --one-file-system "$root"
     fi
@@ -41,8 +41,8 @@ debootstrap --variant=minbase --include=ca-certificates,git,make,python3,python3
     "$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; exit 1; }
 rm -f "$root.log"
 
-say "this machine's settings of apt, pip, names and certificates"
-keep() { # keep PATH...: the same file or folder there as here
+say "copy settings of apt, pip, name resolution and certificates"
+keep() { # keep PATH...: copies files and folders into the root
     for path in "$@"; do
         [ -e "$path" ] || continue
         mkdir -p "$root$(dirname "$path")"
@@ -51,10 +51,10 @@ keep() { # keep PATH...: the same file or folder there as here
 }
 keep /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/apt/apt.conf /etc/apt/auth.conf.d \
     /etc/ssl/certs/ca-certificates.crt
-for file in /etc/apt/apt.conf.d/*; do # not those that call programs which a bare root lacks
+for file in /etc/apt/apt.conf.d/*; do # not those that call programs outside the root
     if grep -qi 'acquire' "$file"; then keep "$file"; fi
 done
-for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do # not those of local folders
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do # not local folders
     if [ -e "$file" ] && ! grep -q 'file:' "$file"; then keep "$file"; fi
 done
 [ ! -e /etc/apt/sources.list.d/debian.sources ] || rm -f "$root/etc/apt/sources.list"
@@ -69,9 +69,9 @@ mount -t tmpfs tmpfs "$root/dev/shm"
 say "clone"
 git clone --quiet --no-hardlinks "$repo" "$root/home/coldloop"
 
-inside() { # inside COMMAND...: in the root, with a clean environment but for proxies and pip's
+inside() { # inside COMMAND...: runs in the root; keeps only settings of proxies and pip
     settings=$(env | grep -iE '^(https?_proxy|no_proxy|pip_(cert|index_url|extra_index_url|trusted_host|default_timeout)|ssl_cert_file|requests_ca_bundle)=' || true)
-    # shellcheck disable=SC2086  # one setting a word; none of them holds a space
+    # shellcheck disable=SC2086  # one setting in each word; no setting contains a space
     chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
         $settings ${CI:+CI=$CI} sh -c "cd /home/coldloop && $*" </dev/null
 }
@@ -84,4 +84,4 @@ if [ "${TESTS:-yes}" = yes ]; then
     say "make test"
     inside make test
 fi
-say "proven"
+say "passed"

@@ -1,24 +1,31 @@
 #!/bin/sh
-# Makes .venv on the newest Python that will do, with the command .venv/bin/coldloop in it.
-# Usage: deploy/setup.sh run|dev     (dev adds what tests, linters and type checks need)
-#        deploy/setup.sh pypy        (the same as run on PyPy, in .pypy)
-#        PYTHON=/path/to/python3 deploy/setup.sh run     (to choose the interpreter oneself)
-# Quick when there is nothing to do: a stamp in it holds the digest of what was installed.
+# Makes .venv on the newest suitable Python, with the command .venv/bin/coldloop.
+# Usage: deploy/setup.sh run         agent, bench and operators' commands
+#        deploy/setup.sh agent       the agent and the diagnostic commands only
+#        deploy/setup.sh dev         run, and the tests, linters and type checks
+#        deploy/setup.sh pypy        the same as run on PyPy, in .pypy
+#        PYTHON=/path/to/python3 deploy/setup.sh run     selects the interpreter
+# A stamp in the environment holds the digest of the installed locks; if it is equal, nothing is
+# done.
 set -eu
 cd "$(dirname "$0")/.."
 
 level=${1:-run}
-lock=requirements/$level.txt
-[ -f "$lock" ] || { echo "setup: $lock: no such lock; say run, dev or pypy" >&2; exit 2; }
+case $level in
+run) locks="agent bench ops build" ;;
+agent) locks="agent build" ;;
+dev | pypy) locks=$level ;;
+*) echo "setup: $level: unknown; use run, agent, dev or pypy" >&2; exit 2 ;;
+esac
 pythons="python3.15 python3.14 python3.13 python3.12 python3.11 python3" last=/usr/bin/python3
 venv=.venv kind=Python needs=python3-venv
 [ "$level" != pypy ] || pythons=pypy3 last= venv=.pypy kind=PyPy needs="pypy3 pypy3-venv"
 
-suits() { # suits PYTHON: version 3.11 or newer, able to make an environment with pip
+suits() { # suits PYTHON: version 3.11 or newer, with venv and pip
     "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-find_python() { # prints the first interpreter that suits, newest first
+find_python() { # prints the first suitable interpreter, newest first
     for python in ${PYTHON:-$pythons} $last; do
         if suits "$python"; then
             echo "$python"
@@ -30,11 +37,12 @@ find_python() { # prints the first interpreter that suits, newest first
 
 want="$(cat requirements/*.txt pyproject.toml | sha256sum | cut -d ' ' -f 1) $(pwd -P)"
 has() { [ "$(cat "$venv/.setup-$1" 2>/dev/null)" = "$want" ]; }
-if [ -x $venv/bin/coldloop ] && { has "$level" || has dev; } && $venv/bin/python -c ''; then
+includes() { has "$level" || has dev || { [ "$level" = agent ] && has run; }; }
+if [ -x $venv/bin/coldloop ] && includes && $venv/bin/python -c ''; then
     exit 0
 fi
 
-# An environment that works is kept; one whose interpreter is gone or that was moved is made anew.
+# An environment is made again if its interpreter is missing or its folder was moved.
 if ! suits $venv/bin/python || ! grep -qsF "$(pwd -P)/$venv" $venv/bin/activate; then
     python=$(find_python) || {
         echo "setup: no $kind >= 3.11 with venv; on Debian: apt-get install $needs" >&2
@@ -44,8 +52,11 @@ if ! suits $venv/bin/python || ! grep -qsF "$(pwd -P)/$venv" $venv/bin/activate;
     "$python" -m venv --clear $venv
 fi
 
-echo "setup: installing $(grep -c == "$lock") locked packages ($level)"
+set --
+for name in $locks; do set -- "$@" --requirement "requirements/$name.txt"; done
+count=$(for name in $locks; do sed -n 's/==.*//p' "requirements/$name.txt"; done | sort -u | wc -l)
+echo "setup: installing $count locked packages ($level)"
 pip() { $venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-pip install --require-hashes --requirement "$lock"
+pip install --require-hashes "$@"
 pip install --no-deps --no-build-isolation --editable .
 echo "$want" >"$venv/.setup-$level"

@@ -1,5 +1,5 @@
-"""First floor: one device on one port, spoken to through a protocol.
+"""Drivers: one device on one port, through a protocol. The first floor of the house.
 
-The drivers are as free of input and output as the protocols below them: they take bytes and the
-time, and leave bytes to be sent. Only `drivers.ports` touches an operating system or a board.
+The drivers do no input or output themselves. They take bytes and the time, and return bytes to
+send. Only `drivers.ports` uses an operating system or a board.
 """

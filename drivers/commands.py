@@ -1,32 +1,32 @@
-"""The drivers' commands, a technician's probes: `coldloop modbus` and `coldloop nmea`.
+"""The diagnostic commands of the drivers: `coldloop modbus` and `coldloop nmea`.
 
-Not a place for logic: each subcommand is a module of `drivers.tools` (see
-`drivers.tools.lib.command_group`).
+Holds the tables only. Each subcommand is a module of `drivers.tools`; see
+`drivers.tools.lib.command_group`.
 """
 
 from drivers.errors import DriverError
 from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
-# Family: subcommand: its module, and what --help says of it.
+# Command -> subcommand -> (module, text of --help).
 TOOLS = {
     "modbus": {
-        "scan": ("drivers.tools.modbus_scan", "find the devices on a port, and their models"),
+        "scan": ("drivers.tools.modbus_scan", "find and identify the devices on a port"),
         "read": ("drivers.tools.modbus_read", "read registers or bits of a unit"),
-        "write": ("drivers.tools.modbus_write", "write a value: asks, writes, reads back"),
-        "poll": ("drivers.tools.modbus_poll", "a device's values by its profile, live"),
-        "sniff": ("drivers.tools.modbus_sniff", "decode the traffic of others, with its timing"),
+        "write": ("drivers.tools.modbus_write", "write a value after confirmation, read it back"),
+        "poll": ("drivers.tools.modbus_poll", "show the values of a device by its profile, live"),
+        "sniff": ("drivers.tools.modbus_sniff", "decode the traffic on a line, with its timing"),
         "commission": ("drivers.tools.modbus_commission", "scan, identify, write a configuration"),
-        "profile": ("drivers.tools.modbus_profile", "check a profile's file, or show a profile"),
+        "profile": ("drivers.tools.modbus_profile", "check a profile file, or show a profile"),
     },
     "nmea": {
-        "decode": ("drivers.tools.nmea_decode", "each epoch of a capture or port as a line"),
-        "monitor": ("drivers.tools.nmea_monitor", "a live sky on the terminal"),
-        "setup": ("drivers.tools.nmea_setup", "tell a receiver what to do, and see that it does"),
+        "decode": ("drivers.tools.nmea_decode", "print each epoch of a capture or port"),
+        "monitor": ("drivers.tools.nmea_monitor", "show the satellites in view, live"),
+        "setup": ("drivers.tools.nmea_setup", "set up a receiver and verify the result"),
     },
 }
 
-# Family: an example for its --help.
+# Command -> example for its --help.
 EXAMPLES = {
     "modbus": "scan serial:/dev/ttyUSB0?baud=19200\\&parity=E --json",
     "nmea": "decode capture.nmea --json",

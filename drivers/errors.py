@@ -1,28 +1,28 @@
-"""The exceptions of the first floor.
+"""The exceptions of `drivers`.
 
 DriverError
-+-- AddressError   a port address that cannot be understood
-+-- ProfileError   a device profile that contradicts itself
-+-- PortError      a port that cannot be opened or used (text: what, where, what to do)
-    +-- FullError  a store that has no room: whoever has records there may delete some
++-- AddressError   a port address with an error
++-- ProfileError   a device profile with an error
++-- PortError      a port that does not open or has failed (text: what, where, what to do)
+    +-- FullError  a store without space: the owner of its records can delete some
 """
 
 
 class DriverError(Exception):
-    """Root of everything that `drivers` raises."""
+    """Base class of all exceptions of `drivers`."""
 
 
 class AddressError(DriverError):
-    """A port address such as `serial:/dev/ttyUSB0?baud=9600` that breaks the grammar or a range."""
+    """A port address (`serial:/dev/ttyUSB0?baud=9600`) has a wrong grammar or value."""
 
 
 class ProfileError(DriverError):
-    """A device profile with a bad entry; the text names profile, entry and rule."""
+    """A device profile has a wrong entry; the text names profile, entry and rule."""
 
 
 class PortError(DriverError):
-    """A port that cannot be opened or has failed; the text says what, where and what to do."""
+    """A port does not open or has failed; the text says what, where and what to do."""
 
 
 class FullError(PortError):
-    """A store without room for what was to be written."""
+    """A store has no space for the data to write."""

@@ -1,23 +1,24 @@
-"""Power limits of servers and GPUs behind one Redfish service: told, re-read, told again.
+"""Power limits of servers and GPUs behind one Redfish service: sent, read back, sent again.
 
-Sans-IO: the caller owns the connection. It says when that is up, down or has bytes, and after every
-call sends what `out` gives and looks at `close_requested`. Two generations of the schema are
-spoken:
+Sans-IO: the caller owns the connection. It reports connect, disconnect and received bytes. After
+every call it sends the bytes of `take_output` and checks `close_requested`. Two schemas are
+supported:
 
     environment   PATCH .../EnvironmentMetrics {"PowerLimitWatts": {"SetPoint": W, "ControlMode":
-                  "Automatic"}}; allowed are AllowableMin to AllowableMax, if the service says so
+                  "Automatic"}}; the range is AllowableMin to AllowableMax, if the service gives it
     power         PATCH .../Power {"PowerControl": [{"PowerLimit": {"LimitInWatts": W, ...}}]}
 
-What was taken is not believed: the limit is read back until it is there. A service may take its
-time (`effect_us`, or `deferred` until it is restarted); one that shows another limit after that, or
-lost it in a restart, is told again. A limit is always a number: the rated power is "no limit".
+An accepted limit is not proof. The client reads the limit back until it shows the requested value.
+A service can need time for this (`effect_us`, or `deferred` until its restart). If it then shows
+another limit, or lost the limit in a restart, the client sends the limit again. A limit is always a
+number: the rated power means "no limit".
 
-Order: a login, limits (the lowest rise last, so what saves heat goes first), switching, readings.
-One request is on its way at a time. When a limit has to go out and a mere reading has been
-waiting for its answer for `_READ_TIMEOUT`, the connection is made anew.
+Order of requests: login, limits (increases last, so that reductions of heat go first), power
+on/off, readings. One request is pending at a time. If a limit is due and a reading has waited
+`_READ_TIMEOUT` for its answer, the client requests a new connection.
 
-Secrets: name and password are only in the bytes of `out`, a token only there and here; neither is
-in any text that this module gives.
+Secrets: name and password are only in the output bytes, a token only there and in this object. No
+text of this module contains them.
 
 Source: DMTF DSP0266 (protocol, sessions, 503 with Retry-After), DSP2046 (the two schemas).
 """
@@ -54,12 +55,12 @@ _STALE_ETAG = (412, 428)
 
 
 class RedfishTarget:
-    """One thing whose power can be limited.
+    """One resource with a power limit, in whole watts.
 
-    `requested_w` and `reported_w` are watts (`reported_w` as last read), `min_w` and `max_w` what
-    the service allows, `power_w` its power as last read at `read_at`. `rejected_status` is the HTTP
-    status that turned the last limit down, 0 if none did. `write_unverified`: it goes on to show
-    another limit.
+    `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
+    the range that the service allows. `power_w` is the power as read at `read_at`.
+    `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
+    service still shows another limit after several writes.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class RedfishTarget:
         self.power_on = True
         self.sent_count = 0
         self.etag = ""
-        self.needs_etag = False  # the service wants to be told which state is changed
+        self.needs_etag = False  # the service requires If-Match with a limit
         self.limit_due = NEVER
         self.switch_due = NEVER
         self.read_due = 0
@@ -90,7 +91,7 @@ class RedfishTarget:
 
     @property
     def target_w(self) -> "int | None":
-        """What is asked for: `requested_w`, held within what the service allows."""
+        """`requested_w` limited to the range that the service allows."""
         watts = self.requested_w
         if watts is None:
             return None
@@ -102,22 +103,23 @@ class RedfishTarget:
 
     @property
     def is_in_force(self) -> bool:
-        """Whether the limit that is asked for was seen."""
+        """True if the service shows the requested limit."""
         return (
             self.requested_w is not None and self.reported_w == self.target_w and not self.deferred
         )
 
     @property
     def is_increase(self) -> bool:
-        """Whether what is to be told gives more power than now."""
+        """True if the limit to send is higher than the limit now in force."""
         return self.reported_w is not None and (self.target_w or 0) > self.reported_w
 
 
 class RedfishClient:
-    """The service at `host`. `login` is (name, password) or None; `session`: by token, not basic.
+    """The Redfish service at `host`. `login` is (name, password) or None; `session` selects a
+    token.
 
-    `close_requested` is "", or the caller ends the connection and makes a new one: "again" at once,
-    "later" after a pause, since this one was of no use.
+    If `close_requested` is not empty, the caller must end the connection and make a new one:
+    "again" immediately, "later" after a pause, because this connection gave no answer.
     """
 
     def __init__(
@@ -144,10 +146,10 @@ class RedfishClient:
         self._sent_at = 0
         self._out: list[bytes] = []
 
-    # The connection.
+    # Connection.
 
     def connection_opened(self, now: int) -> None:
-        """The connection is up."""
+        """Handle an established connection."""
         self.connected = True
         self.has_answered = False
         self._reader.reset()
@@ -155,7 +157,7 @@ class RedfishClient:
         self._send_next(now)
 
     def connection_closed(self, now: int) -> None:
-        """The connection is down; what was on its way is told again when it is back."""
+        """Handle a lost connection; the pending request is sent again after the next connect."""
         response = self._reader.finish() if self._pending is not None else None
         self.connected = False
         if response is not None:
@@ -163,7 +165,7 @@ class RedfishClient:
         self._drop_pending()
 
     def receive(self, data: bytes, now: int) -> None:
-        """Bytes came."""
+        """Handle received bytes."""
         try:
             responses = self._reader.feed(data)
         except DecodeError as error:
@@ -180,7 +182,7 @@ class RedfishClient:
         self._send_next(now)
 
     def wake(self, now: int) -> None:
-        """Time passed."""
+        """Handle the passing of time."""
         if self._pending is not None:
             if now >= self._reply_deadline():
                 self._fail("no answer")
@@ -188,7 +190,7 @@ class RedfishClient:
         self._send_next(now)
 
     def deadline(self) -> int:
-        """Give the time at which `wake` wants to be called."""
+        """Return the time of the next `wake`."""
         if not self.connected or self.close_requested:
             return NEVER
         if self._pending is not None:
@@ -199,15 +201,20 @@ class RedfishClient:
         return max(due, self._pause_until)
 
     def _reply_deadline(self) -> int:
-        """How long what is on its way is waited for; a reading gives way to a limit."""
+        """Return the timeout of the pending request; shorter for a reading if a limit is due."""
         is_read = self._pending is not None and self._pending[0] == _READ
         is_urgent = is_read and True in [
             t.limit_due <= self._sent_at + _REPLY_TIMEOUT for t in self.targets
         ]
         return self._sent_at + (_READ_TIMEOUT if is_urgent else _REPLY_TIMEOUT)
 
+    def take_close_request(self) -> str:
+        """Return and clear `close_requested`."""
+        request, self.close_requested = self.close_requested, ""
+        return request
+
     def take_output(self) -> "list[bytes]":
-        """Hand over what is to be sent."""
+        """Return and clear the bytes to send."""
         output, self._out = self._out, []
         return output
 
@@ -222,7 +229,7 @@ class RedfishClient:
         self.close_requested = "again" if self.has_answered else "later"
 
     def _drop_pending(self) -> None:
-        """Forget what is on its way; a limit or a switching is told again at once."""
+        """Cancel the pending request; a limit or a power command becomes due immediately."""
         self._out = []
         dropped, self._pending = self._pending, None
         if dropped is not None and dropped[0] == _LIMIT:
@@ -231,10 +238,10 @@ class RedfishClient:
         elif dropped is not None and dropped[0] == _SWITCH:
             self.targets[dropped[1]].switch_due = 0
 
-    # Wishes.
+    # Requests of the owner.
 
     def set_limit(self, index: int, watts: int, now: int) -> None:
-        """Limit a target to `power_w`; at once if the service has nothing else on its way."""
+        """Limit a target to `watts`; sends immediately if no request is pending."""
         target = self.targets[index]
         if target.requested_w == watts:
             return
@@ -249,7 +256,7 @@ class RedfishClient:
             self._send_next(now)
 
     def set_power(self, index: int, on: bool, now: int) -> None:
-        """Turn a target's system off or on."""
+        """Switch the system of a target on or off."""
         target = self.targets[index]
         if target.power_on != on and target.system:
             target.power_on = on
@@ -257,7 +264,7 @@ class RedfishClient:
             self._send_next(now)
 
     def _send_next(self, now: int) -> None:
-        """Send what is due, if nothing is on its way."""
+        """Send the next due request, if none is pending."""
         if not self.connected or self._pending is not None or now < self._pause_until:
             return
         if self._session and not self._token:
@@ -268,7 +275,7 @@ class RedfishClient:
             self._send_request(selected[0], selected[1], now)
 
     def _most_urgent(self, now: int) -> "tuple[int, int] | None":
-        """What is most urgent: (what, index of the target)."""
+        """Return (action, index of the target) of the most urgent due request, or None."""
         increase = None
         for i, target in enumerate(self.targets):
             if target.limit_due <= now:
@@ -284,7 +291,7 @@ class RedfishClient:
         first = min(due) if due else (NEVER, 0)
         return (_READ, first[1]) if first[0] <= now else None
 
-    # Requests.
+    # Requests to the service.
 
     def _send_request(self, action: int, index: int, now: int) -> None:
         target = self.targets[index]
@@ -326,7 +333,7 @@ class RedfishClient:
         self._queue_request("POST", SESSIONS, body.encode(), now)
         self._pending = (_LOGIN, 0)
 
-    # Answers.
+    # Responses.
 
     def _on_response(self, response: "Response", now: int) -> None:
         action, index = self._pending or (_READ, 0)
@@ -349,7 +356,7 @@ class RedfishClient:
             self.targets[index].switch_due = now + _REJECT_PAUSE
 
     def _retry_at(self, action: int, index: int, due: int) -> None:
-        """Do again at `due` what came to nothing."""
+        """Schedule a failed request again for `due`."""
         target = self.targets[index] if self.targets else None
         if target is not None and action == _LIMIT:
             target.limit_due = min(target.limit_due, due)
@@ -375,7 +382,7 @@ class RedfishClient:
         self._pause_until = now + _LOGIN_PAUSE
 
     def _on_denied(self, action: int, index: int, now: int) -> None:
-        """A token came to its end: log in again. A password that is wrong: try seldom."""
+        """Log in again after an expired token. After a wrong password, wait `_LOGIN_PAUSE`."""
         self._retry_at(action, index, now)
         if self._token:
             self._token = ""
@@ -388,11 +395,11 @@ class RedfishClient:
             target.rejected_status = 0
             target.read_due = now + _CONFIRM_PAUSE
             return
-        target.read_due = now  # what it allows, or its present tag
+        target.read_due = now  # reads the allowed range and the present tag
         target.accepted_at = None
         if status in _STALE_ETAG and target.unverified_count < _UNVERIFIED_AFTER:
             target.unverified_count += 1
-            target.limit_due = now + 1  # behind the reading
+            target.limit_due = now + 1  # after the reading
             target.needs_etag = True
             return
         target.rejected_status = status
@@ -406,7 +413,7 @@ class RedfishClient:
         target.etag = response.get_field("etag")
         try:
             if response.body.rstrip()[-1:] != b"}":
-                raise ValueError  # MicroPython takes half an object for a whole one
+                raise ValueError  # MicroPython accepts a truncated object
             apply_reading(target, json.loads(response.body))
         except (ValueError, AttributeError, TypeError, LookupError):
             self.fault = "a reading that is not Redfish"
@@ -415,7 +422,7 @@ class RedfishClient:
         self._check_limit(target, now)
 
     def _check_limit(self, target: RedfishTarget, now: int) -> None:
-        """Hold the limit that was read against the one that is wanted."""
+        """Compare the limit that was read with the requested one."""
         if target.requested_w is None or (target.limit_due < NEVER and not target.rejected_status):
             return
         if target.reported_w == target.target_w:
@@ -426,7 +433,7 @@ class RedfishClient:
         if target.rejected_status:
             if target.min_w is not None and target.target_w != target.requested_w:
                 target.rejected_status = 0
-                target.limit_due = now  # it was out of limits that are known by now
+                target.limit_due = now  # the rejected limit was out of the range that is now known
             return
         if target.accepted_at is not None and (
             target.deferred or now - target.accepted_at < target.effect_us
@@ -442,7 +449,7 @@ class RedfishClient:
 
 
 def limit_body(target: RedfishTarget) -> bytes:
-    """Write the body that limits `target` to what is asked for."""
+    """Write the body of the request that sets the limit of `target`."""
     watts = target.target_w or 0
     if target.schema == ENVIRONMENT:
         text = '{"PowerLimitWatts": {"SetPoint": %d, "ControlMode": "Automatic"}}'
@@ -455,7 +462,7 @@ def limit_body(target: RedfishTarget) -> bytes:
 
 
 def apply_reading(target: RedfishTarget, reading: "dict[str, Any]") -> None:
-    """Take limit, allowed limits and power from what was read; what is absent stays unknown."""
+    """Store limit, allowed range and power of a reading; absent values become None."""
     if target.schema == ENVIRONMENT:
         limit = reading.get("PowerLimitWatts") or {}
         target.reported_w = _to_watts(limit.get("SetPoint"))
@@ -471,7 +478,7 @@ def apply_reading(target: RedfishTarget, reading: "dict[str, Any]") -> None:
 
 
 def _to_watts(value: object) -> "int | None":
-    """Watts as a whole number; None for what is absent or no number that could be meant."""
+    """Return whole watts; None if the value is absent, not a number or out of +-1 GW."""
     if type(value) is float and -1e9 < value < 1e9:
         return round_decimal(value)
     return value if type(value) is int and -(10**9) < value < 10**9 else None

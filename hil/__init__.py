@@ -1,5 +1,5 @@
-"""The bench: a world in which every device of a liquid-cooled row is emulated.
+"""The bench: emulates all devices of a liquid-cooled row.
 
-It runs in virtual time, thousands of times faster than the clock on the wall, or in real time over
-real ports. Nothing here is needed on a controller.
+It runs in virtual time, thousands of times faster than real time, or in real time over real ports.
+A controller does not need it.
 """

@@ -1,6 +1,6 @@
-"""The bench's commands: `coldloop demo`, `coldloop bench`, `coldloop hil …`.
+"""The commands of the bench: `coldloop demo`, `coldloop bench`, `coldloop hil …`.
 
-Not a place for logic: the subcommands of `hil` are modules of `hil.tools` (see
+Does not contain their logic: the subcommands of `hil` are modules of `hil.tools` (see
 `drivers.tools.lib.command_group`).
 """
 
@@ -16,16 +16,19 @@ from drivers.tools.lib.parser import Parser
 from hil.errors import BenchError
 
 HIL: dict[str, tuple[str, str]] = {
-    "list": ("hil.tools.listing", "the scenarios and suites that come with the bench"),
+    "list": ("hil.tools.listing", "list the shipped scenarios and suites, or the faults"),
     "run": ("hil.tools.run", "run a scenario or a suite, and judge it"),
-    "replay": ("hil.tools.replay", "feed a capture to the controller, compare what it does"),
-    "shrink": ("hil.tools.shrink", "the fewest events with which a scenario still fails"),
-    "campaign": ("hil.tools.campaign", "scenarios drawn by chance, over all cores"),
-    "year": ("hil.tools.year", "a year of cooling: energy, water, what had to be shed"),
-    "hall": ("hil.tools.hall", "many rows, a cap at a UTC instant, no link: do they act as one"),
-    "compare": ("hil.tools.compare", "records side by side: what changed, what became worse"),
-    "verify": ("hil.tools.verify", "was a record changed after it was written"),
-    "report": ("hil.tools.report", "a page, a PDF and JUnit from a record"),
+    "replay": ("hil.tools.replay", "feed a capture to the controller and compare its operations"),
+    "shrink": ("hil.tools.shrink", "find the fewest events with which a scenario still fails"),
+    "campaign": ("hil.tools.campaign", "run random scenarios on all cores"),
+    "year": ("hil.tools.year", "simulate a year of cooling: energy, water, shed load"),
+    "hall": (
+        "hil.tools.hall",
+        "test that many rows apply a power cap at the same UTC time without a network",
+    ),
+    "compare": ("hil.tools.compare", "compare records: changes and worse results"),
+    "verify": ("hil.tools.verify", "check that records were not changed after they were written"),
+    "report": ("hil.tools.report", "write HTML, PDF and JUnit from a record"),
 }
 
 _ERRORS = (BenchError, AgentError)
@@ -41,7 +44,7 @@ def _run_guarded(prog: str, call: Callable[[], int]) -> int:
 
 
 def demo(argv: list[str]) -> int:
-    """Show the main job, live, without hardware."""
+    """Run the demo without hardware."""
     parser = Parser(
         prog="coldloop demo",
         description="The agent controls an emulated liquid-cooled row over real ports.",
@@ -49,7 +52,7 @@ def demo(argv: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds (5 or more)")
     parser.add_argument(
-        "--broker", metavar="HOST:PORT", help="use this MQTT broker, not the bench's"
+        "--broker", metavar="HOST:PORT", help="use this MQTT broker instead of the emulated one"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
     parser.add_argument("--no-page", action="store_true", help="do not serve the live page")
@@ -84,42 +87,44 @@ def bench(argv: list[str]) -> int:
 
     parser = Parser(
         prog="coldloop bench",
-        description="Emulated devices on real ports, with the agent or alone, until interrupted.",
+        description="Run emulated devices on real ports, with or without the agent.",
         epilog="example: coldloop bench --no-agent --json --real drive2=serial:/dev/ttyUSB0",
     )
     parser.add_argument(
-        "scenario", nargs="*", metavar="FILE.toml", help="scenarios to offer on the page, first"
+        "scenario", nargs="*", metavar="FILE.toml", help="further scenarios for the page"
     )
-    parser.add_argument("--no-agent", action="store_true", help="the devices alone")
+    parser.add_argument("--no-agent", action="store_true", help="do not start the agent")
     parser.add_argument(
         "--fleet",
         action="store_true",
-        help="also every shipped Modbus model: eight on the port bus8, four behind modbus_tcp",
+        help="also run each shipped Modbus model: eight on port bus8, four on port modbus_tcp",
     )
     parser.add_argument(
         "--real",
         action="append",
         default=[],
         metavar="NAME=PORT",
-        help="a real device in the place of an emulated one (again for more)",
+        help="replace an emulated device by a real one; can be repeated",
     )
     parser.add_argument(
         "--receiver",
         choices=tuple(DIALECTS),
         default="",
-        help="a satellite receiver that writes as this maker's do, and obeys its commands",
+        help="a GNSS receiver with the sentences and commands of this vendor",
     )
     parser.add_argument("--dut", choices=("cpython", "micropython", "qemu"), default="cpython")
     _add_modems(parser)
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     add_page_options(parser)
     parser.add_argument("--records", type=Path, default=Path("out/records"), metavar="DIR")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+    )
     arguments = parser.parse_args(argv)
     if arguments.webhook is not None and not arguments.webhook.startswith("http://"):
-        parser.error(f"--webhook: {arguments.webhook!r} does not begin with http://")
+        parser.error(f"--webhook: {arguments.webhook!r} does not start with http://")
     if arguments.scenario and not arguments.page:
-        parser.error("a scenario is run with `coldloop hil run`, or offered with --page")
+        parser.error("scenarios need --page; without it use `coldloop hil run`")
     for text in arguments.real:
         name, separator, port = text.partition("=")
         if not (name and separator and port):
@@ -139,22 +144,28 @@ def _add_modems(parser: argparse.ArgumentParser) -> None:
     from hil.devices.satcom.constellation import SKIES
 
     parser.add_argument(
-        "--sky", choices=SKIES, default="always", help="what the satellite modems hear"
+        "--sky", choices=SKIES, default="always", help="satellites that the modems receive"
     )
     parser.add_argument(
-        "--webhook", metavar="URL", help="post what the modems' gateways get, as a provider does"
+        "--webhook",
+        metavar="URL",
+        help="post uplink messages of the gateways to this URL, as a provider does",
     )
 
 
 def add_page_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the live page."""
-    page = parser.add_argument_group("the live page")
+    page = parser.add_argument_group("live page")
     page.add_argument("--page", action="store_true", help="serve the page and print its address")
     page.add_argument(
-        "--page-host", default="127.0.0.1", metavar="HOST", help="loopback unless told"
+        "--page-host", default="127.0.0.1", metavar="HOST", help="address to listen on (127.0.0.1)"
     )
     page.add_argument(
-        "--page-port", type=int, default=8080, metavar="N", help="8080; 0: a free one"
+        "--page-port",
+        type=int,
+        default=8080,
+        metavar="N",
+        help="port to listen on (8080); 0: a free one",
     )
 
 
@@ -178,12 +189,13 @@ def _run_bench(arguments: argparse.Namespace) -> int:
 
     from hil.bench.testbed import SITE_E7
     from hil.bench.testbed_settings import TestbedSettings
+    from hil.run.dut_qemu import QemuDut
     from hil.run.real import stop_on_signals
     from hil.run.real_bench import RealBench
     from hil.run.real_modems import RealModems
 
     settings = TestbedSettings(receiver_dialect=arguments.receiver, sky=arguments.sky)
-    with RealBench(settings, seed=1, fleet=arguments.fleet) as real_bench:
+    with RealBench(settings, seed=1, fleet=arguments.fleet, make_board_agent=QemuDut) as real_bench:
         stop_on_signals(real_bench)
         for text in arguments.real:
             name, _, port = text.partition("=")
@@ -210,5 +222,5 @@ def _print_ports(ports: dict[str, str], as_json: bool) -> None:
 
 
 def hil(argv: list[str]) -> int:
-    """Scenarios and suites: list, run, judge, report."""
+    """Run a subcommand of `coldloop hil`."""
     return CommandGroup("hil", HIL, "run load-step --dut micropython --json", _ERRORS).run(argv)

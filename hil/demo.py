@@ -1,8 +1,8 @@
-"""The demo: the agent controls an emulated row over real ports, and one watches.
+"""The demo: the agent controls an emulated row over real ports.
 
-Not a test: `hil.run.real` judges scenarios. After 20 s the IT load steps from 50 to 100 kW, so that
-one sees the loops answer. On a terminal the page is drawn anew every second until Ctrl-C;
-elsewhere a line is printed now and then and the demo ends after 60 s, unless told otherwise.
+Does not judge scenarios; see `hil.run.real`. After 20 s the IT load steps from 50 to 100 kW, and
+the control loops respond. On a terminal the values are drawn again every second until Ctrl-C.
+Elsewhere the demo prints a line every 5 s and ends after 60 s, unless `--seconds` says otherwise.
 """
 
 import contextlib
@@ -27,7 +27,9 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
 class Demo:
-    """One run of the demo. `seconds` None: until interrupted. `broker` HOST:PORT: one's own."""
+    """One run of the demo. `seconds` None: until interrupted. `broker`: HOST:PORT of another
+    broker.
+    """
 
     def __init__(
         self, seconds: int | None, broker: str | None, as_json: bool, page: bool = False
@@ -36,7 +38,7 @@ class Demo:
         self._broker = broker
         self._as_json = as_json
         self._with_page = page and not as_json
-        self._address = ""
+        self._page_address = ""
         self._is_live = sys.stdout.isatty() and not as_json
         self._seconds = 0
         self._status: dict[str, Any] | None = None
@@ -44,7 +46,7 @@ class Demo:
         self._worst_utc_ms: float | None = None
 
     def run(self) -> int:
-        """Run it; return 0 for pass, 1 for fail."""
+        """Run the demo; give 0 for pass, 1 for fail."""
         with (
             contextlib.ExitStack() as stack,
             RealBench(TestbedSettings(), seed=1, broker=self._broker) as bench,
@@ -67,14 +69,14 @@ class Demo:
 
     @contextlib.contextmanager
     def _serve_page(self, bench: RealBench) -> Iterator[None]:
-        """Serve the live page beside the terminal; its address is printed."""
+        """Serve the live page while the block runs, and print its address."""
         if not self._with_page:
             yield
             return
         from hil.page.embedded import serve_embedded  # noqa: PLC0415
 
         with serve_embedded(bench) as address:
-            self._address = address
+            self._page_address = address
             if not self._is_live:
                 print(f"page  {address}", flush=True)
             yield
@@ -84,7 +86,7 @@ class Demo:
         bench.world.schedule((self._seconds + 1) * _SECOND, self._on_second, bench)
         code = bench.agent_exit_code()
         if code is not None:
-            raise BenchError(f"the agent ended with {code}")
+            raise BenchError(f"the agent ended with exit code {code}")
         self._status = bench.status()
         self._worst_supply_c = max(self._worst_supply_c, bench.testbed.plant.supply_true_c)
         if self._status is None:
@@ -102,8 +104,8 @@ class Demo:
         telemetry, modbus = status["telemetry"], status["modbus"]
         alarms = [alarm["code"] for alarm in status["alarms"]]
         lines = [
-            f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   Ctrl-C ends it",
-            f"page       {self._address}" if self._address else "",
+            f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   stop: Ctrl-C",
+            f"page       {self._page_address}" if self._page_address else "",
             "",
             f"UTC        {utc_text(status['utc_us'])}   {clock_text(status)}",
             f"load       {plant.it_kw:6.1f} kW   {self._step_text()}",
@@ -145,8 +147,8 @@ class Demo:
         status = bench.status()
         if status is None:
             if bench.shell.stopped:
-                raise BenchError("interrupted before the agent had said anything")
-            raise BenchError("the agent has said nothing; is the machine overloaded?")
+                raise BenchError("interrupted before the first status of the agent")
+            raise BenchError("the agent sent no status; check the load of the machine")
         record: dict[str, Any] = {
             "verdict": "pass",
             "ticks": status["ticks"]["count"],
@@ -158,13 +160,13 @@ class Demo:
             "modbus": {key: status["modbus"][key] for key in ("transactions", "errors")},
             "telemetry": {key: status["telemetry"][key] for key in ("published", "acknowledged")},
         }
-        if self.failures(record):
+        if self.list_failures(record):
             record["verdict"] = "fail"
         return record
 
     @staticmethod
-    def failures(record: dict[str, Any]) -> list[str]:
-        """List what a record of the demo falls short of."""
+    def list_failures(record: dict[str, Any]) -> list[str]:
+        """List the failed criteria of a record of the demo."""
         telemetry, utc = record["telemetry"], record["utc_error_ms"]
         checks = (
             (record["ticks"] > 0 and record["missed_ticks"] == 0, "a tick was missed"),
@@ -172,14 +174,18 @@ class Demo:
                 record["modbus"]["transactions"] > 0 and record["modbus"]["errors"] == 0,
                 "the bus had an error",
             ),
-            (record["worst_supply_c"] <= SUPPLY_LIMIT_C, "the supply was above its limit"),
+            (
+                record["worst_supply_c"] <= SUPPLY_LIMIT_C,
+                "the supply temperature was above its limit",
+            ),
             (
                 telemetry["acknowledged"] > 0
-                # The newest row may be on its way: the status is written in the tick that sends it.
+                # The newest row can be unacknowledged: the status is written in the tick that sends
+                # it.
                 and telemetry["acknowledged"] >= MIN_ACKNOWLEDGED * (telemetry["published"] - 1),
-                "less than 90 % was acknowledged",
+                "less than 90 % of the telemetry was acknowledged",
             ),
-            (utc is not None and utc <= UTC_LIMIT_MS, "UTC was not known within 50 ms"),
+            (utc is not None and utc <= UTC_LIMIT_MS, "the UTC error was above 50 ms or unknown"),
         )
         return [text for passed, text in checks if not passed]
 
@@ -187,7 +193,7 @@ class Demo:
         if self._as_json:
             print(json.dumps(record))
             return
-        failures = self.failures(record)
+        failures = self.list_failures(record)
         print(f"\n{record['verdict'].upper()}  " + ("; ".join(failures) or "all within limits"))
 
 

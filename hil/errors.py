@@ -1,13 +1,12 @@
 """The exceptions of the bench.
 
-BenchError +-- ScenarioError   a scenario that cannot be run as written; the text names file, key
-and what to do
+BenchError +-- ScenarioError   a scenario that cannot run; the text names file, key and remedy
 """
 
 
 class BenchError(Exception):
-    """Root of everything that `hil` raises."""
+    """Base class of all exceptions of `hil`."""
 
 
 class ScenarioError(BenchError):
-    """A scenario with an unknown word, a missing value, or a limit that makes no sense."""
+    """A scenario with an unknown name, a missing value, or an impossible limit."""

@@ -1,5 +1,5 @@
-"""Ground floor: bytes to meaning and back.
+"""Protocols: convert bytes to values and values to bytes. The ground floor of the house.
 
-Everything here is pure: no port, no clock, no thread, no file. What needs time is given it
-as monotonic integer microseconds. It runs on CPython and on MicroPython alike.
+All modules are pure: no port, no clock, no thread, no file. The caller passes the time as
+monotonic integer microseconds. The code runs on CPython and on MicroPython.
 """

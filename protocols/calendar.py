@@ -1,16 +1,16 @@
 """The civil calendar in integers: dates, time of day, UTC microseconds, ISO 8601 text.
 
-UTC is one integer here: microseconds since 1970-01-01T00:00:00Z, counting every day as 86,400
-seconds, as POSIX does. It is not a clock and knows no leap second table. A leap second is
-explicit all the same: its time of day is 86,400,000,000 to 86,400,999,999 (23:59:60), and where it
-becomes one integer it travels with a flag, because that integer is also the next midnight's.
+UTC is one integer here: microseconds since 1970-01-01T00:00:00Z. Every day counts 86,400 s, as in
+POSIX. Does not read a clock and has no leap-second table. A leap second has its own time of day:
+86,400,000,000 to 86,400,999,999 (23:59:60). As UTC microseconds it is equal to the first second of
+the next day. A flag beside the integer tells them apart.
 
-Years 1 to 9999 of the proleptic Gregorian calendar. What is out of range raises `DecodeError`
-with a text that names the part; nothing is wrapped into the next day or month.
+The range is years 1 to 9999 of the proleptic Gregorian calendar. A value out of range raises
+`DecodeError`; the text names the part. Nothing carries over to the next day or month.
 
-The conversion between days and dates is Howard Hinnant's `days_from_civil` and
-`civil_from_days` ("chrono-compatible low-level date algorithms", 2014): eras of 400 years, years
-that begin in March, so that the leap day is the last of its year.
+Days and dates: Howard Hinnant, `days_from_civil` and `civil_from_days` ("chrono-compatible
+low-level date algorithms", 2014). An era has 400 years. A year begins in March, so that the leap
+day is its last day.
 """
 
 from protocols.errors import DecodeError
@@ -26,12 +26,12 @@ _ISO_SHAPE = "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ"
 
 
 def is_leap_year(year: int) -> bool:
-    """Whether `year` has a 29 February."""
+    """Return True if `year` has a 29 February."""
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
 def is_date(year: int, month: int, day: int) -> bool:
-    """Whether the calendar has this date (years 1 to 9999)."""
+    """Return True if the calendar has this date (years 1 to 9999)."""
     if not (1 <= year <= 9999 and 1 <= month <= 12 and day >= 1):
         return False
     if month == 2 and is_leap_year(year):
@@ -40,7 +40,7 @@ def is_date(year: int, month: int, day: int) -> bool:
 
 
 def days_from_civil(year: int, month: int, day: int) -> int:
-    """Days from 1970-01-01 to a date that `is_date` accepts; negative before 1970."""
+    """Return the days from 1970-01-01 to a date that `is_date` accepts; negative before 1970."""
     if month <= 2:
         year -= 1
         month += 12
@@ -52,7 +52,7 @@ def days_from_civil(year: int, month: int, day: int) -> int:
 
 
 def civil_from_days(days: int) -> "tuple[int, int, int]":
-    """(year, month, day) of a day counted from 1970-01-01."""
+    """Return (year, month, day) of a day number counted from 1970-01-01."""
     days += _DAYS_TO_1970
     era = days // _DAYS_IN_ERA
     day_of_era = days - era * _DAYS_IN_ERA
@@ -67,9 +67,9 @@ def civil_from_days(days: int) -> "tuple[int, int, int]":
 
 
 def is_time(hour: int, minute: int, second: int) -> bool:
-    """Whether a UTC day can have this time: second 60 at 23:59 only.
+    """Return True if a UTC day can have this time; second 60 exists only at 23:59.
 
-    Leap seconds are put at the end of a UTC day (ITU-R TF.460-6).
+    A leap second is at the end of a UTC day (ITU-R TF.460-6).
     """
     if 0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59:
         return True
@@ -77,7 +77,7 @@ def is_time(hour: int, minute: int, second: int) -> bool:
 
 
 def time_of_day(hour: int, minute: int, second: int, microsecond: int = 0) -> int:
-    """Microseconds since midnight of a time that `is_time` accepts; else `DecodeError`."""
+    """Return the microseconds since midnight; `DecodeError` if `is_time` rejects the time."""
     if not is_time(hour, minute, second):
         raise DecodeError("no time %02d:%02d:%02d" % (hour, minute, second))
     if not 0 <= microsecond < SECOND:
@@ -86,9 +86,9 @@ def time_of_day(hour: int, minute: int, second: int, microsecond: int = 0) -> in
 
 
 def utc_from_civil(year: int, month: int, day: int, time_us: int = 0) -> int:
-    """UTC microseconds of a date and a time of day; `DecodeError` for what does not exist.
+    """Return the UTC microseconds of a date and a time of day; `DecodeError` if one does not exist.
 
-    A `time_us` in the leap second (see `in_leap_second`) gives the next midnight's integers.
+    A `time_us` in the leap second (see `in_leap_second`) gives the integers of the next midnight.
     """
     if not is_date(year, month, day):
         raise DecodeError("no date %04d-%02d-%02d" % (year, month, day))
@@ -98,22 +98,22 @@ def utc_from_civil(year: int, month: int, day: int, time_us: int = 0) -> int:
 
 
 def civil_from_utc(utc_us: int) -> "tuple[int, int, int, int]":
-    """(year, month, day, time of day in microseconds) of UTC microseconds since 1970."""
+    """Return (year, month, day, time of day in microseconds) of UTC microseconds since 1970."""
     days, time_us = divmod(utc_us, DAY)
     year, month, day = civil_from_days(days)
     return year, month, day, time_us
 
 
 def in_leap_second(time_us: int) -> bool:
-    """Whether a time of day lies in 23:59:60."""
+    """Return True if a time of day is in 23:59:60."""
     return time_us >= DAY
 
 
 def iso8601(utc_us: int, leap: bool = False) -> str:
-    """`2026-11-25T00:53:04.250Z`, to the millisecond below.
+    """Return text such as `2026-11-25T00:53:04.250Z`, rounded down to the millisecond.
 
-    With `leap` the instant is written as 23:59:60 of the day before; it must lie in the first
-    second after midnight, else `DecodeError`. So does a year out of 1 to 9999.
+    With `leap`, the text is 23:59:60 of the day before. The instant must then be in the first
+    second after midnight. A wrong `leap`, or a year out of 1 to 9999, raises `DecodeError`.
     """
     days, time_us = divmod(utc_us, DAY)
     if leap:
@@ -138,9 +138,10 @@ def iso8601(utc_us: int, leap: bool = False) -> str:
 
 
 def parse_iso8601(text: str) -> "tuple[int, bool]":
-    """(UTC microseconds, in a leap second) of `YYYY-MM-DDTHH:MM:SS[.f]Z`, f of 1 to 6 digits.
+    """Return (UTC microseconds, in a leap second) of `YYYY-MM-DDTHH:MM:SS[.f]Z`, f of 1 to 6
+    digits.
 
-    Exactly that shape: no offset, no lower case, no spaces, no week dates. Else `DecodeError`.
+    No other shape is valid: no offset, lower case, space or week date. Raises `DecodeError`.
     """
     raw = text.encode()
     well_formed = raw[4:5] + raw[7:8] + raw[10:11] + raw[13:14] + raw[16:17] + raw[-1:] == b"--T::Z"
@@ -151,7 +152,7 @@ def parse_iso8601(text: str) -> "tuple[int, bool]":
         raise DecodeError("%r is not YYYY-MM-DDTHH:MM:SS[.f]Z" % text)
     parts = (raw[0:4], raw[5:7], raw[8:10], raw[11:13], raw[14:16], raw[17:19])
     for part in parts + ((fraction[1:],) if fraction else ()):
-        if not part.isdigit():  # int() alone would take "+1", " 1" and "1_0"
+        if not part.isdigit():  # int() alone accepts "+1", " 1" and "1_0"
             raise DecodeError("%r has something else where digits belong" % text)
     year, month, day, hour, minute, second = [int(part) for part in parts]
     micros = int((fraction[1:] + b"000000")[:6])

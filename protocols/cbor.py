@@ -1,15 +1,14 @@
-"""CBOR in its core deterministic form (RFC 8949, 4.2.1), as far as signed messages need it.
+"""CBOR in its core deterministic form (RFC 8949, 4.2.1), the subset of signed messages.
 
-    whole numbers (-2^63 to 2^63-1), bytes, text, lists, maps, true, false, null,
+    integers (-2^63 to 2^63-1), bytes, text, lists, maps, true, false, null,
     decimal fractions (tag 4, RFC 8949, 3.4.4) as `Decimal`
 
-Not floats (they differ between boards), other tags, indefinite lengths or other simple values.
-One value has one encoding: a number, a length or the order of a map's keys that is not the shortest
-or the first is refused, so that what is hashed and signed cannot be written in two ways.
+Does not encode or decode floats (they differ between boards), other tags, indefinite lengths or
+other simple values. One value has one encoding: numbers and lengths in their shortest form, map
+keys in order. The decoder rejects all others, so that signed data has one form only.
 
-A map is a list of (key, value) pairs within `Map`, since dictionaries have no order on every
-interpreter. The decoder never allocates more than its input is long, and is not recursive without a
-bound.
+`Map` holds a map as a list of (key, value) pairs, because dictionaries have no order on
+MicroPython. The decoder allocates at most the length of its input. Its recursion is bounded.
 """
 
 from protocols.errors import DecodeError, EncodeError
@@ -20,28 +19,28 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_DEPTH = 8
-"""Levels of lists and maps within each other."""
+"""The maximum number of nested lists and maps."""
 MIN_INT, MAX_INT = -(1 << 63), (1 << 63) - 1
 
 MAX_PLACES = 9
-"""Decimal places at most."""
+"""The maximum number of decimal places."""
 
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _LIST, _MAP = 0, 1, 2, 3, 4, 5
 _DECIMAL = 0xC4
 _FALSE, _TRUE, _NULL = 0xF4, 0xF5, 0xF6
 _SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
 _MIN_ARGUMENTS = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}
-"""What the argument of each size must at least be, or a shorter one would have done."""
+"""The minimum argument of each size; a smaller one has a shorter form."""
 
 
 class Map:
-    """A CBOR map: `pairs` of (key, value), kept in the order of their encoded keys."""
+    """A CBOR map: `pairs` of (key, value), in the order of their encoded keys."""
 
     def __init__(self, pairs: "list[tuple[Any, Any]]") -> None:
         self.pairs = pairs
 
     def get(self, key: object, default: object = None) -> "Any":
-        """Give the value of `key`, or `default`."""
+        """Return the value of `key`, or `default`."""
         for name, value in self.pairs:
             if name == key and type(name) is type(key):
                 return value
@@ -49,7 +48,7 @@ class Map:
 
 
 class Decimal:
-    """A number with `places` (1 to 9) decimals: mantissa / 10^places, in lowest terms."""
+    """A number with 1 to 9 decimal `places`: mantissa / 10^places, in lowest terms."""
 
     def __init__(self, mantissa: int, places: int) -> None:
         self.mantissa = mantissa
@@ -64,7 +63,7 @@ class Decimal:
         return hash((self.mantissa, self.places))
 
     def is_canonical(self) -> bool:
-        """Say whether this is the one way to write its value."""
+        """Return True if this is the canonical form of the value."""
         return 1 <= self.places <= MAX_PLACES and self.mantissa % 10 != 0
 
 
@@ -79,10 +78,10 @@ def _head(major: int, argument: int) -> bytes:
 
 
 def encode(value: "Any", default: "Callable[[Any], Any] | None" = None) -> bytes:
-    """Encode `read_value`; raises `EncodeError` for what has no place here (a float, a deep nest).
+    """Encode `value`; raises `EncodeError` for an unsupported type (a float) or too many levels.
 
-    `default` is asked for what would have no place; what it gives is encoded instead, so that a
-    large value need not be turned into another as large first.
+    `default` converts a value of an unsupported type; the encoder then writes the result. A large
+    value is thus converted in parts, without a second copy in memory.
     """
     return _encode(value, 0, default)
 
@@ -127,8 +126,7 @@ def _encode_map(value: Map, depth: int, default: "Callable[[Any], Any] | None") 
 def decode(data: bytes, object_hook: "Callable[[Any], Any] | None" = None) -> "Any":
     """Decode one value that fills `data`; raises `DecodeError` for anything else.
 
-    `object_hook` turns each map and decimal fraction, as soon as it is read, into what stands for
-    it.
+    `object_hook` converts each map and each decimal fraction immediately after it is read.
     """
     reader = _CborReader(data, object_hook)
     value = reader.read_value(0)
@@ -231,6 +229,6 @@ class _CborReader:
         raise DecodeError("a decimal fraction that is none, or not in lowest terms")
 
     def _check_count(self, items: int) -> None:
-        """Refuse a count that what is left could not hold, before anything is made for it."""
+        """Reject a count larger than the remaining input, before memory is allocated for it."""
         if items > len(self._data) - self.position:
             raise DecodeError("cut off: %d items announced" % items)

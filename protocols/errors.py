@@ -1,21 +1,21 @@
-"""The exceptions of the ground floor.
+"""The exceptions of `protocols`.
 
     ProtocolError
-    +-- EncodeError    our fault: a value that the wire cannot carry was asked for
-    +-- DecodeError    the peer's fault: bytes that mean nothing here
+    +-- EncodeError    error of the caller: the protocol cannot carry the value
+    +-- DecodeError    error of the peer: the bytes are not valid
 
-Bytes that arrive from a port never raise out of a framer or a client: they are counted and
-reported as events. `DecodeError` is for one-shot decoders whose caller wants the reason.
+Framers and clients never raise for received bytes; they count them and report events.
+`DecodeError` is for decoders of one complete message whose caller needs the reason.
 """
 
 
 class ProtocolError(Exception):
-    """Root of everything that `protocols` raises."""
+    """Base class of all exceptions of `protocols`."""
 
 
 class EncodeError(ProtocolError):
-    """A value, length or address that the protocol cannot carry."""
+    """The protocol cannot carry this value, length or address."""
 
 
 class DecodeError(ProtocolError):
-    """Bytes that are not a valid message; the text says which rule they break."""
+    """The bytes are not a valid message; the text names the broken rule."""

@@ -1,16 +1,16 @@
-"""HTTP/1.1 as a client needs it to speak to a controller board: requests out, responses in.
+"""HTTP/1.1 client messages for a controller board: writes requests, parses responses.
 
-No socket, no clock: the caller sends what `build_request` gives and feeds what arrives to a
-`ResponseReader`. One request at a time; no pipelining, no redirects, no compression (none is asked
-for). Everything that the far end sends is bounded, and what cannot be understood is an error that
-ends the connection, since a stream that is out of step cannot be trusted again.
+Has no socket and no clock. The caller sends the bytes of `build_request` and feeds received bytes
+to a `ResponseReader`. It supports one request at a time: no pipelining, redirects or compression
+(the client requests none). All lengths from the server are bounded. A parse error raises
+`DecodeError`, and the caller must close the connection, because the stream is out of step.
 
 Source: RFC 9112 (messages, chunked transfer coding), RFC 9110 (methods, status, fields).
 """
 
 from protocols.errors import DecodeError, EncodeError
 
-_MAX_HEAD = 4096
+_MAX_HEADER = 4096
 _MAX_FIELDS = 48
 _NO_BODY = (204, 304)
 _LINE_END = b"\r\n"
@@ -23,7 +23,7 @@ def build_request(
     fields: "list[tuple[str, str]]",
     body: bytes = b"",
 ) -> bytes:
-    """Write a request. `EncodeError` when a text holds what could begin another line or field."""
+    """Write a request. Raises `EncodeError` if a text can start another line or field."""
     lines = ["%s %s HTTP/1.1" % (method, path), "Host: " + host]
     lines.extend(["%s: %s" % field for field in fields])
     if body or method in ("POST", "PATCH", "PUT"):
@@ -37,7 +37,7 @@ def build_request(
 
 
 class Response:
-    """One response: status, fields (names in small letters) and body."""
+    """One response: status, fields (names in lower case) and body."""
 
     def __init__(self, status: int, fields: "list[tuple[str, str]]") -> None:
         self.status = status
@@ -45,76 +45,76 @@ class Response:
         self.body = b""
 
     def get_field(self, name: str) -> str:
-        """Give the value of a field by its name in small letters, or an empty text."""
+        """Return the value of a field by its name in lower case, or an empty text."""
         for field_name, value in self.fields:
             if field_name == name:
                 return value
         return ""
 
     def closes_connection(self) -> bool:
-        """Whether the far end serves nothing more on this connection."""
+        """Return True if the server closes the connection after this response."""
         return "close" in self.get_field("connection").lower()
 
 
 class ResponseReader:
-    """Takes bytes, gives whole responses; `max_body` bounds a body in bytes."""
+    """Parses bytes into complete responses; `max_body` bounds a body in bytes."""
 
     def __init__(self, max_body: int = 8192) -> None:
         self._max_body = max_body
         self.reset()
 
     def reset(self) -> None:
-        """Begin with a new connection."""
+        """Discard all state; a new connection starts."""
         self._buffer = b""
         self._response: Response | None = None
-        self._remaining = 0  # of a body with a length
-        self._parse_step = self._parse_head
+        self._remaining = 0  # bytes of a body with a length
+        self._parse_step = self._parse_header
         self._until_close = False
 
     def feed(self, data: bytes) -> "list[Response]":
-        """Take bytes; give what is complete. `DecodeError`: close the connection."""
+        """Add bytes; return the complete responses. After `DecodeError`, close the connection."""
         self._buffer += data
         responses: list[Response] = []
         while self._parse_step():
             response = self._response
             if response is not None and self._done:
                 self._response = None
-                self._parse_step = self._parse_head
+                self._parse_step = self._parse_header
                 responses.append(response)
-        if len(self._buffer) > self._max_body + _MAX_HEAD:
+        if len(self._buffer) > self._max_body + _MAX_HEADER:
             raise DecodeError("a response is too long")
         return responses
 
     def finish(self) -> "Response | None":
-        """The connection ended: give the response that only its end could end, if there is one."""
+        """Handle the end of the connection; return the response that it completes, or None."""
         response = self._response if self._until_close else None
         if response is not None:
             response.body = self._buffer
         self.reset()
         return response
 
-    # Steps: each says whether it got on; `_done` after one that completed a response.
+    # Parse steps: each returns True if it made progress and sets `_done` if a response is complete.
 
     _done = False
 
-    def _parse_head(self) -> bool:
+    def _parse_header(self) -> bool:
         self._done = False
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
-            if len(self._buffer) > _MAX_HEAD:
+            if len(self._buffer) > _MAX_HEADER:
                 raise DecodeError("the head of a response is too long")
             return False
         lines = self._buffer[:end].split(_LINE_END)
         self._buffer = self._buffer[end + 4 :]
         response = Response(_parse_status(lines[0]), _parse_fields(lines[1:]))
-        if response.status < 200:  # an interim response: the real one follows
+        if response.status < 200:  # an interim response: the final one follows
             return True
         self._response = response
         self._select_body(response)
         return True
 
     def _select_body(self, response: Response) -> None:
-        """How the body ends: RFC 9112, section 6.3."""
+        """Select the rule that ends the body (RFC 9112, section 6.3)."""
         if response.status in _NO_BODY:
             self._done = True
         elif "chunked" in response.get_field("transfer-encoding").lower():
@@ -146,7 +146,7 @@ class ResponseReader:
     def _take_line(self) -> "bytes | None":
         end = self._buffer.find(_LINE_END)
         if end < 0:
-            if len(self._buffer) > _MAX_HEAD:
+            if len(self._buffer) > _MAX_HEADER:
                 raise DecodeError("a line of a chunked body is too long")
             return None
         line = self._buffer[:end]

@@ -1,16 +1,17 @@
-"""The signed message that operators send to a controller, over MQTT or as a datagram.
+"""The signed message from operators to a controller, over MQTT or in a datagram.
 
-    [kind, body, signatures]        CBOR (protocols.cbor), at most LONGEST bytes
-    kind         what the body is: PATCH, COMMAND, MANIFEST
-    body         bytes: CBOR of its own, so that what was signed is what is read
-    signatures   bytes: 65 for each, one byte that names the key and 64 of Ed25519
+    [kind, body, signatures]        CBOR (protocols.cbor), at most `MAX_BYTES`
+    kind         PATCH, COMMAND or MANIFEST
+    body         bytes: separate CBOR, so that the signature covers exactly the bytes that are read
+    signatures   bytes: 65 per signature: 1 byte of key number, 64 bytes of Ed25519
 
-What is signed is more than what is sent: `build_signing_input` adds the target and the hash of the
-configuration that the change is meant for, both of which the receiver knows. A message for another
-controller, or for another state of this one, is thereby a message with a bad signature, and costs
-no byte on a satellite link.
+The signature covers more than the message carries. `build_signing_input` adds the target and the
+hash of the base configuration; the receiver knows both. A message for another controller, or for
+another configuration of this one, therefore has a wrong signature. This costs no byte on a
+satellite link.
 
-Not here: what a body means (agent.remote), and who may sign what.
+Does not read the body (see `agent.remote.message`) and does not check the rights of a signer (see
+`agent.remote.message.verifier`).
 """
 
 from protocols import cbor
@@ -24,11 +25,11 @@ PATCH, COMMAND, MANIFEST = 1, 2, 3
 KINDS = (PATCH, COMMAND, MANIFEST)
 
 MAX_BYTES = 4096
-"""Bytes of a message; a longer one is not looked at."""
+"""Maximum length of a message; a longer one is rejected unread."""
 MAX_SIGNATURES = 3
 _ENTRY_BYTES = 65
 _DOMAIN = b"coldloop signed message, 1\n"
-"""Keeps a signature made here from meaning anything elsewhere (domain separation)."""
+"""Separates these signatures from signatures of other formats (domain separation)."""
 
 
 class SignedMessage:
@@ -41,13 +42,13 @@ class SignedMessage:
 
 
 def pack(message: SignedMessage) -> bytes:
-    """Write a message."""
+    """Encode a message."""
     signatures = b"".join([bytes((number,)) + sig for number, sig in message.signatures])
     return cbor.encode([message.kind, message.body, signatures])
 
 
 def unpack(data: bytes) -> SignedMessage:
-    """Read a message; raises `DecodeError`. Nothing in it is to be believed yet."""
+    """Decode a message; raises `DecodeError`. Does not verify the signatures."""
     if len(data) > MAX_BYTES:
         raise DecodeError("%d bytes; at most %d are read" % (len(data), MAX_BYTES))
     parts = cbor.decode(data)
@@ -64,9 +65,9 @@ def unpack(data: bytes) -> SignedMessage:
 
 
 def build_signing_input(kind: int, target: str, base_hash: bytes, body: bytes) -> bytes:
-    """Give the bytes under the signature.
+    """Return the bytes that the signature covers.
 
-    `target` is SITE/UNIT, or SITE/@GROUP; `base_hash` is that of the configuration a patch changes,
-    empty for other kinds.
+    `target` is SITE/UNIT or SITE/@GROUP. `base_hash` is the hash of the configuration that a patch
+    changes; it is empty for other kinds.
     """
     return _DOMAIN + cbor.encode([kind, target, base_hash, body])

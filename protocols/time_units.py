@@ -1,7 +1,7 @@
-"""Units of time shared by every floor: monotonic integer microseconds.
+"""Units of time of all floors: monotonic integer microseconds.
 
-Not a clock: nothing here knows what time it is. `NEVER` is a deadline that is not there; it is
-later than every real one, so that `min()` over deadlines needs no special case.
+Does not read a clock. `NEVER` stands for "no deadline". It is later than every real deadline, so
+that `min()` over deadlines needs no special case.
 """
 
 MILLISECOND = 1_000

@@ -1,18 +1,18 @@
-"""`make test`: what needs the machine to itself first, then the rest on all cores.
+"""`make test`: first the tests that need an idle machine, then the rest on all cores.
 
-A test marked `realtime` has the clock on the wall in it: ticks that may be late, programs that time
-out. Beside busy neighbours it would fail for their sake. Words are handed to pytest.
+A test marked `realtime` depends on wall time: late ticks, timeouts of programs. Other load would
+make it fail. Arguments are passed to pytest.
 """
 
 import os
 import subprocess
 import sys
 
-NO_TESTS_CHOSEN = 5  # pytest's exit code
+NO_TESTS_CHOSEN = 5  # exit code of pytest
 
 
 def main(arguments: list[str]) -> int:
-    """Run both parts; the worst exit code, but a part without a test is no failure."""
+    """Run both parts; return the worst exit code. A part without tests is not a failure."""
     spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"]
     parts = (["-m", "realtime and not soak"], [*spread, "-m", "not realtime and not soak"])
     codes = [

@@ -1,17 +1,16 @@
-"""pytest's hooks: portable tests on four targets, and an honest count of what was not tried.
+"""Hooks of pytest: portable tests on four targets, and a count of skipped tests.
 
 1. Each `test_*.py` below `tests/portable/` is collected twice: by pytest as usual, and by
-   `MicroPythonFile`,
-   which yields one item per test and target, named `test_x[unix]` (see tests/support/targets.py).
-   The
-   chosen items of a file and a target are run at once when the first of them comes up, on the
-   image some at a time.
-2. A test whose peer is missing skips with a reason that starts with `peer missing: ` (see
-   tests/support/peers.py), one that wants data from outside the repository with `data missing: `.
-   The last
-   line counts both by name. With CI=true a missing peer is a failure.
-3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the rest
-   shares the cores.
+   `MicroPythonFile`, which yields one item per test and target, named `test_x[unix]` (see
+   tests/support/targets.py). The selected items of a file and a target run together when the first
+   of them starts; on the image in batches.
+2. A test with a missing peer skips with a reason that starts with `peer missing: ` (see
+   tests/support/peers.py); a test that needs data from outside the repository with `data missing:
+   `.
+   The last line counts both by name. With CI=true a missing peer is a failure.
+3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the
+   other
+   tests use all cores.
 """
 
 import ast
@@ -44,13 +43,14 @@ REALTIME = (
     "tests/oracle/test_receiver_gpsd.py",
     "tests/drivers/test_time_ports.py",
 )
-"""Files whose tests have the clock on the wall in them."""
+"""Files with tests that depend on wall time."""
+_REALTIME_PATHS = {ROOT / name for name in REALTIME}
 
 
 def pytest_configure() -> None:
-    """Let SIGINT count again where it is ignored, or every program that tests start ignores it.
+    """Restore SIGINT if it is ignored, because programs that tests start would ignore it too.
 
-    So it is in a worker, and in what a shell has put into the background.
+    A worker ignores it, and a shell ignores it for background processes.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,11 +66,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> "MicroPyth
 
 
 class MicroPythonFile(pytest.File):
-    """The tests of one file, on MicroPython. Their names are read without importing it."""
+    """The tests of one file on MicroPython. Their names are read without an import."""
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
-        # By target: what was said of each test; "": it passed.
+        # By target: output of each failed test; "": it passed.
         self.results: dict[str, dict[str, str]] = {}
 
     def collect(self) -> Iterator["MicroPythonTest"]:
@@ -84,7 +84,7 @@ class MicroPythonFile(pytest.File):
                     yield item
 
     def outcome(self, target: str, test: str) -> str:
-        """What MicroPython said of a failed test; empty when it passed."""
+        """Return the output of MicroPython for a failed test; empty if it passed."""
         results = self.results.setdefault(target, {})
         if test in results:
             return results[test]
@@ -94,7 +94,7 @@ class MicroPythonFile(pytest.File):
             run_tests(target, self.path, tests[tests.index(test) :][: max_batch(target)])
         )
         results.update(parsed)
-        return results.get(test, f"{test} was not reached; MicroPython said:\n{noise}")
+        return results.get(test, f"{test} did not run; output of MicroPython:\n{noise}")
 
 
 class MicroPythonTest(pytest.Item):
@@ -126,11 +126,11 @@ def pytest_sessionfinish() -> None:
 
 
 class MicroPythonError(Exception):
-    """A test that failed on MicroPython; the text is its traceback there."""
+    """A test that failed on MicroPython; the text is its traceback."""
 
 
 def parse_output(output: str) -> tuple[dict[str, str], str]:
-    """Split the runner's output into what was said of each test and what of none."""
+    """Split the output of the runner into the output of each test and other output."""
     results: dict[str, str] = {}
     noise: list[str] = []
     failing = ""
@@ -149,37 +149,37 @@ def parse_output(output: str) -> tuple[dict[str, str], str]:
     return results, "".join(noise)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the gates first: what they say explains many a failure after them. Mark REALTIME."""
+    """Run the gates first, because their failures explain later ones. Mark REALTIME."""
     items.sort(key=lambda item: item.path.name != "test_gates.py")
     for item in items:
-        if item.path.relative_to(ROOT).as_posix() in REALTIME:
+        if item.path in _REALTIME_PATHS:
             item.add_marker(pytest.mark.realtime)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let a soak test take its time: what ends a test that hangs is for the others."""
+    """Remove the time limit of a soak test."""
     if item.get_closest_marker("soak"):
         faulthandler.cancel_dump_traceback_later()
 
 
-# --- 2. what was not tried ----------------------------------------------------------------------
+# --- 2. skipped tests ---------------------------------------------------------------------------
 
 
 def skip_reason(report: "pytest.TestReport | pytest.CollectReport") -> str:
-    """Why a test or file was skipped, without pytest's prefix; empty when it was not."""
+    """Return the reason of a skip without the prefix of pytest; empty if nothing was skipped."""
     if not report.skipped or not isinstance(report.longrepr, tuple):
         return ""
     return report.longrepr[2].removeprefix("Skipped: ")
 
 
 def fail_missing_peer(report: "pytest.TestReport | pytest.CollectReport") -> None:
-    """Turn a skip for a missing peer into a failure where every peer has to be there."""
+    """Turn a skip for a missing peer into a failure with CI=true."""
     reason = skip_reason(report)
     if reason.startswith(MISSING) and os.environ.get("CI") == "true":
         report.outcome = "failed"
-        report.longrepr = f"{reason} (CI=true: every peer has to be there)"
+        report.longrepr = f"{reason} (CI=true needs all peers)"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -198,7 +198,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
-    """Say in one last line how many tests were not tried, and for want of what."""
+    """Print the number of skipped tests and the missing peers and data in one line."""
     yield
     reasons = [skip_reason(report) for report in terminalreporter.stats.get("skipped", [])]
     missing = [reason for reason in reasons if reason.startswith(NOT_RUN)]
@@ -208,4 +208,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None
     counts = collections.Counter(os.path.basename(noun) for noun in names_of_peers).most_common()
     names = ", ".join(f"{name} {count}" for name, count in counts)
     noun = "test" if len(missing) == 1 else "tests"
-    terminalreporter.write_line(f"not tried: {len(missing)} {noun} ({names})", yellow=True)
+    terminalreporter.write_line(f"not run: {len(missing)} {noun} ({names})", yellow=True)

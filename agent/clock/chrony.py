@@ -1,8 +1,10 @@
-"""The part `chrony`: it tells chronyd what time it is, once a second, as long as it is sure itself.
+"""Component `chrony`: sends chronyd one time sample a second while UTC is trusted.
 
-Nothing is told while UTC is not known, not trusted, uncertain by whole seconds, or worse than
-`bound_ms`: chronyd then sees a source that has stopped, and coasts or takes another. The port
-(`drivers/ports/cpython/chrony.py`) adds what only it can know: the system's time at that moment.
+Does not set the system clock; chronyd does. The port is `drivers/ports/cpython/chrony.py`; it adds
+the system time of the sample.
+
+No sample is sent if UTC is unknown, untrusted, uncertain by whole seconds, or if its error bound is
+above `bound_ms`. chronyd then sees a silent source: it coasts or selects another one.
 """
 
 import struct
@@ -22,7 +24,7 @@ _TRUSTED = ("sync", "holdover")
 
 
 class RefClock(Component):
-    """See the module. `sent` and `withheld` count seconds."""
+    """The component; see the module. `sent` and `withheld` count seconds."""
 
     PORTS = ("chrony",)
     agent: "ClockContext"
@@ -36,7 +38,7 @@ class RefClock(Component):
         self._out: Actions = []
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed` or `failed`."""
+        """Handle `opened`, `closed`, `failed` or `drained`."""
         self._open = kind == "opened" or (self._open and kind == "drained")
 
     def tick(self, now: int) -> None:
@@ -54,10 +56,10 @@ class RefClock(Component):
         self._out.append((self.port, "write", struct.pack(">qqB", now, utc, 0)))
 
     def outbox(self) -> "Actions":
-        """Hand over the sample."""
+        """Return the sample for the port."""
         out, self._out = self._out, []
         return out
 
     def status(self, now: int) -> JsonObject:
-        """Say how many samples were sent, and in how many seconds none was."""
+        """Return how many samples were sent, and how many seconds had none."""
         return JsonObject([("sent", self.sent), ("withheld", self.withheld)])

@@ -1,14 +1,16 @@
-"""Another clock's word on what time it is: a modem's network time, a person's watch.
+"""Cross-check of UTC against another clock: the network time of a modem, or an operator.
 
-Not a source to follow: it is far worse than any fix, but nobody who lies to the receiver lies to
-the modem too. It can say yes or no; and where there is nothing else, it can name the second.
+Does not discipline the clock: the other time is far less precise than a fix. But a spoofer of the
+GNSS receiver does not control it. It confirms or contradicts UTC; without any fix it sets UTC.
 
-    agrees       the leap seconds are known to be right, if it is sure to half a second
-    contradicts  twice in a row by more than both can be wrong: the clock is untrusted, and its
-                 bound reaches as far as the other's time, until it agrees. While the leap seconds
-                 are not known, whole seconds are corrected instead
-    alone        no fix ever came: two words that agree set the label, in holdover from the start
+    agrees       the leap seconds are known, if the uncertainty is below half a second
+    disagrees    twice in a row: the clock is untrusted, and its error bound covers the other time
+                 until they agree. While the leap seconds are unknown, UTC is corrected by whole
+                 seconds instead
+    no UTC       two consistent reference times set UTC, in the state holdover
 """
+
+from collections import namedtuple
 
 from agent.clock.leap_second import MAX_STEP_S, whole_seconds
 from protocols.time_units import SECOND
@@ -24,72 +26,93 @@ if TYPE_CHECKING:
 
         min_utc_us: int
         drift_ppb: int
-        confirmed_us: int
-        disagreements: int
-        disagreement_us: int
-        last_reference: "tuple[int, int, int] | None"
         leap: LeapSecondTracker
 
         def utc(self, now: int) -> "int | None":
-            """Give UTC."""
+            """Return UTC, None if unknown."""
             ...
 
         def subsecond_bound_us(self, now: int) -> "int | None":
-            """Give the bound without whole seconds."""
+            """Return the error bound without whole seconds."""
+            ...
+
+        def set_disagreement(self, disagreement_us: int) -> None:
+            """Widen the error bound."""
             ...
 
         def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
-            """Note that a check failed."""
+            """Record a failed check."""
             ...
 
         def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
-            """Set UTC by the reference alone."""
+            """Set UTC from the reference alone."""
             ...
 
         def step_whole_seconds(self, seconds: int) -> None:
-            """Move UTC by whole seconds."""
+            """Step UTC by whole seconds."""
             ...
 
 
 _HALF_SECOND = SECOND // 2
 
+Reference = namedtuple("Reference", ("utc_us", "uncertainty_us", "mono_us"))
+"""A reference time: UTC and its uncertainty at a monotonic time."""
 
-def check_reference(
-    clock: "CheckedClock", utc_us: int, uncertainty_us: int, now: int
-) -> "bool | None":
-    """Weigh that it was `utc_us`, within `uncertainty_us`, at `now`; see `UtcClock.witness`."""
-    previous, clock.last_reference = clock.last_reference, (utc_us, uncertainty_us, now)
-    if utc_us < clock.min_utc_us:
-        clock.reject("floor", now, utc_us - clock.min_utc_us, 0)
-        return False
-    clock_utc, bound = clock.utc(now), clock.subsecond_bound_us(now)
-    if clock_utc is None or bound is None:
-        if previous is not None and _consistent(previous, clock.last_reference, clock.drift_ppb):
-            clock.set_from_cross_check(utc_us, uncertainty_us, now)
-        return None
-    difference, limit = utc_us - clock_utc, bound + uncertainty_us
-    if abs(difference) <= limit:
-        clock.disagreement_us = clock.disagreements = 0
-        clock.confirmed_us = max(clock.confirmed_us, clock_utc - bound, utc_us - uncertainty_us)
-        if limit < _HALF_SECOND:
-            clock.leap.uncertain = False
-        return True
-    clock.disagreements += 1
-    if clock.disagreements >= 2:
-        seconds = whole_seconds(difference, limit) if limit < _HALF_SECOND else 0
-        if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
-            clock.step_whole_seconds(seconds)
-            clock.leap.uncertain = False
+
+class CrossCheck:
+    """Compares `clock` with reference times. `confirmed_us`: earliest possible UTC, confirmed."""
+
+    def __init__(self, clock: "CheckedClock") -> None:
+        self.confirmed_us = 0
+        self._clock = clock
+        self._disagreements = 0
+        self._last_reference: Reference | None = None
+
+    def clear(self) -> None:
+        """Forget disagreements."""
+        self._disagreements = 0
+
+    def forget_confirmed(self) -> None:
+        """Forget the earliest possible UTC."""
+        self.confirmed_us = 0
+
+    def check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+        """Compare UTC with a reference time; see `UtcClock.cross_check`."""
+        clock, previous = self._clock, self._last_reference
+        self._last_reference = reference = Reference(utc_us, uncertainty_us, now)
+        if utc_us < clock.min_utc_us:
+            clock.reject("floor", now, utc_us - clock.min_utc_us, 0)
             return False
-        clock.disagreement_us = abs(difference) + uncertainty_us
-        clock.reject("witness", now, difference, limit)
-    return False
+        clock_utc, bound = clock.utc(now), clock.subsecond_bound_us(now)
+        if clock_utc is None or bound is None:
+            if previous is not None and _consistent(previous, reference, clock.drift_ppb):
+                clock.set_from_cross_check(utc_us, uncertainty_us, now)
+            return None
+        difference, limit = utc_us - clock_utc, bound + uncertainty_us
+        if abs(difference) <= limit:
+            self._disagreements = 0
+            clock.set_disagreement(0)
+            earliest = max(clock_utc - bound, utc_us - uncertainty_us)
+            self.confirmed_us = max(self.confirmed_us, earliest)
+            if limit < _HALF_SECOND:
+                clock.leap.set_known()
+            return True
+        self._disagreements += 1
+        if self._disagreements >= 2:
+            seconds = whole_seconds(difference, limit) if limit < _HALF_SECOND else 0
+            if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
+                clock.step_whole_seconds(seconds)
+                clock.leap.set_known()
+                return False
+            clock.set_disagreement(abs(difference) + uncertainty_us)
+            clock.reject("witness", now, difference, limit)
+        return False
 
 
-def _consistent(
-    first: "tuple[int, int, int]", second: "tuple[int, int, int]", drift_ppb: int
-) -> bool:
-    """Whether two words fit each other over the time between them."""
-    elapsed = second[2] - first[2]
-    difference = second[0] - first[0] - elapsed
-    return abs(difference) <= first[1] + second[1] + elapsed * drift_ppb // 1_000_000_000
+def _consistent(first: "Reference", second: "Reference", drift_ppb: int) -> bool:
+    """Say whether two reference times agree over the time between them."""
+    elapsed = second.mono_us - first.mono_us
+    difference: int = second.utc_us - first.utc_us - elapsed
+    limit: int = first.uncertainty_us + second.uncertainty_us
+    limit += elapsed * drift_ppb // 1_000_000_000
+    return abs(difference) <= limit

@@ -1,7 +1,7 @@
-"""Evidence of what the checks of time and GNSS found wrong, and since when.
+"""Evidence of failed checks of time and GNSS.
 
-Not the checks: the position is checked by `agent.clock.position_check`, the time steps by
-`agent.clock.utc_clock`, the signals by `agent.gnss.signal_check`.
+Does not check. `agent.clock.position_check` checks the position, `agent.clock.utc_clock` the time
+steps, `agent.gnss.signal_check` the signals.
 """
 
 from protocols.time_units import SECOND
@@ -19,11 +19,11 @@ CHECKS = (
     ("position", "gnss_position", "m", "the receiver says that it is somewhere else"),
     ("signals", "gnss_suspect", "votes", "two or more checks vote against the signals"),
 )
-"""The checks that act on the clock: name, code of the alarm, unit of the figure, what it means."""
+"""The checks that act on the clock: name, alarm code, unit of the figure, alarm text."""
 
 
 def alarm_for(check: str) -> "tuple[str, str]":
-    """Name the alarm of a check: its code and what a person reads."""
+    """Return code and text of the alarm of a check."""
     for name, code, _, text in CHECKS:
         if name == check:
             return code, text
@@ -31,12 +31,12 @@ def alarm_for(check: str) -> "tuple[str, str]":
 
 
 class CheckEvidence:
-    """What a check saw in a row of epochs, none of them longer than a minute after the one before.
+    """Evidence of one check over a run of failures that are at most one minute apart.
 
     check   its name
-    since, time   when it first and last saw it, monotonic microseconds
-    first, figure   the first and the last figure; `limit` is what the last might have been
-    count   how often
+    since, time   the first and the last failure, monotonic µs
+    first, figure   the first and the last figure; `limit` is the limit of the last one
+    count   number of failures
     """
 
     __slots__ = ("check", "count", "figure", "first", "limit", "since", "time")
@@ -50,14 +50,14 @@ class CheckEvidence:
 
 
 class EvidenceLog:
-    """The evidence of what was wrong, newest last; at most 16 rows are kept, all are counted."""
+    """Evidence, newest last. It keeps 16 entries and counts all failures."""
 
     def __init__(self) -> None:
         self.entries: list[CheckEvidence] = []
         self.counts: dict[str, int] = {}
 
     def add(self, check: str, time: int, figure: int, limit: int) -> None:
-        """Keep one piece of evidence."""
+        """Add a failure of a check."""
         self.counts[check] = self.counts.get(check, 0) + 1
         entries = self.entries
         for entry in entries:

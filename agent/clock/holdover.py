@@ -1,14 +1,16 @@
-"""How far the oscillator may have gone by itself: the part of every bound that grows.
+"""Drift allowance of the oscillator: the part of the error bound that grows in holdover.
 
-Not a measurement: an allowance. The frequency learned is off by its own uncertainty, and the
-oscillator's frequency moves with its temperature. With a temperature sensor the change is known to
-half a degree, and summed up over time: warm hours and cold ones may cancel out, as they do in the
-oscillator. Without a sensor it is assumed to move no faster than `_SLEW` and no farther than
-`_RANGE`, which suits a closed cabinet in a cooled hall.
+Does not correct the time; see `agent.clock.temperature_model`.
 
-err(t) = skew * t + temperature coefficient * (degrees times time), as chrony's root dispersion; t
-since the last good sample. Frequencies are parts per billion, temperatures hundredths of a degree
-Celsius.
+The learned frequency has an uncertainty, and the frequency changes with temperature. With a
+temperature sensor the change is known to 0.5 K. It is integrated over time, so that warm and cold
+hours can cancel, as they do in the oscillator. Without a sensor the temperature is assumed to
+change by at most `_SLEW_CENTI_C_PER_MIN` and `_RANGE_CENTI_C`, which fits a closed cabinet in a
+cooled hall.
+
+err(t) = skew * t + temperature coefficient * (temperature integral), like the root dispersion of
+chrony; t is the time since the last good sample. Frequencies are parts per billion, temperatures
+hundredths of a degree Celsius.
 """
 
 from protocols.time_units import SECOND
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 _SLEW_CENTI_C_PER_MIN = 20
 _RANGE_CENTI_C = 500
 _SENSOR_CENTI_C = 10
-"""What the oscillator's own temperature may differ from the sensor's change, in a minute or two."""
+"""Largest difference between the oscillator and the sensor over a minute or two."""
 _SENSOR_FAR_CENTI_C = 50
 _FAR = 600 * SECOND
 _SENSOR_AGE = 300 * SECOND
@@ -28,10 +30,11 @@ _PPB_US_PER_NS = 1_000_000
 
 
 class TemperatureIntegral:
-    """How warm it was when a rate was learned, the mean of that time, and the heat until then.
+    """Temperature at the time when a rate was learned.
 
-    reference   hundredths of a degree Celsius, None without a sensor
-    at, heat, breaks   when its last sample was, and `Holdover`'s figures of that moment
+    reference   mean temperature of that time, hundredths of a degree Celsius; None without a sensor
+    at   time of the last sample, monotonic µs
+    integral, gaps   `Holdover.temperature_integral` and `Holdover.gaps` at that time
     """
 
     __slots__ = ("at", "gaps", "integral", "reference")
@@ -44,9 +47,9 @@ class TemperatureIntegral:
 
 
 class Holdover:
-    """The allowance for an oscillator with `tempco_ppb` parts per billion a degree.
+    """Allowance for an oscillator with a temperature coefficient of `tempco_ppb` (ppb per kelvin).
 
-    `drift_ppb`: how far it may be off at all; no allowance asks for more than twice that.
+    `drift_ppb`: largest frequency error. The allowance never exceeds twice that.
     """
 
     def __init__(self, drift_ppb: int, tempco_ppb: int) -> None:
@@ -57,10 +60,14 @@ class Holdover:
         self._sensed_at = 0
         self._integral = 0
         self.gaps = 0
-        """How often the sensor fell silent."""
+        """Number of interruptions of the sensor."""
+
+    def use_model(self, model: "TempcoModel") -> None:
+        """Correct the time with `model` from now on."""
+        self.tempco_model = model
 
     def add_temperature(self, centi_c: int, now: int) -> None:
-        """Take the temperature near the oscillator, hundredths of a degree Celsius."""
+        """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         if self._centi_c is not None:
             self._integral += self._centi_c * (now - self._sensed_at)
             if now - self._sensed_at > _SENSOR_AGE:
@@ -69,15 +76,15 @@ class Holdover:
         self._sensed_at = now
 
     def current_temperature(self, now: int) -> "int | None":
-        """The temperature of now, None without a sensor or when it is silent."""
+        """Return the present temperature, None without a sensor or after an interruption."""
         return self._centi_c if now - self._sensed_at <= _SENSOR_AGE else None
 
     def temperature_integral(self, now: int) -> int:
-        """The temperature summed up over time so far, hundredths of a degree times microseconds."""
+        """Return the integral of the temperature, hundredths of a degree Celsius times µs."""
         return self._integral + (self._centi_c or 0) * (now - self._sensed_at)
 
     def temperature_excess(self, learned: "TemperatureIntegral", now: int) -> "int | None":
-        """Degrees times time since the rate was learned; None when the sensor was ever silent."""
+        """Return the integrated excess over the reference. None: the sensor had a gap."""
         if (
             learned.reference is None
             or self.gaps != learned.gaps
@@ -91,9 +98,9 @@ class Holdover:
         )
 
     def temp_drift_ns(self, learned: "TemperatureIntegral", now: int) -> int:
-        """What temperature has added to the time since the rate was learned, nanoseconds.
+        """Return the time error due to temperature since the rate was learned, ns.
 
-        0 without a sensor, or while what a degree does is not known.
+        0 without a sensor, or while the temperature coefficient is unknown.
         """
         model = self.tempco_model
         excess = self.temperature_excess(learned, now) if model is not None else None
@@ -102,7 +109,7 @@ class Holdover:
         return model.slope * excess // 100_000_000_000
 
     def temp_allowance_ns(self, learned: "TemperatureIntegral", now: int) -> int:
-        """How far temperature may have moved the time since the rate was learned, nanoseconds."""
+        """Return the largest time error due to temperature since the rate was learned, ns."""
         elapsed = max(0, now - learned.at)
         excess = self.temperature_excess(learned, now)
         if excess is None:

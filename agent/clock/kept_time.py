@@ -8,6 +8,8 @@ if TYPE_CHECKING:
         """A stored time; see `agent.clock.persistence`."""
 
         utc_us: int
+        leap_s: int
+        rate_ppt: "int | None"
 
         def monotonic_continued(self, utc_us: int, now: int) -> bool:
             """Say whether the controller never stopped since: `utc_us` is its UTC at `now`."""

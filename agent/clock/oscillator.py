@@ -1,30 +1,31 @@
-"""The oscillator learned from what arrives: a line of offset over monotonic time.
+"""Model of the oscillator: a line of the UTC offset over monotonic time, fitted to samples.
 
-Not a judge and not a clock: it takes samples that were believed and says where the line is, how
-steep, and how sure that is. Times are monotonic microseconds, offsets nanoseconds (from a base that
-the caller keeps), slopes parts per 10^12.
+Does not check samples (see `agent.clock.time_source`) and is not a clock (see
+`agent.clock.utc_clock`). It takes accepted samples and gives level, slope and uncertainty of the
+line. Times are monotonic µs, offsets ns from a base of the caller, slopes parts per 10^12.
 
-How it works. Samples are gathered in blocks of equal count. Each block gives two figures: its mean,
-and its *edge*. A sentence is late but never early, so the samples pile up at the early edge; the
-second earliest of sixteen tells the change between two blocks ten times better than the mean does,
-and one freak sample does not move it. The slope is a least-squares line through the edges; the
-level is the mean of the means, since only the mean latency is known from the configuration. With
-pulses there is no such edge, and the mean serves as both. When the points are full, neighbours are
-joined until a point is `max_joined` blocks wide; then the oldest go.
+How it works. Samples form blocks of equal size. Each block has two values: its mean and its lower
+envelope. A sentence can be late but never early, so the samples concentrate at the early end. The
+second earliest of sixteen shows the change between two blocks ten times better than the mean does,
+and one outlier does not move it. The slope is a least-squares line through the envelopes. The level
+is the mean of the means, because the configuration states only the mean latency. Pulses have no
+such envelope, so their mean serves as both. When all points are in use, neighbours are merged until
+a point holds `max_joined` blocks; then the oldest points are dropped.
 
-Least squares: error of the slope = s * sqrt(12 / n) / T for n even points over a time T.
+Least squares: error of the slope = s * sqrt(12 / n) / T for n evenly spaced points over a time T.
 """
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    FitPoint = tuple[int, int, int]
+from collections import namedtuple
+
+FitPoint = namedtuple("FitPoint", ("t", "mean", "envelope"))
+"""A block or a mean of blocks: time, mean and lower envelope of the offset, ns."""
 
 _PPT_PER_UNIT = 1_000_000_000
-"""Nanoseconds a microsecond of time to parts per 10^12: ns = ppt * us / 10^9."""
+"""Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
 
 
 def isqrt(n: int) -> int:
-    """Whole square root of `n` >= 0 (Newton; MicroPython has no math.isqrt)."""
+    """Integer square root of `n` >= 0 (Newton; MicroPython has no math.isqrt)."""
     if n < 2:
         return n
     bits = 0
@@ -39,9 +40,10 @@ def isqrt(n: int) -> int:
 
 
 class FittedLine:
-    """A line: `level` (by the means) and `edge` (by the edges) at time `t`, ns; `slope`, ppt.
+    """A line: `level` (of the means) and `lower_envelope` at time `t`, ns; `slope`, ppt.
 
-    `noise` is the standard deviation of the edges about it, ns; `skew` that of the slope, ppt.
+    `noise` is the standard deviation of the envelopes about the line, ns; `skew` that of the slope,
+    ppt.
     """
 
     __slots__ = ("level", "lower_envelope", "noise", "skew", "slope", "t")
@@ -57,22 +59,19 @@ class FittedLine:
         self.skew = skew
 
     def at(self, t: int) -> int:
-        """Offset at `t` in nanoseconds."""
+        """Return the offset at `t`, ns."""
         return self.level + self.slope * (t - self.t) // _PPT_PER_UNIT
 
     def envelope_at(self, t: int) -> int:
-        """Where the edge of a block at `t` should be, nanoseconds."""
+        """Return the expected envelope of a block at `t`, ns."""
         return self.lower_envelope + self.slope * (t - self.t) // _PPT_PER_UNIT
 
 
 def fit_line(points: "list[FitPoint]") -> FittedLine:
-    """Fit a line through three or more points (time, mean, edge)."""
+    """Fit a line through three or more points."""
     n = len(points)
-    t0, mean0, envelope0 = points[0]
-    t = t0 + sum([p[0] - t0 for p in points]) // n
-    level = mean0 + sum([p[1] - mean0 for p in points]) // n
-    envelope = envelope0 + sum([p[2] - envelope0 for p in points]) // n
-    pairs = [((p[0] - t) // 1000, p[2] - envelope) for p in points]  # ms keep the squares small
+    t, level, envelope = mean_point(points)
+    pairs = [((p.t - t) // 1000, p.envelope - envelope) for p in points]  # ms: small squares
     sxx = sum([x * x for x, _ in pairs]) or 1
     slope = sum([x * y for x, y in pairs]) * 1_000_000 // sxx
     square = sum([(y - slope * x // 1_000_000) ** 2 for x, y in pairs])
@@ -81,9 +80,10 @@ def fit_line(points: "list[FitPoint]") -> FittedLine:
 
 
 class OffsetFit:
-    """Points of the offset over time, bounded by `capacity`.
+    """Points of the offset over time, at most `capacity`.
 
-    `size`: samples in a block; `envelope_rank`: which of the earliest is the edge (0: the mean is).
+    `size`: samples in a block. `envelope_rank`: rank of the sample that is the envelope, counted
+    from the earliest; 0: the mean is used.
     """
 
     def __init__(self, size: int, capacity: int, max_joined: int, envelope_rank: int) -> None:
@@ -98,7 +98,7 @@ class OffsetFit:
         self._blocks: list[FitPoint] = []
 
     def add(self, t: int, y_ns: int) -> "FitPoint | None":
-        """Take a sample; return the block that it completes, which is not yet part of the line."""
+        """Add a sample. Return the block that it completes, which is not in the line yet."""
         self._times.append(t)
         self._values.append(y_ns)
         if len(self._times) < self._size:
@@ -108,21 +108,21 @@ class OffsetFit:
         return block
 
     def current_block(self) -> "FitPoint":
-        """The block as it stands; there is at least one sample in it."""
+        """Return the open block; it has at least one sample."""
         times, values = self._times, self._values
         n = len(times)
         t = times[0] + sum([x - times[0] for x in times]) // n
         mean = values[0] + sum([y - values[0] for y in values]) // n
         if not self._envelope_rank or n < self._size:
-            return (t, mean, mean)
-        return (t, mean, sorted(values)[-self._envelope_rank])
+            return FitPoint(t, mean, mean)
+        return FitPoint(t, mean, sorted(values)[-self._envelope_rank])
 
     def add_block(self, block: "FitPoint") -> bool:
-        """Make a block part of the line; return whether that made a new point."""
+        """Add a block to the line. Return True if that made a new point."""
         self._blocks.append(block)
         if len(self._blocks) < self.blocks_per_point:
             return False
-        self.points.append(_mean(self._blocks))
+        self.points.append(mean_point(self._blocks))
         self._blocks = []
         if len(self.points) > self._capacity:
             self._merge_points()
@@ -133,38 +133,39 @@ class OffsetFit:
         if self.blocks_per_point >= self._max_joined:
             points.pop(0)
             return
-        self.points = [_mean(points[i : i + 2]) for i in range(0, len(points) - 1, 2)]
+        self.points = [mean_point(points[i : i + 2]) for i in range(0, len(points) - 1, 2)]
         self.blocks_per_point *= 2
-        self._blocks = points[len(points) // 2 * 2 :]  # an odd one out begins the next point
+        self._blocks = points[len(points) // 2 * 2 :]  # a remaining block begins the next point
 
     def open_sample_count(self) -> int:
-        """Samples in the block that is not complete."""
+        """Return the number of samples in the open block."""
         return len(self._times)
 
     def drop_open(self) -> None:
-        """Forget the samples of the block that is not complete."""
+        """Drop the samples of the open block."""
         self._times = []
         self._values = []
 
     def drop_last(self, count: int) -> None:
-        """Forget the last `count` points and what is open."""
+        """Drop the last `count` points and the open block."""
         self.points = self.points[: len(self.points) - count]
         self._blocks = []
         self.drop_open()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all points."""
         self.points = []
         self._blocks = []
         self.blocks_per_point = 1
         self.drop_open()
 
 
-def _mean(points: "list[FitPoint]") -> "FitPoint":
+def mean_point(points: "list[FitPoint]") -> "FitPoint":
+    """Return the mean of points."""
     n = len(points)
     t, mean, envelope = points[0]
-    return (
-        t + sum([p[0] - t for p in points]) // n,
-        mean + sum([p[1] - mean for p in points]) // n,
-        envelope + sum([p[2] - envelope for p in points]) // n,
+    return FitPoint(
+        t + sum([p.t - t for p in points]) // n,
+        mean + sum([p.mean - mean for p in points]) // n,
+        envelope + sum([p.envelope - envelope for p in points]) // n,
     )

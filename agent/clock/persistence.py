@@ -1,18 +1,20 @@
-"""The part `timekeeping`: what is known of time survives a restart; how warm the oscillator is.
+"""Component `timekeeping`: clock state that survives a restart, and the oscillator's temperature.
 
-Kept under the key `clock.state`, as one JSON object: the last UTC, the floor (no time before it is
-believed again), the monotonic time that belonged to the UTC, the count of leap seconds, the
-oscillator's rate, at which temperature, and what a degree does to it. Written every `save_s` while
-the clock is in sync, knows its leap seconds and doubts nothing; read once, when the store opens.
+Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.temperature_model`.
 
-**The floor never rests on one start alone**, or somebody who lies once, with a date in the future,
-would shut the truth out for good. What this start learned is a floor for the next but one: only
-when the next start's own fixes are not before it is it taken for true. From then on the floor rises
-with the monotonic clock. A witness (`agent.clock.cross_check`) that agrees raises it at once.
+The record `clock.state` is a JSON object: the last UTC, the earliest valid UTC, the monotonic time
+of the last UTC, the leap seconds, the rate of the oscillator, its temperature, and its temperature
+coefficient. It is written every `save_s` while the clock is in sync, knows its leap seconds and has
+no failed check. It is read once, when the store opens.
 
-A receiver that was switched on with the controller may have wrong leap seconds for 12.5 minutes,
-whatever was kept. Only when the controller itself never stopped (its monotonic clock went on, and
-so leads from the kept UTC to the new label) are they known at once.
+**The earliest valid UTC never depends on one start alone.** Otherwise one false future date makes
+the clock reject all later correct dates. The UTC of this start becomes valid only if the fixes of
+the next start are not before it. From then on the earliest valid UTC advances with the monotonic
+clock. A cross-check that agrees (`agent.clock.cross_check`) raises it immediately.
+
+A receiver that starts with the controller can have wrong leap seconds for 12.5 minutes, whatever is
+stored. They are known immediately only if the controller did not stop: its monotonic clock then
+leads from the stored UTC to the new one.
 """
 
 import json
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 KEY = "clock.state"
 VERSION = 1
 _MAX_MISMATCH = 2 * SECOND
-"""No monotonic clock that leads to a label within so much did so by chance."""
+"""A monotonic clock that leads to UTC within this limit does not do so by chance."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 500
 _OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
@@ -45,7 +47,7 @@ _NUMBERS = _REQUIRED + _OPTIONAL
 
 
 class TimeRecord:
-    """What was kept, checked; `ValueError` for text that is no such record."""
+    """A stored record, checked. Raises `ValueError` if the text is not such a record."""
 
     def __init__(self, text: bytes) -> None:
         try:
@@ -65,7 +67,7 @@ class TimeRecord:
         self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:]
 
     def monotonic_continued(self, utc_us: int, now: int) -> bool:
-        """Whether the monotonic clock leads from what was kept to this label."""
+        """Say whether the monotonic clock leads from the stored UTC to `utc_us`."""
         elapsed = now - self.mono_us
         allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
         return (
@@ -76,7 +78,9 @@ class TimeRecord:
 
 
 class TimePersistence(Component):
-    """See the module. `saved`: records written; `read_error`: what was wrong with the one read."""
+    """The component; see the module. `saved`: records written; `read_error`: error of the last
+    read.
+    """
 
     PORTS = ("store",)
     COMMANDS = ("clock_forgive",)
@@ -87,7 +91,7 @@ class TimePersistence(Component):
         self.saved = 0
         self._started = 0
         self._min_utc_us = agent.clock.min_utc_us
-        """A UTC that is sure to be before the start."""
+        """A UTC that is certainly before the start."""
         self.read_error = ""
         self.record_found = False
         self._record = StoredRecord(port, KEY)
@@ -95,10 +99,10 @@ class TimePersistence(Component):
         self._due = 0
         self._next_sample = 0
         self._sensor: PointSensor | None = None
-        agent.clock.holdover.tempco_model = TempcoModel(agent.config.tempco_ppb)
+        agent.clock.holdover.use_model(TempcoModel(agent.config.tempco_ppb))
 
     def start(self, now: int) -> None:
-        """Begin; find the sensor."""
+        """Start; find the sensor."""
         self._started = now
         source = self.settings.get("temperature")
         if source is not None:
@@ -107,11 +111,11 @@ class TimePersistence(Component):
             self._sensor = PointSensor(session, point, self.agent.config.stale_us)
 
     def event(self, kind: str, now: int) -> None:
-        """Ask for the record when the store opens for the first time."""
+        """Request the record when the store opens for the first time."""
         self._record.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take the record: key, NUL, text; the key alone when there is none."""
+        """Handle the record: key, NUL, text. Only the key: there is no record."""
         text = self._record.receive(data)
         if text is None:
             return
@@ -127,28 +131,26 @@ class TimePersistence(Component):
             )
 
     def _restore(self, record: TimeRecord, now: int) -> None:
-        """Let the clock know what was kept."""
+        """Pass the stored record to the clock."""
         clock, tempco = self.agent.clock, self.agent.config.tempco_ppb
         self.record_found = True
-        clock.time_record = record
-        clock.leap.leap_s = record.leap_s
+        skew_ppb: int | None = None
+        if record.skew_ppt is not None:
+            skew_ppb = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
+        clock.restore(record, skew_ppb)
         self._min_utc_us = max(self._min_utc_us, record.min_utc_us)
         clock.raise_min_utc(record.min_utc_us, now)
         if self.agent.receiver is not None:
             self.agent.receiver.raise_min_utc(record.min_utc_us)
         model = clock.holdover.tempco_model
         if model is not None and record.tempco_ppt is not None:
-            model.slope = record.tempco_ppt
-        if record.rate_ppt is not None and record.skew_ppt is not None:
-            skew = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
-            clock.rate_ppt = record.rate_ppt
-            clock.rate_skew_ppb = min(skew, clock.drift_ppb)
+            model.restore(record.tempco_ppt)
         clock_utc = clock.utc(now)
         if clock_utc is not None and record.monotonic_continued(clock_utc, now):
-            clock.leap.uncertain = False
+            clock.leap.set_known()
 
     def tick(self, now: int) -> None:
-        """Once a second take the temperature, and write when it is time."""
+        """Once a second read the temperature, and write the record if it is due."""
         if now < self._next_sample:
             return
         self._next_sample = now + SECOND
@@ -164,30 +166,33 @@ class TimePersistence(Component):
             self._save(now)
 
     def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
-        """Obey the command `clock_forgive`: forget the floor, the label and all convictions.
+        """Execute the command `clock_forgive`: drop the stored times, UTC and all rejections.
 
-        For a person who knows that what is believed is a liar's. The next three fixes that agree
-        set the label, and the next record is written from them.
+        For an operator who knows that the clock follows a false time. The next three fixes that
+        agree set UTC, and the next record is written from them.
         """
         if name != "clock_forgive":
             return None
         clock = self.agent.clock
-        clock.reset()
-        clock.time_record = None
-        clock.min_utc_us = self._min_utc_us = MIN_UTC_US
-        clock.confirmed_us = 0
+        self._min_utc_us = MIN_UTC_US
+        clock.forget_record(MIN_UTC_US)
+        if clock.cross_checker is not None:
+            clock.cross_checker.forget_confirmed()
         if self.agent.receiver is not None:
             self.agent.receiver.set_min_utc(MIN_UTC_US)
         self._record.delete()
         return "forgiven"
 
     def _current_min_utc(self, now: int) -> int:
-        """The floor at `now`, see the module; never above what the clock says."""
+        """Return the earliest valid UTC at `now`; see the module. It is never above UTC."""
         clock, record = self.agent.clock, self.agent.clock.time_record
         clock_utc = clock.utc(now) or 0
         if record is not None and clock_utc >= record.utc_us:
             self._min_utc_us = max(self._min_utc_us, record.utc_us)
-        return min(max(self._min_utc_us + now - self._started, clock.confirmed_us), clock_utc)
+        earliest = self._min_utc_us + now - self._started
+        if clock.cross_checker is not None:
+            earliest = max(earliest, clock.cross_checker.confirmed_us)
+        return min(earliest, clock_utc)
 
     def _save(self, now: int) -> None:
         clock = self.agent.clock
@@ -210,11 +215,11 @@ class TimePersistence(Component):
         self._record.write(write(record).encode())
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked."""
+        """Return the requests for the store."""
         return self._record.outbox()
 
     def status(self, now: int) -> JsonObject:
-        """Show what was found and kept, and what is known of the oscillator."""
+        """Return what was found and written, and the parameters of the oscillator."""
         clock = self.agent.clock
         model = clock.holdover.tempco_model
         rate = clock.rate()

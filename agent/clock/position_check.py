@@ -1,9 +1,9 @@
-"""Position check: the site is fixed, so a fix far from it is not accepted.
+"""Position check: the site is fixed, so a fix far from it is rejected.
 
-Not the evidence (see `agent.clock.evidence`).
+Does not keep evidence; see `agent.clock.evidence`.
 
-How it works. The configuration gives the position of the site, or else it is the mean of the first
-`_LEARN` fixes. A fix farther away than the radius is rejected, and its time with it.
+How it works. The configuration gives the position of the site. Without it the mean of the first
+`_LEARN` fixes is used. A fix farther away than the radius is rejected, with its time.
 """
 
 TYPE_CHECKING = False
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from drivers.gnss.receiver import Fix
 
 RADIUS_M = 100
-"""Twice the 50 m of Spectracom's NetClock manual: an urban roof's multipath stays inside."""
+"""Twice the 50 m of the Spectracom NetClock manual: multipath on an urban roof stays inside."""
 _LEARN = 30
 _HUNDREDTHS_MM = 1_113
-"""1e-7 degree of latitude is 11.13 mm: 1113 hundredths of a millimetre."""
+"""1e-7 degrees of latitude are 11.13 mm: 1113 hundredths of a millimetre."""
 _COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
-"""Cosine of 0, 10, 20 … 90 degrees in 1e-4; between them a straight line is good to 0.4 %."""
+"""Cosine of 0, 10, 20 … 90 degrees in 1e-4; linear interpolation is accurate to 0.4 %."""
 
 
 class PositionCheck:
-    """The site: `site_e7` (latitude, longitude) in 1e-7 degrees, or None to learn it."""
+    """The site. `site_e7`: latitude and longitude in 1e-7 degrees; None: learn it."""
 
     def __init__(self, site_e7: "tuple[int, int] | None", radius_m: int = RADIUS_M) -> None:
         self.site = site_e7
@@ -29,7 +29,7 @@ class PositionCheck:
         self._first_fixes: list[tuple[int, int]] = []
 
     def distance_m(self, fix: "Fix") -> int:
-        """How far from the site a fix is, metres; 0 while either is not known."""
+        """Return the distance of a fix from the site in m, 0 while either is unknown."""
         lat, lon = fix.lat_e7, fix.lon_e7
         if lat is None or lon is None:
             return 0
@@ -41,7 +41,7 @@ class PositionCheck:
             east = 3_600_000_000 - east  # across the date line
         north, east = north * _HUNDREDTHS_MM // 100_000, east * self._cos // 10_000
         east = east * _HUNDREDTHS_MM // 100_000
-        # octagon: the larger plus half the smaller is at most 12 % too long, never too short
+        # Octagon: the longer side plus half the shorter is at most 12 % too long, never too short.
         return max(north, east) + min(north, east) // 2
 
     def _learn_site(self, lat: int, lon: int) -> None:

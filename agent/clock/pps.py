@@ -1,7 +1,6 @@
-"""The part `pps`: it keeps the port of the pulses open; the clock itself takes them.
+"""Component `pps`: keeps the port of the pulses open and counts them.
 
-A pulse reaches the clock by the agent, whatever port it comes from; here they are only counted, and
-missed when they stop.
+Does not use the pulses: the agent passes them to `agent.clock.utc_clock`, from every kind of port.
 """
 
 from agent.core.component import Component
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class PpsComponent(Component):
-    """See the module."""
+    """The component; see the module."""
 
     PORTS = ("pps",)
     agent: "ClockContext"
 
     def status(self, now: int) -> JsonObject:
-        """Count the pulses, and those that a fix gave its second."""
+        """Return the number of pulses, and of those that a fix identified."""
         clock = self.agent.clock
         return JsonObject([("pulses", clock.pulses), ("used", clock.associated_pulses)])

@@ -1,15 +1,15 @@
-"""The configuration's section `chrony`: samples for chronyd.
+"""Section `chrony` of the configuration: samples for chronyd.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import integer, object_of, text
 
 CHRONY = object_of(
-    "samples of time for the system's chronyd",
+    "time samples for chronyd of the system",
     ["port"],
     {
-        "port": text("the socket of `refclock SOCK PATH`, such as chrony:/run/coldloop.sock"),
-        "bound_ms": integer("nothing is told while UTC may be off by more", 1, 10_000, 100),
+        "port": text("socket of `refclock SOCK PATH`, for example chrony:/run/coldloop.sock"),
+        "bound_ms": integer("largest error bound of UTC in a sample, ms", 1, 10_000, 100),
     },
 )

@@ -1,12 +1,12 @@
-"""The configuration's section `pps`: the receiver's pulses.
+"""Section `pps` of the configuration: the PPS pulses of the receiver.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import object_of, text
 
 PPS = object_of(
-    "the receiver's pulse at each second",
+    "PPS pulses of the receiver",
     ["port"],
-    {"port": text("a PPS device or a board's pin, such as pps:/dev/pps0 or pps:15?edge=fall")},
+    {"port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall")},
 )

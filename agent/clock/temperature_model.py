@@ -1,39 +1,45 @@
-"""What a degree does to this very oscillator, learned from pulses: pairs of temperature and rate.
+"""Temperature coefficient of the oscillator, learned from pulses: pairs of temperature and rate.
 
-Not an allowance (that is `agent.clock.holdover`): a correction. With pulses the rate of a minute is
-known to some parts per billion, and a crystal changes by a thousand with a degree; so a day's swing
-of the rack's temperature shows the slope. In holdover time then follows the temperature. The
-allowance is left as it is: the oscillator may lag behind the sensor.
+Does not give an allowance (see `agent.clock.holdover`); it gives a correction.
 
-Least squares through the pairs, with sums about the first pair that are halved now and then, so
-that old pairs count less. Rates are parts per 10^12, temperatures hundredths of a degree Celsius.
+With pulses the rate over one minute is known to some parts per billion. A crystal changes by up to
+1000 ppb per kelvin, so the daily temperature cycle of the rack shows the coefficient. In holdover
+the time then follows the temperature. The allowance stays as it is, because the oscillator can lag
+behind the sensor.
+
+Least squares with sums about the first pair. The sums are halved from time to time, so that old
+pairs count less. Rates are parts per 10^12, temperatures hundredths of a degree Celsius.
 """
 
 from agent.clock.oscillator import isqrt
 from protocols.time_units import SECOND
 
 _MIN_SPACING = 64 * SECOND
-"""A rate is the slope of 64 s of pulses: closer pairs would be the same pulses again."""
+"""A rate is the slope over 64 s of pulses. Closer pairs would use the same pulses twice."""
 _MAX_PAIRS = 2048
 _MIN_PAIRS = 16
 _MIN_SPREAD = 50
-"""Standard deviation of the temperatures, 0.5 °C, before the slope is believed."""
+"""Smallest standard deviation of the temperatures for a valid coefficient: 0.5 K."""
 _SIGMAS = 5
 
 
 class TempcoModel:
-    """The slope and how it is learned; `tempco_ppb` is the largest believed."""
+    """The temperature coefficient. `tempco_ppb` is its largest accepted value, ppb per kelvin."""
 
     def __init__(self, tempco_ppb: int) -> None:
         self.slope: int | None = None
-        """Parts per 10^12 a degree, None until it is known."""
+        """Parts per 10^12 per kelvin; None while unknown."""
         self._max_slope = tempco_ppb * 1000
         self._origin: tuple[int, int] | None = None
         self._last = 0
         self._sums = [0, 0, 0, 0, 0, 0]  # n, T, f, TT, Tf, ff
 
+    def restore(self, slope: int) -> None:
+        """Start with a stored coefficient, parts per 10^12 per kelvin."""
+        self.slope = slope
+
     def add_pair(self, centi_c: int, rate_ppt: int, now: int) -> None:
-        """Take a temperature and the rate at it."""
+        """Add a temperature and the rate at it."""
         if self._origin is None:
             self._origin = (centi_c, rate_ppt)
         elif now - self._last < _MIN_SPACING:

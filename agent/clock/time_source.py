@@ -1,13 +1,15 @@
-"""One kind of sample (sentences or pulses) with its line and the checks of the line's rate.
+"""A time source (sentences or pulses): its offset line and the checks of its rate.
 
-Not the clock: it learns a line from samples that were believed (`agent.clock.oscillator`), and
-refuses blocks that leave the line faster than noise and temperature explain. Whoever sent those is
-*convicted*: what his last blocks taught is forgotten, and nothing of his is learned until three
-blocks in a row agree with the line from before the lie.
+Does not keep UTC; see `agent.clock.utc_clock`. Fits a line to accepted samples
+(`agent.clock.oscillator`), and rejects blocks that leave the line faster than noise and temperature
+explain.
+
+If a block fails the rate check, the time source is rejected. The fit discards its last blocks. The
+source stays rejected until three consecutive blocks agree with the line from before the failure.
 """
 
 from agent.clock.holdover import TemperatureIntegral
-from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt
+from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,16 +17,16 @@ if TYPE_CHECKING:
     from agent.clock.oscillator import FitPoint
 
 CONSISTENT_COUNT = 3
-"""Samples or blocks in a row that are needed before somebody is believed, first or again."""
+"""Consecutive samples or blocks that must agree before a source is accepted, first or again."""
 
 
 class TimeSource:
-    """One line with the checks of its rate.
+    """A line with the checks of its rate.
 
-    `checks`: pairs (old, new): the last `new` points against a line through the `old` before them
-    (0, 0: the last quarter against all before). `min_error_ns`: least of what they may be off.
-    `noise_factor`: a block may be off by so many times the noise. `fit_points`: points of the line
-    in use (0: all). `min_points`: points before a slope is believed.
+    `checks`: pairs (old, new): compares the last `new` points with a line through the `old` points
+    before them (0, 0: the last quarter with all points before). `min_error_ns`: smallest allowed
+    error. `noise_factor`: allowed error of a block in multiples of the noise. `fit_points`: points
+    in the fit (0: all). `min_points`: points before a slope is used.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class TimeSource:
         self.source_rejected = False
         self.limit_ns = 10 * min_error_ns
         self.rejected_limit_ns = 0
-        """What the last block that was refused might have been off."""
+        """The allowed error of the last rejected block, ns."""
         self.learned_until = 0
         self._consistent = 0
         self._noise = 0
@@ -56,15 +58,16 @@ class TimeSource:
         self._min_points = min_points
 
     def add(self, t: int, y_ns: int) -> int:
-        """Take a sample; return 0, or how far off its block is when it is refused (ns)."""
+        """Add a sample. Return 0, or the error of its block in ns if it is rejected."""
         block = self.offset_fit.add(t, y_ns)
         return 0 if block is None else self._check_block(block)
 
     def _check_block(self, block: "FitPoint") -> int:
         fitted = self.fit
         if fitted is not None:
-            residual = block[2] - fitted.envelope_at(block[0]) - self.temp_drift_ns(block[0])
-            limit = self._block_limit(fitted, block[0])
+            expected = fitted.envelope_at(block.t) + self.temp_drift_ns(block.t)
+            residual: int = block.envelope - expected
+            limit = self._block_limit(fitted, block.t)
             if abs(residual) > limit:
                 self.source_rejected = True
                 self.rejected_limit_ns = limit
@@ -72,7 +75,7 @@ class TimeSource:
                 return residual
             self._consistent += 1
             if self.source_rejected and self._consistent < CONSISTENT_COUNT:
-                return 0  # it may only be crossing the line
+                return 0  # the block may only cross the line
         self.source_rejected = False
         if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
             return self._refit()
@@ -81,13 +84,13 @@ class TimeSource:
     def _block_limit(self, fitted: FittedLine, t: int) -> int:
         noise = fitted.noise * (isqrt(self.offset_fit.blocks_per_point) + 1)
         skew = fitted.skew * max(0, t - fitted.t) // 1_000_000_000
-        if self.source_rejected:  # who lied must agree without the benefit of the weather
+        if self.source_rejected:  # a rejected source gets no allowance for temperature
             return 4 * noise + self._min_error_ns + 3 * skew
         drift = self._holdover.temp_allowance_ns(self._temp_integral, t)
         return self._noise_factor * noise + 2 * self._min_error_ns + 6 * skew + drift
 
     def _refit(self) -> int:
-        """Fit anew after a new point; return how far off the newest points are if refused."""
+        """Fit again after a new point. Return the error of rejected points, or 0."""
         limit = 0
         for old, new in self._checks:
             residual, allowed = self._residual(old, new or len(self.offset_fit.points) // 4)
@@ -99,18 +102,18 @@ class TimeSource:
         self.limit_ns = limit or self.limit_ns
         self.fit = new_fit = fit_line(self.offset_fit.points[-self._fit_points :])
         self._noise = (15 * self._noise + new_fit.noise) // 16 if self._noise else new_fit.noise
-        self.learned_until = self.offset_fit.points[-1][0]
+        self.learned_until = self.offset_fit.points[-1].t
         self._update_temperature()
         return 0
 
     def _update_temperature(self) -> None:
-        """Remember how warm it was, and let it be learned what that does (with pulses only)."""
+        """Store the temperature of the fit. With pulses also train the temperature model."""
         holdover, at = self._holdover, self.learned_until
         if holdover.current_temperature(at) is None:
             self._temp_integral = TemperatureIntegral(at, 0, None, holdover.gaps)
             return
         integral, integrals = holdover.temperature_integral(at), self._integrals
-        oldest = self.offset_fit.points[-self._fit_points :][0][0]
+        oldest = self.offset_fit.points[-self._fit_points :][0].t
         while integrals and integrals[0][0] < oldest:
             integrals.pop(0)
         integrals.append((at, integral))
@@ -127,13 +130,13 @@ class TimeSource:
             holdover.tempco_model.add_pair(reference, self.fit.slope, at)
 
     def _integral_since(self, t: int) -> TemperatureIntegral:
-        """As warm as when the line was learned, but from `t` on."""
+        """Return the reference temperature of the fit for the time from `t` on."""
         learned = self._temp_integral
         integral = learned.integral - (learned.reference or 0) * (learned.at - t)
         return TemperatureIntegral(t, integral, learned.reference, learned.gaps)
 
     def temp_drift_ns(self, now: int) -> int:
-        """What temperature has added since the line was learned, as far as that is known, ns."""
+        """Return the known time error due to temperature since the fit, ns."""
         return (
             self._holdover.temp_drift_ns(self._temp_integral, now)
             if now > self.learned_until
@@ -142,10 +145,10 @@ class TimeSource:
 
     def _drop_rejected(self, old: int, new: int) -> None:
         offset_fit = self.offset_fit
-        at = offset_fit.points[-1][0]
+        at = offset_fit.points[-1].t
         offset_fit.drop_last(min(2 * new, len(offset_fit.points) - self._min_points))
-        self.learned_until = offset_fit.points[-1][0]
-        # It was about as warm when the points that are left were learned.
+        self.learned_until = offset_fit.points[-1].t
+        # The temperature at the time of the remaining points was similar.
         reference = self._temp_integral.reference
         integral = self._holdover.temperature_integral(at) - (reference or 0) * (
             at - self.learned_until
@@ -158,29 +161,29 @@ class TimeSource:
         self.fit = fit_line(offset_fit.points[-old:])
 
     def restart(self) -> None:
-        """Forget the line and what it was convicted of."""
+        """Drop the line and clear the rejection."""
         self.offset_fit.clear()
         self.fit = None
         self.source_rejected = False
 
     def _residual(self, old: int, new: int) -> "tuple[int, int]":
-        """How far the last `new` points are off the line through those before, and the most."""
+        """Return the error of the last `new` points against a line through those before, and its
+        limit.
+        """
         points = self.offset_fit.points
         n = len(points)
         if n < max(old + new, 16):
             return 0, 0
         before = fit_line(points[(n - new - old if old else 0) : n - new])
         after = points[n - new :]
-        t = after[0][0] + sum([p[0] - after[0][0] for p in after]) // new
-        residual = (
-            after[0][2] + sum([p[2] - after[0][2] for p in after]) // new - before.envelope_at(t)
-        )
-        # A steady change of frequency leaves the tangent by half of what its end would.
+        t, _, envelope = mean_point(after)
+        residual = envelope - before.envelope_at(t)
+        # A steady change of frequency leaves the tangent by half of the change at its end.
         drift = self._holdover.temp_allowance_ns(self._integral_since(before.t), t) // 2
         return residual, 5 * max(before.noise, self._noise) + self._min_error_ns + drift
 
     def open_error_ns(self, now: int) -> int:
-        """How far the line may be off at `new_fit`, less what its kind of samples leaves open."""
+        """Return the possible error of the line at `now`, without the sample error, ns."""
         fitted = self.fit
         if fitted is None:
             return 0

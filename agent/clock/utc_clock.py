@@ -1,23 +1,24 @@
-"""UTC from the controller's monotonic clock, the receiver's fixes and its pulses.
+"""UTC from the monotonic clock of the controller, the fixes of the receiver and its pulses.
 
-It takes the fixes that the receiver's driver calls valid, and believes them only as far as they
-agree with each other, with the site and with the oscillator.
+Does not parse sentences; see `drivers.gnss.receiver`. It uses valid fixes only if they agree with
+each other, with the site and with the oscillator.
 
-How it works. UTC = monotonic time + offset. Two lines of that offset are learned
-(`agent.clock.oscillator`): a *coarse* one from the arrival of sentences, a *fine* one from pulses,
-each married to the fix that names its second. The first `CONSISTENT_COUNT` fixes that agree set the
-label once; from then on the offset is slewed towards the better line by at most 1 % of a period a
-tick, so that no step ever reaches a control loop. Only while the leap seconds are not known, and at
-a leap second, may the label step, by whole seconds: ticks lie at the same places in every second.
+How it works. UTC = monotonic time + offset. Two lines of the offset are fitted
+(`agent.clock.oscillator`): a *coarse* one to the arrival of sentences, a *fine* one to pulses. Each
+pulse is associated with the fix that names its second. The first `CONSISTENT_COUNT` fixes that
+agree set the UTC offset once. From then on the offset is slewed towards the better line, by at most
+1 % of a period in a tick, so that no step reaches a control loop. UTC can step only by whole
+seconds, while the leap seconds are unknown and at a leap second. The phase of the ticks in a second
+then stays.
 
-A fix that is off by a time that no delay explains, or away from the site, is refused at once. A
-block of samples that leaves its line faster than temperature moves the oscillator is refused too;
-what the last blocks taught is forgotten, and that source stays refused until it agrees again.
+A fix is rejected if no delay explains its time error, or if it is away from the site. A block of
+samples is rejected if it leaves its line faster than temperature moves the oscillator. The fit then
+discards the last blocks, and the source stays rejected until it agrees again.
 
-States: free (never set), sync, holdover (nothing believable for `_FIX_TIMEOUT`), untrusted
-(something was refused, and not yet `CONSISTENT_COUNT` good fixes since). The bound is a sum: what a
-line's samples leave open, what a lie may move before it is seen, what is still to be slewed, what
-the oscillator may have done since the line's last block (`agent.clock.holdover`).
+States: free (never set), sync, holdover (no accepted fix for `_FIX_TIMEOUT`), untrusted (a
+rejection and since then fewer than `CONSISTENT_COUNT` good fixes). The error bound is a sum: the
+uncertainty of the samples, the largest undetected false time, the remaining slew, and the drift of
+the oscillator since the last block of the line (`agent.clock.holdover`).
 """
 
 from agent.clock.evidence import EvidenceLog
@@ -30,18 +31,20 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.cross_check import CrossCheck
     from agent.clock.kept_time import KeptTime
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
 _TOLERANCE = 200 * MILLISECOND
-"""Arrival of a sentence wobbles by up to 170 ms on some receivers (gpsd-time-service-howto)."""
+"""The arrival of a sentence varies by up to 170 ms on some receivers (gpsd-time-service-howto)."""
 _MAX_LATE = 900 * MILLISECOND
-"""A sentence later than `_TOLERANCE` but not than this was held up: not used, no lie when alone."""
+"""A sentence between `_TOLERANCE` and this was delayed. It is not used; alone it is not a false
+time."""
 _LATENCY_ALLOWANCE_NS = 10_000_000
-"""What a receiver's real latency may differ from the mean that its configuration states."""
+"""Largest difference between the real latency of a receiver and the mean in its configuration."""
 _JITTER_NS = 25_000_000
-"""Assumed spread of the sentences' arrival."""
+"""Assumed spread of the arrival of sentences."""
 _ASSOCIATION_WINDOW = 400 * MILLISECOND
 _SLEW_DIVISOR = 100
 _SIGMAS = 6
@@ -49,19 +52,19 @@ _NS = 1_000
 _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
 _MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
-"""A date put right for a rollover may lie so long after the last UTC that was kept, no longer."""
+"""Largest difference between the stored UTC and a date that was corrected for a week rollover."""
 
 
 class UtcClock:
-    """UTC with a state and a bound.
+    """UTC with a state and an error bound.
 
-    `drift_ppb`: how far the controller's oscillator may be off; `tempco_ppb`: how much its
-    frequency changes with a degree, both parts per billion. `min_utc_us`: no UTC before it is
-    believed. `leap_known`: the receiver's leap seconds are known to be right. `site_e7` and
-    `radius_m`: see `agent.clock.evidence.PositionCheck`.
+    `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
+    coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
+    `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
+    `agent.clock.position_check.PositionCheck`.
 
-    `failed_checks` names the checks that refused something since the clock was last trusted, and
-    `failed_signal_checks` how many votes make the signals suspect (`set_failed_signals`).
+    `failed_checks` names the failed checks since the clock was last trusted. `failed_signal_checks`
+    is the number of signal checks that failed (`agent.gnss.component`).
     """
 
     def __init__(
@@ -87,11 +90,10 @@ class UtcClock:
         self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
-        """The oscillator's rate before it is measured, and how far that may be off."""
-        self.last_reference: tuple[int, int, int] | None = None
-        self.disagreements = self.disagreement_us = 0
-        self.confirmed_us = 0
-        """No UTC before it is possible: a witness agreed."""
+        """The rate of the oscillator before it is measured, and its uncertainty."""
+        self.cross_checker: CrossCheck | None = None
+        self.disagreement_us = 0
+        """Difference from a cross-check that disagrees, 0: none."""
         nmea = OffsetFit(16, 64, 4, 2)
         self.nmea = TimeSource(nmea, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
         pps = OffsetFit(8, 64, 1, 0)
@@ -113,25 +115,45 @@ class UtcClock:
         self._err_ns = 0
 
     def add_temperature(self, centi_c: int, now: int) -> None:
-        """Take the temperature near the oscillator, hundredths of a degree Celsius."""
+        """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
 
-    def set_failed_signals(self, count: int) -> None:
-        """Take how many checks of the signals fail (`agent.gnss.component`); 0: believe fixes."""
+    def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+        """Compare UTC with another clock, for example network time; see `agent.clock.cross_check`.
+
+        The other clock was at `utc_us`, within `uncertainty_us`, at the monotonic time `now`.
+        Returns True if they agree, False if not, None if UTC is unknown.
+        """
+        if self.cross_checker is None:
+            from agent.clock.cross_check import CrossCheck  # noqa: PLC0415 - most units need none
+
+            self.cross_checker = CrossCheck(self)
+        return self.cross_checker.check(utc_us, uncertainty_us, now)
+
+    def set_disagreement(self, disagreement_us: int) -> None:
+        """Widen the error bound to the difference from a cross-check; 0: it agrees."""
+        self.disagreement_us = disagreement_us
+
+    def set_failed_signal_checks(self, count: int) -> None:
+        """Set how many signal checks fail. While it is not 0, fixes are rejected."""
         self.failed_signal_checks = count
 
-    def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
-        """Take another clock's word, such as a modem's network time; see `agent.clock.cross_check`.
+    def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
+        """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
+        self.time_record = record
+        self.leap.set_leap_s(record.leap_s)
+        if rate_skew_ppb is not None and record.rate_ppt is not None:
+            self.rate_ppt = record.rate_ppt
+            self.rate_skew_ppb = min(rate_skew_ppb, self.drift_ppb)
 
-        It was `utc_us`, give or take `uncertainty_us`, at the monotonic `now`. True: it agrees;
-        False: it does not; None: there was nothing to compare with.
-        """
-        from agent.clock.cross_check import check_reference  # noqa: PLC0415 - most units have no witness
-
-        return check_reference(self, utc_us, uncertainty_us, now)
+    def forget_record(self, min_utc_us: int) -> None:
+        """Return to the state free and drop the stored record; accept UTC from `min_utc_us` on."""
+        self.reset()
+        self.time_record = None
+        self.min_utc_us = min_utc_us
 
     def raise_min_utc(self, utc_us: int, now: int) -> None:
-        """Believe no UTC before `utc_us` from now on; an older label is forgotten."""
+        """Accept no UTC before `utc_us` from now on. If UTC is earlier, it is dropped."""
         self.min_utc_us = max(self.min_utc_us, utc_us)
         clock_utc = self.utc(now)
         if clock_utc is not None and clock_utc < self.min_utc_us:
@@ -139,7 +161,7 @@ class UtcClock:
             self.reject("floor", now, clock_utc - self.min_utc_us, 0)
 
     def reset(self) -> None:
-        """Be free again, as at the start: the next fixes that agree set the label."""
+        """Return to the state free: the next fixes that agree set UTC."""
         self.offset = None
         self._first_fixes = []
         self.nmea.restart()
@@ -147,10 +169,15 @@ class UtcClock:
         self._source = None
         self._untrusted = False
         self.failed_checks = []
-        self.disagreements = self.disagreement_us = 0
+        self._clear_disagreement()
+
+    def _clear_disagreement(self) -> None:
+        self.disagreement_us = 0
+        if self.cross_checker is not None:
+            self.cross_checker.clear()
 
     def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
-        """Set the label by a witness alone: holdover from the start."""
+        """Set UTC from a cross-check alone, in the state holdover."""
         self._base = utc_us - now
         self._level_fit = FittedLine(now, 0, 0, self.rate_ppt, 0, 0)
         self._target_fit = self._level_fit
@@ -158,19 +185,21 @@ class UtcClock:
         self._last_good = now - _FIX_TIMEOUT - 1
         self._set_utc(now)
         if uncertainty_us < SECOND // 2:
-            self.leap.uncertain = False
+            self.leap.set_known()
 
     def clear_rejection(self) -> None:
-        """Take back what a source was convicted of, and learn it anew; for a person to ask."""
-        self.disagreements = self.disagreement_us = 0
+        """Clear the rejection of both time sources and restart their fits. An operator command
+        calls this.
+        """
+        self._clear_disagreement()
         for source in (self.nmea, self.pps):
             if source.source_rejected:
                 source.restart()
 
-    # What arrives.
+    # Inputs.
 
     def add_fix(self, fix: "Fix") -> bool:
-        """Take one fix; return whether it was believed."""
+        """Add a fix. Return True if it was accepted."""
         utc_us, now = fix.utc_us, fix.mono_us
         if utc_us is None or not (fix.valid or fix.reasons in (_ROLLOVER, _SECOND_60)):
             return False
@@ -189,7 +218,7 @@ class UtcClock:
         measured = utc_us - now
         if self.offset is None:
             return self._add_first_fix(measured, now)
-        # Against other sentences, not pulses: a latency that is not configured is no lie.
+        # Compared with sentences, not pulses: a latency that is not configured is not a false time.
         fit = self.nmea.fit or self._level_fit
         residual = (
             measured - self._base - (fit.level + fit.slope * (now - fit.t) // 1_000_000_000) // _NS
@@ -203,11 +232,11 @@ class UtcClock:
         return self._check_step(residual, now, allowed, utc_us)
 
     def add_pulse(self, now: int) -> None:
-        """Take a pulse, the start of some UTC second, whose edge was at `now`."""
+        """Add a pulse with its edge at `now`. It is the start of a UTC second."""
         self.pulses += 1
         fit = self.pps.fit
         if fit is not None:
-            # The nearest second by the fine line: how far is the edge from it?
+            # Distance of the edge from the nearest second by the fine line.
             utc_ns = (now + self._base) * _NS + fit.at(now) + self.pps.temp_drift_ns(now)
             residual = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
             limit = 20_000 + self.pps.open_error_ns(now)
@@ -236,7 +265,7 @@ class UtcClock:
         if self.time_record is not None and self.time_record.monotonic_continued(
             self._base + now, now
         ):
-            self.leap.uncertain = False
+            self.leap.set_known()
         return True
 
     def _set_utc(self, now: int) -> None:
@@ -246,9 +275,9 @@ class UtcClock:
         self.leap.expect_month_end(now + self.offset)
 
     def _take_unusable_fix(self, line_overloaded: bool, utc_us: int, now: int) -> bool:
-        """Take a fix of a line that cannot keep up, which is late by nobody knows what: not used.
+        """Handle a fix that is not used: the line is overloaded, or the fix is in 23:59:60.
 
-        Or a 23:59:60: the label follows when that second is over.
+        An overloaded line delays sentences by an unknown time. After 23:59:60 UTC steps.
         """
         if line_overloaded:
             self.late += 1
@@ -259,15 +288,15 @@ class UtcClock:
         at_month_end = 0 <= utc_us - leap.month_end_us < SECOND
         if not at_month_end or abs(clock_utc - utc_us) > _TOLERANCE:
             return False
-        leap.second_60_seen = True
+        leap.on_second_60()
         self._last_good = now
         return True
 
     def _apply_leap_second(self, now: int) -> None:
-        """Let the label follow a leap second that was seen, once it is over at `now`."""
+        """Step UTC for a leap second that was received, when it is over at `now`."""
         leap = self.leap
         if self.offset is not None and now + self.offset >= leap.month_end_us + SECOND:
-            leap.second_60_seen, leap.applied = False, True
+            leap.on_applied()
             self.step_whole_seconds(-1)
 
     def _accept_fix(self, measured: int, now: int) -> None:
@@ -293,7 +322,7 @@ class UtcClock:
             self.failed_checks = []
 
     def _associate_pulse(self, measured: int, now: int) -> None:
-        """Give the pulse the second that this fix names, if it is of the same second."""
+        """Associate the last pulse with the second of this fix, if they belong together."""
         pulse, self._pending_pulse = self._pending_pulse, None
         if pulse is None or not -_ASSOCIATION_WINDOW <= now - pulse <= _ASSOCIATION_WINDOW:
             return
@@ -310,7 +339,7 @@ class UtcClock:
             self.reject("rate", now, residual // _NS, self.pps.rejected_limit_ns // _NS)
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
-        """Judge a fix that is off by more than a sentence's wobble."""
+        """Check a fix with an error above the tolerance of a sentence."""
         if -_MAX_LATE < residual < 0:
             self.late += 1
             self._late_count += 1
@@ -325,22 +354,22 @@ class UtcClock:
                 self.step_whole_seconds(seconds)
                 return True
             if leap_possible and abs(seconds) == 1:
-                return False  # no lie yet, and the bound has this second
+                return False  # not a false time yet; the error bound covers one second
         return self.reject("step", now, residual, allowed)
 
     def step_whole_seconds(self, seconds: int) -> None:
-        """Move the label by whole seconds: now the receiver knows its leap seconds."""
+        """Step UTC by whole seconds: the receiver knows its leap seconds now."""
         self._base += seconds * SECOND
         self.offset = self._base + self._offset_ns // _NS
         if self.leap.uncertain:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
-            self.leap.leap_s -= seconds
+            self.leap.set_leap_s(self.leap.leap_s - seconds)
         self.whole_second_steps += 1
         self._step_count = 0
 
     def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
-        """Do not believe what `check` (of `agent.clock.evidence.CHECKS`) saw: a figure, its limit."""
+        """Reject what `check` (of `agent.clock.evidence.CHECKS`) saw: a figure and its limit."""
         self.rejected += 1
         self._untrusted = self.offset is not None
         self._good_count = 0
@@ -349,21 +378,21 @@ class UtcClock:
         self.evidence_log.add(check, now, figure, limit)
         return False
 
-    # Which line is followed.
+    # Selection of the line.
 
     def _fit_level(self, now: int) -> None:
-        """Before a slope is known: the mean of what there is, level."""
+        """Fit a level line to the mean of all samples, before a slope is known."""
         offset_fit = self.nmea.offset_fit
         blocks = offset_fit.points
         count, open_count = 16 * len(blocks), offset_fit.open_sample_count()
         t, level, n = 0, 0, count + open_count
         for block in blocks:
-            t += 16 * (block[0] - now)
-            level += 16 * block[1]
+            t += 16 * (block.t - now)
+            level += 16 * block.mean
         if open_count:
             block = offset_fit.current_block()
-            t += open_count * (block[0] - now)
-            level += open_count * block[1]
+            t += open_count * (block.t - now)
+            level += open_count * block.mean
         self._level_fit = FittedLine(now + t // n, level // n, 0, self.rate_ppt, 0, 0)
         self._target_fit = self._level_fit
         self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
@@ -380,14 +409,14 @@ class UtcClock:
             self._fit_level(now)
         if pps.fit is None:
             return
-        # The fine line, until in holdover it has become the worse of the two.
+        # Use the fine line until in holdover its error is the larger one.
         if pps.open_error_ns(now) + 20_000 <= self._source_error_ns(now):
             self._source = pps
             self._target_fit = pps.fit
             self._err_ns = 20_000
 
     def _source_error_ns(self, now: int) -> int:
-        """How far the line in use may be off at `now`, nanoseconds."""
+        """Return the possible error of the selected line at `now`, ns."""
         source = self._source
         if source is not None:
             return self._err_ns + source.open_error_ns(now)
@@ -399,14 +428,14 @@ class UtcClock:
         )
 
     def _temp_drift_ns(self, now: int) -> int:
-        """What temperature has added since the line was learned, as far as that is known."""
+        """Return the known time error due to temperature since the fit, ns."""
         source = self._source
         return source.temp_drift_ns(now) if source is not None and self.holdover.tempco_model else 0
 
-    # What the loops and the people read.
+    # Outputs.
 
     def slew(self, period_us: int, now: int) -> None:
-        """Move the offset to where its line is at `now`, by at most 1 % of `period_us`."""
+        """Move the offset towards its line at `now`, by at most 1 % of `period_us`."""
         if self.offset is None:
             return
         if self.leap.second_60_seen:
@@ -433,11 +462,11 @@ class UtcClock:
         return self._offset_ns + self._rate_ppt * (now - self._anchor) // 1_000_000_000
 
     def utc(self, now: int) -> "int | None":
-        """UTC at `now` in microseconds since 1970, or None while it is not known."""
+        """Return UTC at `now` in µs since 1970, or None while it is unknown."""
         return None if self.offset is None else now + self._base + self._offset_at_ns(now) // _NS
 
     def state(self, now: int) -> str:
-        """Name the state: free, sync, holdover or untrusted."""
+        """Return the state: free, sync, holdover or untrusted."""
         if self.offset is None:
             return "free"
         if self._untrusted:
@@ -445,12 +474,12 @@ class UtcClock:
         return "sync" if now - self._last_good <= _FIX_TIMEOUT else "holdover"
 
     def flags(self) -> "list[str]":
-        """What to know beside the state: "leap_uncertain", and the checks that refused."""
+        """Return "leap_uncertain" if it applies, and the failed checks."""
         flags = ["leap_uncertain"] if self.leap.uncertain else []
         return flags + self.failed_checks
 
     def bound_us(self, now: int) -> "int | None":
-        """How far UTC may be off at `now`, in microseconds, or None while it is not known."""
+        """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
         if self.offset is None:
             return None
         bound = max(self._bound_ns(now) // _NS + 1, self.disagreement_us)
@@ -459,18 +488,18 @@ class UtcClock:
         return bound + SECOND if self.leap.is_leap_possible(now + self.offset + bound) else bound
 
     def subsecond_bound_us(self, now: int) -> "int | None":
-        """How far UTC may be off, whole seconds and witnesses left aside."""
+        """Return the error bound without whole seconds and cross-checks, in µs."""
         return None if self.offset is None else self._bound_ns(now) // _NS + 1
 
     def rate(self) -> "tuple[int, int] | None":
-        """The oscillator's measured rate and its uncertainty, parts per 10^12, None if unknown."""
+        """Return the measured rate and its uncertainty, parts per 10^12, or None."""
         source = self._source
         if source is None or source.fit is None:
             return None
         return source.fit.slope, source.fit.skew
 
     def source(self) -> str:
-        """What is followed: "pulses", "sentences" or "" before either is learned."""
+        """Return the selected source: "pulses", "sentences", or "" before a line is fitted."""
         if self._source is None:
             return ""
         return "pulses" if self._source is self.pps else "sentences"

@@ -1,17 +1,19 @@
-"""The configuration's checks, needed while it is loaded and forgotten after
-(`agent.config.load.forget_checks`).
+"""Check a configuration and compile it. A board drops this module after loading.
 
-First the text is checked against `agent.config.schema` (types, ranges, unknown keys), then what a
-schema cannot say: names that must exist or be unique, ports named twice, periods that must divide.
-Every error is collected, so that one run shows them all. What an actuator may be asked for is held
-against its profile here, so that no request can be out of its limits when the agent runs.
+Does not hold the schema (see `agent.config.schema`) or the compiled records (see
+`agent.core.config_records`); `agent.config.load.unload_checks` drops this module.
+
+The schema is checked first: types, ranges, unknown keys. Then the compiler checks what a schema
+cannot express: names must exist and be unique, ports must be unique, periods must divide. All
+errors are collected, so one run shows them all. The outputs of each loop are checked against the
+profiles of its actuators. Thus no request can exceed the limits of an actuator later.
 """
 
 from agent.config.profile_files import ProfileFiles
 from agent.core.config_records import Config, DeviceConfig, check_outputs, to_thousandths
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
-from agent.fieldbus.fieldbus import cycle_load_us, over_capacity
+from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
 from drivers.ports.address import parse_address
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 _BUS_KINDS = ("serial", "uart", "tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
-_BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # a serial one: through a transparent modem
-_STATE_KINDS = ("store", "uart")  # a board without a disk says it on a line
+_BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
+_STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
 _CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger")
 
 
 class ParsedConfig:
-    """What is looked up by name or parsed while the configuration is checked."""
+    """Parsed addresses, devices and sections, collected while the configuration is checked."""
 
     def __init__(self) -> None:
         self.receiver: Address | None = None
@@ -62,7 +64,7 @@ def compile_config(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFil
 
 
 def _with_defaults(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
-    """Give the text with its defaults."""
+    """Check `raw` against the schema. Return it with its defaults."""
     from agent.config.schema import SCHEMA, with_components  # noqa: PLC0415
     from agent.config.validate import validate  # noqa: PLC0415
 
@@ -78,7 +80,7 @@ def _with_defaults(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
 
 
 def _without_required(section: "dict[str, Any]") -> "dict[str, Any]":
-    """Give the schema of a section without its required keys, for a section that is absent."""
+    """Return the schema of an absent section, without its required keys."""
     rule: dict[str, Any] = {"required": []}
     for key in ("type", "properties"):
         rule[key] = section[key]
@@ -205,7 +207,7 @@ def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
     devices: dict[str, DeviceProfile | None] = {}
     for named in raw["devices"]:
         devices[named["name"]] = None
-    for device in reversed(parsed.devices):  # of two with one name, the first is meant
+    for device in reversed(parsed.devices):  # if two devices have one name, the first counts
         devices[device.name] = device.profile
     control = raw["control"]
     supply, dp = control["supply"], control["dp"]
@@ -225,7 +227,7 @@ def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
 
 
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
-    """Look for the temperatures that the sections about time name; most units have none."""
+    """Check the temperature sources of the sections about time. Most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
         from agent.core.schema_sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
 
@@ -242,7 +244,7 @@ def _check_telemetry(raw: "dict[str, Any]", errors: "list[str]") -> None:
 
 
 def _check_components(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
-    """What the schemas of optional parts cannot say; each beside its schema."""
+    """Run the checks that stand beside the schemas of optional components."""
     profiles = {}
     for device in reversed(parsed.devices):
         profiles[device.name] = device.profile
@@ -253,7 +255,7 @@ def _check_components(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list
 
 
 def _check_capacity(cycle_us: int, parsed: ParsedConfig, errors: "list[str]") -> None:
-    """A cycle must be long enough for what is polled in it."""
+    """Check that a cycle is long enough for all polls of each bus."""
     for name, address in parsed.buses:
         devices = [device for device in parsed.devices if device.bus == name]
         problem = over_capacity(name, address, cycle_load_us(address, devices, cycle_us), cycle_us)
@@ -297,6 +299,6 @@ def _require(
     profile = devices[name]
     problem = (
         None if profile is None else test(profile)
-    )  # what is wrong with a profile is said once
+    )  # an invalid profile is reported once, elsewhere
     if profile is not None and problem:
         errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, problem))

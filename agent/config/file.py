@@ -1,10 +1,10 @@
-"""A configuration file's text to a parsed object, with the place of what is wrong.
+"""Parse the text of a configuration file and report the place of an error.
 
-Not the check of its meaning (that is `agent.core.config_records`). JSON allows a key to be written
-twice and keeps the last one silently; a controller must not guess which was meant, so that is an
-error here. MicroPython's parser says neither line nor duplicate; there only the plain message is
-left. It also takes a text that ends in the middle, as a power cut leaves it; that is looked for
-here.
+Does not check the meaning of the values; see `agent.config.compiler`.
+
+JSON accepts a key that is written twice and keeps the last one. Here this is an error. The parser
+of MicroPython reports neither line nor duplicate, so there the error has no place. It also accepts
+a truncated text, as a power cut leaves it; `_is_complete` detects that.
 """
 
 import json
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def parse(text: str, name: str) -> "Any":
-    """Parse JSON text; raises `ConfigError` naming `name` and, where known, line and column."""
+    """Parse JSON text. Raises `ConfigError` with `name` and, if known, line and column."""
     duplicates: list[str] = []
 
     def pairs(items: "list[tuple[str, Any]]") -> "dict[str, Any]":
@@ -32,7 +32,7 @@ def parse(text: str, name: str) -> "Any":
             raw = json.loads(text)
             if not _is_complete(text):
                 raise ValueError
-    except (RuntimeError, MemoryError):  # CPython's RecursionError is a RuntimeError
+    except (RuntimeError, MemoryError):  # the RecursionError of CPython is a RuntimeError
         raise ConfigError("%s: not a configuration: too long or nested too deeply" % name)
     except ValueError as error:
         line = getattr(error, "lineno", 0)
@@ -44,7 +44,7 @@ def parse(text: str, name: str) -> "Any":
 
 
 def _is_complete(text: str) -> bool:
-    """Say whether every bracket and every quotation mark of a JSON text has its partner."""
+    """Say whether all brackets and quotation marks of a JSON text are closed."""
     depth, quoted, escaped = 0, False, False
     for c in text:
         if quoted:

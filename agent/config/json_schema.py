@@ -1,10 +1,10 @@
-"""The configuration's schema in the words of JSON Schema (2020-12), for editors and other programs.
+"""The configuration's schema as standard JSON Schema (2020-12), for editors and other programs.
 
-Not the validator, and not another schema: `agent.config.schema` is turned into what anybody's
-validator reads. Its two words of our own (`values`, `propertyPattern`) become `patternProperties`
-without others; texts get the pattern that `agent.config.validate` has in code. What no schema can
-say (names that must exist, ports named twice, periods that must divide) is left to
-`agent.core.config_records`.
+Does not validate; see `agent.config.validate`.
+
+The standard document is made from `agent.config.schema`. The two private keywords (`values`,
+`propertyPattern`) become `patternProperties`. Texts get the pattern that `agent.config.validate`
+implements in code. `agent.config.compiler` makes the checks that no schema can express.
 """
 
 TYPE_CHECKING = False
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "coldloop agent configuration"
 TEXT_PATTERN = "^[^\\u0000-\\u001f\\u007f]*$"
-"""What `validate` asks of every text: no control characters."""
+"""The rule of `validate` for every text: no control characters."""
 _OWN_KEYWORDS = ("properties", "items", "values", "propertyPattern")
 
 
 def to_json_schema(schema: "dict[str, Any]") -> "dict[str, Any]":
-    """Give `schema` as a JSON Schema document."""
+    """Return `schema` as a JSON Schema document."""
     document = {"$schema": DIALECT, "title": TITLE}
     document.update(_to_standard(schema))
     return document
 
 
 def _to_standard(rule: "dict[str, Any]") -> "dict[str, Any]":
-    """Spell one rule, and the ones inside it, in standard words."""
+    """Convert a rule and its inner rules to standard keywords."""
     result = {}
     for keyword in rule:
         if keyword not in _OWN_KEYWORDS:

@@ -1,7 +1,7 @@
 """Load a configuration, and drop the code that only loading needs.
 
-Does not check anything itself: `agent.config.compiler` does, which a board drops once the agent
-runs. A module that keeps a reference to `load` therefore keeps only this small module alive.
+Does not check anything; see `agent.config.compiler`, which a board drops after loading. A module
+that keeps a reference to `load` keeps only this small module in memory.
 """
 
 import sys
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
 
 
+_PREFIXES = ("agent.config.", "agent.core.schema_", "agent.core.tunable", "agent.fieldbus.capacity")
+
+
 def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "Config":
     """Check a parsed configuration and compile it.
 
-    `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text holds
-    one line for each error.
+    `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text has one
+    line for each error.
     """
     from agent.config.compiler import compile_config  # noqa: PLC0415 - so that it can be dropped
 
@@ -40,6 +43,6 @@ def unload_checks() -> None:
 def _is_only_for_loading(name: str) -> bool:
     if name == "agent.config.load":
         return False
-    if name.startswith(("agent.config.", "agent.core.schema_")):
+    if name.startswith(_PREFIXES):
         return True
     return name.startswith("agent.") and ".schema" in name

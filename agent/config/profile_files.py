@@ -1,7 +1,7 @@
-"""The register maps by name, each read only when it is asked for.
+"""Device profiles by name. A profile is read only when it is requested.
 
-Not a cache: what was read is forgotten, and `agent.core.config_records` keeps what it compiles. A
-small controller holds one map in memory at a time so, not all of them.
+Does not cache: `agent.core.config_records` keeps the compiled profiles. A board thus holds one
+parsed profile in memory at a time.
 """
 
 TYPE_CHECKING = False
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class ProfileFiles:
-    """Looks like a dict of parsed profiles; `read` gives the one with a name of `names`.
+    """A read-only mapping from profile names to parsed profiles. `read` parses the profile of a
+    name in `names`.
 
-    `checked`: they came with an application whose hash is right, and whoever built that has held
-    them against every rule.
+    `checked`: the profiles belong to an application with a verified hash. Its build checked them
+    against all rules.
     """
 
     def __init__(

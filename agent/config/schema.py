@@ -1,8 +1,8 @@
-"""The configuration's schema, as data: valid JSON Schema (2020-12), read by people, editors and us.
+"""The configuration's schema as data, in the form of JSON Schema (2020-12).
 
-Not the validator (that is `agent.config.validate`) and not the compiled form (that is
-`agent.core.config_records`). Numbers that carry a unit have it in their name (`_ms`, `_s`, `_c`,
-`_kpa`, `_pct`). Every number has a range; no key is allowed that is not listed here.
+Does not validate (see `agent.config.validate`) and does not hold the compiled form (see
+`agent.core.config_records`). A key of a number ends with its unit (`_ms`, `_s`, `_c`, `_kpa`,
+`_pct`). Every number has a range. Keys that are not listed here are errors.
 """
 
 from agent.core.registry import COMPONENTS, schema_module
@@ -16,6 +16,7 @@ from agent.core.schema_rules import (
     object_of,
     text,
 )
+from agent.core.tunable import TUNABLES
 from agent.log.schema import LOG
 from agent.remote.schema import REMOTE
 
@@ -24,37 +25,68 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-_PERCENT_RATE = number("fastest change of the output, percent per second", 0.1, 100, 5)
+def _tunable(path: str, description: str) -> "dict[str, Any]":
+    """Return the number rule of a key in `agent.core.tunable`."""
+    row = [row for row in TUNABLES if row.path == path][0]  # noqa: RUF015 - MicroPython
+    low, high, default = [_from_thousandths(value) for value in (row.low, row.high, row.default)]
+    return number(description, low, high, default)
+
+
+def _whole_tunable(path: str, description: str) -> "dict[str, Any]":
+    """Return the rule of a key in `agent.core.tunable` that takes only integers."""
+    rule = _tunable(path, description)
+    rule["type"] = "integer"
+    return rule
+
+
+def _from_thousandths(value: "int | None") -> "Any":
+    """Convert thousandths to a number, to an integer if possible."""
+    if value is None:
+        return None
+    return value / 1000 if value % 1000 else value // 1000
+
 
 SUPPLY = object_of(
-    "the supply temperature loop: one control valve on the facility water",
+    "supply temperature loop: one control valve on the facility water",
     ["setpoint_c", "sensor", "valve"],
     {
-        "setpoint_c": number("supply temperature to hold, degrees Celsius", 15, 45),
+        "setpoint_c": _tunable("control.supply.setpoint_c", "supply temperature set-point, °C"),
         "sensor": name("device that reads SupplyTemperatureCelsius"),
-        "valve": name("device that is the control valve"),
-        "gain_pct_per_k": number("proportional gain, percent of stroke per kelvin", 0.1, 50, 5),
-        "integral_s": number("integral time, seconds", 5, 3600, 15),
-        "min_pct": number("least opening the loop may ask for", 0, 100, 5),
-        "max_pct": number("largest opening the loop may ask for", 0, 100, 100),
-        "safe_pct": number("opening when the supply temperature is not known", 0, 100, 60),
-        "rate_pct_per_s": _PERCENT_RATE,
+        "valve": name("the control valve"),
+        "gain_pct_per_k": _tunable(
+            "control.supply.gain_pct_per_k", "proportional gain, % of stroke per K"
+        ),
+        "integral_s": _tunable("control.supply.integral_s", "integral time, s"),
+        "min_pct": _tunable("control.supply.min_pct", "smallest valve opening, %"),
+        "max_pct": _tunable("control.supply.max_pct", "largest valve opening, %"),
+        "safe_pct": _tunable(
+            "control.supply.safe_pct", "fail-safe opening, without a supply temperature, %"
+        ),
+        "rate_pct_per_s": _tunable(
+            "control.supply.rate_pct_per_s", "largest change of the output, % per second"
+        ),
     },
 )
 
 PRESSURE = object_of(
-    "the differential pressure loop: one or two pumps on variable-speed drives",
+    "differential pressure loop: one or two pumps on variable-speed drives",
     ["setpoint_kpa", "sensor", "pumps"],
     {
-        "setpoint_kpa": number("differential pressure to hold, kilopascal", 5, 400),
-        "sensor": name("device that reads the loop's pressures"),
-        "pumps": list_of("lead first, then lag", name("device that is a pump's drive"), 1, 2),
-        "gain_pct_per_kpa": number("proportional gain, percent of speed per kPa", 0.001, 10, 0.2),
-        "integral_s": number("integral time, seconds", 1, 3600, 4),
-        "min_pct": number("least speed", 10, 100, 25),
-        "max_pct": number("largest speed", 10, 100, 100),
-        "safe_pct": number("speed when the differential pressure is not known", 10, 100, 80),
-        "rate_pct_per_s": _PERCENT_RATE,
+        "setpoint_kpa": _tunable("control.dp.setpoint_kpa", "differential pressure set-point, kPa"),
+        "sensor": name("device that reads DeltaPressurekPa, or both pressures"),
+        "pumps": list_of("drives of the pumps: lead, then lag", name("drive of a pump"), 1, 2),
+        "gain_pct_per_kpa": _tunable(
+            "control.dp.gain_pct_per_kpa", "proportional gain, % of speed per kPa"
+        ),
+        "integral_s": _tunable("control.dp.integral_s", "integral time, s"),
+        "min_pct": _tunable("control.dp.min_pct", "lowest speed, %"),
+        "max_pct": _tunable("control.dp.max_pct", "highest speed, %"),
+        "safe_pct": _tunable(
+            "control.dp.safe_pct", "fail-safe speed, without a differential pressure, %"
+        ),
+        "rate_pct_per_s": _tunable(
+            "control.dp.rate_pct_per_s", "largest change of the output, % per second"
+        ),
     },
 )
 
@@ -63,9 +95,9 @@ DEVICE = object_of(
     ["name", "bus", "unit", "profile"],
     {
         "name": name("name of this device, unique"),
-        "bus": name("name of the bus it is on"),
+        "bus": name("name of its bus"),
         "unit": integer("Modbus unit (slave) address", 1, 247),
-        "profile": name("name of its profile, such as orv3_rpu"),
+        "profile": name("name of its profile, for example orv3_rpu"),
     },
 )
 
@@ -77,40 +109,51 @@ SCHEMA: "dict[str, Any]" = object_of(
         "site": name("name of the site"),
         "unit": name("name of this controller with its CDU"),
         "receiver": object_of(
-            "the BeiDou receiver",
+            "the GNSS receiver",
             ["port"],
             {
-                "port": text("address of its port, such as serial:/dev/ttyUSB0?baud=115200"),
-                "latency_ms": number(
-                    "mean time from the second to the first byte that names it", 0, 1000, 0
+                "port": text("address of its port, for example serial:/dev/ttyUSB0?baud=115200"),
+                "latency_ms": _tunable(
+                    "receiver.latency_ms",
+                    "mean delay from a second to the first byte of its sentence, ms",
                 ),
-                "drift_ppm": number("how far the controller's oscillator may be off", 0.1, 500, 50),
+                "drift_ppm": number(
+                    "largest frequency error of the controller's oscillator, ppm", 0.1, 500, 50
+                ),
                 "ppm_per_c": number(
-                    "how much a degree changes the oscillator: crystal 1, TCXO 0.05", 0.001, 10, 1
+                    "change of the oscillator per kelvin, ppm: crystal 1, TCXO 0.05", 0.001, 10, 1
                 ),
-                "latitude": number("where the antenna is, degrees; learned if absent", -90, 90),
-                "longitude": number("where the antenna is, degrees", -180, 180),
-                "radius_m": integer("a fix farther away is not believed", 10, 10_000, 100),
+                "latitude": number(
+                    "latitude of the antenna, degrees; without it the agent learns the position",
+                    -90,
+                    90,
+                ),
+                "longitude": number("longitude of the antenna, degrees", -180, 180),
+                "radius_m": integer(
+                    "largest distance of a valid fix from the antenna, m", 10, 10_000, 100
+                ),
             },
         ),
         "buses": {
             "type": "object",
-            "description": "field buses by name: the address of each one's port",
+            "description": "field buses: name and port of each",
             "propertyPattern": NAME_PATTERN,
             "minProperties": 1,
             "maxProperties": 4,
-            "values": text("such as serial:/dev/ttyUSB1?baud=19200&parity=E or tcp:HOST:502"),
+            "values": text(
+                "port, for example serial:/dev/ttyUSB1?baud=19200&parity=E or tcp:HOST:502"
+            ),
         },
-        "bus_timeout_ms": integer("time a device has to begin its reply", 10, 5000, 200),
+        "bus_timeout_ms": integer("time-out for the start of a reply, ms", 10, 5000, 200),
         "broker": object_of(
-            "the MQTT broker that takes the telemetry",
+            "the MQTT broker",
             ["address"],
             {
                 "address": text("tcp:HOST:PORT or tls:HOST:PORT?ca=FILE"),
-                "keepalive_s": integer("MQTT keep-alive", 5, 3600, 30),
-                "version": enum("MQTT's version", ["3.1.1", "5"], "3.1.1"),
+                "keepalive_s": integer("MQTT keep-alive, s", 5, 3600, 30),
+                "version": enum("MQTT version", ["3.1.1", "5"], "3.1.1"),
                 "expiry_s": integer(
-                    "MQTT 5: how long the broker keeps telemetry for a relay, 0: for ever",
+                    "MQTT 5: time for which the broker keeps telemetry for a relay, s; 0: no limit",
                     0,
                     1 << 30,
                     0,
@@ -119,16 +162,18 @@ SCHEMA: "dict[str, Any]" = object_of(
                 "password": text("password", 128),
             },
         ),
-        "state": text("folder for what the agent leaves behind, such as store:/run/coldloop"),
-        "devices": list_of("the devices on the buses, in the order they are polled", DEVICE, 1, 16),
+        "state": text("store of the status file, for example store:/run/coldloop"),
+        "devices": list_of("devices on the buses, in the order of the polls", DEVICE, 1, 16),
         "control": object_of(
-            "ticks and loops",
+            "ticks and control loops",
             ["supply", "dp"],
             {
-                "tick_ms": integer("period of the ticks; divides 1000", 20, 1000, 100),
-                "slot_ms": integer("offset of this unit's ticks in the second", 0, 999, 0),
+                "tick_ms": integer("period of the ticks, ms; must divide 1000", 20, 1000, 100),
+                "slot_ms": _whole_tunable(
+                    "control.slot_ms", "offset of the ticks of this unit in the second, ms"
+                ),
                 "cycle_ms": integer(
-                    "period of the bus cycle; a multiple of tick_ms", 100, 10000, 1000
+                    "period of the bus cycle, ms; must be a multiple of tick_ms", 100, 10000, 1000
                 ),
                 "supply": SUPPLY,
                 "dp": PRESSURE,
@@ -137,23 +182,25 @@ SCHEMA: "dict[str, Any]" = object_of(
         "log": LOG,
         "remote": REMOTE,
         "limits": object_of(
-            "what is reported and acted on",
+            "limits of readings",
             [],
             {
-                "supply_max_c": number("supply temperature that raises an alarm", 20, 60, 40),
-                "stale_s": number("age at which a reading is not used any more", 2, 60, 5),
+                "supply_max_c": _tunable(
+                    "limits.supply_max_c", "supply temperature alarm limit, °C"
+                ),
+                "stale_s": _tunable("limits.stale_s", "largest age of a reading in use, s"),
             },
         ),
         "telemetry": object_of(
-            "what is published",
+            "telemetry rows",
             [],
             {
-                "period_ms": integer("period of the telemetry rows", 100, 3600000, 1000),
-                "queue": integer(
-                    "rows kept in memory while the broker is away, about 250 bytes each",
-                    1,
-                    10000,
-                    120,
+                "period_ms": _whole_tunable(
+                    "telemetry.period_ms", "period of the rows, ms; must be a multiple of tick_ms"
+                ),
+                "queue": _whole_tunable(
+                    "telemetry.queue",
+                    "rows kept in memory while the broker is offline, about 250 bytes each",
                 ),
             },
         ),
@@ -162,11 +209,11 @@ SCHEMA: "dict[str, Any]" = object_of(
 
 
 def with_components(names: "list[str]") -> "dict[str, Any]":
-    """Give the schema with the sections of those optional parts that are among `names`.
+    """Return the schema with the sections of the optional components in `names`.
 
-    The schema of a section NAME is the constant `NAME` in the module that its record in
-    `agent.core.registry` names. A schema that `names` does not hold is not loaded. The sections
-    come in the order of `COMPONENTS`, after those that every agent has.
+    The schema of a section NAME is the constant `NAME` in the schema module of its record in
+    `agent.core.registry`. A schema module of another section is not imported. The sections follow
+    those of every agent, in the order of `COMPONENTS`.
     """
     properties = SCHEMA["properties"].copy()
     for spec in COMPONENTS:

@@ -1,10 +1,11 @@
-"""A validator for the part of JSON Schema that `agent.config.schema` uses, on both interpreters.
+"""Validator for the subset of JSON Schema that `agent.config.schema` uses; runs on both
+interpreters.
 
-Not a general one: it knows type, enum, minimum, maximum, pattern, lengths, required, properties,
-additionalProperties and items, and two words of our own for objects with free keys (`values`,
-`propertyPattern`), which the published schema spells as patternProperties. It fills in defaults and
-collects every error instead of stopping at the first. Objects are walked in sorted order, since
-MicroPython's dicts have none.
+Does not support all of JSON Schema. It supports type, enum, minimum, maximum, pattern, lengths,
+required, properties, additionalProperties and items. Two private keywords describe objects with
+free keys (`values`, `propertyPattern`); `agent.config.json_schema` converts them. The validator
+fills in defaults and collects all errors. It visits the keys of an object in sorted order, because
+a dict of MicroPython has no order.
 """
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ _INTEGER_LIMIT = 1 << 31
 _SECRETS = ("password", "secret", "token", "pin")
 _HIDDEN = "what stands there"
 HEX_PATTERN = "^([0-9a-f][0-9a-f])+$"
-"""The pattern of keys, as the schemas write it; every other pattern is a name's."""
+"""The pattern of keys in hexadecimal. Every other pattern is that of a name."""
 _HEX_DIGITS = "0123456789abcdef"
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
@@ -30,13 +31,14 @@ _TYPES: "dict[str, tuple[str, tuple[type, ...]]]" = {
     "integer": ("a whole number", (int,)),
     "number": ("a number", (int, float)),
 }
-"""What a type is called, and the classes it may have (`True` is no number, so no isinstance)."""
+"""The name of each type in messages, and its classes. `True` is not a number, so isinstance is not
+used."""
 
 
 def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors") -> "Any":
-    """Check `value` against `schema`; return it with defaults filled in.
+    """Check `value` against `schema`. Return it with its defaults.
 
-    Each thing wrong is added to `errors` as one line: path, value, what is allowed.
+    Each error is appended to `errors` as one line: path, value, allowed values.
     """
     if len(errors) >= _MAX_ERRORS:
         return value
@@ -55,7 +57,7 @@ def validate(value: "Any", schema: "dict[str, Any]", path: str, errors: "Errors"
 
 
 def _to_integer(value: "Any") -> "Any":
-    """Make 100.0 what it is to JSON Schema: a whole number."""
+    """Convert 100.0 to 100: JSON Schema counts it as an integer."""
     in_range = type(value) is float and -_INTEGER_LIMIT < value < _INTEGER_LIMIT
     return int(value) if in_range and value == int(value) else value
 
@@ -86,15 +88,16 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
 
 
 def is_valid_name(text: str) -> bool:
-    """Say whether `text` fits `schema.NAME_PATTERN`.
+    """Say whether `text` matches `NAME_PATTERN` of `agent.core.schema_rules`.
 
-    No regular expression: MicroPython's know no {n}, and Python's $ lets a line end pass.
+    Does not use a regular expression: those of MicroPython have no {n}, and `$` of Python matches
+    before a final line end.
     """
     return 1 <= len(text) <= 32 and text[0] not in "_-" and all(c in _NAME_CHARS for c in text)
 
 
 def _printable(text: str) -> bool:
-    """Say whether every character can stand in a message, a topic and a line of a log."""
+    """Say whether each character can stand in a message, a topic and a log line."""
     return not [c for c in text if c < " " or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF]
 
 
@@ -160,7 +163,7 @@ _CHECKS: "dict[str, Callable[..., Any]]" = {
 
 
 def _is_secret(path: str) -> bool:
-    """Say whether what stands at `path` is shown to nobody, not even in an error."""
+    """Say whether the value at `path` is secret. Errors do not show secrets."""
     return path.rsplit(".", 1)[-1] in _SECRETS
 
 
@@ -170,7 +173,7 @@ def _show(value: object) -> str:
 
 
 def _suggestion(key: str, known: "list[str]") -> str:
-    """Name the known word that is nearest to `key`, when one is near enough to be meant."""
+    """Return a hint with the most similar known key, if one differs in at most two letters."""
     best, best_distance = "", 3
     for candidate in known:
         distance = _distance(key[:40], candidate)
@@ -180,7 +183,7 @@ def _suggestion(key: str, known: "list[str]") -> str:
 
 
 def _distance(a: str, b: str) -> int:
-    """Levenshtein's edit distance between two short words."""
+    """Return the Levenshtein edit distance of two short words."""
     row = list(range(len(b) + 1))
     for i, ca in enumerate(a):
         previous, row[0] = row[0], i + 1

@@ -1,7 +1,7 @@
-"""The configuration's section `cooling`: the model behind the loops, dew point, pumps, optimiser.
+"""The section `cooling` of the configuration: exchanger model, dew point, pumps, fans, optimiser.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
-cannot say: devices that exist and read what is needed.
+Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+that a schema cannot express: the named devices exist and measure the necessary points.
 """
 
 from agent.core.config_records import check_outputs
@@ -15,121 +15,135 @@ if TYPE_CHECKING:
 
 
 _EXCHANGER = object_of(
-    "the plate exchanger and its valve; 25 % propylene glycol and water unless stated",
+    "plate heat exchanger and its valve; the default coolant is 25 % propylene glycol in water",
     ["ua_kw_k", "tcs_lpm", "fws_lpm", "fws_open_lpm"],
     {
         "ua_kw_k": number("UA at the design flows, kW/K", 0.1, 5000),
-        "tcs_lpm": number("design flow of the secondary, L/min", 1, 20_000),
+        "tcs_lpm": number("design flow of the secondary loop, L/min", 1, 20_000),
         "fws_lpm": number("design flow of the facility water, L/min", 1, 20_000),
-        "fws_open_lpm": number("facility water with the valve wide open, L/min", 1, 40_000),
-        "rangeability": number("of the equal-percentage valve", 5, 200, 30),
-        "authority": number("of the valve in its pipework", 0.05, 1, 0.3),
-        "tcs_j_lk": number("heat capacity of the coolant, J per litre and K", 2000, 5000, 4008),
-        "fws_j_lk": number("heat capacity of the water, J per litre and K", 2000, 5000, 4168),
+        "fws_open_lpm": number("flow of the facility water with an open valve, L/min", 1, 40_000),
+        "rangeability": number("rangeability of the equal-percentage valve", 5, 200, 30),
+        "authority": number("authority of the valve in its pipework", 0.05, 1, 0.3),
+        "tcs_j_lk": number("heat capacity of the coolant, J/(L K)", 2000, 5000, 4008),
+        "fws_j_lk": number("heat capacity of the facility water, J/(L K)", 2000, 5000, 4168),
     },
 )
 
 _PUMPS = object_of(
-    "what the pumps hold, and who of them runs",
+    "pump control, rotation and staggered start",
     [],
     {
         "mode": enum(
-            "one control holds the pumps; the set-point of dp is in control.dp",
+            "controlled quantity; the set-point of dp is in control.dp",
             ["dp", "flow", "delta_t"],
             "dp",
         ),
-        "setpoint_lpm": number("flow to hold, L/min", 1, 20_000, 100),
-        "setpoint_k": number("temperature difference to hold, K", 2, 30, 10),
-        "rotate_h": number("hours after which the lead changes; 0: never", 0, 8760, 168),
-        "stagger_s": number("wait before pumps start after all were gone", 0, 600, 0),
-        "slot": integer("this row's number among those that start after each other", 0, 1023, 0),
-        "slot_s": number("wait longer by this for each slot", 0, 60, 0),
-        "auto_reset": number("resets of a tripped drive an hour", 0, 10, 3),
-        "glance_ms": number("how often running drives are asked; 0: once a cycle", 0, 1000, 200),
+        "setpoint_lpm": number("flow set-point, L/min", 1, 20_000, 100),
+        "setpoint_k": number("set-point of the temperature difference, K", 2, 30, 10),
+        "rotate_h": number("period of the lead change, h; 0: no change", 0, 8760, 168),
+        "stagger_s": number("start delay after a loss of all pumps, s", 0, 600, 0),
+        "slot": integer(
+            "start slot of this unit; units start in the order of their slots", 0, 1023, 0
+        ),
+        "slot_s": number("additional start delay for each slot, s", 0, 60, 0),
+        "auto_reset": number("maximum resets of a tripped drive in an hour", 0, 10, 3),
+        "glance_ms": number("poll period of running drives, ms; 0: once a cycle", 0, 1000, 200),
     },
 )
 
 _DEW = object_of(
-    "keeps the supply above the dew point of the room",
+    "dew-point limit of the supply temperature",
     ["sensors"],
     {
         "sensors": list_of(
-            "two or more: the worst counts, one may die",
+            "humidity sensors; the highest dew point applies, one sensor can fail",
             name("device with TemperatureCelsius and HumidityPercent"),
             1,
             4,
         ),
-        "margin_k": number("what must remain between supply and dew point", 0, 10, 2),
-        "allowance_k": number("on top, for errors of sensors and loop", 0, 5, 1),
-        "fallback_c": number("least set-point when no sensor is believed", 15, 45, 32),
+        "margin_k": number("margin between supply and dew point, K", 0, 10, 2),
+        "allowance_k": number("additional margin for errors of sensors and loop, K", 0, 5, 1),
+        "fallback_c": number("minimum set-point without a valid sensor, °C", 15, 45, 32),
     },
 )
 
 _OPTIMUM = object_of(
-    "moves set-points to the least power of pumps, fans and leakage",
+    "optimiser: set-points with the lowest power of pumps, fans and chip leakage",
     ["pump_w", "full_lpm", "fan_w", "cooler_kw_k", "design_kw", "air"],
     {
-        "air": name("device that reads the outdoor air's TemperatureCelsius"),
-        "every_s": number("how often it proposes", 60, 86_400, 600),
+        "air": name("device that measures TemperatureCelsius of the outdoor air"),
+        "every_s": number("period of the optimisation, s", 60, 86_400, 600),
         "design_kw": number("IT power of the row, kW", 1, 10_000),
         "pump_w": number("electric power of the pumps at full speed, W", 1, 1e6),
         "full_lpm": number("secondary flow at full speed, L/min", 1, 40_000),
-        "fan_w": number("power of the cooler's fans at full speed, W", 1, 1e6),
-        "cooler_kw_k": number("heat per kelvin of the cooler at full speed, kW/K", 0.1, 10_000),
-        "cooler_ntu": number("its air side's NTU at full speed", 0.1, 10, 1),
-        "middle_pct": number("opening that the fans leave to the valve", 20, 100, 70),
-        "plate_r0_k_kw": number("cold plate's resistance, fixed part, K/kW", 1, 100, 18),
-        "plate_r1_k_kw": number("part that goes with flow^-0.7, K/kW", 0, 100, 10),
-        "leak_pct_k": number("leakage of the chips, % of the load per K of case", 0, 2, 0),
-        "case_max_c": number("warmest case allowed", 40, 110, 75),
-        "pump_min_pct": number("slowest that the pumps may be asked for", 10, 100, 30),
-        "fan_min_pct": number("slowest that the fans turn", 0, 100, 10),
-        "zero_pct": number("speed at which the flow begins, for a loop with static head", 0, 60),
-        "facility_w": number("power of the facility's pump at its design flow, W", 0, 1e6),
-        "cooler_ua_kw_k": number("UA of a dry cooler at full speed; then NTU is not used", 1, 1e5),
+        "fan_w": number("power of the fans of the cooler at full speed, W", 1, 1e6),
+        "cooler_kw_k": number("heat rejection of the cooler at full speed, kW/K", 0.1, 10_000),
+        "cooler_ntu": number("NTU of the air side of the cooler at full speed", 0.1, 10, 1),
+        "middle_pct": number("mid-range position of the valve, %", 20, 100, 70),
+        "plate_r0_k_kw": number("resistance of the cold plate, constant part, K/kW", 1, 100, 18),
+        "plate_r1_k_kw": number(
+            "resistance of the cold plate, part proportional to flow^-0.7, K/kW", 0, 100, 10
+        ),
+        "leak_pct_k": number("chip leakage, % of the load per K of case temperature", 0, 2, 0),
+        "case_max_c": number("maximum case temperature, °C", 40, 110, 75),
+        "pump_min_pct": number("minimum pump speed, %", 10, 100, 30),
+        "fan_min_pct": number("minimum fan speed, %", 0, 100, 10),
+        "zero_pct": number("speed at which the flow begins in a loop with static head, %", 0, 60),
+        "facility_w": number("power of the facility water pump at its design flow, W", 0, 1e6),
+        "cooler_ua_kw_k": number("UA of a dry cooler at full speed, kW/K; replaces NTU", 1, 1e5),
         "cooler_air_kw_k": number("heat capacity rate of its air at full speed, kW/K", 1, 1e5),
-        "middle_min_pct": number("the fans may leave the valve as little as this", 20, 100),
-        "middle_max_pct": number("and as much as this; without both it stays", 20, 100),
-        "dp_min_kpa": number("least dP that the racks need, kPa", 1, 400, 20),
+        "middle_min_pct": number("lowest mid-range position of the valve, %", 20, 100),
+        "middle_max_pct": number(
+            "highest mid-range position, %; without both keys the position is constant", 20, 100
+        ),
+        "dp_min_kpa": number("minimum dP of the racks, kPa", 1, 400, 20),
     },
 )
 
 _FANS = object_of(
-    "the cooler's fans on drives on the bus; they leave the valve its middle",
+    "fans of the cooler, on drives on the bus (mid-ranging control)",
     ["drives"],
     {
         "drives": list_of(
-            "all turn alike; the others carry the air of one that is lost",
+            "drives with equal speed; if one is lost, the others run faster",
             name("drive, of a profile with the role pump"),
             1,
             8,
         ),
-        "min_pct": number("slowest that they are asked for", 0, 100, 10),
-        "max_pct": number("fastest, and their safe speed", 10, 100, 100),
-        "rate_pct_per_s": number("how fast their speed moves", 0.05, 10, 0.5),
-        "middle_pct": number("opening that they leave to the valve", 20, 100, 70),
-        "auto_reset": number("resets of tripped drives an hour", 0, 10, 3),
+        "min_pct": number("minimum speed, %", 0, 100, 10),
+        "max_pct": number("maximum speed and fail-safe speed, %", 10, 100, 100),
+        "rate_pct_per_s": number("rate limit of the speed, % per second", 0.05, 10, 0.5),
+        "middle_pct": number("mid-range position of the valve, %", 20, 100, 70),
+        "auto_reset": number("maximum resets of tripped drives in an hour", 0, 10, 3),
     },
 )
 
 COOLING: "dict[str, Any]" = object_of(
-    "more than two PI loops: model, dew point, a pair of pumps, sensor checks, proofs, optimiser",
+    "model-based control, dew point, pump pair, sensor validation, proof tests, optimiser",
     ["facility"],
     {
-        "port": text("store that keeps proof records, such as store:/var/lib/x"),
+        "port": text("store of the records of proof tests, for example store:/var/lib/x"),
         "facility": name("device with PrimarySupplyTemperatureCelsius, usually the valve"),
         "exchanger": _EXCHANGER,
-        "lag_s": number("lag of the return temperature's sensor, seconds", 0, 30, 4),
-        "low_c": number("coldest supply the optimiser may ask for", 10, 45, 20),
-        "high_c": number("warmest set-point, whatever the dew point: heat is worse", 20, 60, 45),
+        "lag_s": number("lag of the return temperature sensor, s", 0, 30, 4),
+        "low_c": number("minimum set-point of the optimiser, °C", 10, 45, 20),
+        "high_c": number(
+            "maximum set-point, °C; also if the dew-point limit is higher", 20, 60, 45
+        ),
         "pumps": _PUMPS,
         "dew": _DEW,
-        "spare_supply": name("device whose SupplyTemperatureCelsius is the spare"),
-        "supply_offset_k": number("added to the supply reading: its calibration", -5, 5, 0),
-        "return_offset_k": number("added to the return reading", -5, 5, 0),
-        "valve_apart_pct": number("demand and feedback may differ by", 1, 100, 10),
-        "valve_apart_s": number("for how long: longer than the stroke", 5, 3600, 90),
-        "balance_pct": number("heat on both sides may differ by; 0: not looked at", 0, 100, 0),
+        "spare_supply": name("device with the redundant SupplyTemperatureCelsius"),
+        "supply_offset_k": number("calibration offset of the supply reading, K", -5, 5, 0),
+        "return_offset_k": number("calibration offset of the return reading, K", -5, 5, 0),
+        "valve_apart_pct": number(
+            "permitted difference of valve demand and feedback, %", 1, 100, 10
+        ),
+        "valve_apart_s": number(
+            "permitted time of a larger difference, s; longer than the stroke time", 5, 3600, 90
+        ),
+        "balance_pct": number(
+            "permitted difference of the heat on both sides, %; 0: no check", 0, 100, 0
+        ),
         "optimum": _OPTIMUM,
         "fans": _FANS,
     },
@@ -137,7 +151,7 @@ COOLING: "dict[str, Any]" = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Hold the devices that are named against what they must read."""
+    """Check that the named devices exist and have the necessary points."""
     cooling = raw["cooling"]
     sensor = raw["control"]["supply"]["sensor"]
     required = [("facility", cooling["facility"], "PrimarySupplyTemperatureCelsius")]
@@ -179,7 +193,7 @@ def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_fans(
     raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Drives that exist, are no pumps of the row, and may be asked for what they may be asked."""
+    """Check the drives: they exist, are not pumps of the row, and permit the speed limits."""
     fans, pumps = raw["cooling"]["fans"], raw["control"]["dp"]["pumps"]
     if "exchanger" not in raw["cooling"]:
         errors.append("cooling.fans: needs cooling.exchanger too")

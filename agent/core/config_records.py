@@ -31,7 +31,7 @@ def round_to_thousandth(value: "float | int") -> float:
 class DeviceConfig:
     """One device: name, bus name, Modbus unit address, compiled profile.
 
-    `layouts`: the plans of its polls (fast, slow), when the check of the cycle's length has made
+    `poll_plans`: the plans of its polls (fast, slow), when the check of the cycle's length has made
     them already; the device's station takes them.
     """
 
@@ -40,7 +40,7 @@ class DeviceConfig:
         self.bus = bus
         self.unit = unit
         self.profile = profile
-        self.layouts: tuple[PollPlan, PollPlan] | None = None
+        self.poll_plans: tuple[PollPlan, PollPlan] | None = None
 
 
 class LoopConfig:

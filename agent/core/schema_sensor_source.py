@@ -1,6 +1,6 @@
-"""What the schemas of the sections about time share, and what a schema cannot check of them.
+"""The temperature source of the sections about time, with a check that a schema cannot express.
 
-Only read when a configuration has one of the sections.
+Loaded only if a configuration has one of the sections.
 """
 
 from agent.core.schema_rules import text
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from drivers.device.profile import DeviceProfile
 
 
-TEMPERATURE_SOURCE = text("DEVICE.POINT that reads a temperature near it", 97, 3)
+TEMPERATURE_SOURCE = text(
+    "DEVICE.POINT of a temperature near the oscillator or the receiver", 97, 3
+)
 
 
 def check_sources(
     raw: "dict[str, Any]", devices: "dict[str, DeviceProfile | None]", errors: "list[str]"
 ) -> None:
-    """Check that the temperatures that the sections name are there; `devices` by name."""
+    """Check that the temperature sources exist. `devices` maps names to profiles."""
     for section in ("timekeeping", "integrity"):
         source = raw.get(section, {}).get("temperature")
         if source is None:

@@ -1,6 +1,6 @@
-"""The configuration's section `ledger`: which meter counts what.
+"""The section `ledger` of the configuration: the meters and their roles.
 
-Loaded only when a configuration has the section, or when the whole schema is asked for.
+Loaded only if a configuration has the section, or for the complete schema.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
@@ -18,25 +18,28 @@ _METER = object_of(
     "a meter: a counter (kWh, m3), or a rate (W, L/min) that is integrated",
     ["role", "device", "point"],
     {
-        "role": enum(
-            "what it measures; facility is all energy, reuse is heat that is used", _ROLES
-        ),
-        "device": name("device that reads it"),
+        "role": enum("role; facility is all energy, reuse is heat that is used elsewhere", _ROLES),
+        "device": name("device that measures it"),
         "point": {"type": "string", "maxLength": 64, "description": "its point"},
-        "rolls_at": integer("where the counter starts again, in its unit; 0: nowhere", 0, 10**9, 0),
-        "most_w": integer("more than it can measure, W (mL/h of water)", 1, 10**9, 10**7),
+        "rolls_at": integer(
+            "value at which the counter rolls over, in its unit; 0: no rollover", 0, 10**9, 0
+        ),
+        "most_w": integer("upper limit of plausible readings, W (water: mL/h)", 1, 10**9, 10**7),
     },
 )
 
 LEDGER = object_of(
-    "energy and water by what they were used for; PUE, WUE, ERF",
+    "energy account: energy and water by role; PUE, WUE, ERF",
     ["meters"],
     {
-        "port": text("store that keeps it over a power cut, such as store:/var/lib/x"),
+        "port": text("store of the account, for example store:/var/lib/x"),
         "category": integer(
-            "of ISO/IEC 30134-2: IT is measured at 1 the UPS, 2 the PDU, 3 the equipment", 1, 3, 1
+            "category of ISO/IEC 30134-2: point of the IT measurement; 1 UPS, 2 PDU, 3 equipment",
+            1,
+            3,
+            1,
         ),
-        "save_s": integer("time between two writes of the store", 10, 3600, 60),
+        "save_s": integer("period of the writes to the store, s", 10, 3600, 60),
         "meters": list_of("the meters", _METER, 1, 24),
     },
 )
@@ -48,7 +51,7 @@ _WATER_UNITS = ("m3", "L", "L/min")
 def check(
     config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    """Add the faults of the section to `errors`. `profiles` maps device names to profiles."""
     roles = [meter["role"] for meter in config["ledger"]["meters"]]
     if "it" not in roles:
         errors.append("ledger.meters: none has the role it; nothing can be divided by it")

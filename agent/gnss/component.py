@@ -1,12 +1,14 @@
-"""The part `integrity`: it looks at every epoch of the receiver, and says what is wrong with it.
+"""Component `integrity`: checks each epoch of the receiver and reports failed checks.
 
-Not the clock's own checks (step, rate, pulse, floor, position): those are in every agent. Here an
-epoch is decoded whole, with its satellites, which costs a board 12 KiB. Each check is a vote; two
-raised votes and the clock believes no fix until at most one is left. Every vote and notice is an
-alarm of its own and keeps its evidence with the clock's.
+Does not make the checks of the clock (step, rate, pulse, floor, position), which every agent has;
+see `agent.clock.utc_clock`.
 
-An epoch during a transmission is tagged and votes on no strength (`agent.gnss.tx_coexistence`); one
-whose list of satellites is incomplete neither.
+This component decodes all satellites of an epoch, which costs a board 12 KiB. Its checks are
+detectors. While two or more detectors are active, the clock accepts no fix. Each detector and each
+advisory has an alarm and adds its evidence to that of the clock.
+
+An epoch during a transmission is marked and not used for signal strengths; see
+`agent.gnss.tx_coexistence`. An epoch with an incomplete GSV set is not used either.
 """
 
 from agent.core.component import Component
@@ -27,16 +29,16 @@ if TYPE_CHECKING:
 
 _SILENCE_LIMIT = 10 * SECOND
 _DECODE_PERIOD = 700 * MILLISECOND
-"""Least time between two looks at the satellites: of ten epochs a second a board cannot decode
-all, and strengths and systems do not change so fast."""
+"""Shortest time between two decoded epochs. A board cannot decode ten epochs a second, and signal
+strengths change slowly."""
 _STARTUP_TIME = 120 * SECOND
-"""How long after a start a fix and a bound may take."""
+"""Time after a start before a missing fix or a large error bound is reported."""
 _LEAP_SECOND_TIME = 900 * SECOND
 _ADVISORY_CLEAR = 5
 
 
 class IntegrityComponent(Component):
-    """See the module."""
+    """The component; see the module."""
 
     PROVIDES = ("coexistence",)
     agent: "ClockContext"
@@ -58,11 +60,11 @@ class IntegrityComponent(Component):
         self._due = 0
         self._last_decode = -_DECODE_PERIOD
         self._reported: list[str] = []
-        # loaded now: once the agent runs, a small board's heap has no room left to compile it
+        # Created now: on a small board a running agent has no memory left to load it.
         self._decoder = None if agent.receiver is None else agent.receiver.decoder
 
     def start(self, now: int) -> None:
-        """Begin; find the sensor."""
+        """Start; find the sensor."""
         self._last_epoch = self._last_fix = self._started = now
         source = self.settings.get("temperature")
         if source is not None:
@@ -71,7 +73,7 @@ class IntegrityComponent(Component):
             self._sensor = PointSensor(session, point, self.agent.config.stale_us)
 
     def tick(self, now: int) -> None:
-        """Look at the epochs that closed, and once a second at what is missing."""
+        """Check the new epochs, and once a second the time-outs."""
         receiver = self.agent.receiver
         if receiver is not None:
             for epoch in receiver.take_epochs(now):
@@ -94,13 +96,12 @@ class IntegrityComponent(Component):
         permille = epoch.group.occupancy_permille or 0
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
-        self.agent.clock.set_failed_signals(
-            len(self.detectors.active) if self.detectors.integrity_failed() else 0
-        )
+        failed = len(self.detectors.active) if self.detectors.integrity_failed() else 0
+        self.agent.clock.set_failed_signal_checks(failed)
         self._update_alarms(now)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
-        """Let the strengths vote, or measure what a transmission does to them."""
+        """Check the signal strengths, or measure the effect of a transmission on them."""
         if now - self._last_decode < _DECODE_PERIOD:
             return
         view = epoch.satellite_view
@@ -123,7 +124,7 @@ class IntegrityComponent(Component):
         return centi_or_none(self._sensor, now)
 
     def _check_timeouts(self, now: int) -> None:
-        """What did not come: sentences, a fix, a bound that is small enough."""
+        """Check for missing sentences, a missing fix, and an error bound that is too large."""
         clock, report = self.agent.clock, self.advisories.report
         silence_us, no_fix_us = now - self._last_epoch, now - self._last_fix
         report(
@@ -136,7 +137,7 @@ class IntegrityComponent(Component):
         started = now - self._started > _STARTUP_TIME
         fix_lost = started and silence_us <= _SILENCE_LIMIT and no_fix_us > _SILENCE_LIMIT
         report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT // SECOND)
-        # After a cold start the leap seconds take 13 minutes: no alarm for those.
+        # After a cold start the leap seconds take 13 minutes. During that time there is no alarm.
         awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_TIME
         bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
         if started:
@@ -155,7 +156,7 @@ class IntegrityComponent(Component):
                 self.agent.alarms.update(code, name in active, text, now)
 
     def status(self, now: int) -> JsonObject:
-        """Show the votes, the antenna, heat and transmissions."""
+        """Return the active detectors, the antenna state, temperature effect and transmissions."""
         level = self.signal_check.usual_level()
         return JsonObject(
             [

@@ -1,13 +1,15 @@
-"""Satellite systems that contradict each other: a spoofer rarely plays all of them.
+"""Compare the satellite constellations: a spoofer seldom simulates all of them.
 
-One vote, "constellations", of two observations once an epoch:
+Does not reject fixes; it reports to the detector "constellations" (see `agent.gnss.detectors`).
 
-balance  one system's strongest four became stronger or weaker against its own long mean than
-         another's did, by 6 dB: what weakens or drowns one band only is no weather and no roof
-outcast  a system whose satellites took part in the fix and still are strong takes part no more,
-         while another's do: the receiver itself has found that they do not fit
+It makes two comparisons in each epoch:
 
-A system has a say once it was seen with four signals for 60 epochs.
+balance   the four strongest signals of one constellation changed by 6 dB against their own mean,
+          compared with another constellation. Weather or obstructions do not affect one band only
+exclusion   the receiver does not use the satellites of one constellation any more, although they
+          are strong and it uses another one. The receiver found that they are not consistent
+
+A constellation takes part after 60 epochs with four or more signals.
 """
 
 TYPE_CHECKING = False
@@ -24,7 +26,7 @@ _EXCLUDED_EPOCHS = 10
 
 
 class _Constellation:
-    """What is usual of one system: level of its strongest four (1/256 dBHz), used satellites."""
+    """Usual values of a constellation: level of the strongest four (1/256 dBHz), satellites."""
 
     def __init__(self) -> None:
         self.epochs = 0
@@ -34,14 +36,14 @@ class _Constellation:
 
 
 class ConstellationCheck:
-    """See the module; call `add_epoch` once an epoch with a complete list of satellites."""
+    """The check; see the module. Call `add_epoch` for each epoch with a complete GSV set."""
 
     def __init__(self, detectors: "DetectorSet") -> None:
         self._detectors = detectors
         self._constellations: dict[str, _Constellation] = {}
 
     def add_epoch(self, satellites: "list[SatelliteInView]", now: int) -> None:
-        """Take the satellites of an epoch."""
+        """Add the satellites of an epoch."""
         shifts: list[int] = []
         excluded_count = used_count = 0
         for gnss in sorted({s.gnss for s in satellites}):
@@ -67,7 +69,7 @@ class ConstellationCheck:
     def _compare(
         self, constellation: _Constellation, level: int, used: int, shifts: "list[int]"
     ) -> None:
-        """Compare with what is usual of the system, and learn unless it is unusual."""
+        """Compare with the usual values. Update them unless the epoch is unusual."""
         constellation.epochs += 1
         if constellation.epochs > _LEARN_EPOCHS:
             shifts.append(level - constellation.level)

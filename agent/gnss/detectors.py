@@ -1,7 +1,9 @@
-"""Votes against the sky, each with hysteresis; two at a time make its time suspect.
+"""Detectors of GNSS interference, with hysteresis. Two active detectors make the time untrusted.
 
-What votes, and what is only told, stands in two tables; each row is (name, code of the alarm, unit
-of the figure, what it means).
+Does not measure; see `agent.gnss.signal_check` and `agent.gnss.constellation_check`.
+
+`DETECTORS` count against the signals, `ADVISORIES` are only reported. A row is (name, alarm code,
+unit of the figure, alarm text).
 """
 
 TYPE_CHECKING = False
@@ -31,10 +33,11 @@ RAISE_COUNT, CLEAR_COUNT = 2, 30
 
 
 class DetectorSet:
-    """Votes by name.
+    """Active detectors by name.
 
-    A vote is raised when it was present `raise_count` times in a row, and taken back when it was
-    absent `clear_count` times in a row; so a sky that flickers does not make the alarm flicker.
+    A detector becomes active after `raise_count` consecutive reports and inactive after
+    `clear_count` consecutive reports without a fault. So an intermittent fault does not toggle its
+    alarm.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class DetectorSet:
         self._streaks: dict[str, int] = {}
 
     def report(self, name: str, present: bool, now: int, figure: int, limit: int) -> None:
-        """Say whether `name` is present now; `figure` and its `limit` are kept as evidence."""
+        """Report if `name` is present now. `figure` and its `limit` are stored as evidence."""
         streak = self._streaks.get(name, 0)
         active = name in self.active
         if present == active:
@@ -70,5 +73,5 @@ class DetectorSet:
         self._streaks[name] = streak
 
     def integrity_failed(self) -> bool:
-        """Whether two or more votes are raised."""
+        """Say whether two or more detectors are active."""
         return len(self.active) >= 2

@@ -1,9 +1,11 @@
-"""The part `receiver_setup`: it sets the receiver up at the start, and again when it forgot.
+"""Component `receiver_setup`: sets the receiver up at the start, and again after it lost its
+settings.
 
-How a step is asked for and judged is `drivers.gnss`'s affair; here it is given the epochs of the
-receiver and its port. A receiver that lost its power speaks as the factory made it: when for a
-while epochs no longer show what was wished, it is set up anew, at most once in ten minutes. What it
-does not do is the alarm `gnss_setup`.
+Does not know the commands or judge the steps; see `drivers.gnss.setup_sequence`.
+
+A receiver that lost its power uses its factory settings. If epochs show other settings than the
+requested ones for `_LOST_EPOCHS`, the set-up runs again, at most once in ten minutes. A failed step
+raises the alarm `gnss_setup`.
 """
 
 from agent.core.component import Component
@@ -28,7 +30,7 @@ _PERSISTENT = ("constellations", "sentences", "rate")
 
 
 class ReceiverSetup(Component):
-    """See the module. `runs` counts set-ups."""
+    """The component; see the module. `runs` counts the set-ups."""
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
@@ -47,7 +49,7 @@ class ReceiverSetup(Component):
         self._mismatch_count = 0
 
     def tick(self, now: int) -> None:
-        """Hand over a new epoch; begin when the first has come."""
+        """Pass on a new epoch; start the set-up at the first one."""
         receiver = self.agent.receiver
         if receiver is None:
             return
@@ -74,7 +76,7 @@ class ReceiverSetup(Component):
         self.setup = SetupSequence(self._steps, now)
 
     def _is_setup_lost(self, epoch: "Epoch", now: int) -> bool:
-        """Whether what was done is seen no more, for thirty epochs."""
+        """Say whether the epochs have not shown the requested settings for `_LOST_EPOCHS`."""
         persistent = [step for step in self._steps if step.name in _PERSISTENT]
         results = [CHECKS[step.name](step, epoch, self._observation, now) for step in persistent]
         self._mismatch_count = self._mismatch_count + 1 if False in results else 0
@@ -88,13 +90,13 @@ class ReceiverSetup(Component):
         self.agent.alarms.update("gnss_setup", bool(failed), text, now)
 
     def outbox(self) -> "Actions":
-        """Hand over what the receiver is told."""
+        """Return the commands for the receiver."""
         if self.setup is None:
             return []
         return [(RECEIVER, op, data) for op, data in self.setup.outbox()]
 
     def status(self, now: int) -> JsonObject:
-        """Show how each step ended."""
+        """Return the outcome of each step."""
         outcomes = self.setup.results if self.setup is not None else []
         shown = [
             JsonObject([("step", o.name), ("verdict", o.outcome), ("seen", o.observed)])

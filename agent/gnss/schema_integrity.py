@@ -1,18 +1,20 @@
-"""The configuration's section `integrity`: checks of the satellites' signals.
+"""Section `integrity` of the configuration: checks of the satellite signals.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import integer, object_of
 from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
 
 INTEGRITY = object_of(
-    "checks of the satellites' signals, which vote against the sky",
+    "checks of the satellite signals; they can make the clock untrusted",
     [],
     {
         "temperature": TEMPERATURE_SOURCE,
-        "bound_ms": integer("an alarm when UTC may be off by more", 1, 100_000, 1_000),
-        "desense_db": integer("an alarm when transmitting costs more", 1, 20, 3),
-        "tx_wait_s": integer("so long the modem may wait while the clock needs the sky", 0, 900, 0),
+        "bound_ms": integer("alarm limit of the error bound of UTC, ms", 1, 100_000, 1_000),
+        "desense_db": integer("alarm limit of the C/N0 loss during a transmission, dB", 1, 20, 3),
+        "tx_wait_s": integer(
+            "longest delay of the modem while the clock needs the receiver, s", 0, 900, 0
+        ),
     },
 )

@@ -1,6 +1,6 @@
-"""The configuration's section `receiver_setup`: what the receiver is told at the start.
+"""Section `receiver_setup` of the configuration: requested settings of the receiver.
 
-Part of `agent.config.schema`; only read when a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, object_of
@@ -11,25 +11,27 @@ if TYPE_CHECKING:
 
 
 def _list_of_enum(description: str, values: "list[str]") -> "Rule":
-    return list_of(description, enum("one of them", values), 1, len(values))
+    return list_of(description, enum("one of these", values), 1, len(values))
 
 
 RECEIVER_SETUP = object_of(
-    "what the receiver is told at the start, judged by what it then sends",
+    "set-up of the receiver at the start, checked by the sentences that it then sends",
     ["maker"],
     {
         "maker": enum(
-            "whose commands it understands; ublox is generation 9 and later",
+            "vendor of its commands; ublox is generation 9 and later",
             ["casic", "unicore", "quectel", "ublox", "ublox8"],
         ),
-        "constellations": _list_of_enum("the only ones received", ["BDS", "GPS", "GLO", "GAL"]),
+        "constellations": _list_of_enum(
+            "constellations to receive; the others are switched off", ["BDS", "GPS", "GLO", "GAL"]
+        ),
         "sentences": _list_of_enum(
-            "the only ones sent; RMC and GGA are needed",
+            "sentences to send; the others are switched off. RMC and GGA are required",
             ["RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST"],
         ),
         "rate_ms": integer(
-            "time between two fixes; the clock wants whole seconds among them", 100, 1000
+            "time between two fixes, ms; the clock needs fixes at whole seconds", 100, 1000
         ),
-        "save": enum("keep it in the receiver over a loss of power", ["yes", "no"], "no"),
+        "save": enum("save the set-up in the receiver over a loss of power", ["yes", "no"], "no"),
     },
 )

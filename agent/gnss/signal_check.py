@@ -1,22 +1,21 @@
-"""Strength of the signals: jamming weakens all of them, a spoofer makes them alike.
+"""Check the signal strengths: jamming weakens all signals, a spoofer makes them equally strong.
 
-Not a verdict by itself: each check is a vote, and only two votes make the sky suspect. Others may
-vote too (antenna, constellations that disagree). The time and position checks need no vote; see
-`agent.clock.evidence`.
+Does not reject fixes: each check is a detector, and two active detectors make the time untrusted
+(see `agent.gnss.detectors`). The checks of time and position act alone; see `agent.clock.evidence`.
 
-How it works, once an epoch, on the carrier-to-noise densities C/N0 in whole dBHz of all signals:
-drop     the mean of the strongest eight is 3 dB below what it was in the last seconds, or 6 dB
-         below its long mean, or half of the signals are gone. CISA's Epsilon takes 1 dB in 5 s, of
-         unrounded figures. Of the 6 dB two are for a hot roof: where the temperature is known, 4 dB
-         below what the heat explains is enough.
-uniform  of eight or more signals, 92 % are within 1 dB of the commonest value, mean of ten epochs
-         (CnoCheck of CISA's PNT-Integrity); of twelve or more, 80 % and 25 points more than in the
-         minutes before, mean of five. A real sky is spread over 15 dB; of emulated ones, 35 to 41 %
-         are alike on average, but eight to eleven signals were up to 90 % alike for an epoch.
-strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 on a good roof.
+How it works. Each epoch gives the carrier-to-noise densities C/N0 of all signals in integer dBHz.
+drop     the mean of the strongest eight is 3 dB below that of the last seconds, or 6 dB below its
+         long mean, or half of the signals are missing. CISA's Epsilon uses 1 dB in 5 s, of
+         unrounded values. 2 of the 6 dB allow for a hot roof. If the temperature is known, 4 dB
+         below the level that the temperature explains are sufficient.
+uniform  of eight or more signals, 92 % are within 1 dB of the most frequent value, mean of ten
+         epochs (CnoCheck of CISA's PNT-Integrity). Of twelve or more, 80 % and 25 points more than
+         in the minutes before, mean of five. Real signals are spread over 15 dB. Of emulated
+         signals 35 to 41 % are alike on average, but eight to eleven were up to 90 % alike once.
+strong   four or more signals above 54 dBHz; BeiDou's B3I reaches 52 dBHz on a good roof.
 
-Heat: an amplifier's noise figure grows by 0.01 to 0.02 dB a degree, which with a sky of 130 K costs
-0.017 to 0.032 dB/°C of C/N0, up to 2 dB from 25 to 85 °C.
+Temperature: the noise figure of an amplifier grows by 0.01 to 0.02 dB/K. With a sky temperature of
+130 K this costs 0.017 to 0.032 dB/K of C/N0, up to 2 dB from 25 to 85 °C.
 """
 
 TYPE_CHECKING = False
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 _STRONGEST = 8
 _MIN_SIGNALS = 6
 SCALE = 256
-"""Parts of a dB in which means are kept."""
+"""Parts of a dB in the means."""
 _DROP_FAST = 3 * SCALE
 _DROP_SLOW = 6 * SCALE
 _TEMP_ALLOWANCE = 2 * SCALE
 _TEMP_COEFFICIENT = 8
-"""0.032 dB/°C in 1/256 dB, a noise figure of 1 dB at the worst slope."""
+"""0.032 dB/K in 1/256 dB: a noise figure of 1 dB at the largest slope."""
 _LEARN_EPOCHS = 30
 _SHORT_PERCENT = 80
 _UNIFORM_SIGNALS = 8
@@ -45,13 +44,13 @@ _STRONG_COUNT = 4
 
 
 def mean_of_strongest(cn0: "list[int]") -> int:
-    """Mean of the strongest eight, 1/256 dBHz; 0 without any."""
+    """Return the mean of the strongest eight in 1/256 dBHz, 0 without signals."""
     top = sorted(cn0)[-_STRONGEST:]
     return sum(top) * SCALE // len(top) if top else 0
 
 
 class SignalCheck:
-    """The checks of C/N0; call `add_epoch` once an epoch, `set_temperature` when it is known anew."""
+    """The checks of C/N0. Call `add_epoch` for each epoch, `set_temperature` for each new value."""
 
     def __init__(self, detectors: "DetectorSet") -> None:
         self._detectors = detectors
@@ -64,23 +63,23 @@ class SignalCheck:
         self._temp_variance = self._temp_covariance = 0
 
     def set_temperature(self, centi_c: "int | None") -> None:
-        """Take the receiver's temperature, hundredths of a degree Celsius."""
+        """Set the temperature of the receiver, hundredths of a degree Celsius. None: unknown."""
         self._centi_c = centi_c
         if self._usual_centi_c is None and centi_c is not None:
             self._usual_centi_c = centi_c * 1024
 
     def usual_level(self) -> "int | None":
-        """What the strongest eight lately were, 1/256 dBHz; None while it is learned."""
+        """Return the recent level of the strongest eight, 1/256 dBHz. None: not learned yet."""
         return self._fast if self._epochs >= _LEARN_EPOCHS else None
 
     def derating(self) -> "int | None":
-        """By how much a degree changes C/N0, measured, thousandths of a dB; None if unknown."""
-        if self._temp_variance < 200 * 200 * 16:  # less than 2 °C of swing
+        """Return the measured change of C/N0 per kelvin, 1/1000 dB. None: unknown."""
+        if self._temp_variance < 200 * 200 * 16:  # a swing of less than 2 K
             return None
         return self._temp_covariance * 100_000 // (self._temp_variance * SCALE)
 
     def add_epoch(self, cn0: "list[int]", now: int) -> None:
-        """Take the C/N0 of all signals of an epoch, dBHz; signals without one are left out."""
+        """Add the C/N0 of all signals of an epoch, dBHz, without signals that have none."""
         n = len(cn0)
         self._check_drop(mean_of_strongest(cn0), n, now)
         self._check_uniform(cn0, n, now)
@@ -100,11 +99,11 @@ class SignalCheck:
         present = drop >= _DROP_FAST or 2 * n * SCALE < self._count
         self._detectors.report("drop", present, now, drop * 100 // SCALE, _DROP_FAST * 100 // SCALE)
         if present:
-            return  # what is jammed is not what is normal
+            return  # a jammed epoch must not change the means
         self._update_means(mean, n)
 
     def _slow_limit(self) -> int:
-        """How far below the long mean is too far."""
+        """Return the largest drop below the long mean."""
         excess = self._temp_excess()
         if excess is None:
             return _DROP_SLOW
@@ -115,13 +114,13 @@ class SignalCheck:
         )
 
     def _temp_excess(self) -> "int | None":
-        """Hundredths of a degree above the usual."""
+        """Return the excess over the usual temperature, hundredths of a kelvin."""
         if self._centi_c is None or self._usual_centi_c is None:
             return None
         return self._centi_c - self._usual_centi_c // 1024
 
     def _update_means(self, mean: int, n: int) -> None:
-        """Learn what is usual, and what a degree costs (covariance over variance)."""
+        """Update the means, and the temperature effect (covariance over variance)."""
         excess = self._temp_excess()
         if excess is not None and self._usual_centi_c is not None:
             self._temp_variance += (excess * excess * 16 - self._temp_variance) // 1024

@@ -1,8 +1,10 @@
-"""Rows of telemetry into blocks for the log: gathered for a while, then coded a few columns a turn.
+"""Build telemetry blocks for the log from rows.
 
-Not the log. A block holds consecutive rows of one schema; it is closed when it is as long as may be
-at risk, or when a link comes up, so that what is fresh goes first. Coding is done in slices, since
-no tick may wait for it.
+Does not store blocks; see `agent.log.record_store`.
+
+A block holds consecutive rows of one schema. The builder closes a block when it has its full number
+of rows, or when a link comes up, so that recent rows are sent first. It encodes a few columns in
+each step, because a tick must not wait for the codec.
 """
 
 from protocols.telemetry import varint
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
     Row = list["int | None"]
 
 _COLUMNS_PER_STEP = 4
-"""Columns that are coded in one turn."""
+"""Columns that one step encodes."""
 
 
 def unit_schema(fieldbus: "FieldbusView") -> Schema:
-    """Name the columns of a unit's rows: time, clock, state, then every point of every device."""
+    """Return the schema of a unit's rows: time, clock, state, then each point of each device."""
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
         [
@@ -36,7 +38,9 @@ def unit_schema(fieldbus: "FieldbusView") -> Schema:
 def take_row(
     fieldbus: "FieldbusView", utc: "int | None", clock: str, state: str, oldest_read_at: int
 ) -> "Row":
-    """Take a row: what is good and was read since `oldest`."""
+    """Return a row. A point is None if its quality is not good or its value is older than
+    `oldest_read_at`.
+    """
     row: Row = [
         None if utc is None else utc // MILLISECOND,
         CLOCKS.index(clock),
@@ -50,11 +54,11 @@ def take_row(
 
 
 class BlockBuilder:
-    """Rows of `schema` into blocks of at most `max_rows` rows; `start_number` says which start of
+    """Builds blocks of at most `max_rows` rows of `schema`. `start_number` identifies a start of
     the unit.
 
-    A block's extra bytes are two numbers: `start_number`, and the monotonic ms of its first row, so
-    that rows without UTC can be dated by later ones of the same run.
+    The extra bytes of a block are two numbers: `start_number` and the monotonic time of its first
+    row in ms. Later rows of the same start thus give a date to rows without UTC.
     """
 
     def __init__(self, schema: Schema, max_rows: int, start_number: int) -> None:
@@ -70,7 +74,7 @@ class BlockBuilder:
         self._coding_first_at = 0
 
     def add(self, row: "Row", now: int) -> None:
-        """Take a row."""
+        """Append a row; `now` is its monotonic time in µs."""
         if not self._rows:
             self.first_row_at = now
         self._rows.append(row)
@@ -78,7 +82,7 @@ class BlockBuilder:
             self.close_block()
 
     def close_block(self) -> None:
-        """Close the block, if there is one and the one before is coded."""
+        """Close the block if it has rows and the previous block is encoded."""
         if not self._rows or self._writer is not None or self.first_row_at is None:
             return
         extra = bytearray()
@@ -93,11 +97,11 @@ class BlockBuilder:
         self._column = 0
 
     def is_coding(self) -> bool:
-        """Tell whether `step` has something to do."""
+        """Say whether `step` has work."""
         return self._writer is not None
 
     def step(self) -> "tuple[bytes, int] | None":
-        """Code some columns; when that was the last: the block, and when its first row was."""
+        """Encode some columns. After the last: return the block and the time of its first row."""
         writer = self._writer
         if writer is None:
             return None
@@ -114,5 +118,7 @@ class BlockBuilder:
         return writer.finish(), self._coding_first_at
 
     def oldest_row_at(self) -> "int | None":
-        """Give when the oldest row was taken that is not in a block yet."""
+        """Return the time of the oldest row that is not in a finished block. None: there is no such
+        row.
+        """
         return self._coding_first_at if self._writer is not None else self.first_row_at

@@ -1,11 +1,13 @@
-"""Longer blocks for the backlog: a full segment is read, coded anew, and written in its place.
+"""Merge blocks of the backlog into longer blocks: read a full segment, encode it again, replace it.
 
-Not the flash (`agent.log.record_store` asks it) and not the coding
-(`protocols.telemetry.merged_block`). Blocks of live rows are short, since a power cut costs what is
-not in a block yet. Rows that have to wait anyway need fewer bytes in longer ones, on flash and on
-the link. A file is replaced whole, so that at every moment either its old records are there or what
-stands for them; the ground takes either for the same numbers. One file at a time, when the flash
-has nothing else to do, in slices.
+Does not access the flash (see `agent.log.record_store`) and does not encode (see
+`protocols.telemetry.merged_block`).
+
+Live blocks are short, because a power cut destroys the rows that are not in a block yet. Waiting
+rows need fewer bytes in longer blocks, on flash and on the link. The store replaces a file
+atomically, so that either the old records or the merged ones are there. The ground relay accepts
+both under the same numbers. The compactor handles one file at a time, in steps, while the flash is
+idle.
 """
 
 from agent.log.segment import LogRecord
@@ -18,17 +20,17 @@ if TYPE_CHECKING:
     from protocols.telemetry.merged_block import MergedBlockWriter
 
 _MAX_BLOCKS = 8
-"""Blocks that are made one: each has a decoder in memory."""
+"""Blocks that are merged into one. Each needs a decoder in memory."""
 
 
 class BlockCompactor:
-    """Makes blocks of at most `rows` rows, of the schema with this number and so many columns."""
+    """Merges blocks up to `rows` rows. `schema`: number of the schema, `width`: its columns."""
 
     def __init__(self, rows: int, schema: bytes, width: int) -> None:
         self.segment_first = 0
-        """First id of the segment that is to be written anew, 0: none."""
+        """First id of the segment that is compacted. 0: none."""
         self.records: list[LogRecord] = []
-        """What it is to hold, when that is ready."""
+        """New content of the segment. Empty until it is ready."""
         self._rows = rows
         self._schema = schema
         self._width = width
@@ -37,12 +39,12 @@ class BlockCompactor:
         self._merge: MergedBlockWriter | None = None
 
     def queue_segment(self, first: int) -> None:
-        """A segment of the backlog is full; it has its turn unless another has."""
+        """Compact a full segment of the backlog, unless another one is in progress."""
         if not self.segment_first:
             self.segment_first = first
 
     def reset(self) -> None:
-        """Let go of the segment: it is written, or not worth it any more."""
+        """End the work on the segment: it is replaced, or no longer worth it."""
         self.segment_first = 0
         self.records = []
         self._groups = []
@@ -50,11 +52,11 @@ class BlockCompactor:
         self._merge = None
 
     def is_coding(self) -> bool:
-        """Whether `step` has something to do."""
+        """Say whether `step` has work."""
         return bool(self._groups)
 
     def load_records(self, records: "list[LogRecord]") -> None:
-        """Take what the segment holds, and find what can be made one."""
+        """Take the records of the segment and group those that can be merged."""
         groups: list[list[LogRecord]] = []
         rows, expected = 0, -1
         for record in records:
@@ -72,10 +74,12 @@ class BlockCompactor:
             self.reset()
 
     def _span(self, record: LogRecord) -> "tuple[int, int]":
-        """Give a block's first row and the one behind it; 0, 0 for what cannot be merged."""
+        """Return the first row of a block and the row after its last one. 0, 0: it cannot be
+        merged.
+        """
         if record.kind == ROWS:
             try:
-                schema, rows, seq = block.parse_head(record.payload)[:3]
+                schema, rows, seq = block.parse_header(record.payload)[:3]
             except DecodeError:
                 return 0, 0
             if schema == self._schema:
@@ -83,7 +87,7 @@ class BlockCompactor:
         return 0, 0
 
     def step(self) -> None:
-        """Do a little."""
+        """Do one step of the work."""
         group = self._groups[0]
         if len(group) == 1:
             self._output.append(group[0])
@@ -94,12 +98,12 @@ class BlockCompactor:
             self.records = self._output
 
     def _merge_group(self, group: "list[LogRecord]") -> bool:
-        """Code some of a group anew; True when it is done."""
+        """Encode a part of a group. Return True when the group is done."""
         try:
             if self._merge is None:
-                from protocols.telemetry.merged_block import MergedBlockWriter as Kind  # noqa: PLC0415 - seldom used
+                from protocols.telemetry.merged_block import MergedBlockWriter  # noqa: PLC0415 - seldom used
 
-                self._merge = Kind([record.payload for record in group], self._width)
+                self._merge = MergedBlockWriter([record.payload for record in group], self._width)
                 return False
             if not self._merge.step():
                 return False

@@ -1,13 +1,14 @@
-"""The telemetry log as a part of the agent: what is in it survives, until the ground has it.
+"""The telemetry log as a component: its records survive power cuts until the ground relay has them.
 
-    rows ─▶ feed ─▶ blocks ─┐
-    alarms, events ─────────┴▶ keeper (RAM, then flash) ─▶ sender ─▶ a carrier ─▶ ground
-                                  ▲▼ longer blocks, of what has to wait: merger
-                                  ▲ deleted only when a receipt says that the ground has it
+    rows ─▶ block builder ─▶ blocks ─┐
+    alarms, events ──────────────────┴▶ record store (RAM, then flash) ─▶ sender ─▶ a carrier
+                                          ▲▼ compactor: longer blocks of the backlog
+                                          ▲ deleted only after a receipt of the ground relay
 
-Not a carrier: the uplink, and carriers of messages, take from `sender`. At risk is what is not on
-flash yet: rows of at most `unsaved_age_s`, and what the flash is busy with. Nothing is sent before
-it is durable, so that no number is ever given twice.
+Does not send: the uplink and the satellite link take messages from `sender`.
+
+A power cut destroys what is not on flash: rows of at most `at_risk_s`, and the write in progress.
+A record is sent only when it is durable, so that no number is used twice.
 """
 
 from agent.core.component import Component
@@ -25,16 +26,30 @@ if TYPE_CHECKING:
     from agent.core.component import Actions
     from agent.core.context import Context
     from agent.log.compactor import BlockCompactor
+    from protocols.telemetry.schema import Schema
     from protocols.telemetry.summary import Summary
 
 _SLICE_US = 4 * MILLISECOND
 _MAX_ROWS = 600
 _SCHEMA_INTERVAL = 60 * SECOND
-"""A ground that says it lacks the schema gets it at most this often."""
+"""Shortest interval between two copies of the schema, when the ground relay reports that it lacks
+one."""
+
+
+def _make_compactor(rows: int, schema: "Schema") -> "BlockCompactor":
+    from agent.log.compactor import BlockCompactor  # noqa: PLC0415 - not on every unit
+
+    return BlockCompactor(rows, schema.number, len(schema.entries))
+
+
+def _make_summary(schema: "Schema", with_bounds: bool) -> "Summary":
+    from protocols.telemetry.summary import Summary  # noqa: PLC0415 - seldom used
+
+    return Summary(schema, with_bounds)
 
 
 class LogComponent(Component):
-    """See the module's docstring. `settings` is the section `log` of the configuration."""
+    """The log; see the module. `settings` is the section `log` of the configuration."""
 
     PORTS = ("store",)
     PROVIDES = ("sender",)
@@ -42,45 +57,40 @@ class LogComponent(Component):
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
-        self.record_store = RecordStore(config.site + "/" + config.unit, settings)
-        self.sender = Sender(self.record_store, bytes.fromhex(settings.get("ack_key", "")))
-        self.link_up = False
-        """Whether a carrier is up: what is fresh then goes before the backlog."""
         self._schema = unit_schema(agent.fieldbus)
         period_us = config.ticks_per_row * config.tick_us
         self._max_rows = max(1, min(settings["at_risk_s"] * SECOND // period_us, _MAX_ROWS))
         self._rows_mode: str = settings["rows"]
         self._compactor: BlockCompactor | None = None
         if settings["merge_rows"] and self._rows_mode != "none":
-            from agent.log.compactor import BlockCompactor as Longer  # noqa: PLC0415 - not on every unit
-
-            schema = self._schema
-            self._compactor = Longer(settings["merge_rows"], schema.number, len(schema.entries))
-            self.record_store.compactor = self._compactor
+            self._compactor = _make_compactor(settings["merge_rows"], self._schema)
+        unit = config.site + "/" + config.unit
+        self.record_store = RecordStore(unit, settings, self._compactor)
+        self.sender = Sender(self.record_store, bytes.fromhex(settings.get("ack_key", "")))
+        self.link_up = False
+        """True while a carrier is connected. New blocks are then sent before the backlog."""
         self._builder = BlockBuilder(self._schema, self._max_rows, 0)
         self._summary: Summary | None = None
         if settings["summary_s"]:
-            from protocols.telemetry.summary import Summary as Kind  # noqa: PLC0415 - seldom used
-
-            self._summary = Kind(self._schema, bool(settings["summary_bounds"]))
+            self._summary = _make_summary(self._schema, bool(settings["summary_bounds"]))
             self._summary_rows = max(1, settings["summary_s"] * SECOND // period_us)
             self._summary_builder = BlockBuilder(
                 self._summary.schema_out, settings["summary_rows"], 0
             )
         self._due = NEVER
         self._schema_not_before = 0
-        agent.telemetry.stop_queue()
+        agent.telemetry.stop_queueing()
         agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:
             agent.uplink.send_from_log(self.sender, self._on_link)
-            # What the rows' columns are stands in the log: the retained message can be short.
+            # The log holds the names of the columns, so the retained birth message can be short.
             agent.uplink.set_birth(write(JsonObject([("online", True), ("log", True)])).encode())
 
-    # What comes in.
+    # Inputs.
 
     def tick(self, now: int) -> None:
-        """Take a row when one is due."""
-        self.record_store.now = now
+        """Add a row if one is due."""
+        self.record_store.set_time(now)
         agent = self.agent
         if agent.ticks.number % agent.config.ticks_per_row:
             return
@@ -98,7 +108,7 @@ class LogComponent(Component):
         self._schedule_slice(now)
 
     def _check_schema(self, now: int) -> None:
-        """Log the schemas once, and again when the ground says that it lacks one."""
+        """Log the schemas once, and again when the ground relay lacks one."""
         is_missing = self.sender.schema_missing and now >= self._schema_not_before
         if not self.record_store.ready:
             return
@@ -107,7 +117,7 @@ class LogComponent(Component):
             numbers += self._summary.schema_out.number
         if self.record_store.schema == numbers and not is_missing:
             return
-        self.sender.schema_missing = False
+        self.sender.take_schema_request()
         self._schema_not_before = now + _SCHEMA_INTERVAL
         self.record_store.append(ALARM, SCHEMA, self._schema.text, now)
         if self._summary is not None:
@@ -121,7 +131,7 @@ class LogComponent(Component):
     def log_event(
         self, group: int, fields: "list[tuple[str, object]]", utc: "int | None", now: int
     ) -> None:
-        """Log what happened, as JSON: `t` (UTC, ms, or null), `m` (monotonic ms), and `fields`."""
+        """Log an event as JSON: `t` (UTC in ms or null), `m` (monotonic ms), and `fields`."""
         head: list[tuple[str, object]] = [
             ("t", None if utc is None else utc // MILLISECOND),
             ("m", now // MILLISECOND),
@@ -129,13 +139,15 @@ class LogComponent(Component):
         self.record_store.append(group, NOTE, write(JsonObject(head + fields)).encode(), now)
 
     def _on_link(self, up: bool, now: int) -> None:
-        """A carrier came up or went: close the block at hand, so that what is fresh is not late."""
+        """Handle a carrier that connected or disconnected. Close the open block, so that it is sent
+        soon.
+        """
         if up and not self.link_up and self.record_store.schema:
             self._builder.close_block()
             self._schedule_slice(now)
         self.link_up = up
 
-    # Coding, in slices.
+    # Encoding, in slices.
 
     def _schedule_slice(self, now: int) -> None:
         is_coding = self._builder.is_coding() or (
@@ -145,7 +157,7 @@ class LogComponent(Component):
         self._due = now + _SLICE_US if is_coding else NEVER
 
     def wake(self, now: int) -> None:
-        """Code a slice; look after receipts that do not come."""
+        """Encode a slice; send records again whose receipt is overdue."""
         if now >= self.sender.deadline():
             self.sender.wake(now)
         if now < self._due:
@@ -165,33 +177,33 @@ class LogComponent(Component):
         self._schedule_slice(now)
 
     def deadline(self) -> int:
-        """Give the time of the next slice or the next late receipt."""
+        """Return the time of the next slice or of the next overdue receipt."""
         return min(self._due, self.sender.deadline())
 
     # The store.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self.record_store.event(kind, now)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take what the store answers."""
+        """Handle an answer of the store."""
         self.record_store.receive(data, now)
         if self._due == NEVER:
             self._schedule_slice(now)
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked."""
+        """Return the requests for the store."""
         return [(self.port, op, data) for op, data in self.record_store.outbox()]
 
     def unsaved_age_s(self, now: int) -> int:
-        """Give the seconds of rows that a power cut would cost now."""
+        """Return the age of the oldest row that a power cut would destroy now, in s."""
         times = [self._builder.oldest_row_at(), self.record_store.oldest_unsaved()]
         known = [time for time in times if time is not None]
         return (now - min(known)) // SECOND if known else 0
 
     def status(self, now: int) -> JsonObject:
-        """Show what waits, what was lost and why, what is at risk, what the ground said."""
+        """Return counts of waiting and lost records, of receipts, and the unsaved data age."""
         record_store, sender = self.record_store, self.sender
         waiting = [
             (CLASSES[class_index.group], class_index.unacked_count())

@@ -1,16 +1,19 @@
-"""The store's side of the log: records in, durable, found again, let go of.
+"""Records of the log on a store: append, make durable, find, delete.
 
-Not the sending (`agent.log.sender`). The store is asked one thing at a time; "drained" ends it.
-After a failure, what may or may not have been written is written again, whole, in a new segment,
-with the numbers it had. After a start only the newest segment of each class is read; the others are
-read when they are sent. When the log has its bytes, or the disk is full, the oldest segment of the
-lowest class goes, counted.
+Does not send; see `agent.log.sender`.
 
-A record's age is counted in the log's own seconds: they go on from the youngest record found at a
-start, and no clock can step them.
+The record store has one request in progress; the event "drained" ends it. After a failure it writes
+the last batch again, whole, in a new segment and under the same ids. After a start it reads only
+the newest segment of each class; it reads the others when their records are sent. When the log has
+its largest size, or the disk is full, the oldest segment of the lowest class is deleted and
+counted.
+
+The age of a record is counted in seconds of the log's own time. It continues from the newest record
+found at a start, and no step of the clock changes it.
 """
 
 from binascii import crc32
+from collections import namedtuple
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
@@ -26,24 +29,37 @@ if TYPE_CHECKING:
     from agent.log.compactor import BlockCompactor
 
     Operation = tuple[str, bytes]
-    WrittenRecord = tuple[int, LogRecord, int]
-    """Class, record, when the oldest of what it tells of was taken."""
+
+WaitingRecord = namedtuple("WaitingRecord", ("group", "kind", "payload", "oldest_at"))
+"""A record without an id, in memory. `oldest_at`: time of its oldest content."""
+BatchRecord = namedtuple("BatchRecord", ("record", "oldest_at"))
+"""A record of the write in progress. `oldest_at`: time of its oldest content."""
+LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
+"""A segment in memory: class, first id, records."""
 
 MAX_UNWRITTEN = 6144
-"""Bytes that may wait in memory for the flash."""
+"""Largest number of bytes that wait in memory for the flash."""
 MAX_RECENT = 2048
-"""Bytes of records that are kept in memory for sending, though they are durable."""
+"""Largest number of bytes of durable records that stay in memory for sending."""
 LONGEST = 60000
 _OBJECT_BYTES = 48
-"""Bytes that a record takes in memory beside its payload, about."""
+"""Approximate memory of a record beside its payload, bytes."""
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
+_NOTHING_LOADED = LoadedSegment(-1, 0, ())
+
+
+def _encoded_size(records: "list[LogRecord]") -> int:
+    """Return an upper limit of the bytes of `records` in a segment."""
+    return sum([len(record.payload) + segment.HEAD + 9 for record in records])
 
 
 class RecordStore:
-    """The records of one unit on one store; `unit` is "SITE/UNIT", `settings` section `log`."""
+    """The records of a unit on one store. `unit`: "SITE/UNIT", `settings`: section `log`."""
 
-    def __init__(self, unit: str, settings: "dict[str, Any]") -> None:
+    def __init__(
+        self, unit: str, settings: "dict[str, Any]", compactor: "BlockCompactor | None" = None
+    ) -> None:
         self.unit = unit
         self.generation = b""
         self.class_indexes = [
@@ -53,28 +69,28 @@ class RecordStore:
             ClassIndex(BULK, settings["bulk_ttl_s"]),
         ]
         self.listeners: list[Callable[[int], None]] = []
-        """Called when there is more to send."""
+        """Called when more records can be sent."""
         self.schema = b""
         """Number of the schema that was logged last."""
         self.failures = 0
         self.foreign_segments = 0
         self.truncated = 0
         self.now = 0
-        self.compactor: BlockCompactor | None = None
-        """Makes longer blocks of the backlog, or nobody does."""
+        self._compactor = compactor
         self._max_bytes: int = settings["bytes"]
-        # One segment of each class cannot be given up: they must be a part of the whole.
+        # The largest size of the log includes one segment of each class that cannot be deleted.
         self._segment_bytes: int = min(settings["segment_bytes"], settings["bytes"] // 8)
-        self._unwritten: list[tuple[int, int, bytes, int]] = []
+        self._unwritten: list[WaitingRecord] = []
         self._unwritten_bytes = 0
-        self._batch: list[WrittenRecord] = []
+        self._batch: list[BatchRecord] = []
+        self._batch_class = self.class_indexes[0]
         self._starts_segment = False
         self._can_append = [False] * len(CLASSES)
         self._deletes: list[str] = []
         self._schema_due = b""
         self._recent: list[tuple[int, LogRecord]] = []
         self._recent_bytes = 0
-        self._loaded: tuple[int, int, list[LogRecord]] = (-1, 0, [])
+        self._loaded = _NOTHING_LOADED
         self._read_request: tuple[int, int] | None = None
         self._phase = _CLOSED
         self._open = False
@@ -86,7 +102,7 @@ class RecordStore:
 
     @property
     def ready(self) -> bool:
-        """Whether the log knows what is in it."""
+        """True when the store is read and records can be written and sent."""
         return self._phase == _READY
 
     # Records in.
@@ -94,43 +110,46 @@ class RecordStore:
     def append(
         self, group: int, kind: int, payload: bytes, now: int, oldest_at: "int | None" = None
     ) -> None:
-        """Log a record of a class; `oldest_at`: when the oldest of what it tells of was taken."""
+        """Log a record of a class. `oldest_at`: time of its oldest content, None: `now`."""
         self.now = now
         if len(payload) > LONGEST:
-            self.class_indexes[group].lost += 1
+            self.class_indexes[group].lose()
             return
-        self._unwritten.append((group, kind, payload, now if oldest_at is None else oldest_at))
+        if oldest_at is None:
+            oldest_at = now
+        self._unwritten.append(WaitingRecord(group, kind, payload, oldest_at))
         self._unwritten_bytes += len(payload) + _OBJECT_BYTES
         while self._unwritten_bytes > MAX_UNWRITTEN and len(self._unwritten) > 1:
             self._drop_unwritten()
         self.advance(now)
 
     def _drop_unwritten(self) -> None:
-        """Let go of the oldest record of the lowest class that waits for the flash."""
-        lowest_class = max([entry[0] for entry in self._unwritten])
-        for index, (group, _, payload, _) in enumerate(self._unwritten):
-            if group == lowest_class:
+        """Drop the oldest waiting record of the lowest class."""
+        lowest_class = max([waiting.group for waiting in self._unwritten])
+        for index, waiting in enumerate(self._unwritten):
+            if waiting.group == lowest_class:
                 self._unwritten.pop(index)
-                self._unwritten_bytes -= len(payload) + _OBJECT_BYTES
-                self.class_indexes[group].lost += 1
+                self._unwritten_bytes -= len(waiting.payload) + _OBJECT_BYTES
+                self.class_indexes[lowest_class].lose()
                 return
 
     def oldest_unsaved(self) -> "int | None":
-        """Give when the oldest was taken that a power cut would cost now; None: nothing."""
-        times = [entry[3] for entry in self._unwritten] + [entry[2] for entry in self._batch]
+        """Return the time of the oldest content that a power cut would destroy. None: nothing."""
+        times = [waiting.oldest_at for waiting in self._unwritten]
+        times.extend([entry.oldest_at for entry in self._batch])
         return min(times) if times else None
 
     def set_schema(self, schema: bytes) -> None:
-        """Remember durably that a schema is in the log."""
+        """Write durably that a schema is in the log."""
         self.schema = self._schema_due = schema
 
-    # Records found again.
+    # Records out.
 
     def find(self, class_index: ClassIndex, ident: int) -> "LogRecord | None":
-        """Find a durable record in memory, or None.
+        """Return a durable record from memory, or None.
 
-        Then it is either gone for good, which the shelf has been told, or `loading` is true: it is
-        being read, and the listeners hear when it is there.
+        None: if `loading` is true, the store reads the record, and the listeners are called
+        afterwards. Otherwise the record does not exist any more, and `class_index` has dropped it.
         """
         self._read_request = None
         number = ident * 4 + class_index.group
@@ -139,10 +158,10 @@ class RecordStore:
                 return recent
         first = class_index.segment_of(ident)
         if first:
-            group, loaded_first, records = self._loaded
-            if (group, loaded_first) != (class_index.group, first):
+            if self._loaded[:2] != (class_index.group, first):
                 self._read_request = (class_index.group, first)
                 return None
+            records: tuple[LogRecord, ...] = self._loaded.records
             for found in records:
                 if found.ident <= ident <= found.last_ident:
                     return found
@@ -151,22 +170,26 @@ class RecordStore:
 
     @property
     def loading(self) -> bool:
-        """Whether what `find` looked for last has to be read first."""
+        """True if the last `find` has to read the store first."""
         return self._read_request is not None
 
+    def set_time(self, now: int) -> None:
+        """Set the monotonic time of the next records, µs."""
+        self.now = now
+
     def stamp(self) -> int:
-        """Give the log's own time in seconds."""
+        """Return the log's own time in seconds."""
         return self._stamp_offset + self.now // SECOND
 
     # The store.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self.now = now
         if kind == "full":
             self._out_of_space = (
                 self._operation != "merged"
-            )  # longer blocks are no need: nothing goes for them
+            )  # nothing is deleted to make room for longer blocks
         elif kind == "drained":
             operation, self._operation = self._operation, ""
             if operation == "write":
@@ -183,19 +206,19 @@ class RecordStore:
         self.advance(now)
 
     def _on_failure(self) -> None:
-        """Begin anew with what was under way: nobody knows how much of it was done."""
+        """Prepare to repeat the operation in progress; its result is unknown."""
         self.failures += self._open
         self._open = False
-        if self.compactor is not None and self._operation == "merged":
-            self.compactor.reset()
+        if self._compactor is not None and self._operation == "merged":
+            self._compactor.reset()
         self._operation = ""
         if self._batch:
-            self._can_append[self._batch[0][0]] = False
+            self._can_append[self._batch_class.group] = False
         if self._phase != _READY:
             self._phase = _CLOSED
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take an answer of the store."""
+        """Handle an answer of the store."""
         self.now = now
         if self._operation == "list":
             self._on_list(str(data, "utf-8").split("\0"))
@@ -209,22 +232,22 @@ class RecordStore:
             return
         _, group, first = parsed
         scan = segment.scan(content, self.generation, group)
-        if self._operation == "merge" and self.compactor is not None:
-            # What is damaged is counted when it is sent, and stays until then.
-            self.compactor.load_records([] if scan.damaged else scan.records)
+        if self._operation == "merge" and self._compactor is not None:
+            # Damage is counted when the segment is sent. Until then the segment stays as it is.
+            self._compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
             truncated = (
                 scan.tail_bytes > 0 and len(scan.records) > 0
-            )  # a first record never is: see _write
+            )  # a first record is never truncated, see _write_batch
             self.class_indexes[group].count_damage(first, scan.damaged - truncated)
-            self._loaded = (group, first, scan.records)
+            self._loaded = LoadedSegment(group, first, scan.records)
             self._read_request = None
             self._notify(now)
         else:
             self._resume_class(group, first, scan, bool(separator))
 
     def _on_list(self, names: "list[str]") -> None:
-        """Sort the segments that are there; the life is that of the most of them."""
+        """Sort the segments in the store. The generation of the log is the most frequent one."""
         segments = [parsed for parsed in [segment.parse_name(name) for name in names] if parsed]
         generations = [generation for generation, _, _ in segments]
         self.generation = b""
@@ -237,11 +260,10 @@ class RecordStore:
         self._newest_segments = []
         for class_index in self.class_indexes:
             key = (self.generation, class_index.group)
-            class_index.first_ids = sorted(
-                [first for generation, group, first in segments if (generation, group) == key]
-            )
-            class_index.sizes = [self._segment_bytes] * len(class_index.first_ids)
-            class_index.resume(1)
+            first_ids = [
+                first for generation, group, first in segments if (generation, group) == key
+            ]
+            class_index.load(first_ids, self._segment_bytes)
             if class_index.first_ids:
                 self._newest_segments.append((class_index.group, class_index.first_ids[-1]))
         self._phase = _RESUMING
@@ -249,47 +271,45 @@ class RecordStore:
     def _resume_class(
         self, group: int, first: int, scan: segment.SegmentScan, exists: bool
     ) -> None:
-        """Learn from the newest segment of a class where to go on."""
+        """Continue a class after the records of its newest segment."""
         class_index = self.class_indexes[group]
         last = max([first - 1] + [record.last_ident for record in scan.records])
         for record in scan.records:
             self._stamp_offset = max(self._stamp_offset, record.stamp)
         if scan.tail_bytes:
-            # Bytes that are no record may have been one, and sent: its number is not used again.
+            # Bytes without a record may be a record that was sent. Its number is not used again.
             self.truncated += 1
             last += scan.tail_bytes // segment.MIN_RECORD_BYTES + 1
-        if not exists and len(class_index.first_ids) > 1:
-            class_index.first_ids.pop()
-            class_index.sizes.pop()
+        if not exists:
+            class_index.forget_newest()
         class_index.resume(last + 1)
         self._can_append[group] = False
 
     def _on_written(self) -> None:
-        """Count a batch as durable."""
-        group = self._batch[0][0]
-        class_index = self.class_indexes[group]
+        """Mark a batch as durable."""
+        class_index = self._batch_class
+        group = class_index.group
         if self._starts_segment:
-            if self.compactor is not None and group == BULK and class_index.first_ids:
-                self.compactor.queue_segment(class_index.first_ids[-1])
-            class_index.first_ids.append(self._batch[0][1].ident)
-            class_index.sizes.append(0)
-        class_index.sizes[-1] += self._encoded_size(self._batch)
+            if self._compactor is not None and group == BULK and class_index.first_ids:
+                self._compactor.queue_segment(class_index.first_ids[-1])
+            class_index.start_segment(self._batch[0].record.ident)
+        class_index.mark_durable(self._batch[-1].record.ident + 1, self._batch_size())
         self._can_append[group] = True
-        class_index.durable_to = self._batch[-1][1].ident + 1
-        for _, record, _ in self._batch:
+        for entry in self._batch:
+            record = entry.record
             self._recent.append((record.ident * 4 + group, record))
             self._recent_bytes += len(record.payload) + _OBJECT_BYTES
         while self._recent_bytes > MAX_RECENT and len(self._recent) > 1:
             self._recent_bytes -= len(self._recent.pop(0)[1].payload) + _OBJECT_BYTES
-        if self._loaded[0] == group:
-            self._loaded = (-1, 0, [])
+        if self._loaded.group == group:
+            self._loaded = _NOTHING_LOADED
         self._batch = []
 
-    def _encoded_size(self, batch: "list[WrittenRecord]") -> int:
-        return sum([len(record.payload) + segment.HEAD + 9 for _, record, _ in batch])
+    def _batch_size(self) -> int:
+        return _encoded_size([entry.record for entry in self._batch])
 
     def size(self) -> int:
-        """Give how much flash the log takes."""
+        """Return the size of the log on flash in bytes."""
         return sum([class_index.size() for class_index in self.class_indexes])
 
     def _request(self, purpose: str, operation: str, data: bytes) -> None:
@@ -297,7 +317,7 @@ class RecordStore:
         self._out.append((operation, data))
 
     def advance(self, now: int) -> None:
-        """Ask the store for the next thing, if it is free."""
+        """Send the next request to the store if it is idle."""
         if not self._open or self._operation:
             return
         if self._phase != _READY:
@@ -318,11 +338,11 @@ class RecordStore:
         elif self._schema_due:
             self._request("logged", "write", SCHEMA_KEY.encode() + b"\0" + self._schema_due)
             self._schema_due = b""
-        elif self.compactor is not None and self.compactor.segment_first:
-            self._compact(self.compactor, self.class_indexes[BULK])
+        elif self._compactor is not None and self._compactor.segment_first:
+            self._compact(self._compactor, self.class_indexes[BULK])
 
     def _compact(self, compactor: "BlockCompactor", class_index: ClassIndex) -> None:
-        """Read a full segment of the backlog, or write it anew with longer blocks."""
+        """Read a full segment of the backlog, or replace it with longer blocks."""
         first = compactor.segment_first
         if first not in class_index.first_ids or class_index.sent_to > first:
             compactor.reset()
@@ -336,17 +356,13 @@ class RecordStore:
             )
 
     def _on_replaced(self) -> None:
-        """A segment has longer blocks now."""
-        compactor, class_index = self.compactor, self.class_indexes[BULK]
+        """Handle a segment that has longer blocks now."""
+        compactor = self._compactor
         if compactor is None:
             return
-        if compactor.segment_first in class_index.first_ids:
-            index = class_index.first_ids.index(compactor.segment_first)
-            class_index.sizes[index] = sum(
-                [len(record.payload) + segment.HEAD + 9 for record in compactor.records]
-            )
+        self.class_indexes[BULK].resize(compactor.segment_first, _encoded_size(compactor.records))
         if self._loaded[:2] == (BULK, compactor.segment_first):
-            self._loaded = (-1, 0, [])
+            self._loaded = _NOTHING_LOADED
         compactor.reset()
 
     def _notify(self, now: int) -> None:
@@ -354,7 +370,7 @@ class RecordStore:
             listener(now)
 
     def _continue_start(self, now: int) -> None:
-        """Take the next step of a start."""
+        """Do the next step of a start."""
         if self._phase == _CLOSED:
             self._phase = _LISTING
             self._request("list", "list", b"")
@@ -380,7 +396,7 @@ class RecordStore:
         self._notify(now)
 
     def _release_segments(self) -> None:
-        """Forget the segments that the ground has."""
+        """Delete the segments whose records are all acknowledged."""
         for class_index in self.class_indexes:
             first = class_index.release()
             while first:
@@ -390,7 +406,9 @@ class RecordStore:
                 first = class_index.release()
 
     def _make_room(self, max_bytes: int, lowest_class: int) -> bool:
-        """Give up the oldest segments of the lowest classes until the log has `max_bytes` bytes."""
+        """Delete the oldest segments of the lowest classes until the log has at most `max_bytes`
+        bytes.
+        """
         for group in (BULK, EVENT, LIVE, ALARM):
             while group >= lowest_class and self.size() > max_bytes:
                 first = self.class_indexes[group].evict()
@@ -400,53 +418,54 @@ class RecordStore:
         return self.size() <= max_bytes
 
     def _fill_batch(self) -> None:
-        """Give numbers to the records that are written next: of one class, a segment at most."""
+        """Give ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten:
-            group = min([entry[0] for entry in self._unwritten])
-            class_index = self.class_indexes[group]
-            remaining, size = [], 0
-            for entry in self._unwritten:
-                kind, payload, oldest_at = entry[1:]
-                if entry[0] != group or (size and size + len(payload) > self._segment_bytes):
-                    remaining.append(entry)
+            group = min([waiting.group for waiting in self._unwritten])
+            self._batch_class = self.class_indexes[group]
+            remaining, size, unwritten_bytes = [], 0, 0
+            for waiting in self._unwritten:
+                length = len(waiting.payload)
+                if waiting.group != group or (size and size + length > self._segment_bytes):
+                    remaining.append(waiting)
+                    unwritten_bytes += length + _OBJECT_BYTES
                     continue
-                size += len(payload)
-                record = LogRecord(class_index.next_id, self.stamp(), kind, payload)
-                self._batch.append((group, record, oldest_at))
-                class_index.next_id += 1
+                size += length
+                ident = self._batch_class.take_id()
+                record = LogRecord(ident, self.stamp(), waiting.kind, waiting.payload)
+                self._batch.append(BatchRecord(record, waiting.oldest_at))
             self._unwritten = remaining
-            self._unwritten_bytes = sum([len(entry[2]) + _OBJECT_BYTES for entry in remaining])
+            self._unwritten_bytes = unwritten_bytes
         if self._batch:
             self._fit_batch()
 
     def _fit_batch(self) -> None:
-        """Make room for the batch, in its own class and below; else it is the lowest there is."""
-        group = self._batch[0][0]
+        """Make room for the batch in its own class and in lower ones. If that fails, the batch is
+        lost.
+        """
+        group = self._batch_class.group
         if self._out_of_space:
             self._out_of_space = False
             self._make_room(max(0, self.size() - 1), group)
-        if not self._make_room(self._max_bytes - self._encoded_size(self._batch), group):
-            class_index = self.class_indexes[group]
-            class_index.lost += len(self._batch)
-            class_index.next_id = self._batch[0][1].ident
+        if not self._make_room(self._max_bytes - self._batch_size(), group):
+            self._batch_class.lose_batch(self._batch[0].record.ident)
             self._batch = []
 
     def _write_batch(self) -> None:
-        """Write the batch: behind the newest segment while that has room, else as a new one."""
-        group = self._batch[0][0]
-        class_index = self.class_indexes[group]
-        frames = [segment.frame(self.generation, group, record) for _, record, _ in self._batch]
+        """Append the batch to the newest segment if it has room; otherwise start a segment."""
+        class_index = self._batch_class
+        group = class_index.group
+        frames = [segment.frame(self.generation, group, entry.record) for entry in self._batch]
         fits = (
             self._can_append[group]
-            and class_index.sizes[-1] + self._encoded_size(self._batch) <= self._segment_bytes
+            and class_index.sizes[-1] + self._batch_size() <= self._segment_bytes
         )
-        first = class_index.first_ids[-1] if fits else self._batch[0][1].ident
+        first = class_index.first_ids[-1] if fits else self._batch[0].record.ident
         self._starts_segment = not fits
         key = segment.segment_name(self.generation, group, first).encode()
         self._request("write", "append" if fits else "write", key + b"\0" + b"".join(frames))
 
     def outbox(self) -> "list[Operation]":
-        """Hand over what the store is asked: (operation, data)."""
+        """Return the requests for the store: (operation, data)."""
         if not self._out:
             return []
         out, self._out = self._out, []

@@ -1,14 +1,14 @@
-"""A segment of the log: a file of records, appended to, in which every record proves itself.
+"""Segment of the log: a file of records, each protected by a checksum.
 
     C7 1D  length (2)  crc (4)  then `length` bytes: id, stamp, kind, payload
 
-id and stamp are numbers of `protocols.telemetry.varint`; the stamp is in seconds of the log's own
-time, which no clock can step. The CRC-32 covers the log's life, the class, and the bytes, so that a
-record of another log or class is none. Its name says life, class and the first id in it:
-`log.LIFE.CLASS.ID`, in hexadecimal.
+id and stamp are numbers of `protocols.telemetry.varint`. The stamp is in seconds of the log's own
+time, which no clock step changes. The CRC-32 covers the generation of the log, the class, and the
+bytes. A record of another log or class is therefore invalid. The file name holds generation, class
+and the first id: `log.GENERATION.CLASS.ID`, in hexadecimal.
 
-`scan` takes what is whole and goes on behind what is not: a torn tail, or a bit that flipped, costs
-the record it is in.
+`scan` returns the valid records and continues after damaged bytes. A truncated end or a flipped bit
+costs only the record that it is in.
 """
 
 from binascii import crc32, hexlify, unhexlify
@@ -21,13 +21,13 @@ PREFIX = "log."
 HEAD = 8
 MAGIC = b"\xc7\x1d"
 LONGEST = 65000
-"""Bytes of the longest record's body."""
+"""Largest body of a record in bytes."""
 MIN_RECORD_BYTES = HEAD + 3
 _NAME = len(PREFIX) + 2 * GENERATION_BYTES + 11
 
 
 class LogRecord:
-    """A record that was found whole."""
+    """A valid record."""
 
     def __init__(self, ident: int, stamp: int, kind: int, payload: bytes) -> None:
         self.ident = ident
@@ -37,12 +37,12 @@ class LogRecord:
 
     @property
     def last_ident(self) -> int:
-        """The last id that the record stands for: its own, unless blocks were made one."""
+        """The last id that the record covers: its own id, unless it holds merged blocks."""
         return self.ident + covered_count(self.kind, self.payload) - 1
 
 
 class SegmentScan:
-    """What a scan found: whole records, how many places are damaged, bytes behind the last one."""
+    """Result of a scan: valid records, damaged places, bytes after the last valid record."""
 
     def __init__(self) -> None:
         self.records: list[LogRecord] = []
@@ -51,12 +51,12 @@ class SegmentScan:
 
 
 def segment_name(generation: bytes, group: int, first: int) -> str:
-    """Name the segment whose first record has the id `first`."""
+    """Return the name of the segment whose first record has the id `first`."""
     return "%s%s.%d.%08x" % (PREFIX, str(hexlify(generation), "ascii"), group, first)
 
 
 def parse_name(text: str) -> "tuple[bytes, int, int] | None":
-    """Read life, class and first id from a name; None when it is no segment's."""
+    """Return generation, class and first id of a segment name. None: it is not a segment name."""
     parts = text.split(".")
     if len(text) != _NAME or len(parts) != 4 or parts[0] + "." != PREFIX:
         return None
@@ -74,7 +74,7 @@ def _checksum(generation: bytes, group: int, body: "bytearray | memoryview") -> 
 
 
 def frame(generation: bytes, group: int, record: LogRecord) -> bytes:
-    """Write a record as it stands in a segment."""
+    """Encode a record as it stands in a segment."""
     body = bytearray()
     varint.put(record.ident, body)
     varint.put(record.stamp, body)
@@ -93,7 +93,7 @@ def frame(generation: bytes, group: int, record: LogRecord) -> bytes:
 def _record_at(
     data: bytes, offset: int, generation: bytes, group: int
 ) -> "tuple[LogRecord, int] | None":
-    """Take the record at `offset`, and say where it ends; None when there is no whole one."""
+    """Return the record at `offset` and the offset after it. None: there is no valid record."""
     if (
         offset + MIN_RECORD_BYTES > len(data)
         or data[offset] != MAGIC[0]
@@ -120,7 +120,7 @@ def _record_at(
 
 
 def scan(data: bytes, generation: bytes, group: int) -> SegmentScan:
-    """Find the whole records of a segment."""
+    """Find the valid records of a segment."""
     result = SegmentScan()
     offset = good_end = 0
     in_gap = False

@@ -1,17 +1,17 @@
-"""What of the log leaves next, and what becomes of it: messages for any carrier, and receipts.
+"""Select the next records of the log to send, and handle their receipts.
 
-Not a carrier. A carrier that has room asks `next` for a message of at most so many bytes, and says
-what became of it:
+Does not transmit; a carrier does. A carrier with free capacity calls `next` for a message of at
+most so many bytes, then it reports the result:
 
-    ids, message = sender.next(340)       nothing ready: no ids, and b""
-    sender.accepted(ids)                  the carrier's other side has it: wait for a receipt
-    sender.released(ids)                  it did not get through: send it again
-    sender.acknowledged(ids)              the ground has it for good
-    sender.receipt(data, now)             the same, as the ground says it (`protocols.telemetry`)
+    ids, message = sender.next(340)       no record is ready: no ids, and b""
+    sender.mark_accepted(ids)             the peer of the carrier has it: wait for a receipt
+    sender.release(ids)                   the transmission failed: send it again
+    sender.mark_acknowledged(ids)         the ground relay has stored it
+    sender.on_receipt(data, now)          the same, as a receipt of the ground relay
 
-Order: alarms, then live, events, backlog; in a class the order of logging. What has no receipt
-after `receipt_timeout_us` (twice as long after each time in vain) is sent again, and the ground
-drops what it has twice. Only a receipt, or `mark_acknowledged`, lets the log delete.
+Order: alarms, live rows, events, backlog; within a class the order of logging. A record without a
+receipt after `receipt_timeout_us` is sent again; the time-out doubles after each attempt. The
+ground relay drops duplicates. Only a receipt, or `mark_acknowledged`, lets the log delete a record.
 """
 
 from agent.log.record_store import RecordStore
@@ -29,25 +29,25 @@ if TYPE_CHECKING:
 
 ORDER = (ALARM, LIVE, EVENT, BULK)
 CHUNK_HEAD_BYTES = 18
-"""More bytes than the head of a message with a piece takes."""
+"""Upper limit of the head of a message with a chunk, bytes."""
 _NO_CHUNK = (0, 0)
 _CHUNK_SHIFT = 1 << 48
-"""What `next` gives for a piece: its record's number, and (of * 2048 + place) times this."""
+"""`next` identifies a chunk by the number of its record plus this times (count * 2048 + index)."""
 _MAX_CHUNKED = 32
-"""Records in pieces of which it is remembered which ones the ground has."""
+"""Largest number of records in chunks whose acknowledged chunks are stored."""
 _MAX_DOUBLINGS = 6
 MAX_OUTSTANDING = 512
-"""Records of a class that may be on their way without a receipt."""
+"""Largest number of records of a class that are sent and without a receipt."""
 
 
 def _record_numbers(record: "LogRecord", group: int) -> "list[int]":
-    """Give the numbers that a record stands for."""
+    """Return the numbers that a record covers."""
     return [ident * 4 + group for ident in range(record.ident, record.last_ident + 1)]
 
 
 class Sender:
-    """Takes messages from `record_store`; `key` is the secret that receipts are signed with, or
-    b"".
+    """Takes messages from `record_store`. `key` is the secret that authenticates receipts; b"":
+    none.
     """
 
     def __init__(self, record_store: RecordStore, key: bytes) -> None:
@@ -61,18 +61,19 @@ class Sender:
         self._chunk_key = _NO_CHUNK
         self._chunk_index = 0
         self._chunked_records: dict[int, list[int]] = {}
-        """Record in pieces: how many there are, its last id, a bit for each that the ground has."""
+        """Record in chunks: number of chunks, its last id, one bit for each acknowledged chunk."""
         self._retry_at = [NEVER] * len(CLASSES)
         self._timeouts = [0] * len(CLASSES)
 
     def next(
         self, limit: int, groups: "Sequence[int]" = ORDER, max_single: int = 0
     ) -> "tuple[list[int], bytes]":
-        """Give the next message of at most `limit` bytes, with records of `groups` by priority.
+        """Return the next message of at most `limit` bytes, with records of `groups` in priority
+        order.
 
-        Nothing and b"" when nothing is there, or has to be read first: then the keeper's listeners
-        are called when it is. One record alone may make it `max_single` bytes. One that is too long
-        comes in pieces, one a call.
+        Returns no ids and b"" if no record is ready, or if the store must read one first; it then
+        calls its listeners. A single record can make a message of `max_single` bytes. A longer
+        record is sent in chunks, one for each call.
         """
         ids: list[int] = []
         record_store = self.record_store
@@ -95,9 +96,11 @@ class Sender:
                     if ids:
                         return ids, b"".join(parts)
                     return self._next_chunk(class_index, record, room)
-                # Joined once at the end: a board has no room for a message that grows.
+                # Joined once at the end: a board has no memory for a growing message.
                 entry = bytearray()
-                message.append_head(entry, (record.ident * 4 + group, record.kind, record.payload))
+                message.append_header(
+                    entry, (record.ident * 4 + group, record.kind, record.payload)
+                )
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
                 self._mark_sent(class_index, record.last_ident)
@@ -105,15 +108,14 @@ class Sender:
         return ids, b"".join(parts) if ids else b""
 
     def _find_record(self, class_index: "ClassIndex", ident: int) -> "LogRecord | None":
-        """Find a record that is still worth sending."""
+        """Return a record, or None if it is missing or expired."""
         record = self.record_store.find(class_index, ident)
         if (
             record is not None
             and class_index.ttl_s
             and self.record_store.stamp() - record.stamp > class_index.ttl_s
         ):
-            class_index.expired += 1
-            class_index.drop(ident)
+            class_index.expire(ident)
             return None
         return record
 
@@ -123,7 +125,7 @@ class Sender:
             self._retry_at[class_index.group] = self._retry_time(class_index.group)
 
     def _retry_time(self, group: int) -> int:
-        """Give when a receipt is late: each time in vain allows it twice as long as before."""
+        """Return the time at which a receipt is overdue. The time-out doubles each time."""
         return self.record_store.now + (self.receipt_timeout_us << self._timeouts[group])
 
     def _next_chunk(
@@ -150,13 +152,14 @@ class Sender:
         )
 
     def set_receipt_timeout(self, timeout_us: int) -> None:
-        """Wait so long for a receipt from now on."""
+        """Set the time-out of the next receipts."""
         self.receipt_timeout_us = timeout_us
 
     def mark_accepted(self, numbers: "Sequence[int]") -> None:
-        """A carrier has delivered records: their receipt has `receipt_timeout_us` from now on.
+        """Start the time-out of the receipt for records that a carrier has delivered.
 
-        What counts is the oldest of a class without one: younger ones must not put it off.
+        Only the oldest record of a class without a receipt counts. Newer records do not extend its
+        time-out.
         """
         for number in numbers:
             group = number & 3
@@ -168,13 +171,13 @@ class Sender:
                 self._retry_at[group] = self._retry_time(group)
 
     def release(self, numbers: "Sequence[int]") -> None:
-        """A carrier gives records back: they are sent again."""
+        """Send records again that a carrier could not deliver."""
         for group in ORDER:
             if [number for number in numbers if number & 3 == group]:
                 self._resend(group)
 
     def resend_all(self) -> None:
-        """Send again all that has no receipt: a carrier has lost its connection."""
+        """Send all records without a receipt again, after a carrier lost its connection."""
         for group in ORDER:
             self._resend(group)
 
@@ -184,7 +187,9 @@ class Sender:
         self._chunk_key = _NO_CHUNK
 
     def mark_acknowledged(self, numbers: "Sequence[int]") -> None:
-        """The ground has records for good, or pieces: then all of them must come to be had."""
+        """Mark records as stored by the ground relay. A record in chunks counts when all chunks are
+        acknowledged.
+        """
         for number in numbers:
             chunk, name = divmod(number, _CHUNK_SHIFT)
             ident = last = name % message.MERGED_OFFSET >> 2
@@ -201,8 +206,10 @@ class Sender:
         self.record_store.advance(self.record_store.now)
 
     def on_receipt(self, data: bytes, now: int) -> None:
-        """Take the ground's receipt; a forged or foreign one is counted and changes nothing."""
-        self.record_store.now = now
+        """Handle a receipt. A forged receipt, or one of another log, is counted and changes
+        nothing.
+        """
+        self.record_store.set_time(now)
         try:
             parsed = receipt.parse_receipt(data, self.record_store.unit, self._key)
         except DecodeError:
@@ -215,6 +222,11 @@ class Sender:
         new_counts = [self._ack(group, first, last) for group, first, last in parsed.ranges]
         self.redundant_receipts += not [new_count for new_count in new_counts if new_count]
         self.record_store.advance(now)
+
+    def take_schema_request(self) -> bool:
+        """Say whether the ground relay lacks the schema. Clears the request."""
+        is_missing, self.schema_missing = self.schema_missing, False
+        return is_missing
 
     def _ack(self, group: int, first: int, last: int) -> int:
         class_index = self.record_store.class_indexes[group]
@@ -231,8 +243,8 @@ class Sender:
         return new_count
 
     def wake(self, now: int) -> None:
-        """Send again what has waited too long for its receipt."""
-        self.record_store.now = now
+        """Send records again whose receipt is overdue."""
+        self.record_store.set_time(now)
         late = [group for group in ORDER if self._retry_at[group] <= now]
         for group in late:
             self._timeouts[group] = min(self._timeouts[group] + 1, _MAX_DOUBLINGS)
@@ -242,5 +254,5 @@ class Sender:
                 listener(now)
 
     def deadline(self) -> int:
-        """Give when `wake` wants to be called."""
+        """Return the time of the next `wake`."""
         return min(self._retry_at)

@@ -1,27 +1,29 @@
-"""Who gets how much of a budget: water-filling by priority, in whole watts.
+"""Allocation of a power budget to the loads: water-filling by priority, in integer watts.
 
-Pure. Every load first gets the least it can run with. What is left fills the loads of the highest
-priority to what they may have, then those of the next; where it does not suffice for all of one
-priority, each gets the same share of what lies between its least and its most. So the loads of the
-lowest priority are throttled first, and alike.
+Pure: reads no sensors and sends no limits; see `agent.power.component`.
+
+Each load first gets its minimum. The rest fills the loads of the highest priority up to their
+maximum, then those of the next priority. If it does not suffice for all loads of a priority, each
+gets the same fraction of the span between its minimum and its maximum. So loads of the lowest
+priority are limited first, and equally.
 """
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    LoadDemand = tuple[int, int, int]
+from collections import namedtuple
+
+LoadDemand = namedtuple("LoadDemand", ("priority", "min_w", "max_w"))
+"""The power that a load needs and can use, W. Priority 9 comes before 1."""
 
 
 def allocate_power(budget_w: int, demands: "list[LoadDemand]") -> "tuple[list[int], int]":
-    """Share `budget_w` watts among `demands`: (priority, least, most), highest priority first
-    served.
+    """Allocate `budget_w` watts to `demands`; the highest priority comes first.
 
-    Returns the watts of each, in order, and what is missing for the least of all (0 or more).
+    Returns the watts of each load, in order, and the watts missing for all minimums (0 or more).
     """
     allocated = [min_w for _, min_w, _ in demands]
     left_w = budget_w - sum(allocated)
     if left_w <= 0:
         return allocated, -left_w
-    for priority in sorted({demand[0] for demand in demands}, reverse=True):
+    for priority in sorted({priority for priority, _, _ in demands}, reverse=True):
         spans = [
             max(0, max_w - min_w) if load_priority == priority else 0
             for load_priority, min_w, max_w in demands

@@ -1,6 +1,6 @@
-"""From the section `throttle` of the configuration to loads, services, sensors.
+"""Build loads, services and sensors from the section `throttle` of the configuration.
 
-What `agent.power.schema` has checked is taken as right here.
+Does not check the section; see `agent.power.schema`.
 """
 
 from agent.power.frequency_droop import FrequencyDroop
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
-    """Find the point that {"device", "point"} names, if it is configured."""
+    """Return the sensor of a configured point {"device", "point"}, or None."""
     if point_config is None:
         return None
     session = agent.fieldbus.session(point_config["device"])
@@ -31,7 +31,7 @@ def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "Sca
 
 
 def load_classes(settings: "dict[str, Any]") -> "list[LoadClass]":
-    """The site's own classes."""
+    """Return the load classes of the site."""
     return [
         LoadClass(
             entry["name"],
@@ -44,7 +44,7 @@ def load_classes(settings: "dict[str, Any]") -> "list[LoadClass]":
 
 
 def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
-    """Every load, in the order of the configuration."""
+    """Return all loads, in the order of the configuration."""
     site_classes = load_classes(settings)
     loads = []
     for raw in settings["loads"]:
@@ -60,7 +60,7 @@ def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
 
 
 def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[RedfishClient]":
-    """The Redfish services in the order of their ports' names, joined to their loads."""
+    """Return the Redfish services in the order of their names, connected to their loads."""
     services = []
     ports = settings.get("ports", {})
     for name in sorted(ports):
@@ -84,20 +84,20 @@ def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[Red
                 session = entry["by"] == "session"
         service = RedfishClient(_host_of(ports[name]), targets, login, session)
         for index, (_, load) in enumerate(assigned):
-            load.service, load.index = service, index
+            load.use_service(service, index)
         services.append(service)
     return services
 
 
 def _host_of(address: str) -> str:
-    """HOST:PORT of an address, without its kind and its options."""
+    """Return HOST:PORT of an address, without its kind and options."""
     return address.partition("?")[0].partition(":")[2]
 
 
 def build_optics(
     agent: "Context", settings: "dict[str, Any]", loads: "list[Load]"
 ) -> "list[OpticsMonitor]":
-    """The optical modules that are watched."""
+    """Return the monitored optical modules."""
     monitors = []
     for raw in settings["optics"]:
         sensor = find_sensor(agent, raw)
@@ -113,7 +113,7 @@ def build_optics(
 
 
 def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
-    """The droop with the grid's frequency, if it is configured."""
+    """Return the frequency droop, if it is configured."""
     raw = settings.get("droop")
     if raw is None:
         return None
@@ -123,7 +123,7 @@ def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
 
 
 def outlet_sessions(load: "Load") -> "list[SessionView]":
-    """The power strips that a load hangs on, each once."""
+    """Return the power strips of a load, each once."""
     sessions: list[SessionView] = []
     for session, _ in load.outlets:
         if session not in sessions:

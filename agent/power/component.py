@@ -1,22 +1,23 @@
-"""The throttle: less power for the loads before they, or the coolant, become too hot.
+"""Component `throttle`: limits the power of the IT loads before they, or the coolant, become too
+hot.
 
     readings ─▶ headroom ─┐
-    supply ─▶ derating curves ─▶ budget ─▶ shares ─▶ hold ─▶ limits ─▶ Redfish
-    schedule, frequency ──┘                            └▶ switching ─▶ Redfish, outlets
+    supply ─▶ derating curves ─▶ budget ─▶ allocator ─▶ ramp ─▶ limits ─▶ Redfish
+    schedule, frequency ──┘                               └▶ load shedding ─▶ Redfish, outlets
 
-Not a loop and not needed by any: it looks at what was read and never asks an actuator of the
-cooling. Once a cycle, when the readings are there, it decides anew; a facility flow that stops is
-looked at once more at once, so that a limit is on the wire within two seconds.
+Does not control the cooling; no control loop depends on it. It decides once a cycle, when new
+readings are available. A facility flow that stops is read again immediately, so that a limit is
+sent within two seconds.
 
-What limits the loads, the least counts:
-    the derating curve of each load's class, at the supply temperature a few seconds ahead
-    what the exchanger takes, when the valve is as far open as it may be
-    nothing but the least power, when heat is no longer rejected
-    a scheduled cap, and the droop with the grid's frequency
-    `blind_pct`, when the supply temperature is not known
-Limits go down at once and up slowly (`agent.power.limit_ramp`). When the least power is still too
-much, that is when a case would pass its limit within `shed_lead_s`, loads are switched off, the
-lowest priority first; they come back one by one when the coolant is cold again.
+The lowest of these limits applies:
+    the derating curve of the class of each load, at the supply temperature a few seconds ahead
+    the heat that the exchanger can take, if the valve is fully open
+    the minimum power, if heat is no longer rejected
+    a scheduled cap, and the frequency droop
+    `blind_pct`, if the supply temperature is unknown
+A limit falls immediately and rises slowly (`agent.power.limit_ramp`). If the minimum power is still
+too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off, the
+lowest priority first. They are restored one by one when the coolant is cold again.
 """
 
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
@@ -24,7 +25,7 @@ from agent.core.component import Component
 from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
 from agent.power import build, report
-from agent.power.allocator import allocate_power
+from agent.power.allocator import LoadDemand, allocate_power
 from agent.power.demand_interval import DemandInterval
 from agent.power.limit_ramp import LimitRamp
 from agent.power.load_shed import LoadShedding
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
 KEY = "throttle.schedule"
 _LOOKAHEAD_S = 5.0
 _NO_SUPPLY_AFTER = 3 * SECOND
-"""As long as the loops wait for first readings, too."""
+"""The control loops wait the same time for their first readings."""
 
 
 class PowerLimitComponent(Component):
-    """See the module's docstring. `settings` is the section `throttle` of the configuration."""
+    """The component; see the module. `settings` is the section `throttle` of the configuration."""
 
     PORTS = ("store",)
     COMMANDS = ("schedule", "shed")
@@ -77,37 +78,37 @@ class PowerLimitComponent(Component):
         self.cap_pct = 100
         self.droop_permille = 1000
         self.executed: list[tuple[int, int]] = []
-        """Ticks (number, planned UTC in microseconds) in which scheduled entries were done."""
+        """Ticks (number, planned UTC in µs) of executed schedule entries."""
         self._store = StoredRecord(port, KEY)
         self._stored = b""
         self._updated_at = self._supply_known_at = 0
 
     def start(self, now: int) -> None:
-        """Begin."""
+        """Start."""
         self._supply_known_at = now
 
-    # What others ask.
+    # Requests of operators.
 
     def schedule(self, at_utc_us: int, action: str, value: int) -> str:
-        """Have `action` done with `value` in the tick that begins at a UTC instant, microseconds.
+        """Schedule `action` with `value` for the tick at a UTC instant in µs.
 
-        Actions: cap_w (watts of all loads, 0 none), cap_pct (percent of the rated power, 100 none),
-        supply_milli_c and dp_milli_kpa (set-points, thousandths). Gives what is wrong with it, or
-        an empty text when it was taken; it then survives a restart if the part has a store.
+        Actions: cap_w (watts of all loads, 0: none), cap_pct (percent of the rated power, 100:
+        none), supply_milli_c and dp_milli_kpa (set-points in 1/1000). Returns an error text, empty
+        if the entry was accepted. With a store the entry survives a restart.
         """
         fault = self.plan.add(at_utc_us, action, value)
         self._save()
         return fault
 
     def cancel(self) -> int:
-        """Forget every entry that was not done yet; gives how many."""
+        """Remove all pending entries. Return their number."""
         count = self.plan.cancel()
         self._save()
         return count
 
     def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
-        """Take the commands `schedule` (at_utc_s, action, value; or cancel: 1) and `shed` (pct: the
-        share of the rated power that may be drawn from now on, 100 for all).
+        """Execute the commands `schedule` (at_utc_s, action, value; or cancel: 1) and `shed` (pct:
+        percent of the rated power that the loads can use from now on, 100: all).
         """
         if name == "shed":
             fault = self.plan.add(0, "cap_pct", _integer(arguments, "pct"))
@@ -128,11 +129,11 @@ class PowerLimitComponent(Component):
     # Ports.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self._store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take the schedule that was kept."""
+        """Handle the stored schedule."""
         payload = self._store.receive(data)
         if payload is not None:
             self._stored = payload
@@ -145,7 +146,7 @@ class PowerLimitComponent(Component):
             self._store.write(text)
 
     def link_event(self, index: int, kind: str, now: int) -> None:
-        """Take an event of a service's port."""
+        """Handle an event of a service's port."""
         service = self.services[index]
         if kind == "opened":
             service.connection_opened(now)
@@ -154,7 +155,7 @@ class PowerLimitComponent(Component):
         self._check_links(now)
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
-        """Take bytes of a service."""
+        """Handle bytes of a service."""
         answers = self.services[index].answer_count
         self.services[index].receive(data, now)
         if self.services[index].answer_count != answers:
@@ -162,24 +163,24 @@ class PowerLimitComponent(Component):
         self._check_links(now)
 
     def wake(self, now: int) -> None:
-        """Let the services see that time passed."""
+        """Handle the deadlines of the services."""
         for service in self.services:
             if now >= service.deadline():
                 service.wake(now)
         self._check_links(now)
 
     def deadline(self) -> int:
-        """Give the next deadline of the services."""
+        """Return the next deadline of the services."""
         due = NEVER
         for service in self.services:
             due = min(due, service.deadline())
         return due
 
     def _check_links(self, now: int) -> None:
-        """Make connections anew that are of no use any more; learn what was read."""
+        """Close or reopen connections as the services request; read the limits in force."""
         for service, link in zip(self.services, self.links):
             if service.close_requested:
-                reconnect, service.close_requested = service.close_requested == "again", ""
+                reconnect = service.take_close_request() == "again"
                 if link.up and reconnect:
                     link.reopen()
                 elif link.up:
@@ -188,7 +189,7 @@ class PowerLimitComponent(Component):
             load.adopt_limit(now)
 
     def outbox(self) -> "Actions":
-        """Hand over what the ports are asked to do."""
+        """Return the requests for the ports."""
         out = self._store.outbox()
         for service, link in zip(self.services, self.links):
             if service.connected:
@@ -198,7 +199,7 @@ class PowerLimitComponent(Component):
     # Time.
 
     def tick(self, now: int) -> None:
-        """Do what is scheduled; look at the facility's flow; decide when there are new readings."""
+        """Execute due entries; check the facility flow; decide if there are new readings."""
         if self.plan.entries:
             self._execute(now)
         if self.measurement.flow_stopped(now):
@@ -207,9 +208,10 @@ class PowerLimitComponent(Component):
             self._update_limits(now)
 
     def _execute(self, now: int) -> None:
-        """Do every entry whose time has come, in the row's own slot.
+        """Execute each due entry, in the restore slot of the row.
 
-        Without UTC only what has no time: an order to shed at once must not wait for a receiver.
+        Without UTC only entries without a time are executed: an order to shed must not wait for
+        UTC.
         """
         clock, ticks = self.agent.clock, self.agent.ticks
         stagger_us = self.settings["slot"] * self.settings["stagger_ms"] * 1000
@@ -218,8 +220,8 @@ class PowerLimitComponent(Component):
             utc = 0
         entry = self.plan.pop_due(utc)
         while entry is not None:
-            self._apply_entry(entry[1], entry[2])
-            self.executed = (self.executed + [(ticks.number, entry[0])])[-8:]
+            self._apply_entry(entry.action, entry.value)
+            self.executed = (self.executed + [(ticks.number, entry.at_utc_us)])[-8:]
             self._save()
             entry = self.plan.pop_due(utc)
             if entry is None:
@@ -234,7 +236,7 @@ class PowerLimitComponent(Component):
             key = SUPPLY if action == "supply_milli_c" else PRESSURE
             self.agent.request_setpoint(SetpointRequest("throttle", key, value / 1000))
 
-    # The decision.
+    # Decision.
 
     def _update_limits(self, now: int) -> None:
         elapsed, self._updated_at = now - self._updated_at, now
@@ -243,7 +245,7 @@ class PowerLimitComponent(Component):
             self.droop_permille = self.droop.power_permille(self._frequency.milli(now))
         self._record_demand(now, elapsed)
         demands, budget_w = self._load_demands(now)
-        self.budget_w, self.demand_w = budget_w, sum([demand[2] for demand in demands])
+        self.budget_w, self.demand_w = budget_w, sum([demand.max_w for demand in demands])
         targets, shortfall_w = allocate_power(budget_w, demands)
         in_restore_slot = self._in_restore_slot()
         for load, target_w in zip(self.loads, targets):
@@ -256,13 +258,13 @@ class PowerLimitComponent(Component):
         self._load_shedding.step(shortfall_w, in_restore_slot, now)
         self.state = report.update_state(self, now)
 
-    def _load_demand(self, load: "Load", now: int) -> "tuple[int, int, int]":
-        """Priority, least and most of a load; what cannot be limited draws what it likes."""
+    def _load_demand(self, load: "Load", now: int) -> LoadDemand:
+        """Return the demand of a load. A load without a limit can use its rated power."""
         headroom = self.headroom
         if not load.on:
-            return load.priority, 0, 0
+            return LoadDemand(load.priority, 0, 0)
         if not load.can_limit:
-            return load.priority, load.max_w, load.max_w
+            return LoadDemand(load.priority, load.max_w, load.max_w)
         max_permille = 1000
         if headroom.supply_c is not None:
             max_permille = load.load_class.power_permille(
@@ -270,16 +272,17 @@ class PowerLimitComponent(Component):
             )
         elif now - self._supply_known_at > _NO_SUPPLY_AFTER:
             max_permille = 10 * self.settings["blind_pct"]
-        return load.priority, load.min_w, max(load.min_w, load.max_w * max_permille // 1000)
+        max_w = max(load.min_w, load.max_w * max_permille // 1000)
+        return LoadDemand(load.priority, load.min_w, max_w)
 
-    def _load_demands(self, now: int) -> "tuple[list[tuple[int, int, int]], int]":
-        """What each load may claim, and the budget of all."""
+    def _load_demands(self, now: int) -> "tuple[list[LoadDemand], int]":
+        """Return the demands of all loads and their budget."""
         headroom = self.headroom
         if headroom.supply_c is not None:
             self._supply_known_at = now
         demands = [self._load_demand(load, now) for load in self.loads]
         rated_w = sum([load.max_w for load in self.loads])
-        budget_w = min(sum([demand[2] for demand in demands]), rated_w * self.cap_pct // 100)
+        budget_w = min(sum([demand.max_w for demand in demands]), rated_w * self.cap_pct // 100)
         budget_w = min(budget_w, rated_w * self.droop_permille // 1000)
         if self.cap_w:
             budget_w = min(budget_w, self.cap_w)
@@ -291,14 +294,14 @@ class PowerLimitComponent(Component):
         return demands, budget_w
 
     def _in_restore_slot(self) -> bool:
-        """Whether this is the row's own slot: steps up of many rows do not fall together."""
+        """Say whether the restore slot of this row is open: many rows do not step up together."""
         ticks, settings = self.agent.ticks, self.settings
         period: int = settings["step_s"] * SECOND
         slot_us: int = period * settings["slot"] // settings["slots"]
         cycle = ticks.period * ticks.per_cycle
         return (ticks.number * ticks.period - slot_us) % period < cycle
 
-    # What is said.
+    # Reports.
 
     def _record_demand(self, now: int, elapsed: int) -> None:
         utc = self.agent.clock.utc(now)
@@ -306,11 +309,11 @@ class PowerLimitComponent(Component):
             self.demand_interval.add_power(utc, self.measurement.load_w(now), elapsed)
 
     def values(self, now: int) -> "list[int | None]":
-        """Give their values."""
+        """Return the values of the points."""
         return report.values(self, now)
 
     def status(self, now: int) -> "object":
-        """Show what limits the loads and what each was told."""
+        """Return the limits of the loads and their causes."""
         return report.status(self, now)
 
 

@@ -1,15 +1,17 @@
-"""The load's profile: mean and peak power of whole intervals of UTC, so that rows line up.
+"""Demand interval: mean and peak power of complete UTC intervals, the same intervals on each row.
 
-Not the telemetry: a row's value is of one instant. Here every second's power is gathered until the
-UTC interval ends; the figures of the last whole interval stand until the next one does. An interval
-of which less than nine tenths was seen (a start, a gap) is not given.
+Does not sample for telemetry rows, which hold instantaneous values. The values of the last complete
+interval stay until the next one ends. An interval that was covered by less than nine tenths (a
+start, a gap) has no values.
 """
 
 _MIN_TENTHS = 9
 
 
 class DemandInterval:
-    """Intervals of `period_us`. `mean_w`, `peak_w` are of the interval that began at `start_us`."""
+    """Intervals of `period_us`. `mean_w` and `peak_w` belong to the interval that began at
+    `start_us`.
+    """
 
     def __init__(self, period_us: int) -> None:
         self.period_us = period_us
@@ -20,7 +22,7 @@ class DemandInterval:
         self._sum = self._peak = self._covered_us = 0
 
     def add_power(self, utc_us: int, watts: int, elapsed_us: int) -> None:
-        """Take the power that was drawn for `elapsed_us` up to a UTC instant."""
+        """Add the power during the `elapsed_us` before a UTC instant."""
         interval = (utc_us - 1) // self.period_us
         if interval != self._interval:
             self._close()

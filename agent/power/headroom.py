@@ -1,21 +1,19 @@
-"""How much heat the loop gets rid of, how much it could, and whether it has stopped doing so.
+"""Cooling headroom: rejected heat, possible heat rejection, and its loss.
 
-Not a model of the plant: four figures from the readings of one cycle.
+Does not model the plant: it derives four values from the readings of a cycle.
 
-heat_w      what the coolant brings to the exchanger: flow x rho cp x (return - supply)
-limit_w     the most it would take with the supply at `max_supply_c`. The exchanger is linear in
-            temperature at given flows, q = G (return - facility inlet); with q = C (return -
-            supply), at supply = most_c this is G (most_c - inlet) / (1 - G/C). With the valve wide
-            open that is all there is; otherwise opening it gives more, so it is a lower bound.
-rate        kelvin a second of the supply, over the last `_HISTORY_LENGTH` readings
-lost        heat is no longer rejected: the facility water stands still though the valve is open
-            (two readings in a row), or less than half of the loads' heat leaves the coolant and the
-            supply rises so fast that it would pass `max_supply_c` within `_LOOKAHEAD_S`; until the
-            water flows
-            and the supply rises no more
+heat_w      heat from the coolant to the exchanger: flow x rho cp x (return - supply)
+limit_w     the largest heat with the supply at `max_supply_c`. The exchanger is linear in
+            temperature at given flows, q = G (return - facility inlet). With q = C (return -
+            supply), at supply = max_supply_c this is G (max_supply_c - inlet) / (1 - G/C). With the
+            valve fully open this is the maximum; otherwise it is a lower bound.
+rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings
+heat_rejection_lost   the facility water does not flow although the valve is open (two readings), or
+            less than half of the loads' heat leaves the coolant and the supply would exceed
+            `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
+            not rise
 
-C of PG25 (CoolProp 8, MPG 25 % by mass, 40 degC): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per
-L/min.
+C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
 
 C_W_PER_K_LPM = 66.8
@@ -28,7 +26,7 @@ _MIN_LPM = 1.0
 
 
 class CoolingHeadroom:
-    """The figures of the last cycle; None where a reading is missing. `max_supply_c` is settable."""
+    """The values of the last cycle, None without a reading. `max_supply_c` can be changed."""
 
     def __init__(self, max_supply_c: float) -> None:
         self.max_supply_c = max_supply_c
@@ -44,7 +42,7 @@ class CoolingHeadroom:
         self._history: list[tuple[int, float]] = []
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
-        """Take a reading of the facility water's flow, as soon as there is one."""
+        """Add a new reading of the facility flow."""
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
@@ -65,9 +63,11 @@ class CoolingHeadroom:
         at_limit: bool,
         load_w: int,
     ) -> None:
-        """Take the readings of a cycle: supply (when it was read, degC), return minus supply, flow
-        of the coolant, the facility's inlet; `at_limit`: the valve is as far open as it may be, or
-        the supply well above its set-point; the loads' power.
+        """Add the readings of a cycle.
+
+        `supply`: time of the reading and °C. `rise_k`: return minus supply. `flow_lpm`: coolant
+        flow. `fws_supply_c`: facility inlet. `at_limit`: the valve is fully open, or the supply is
+        far above its set-point. `load_w`: power of the loads.
         """
         self.heat_w = self.limit_w = self._exchanger = None
         self.supply_c = None if supply is None else supply[1]
@@ -83,7 +83,7 @@ class CoolingHeadroom:
         self._detect_loss(supply[1], at_limit, load_w)
 
     def report_loss(self, reason: str) -> None:
-        """Take it from somebody else that heat is no longer rejected; it ends as always."""
+        """Set the loss of heat rejection from another source; it ends in the same way."""
         self.heat_rejection_lost, self.loss_reason = True, reason
 
     def _update_rate(self, supply: "tuple[int, float]") -> None:
@@ -101,7 +101,7 @@ class CoolingHeadroom:
     def _update_exchanger(
         self, c: float, rise_k: float, supply_c: float, fws_supply_c: "float | None"
     ) -> None:
-        """What the exchanger does at the present flows."""
+        """Update the model of the exchanger at the present flows."""
         if fws_supply_c is None or rise_k <= 0 or supply_c + rise_k - fws_supply_c <= 0.5:
             return
         fraction = min(0.98, rise_k / (supply_c + rise_k - fws_supply_c))  # G / C
@@ -109,7 +109,7 @@ class CoolingHeadroom:
         self.limit_w = self.limit_at(self.max_supply_c)
 
     def limit_at(self, supply_c: float) -> "int | None":
-        """Heat that is rejected at the present flows with the supply so warm, W."""
+        """Return the heat rejection at the present flows with the given supply temperature, W."""
         if self._exchanger is None:
             return None
         return max(0, int(self._exchanger[0] * (supply_c - self._exchanger[1])))

@@ -1,18 +1,20 @@
-"""The first seconds of a loss of heat rejection, where no reading of the facility's flow tells.
+"""Detect the first seconds of a loss of heat rejection without a reading of the facility flow.
 
-Not a proof: a pattern in what there is. When the facility water stops, the exchanger's own mass
-warms, and the supply begins to rise out of a calm (by about 0.3 K after 1.5 s behind a sensor's lag
-of 4 s, with 10 K between return and supply) while nothing that could explain it has moved: neither
-the return, nor the facility's inlet, nor the coolant's flow, nor the valve (towards shut). A load
-that rises is seen in the return first; a sensor that leaps rises faster than heat can, or does not
-go on; less water, or a warmer inlet, is slower. `add_readings` gives
+Does not prove a loss: it detects a pattern. Slower changes are detected by `agent.power.headroom`.
 
-    CALM        nothing
-    SUSPICIOUS  it may have begun: worth another reading at once
-    SURE        it has
+If the facility water stops, the mass of the exchanger warms. The supply begins to rise from a
+steady value: by about 0.3 K after 1.5 s behind a sensor with a lag of 4 s, with 10 K between return
+and supply. Nothing that explains the rise has changed: not the return, the facility inlet, the
+coolant flow, or the valve (towards closed). A rising load shows in the return first. A sensor fault
+rises faster than heat can, or does not continue. Less water or a warmer inlet is slower.
+`add_readings` returns
 
-What is slower than this (another sensor, another exchanger) is left to `agent.power.headroom`.
+    NORMAL      no pattern
+    SUSPECTED   a possible beginning: read again immediately
+    CONFIRMED   the pattern is complete
 """
+
+from collections import namedtuple
 
 NORMAL, SUSPECTED, CONFIRMED = 0, 1, 2
 _MAX_SAMPLES = 16
@@ -29,11 +31,17 @@ _MIN_SPAN_K = 4.0
 _BLOCK_US = 15_000_000
 
 
+SupplySample = namedtuple(
+    "SupplySample", ("read_at", "supply_c", "return_c", "fws_supply_c", "flow_lpm", "valve_pct")
+)
+"""Readings at a time."""
+
+
 class HeatLossDetector:
-    """Watches the readings of the supply; each is (time, supply, return, inlet, flow, valve)."""
+    """Monitors the readings of the supply."""
 
     def __init__(self) -> None:
-        self._samples: list[tuple[int, float, float, float, float, float]] = []
+        self._samples: list[SupplySample] = []
         self._rises: list[float] = []
         self._blocked_until = 0
 
@@ -46,7 +54,7 @@ class HeatLossDetector:
         flow_lpm: "float | None",
         valve_pct: "float | None",
     ) -> int:
-        """Take the readings of a moment, microseconds; degC, L/min, %."""
+        """Add the readings of a time in µs; °C, L/min, %."""
         if (
             supply_c is None
             or return_c is None
@@ -57,14 +65,14 @@ class HeatLossDetector:
             self._samples, self._rises = [], []
             return NORMAL
         samples = self._samples
-        if samples and samples[-1][0] == read_at:
+        if samples and samples[-1].read_at == read_at:
             return NORMAL
-        sample = (read_at, supply_c, return_c, fws_supply_c, flow_lpm, valve_pct)
+        sample = SupplySample(read_at, supply_c, return_c, fws_supply_c, flow_lpm, valve_pct)
         self._check_step(sample)
         samples.append(sample)
         if len(samples) > _MAX_SAMPLES:
             samples.pop(0)
-        baseline = [earlier for earlier in samples if earlier[0] <= read_at - _BASELINE_US][-6:]
+        baseline = [old for old in samples if old.read_at <= read_at - _BASELINE_US][-6:]
         if (
             read_at < self._blocked_until
             or len(baseline) < _MIN_BASELINE
@@ -72,18 +80,18 @@ class HeatLossDetector:
         ):
             self._rises = []
             return NORMAL
-        return self._classify(supply_c - max([earlier[1] for earlier in baseline]))
+        return self._classify(supply_c - max([old.supply_c for old in baseline]))
 
-    def _check_step(self, sample: "tuple[int, float, float, float, float, float]") -> None:
-        """A reading that moves faster than heat can is a sensor's affair."""
+    def _check_step(self, sample: SupplySample) -> None:
+        """Block the detector after a step that is faster than heat: a sensor fault."""
         if self._samples:
             last = self._samples[-1]
-            max_step = _STEP_K + _STEP_K_S * (sample[0] - last[0]) / 1_000_000
-            if not -max_step < sample[1] - last[1] < max_step:
-                self._blocked_until = sample[0] + _BLOCK_US
+            max_step = _STEP_K + _STEP_K_S * (sample.read_at - last.read_at) / 1_000_000
+            if not -max_step < sample.supply_c - last.supply_c < max_step:
+                self._blocked_until = sample.read_at + _BLOCK_US
 
     def _classify(self, rise: float) -> int:
-        """Sure after two increases, by enough together; a step that does not go on is none."""
+        """Classify a rise: confirmed after two increases that are large enough together."""
         if rise < _SUSPECT_K:
             self._rises = []
             return NORMAL
@@ -93,23 +101,19 @@ class HeatLossDetector:
         return CONFIRMED if rise >= _CONFIRM_K and len(rises) > 1 else SUSPECTED
 
 
-def _is_steady(
-    sample: "tuple[int, float, float, float, float, float]",
-    baseline: "list[tuple[int, float, float, float, float, float]]",
-) -> bool:
-    """Whether the supply was calm before, and nothing that explains a rise has moved since."""
-    supplies = [earlier[1] for earlier in baseline]
-    if max(supplies) - min(supplies) > _BAND_K or sample[2] - sample[1] < _MIN_SPAN_K:
+def _is_steady(sample: SupplySample, baseline: "list[SupplySample]") -> bool:
+    """Say whether the supply was steady before, and nothing that explains a rise has changed."""
+    supplies = [old.supply_c for old in baseline]
+    if max(supplies) - min(supplies) > _BAND_K or sample.return_c - sample.supply_c < _MIN_SPAN_K:
         return False
-    if sample[2] - max([earlier[2] for earlier in baseline]) > _OTHER_CHANGE_K:
+    if sample.return_c - max([old.return_c for old in baseline]) > _OTHER_CHANGE_K:
         return False
-    if sample[3] - max([earlier[3] for earlier in baseline]) > _OTHER_CHANGE_K:
+    if sample.fws_supply_c - max([old.fws_supply_c for old in baseline]) > _OTHER_CHANGE_K:
         return False
-    flows = [earlier[4] for earlier in baseline]
+    flows = [old.flow_lpm for old in baseline]
     flow_band = _FLOW_FRACTION * max(flows)
-    if not min(flows) - flow_band < sample[4] < max(flows) + flow_band:
+    if not min(flows) - flow_band < sample.flow_lpm < max(flows) + flow_band:
         return False
-    return (
-        sample[5] >= _OPEN_PCT
-        and sample[5] > max([earlier[5] for earlier in baseline]) - _VALVE_PCT
-    )
+    highest_pct: float = max([old.valve_pct for old in baseline])
+    valve_pct: float = sample.valve_pct
+    return valve_pct >= _OPEN_PCT and valve_pct > highest_pct - _VALVE_PCT

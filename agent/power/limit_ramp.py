@@ -1,9 +1,11 @@
-"""From the watts a load should have to the limit it is told: down at once, up slowly.
+"""Ramp of the power limits: down immediately, up slowly.
 
-Down: at once, if by more than `_DEADBAND_DIVISOR` of the rating, or to the least. Up: not before
-`hold_us` after the last step down, then by at most `step` at a time, one step every `step_us`, and
-only in the row's own slot (`in_restore_slot`), so that the loads of many rows do not step together.
-This is hysteresis in time: what comes and goes within the hold moves a load once.
+Does not send limits; see `agent.power.load`.
+
+Down: immediately, if by more than 1/`_DEADBAND_DIVISOR` of the rating, or to the minimum. Up: not
+before `hold_us` after the last step down, then by at most `step_pct` each `step_us`, and only in
+the restore slot of the row (`in_restore_slot`). So the loads of many rows do not step up together.
+A disturbance that is shorter than the hold time moves a load only once.
 """
 
 TYPE_CHECKING = False
@@ -11,14 +13,14 @@ if TYPE_CHECKING:
     from agent.power.load import Load
 
 _DEADBAND_DIVISOR = 50
-"""Steps down smaller than a fiftieth of the rating are not worth a command."""
+"""A smaller step down is not worth a command."""
 
 _JITTER_DIVISOR = 4
-"""The slot says when; a step may come that part of a period early, since ticks are slewed."""
+"""A step can come this fraction of a period early, because ticks are slewed; the slot decides."""
 
 
 class LimitRamp:
-    """The timing of one row's limits: microseconds, `step_pct` in percent of the rating."""
+    """Timing of the limits of a row: µs, and `step_pct` in percent of the rating."""
 
     def __init__(self, hold_us: int, step_pct: int, step_us: int) -> None:
         self.hold_us = hold_us
@@ -26,13 +28,12 @@ class LimitRamp:
         self.step_us = step_us
 
     def step_limit(self, load: "Load", target: int, in_restore_slot: bool, now: int) -> bool:
-        """Move `load.limit_w` towards `target`; true when it moved."""
+        """Move `load.limit_w` towards `target`. Return True if it moved."""
         change_w = target - load.limit_w
         if change_w < 0:
             if -change_w * _DEADBAND_DIVISOR < load.max_w and target > load.min_w:
                 return False
-            load.limit_w = target
-            load.lowered_at = now
+            load.lower_limit(target, now)
             return True
         if change_w == 0 or not in_restore_slot or now - load.lowered_at < self.hold_us:
             return False
@@ -40,6 +41,6 @@ class LimitRamp:
             return False
         if change_w * _DEADBAND_DIVISOR < load.max_w and target < load.max_w:
             return False
-        load.limit_w += min(change_w, max(1, load.max_w * self.step_pct // 100))
-        load.raised_at = now
+        step_w = min(change_w, max(1, load.max_w * self.step_pct // 100))
+        load.raise_limit(load.limit_w + step_w, now)
         return True

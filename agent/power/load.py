@@ -1,8 +1,9 @@
-"""One load as the throttle sees it: what it may draw, what it was told, how it is told.
+"""A load: its rated power, its limit, and how the limit is set.
 
-Not the decision how much (that is `agent.power.component`). A load is limited through a Redfish
-target, switched through that target's system or through outlets of a power strip on a field bus;
-it may have neither, and is then only counted with its rated power.
+Does not decide about the limit; see `agent.power.component`.
+
+A Redfish target limits a load. The system of that target, or outlets of a power strip on a field
+bus, switch it. A load without both only counts with its rated power.
 """
 
 TYPE_CHECKING = False
@@ -17,9 +18,9 @@ ON, OFF = 1, 0
 
 
 class Load:
-    """See above. `limit_w` is what it was told; `on` whether it is meant to run.
+    """A load. `limit_w` is the last limit; `on` says whether it should run.
 
-    `service`, `index`: the Redfish service and the number of the target there, or None.
+    `service`, `index`: the Redfish service and the number of its target, or None.
     """
 
     def __init__(
@@ -40,6 +41,20 @@ class Load:
         self.index = 0
         self.outlets: list[Outlet] = []
 
+    def use_service(self, service: "RedfishClient", index: int) -> None:
+        """Set the limit through the target `index` of `service`."""
+        self.service, self.index = service, index
+
+    def lower_limit(self, limit_w: int, now: int) -> None:
+        """Lower the limit; see `send_limit`."""
+        self.limit_w = limit_w
+        self.lowered_at = now
+
+    def raise_limit(self, limit_w: int, now: int) -> None:
+        """Raise the limit; see `send_limit`."""
+        self.limit_w = limit_w
+        self.raised_at = now
+
     @property
     def target(self) -> "RedfishTarget | None":
         """The Redfish target, if there is one."""
@@ -47,31 +62,31 @@ class Load:
 
     @property
     def can_limit(self) -> bool:
-        """Whether its power can be limited."""
+        """True if its power can be limited."""
         return self.service is not None
 
     @property
     def can_switch(self) -> bool:
-        """Whether it can be turned off."""
+        """True if it can be switched off."""
         target = self.target
         return bool(self.outlets) or (target is not None and target.system != "")
 
     @property
     def power_w(self) -> int:
-        """What it draws: as read, else at most its limit."""
+        """Its power: measured, otherwise at most its limit."""
         target = self.target
         if target is not None and target.power_w is not None:
             return target.power_w
         return self.limit_w if self.on else 0
 
     def min_permille(self) -> int:
-        """The share of the rating that it draws at least while it is on."""
+        """Return its minimum power while it is on, permille of the rating."""
         return 1000 * self.min_w // self.max_w if self.can_limit else 1000
 
     def adopt_limit(self, now: int) -> None:
-        """Take over the limit that is there already when it is first read: a restart moves nothing.
+        """Take over the limit in force at the first reading, so that a restart changes nothing.
 
-        It counts as just lowered, so that it is not raised before the hold is over.
+        It counts as just lowered and does not rise before the hold time ends.
         """
         target = self.target
         if self.limit_known or target is None or not target.read_at:
@@ -82,16 +97,15 @@ class Load:
             and target.reported_w is not None
             and target.reported_w < self.max_w
         ):
-            self.limit_w = max(self.min_w, target.reported_w)
-            self.lowered_at = now
+            self.lower_limit(max(self.min_w, target.reported_w), now)
 
     def send_limit(self, now: int) -> None:
-        """Pass the limit on."""
+        """Send the limit."""
         if self.service is not None:
             self.service.set_limit(self.index, self.limit_w, now)
 
     def switch(self, on: bool, now: int) -> None:
-        """Turn it off or on, by the outlets if it has some."""
+        """Switch it on or off, by its outlets if it has some."""
         self.on = on
         self.shed_at = now
         if not self.outlets and self.service is not None:

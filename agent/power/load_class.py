@@ -1,15 +1,17 @@
-"""How much power each class of load may draw, against the coolant's supply temperature: data.
+"""Load classes: the permitted power against the supply temperature, as data.
 
-A row of the table: name, the case temperature that must be kept (degC), how far the hottest case
-stands above the supply at the rated power (kelvin, coolant's own rise included), and the derating
-curve: points (degC, percent of the rated power), linear between them, level outside.
+Does not apply limits; see `agent.power.component`.
 
-What the figures are: `gpu` is the cold plate of the bench's plant (a 1 kW device, 0.028 K/W, and a
-coolant's rise of 10 K at 1.5 L/min per kW: 38 K in all) with a case limit of 85 degC; its curve
-stays 2 K or more below the line (85 - supply) / 38. `cpu`, `server` (a mix of plate and air) and
-`storage` are engineering assumptions that nobody measured here: a site replaces them by its
-hardware's own (`throttle.classes` of the configuration). `optics` are 800G modules on a plate, case
-limit 70 degC as their usual commercial range has it; their power cannot be capped, only shed.
+A row: name, highest case temperature (°C), rise of the hottest case above the supply at the rated
+power (K, including the rise of the coolant), and the derating curve. The curve has points (°C,
+percent of the rated power), is linear between them and constant outside.
+
+Sources: `gpu` is the cold plate of the bench plant (a 1 kW device, 0.028 K/W, and a coolant rise of
+10 K at 1.5 L/min per kW: 38 K in total) with a case limit of 85 °C. Its curve stays at least 2 K
+below the line (85 - supply) / 38. `cpu`, `server` (a mix of plate and air) and `storage` are
+engineering assumptions that were not measured. A site replaces them by the data of its hardware
+(`throttle.classes`). `optics` are 800G modules on a plate with a case limit of 70 °C, the usual
+commercial range. Their power cannot be limited, only switched off.
 """
 
 TYPE_CHECKING = False
@@ -26,7 +28,7 @@ CLASSES: "tuple[tuple[str, int, int, Curve], ...]" = (
 
 
 class LoadClass:
-    """A class of load: `limit_c`, `rise_k` at the rated power, and its derating curve."""
+    """A load class: `limit_c`, `rise_k` at the rated power, and its derating curve."""
 
     def __init__(self, name: str, limit_c: int, rise_k: int, curve: "Curve") -> None:
         self.name = name
@@ -35,7 +37,7 @@ class LoadClass:
         self.curve = curve
 
     def power_permille(self, supply_c: float) -> int:
-        """Thousandths of the rated power that may be drawn at a supply temperature."""
+        """Return the permitted power at a supply temperature, permille of the rated power."""
         curve = self.curve
         if supply_c <= curve[0][0]:
             return 10 * curve[0][1]
@@ -45,16 +47,16 @@ class LoadClass:
         return 10 * curve[-1][1]
 
     def derating_start_c(self) -> int:
-        """The highest supply temperature at which nothing is taken away."""
+        """Return the highest supply temperature without derating."""
         return self.curve[0][0]
 
     def case_c(self, supply_c: float, permille: int) -> float:
-        """The hottest case's temperature when everything has settled."""
+        """Return the steady temperature of the hottest case."""
         return supply_c + self.rise_k * permille / 1000
 
 
 def find_class(name: str, site_classes: "list[LoadClass]") -> "LoadClass | None":
-    """Find a class by name, the site's own first."""
+    """Return a class by its name. Classes of the site have precedence."""
     for load_class in site_classes:
         if load_class.name == name:
             return load_class

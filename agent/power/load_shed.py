@@ -1,7 +1,9 @@
-"""Loads switched off when even their least power is too much, and on again when it is cold.
+"""Load shedding: switch loads off if their minimum power is too much, and on when it is cold again.
 
-The lowest priority goes first, all of it at once; they come back one by one, the highest first.
-Not limits: those are told before, and shedding waits until they had time to act.
+Does not set limits. They are sent first, and shedding waits until they had time to act.
+
+All loads of the lowest priority are switched off together. They are restored one by one, the
+highest priority first.
 """
 
 from agent.power import build
@@ -18,12 +20,12 @@ if TYPE_CHECKING:
 
 _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
-"""How long it must look as if a case becomes too hot: limits that were just told act by then."""
+"""Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
 
 
 class LoadShedding:
-    """Who of `loads` is on; `optics` may have their own load switched off."""
+    """Switches `loads`. A monitor in `optics` can switch off its own load."""
 
     def __init__(
         self,
@@ -40,10 +42,10 @@ class LoadShedding:
         self._next_shed_at = self._over_since = 0
 
     def step(self, shortfall_w: int, in_restore_slot: bool, now: int) -> None:
-        """Turn off what would become too hot; turn on again, one by one.
+        """Switch off loads that would overheat; restore loads one by one.
 
-        `shortfall_w`: watts that the least powers are above the budget; `in_restore_slot`: whether
-        this row may take more now.
+        `shortfall_w`: watts missing for all minimums. `in_restore_slot`: this row can increase its
+        power now.
         """
         headroom = self._headroom
         hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]
@@ -73,7 +75,7 @@ class LoadShedding:
             self._restore(headroom.supply_c, now)
 
     def _shed(self, now: int) -> None:
-        """Turn off the lowest priority that can be turned off."""
+        """Switch off the loads of the lowest priority that can be switched."""
         switchable = [load for load in self._loads if load.on and load.can_switch]
         if not switchable:
             return

@@ -1,8 +1,8 @@
-"""What the throttle sees: the readings of supply, return and flows, and what follows from them.
+"""Readings for the power limits: supply, return, flows and power of the loads.
 
-Not the decision what the loads may draw (`agent.power.component`). The figures themselves are
-`agent.power.headroom`'s and `agent.power.heat_loss_detector`'s; here they get their readings, and a
-second look is asked for where one reading alone would take power away from the loads.
+Does not decide about limits; see `agent.power.component`. It passes the readings to
+`agent.power.headroom` and `agent.power.heat_loss_detector`. If a single reading would reduce the
+power of the loads, it is read again first.
 """
 
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
@@ -25,7 +25,7 @@ _HOTTEST_C = 80
 
 
 class PowerMeasurement:
-    """The readings that count for `loads`; `settings` is the section `throttle`."""
+    """The readings for `loads`; `settings` is the section `throttle`."""
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", loads: "list[Load]") -> None:
         config, session = agent.config, agent.fieldbus.session
@@ -46,7 +46,7 @@ class PowerMeasurement:
         self._polled_at = 0
 
     def has_new_reading(self, now: int) -> bool:
-        """Say whether the supply was read anew; have it read soon where nothing else tells."""
+        """Say whether there is a new supply reading. Poll more often if there is no flow sensor."""
         age = self._supply.age(now)
         read_at = -1 if age is None else now - age
         self._poll_more_often(read_at, now)
@@ -56,7 +56,7 @@ class PowerMeasurement:
         return True
 
     def _poll_more_often(self, read_at: int, now: int) -> None:
-        """Without a flow reading the supply is read twice a cycle: its rise is seen sooner."""
+        """Read the supply twice a cycle without a flow reading, to detect its rise sooner."""
         if (
             not self._has_flow(now)
             and now - read_at >= _HALF_CYCLE
@@ -69,7 +69,7 @@ class PowerMeasurement:
         return value_or_none(self.fws_flow, now) is not None
 
     def flow_stopped(self, now: int) -> bool:
-        """Look at the facility's flow: whether it has just been seen to stand still, twice."""
+        """Check the facility flow: say whether two readings have just shown no flow."""
         sensor = self.fws_flow
         age = None if sensor is None else sensor.age(now)
         if sensor is None or age is None or now - age == self._flow_at:
@@ -78,11 +78,11 @@ class PowerMeasurement:
         before = self.headroom.no_flow_count
         self.headroom.add_fws_flow(sensor.value(now), self._agent.supply_loop.valve.position())
         if self.headroom.no_flow_count == 1 and before == 0:
-            self._valve_session.poll_now()  # once more, now: one reading alone takes nothing away
+            self._valve_session.poll_now()  # read again: one reading must not reduce the power
         return self.headroom.no_flow_count >= 2 and before < 2
 
     def measure(self, now: int) -> None:
-        """Take the readings of this moment into the figures."""
+        """Pass the present readings on."""
         loop, supply_c = self._agent.supply_loop, self._supply.value(now)
         return_c = value_or_none(self._return, now)
         rise_k = None if return_c is None or supply_c is None else return_c - supply_c
@@ -99,7 +99,7 @@ class PowerMeasurement:
             self.headroom.report_loss("supply rises and nothing else moves")
 
     def _detect_heat_loss(self, now: int) -> bool:
-        """Without a flow reading: whether the supply tells that the facility water has stopped."""
+        """Say whether the supply shows, without a flow reading, that the water has stopped."""
         if self._has_flow(now):
             return False
         result = self._loss_detector.add_readings(
@@ -111,11 +111,11 @@ class PowerMeasurement:
             self._agent.supply_loop.valve.position(),
         )
         if result == SUSPECTED:
-            self._cdu_session.poll_now()  # once more, now: one reading alone takes nothing away
+            self._cdu_session.poll_now()  # read again: one reading must not reduce the power
         return result == CONFIRMED
 
     def valve_saturated(self) -> bool:
-        """Say whether the valve is as far open as it may be."""
+        """Say whether the valve is open to its limit."""
         loop = self._agent.supply_loop
         position = loop.valve.position()
         if position is None:
@@ -124,8 +124,10 @@ class PowerMeasurement:
         return position >= threshold_pct
 
     def rejectable_w(self) -> "int | None":
-        """What can be rejected with the valve as it is: the warmer the supply, the more, but the
-        less the loads may draw. Where both are the same the loop stands.
+        """Return the heat that can be rejected at the present valve position, W.
+
+        With a warmer supply more heat can be rejected, but the loads can use less. The result is
+        the point where both are equal.
         """
         best_w: int | None = None
         for supply_c in range(int(self.headroom.max_supply_c), _HOTTEST_C):
@@ -145,7 +147,7 @@ class PowerMeasurement:
         return best_w
 
     def load_w(self, now: int) -> int:
-        """Watts of all loads: the meter's, else the sum of what the services report."""
+        """Return the power of all loads in W: measured, otherwise the sum of the reports."""
         if self._meter is not None:
             milli = self._meter.milli(now)
             if milli is not None:

@@ -1,9 +1,11 @@
-"""Optical modules: too warm is said, too hot is shed if the site wants that, nothing else.
+"""Monitor of optical modules: a warm module is reported, a hot one can switch off its load.
 
-A module's power cannot be limited; ports are not switched off, since that would cut the network.
-What is read is the module's case temperature (CMIS lower page byte 14, as a switch passes it on). A
-reading must be too hot for `_HOT_US` before anything is shed, and cool down by `_HYSTERESIS_MILLI`
-before the alarm goes.
+Does not limit modules, because their power cannot be limited. Does not switch off ports, which
+would cut the network.
+
+The reading is the case temperature of the module (CMIS lower page byte 14, as a switch reports it).
+It must be too high for `_HOT_US` before a load is switched off. It must fall by `_HYSTERESIS_MILLI`
+before the alarm clears.
 """
 
 from protocols.time_units import SECOND
@@ -19,7 +21,7 @@ _HYSTERESIS_MILLI = 2000
 
 
 class OpticsMonitor:
-    """One module. `load` is what is switched off for its sake, or None."""
+    """A module. `load` is switched off to protect it, or None."""
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class OpticsMonitor:
         self._hot_since: int | None = None
 
     def update(self, alarms: "AlarmList", now: int) -> bool:
-        """Raise or clear its alarms; true while it has been too hot for long enough."""
+        """Update its alarms. Return True while it has been too hot for long enough."""
         milli = self._reading.milli(now)
         if milli is None:
             self._hot_since = None

@@ -1,4 +1,4 @@
-"""What the throttle says of itself: its state and alarms, points of the telemetry, the status."""
+"""Reports of the power limits: state, alarms, telemetry points and status."""
 
 from agent.core.json_writer import JsonObject
 
@@ -49,7 +49,7 @@ POINTS = (
 
 
 def update_state(component: "PowerState", now: int) -> int:
-    """Name the state and set the alarms that go with it."""
+    """Return the new state and update its alarms."""
     limit_w = sum([load.limit_w for load in component.loads])
     rated_w = sum([load.max_w for load in component.loads])
     headroom, alarms = component.headroom, component.agent.alarms
@@ -78,7 +78,7 @@ def update_state(component: "PowerState", now: int) -> int:
 
 
 def values(component: "PowerState", now: int) -> "list[int | None]":
-    """Give the values of POINTS."""
+    """Return the values of POINTS."""
     headroom = component.headroom
     headroom_w = None
     if headroom.limit_w is not None and headroom.heat_w is not None:
@@ -98,7 +98,7 @@ def values(component: "PowerState", now: int) -> "list[int | None]":
 
 
 def status(component: "PowerState", now: int) -> JsonObject:
-    """Show what limits the loads and what each was told."""
+    """Return the limits of the loads and their causes."""
     point_values = values(component, now)
     return JsonObject(
         [

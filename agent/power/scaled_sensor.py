@@ -6,7 +6,7 @@ if TYPE_CHECKING:
 
 
 class ScaledSensor:
-    """One point of one device as thousandths of its unit, while it is good and fresh."""
+    """A point of a device in 1/1000 of its unit, while its quality is good and it is not stale."""
 
     def __init__(self, session: "SessionView", point: str, stale_us: int) -> None:
         index = session.device.point_index(point)
@@ -15,7 +15,7 @@ class ScaledSensor:
         self._stale_us = stale_us
 
     def milli(self, now: int) -> "int | None":
-        """Give the value, or None; whole numbers only, the same on every interpreter."""
+        """Return the value as an integer, the same on each interpreter, or None."""
         reading = self._reading
         if reading.quality != "good" or now - reading.read_at > self._stale_us:
             return None

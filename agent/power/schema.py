@@ -1,7 +1,8 @@
-"""The configuration's section `throttle`: loads, how they are limited, and by what.
+"""Section `throttle` of the configuration: loads and the limits of their power.
 
-Loaded only when a configuration has the section, or when the whole schema is asked for. `check`
-says what a schema cannot: names that must exist, limits that must be in order.
+A part of `agent.config.schema`; loaded only with a configuration that has the section, or for the
+whole schema. `check` makes the checks that a schema cannot express: names must exist, limits must
+be in order.
 """
 
 from agent.core.schema_rules import NAME_PATTERN, enum, integer, list_of, name, object_of, text
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _POINT = {
-    "device": name("device that reads it"),
+    "device": name("device that measures it"),
     "point": text("its point", 64),
 }
 
@@ -24,19 +25,19 @@ _LOAD = object_of(
     {
         "name": name("name of this load, unique"),
         "class": name("gpu, cpu, server, storage, optics, or one of `classes`"),
-        "priority": integer("who is served first: 9 before 1", 1, 9, 5),
-        "max_w": integer("rated power, watts: this limit is no limit", 1, 10_000_000),
-        "min_w": integer("the least it can run with, watts", 0, 10_000_000),
-        "port": name("which of `ports` its Redfish service is"),
-        "path": text("resource that holds its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
+        "priority": integer("priority: 9 gets its power before 1", 1, 9, 5),
+        "max_w": integer("rated power, W; as a limit it means no limit", 1, 10_000_000),
+        "min_w": integer("lowest possible limit, W", 0, 10_000_000),
+        "port": name("its Redfish service, a name in `ports`"),
+        "path": text("resource of its limit, /redfish/v1/Chassis/.../EnvironmentMetrics"),
         "schema": enum(
             "environment: PowerLimitWatts; power: the older PowerControl.PowerLimit",
             ["environment", "power"],
             "environment",
         ),
-        "effect_ms": integer("time until a limit acts and is shown", 0, 600_000, 3000),
+        "effect_ms": integer("time until a limit acts and is reported, ms", 0, 600_000, 3000),
         "deferred": integer("1: a limit acts only after a restart", 0, 1, 0),
-        "system": text("its computer system, to be switched off: /redfish/v1/Systems/..."),
+        "system": text("its computer system, for switching off: /redfish/v1/Systems/..."),
         "outlets": list_of(
             "outlets of power strips that feed it", object_of("an outlet", [], _POINT), 0, 4
         ),
@@ -48,16 +49,16 @@ _CLASS = object_of(
     ["name", "case_limit_c", "rise_k", "curve"],
     {
         "name": name("its name"),
-        "case_limit_c": integer("case temperature that must be kept", 40, 110),
-        "rise_k": integer("hottest case above the supply at rated power, kelvin", 1, 90),
+        "case_limit_c": integer("highest case temperature, °C", 40, 110),
+        "rise_k": integer("rise of the hottest case above the supply at rated power, K", 1, 90),
         "curve": list_of(
-            "derating: share of the rated power against supply temperature, rising",
+            "derating curve: rated power against supply temperature; temperatures must rise",
             object_of(
                 "a point",
                 ["supply_c", "pct"],
                 {
-                    "supply_c": integer("supply temperature", 10, 100),
-                    "pct": integer("percent of the rated power", 0, 100),
+                    "supply_c": integer("supply temperature, °C", 10, 100),
+                    "pct": integer("limit, % of the rated power", 0, 100),
                 },
             ),
             1,
@@ -67,27 +68,27 @@ _CLASS = object_of(
 )
 
 THROTTLE: "dict[str, Any]" = object_of(
-    "limits of the loads' power",
+    "power limits of the IT loads",
     ["loads"],
     {
-        "port": text("store that keeps the schedule over a restart, such as store:/var/lib/x"),
+        "port": text("store of the schedule, for example store:/var/lib/x"),
         "ports": {
             "type": "object",
-            "description": "Redfish services by name: tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
+            "description": "Redfish services: name, and tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
             "propertyPattern": NAME_PATTERN,
             "minProperties": 1,
             "maxProperties": 16,
             "values": text("address of the service"),
         },
         "logins": list_of(
-            "how to log in to services",
+            "logins of the services",
             object_of(
                 "a login",
                 ["port", "username", "password"],
                 {
-                    "port": name("which of `ports`"),
+                    "port": name("name in `ports`"),
                     "username": text("user name", 64),
-                    "password": text("password; shown nowhere", 128),
+                    "password": text("password; never shown", 128),
                     "by": enum("session token or basic", ["session", "basic"], "session"),
                 },
             ),
@@ -97,7 +98,7 @@ THROTTLE: "dict[str, Any]" = object_of(
         "loads": list_of("the loads", _LOAD, 1, 64),
         "classes": list_of("classes of load of this site", _CLASS, 0, 8),
         "optics": list_of(
-            "optical modules that are watched",
+            "monitored optical modules",
             object_of(
                 "a module",
                 ["name", "device", "point"],
@@ -105,51 +106,57 @@ THROTTLE: "dict[str, Any]" = object_of(
                     "name": name("its name"),
                     "device": _POINT["device"],
                     "point": _POINT["point"],
-                    "warn_c": integer("case temperature that is reported", 30, 100, 68),
+                    "warn_c": integer("case temperature of the warning, °C", 30, 100, 68),
                     "hot_c": integer(
-                        "case temperature at which `load` is switched off", 30, 110, 75
+                        "case temperature at which `load` is switched off, °C", 30, 110, 75
                     ),
-                    "load": name("load that is switched off for its sake; none: only reported"),
+                    "load": name(
+                        "load that is switched off to protect it; without it the agent only reports"
+                    ),
                 },
             ),
             0,
             32,
         ),
-        "meter": object_of("the meter of the loads' power", ["device", "point"], _POINT),
+        "meter": object_of("meter of the power of the loads", ["device", "point"], _POINT),
         "droop": object_of(
-            "less power when the grid's frequency falls",
+            "frequency droop: less power at a low grid frequency",
             ["device", "point"],
             {
                 "device": _POINT["device"],
                 "point": _POINT["point"],
-                "nominal_hz": integer("nominal frequency", 50, 60, 50),
-                "deadband_mhz": integer("deviation that changes nothing", 10, 2000, 200),
+                "nominal_hz": integer("nominal frequency, Hz", 50, 60, 50),
+                "deadband_mhz": integer("deadband, mHz", 10, 2000, 200),
                 "full_mhz": integer(
-                    "further deviation at which `least_pct` is reached", 50, 5000, 800
+                    "further deviation that leads to `least_pct`, mHz", 50, 5000, 800
                 ),
-                "least_pct": integer("percent of the rated power that stays", 0, 100, 60),
+                "least_pct": integer("lowest limit, % of the rated power", 0, 100, 60),
             },
         ),
-        "blind_pct": integer("percent of rated power without a supply temperature", 0, 100, 70),
-        "hold_s": integer("time a limit stays down", 5, 3600, 60),
-        "step_pct": integer("largest step up, percent of the rated power", 1, 100, 10),
-        "step_s": integer("time between two steps up", 1, 600, 15),
-        "shed_lead_s": integer(
-            "loads whose case will be too hot so soon are switched off", 5, 300, 30
+        "blind_pct": integer(
+            "limit without a supply temperature, % of the rated power", 0, 100, 70
         ),
-        "slot": integer("this row's number among `slots`", 0, 1023, 0),
-        "slots": integer("rows that step up one after the other", 1, 1024, 1),
-        "stagger_ms": integer("scheduled actions come later by this for each slot", 0, 10_000, 0),
-        "profile_s": integer("interval of the load profile, aligned with UTC", 10, 3600, 60),
+        "hold_s": integer("time before a lowered limit can rise, s", 5, 3600, 60),
+        "step_pct": integer("largest step up, % of the rated power", 1, 100, 10),
+        "step_s": integer("time between two steps up, s", 1, 600, 15),
+        "shed_lead_s": integer(
+            "lead time: a load is switched off so long before its case is too hot, s", 5, 300, 30
+        ),
+        "slot": integer("restore slot of this row, below `slots`", 0, 1023, 0),
+        "slots": integer("rows that raise their limits one after the other", 1, 1024, 1),
+        "stagger_ms": integer("delay of scheduled actions for each slot, ms", 0, 10_000, 0),
+        "profile_s": integer("demand interval, aligned with UTC, s", 10, 3600, 60),
         "schedule": list_of(
-            "what is done at a UTC instant",
+            "actions at UTC instants",
             object_of(
                 "an entry",
                 ["at_utc_s", "action", "value"],
                 {
                     "at_utc_s": integer("seconds since 1970, UTC", 1_700_000_000, 9_999_999_999),
-                    "action": enum("what", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]),
-                    "value": integer("W, %, or thousandths", 0, 100_000_000),
+                    "action": enum(
+                        "kind of the action", ["cap_w", "cap_pct", "supply_milli_c", "dp_milli_kpa"]
+                    ),
+                    "value": integer("value: W, %, or thousandths of °C or kPa", 0, 100_000_000),
                 },
             ),
             0,
@@ -162,7 +169,7 @@ THROTTLE: "dict[str, Any]" = object_of(
 def check(
     config: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Add what is wrong with the section to `errors`; `profiles`: profiles by their devices' names."""
+    """Append the errors of the section to `errors`. `profiles`: profiles by device name."""
     raw = config["throttle"]
     names = [load["name"] for load in raw["loads"]]
     for i, load in enumerate(raw["loads"]):

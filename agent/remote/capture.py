@@ -1,10 +1,11 @@
-"""Raw bytes of one port, both ways, kept for the bench: what a technician would sniff.
+"""Capture of the raw bytes of one port, both directions, for a replay at the bench.
 
-    capture.0 … capture.7    text, one line a piece: MICROSECONDS < or > HEX
+Does not decode the bytes. A signed command starts it; the module is loaded then.
 
-`<` is to the agent, `>` from it. While it runs, the agent calls it for all that passes the ports
-(`agent.core.context.PortListener`). Bounded in time and bytes; what the store is too slow for is
-counted, not kept. Loaded by the first command for it.
+    capture.0 … capture.7    text, one line for each chunk: MICROSECONDS < or > HEX
+
+`<` is to the agent, `>` from it. The capture is limited in time and bytes. Bytes that the store is
+too slow for are counted and dropped.
 """
 
 TYPE_CHECKING = False
@@ -19,12 +20,12 @@ _MAX_UNWRITTEN = 2048
 
 
 def segment_key(segment: int) -> str:
-    """Name a segment in the store."""
+    """Return the key of a segment in the store."""
     return "capture.%d" % segment
 
 
 class PortCapture:
-    """Runs from its making until `done`; `stop` ends it early."""
+    """Captures from its creation until `done`; `stop` ends it early."""
 
     def __init__(
         self, agent: "RemoteContext", write_queue: "WriteQueue", port: int, until: int, now: int
@@ -69,7 +70,7 @@ class PortCapture:
             self._unwritten += len(line)
 
     def tick(self, now: int) -> None:
-        """Write what has come, and end when the time or the room is over."""
+        """Write the captured bytes. End when the time or the space is used up."""
         self._now = now
         finished = now >= self._until or self._segment >= SEGMENTS
         if self._lines and self._segment < SEGMENTS and not self._write_queue.is_busy():
@@ -87,7 +88,7 @@ class PortCapture:
             self._used_bytes = 0
 
     def stop(self) -> None:
-        """Take itself out of the agent's way."""
+        """End the capture."""
         if not self.done:
             self.done = True
             self._agent.remove_port_listener(self)

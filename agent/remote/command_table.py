@@ -1,11 +1,11 @@
-"""What commands do: a table from a command's name to a method here; the rest is for the parts.
+"""Table of commands: the name of a command and its method; other commands go to the components.
 
-A method takes the arguments and returns what is reported as the result, or raises `Rejection`. It
-is called once it is durable that the command was seen, between two ticks, and must be quick. A
-command that is not in the table goes to the component that declares it (`Component.COMMANDS`).
-Where none does, it is refused as `unsupported`.
+Does not decide about permissions; see `agent.remote.message.command`.
 
-Not here: who may command what (`agent.remote.message.command`).
+A method takes the arguments and returns the reported result, or raises `Rejection`. It is called
+between two ticks, after the record of the command is durable, and must be fast. A command that is
+not in the table goes to the component that declares it (`agent.core.component.Component.COMMANDS`).
+If none does, it is rejected as `unsupported`.
 """
 
 from agent.core.errors import AgentError
@@ -63,7 +63,7 @@ class CommandTable:
         }
 
     def execute(self, message: "SignedCommand", now: int) -> str:
-        """Do it; give the result. Raises `Rejection`."""
+        """Execute a command and return its result. Raises `Rejection`."""
         handler = self._table.get(message.name)
         if handler is not None:
             return handler(message.arguments, now)
@@ -80,11 +80,11 @@ class CommandTable:
         raise Rejection("unknown_key", "no command " + message.name)
 
     def is_idle(self) -> bool:
-        """Say whether nothing here is under way."""
+        """Say whether nothing is in progress here."""
         return self._export is None and self._capture is None and self._wipe is None
 
     def tick(self, now: int) -> None:
-        """Let what takes longer go on."""
+        """Continue exports, captures and decommissioning."""
         if self._capture is not None:
             self._capture.tick(now)
             if self._capture.done:
@@ -97,7 +97,7 @@ class CommandTable:
             self._wipe.tick(now)
 
     def on_record(self, data: bytes, now: int) -> None:
-        """Take a record that the store was asked for."""
+        """Handle a record from the store."""
         if self._export is not None:
             self._export.on_record(data)
 
@@ -156,7 +156,7 @@ class CommandTable:
         agent = self._manager.agent
         name, seconds = arguments.get("port"), arguments.get("seconds", 10)
         names = agent.port_names()
-        is_secret = type(name) is str and name.startswith("throttle.")  # logins pass there
+        is_secret = type(name) is str and name.startswith("throttle.")  # logins pass on these ports
         if name not in names or name in ("state", "console", "remote") or is_secret:
             raise Rejection("out_of_range", "port: one of " + " ".join(names))
         if type(seconds) is not int or not 1 <= seconds <= _LONGEST_CAPTURE_S:

@@ -1,19 +1,20 @@
-"""The end of a unit's service: a signed command, a last word, and nothing left that could be read.
+"""Decommission a unit: a signed command, a final report, and erasure of all secrets.
 
-    command (two signatures) ─▶ log entry ─▶ last report ─▶ record `config.ended` ─▶ new start
-                                                                                        │
-    exit 2, and at every later start ◀── the file itself ◀── own store ◀── other stores, keys
+Does not erase certificates, programs, or the journal of the system.
 
-The report carries number and hash of the log's last entry (`audit`) and says `decommissioned`; it
-waits for the broker for a minute at most, so that a unit that was carried off ends, too. From the
-record on there is no way back: a power cut lets the next start go on. The record stays, with unit,
-time, and that number and hash; a controller is used again when somebody takes it away by hand. The
-site's file is erased only while it is the one that was ended: a new one is left alone, and not run.
+    command (two signatures) ─▶ audit entry ─▶ final report ─▶ record `config.ended` ─▶ restart
+                                                                                          │
+    exit 2, also at each later start ◀── site file ◀── own store ◀── other stores, keys ◀─┘
 
-Erased is what the unit's configurations name: every record of every `store:`, the private key of
-every `tls:`, the site's file. Files are overwritten once, then removed; what flash keeps in blocks
-that it has put aside is out of reach (encrypt the disk, or destroy it). Not erased: certificates,
-programs, the system's journal.
+The report holds number and hash of the last audit entry (`audit`) and `decommissioned`. The unit
+waits at most one minute for the broker, so that a unit without a link ends too. With the record
+there is no way back: after a power cut the next start continues. The record stays, with unit, time,
+and that number and hash. To use the controller again, an operator must remove the record manually.
+The site file is erased only if it is the decommissioned one. A new file is left alone and not used.
+
+The configurations of the unit name what is erased: each record of each `store:`, the private key of
+each `tls:`, the site file. Files are overwritten once and removed. Blocks that flash has set aside
+are not reached (encrypt the disk, or destroy it).
 """
 
 from agent.remote.message import canonical
@@ -37,7 +38,7 @@ _MAX_DEPTH = 6
 
 
 class Decommission:
-    """The way from the command to the new start; `tick` takes the next step."""
+    """The steps from the command to the restart; `tick` does the next one."""
 
     def __init__(self, manager: "RemoteHost", now: int) -> None:
         self._manager = manager
@@ -45,7 +46,7 @@ class Decommission:
         self._reported = self._recorded = False
 
     def tick(self, now: int) -> None:
-        """Say the last word, wait for the broker to have it, then leave the record."""
+        """Send the final report, wait for the broker, then write the record."""
         manager = self._manager
         if manager.write_queue.is_busy() or self._recorded:
             return
@@ -59,7 +60,7 @@ class Decommission:
 
 
 def final_record(manager: "RemoteHost", now: int) -> "tuple[str, bytes]":
-    """Give the write after which the unit is ended."""
+    """Return the write that decommissions the unit."""
     config, log = manager.agent.config, manager.write_queue.audit
     parts = [
         config.site + "/" + config.unit,
@@ -73,7 +74,9 @@ def final_record(manager: "RemoteHost", now: int) -> "tuple[str, bytes]":
 
 
 def erase_unit(path: str, raw: "dict[str, Any]", read: "Read") -> str:
-    """Erase what an ended unit holds; say what became of it. `raw`: the file `path`, parsed."""
+    """Erase the data of a decommissioned unit. Return a text about it. `raw`: the parsed file
+    `path`.
+    """
     parts = config_slots.decode_sealed(read(DECOMMISSIONED_KEY))
     origin = parts[-1] if type(parts) is list and parts else b""
     store = parse_address(str(raw["remote"].get("port"))).path
@@ -88,7 +91,7 @@ def erase_unit(path: str, raw: "dict[str, Any]", read: "Read") -> str:
 
 
 def _erase_all(path: str, raw: "dict[str, Any]", read: "Read", store: str) -> "list[str]":
-    """Erase in an order in which a later start can go on; name what is left."""
+    """Erase in an order that a later start can continue. Return what is left."""
     folders, files = secret_paths(raw)
     record = config_slots.load_slots(None, read)
     for number in (0, 1) if record.origin else ():
@@ -109,7 +112,7 @@ def _erase_all(path: str, raw: "dict[str, Any]", read: "Read", store: str) -> "l
 
 
 def secret_paths(raw: "Any", depth: int = 0) -> "tuple[list[str], list[str]]":
-    """Name the folders of stores and the files of private keys in a configuration."""
+    """Return the folders of stores and the files of private keys in a configuration."""
     folders: list[str] = []
     files: list[str] = []
     if type(raw) is str and raw.split(":")[0] in ("store", "tls"):

@@ -1,7 +1,8 @@
-"""Records of the store for operators who have asked for them: the log, or a capture of raw bytes.
+"""Export of records from the store: the audit log, or a capture.
 
-One after another: a record is read when the one before it has left. Published on
-`cfg/record/KEY`, empty for one that is not there. Loaded by the first command that needs it.
+Does not change records. A signed command starts it; the module is loaded then. The records are read
+one after the other, each when the previous one has been published. They are published on
+`cfg/record/KEY`; a missing record is published empty.
 """
 
 from agent.remote import capture
@@ -17,11 +18,11 @@ RECORD_KINDS = (
     ("audit", tuple([audit.key_of(i) for i in range(audit.SEGMENTS)])),
     ("capture", tuple([capture.segment_key(i) for i in range(capture.SEGMENTS)])),
 )
-"""What can be asked for, and the keys of its records."""
+"""Kinds of records that can be requested, and their keys."""
 
 
 def record_keys(kind: str) -> "tuple[str, ...]":
-    """Give the keys of a sort of record; none for a sort that does not exist."""
+    """Return the keys of a kind of record, none for an unknown kind."""
     for name, keys in RECORD_KINDS:
         if name == kind:
             return keys
@@ -29,7 +30,7 @@ def record_keys(kind: str) -> "tuple[str, ...]":
 
 
 class RecordExport:
-    """The records of `keys` on their way from the store to the broker; then `done`."""
+    """Publishes the records of `keys`; then `done` is True."""
 
     def __init__(self, manager: "RemoteHost", keys: "tuple[str, ...]") -> None:
         self._manager = manager
@@ -39,7 +40,7 @@ class RecordExport:
         self.done = False
 
     def tick(self, now: int) -> None:
-        """Ask for the next record when the last one has left."""
+        """Request the next record when the last one has been published."""
         uplink = self._manager.agent.uplink
         is_pending = (
             uplink is not None
@@ -55,7 +56,7 @@ class RecordExport:
         self._manager.write_queue.request("get", self._requested_key.encode(), now)
 
     def on_record(self, data: bytes) -> None:
-        """Publish a record that came from the store."""
+        """Publish a record from the store."""
         key, _, payload = data.partition(b"\0")
         uplink = self._manager.agent.uplink
         if key == self._requested_key.encode() and uplink is not None:

@@ -1,18 +1,20 @@
-"""The part of the agent to which operators' messages come.
+"""Component `remote`: receives, verifies and executes the messages of operators.
 
-    broker ──cfg/desired, cmd──▶ queue ─▶ examination (a slice a turn) ─▶ waits for its time
-                                              │ refused                        │
-    cfg/reported ◀── what runs, what was refused and why            slots ─▶ trial ─▶ confirmed
+    broker ──cfg/desired, cmd──▶ queue ─▶ verification (in slices) ─▶ waits for its time
+                                              │ rejected                       │
+    cfg/reported ◀── what runs, rejected messages with reason       slots ─▶ trial ─▶ confirmed
                                                                                 └─▶ rolled back
 
-Not the rules (gate, patch, trial), not the order of writes (slots, keeper), not what commands do
-(orders): this room only moves what they decide. One message is looked at at a time, few wait, and
-everything slow is cut into slices of less than a millisecond on a server, so that no tick is late.
-Between two slices a port may speak.
+Does not verify (see `agent.remote.message.verifier`), does not define the formats (see
+`agent.remote.message.patch`), does not order the writes (see `agent.remote.storage`), and does not
+contain the commands (see `agent.remote.command_table`).
 
-A change that the running agent can take over (agent.remote.message.parameters.LIVE) is taken over
-when it is durable; any other asks the shell for a restart, after which the trial goes on. A command
-is done when it is durable that it was seen: at most once, whatever the power does.
+One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
+on a server, so that no tick is late. Ports are handled between two slices.
+
+A change that the running agent can apply (`agent.core.tunable`) is applied when it is durable. Any
+other change requests a restart; the trial continues afterwards. A command is executed when its
+record is durable: at most once, also with power cuts.
 """
 
 from agent.core.component import Component
@@ -48,19 +50,18 @@ DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg
 _MAX_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
 _START_GRACE_S = 10
-"""Seconds that a start may take until what it finds wrong counts against a trial: a controller that
-was just started has read nothing yet."""
+"""Time after a start before a fault counts against a trial, s: readings are missing yet."""
 _REJECTION_INTERVAL = 10 * SECOND
-"""Refusals are published at most this often: a flood of bad messages buys no traffic."""
+"""Shortest interval of reports about rejections. A flood of bad messages causes no traffic."""
 _AUDIT_INTERVAL = 600 * SECOND
-"""Refusals of what nobody is known to have signed are noted together, at most this often: a flood
-of bad messages does not drive good entries out of the log."""
+"""Shortest interval of audit entries about messages without a valid signature. They are counted in
+one entry, so a flood of bad messages does not displace other entries."""
 _MAX_RESULTS = 8
 _NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
 
 class RemoteManager(Component):
-    """See the module's docstring. `settings` is the section `remote` of the configuration."""
+    """The component; see the module. `settings` is the section `remote` of the configuration."""
 
     PORTS = ("store",)
     PROVIDES = ("message",)
@@ -106,7 +107,7 @@ class RemoteManager(Component):
         return self.update
 
     def start(self, now: int) -> None:
-        """Go on with a trial that a restart interrupted."""
+        """Continue a trial that a restart interrupted."""
         module_unload.unload_modules(True)
         if self.update is not None:
             self.update.start(now)
@@ -134,17 +135,17 @@ class RemoteManager(Component):
     def audit_entry(
         self, signers: "list[int]", action: str, counter: int, result: str, now: int
     ) -> None:
-        """Write an entry of the log."""
+        """Write an entry of the audit log."""
         self.write_queue.audit_entry(
             (self.trusted_utc_s(now), signers, action, counter, result), now
         )
 
-    # What comes: messages, the store, time.
+    # Inputs: messages, the store, time.
 
     def message(self, data: bytes, now: int) -> None:
-        """Take a message from any carrier; it is looked at when its turn comes."""
+        """Add a message of any carrier to the queue."""
         if not data:
-            return  # a retained message taken away
+            return  # an empty retained message: it was deleted
         if len(self._waiting_messages) >= _MAX_WAITING or len(data) > MAX_BYTES:
             self._reject(Rejection("too_large" if len(data) > MAX_BYTES else "busy", "too many"))
             return
@@ -154,21 +155,21 @@ class RemoteManager(Component):
             self._due = now
 
     def on_chunk(self, data: bytes, now: int) -> None:
-        """Take a piece of an application update."""
+        """Handle a chunk of an application update."""
         if self.update is not None:
             self.update.on_chunk(data, now)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take a record that was asked for."""
+        """Handle a requested record."""
         if self._commands is not None:
             self._commands.on_record(data, now)
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self.write_queue.event(kind, now)
 
     def tick(self, now: int) -> None:
-        """Look after a message that waits, a trial, and what is to be said."""
+        """Process messages, trials and reports."""
         self._process(now)
         deferred = self._deferred
         if deferred is not None and self.trusted_utc_s(now) >= deferred.message.not_before_s:
@@ -195,20 +196,20 @@ class RemoteManager(Component):
         self._process(now)
 
     def deadline(self) -> int:
-        """Give the time of the next slice."""
+        """Return the time of the next slice."""
         return self._due
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         return self.write_queue.outbox()
 
     def trusted_utc_s(self, now: int) -> int:
-        """Give the UTC a waiting message may trust, seconds since 1970; 0 without one."""
+        """Return the trusted UTC in seconds since 1970, 0 without one."""
         utc = self.agent.clock.utc(now)
         trusted = self.agent.clock.state(now) in ("sync", "holdover")
         return utc // SECOND if utc is not None and trusted else 0
 
-    # A message on its way.
+    # Processing of a message.
 
     def _process(self, now: int) -> None:
         if self._verification is None and self._waiting_messages and not self.write_queue.is_busy():
@@ -223,7 +224,7 @@ class RemoteManager(Component):
             self._unload()
 
     def _unload(self) -> None:
-        """Forget the code that only a message needs, once nothing needs it any more."""
+        """Drop the code that only messages need, when none is in progress."""
         if self._deferred or self.write_queue.is_busy():
             return
         if self._commands is not None and not self._commands.is_idle():
@@ -276,7 +277,7 @@ class RemoteManager(Component):
         self._act_on(verification, now)
 
     def _act_on(self, verification: "MessageVerification", now: int) -> None:
-        """Act on a message that has passed the gate."""
+        """Execute a verified message."""
         message, signers = verification.message, verification.signers
         self._report_due = True
         if verification.kind == COMMAND:
@@ -326,7 +327,7 @@ class RemoteManager(Component):
         self.write_queue.after_durable(durable, now)
 
     def _apply_changes(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
-        """Give the changed configuration as bytes and, where there is room for it, parsed."""
+        """Return the changed configuration as bytes and, if there is memory for it, parsed."""
         raw = message.apply_to(self.boot.parsed_config())
         try:
             return canonical.encode_config(raw), raw if self.boot.has_full_checker else {}
@@ -336,9 +337,9 @@ class RemoteManager(Component):
     def _check_config(
         self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None"
     ) -> "Config":
-        """Check a changed configuration; `numbers`: all that is changed, where that is so simple.
+        """Check a changed configuration. `numbers`: the changes, if all of them are live.
 
-        Where there is no room for a whole check, the start that the change needs makes it.
+        Without memory for the whole check, the restart that the change needs makes it.
         """
         check = self.boot.check
         if check is None:
@@ -360,7 +361,7 @@ class RemoteManager(Component):
 
     def _run_config(self, config: "Config", data: bytes) -> None:
         self.agent.apply_live_config(config)
-        self.boot.config = data
+        self.boot.set_config(data)
         self._report_due = True
 
     # The trial.
@@ -377,11 +378,10 @@ class RemoteManager(Component):
         self._report_due = self._report_due or monitor.phase != phase
         remaining_s = monitor.confirm_time_to_save(now)
         if remaining_s is not None and not self.write_queue.is_busy():
-            config_trial.confirm_s = remaining_s
-            self.write_queue.write_records([self.boot.slots.record_write()], now)
+            self.write_queue.write_records([self.boot.slots.save_confirm_time(remaining_s)], now)
 
     def roll_back(self, reason: str, now: int) -> None:
-        """Go back at once; the store learns of it after."""
+        """Return to the previous configuration immediately; the store is written afterwards."""
         slots = self.boot.slots
         counter = slots.trial.counter if slots.trial is not None else 0
         self.audit_entry([], "rolled back", counter, reason, now)
@@ -396,7 +396,7 @@ class RemoteManager(Component):
             self.write_queue.after_durable(lambda _: self.agent.restart(), now)
 
     def confirm(self, now: int) -> None:
-        """Make what is on trial the confirmed configuration."""
+        """Confirm the configuration on trial."""
         slots = self.boot.slots
         counter = slots.trial.counter if slots.trial is not None else 0
         self.audit_entry([], "confirmed", counter, "version %d" % (slots.version + 1), now)
@@ -405,7 +405,7 @@ class RemoteManager(Component):
         self._report_due = True
 
     def _execute(self, message: "SignedCommand", signers: "list[int]", now: int) -> None:
-        """Do a command once it is durable that it was seen."""
+        """Execute a command when its record is durable."""
         if self._commands is None:
             from agent.remote.command_table import CommandTable  # noqa: PLC0415 - see `agent.remote.module_unload`
 
@@ -427,21 +427,21 @@ class RemoteManager(Component):
         self.write_queue.write_records([self.boot.slots.mark_taken(COMMAND, message.counter)], now)
         self.write_queue.after_durable(execute_durable, now)
 
-    # What is said.
+    # Reports.
 
     def request_report(self) -> None:
-        """Have the report published."""
+        """Publish the report at the next tick."""
         self._report_due = True
 
     def final_report(self) -> None:
-        """Say the last word of a unit that is taken out of service."""
+        """Publish the final report of a decommissioned unit."""
         self._is_decommissioned = self._report_due = True
         self._published_config = self.boot.config
         if self.agent.uplink is not None:
             self.agent.uplink.publish_latest(CONFIG, b"", True)
 
     def report_pending(self) -> bool:
-        """Say whether a report, or the configuration, still waits to leave."""
+        """Say whether a report or the configuration waits to be sent."""
         uplink = self.agent.uplink
         is_pending = uplink is not None and (
             uplink.is_pending(REPORTED) or uplink.is_pending(CONFIG)
@@ -449,7 +449,7 @@ class RemoteManager(Component):
         return self._report_due or is_pending
 
     def add_result(self, result: str) -> None:
-        """Report what a command came to."""
+        """Report the result of a command."""
         self.results = (self.results + [result])[-_MAX_RESULTS:]
         self._report_due = True
 
@@ -460,7 +460,7 @@ class RemoteManager(Component):
         signers: "list[int] | None" = None,
         now: int = 0,
     ) -> None:
-        """Count and say a refusal; note it by itself when the message was truly signed."""
+        """Count and report a rejection. A signed message gets an audit entry of its own."""
         self.rejected_count += 1
         self.rejection = (rejection.reason, rejection.detail[:120])
         self._rejection_due = True
@@ -487,7 +487,7 @@ class RemoteManager(Component):
                 self.agent.uplink.publish_latest(CONFIG, config_text, True)
 
     def status(self, now: int) -> JsonObject:
-        """Show what runs, what is on trial, what became of the last messages."""
+        """Return what runs, what is on trial, and the results of the last messages."""
         slots, monitor, audit = self.boot.slots, self.trial_monitor, self.write_queue.audit
         decommissioned: list[tuple[str, object]] = (
             [("decommissioned", True)] if self._is_decommissioned else []

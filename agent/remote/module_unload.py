@@ -1,14 +1,18 @@
-"""Code that only a message needs: loaded when one comes, on a board forgotten afterwards.
+"""Unload code that only messages need. On a board it is loaded with a message and dropped
+afterwards.
 
-Reading, checking and obeying a message take more code than all the loops; between messages, which
-is nearly always, a board has better use for that room. The modules are imported where they are
-used; `unload_modules` drops what nobody refers to any more. On CPython nothing is forgotten.
+Does nothing on CPython.
+
+The code that reads, verifies and executes a message is larger than all control loops. Between
+messages a board needs this memory. The modules are imported where they are used; `unload_modules`
+drops the modules that nothing refers to.
 """
 
 import gc
 import sys
 
 MESSAGE_MODULES = (
+    "agent.core.tunable",
     "agent.remote.update.boot",
     "agent.remote.capture",
     "agent.remote.message.command",
@@ -36,12 +40,12 @@ _ON_MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def unload_modules(on_trial: bool) -> None:
-    """Drop the modules; they come back by themselves. `on_trial`: keep those that watch one."""
+    """Drop the modules; an import loads them again. `on_trial`: keep those of a trial."""
     _unload(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES)
 
 
 def unload_verifier() -> None:
-    """Drop what has been done with before a message is acted on: verification, the most of it."""
+    """Drop the code of the verification, which is done before a message is executed."""
     _unload(_SIGNATURE_MODULES)
 
 

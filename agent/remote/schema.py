@@ -1,34 +1,37 @@
-"""The configuration's section `remote`: who may change what, from afar.
+"""Section `remote` of the configuration: keys and roles of operators.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only with a configuration.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
 
 _KEY = object_of(
-    "a public key that this unit believes",
+    "a public key that this unit accepts",
     ["number", "public", "role"],
     {
-        "number": integer("how messages name this key", 0, 255),
+        "number": integer("number of this key in messages", 0, 255),
         "public": text("Ed25519 public key, 64 hexadecimal digits", 64, 64),
         "role": enum(
-            "operate: set-points and tuning; limits: everything, with a second key",
+            "operate: set-points and tuning; limits: everything, with a second signature",
             ["operate", "limits"],
         ),
     },
 )
 
 REMOTE = object_of(
-    "changes and commands from operators, signed",
+    "signed changes and commands of operators",
     ["port", "keys"],
     {
-        "port": text("folder that survives a power cut, such as store:/var/lib/coldloop"),
-        "keys": list_of("whose signatures count", _KEY, 1, 8),
+        "port": text("folder that survives a power cut, for example store:/var/lib/coldloop"),
+        "keys": list_of("keys of accepted signatures", _KEY, 1, 8),
         "groups": list_of(
-            "groups whose messages this unit takes, too", name("name of a group"), 0, 8
+            "groups of this unit; it accepts their messages", name("name of a group"), 0, 8
         ),
         "health_s": integer(
-            "how long a change must keep the plant well before it may be confirmed", 5, 3600, 120
+            "time for which the plant must stay healthy before a change can be confirmed, s",
+            5,
+            3600,
+            120,
         ),
     },
 )

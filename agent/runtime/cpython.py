@@ -1,16 +1,18 @@
-"""The shell on CPython: real ports, real time. `run(agent)` and nothing else is needed.
+"""Runtime on CPython: real ports and real time; see `run`.
 
-    run        turns the crank until `until()`, SIGTERM or SIGINT; then writes what the agent left
-               in its outbox and closes the ports
-    preflight  says before the start what is wrong use, so that no half-started agent is left
+Does not contain the I/O loop; see `agent.runtime.io_loop`.
 
-Waiting is select(2), in two steps. Its timeout has microseconds where epoll's has milliseconds, but
-the kernel may let it be late by 0.1 % (fs/select.c, select_estimate_accuracy): 100 us on a 10 Hz
-tick. So the first step ends NEAR before the deadline, and the second sleeps only the rest. A wait
-of up to FAR, such as a line's silence between two frames, is one step: one wake-up less.
-Measured, idle machine of two cores, median of lateness: epoll 760 us, one select 270, timerfd 160,
-two selects 120 (see benchmarks/shell_lateness.py). The garbage collector is told to leave alone
-what start-up made.
+    run        steps the loop until `until()`, SIGTERM or SIGINT; then writes the rest of the outbox
+               and closes the ports
+    preflight  reports wrong addresses before the start, so that no half-started agent is left
+
+The wait uses select(2), in two steps. Its timeout has a resolution of µs, that of epoll ms. But the
+kernel can return late by 0.1 % (fs/select.c, select_estimate_accuracy): 100 us on a 10 Hz tick. So
+the first step ends NEAR before the deadline, and the second step waits only the rest. A wait of up
+to FAR, for example the idle time between two frames, is one step; this saves a wake-up.
+Measured on an idle machine with two cores, median of lateness: epoll 760 us, one select 270,
+timerfd 160, two selects 120 (see benchmarks/shell_lateness.py). The garbage collector ignores the
+objects of the start-up.
 """
 
 import gc
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["OPENERS", "SelectPoller", "monotonic", "preflight", "print_line", "run"]
 
 NEAR = 2_000  # us before the deadline at which the first step of a wait ends
-FAR = 20_000  # us of a wait that is taken in one step: 0.1 % of it is as little as is seen anyway
+FAR = 20_000  # longest wait in one step, us: 0.1 % of it is below the resolution
 OPENERS: "dict[str, Opener]" = {
     "serial": serial.open_port,
     "tcp": tcp.open_port,
@@ -50,10 +52,10 @@ OPENERS: "dict[str, Opener]" = {
 
 
 class SelectPoller:
-    """The platform's clock and wait; see `io_loop.SelectPoller`."""
+    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
 
     def __init__(self) -> None:
-        """Make the set of watched ports and the pipe by which threads and signals end a wait."""
+        """Create the set of watched ports and the pipe that ends a wait."""
         self._selector = selectors.SelectSelector()
         self._keys: dict[int, int] = {}
         self._wake_lock = threading.Lock()
@@ -63,7 +65,7 @@ class SelectPoller:
         self._selector.register(self._wake_out, selectors.EVENT_READ, None)
 
     def clock(self) -> int:
-        """Return monotonic microseconds."""
+        """Return monotonic µs."""
         return monotonic()
 
     def watch(self, number: int, pollable: object, write: bool) -> None:
@@ -74,11 +76,11 @@ class SelectPoller:
         self._keys[number] = descriptor
 
     def unwatch(self, number: int) -> None:
-        """Watch a port no more."""
+        """Stop watching a port."""
         self._selector.unregister(self._keys.pop(number))
 
     def wait(self, deadline: int) -> "list[int]":
-        """Return the ready ports; none when the deadline (us) came or `wake` was called."""
+        """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
         remaining = deadline - self.clock()
         if remaining > FAR:
             ready = self._selector.select((remaining - NEAR) / 1e6)
@@ -88,7 +90,7 @@ class SelectPoller:
         return self._numbers(self._selector.select(max(remaining, 0) / 1e6))
 
     def _numbers(self, ready: "list[tuple[selectors.SelectorKey, int]]") -> "list[int]":
-        """Return the port numbers; empty the pipe when it is among them."""
+        """Return the port numbers; empty the pipe if it is ready."""
         numbers = []
         for key, _ in ready:
             if key.data is None:
@@ -98,19 +100,19 @@ class SelectPoller:
         return numbers
 
     def wake(self) -> None:
-        """End a wait; any thread may call this, also after `close`."""
+        """End a wait. Any thread can call this, also after `close`."""
         with self._wake_lock:
             if self._wake_in < 0:
                 return
-            with suppress(BlockingIOError):  # full: the wait ends anyway
+            with suppress(BlockingIOError):  # the pipe is full: the wait ends anyway
                 os.write(self._wake_in, b"\0")
 
     def signal_pipe(self) -> int:
-        """Return the descriptor into which a signal's number may be written to end a wait."""
+        """Return the descriptor for `signal.set_wakeup_fd`."""
         return self._wake_in
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Close the descriptors."""
         self._selector.close()
         with self._wake_lock:
             os.close(self._wake_in)
@@ -119,8 +121,8 @@ class SelectPoller:
 
 
 def print_line(line: str) -> None:
-    """Print a line of the shell on stderr."""
-    with suppress(OSError):  # nobody reads any more: no reason to stop cooling
+    """Print a line on stderr."""
+    with suppress(OSError):  # stderr is closed: no reason to stop cooling
         print(line, file=sys.stderr, flush=True)
 
 
@@ -131,13 +133,13 @@ def run(
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
 ) -> int:
-    """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
+    """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    RESTART when the agent asks to be started anew.
+    Returns RESTART if the agent requests a restart.
 
-    `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces
-    OPENERS. `out` prints one line for each change of a port's state, and what the agent writes to
-    its port number `console`. Signals are heeded in the main thread.
+    `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces OPENERS.
+    `out` prints one line for each change of a port's state, and the writes of the agent to its port
+    number `console`. Signals are handled only in the main thread.
     """
     poller = SelectPoller()
     try:
@@ -158,14 +160,14 @@ def run(
 
 @contextmanager
 def _collect_signals(poller: SelectPoller) -> "Iterator[list[int]]":
-    """Collect SIGTERM and SIGINT instead of dying of them; each ends a wait."""
+    """Collect SIGTERM and SIGINT. Each ends a wait; none ends the process."""
     signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
 
     def record_signal(number: int, _frame: "FrameType | None") -> None:
-        """Remember a signal."""
+        """Store a signal."""
         signals.append(number)
 
     old_handlers = [

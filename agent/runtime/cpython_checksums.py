@@ -1,10 +1,11 @@
-"""Is what was installed still what was packed? Looked at once, at the start of the process.
+"""Check of the installed files against their checksums, once at the start of the process.
 
-The Debian package holds a list, `coldloop.sums`, of the SHA-256 of every file beside it, bytecode
-included, in the form of sha256sum. A file that differs is told on stderr and the agent starts all
-the same: a rack that may be cooled is not left alone for a file that may not even be used. Not a
-guard against somebody with root's rights, who can change the list as well; `dpkg --verify` has its
-own. A checkout, a wheel and an update in its slot have no list (the slot has a hash of its own).
+Does not protect against an attacker with root rights, who can change the list too.
+
+The Debian package contains a list, `coldloop.sums`: the SHA-256 of each of its files, bytecode
+included, in the format of sha256sum. A changed file is reported on stderr. The agent starts anyway,
+because cooling is more important than a file that may not even be used. `dpkg --verify` has its own
+list. A checkout, a wheel and an update in a slot have no list; a slot has its own hash.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ SUMS = "coldloop.sums"
 
 
 def changed_files(folder: Path) -> list[str]:
-    """Name the files of the list in `folder` that are not there or not the same, in its order."""
+    """Return the listed files in `folder` that are missing or changed, in the order of the list."""
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -32,9 +33,9 @@ def changed_files(folder: Path) -> list[str]:
 
 
 def checksum_warning(folder: Path) -> str:
-    """Say what is wrong, in one line; empty when nothing is."""
+    """Return a one-line warning. Empty: no file is changed."""
     names = changed_files(folder)
     if not names:
         return ""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{folder / names[0]}{more}: not as it was packed; install the package again"
+    return f"{folder / names[0]}{more}: changed since it was packed; install the package again"

@@ -1,9 +1,11 @@
-"""What can be said of the ports' addresses before the agent starts.
+"""Check of the port addresses before the agent starts.
 
-Wrong use (exit 2) is what waiting will not cure: an address that means nothing, a path that is no
-serial port, a port that another program or another of our own ports uses, a baud rate that the
-hardware refuses, a certificate file that cannot be read. What is merely absent is a warning: it is
-retried.
+Does not keep ports open; the I/O loop opens them later.
+
+Wrong use (exit 2) is an error that time does not repair: an invalid address, a path that is no
+serial port, a port that another program or another port of the agent uses, a baud rate that the
+hardware rejects, an unreadable certificate file. A missing device or folder is only a warning: the
+agent retries.
 """
 
 import os
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from drivers.errors import AddressError, PortError
 from drivers.ports.address import Address, parse_address
-from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, failure
+from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, make_error
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
 
@@ -25,9 +27,9 @@ def _print_warning(line: str) -> None:
 
 
 def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[str]":
-    """Return one line for each thing that is wrong; `warn` gets one for each thing that is absent.
+    """Return one line for each error; call `warn` for each missing device or folder.
 
-    A serial port that is there is opened and closed again.
+    An existing serial port is opened and closed again.
     """
     used_paths: set[str] = set()
     problems = [_problem(text, used_paths, warn) for text in addresses]
@@ -35,7 +37,7 @@ def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[
 
 
 def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
-    """Return what is wrong with one address, or nothing."""
+    """Return the error of one address, or an empty text."""
     try:
         address = parse_address(text)
         _check_unshared(address, used_paths)
@@ -46,19 +48,19 @@ def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
 
 
 def _check_unshared(address: Address, used_paths: "set[str]") -> None:
-    """Refuse a line that two ports would share."""
+    """Reject a serial line with two ports."""
     if address.kind not in ("serial", "uart"):
         return
     real_path = os.path.realpath(address.path)
     if real_path in used_paths:
-        raise failure(address, "named twice: a line belongs to one port only")
+        raise make_error(address, "named twice: a line belongs to one port only")
     used_paths.add(real_path)
 
 
 def _check_serial(address: Address, warn: Warn) -> None:
     """Open a serial port once."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, NO_PORT)))
+        warn(str(make_error(address, NO_PORT)))
         return
     serial.open_port(address, lambda: None).close()
 
@@ -69,25 +71,25 @@ def _check_tls(address: Address, _warn: Warn) -> None:
 
 
 def _check_store(address: Address, warn: Warn) -> None:
-    """Look at the folder."""
+    """Check the folder."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, STORE_REASONS[ENOENT])))
+        warn(str(make_error(address, STORE_REASONS[ENOENT])))
     elif not os.path.isdir(address.path):
-        raise failure(address, STORE_REASONS[ENOTDIR])
+        raise make_error(address, STORE_REASONS[ENOTDIR])
 
 
 def _skip_check(_address: Address, _warn: Warn) -> None:
-    """A peer that is not there yet will be retried."""
+    """The I/O loop retries a peer that is offline."""
 
 
 def _check_exists(address: Address, warn: Warn) -> None:
-    """Say when there is no such device or socket yet."""
+    """Warn if the device or socket does not exist yet."""
     if not os.path.exists(address.path):
-        warn(str(failure(address, NO_PORT)))
+        warn(str(make_error(address, NO_PORT)))
 
 
 def _check_watchdog(address: Address, warn: Warn) -> None:
-    """Say when there is none; that of systemd is there for a unit only."""
+    """Warn if there is no watchdog. systemd has one only for a unit."""
     if address.path == SYSTEMD:
         if "NOTIFY_SOCKET" not in os.environ:
             warn(
@@ -98,8 +100,8 @@ def _check_watchdog(address: Address, warn: Warn) -> None:
 
 
 def _reject_uart(address: Address, _warn: Warn) -> None:
-    """Refuse a board's UART: this is no board."""
-    raise failure(address, "UARTs are for boards: name a serial: port here")
+    """Reject a UART: only a board has them."""
+    raise make_error(address, "UARTs are for boards: name a serial: port here")
 
 
 _CHECKS = {

@@ -1,10 +1,12 @@
-"""Which application this process runs: the installed one, or an update from a slot of the store.
+"""Select the application of this process: the installed one, or an update from a slot of the store.
 
-The installed one is always what is started first. It looks at the store
-(`agent.remote.storage.software_slots`), counts the start of an update on trial, joins the update's
-pieces into a file, and becomes Python with that file (a wheel, or any zip of packages) at the head
-of its path. An update that ends badly is started again by whoever supervises the service, and given
-up at the fourth start.
+Does not fetch or verify updates; see `agent.remote.update.software_update`.
+
+The installed application always starts first. It reads the store
+(`agent.remote.storage.software_slots`), counts the start of an update on trial and joins the chunks
+of the update into a file. Then it executes Python with this file (a wheel, or another zip of
+packages) first in the path. If an update ends with an error, the service manager starts it again.
+At the fourth start it is rolled back.
 """
 
 import os
@@ -19,18 +21,18 @@ from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 
 SLOT = "COLDLOOP_SLOT"
-"""Set in the environment of an update: which one it is."""
+"""Environment variable of an update: its file."""
 
 
 def enter_application(config: str, first: bool) -> None:
-    """Become the application that should run, or return when this is it.
+    """Execute the application that should run, or return if this is the one.
 
-    `first`: this process has just been started. The file `config` names the store; where it does
-    not, the installed application runs.
+    `first`: this process was just started. The file `config` names the store. Without a store the
+    installed application runs.
     """
     if SLOT in os.environ:
         if not first:
-            _exec_python("")  # the installed one looks again
+            _exec_python("")  # the installed application selects again
         return
     try:
         address = store_address(read_file(config))
@@ -39,13 +41,13 @@ def enter_application(config: str, first: bool) -> None:
             return
         path = _choose(store, Path(parse_address(str(address)).path))
     except (ConfigError, DriverError):
-        return  # whoever begins to run says what is wrong
+        return  # the start reports the error later
     if path is not None:
         _exec_python(str(path))
 
 
 def _choose(store: Store, folder: Path) -> Path | None:
-    """Count the start, and give the file to run; None: the installed application."""
+    """Count the start. Return the file to run, or None for the installed application."""
     chosen, writes = software_slots.choose_release(store.read)
     for key, data in writes:
         store.write(key, data)
@@ -65,7 +67,7 @@ def _choose(store: Store, folder: Path) -> Path | None:
 
 
 def _exec_python(path: str) -> None:
-    """Start Python anew in this process, with `path` before the installed packages."""
+    """Execute Python in this process, with `path` before the installed packages."""
     variables = {k: v for k, v in os.environ.items() if k not in (SLOT, "PYTHONPATH")}
     if path:
         variables.update({SLOT: path, "PYTHONPATH": path})
@@ -75,7 +77,7 @@ def _exec_python(path: str) -> None:
         variables["COLDLOOP_PYTHONPATH"] = os.environ["PYTHONPATH"]
     _print(f"starting {path or 'the installed application'}")
     sys.stderr.flush()
-    # -P: the present folder is no place to import from.
+    # -P: do not import from the current folder.
     os.execve(sys.executable, [sys.executable, "-P", "-m", "coldloop", *sys.argv[1:]], variables)
 
 

@@ -1,8 +1,10 @@
-"""What a start on CPython runs: the site's file, or what operators have made of it since.
+"""Load the configuration at a start on CPython: from the file of the site or from the store.
 
-Reads the file (JSON, or TOML by its name), looks in the store of the section `remote` for a
-configuration that was confirmed or is on trial (see `agent.remote.update.boot`), and compiles it. A
-file that is not good stops the start only when the store holds no confirmed configuration either.
+Does not check the configuration itself; see `agent.config.load`.
+
+Reads the file (JSON, or TOML by its name). Then looks in the store of the section `remote` for a
+configuration that is confirmed or on trial (see `agent.remote.update.boot`), and compiles it. An
+invalid file stops the start only if the store has no confirmed configuration.
 """
 
 import sys
@@ -25,7 +27,7 @@ Profiles = dict[str, dict[str, Any]]
 
 
 def read_file(path: str) -> Any:
-    """Read and parse a configuration; raises `ConfigError`, each line naming the file."""
+    """Read and parse a configuration. Raises `ConfigError`; each line names the file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -41,7 +43,7 @@ def read_file(path: str) -> Any:
 
 
 def compile_config(raw: Any, path: str, profiles: Profiles) -> Config:
-    """Check and compile a parsed configuration; raises `ConfigError`, each line naming `path`."""
+    """Check and compile a parsed configuration. Raises `ConfigError`; each line names `path`."""
     try:
         return load(raw, profiles)
     except ConfigError as error:
@@ -51,10 +53,10 @@ def compile_config(raw: Any, path: str, profiles: Profiles) -> Config:
 
 
 def choose_config(path: str, store: str, profiles: Profiles) -> tuple[Config, BootState | None]:
-    """Choose and compile what to run; `store` is the folder to look in when the file is no help.
+    """Select and compile the configuration. `store` is the folder to use if the file is invalid.
 
-    Raises `ConfigError`; a decommissioned unit has then erased itself. The second of the pair is
-    None when the unit takes no changes from afar.
+    Raises `ConfigError`, also for a decommissioned unit, which has then erased itself. The second
+    value is None if the unit accepts no remote changes.
     """
 
     def check(raw: dict[str, Any]) -> Config:
@@ -80,7 +82,7 @@ def _start_from_store(raw: Any, path: str, read: Any, check: Any) -> tuple[Confi
 
 
 def store_address(raw: Any) -> str | None:
-    """Give the store's address, None without one; whether it is right is checked later."""
+    """Return the address of the store, None without one. It is not checked here."""
     section = raw.get("remote") if isinstance(raw, dict) else None
     return str(section.get("port")) if isinstance(section, dict) else None
 
@@ -90,12 +92,14 @@ def _load_confirmed(fault: ConfigError, store: str, check: Any) -> tuple[Config,
         config, found = boot.start_confirmed(_record_reader(f"store:{store}"), check)
     except ConfigError:
         raise fault from None
-    print(f"{fault}\ncoldloop agent: running the confirmed one in {store}", file=sys.stderr)
+    print(
+        f"{fault}\ncoldloop agent: running the confirmed configuration in {store}", file=sys.stderr
+    )
     return config, found
 
 
 def _record_reader(address: str) -> Any:
-    """Give a way to read records; a store that cannot be read holds nothing."""
+    """Return a function that reads records. A store that cannot be read has no records."""
     try:
         records = Store(parse_address(address))
     except AddressError:

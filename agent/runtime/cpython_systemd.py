@@ -1,10 +1,11 @@
-"""What systemd hears of a unit without a watchdog of its own: READY=1, and WATCHDOG=1 each cycle.
+"""Notify systemd: READY=1 after the start, WATCHDOG=1 in each control cycle.
 
-For `Type=notify` units (sd_notify(3)). Where the configuration has `watchdog:systemd` in its
-section `safety`, that port does all of this (`drivers/ports/cpython/watchdog.py`) and this module
-does nothing. `SystemdNotifier.update` is what the shell calls after every turn; it has no thread
-and no timer. It tells READY=1 when the agent has been started, and WATCHDOG=1 when the loops have
-been stepped since it last did: an agent that turns but no longer runs its cycles is not fed.
+Does nothing if the section `safety` has `watchdog:systemd`; then that port does it (see
+`drivers/ports/cpython/watchdog.py`).
+
+For `Type=notify` units (sd_notify(3)). The runtime calls `SystemdNotifier.update` after each step;
+there is no thread and no timer. It sends READY=1 when the agent has started. It sends WATCHDOG=1
+only if the loops were stepped since the last one, so an agent without control cycles is restarted.
 """
 
 import os
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class LoopStatus(Protocol):
-        """Anything that says when its loops were stepped last (monotonic us; None: not yet)."""
+        """An object that tells when its loops were last stepped (monotonic µs; None: not yet)."""
 
         @property
         def last_step(self) -> int | None: ...  # noqa: D102
@@ -27,10 +28,10 @@ SYSTEMD = "watchdog:systemd"
 
 
 class SystemdNotifier:
-    """The unit's connection to systemd; `update` is the shell's `until`."""
+    """The connection of the unit to systemd. `update` is the `until` of the runtime."""
 
     def __init__(self, agent: "LoopStatus", path: str) -> None:
-        """Take the agent, and the path of systemd's socket (`@` begins an abstract one)."""
+        """`path` is the socket of systemd; `@` marks an abstract one."""
         self._agent = agent
         self._path = "\0" + path[1:] if path.startswith("@") else path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -39,7 +40,7 @@ class SystemdNotifier:
         self._last_step: int | None = None
 
     def update(self) -> bool:
-        """Tell systemd what there is to tell; always False, since nothing here ends the agent."""
+        """Send a pending notification. Returns False, because nothing here ends the agent."""
         if not self._ready:
             self._ready = self._send(b"READY=1")
         elif self._agent.last_step != self._last_step and self._send(b"WATCHDOG=1"):
@@ -47,7 +48,7 @@ class SystemdNotifier:
         return False
 
     def _send(self, message: bytes) -> bool:
-        """Send one datagram; what cannot be sent now is tried again at the next look."""
+        """Send one datagram. If that fails, the next call of `update` tries again."""
         try:
             self._socket.sendto(message, self._path)
         except OSError:
@@ -55,12 +56,12 @@ class SystemdNotifier:
         return True
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         self._socket.close()
 
 
 def notifier_for(agent: "LoopStatus", config: Config) -> SystemdNotifier | None:
-    """Make what `agent` needs to tell; None when systemd does not listen or a port tells it."""
+    """Return a notifier for `agent`. None: systemd does not listen, or a port notifies it."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path or any(str(address) == SYSTEMD for _, _, address in config.components):
         return None

@@ -1,32 +1,33 @@
-"""The crank that every real shell turns: ports in, the agent, ports out.
+"""I/O loop of every runtime: ports to the agent, the agent's outbox to the ports.
 
-    shell    waits until a port is ready or the deadline passes, then calls `turn(ready)`
-    crank    gives the agent what came: at equal times ports in order, then wake; after every call
-             it drains the outbox and does what it says
-    ports    made by an opener from an address; see drivers/ports/base.py for their shape
+Does not make system calls, does not depend on a platform and does not retry. The agent receives
+"failed" or "closed" and opens the port again when it wants to.
 
-What it is not: it makes no system call, knows no platform and does not retry. The agent hears
-"failed" or "closed" and asks again when it likes. Rules that the agent can rely on:
+    runtime  waits until a port is ready or the deadline passes, then calls `step(ready)`
+    loop     passes the inputs to the agent: at equal times in the order of the ports, then wake;
+             after each call it executes the outbox
+    ports    created by an opener from an address; see drivers/ports/base.py for their interface
 
-- "opened", "failed" (could not open, broke, or took no more), "closed" (the other side ended it)
-  come in the turn after the cause, never from inside the call whose outbox caused it;
-- "close" closes at once, without an event; what could not be written by then is lost;
+The agent can rely on these rules:
+
+- "opened", "failed" (could not open, broke, or accepted no more data) and "closed" (the peer ended
+  it) come in the step after the cause, never during the call whose outbox caused it;
+- "close" closes immediately, without an event; data that is not written yet is lost;
 - "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
   nothing;
-- what a port does not take at once waits, up to BACKLOG bytes; beyond that the port is failed. When
-  everything waiting has gone, "drained" comes. A store sends "drained" when it is durable;
-- "append", "delete", "get" and "list" are for stores (see drivers/ports/store_request.py). They are
-  done
-  in the order of asking; "get" and "list" are answered by one "receive" each, before "drained". A
-  store without room says "full" before "failed";
-- an edge of a port of kind `pps` is the event "pulse", whose `now` is the edge's own microsecond;
-- "set" with `restart_requested` on the console ends the turning: the shell starts the agent anew.
+- data that a port does not accept waits, up to BACKLOG bytes; beyond that the port fails. When all
+  waiting data is written, "drained" follows. A store sends "drained" when the data is durable;
+- "append", "delete", "get" and "list" are requests to stores (see
+  drivers/ports/store_request.py). They are executed in order. One "receive" answers each "get" and
+  "list", before "drained". A store without space sends "full" before "failed";
+- an edge at a port of kind `pps` is the event "pulse"; its `now` is the time of the edge;
+- "set" with "restart" on the console ends the loop: the runtime restarts the agent.
 """
 
 from agent.runtime.port_log import PortLog
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, failure
+from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, make_error
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from drivers.ports.base import Opener, Port
 
     class AgentInterface(Protocol):
-        """Anything that copies the agent's interface."""
+        """The interface of the agent."""
 
         def receive(self, port: int, data: bytes, now: int) -> None: ...  # noqa: D102
         def event(self, port: int, kind: str, now: int) -> None: ...  # noqa: D102
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
         def outbox(self) -> "list[tuple[int, str, bytes]]": ...  # noqa: D102
 
     class PollerInterface(Protocol):
-        """What the platform offers: a clock, and a wait for watched ports until a deadline."""
+        """The platform: a clock, and a wait for watched ports until a deadline."""
 
         def clock(self) -> int: ...  # noqa: D102
         def wait(self, deadline: int) -> "list[int]": ...  # noqa: D102
@@ -56,17 +57,17 @@ if TYPE_CHECKING:
         def unwatch(self, number: int) -> None: ...  # noqa: D102
 
 
-MAX_WAIT = 250_000  # us between two looks at `until`
-FLUSH_TIME = 2_000_000  # us that the last writes may take when the shell stops
-MAX_CHUNKS = 16  # chunks read from one port before the next port has its turn
-RESTART = -1  # what a shell's `run` returns when the agent wants to be started anew
-MAX_PORTS = 64  # an agent that asks for more has a bug
+MAX_WAIT = 250_000  # longest time between two calls of `until`, us
+FLUSH_TIME = 2_000_000  # longest time for the last writes at the stop, us
+MAX_CHUNKS = 16  # chunks read from one port before the next port
+RESTART = -1  # return value of `run` if the agent requests a restart
+MAX_PORTS = 64  # an agent that opens more has an error
 _STORE_OPERATIONS = ("append", "delete", "get", "list")
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
 
 class PortSlot:
-    """One port number: the port behind it, what waits for it, what the agent has yet to hear."""
+    """A port number: its port, its waiting data, and events for the agent."""
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
         """Start closed."""
@@ -84,12 +85,12 @@ class PortSlot:
         self.watched: tuple[object, bool] | None = None
 
     def is_open(self) -> bool:
-        """Tell whether bytes can flow."""
+        """Say whether data can be sent and received."""
         return self.port is not None and not self.opening
 
 
 class IoLoop:
-    """The agent and its ports on one platform; `run` is the whole life of it."""
+    """The agent and its ports on one platform; see `run`."""
 
     def __init__(
         self,
@@ -99,12 +100,12 @@ class IoLoop:
         out: "Callable[[str], None]",
         console: int = -1,
     ) -> None:
-        """Take the agent and the platform.
+        """Connect the agent with the platform.
 
-        `openers`: one for each kind of address; `poller`: its `clock` returns monotonic us, its
-        `wait` the numbers of ready ports, its `wake` ends a wait early (from a thread, too);
-        `out` prints a line; `console`: the port number whose writes are lines for `out`, and which
-        is never opened.
+        `openers`: one for each kind of address. `poller`: its `clock` returns monotonic µs, its
+        `wait` the numbers of ready ports, its `wake` ends a wait early, from any thread. `out`
+        prints a line. `console`: a port number that is never opened; its writes are lines for
+        `out`.
         """
         self._agent = agent
         self._openers = openers
@@ -113,9 +114,9 @@ class IoLoop:
         self._out = out
         self._console = console
         self.restart_requested = False
-        """The agent has asked to be started anew; the crank has stopped turning."""
+        """The agent has requested a restart; the loop has ended."""
         self._last_agent_time = 0
-        """The time that the agent was told last."""
+        """Last time that was passed to the agent."""
         self._slots: list[PortSlot] = []
         self._ops = {
             "write": self._write,
@@ -125,10 +126,10 @@ class IoLoop:
         }
 
     def run(self, until: "Callable[[], bool]") -> bool:
-        """Turn until `until()`; then do what the agent has asked for last, and close every port.
+        """Step until `until()`; then execute the last outbox and close all ports.
 
-        `until` is looked at after every turn, at least every MAX_WAIT. Ctrl-C ends the turning in
-        the same way; the return value tells whether it did.
+        `until` is called after each step, at least every MAX_WAIT. Ctrl-C ends the loop too; the
+        return value says whether it did.
         """
         interrupted = False
         try:
@@ -144,21 +145,21 @@ class IoLoop:
         return interrupted
 
     def start(self) -> None:
-        """Do what the agent asks for before anything has come in."""
+        """Execute the first outbox of the agent."""
         self._run_outbox()
         self._update_watches()
 
     def _step_until(self, until: "Callable[[], bool]") -> None:
-        """Start, then turn."""
+        """Start, then step."""
         self.start()
         while not (until() or self.restart_requested):
             deadline = min(self.deadline(), self._clock() + MAX_WAIT)
             self.step(self._poller.wait(deadline))
 
     def step(self, ready: "list[int]") -> None:
-        """Serve the ports that are ready or have something to say, in order, then the deadline.
+        """Handle the ports that are ready or have events, in order, then the deadline.
 
-        Pulses go first: the second that a sentence names began before the sentence did.
+        Pulses come first: the second that a sentence names began before the sentence.
         """
         for slot in self._slots:
             if slot.is_pps:
@@ -174,7 +175,7 @@ class IoLoop:
         self._update_watches()
 
     def deadline(self) -> int:
-        """Return when `step` wants to be called even if no port is ready; 0: at once."""
+        """Return the time of the next `step` without a ready port. 0: immediately."""
         deadline = self._agent.deadline()
         for slot in self._slots:
             if slot.events or slot.read_again:
@@ -183,7 +184,7 @@ class IoLoop:
         return deadline
 
     def _finish_writes(self) -> None:
-        """Push out what waits, without the agent, for no longer than GRACE."""
+        """Write the waiting data, without the agent, for at most FLUSH_TIME."""
         limit = self._clock() + FLUSH_TIME
         while self._clock() < limit:
             unfinished = [slot for slot in self._slots if not self._is_flushed(slot)]
@@ -193,7 +194,7 @@ class IoLoop:
             self._poller.wait(min(limit, self._clock() + MAX_WAIT))
 
     def _is_flushed(self, slot: PortSlot) -> bool:
-        """Push, and tell whether nothing of this port waits any more (or ever will go)."""
+        """Write. Return True if no data of this port waits or can be written any more."""
         try:
             return not slot.is_open() or self._push(slot)
         except PortError as error:
@@ -201,10 +202,10 @@ class IoLoop:
             self._close_port(slot)
             return True
 
-    # The ports' side
+    # Ports.
 
     def _needs_step(self, slot: PortSlot) -> bool:
-        """Tell whether a port needs a turn although its descriptor is quiet (or it has none)."""
+        """Say whether a port needs a step although its descriptor is not ready, or has none."""
         if slot.events or slot.read_again or (slot.drain_event_due and not slot.backlog):
             return True
         port = slot.port
@@ -213,8 +214,8 @@ class IoLoop:
         return port.pollable is None or slot.open_deadline <= self._clock()
 
     def _serve(self, slot: PortSlot) -> None:
-        """Give one port its turn."""
-        if slot.events:  # one a turn: the agent's answer may make the rest obsolete
+        """Handle one port."""
+        if slot.events:  # one in each step: the reaction of the agent can make the others obsolete
             self._last_agent_time = self._clock()
             self._agent.event(slot.number, slot.events.pop(0), self._last_agent_time)
             self._run_outbox()
@@ -229,25 +230,25 @@ class IoLoop:
             self._fail(slot, error)
 
     def _step_open(self, slot: PortSlot) -> None:
-        """Let a connection take its next step; tell the agent when it stands."""
+        """Advance a connection; tell the agent when it is open."""
         port = slot.port
         if port is None:
             return
-        if port.finish():
+        if port.continue_open():
             self._mark_open(slot)
         elif slot.open_deadline <= self._clock():
             seconds = CONNECT_TIMEOUT // 1_000_000
-            raise PortError("%s: no answer for %d s: check host and link" % (slot.address, seconds))
+            raise PortError("%s: no reply for %d s: check host and link" % (slot.address, seconds))
 
     def _mark_open(self, slot: PortSlot) -> None:
-        """Note that a port stands."""
+        """Mark a port as open."""
         slot.opening = False
         slot.open_deadline = NEVER
         slot.events.append("opened")
         slot.log.report("opened: %s" % slot.address, self._clock())
 
     def _read(self, slot: PortSlot) -> None:
-        """Hand over what has come, up to FAIR chunks."""
+        """Pass on the received data, up to MAX_CHUNKS chunks."""
         slot.read_again = False
         for _ in range(MAX_CHUNKS):
             port = slot.port
@@ -255,14 +256,12 @@ class IoLoop:
                 return
             data = port.read()
             if data is None:
-                self._close_with_event(
-                    slot, "closed", "closed by the other side: %s" % slot.address
-                )
+                self._close_with_event(slot, "closed", "closed by the peer: %s" % slot.address)
                 return
             if not data:
                 return
             now = self._clock()
-            if port.age_us:  # but time never goes back for the agent
+            if port.age_us:  # the time of the agent never goes back
                 now = max(now - port.age_us, self._last_agent_time)
             self._last_agent_time = now
             self._agent.receive(slot.number, data, now)
@@ -270,7 +269,7 @@ class IoLoop:
         slot.read_again = True
 
     def _read_pulse(self, slot: PortSlot) -> None:
-        """Hand over an edge with the microsecond that it carries."""
+        """Pass on an edge with its own time."""
         port = slot.port
         if port is None or slot.opening or slot.events:
             return
@@ -280,13 +279,13 @@ class IoLoop:
             self._fail(slot, error)
             return
         if data is None:
-            self._close_with_event(slot, "closed", "closed by the other side: %s" % slot.address)
+            self._close_with_event(slot, "closed", "closed by the peer: %s" % slot.address)
         elif data:
             self._agent.event(slot.number, "pulse", int.from_bytes(data, "big"))
             self._run_outbox()
 
     def _flush(self, slot: PortSlot) -> None:
-        """Write what waits, as far as the port takes it; say "drained" when all is gone."""
+        """Write waiting data, as far as the port accepts it; send "drained" when all is written."""
         if self._push(slot) and slot.drain_event_due:
             slot.drain_event_due = False
             self._last_agent_time = self._clock()
@@ -294,29 +293,29 @@ class IoLoop:
             self._run_outbox()
 
     def _push(self, slot: PortSlot) -> bool:
-        """Write what waits; tell whether nothing is left on its way."""
+        """Write waiting data. Return True if all data has left the port."""
         port = slot.port
         while port is not None and slot.backlog:
             count = port.write(bytes(slot.backlog[:SLICE]))
             if not count:
                 return False
             slot.backlog = slot.backlog[count:]
-        return port is not None and port.settled()
+        return port is not None and port.is_drained()
 
     def _fail(self, slot: PortSlot, error: Exception) -> None:
-        """End a port that broke; of a store without room the agent hears "full" first."""
+        """Close a failed port. A store without space first sends "full"."""
         self._close_with_event(slot, "failed", "failed: %s" % error)
         if isinstance(error, FullError):
             slot.events.insert(0, "full")
 
     def _close_with_event(self, slot: PortSlot, kind: str, text: str) -> None:
-        """Close a port, say why, and let the agent hear of it in the next turn."""
+        """Close a port, log the reason, and queue the event for the next step."""
         self._close_port(slot)
         slot.events.append(kind)
         slot.log.report(text, self._clock())
 
     def _close_port(self, slot: PortSlot) -> None:
-        """Close a port and forget all that belongs to it."""
+        """Close a port and drop its state."""
         port = slot.port
         if slot.watched is not None:
             self._poller.unwatch(slot.number)
@@ -332,7 +331,7 @@ class IoLoop:
             port.close()
 
     def _update_watches(self) -> None:
-        """Tell the poller what changed."""
+        """Pass the changes to the poller."""
         for slot in self._slots:
             port = slot.port
             watch: tuple[object, bool] | None = None
@@ -346,10 +345,10 @@ class IoLoop:
                 self._poller.watch(slot.number, watch[0], watch[1])
             slot.watched = watch
 
-    # The agent's side
+    # The agent.
 
     def _run_outbox(self) -> None:
-        """Do everything that stands in the outbox."""
+        """Execute all requests in the outbox."""
         for number, op, data in self._agent.outbox():
             if number == self._console:
                 self._write_console(op, data)
@@ -364,16 +363,14 @@ class IoLoop:
                 self._fail(slot, error)
 
     def _write_console(self, op: str, data: bytes) -> None:
-        """Print a line; a "set" is a wish to the shell itself, and `restart_requested` the only
-        one.
-        """
+        """Print a line. A "set" is a request to the runtime itself; "restart" is the only one."""
         if op == "set":
             self.restart_requested = self.restart_requested or data == b"restart"
         else:
             self._out(_printable(data))
 
     def _slot(self, number: int) -> PortSlot:
-        """Return the slot of a port number; the first use makes it."""
+        """Return the slot of a port number; the first use creates it."""
         for slot in self._slots:
             if slot.number == number:
                 return slot
@@ -390,51 +387,51 @@ class IoLoop:
         slot.address = str(address)
         opener = self._openers.get(address.kind)
         if opener is None:
-            raise failure(address, "this platform has no ports of the kind %s" % address.kind)
+            raise make_error(address, "this platform has no ports of the kind %s" % address.kind)
         slot.port = opener(address, self._poller.wake)
         slot.opening = True
         slot.is_pps = address.kind == "pps"
         slot.open_deadline = self._clock() + CONNECT_TIMEOUT
-        if slot.port.finish():
+        if slot.port.continue_open():
             self._mark_open(slot)
 
     def _write(self, slot: PortSlot, data: bytes) -> None:
-        """Write, or keep what the port does not take now."""
+        """Write; queue the data that the port does not accept now."""
         port = slot.port
         if port is None or slot.opening:
             return
         taken = 0 if slot.backlog else port.write(data)
-        if not port.settled():
+        if not port.is_drained():
             slot.drain_event_due = True
         if taken < len(data):
             self._queue(slot, data[taken:])
 
     def _request_store(self, slot: PortSlot, op: str, data: bytes) -> None:
-        """Ask a store; what it answers is read in a later turn."""
+        """Send a request to a store. Its answer is read in a later step."""
         port = slot.port
         if port is not None and not slot.opening:
-            port.ask(op, data)
+            port.request(op, data)
             slot.drain_event_due = True
 
     def _queue(self, slot: PortSlot, rest: bytes) -> None:
-        """Let bytes wait, within the bound."""
+        """Queue data, up to BACKLOG bytes."""
         if len(slot.backlog) + len(rest) > BACKLOG:
             raise PortError(
-                "%s: the other side takes no data (%d bytes wait)" % (slot.address, BACKLOG)
+                "%s: the peer accepts no data (%d bytes wait)" % (slot.address, BACKLOG)
             )
         slot.backlog.extend(rest)
         slot.drain_event_due = True
 
     def _close(self, slot: PortSlot, data: bytes) -> None:
-        """Close without an event: the agent knows."""
+        """Close without an event, because the agent requested it."""
         if slot.port is not None:
             self._close_port(slot)
             slot.log.report("closed: %s" % slot.address, self._clock())
 
     def _set(self, slot: PortSlot, data: bytes) -> None:
-        """Change a line's options."""
+        """Change the options of a line."""
         if slot.port is not None and not slot.opening:
-            slot.port.set(_text(data))
+            slot.port.set_options(_text(data))
 
 
 def _printable(data: bytes) -> str:
@@ -449,5 +446,5 @@ def _text(data: bytes) -> str:
     """Return the text of an "open" or "set"."""
     try:
         return str(data, "utf-8")
-    except ValueError:  # UnicodeError on both interpreters is one
+    except ValueError:  # UnicodeError is a ValueError on both interpreters
         raise AddressError("an address is not UTF-8")

@@ -1,8 +1,10 @@
-"""The shell on MicroPython: the unix port and boards. `run(agent)` and nothing else is needed.
+"""Runtime on MicroPython, for the unix port and boards; see `run`.
 
-Waiting is select.poll, whose timeout is whole milliseconds; the last one is slept in microseconds.
-Time is ticks_us, which wraps (after 18 minutes on a 32-bit board), added up into an integer that
-does not. On the unix port SIGTERM and SIGINT stop the shell in an orderly way, as on CPython.
+Does not contain the I/O loop; see `agent.runtime.io_loop`.
+
+The wait uses select.poll, whose timeout is in integer ms; the rest is slept in µs. The time is
+ticks_us, which wraps (after 18 minutes on a 32-bit board); `MonotonicCounter` extends it. On the
+unix port SIGTERM and SIGINT stop the agent in an orderly way, as on CPython.
 """
 
 import gc
@@ -19,7 +21,7 @@ from agent.runtime.monotonic import MonotonicCounter
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
-from drivers.ports.micropython.ffi import read_signal, signal_file
+from drivers.ports.micropython.ffi import open_signal_file, read_signal
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -36,21 +38,21 @@ if TYPE_CHECKING:
 
 RESTARTED = 4  # exit code
 _SIGINT, _SIGTERM = 2, 15
-_SIGNALS = -1  # the "port number" under which the poller watches them
+_SIGNALS = -1  # the "port number" of the signals in the poller
 _SCHEMA = "profile.schema.json"
 _CHECKED = "checked"
-"""A file beside the maps of an application: they were checked when it was built."""
+"""A file beside the profiles of an application: the build has checked them."""
 _THRESHOLD = 32768
-"""Bytes after which garbage is collected, at the least; else a share of the room that is left: half
-of it while code and configuration are loaded, a quarter when the agent runs."""
-MAX_SLEEP = 60_000_000  # us: far less than half a turn of the shortest counter
+"""Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
+of it while code and configuration are loaded, a quarter while the agent runs."""
+MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
 
-# The one clock of the process; on the unix port it shows what CLOCK_MONOTONIC shows.
+# The only clock of the process. On the unix port it shows CLOCK_MONOTONIC.
 monotonic = MonotonicCounter(time.ticks_us, time.ticks_diff).now  # type: ignore[attr-defined]
 
 
 def _openers() -> "dict[str, Opener]":
-    """Return what this build has modules for: a board may lack termios, or sockets."""
+    """Return the openers of this build: a board can lack termios or sockets."""
     openers: dict[str, Opener] = {
         "uart": uart.open_port,
         "store": micropython_store.open_port,
@@ -86,12 +88,12 @@ def _openers() -> "dict[str, Opener]":
 
 
 class MicroPoller:
-    """The platform's clock and wait; see `io_loop.MicroPoller`."""
+    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
 
     def __init__(self) -> None:
-        """Make the set of watched ports."""
+        """Create the set of watched ports."""
         self._poll = select.poll()
-        self._signals = signal_file((_SIGINT, _SIGTERM))
+        self._signals = open_signal_file((_SIGINT, _SIGTERM))
         self.signal = 0
         self._watched: list[tuple[int, object]] = []
         self._woken = False
@@ -106,7 +108,7 @@ class MicroPoller:
         self._watched.append((number, pollable))
 
     def unwatch(self, number: int) -> None:
-        """Watch a port no more."""
+        """Stop watching a port."""
         for entry in self._watched:
             if entry[0] == number:
                 self._poll.unregister(entry[1])  # type: ignore[arg-type]
@@ -114,7 +116,7 @@ class MicroPoller:
                 return
 
     def wait(self, deadline: int) -> "list[int]":
-        """Return the ready ports; none when the deadline (us) came or `wake` was called."""
+        """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
         remaining = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
         self._woken = False
         ready = self._poll.poll(max(remaining, 0) // MILLISECOND)
@@ -126,7 +128,7 @@ class MicroPoller:
         return self._numbers([entry[0] for entry in ready])
 
     def _numbers(self, ready: "list[object]") -> "list[int]":
-        """Return the port numbers of what poll gave back; note a signal."""
+        """Return the port numbers of the result of poll; store a signal."""
         numbers = [number for number, pollable in self._watched if pollable in ready]
         if _SIGNALS in numbers and self._signals is not None:
             numbers.remove(_SIGNALS)
@@ -134,21 +136,21 @@ class MicroPoller:
         return numbers
 
     def close(self) -> None:
-        """Give the descriptor of the signals back."""
+        """Close the descriptor of the signals."""
         if self._signals is not None:
             self._signals.close()
 
     def wake(self) -> None:
-        """Make the next wait return at once."""
+        """Make the next wait return immediately."""
         self._woken = True
 
 
 def print_line(line: str) -> None:
-    """Print a line of the shell on stderr."""
+    """Print a line on stderr."""
     try:
         print(line, file=sys.stderr)
     except OSError:
-        pass  # nobody reads: no reason to stop
+        pass  # stderr is closed: no reason to stop
 
 
 def run(
@@ -158,13 +160,13 @@ def run(
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
 ) -> int:
-    """Drive `agent` over real ports; return 0 after `until()`, else the number of the signal.
+    """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    RESTART when the agent asks to be started anew.
+    Returns RESTART if the agent requests a restart.
 
-    `until` is looked at at least every 250 ms. `openers` (kind of address -> opener) replaces those
-    that this build has. `out` prints one line for each change of a port's state, and what the agent
-    writes to its port number `console`.
+    `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
+    this build. `out` prints one line for each change of a port's state, and the writes of the agent
+    to its port number `console`.
     """
     poller = MicroPoller()
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
@@ -180,13 +182,13 @@ def run(
 
 
 def main(path: str, flash: "SlotFlash | None" = None) -> int:
-    """Run the agent that the configuration file `path` describes; return the exit code.
+    """Run the agent of the configuration file `path`; return the exit code.
 
-    `flash`: the slots of a board whose start-up runs what an update wrote into one (see
+    `flash`: the slots of a board that starts updates from them (see
     `drivers.ports.micropython.slot_store`).
 
-    2 when the configuration is not good; then nothing has been started. RESTARTED when the agent
-    wants to be started anew: a board resets, a shell script calls again.
+    Returns 2 if the configuration is invalid; then nothing was started. Returns RESTARTED if the
+    agent requests a restart: a board resets, a shell script calls again.
     """
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     from agent.config.file import parse as parse_text  # noqa: PLC0415
@@ -215,7 +217,7 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
 
 
 def _slot_opener(flash: "SlotFlash") -> "Opener":
-    """Return what opens a store on a board with slots."""
+    """Return the opener of stores on a board with slots."""
 
     def open_slotted(address: "Address", wake: "Wake") -> "Port":
         from drivers.ports.micropython.slot_store import SlotStorePort  # noqa: PLC0415 - few have them
@@ -227,7 +229,7 @@ def _slot_opener(flash: "SlotFlash") -> "Opener":
 
 
 def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, BootState | None]":
-    """Choose and compile what to run; raises `ConfigError`."""
+    """Select and compile the configuration. Raises `ConfigError`."""
     from agent.config.load import load  # noqa: PLC0415
     from agent.core.errors import ConfigError, DecommissionedError  # noqa: PLC0415
 
@@ -246,14 +248,15 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life
 
         raise ConfigError(erase_unit(path, raw, store.read))
-    boot.has_full_checker, boot.running_slot = False, None
+    running_slot: RunningSlot | None = None
     if flash is not None and address.path == flash.folder:
-        boot.running_slot = RunningSlot(flash.slot, flash.release, flash.room)
+        running_slot = RunningSlot(flash.slot, flash.release, flash.slot_bytes)
+    boot.limit_to_board(running_slot)
     return config, boot
 
 
 def _profiles() -> ProfileFiles:
-    """Return the register maps that lie beside the drivers."""
+    """Return the device profiles beside the drivers."""
     folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
     found = os.listdir(folder)
     files = [name for name in found if name.endswith(".json") and name != _SCHEMA]

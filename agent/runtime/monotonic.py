@@ -1,8 +1,9 @@
-"""A clock that only grows, from a counter that wraps.
+"""A monotonic clock from a counter that wraps.
 
-MicroPython's `ticks_us` starts again at zero, on a 32-bit board after 18 minutes. What has gone by
-since the last look is added to an integer that has no end. Not a source of time: it must be looked
-at at least once in half a turn of the counter (9 minutes there), which a shell's loop does by far.
+Does not measure time by itself: `now` must be called at least once in half a period of the counter.
+`ticks_us` of MicroPython restarts at zero, on a 32-bit board after 18 minutes; the limit is then
+9 minutes. The I/O loop calls it far more often. The elapsed time since the last call is added to an
+unlimited integer.
 """
 
 TYPE_CHECKING = False
@@ -11,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class MonotonicCounter:
-    """Monotonic microseconds, beginning with what the counter shows."""
+    """Monotonic µs, starting with the value of the counter."""
 
     def __init__(self, ticks: "Callable[[], int]", diff: "Callable[[int, int], int]") -> None:
-        """Take the platform's counter and its difference (`ticks_us`, `ticks_diff`)."""
+        """`ticks`, `diff`: counter of the platform and its difference, such as `ticks_us`."""
         self._ticks = ticks
         self._diff = diff
         self._last = ticks()
         self._now = self._last
 
     def now(self) -> int:
-        """Return the time; it never goes back."""
+        """Return the time; it never decreases."""
         ticks = self._ticks()
         elapsed = self._diff(ticks, self._last)
         if elapsed > 0:

@@ -1,8 +1,9 @@
-"""What the shell says about its ports: one line for each change of state, and no flood.
+"""Log of port states: one line for each change, with a limited rate.
 
-A port that is retried every second for a night says once why it fails, and again every ten minutes.
-A port that flaps says so ten times, then once every ten seconds with the count of what was left
-out. Not a log of the plant: the agent's alarms and events leave through its own ports.
+Does not log the plant: alarms and events leave through the ports of the agent.
+
+A port that fails repeatedly logs its reason once, and again every ten minutes. A port that changes
+its state often logs ten lines, then one line every ten seconds with the number of suppressed lines.
 """
 
 from protocols.time_units import SECOND
@@ -11,16 +12,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-REPEAT = 600 * SECOND  # a line that stays true is said again after this
-BURST = 10  # different lines of one port in a row
+REPEAT = 600 * SECOND  # an unchanged line is repeated after this time
+BURST = 10  # lines in a burst of one port
 REFILL = 10 * SECOND  # then one line in this time
 
 
 class PortLog:
-    """The lines of one port; `report` is called at each change and decides what is printed."""
+    """The lines of one port. Call `report` for each change; it limits the rate."""
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
-        """Print by `out(line)`, without a line end."""
+        """`out(line)` prints a line without a line end."""
         self._name = "port %d" % number
         self._out = out
         self._last = ""
@@ -31,7 +32,7 @@ class PortLog:
         self._filled_at = 0
 
     def report(self, text: str, now: int) -> None:
-        """Report `text`, unless that is what was said last or the port has said too much."""
+        """Print `text`, unless it repeats the last line or the port exceeds its rate."""
         if text == self._last and now - self._printed_at < REPEAT:
             self._repeats += 1
             return
@@ -47,7 +48,7 @@ class PortLog:
         self._suppressed = 0
 
     def _counts(self, text: str) -> str:
-        """Return what was not printed since the last line."""
+        """Return the counts of lines that were not printed."""
         counts = ""
         if self._repeats and text == self._last:
             counts = " (%d times more)" % (self._repeats + 1)
@@ -56,7 +57,7 @@ class PortLog:
         return counts
 
     def _refill(self, now: int) -> None:
-        """Allow one more line for each REFILL that went by."""
+        """Allow one more line for each REFILL that passed."""
         gained = (now - self._filled_at) // REFILL
         if gained:
             self._tokens = min(BURST, self._tokens + gained)

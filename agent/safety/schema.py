@@ -1,7 +1,7 @@
-"""The configuration's section `safety`: what stops the unit, and what feeds the watchdog.
+"""The section `safety` of the configuration: interlock inputs, limits and the watchdog.
 
-Part of `agent.config.schema`; only read when a configuration is loaded. `check` is what a schema
-cannot say: the devices and bits exist.
+Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+that a schema cannot express: the devices and bits exist.
 """
 
 from agent.core.schema_rules import enum, list_of, name, number, object_of, text
@@ -21,40 +21,49 @@ _INPUT = object_of(
     ["name", "device", "bit", "kind"],
     {
         "name": name("name of the input"),
-        "device": name("device that reads it"),
-        "bit": text("name of the bit in the device's profile; 1 is the alarm", 64),
-        "kind": enum("what it means", KINDS),
+        "device": name("device that measures it"),
+        "bit": text("name of the bit in the profile of the device; 1 is the alarm", 64),
+        "kind": enum("kind of the input", KINDS),
         "reaction": enum(
-            "what is done; if absent as the kind says: emergency_stop and leak_critical stop, "
-            "the others report",
+            "trip action; the default of emergency_stop and leak_critical is stop, of the others "
+            "report",
             REACTIONS,
         ),
-        "delay_s": number("how long it must be on without a pause", 0, 600, 0),
+        "delay_s": number("time for which the input must be on without a pause, s", 0, 600, 0),
         "when_lost": enum(
-            "what to do when the device does not answer", ["report", "act"], "report"
+            "action if the device does not answer: report, or as if the input is on",
+            ["report", "act"],
+            "report",
         ),
     },
 )
 
 SAFETY = object_of(
-    "inputs that stop the unit, limits of its own, and the watchdog",
+    "interlocks: inputs, limits and the watchdog",
     [],
     {
         "port": text(
-            "what is fed each good cycle: watchdog:/dev/watchdog, watchdog:systemd, "
+            "watchdog, serviced in each complete cycle: watchdog:/dev/watchdog, watchdog:systemd, "
             "on a board watchdog:board"
         ),
-        "inputs": list_of("leak detectors, stop buttons, dry contacts", _INPUT, 0, 32),
-        "overheat_c": number("supply at which all is opened and run, whatever else", 30, 90, 55),
-        "overheat_s": number("how long it must be that hot", 0, 600, 10),
-        "dry_run_kpa": number("less dP than this while pumps turn is a pump run dry", 0, 100, 3),
-        "dry_run_s": number("how long; 0: no dry-run guard", 0, 600, 15),
+        "inputs": list_of("leak detectors, emergency stops, auxiliary contacts", _INPUT, 0, 32),
+        "overheat_c": number(
+            "supply temperature of the over-temperature trip, °C: valve open, pumps at full speed",
+            30,
+            90,
+            55,
+        ),
+        "overheat_s": number("time above overheat_c before the trip, s", 0, 600, 10),
+        "dry_run_kpa": number("dP below which turning pumps run dry, kPa", 0, 100, 3),
+        "dry_run_s": number(
+            "time of low dP before the trip, s; 0: no dry-run protection", 0, 600, 15
+        ),
     },
 )
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Hold the inputs against the devices of the unit."""
+    """Check that the devices and bits of the inputs exist."""
     names: list[str] = []
     for i, entry in enumerate(raw["safety"]["inputs"]):
         path = "safety.inputs[%d]" % i

@@ -1,10 +1,11 @@
-"""What may be spent: billed bytes a day and a window, with a share that only alarms may touch.
+"""Budget of billed bytes for a day and a contact window, with a reserve for alarms.
 
-Not the persistence (agent.satcom.persistence): here only is counted. A day is a UTC day. It begins
-when UTC says so, but not within 23 hours of the one before, so that a clock that is led astray
-cannot open one purse after the other; while UTC is not known, or lies in the past, it begins 24
-hours after the last one began. What a datagram costs is what the provider bills: at least
-`min_bytes`, in steps.
+Does not store the budget; see `agent.satcom.persistence`.
+
+A day is a UTC day. It begins when UTC says so, but not within 23 hours of the previous one. So a
+false UTC cannot release one budget after the other. While UTC is unknown, or in the past, a day
+begins 24 hours after the previous one. The cost of a datagram is what the provider bills: at least
+`min_bytes`, in increments.
 """
 
 from protocols.time_units import SECOND
@@ -14,8 +15,8 @@ _MIN_DAY = 23 * 3_600 * SECOND
 
 
 class Price:
-    """What `size` bytes cost: `overhead_bytes` added, at least `min_bytes`, in whole steps of
-    `step_bytes`.
+    """Price of a datagram: size plus `overhead_bytes`, rounded up to `step_bytes`, at least
+    `min_bytes`.
     """
 
     def __init__(self, min_bytes: int, step_bytes: int, overhead_bytes: int) -> None:
@@ -24,7 +25,7 @@ class Price:
         self._overhead_bytes = overhead_bytes
 
     def billed_bytes(self, size: int) -> int:
-        """Give the billed bytes of one datagram."""
+        """Return the billed bytes of one datagram."""
         return max(
             self._min_bytes,
             -(-(size + self._overhead_bytes) // self._step_bytes) * self._step_bytes,
@@ -32,7 +33,7 @@ class Price:
 
 
 class Budget:
-    """Bytes spent and to be spent. `day` is the number of the UTC day since 1970, or 0."""
+    """Spent and available bytes. `day` is the number of the UTC day since 1970, or 0."""
 
     def __init__(self, day_bytes: int, window_bytes: int, reserve_pct: int) -> None:
         self.limit = day_bytes
@@ -46,46 +47,48 @@ class Budget:
         self._spent_before_utc = 0
 
     def roll_day(self, utc_us: "int | None", now: int) -> bool:
-        """Begin a new day when it is time; True when one began."""
+        """Begin a new day if it is due. Return True if one began."""
         today = None if utc_us is None else utc_us // _DAY
         if utc_us is not None and today is not None and not self._anchored:
             self._anchored = True
             self._day_start = now - utc_us % _DAY
             if today <= self.day:
                 return False
-            self._begin(today, self._spent_before_utc)  # what was sent meanwhile was sent today
+            # bytes sent before UTC was known count for today
+            self.restore(today, self._spent_before_utc)
             return True
         if self._day_start is None:
             self._day_start = now
         age = now - self._day_start
         if today is not None and utc_us is not None and today > self.day and age >= _MIN_DAY:
             self._day_start = now - utc_us % _DAY
-            self._begin(today, 0)
+            self.restore(today, 0)
             return True
         if age >= _DAY + SECOND and (today is None or today <= self.day):
             self._day_start = now
-            self._begin(self.day, 0)
+            self.restore(self.day, 0)
             return True
         return False
 
-    def _begin(self, day: int, spent: int) -> None:
+    def restore(self, day: int, spent: int) -> None:
+        """Use a stored day and its spent bytes."""
         self.day = day
         self.spent = spent
 
     def available(self, alarm: bool) -> int:
-        """Give the bytes that may be spent now."""
+        """Return the bytes that can be spent now."""
         remaining = self.limit - self.spent - (0 if alarm else self._alarm_reserve)
         if self.window_limit and not alarm:
             remaining = min(remaining, self.window_limit - self.window_spent)
         return remaining
 
     def spend(self, cost: int) -> None:
-        """Take bytes off (negative: give them back)."""
+        """Subtract bytes from the budget; a negative cost returns them."""
         self.spent = max(0, self.spent + cost)
         if not self._anchored:
             self._spent_before_utc = max(0, self._spent_before_utc + cost)
         self.window_spent = max(0, self.window_spent + cost)
 
     def new_window(self) -> None:
-        """Begin a window."""
+        """Begin a contact window."""
         self.window_spent = 0

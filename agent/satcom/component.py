@@ -1,15 +1,17 @@
-"""The part `modem`: telemetry and alarms as datagrams over a satellite modem.
+"""Component `modem`: telemetry and alarms as datagrams over a satellite modem.
 
-    queue or log ─▶ messages (numbers, parts) ─▶ purse (may it be spent?) ─▶ modem ─▶ gateway
-                       ▲ acknowledgements                  ▲ written ahead      │ signal, service
-                       └──────────── ground ◀──────────────── windows ◀─────────┘
+    queue or log ─▶ messages (numbers, parts) ─▶ spend guard ─▶ modem ─▶ gateway
+                       ▲ acknowledgements          ▲ written ahead  │ signal, service
+                       └──────── ground relay ◀────── windows ◀─────┘
 
-Not a loop's business, and not the modem's dialogue (drivers.modems). This room decides when to
-send: an alarm at once, by the vendor's ladder; others in a window, predicted or heard, with
-`min_signal`, within the budgets. It never opens a session with nothing to send, unless the gateway
-has said that something waits. Between windows the radio sleeps.
+Does not control the modem itself; see `drivers.modems`. Does not block control.
 
-One decision is made at a time: `_decide` runs once a second, and after whatever the modem says.
+This component decides when to send. An alarm is sent immediately, with the vendor's back-off. Other
+messages are sent in a contact window, predicted or observed, with `min_signal` and within the
+budgets. A session without a message is opened only if the gateway has announced messages. Between
+windows the radio is off.
+
+`_decide` makes one decision. It runs once a second and after each event of the modem.
 """
 
 from agent.core.component import Component
@@ -55,28 +57,27 @@ if TYPE_CHECKING:
 _OTHER_CLASSES = (LIVE, EVENT, BULK)
 _CHECK_INTERVAL = SECOND
 _RADIO_LEAD = 30 * SECOND
-"""The radio is on so long before a window."""
+"""Time for which the radio is on before a window."""
 _ACQUIRE = 10 * SECOND
-"""A radio that was just switched on may take so long to find the network, before an alarm is tried
-without having heard of it."""
+"""Longest time for which an alarm waits for the network after the radio was switched on."""
 _FADING_WAIT = 20 * SECOND
-"""So long a try waits for a signal that is known to be away."""
+"""Longest time for which an attempt waits for a signal that is absent."""
 _GOOD_BARS, _WEAK_WAIT = 2, 8 * SECOND
-"""After a failure: bars that are worth another session at once, and how long to wait for them."""
+"""After a failure: bars for a new session without delay, and the time to wait for them."""
 _MASK_INTERVAL = 10 * SECOND
 _LINGER = 5 * SECOND
-"""The radio stays on so long after the last thing it did."""
+"""Time for which the radio stays on after its last action."""
 _RING_PAUSE = 60 * SECOND
 _EVALUATIONS = 8
 _SESSION_TIME = 15 * SECOND
-"""How long a session may transmit, as the clock is told (agent.gnss.tx_coexistence)."""
+"""Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
 _TIME_UNCERTAINTY = 1_500_000
-"""Uncertainty of the network's time, microseconds: ticks of 90 ms, and the modem's own delay."""
+"""Uncertainty of the network time, µs: ticks of 90 ms and the delay of the modem."""
 _PAUSES = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
 
 
 class SatcomComponent(Component):
-    """See the module. `settings` is the section `modem` of the configuration."""
+    """The component; see the module. `settings` is the section `modem` of the configuration."""
 
     PORTS = ("serial", "uart", "tcp")
     REQUIRES = ("satcom_store", "coexistence", "sender", "message")
@@ -140,21 +141,21 @@ class SatcomComponent(Component):
             "ready": self._on_ready,
             "signal": self._on_signal,
             "service": self._on_service,
-            "onair": self._on_transmitting,
+            "transmitting": self._on_transmitting,
             "sent": self._on_sent,
-            "unsent": self._on_send_failed,
+            "send_failed": self._on_send_failed,
             "fetched": self._on_fetched,
-            "down": self._on_downlink,
+            "downlink": self._on_downlink,
             "received": self._on_received,
             "waiting": self._on_waiting,
-            "ring": self._on_ring,
+            "ring_alert": self._on_ring,
             "time": self._on_time,
         }
 
     def start(self, now: int) -> None:
-        """Take the services of other components; work out where the site is."""
+        """Take the services of other components; set up the pass prediction."""
         service = self.agent.service
-        self.spend_guard.set_store(service("satcom_store"))
+        self.spend_guard.use_store(service("satcom_store"))
         self.downlink.connect(service("satcom_store"), service("message"))
         self._coexistence = service("coexistence")
         sender = service("sender")
@@ -172,44 +173,44 @@ class SatcomComponent(Component):
             )
 
     def _use_log(self, sender: "LogSender") -> None:
-        """Send the unit's log, too; rows of the queue are not needed then."""
+        """Send the records of the log too. Rows of the queue are then not needed."""
         from agent.satcom.log_source import LogSource  # noqa: PLC0415 - only with a log
 
         self._log_sender = sender
         timeout_us = self.settings["ack_s"] * SECOND
         authenticated = "key" in self.settings
-        self.messages.set_source(
+        self.messages.use_source(
             LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
         )
 
-    # What comes.
+    # Inputs.
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the modem's port."""
+        """Handle an event of the modem's port."""
         self.modem.event(kind, now)
         self._handle_events(now)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes of the modem."""
+        """Handle bytes of the modem."""
         self.modem.receive(data, now)
         self._handle_events(now)
 
     def wake(self, now: int) -> None:
-        """Take a deadline of the modem."""
+        """Handle a deadline of the modem."""
         self.modem.wake(now)
         self._handle_events(now)
 
     def deadline(self) -> int:
-        """Give the time at which `wake` is wanted."""
+        """Return the time of the next `wake`."""
         return self.modem.deadline()
 
     def outbox(self) -> "Actions":
-        """Hand over what the modem is told."""
+        """Return the requests for the modem."""
         out, self._out = self._out, []
         return out + self.modem.outbox()
 
     def tick(self, now: int) -> None:
-        """Look at what is to be done, once a second; look for windows in slices."""
+        """Check once a second what must be sent; search for windows in slices."""
         utc = self.agent.clock.utc(now)
         if self.predictor is not None and utc is not None:
             self.predictor.step(utc, _EVALUATIONS)
@@ -223,20 +224,17 @@ class SatcomComponent(Component):
             return
         if not self._offsets_restored and self.predictor is not None:
             self._offsets_restored = True
-            if len(self.spend_guard.offsets) == len(self.predictor.mask_offsets):
-                self.predictor.mask_offsets = self.spend_guard.offsets
-            self.spend_guard.offsets = self.predictor.mask_offsets
-        if not self.messages.next_number and self.spend_guard.first_number:
-            self.messages.next_number = self.spend_guard.first_number
+            self.spend_guard.use_offsets(self.predictor.use_offsets(self.spend_guard.offsets))
+        self.messages.start_numbers(self.spend_guard.first_number or 0)
         if self.budget.roll_day(utc, now):
             self.spend_guard.reserve(0, self.messages.next_number)
         if self.messages.next_number + 8 >= self.spend_guard.number_limit:
             self.spend_guard.reserve(0, self.messages.next_number)
-        self.modem.approx_utc_us = utc or 0
+        self.modem.set_utc(utc or 0)
         records = self._alarm_watch.changes(self.agent, utc)
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
-            self._next_try = 0  # news do not wait for the ladder of what went before
+            self._next_try = 0  # a new alarm does not wait for the back-off of earlier messages
         rows = self.kind != "ip" and self._log_sender is None
         every = self.settings["live_s"] * SECOND if rows else 0
         if now >= self._row_due and (every or self._row_requested):
@@ -246,21 +244,21 @@ class SatcomComponent(Component):
         self.messages.repeat_overdue(now, self.settings["ack_s"] * SECOND)
         self._decide(now)
 
-    # When to send.
+    # Decisions.
 
     def alarm_pending(self) -> bool:
-        """Say whether an alarm is to be sent."""
+        """Say whether an alarm waits."""
         return self.messages.is_in_progress(ALARM) or self.queue.oldest_queued_at(ALARM) is not None
 
     def window_predicted(self, now: int, lead_us: int = 0) -> "bool | None":
-        """Say whether a window is predicted; None when nothing can be predicted."""
+        """Say whether a window is predicted. None: no prediction is possible."""
         utc = self.agent.clock.utc(now)
         if self.predictor is None or utc is None:
             return None
         return self.predictor.is_open(utc, lead_us)
 
     def link_usable(self) -> bool:
-        """Say whether the modem reports a network with enough signal."""
+        """Say whether the modem reports a network with sufficient signal."""
         return self.service is True and (self.bars or 0) >= self.settings["min_signal"]
 
     def _decide(self, now: int) -> None:
@@ -283,7 +281,7 @@ class SatcomComponent(Component):
             self._try(_OTHER_CLASSES, now)
 
     def _control_radio(self, now: int, alarm: bool) -> bool:
-        """Switch the radio as needed; True while it is on."""
+        """Switch the radio as needed. Return True while it is on."""
         power = self.settings["power"]
         soon = power != "alarms" and self.window_predicted(now, _RADIO_LEAD) is not False
         radio_needed = power == "always" or alarm or soon
@@ -297,10 +295,11 @@ class SatcomComponent(Component):
         return self._radio_on
 
     def _try_alarm(self, now: int) -> bool:
-        """Try an alarm at once; wait only while no satellite is heard, a little after a failure.
+        """Try to send an alarm. Wait only while no satellite is received, and briefly after a
+        failure.
 
-        A session without a signal fails in any case, and one that failed with a weak signal is
-        better repeated when the next satellite is up: some seconds later.
+        A session without a signal always fails. After a failure at a weak signal, a retry has more
+        success with the next satellite, some seconds later.
         """
         acquiring = self.service is None and now - self._radio_since < _ACQUIRE
         network_absent = (
@@ -318,7 +317,7 @@ class SatcomComponent(Component):
         return self._try((ALARM,), now)
 
     def _try(self, classes: "tuple[int, ...]", now: int) -> bool:
-        """Send the next part of the first class that has any, or fetch what waits."""
+        """Send the next part of the first class with messages, or fetch waiting messages."""
         alarm = classes[0] == ALARM
         downlink_cost = self.price.billed_bytes(MAX_MT_BYTES) if self.kind == "sbd" else 0
         max_bytes = self._max_content(alarm, downlink_cost)
@@ -338,7 +337,7 @@ class SatcomComponent(Component):
         return True
 
     def _max_content(self, alarm: bool, downlink_cost: int) -> int:
-        """Give the longest content that is worth taking: one datagram, within the budget."""
+        """Return the largest useful content: one datagram, within the budget."""
         available = max(0, self.budget.available(alarm) - downlink_cost)
         return max(64, min(self.modem.max_bytes - 4, available, 4_096))
 
@@ -359,7 +358,7 @@ class SatcomComponent(Component):
         return True
 
     def _is_slot_free(self, alarm: bool, now: int) -> bool:
-        """Say whether the receiver can spare the sky now; an alarm does not wait for it."""
+        """Say whether the GNSS receiver permits a transmission now. An alarm does not wait."""
         free_at = now
         if self._coexistence is not None and not alarm:
             free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
@@ -374,7 +373,7 @@ class SatcomComponent(Component):
         self._next_try = now
 
     def _correct_mask(self, now: int, predicted: "bool | None") -> None:
-        """Correct the mask by what is heard, while the radio listens."""
+        """Correct the horizon mask by the observed service while the radio receives."""
         utc = self.agent.clock.utc(now)
         listening = self._radio_on and self.modem.ready and self.service is not None
         if self.predictor is None or utc is None or not listening or now < self._mask_due:
@@ -385,7 +384,7 @@ class SatcomComponent(Component):
         if (predicted is True) != (self.service is True):
             self.predictor.correct_mask(utc, self.service is True)
 
-    # What the modem says.
+    # Events of the modem.
 
     def _handle_events(self, now: int) -> None:
         events = self.modem.take_events()
@@ -414,9 +413,9 @@ class SatcomComponent(Component):
             self._notify_uplink(self.agent.uplink, service, now)
 
     def _notify_uplink(self, uplink: "UplinkView", service: bool, now: int) -> None:
-        """A new socket at once when the link is there, none while it is not: TCP would back off.
+        """Open a new socket when the link is up, none while it is down: TCP would back off.
 
-        A modem that does not answer says nothing of the link: then MQTT tries as it does without.
+        A modem without replies says nothing about the link. MQTT then retries as without a modem.
         """
         link = uplink.link
         if link.up and not (service and uplink.connected):
@@ -428,7 +427,7 @@ class SatcomComponent(Component):
             link.suspend()
 
     def _on_transmitting(self, now: int, begins: bool) -> None:
-        """Nothing: a session is announced before it begins, see `_begin_session`."""
+        """Do nothing: a session is announced before it begins, see `_begin_session`."""
 
     def _settle_cost(self, size: int, succeeded: bool, billed: bool, now: int) -> None:
         self.window_stats.add_session(size, succeeded, now)
@@ -474,9 +473,10 @@ class SatcomComponent(Component):
             self._next_try = now + self.backoff.next_pause()
 
     def _on_ring(self, now: int) -> None:
-        """Fetch what waits along with a row: a ring may be false, and no session is to be empty.
+        """Send a row; the same session fetches waiting messages.
 
-        Each ring that brings nothing doubles the time for which the next ones are not believed.
+        A ring alert can be false, and no session should be empty. Each alert without a message
+        doubles the time for which further alerts are ignored.
         """
         if (
             self.kind == "ip"
@@ -507,9 +507,9 @@ class SatcomComponent(Component):
         self.waiting_count = count
 
     def _on_time(self, now: int, utc_us: int, mono_us: int) -> None:
-        """Hand the network's time to the clock as a witness."""
+        """Pass the network time to the clock as a cross-check."""
         self.agent.clock.cross_check(utc_us, _TIME_UNCERTAINTY, mono_us)
 
     def status(self, now: int) -> object:
-        """Say how the link does."""
+        """Return the state of the satellite link."""
         return build_report(self, now)

@@ -1,9 +1,10 @@
-"""Messages from the ground, handed on only after it is durable that their number was used.
+"""Messages from the ground relay: passed on when their number is stored.
 
-Not the proof of a message (`protocols.datagram`, agent.satcom.transfer). A message that is played
-to the unit again must do nothing, after a restart too: the highest number that came is written to
-the store first, then the message is handed to the service `message`. A power cut in between loses
-the message, and never lets it come twice.
+Does not authenticate messages; see `protocols.datagram` and `agent.satcom.transfer`.
+
+A replayed message must have no effect, also after a restart. So the highest received number is
+written to the store first. Then the message is passed to the service `message`. A power cut in
+between loses the message; it never delivers it twice.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ _MAX_PENDING = 4
 
 
 class DownlinkReceiver:
-    """Holds messages until `store` has their number; without a memory none is held back."""
+    """Holds messages until `store` has their number. Without a store it holds none."""
 
     def __init__(self, messages: "MessageTransfer") -> None:
         self.store: SatcomStore | None = None
@@ -29,11 +30,11 @@ class DownlinkReceiver:
     def connect(
         self, store: "SatcomStore | None", handler: "Callable[[bytes, int], None] | None"
     ) -> None:
-        """Take the store, and the handler of messages: `handler(content, now)`."""
+        """Hold messages until `store` has their number; then call `handler(content, now)`."""
         self.store, self._handler = store, handler
 
     def add(self, content: bytes) -> None:
-        """Take a message whose number was not heard before."""
+        """Add a message with a new number."""
         self._pending.append((self._messages.newest_number, content))
         if self.store is not None:
             self.store.request_number(self._messages.newest_number)
@@ -42,9 +43,9 @@ class DownlinkReceiver:
             self.dropped += 1
 
     def step(self, now: int) -> None:
-        """Refuse what came before the start; hand on what is safe now."""
+        """Reject numbers from before the start; pass on messages with a stored number."""
         if self.store is not None and self.store.loaded:
-            self._messages.raise_min_number(self.store.initial_number)
+            self._messages.reject_up_to(self.store.initial_number)
         while self._pending and self._is_durable(self._pending[0][0]):
             content = self._pending.pop(0)[1]
             if self._handler is not None:

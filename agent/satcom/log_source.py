@@ -1,10 +1,12 @@
-"""The unit's log as the source of the datagram carrier, beside the queue of alarms.
+"""The log of the unit as a source of datagrams, beside the queue of alarms.
 
-Not the log (agent.log.sender). Alarms leave at once by the queue, in a few bytes; the log's own
-records follow in its order: the alarm's record and live blocks, then events, then the backlog. They
-leave by datagrams only while MQTT is not connected: what costs nothing there is not paid for here.
-Only the ground's word lets the log delete: without a key the gateway's word is not that, and the
-relay's receipts (`Sender.receipt`) are waited for.
+Does not store records; see `agent.log.sender`.
+
+Alarms are sent immediately from the queue, in a few bytes. The records of the log follow in its
+order: alarm records and live blocks, events, backlog. They are sent as datagrams only while MQTT is
+not connected, because MQTT costs nothing. Only the ground relay lets the log delete. Without a key
+the acknowledgement of the gateway does not count, and the log waits for receipts
+(`Sender.on_receipt`).
 """
 
 from protocols.datagram import ALARM, BULK, EVENT, LIVE
@@ -44,11 +46,11 @@ if TYPE_CHECKING:
 
 
 _GROUPS: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
-"""Class of a datagram -> classes of the log that go in it."""
+"""Class of a datagram -> classes of the log in it."""
 
 
 class LogSource:
-    """See the module. Ids of the queue are negative here, those of the log as they are."""
+    """The source; see the module. Ids of the queue are negative here, ids of the log positive."""
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class LogSource:
         self._authenticated = authenticated
 
     def _mqtt_is_down(self) -> bool:
-        """Say whether MQTT is away; the log's patience goes with the carrier in use."""
+        """Say whether MQTT is down. The receipt time-out of the log depends on the link in use."""
         uplink = self._agent.uplink
         is_down = uplink is None or not uplink.connected
         self._sender.set_receipt_timeout(
@@ -75,7 +77,7 @@ class LogSource:
         return is_down
 
     def next(self, limit: int, classes: "tuple[int, ...]") -> "tuple[list[int], bytes] | None":
-        """Give the next content of the first class that has any."""
+        """Return the next content of the first class that has one."""
         for kind in classes:
             queued = self._queue.next(limit, (kind,))
             if queued is not None:
@@ -87,15 +89,15 @@ class LogSource:
         return None
 
     def oldest_queued_at(self, kind: int) -> "int | None":
-        """Give the time at which the oldest content of the queue came."""
+        """Return the time of the oldest content in the queue."""
         return self._queue.oldest_queued_at(kind)
 
     def mark_accepted(self, ids: "list[int]") -> None:
-        """The gateway has them: the receipt has time from now on."""
+        """The gateway has accepted the records: start the time-out of their receipt."""
         self._sender.mark_accepted([ident for ident in ids if ident > 0])
 
     def mark_acknowledged(self, ids: "list[int]") -> None:
-        """Forget them; of the log, only on the ground's word."""
+        """Drop acknowledged records. The log drops them only for the ground relay."""
         self._queue.mark_acknowledged([-ident for ident in ids if ident < 0])
         if self._authenticated:
             self._sender.mark_acknowledged([ident for ident in ids if ident > 0])

@@ -1,14 +1,19 @@
-"""When a satellite stands high enough: contact windows ahead, and what experience corrects.
+"""Prediction of contact windows: times when a satellite is above the horizon mask.
 
-Not the radio. A sky is either a whole constellation (seven numbers) or element sets; an obstruction
-mask says from which elevation on a sector of azimuth is open. Windows are looked for in slices of a
-few evaluations, `HORIZON` ahead, to 15 s; a satellite whose distance says that it cannot be seen
-for a while is not looked at until then, so that 66 of them cost hardly more than three.
+Does not control the radio; see `agent.satcom.component`.
 
-Corrected by what happened: where the modem hears though the mask says no, the sector's edge is
-lowered; where it is deaf in a window it is raised, by a degree each time, within -15 to +30.
+The satellites are either a Walker constellation (seven numbers) or element sets. The horizon mask
+gives the lowest unobstructed elevation of each sector of azimuth. Windows are searched in slices of
+a few evaluations, up to `HORIZON` ahead, with a resolution of 15 s. A satellite that is too far
+away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
+three.
+
+Observations correct the mask. If the modem has a signal below the mask, the sector is lowered to
+that elevation. If it has none in a window, the sector is raised by one degree. The corrections stay
+within -15 to +30 degrees.
 """
 
+from collections import namedtuple
 from math import acos, cos, pi, sqrt
 
 from protocols.orbit.look_angle import GroundSite
@@ -29,8 +34,12 @@ _EARTH_KM = 6371.0
 _RAD = pi / 180.0
 
 
+PassWindow = namedtuple("PassWindow", ("start_us", "end_us", "peak_deg"))
+"""A contact window, UTC, with its highest elevation."""
+
+
 class ConstellationModel:
-    """Satellites by number: `place(i, utc_us)`, `count`, `rate` (rad/s), `radius` (km)."""
+    """Satellites by number: `position(i, utc_us)`, `count`, `rate` (rad/s), `radius` (km)."""
 
     def __init__(self, settings: "dict[str, Any]") -> None:
         shape = settings.get("constellation")
@@ -67,7 +76,7 @@ class ConstellationModel:
             self.radius = (398600.8 / slowest / slowest) ** (1.0 / 3.0) + EARTH_KM * 0.02
 
     def position(self, index: int, utc_us: int) -> "Vector | None":
-        """Give a satellite's position, TEME km."""
+        """Return the position of a satellite, TEME km."""
         if self._walker is not None:
             vector: Vector = self._walker.position_at(index, utc_us)
             return vector
@@ -76,12 +85,12 @@ class ConstellationModel:
 
 
 class PassPredictor:
-    """Windows over the site. `windows` holds (start_us, end_us, peak in degrees), UTC, in order."""
+    """Contact windows of the site, in the order of time."""
 
     def __init__(
         self, constellation: ConstellationModel, site: GroundSite, mask: "list[int]"
     ) -> None:
-        self.windows: list[tuple[int, int, int]] = []
+        self.windows: list[PassWindow] = []
         self.mask = mask
         self.mask_offsets = [0] * len(mask)
         self._constellation = constellation
@@ -94,22 +103,30 @@ class PassPredictor:
         self._peak = -90.0
         self.evaluations = 0
 
+    def use_offsets(self, offsets: "list[int]") -> "list[int]":
+        """Use stored corrections of the mask if they fit it. Return the list in use."""
+        if len(offsets) == len(self.mask_offsets):
+            self.mask_offsets = offsets
+        return self.mask_offsets
+
     def horizon_deg(self, azimuth: float) -> int:
-        """Give the elevation from which on `azimuth` is open, degrees."""
+        """Return the lowest unobstructed elevation at `azimuth`, degrees."""
         sector = self.sector(azimuth)
         return min(85, max(0, self.mask[sector] + self.mask_offsets[sector]))
 
     def sector(self, azimuth: float) -> int:
-        """Give the number of the sector of `azimuth`."""
+        """Return the sector of `azimuth`."""
         return int(azimuth * len(self.mask) / 360.0) % len(self.mask)
 
     def _max_central_angle(self) -> float:
-        """The widest angle, site to satellite at the Earth's centre, at which one is in view."""
+        """Return the largest angle between site and visible satellite at the Earth's centre."""
         low = max(0, min(self.mask) + min(self.mask_offsets)) * _RAD
         return acos(min(1.0, _EARTH_KM / self._constellation.radius * cos(low))) - low + 0.01
 
     def _look_angle(self, index: int, utc_us: int) -> "tuple[float, float] | None":
-        """Give elevation and azimuth if the satellite may be in view; else note until when not."""
+        """Return elevation and azimuth of a satellite that can be visible; otherwise store how long
+        it is not.
+        """
         self.evaluations += 1
         position = self._constellation.position(index, utc_us)
         if position is None:
@@ -130,12 +147,12 @@ class PassPredictor:
         return self._site.look_angles(position, utc_us)
 
     def step(self, utc_us: int, evaluations: int) -> None:
-        """Go on looking, `evaluations` positions at the most."""
+        """Continue the search with at most `evaluations` positions."""
         time_us = self._search_time
         if time_us is None or utc_us - time_us > _STEP or utc_us < time_us - 2 * HORIZON:
             self.restart(utc_us)
             time_us = utc_us
-        while self.windows and self.windows[0][1] < utc_us:
+        while self.windows and self.windows[0].end_us < utc_us:
             self.windows.pop(0)
         while evaluations > 0 and time_us < utc_us + HORIZON and len(self.windows) < MAX_WINDOWS:
             while self._index < self._constellation.count and evaluations > 0:
@@ -154,7 +171,7 @@ class PassPredictor:
         self._search_time = time_us
 
     def restart(self, utc_us: int) -> None:
-        """Forget what is ahead, as after a step of the clock."""
+        """Restart the search, for example after a step of the clock."""
         self.windows = []
         self._search_time = utc_us
         self._hidden_until = [0] * self._constellation.count
@@ -169,7 +186,7 @@ class PassPredictor:
                 self._peak = -90.0
             self._peak = max(self._peak, self._best_elevation)
         elif self._open_since is not None:
-            self.windows.append((self._open_since, time_us, int(self._peak)))
+            self.windows.append(PassWindow(self._open_since, time_us, int(self._peak)))
             self._open_since = None
         self._index = 0
         self._best_elevation = -90.0
@@ -180,26 +197,27 @@ class PassPredictor:
         if since is not None and since <= utc_us + lead_us:
             return True
         soon = utc_us + lead_us
-        return any(start <= soon and utc_us < end for start, end, _ in self.windows)
+        return any(w.start_us <= soon and utc_us < w.end_us for w in self.windows)
 
     def open_start(self) -> "int | None":
-        """Give the start of a window whose end has not been found yet."""
+        """Return the start of a window without a known end."""
         return self._open_since
 
     def open_peak(self) -> int:
-        """Give the highest elevation of that window so far, degrees."""
+        """Return the highest elevation of that window so far, degrees."""
         return int(self._peak)
 
     def next_start(self, utc_us: int) -> "int | None":
-        """Give the start of the next window that is not open yet."""
-        for start, _, _ in self.windows:
-            if start > utc_us:
+        """Return the start of the next window that is not open yet."""
+        for window in self.windows:
+            if window.start_us > utc_us:
+                start: int = window.start_us
                 return start
         since = self._open_since
         return since if since is not None and since > utc_us else None
 
     def highest_satellite(self, utc_us: int) -> "tuple[float, float] | None":
-        """Give elevation and azimuth of the satellite that stands highest now."""
+        """Return elevation and azimuth of the highest satellite now."""
         best: tuple[float, float] | None = None
         for index in range(self._constellation.count):
             position = self._constellation.position(index, utc_us)
@@ -210,7 +228,7 @@ class PassPredictor:
         return best
 
     def correct_mask(self, utc_us: int, has_signal: bool) -> None:
-        """Correct the mask by what the modem hears or does not hear now."""
+        """Correct the mask by the present signal."""
         angles = self.highest_satellite(utc_us)
         if angles is None:
             return

@@ -1,16 +1,18 @@
-"""The part `modem_store`: what the carrier must remember over a restart.
+"""Component `modem_store`: state of the satellite link that survives a restart.
 
-    day, bytes     of the budget. Written ahead: bytes stand here before they are spent, some more
-                   than are needed, so that not every datagram costs a write. After a power cut
-                   what was written counts as spent.
-    numbers        messages may use numbers below this; after a start they go on here
-    offsets        what was learned of the obstruction mask
-    heard          the highest number of a message from the ground, in a record of its own
+Does not decide about spending; see `agent.satcom.spend_guard`.
 
-The first four stand in two records, written in turn, each a line of integers with a CRC; the newer
-good one counts. With one broken, what may have been spent since the other is added; with both
-broken the day counts as spent, and the numbers go on from the time of day. Nothing is sent before
-the records were read: a budget that is not known is not exceeded.
+    day, bytes     of the budget. Written ahead: bytes are stored before they are spent, in larger
+                   amounts than needed, so that not each datagram needs a write. After a power cut
+                   the stored bytes count as spent.
+    numbers        messages can use numbers below this; after a start they continue here
+    offsets        learned corrections of the horizon mask
+    heard          highest number of a message from the ground relay, in a record of its own
+
+The first four are in two records that are written in turn, each a line of integers with a CRC. The
+newer valid one counts. If one is damaged, the amount that can have been spent since the other is
+added. If both are damaged, the day counts as spent, and the numbers continue from UTC. Nothing is
+sent before the records are read, so an unknown budget is never exceeded.
 """
 
 from agent.core.component import Component
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
 RECORD_KEYS = ("link.0", "link.1")
 RECEIVED_KEY = "link.heard"
 NUMBERS_PER_WRITE = 64
-"""Numbers that are set aside by one write."""
+"""Numbers that one write reserves."""
 
 
 class SpendRecord:
-    """What is remembered."""
+    """The stored state."""
 
     def __init__(self, sequence: int, day: int, spent: int, numbers: int) -> None:
         self.sequence = sequence
@@ -41,14 +43,14 @@ class SpendRecord:
         self.offsets: list[int] = []
 
     def encode(self) -> bytes:
-        """Write it."""
+        """Encode the record."""
         values = [self.sequence, self.day, self.spent, self.numbers] + self.offsets
         body = " ".join([str(value) for value in values]).encode()
         return body + b" %04x" % crc16(body)
 
 
 def decode(payload: bytes) -> "SpendRecord | None":
-    """Read a record; None for a broken one."""
+    """Decode a record. None: it is damaged."""
     body, _, check = payload.rpartition(b" ")
     try:
         if len(check) != 4 or int(check, 16) != crc16(body):
@@ -64,8 +66,8 @@ def decode(payload: bytes) -> "SpendRecord | None":
 
 
 class SatcomStore(Component):
-    """See the module. `loaded`: the records were read; `damaged_records`: how many of them were
-    broken.
+    """The component; see the module. `loaded`: the records are read. `damaged_records`: damaged
+    ones.
     """
 
     PORTS = ("store",)
@@ -79,7 +81,7 @@ class SatcomStore(Component):
         self.durable = SpendRecord(0, 0, 0, 0)
         self.writes = 0
         self.received_number = self.initial_number = -1
-        """Highest number from the ground that is durable; the same as it was at the start."""
+        """Highest stored number from the ground relay, now and at the start."""
         self._requested_number = self._writing_number = -1
         self._requested: SpendRecord | None = None
         self._writing: SpendRecord | None = None
@@ -93,7 +95,7 @@ class SatcomStore(Component):
         return self
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the store."""
+        """Handle an event of the store."""
         if kind == "opened":
             self._open = True
             self._writing = None
@@ -115,7 +117,7 @@ class SatcomStore(Component):
             self._writing_number = -1
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take the answer to a `get`."""
+        """Handle the answer to a `get`."""
         if self.loaded:
             return
         _, nul, payload = data.partition(b"\0")
@@ -130,7 +132,7 @@ class SatcomStore(Component):
             self.received_number = self.initial_number = int(body)
 
     def request_number(self, number: int) -> None:
-        """Ask for a number from the ground to be made durable; `received_number` shows when it is."""
+        """Request that a received number is stored; `received_number` shows when it is."""
         self._requested_number = max(self._requested_number, number)
         self._write()
 
@@ -147,7 +149,7 @@ class SatcomStore(Component):
         self.loaded = True
 
     def request_record(self, day: int, spent: int, numbers: int, offsets: "list[int]") -> None:
-        """Ask for values to be made durable; `durable` shows when they are."""
+        """Request that values are stored; `durable` shows when they are."""
         latest = self._writing or self.durable
         record = SpendRecord(latest.sequence + 1, day, spent, numbers)
         record.offsets = list(offsets)
@@ -177,10 +179,10 @@ class SatcomStore(Component):
             self._out.append((self.port, "write", data))
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         out, self._out = self._out, []
         return out
 
     def status(self, now: int) -> JsonObject:
-        """Count what was written, and how many records were broken at the start."""
+        """Return the number of writes, and of damaged records at the start."""
         return JsonObject([("writes", self.writes), ("broken", self.damaged_records)])

@@ -1,17 +1,16 @@
-"""What is to be sent, in RAM: alarms as they come, and now and then a row of all readings.
+"""Queue in RAM: alarms, and sometimes a row of all readings. Used on units without a log.
 
-The source of a carrier where the unit has no log. A power cut loses what is in here; what matters
-is said again after a start, since an alarm that is still there is raised again. Bounded: the oldest
-of the lowest class goes first, and is counted.
+Does not survive a power cut. After a start active alarms are raised and queued again. The queue is
+bounded: the oldest content of the lowest class is dropped and counted.
 
-    next(limit, classes) -> (ids, content) or None     the oldest of the first class that has any
-    accepted(ids)        the gateway has them          acknowledged(ids)   forget them
-    since(kind)          when the oldest of a class came
+    next(limit, classes) -> (ids, content) or None     the oldest of the first class with contents
+    mark_accepted(ids)       the gateway has them      mark_acknowledged(ids)   drop them
+    oldest_queued_at(kind)   time of the oldest content of a class
 
-Content of an alarm: records of 1 b length of what follows, 1 b 1 raised or 0 cleared, 4 b UTC
-seconds (0 unknown), text `code: text` in UTF-8. Of a row: 4 b UTC seconds, 2 b CRC-16 of the names
-of the points as in the retained `state` message, then for each point a varint: 0 unknown, else
-zigzag(value) + 1.
+An alarm is a sequence of records: 1 byte length of the rest, 1 byte 1 raised or 0 cleared, 4 bytes
+UTC in s (0 unknown), text `code: text` in UTF-8. A row: 4 bytes UTC in s, 2 bytes CRC-16 of the
+names of the points as in the retained `state` message, then a varint for each point: 0 unknown,
+else zigzag(value) + 1.
 """
 
 from protocols.datagram import ALARM
@@ -29,7 +28,7 @@ _LONGEST_TEXT = 60
 
 
 class QueueEntry:
-    """One content: its id, class, bytes, the time it came, and whether it is out."""
+    """A content: id, class, bytes, time, and whether it is in flight."""
 
     def __init__(self, number: int, kind: int, content: bytes, queued_at: int) -> None:
         self.number = number
@@ -40,7 +39,7 @@ class QueueEntry:
 
 
 class RamQueue:
-    """See the module."""
+    """The queue; see the module."""
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -48,7 +47,7 @@ class RamQueue:
         self._last_number = 0
 
     def put(self, kind: int, content: bytes, now: int) -> None:
-        """Queue a content; when there are too many, the oldest of the lowest class goes."""
+        """Add a content. If the queue is full, drop the oldest of the lowest class."""
         self._last_number += 1
         self._entries.append(QueueEntry(self._last_number, kind, content, now))
         if len(self._entries) > _MAX_ENTRIES:
@@ -60,21 +59,21 @@ class RamQueue:
                     return
 
     def waiting_counts(self) -> "list[int]":
-        """Count what waits, by class."""
+        """Return the number of waiting contents by class."""
         counts = [0, 0, 0, 0]
         for entry in self._entries:
             counts[entry.kind] += not entry.in_flight
         return counts
 
     def oldest_queued_at(self, kind: int) -> "int | None":
-        """Give the time at which the oldest of `kind` that waits came."""
+        """Return the time of the oldest waiting content of `kind`."""
         for entry in self._entries:
             if entry.kind == kind and not entry.in_flight:
                 return entry.queued_at
         return None
 
     def next(self, limit: int, classes: "tuple[int, ...]") -> "QueueContent | None":
-        """Take the oldest of a class; contents of one class share a datagram if they fit."""
+        """Take the oldest of a class. Alarms share a datagram if they fit."""
         for kind in classes:
             ids: list[int] = []
             content = b""
@@ -91,21 +90,21 @@ class RamQueue:
         return None
 
     def mark_accepted(self, ids: "list[int]") -> None:
-        """Nothing changes: they are kept until the ground has them."""
+        """Do nothing: contents stay until the ground relay acknowledges them."""
 
     def mark_acknowledged(self, ids: "list[int]") -> None:
-        """Forget them."""
+        """Drop contents."""
         self._entries = [entry for entry in self._entries if entry.number not in ids]
 
 
 class AlarmWatch:
-    """Turns changes in the agent's list of alarms into contents."""
+    """Encodes changes in the list of alarms."""
 
     def __init__(self) -> None:
         self._known: list[tuple[str, str]] = []
 
     def changes(self, agent: "Context", utc_us: "int | None") -> bytes:
-        """Give the records of what changed since the last call."""
+        """Return the records of the changes since the last call."""
         active = agent.alarms.active
         if [alarm.code for alarm in active] == [code for code, _ in self._known]:
             return b""
@@ -129,7 +128,7 @@ def _encode_alarm(raised: int, utc_us: "int | None", code: str, text: str) -> by
 
 
 def encode_row(agent: "Context", now: int, utc_us: "int | None") -> bytes:
-    """Write all readings of now as the content of a LIVE datagram."""
+    """Encode all readings as the content of a LIVE datagram."""
     oldest_read_at = now - agent.config.stale_us
     names, body = b"", bytearray()
     for session in agent.fieldbus.sessions:

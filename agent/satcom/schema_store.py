@@ -1,12 +1,12 @@
-"""The configuration's section `modem_store`: what the satellite link must remember.
+"""Section `modem_store` of the configuration: stored state of the satellite link.
 
-Part of `agent.config.schema`; only read when a configuration is loaded.
+A part of `agent.config.schema`; loaded only if a configuration has the section.
 """
 
 from agent.core.schema_rules import object_of, text
 
 MODEM_STORE = object_of(
-    "what the modem's carrier must remember over a restart",
+    "state of the satellite link that survives a restart",
     ["port"],
-    {"port": text("folder that survives a power cut, such as store:/var/lib/coldloop/link")},
+    {"port": text("folder that survives a power cut, for example store:/var/lib/coldloop/link")},
 )

@@ -1,8 +1,8 @@
-"""The budget with its memory: bytes are made durable before they are spent, and so are numbers.
+"""Spend guard: bytes and message numbers are stored before they are used.
 
-Not the counting (agent.satcom.budget) and not the records (agent.satcom.persistence): here the two
-are kept in step. A 64th of the day is set aside by one write, so that a small budget costs few
-writes and a power cut costs little of it.
+Does not count (see `agent.satcom.budget`) and does not store (see `agent.satcom.persistence`); it
+keeps the two consistent. One write reserves 1/64 of the day. So a small budget needs few writes,
+and a power cut costs little of it.
 """
 
 from agent.satcom.persistence import NUMBERS_PER_WRITE
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from agent.satcom.persistence import SatcomStore
 
 _SECONDS_PER_NUMBER = 8
-"""With both records broken, numbers go on from UTC seconds divided by this: ahead of any count of
-one message in eight seconds."""
+"""If both records are damaged, numbers continue from UTC in s divided by this. That is above any
+count of one message in eight seconds."""
 _NUMBER_EPOCH_S = 1_700_000_000
 
 
 class SpendGuard:
-    """May so many bytes be spent now? `number_limit`: messages may use numbers below this."""
+    """Decides whether bytes can be spent. `number_limit`: messages can use numbers below this."""
 
     def __init__(self, budget: "Budget", store: "SatcomStore | None") -> None:
         self.budget = budget
@@ -30,35 +30,39 @@ class SpendGuard:
         self.first_number: int | None = None
         self._requested_limit = 0
 
-    def set_store(self, store: "SatcomStore | None") -> None:
-        """Take the store in which bytes and numbers are made durable."""
+    def use_store(self, store: "SatcomStore | None") -> None:
+        """Store the state in `store`."""
         self.store = store
+
+    def use_offsets(self, offsets: "list[int]") -> None:
+        """Store `offsets`, the corrections of the horizon mask, with each write from now on."""
+        self.offsets = offsets
 
     @property
     def number_limit(self) -> int:
-        """The first number that may not be used yet."""
+        """The first number that is not stored yet."""
         return 0 if self.store is None else self.store.durable.numbers
 
     def restore(self, utc_us: "int | None") -> bool:
-        """Take over what was remembered; True when that is done."""
+        """Restore the stored state. Return True when that is done."""
         if self.first_number is not None:
             return True
         store, budget = self.store, self.budget
         if store is None or not store.loaded:
             return False
         record = store.durable
-        budget.day, budget.spent = record.day, record.spent
-        number = record.numbers
+        day, spent, number = record.day, record.spent, record.numbers
+        budget.restore(day, spent)
         if store.damaged_records:
             if utc_us is None:
                 return False
             if record.sequence:
                 number += NUMBERS_PER_WRITE
-                budget.spent += budget.limit // 64 + 1
+                spent += budget.limit // 64 + 1
             else:
                 number = (utc_us // SECOND - _NUMBER_EPOCH_S) // _SECONDS_PER_NUMBER
-                budget.day = utc_us // SECOND // 86_400
-                budget.spent = budget.limit
+                day, spent = utc_us // SECOND // 86_400, budget.limit
+            budget.restore(day, spent)
         self.offsets = list(record.offsets)
         self.first_number = number % ALL_NUMBERS
         self._requested_limit = self.first_number
@@ -66,7 +70,7 @@ class SpendGuard:
         return True
 
     def may_spend(self, cost: int, alarm: bool) -> bool:
-        """Say whether `cost` may be spent; if it is not durable yet, that is asked for."""
+        """Say whether `cost` can be spent. If it is not stored yet, request that."""
         if cost > self.budget.available(alarm):
             return False
         return self._is_durable(cost) or self.reserve(cost, self._requested_limit)
@@ -79,7 +83,7 @@ class SpendGuard:
         return record.day == budget.day and record.spent >= budget.spent + cost
 
     def release_reserve(self, number: int) -> None:
-        """After a session: give back what was set aside for it, if that is much of the day."""
+        """After a session return its reserve, if that is a large part of the day."""
         store, budget = self.store, self.budget
         if store is None:
             return
@@ -88,7 +92,7 @@ class SpendGuard:
             self.reserve(0, number)
 
     def reserve(self, cost: int, number: int) -> bool:
-        """Ask for more to be made durable, and for numbers beyond `number`; False: not yet."""
+        """Request that more bytes, and numbers beyond `number`, are stored. Returns False."""
         store, budget = self.store, self.budget
         if store is None or self.first_number is None:
             return False

@@ -1,4 +1,4 @@
-"""What `coldloop status` and `coldloop link watch` show of the carrier."""
+"""Status of the satellite link for `coldloop status` and `coldloop link watch`."""
 
 from agent.core.json_writer import JsonObject
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def build_report(component: "SatcomState", now: int) -> JsonObject:
-    """Write the state of `component`. Times of windows ahead are UTC seconds."""
+    """Return the state of `component`. Times of future windows are UTC in s."""
     modem, messages, budget = component.modem, component.messages, component.budget
     return JsonObject(
         [

@@ -1,10 +1,10 @@
-"""Messages on their way: cut into datagrams, numbered, sent part by part, acknowledged or again.
+"""Transfer of messages: split into datagrams, number, send part by part, repeat until acknowledged.
 
-Not the queue (agent.satcom.ram_queue, or the log) and not the radio. At most one message of a class
-is on its way, so that an alarm overtakes a long one between two of its parts. Numbers come from a
-range that has been made durable; none is used twice, so that the ground can tell a repetition from
-news. A message is kept until the ground has acknowledged it; what is not acknowledged in time goes
-once more under its old number.
+Does not queue contents (see `agent.satcom.ram_queue` and `agent.satcom.log_source`) and does not
+control the radio. At most one message of a class is in progress, so an alarm can be sent between
+two parts of a long message. The numbers come from a stored range and none is used twice. So the
+ground relay can detect a repetition. A message stays until the ground relay acknowledges it. If
+that takes too long, the message is sent again under the same number.
 """
 
 from protocols import datagram
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class ContentSource(Protocol):
-        """Where contents come from."""
+        """The source of the contents."""
 
         def next(  # noqa: D102
             self, limit: int, classes: "tuple[int, ...]"
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 MAX_UNACKED = 16
-"""Messages that may wait for an acknowledgement of the ground."""
+"""Largest number of messages without an acknowledgement."""
 
 
 class OutgoingMessage:
-    """One message. `since`: when its content came; `sent_at`: when its last part was accepted."""
+    """A message. `queued_at`: time of its content; `sent_at`: when its last part was accepted."""
 
     def __init__(self, kind: int, number: int, ids: "list[int]", parts: "list[bytes]") -> None:
         self.kind = kind
@@ -44,7 +44,7 @@ class OutgoingMessage:
 
 
 class MessageTransfer:
-    """What is on its way and what waits for the ground. `largest`: bytes of a datagram."""
+    """Messages in progress and without an acknowledgement. `largest`: bytes of a datagram."""
 
     def __init__(self, source: "ContentSource", largest: int, key: bytes, unit: str) -> None:
         self._source = source
@@ -59,17 +59,28 @@ class MessageTransfer:
         self._in_progress: list[OutgoingMessage | None] = [None, None, None, None]
         self.unacknowledged: list[OutgoingMessage] = []
         self.min_number = self.newest_number = -1
-        """Numbers from the ground up to `min_number` are refused; the last one that was taken."""
+        """Highest rejected number of a message from the ground relay; last accepted number."""
         self._received_numbers: list[int] = []
 
-    def set_source(self, source: "ContentSource") -> None:
-        """Take contents from `source` from now on."""
+    def use_source(self, source: "ContentSource") -> None:
+        """Take the contents from `source`."""
         self._source = source
+
+    def start_numbers(self, first: int) -> None:
+        """Start with the number `first`, unless messages have a number already."""
+        if not self.next_number and first:
+            self.next_number = first
+
+    def reject_up_to(self, number: int) -> None:
+        """Reject messages from the ground relay up to `number`."""
+        self.min_number = max(self.min_number, number)
 
     def next_message(
         self, classes: "tuple[int, ...]", number_limit: int, max_bytes: int
     ) -> "OutgoingMessage | None":
-        """Give the message whose next part is to go; `number_limit`: those below may be used."""
+        """Return the message with the next part to send. Numbers from `number_limit` on are not
+        used.
+        """
         for kind in classes:
             if self._in_progress[kind] is not None:
                 return self._in_progress[kind]
@@ -88,16 +99,16 @@ class MessageTransfer:
         return None
 
     def is_in_progress(self, kind: int) -> bool:
-        """Say whether a message of `kind` is half sent."""
+        """Say whether a message of `kind` is partly sent."""
         return self._in_progress[kind] is not None
 
     def oldest_waiting_at(self, kind: int) -> "int | None":
-        """Give the time at which the oldest content of `kind` that is not sent came."""
+        """Return the time of the oldest content of `kind` that is not sent."""
         message = self._in_progress[kind]
         return self._source.oldest_queued_at(kind) if message is None else message.queued_at
 
     def on_part_sent(self, message: OutgoingMessage, now: int) -> bool:
-        """The gateway has a part; True when it was the last."""
+        """Handle a part that the gateway has accepted. Return True if it was the last one."""
         message.part_index += 1
         if message.part_index < len(message.parts):
             return False
@@ -115,7 +126,7 @@ class MessageTransfer:
         self._source.mark_acknowledged(message.ids)
 
     def repeat_overdue(self, now: int, timeout_us: int) -> None:
-        """Send once more what the ground has not acknowledged in time."""
+        """Send a message again that was not acknowledged in time."""
         for message in self.unacknowledged:
             class_is_free = self._in_progress[message.kind] is None
             if (
@@ -130,12 +141,8 @@ class MessageTransfer:
                 self._in_progress[message.kind] = message
                 return
 
-    def raise_min_number(self, number: int) -> None:
-        """Reject numbers from the ground up to `number`."""
-        self.min_number = max(self.min_number, number)
-
     def on_datagram(self, data: bytes) -> bytes:
-        """Take a datagram from the ground; give its content if it is a message for this unit."""
+        """Handle a datagram of the ground relay. Return the content of a message for this unit."""
         try:
             body = datagram.verify_body(self._key, self._unit, data) if self._key else b""
         except DecodeError:

@@ -1,7 +1,7 @@
-"""What came of each window: tries, successes, bytes, and how soon the first one got through.
+"""Statistics of contact windows: attempts, successes, bytes, and the delay of the first success.
 
-Not the prediction (agent.satcom.pass_predictor). A window here is a time in which the carrier
-wanted to use the link: predicted, or heard. The last `_MAX_WINDOWS` are kept for the status.
+Does not predict windows; see `agent.satcom.pass_predictor`. A window here is a time when the link
+was to be used: predicted, or observed. The last `_MAX_WINDOWS` are kept for the status.
 """
 
 from agent.core.json_writer import JsonObject
@@ -10,7 +10,7 @@ _MAX_WINDOWS = 8
 
 
 class ContactWindow:
-    """One window, times in monotonic microseconds."""
+    """A contact window, times in monotonic µs."""
 
     def __init__(self, start: int, predicted: bool) -> None:
         self.start = start
@@ -22,7 +22,7 @@ class ContactWindow:
         self.first_us: int | None = None
 
     def to_json(self) -> JsonObject:
-        """Write it for the status."""
+        """Return the window for the status."""
         return JsonObject(
             [
                 ("start_us", self.start),
@@ -37,7 +37,7 @@ class ContactWindow:
 
 
 class WindowStatistics:
-    """The windows so far; `open_window` is the present one."""
+    """All windows; `open_window` is the present one."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -46,7 +46,7 @@ class WindowStatistics:
         self.recent: list[ContactWindow] = []
 
     def update(self, is_open: bool, predicted: bool, now: int) -> bool:
-        """Open or close; True when one was opened."""
+        """Open or close a window. Return True if one was opened."""
         current = self.open_window
         if is_open and current is None:
             self.count += 1
@@ -61,7 +61,7 @@ class WindowStatistics:
         return False
 
     def add_session(self, size: int, succeeded: bool, now: int) -> None:
-        """Note a session."""
+        """Add a session to the present window."""
         window = self.open_window
         if window is None:
             return

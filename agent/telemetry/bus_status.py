@@ -1,14 +1,14 @@
-"""The field bus in the status snapshot: how each device answers, how busy each bus is.
+"""Devices and buses in the status snapshot: state and error counts of each.
 
-Not the judge: who is lost or refuses writes is `agent.fieldbus.device_session`'s affair. Rows are
-written as JSON text at once, since they are made every second and a board's heap is small. For
-people they are put into words by `agent.telemetry.bus_text`.
+Does not decide about the state of a device; see `agent.fieldbus.device_session`. The rows are
+written directly as JSON text, because they are made every second and a board has little memory.
+`agent.telemetry.bus_text` shows them to people.
 
-A device's state is the first of these that is so: "wrong model" (nothing is written to it), "lost"
-(it does not answer), "refuses" (it does not show what it is told), "unproven" (it has not said yet
-who it is), "ok". `response_us` is its smoothed response time, `answered_us` the monotonic time of
-its last answer, both null before the first. A bus's `load_milli_pct` is the share of wire time that
-was in use since the last snapshot.
+The state of a device is the first that applies: "wrong model" (the agent writes nothing to it),
+"lost" (no reply), "refuses" (it does not show the requested value), "unproven" (not identified
+yet), "ok". `response_us` is its smoothed response time. `answered_us` is the monotonic time of its
+last reply. Both are null before the first reply. `load_milli_pct` of a bus is the used fraction of
+the wire time since the last snapshot.
 """
 
 from agent.core.json_writer import JsonValue, quote
@@ -32,7 +32,7 @@ _BOOL = ("false", "true")
 
 
 def device_state(session: "DeviceSession") -> str:
-    """The state of a device in a word or two."""
+    """Return the state of a device in a word or two."""
     if session.identity_mismatch:
         return "wrong model"
     if session.lost:
@@ -47,7 +47,7 @@ def _number_or_null(value: int, known: bool) -> str:
 
 
 def devices(fieldbus: "Fieldbus") -> JsonValue:
-    """A row for each device, in the order of the configuration."""
+    """Return a row for each device, in the order of the configuration."""
     rows = []
     for session in fieldbus.sessions:
         response = session.bus.unit_health(session.unit).response_us
@@ -68,7 +68,7 @@ def devices(fieldbus: "Fieldbus") -> JsonValue:
 
 
 def buses(fieldbus: "Fieldbus", now: int) -> JsonValue:
-    """A row for each bus; its load is measured from one call to the next."""
+    """Return a row for each bus. Its load is measured since the last call."""
     overloaded = fieldbus.overloaded_buses()
     rows = []
     for name, bus in zip(fieldbus.names, fieldbus.buses):

@@ -1,4 +1,4 @@
-"""The field bus of a status snapshot as lines for a terminal: a line a bus, a line a device."""
+"""Buses and devices of a status snapshot as text lines, one for each."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,14 +8,14 @@ if TYPE_CHECKING:
 
 
 def lines(snapshot: "Snapshot") -> "list[str]":
-    """What `coldloop status` shows of buses and devices."""
+    """Return the lines of `coldloop status` for buses and devices."""
     modbus = snapshot["modbus"]
     bus_lines = [_bus(bus) for bus in modbus["buses"]]
     return bus_lines + [_device(device, snapshot["mono_us"]) for device in modbus["devices"]]
 
 
 def _bus(bus: "Snapshot") -> str:
-    text = "bus        %s  %.1f %% of the wire in use, %d timeouts, %d retries, %d units silent" % (
+    text = "bus        %s  load %.1f %%, %d time-outs, %d retries, %d units offline" % (
         bus["name"],
         bus["load_milli_pct"] / 1000,
         bus["timeouts"],
@@ -29,7 +29,7 @@ def _bus(bus: "Snapshot") -> str:
 
 def _device(device: "Snapshot", now: int) -> str:
     response, answered = device["response_us"], device["answered_us"]
-    return "device     %s  %s  answers in %s, last %s, %d of %d failed" % (
+    return "device     %s  %s  replies in %s, last %s, %d of %d failed" % (
         device["name"],
         device["state"].upper() if device["state"] != "ok" else "ok",
         "--" if response is None else "%.1f ms" % (response / 1000),

@@ -1,4 +1,4 @@
-"""Loads and the energy ledger as lines of `coldloop status`, where a unit has these parts."""
+"""Power limits and energy accounting of a status snapshot as text lines."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def lines(snapshot: "Snapshot") -> "list[str]":
-    """Write a line for the throttle, for each load that is held or off, and for the ledger."""
+    """Return lines for the power limits, for each limited load, and for the energy."""
     out = []
     if "throttle" in snapshot:
         out.append("loads      " + _loads(snapshot["throttle"]))
@@ -33,7 +33,7 @@ def _kw(watts: "int | None") -> str:
 
 
 def _loads(throttle: "Snapshot") -> str:
-    text = "%s  told %s kW, drawing %s kW, headroom %s kW" % (
+    text = "%s  limit %s kW, measured %s kW, headroom %s kW" % (
         throttle["state"].upper() if throttle["state"] != "free" else "free",
         _kw(throttle["limit_w"]),
         _kw(throttle["load_w"]),
@@ -48,9 +48,9 @@ def _is_limited(load: "Snapshot") -> bool:
 
 
 def _load(load: "Snapshot") -> str:
-    text = "told %s kW, shows %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
+    text = "limit %s kW, reports %s kW" % (_kw(load["limit_w"]), _kw(load["shown_w"]))
     if not load["on"]:
         text = "OFF"
     elif load["refused"]:
-        text += ", REFUSED with %d" % load["refused"]
+        text += ", REJECTED with %d" % load["refused"]
     return "%s  %s" % (load["name"], text)

@@ -1,13 +1,13 @@
-"""Telemetry rows: what was read, and when, as scaled integers, in a bounded queue until sent.
+"""Telemetry rows: readings and their time as scaled integers, queued in memory until they are sent.
 
-Not the carrier (that is `agent.telemetry.uplink`), and not yet a log that survives a power cut: the
-rows wait in memory, and the oldest go first when the queue is full (counted, and seen by the gap in
-`seq`).
+Does not send (see `agent.telemetry.uplink`) and does not survive a power cut (see
+`agent.log.component`). If the queue is full, the oldest row is dropped and counted; `seq` then has
+a gap.
 
-A row is JSON: `{"seq", "t", "clock", "state", "v": [raw, …]}`. `t` is UTC in microseconds, or null
-while it is not known. The values stand in the order of the points in the retained `state` message,
-which names each with its unit and its scale; a value is the register's integer, or null when it is
-not good. Names in every row would cost a satellite link five times the bytes.
+A row is JSON: `{"seq", "t", "clock", "state", "v": [raw, …]}`. `t` is UTC in µs, or null while it
+is unknown. The values have the order of the points in the retained `state` message, which gives the
+name, unit and scale of each point. A value is the integer of the register, or null if its quality
+is not good. Names in each row would need five times the bytes on a satellite link.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """Rows of all points of all devices, queued up to `limit`."""
+    """Rows with all points of all devices, at most `limit` in the queue."""
 
     def __init__(self, fieldbus: "Fieldbus", limit: int) -> None:
         self.seq = 0
@@ -29,16 +29,12 @@ class Telemetry:
         self._components: list[Component] = []
         self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
 
-    def stop_queue(self) -> None:
-        """Queue no rows from now on: a log takes them (`agent.log`)."""
-        self._queues_rows = False
-
     def add_components(self, components: "list[Component]") -> None:
         """Put the points of `components` behind those of the devices."""
         self._components.extend(components)
 
     def add_row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
-        """Queue one row of what is known at `now`."""
+        """Add a row with the readings at `now` to the queue."""
         if not self._queues_rows:
             return
         self.seq += 1
@@ -61,8 +57,16 @@ class Telemetry:
             self.dropped += 1
         self.queue.append(text.encode())
 
+    def stop_queueing(self) -> None:
+        """Queue no more rows, because a log takes them."""
+        self._queues_rows = False
+
+    def drop_sent(self, count: int) -> None:
+        """Drop the oldest `count` rows, which were published."""
+        self.queue = self.queue[count:]
+
     def describe(self) -> "list[object]":
-        """Describe a row's values in order: [device.Point, unit, numerator, denominator].
+        """Describe the values of a row in order: [device.Point, unit, numerator, denominator].
 
         The value is raw * numerator / denominator, in the unit (UCUM).
         """

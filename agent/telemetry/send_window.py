@@ -1,9 +1,9 @@
-"""How much of the log is on its way over MQTT at a time, and how large the messages are.
+"""Number and size of the log messages in flight over MQTT.
 
-Not the log (`agent.log.sender`) and not the connection (`agent.telemetry.uplink`). The broker's
-acknowledgements measure the link: while they come soon, one more message may be on its way, so that
-a link with a long round trip is filled; when they are slow, fewer, so that what is urgent does not
-stand behind what is not.
+Does not select records (see `agent.log.sender`) and does not hold the connection (see
+`agent.telemetry.uplink`). The acknowledgements of the broker measure the link. While they arrive
+soon, one more message can be in flight; this fills a link with a long round trip. When they are
+slow, the window shrinks, so that urgent records do not wait behind others.
 """
 
 from protocols.time_units import SECOND
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from protocols.mqtt.client import MqttClient
 
 MESSAGE_BYTES, MAX_RECORD_BYTES = 2800, 3800
-"""Bytes of a message: two segments of TCP; of one with a single record: six minutes of a backlog in
-one block need more."""
+"""Largest size of a message: two TCP segments. Largest size of a message with a single record: six
+minutes of backlog in one block need more."""
 _MIN_WINDOW, _MAX_WINDOW = 2, 14
 _FAST_ACK, _SLOW_ACK = 2 * SECOND, 4 * SECOND
 
 
 class SendWindow:
-    """Publishes what `sender` gives on `topic`, at most `window` messages at a time."""
+    """Publishes the messages of `sender` on `topic`, at most `window` in flight."""
 
     def __init__(self, sender: "Sender", client: "MqttClient", topic: str) -> None:
         self.window = _MIN_WINDOW
@@ -31,7 +31,7 @@ class SendWindow:
         self._topic = topic
 
     def flush(self, now: int) -> int:
-        """Publish while there is room; count the messages."""
+        """Publish while the window has room. Return the number of messages."""
         sent = 0
         while self.in_flight < self.window and self._client.can_publish:
             ids, message = self._sender.next(MESSAGE_BYTES, max_single=MAX_RECORD_BYTES)
@@ -43,7 +43,7 @@ class SendWindow:
         return sent
 
     def acknowledged(self, tag: "tuple[object, ...]", now: int) -> None:
-        """Take that the broker has a message."""
+        """Handle the acknowledgement of the broker."""
         self.in_flight = max(0, self.in_flight - 1)
         self._sender.mark_accepted(tag[1])  # type: ignore[arg-type]
         ack_time = now - int(str(tag[2]))
@@ -53,5 +53,5 @@ class SendWindow:
             self.window = max(self.window - 1, _MIN_WINDOW)
 
     def reset(self) -> None:
-        """The connection is gone: the next link may be a thin one."""
+        """Start again with a small window: the next link can be slow."""
         self.window = _MIN_WINDOW

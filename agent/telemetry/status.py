@@ -1,9 +1,8 @@
-"""The snapshot that people on the site read with `coldloop status`, link or no link.
+"""Status snapshot for `coldloop status`; works without a link.
 
-Not telemetry: it is written to the state folder once a second and replaced, never queued. A board
-without a folder says it on a line, in pieces. Numbers are integers in thousandths where the name
-says `_milli`, else whole. The order of the keys is fixed, so that both interpreters write the same
-bytes.
+Does not belong to the telemetry: the agent replaces it once a second in the state folder. A board
+without a folder writes it on a line, in chunks. Numbers are integers, in thousandths if the name
+says `_milli`. The order of the keys is fixed, so that both interpreters write the same bytes.
 """
 
 from agent.core.json_writer import JsonObject, write
@@ -26,16 +25,16 @@ _WRITE_TIME = 800 * MILLISECOND
 
 
 def to_milli(value: "float | None") -> "int | None":
-    """Round to whole thousandths, or None."""
+    """Round to integer thousandths. None stays None."""
     if value is None:
         return None
     return round_half_away(value * 1000)
 
 
 class StatusChunks:
-    """A snapshot that is written piece by piece, so that no tick has to write all of it.
+    """A snapshot written in chunks, so that no tick has to write all of it.
 
-    The first piece tells the time; each other is as of when it was written.
+    The first chunk holds the time. Each other chunk shows the state when it is written.
     """
 
     def __init__(self, agent: "StatusSource") -> None:
@@ -44,7 +43,7 @@ class StatusChunks:
         self.remaining = 2 + len(_SECTIONS) + len(agent.config.components)
 
     def next_chunk(self, now: int) -> str:
-        """Write the next of the `remaining` pieces."""
+        """Write the next of the `remaining` chunks."""
         agent, number = self._agent, self._next
         self._next += 1
         self.remaining -= 1
@@ -61,16 +60,16 @@ class StatusChunks:
 
 
 def snapshot(agent: "StatusSource", now: int) -> bytes:
-    """Write the state of `agent` at `now` as one JSON object."""
+    """Return the state of `agent` at `now` as one JSON object."""
     chunks = StatusChunks(agent)
     return "".join([chunks.next_chunk(now) for _ in range(chunks.remaining)]).encode()
 
 
 class StatusWriter:
-    """Says the status once a second: whole to a store, to a line some pieces a tick.
+    """Writes the status once a second: whole to a store, in chunks over several ticks to a line.
 
-    A record on a line is over when the next begins. It takes most of a second, or one tick where a
-    tick is that long.
+    On a line a record ends when the next one begins. A record takes most of a second, or one tick
+    if a tick is that long.
     """
 
     def __init__(self, agent: "StatusSource", single_write: bool) -> None:
@@ -84,11 +83,11 @@ class StatusWriter:
         self._chunks.remaining = 0
 
     def start(self, now: int) -> None:
-        """Begin with the first tick."""
+        """Begin at the next tick."""
         self._due = now
 
     def tick(self, now: int) -> bytes:
-        """Give what is to be written now, often nothing."""
+        """Return the bytes to write now, often none."""
         begin = b""
         if not self._chunks.remaining:
             if now < self._due:

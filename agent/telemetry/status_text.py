@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def number(milli: "int | None", places: int = 1) -> str:
-    """Write thousandths with `places` decimals, `--` when not known."""
+    """Format thousandths with `places` decimals, `--` if unknown."""
     return "--" if milli is None else "%.*f" % (places, milli / 1000)
 
 
 def utc_text(utc_us: "int | None") -> str:
-    """Write UTC as ISO 8601 to the millisecond, `--` when not known."""
+    """Format UTC as ISO 8601 with ms, `--` if unknown."""
     if utc_us is None:
         return "--"
     return iso8601(utc_us)
 
 
 def clock_text(snapshot: "Snapshot") -> str:
-    """Write the clock's state with its bound, and what is to be known about it."""
+    """Format the state of the clock with its error bound and flags."""
     clock = snapshot["clock"]
     bound = clock["bound_us"]
     texts = [clock["state"]]
@@ -37,7 +37,7 @@ def clock_text(snapshot: "Snapshot") -> str:
 
 
 def render(snapshot: "Snapshot") -> str:
-    """Write the page that a person on the site reads."""
+    """Return the page of `coldloop status`."""
     supply, dp, ticks = snapshot["supply"], snapshot["dp"], snapshot["ticks"]
     modbus, telemetry = snapshot["modbus"], snapshot["telemetry"]
     lines = [
@@ -50,14 +50,14 @@ def render(snapshot: "Snapshot") -> str:
             number(supply["return_milli_c"]),
             supply["quality"],
         ),
-        "valve      %s %%  asked %s %%"
+        "valve      %s %%  command %s %%"
         % (number(supply["valve_milli_pct"]), number(supply["valve_asked_milli_pct"])),
         "dP         %s kPa  set-point %s kPa  (%s)"
         % (number(dp["milli_kpa"]), number(dp["setpoint_milli_kpa"]), dp["quality"]),
         "pumps      %s %%" % " / ".join([number(p) for p in dp["pumps_milli_pct"]]),
-        "ticks      %d, missed %d, latest by %.1f ms"
+        "ticks      %d, missed %d, largest delay %.1f ms"
         % (ticks["count"], ticks["missed"], ticks["worst_late_us"] / 1000),
-        "modbus     %d transactions, %d errors, %d bytes of noise"
+        "modbus     %d transactions, %d errors, %d bytes discarded"
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
     ]
     lines.extend(bus_text.lines(snapshot))
@@ -73,9 +73,9 @@ def render(snapshot: "Snapshot") -> str:
 
 def _receiver(receiver: "Snapshot | None") -> str:
     if receiver is None:
-        return "none is configured"
+        return "not configured"
     used = receiver["used"]
-    return "%d fixes, %s satellites used, %d bad checksums, %d bytes of noise" % (
+    return "%d fixes, %s satellites used, %d bad checksums, %d bytes discarded" % (
         receiver["fixes"],
         "--" if used is None else used,
         receiver["bad_checksum"],
@@ -85,7 +85,7 @@ def _receiver(receiver: "Snapshot | None") -> str:
 
 def _telemetry(telemetry: "Snapshot | None") -> str:
     if telemetry is None:
-        return "no broker is configured"
+        return "broker not configured"
     link = "connected" if telemetry["connected"] else "no link"
     return "%s, published %d, acknowledged %d, waiting %d, dropped %d" % (
         link,

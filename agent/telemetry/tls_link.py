@@ -1,12 +1,12 @@
-"""A link to a TLS port, whose certificate must not be judged by a clock that nobody trusts.
+"""Link to a TLS port. It gives the port a UTC for the check of the certificate dates.
 
-A controller without battery wakes in 1970: were the certificate's dates looked at then, the door
-would be locked until somebody comes. Were they never looked at, an old certificate would open it
-for ever. So the port is told at each opening what time it is, by our own UTC (`utc=SECONDS`; 0: not
-known). Chain and host name are checked in any case, the dates as soon as UTC is trusted: a
-connection that stood before is closed once then, and opened anew.
+Does not check certificates; the port does (`drivers/ports/cpython/tcp.py`).
 
-Not a judge: that is the port (drivers/ports/cpython/tcp.py).
+A controller without a battery starts in 1970. A check of the dates against that time would reject
+every certificate. Without any check an expired certificate would be accepted. So the link gives the
+port the UTC of the agent each time it opens (`utc=SECONDS`; 0: unknown). The port always checks the
+chain and the host name, and the dates once UTC is trusted. A connection from before is then closed
+once and opened again.
 """
 
 from agent.core.port_link import PortLink
@@ -20,7 +20,7 @@ _CHECK_PERIOD = 10 * SECOND
 
 
 class TlsLink(PortLink):
-    """A `PortLink` that says at each opening what time it is."""
+    """A `PortLink` that passes UTC to the port."""
 
     def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
         PortLink.__init__(self, port, name, address, needs_handshake=True)
@@ -30,20 +30,20 @@ class TlsLink(PortLink):
         self._base_address = address + ("&" if "?" in address else "?")
 
     def start(self) -> None:
-        """Ask for the port to be opened, by our UTC."""
+        """Request that the port opens, with the present UTC."""
         utc_s = self._utc_s(self._now)
         self.dates_unchecked = not utc_s
         self._address = (self._base_address + "utc=%d" % utc_s).encode()
         PortLink.start(self)
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the port says."""
+        """Handle an event of the port."""
         PortLink.event(self, kind, now)
         if kind == "opened" and self.dates_unchecked:
             self.due = now + _CHECK_PERIOD
 
     def wake(self, now: int) -> None:
-        """Retry, or have the dates looked at now that UTC is trusted."""
+        """Retry, or reopen the connection to have the dates checked with a trusted UTC."""
         self._now = now
         if now < self.due:
             return

@@ -1,8 +1,8 @@
-"""The way to the ground: telemetry and state over MQTT, when the link is there.
+"""Uplink: telemetry and state over MQTT while the link is up.
 
-Not a loop's business: nothing that cools waits for this room. The rows leave at QoS 1, oldest
-first, a bounded number in flight; a row is forgotten when the broker has acknowledged it. The will
-makes the broker say `online: false` for us when the link dies.
+Does not block control: no loop waits for the uplink. Rows are published at QoS 1, oldest first,
+with a limited number in flight. A row is dropped when the broker has acknowledged it. If the link
+fails, the MQTT will makes the broker publish `online: false`.
 """
 
 from agent.core.json_writer import JsonObject, write
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 TOPIC_ROOT = "coldloop/v1/"
 _RESPONSE_TIMEOUT = 10 * SECOND
-"""A broker that takes the connection but never answers is left after this time."""
+"""Time after which the agent leaves a broker that accepts the connection but does not reply."""
 _MAX_PACKET = 8192
-"""The longest MQTT packet, in bytes, unless the unit has so many points that `birth` is longer."""
+"""Longest MQTT packet in bytes, unless `birth` of a unit with many points is longer."""
 _PUBLISH_OVERHEAD = 128
-"""More than the head of a PUBLISH takes: fixed header, topic, packet id."""
+"""Upper limit for the head of a PUBLISH: fixed header, topic, packet id."""
 
 
 class Uplink:
-    """MQTT over the port of `link`, fed from `telemetry`.
+    """MQTT over the port of `link`, with the rows of `telemetry`.
 
-    `birth` is the retained message that is published at every connection; no row is longer.
+    `birth` is the retained message that each connection publishes. No row is longer.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Uplink:
         self._topic = base + "tele"
         self._state_topic = base + "state"
         offline = write(JsonObject([("online", False)])).encode()
-        kind: type[MqttClient] = MqttClient
+        client_class: type[MqttClient] = MqttClient
         if config.mqtt_version == "5":
-            from protocols.mqtt.client_v5 import MqttClientV5  # noqa: PLC0415 - only when asked for
+            from protocols.mqtt.client_v5 import MqttClientV5  # noqa: PLC0415 - only if configured
 
-            kind = MqttClientV5
-        self._client = kind(
+            client_class = MqttClientV5
+        self._client = client_class(
             config.site + "-" + config.unit,
             keepalive_s=config.keepalive_s,
             will=(self._state_topic, offline, 1, True),
@@ -68,22 +68,22 @@ class Uplink:
             password=config.password,
             max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
             response_timeout_us=_RESPONSE_TIMEOUT,
+            expiry_s=config.expiry_s,
         )
-        self._client.expiry_s = config.expiry_s
         self._birth = birth
         self._birth_due = False
         self._send_window: SendWindow | None = None
         self._on_link: LinkListener | None = None
 
     def send_from_log(self, sender: "Sender", on_link: "LinkListener") -> None:
-        """Take what is sent from the log instead of from `telemetry`; `linked(up, now)` is told.
+        """Send the messages of the log instead of `telemetry`. `on_link(up, now)` reports the link.
 
-        Nothing waits for CONNACK then: the first messages leave behind CONNECT.
+        The uplink then does not wait for CONNACK: the first messages follow CONNECT.
         """
-        from agent.telemetry.send_window import SendWindow as Kind  # noqa: PLC0415 - only with a log
+        from agent.telemetry import send_window  # noqa: PLC0415 - only with a log
 
-        self._client.publish_early = True
-        self._send_window = Kind(sender, self._client, self._topic)
+        self._client.set_publish_early(True)
+        self._send_window = send_window.SendWindow(sender, self._client, self._topic)
         self._on_link = on_link
         self.listen("ack", sender.on_receipt)
         sender.record_store.listeners.append(self._on_log_record)
@@ -96,10 +96,10 @@ class Uplink:
     def set_birth(self, birth: bytes) -> None:
         """Publish another `birth` from the next connection on."""
         self._birth = birth
-        self._client.max_packet = max(self._client.max_packet, len(birth) + _PUBLISH_OVERHEAD)
+        self._client.raise_max_packet(len(birth) + _PUBLISH_OVERHEAD)
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the port."""
+        """Handle an event of the port."""
         self.link.event(kind, now)
         if kind == "opened":
             self._client.connection_opened(now)
@@ -111,30 +111,30 @@ class Uplink:
         self._handle_events(now)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes from the broker."""
+        """Handle bytes of the broker."""
         self._client.receive(data, now)
         self._handle_events(now)
 
     def wake(self, now: int) -> None:
-        """Take a deadline: keep-alive, time-out or the next try to connect."""
+        """Handle a deadline: keep-alive, time-out or the next connection attempt."""
         was_up = self.link.up
         self.link.wake(now)
-        if was_up and not self.link.up:  # to have the broker's certificate looked at again
+        if was_up and not self.link.up:  # the link reopens to check the certificate again
             self.connected = False
             self._client.connection_closed(now)
         self._client.wake(now)
         self._handle_events(now)
 
     def deadline(self) -> int:
-        """Give the next deadline in monotonic microseconds."""
+        """Return the next deadline, monotonic µs."""
         return min(self.link.due, self._client.deadline())
 
     def listen(self, topic: str, listener: "Listener") -> None:
-        """Have `listener(payload, now)` called for what comes on `topic` of this unit."""
+        """Call `listener(payload, now)` for messages on `topic` of this unit."""
         self._listeners.append((self._base + topic, listener))
 
     def publish_latest(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish on `topic` of this unit; the newest of each topic waits for a connection."""
+        """Publish on `topic` of this unit. Only the newest message of a topic waits."""
         full = self._base + topic
         self._pending_messages = [entry for entry in self._pending_messages if entry[0] != full]
         self._pending_messages.append((full, payload, retain))
@@ -142,11 +142,11 @@ class Uplink:
             self.flush()
 
     def is_pending(self, topic: str) -> bool:
-        """Tell whether what was said on `topic` of this unit still waits to be sent."""
+        """Say whether the last message on `topic` of this unit still waits."""
         return (self._base + topic) in [entry[0] for entry in self._pending_messages]
 
     def _queue_connect_msgs(self) -> None:
-        """Have what every connection begins with said, by the next `flush`."""
+        """Queue the messages of a new connection for the next `flush`."""
         self._birth_due = True
         self._unsubscribed = [topic for topic, _ in self._listeners]
 
@@ -188,7 +188,7 @@ class Uplink:
             self.flush()
 
     def flush(self) -> None:
-        """Publish what waits, while the broker and the bound in flight allow it."""
+        """Publish waiting messages while the broker and the limit in flight allow it."""
         if self._birth_due:
             self._birth_due = not self._client.publish(
                 self._state_topic, self._birth, 1, True, "state"
@@ -206,14 +206,14 @@ class Uplink:
             sent += 1
         if sent:
             self.published += sent
-            self._telemetry.queue = queue[sent:]
+            self._telemetry.drop_sent(sent)
 
     def _next_message(self) -> "tuple[str, bytes, int, bool, str]":
         topic, payload, retain = self._pending_messages[0]
         return topic, payload, 1, retain, "say"
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
-        """Hand over what the port is asked to do, in order."""
+        """Return the requests for the port, in order."""
         out = self.link.outbox()
         if self.link.up:
             out.extend([(self.link.port, "write", data) for data in self._client.take_output()])

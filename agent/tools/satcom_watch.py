@@ -81,7 +81,7 @@ class ModemWatcher:
         if now >= self._retry_at:
             self._retry_at = NEVER
             self._out.append((_PORT, "open", self._address.encode()))
-        self._modem.approx_utc_us = time.time_ns() // 1000
+        self._modem.set_utc(time.time_ns() // 1000)
         self._modem.wake(now)
         self._update()
 
@@ -99,7 +99,7 @@ class ModemWatcher:
             name = {"signal": "bars", "time": "network_time_us"}.get(event[0], event[0])
             if name in self.modem_state:
                 self.modem_state[name] = event[1]
-            elif name == "ring":
+            elif name == "ring_alert":
                 self.modem_state["waiting"] = max(1, self.modem_state["waiting"])
         self.modem_state["resets"] = self._modem.resets
         if self.modem_state != self._printed_state:
@@ -154,7 +154,8 @@ def status_page(status: dict[str, Any]) -> str:
     lines = [
         f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
         f"queue    {queue_text} waiting, {status['unacknowledged']} unacknowledged",
-        f"sessions {status['tried']} tried, {status['sent']} sent, {status['failed']} failed{reason_text}",
+        f"sessions {status['tried']} tried, {status['sent']} sent, "
+        f"{status['failed']} failed{reason_text}",
         f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
         "windows  " + _windows_text(status),
     ]

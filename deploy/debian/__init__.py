@@ -1,5 +1,5 @@
-"""The Debian package: its content (`tree`), its manual page (`manual`), how it is built (`build`).
+"""Debian package: content (`tree`), manual page (`manual`), build (`build`).
 
-Not a source package: nothing of Debian's builds it. What the agent needs is newer than Debian's own
-libraries, so it brings a virtual environment below /opt/coldloop, from the locked hashes.
+Not a Debian source package. The agent needs newer libraries than Debian has. So the package holds a
+virtual environment below /opt/coldloop, with the packages of the locks.
 """

@@ -1,15 +1,15 @@
-"""Builds the Debian package: `make deb`.
+"""Build of the Debian package: `make deb`.
 
     python -m deploy.debian.build [--out dist]
 
-From a clean tree the same commit gives the same bytes: locked hashes, one date (SOURCE_DATE_EPOCH,
-or the last commit's), no paths of this machine, one thread of xz. The environment is made for the
-python3 of this Debian release, whichever interpreter runs this. pip fetches what its cache lacks.
+A clean tree of the same commit gives the same bytes: locked hashes, one date (SOURCE_DATE_EPOCH or
+the date of the last commit), no paths of this machine, one thread of xz. The environment is for the
+python3 of this Debian release, also if another interpreter runs the build. pip downloads packages
+that its cache does not hold.
 """
 
 import argparse
 import hashlib
-import importlib.metadata
 import os
 import subprocess
 import sys
@@ -18,17 +18,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from deploy.debian import tree
 
-LOCK = tree.ROOT / "requirements" / "run.txt"
-DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date of what comes from no repository
+LOCKS = tuple(tree.ROOT / "requirements" / name for name in ("agent.txt", "ops.txt"))
+DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date for a tree without a repository
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Build the package and print where it is and what it is."""
+    """Build the package; print its path, size and hash."""
     parser = argparse.ArgumentParser(prog="python -m deploy.debian.build", description=__doc__)
     parser.add_argument("--out", default="dist", metavar="FOLDER", type=Path)
     out: Path = parser.parse_args(argv).out
@@ -39,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build(out: Path) -> Path:
-    """Build the package into `out`; returns its path. Ends the program with what failed."""
+    """Build the package into `out`; return its path. Exits with the output of a failed command."""
     project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     version, python, epoch = project["version"], debian_python(), source_date()
     architecture = program_output("dpkg", "--print-architecture")
@@ -60,9 +57,9 @@ def build(out: Path) -> Path:
 def pack(
     path: Path, site: Path, top: Path, facts: tree.PackageFacts, compression: str = "-Zxz"
 ) -> None:
-    """Make the package `path` of what is to be imported (`site`), laid out below `top`.
+    """Make the package `path` from the Python packages in `site`; `top` is the folder of its tree.
 
-    `compression`: dpkg-deb's option for the compression.
+    `compression`: option of dpkg-deb.
     """
     top.mkdir()
     tree.lay_out(top, site, facts)
@@ -72,7 +69,7 @@ def pack(
 
 
 def source_date() -> int:
-    """The date that every file bears, seconds since 1970."""
+    """Return the date of all files, seconds since 1970."""
     override = os.environ.get("SOURCE_DATE_EPOCH")
     if override:
         return int(override)
@@ -82,28 +79,25 @@ def source_date() -> int:
 
 
 def debian_python() -> str:
-    """The version of Debian's own interpreter, such as 3.13."""
+    """Return the version of Debian's interpreter, such as 3.13."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     return program_output("/usr/bin/python3", "-I", "-c", code)
 
 
 def program_output(*command: str) -> str:
-    """What a program printed, stripped."""
+    """Return the output of a program without white space at the ends."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch: int) -> None:
-    """Fill `site` with what is to be imported: the locked packages, and our own wheel."""
+    """Fill `site` with the locked packages and our wheel."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
-    requirements = wheels / "needs.txt"
-    requirements.write_text(
-        lock_entries(runtime_packages(project["dependencies"])), encoding="utf-8"
-    )
     target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
     common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
     pip = (sys.executable, "-m", "pip", "install", *common)
-    _run(*pip, "--require-hashes", "--requirement", str(requirements), epoch=epoch)
-    # By name, not by path: pip notes down the path of a file it was given.
+    locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
+    _run(*pip, "--require-hashes", *locks, epoch=epoch)
+    # By name: pip records the path if it gets a file.
     own = ("--no-index", "--find-links", str(wheels), project["name"])
     _run(*pip, *own, epoch=epoch)
 
@@ -115,27 +109,6 @@ def _run(*command: str, epoch: int) -> None:
     )
     if completed.returncode:
         sys.exit(f"{' '.join(command[:4])} ...:\n{completed.stdout}{completed.stderr}")
-
-
-def runtime_packages(dependencies: list[str]) -> set[str]:
-    """The names of all that is needed to run, from what is installed here: no build tools."""
-    names: set[str] = set()
-    pending = list(dependencies)
-    while pending:
-        requirement = Requirement(pending.pop())
-        name = canonicalize_name(requirement.name)
-        if name in names or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-            continue
-        names.add(name)
-        pending += importlib.metadata.requires(name) or []
-    return names
-
-
-def lock_entries(names: set[str]) -> str:
-    """The entries of the lock for `names`, with their hashes."""
-    entries = LOCK.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    selected = [entry for entry in entries if canonicalize_name(entry.partition("==")[0]) in names]
-    return "\n".join(selected) + "\n"
 
 
 if __name__ == "__main__":

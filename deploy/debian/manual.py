@@ -1,4 +1,4 @@
-"""The manual page coldloop(1), made from the front door's table, so that it cannot lag behind."""
+"""Manual page coldloop(1), made from the table of the command dispatcher."""
 
 import coldloop
 
@@ -12,11 +12,12 @@ coldloop \- agent on the controller of a coolant distribution unit
 .SH DESCRIPTION
 The agent keeps the supply temperature and the differential pressure of a liquid\-cooled row over
 Modbus, on ticks that a satellite receiver aligns to UTC, and reports over MQTT. The other commands
-are the probes of technicians, the bench that emulates every device, and the tools of operators.
+are diagnostic commands for technicians, commands for operators, and the ground relay. The bench
+(demo, bench, hil) needs the extra \(oqbench\(cq of the Python distribution.
 .B coldloop
 .I COMMAND
 .B \-\-help
-tells more, with an example.
+shows the options and an example.
 .SH COMMANDS
 """
 _TAIL = r""".SH EXIT STATUS
@@ -27,20 +28,20 @@ _TAIL = r""".SH EXIT STATUS
 configuration of this unit; a sample is in /usr/share/doc/coldloop/examples
 .TP
 .I /etc/coldloop/tls
-certificates and keys, for root alone; tls/ca.pem is
-/run/credentials/coldloop.service/tls_ca.pem to the agent
+certificates and keys, readable by root only; the agent reads tls/ca.pem as
+/run/credentials/coldloop.service/tls_ca.pem
 .TP
 .I /etc/systemd/system/coldloop.service.d/site.conf
-whom the agent may talk to
+networks that the agent can reach
 .TP
 .I /etc/udev/rules.d/61\-coldloop\-ports.rules
 names for the ports of this site
 .TP
 .I /var/lib/coldloop
-log, confirmed configurations, audit; kept by upgrade and removal
+log, confirmed configurations, audit log; upgrade and removal keep them
 .TP
 .I /run/coldloop
-the present status
+status of the agent
 .SH EXAMPLES
 .nf
 coldloop doctor
@@ -55,7 +56,7 @@ journalctl \-u coldloop \-f
 
 
 def page(version: str, day: str) -> str:
-    """Write the page; `day` is its date, YYYY-MM-DD."""
+    """Return the page; `day` is its date, YYYY-MM-DD."""
     rows = [
         f".TP\n.B {name}\n{text.replace('-', chr(92) + '-')}\n"
         for name, (_, text) in coldloop.COMMANDS.items()

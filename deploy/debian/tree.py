@@ -1,9 +1,9 @@
-"""What lies where in the package, as a folder that `dpkg-deb` can pack.
+"""Tree of the Debian package: all files in the places from which `dpkg-deb` packs them.
 
-The environment is not made by `venv`, whose scripts hold the path they were made in: it is the same
-three things (bin/python, pyvenv.cfg, site-packages) and a launcher that looks where it lies, so
-that it also runs unpacked elsewhere. Bytecode is written by the interpreter that will run it,
-unchecked-hash, so that it holds no times; with a fixed hash seed, so that sets keep one order.
+Does not use `venv`: its scripts contain absolute paths. The tree has the same three parts
+(bin/python, pyvenv.cfg, site-packages) and a launcher that finds its own folder, so it also runs in
+another place. The target interpreter writes the bytecode with unchecked hashes, so it contains no
+times, and with a fixed hash seed, so sets have one order.
 """
 
 import gzip
@@ -24,7 +24,7 @@ HOME = "opt/coldloop"
 _LAUNCHER = """#!/bin/sh
 exec "$(dirname -- "$(realpath -- "$0")")/python" -P -m coldloop "$@"
 """
-# file here -> where it goes; those below etc/ belong to the site once they are there
+# file here -> path in the package; files below etc/ belong to the site after the installation
 INSTALL_PATHS = {
     "coldloop.service": "usr/lib/systemd/system/coldloop.service",
     "60-coldloop.rules": "usr/lib/udev/rules.d/60-coldloop.rules",
@@ -33,14 +33,14 @@ INSTALL_PATHS = {
     "61-coldloop-ports.rules": "etc/udev/rules.d/61-coldloop-ports.rules",
 }
 SCRIPTS = ("postinst", "prerm", "postrm")
-PRIVATE = ("etc/coldloop/tls",)  # folders that are root's alone
+PRIVATE = ("etc/coldloop/tls",)  # folders that only root can read
 
 
 class PackageFacts(NamedTuple):
-    """What a package is built for.
+    """Facts of a package.
 
-    `architecture` is dpkg's word; `python` the version of Debian's interpreter, such as 3.13;
-    `epoch` the seconds since 1970 that every file is dated with.
+    `architecture`: as in dpkg; `python`: version of Debian's interpreter, such as 3.13; `epoch`:
+    date of all files, seconds since 1970.
     """
 
     version: str
@@ -50,7 +50,7 @@ class PackageFacts(NamedTuple):
 
 
 def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
-    """Lay out the package below `top`; `site` is the folder with what is to be imported."""
+    """Make the tree of the package below `top`; `site` is the folder with the Python packages."""
     _make_environment(top / HOME, site, facts.python)
     for name, target in INSTALL_PATHS.items():
         _write(top / target, (FILES / name).read_bytes())
@@ -79,7 +79,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _make_environment(home: Path, site: Path, python: str) -> None:
-    """Make the environment around what is to be imported."""
+    """Make the environment around the Python packages."""
     packages = home / f"lib/python{python}/site-packages"
     packages.parent.mkdir(parents=True)
     shutil.copytree(site, packages, ignore=shutil.ignore_patterns("__pycache__", "bin"))
@@ -95,7 +95,7 @@ def _make_environment(home: Path, site: Path, python: str) -> None:
 
 
 def compile_all(top: Path, python: str) -> None:
-    """Write the bytecode, with the paths that the files will have when they are installed."""
+    """Write the bytecode with the paths of the installed files."""
     options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(top), "-p", "/")
     subprocess.run(
         [f"/usr/bin/python{python}", "-m", "compileall", *options, str(top / HOME / "lib")],
@@ -105,9 +105,7 @@ def compile_all(top: Path, python: str) -> None:
 
 
 def _write_checksums(packages: Path) -> None:
-    """Write the list by which a start sees what was changed; see
-    agent/runtime/cpython_checksums.py.
-    """
+    """Write the checksums that a start compares; see `agent.runtime.cpython_checksums`."""
     files = sorted(path for path in packages.rglob("*") if path.is_file())
     checksums = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(packages)}\n"
@@ -117,7 +115,7 @@ def _write_checksums(packages: Path) -> None:
 
 
 def _set_modes_and_dates(top: Path, epoch: int) -> None:
-    """Give every file its mode and date, whatever umask and clock were."""
+    """Set mode and date of each file, independent of umask and clock."""
     for folder, names, files in os.walk(top, topdown=False):
         for name in (*files, *names):
             path = Path(folder, name)
@@ -135,7 +133,7 @@ def _mode(path: Path, package_path: str) -> int:
 
 
 def write_control(top: Path, facts: PackageFacts) -> None:
-    """Write the package's own files, DEBIAN/*, for what lies below `top`."""
+    """Write the control files, DEBIAN/*, of the tree below `top`."""
     files = sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
     checksums = [
         f"{hashlib.md5(p.read_bytes(), usedforsecurity=False).hexdigest()}  {p.relative_to(top)}\n"
@@ -155,7 +153,7 @@ def write_control(top: Path, facts: PackageFacts) -> None:
 
 
 def _control_text(facts: PackageFacts, kib: int) -> str:
-    """Fill in the description; the bytecode binds the package to one version of Python."""
+    """Return the control file. The bytecode ties the package to one version of Python."""
     text = (FILES / "control").read_text(encoding="utf-8")
     major, minor = facts.python.split(".")
     return text.format(

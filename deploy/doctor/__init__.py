@@ -1,5 +1,5 @@
-"""`coldloop doctor`: is this controller fit to run the agent, and if not, what is to be done.
+"""`coldloop doctor`: checks whether this controller can run the agent, and names the next step.
 
-It looks and does not touch: nothing is written, no request is sent to a device, no setting is
-changed. A serial port that no one holds is opened once and closed, as the agent does at its start.
+The check changes nothing: it writes no file and no setting, and it sends no request to a device. It
+opens a free serial port once and closes it, as the agent does at its start.
 """

@@ -1,4 +1,4 @@
-"""`coldloop doctor`: its options, the order of looking, and the verdict."""
+"""`coldloop doctor`: options, order of the checks, exit code."""
 
 import json
 import os
@@ -17,23 +17,23 @@ from drivers.ports.address import Address, parse_address
 from drivers.tools.lib.parser import Parser
 
 CONFIG = "/etc/coldloop/unit.json"
-# What the unit hands to the agent as credentials, and where root keeps it.
+# The unit file gives the agent credentials under the first prefix; root stores them in the second.
 _CREDENTIAL_PREFIX = "/run/credentials/coldloop.service/tls_"
 _ROOT_TLS_PREFIX = "/etc/coldloop/tls/"
 
 
 def run(argv: list[str]) -> int:
-    """Look at everything and say what is to be done: 0 fit, 1 not fit, 2 wrong use."""
+    """Run all checks and print the results: 0 can run, 1 cannot run, 2 wrong use."""
     parser = Parser(
         prog="coldloop doctor",
         description="Check ports, rights, clock, broker, disk, configuration and service of this "
-        "controller, and say what to do. Nothing is changed, no device is spoken to.",
+        "controller, and name the next step. Changes nothing and sends no request to a device.",
         epilog="example: coldloop doctor --config /etc/coldloop/unit.json",
     )
     add = parser.add_argument
-    add("--config", metavar="FILE", default=CONFIG, help=f"the agent's configuration ({CONFIG})")
+    add("--config", metavar="FILE", default=CONFIG, help=f"configuration of the agent ({CONFIG})")
     add("--no-broker", action="store_true", help="do not connect to the broker")
-    add("--json", action="store_true", help="print the findings as one JSON object")
+    add("--json", action="store_true", help="print the results as one JSON object")
     arguments = parser.parse_args(argv)
     results = list(run_checks(arguments.config, not arguments.no_broker))
     verdicts = [result.verdict for result in results]
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
 
 
 def run_checks(path: str, with_broker: bool) -> Iterator[CheckResult]:
-    """Look at the configuration, then at what it names, then at the machine."""
+    """Check the configuration, then its ports and broker, then the machine."""
     unit = machine.unit_properties()
     config, results = _check_configuration(path)
     yield from results
@@ -66,21 +66,21 @@ def run_checks(path: str, with_broker: bool) -> Iterator[CheckResult]:
 
 
 def _check_configuration(path: str) -> tuple[Config | None, list[CheckResult]]:
-    """Read and check the file; a finding for each line that is wrong."""
+    """Read and check the file; return a result for each error."""
     where = "configuration"
     if not os.path.exists(path):
-        todo = "copy /usr/share/doc/coldloop/examples/unit.json there and fill it in"
+        todo = "copy /usr/share/doc/coldloop/examples/unit.json there and edit it"
         return None, [bad(where, f"{path}: no such file", todo)]
     try:
         config = compile_config(read_file(path), path, profiles())
     except ConfigError as error:
-        todo = "correct it; coldloop agent --schema says what is allowed"
+        todo = "correct it; coldloop agent --schema prints the valid keys and values"
         return None, [bad(where, line, todo) for line in str(error).splitlines()]
     return config, [good(where, f"{path}: good, {len(config.devices)} devices")]
 
 
 def _configured_ports(config: Config) -> list[tuple[str, Address]]:
-    """List every port of a configuration with what it is for."""
+    """List each port of a configuration with its name."""
     addresses: list[tuple[str, Address | None]] = [("receiver", config.receiver)]
     addresses += list(config.buses)
     addresses += [("state", config.state)]
@@ -92,5 +92,5 @@ def _configured_ports(config: Config) -> list[tuple[str, Address]]:
 
 
 def _with_root_paths(address: Address) -> Address:
-    """The address with the files that root keeps in the place of those the unit hands over."""
+    """Replace the path of each credential by the file of root."""
     return parse_address(str(address).replace(_CREDENTIAL_PREFIX, _ROOT_TLS_PREFIX))

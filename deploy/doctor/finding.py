@@ -1,4 +1,4 @@
-"""What the doctor finds: where, how bad, what, and what to do about it."""
+"""Check results: place, verdict, text, next step."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ GOOD, WARNING, BAD = "good", "warning", "bad"
 
 
 class CheckResult(NamedTuple):
-    """One thing looked at; `todo` is empty when there is nothing to do."""
+    """Result of one check; `todo` is empty if there is nothing to do."""
 
     where: str
     verdict: str
@@ -16,22 +16,22 @@ class CheckResult(NamedTuple):
 
 
 def good(where: str, text: str) -> CheckResult:
-    """All is well there."""
+    """The check has passed."""
     return CheckResult(where, GOOD, text)
 
 
 def warning(where: str, text: str, todo: str) -> CheckResult:
-    """The agent runs all the same, less well than it could."""
+    """The agent can run, with a limitation."""
     return CheckResult(where, WARNING, text, todo)
 
 
 def bad(where: str, text: str, todo: str) -> CheckResult:
-    """The agent cannot do its work, or a part of it."""
+    """The agent or a part of it cannot work."""
     return CheckResult(where, BAD, text, todo)
 
 
 def render(results: Iterable[CheckResult]) -> str:
-    """Write findings as lines, what to do below what is wrong."""
+    """Format results as lines; the next step stands below a failed check."""
     lines = []
     for result in results:
         lines.append(f"{result.verdict:<8} {result.where:<14} {result.text}")

@@ -1,7 +1,7 @@
-"""The machine as the doctor sees it: clock, disk, and the unit that runs the agent.
+"""Checks of the machine: clock, disk, systemd unit of the agent.
 
-systemd is asked by its own commands; where they are missing, that is said and not held against the
-machine: an agent may be run in other ways.
+The checks read the state of systemd with its commands. Without them the result is a warning: the
+agent can also run without systemd.
 """
 
 import json
@@ -19,13 +19,13 @@ from deploy.doctor.finding import CheckResult, bad, good, warning
 from drivers.ports.address import Address
 
 UNIT = "coldloop.service"
-EARLIEST_CLOCK_S = 1764547200  # 2025-12-01: a clock before that has not been set
-_WATCHDOG_US = 10_000_000  # WatchdogSec= of the unit
+EARLIEST_CLOCK_S = 1764547200  # 2025-12-01; an earlier clock is not set
+_WATCHDOG_US = 10_000_000  # WatchdogSec= of the unit file
 _NAMED_NETWORKS = {"localhost": ("127.0.0.0/8", "::1/128"), "any": ("0.0.0.0/0", "::/0")}
 
 
 def query_properties(*command: str) -> dict[str, str]:
-    """What a command printed as NAME=VALUE lines; nothing where there is no such command."""
+    """Return the NAME=VALUE lines of a command; empty if the command is missing."""
     if shutil.which(command[0]) is None:
         return {}
     try:
@@ -37,20 +37,22 @@ def query_properties(*command: str) -> dict[str, str]:
 
 
 def check_clock(now_s: float) -> CheckResult:
-    """The system's clock: the agent has its own, but certificates and the journal use this one."""
+    """Check the system clock. Certificates and the journal use it; the agent has its own clock."""
     time_text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s))
     if now_s < EARLIEST_CLOCK_S:
-        return bad("clock", f"{time_text}: not set", "set it: timedatectl set-time, or run chrony")
+        return bad(
+            "clock", f"{time_text}: not set", "set it with timedatectl set-time, or run chrony"
+        )
     state = query_properties("timedatectl", "show").get("NTPSynchronized", "")
     if state == "no":
-        todo = "let chrony feed it from the receiver (docs/engineer/time.md) or from the net"
-        return warning("clock", f"{time_text}: nothing keeps it right", todo)
-    sync_text = "kept in step" if state == "yes" else "set; what keeps it right is not known"
+        todo = "run chrony with the receiver (docs/engineer/time.md) or with network servers"
+        return warning("clock", f"{time_text}: not synchronised", todo)
+    sync_text = "synchronised" if state == "yes" else "set; its synchronisation is unknown"
     return good("clock", f"{time_text}: {sync_text}")
 
 
 def unit_properties() -> dict[str, str]:
-    """What systemd knows of the unit; nothing where it does not run or does not know it."""
+    """Return the properties of the unit; empty without systemd or without the unit."""
     if not os.path.isdir("/run/systemd/system"):
         return {}
     names = "LoadState,ActiveState,UnitFileState,NRestarts,IPAddressAllow,IPAddressDeny"
@@ -59,7 +61,7 @@ def unit_properties() -> dict[str, str]:
 
 
 def allowed_networks(properties: dict[str, str]) -> list[str] | None:
-    """The networks that the unit lets through; None when it lets everything through."""
+    """Return the networks that the unit allows; None: all networks."""
     if not properties.get("IPAddressDeny"):
         return None
     entries = properties.get("IPAddressAllow", "").split()
@@ -67,9 +69,11 @@ def allowed_networks(properties: dict[str, str]) -> list[str] | None:
 
 
 def check_service(properties: dict[str, str]) -> Iterator[CheckResult]:
-    """Is the unit there, enabled, running and calm?"""
+    """Check that the unit is installed, enabled, active and without restarts."""
     if not properties:
-        yield warning("service", "no unit here", "install the package, or start the agent yourself")
+        yield warning(
+            "service", "no systemd unit", "install the package, or start the agent manually"
+        )
         return
     if properties.get("UnitFileState") not in ("enabled", "static"):
         yield warning("service", "does not start at boot", "systemctl enable coldloop")
@@ -80,30 +84,30 @@ def check_service(properties: dict[str, str]) -> Iterator[CheckResult]:
         yield bad("service", state, "systemctl start coldloop; then: journalctl -u coldloop -n 50")
     restarts = int(properties.get("NRestarts", "0") or 0)
     if restarts > 0:
-        text = f"started again {restarts} times by systemd"
+        text = f"restarted {restarts} times by systemd"
         yield warning("service", text, "journalctl -u coldloop -p warning")
 
 
 def check_watchdog_time(config: Config) -> CheckResult | None:
-    """A cycle that the unit's watchdog is too short for."""
+    """Check that the watchdog time of the unit covers two control cycles."""
     cycle = config.tick_us * config.ticks_per_cycle
     if 2 * cycle <= _WATCHDOG_US:
         return None
-    text = f"a cycle of {cycle // 1000} ms; the unit's watchdog waits {_WATCHDOG_US // 1000} ms"
-    return bad("watchdog", text, "systemctl edit coldloop: WatchdogSec= three cycles")
+    text = f"control cycle {cycle // 1000} ms; watchdog time of the unit {_WATCHDOG_US // 1000} ms"
+    return bad("watchdog", text, "systemctl edit coldloop: set WatchdogSec= to three cycles")
 
 
 def check_status(address: Address | None) -> CheckResult | None:
-    """What the agent last said of itself; None when it has said nothing."""
+    """Check the last status of the agent; None if there is no status."""
     if address is None:
-        return warning("agent", "leaves no status behind", 'add "state": "store:/run/coldloop"')
+        return warning("agent", "writes no status", 'add "state": "store:/run/coldloop"')
     try:
         snapshot = json.loads((Path(address.path) / KEY).read_text(encoding="utf-8"))
         state, age = str(snapshot["state"]), age_s(snapshot)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not 0 <= age <= STALE_AFTER_S:
-        return warning("agent", f"last heard of {age:g} s ago", "is it running? coldloop status")
+        return warning("agent", f"last status {age:g} s ago", "check that it runs: coldloop status")
     if state != "normal":
-        return warning("agent", f"running, state {state}", "coldloop status names the alarms")
+        return warning("agent", f"running, state {state}", "coldloop status lists the alarms")
     return good("agent", "running, state normal")

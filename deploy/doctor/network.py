@@ -1,4 +1,4 @@
-"""The broker as the doctor sees it: named, answering, trusted, and within the unit's fence."""
+"""Checks of the broker: name, connection, certificate, IP address filter of the unit."""
 
 import ipaddress
 import socket
@@ -17,15 +17,15 @@ _SITE = "/etc/systemd/system/coldloop.service.d/site.conf"
 
 
 def check_broker(address: Address, allowed: list[str] | None) -> list[CheckResult]:
-    """Resolve, connect, and shake hands where TLS is asked for.
+    """Resolve the name, connect, and do the TLS handshake if the address asks for it.
 
-    `allowed`: networks that the unit lets through; None when there is no unit to ask.
+    `allowed`: networks that the unit allows; None: no unit, or no filter.
     """
     where, endpoint = "broker", address.location()
     try:
         context = make_context(address) if address.kind == "tls" else None
     except PortError as error:
-        todo = "put the files there: see docs/engineer/packaging.md, certificates"
+        todo = "install the files: see docs/engineer/packaging.md, certificates"
         return [bad(where, str(error), todo)]
     try:
         with socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S) as plain:
@@ -34,32 +34,32 @@ def check_broker(address: Address, allowed: list[str] | None) -> list[CheckResul
                 with context.wrap_socket(plain, server_hostname=address.host) as secure:
                     results.append(_check_certificate(secure.getpeercert() or {}))
     except socket.gaierror:
-        return [bad(where, f"{endpoint}: no such name", "check the name, and the name server")]
+        return [bad(where, f"{endpoint}: no such host name", "check the name and the name server")]
     except ssl.SSLCertVerificationError as error:
-        todo = "is ca the authority of this broker, and is this machine's clock right?"
+        todo = "check that ca is the authority of this broker, and check the system clock"
         return [bad(where, f"{endpoint}: {error.verify_message}", todo)]
     except (OSError, ssl.SSLError) as error:
         text = f"{endpoint}: {getattr(error, 'strerror', None) or error}"
         return [bad(where, text, "check link, route, firewall and broker; the agent retries")]
     return [
-        good(where, f"{endpoint}: answers"),
+        good(where, f"{endpoint}: responds"),
         *(result for result in results if result is not None),
     ]
 
 
 def _check_address_filter(peer: str, allowed: list[str] | None) -> CheckResult | None:
-    """Say when the unit's IPAddressAllow= would not let the agent talk to the broker."""
+    """Check that IPAddressAllow= of the unit includes the broker."""
     if allowed is None:
         return None
     host = ipaddress.ip_address(peer.partition("%")[0])
     if any(host in ipaddress.ip_network(net, strict=False) for net in allowed):
         return None
     todo = f"add IPAddressAllow={peer} to {_SITE}; systemctl daemon-reload; restart coldloop"
-    return bad("fence", f"the unit lets nothing through to {peer}", todo)
+    return bad("address filter", f"the unit blocks {peer}", todo)
 
 
 def _check_certificate(certificate: "Mapping[str, object]") -> CheckResult | None:
-    """Say when the broker's certificate ends soon."""
+    """Check the remaining lifetime of the certificate of the broker."""
     not_after = certificate.get("notAfter")
     if not isinstance(not_after, str):
         return None
@@ -67,5 +67,5 @@ def _check_certificate(certificate: "Mapping[str, object]") -> CheckResult | Non
     if remaining_s > EXPIRY_WARNING_S:
         return None
     return warning(
-        "broker", f"its certificate ends {not_after}", "issue a new one: coldloop config pki"
+        "broker", f"certificate expires {not_after}", "issue a new one: coldloop config pki"
     )

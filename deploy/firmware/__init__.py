@@ -1,1 +1,1 @@
-"""MicroPython images."""
+"""MicroPython images: build, run under QEMU, flash."""

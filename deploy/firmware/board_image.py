@@ -1,4 +1,4 @@
-"""Builds an image: firmware.elf (MicroPython and the board) and app.bin (the agent, one slot)."""
+"""Board image: builds firmware.elf (MicroPython, the board) and app.bin (the agent, one slot)."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ class Image:
 
 
 def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
-    """Build firmware.elf; what did not change is not built again. Raises FirmwareError."""
+    """Build firmware.elf; reuse objects that did not change. Raises FirmwareError."""
     with lock_cache(cache):
         return _make_firmware(board, heap, cache)
 
@@ -45,9 +45,9 @@ def _make_firmware(board: QemuBoard, heap: int, cache: Path) -> Path:
 
 
 def _hash_sources() -> str:
-    """Name this state of the board's sources: make compares times only, and not all that matters.
+    """Return a name for this state of the sources of the board and for this checkout.
 
-    Nor must two checkouts share objects.
+    make compares only the times of files, and two checkouts must not share objects.
     """
     digest = hashlib.sha256(str(PORT).encode())
     for path in sorted(path for path in PORT.iterdir() if path.is_file()):  # no __pycache__
@@ -56,7 +56,7 @@ def _hash_sources() -> str:
 
 
 def _write_manifest(build: Path, cache: Path) -> Path:
-    """Write what is frozen: the start-up, and the application's names. The agent lies in a slot."""
+    """Write the list of the frozen files: the start-up and the names of the application."""
     frozen = build / "frozen"
     frozen.mkdir(parents=True, exist_ok=True)
     manifest = frozen / "manifest.py"
@@ -72,7 +72,7 @@ def _write_manifest(build: Path, cache: Path) -> Path:
 def build(
     board: QemuBoard, out: Path, config: bytes | None = None, release: int = 1, heap: int = 262_144
 ) -> Image:
-    """Build both into `out`. Raises FirmwareError."""
+    """Build both files into `out`. Raises FirmwareError."""
     out.mkdir(parents=True, exist_ok=True)
     elf, image = out / "firmware.elf", out / "app.bin"
     elf.write_bytes(build_firmware(board, heap).read_bytes())

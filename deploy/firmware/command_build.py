@@ -1,4 +1,4 @@
-"""`coldloop firmware build`: an image for a board."""
+"""`coldloop firmware build`: build an image for a board."""
 
 import argparse
 import json
@@ -19,13 +19,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--board", choices=BOARDS, default="qemu-mps2")
     parser.add_argument("--out", type=Path, default=Path("out/firmware"), metavar="DIR")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="put into the application")
-    parser.add_argument("--release", type=int, default=1, metavar="N", help="of the application")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration in the application"
+    )
+    parser.add_argument(
+        "--release", type=int, default=1, metavar="N", help="number of the release (1)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build it; print sizes and hashes."""
+    """Build the image; print sizes and hashes."""
     config = None if arguments.config is None else read_config(arguments.config)
     record: dict[str, object]
     if arguments.board == unix_float32.NAME:

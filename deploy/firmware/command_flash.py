@@ -1,6 +1,6 @@
-"""`coldloop firmware flash`: an image and a configuration onto a real board.
+"""`coldloop firmware flash`: write an image and a configuration to a board.
 
-Never tried on a board by us: the steps are those of mpremote and of the boards' boot loaders.
+Not tested on a board. The steps are those of mpremote and of the boot loaders.
 """
 
 import argparse
@@ -14,14 +14,16 @@ EXAMPLE = "coldloop firmware flash --uf2 firmware.uf2 --drive /media/me/RP2350 -
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--uf2", type=Path, metavar="FILE", help="the image, for a boot loader")
-    parser.add_argument("--drive", type=Path, metavar="DIR", help="the boot loader's drive")
-    parser.add_argument("--port", default="auto", metavar="PORT", help="the board's serial port")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the unit's configuration")
+    parser.add_argument("--uf2", type=Path, metavar="FILE", help="image for the boot loader")
+    parser.add_argument("--drive", type=Path, metavar="DIR", help="drive of the boot loader")
+    parser.add_argument(
+        "--port", default="auto", metavar="PORT", help="serial port of the board (auto)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of the unit")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Copy, provision, verify, print the board's identity."""
+    """Copy the image, write the configuration, verify it, print the identity of the board."""
     config = None if arguments.config is None else read_config(arguments.config)
     if arguments.uf2 is not None:
         copy_uf2(arguments.uf2, arguments.drive)

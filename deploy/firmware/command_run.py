@@ -1,6 +1,6 @@
-"""`coldloop firmware run`: an image under QEMU, its console here, its UARTs on terminals.
+"""`coldloop firmware run`: run an image under QEMU, its console here, its UARTs on terminals.
 
-The program becomes QEMU itself: signals and exit code are QEMU's.
+QEMU replaces this process, so signals and exit code are those of QEMU.
 """
 
 import argparse
@@ -20,17 +20,19 @@ EXAMPLE = "coldloop firmware run --board qemu-mps2 --config unit.json --uart 1=/
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--board", choices=tuple(QEMU_BOARDS), default="qemu-mps2")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the unit's configuration")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of the unit")
     parser.add_argument(
-        "--uart", action="append", default=[], metavar="N=PATH", help="a terminal for UART N"
+        "--uart", action="append", default=[], metavar="N=PATH", help="terminal of UART N"
     )
-    parser.add_argument("--storage", type=Path, metavar="DIR", help="where flash.img is kept")
-    parser.add_argument("--shift", type=int, metavar="N", help="2^N ns an instruction, repeatable")
+    parser.add_argument("--storage", type=Path, metavar="DIR", help="folder of flash.img")
+    parser.add_argument(
+        "--shift", type=int, metavar="N", help="an instruction takes 2^N ns; repeatable runs"
+    )
     parser.add_argument("--out", type=Path, default=Path("out/firmware"), metavar="DIR")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Build it, then become QEMU."""
+    """Build the image, then execute QEMU."""
     uarts = dict(_parse_uart(text) for text in arguments.uart)
     config = None if arguments.config is None else read_config(arguments.config)
     image = build(QEMU_BOARDS[arguments.board], arguments.out, config)

@@ -1,4 +1,4 @@
-"""The configuration that goes to a board: checked by the agent's own rules before it does."""
+"""Configuration file of a board, checked by the rules of the agent."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from deploy.errors import FirmwareError
 
 
 def read_config(path: Path) -> bytes:
-    """Read and check a JSON configuration; give its bytes. Raises FirmwareError."""
+    """Read and check a JSON configuration; return its bytes. Raises FirmwareError."""
     try:
         text = path.read_text(encoding="utf-8")
         load(parse(text, str(path)), profiles())

@@ -1,4 +1,4 @@
-"""A real board: its image through the boot loader's drive, its configuration through mpremote."""
+"""Flashing of a board: the image through the drive of the boot loader, the rest with mpremote."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ _PROFILES = Path(__file__).resolve().parents[2] / "drivers" / "profiles"
 
 
 def check_uf2(path: Path) -> None:
-    """Refuse what is no UF2 (https://github.com/microsoft/uf2): blocks of 512 bytes, two magics."""
+    """Check that a file is UF2 (github.com/microsoft/uf2): 512-byte blocks, two magics."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -39,7 +39,7 @@ def check_uf2(path: Path) -> None:
 
 
 def copy_uf2(image: Path, drive: Path | None) -> None:
-    """Copy an image to the boot loader's drive; the board starts it by itself."""
+    """Copy an image to the drive of the boot loader; the board then starts the image."""
     check_uf2(image)
     if drive is None or not (drive / "INFO_UF2.TXT").is_file():
         raise FirmwareError(
@@ -53,7 +53,7 @@ def copy_uf2(image: Path, drive: Path | None) -> None:
 
 
 def mpremote(port: str, *arguments: str) -> str:
-    """Run mpremote on a board; raises FirmwareError with its last line."""
+    """Run mpremote on a board; FirmwareError holds its last line."""
     command = [sys.executable, "-m", "mpremote", "connect", port, *arguments]
     completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if completed.returncode:
@@ -63,9 +63,9 @@ def mpremote(port: str, *arguments: str) -> str:
 
 
 def provision(port: str, config: bytes | None) -> list[str]:
-    """Put the configuration and its register maps on the board, read their hashes back.
+    """Write the configuration and its profiles to the board; read their hashes back.
 
-    Gives the board's identity and the hashes as lines.
+    Returns the identity of the board and the hashes as lines.
     """
     lines = [f"board       {mpremote(port, 'exec', _IDENTITY)}"]
     if config is None:
@@ -81,12 +81,12 @@ def provision(port: str, config: bytes | None) -> list[str]:
 
 
 def profiles_of(config: bytes) -> list[str]:
-    """Name the register maps that a configuration's devices use, sorted."""
+    """Return the names of the profiles that the devices of a configuration use, sorted."""
     return sorted({device["profile"] for device in json.loads(config).get("devices", [])})
 
 
 def _copy_and_verify(port: str, target: str, data: bytes) -> str:
-    """Copy to the board and read back; give the hash. Raises FirmwareError when it differs."""
+    """Copy to the board and read back; return the hash. FirmwareError: the hashes differ."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         path.write_bytes(data)

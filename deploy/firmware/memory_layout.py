@@ -1,11 +1,11 @@
-"""Where things lie in the QEMU board's code memory, and the head of an application.
+"""Memory layout of the QEMU board, and the header of an application.
 
-    0x000000  firmware: MicroPython, the board's C, the frozen start-up (mps2/)
+    0x000000  firmware: MicroPython, C code of the board, frozen start-up (mps2/)
     0x200000  application slot a, 1 MiB
     0x300000  application slot b, 1 MiB
 
-An application is a ROMFS (`.mpy` files and register maps, run in place) behind a head of 64 bytes:
-magic, length, release, sha256 of the ROMFS. mps2/_start.py reads the same head on the board.
+An application is a ROMFS (`.mpy` files and profiles, executed in place) after a header of 64 bytes:
+magic, length, release, sha256 of the ROMFS. mps2/_start.py reads the same header on the board.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ HEADER_BYTES = _HEADER.size
 
 
 def add_header(romfs: bytes, release: int) -> bytes:
-    """Put the head before an application; raises ValueError when it does not fit a slot."""
+    """Return an application with its header; raises ValueError if it is larger than a slot."""
     if len(romfs) + HEADER_BYTES > SLOT_BYTES:
         raise ValueError(f"{len(romfs)} bytes do not fit a slot of {SLOT_BYTES - HEADER_BYTES}")
     return _HEADER.pack(MAGIC, len(romfs), release, hashlib.sha256(romfs).digest()) + romfs
 
 
 def read_header(image: bytes) -> tuple[int, int, str]:
-    """Read length, release and hash; raises ValueError for what is no application."""
+    """Return length, release and hash; raises ValueError if `data` is not an application."""
     magic, length, release, digest = _HEADER.unpack(image[:HEADER_BYTES])
     romfs = image[HEADER_BYTES : HEADER_BYTES + length]
     if magic != MAGIC or hashlib.sha256(romfs).digest() != digest:
-        raise ValueError("not an application, or damaged")
+        raise ValueError("not an application, or a damaged one")
     return length, release, digest.hex()

@@ -1,7 +1,7 @@
-"""MicroPython's source: Debian's source package, fetched by apt without touching the machine's own
-lists, checked by its hash, unpacked once.
+"""Source of MicroPython: the Debian source package, checked by its hash and unpacked once.
 
-Source: Debian 13, source package micropython 1.25.0+ds-1 (MIT licence).
+Does not change the package lists of the machine: apt downloads with separate lists. Source: Debian
+13, source package micropython 1.25.0+ds-1 (MIT licence).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 
 
 def ensure_source(folder: Path) -> Path:
-    """Give the unpacked source below `folder`, fetching it when it is not there."""
+    """Return the unpacked source below `folder`; download it if it is missing."""
     tree = folder / f"micropython-{VERSION}"
     if tree.is_dir():
         return tree
@@ -45,7 +45,7 @@ def ensure_source(folder: Path) -> Path:
 
 
 def run(command: list[str], folder: Path, **variables: str) -> None:
-    """Run a program; what it says is shown only when it fails. Raises FirmwareError."""
+    """Run a program; FirmwareError holds its output."""
     try:
         completed = subprocess.run(
             command,
@@ -61,11 +61,11 @@ def run(command: list[str], folder: Path, **variables: str) -> None:
         ) from None
     if completed.returncode:
         last = "\n".join((completed.stdout + completed.stderr).splitlines()[-12:])
-        raise FirmwareError(f"{' '.join(command[:3])}: ended with {completed.returncode}:\n{last}")
+        raise FirmwareError(f"{' '.join(command[:3])}: exit code {completed.returncode}:\n{last}")
 
 
 def package_of(program: str) -> str:
-    """Name Debian's package of a program."""
+    """Return the Debian package of a program."""
     packages = {
         "dpkg-source": "dpkg-dev",
         "arm-none-eabi-gcc": "gcc-arm-none-eabi and libnewlib-dev",
@@ -77,7 +77,7 @@ def package_of(program: str) -> str:
 
 
 def _find_mirror() -> tuple[str, str]:
-    """Read this machine's own Debian mirror and release from its sources."""
+    """Return mirror and release of Debian from the sources of this machine."""
     files = [
         p
         for location in _SOURCES
@@ -98,11 +98,11 @@ def _find_mirror() -> tuple[str, str]:
             if parts[:1] == ["deb"] and "main" in parts:
                 arguments = [w for w in parts[1:] if not w.startswith("[")]
                 return arguments[0], arguments[1]
-    raise FirmwareError("no Debian mirror in /etc/apt; the source package comes from there")
+    raise FirmwareError("no Debian mirror in /etc/apt; the source package needs one")
 
 
 def fetch_source(folder: Path, package: str) -> Path:
-    """Fetch and unpack another of Debian's source packages; give where it is."""
+    """Download and unpack another Debian source package; return its folder."""
     tree = folder / f"source-{package}"
     if tree.is_dir():
         return tree
@@ -117,7 +117,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _download_source(folder: Path, package: str) -> None:
-    """Let apt download a source package, with lists of its own."""
+    """Download a source package with apt and separate lists."""
     uri, suite = _find_mirror()
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Register maps as a board needs them: without what only technicians and readers want.
+"""Profile trim: removes notes and unused entries from a profile for a board.
 
-Not a compiler: the result is a profile like any other and compiles to the same thing as the whole
-one. The whole one is checked here by every rule. Of the largest map, 27 KB with 243 registers, 3 KB
-are left, which a board reads in 7 ms rather than 200.
+Does not compile the profile: the result is a valid profile and compiles to the same points. All
+rules check the complete profile first. The largest profile shrinks from 27 KB (243 registers) to
+3 KB; a board reads it in 7 ms instead of 200 ms.
 """
 
 import json
@@ -10,29 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import FirmwareError
-from drivers.device import profile_entries as entries
-from drivers.device.profile import NEVER, referenced_names
+from drivers.device import profile_entries
+from drivers.device.profile import NEVER
 from drivers.device.profile_check import check_profile
 
 _READER_KEYS = ("notes", "conflicts")
 _LISTS = {
-    "points": entries.POINT_DEFAULT_KEYS,
-    "texts": entries.ENTRY_DEFAULT_KEYS,
-    "bits": entries.ENTRY_DEFAULT_KEYS,
-    "flags": entries.ENTRY_DEFAULT_KEYS,
+    "points": profile_entries.POINT_DEFAULT_KEYS,
+    "texts": profile_entries.ENTRY_DEFAULT_KEYS,
+    "bits": profile_entries.ENTRY_DEFAULT_KEYS,
+    "flags": profile_entries.ENTRY_DEFAULT_KEYS,
 }
 
 
 def trim_profile(path: Path) -> bytes:
-    """Leave out notes, and entries that are never polled and that nothing refers to.
+    """Remove notes, and entries that are not polled and not referenced.
 
-    Raises FirmwareError for a profile that breaks a rule.
+    Raises FirmwareError if the profile violates a rule.
     """
     raw: dict[str, Any] = json.loads(path.read_bytes())
     errors = check_profile(raw, path.name)
     if errors:
         raise FirmwareError("\n".join(errors))
-    referenced = referenced_names(raw)
+    referenced = profile_entries.referenced_names(raw)
     profile = {key: value for key, value in raw.items() if key not in _READER_KEYS}
     for key, shared in _LISTS.items():
         if key in raw:
@@ -51,13 +51,13 @@ def trim_profile(path: Path) -> bytes:
 def _is_needed(
     entry: dict[str, Any], raw: dict[str, Any], shared: tuple[str, ...], referenced: set[str]
 ) -> bool:
-    polled = entries.with_defaults(entry, raw, shared).get("poll") != NEVER
+    polled = profile_entries.with_defaults(entry, raw, shared).get("poll") != NEVER
     bits = set(entry.get("bits", ()))  # of a register of flags
     return polled or not entry.get("read", True) or bool(({entry.get("name")} | bits) & referenced)
 
 
 def _without_notes(entry: dict[str, Any], names: set[str | None]) -> dict[str, Any]:
-    """A copy without its note, and without an alias of what was left out."""
+    """Return a copy without its note and without an alias of a removed entry."""
     remaining = {key: value for key, value in entry.items() if key != "note"}
     if remaining.get("alias") not in names:
         remaining.pop("alias", None)

@@ -1,7 +1,7 @@
-"""An image under QEMU: its console and UARTs on pseudo-terminals or ports that are there already.
+"""Image under QEMU: console and UARTs on pseudo-terminals or on existing ports.
 
-Not a model of wire speed: QEMU's UARTs hand bytes over at once. With `shift`, time inside is
-counted in instructions (2^shift ns each): the same run every time, whatever the machine does.
+Does not model the speed of a serial line: the UARTs of QEMU deliver bytes immediately. With `shift`
+QEMU counts time in instructions (2^shift ns each), so all runs are equal.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from deploy.firmware.memory_layout import SLOTS
 
 
 class Machine:
-    """A running image. `uarts` are terminals by number; `console` collects what it says."""
+    """A running image. `uarts`: terminals by number; `console`: lines of the console."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Machine:
     ) -> None:
         command_line = command(
             image, uarts or {}, shift, slots
-        )  # may fail; then nothing is left open
+        )  # can fail; then no file stays open
         self._folder = contextlib.ExitStack()
         work_folder = folder or Path(self._folder.enter_context(tempfile.TemporaryDirectory()))
         self.console: list[str] = []
@@ -62,7 +62,7 @@ class Machine:
             self._console_changed.notify_all()
 
     def wait_for(self, pattern: str, seconds: float) -> str:
-        """Wait for a console line that matches; raises FirmwareError with the last lines."""
+        """Wait for a console line that matches; FirmwareError holds the last lines."""
         end = time.monotonic() + seconds
         with self._console_changed:
             while True:
@@ -74,17 +74,19 @@ class Machine:
                     self.process.poll() is not None and not self._reader.is_alive()
                 ):
                     last = "\n".join(self.console[-12:])
-                    raise FirmwareError(f"the image never said {pattern!r}; it said:\n{last}")
+                    raise FirmwareError(
+                        f"no line {pattern!r} from the image; its last lines:\n{last}"
+                    )
                 self._console_changed.wait(min(remaining_s, 0.5))
 
     def type(self, text: str) -> None:
-        """Type on the console."""
+        """Write a line to the console."""
         if self.process.stdin is not None:
             self.process.stdin.write(text.encode())
             self.process.stdin.flush()
 
     def terminals(self) -> dict[int, str]:
-        """Name the terminals that QEMU made itself, by UART."""
+        """Return the terminals that QEMU made, by UART."""
         paths = {}
         for line in list(self.console):
             match = re.search(r"char device redirected to (\S+) \(label u(\d)\)", line)
@@ -93,7 +95,7 @@ class Machine:
         return paths
 
     def close(self) -> None:
-        """End it."""
+        """End QEMU."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGTERM)
         try:
@@ -115,7 +117,7 @@ def command(
     shift: int | None = None,
     slots: dict[str, Path] | None = None,
 ) -> list[str]:
-    """Write the command line: console on stdio, UARTs 1 to 4 on `uarts` or on new terminals."""
+    """Return the command line: console on stdio, UARTs 1 to 4 on `uarts` or on new terminals."""
     command_line = [
         find_program("qemu-system-arm"),
         "-machine",

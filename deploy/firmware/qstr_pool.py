@@ -1,9 +1,8 @@
-"""The application's names, frozen into the firmware: found quickly there, and no cost of heap.
+"""Pool of qstrs: the names of the application, frozen into the firmware, without cost of heap.
 
-MicroPython keeps one copy of every name and looks for each name of a module that it loads. Those of
-the firmware are sorted; those that came with a module are not, and are compared one by one, which
-took half of the time that an application took to load. An application with other names (a later
-release in a slot) loads all the same.
+MicroPython stores each name once and looks up each name of a module that it loads. The names in the
+firmware are sorted. Names of a loaded module are unsorted and compared one by one, which took half
+of the load time. An application with other names (a later release) also works.
 """
 
 import keyword
@@ -12,14 +11,14 @@ from pathlib import Path
 from deploy.firmware.romfs import compile_module, portable_modules
 
 _HEADER_BYTES = 4
-"""Bytes of a .mpy before its numbers: magic, version, flags, small integers."""
+"""Bytes of a .mpy before its counts: magic, version, flags, small integer bits."""
 
 
 def read_qstrs(mpy: bytes) -> set[str]:
-    """Read the names that a .mpy (version 6) brings along.
+    """Return the names that a .mpy (version 6) contains.
 
-    A count of names and one of objects, then the names: twice the length and the text with a zero,
-    or an odd number for one that every MicroPython has.
+    The file has a count of names and of objects, then the names: twice the length and the text with
+    a zero byte, or an odd number for a name that each MicroPython has.
     """
     count, at = _read_varint(mpy, _HEADER_BYTES)
     _, at = _read_varint(mpy, at)
@@ -34,7 +33,7 @@ def read_qstrs(mpy: bytes) -> set[str]:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number in sevens of bits, the highest first; give it and where it ends."""
+    """Read a number of 7-bit groups, highest first; return it and the next position."""
     value = 0
     while True:
         byte = data[at]
@@ -44,7 +43,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def qstr_module(cache: Path) -> str:
-    """Write a module that is never run and has all names that can stand in one."""
+    """Return the source of a module that contains all names and never runs."""
     qstrs = set().union(*(read_qstrs(compile_module(name, cache)) for name in portable_modules()))
     lines = ["def names(x):"]
     for name in sorted(qstrs):

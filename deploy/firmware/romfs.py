@@ -1,7 +1,7 @@
-"""The application as a ROMFS: the portable code precompiled, the register maps, a configuration.
+"""Application as a ROMFS: precompiled portable modules, profiles, a configuration.
 
-The list of what is portable is pyproject.toml's; tests are left out. The same files give the same
-bytes: names are sorted, nothing holds a time.
+The portable modules are those of pyproject.toml without tests. The same files give the same bytes:
+names are sorted, and no file has a time.
 """
 
 import fnmatch
@@ -23,7 +23,7 @@ _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
 
 def portable_modules(root: Path = ROOT) -> list[str]:
-    """List the portable modules of the three lower floors, as paths from the root."""
+    """Return the portable modules of the three lower floors, as paths from the root."""
     with open(root / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
     names = []
@@ -40,7 +40,7 @@ def portable_modules(root: Path = ROOT) -> list[str]:
 
 
 def build_application(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
-    """Build the ROMFS; `config` becomes unit.json, `extra` are further or other files by path."""
+    """Build the ROMFS; `config` becomes unit.json; `extra` adds or replaces files by path."""
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
     for name in portable_modules():
@@ -49,14 +49,14 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
             files[name] = trim_profile(path)
-    files["drivers/profiles/checked"] = b""  # so that a board need not do it again
+    files["drivers/profiles/checked"] = b""  # checked here, so the board does not check again
     if config is not None:
         files["unit.json"] = config
     return pack_romfs(files | (extra or {}))
 
 
 def compile_module(name: str, cache: Path) -> bytes:
-    """Compile one module with mpy-cross, or take what was made of the same source before.
+    """Compile a module with mpy-cross, or return the cached result of the same source.
 
     Raises FirmwareError.
     """

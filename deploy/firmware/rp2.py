@@ -1,8 +1,8 @@
-"""Images for RP2350 and RP2040 boards: MicroPython's own port from Debian, our code frozen.
+"""Images for RP2350 and RP2040 boards: Debian's source of MicroPython's rp2 port, our code frozen.
 
-Not run anywhere here: QEMU has no such machine. `picotool info` tells what the image says it is.
-The SDKs and libraries that Debian strips from MicroPython's source come from packages of their own
-(PACKAGES, and the source packages of lwip and mbedtls).
+Not tested: QEMU has no such machine. `picotool info` reads the identity of an image. Debian removes
+the SDKs and libraries from the source; they come from other packages (PACKAGES, and the source
+packages of lwip and mbedtls).
 """
 
 import os
@@ -26,14 +26,14 @@ PACKAGES = (
     "pico-sdk-source",
     "picotool",
 )
-"""What Debian must have installed; 2.5 GB on the disk."""
+"""Debian packages that the build needs; 2.5 GB on the disk."""
 
 _SOURCES = Path("/usr/src")
 
 
 @dataclass(frozen=True)
 class Rp2Board:
-    """A board of MicroPython's rp2 port: its name there, its flash, what of it holds files."""
+    """A board of the rp2 port: its name there, its flash, the part of the flash for files."""
 
     name: str
     board: str
@@ -45,15 +45,15 @@ RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 3072),
     "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 1024),
 }
-"""The port gives files 1408 KiB of an RP2040's flash; our image does not fit the 640 that are left,
-and nothing in the port's build would say so."""
+"""The port reserves 1408 KiB of the flash of an RP2040 for files. Our image does not fit the other
+640 KiB, and the build of the port does not report that."""
 _STORAGE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
 
 
 def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any]:
-    """Build firmware.uf2 with the agent frozen; raises FirmwareError naming what is missing."""
+    """Build firmware.uf2 with the agent frozen. FirmwareError names a missing package."""
     if config is not None:
-        raise FirmwareError("--config: a board gets its configuration by `coldloop firmware flash`")
+        raise FirmwareError("--config: not for this board; use `coldloop firmware flash`")
     tree = _link_packages(ensure_source(CACHE))
     manifest = CACHE / f"manifest-{board.name}.py"
     lines = [f'module("{name}", base_path="{ROOT}")' for name in portable_modules()]
@@ -83,7 +83,7 @@ def build_uf2(board: Rp2Board, out: Path, config: bytes | None) -> dict[str, Any
 
 
 def _check_size(board: Rp2Board, used: int) -> dict[str, int]:
-    """Make sure that the image ends where the files begin; raises FirmwareError."""
+    """Check that the image ends before the files start. Raises FirmwareError."""
     room = (board.flash_kib - board.storage_kib) * 1024
     if used > room:
         raise FirmwareError(f"{board.name}: {used} bytes do not fit the {room} before the files")
@@ -91,12 +91,12 @@ def _check_size(board: Rp2Board, used: int) -> dict[str, int]:
 
 
 def _freeze_line() -> str:
-    """Freeze what every image of the port has: its start-up, which mounts the file system."""
+    """Freeze the start-up of the port, which mounts the file system."""
     return 'freeze("$(PORT_DIR)/modules")'
 
 
 def _copy_main() -> Path:
-    """Put the board's main.py into a folder of its own, for the manifest."""
+    """Copy main.py of the board into a separate folder for the manifest."""
     folder = CACHE / "rp2"
     folder.mkdir(exist_ok=True)
     shutil.copyfile(Path(__file__).with_name("rp2_main.py"), folder / "main.py")
@@ -104,7 +104,7 @@ def _copy_main() -> Path:
 
 
 def _copy_board(port: Path, board: Rp2Board) -> Path:
-    """Copy the port's board, with our share of the flash for files."""
+    """Copy the board of the port, with our size of the file system."""
     folder = CACHE / f"board-{board.name}" / board.board
     shutil.copytree(port / "boards" / board.board, folder, dirs_exist_ok=True)
     header = folder / "mpconfigboard.h"
@@ -112,13 +112,13 @@ def _copy_board(port: Path, board: Rp2Board) -> Path:
     size = f"({board.storage_kib} * 1024)"
     changed, count = _STORAGE.subn(lambda match: match[1] + size, text)
     if count != 1:
-        raise FirmwareError(f"{header}: no size of the storage to set")
+        raise FirmwareError(f"{header}: no storage size in it")
     header.write_text(changed, encoding="utf-8")
     return folder
 
 
 def _link_packages(tree: Path) -> Path:
-    """Put Debian's packages where the stripped source expects its submodules."""
+    """Link Debian's packages to the places of the removed submodules."""
     for name in ("pico-sdk", "tinyusb"):
         package = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
         if package is None:
@@ -145,7 +145,7 @@ def _make_cross(tree: Path) -> None:
 
 
 def _read_image_info(image: Path) -> dict[str, str]:
-    """Read what picotool tells of an image: chip, SDK, size of the binary."""
+    """Return the output of picotool for an image: chip, SDK, size."""
     completed = subprocess.run(
         [find_program("picotool"), "info", "-a", str(image)],
         capture_output=True,

@@ -1,8 +1,8 @@
-"""What an RP2350 or RP2040 does after its start-up: run the agent on /unit.json, if it is there.
+"""Start of an RP2350 or RP2040: runs the agent on /unit.json, if the file exists.
 
-Frozen into the image as main.py. The register maps that the configuration names lie beside it in
-/drivers/profiles; `coldloop firmware flash` puts both there. The code is the frozen one alone: a
-folder of the same name on the file system must not hide it. Never run on a board by us.
+Frozen into the image as main.py. The profiles of the configuration lie in /drivers/profiles;
+`coldloop firmware flash` writes both. Only the frozen code runs: a folder of the same name on the
+file system must not replace it. Not tested on a board.
 """
 
 import os
@@ -14,11 +14,11 @@ CONFIG = "/unit.json"
 
 
 def start() -> None:
-    """Run it; a board without a configuration goes on to its prompt."""
+    """Run the agent; without a configuration the board shows its prompt."""
     try:
         os.stat(CONFIG)
     except OSError:
-        print("coldloop: no configuration: `coldloop firmware flash` puts one on the board")
+        print("coldloop: no configuration: write one with `coldloop firmware flash`")
         return
     sys.path[:] = [".frozen"]
     from agent.runtime.micropython import RESTARTED, main  # noqa: PLC0415 - after the path is right

@@ -1,8 +1,8 @@
-"""MicroPython's unix port with 32-bit floats: the arithmetic of a board, at the speed of a desk.
+"""MicroPython's unix port with 32-bit floats: the arithmetic of a board on a computer.
 
-For the bench and the tests alone. Debian's own `micropython` has 64-bit floats, as CPython has; the
-boards have 32. It is built from the same source as the images and kept in the same cache; no
-library is needed but C's (no TLS, no FFI).
+For the bench and the tests only. Debian's `micropython` has 64-bit floats, as CPython; the boards
+have 32-bit floats. The build uses the same source and cache as the images. It needs only the C
+library (no TLS, no FFI).
 """
 
 import os
@@ -19,7 +19,7 @@ _DISABLED_FEATURES = ("MICROPY_PY_FFI", "MICROPY_PY_SSL", "MICROPY_SSL_MBEDTLS",
 
 
 def build_unix_f32(cache: Path = CACHE) -> Path:
-    """Build the interpreter, or give the one that was built before. Raises FirmwareError."""
+    """Build the interpreter, or return the cached one. Raises FirmwareError."""
     with lock_cache(cache):
         return _make_interpreter(cache)
 
@@ -42,7 +42,7 @@ def _make_interpreter(cache: Path) -> Path:
 
 
 def _check_floats(interpreter: Path) -> Path:
-    """Make sure that its floats are what they are called: 2**24 + 1 is no 32-bit float."""
+    """Check that the floats have 32 bits: 2**24 + 1 is not a 32-bit float."""
     command = [str(interpreter), "-c", "print(float(16777217) == 16777216.0)"]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
     if completed.stdout.strip() != "True":

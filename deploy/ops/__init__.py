@@ -1,1 +1,1 @@
-"""Operators' library."""
+"""Operators' library: keys, signed messages, broker session, certificates, rollout."""

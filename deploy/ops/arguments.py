@@ -1,4 +1,4 @@
-"""What the subcommands of `coldloop config` share: arguments, units, keys, reports."""
+"""Arguments, units, keys and reports that the subcommands of `coldloop config` share."""
 
 import argparse
 import getpass
@@ -19,7 +19,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def add_broker(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add how to reach the broker."""
+    """Add the options of the connection to the broker."""
     parser.add_argument(
         "--broker",
         metavar="ADDRESS",
@@ -31,14 +31,14 @@ def add_broker(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add --key."""
+    """Add --key and --signer."""
     parser.add_argument(
         "--key",
         metavar="FILE",
         action="append",
         required=required,
-        help=f"private key made by `config keygen`; twice for limits and structure "
-        f"(the passphrase is asked for, or taken from {PASSPHRASE}); NAME.json with --signer",
+        help=f"private key made by `config keygen`; two for limits and structure "
+        f"(passphrase from the terminal or {PASSPHRASE}); NAME.json with --signer",
     )
     parser.add_argument(
         "--signer",
@@ -55,48 +55,48 @@ def add_times(parser: argparse.ArgumentParser) -> None:
         type=parse_duration,
         default=43_200,
         metavar="TIME",
-        help="time within which it must be confirmed, at least twice the worst gap (12h)",
+        help="time limit for the confirmation, at least twice the longest link outage (12h)",
     )
     parser.add_argument(
         "--expires",
         type=parse_duration,
         default=86_400,
         metavar="TIME",
-        help="not taken later (24h)",
+        help="time limit for the reception (24h)",
     )
     parser.add_argument(
         "--after",
         type=parse_duration,
         default=0,
         metavar="TIME",
-        help="not applied before (at once)",
+        help="time until it is applied (immediately)",
     )
 
 
 def parse_duration(text: str) -> int:
-    """Read 90s, 30m, 12h or 2d as seconds."""
+    """Return the seconds of a text such as 90s, 30m, 12h or 2d."""
     number, unit = text[:-1], text[-1:]
     if not number.isdecimal() or unit not in _SECONDS or int(number) > 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 90s, 30m, 12h or 2d")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 90s, 30m, 12h or 2d")
     return int(number) * _SECONDS[unit]
 
 
 def message_times(arguments: argparse.Namespace) -> messages.MessageTimes:
-    """Give the times of a message signed now."""
+    """Return the times of a message that is signed now."""
     now = int(time.time())
     after = now + arguments.after if arguments.after else 0
     return messages.MessageTimes(now, arguments.expires + arguments.after, arguments.confirm, after)
 
 
 def parse_unit_name(text: str) -> str:
-    """Check SITE/UNIT."""
+    """Return the text if it is SITE/UNIT."""
     if text.count("/") != 1 or text.startswith("/") or text.endswith("/") or "#" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no unit; write SITE/UNIT")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a unit; write SITE/UNIT")
     return text
 
 
 def open_session(arguments: argparse.Namespace) -> BrokerSession:
-    """Connect. Raises `OpsError`."""
+    """Connect to the broker. Raises `OpsError`."""
     password = None
     if arguments.password_file is not None:
         try:
@@ -107,7 +107,7 @@ def open_session(arguments: argparse.Namespace) -> BrokerSession:
 
 
 def load_keys(arguments: argparse.Namespace) -> list[keys.Key]:
-    """Read the keys, asking for passphrases where they have one. Raises `OpsError`."""
+    """Read the keys; ask for the passphrase of each locked key. Raises `OpsError`."""
     return [
         external_signer.load(Path(path), arguments.signer)
         if path.endswith(".json")
@@ -120,7 +120,7 @@ def _load_key(path: Path) -> keys.Key:
     passphrase = os.environ.get(PASSPHRASE, "")
     if not passphrase and path.exists() and b"ENCRYPTED" in path.read_bytes():
         if not sys.stdin.isatty():
-            raise OpsError(f"{path}: needs its passphrase; set {PASSPHRASE} or use a terminal")
+            raise OpsError(f"{path}: needs a passphrase; set {PASSPHRASE} or use a terminal")
         passphrase = getpass.getpass(f"passphrase of {path}: ")
     elif path.exists() and b"ENCRYPTED" not in path.read_bytes():
         passphrase = ""
@@ -128,14 +128,16 @@ def _load_key(path: Path) -> keys.Key:
 
 
 def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> messages.UnitReport:
-    """Wait for what `unit` reports (retained). Raises `OpsError`."""
+    """Wait for the retained report of `unit`. Raises `OpsError`."""
     session.subscribe(f"{unit}/{REPORTED}")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
             if topic == f"{unit}/{REPORTED}" and payload:
                 return messages.parse_report(payload)
-    raise OpsError(f"{unit}: has reported nothing; is the name right, and has it a section remote?")
+    raise OpsError(
+        f"{unit}: no report; check the name, and the section remote of its configuration"
+    )
 
 
 __all__ = ["Parser"]

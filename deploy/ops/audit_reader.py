@@ -1,8 +1,9 @@
-"""The log of a unit (agent.remote.storage.audit), joined from its segments and checked.
+"""Audit log of a unit (`agent.remote.storage.audit`): joins its segments and checks the hash chain.
 
-Not a reader of files or topics. The hashes say that nothing was changed, taken out or put in
-between the oldest entry that is left (the ring goes round) and the newest. Whether the newest is
-missing, only a number and hash that the unit reported earlier can say.
+Does not read files or topics. The log is a ring: new entries overwrite the oldest. A valid chain
+proves that no entry between the oldest and the newest was changed, removed or inserted. It does not
+prove that the newest entry is present. For that the reader needs the number and the hash that the
+unit has reported.
 """
 
 import datetime as dt
@@ -15,7 +16,7 @@ from agent.remote.storage.audit import AuditReader
 
 @dataclass
 class History:
-    """Entries, oldest first, what is wrong with them, and the hash after the newest."""
+    """Entries, oldest first; the faults of the chain; the hash after the newest entry."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -23,7 +24,7 @@ class History:
 
 
 def join_segments(segments: Iterable[bytes], reported: tuple[int, str] | None = None) -> History:
-    """Join segments in any order; `reported`: number and hash that the unit told."""
+    """Join segments, in any order. `reported`: number and hash from the unit's report."""
     readers = sorted(
         (candidate for candidate in map(AuditReader, segments) if candidate.entries),
         key=lambda candidate: candidate.entries[0][0],
@@ -56,7 +57,7 @@ def _check_continuity(before: AuditReader, after: AuditReader, history: History)
     if first == _last_number(before) + 1 and after.start_hash == before.head:
         return
     if first == _last_number(before) and after.entries[0] == before.entries[-1]:
-        return  # an append that the store had failed to confirm, made again
+        return  # the store did not confirm the append, so the unit made it again
     history.faults.append(f"entry {first} does not follow entry {_last_number(before)}")
 
 
@@ -64,9 +65,11 @@ def _check_end(history: History, reported: tuple[int, str]) -> None:
     number, head = reported
     last = history.entries[-1]["number"] if history.entries else 0
     if last < number:
-        history.faults.append(f"cut short: the unit told of entry {number}, here is {last}")
+        history.faults.append(
+            f"truncated: the unit reported entry {number}, the log ends at {last}"
+        )
     elif last == number and number and history.head != head:
-        history.faults.append(f"entry {number} has another hash than the unit told")
+        history.faults.append(f"entry {number} has another hash than the unit reported")
 
 
 def _entry_record(entry: list[Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""What an operator types, `control.supply.setpoint_c=32.5`, as the changes of a patch.
+"""Parser of changes on the command line: `control.supply.setpoint_c=32.5` becomes a part of a
+patch.
 
-A path that has a number goes out as its number. A value is JSON, or else a text; decimals stay as
-they are written, so that what is signed is what was typed.
+A path that has a parameter number is sent as the number. A value is JSON; otherwise it is text. A
+decimal keeps its digits, so the operator signs the typed value.
 """
 
 import decimal
@@ -18,19 +19,21 @@ Change = tuple[int | str, Any]
 
 
 def parse(arguments: list[str]) -> list[Change]:
-    """Parse PATH=VALUE words; `PATH=` takes a key out. Raises `OpsError`."""
+    """Parse PATH=VALUE arguments; `PATH=` removes a key. Raises `OpsError`."""
     changes: list[Change] = []
     for argument in arguments:
         path, separator, text = argument.partition("=")
         if not separator or not path:
-            raise OpsError(f"{argument!r} is no change; write PATH=VALUE, or PATH= to take it out")
+            raise OpsError(
+                f"{argument!r} is not a change; write PATH=VALUE, or PATH= to remove the key"
+            )
         key = number_of(path)
         name: int | str = path if key is None else key
         if name in [changed_name for changed_name, _ in changes]:
             raise OpsError(f"{path} is changed twice")
         changes.append((name, _parse_value(text) if text else None))
     if not changes:
-        raise OpsError("nothing to change; write PATH=VALUE")
+        raise OpsError("no change; write PATH=VALUE")
     return changes
 
 

@@ -1,15 +1,17 @@
-"""Signing by another program: for keys in a PKCS #11 token, an agent, or a machine apart.
+r"""External signer: another program signs with a key in a PKCS #11 token, an agent or another
+machine.
 
     coldloop config push … --key alice.json --signer \
         'pkcs11-tool --module M.so --token-label ops --login --sign --mechanism EDDSA --id 09'
 
-A `--key` that names the public file (NAME.json) is signed with the command of `--signer`. The
-command gets the text to be signed on stdin, in COLDLOOP_KEY the path of the public file, and
-answers with the 64 bytes of an Ed25519 signature (RFC 8032, not pre-hashed) on stdout. It is
-started without a shell, once a message. What it answers is verified before it is used: a token with
-another key in it is found here, not at a thousand units.
+Does not speak PKCS #11; the program of OpenSC in the example does. Tested with SoftHSM, not with a
+hardware token.
 
-Not here: PKCS #11 itself; OpenSC's program above speaks it. Tried with SoftHSM, no token of metal.
+The command of `--signer` signs for each `--key` that names a public file (NAME.json). It starts
+once for each message, without a shell. It reads the text from stdin and the path of the public file
+from COLDLOOP_KEY. It writes an Ed25519 signature of 64 bytes (RFC 8032, not pre-hashed) to stdout.
+`ExternalSigner` verifies the signature before use. So a token with another key fails here and not
+at the units.
 """
 
 import os
@@ -25,26 +27,28 @@ from deploy.errors import OpsError
 from deploy.ops import keys
 
 TIMEOUT_S = 120
-"""A person may have to touch the token, or to type its PIN."""
+"""Includes the time to touch the token or to type its PIN."""
 _SIGNATURE_BYTES = 64
 _MAX_ERROR_TEXT = 200
 
 
 @dataclass(frozen=True)
 class ExternalSigner:
-    """A program that signs for the public key of `path`. `sign` raises `OpsError`."""
+    """Signs with a program for the public key of `path`. `sign` raises `OpsError`."""
 
     command: str
     path: Path
     public: bytes
 
     def sign(self, text: bytes) -> bytes:
-        """Have `text` signed; 64 bytes that have been verified."""
+        """Run the program on `text`; return a verified signature of 64 bytes."""
         signature = self._run_command(text)
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except InvalidSignature:
-            raise OpsError(f"{self.command}: its signature is not one by {self.path}") from None
+            raise OpsError(
+                f"{self.command}: the signature is not from the key of {self.path}"
+            ) from None
         return signature
 
     def _run_command(self, text: bytes) -> bytes:
@@ -61,7 +65,7 @@ class ExternalSigner:
         except subprocess.TimeoutExpired:
             raise OpsError(f"{self.command}: no signature within {TIMEOUT_S} s") from None
         except (OSError, ValueError, IndexError) as error:
-            raise OpsError(f"{self.command!r}: cannot be started: {error}") from None
+            raise OpsError(f"{self.command!r}: cannot start: {error}") from None
         if completed.returncode or len(completed.stdout) != _SIGNATURE_BYTES:
             error_text = " ".join(completed.stderr.decode(errors="replace").split())[
                 :_MAX_ERROR_TEXT
@@ -74,10 +78,10 @@ class ExternalSigner:
 
 
 def load(path: Path, command: str | None) -> keys.Key:
-    """Give the key whose public file is `path`. Raises `OpsError`."""
+    """Return the key of the public file `path`. Raises `OpsError`."""
     public = keys.read_public_key(path)
     if command is None:
-        raise OpsError(f"{path}: is a public key; name the private one, or a --signer")
+        raise OpsError(f"{path}: a public key; use the private key, or --signer")
     try:
         raw = bytes.fromhex(str(public["public"]))
         Ed25519PublicKey.from_public_bytes(raw)

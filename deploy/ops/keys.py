@@ -1,11 +1,10 @@
-"""An operator's key: made, kept in a file, used to sign.
+"""Operators' keys: generation, key files, signatures.
 
-    NAME.key    private key, PEM (PKCS #8), mode 0600, under a passphrase unless one says not to
-    NAME.json   {"number", "public", "role"}: what goes into `remote.keys` of the units
+    NAME.key    private key, PEM (PKCS #8), mode 0600, with a passphrase unless --no-passphrase
+    NAME.json   {"number", "public", "role"}: an entry of `remote.keys` in the units
 
-Signing is done by `cryptography` (constant-time); the units verify with code of our own. A key that
-is no file (a token, an agent, a machine apart) signs through a program: see
-`deploy.ops.external_signer`.
+`cryptography` signs, in constant time. The units verify with `protocols.signing`. A key in a token,
+an agent or another machine has no private file; see `external_signer`.
 """
 
 import contextlib
@@ -36,32 +35,32 @@ ROLES = ("operate", "limits")
 
 
 class PrivateKey(Protocol):
-    """What can sign."""
+    """Interface of an object that signs."""
 
     def sign(self, data: bytes, /) -> bytes:
-        """Give an Ed25519 signature of 64 bytes."""
+        """Return an Ed25519 signature of 64 bytes."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What signs, with the number under which the units know it."""
+    """A signing key with its number and role in the units."""
 
     number: int
     role: str
     private_key: PrivateKey
 
     def sign(self, text: bytes) -> bytes:
-        """Sign; 64 bytes."""
+        """Return a signature of 64 bytes."""
         return self.private_key.sign(text)
 
 
 def public_hex(private: Ed25519PrivateKey) -> str:
-    """Give the public key as the configuration holds it: 64 hexadecimal digits."""
+    """Return the public key as in a configuration: 64 hexadecimal digits."""
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
 def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
-    """Make a key pair; returns the public file. Raises `OpsError` when one is there already."""
+    """Make a key pair; return the public file. Raises `OpsError` if the name exists."""
     private = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
@@ -74,44 +73,44 @@ def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -
         public_path = folder / f"{name}.json"
         public_path.write_text(json.dumps(public) + "\n")
     except FileExistsError:
-        raise OpsError(f"{path}: there already; a key is never overwritten") from None
+        raise OpsError(f"{path}: exists; the command never overwrites a key") from None
     except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}; name a folder you may write to") from None
+        raise OpsError(f"{path}: {error.strerror}; use a folder that you can write to") from None
     return public_path
 
 
 def import_public_key(folder: Path, name: str, number: int, role: str, pem: Path) -> Path:
-    """Write the public file of a key whose private half is elsewhere. Raises `OpsError`."""
+    """Write the public file of a key whose private part is elsewhere. Raises `OpsError`."""
     public: object = None
     public_path = folder / f"{name}.json"
     try:
         with contextlib.suppress(ValueError, UnsupportedAlgorithm):
             public = load_pem_public_key(pem.read_bytes())
         if not isinstance(public, Ed25519PublicKey):
-            raise OpsError(f"{pem}: no public Ed25519 key in PEM")
+            raise OpsError(f"{pem}: not a public Ed25519 key in PEM")
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
         with public_path.open("x") as file:
             file.write(json.dumps({"number": number, "public": raw, "role": role}) + "\n")
     except FileExistsError:
-        raise OpsError(f"{public_path}: there already; a key is never overwritten") from None
+        raise OpsError(f"{public_path}: exists; the command never overwrites a key") from None
     except OSError as error:
         raise OpsError(f"{error.filename}: {error.strerror}") from None
     return public_path
 
 
 def load(path: Path, passphrase: str) -> Key:
-    """Read a private key and, beside it, its number and role. Raises `OpsError`."""
+    """Read a private key, and its number and role from the public file. Raises `OpsError`."""
     try:
         pem = path.read_bytes()
         if path.stat().st_mode & 0o077:
-            raise OpsError(f"{path}: others may read it; chmod 600 it")
+            raise OpsError(f"{path}: other users can read it; chmod 600 {path}")
     except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}; name a key made by `config keygen`") from None
+        raise OpsError(f"{path}: {error.strerror}; use a key made by `config keygen`") from None
     private: object = None
     with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
         private = load_pem_private_key(pem, passphrase.encode() or None)
     if not isinstance(private, Ed25519PrivateKey):
-        raise OpsError(f"{path}: no Ed25519 key, or the passphrase is wrong")
+        raise OpsError(f"{path}: not an Ed25519 key, or the passphrase is wrong")
     public = read_public_key(path.with_suffix(".json"))
     if public["public"] != public_hex(private):
         raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
@@ -125,5 +124,7 @@ def read_public_key(path: Path) -> dict[str, object]:
     except (OSError, ValueError):
         public = None
     if not isinstance(public, dict) or not {"number", "public", "role"} <= public.keys():
-        raise OpsError(f"{path}: missing or not a public key; it is made beside the private one")
+        raise OpsError(
+            f"{path}: missing or not a public key; `config keygen` writes it beside the private key"
+        )
     return public

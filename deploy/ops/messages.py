@@ -1,4 +1,4 @@
-"""Signed messages for one unit, from what it reports of itself."""
+"""Signed messages for a unit, made from the report of the unit."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from protocols.signed_message import COMMAND, PATCH, SignedMessage, build_signin
 
 @dataclass(frozen=True)
 class UnitReport:
-    """What a unit last said on `cfg/reported`."""
+    """Content of the retained topic `cfg/reported` of a unit."""
 
     version: int
     base_hash: bytes
@@ -32,7 +32,7 @@ class UnitReport:
 
 
 def parse_report(payload: bytes) -> UnitReport:
-    """Read a report; raises `OpsError` for what is none."""
+    """Parse a report. Raises `OpsError` for another payload."""
     try:
         raw = json.loads(payload)
         return UnitReport(
@@ -66,7 +66,7 @@ def sign_patch(
     keys: list[Key],
     times: "MessageTimes",
 ) -> tuple[int, bytes]:
-    """Sign a patch for `unit` (SITE/UNIT) as it is; give its counter and the message."""
+    """Sign a patch for `unit` (SITE/UNIT) on the reported base; return counter and message."""
     counter_s = max(times.now_s, EPOCH_S + base.counters[PATCH - 1] + 1)
     body = patch.encode_patch(
         counter_s,
@@ -86,7 +86,7 @@ def sign_group_patch(
     keys: list[Key],
     times: "MessageTimes",
 ) -> tuple[int, bytes]:
-    """Sign one patch for every unit of a group, whatever base each has; as `sign_patch`."""
+    """Sign one patch for all units of a group, with any base; return counter and message."""
     newest = max(base.counters[PATCH - 1] for base in bases)
     counter_s = max(times.now_s, EPOCH_S + newest + 1)
     body = patch.encode_patch(
@@ -109,7 +109,7 @@ def sign_command(
     keys: list[Key],
     times: "MessageTimes",
 ) -> tuple[int, bytes]:
-    """Sign a command for `unit`; give its counter and the message."""
+    """Sign a command for `unit`; return counter and message."""
     counter_s = max(times.now_s, EPOCH_S + base.counters[COMMAND - 1] + 1)
     body = command.encode_command(counter_s, times.now_s + times.expires_s, name, arguments)
     return counter_s - EPOCH_S, sign_message(COMMAND, unit, b"", body, keys)
@@ -117,7 +117,7 @@ def sign_command(
 
 @dataclass(frozen=True)
 class MessageTimes:
-    """When it is, and how long things may take, seconds; `now_s` and `not_before_s` since 1970."""
+    """Times of a message, seconds: `now_s`, `not_before_s` since 1970, the others durations."""
 
     now_s: int
     expires_s: int = 86_400

@@ -1,6 +1,6 @@
-"""A connection to the broker, with paho-mqtt, for a command that asks and waits.
+"""Broker session with paho-mqtt for a command that publishes and waits for messages.
 
-Messages come in a thread of paho's; they wait in a queue until the command takes them.
+A thread of paho receives the messages and puts them into a queue. The command reads the queue.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ CONNECT_S = 15.0
 
 
 class BrokerSession:
-    """Connected from the start; use as a context manager. Raises `OpsError`."""
+    """A connection, open after construction; a context manager. Raises `OpsError`."""
 
     def __init__(
         self, broker: str, username: str | None = None, password: str | None = None
@@ -36,7 +36,7 @@ class BrokerSession:
             raise OpsError(str(error)) from None
         if address.kind not in ("tcp", "tls"):
             raise OpsError(f"{broker}: not a broker; write tcp:HOST:PORT or tls:HOST:PORT?ca=FILE")
-        make: Any = paho.Client  # typeshed's stubs are those of paho 1
+        make: Any = paho.Client  # the stubs of typeshed describe paho 1
         self._paho = make(CallbackAPIVersion.VERSION2, f"ops-{secrets.token_hex(6)}")
         self._paho.on_message = lambda _c, _d, m: self._messages.put((m.topic, m.payload))
         self._paho.on_connect = lambda _c, _d, _f, code, _p: self._connect_results.put(str(code))
@@ -47,7 +47,7 @@ class BrokerSession:
                 self._paho.tls_set_context(_make_context(address.options))
             self._paho.connect(address.host, address.port)
         except (OSError, ValueError) as error:
-            raise OpsError(f"{address.location()}: {error}; is the broker there?") from None
+            raise OpsError(f"{address.location()}: {error}; check that the broker runs") from None
         self._paho.loop_start()
         self._await_connection(address.location())
 
@@ -67,33 +67,33 @@ class BrokerSession:
         self.close()
 
     def close(self) -> None:
-        """Leave in order, once the broker has what was sent."""
+        """Wait until the broker has all messages, then disconnect."""
         for info in self._in_flight:
             with contextlib.suppress(ValueError, RuntimeError):
                 info.wait_for_publish(CONNECT_S)
         disconnect(self._paho)
 
     def subscribe(self, topic: str) -> None:
-        """Ask for `topic` below the root."""
+        """Subscribe to `topic` below the root."""
         self._paho.subscribe(ROOT + topic, 1)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Send on `topic` below the root; returns when the broker has it. Raises `OpsError`."""
+        """Publish on `topic` below the root; return when the broker has it. Raises `OpsError`."""
         info = self._paho.publish(ROOT + topic, payload, 1, retain)
         try:
             info.wait_for_publish(CONNECT_S)
         except (ValueError, RuntimeError) as error:
             raise OpsError(f"{topic}: not published: {error}") from None
         if not info.is_published():
-            raise OpsError(f"{topic}: the broker did not take it within {CONNECT_S:.0f} s")
+            raise OpsError(f"{topic}: the broker did not acknowledge it within {CONNECT_S:.0f} s")
 
     def publish_async(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Send without waiting for the broker; many may be on their way."""
+        """Publish without waiting for the broker; many messages can be in flight."""
         self._in_flight = [info for info in self._in_flight if not info.is_published()]
         self._in_flight.append(self._paho.publish(ROOT + topic, payload, 1, retain))
 
     def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
-        """Give what has come, (topic below the root, payload), after at most `seconds`."""
+        """Return the received messages (topic below the root, payload) after at most `seconds`."""
         try:
             topic, payload = self._messages.get(timeout=seconds)
             while True:
@@ -104,10 +104,10 @@ class BrokerSession:
 
 
 def disconnect(client: Any) -> None:
-    """Disconnect a paho client and close all it holds.
+    """Disconnect a paho client and close its sockets.
 
-    paho closes the pair of sockets that wakes its thread only when it is collected, at a time of
-    the collector's choosing; there is no public call for it.
+    paho has a pair of sockets that wakes its thread. It closes them only when the garbage collector
+    frees the client. There is no public call for this.
     """
     client.disconnect()
     client.loop_stop()

@@ -1,14 +1,14 @@
-"""A private certificate authority for a fleet: who may speak to the broker, and as whom.
+"""Private certificate authority of a fleet: clients of the broker, their names and their rights.
 
     FOLDER/ca.pem, ca.key          the authority; ca.key stays with the operators, mode 0600
     FOLDER/NAME.pem, NAME.key      a broker, a unit (its name is SITE.UNIT) or an operator
-    FOLDER/acl                     what each may do at the broker, one block a name
-    FOLDER/crl.pem                 the certificates that count no more
+    FOLDER/acl                     rights at the broker, one block for each name
+    FOLDER/crl.pem                 the revoked certificates
 
-Keys are EC P-256, which every TLS library here speaks, a board's included. A certificate says what
-it is for (server or client); the name a broker sees is the common name. Times: a unit's clock may
-be wrong when it connects (see docs/engineer/security.md), so lifetimes are long and ends are made
-by revocation.
+Keys are EC P-256, which all TLS libraries of the agent support, also on boards. A certificate is
+for a server or for a client. The broker uses the common name as the user name. The clock of a unit
+can be wrong when it connects (docs/engineer/security.md). So lifetimes are long, and revocation
+ends a certificate.
 """
 
 import datetime as dt
@@ -38,7 +38,7 @@ _UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
 def create(folder: Path, organisation: str) -> Path:
-    """Make the authority; returns ca.pem. Raises `OpsError` when there is one already."""
+    """Make the authority; return ca.pem. Raises `OpsError` if the folder has one."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} coldloop CA")])
     usage = _key_usage(authority=True)
@@ -58,16 +58,16 @@ def create(folder: Path, organisation: str) -> Path:
 
 
 def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
-    """Issue a certificate; returns NAME.pem. Raises `OpsError` when there is one already.
+    """Issue a certificate; return NAME.pem. Raises `OpsError` if the folder has one.
 
-    `name`: SITE.UNIT for a unit, else any; `hosts`: how clients call a broker.
+    `name`: SITE.UNIT for a unit, otherwise any; `hosts`: the host names of a broker.
     """
     if role not in ROLES:
-        raise OpsError(f"{role} is no role; there are {', '.join(ROLES)}")
+        raise OpsError(f"{role}: unknown role; use one of {', '.join(ROLES)}")
     if role == "unit" and name.count(".") != 1:
-        raise OpsError(f"{name}: a unit is named SITE.UNIT here")
+        raise OpsError(f"{name}: not a name of a unit; write SITE.UNIT")
     if role == "broker" and not hosts:
-        raise OpsError(f"{name}: a broker needs --host, the name by which clients call it")
+        raise OpsError(f"{name}: a broker needs --host, its host name")
     ca_key, ca = _load_authority(folder)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -97,7 +97,7 @@ def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
 
 
 def revoke(folder: Path, name: str) -> Path:
-    """Let the certificate of `name` count no more; returns crl.pem."""
+    """Revoke the certificate of `name`; return crl.pem."""
     ca_key, ca = _load_authority(folder)
     serial = _load_certificate(folder / f"{name}.pem").serial_number
     old = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
@@ -107,7 +107,7 @@ def revoke(folder: Path, name: str) -> Path:
 
 
 def rotate(folder: Path, name: str, hosts: list[str]) -> Path:
-    """Replace the certificate of `name`: the old one is revoked, files get the ending `.old`."""
+    """Replace the certificate of `name`: revoke the old one, rename its files to `.old`."""
     old = _load_certificate(folder / f"{name}.pem")
     purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     is_broker = ExtendedKeyUsageOID.SERVER_AUTH in purposes
@@ -163,7 +163,7 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise OpsError(f"{path}: there already; `config pki rotate` replaces one") from None
+        raise OpsError(f"{path}: exists; `config pki rotate` replaces it") from None
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
     with open(descriptor, "wb") as file:
@@ -174,9 +174,9 @@ def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Cert
     try:
         key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
     except (OSError, ValueError):
-        raise OpsError(f"{folder}: no authority there; `config pki create` makes one") from None
+        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise OpsError(f"{folder / 'ca.key'}: not a key of ours")
+        raise OpsError(f"{folder / 'ca.key'}: not a key of this authority")
     return key, _load_certificate(folder / "ca.pem")
 
 
@@ -184,7 +184,7 @@ def _load_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
-        raise OpsError(f"{path}: no certificate") from None
+        raise OpsError(f"{path}: not a certificate") from None
 
 
 def _write_crl(
@@ -201,11 +201,11 @@ def _write_crl(
 
 
 def _acl_head() -> str:
-    return "# Written by `coldloop config pki`; a name may do what stands below it, nothing else.\n"
+    return "# Written by `coldloop config pki`; each user has only the rights below its name.\n"
 
 
 def _add_acl_entry(folder: Path, name: str, role: str) -> None:
-    """Add what `name` may do to the broker's list, once."""
+    """Add the rights of `name` to the access list of the broker, once."""
     path = folder / "acl"
     existing = path.read_text() if path.exists() else _acl_head()
     if f"\nuser {name}\n" in existing:

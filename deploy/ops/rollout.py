@@ -1,16 +1,15 @@
-"""A change brought to many units: canaries first, then the rest in waves; stopped by failures.
+"""Rollout of a change to many units: canaries first, then the rest in waves.
 
-Not a client: events go in (a unit's report, time passing), messages to send come out. The rules are
-those of hawkBit's rollouts: the rest starts only when all canaries are done and enough of them are
-well; whenever more units have failed than the threshold allows, nothing more is sent, and what is
-on trial and not confirmed is called back.
+Does not connect to a broker. Inputs are reports of units and the time; outputs are messages to
+send. The rules are those of hawkBit rollouts. The rest starts only if all canaries are done and
+enough of them are healthy. If more units fail than the threshold allows, the rollout stops: it
+sends no new change and rolls back each unconfirmed trial.
 
     waiting ─▶ sent ─▶ trial ─▶ healthy ─▶ confirming ─▶ confirmed
-                 └────────┴──────────┴─▶ failed (refused, rolled back, timed out)
-                                     └─▶ calling back ─▶ failed, or confirmed: what the unit says
+                 └────────┴──────────┴─▶ failed (rejected, rolled back, timed out)
+                                     └─▶ calling back ─▶ failed or confirmed, by the unit's report
 
-A unit that is called back while its confirmation is on its way may keep the change; what it reports
-is what counts.
+If a rollback and a confirmation cross, a unit can keep the change. The report of the unit decides.
 """
 
 import math
@@ -33,7 +32,7 @@ _FINAL_STATES = (CONFIRMED, FAILED)
 
 @dataclass
 class RolloutUnit:
-    """One unit on its way."""
+    """One unit of the rollout."""
 
     name: str
     state: str = WAITING
@@ -46,7 +45,7 @@ class RolloutUnit:
 
 @dataclass(frozen=True)
 class Plan:
-    """Shares of 0 to 1; times in seconds; `wave` units at most are on their way at a time."""
+    """Limits: shares 0 to 1; times in seconds; `wave`: maximum number of units in progress."""
 
     canary: float = 0.05
     max_failures: float = 0.1
@@ -58,7 +57,7 @@ class Plan:
 
 @dataclass
 class Rollout:
-    """`patch`, `confirm`, `rollback` make the message for a unit: (counter, bytes)."""
+    """Drives the rollout. `patch`, `confirm`, `rollback` return (counter, message) for a unit."""
 
     plan: Plan
     units: dict[str, RolloutUnit]
@@ -69,15 +68,15 @@ class Rollout:
     paused: bool = False
     _now_s: float = 0.0
     outbox: list[tuple[str, str, bytes]] = field(default_factory=list)
-    """(unit, "patch" | "command" | "clear", message) to be sent; emptied by the caller."""
+    """(unit, "patch" | "command" | "clear", message) to send; the caller empties it."""
 
     def canaries(self) -> list[RolloutUnit]:
-        """Give the units that go first: at least one."""
+        """Return the canaries: the first units, at least one."""
         ordered = list(self.units.values())
         return ordered[: max(1, math.ceil(self.plan.canary * len(ordered)))]
 
     def report(self, name: str, report: UnitReport, now_s: float) -> None:
-        """Take what a unit says of itself."""
+        """Handle a report of a unit."""
         unit = self.units.get(name)
         if unit is None:
             return
@@ -115,20 +114,20 @@ class Rollout:
         self.outbox.append((unit.name, "clear", b""))
 
     def tick(self, now_s: float) -> None:
-        """Let time pass: give up on who does not answer, stop when too many fail, send the next."""
+        """Check timeouts and failures, then send to the next units."""
         self._now_s = now_s
         for unit in self.units.values():
             limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
             if unit.state not in self._timed_states():
                 continue
             if now_s - unit.since_s > limit:
-                self._finish(unit, False, f"no answer while {unit.state}")
+                self._finish(unit, False, f"no answer in state {unit.state}")
         self._check_failures()
         if not self.aborted and not self.paused:
             self._send_next(now_s)
 
     def _timed_states(self) -> tuple[str, ...]:
-        """Give the states that must not last: a trial may, when it is confirmed by hand."""
+        """Return the states with a timeout. A trial has one unless an operator confirms it."""
         return (
             (SENT, TRIAL, CONFIRMING, ROLLING_BACK) if self.plan.confirm else (SENT, ROLLING_BACK)
         )
@@ -157,8 +156,12 @@ class Rollout:
                 self.outbox.append((unit.name, "patch", message))
                 active += 1
 
+    def toggle_pause(self) -> None:
+        """Pause the rollout, or resume it. Units in progress continue."""
+        self.paused = not self.paused
+
     def abort(self, reason: str) -> None:
-        """Send nothing more, and call back what is on trial."""
+        """Send no new change, and roll back each unconfirmed trial."""
         self.aborted = reason
         for unit in self.units.values():
             if unit.state not in (SENT, TRIAL, CONFIRMING) or unit.report is None:
@@ -169,13 +172,13 @@ class Rollout:
             self._set_state(unit, ROLLING_BACK, self._now_s)
 
     def is_done(self) -> bool:
-        """Say whether nothing is on its way and nothing more will be sent."""
+        """Return whether no unit is in progress and none will be."""
         states = [unit.state for unit in self.units.values()]
         has_active = any(state in self._timed_states() for state in states)
         return not has_active and (bool(self.aborted) or WAITING not in states)
 
     def count_states(self) -> dict[str, int]:
-        """Count the units by state."""
+        """Return the number of units in each state."""
         counts: dict[str, int] = {}
         for unit in self.units.values():
             counts[unit.state] = counts.get(unit.state, 0) + 1

@@ -1,4 +1,4 @@
-"""`coldloop relay`: its options, and the life of the process."""
+"""`coldloop relay`: options and process of a relay."""
 
 import argparse
 import signal
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from deploy.errors import DeployError
+from deploy.relay.broker_client import BrokerSettings
+from deploy.relay.outputs import OUTPUTS
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
@@ -16,39 +18,50 @@ EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug f
 def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="coldloop relay",
-        description="Take units' telemetry from a broker or a message gateway, acknowledge it, "
-        "and publish it as Sparkplug B, JSON, InfluxDB lines or OpenMetrics.",
+        description="Receive telemetry of units from a broker or a message gateway, acknowledge "
+        "it, and publish it as Sparkplug B, JSON, InfluxDB lines or OpenMetrics.",
         epilog=f"example: {EXAMPLE}",
     )
     add = parser.add_argument
     add("--broker", required=True, metavar="HOST:PORT")
-    add("--store", required=True, metavar="FILE", help="SQLite file; relays of a machine share it")
-    add("--name", default="relay", help="this relay's name: of its session and Sparkplug node")
+    add("--store", required=True, metavar="FILE", help="SQLite file; relays on a machine share it")
+    add("--name", default="relay", help="name of the session and of the Sparkplug node")
     add("--group", default="relay", help="relays of one group share the load")
     add(
         "--keys",
         metavar="FILE",
-        help="a line a unit: SITE/UNIT HEX, the key of its receipts and datagrams",
+        help="SITE/UNIT HEX on each line: the key of the receipts and datagrams of a unit",
     )
-    add("--modem", action="append", default=[], metavar="IMEI=SITE/UNIT", help="for the webhook")
-    add("--sparkplug", metavar="GROUP", help="publish Sparkplug B 3.0 in this group")
-    add("--primary", default="", metavar="HOST", help="the Sparkplug host to wait for")
-    add("--json", metavar="TOPIC", help="publish JSON below this topic")
-    add("--lines", metavar="FILE", help="append InfluxDB lines to a file")
-    add("--http", metavar="HOST:PORT", help="serve /metrics and the gateway's webhook /sbd")
-    add("--gateway", metavar="URL", help="post acknowledgements for modems there (MT messages)")
-    add("--gateway-login", metavar="FILE", help="user and password of the gateway, a line each")
-    add("--gather", type=float, default=20.0, metavar="S", help="one MT message in so many seconds")
-    add("--username")
-    add("--password-file", metavar="FILE")
-    add("--ca", metavar="FILE", help="the broker's authority, for TLS")
+    add("--modem", action="append", default=[], metavar="IMEI=SITE/UNIT", help="modem of a unit")
+    for spec in OUTPUTS:
+        if spec.metavar:
+            add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
+    add(
+        "--primary",
+        default="",
+        metavar="HOST",
+        help="deliver only while this Sparkplug host is online",
+    )
+    add("--http", metavar="HOST:PORT", help="serve /metrics and the webhook /sbd")
+    add("--gateway", metavar="URL", help="post MT messages for modems there")
+    add("--gateway-login", metavar="FILE", help="user and password of the gateway, two lines")
+    add(
+        "--gather",
+        type=float,
+        default=20.0,
+        metavar="S",
+        help="time between MT messages to a modem, s (20)",
+    )
+    add("--username", metavar="NAME", help="user name at the broker")
+    add("--password-file", metavar="FILE", help="file that holds the password")
+    add("--ca", metavar="FILE", help="certificate of the authority of the broker, for TLS")
     return parser
 
 
 def _parse_endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise DeployError(f"{text}: HOST:PORT is needed")
+        raise DeployError(f"{text}: not HOST:PORT")
     return host, int(port)
 
 
@@ -61,50 +74,51 @@ def _read_keys(path: str | None) -> dict[str, bytes]:
                 unit, key = fields
                 keys[unit] = bytes.fromhex(key)
         except ValueError:
-            raise DeployError(f"{path}:{number}: SITE/UNIT and a hexadecimal key") from None
+            raise DeployError(f"{path}:{number}: not SITE/UNIT and a hexadecimal key") from None
     return keys
 
 
 def _read_login(path: str | None) -> tuple[str, str]:
-    """Read the gateway's user and password."""
+    """Read user and password of the gateway."""
     if path is None:
         return "", ""
     fields = Path(path).read_text().split()
     if len(fields) != 2:
-        raise DeployError(f"{path}: two lines are needed, user and password")
+        raise DeployError(f"{path}: not two lines, user and password")
     return fields[0], fields[1]
 
 
 def parse_options(argv: list[str]) -> RelayOptions:
-    """Read the command's words; raises DeployError."""
+    """Parse the command line. Raises DeployError."""
     arguments = _make_parser().parse_args(argv)
     modems = {}
     for text in arguments.modem:
         imei, equals, unit = text.partition("=")
         if not equals or unit.count("/") != 1:
-            raise DeployError(f"--modem {text}: IMEI=SITE/UNIT is needed")
+            raise DeployError(f"--modem {text}: not IMEI=SITE/UNIT")
         modems[imei] = unit
     if arguments.gateway is not None and not arguments.gateway.startswith(("http://", "https://")):
-        raise DeployError(f"--gateway {arguments.gateway}: a URL is needed")
+        raise DeployError(f"--gateway {arguments.gateway}: not a URL")
     password = arguments.password_file
+    outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     return RelayOptions(
-        broker=_parse_endpoint(arguments.broker),
+        broker=BrokerSettings(
+            _parse_endpoint(arguments.broker),
+            arguments.username,
+            Path(password).read_text().strip() if password else None,
+            arguments.ca,
+        ),
         store=Path(arguments.store),
         name=arguments.name,
         group=arguments.group,
         keys=_read_keys(arguments.keys),
         modems=modems,
-        sparkplug=arguments.sparkplug,
+        outputs={name: value for name, value in outputs.items() if value},
         primary=arguments.primary,
-        json_root=arguments.json,
-        lines=Path(arguments.lines) if arguments.lines else None,
         http=_parse_endpoint(arguments.http) if arguments.http else None,
         gateway=arguments.gateway,
         gateway_login=_read_login(arguments.gateway_login),
         gather_s=arguments.gather,
-        username=arguments.username,
-        password=Path(password).read_text().strip() if password else None,
-        ca=arguments.ca,
     )
 
 

@@ -1,10 +1,10 @@
-"""What the relay remembers: schemas, which records it has, what has yet to be handed on.
+"""Database of the relay: schemas, received records, outbox.
 
-One SQLite file, which any number of relays on a machine share (WAL; one writer at a time). A
-record is noted and put into the outbox in ONE transaction, durable before the unit gets its
-receipt; it leaves the outbox when it was handed on. So a restart loses nothing, and what a unit
-sends twice is handed on once, whichever relay takes it. Which records are had is kept as ranges: a
-unit costs a few rows, however long it runs.
+One SQLite file. All relays on a machine can share it (WAL, one writer at a time). ONE transaction
+stores a record and puts it into the outbox. It is durable before the unit gets its receipt. The
+record leaves the outbox after its delivery. So a restart loses no record, and a record that a unit
+sends twice is delivered once, by any relay. The received records are stored as ranges of numbers, a
+few rows for each unit.
 """
 
 import hashlib
@@ -29,16 +29,16 @@ CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL)
 """
 
 _MAX_DATAGRAMS = 4096
-"""So many numbers of a unit's datagrams are remembered."""
+"""Numbers of datagrams that are stored for each unit."""
 
 Entry = tuple[int, str, int, int, bytes]
-"""Id in the outbox, unit, record's number, kind, payload."""
+"""Id in the outbox, unit, number of the record, kind, payload."""
 
 
 class RelayDatabase:
-    """The file at `path`; `relay` names this process in it. Raises sqlite3.Error.
+    """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error.
 
-    One thread at a time may use it.
+    Only one thread at a time can use it.
     """
 
     def __init__(self, path: Path | str, relay: str) -> None:
@@ -55,7 +55,7 @@ class RelayDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Do all or nothing of what is inside; durable at its end."""
+        """Run the block as one transaction, durable at its end."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -65,7 +65,7 @@ class RelayDatabase:
         self._db.execute("COMMIT")
 
     def schema(self, number: bytes) -> bytes | None:
-        """Give a schema's text."""
+        """Return the text of a schema; None: unknown."""
         if number not in self._schemas:
             row = self._db.execute("SELECT text FROM schema WHERE number=?", (number,)).fetchone()
             if row is None:
@@ -74,11 +74,11 @@ class RelayDatabase:
         return self._schemas[number]
 
     def store_schema(self, number: bytes, text: bytes) -> None:
-        """Keep a schema."""
+        """Store a schema."""
         self._db.execute("INSERT OR IGNORE INTO schema VALUES (?, ?)", (number, text))
 
     def record_seen(self, unit: str, generation: bytes, number: int) -> bool:
-        """Note a record; False when it was had already. Inside a transaction."""
+        """Store that a record was received; return False for a duplicate. Needs a transaction."""
         group, record_id = number & 3, number >> 2
         key = (unit, generation, group)
         range_below = self._db.execute(
@@ -103,7 +103,7 @@ class RelayDatabase:
         return True
 
     def enqueue(self, unit: str, number: int, kind: int, payload: bytes) -> int:
-        """Put a record into the outbox; give its id there. Inside a transaction."""
+        """Put a record into the outbox; return its id. Needs a transaction."""
         cursor = self._db.execute(
             "INSERT INTO outbox (relay, unit, number, kind, payload) VALUES (?,?,?,?,?)",
             (self._relay, unit, number, kind, payload),
@@ -111,7 +111,7 @@ class RelayDatabase:
         return int(cursor.lastrowid or 0)
 
     def outbox(self) -> list[Entry]:
-        """Give what this relay has yet to hand on, the oldest first."""
+        """Return the undelivered records of this relay, oldest first."""
         rows = self._db.execute(
             "SELECT id, unit, number, kind, payload FROM outbox WHERE relay=? ORDER BY id",
             (self._relay,),
@@ -119,13 +119,13 @@ class RelayDatabase:
         return [(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
 
     def mark_delivered(self, ids: list[int]) -> None:
-        """Take records out of the outbox. Inside a transaction."""
+        """Remove records from the outbox. Needs a transaction."""
         self._db.executemany("DELETE FROM outbox WHERE id=?", [(entry_id,) for entry_id in ids])
 
     def add_chunk(
         self, unit: str, generation: bytes, number: int, index: int, total: int, data: bytes
     ) -> bytes | None:
-        """Keep a piece; give the whole record when it was the last. Inside a transaction."""
+        """Store a chunk; return the whole record after the last chunk. Needs a transaction."""
         self._db.execute(
             "INSERT OR REPLACE INTO piece VALUES (?,?,?,?,?,?)",
             (unit, generation, number, index, total, data),
@@ -142,9 +142,9 @@ class RelayDatabase:
         return b"".join(bytes(row[0]) for row in rows)
 
     def datagram_seen(self, unit: str, number: int, content: bytes) -> bool:
-        """Note a datagram; False when it was had already. Inside a transaction.
+        """Store that a datagram was received; return False for a duplicate. Needs a transaction.
 
-        The content counts, too: a modem's store that was replaced begins its numbers anew.
+        The content counts too: a modem with a new store starts again with the first number.
         """
         digest = hashlib.sha256(content).digest()[:8]
         row = self._db.execute(
@@ -161,7 +161,7 @@ class RelayDatabase:
         return True
 
     def next_bd_seq(self) -> int:
-        """Give this node's next bdSeq, 0 to 255."""
+        """Return the next bdSeq of this node, 0 to 255."""
         with self.transaction():
             row = self._db.execute(
                 "SELECT bd_seq FROM node WHERE name=?", (self._relay,)

@@ -1,10 +1,10 @@
-"""The way down through a message gateway: acknowledgements and receipts as MT messages.
+"""Downlink through a message gateway: acknowledgements and receipts as MT messages.
 
-Not the way up (deploy.relay.http_server). A gateway bills each message, so acknowledgements of one
-unit are gathered for some seconds and leave as one. They are posted in RockBLOCK's form (`imei`,
-`username`, `password`, `data` in hexadecimal; the answer begins with "OK") by a thread of its own.
-What is lost here costs a repetition: the unit sends again what nobody acknowledged, under the same
-number.
+Does not receive messages; see `http_server`. A gateway bills each message, so the downlink collects
+the acknowledgements of a unit for some seconds and sends them as one message. A thread posts the
+messages in the form of RockBLOCK: `imei`, `username`, `password`, `data` in hexadecimal; a good
+response starts with "OK". After a lost acknowledgement the unit sends the datagram again with the
+same number.
 """
 
 import sys
@@ -23,7 +23,7 @@ _MAX_PENDING = 1000
 
 
 def join_numbers(numbers: set[int]) -> list[tuple[int, int]]:
-    """Join numbers: (first, how many more)."""
+    """Join numbers to ranges: (first, number of further ones)."""
     joined: list[tuple[int, int]] = []
     for number in sorted(numbers):
         if (
@@ -40,7 +40,7 @@ def join_numbers(numbers: set[int]) -> list[tuple[int, int]]:
 class Downlink:
     """Posts to `url`; `modems`: IMEI -> unit; `keys`: by unit; `login`: user and password.
 
-    Counts: `posted`, `failed` (messages that the gateway did not take).
+    Counters: `posted`, `failed` (messages that the gateway did not accept).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Downlink:
         self._thread.start()
 
     def acknowledge(self, unit: str, number: int) -> None:
-        """Acknowledge a datagram, soon; nothing for a unit without a key or a modem."""
+        """Acknowledge a datagram within `gather_s`, if the unit has a key and a modem."""
         if unit in self._keys and unit in self._imei_of_unit:
             with self._wake:
                 due = time.monotonic() + self._gather_s
@@ -74,7 +74,7 @@ class Downlink:
                 self._wake.notify()
 
     def send_receipt(self, unit: str, data: bytes) -> None:
-        """Send a receipt of the log down as it is."""
+        """Send a receipt of the log without change."""
         if unit in self._imei_of_unit and len(data) <= _MAX_MESSAGE_BYTES:
             with self._wake:
                 if len(self._pending_messages) >= _MAX_PENDING:
@@ -84,7 +84,7 @@ class Downlink:
                 self._wake.notify()
 
     def _take_due(self) -> list[tuple[str, bytes]]:
-        """Take what is to go now. With the lock held."""
+        """Take the messages that are due. The caller holds the lock."""
         now = time.monotonic()
         messages, self._pending_messages = self._pending_messages, []
         for unit, (due, numbers) in list(self._pending_acks.items()):
@@ -128,7 +128,7 @@ class Downlink:
                 if response.startswith("OK"):
                     return True
                 reason = response
-                break  # refused: the same words would be refused again
+                break  # rejected: a repetition would be rejected too
             except OSError as error:
                 reason = str(error)
                 if self._closing:
@@ -138,7 +138,7 @@ class Downlink:
         return False
 
     def close(self) -> None:
-        """Post what is gathered, then end."""
+        """Post the collected messages, then end the thread."""
         with self._wake:
             self._closing = True
             self._wake.notify()

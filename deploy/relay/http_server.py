@@ -1,9 +1,9 @@
-"""HTTP of the relay: `/metrics` (OpenMetrics) and the webhook of a message gateway, `/sbd`.
+"""HTTP server of the relay: the pages of the outputs, and the webhook `/sbd` of a message gateway.
 
-Not a general server: two paths, bodies of at most 64 KiB, one thread a request from the standard
-library. The webhook takes what RockBLOCK's and Cloudloop's gateways send (a form or a JSON object
-with `imei` and `data`, hexadecimal) and answers only after the message is kept, so that a gateway
-sends again what was not. It belongs behind a proxy that speaks TLS and knows the gateway.
+Not a general server: bodies of at most 64 KiB, one thread for each request. The webhook accepts the
+requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object with `imei` and `data`
+(hexadecimal). It responds only after the message is stored, so a gateway repeats a message that is
+not stored. Run it behind a proxy that terminates TLS and authenticates the gateway.
 """
 
 import json
@@ -12,14 +12,15 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+from deploy.relay.output import Page
+
 _MAX_BODY_BYTES = 65536
-GetMetrics = Callable[[], str]
 OnMessage = Callable[[str, bytes], bool]
-"""(imei, message) -> whether it was kept."""
+"""(imei, message) -> whether the message is stored."""
 
 
 def _parse_message(content_type: str, body: bytes) -> tuple[str, bytes]:
-    """Read imei and message; raises ValueError."""
+    """Return IMEI and message. Raises ValueError."""
     if "json" in content_type:
         document = json.loads(body)
         if not isinstance(document, dict):
@@ -34,20 +35,21 @@ def _parse_message(content_type: str, body: bytes) -> tuple[str, bytes]:
 
 
 class RelayHttpServer:
-    """Serves at (host, port) until `close`; port 0: any, see `address`."""
+    """Serves at (host, port) until `close`; port 0: any free one, see `address`."""
 
-    def __init__(self, host: str, port: int, metrics: GetMetrics, on_message: OnMessage) -> None:
-        class Handler(BaseHTTPRequestHandler):
+    def __init__(self, host: str, port: int, pages: dict[str, Page], on_message: OnMessage) -> None:
+        class RelayRequestHandler(BaseHTTPRequestHandler):
             """One request."""
 
             timeout = 10
 
             def do_GET(self) -> None:
-                if self.path != "/metrics":
+                page = pages.get(self.path)
+                if page is None:
                     self._answer(404, "", "text/plain")
                     return
-                kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                self._answer(200, metrics(), kind)
+                kind, text = page()
+                self._answer(200, text, kind)
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
@@ -60,8 +62,9 @@ class RelayHttpServer:
                 except ValueError:
                     self._answer(400, "imei and data (hexadecimal) are needed\n", "text/plain")
                     return
-                kept = on_message(imei, message)
-                self._answer(200 if kept else 503, "kept\n" if kept else "again\n", "text/plain")
+                is_stored = on_message(imei, message)
+                text = "kept\n" if is_stored else "again\n"
+                self._answer(200 if is_stored else 503, text, "text/plain")
 
             def _answer(self, code: int, text: str, kind: str) -> None:
                 data = text.encode()
@@ -72,16 +75,16 @@ class RelayHttpServer:
                 self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Write no log."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server = ThreadingHTTPServer((host, port), RelayRequestHandler)
         self._server.daemon_threads = True
         self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -1,9 +1,9 @@
-"""Parcels in, receipts and records out: what is new is kept, what is known is only confirmed.
+"""Ingest: stores new records of telemetry messages and makes the receipts.
 
-Not a connection. Datagrams of a satellite carrier are opened first (`envelope`). Messages are taken
-in batches, each one transaction; the receipts of a batch are for after it. A message that is not
-ours is counted and forgotten. A block whose schema is not known yet is kept, and its unit is asked
-for the schema.
+Does not connect to a broker. `satcom_envelope` decodes the datagrams of a satellite carrier first.
+Each batch of messages is one transaction; the receipts of a batch are valid after it. An unknown
+message is counted and discarded. A block with an unknown schema is stored, and the receipt requests
+the schema from the unit.
 """
 
 import sqlite3
@@ -14,17 +14,17 @@ from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.row_format import Rows
 from protocols.errors import DecodeError
 from protocols.telemetry import block, merged_block, receipt, schema
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 
-_BLOCKS = (parcel.ROWS, parcel.SUMMARY)
+_BLOCKS = (telemetry_message.ROWS, telemetry_message.SUMMARY)
 
 
 @dataclass(slots=True)
 class BatchResult:
-    """What came of a batch: receipts by unit, records to hand on.
+    """Result of a batch: receipts by unit, records for the outputs.
 
-    Of datagrams: `acks` are numbers to be acknowledged, `downlink_receipts` receipts that must go
-    down by the gateway, because no acknowledgement says the same.
+    For datagrams: `acks` are the numbers to acknowledge. `downlink_receipts` are receipts that no
+    acknowledgement replaces; the gateway must send them.
     """
 
     receipts: list[tuple[str, bytes]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class BatchResult:
 
 
 class Ingest:
-    """Takes messages into `database`; `keys` are the secrets of the units' receipts, by unit."""
+    """Stores messages in `database`; `keys`: the secret of the receipts, by unit."""
 
     def __init__(self, database: RelayDatabase, keys: dict[str, bytes]) -> None:
         self.counts = {
@@ -52,7 +52,7 @@ class Ingest:
         self._keys = keys
 
     def ingest_batch(self, messages: list[tuple[str, bytes]]) -> BatchResult:
-        """Take (unit, message) in one transaction. Raises sqlite3.Error: then nothing was taken."""
+        """Store (unit, message) in one transaction. Raises sqlite3.Error if nothing is stored."""
         counts_before = dict(self.counts)
         result = BatchResult()
         ranges: dict[tuple[str, bytes], list[tuple[int, int, int]]] = {}
@@ -79,7 +79,8 @@ class Ingest:
                 part = receipt.Receipt(generation, flags, joined[at : at + receipt.MAX_RANGES])
                 key = self._keys.get(unit, b"")
                 result.receipts.append((unit, receipt.build_receipt(part, unit, key)))
-                # An acknowledged datagram says the same of its records, but not what is lacking.
+                # The acknowledgement of a datagram covers its records, but it cannot request a
+                # schema.
                 if unit in satellite_units and (flags or not key):
                     result.downlink_receipts.append(result.receipts[-1])
         return result
@@ -87,7 +88,7 @@ class Ingest:
     def _open_datagram(
         self, unit: str, message: bytes, result: BatchResult, satellite_units: set[str]
     ) -> bytes:
-        """Open a datagram, keep its notes; give the parcel that is in it, or nothing."""
+        """Decode a datagram, store its notes; return its telemetry message or b""."""
         try:
             decoded = satcom_envelope.decode_datagram(self._database, unit, message)
         except DecodeError:
@@ -99,8 +100,8 @@ class Ingest:
         if decoded.number is not None:
             result.acks.append((unit, decoded.number))
         for note in decoded.notes:
-            entry_id = self._database.enqueue(unit, 0, parcel.NOTE, note)
-            result.entries.append((entry_id, unit, 0, parcel.NOTE, note))
+            entry_id = self._database.enqueue(unit, 0, telemetry_message.NOTE, note)
+            result.entries.append((entry_id, unit, 0, telemetry_message.NOTE, note))
         return decoded.telemetry
 
     def _ingest_message(
@@ -113,7 +114,7 @@ class Ingest:
     ) -> None:
         self.counts["messages"] += 1
         try:
-            generation, records, chunk = parcel.parse_message(message)
+            generation, records, chunk = telemetry_message.parse_message(message)
         except DecodeError:
             self.counts["bad_messages"] += 1
             return
@@ -126,9 +127,9 @@ class Ingest:
             records = [(chunk.number, joined[0], joined[1:])]
         for number, kind, payload in records:
             received = ranges.setdefault((unit, generation), [])
-            if kind == parcel.MERGED:
+            if kind == telemetry_message.MERGED:
                 new_records = self._ingest_merged(
-                    unit, generation, number % parcel.MERGED_OFFSET, payload, received
+                    unit, generation, number % telemetry_message.MERGED_OFFSET, payload, received
                 )
             else:
                 received.append((number & 3, number >> 2, number >> 2))
@@ -147,9 +148,9 @@ class Ingest:
         content: bytes,
         received: list[tuple[int, int, int]],
     ) -> list[tuple[int, int, bytes]]:
-        """Take several blocks that were made one: whole if all are new, else those that are."""
+        """Store a merged block: whole if all its blocks are new, otherwise only the new blocks."""
         try:
-            count = merged_block.parse_head(content)[0]
+            count = merged_block.parse_header(content)[0]
         except DecodeError:
             self.counts["bad_blocks"] += 1
             return []
@@ -162,7 +163,7 @@ class Ingest:
         ]
         self.counts["duplicates"] += count - len(new_numbers)
         if new_numbers == numbers:
-            return [(number, parcel.ROWS, merged_block.extract_block(content))]
+            return [(number, telemetry_message.ROWS, merged_block.extract_block(content))]
         if not new_numbers:
             return []
         try:
@@ -171,7 +172,7 @@ class Ingest:
             self.counts["bad_blocks"] += 1
             return []
         return [
-            (record_number, parcel.ROWS, block)
+            (record_number, telemetry_message.ROWS, block)
             for record_number, block in blocks
             if record_number in new_numbers
         ]
@@ -185,7 +186,7 @@ class Ingest:
         result: BatchResult,
         missing_schema: set[str],
     ) -> None:
-        if kind == parcel.SCHEMA:
+        if kind == telemetry_message.SCHEMA:
             try:
                 parsed = schema.parse_schema(payload)
                 self._database.store_schema(parsed.number, parsed.text)
@@ -201,10 +202,10 @@ class Ingest:
         try:
             return self._database.schema(block.read_schema_number(payload)) is not None
         except DecodeError:
-            return True  # it never will be
+            return True  # cannot be decoded, so no schema is missing
 
     def decode(self, entry: Entry) -> Rows | None:
-        """Decode a block; None while its schema is not known. Raises DecodeError."""
+        """Decode a block; return None while its schema is unknown. Raises DecodeError."""
         _, unit, number, _, payload = entry
         text = self._database.schema(block.read_schema_number(payload))
         if text is None:
@@ -216,7 +217,7 @@ class Ingest:
 
 
 def _join_ranges(ranges: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Join ids that follow each other."""
+    """Join consecutive ids to ranges."""
     joined: list[tuple[int, int, int]] = []
     for group, first, last in sorted(set(ranges)):
         if joined and joined[-1][0] == group and first <= joined[-1][2] + 1:

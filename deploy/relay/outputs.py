@@ -1,74 +1,101 @@
-"""Where values go from the relay: MQTT as Sparkplug B and JSON, a file of lines, OpenMetrics.
+"""Outputs of the relay: the registry of the formats, and one front for those that are selected.
 
-Each output takes a block's rows once. What an output cannot take now (the broker is away, the
-primary host is offline) stays in the outbox; so do blocks whose schema is not known yet.
+Does not write a format; see `sparkplug_output` and `text_outputs`. Each output takes a block's rows
+once. While one output is not ready (for example, the primary host is offline), records stay in the
+outbox. So do blocks whose schema is not known yet.
 """
 
-import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import NamedTuple
 
-from deploy.relay import row_format as rows
+from deploy.relay.output import Output, OutputContext, Page
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_edge import SparkplugEdge
+from deploy.relay.sparkplug_output import SparkplugOutput
+from deploy.relay.text_outputs import JsonOutput, LinesOutput, MetricsOutput
 
-Publish = Callable[[str, bytes, int, bool], None]
+
+class OutputSpec(NamedTuple):
+    """A format: its option `--NAME METAVAR`, its class, the help text of the option.
+
+    A format without `metavar` has no option and is always on.
+    """
+
+    name: str
+    factory: Callable[[OutputContext], Output]
+    metavar: str = ""
+    help: str = ""
+
+
+OUTPUTS = (
+    OutputSpec("sparkplug", SparkplugOutput, "GROUP", "publish Sparkplug B 3.0 in this group"),
+    OutputSpec("json", JsonOutput, "TOPIC", "publish JSON below this topic"),
+    OutputSpec("lines", LinesOutput, "FILE", "append InfluxDB lines to a file"),
+    OutputSpec("metrics", MetricsOutput),
+)
 
 
 class Outputs:
-    """Hands rows and notes on. `publish` is the broker's; the other three may be None."""
+    """The selected outputs; `arguments`: the value of each option by name.
+
+    `make_context` returns the context of an output for the value of its option.
+    """
 
     def __init__(
-        self,
-        publish: Publish,
-        edge: SparkplugEdge | None,
-        json_root: str | None,
-        lines: Path | None,
+        self, arguments: dict[str, str], make_context: Callable[[str], OutputContext]
     ) -> None:
-        self.latest: dict[str, dict[str, float]] = {}
-        self.newest: dict[str, int] = {}
-        self.blocks = 0
-        self._publish = publish
-        self._edge = edge
-        self._json_root = json_root
-        self._lines = lines
+        self._outputs = [
+            spec.factory(make_context(arguments.get(spec.name, "")))
+            for spec in OUTPUTS
+            if spec.name in arguments or not spec.metavar
+        ]
 
-    def rows(self, decoded: Rows) -> None:
-        """Hand a block on."""
-        self.blocks += 1
-        if self._edge is not None:
-            for message in self._edge.data_messages(decoded):
-                self._publish(*message)
-        if self._json_root is not None:
-            self._publish(
-                f"{self._json_root}/{decoded.unit}/rows", rows.rows_to_json(decoded), 1, False
-            )
-        if self._lines is not None:
-            with self._lines.open("a", encoding="utf-8") as file:
-                file.write(rows.rows_to_lines(decoded))
-        self._update_latest(decoded)
+    def will(self) -> tuple[str, bytes, int, bool] | None:
+        """Return the will of the connection; a connection has one at most."""
+        return next((will for output in self._outputs if (will := output.will())), None)
 
-    def _update_latest(self, decoded: Rows) -> None:
-        if not decoded.values:
-            return
-        time_ms, values = max(decoded.values, key=lambda entry: entry[0])
-        if time_ms < self.newest.get(decoded.unit, 0):
-            return
-        self.newest[decoded.unit] = time_ms
-        latest_values = self.latest.setdefault(decoded.unit, {})
-        for name, value in zip(decoded.names, values, strict=True):
-            if value is None:
-                latest_values.pop(name, None)
-            else:
-                latest_values[name] = value
+    def topics(self) -> list[str]:
+        """Return the topics to subscribe to."""
+        return [topic for output in self._outputs for topic in output.topics()]
+
+    def pages(self) -> dict[str, Page]:
+        """Return the pages of the HTTP server, by path."""
+        return {path: page for output in self._outputs for path, page in output.pages().items()}
+
+    def on_connected(self) -> None:
+        """Report a new connection to the broker."""
+        for output in self._outputs:
+            output.on_connected()
+
+    def on_message(self, topic: str, payload: bytes) -> None:
+        """Report a message."""
+        for output in self._outputs:
+            output.on_message(topic, payload)
+
+    def on_unit_offline(self, unit: str) -> None:
+        """Report the end of the connection of a unit."""
+        for output in self._outputs:
+            output.on_unit_offline(unit)
+
+    def process(self) -> None:
+        """Send due messages other than rows and notes."""
+        for output in self._outputs:
+            output.process()
+
+    def ready(self) -> bool:
+        """Return whether all outputs can take rows and notes now."""
+        return all(output.ready() for output in self._outputs)
+
+    def rows(self, block: Rows) -> None:
+        """Write a block of rows to each output."""
+        for output in self._outputs:
+            output.rows(block)
 
     def note(self, unit: str, number: int, payload: bytes) -> None:
-        """Hand an alarm or an event on, as JSON."""
-        try:
-            content = json.loads(payload)
-        except ValueError:
-            content = {"bytes": payload.hex()}
-        content = {"unit": unit, "record": number, **(content if isinstance(content, dict) else {})}
-        if self._json_root is not None:
-            data = json.dumps(content, separators=(",", ":")).encode()
-            self._publish(f"{self._json_root}/{unit}/notes", data, 1, False)
+        """Write an alarm or an event to each output."""
+        for output in self._outputs:
+            output.note(unit, number, payload)
+
+    def close(self) -> None:
+        """Send the last messages of each output."""
+        for output in self._outputs:
+            output.close()

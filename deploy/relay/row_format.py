@@ -1,7 +1,7 @@
-"""Rows of a unit with their values in units, and the texts that other systems read.
+"""Row formats: rows of a unit in physical units, and their texts for other systems.
 
-A time is UTC in ms. A row whose unit had no UTC yet is dated from a later row of the same start, if
-the block has one; else it is left out and counted, since nobody could place it.
+A time is UTC in ms. If a row has no UTC, a later row of the same block dates it. If no row of the
+block has UTC, the rows are discarded and counted.
 """
 
 import json
@@ -13,7 +13,7 @@ from protocols.telemetry.schema import CLOCK, STATE, TIME, Schema
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A block in units: for each row its time and values, in the order of `names`."""
+    """A block in physical units: time and values of each row, in the order of `names`."""
 
     unit: str
     number: int
@@ -52,7 +52,7 @@ def read(unit: str, number: int, schema: Schema, data: bytes) -> Rows:
 
 
 def _date_rows(times: list[int | None]) -> list[int | None]:
-    """Date the rows before the first one with UTC by the distance of the rows with UTC."""
+    """Date the rows before the first row with UTC by the period of the rows with UTC."""
     known = [(at, time_ms) for at, time_ms in enumerate(times) if time_ms is not None]
     if len(known) < 2 or known[0][0] == 0:
         return times
@@ -65,7 +65,7 @@ def _date_rows(times: list[int | None]) -> list[int | None]:
 
 
 def rows_to_json(rows: Rows) -> bytes:
-    """Write a block as one JSON object: the names once, then a list a row."""
+    """Format a block as one JSON object: the names once, then a list for each row."""
     return json.dumps(
         {
             "unit": rows.unit,
@@ -85,9 +85,10 @@ def _escape(text: str) -> str:
 
 
 def rows_to_lines(rows: Rows) -> str:
-    """Write InfluxDB's line protocol: measurement `coldloop`, tags site and unit, a field a name.
+    """Format a block in InfluxDB's line protocol: tags site and unit, a field for each name.
 
-    SOURCE: InfluxDB's line protocol reference. Writing a line twice changes nothing there.
+    The measurement is `coldloop`. A repeated line changes nothing in the database. SOURCE:
+    InfluxDB, line protocol reference.
     """
     site, _, unit = rows.unit.partition("/")
     head = f"coldloop,site={_escape(site)},unit={_escape(unit)} "
@@ -108,7 +109,7 @@ def _label(text: str) -> str:
 
 
 def format_metrics(latest: dict[str, dict[str, float]], counts: dict[str, int]) -> str:
-    """Write OpenMetrics: the newest value of each signal, and the relay's own counters.
+    """Format OpenMetrics: the newest value of each signal, and the counters of the relay.
 
     SOURCE: OpenMetrics 1.0.
     """
@@ -124,4 +125,4 @@ def format_metrics(latest: dict[str, dict[str, float]], counts: dict[str, int]) 
 
 
 META = (CLOCK, STATE)
-"""Columns that are places in a list rather than measured values."""
+"""Columns with an index into a list instead of a measured value."""

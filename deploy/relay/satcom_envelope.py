@@ -1,9 +1,9 @@
-"""Datagrams of a unit's satellite carrier: the envelope opened, the content told apart.
+"""Satcom envelope: decodes the datagrams of a satellite carrier.
 
-Not a connection and not the envelope's format (protocols.datagram). What is inside is either a
-parcel of the log, which then goes the way of every parcel, or a few bytes that have no record in
-any log: alarms, or a row of all readings. Those become notes. A message that came before, with the
-same number and the same content, is only confirmed.
+Does not connect to a gateway and does not define the format; see `protocols.datagram`. A datagram
+holds a telemetry message of the log, or alarms, or a row of all readings. Alarms and rows have no
+record in a log; they become notes. A datagram with the same number and the same content as an
+earlier one is acknowledged and discarded.
 """
 
 import json
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from deploy.relay.database import RelayDatabase
 from protocols import datagram
 from protocols.errors import DecodeError
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 
 _FORMS = (datagram.SINGLE, datagram.FRAGMENT)
 _GENERATION = b"datagram"
-"""Where the memory keeps fragments; a log's life has three bytes."""
+"""Key of the fragments in the database. A log generation has three bytes, so it cannot be equal."""
 _ALARM_HEADER, _ROW_HEADER = 5, 6
 
 
 @dataclass(slots=True)
 class DecodedDatagram:
-    """What a datagram gave: the message's number, a parcel or b"", notes as JSON.
+    """Content of a datagram: number, telemetry message or b"", notes as JSON.
 
     `number` is None while fragments are missing.
     """
@@ -34,12 +34,12 @@ class DecodedDatagram:
 
 
 def is_datagram(message: bytes) -> bool:
-    """Say whether a message is a datagram of a carrier, and no parcel."""
-    return len(message) >= datagram.HEAD_BYTES and message[0] & 0xF0 in _FORMS
+    """Return whether a message is a datagram and not a telemetry message."""
+    return len(message) >= datagram.HEADER_BYTES and message[0] & 0xF0 in _FORMS
 
 
 def decode_datagram(database: RelayDatabase, unit: str, message: bytes) -> DecodedDatagram:
-    """Open one. Inside a transaction. Raises DecodeError; the pieces of a bad message are gone."""
+    """Decode a datagram. Needs a transaction. DecodeError: the fragments are deleted."""
     fragment = datagram.unpack(message)
     content = fragment.data
     if not fragment.is_single:
@@ -55,7 +55,7 @@ def decode_datagram(database: RelayDatabase, unit: str, message: bytes) -> Decod
             return DecodedDatagram(None)
         content = datagram.reassemble([body])
     decoded = DecodedDatagram(fragment.number)
-    if content[:1] in (bytes([parcel.PACK]), bytes([parcel.FRAGMENT])):
+    if content[:1] in (bytes([telemetry_message.PACK]), bytes([telemetry_message.FRAGMENT])):
         decoded.telemetry = content
     elif database.datagram_seen(unit, fragment.number, content):
         decoded.notes = [
@@ -79,12 +79,12 @@ def _decode_notes(kind: int, content: bytes) -> list[dict[str, object]]:
 
 
 def _decode_alarms(content: bytes) -> list[dict[str, object]]:
-    """Read records of 1 b length, 1 b raised or cleared, 4 b UTC seconds, `code: text`."""
+    """Decode records: 1 byte length, 1 byte raised/cleared, 4 bytes UTC in s, `code: text`."""
     alarms: list[dict[str, object]] = []
     while content:
         record, content = content[1 : 1 + content[0]], content[1 + content[0] :]
         if len(record) < _ALARM_HEADER:
-            raise DecodeError("an alarm is cut off")
+            raise DecodeError("an alarm record is truncated")
         code, _, text = record[_ALARM_HEADER:].decode("utf-8", "replace").partition(": ")
         seconds = int.from_bytes(record[1:_ALARM_HEADER], "big")
         alarms.append(
@@ -99,7 +99,7 @@ def _decode_alarms(content: bytes) -> list[dict[str, object]]:
 
 
 def _decode_row(content: bytes) -> dict[str, object]:
-    """Read a row: 4 b UTC seconds, 2 b CRC of the points' names, then a varint a point."""
+    """Decode a row: 4 bytes UTC in s, 2 bytes CRC of the point names, a varint for each point."""
     values: list[int | None] = []
     value = shift = 0
     for byte in content[_ROW_HEADER:]:

@@ -1,10 +1,13 @@
-"""An edge node of Sparkplug: which messages it says, in which order, with which numbers.
+"""Sparkplug edge node: the messages, their order and their numbers.
 
-Not a connection: `SparkplugEdge` gives (topic, payload, QoS, retain) to whoever has one. The relay
-is the node, each unit a device. Rules kept (Sparkplug 3.0): NBIRTH first, with the bdSeq of the
-will; seq from 0 to 255 over all of the node's messages, NBIRTH has 0; a device's data only after
-its DBIRTH; aliases unique in the node; metrics of one message in the order of time; what is late is
-historical; on a rebirth command all births anew. bdSeq counts connections, modulo 256.
+Does not connect to a broker; `SparkplugEdge` returns (topic, payload, QoS, retain). The relay is
+the node, each unit is a device. Rules of Sparkplug 3.0:
+
+- NBIRTH is the first message; it has the bdSeq of the will and seq 0.
+- seq counts all messages of the node, modulo 256; bdSeq counts connections, modulo 256.
+- Data of a device follow its DBIRTH. An alias is unique in the node.
+- The metrics of a message are in the order of time; late values are historical.
+- After a rebirth command the node sends all birth messages again.
 """
 
 import json
@@ -32,7 +35,7 @@ class _EdgeDevice:
 
 
 class SparkplugEdge:
-    """The node `node` in `group`; `clock_ms` gives UTC."""
+    """The node `node` in `group`; `clock_ms` returns UTC."""
 
     def __init__(self, group: str, node: str, bd_seq: int, clock_ms: Callable[[], int]) -> None:
         self.group = group
@@ -48,11 +51,11 @@ class SparkplugEdge:
         return f"{_NAMESPACE}/{self.group}/{kind}/{self.node}{tail}"
 
     def command_topic(self) -> str:
-        """Where commands for this node are said."""
+        """Return the topic of the commands for this node."""
         return self._topic("NCMD")
 
     def will_message(self) -> SparkplugMessage:
-        """Give the will of the next connection: NDEATH."""
+        """Return the will of the next connection: NDEATH."""
         now = self._clock()
         metric = Metric(self.bd_seq, sparkplug_payload.INT64, now, BD_SEQ)
         return (
@@ -67,7 +70,7 @@ class SparkplugEdge:
         return seq
 
     def birth_messages(self) -> list[SparkplugMessage]:
-        """Give NBIRTH and every device's DBIRTH: after connecting, and on a rebirth command."""
+        """Return NBIRTH and the DBIRTH of each device."""
         now = self._clock()
         self._seq = 0
         metrics = [
@@ -96,7 +99,7 @@ class SparkplugEdge:
         )
 
     def data_messages(self, rows: Rows) -> list[SparkplugMessage]:
-        """Give the messages for a block of rows: a birth, if the device has none like it."""
+        """Return the messages of a block: DDATA, after a DBIRTH if the device needs one."""
         name = rows.unit.replace("/", ".")
         device = self._devices.get(name)
         messages: list[SparkplugMessage] = []
@@ -122,7 +125,7 @@ class SparkplugEdge:
         return messages
 
     def _changed_metrics(self, rows: Rows, device: _EdgeDevice) -> list[Metric]:
-        """Give what changed, row by row; only the newest row of all is not historical."""
+        """Return the changed metrics, row by row; only the newest row is not historical."""
         metrics = []
         column_of = {name: at for at, name in enumerate(device.names)}
         columns = [column_of[name] for name in rows.names]
@@ -147,7 +150,7 @@ class SparkplugEdge:
         return metrics
 
     def death_messages(self, unit: str) -> list[SparkplugMessage]:
-        """Give the DDEATH of a unit whose connection is gone."""
+        """Return the DDEATH of a unit that has lost its connection."""
         name = unit.replace("/", ".")
         device = self._devices.get(name)
         if device is None or not device.is_born:
@@ -158,7 +161,7 @@ class SparkplugEdge:
 
 
 class SparkplugHost:
-    """What is known of the primary host: data wait until it is online, and while it is not."""
+    """State of the primary host. While the host is offline, data stay in the outbox."""
 
     def __init__(self, host: str) -> None:
         self.topic = f"{_NAMESPACE}/STATE/{host}"
@@ -166,7 +169,7 @@ class SparkplugHost:
         self._newest_ms = -1
 
     def on_state(self, data: bytes) -> bool:
-        """Take a STATE message; tell whether `online` changed. Older ones are void."""
+        """Handle a STATE message; return whether `online` changed. Ignores older messages."""
         try:
             state = json.loads(data)
             online, time_ms = state["online"], int(state["timestamp"])

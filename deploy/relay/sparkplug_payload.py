@@ -1,9 +1,8 @@
-"""Sparkplug B payloads, written field by field: Protocol Buffers without a library.
+"""Sparkplug B payloads: a Protocol Buffers encoder for the messages of an edge node.
 
-SOURCE: Eclipse Sparkplug 3.0, 6.4 (payload and metric), and `sparkplug_b.proto` of Eclipse Tahu for
-the field numbers. Only what an edge node says is here, and of what it hears the one command it must
-take. Values are doubles, booleans, int64 or texts; UInt32 is avoided, since a common decoder gives
-no value for it.
+Does not decode payloads, except the rebirth command. Values are doubles, booleans, int64 or texts.
+UInt32 is not used: a common decoder returns no value for it. SOURCE: Eclipse Sparkplug 3.0, 6.4
+(payload and metric), and `sparkplug_b.proto` of Eclipse Tahu (field numbers).
 """
 
 import struct
@@ -20,7 +19,7 @@ Value = float | bool | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: a name (in births) or an alias, or both; `at_ms` is when the value was taken."""
+    """One metric: a name (in births), an alias, or both; `at_ms` is the time of the value."""
 
     value: Value
     datatype: int
@@ -73,7 +72,7 @@ def _encode_metric(metric: Metric) -> bytes:
 
 
 def encode_payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> bytes:
-    """Write a payload; an NDEATH has no `seq`."""
+    """Encode a payload; an NDEATH has no `seq`."""
     out = bytearray(_field(1, _VARINT, _varint(at_ms)))
     for metric in metrics:
         out += _bytes_field(2, _encode_metric(metric))
@@ -83,7 +82,7 @@ def encode_payload(metrics: Iterable[Metric], at_ms: int, seq: int | None) -> by
 
 
 def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Take a message apart: (field's number, value). Raises ValueError."""
+    """Split a message: (field number, value). Raises ValueError."""
     at = 0
 
     def number() -> int:
@@ -113,7 +112,7 @@ def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def is_rebirth_request(data: bytes) -> bool:
-    """Tell whether an NCMD's payload asks the node to say its births again."""
+    """Return whether the payload of an NCMD requests the birth messages."""
     try:
         for number, metric in _read_fields(data):
             if number != 2 or not isinstance(metric, bytes):

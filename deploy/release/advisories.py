@@ -1,10 +1,10 @@
-"""Does anything that a release pins have a known weakness? `make advisories`, before each release.
+"""Check of the pinned packages against a database of advisories: `make advisories`.
 
     python -m deploy.release.advisories [--strict]
 
-Asks `pip-audit` (from its own environment, or on the PATH), which reads the lock file and asks a
-database of advisories. Without it, or without a network, nothing is known: that is said, and is an
-error only with `--strict`. 0: nothing known to be weak; 1: something is; 2: not checked.
+Run it before each release. Runs `pip-audit` from the PATH on the locks. Without the tool or without
+a network the result is unknown. Exit codes: 0 no known vulnerability, 1 at least one, 2 not checked
+(only with `--strict`, otherwise 0).
 """
 
 import argparse
@@ -13,17 +13,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOCK = Path(__file__).resolve().parents[2] / "requirements" / "run.txt"
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
+LOCKS = tuple(REQUIREMENTS / name for name in ("agent.txt", "ops.txt", "bench.txt"))
 GOOD, VULNERABLE, UNKNOWN = 0, 1, 2
 _TOOL = "pip-audit"
-_OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--requirement")
+_OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner", "off")
 _TIMEOUT_S = 300
 
 
 def interpret(code: int, output: str) -> tuple[int, str]:
-    """Read what the tool's exit code and output mean."""
+    """Return the verdict and its text for the exit code and the output of the tool."""
     if code == 0:
-        return GOOD, "advisories: none for what is pinned"
+        return GOOD, "advisories: none for the pinned packages"
     if "Found " in output and "known vulnerabilit" in output:
         return VULNERABLE, output.strip()
     last = output.strip().splitlines()[-1:] or ["no output"]
@@ -31,10 +32,11 @@ def interpret(code: int, output: str) -> tuple[int, str]:
 
 
 def check(tool: str | None) -> tuple[int, str]:
-    """Run the tool on the lock."""
+    """Run the tool on the locks."""
     if tool is None:
         return UNKNOWN, f"advisories: not checked: {_TOOL} is not installed (pipx install {_TOOL})"
-    command = [tool, *_OPTIONS, str(LOCK)]
+    locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
+    command = [tool, *_OPTIONS, *locks]
     try:
         completed = subprocess.run(
             command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
@@ -45,9 +47,11 @@ def check(tool: str | None) -> tuple[int, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Check, say, and give the exit code."""
+    """Check, print the verdict, return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m deploy.release.advisories")
-    parser.add_argument("--strict", action="store_true", help="not to know is an error, too")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 2 if the check was not possible"
+    )
     strict = parser.parse_args(argv).strict
     code, text = check(shutil.which(_TOOL))
     print(text)

@@ -128,40 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 # Written before the target was set, and not yet rewritten. A test allows no name here that is good.
-PENDING: tuple[str, ...] = (
-    "README.md",
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
-    "CHANGELOG.md",
-    "docs/engineer/annual.md",
-    "docs/engineer/control.md",
-    "docs/engineer/emulated_devices.md",
-    "docs/engineer/emulated_receivers.md",
-    "docs/engineer/energy_account.md",
-    "docs/engineer/firmware.md",
-    "docs/engineer/modbus.md",
-    "docs/engineer/nmea.md",
-    "docs/engineer/packaging.md",
-    "docs/engineer/plant.md",
-    "docs/engineer/power_limits.md",
-    "docs/engineer/profiles.md",
-    "docs/engineer/satcom.md",
-    "docs/engineer/security.md",
-    "docs/engineer/telemetry.md",
-    "docs/engineer/time.md",
-    "docs/operator/relay.md",
-    "docs/operator/roll_out.md",
-    "docs/project/assurance.md",
-    "docs/project/benchmarks.md",
-    "docs/project/decisions.md",
-    "docs/reference/commands.md",
-    "docs/reference/configuration.md",
-    "docs/technician/add_device_model.md",
-    "docs/technician/bench.md",
-    "docs/technician/modbus.md",
-    "docs/technician/nmea.md",
-)
+PENDING: tuple[str, ...] = ("ARCHITECTURE.md",)
 
 if __name__ == "__main__":
     sys.exit(main())

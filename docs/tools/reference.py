@@ -108,7 +108,8 @@ def _argument(action: argparse.Action) -> str:
 
 def _meaning(action: argparse.Action) -> str:
     text = (action.help or "") % {**vars(action), "prog": "coldloop"}
-    choices = " ".join(str(choice) for choice in action.choices or ())
+    listed = () if isinstance(action.choices, range) else action.choices or ()
+    choices = " ".join(str(choice) for choice in listed)
     return f"{text} ({choices})" if choices and action.metavar else text
 
 
@@ -208,7 +209,29 @@ def configuration() -> str:
         about = rule["description"]
         text += f"\n## {name}\n\n{must}{about[0].upper()}{about[1:]}.\n\n"
         text += table(head, list(_below(name, rule)))
-    return text
+    return text + _tunable_keys()
+
+
+def _tunable_keys() -> str:
+    """The keys that a signed message can change by number."""
+    from agent.core.tunable import OPERATE, TUNABLES
+
+    rows = []
+    for row in TUNABLES:
+        low, high, step = (f"{value / 1000:.10g}" for value in (row.low, row.high, row.step))
+        role = "`operate`" if row.role == OPERATE else "`limits`"
+        restart = "no" if row.live else "yes"
+        number = str(row.number)
+        limits = f"{low} to {high}"
+        step = step if row.step else "any"
+        rows.append((number, f"`{row.path}`", f"`{row.unit}`", limits, role, step, restart))
+    return (
+        "\n## Keys with a number\n\nA signed message names these keys by their number, which saves "
+        "bytes. Every other key counts as structure: its change needs the role `limits` and a "
+        "restart.\nA change with the role `limits` needs a second signature. *Step*: the largest "
+        "change in one message. Units are UCUM.\n\n"
+        + table(("number", "key", "unit", "range", "role", "step", "restart"), rows)
+    )
 
 
 # Points.
@@ -320,11 +343,12 @@ def _flat(node: ast.expr) -> str:
 
 
 def _codes_in(tree: ast.Module) -> Iterator[str]:
-    """The codes that a module can raise: `alarms.set(CODE, …)` and (CODE, state, text)."""
+    """The codes that a module can raise: `alarms.update(CODE, …)` and (CODE, state, text)."""
     for node in ast.walk(tree):
         match node:
-            case ast.Call(ast.Attribute(of, "set"), [code, _, _, _]) if "alarms" in ast.unparse(of):
-                yield _flat(code)
+            case ast.Call(ast.Attribute(owner, "update"), [code, _, _, _]):
+                if "alarms" in ast.unparse(owner):
+                    yield _flat(code)
             case ast.Tuple([code, ast.Name(state), _]) if state.strip("_") in STATES:
                 yield _flat(code)
 
@@ -355,14 +379,16 @@ def alarms() -> str:
         raise SystemExit(f"alarms.toml: missing {missing}, not in the code {gone}")
     text = (
         "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
-        "Meanings and actions stand in `docs/tools/alarms.toml`; a test compares the codes with "
-        "the code.\n\n"
-        "An alarm has a code and a text. `coldloop status` shows active alarms. After a colon "
-        "stands the device, port or load: `device_lost:valve`.\n\n"
-        "*State*: the unit state while the alarm is active. `-` means that the alarm does not "
-        "change the state.\n"
-        "States: `normal`; `degraded` (the unit cools, something is missing); `safe` (outputs have "
-        "their safe values); `stopped` (the unit does not cool, on purpose).\n"
+        "`docs/tools/alarms.toml` has the meanings and steps; a test compares its codes with the "
+        "code.\n\n"
+        "An alarm has a code and a text. `coldloop status` shows active alarms. The part after a "
+        "colon is the device, port or load: `device_lost:valve`.\n\n"
+        "*State* is the unit state while the alarm is active. `-` means that the alarm does not "
+        "change the state. The states are:\n\n"
+        "- `normal`\n"
+        "- `degraded`: the unit cools, something is missing\n"
+        "- `safe`: the outputs have their fail-safe values\n"
+        "- `stopped`: the unit does not cool, intentionally\n"
     )
     for group in groups.values():
         text += f"\n## {group['title']}\n\n"

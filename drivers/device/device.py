@@ -1,19 +1,27 @@
-"""One device on a bus: what to ask it, what its registers mean, and how to write to it.
+"""One device on a bus: its poll requests, the meaning of its registers, its write requests.
 
-Not a bus and not a policy: it makes request PDUs and takes registers; when they are sent, and what
-a value is used for, is decided elsewhere. One `DeviceProfile` may serve many devices.
+Does not send requests and does not decide what to write; see `agent.fieldbus.device_session`. One
+`DeviceProfile` can serve many devices.
 
-How it works: a plan for each block is made once, of what the block holds and nothing else.
-`store_block` walks it and changes the readings in place; when a block's registers are the same as
-last time only the times move. Most points are one or two whole registers: those are steps of plain
-numbers; the rest goes through `drivers.device.number_format`. A failed poll leaves the readings as
-they are: they age, and the reader judges age. A point that needs another one (a scale factor, the
-range of a percentage) takes that one's last good value, whatever its age: such registers are
-settings.
+How it works. For each block there is a decode plan, made once. `store_block` follows the plan and
+changes the readings in place. If the registers of a block are the same as last time, only the times
+change. Most points are one or two whole registers (fast plan: steps of plain numbers). The other
+points (general plan) go through `drivers.device.number_format`. A linked point needs the value of
+another point, for example a scale factor or the range of a percentage. It takes the last good value
+of that point at any age, because such registers are settings.
+
+A failed poll leaves the readings unchanged. They age, and the reader of a value checks its age.
 """
 
 from drivers.device import write_request
-from drivers.device.identity import MATCH, MISMATCH, UNKNOWN, evaluate_probe, probe_requests
+from drivers.device.identity import (
+    MATCH,
+    MISMATCH,
+    UNKNOWN,
+    TaggedRequest,
+    evaluate_probe,
+    probe_requests,
+)
 from drivers.device.number_format import (
     FLOATS,
     TYPES,
@@ -22,6 +30,7 @@ from drivers.device.number_format import (
     decode_text,
     divide_rounded,
 )
+from drivers.device.profile import LinkedSetting, RangeLimits
 from drivers.errors import ProfileError
 from protocols.modbus.pdu import read
 from protocols.rounding import round_half_away
@@ -29,10 +38,10 @@ from protocols.rounding import round_half_away
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.device.profile import Bit, DeviceProfile, Point
+    from drivers.modbus.register_span import ReadBlock
 
     Pairs = list[tuple[int, int]]
     Values = tuple[int, ...]
-    Span = tuple[int, int, int]
     FastStep = tuple["Reading", int, int, int, int, int]
     GeneralStep = tuple["Reading", Point, int]
     AlarmStep = tuple[int, int, int, int]
@@ -40,13 +49,15 @@ if TYPE_CHECKING:
 NONE = "none"
 GOOD = "good"
 BAD = "bad"
+"""Qualities of a reading: never read; a plausible value; the device has no value, or the value is
+outside the plausible range of the profile."""
 
 
 class Reading:
-    """The last of one point: `to_count` count, `read_at` (microseconds, 0 if never), `quality`.
+    """The last reading of one point.
 
-    Quality: "none" (never read), "bad" (the device says that there is no value, or it is outside
-    the plausible range of the profile) or "good".
+    `raw` is the count. `read_at` is the monotonic time in microseconds, 0 before the first reading.
+    `quality` is NONE, GOOD or BAD.
     """
 
     __slots__ = ("quality", "raw", "read_at")
@@ -58,39 +69,47 @@ class Reading:
 
 
 def _fast_step(point: "Point", reading: Reading, at: int) -> "FastStep":
-    """(reading, register, second register or -1, sign limit, low, high) of a plain point.
+    """Return (reading, register, second register or -1, sign limit, low, high) of a plain point.
 
-    A raw value above the sign limit is negative in two's complement.
+    A raw value above the sign limit is negative (two's complement). The step is a plain tuple,
+    because `store_block` unpacks it for each point of each poll.
     """
-    positions = point.order[0]
+    positions = point.order.positions
     second = at + positions[1] if point.registers == 2 else -1
-    return (reading, at + positions[0], second, TYPES[point.kind][2], point.low, point.high)
+    return (reading, at + positions[0], second, TYPES[point.kind].high, point.low, point.high)
 
 
 class ModbusDevice:
-    """One unit on one bus, read and written after `profile`. `readings` are in the profile's order.
+    """One unit on one bus, read and written by its `profile`.
 
-    `blocks` are (function, address, count), what one request each reads; without them they are the
-    profile's. `failures` counts, for each block, polls in a row that were not answered.
-    `identity` is "unknown", "match" or "mismatch"; to what is a mismatch, for the reason that
-    `mismatch_reason` gives, nothing is written.
+    `readings` are in the order of the points of the profile. `blocks` are the reads of one poll
+    round, by default those of the profile. `failures` counts, for each block, the failed polls in
+    a row. `identity` is "unknown", "match" or "mismatch". A device with a mismatch is not written;
+    `mismatch_reason` says why.
     """
 
     def __init__(
-        self, name: str, unit: int, profile: "DeviceProfile", blocks: "list[Span] | None" = None
+        self,
+        name: str,
+        unit: int,
+        profile: "DeviceProfile",
+        blocks: "list[ReadBlock] | None" = None,
     ) -> None:
         self.name = name
         self.unit = unit
         self.profile = profile
         self.readings = [Reading() for _ in profile.points]
-        self.identity = UNKNOWN
+        self.forget_identity()
         self.set_blocks(profile.blocks if blocks is None else blocks)
 
-    def set_blocks(self, blocks: "list[Span]") -> None:
-        """Read by other blocks from now on; readings stay, registers are forgotten."""
+    def set_blocks(self, blocks: "list[ReadBlock]") -> None:
+        """Use other blocks from now on. Keep the readings, forget the registers."""
         self.blocks = blocks
         self.failures = [0] * len(blocks)
-        self._poll_requests = [(read(*block), number) for number, block in enumerate(blocks)]
+        self._poll_requests = [
+            TaggedRequest(read(block.function, block.address, block.count), number)
+            for number, block in enumerate(blocks)
+        ]
         self._registers: list[Values] = [()] * len(blocks)
         self._alarms: list[str] = []
         self._block_alarms: list[list[str]] = [[] for _ in blocks]
@@ -111,13 +130,13 @@ class ModbusDevice:
         self._plan_alarms()
         others = zip(self._general_plans, self._linked_plans, self._alarm_plans)
         self._unlinked_readings = [
-            [step[0] for step in plan] + [step[0] for step in rich]
-            for plan, rich in zip(self._fast_plans, self._general_plans)
+            [step[0] for step in fast] + [step[0] for step in general]
+            for fast, general in zip(self._fast_plans, self._general_plans)
         ]
-        self._has_general = [bool(rich or links or alarms) for rich, links, alarms in others]
+        self._has_general = [bool(general or links or alarms) for general, links, alarms in others]
 
     def _plan_alarms(self) -> None:
-        """For each register with alarm bits: (offset, mask, inverted bits, address)."""
+        """For each register with alarm bits: (offset, mask, bits that are active at 0, address)."""
         for bit in self.profile.bits:
             number, at = self._find_block(bit.function, bit.address, 1)
             if number < 0 or not bit.alarm:
@@ -131,18 +150,23 @@ class ModbusDevice:
                 plan.append((at, bit.mask, inverted, bit.address))
 
     def _find_block(self, function: int, address: int, registers: int) -> "tuple[int, int]":
-        """(block, offset) of registers; block -1 when no block reads them."""
-        for number, (code, start, count) in enumerate(self.blocks):
-            if code == function and start <= address and address + registers <= start + count:
+        """Return (block, offset) of registers; block -1 if no block reads them."""
+        for number, block in enumerate(self.blocks):
+            start = block.address
+            if (
+                block.function == function
+                and start <= address
+                and address + registers <= start + block.count
+            ):
                 return number, address - start
         return -1, 0
 
-    def poll_requests(self) -> "list[tuple[bytes, int]]":
-        """Every request of one round, as (PDU, tag). The tag is the number of the block."""
+    def poll_requests(self) -> "list[TaggedRequest]":
+        """Return the requests of one poll round. The tag is the number of the block."""
         return self._poll_requests
 
     def store_block(self, tag: int, values: "Values", now: int) -> None:
-        """Take the registers of block `tag`, as many as it has, received at `now`."""
+        """Decode the registers of block `tag`, received at `now`. `values` is the whole block."""
         self.failures[tag] = 0
         if values == self._registers[tag]:
             for unchanged in self._unlinked_readings[tag]:
@@ -184,14 +208,14 @@ class ModbusDevice:
             reading.quality = GOOD
 
     def _linked_count(self, point: "Point", raw: int) -> "int | None":
-        """The count of a point that needs another one; None while that one is not good."""
+        """Return the count of a linked point; None if a reading that it needs is not good."""
         if point.exponent:
             exponent = self.setting_value(point.exponent)
-            if exponent is None or not -10 <= exponent[0] <= 10:
+            if exponent is None or not -10 <= exponent.count <= 10:
                 return None
             numerator, denominator = point.step
-            power = 10 ** abs(exponent[0])
-            is_scaled_up = exponent[0] >= 0
+            power = 10 ** abs(exponent.count)
+            is_scaled_up = exponent.count >= 0
             return divide_rounded(
                 raw * numerator * (power if is_scaled_up else 1),
                 denominator * (1 if is_scaled_up else power),
@@ -199,31 +223,32 @@ class ModbusDevice:
         limits = self.range_limits(point)
         if limits is None:
             return None
-        low, high, denominator = limits
-        return divide_rounded(low * point.full + raw * (high - low), point.full * denominator)
+        return divide_rounded(
+            limits.low * point.full + raw * (limits.high - limits.low), point.full * limits.den
+        )
 
-    def setting_value(self, name: str) -> "tuple[int, int, int] | None":
-        """(count, numerator, denominator) of a point that others need; None if it is not good."""
+    def setting_value(self, name: str) -> "LinkedSetting | None":
+        """Return the value of a point that others need; None if its reading is not good."""
         i = self.profile.point_index(name)
         if self.readings[i].quality != GOOD:
             return None
         point = self.profile.points[i]
-        return self.readings[i].raw, point.num, point.den
+        return LinkedSetting(self.readings[i].raw, point.num, point.den)
 
-    def range_limits(self, point: "Point") -> "tuple[int, int, int] | None":
-        """The ends of a range in counts of `point`, as (low, high, denominator of both)."""
-        limits = []
-        for name in (point.bottom, point.top):
-            limit = self.setting_value(name) if name else (0, 1, 1)
-            if limit is None:
-                return None
-            limits.append((limit[0] * limit[1] * point.den, limit[2] * point.num))
-        (low, below), (high, under) = limits
-        return low * under, high * below, below * under
+    def range_limits(self, point: "Point") -> "RangeLimits | None":
+        """Return the range of a point; None if a reading that it needs is not good."""
+        bottom = self.setting_value(point.bottom) if point.bottom else LinkedSetting(0, 1, 1)
+        top = self.setting_value(point.top) if point.top else LinkedSetting(0, 1, 1)
+        if bottom is None or top is None:
+            return None
+        bottom_den, top_den = bottom.den * point.num, top.den * point.num
+        low = bottom.count * bottom.num * point.den * top_den
+        high = top.count * top.num * point.den * bottom_den
+        return RangeLimits(low, high, bottom_den * top_den)
 
     def _update_alarms(self, tag: int, values: "Values") -> None:
         names: list[str] = []
-        function = self.blocks[tag][0]
+        function = self.blocks[tag].function
         for at, mask, inverted, address in self._alarm_plans[tag]:
             active = (values[at] ^ inverted) & mask
             if active:
@@ -236,42 +261,42 @@ class ModbusDevice:
             self._alarms = [name for block_names in self._block_alarms for name in block_names]
 
     def block_failed(self, tag: int, now: int) -> None:
-        """Block `tag` was not answered, or by an exception; what is known stays and ages."""
+        """Count a failed poll of block `tag`. The readings stay and age."""
         self.failures[tag] += 1
 
     def point_index(self, name: str) -> int:
-        """The number of a point. Raises `ProfileError` for an unknown one."""
+        """Return the index of a point. Raises `ProfileError` for an unknown point."""
         return self.profile.point_index(name)
 
     def value(self, i: int) -> float:
-        """Point `i` in its unit. Look at the reading's quality and age first."""
+        """Return point `i` in its unit. The caller checks quality and age of the reading first."""
         point = self.profile.points[i]
         return self.readings[i].raw * point.num / point.den
 
     def to_count(self, i: int, value: float) -> int:
-        """The nearest count to `value` (in the unit of point `i`); halves away from zero."""
+        """Return the count nearest to `value` (in the unit of point `i`); halves away from zero."""
         point = self.profile.points[i]
         return round_half_away(value * point.den / point.num)
 
     def is_bit_on(self, name: str) -> bool:
-        """Whether a bit was on when last read; False before that. Raises `ProfileError`."""
+        """Return whether a bit was on when last read; False before that. Raises `ProfileError`."""
         bit = self.profile.bits[self.profile.bit_index(name)]
         word = self.register_value(bit)
         return word is not None and (word & bit.mask != 0) != bit.invert
 
     def register_value(self, bit: "Bit") -> "int | None":
-        """The register of a bit as last read, or the coil itself; None before that."""
+        """Return the last read register of a bit, or the coil itself; None before that."""
         number, at = self._find_block(bit.function, bit.address, 1)
         if number < 0 or not self._registers[number]:
             return None
         return self._registers[number][at]
 
     def active_alarm_bits(self) -> "list[str]":
-        """The names of the alarm bits that are on, block by block in the profile's order."""
+        """Return the names of the active alarm bits, block by block in the order of the profile."""
         return self._alarms
 
     def text_value(self, name: str) -> "str | None":
-        """A text as last read; None before that. Raises `ProfileError` for an unknown one."""
+        """Return a text as last read; None before that. Raises `ProfileError` if unknown."""
         for item in self.profile.texts:
             if item.name == name:
                 number, at = self._find_block(item.function, item.address, item.registers)
@@ -280,81 +305,80 @@ class ModbusDevice:
                 return decode_text(self._registers[number][at : at + item.registers], item.swapped)
         raise ProfileError("%s: text %s: does not exist" % (self.profile.model, name))
 
-    # Writing: the work is done in `drivers.device.write_request`.
+    # Writing: see `drivers.device.write_request`.
 
     def build_write(self, pairs: "Pairs") -> bytes:
-        """The one request that writes (point index, count) pairs.
+        """Return the single request that writes (point index, count) pairs.
 
-        Raises `EncodeError` when a point is not to be written, a value is outside its limits, the
-        points do not lie side by side (one request is all or nothing, several are not), or the
-        device is not the model that the profile describes.
+        The points must be side by side, because one request is all or nothing. Raises
+        `EncodeError` if they are not, if a point is read-only, if a value is outside its limits,
+        or if the device is not the model of the profile.
         """
         return write_request.build_write(self, pairs)
 
     def build_writes(self, pairs: "Pairs") -> "list[bytes]":
-        """As `build_write`, but in as many requests as it takes, in the order of the pairs.
+        """Return the requests that write the pairs, in their order; see `build_write`.
 
-        What a point needs first (a remote bit, a command word) comes first, unless the last poll
-        has shown it. Raises `EncodeError` before there is any request.
+        The prerequisites of a point (for example a remote bit) come first, unless the last poll
+        showed them. Raises `EncodeError` as `build_write`, but accepts points with gaps.
         """
         return write_request.build_writes(self, pairs)
 
     def build_bit_write(self, name: str, on: bool) -> bytes:
-        """The request that turns a bit on or off. Raises `EncodeError` or `ProfileError`."""
+        """Return the request that turns a bit on or off. Raises `EncodeError`, `ProfileError`."""
         return write_request.build_bit_write(self, name, on)
 
     def ramp_limited(self, i: int, previous: int, target: int, elapsed_us: int) -> int:
-        """The count to write now to go from `previous` to `target` no faster than the ramp allows."""
+        """Return the count to write now, on the way from `previous` to `target` within the ramp."""
         return write_request.ramp_limited(self.profile.points[i], previous, target, elapsed_us)
 
     def watchdog_request(self) -> "tuple[bytes, int] | None":
-        """(request, period in microseconds) that keeps the device's watchdog content, or None."""
+        """Return (request, period in microseconds) of the watchdog; None without a watchdog."""
         return write_request.watchdog_request(self)
 
     def readback_matches(self, pairs: "Pairs") -> "bool | None":
-        """Whether the latest poll shows what was written; None while a point was never read.
+        """Return whether the latest poll shows the written pairs; None while a point is unread.
 
-        Each point is looked for where its profile says: in itself, in another point, or nowhere.
+        The profile says for each point where its readback is: in itself, in another point, or
+        nowhere.
         """
         return write_request.readback_matches(self, pairs)
 
-    # Identity: the work is done in `drivers.device.identity`.
+    # Identity: see `drivers.device.identity`.
 
-    @property
-    def identity(self) -> str:
-        """Whether it is the profile's model; to set it "unknown" forgets what was proven."""
-        return self._identity
+    def forget_identity(self) -> None:
+        """Set the identity to unknown and forget the probes that matched."""
+        self.identity = UNKNOWN
+        self.mismatch_reason = ""
+        self._matched_probes = 0
 
-    @identity.setter
-    def identity(self, found: str) -> None:
-        self._identity = found
-        if found == UNKNOWN:
-            self.mismatch_reason = ""
-            self._matched_probes = 0
+    def set_identity(self, identity: str, reason: str = "") -> None:
+        """Set the identity without a probe; `reason` belongs to a mismatch."""
+        self.identity, self.mismatch_reason = identity, reason
 
-    def identity_probes(self) -> "list[tuple[bytes, int]]":
-        """The requests that show whether the device is the profile's model, as (PDU, tag)."""
+    def identity_probes(self) -> "list[TaggedRequest]":
+        """Return the requests that show whether the device is the model of the profile."""
         return probe_requests(self.profile)
 
     def store_probe_result(self, tag: int, status: str, code: int, values: "Values") -> None:
-        """Take the result of a probe, as `bus.Result` has it; see `identity` and `mismatch_reason`.
+        """Evaluate the result of probe `tag`, with the status of a `TransactionResult`.
 
-        Another model becomes the profile's only when all probes match, from the first one on.
+        After a mismatch the identity only becomes "match" if all probes match, from the first on.
         """
-        found, reason = evaluate_probe(self.profile, tag, status, code, values)
+        verdict = evaluate_probe(self.profile, tag, status, code, values)
         if tag == 0:
             self._matched_probes = 0
-        if found == MISMATCH:
+        if verdict.identity == MISMATCH:
             self._matched_probes = 0
-            self.identity, self.mismatch_reason = MISMATCH, reason
-        elif found == MATCH:
+            self.set_identity(MISMATCH, verdict.reason)
+        elif verdict.identity == MATCH:
             self._matched_probes |= 1 << tag
             if self._matched_probes == (1 << len(self.identity_probes())) - 1:
-                self.identity, self.mismatch_reason = MATCH, ""
+                self.set_identity(MATCH)
 
 
 def _decode_count(point: "Point", values: "Values", at: int) -> "int | None":
-    """What stands in a point's registers; None if that is no number."""
+    """Return the number in the registers of a point; None if they hold no number."""
     if point.weights:
         return decode_split(values, at, point.weights, point.bcd)
     if point.field:

@@ -1,12 +1,15 @@
-"""Is the device at this address the model that its profile describes?
+"""Identity of a device: whether it is the model that its profile describes.
 
-Not a search for models (that is a tool's): here are a profile's own probes, as requests, and the
-verdict on their answers. A probe reads registers that must hold certain words, a text, or a number
-between two; or an object of "read device identification" (function 43/14), each by itself (code 4):
-some makers number the codes of the streams from 0. A device that answers something else, or says
-that it has no such registers, is another model: nothing is written to it. No answer, or "busy",
-says nothing.
+Does not search for models; see `drivers.tools.lib.identify`. Contains the probes of a profile as
+requests, and the verdict on the replies. A probe reads registers that must hold given words, a
+text, or a number in a range. It can also read one object of "read device identification" (function
+43/14, code 4). Code 4 reads a single object: some makers number the objects of the streams from 0.
+
+If the device replies with other contents, or says that it lacks the registers, it is another
+model, and the agent does not write to it. Silence or "busy" leaves the identity unknown.
 """
+
+from collections import namedtuple
 
 from drivers.device.number_format import decode_text
 from protocols.modbus.pdu import EXCEPTION, GOOD, parse_objects, read, read_device_id
@@ -23,12 +26,18 @@ UNKNOWN = "unknown"
 MATCH = "match"
 MISMATCH = "mismatch"
 
-_ABSENT_CODES = (1, 2, 3)  # exceptions that mean: I have no such thing
+TaggedRequest = namedtuple("TaggedRequest", ("pdu", "tag"))
+"""A request PDU and the number of its block or probe."""
+
+ProbeVerdict = namedtuple("ProbeVerdict", ("identity", "reason"))
+"""UNKNOWN, MATCH or MISMATCH after one probe; the reason of a mismatch, else empty."""
+
+_ABSENT_CODES = (1, 2, 3)  # exceptions of a device that lacks the probed registers or object
 _ONE_OBJECT = 4
 
 
 def _all_probes(profile: "DeviceProfile") -> "list[Raw]":
-    """The profile's probes; a scanned model proves itself by its number at its base."""
+    """Return the probes of the profile, first the model number at the base of a SunSpec model."""
     if not profile.scan:
         return profile.identity
     number = {"address": profile.base, "words": [profile.scan["model"]]}
@@ -37,7 +46,7 @@ def _all_probes(profile: "DeviceProfile") -> "list[Raw]":
 
 
 def _text_prefixes(probe: "Raw") -> "list[str]":
-    """What a text may begin with; empty when it is no text that is probed."""
+    """Return the texts with which the reply can begin; empty if the probe is not for a text."""
     return list(probe.get("any", [probe["text"]] if "text" in probe else []))
 
 
@@ -48,28 +57,27 @@ def _register_count(probe: "Raw") -> int:
     return int(probe.get("count", len(probe.get("words", [0]))))
 
 
-def probe_requests(profile: "DeviceProfile") -> "list[tuple[bytes, int]]":
-    """Every probe as (PDU, tag)."""
+def probe_requests(profile: "DeviceProfile") -> "list[TaggedRequest]":
+    """Return the requests of all probes."""
     found = []
     for tag, probe in enumerate(_all_probes(profile)):
         if "object" in probe:
-            found.append((read_device_id(_ONE_OBJECT, probe["object"]), tag))
+            pdu = read_device_id(_ONE_OBJECT, probe["object"])
         else:
-            found.append(
-                (read(probe.get("function", 3), probe["address"], _register_count(probe)), tag)
-            )
+            pdu = read(probe.get("function", 3), probe["address"], _register_count(probe))
+        found.append(TaggedRequest(pdu, tag))
     return found
 
 
 def evaluate_probe(
     profile: "DeviceProfile", tag: int, status: str, code: int, values: "tuple[int, ...]"
-) -> "tuple[str, str]":
-    """("unknown", "match" or "mismatch", why) after the answer to probe `tag`."""
+) -> "ProbeVerdict":
+    """Return the verdict on the reply to probe `tag`."""
     probe = _all_probes(profile)[tag]
     if status == EXCEPTION and code in _ABSENT_CODES:
-        return MISMATCH, "exception %d where %s answers" % (code, profile.model)
+        return ProbeVerdict(MISMATCH, "exception %d where %s answers" % (code, profile.model))
     if status != GOOD:
-        return UNKNOWN, ""
+        return ProbeVerdict(UNKNOWN, "")
     if "object" in probe:
         found = [
             content for number, content in parse_objects(values)[0] if number == probe["object"]
@@ -85,18 +93,18 @@ def evaluate_probe(
         return _compare(low <= values[0] <= high, str(values[0]), probe)
     if "words" in probe:
         return _compare(list(values) == probe["words"], str(list(values)), probe)
-    return MATCH, ""
+    return ProbeVerdict(MATCH, "")
 
 
 def _has_prefix(actual: str, texts: "list[str]") -> bool:
     return True in [actual.startswith(text) for text in texts]
 
 
-def _compare(is_match: bool, actual: str, probe: "Raw") -> "tuple[str, str]":
+def _compare(is_match: bool, actual: str, probe: "Raw") -> "ProbeVerdict":
     if is_match:
-        return MATCH, ""
+        return ProbeVerdict(MATCH, "")
     location = (
         "object %d" % probe["object"] if "object" in probe else "address %d" % probe["address"]
     )
     expected = probe.get("words") or probe.get("between") or " or ".join(_text_prefixes(probe))
-    return MISMATCH, "%s holds %s, not %r" % (location, actual, expected)
+    return ProbeVerdict(MISMATCH, "%s holds %s, not %r" % (location, actual, expected))

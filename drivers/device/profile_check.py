@@ -1,17 +1,19 @@
-"""Every rule that a device profile must keep, and every entry that breaks one, by name.
+"""The check of a device profile: all its errors, with the names of the entries.
 
-Not the compiler (that is `drivers.device.profile`) and not the published schema, which says only
-what a schema can. `check_profile` never stops at the first error: a technician who writes a profile
-sees them all.
+Does not compile (see `drivers.device.profile`). The published schema can express only a part of the
+rules. `check_profile` does not stop at the first error, so the author of a profile sees all errors.
 
-How it works, in two passes. First each entry by itself, in `drivers.device.profile_entry_check`:
-its keys, types and ranges of values, and what contradicts itself. What is good is then judged
-against the others: names and addresses taken twice, blocks and holes, roles and references that
-point at nothing. An entry of bad shape is left out there, so that one mistake is one line.
+How it works, in two passes. First `drivers.device.profile_entry_check` checks each entry alone:
+keys, types, ranges and contradictions. Then valid entries are checked against the others: duplicate
+names and addresses, blocks and holes, roles, and references to unknown entries. The second pass
+skips an entry with errors, so that one mistake gives one line.
 """
+
+from collections import namedtuple
 
 from drivers.device import profile_entries as entries
 from drivers.device.profile_entry_check import BIT_TABLES, EntryChecker
+from drivers.modbus.register_span import ReadBlock, is_within, overlaps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,29 +21,30 @@ if TYPE_CHECKING:
 
     Raw = dict[str, Any]
 
+_TakenBits = namedtuple("_TakenBits", ("mask", "owner"))
+"""Bits of a register, and the name of the entry that has them."""
+
 _REFERENCE_KEYS = ("exponent", "range", "needs", "verify", "alias")
 _LISTS = ("blocks", "fixed_blocks", "holes")
 
 
 def check_profile(raw: "Any", name: str) -> "list[str]":
-    """Every rule that a profile breaks, as "name: entry: rule"; empty when it is good.
+    """Return all errors of a profile as "name: entry: rule"; empty if it is valid.
 
-    `raw` is the parsed JSON, `name` that of its file.
+    `raw` is the parsed JSON, `name` the name of its file.
     """
     return ProfileChecker(raw, name).errors
 
 
 class ProfileChecker(EntryChecker):
-    """One profile's check; `errors` when it is made."""
+    """The check of one profile. The constructor makes it; `errors` is the result."""
 
     def __init__(self, raw: "Any", name: str) -> None:
         super().__init__(name)
-        self._names: dict[str, Raw] = {}  # of points, texts and bits -> the entry, see _remember
-        self._referenced: set[str] = set()  # names that something refers to
-        self._taken_registers: dict[
-            int, str
-        ] = {}  # function << 16 | address -> who has the register
-        self._taken_bits: dict[int, list[tuple[int, str]]] = {}  # the same -> (mask, bit or field)
+        self._names: dict[str, Raw] = {}  # name -> entry, see `_keep_entry`
+        self._referenced: set[str] = set()  # names to which other entries refer
+        self._taken_registers: dict[int, str] = {}  # function << 16 | address -> name of the owner
+        self._taken_bits: dict[int, list[_TakenBits]] = {}  # the same key
         self._entry_checks = {
             "point": self._check_point,
             "text": self._check_text,
@@ -58,13 +61,13 @@ class ProfileChecker(EntryChecker):
         name = raw.get("name") if type(raw) is dict else None
         return "%s %s" % (kind, name) if type(name) is str else "%ss[%d]" % (kind, number)
 
-    # One pass over the lists; then what refers to others.
+    # Entries, then references between entries.
 
     def _check_lists(self) -> None:
         raw = self._raw
         if "defaults" in raw:
             self._check_shape("defaults", "defaults", raw["defaults"])
-        self._spans: dict[str, list[tuple[int, int, int]]] = {}
+        self._spans: dict[str, list[ReadBlock]] = {}
         for key in _LISTS:
             self._spans[key] = self._check_spans(key)
         if raw.get("blocks") == []:
@@ -92,8 +95,8 @@ class ProfileChecker(EntryChecker):
             [raw[key] for key in ("pump", "valve", "watchdog") if key in raw], self._referenced
         )
 
-    def _check_spans(self, key: str) -> "list[tuple[int, int, int]]":
-        found: list[tuple[int, int, int]] = []
+    def _check_spans(self, key: str) -> "list[ReadBlock]":
+        found: list[ReadBlock] = []
         for number, raw in enumerate(self._raw.get(key, [])):
             entry = "%s[%d]" % (key, number)
             if not self._check_shape("block", entry, raw):
@@ -104,32 +107,30 @@ class ProfileChecker(EntryChecker):
             if wire_address is None:
                 self._add_error(entry, "address %r is none" % (raw["address"],))
                 continue
-            span = (wire_address[0], wire_address[1], raw["count"])
-            if span[1] + span[2] > 65536:
+            span = ReadBlock(wire_address.function, wire_address.address, raw["count"])
+            if span.address + span.count > 65536:
                 self._add_error(entry, "ends after address 65535")
-            max_count = (
-                self._raw.get("max_block", 125) if wire_address[0] not in BIT_TABLES else 2000
-            )
-            if key != "holes" and span[2] > max_count:
+            max_count = self._raw.get("max_block", 125) if span.function not in BIT_TABLES else 2000
+            if key != "holes" and span.count > max_count:
                 self._add_error(
-                    entry, "count %d is more than %d in one read" % (span[2], max_count)
+                    entry, "count %d is more than %d in one read" % (span.count, max_count)
                 )
             self._check_overlap(key, entry, span, found)
             found.append(span)
         return found
 
     def _check_overlap(
-        self, key: str, entry: str, span: "tuple[int, int, int]", found: "list[Any]"
+        self, key: str, entry: str, span: "ReadBlock", found: "list[ReadBlock]"
     ) -> None:
         for other in found:
-            if entries.overlaps(span, other):
-                self._add_error(entry, "overlaps the one at %d" % other[1])
+            if overlaps(span, other):
+                self._add_error(entry, "overlaps the one at %d" % other.address)
         if key != "holes":
             return
         for kind in ("blocks", "fixed_blocks"):
             for block in self._spans[kind]:
-                if entries.overlaps(span, block):
-                    self._add_error(entry, "lies within %s at %d" % (kind, block[1]))
+                if overlaps(span, block):
+                    self._add_error(entry, "lies within %s at %d" % (kind, block.address))
 
     def _notation(self) -> str:
         return str(self._raw.get("notation", entries.NOTATIONS[0]))
@@ -161,51 +162,54 @@ class ProfileChecker(EntryChecker):
             self._keep_entry(fields)
 
     def _keep_entry(self, fields: "Raw") -> None:
-        """Keep an entry that refers to another, or is referred to; of the rest the name will do."""
+        """Keep an entry with references in either direction; keep only the name of others."""
         is_referenced = fields["name"] in self._referenced or [
             key for key in _REFERENCE_KEYS if key in fields
         ]
         self._names[fields["name"]] = fields if is_referenced else {}
 
-    # Places.
+    # Addresses.
 
     def _check_place(self, entry: str, fields: "Raw") -> None:
-        """The registers of an entry: not taken, not in a hole, in one block if there are any."""
-        span = (fields["function"], fields["address"], entries.register_count(fields))
-        if span[1] + span[2] > 65536:
+        """Check the registers of an entry: free, outside of holes, within one block."""
+        span = ReadBlock(fields["function"], fields["address"], entries.register_count(fields))
+        if span.address + span.count > 65536:
             self._add_error(entry, "ends after address 65535")
         for hole in self._spans["holes"]:
-            if entries.overlaps(span, hole):
-                self._add_error(entry, "lies in the hole at %d" % hole[1])
+            if overlaps(span, hole):
+                self._add_error(entry, "lies in the hole at %d" % hole.address)
         for block in self._spans["fixed_blocks"]:
-            if entries.overlaps(span, block) and not entries.is_within(span, block):
-                self._add_error(entry, "is cut by the fixed block at %d" % block[1])
+            if overlaps(span, block) and not is_within(span, block):
+                self._add_error(entry, "is cut by the fixed block at %d" % block.address)
         blocks = self._spans["blocks"]
         if len(blocks) < len(self._raw.get("blocks", [])):
-            blocks = []  # one of them is bad: no judgement by the rest
+            blocks = []  # one of them is invalid: the others are incomplete
         is_polled = fields.get("poll", "fast") != "never" and fields.get("read", True)
-        if is_polled and blocks and not [b for b in blocks if entries.is_within(span, b)]:
-            self._add_error(entry, "address %d is outside every block" % span[1])
+        if is_polled and blocks and not [b for b in blocks if is_within(span, b)]:
+            self._add_error(entry, "address %d is outside every block" % span.address)
         self._claim_registers(entry, fields, span)
 
-    def _claim_registers(self, entry: str, fields: "Raw", span: "tuple[int, int, int]") -> None:
-        key = span[0] << 16 | span[1]
+    def _claim_registers(self, entry: str, fields: "Raw", span: "ReadBlock") -> None:
+        key = span.function << 16 | span.address
         mask = _bit_mask(fields)
         if mask:
             parts = self._taken_bits.setdefault(key, [])
-            for other, name in parts:
-                if other & mask and fields.get("alias") != name:
-                    self._add_error(entry, "bits of register %d are those of %s" % (span[1], name))
-            parts.append((mask, fields["name"]))
+            for part in parts:
+                if part.mask & mask and fields.get("alias") != part.owner:
+                    self._add_error(
+                        entry,
+                        "bits of register %d are those of %s" % (span.address, part.owner),
+                    )
+            parts.append(_TakenBits(mask, fields["name"]))
             return
-        for register in range(key, key + span[2]):
+        for register in range(key, key + span.count):
             owner = self._taken_registers.get(register, "")
             if owner and fields.get("alias") != owner:
                 self._add_error(entry, "address %d is that of %s" % (register & 0xFFFF, owner))
                 return
             self._taken_registers[register] = fields["name"]
 
-    # What refers to others.
+    # References to other entries.
 
     def _check_references(self, name: str, fields: "Raw") -> None:
         entry = fields["_kind"] + " " + name
@@ -267,7 +271,7 @@ class ProfileChecker(EntryChecker):
         return fields
 
     def _check_extras(self) -> None:
-        """Identity probes, watchdog, scan, periods and roles."""
+        """Check identity probes, watchdog, scan, periods and roles."""
         raw = self._raw
         for role in ("pump", "valve"):
             if role in raw:
@@ -287,7 +291,7 @@ class ProfileChecker(EntryChecker):
                 self._check_shape(key, key, raw[key])
 
     def _find_limited(self, entry: str, name: "Any", value: "Any") -> "Raw | None":
-        """The point `name` if it may be written with `value`."""
+        """Return the point `name`; report an error if `value` cannot be written to it."""
         fields = self._find_writable(entry, name)
         if fields is None:
             return None
@@ -297,7 +301,7 @@ class ProfileChecker(EntryChecker):
         return fields
 
     def _check_role(self, role: str, raw: "Any") -> None:
-        """What a role refers to exists; what it writes at once is one request, unless `allow_gaps`."""
+        """Check the points of a role; its commands are one request each, unless `apart` is set."""
         if not self._check_shape(role, role, raw):
             return
         setpoint = self._find_writable(role, raw["setpoint"])
@@ -311,7 +315,7 @@ class ProfileChecker(EntryChecker):
             self._check_command(role + "." + key, raw[key], setpoint, raw.get("apart", False))
 
     def _check_command(self, entry: str, pairs: "Any", setpoint: "Raw", allow_gaps: bool) -> None:
-        spans = [(setpoint["address"], entries.register_count(setpoint))]
+        spans = [ReadBlock(entries.HOLDING, setpoint["address"], entries.register_count(setpoint))]
         for pair in pairs:
             if type(pair) is not list or len(pair) != 2:
                 self._add_error(entry, "is not a list of [point, raw]")
@@ -319,16 +323,18 @@ class ProfileChecker(EntryChecker):
             fields = self._find_limited(entry, pair[0], pair[1])
             if fields is None:
                 return
-            spans.append((fields["address"], entries.register_count(fields)))
+            spans.append(
+                ReadBlock(entries.HOLDING, fields["address"], entries.register_count(fields))
+            )
         spans.sort()
         for previous, following in zip(spans, spans[1:]):
-            if previous[0] + previous[1] != following[0] and not allow_gaps:
+            if previous.address + previous.count != following.address and not allow_gaps:
                 self._add_error(entry, "does not lie side by side with the set-point")
                 return
 
 
 def _gather_names(value: "Any", names: "set[str]") -> None:
-    """Add every text in `value` and in the lists and objects within it."""
+    """Add all texts in `value`, also in its nested lists and objects."""
     if type(value) is str:
         names.add(value)
     elif type(value) is dict:

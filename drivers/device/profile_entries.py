@@ -1,14 +1,16 @@
-"""A profile's entries as written -> as on the wire: defaults filled in, addresses translated.
+"""Entries of a profile: as written -> as on the wire, with defaults and translated addresses.
 
-Not a check (that is `drivers.device.profile_check`) and not the compiled profile: dictionaries in,
-dictionaries out, one at a time, so that a long profile costs no second copy of itself.
+Does not check (see `drivers.device.profile_check`) and does not compile (see `profile`). Translates
+one dictionary at a time, so a long profile needs no second copy of itself.
 
-Notations of addresses: "base0" is what goes on the wire; "base1" counts from 1, as many manuals do;
-"reference" is the old way of writing table and number in one: 0xxxx coils, 1xxxx discrete inputs,
-3xxxx input registers, 4xxxx holding registers, each with 5 or 6 digits, counted from 1. References
-with zeros in front are written as texts ("000017"). An entry's own `function` outranks the table's
-digit: some makers write 4xxxx for everything.
+Notations of addresses: "base0" is the address on the wire; "base1" counts from 1, as many manuals
+do; "reference" is the old notation with table and number in one. It has 0xxxx for coils, 1xxxx for
+discrete inputs, 3xxxx for input registers and 4xxxx for holding registers, with 5 or 6 digits,
+counted from 1. References with leading zeros are texts ("000017"). A `function` in the entry has
+priority over the digit of the table, because some makers write 4xxxx for all tables.
 """
+
+from collections import namedtuple
 
 from drivers.device.number_format import FLOATS, TYPES
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     Raw = dict[str, Any]
-    Span = tuple[int, int, int]
+
+WireAddress = namedtuple("WireAddress", ("function", "address"))
+"""The function code that reads an entry, and its address on the wire."""
 
 NOTATIONS = ("base0", "base1", "reference")
 HOLDING = 3
@@ -38,10 +42,11 @@ POINT_DEFAULT_KEYS = (
 ENTRY_DEFAULT_KEYS = ("function", "poll")
 
 
-def wire_address(address: "Any", notation: str, function: "int | None") -> "tuple[int, int] | None":
-    """(function, address on the wire) of an address as written, or None if it is none.
+def wire_address(address: "Any", notation: str, function: "int | None") -> "WireAddress | None":
+    """Return the wire address of an address as written, or None if it is invalid.
 
-    `function` is the entry's own, None if it has none: then the reference says, else 3.
+    `function` is the function code of the entry. If it is None, the reference gives the code; in
+    other notations it is 3.
     """
     if notation == "reference":
         digits = address if type(address) is str else str(address)
@@ -54,20 +59,21 @@ def wire_address(address: "Any", notation: str, function: "int | None") -> "tupl
     if type(address) is not int:
         return None
     wire = address if notation == "base0" else address - 1
-    return (function or HOLDING, wire) if 0 <= wire <= 65535 else None
+    return WireAddress(function or HOLDING, wire) if 0 <= wire <= 65535 else None
 
 
 def defaults_of(raw: "Raw") -> "Raw":
-    """The keys that entries need not repeat."""
+    """Return the keys that entries do not repeat."""
     defaults = raw.get("defaults")
     return defaults if type(defaults) is dict else {}
 
 
 def with_defaults(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
-    """A copy of `entry` with the profile's defaults for `keys` and its address on the wire.
+    """Return a copy of `entry` with the defaults for `keys` and the address on the wire.
 
-    An `address` that cannot be translated is left out. A default order holds for points of its size
-    only, a default step for those that need one, so that integers may stand among floats.
+    The copy has no `address` if the address is invalid. A default order applies only to points of
+    its size, and a default step only to points that need one. Thus a profile can mix integers and
+    floats.
     """
     defaults = defaults_of(raw)
     fields = dict(entry)
@@ -83,7 +89,7 @@ def with_defaults(entry: "Raw", raw: "Raw", keys: "tuple[str, ...]") -> "Raw":
         fields.pop("address", None), raw.get("notation", NOTATIONS[0]), own_function
     )
     if wire is not None:
-        fields["function"], fields["address"] = wire
+        fields["function"], fields["address"] = wire.function, wire.address
     return fields
 
 
@@ -92,25 +98,25 @@ def _needs_step(fields: "Raw") -> bool:
 
 
 def _type_bytes(entry: "Raw") -> int:
-    """Bytes of a type such as f32, or 0."""
+    """Return the bytes of a type such as f32, or 0."""
     kind = entry.get("type", "")
     return int(kind[1:]) // 8 if type(kind) is str and kind[1:].isdigit() else 0
 
 
 def iter_points(raw: "Raw") -> "Iterator[Raw]":
-    """Every point, filled."""
+    """Yield every point with its defaults."""
     for entry in raw.get("points", []):
         yield with_defaults(entry, raw, POINT_DEFAULT_KEYS)
 
 
 def iter_texts(raw: "Raw") -> "Iterator[Raw]":
-    """Every text, filled."""
+    """Yield every text with its defaults."""
     for entry in raw.get("texts", []):
         yield with_defaults(entry, raw, ENTRY_DEFAULT_KEYS)
 
 
 def iter_bits(raw: "Raw") -> "Iterator[Raw]":
-    """Every bit, filled; the registers of flags bit by bit."""
+    """Yield every bit with its defaults, also each bit of the registers of flags."""
     for entry in raw.get("bits", []):
         yield with_defaults(entry, raw, ENTRY_DEFAULT_KEYS)
     for group in raw.get("flags", []):
@@ -119,7 +125,7 @@ def iter_bits(raw: "Raw") -> "Iterator[Raw]":
 
 
 def flag_bits(group: "Raw") -> "list[Raw]":
-    """The bits of one register of flags, as entries of their own; places without name are free."""
+    """Return the named bits of one register of flags as separate entries."""
     found = []
     for index, name in enumerate(group["bits"]):
         if name is None:
@@ -136,33 +142,39 @@ def flag_bits(group: "Raw") -> "list[Raw]":
 
 
 def register_count(fields: "Raw") -> int:
-    """How many registers (bits, for functions 1 and 2) an entry takes."""
+    """Return the number of registers (bits, for functions 1 and 2) of an entry."""
     kind = fields.get("type", "")
     if kind == "split":
         return len(fields["weights"])
-    if kind in TYPES and TYPES[kind][0]:
-        return TYPES[kind][0]
+    if kind in TYPES and TYPES[kind].registers:
+        return int(TYPES[kind].registers)
     return int(fields.get("registers", 1))
 
 
 def raw_range(fields: "Raw") -> "tuple[int, int]":
-    """Lowest and highest raw value of a point: what fits its type, its digits or its field."""
+    """Return the lowest and highest raw value that the type, digits or field of a point permit."""
     kind = fields["type"]
-    _, low, high = TYPES[kind]
     if "field" in fields:
         return 0, (1 << fields["field"][1]) - 1
     if kind == "bcd":
         return 0, 10 ** (4 * fields["registers"]) - 1
-    return low, high
+    return TYPES[kind].low, TYPES[kind].high
 
 
-def overlaps(first: "Span", second: "Span") -> bool:
-    """Whether two spans (function, address, count) have a register in common."""
-    is_disjoint = first[1] >= second[1] + second[2] or first[1] + first[2] <= second[1]
-    return first[0] == second[0] and not is_disjoint
-
-
-def is_within(span: "Span", block: "Span") -> bool:
-    """Whether a span lies wholly in a block."""
-    is_inside = block[1] <= span[1] and span[1] + span[2] <= block[1] + block[2]
-    return span[0] == block[0] and is_inside
+def referenced_names(raw: "Raw") -> "set[str]":
+    """Return the names that other entries need, also of entries that are never polled."""
+    names: set[str] = set()
+    for fields in raw.get("points", []):
+        if fields.get("poll") == "never":
+            continue
+        for key in ("exponent", "verify"):
+            names.add(fields.get(key, ""))
+        names.update([name for name in fields.get("range", ()) if name])
+        names.update([pair[0] for pair in fields.get("needs", ())])
+    for role in (raw.get("pump", {}), raw.get("valve", {})):
+        names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
+        for key in ("run", "stop", "reset"):
+            names.update([pair[0] for pair in role.get(key, ())])
+    if "watchdog" in raw:
+        names.add(raw["watchdog"]["point"])
+    return names

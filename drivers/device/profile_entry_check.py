@@ -1,9 +1,9 @@
-"""What one entry of a device profile says of itself: its shape, and what contradicts itself.
+"""The check of one profile entry alone: its shape and its contradictions.
 
-Not a judge of entries against each other (that is `drivers.device.profile_check`). The shape is
-compared with a table (`drivers.device.profile_rules`): keys, types and ranges of values. Then come
-the rules within a point, a text or a bit: type and size, scale and step, bounds, how it may be
-written.
+Does not compare entries with each other; see `drivers.device.profile_check`. First it compares the
+shape with a table (`drivers.device.profile_rules`): keys, types and ranges of values. Then it
+applies the rules within a point, a text or a bit: type and size, scale and step, bounds, write
+function.
 """
 
 from drivers.device import profile_entries as entries
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     Raw = dict[str, Any]
 
 BIT_TABLES = (1, 2)
-"""The functions whose items are bits."""
+"""The function codes that read bits."""
 _HOLDING = 3
 _COIL = 1
 
 
 class EntryChecker:
-    """Collects `errors`, as "name: entry: rule"; each judgement says whether all is well."""
+    """Collects `errors` as "name: entry: rule". Each check returns whether it found no error."""
 
     def __init__(self, name: str) -> None:
         self.errors: list[str] = []
@@ -34,7 +34,7 @@ class EntryChecker:
         return False
 
     def _check_shape(self, kind: str, entry: str, raw: "Any") -> bool:
-        """Whether `raw` has the keys and values that `kind` may have; says what it has not."""
+        """Check the keys and values of `raw` against the rules for `kind`."""
         if type(raw) is not dict:
             return self._add_error(entry, "is not an object")
         is_valid = True

@@ -1,9 +1,10 @@
-"""The keys of a device profile, entry by entry, and what each may hold: one table.
+"""The permitted keys of device profiles and their values, as one table.
 
-Not the rules between entries (those are `drivers.device.profile_check`'s). `SHAPES` maps a kind of
-entry to its keys, a key to its shape, whose first word names a function of `KINDS`. Such a function
-takes the value and the shape, and says what is wrong, or nothing. `docs/engineer/profiles.md`
-explains the keys; `drivers/profiles/profile.schema.json` says the same for editors.
+Does not contain the rules between entries; see `drivers.device.profile_check`. `SHAPES` maps a kind
+of entry to its keys, and a key to its shape. The first word of a shape names a function of `KINDS`.
+This function takes the value and the shape, and returns the error or an empty text.
+`docs/engineer/profiles.md` explains the keys. `drivers/profiles/profile.schema.json` holds the same
+rules for editors.
 """
 
 TYPE_CHECKING = False
@@ -211,7 +212,7 @@ def _are_texts(value: "Any", _: "Shape") -> str:
 
 
 def _are_names(value: "Any", shape: "Shape") -> str:
-    """A list of at most so many names, null where there is none."""
+    """Check a list of names or nulls; `shape` gives its maximum length."""
     is_valid = type(value) is list and 1 <= len(value) <= shape[1]
     if is_valid and not [v for v in value if v is not None and (type(v) is not str or not v)]:
         return ""
@@ -219,7 +220,7 @@ def _are_names(value: "Any", shape: "Shape") -> str:
 
 
 def _are_bit_places(value: "Any", _: "Shape") -> str:
-    """True, false, or a list of bits."""
+    """Check for true, false, or a list of bit numbers."""
     return "" if type(value) is bool else _are_ints(value, ("ints", 0, 15, 1, 16))
 
 

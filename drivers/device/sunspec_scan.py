@@ -1,15 +1,17 @@
-"""Where a model's registers begin: SunSpec's chain of models behind a mark at some address.
+"""Search for the address of a SunSpec model.
 
-Not a bus: it says what to read next, and takes what came. A device of this kind has a mark (the
-letters "SunS") at one of a few addresses; behind it stand models one after another, each with its
-number, its length in registers, and its registers; 0xFFFF ends the chain ("SunSpec Information
-Model Specification", section on device information models).
+Does not send requests: it names the next read and takes the reply. A SunSpec device has a mark (the
+letters "SunS") at one of a few base addresses. After the mark come the models, each with its
+number, its length in registers, and its registers. Number 0xFFFF ends the chain ("SunSpec
+Information Model Specification", section on device information models).
 
-    scan = Scan(profile.scan)
-    while scan.request():
-        scan.answer(words of that read, or None if the device has refused it)
-    scan.base  the address of the model's number, for `Profile(raw, base=…)`; None if there is none
+    scan = SunSpecScan(profile.scan)
+    while scan.next_request():
+        scan.take_answer(words of that read, or None if the device rejected it)
+    scan.base  the address of the model number, for `DeviceProfile(raw, base=…)`; None if not found
 """
+
+from drivers.modbus.register_span import ReadBlock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ _HEAD_REGISTERS = 2  # number and length
 
 
 class SunSpecScan:
-    """One search; at most `_MAX_MODELS` models at each base are walked past."""
+    """One search; it visits at most `_MAX_MODELS` models at each base address."""
 
     def __init__(self, raw: "Raw") -> None:
         self.base: int | None = None
@@ -31,19 +33,19 @@ class SunSpecScan:
         self._mark = tuple(raw["words"])
         self._model: int = raw["model"]
         self._bases: list[int] = list(raw["bases"])
-        self._head_address = -1  # of a model's head; below 0 while a mark is looked for
+        self._head_address = -1  # of a model head; below 0 during the search for the mark
         self._model_count = 0
 
-    def next_request(self) -> "tuple[int, int, int] | None":
-        """(function, address, count) to read next; None when the search is over."""
+    def next_request(self) -> "ReadBlock | None":
+        """Return the next read; None at the end of the search."""
         if self.base is not None or not self._bases:
             return None
         if self._head_address < 0:
-            return (self._function, self._bases[0], len(self._mark))
-        return (self._function, self._head_address, _HEAD_REGISTERS)
+            return ReadBlock(self._function, self._bases[0], len(self._mark))
+        return ReadBlock(self._function, self._head_address, _HEAD_REGISTERS)
 
     def take_answer(self, words: "tuple[int, ...] | None") -> None:
-        """Take the registers of the last request, None if it was refused or not answered."""
+        """Process the registers of the last read; None if it was rejected or timed out."""
         if words is None:
             self._next_base()
         elif self._head_address < 0:

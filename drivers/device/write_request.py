@@ -1,12 +1,13 @@
-"""A device's writes: counts of points to requests, range-checked, and whether they are seen.
+"""Write requests of a device, and the check that the latest poll shows the written values.
 
-Not a bus: nothing is sent here. What is outside a limit is refused before there is a request. The
-function is the one that fits (5 a coil, 22 a bit, 6 one register, 16 several) unless the profile
-says `write_with`: 16 for devices without function 6, 23 to write and read back in one transaction.
+Does not send requests; see `drivers.modbus.bus`. A value outside its limits gives no request. The
+function code is the usual one: 5 for a coil, 22 for a bit, 6 for one register, 16 for several. The
+profile can name another one in `write_with`: 16 for devices without function 6, 23 for a write and
+read in one transaction.
 """
 
 from drivers.device.identity import MISMATCH
-from drivers.device.number_format import FLOATS, divide_rounded, encode
+from drivers.device.write_encoder import encode_words, raw_value
 from protocols.errors import EncodeError
 from protocols.modbus.pdu import (
     READ_WRITE,
@@ -21,24 +22,43 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.device.device import ModbusDevice
+    from drivers.device.device_interface import WritableDevice
     from drivers.device.profile import Point
 
     Pairs = list[tuple[int, int]]
 
-_NONE = "none"
+_NEVER_READ = "none"
 
 
-def build_write(device: "ModbusDevice", pairs: "Pairs") -> bytes:
-    """The one request that writes the pairs; raises `EncodeError`."""
+class _RegisterRun:
+    """Words for registers that are side by side, from `address` on."""
+
+    def __init__(self, address: int, words: "list[int]") -> None:
+        self.address = address
+        self.words = words
+
+    def merge(self, other: "_RegisterRun") -> bool:
+        """Take in a run that begins where this one ends, or ends where this one begins."""
+        if self.address + len(self.words) == other.address:
+            self.words = self.words + other.words
+        elif other.address + len(other.words) == self.address:
+            self.address = other.address
+            self.words = other.words + self.words
+        else:
+            return False
+        return True
+
+
+def build_write(device: "WritableDevice", pairs: "Pairs") -> bytes:
+    """Return the single request that writes (point index, count) pairs. Raises `EncodeError`."""
     requests = _build_requests(device, pairs)
     if len(requests) > 1:
         raise EncodeError("%s: registers to write are not side by side" % device.name)
     return requests[0]
 
 
-def build_writes(device: "ModbusDevice", pairs: "Pairs") -> "list[bytes]":
-    """The requests that write the pairs, after those that they need."""
+def build_writes(device: "WritableDevice", pairs: "Pairs") -> "list[bytes]":
+    """Return the requests that write the pairs, after their prerequisites."""
     found: list[bytes] = []
     for i, _ in pairs:
         for name, raw in device.profile.points[i].needs:
@@ -48,8 +68,8 @@ def build_writes(device: "ModbusDevice", pairs: "Pairs") -> "list[bytes]":
     return found + _build_requests(device, pairs)
 
 
-def _prerequisite(device: "ModbusDevice", name: str, raw: int) -> bytes:
-    """The request that makes what another write needs; empty when it is so already."""
+def _prerequisite(device: "WritableDevice", name: str, raw: int) -> bytes:
+    """Return the request for a value that another write needs; empty if the value is set."""
     if device.profile.has_bit(name):
         bit = device.profile.bits[device.profile.bit_index(name)]
         is_set = device.register_value(bit) is not None and device.is_bit_on(name) == bool(raw)
@@ -58,59 +78,48 @@ def _prerequisite(device: "ModbusDevice", name: str, raw: int) -> bytes:
     return b"" if readback_matches(device, [pair]) else _build_requests(device, [pair])[0]
 
 
-def _build_requests(device: "ModbusDevice", pairs: "Pairs") -> "list[bytes]":
-    """One request for each run of registers that lie side by side, in the order of the pairs."""
+def _build_requests(device: "WritableDevice", pairs: "Pairs") -> "list[bytes]":
+    """Return one request for each run of registers, in the order of the pairs."""
     if not pairs:
         raise EncodeError("%s: nothing to write" % device.name)
     _check_identity(device)
-    runs: list[list[tuple[int, list[int]]]] = []
+    runs: list[_RegisterRun] = []
     found: list[bytes] = []
     for i, count in pairs:
         point = device.profile.points[i]
-        words = _encode_words(device, point, count)
+        words = encode_words(device, point, count)
         if point.field:
             low, width = point.field
             mask = ((1 << width) - 1) << low
             found.append(mask_write(point.address, 0xFFFF ^ mask, words[0] << low))
             continue
-        runs.append([(point.address, words)])
+        runs.append(_RegisterRun(point.address, words))
     return found + [_build_request(device, run) for run in _merge_runs(runs)]
 
 
-def _merge_runs(
-    runs: "list[list[tuple[int, list[int]]]]",
-) -> "list[list[tuple[int, list[int]]]]":
-    """Put runs together whose registers lie side by side, whichever comes first."""
-    merged: list[list[tuple[int, list[int]]]] = []
+def _merge_runs(runs: "list[_RegisterRun]") -> "list[_RegisterRun]":
+    """Merge the runs whose registers are side by side, in either order."""
+    merged: list[_RegisterRun] = []
     for run in runs:
         for other in merged:
-            if _run_end(other) == run[0][0]:
-                other.extend(run)
-                break
-            if _run_end(run) == other[0][0]:
-                other[:] = run + other
+            if other.merge(run):
                 break
         else:
             merged.append(run)
     return merged if len(merged) == len(runs) else _merge_runs(merged)
 
 
-def _run_end(run: "list[tuple[int, list[int]]]") -> int:
-    return run[-1][0] + len(run[-1][1])
-
-
-def _build_request(device: "ModbusDevice", run: "list[tuple[int, list[int]]]") -> bytes:
-    address = run[0][0]
-    words = [word for _, part in run for word in part]
+def _build_request(device: "WritableDevice", run: "_RegisterRun") -> bytes:
+    words = run.words
     write_function = device.profile.write_with
     if write_function == READ_WRITE:
-        return read_write(address, len(words), address, words)
+        return read_write(run.address, len(words), run.address, words)
     if len(words) == 1 and write_function != WRITE_MULTIPLE:
-        return write_single(address, words[0])
-    return write_multiple(address, words)
+        return write_single(run.address, words[0])
+    return write_multiple(run.address, words)
 
 
-def _check_identity(device: "ModbusDevice") -> None:
+def _check_identity(device: "WritableDevice") -> None:
     if device.identity == MISMATCH:
         model = device.profile.model
         raise EncodeError(
@@ -118,47 +127,11 @@ def _check_identity(device: "ModbusDevice") -> None:
         )
 
 
-def _encode_words(device: "ModbusDevice", point: "Point", count: int) -> "list[int]":
-    """The words of a value; range-checked."""
-    point_name = device.name + "." + point.name
-    if point.limits is None:
-        raise EncodeError("%s is not to be written" % point_name)
-    low, high = point.limits
-    raw = _to_raw(device, point, count, point_name) if type(count) is int else count
-    if type(raw) is not int or not low <= raw <= high:
-        raise EncodeError("%s %r is not %d to %d" % (point_name, raw, low, high))
-    if point.kind in FLOATS and not point.is_linked:
-        return encode(point.kind, raw - point.add, point.order, point.step)
-    return encode(point.kind, raw, point.order)
+def build_bit_write(device: "WritableDevice", name: str, on: bool) -> bytes:
+    """Return the request that turns a bit on or off.
 
-
-def _to_raw(device: "ModbusDevice", point: "Point", count: int, point_name: str) -> int:
-    """What the device calls a count; the limits of floats are counts."""
-    if point.exponent:
-        exponent = device.setting_value(point.exponent)
-        if exponent is None:
-            raise EncodeError("%s: %s is not known yet" % (point_name, point.exponent))
-        numerator, denominator = point.step[1], point.step[0]
-        power = 10 ** abs(exponent[0])
-        if exponent[0] >= 0:
-            return divide_rounded(count * numerator, denominator * power)
-        return divide_rounded(count * numerator * power, denominator)
-    if point.top:
-        limits = device.range_limits(point)
-        if limits is None or limits[1] <= limits[0]:
-            raise EncodeError("%s: the range %s is not known yet" % (point_name, point.top))
-        low, high, denominator = limits
-        return divide_rounded((count * denominator - low) * point.full, high - low)
-    if point.is_float:
-        return count
-    return divide_rounded(count - point.add, point.mul)
-
-
-def build_bit_write(device: "ModbusDevice", name: str, on: bool) -> bytes:
-    """The request that turns a bit on or off: a coil, by mask, or with the register's other bits.
-
-    The last needs the register to have been read. Raises `EncodeError`, and `ProfileError` for an
-    unknown bit.
+    The request writes a coil, a masked bit, or the whole register. The last needs a reading of the
+    register. Raises `EncodeError`, and `ProfileError` for an unknown bit.
     """
     bit = device.profile.bits[device.profile.bit_index(name)]
     bit_name = device.name + "." + name
@@ -173,19 +146,20 @@ def build_bit_write(device: "ModbusDevice", name: str, on: bool) -> bytes:
     word = device.register_value(bit)
     if word is None:
         raise EncodeError("%s: its register is not known yet" % bit_name)
-    return _build_request(device, [(bit.address, [word | bit.mask if value else word & ~bit.mask])])
+    word = word | bit.mask if value else word & ~bit.mask
+    return _build_request(device, _RegisterRun(bit.address, [word]))
 
 
 def ramp_limited(point: "Point", previous: int, target: int, elapsed_us: int) -> int:
-    """The count nearest to `target` that `point.ramp` (counts a second) allows from `previous`."""
+    """Return the count nearest to `target` that `point.ramp` (counts per second) permits."""
     if not point.ramp:
         return target
     max_step = point.ramp * elapsed_us // SECOND
     return max(previous - max_step, min(previous + max_step, target))
 
 
-def watchdog_request(device: "ModbusDevice") -> "tuple[bytes, int] | None":
-    """(request, period) of the profile's watchdog."""
+def watchdog_request(device: "WritableDevice") -> "tuple[bytes, int] | None":
+    """Return (request, period in microseconds) of the watchdog; None without a watchdog."""
     raw = device.profile.watchdog
     if not raw:
         return None
@@ -193,8 +167,8 @@ def watchdog_request(device: "ModbusDevice") -> "tuple[bytes, int] | None":
     return pdu, raw["period_ms"] * MILLISECOND
 
 
-def readback_matches(device: "ModbusDevice", pairs: "Pairs") -> "bool | None":
-    """Whether the latest poll shows the pairs; None while a point was never read."""
+def readback_matches(device: "WritableDevice", pairs: "Pairs") -> "bool | None":
+    """Return whether the latest poll shows the pairs; None while a point was never read."""
     is_same = True
     for i, count in pairs:
         point = device.profile.points[i]
@@ -202,19 +176,16 @@ def readback_matches(device: "ModbusDevice", pairs: "Pairs") -> "bool | None":
             continue
         read_index = i if point.verify == "same" else device.point_index(point.verify)
         reading = device.readings[read_index]
-        if reading.quality == _NONE:
+        if reading.quality == _NEVER_READ:
             return None
         is_same = is_same and _is_shown(device, point, count, reading.raw)
     return is_same
 
 
-def _is_shown(device: "ModbusDevice", point: "Point", count: int, read_count: int) -> bool:
-    """Whether a count that was written may be seen as `seen`."""
+def _is_shown(device: "WritableDevice", point: "Point", count: int, read_count: int) -> bool:
+    """Return whether `read_count` can be the readback of a written `count`."""
     if abs(read_count - count) <= point.within:
         return True
     if point.is_linked and point.verify == "same":
-        point_name = device.name + "." + point.name
-        return _to_raw(device, point, count, point_name) == _to_raw(
-            device, point, read_count, point_name
-        )
+        return raw_value(device, point, count) == raw_value(device, point, read_count)
     return False

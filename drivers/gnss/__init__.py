@@ -1,1 +1,1 @@
-"""GNSS receiver: fixes, epochs, set-up."""
+"""GNSS receiver driver: fixes, epochs and receiver set-up."""

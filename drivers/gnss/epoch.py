@@ -1,16 +1,21 @@
-"""One epoch of a receiver, decoded: what all sentences of one fix say together.
+"""One decoded epoch of a receiver: the combined content of all sentences of one fix.
 
-An epoch is valid when everything that speaks of the fix agrees: RMC's status A and mode (A, D, F,
-P, R: not dead reckoning, manual or simulated), GGA's quality 1 to 5, GNS' modes, GLL, and not all
-GSA saying "no fix". One voice is enough, one voice against it is enough too. Why it is not valid,
-and what else is odd, stands in `flags`.
+An epoch is valid if all sentences about the fix agree:
 
-Time is checked as far as one epoch and the one before it can tell: no such date or time is
-believed, RMC and ZDA must have the same date, dates before 2017 are 1024 weeks too early (GPS
-counts weeks in ten bits) and are put right and flagged, and time may not go back or step by more
-than a second against the monotonic clock. Whether to follow it is the clock's decision.
+- RMC has status A and a measuring mode (A, D, F, P, R: not dead reckoning, manual or simulated);
+- GGA has quality 1 to 5;
+- GNS and GLL have a measuring mode;
+- not all GSA say "no fix".
 
-The satellites are decoded only when somebody asks (`Epoch.sky`).
+One such sentence is sufficient, and one against is sufficient to make the epoch invalid. `reasons`
+and `flags` hold the causes and other findings.
+
+The decoder checks the time with this epoch and the one before it. It rejects impossible dates and
+times. RMC and ZDA must have the same date. A date before 2017 is 1024 weeks too early (GPS counts
+weeks in ten bits); the decoder corrects and flags it. Time must not go back, or step by more than 1
+s against the monotonic clock. Does not decide whether to use the time; see `agent.clock`.
+
+The satellites are decoded on demand (`Epoch.satellite_view`).
 """
 
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, undo_week_rollover
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 
     PositionSentence = Rmc | Gga | Gns | Gll
 
-_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than what fewer digits in one sentence explain
+_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than a difference in digits explains
 _STEP_US = SECOND
 _DAY_US = 86_400 * SECOND
 _DATE_CARRY_US = 600 * SECOND
@@ -36,28 +41,31 @@ _MODE_HOLD_EPOCHS = 5
 
 
 class Epoch:
-    """One epoch; None is "not said".
+    """One epoch; None is "not sent".
 
-    burst       the sentences themselves, occupancy of the line, arrival
-    utc_us      UTC microseconds since 1970 as the receiver says it, put right for a week rollover;
-                without a date by the last one that was said, less than ten minutes before
-    leap        it is 23:59:60, and `utc_us` the next midnight's number
-    mono_us     monotonic microseconds of that instant (see `drivers.gnss.receiver`)
-    valid       a fix to trust, by what the receiver says
-    reasons     why it is not: "status", "mode", "quality", "fix" (GSA), "no fix" (nothing speaks of
-                one), "no position"
+    group       the sentences, the load of the line, the arrival time
+    utc_us      UTC microseconds since 1970 as sent, corrected for a week rollover; without a date
+    by
+                the last date, if this is less than ten minutes old
+    in_leap_second   the time is 23:59:60, and `utc_us` is the value of the next midnight
+    mono_us     monotonic microseconds of this instant (see `drivers.gnss.receiver`)
+    valid       the receiver reports a usable fix
+    reasons     why it is invalid: "status", "mode", "quality", "fix" (GSA), "no fix" (no sentence
+    with
+                a fix), "no position"
     flags       the reasons and: "no time", "no date", "dates differ", "leap second", "week
                 rollover", "time back", "time step", "positions differ", "datum", "raim",
                 "antenna open", "antenna short", "jamming", "line saturated", "damaged",
                 "malformed", "lost"; `all_flags` adds "incomplete"
-    mode        1 no fix, 2 without and 3 with height
-    quality     GGA's
-    lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level
+    mode        1 no fix, 2 without height, 3 with height
+    quality     of GGA
+    lat_e7, lon_e7   1e-7 degrees
+    alt_mm      millimetres above mean sea level
     speed_mmps, course_centi, hdop_centi
     horizontal_mm, vertical_mm   the receiver's estimate of its error, one sigma
-    antenna     "ok", "open", "short": as last said
-    jamming     "ok", "warning", "critical": as last said
-    failed      the satellite that the receiver's own integrity check accuses, as sent
+    antenna     "ok", "open", "short": the last reported state
+    jamming     "ok", "warning", "critical": the last reported state
+    raim_satellite   the faulty satellite of the receiver's own RAIM, as sent
     """
 
     def __init__(self, group: "SentenceGroup", number: int, decoder: "EpochDecoder") -> None:
@@ -90,19 +98,19 @@ class Epoch:
 
     @property
     def satellite_view(self) -> SatelliteView:
-        """The satellites; decoded at the first call."""
+        """The satellites; decoded on the first access."""
         if self._satellite_view is None:
             self._satellite_view = self._decoder.decode_satellites(self)
         return self._satellite_view
 
     @property
     def used(self) -> "int | None":
-        """Satellites in the fix: those that GSA names, else the number that GGA or GNS gives."""
+        """Satellites in the fix: those of GSA, else the number of GGA or GNS."""
         return self.satellite_view.used or self.reported_used
 
     @property
     def visible(self) -> "int | None":
-        """Satellites in view, never fewer than used; None if nothing lists any."""
+        """Satellites in view, at least `used`; None if no sentence lists satellites."""
         view = self.satellite_view
         if not view.has_gsv and not view.satellites:
             return None
@@ -110,17 +118,17 @@ class Epoch:
 
     @property
     def complete(self) -> bool:
-        """Whether all satellites in view are listed."""
+        """True if all satellites in view are listed."""
         return self.satellite_view.complete
 
     def all_flags(self) -> "tuple[str, ...]":
-        """`flags`, and "incomplete" if satellites are missing from the list."""
+        """Return `flags`, and "incomplete" if satellites are missing from the list."""
         is_incomplete = self.satellite_view.has_gsv and not self.satellite_view.complete
         return self.flags + ("incomplete",) if is_incomplete else self.flags
 
 
 class _EpochSentences:
-    """An epoch's sentences by kind, the first of each."""
+    """The sentences of an epoch by kind, the first of each."""
 
     def __init__(self) -> None:
         self.rmc: Rmc | None = None
@@ -157,12 +165,12 @@ _SENTENCE_FIELDS = {
 
 
 class EpochDecoder:
-    """Makes epochs of bursts, and remembers what outlives one.
+    """Decodes sentence groups to epochs, and holds the state between epochs.
 
-    `vendor` names the maker (`protocols.nmea.satellite_id.VENDORS`); without it the decoder finds
-    it out where sentences tell. `min_utc_us`: no time before it is believed.
+    `vendor` is one of `protocols.nmea.satellite_id.VENDORS`; without it the decoder finds the
+    vendor from the sentences. A date before `min_utc_us` counts as a week rollover.
 
-    typed, unknown, malformed   sentences: with a meaning, of an unknown kind, with a bad field
+    decoded, unknown, malformed   sentences: decoded, of an unknown kind, with a bad field
     """
 
     def __init__(self, vendor: "str | None" = None, min_utc_us: int = MIN_UTC_US) -> None:
@@ -175,7 +183,7 @@ class EpochDecoder:
         self.jamming: str | None = None
         self._vendor_is_given = vendor is not None
         self._count = 0
-        # of the epoch before, no more than is asked for: a whole one is 20 KiB on a small board
+        # only the needed values of the last epoch: a whole epoch takes 20 KiB on a small board
         self._last_epoch: tuple[int | None, int, int, bool] | None = None
         self._open_sets: dict[bytes, list[Gsv]] = {}
         self._gsv_sets: set[tuple[bytes, int | None]] = set()
@@ -184,13 +192,17 @@ class EpochDecoder:
         self._last_fix_mode = 0
         self._fix_mode_number = -_MODE_HOLD_EPOCHS
 
+    def set_min_utc(self, utc_us: int) -> None:
+        """Set the minimum UTC."""
+        self.min_utc_us = utc_us
+
     def decode(self, group: "SentenceGroup") -> Epoch:
-        """Decode a burst. Bursts come in order; some may be left out."""
+        """Decode a sentence group. Groups come in order; some can be missing."""
         self._count += 1
         epoch = Epoch(group, self._count, self)
         sentences = _EpochSentences()
         for body in group.bodies:
-            self._take_sentence(body, sentences, epoch)
+            self._add_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
         epoch.jamming = self.jamming
         _copy_measurements(epoch, sentences)
@@ -205,22 +217,21 @@ class EpochDecoder:
         return epoch
 
     def decode_satellites(self, epoch: Epoch) -> SatelliteView:
-        """Decode an epoch's satellites, going on where the epoch before left off."""
+        """Decode the satellites of an epoch, continuing open sets of the epoch before."""
         is_next = self._view_number == epoch.number - 1
         view = SatelliteView(
             epoch.satellite_sentences,
             self.vendor,
             self._open_sets if is_next else None,
             self._gsv_sets if is_next and epoch.group.error_count else None,
+            epoch.group.overflow_count > 0,
         )
-        if epoch.group.overflow_count and view.has_gsv:
-            view.complete = False
         self._open_sets = view.open_sets
         self._gsv_sets = view.gsv_sets
         self._view_number = epoch.number
         return view
 
-    def _take_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
+    def _add_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
         sentence, reason = parse(body)
         if sentence is None:
             if reason == "kind":
@@ -233,11 +244,12 @@ class EpochDecoder:
         if isinstance(sentence, (Gsv, Gsa)):
             epoch.satellite_sentences.append(sentence)
             return
-        if hasattr(sentence, "jamming"):  # a notice: its code is there when one came
-            self._take_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
+        # a vendor sentence; its module is loaded only with the first one
+        if hasattr(sentence, "jamming"):
+            self._apply_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
         sentences.add(sentence)
 
-    def _take_vendor(self, sentence: "VendorSentence") -> None:
+    def _apply_vendor(self, sentence: "VendorSentence") -> None:
         if sentence.antenna is not None:
             self.antenna = sentence.antenna
         if sentence.jamming is not None:
@@ -246,7 +258,9 @@ class EpochDecoder:
             self.vendor = sentence.vendor
 
     def _find_mode(self, epoch: Epoch) -> int:
-        """By GSA; by the last one, if this epoch's is lost; by height where none is sent."""
+        """Return the mode by GSA, else by the last GSA (if this one is missing), else by the
+        height.
+        """
         reported = _best_gsa_fix(epoch)
         if reported:
             self._last_fix_mode, self._fix_mode_number = reported, epoch.number
@@ -287,17 +301,17 @@ class EpochDecoder:
         self._last_dated_us = epoch.utc_us
 
     def _carry_date(self, time_us: int) -> "int | None":
-        """UTC by the last date that was said, if that was less than ten minutes ago."""
+        """Return UTC by the last date, if this is less than ten minutes old."""
         last_dated_us = self._last_dated_us
         if last_dated_us is None or calendar.in_leap_second(time_us):
             return None
         utc_us = last_dated_us - last_dated_us % _DAY_US + time_us
-        if utc_us < last_dated_us - _DAY_US // 2:  # midnight has passed
+        if utc_us < last_dated_us - _DAY_US // 2:  # after midnight
             utc_us += _DAY_US
         return utc_us if 0 <= utc_us - last_dated_us <= _DATE_CARRY_US else None
 
     def _check_step(self, epoch: Epoch, utc_us: int, flags: "list[str]") -> None:
-        """Compare with the epoch before; over a leap second UTC's numbers stand still."""
+        """Compare with the epoch before; UTC values stand still over a leap second."""
         if self._last_epoch is None:
             return
         last_us, last_mono, last_number, last_leap = self._last_epoch
@@ -311,7 +325,7 @@ class EpochDecoder:
 
 
 def _is_invalid_mode(letter: bytes) -> bool:
-    """Whether a mode is said and measures nothing; older receivers say none."""
+    """Return True for a mode that is not measured; older receivers send no mode."""
     return letter != b"" and letter not in VALID_MODES
 
 
@@ -335,7 +349,7 @@ def _find_reasons(epoch: Epoch, sentences: _EpochSentences) -> "tuple[str, ...]"
 
 
 def _has_valid_gns_mode(modes: bytes) -> bool:
-    """Whether at least one system measures and none is guessed, typed in or simulated."""
+    """Return True if a system measures and none has an estimated, manual or simulated mode."""
     is_valid = False
     for index in range(len(modes)):
         letter = modes[index : index + 1]
@@ -347,7 +361,7 @@ def _has_valid_gns_mode(modes: bytes) -> bool:
 
 
 def _best_gsa_fix(epoch: Epoch) -> int:
-    """The best fix that GSA says, 0 without one. Systems that are not used may say 1."""
+    """Return the best fix of all GSA, 0 without one. Unused systems can report 1."""
     best = 0
     for sentence in epoch.satellite_sentences:
         if isinstance(sentence, Gsa):
@@ -358,7 +372,7 @@ def _best_gsa_fix(epoch: Epoch) -> int:
 
 
 def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
-    """Copy what was measured; the sentence with the most to say counts."""
+    """Copy the measurements; the sentence with the most fields has priority."""
     position: PositionSentence | None = (
         sentences.gga or sentences.gns or sentences.rmc or sentences.gll
     )
@@ -393,7 +407,7 @@ def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
 
 
 def _isqrt(square: int) -> int:
-    """The whole part of a square root, by Newton's method: no float, so all boards agree."""
+    """Return the integer square root, by Newton's method; without floats, equal on all boards."""
     if square <= 0:
         return 0
     guess = square
@@ -423,7 +437,7 @@ def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") 
 
 
 def _positions_differ(sentences: _EpochSentences) -> bool:
-    """Whether two sentences of one fix name places that are not the same."""
+    """Return True if two sentences of one fix have different positions."""
     first: PositionSentence | None = None
     other: PositionSentence | None
     for other in (sentences.gga, sentences.gns, sentences.rmc, sentences.gll):

@@ -1,18 +1,18 @@
-"""A GNSS receiver on a serial line: bytes in, one fix an epoch out, each with its two times.
+"""A GNSS receiver on a serial line: bytes in; one fix per epoch out, with UTC and monotonic time.
 
-Two outputs, of the same bytes. The *fix* is for the clock: as early as can be, and nothing but time
-and place. The *epoch* is for whoever wants everything (satellites, antenna, flags; see
-`drivers.gnss.last_epoch`): when all its sentences are in, decoded only when it is asked for.
+The driver has two outputs from the same bytes. A *fix* is for the clock: as early as possible, with
+time and position only. An *epoch* has all data (satellites, antenna, flags; see
+`drivers.gnss.epoch`). It is available after its last sentence and decoded only on demand.
 
-A fix says "the UTC instant `utc_us` was at `mono_us` of our monotonic clock". Whether to follow it
-is the clock's decision; this module only says what the receiver itself claims and whether its
-sentences agree. It opens nothing, reads no clock and needs no waking.
+A fix means: "the UTC instant `utc_us` was at `mono_us` of the monotonic clock". Does not decide
+whether to use it; see `agent.clock`. The driver reports the receiver's data and checks that its
+sentences agree. It opens no port, reads no clock and needs no `wake`.
 
-How it works: for the fix, an epoch is all sentences with one time of day (RMC, GGA, ZDA). It is
-stamped with the arrival of the first of them: the shell gives the arrival of a chunk's last byte,
-and the bytes after the `$` took their time on the line. The fix comes out with the last sentence
-that it can expect: RMC and GGA, and ZDA where the receiver sends it; at the latest when the next
-epoch begins.
+For the fix, an epoch is all sentences with one time of day (RMC, GGA, ZDA). Its timestamp is the
+arrival of the first byte of the first of them. The runtime gives the arrival of the last byte of a
+chunk, and the driver subtracts the transmission time of the bytes after the `$`. The fix is
+complete with the last expected sentence: RMC and GGA, and ZDA if the receiver sends it. At the
+latest it is complete when the next epoch starts.
 """
 
 from drivers.errors import DriverError
@@ -36,18 +36,19 @@ _VISIBLE_EPOCHS = 10
 
 
 class Fix:
-    """One epoch.
+    """The fix of one epoch.
 
-    utc_us   UTC microseconds since 1970 (see `protocols.calendar`), None without one date
-    mono_us  monotonic microseconds of that instant, as far as the line tells
-    valid    the receiver calls it a fix, and what it says agrees
-    reasons  why it is not valid: "no time", "no RMC", "status" (RMC void), "mode", "quality" (GGA),
-             "no date", "dates differ" (RMC and ZDA), "leap second" (23:59:60 has no UTC
-             microsecond of its own), "week rollover" (a date before `min_utc_us`; `utc_us` is put
-             right, but whether to believe that is not for this module to say)
-    lat_e7, lon_e7   1e-7 degrees, alt_mm millimetres above mean sea level; None if unknown
-    crowded  the line cannot keep up: the epoch is later than anybody knows
-    used     satellites in the fix, visible: in view, by the last epoch's GSV; None if unknown
+    utc_us   UTC microseconds since 1970 (see `protocols.calendar`), None without a date
+    mono_us  monotonic microseconds of this instant, as the line shows it
+    valid    the receiver reports a fix, and its sentences agree
+    reasons  why it is invalid: "no time", "no RMC", "status" (RMC void), "mode", "quality" (GGA),
+             "no date", "dates differ" (RMC and ZDA), "leap second" (23:59:60 has no UTC microsecond
+             of its own), "week rollover" (a date before the minimum UTC; `utc_us` is corrected)
+    lat_e7, lon_e7   1e-7 degrees; None if unknown
+    alt_mm   millimetres above mean sea level; None if unknown
+    line_overloaded   the line has more data than it can carry: the epoch is late by an unknown time
+    used     satellites in the fix; None if unknown
+    visible  satellites in view, by the GSV of the last epoch; None if unknown
     """
 
     __slots__ = (
@@ -77,14 +78,14 @@ class Fix:
 
 
 class ReceiverDriver:
-    """The receiver on port number `port`; `baud` and `bits_per_char` are the line's.
+    """The receiver on port number `port`; `baud` and `bits_per_char` are those of the line.
 
-    `latency_us` is the receiver's own delay, from the instant that its sentences name to the
-    arrival of the epoch's first `$`; it is taken off `Fix.mono_us`. `max_epochs` is how many closed
-    epochs are kept for `take_epochs`; `vendor` and `min_utc_us` are
-    `drivers.gnss.epoch.EpochDecoder`'s. With `timing_valid` False, for recordings, arrival times
-    mean nothing. `DriverError` for a line without a speed. `satellites_used`: in the last fix that
-    was taken.
+    `latency_us` is the delay of the receiver, from the instant of its sentences to the arrival of
+    the first `$` of the epoch; the driver subtracts it from `Fix.mono_us`. `max_epochs` is the
+    maximum number of closed epochs for `take_epochs`. `vendor` and `min_utc_us`: see
+    `drivers.gnss.epoch.EpochDecoder`. `timing_valid` is False for recordings, whose arrival times
+    have no meaning. Raises `DriverError` for a line without a baud rate. `satellites_used` is the
+    number of satellites in the last fix that was taken.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class ReceiverDriver:
         self._grouper = SentenceGrouper(max_epochs, (self._char_e6, baud) if timing_valid else None)
         self._epoch: Epoch | None = None
         self._fixes: list[Fix] = []
-        # where the bytes of an unfinished sentence came from: (bytes so far, arrival of the last)
+        # the chunks of an unfinished sentence: (bytes so far, arrival of the last byte)
         self._total_bytes = 0
         self._chunks: list[tuple[int, int]] = []
         self._epoch_time_us: int | None = None
@@ -136,7 +137,7 @@ class ReceiverDriver:
         self._visible_age = 0
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take a chunk whose last byte arrived at `now`. Never raises for what is in it."""
+        """Handle a chunk whose last byte arrived at `now`. Never raises for its content."""
         size = len(data)
         if not size:
             return
@@ -149,7 +150,7 @@ class ReceiverDriver:
         for start, body in found:
             kind = body[2:6]
             if kind == b"GSV,":
-                # the parts after the first have nothing for the fix and begin nothing
+                # the parts after the first have no data for the fix and start no group
                 if body[8:10] == b"1," or body[7:8] != b",":
                     self._count_gsv(body)
                     grouper.check_gsv_set(body, now)
@@ -166,19 +167,19 @@ class ReceiverDriver:
         self._record_chunk(size, now)
 
     def raise_min_utc(self, utc_us: int) -> None:
-        """Take dates before `utc_us` for rolled over (see
-        `drivers.gnss.fix_rules.undo_week_rollover`).
+        """Treat dates before `utc_us` as rolled over (see
+        `drivers.gnss.fix_rules.undo_week_rollover`); never lowers the minimum.
         """
         self.set_min_utc(max(self._min_utc_us, utc_us))
 
     def set_min_utc(self, utc_us: int) -> None:
-        """Set that date, even to an earlier one."""
+        """Set the minimum UTC, also to an earlier date."""
         self._min_utc_us = utc_us
         if self._decoder is not None:
-            self._decoder.min_utc_us = self._min_utc_us
+            self._decoder.set_min_utc(utc_us)
 
     def take_fixes(self) -> "list[Fix]":
-        """The fixes since the last call, oldest first; at most 16 are kept."""
+        """Return and clear the fixes, oldest first; at most 16 are kept."""
         if not self._fixes:
             return []
         fixes = self._fixes
@@ -188,7 +189,7 @@ class ReceiverDriver:
 
     @property
     def decoder(self) -> "EpochDecoder":
-        """What decodes the epochs. Who never asks, never loads it: 12 KiB on a small board."""
+        """The epoch decoder; loaded on first use only, because it takes 12 KiB on a small board."""
         if self._decoder is None:
             from drivers.gnss.epoch import EpochDecoder  # noqa: PLC0415 - see above
 
@@ -196,11 +197,10 @@ class ReceiverDriver:
         return self._decoder
 
     def take_epochs(self, now: "int | None" = None) -> "list[Epoch]":
-        """The epochs that closed since the last call, oldest first; at most `max_epochs`, the
-        newest.
+        """Return and clear the closed epochs, oldest first; at most the newest `max_epochs`.
 
-        With `now` an epoch closes too when the line has been silent for 0.1 s; without, only when
-        the next one begins.
+        With `now`, an epoch also closes after 0.1 s without bytes; else it closes only at the start
+        of the next one.
         """
         if now is not None:
             self._grouper.check_idle(now)
@@ -208,32 +208,32 @@ class ReceiverDriver:
         if not groups:
             return []
         decoder = self.decoder
-        self._epoch = None  # its memory may be needed for the next one
+        self._epoch = None  # frees its memory for the next one
         epochs = [decoder.decode(group) for group in groups]
         self._epoch = epochs[-1]
         return epochs
 
     def last_epoch(self, now: "int | None" = None) -> "Epoch | None":
-        """The last closed epoch, None before the first: for whoever looks once in a while."""
+        """Return the last closed epoch, None before the first; for occasional use."""
         self.take_epochs(now)
         return self._epoch
 
     def finish_stream(self) -> "list[Epoch]":
-        """Close what is open, as at the end of a file, and return like `take_epochs`."""
+        """Close the open epoch, for example at the end of a file; return as `take_epochs`."""
         self._grouper.close()
         return self.take_epochs()
 
     def counters(self) -> "dict[str, int]":
-        """Everything counted since the start, by name.
+        """Return all counters since the start, by name.
 
         refused_KIND_REASON   a sentence with a good checksum and a bad field
         others                sentences of other kinds
-        untimed               RMC, GGA or ZDA without a time (the receiver does not know it yet)
+        untimed               RMC, GGA or ZDA without a time (unknown to the receiver)
         repeated              a second RMC, GGA or ZDA for one time
         epochs, valid_fixes, void_fixes
-        late_conflicts        ZDA's date differed, but the fix was out
-        dropped_fixes         nobody fetched them
-        and the framer's counts (`protocols.nmea.framing.Framer`).
+        late_conflicts        the date of ZDA differed after the fix was output
+        dropped_fixes         fixes that no caller took
+        and the counters of `protocols.nmea.framing.Framer`.
         """
         framer = self.framer
         counts = {
@@ -260,7 +260,7 @@ class ReceiverDriver:
     def _insert_errors(
         self, found: "list[tuple[int, bytes]]", failure_positions: "list[int]"
     ) -> "list[tuple[int, bytes]]":
-        """The sentences of a chunk, with an empty one in the place of each that was lost."""
+        """Return the sentences of a chunk, with an empty one in place of each lost one."""
         merged: list[tuple[int, bytes]] = []
         for index in range(len(found) + 1):
             merged += [(0, b"")] * failure_positions.count(index)
@@ -294,7 +294,7 @@ class ReceiverDriver:
             self._chunks.pop(0)
 
     def _arrival_time(self, start: int, size: int, now: int) -> int:
-        """When the byte at `start` of the chunk arrived; `start` < 0 looks into earlier ones."""
+        """Return the arrival time of the byte at `start` of the chunk; negative: earlier chunks."""
         if start >= 0:
             return now - (size - 1 - start) * self._char_e6 // self._baud
         offset = self._total_bytes + start
@@ -320,7 +320,7 @@ class ReceiverDriver:
             self._make_fix()
 
     def _store_sentence(self, sentence: "TimedSentence") -> None:
-        """Put a sentence into the epoch; the first of a kind counts."""
+        """Add a sentence to the epoch; the first of a kind counts."""
         if isinstance(sentence, Rmc):
             if self._rmc is None:
                 self._rmc = sentence
@@ -338,7 +338,7 @@ class ReceiverDriver:
         self.repeated_sentences += 1
 
     def _close_epoch(self) -> None:
-        """Close the epoch: send its fix if it is still here, and begin an empty one."""
+        """Close the epoch: output its fix if this is pending, and start an empty epoch."""
         if self._epoch_time_us is None:
             return
         if not self._fix_sent:
@@ -355,7 +355,7 @@ class ReceiverDriver:
         return rmc is not None and zda is not None and rmc != zda
 
     def _make_fix(self) -> None:
-        """Make the epoch's fix of what is there."""
+        """Output the fix of the epoch from the sentences so far."""
         rmc, gga, zda = self._rmc, self._gga, self._zda
         date = rmc.date if rmc else None
         if date is None and zda:
@@ -413,9 +413,9 @@ class ReceiverDriver:
         self._fixes.append(fix)
 
     def _count_gsv(self, body: bytes) -> None:
-        """Count satellites once, though a set may come once for each signal: the largest counts.
+        """Count satellites once: of the sets for several signals, the largest counts.
 
-        This is the quick count for the fix; the epoch's is exact.
+        This is the quick count for the fix; `Epoch.visible` is exact.
         """
         f = body.split(b",", 4)
         if len(f) < 5 or f[2] not in (b"1", b"01"):
@@ -426,7 +426,7 @@ class ReceiverDriver:
             self._in_view[f[0]] = in_view
 
     def _update_visible(self) -> None:
-        """At the end of an epoch its GSV become what is visible; old ones are forgotten."""
+        """Set the visible satellites from the GSV of the epoch; expires an old count."""
         if self._in_view:
             self._visible = sum(self._in_view.values())
             self._in_view = {}

@@ -1,16 +1,15 @@
-"""Which sentences belong together: the sentences of one fix, as bytes.
+"""Groups the sentences of one fix, as bytes.
 
-Receivers write them in any order, with the time in the first, the last or both, and most carry no
-time at all. The rule that covers those that were seen:
+Receivers send them in any order. The time is in the first sentence, the last, or both, and most
+sentences have none. The grouping rule:
 
-- sentences with the same time of day belong together, and so do those without one in between;
-- another time of day begins the next burst; so do 0.1 s of silence;
-- so does a GSV set that was there already (same talker, same signal, part 1): receivers that
-  write GSV before the first time. Whether that was right shows with the next time: is it still
-  the old one, the cut is taken back.
+- sentences with the same time of day belong together, with the sentences without time in between;
+- a new time of day starts the next group, and so does a pause of 0.1 s;
+- a repeated GSV set (same talker, same signal, part 1) starts the next group, for receivers that
+  send GSV before the first time. The next time confirms this split or reverts it.
 
-A sentence is kept as it came, for `drivers.gnss.epoch` to decode if anybody asks. Not here: arrival
-times of single bytes, and what a sentence means.
+A group keeps the sentences as received; `drivers.gnss.epoch` decodes them on demand. Does not time
+single bytes (see `drivers.gnss.receiver`) and does not read fields other than the time.
 """
 
 from protocols.errors import DecodeError
@@ -18,7 +17,7 @@ from protocols.nmea.fields import parse_time_of_day
 from protocols.time_units import MILLISECOND, SECOND
 
 IDLE_US = 100 * MILLISECOND
-"""Silence that ends a burst."""
+"""A pause of this length ends a group."""
 
 _MAX_BYTES = 8192
 _MAX_KEYS = 32
@@ -29,24 +28,24 @@ _DAY = 86_400 * SECOND
 _OVERHEAD = 6  # `$`, `*`, two digits, line end
 
 TIME_FIELD = {b"RMC,": 1, b"GGA,": 1, b"ZDA,": 1, b"GNS,": 1, b"GST,": 1, b"GBS,": 1, b"GLL,": 5}
-"""Where the time is, by kind."""
+"""Field index of the time, by kind."""
 
 
 class SentenceGroup:
     """The sentences of one fix.
 
     bodies      as framed, in order
-    time_us     their time of day, None if none of them has one
-    mono_us     when the instant was that they name (arrival of the first sentence with a time less
-                the receiver's latency), by the monotonic clock; of the first sentence, without one
-    octets      bytes on the line
-    permille    share of the line's time that the burst took, of the time between two fixes; None
-                when that is not known
-    saturated   the line cannot keep up, or is about to: it is full, or 90 % full and without a
-                pause for three bursts
-    timed_line  arrival times mean something (a port, not a file)
-    damaged     sentences that were lost to errors on the line since the burst before
-    lost        sentences that did not fit (8 KiB are kept)
+    time_us     their time of day, None if no sentence has one
+    mono_us     monotonic time of this instant: arrival of the first sentence with a time, minus the
+                receiver's latency; without a time, arrival of the first sentence
+    byte_count  bytes on the line
+    occupancy_permille   time of the group on the line, relative to the time between two fixes; None
+    if
+                unknown
+    line_saturated   the line is full, or at least 90 % full and without a pause for three groups
+    timing_valid   arrival times have a meaning (a port, not a file)
+    error_count    sentences lost to line errors since the last group
+    overflow_count   sentences above the limit of 8 KiB
     """
 
     __slots__ = (
@@ -74,7 +73,7 @@ class SentenceGroup:
 
 
 def gsv_set_key(body: bytes) -> "bytes | None":
-    """What makes the first part of a GSV set another one: talker and trailing ids; else None."""
+    """Return the key of a GSV set from its first part: talker and trailing ids; else None."""
     if body[8:10] != b"1," and body[6:12].split(b",")[1:2] not in ([b"01"], [b"1"]):
         return None
     extra = (body.count(b",") - 3) % 4
@@ -84,10 +83,10 @@ def gsv_set_key(body: bytes) -> "bytes | None":
 
 
 class SentenceGrouper:
-    """Takes sentences one by one; hands out bursts as they close, at most `max_groups`, the newest.
+    """Groups sentences; returns closed groups, at most the newest `max_groups`.
 
-    `char_e6_per_baud`: (bits of a character times 1e6, baud) if arrival times mean something; None
-    for a file, where only the sentences themselves can tell.
+    `line_rate`: (bits of a character times 1e6, baud) if arrival times have a meaning; None for a
+    file.
     """
 
     def __init__(self, max_groups: int = 1, line_rate: "tuple[int, int] | None" = None) -> None:
@@ -96,18 +95,18 @@ class SentenceGrouper:
         self._line_rate = line_rate
         self._closed_groups: list[SentenceGroup] = []
         self._group = SentenceGroup()
-        self._split_index = -1  # where the next burst may have begun
+        self._split_index = -1  # possible start of the next group
         self._split_mono_us = 0
         self._group_keys: set[bytes] = set()
         self._last_time_us: int | None = None
         self._has_paused = True
         self._overload_count = 0
         self.line_overloaded = False
-        """The line has no pause, and more to carry than it can: what comes is late."""
+        """The line has no pause and more data than it can carry: sentences arrive late."""
         self._last_arrival = 0
 
     def check_idle(self, now: int) -> None:
-        """Say that the line is silent since the last byte: the burst may be whole."""
+        """Close the group if the line has been idle since the last byte."""
         if (
             self._line_rate is not None
             and now - self._last_arrival >= IDLE_US
@@ -117,24 +116,24 @@ class SentenceGrouper:
             self._has_paused = True
 
     def mark_arrival(self, first: int, last: int) -> None:
-        """Say when the first and the last byte of a chunk arrived, before its sentences."""
+        """Record the arrival of the first and the last byte of a chunk, before its sentences."""
         if first - self._last_arrival >= IDLE_US:
             self.check_idle(first)
         self._last_arrival = last
 
     def count_error(self) -> None:
-        """Say that a sentence was lost to errors."""
+        """Count a sentence that was lost to line errors."""
         self._group.error_count += 1
 
     def add_timed(self, body: bytes, time_us: "int | None", mono_us: int) -> None:
-        """Take a sentence whose kind has a time; `time_us` None if its field is empty."""
+        """Add a sentence of a kind with a time; `time_us` is None if its field is empty."""
         group = self._group
         if time_us is None:
             self._mark_split(body[:5], mono_us)
         elif group.time_us is None:
             if self._split_index >= 0:
                 self._split_group()
-            if body[:5] in self._group_keys:  # it was there without a time, which is known now
+            if body[:5] in self._group_keys:  # repeated: the earlier one had no time yet
                 self._close_group()
             self._group.time_us = time_us
             self._group.mono_us = mono_us
@@ -150,13 +149,13 @@ class SentenceGrouper:
         self.add(body, mono_us)
 
     def check_gsv_set(self, body: bytes, mono_us: int) -> None:
-        """Look at a GSV before it is added: does it begin a set that was there already?"""
+        """Mark a possible split if a GSV repeats a set; call this before adding the GSV."""
         key = gsv_set_key(body)
         if key is not None:
             self._mark_split(key, mono_us)
 
     def add_other(self, body: bytes, mono_us: int) -> None:
-        """Take a sentence of any other kind but GSV."""
+        """Add a sentence of any kind except GSV."""
         field_index = TIME_FIELD.get(body[2:6])
         if field_index is None:
             self.add(body, mono_us)
@@ -168,12 +167,12 @@ class SentenceGrouper:
         try:
             time_us = parse_time_of_day(parts[field_index]) if len(parts) > field_index else None
         except DecodeError:
-            self.add(body, mono_us)  # it will be refused; the time is no reason to cut
+            self.add(body, mono_us)  # the sentence will be rejected; it must not split the group
             return
         self.add_timed(body, time_us, mono_us)
 
     def add(self, body: bytes, mono_us: int) -> None:
-        """Put a sentence into the burst, whatever it is."""
+        """Add a sentence to the group without a check of its kind."""
         group = self._group
         if not group.bodies:
             group.mono_us = mono_us
@@ -184,20 +183,20 @@ class SentenceGrouper:
             group.bodies.append(body)
 
     def close(self) -> None:
-        """Close what is open: the line is silent, or the file at its end."""
+        """Close the open group: the line is idle, or the file has ended."""
         if self._split_index >= 0:
             self._split_group()
         if self._group.bodies:
             self._close_group()
 
     def take_groups(self) -> "list[SentenceGroup]":
-        """Hand over the closed bursts, oldest first."""
+        """Return and clear the closed groups, oldest first."""
         closed = self._closed_groups
         self._closed_groups = []
         return closed
 
     def _mark_split(self, key: bytes, mono_us: int) -> None:
-        """Mark a possible cut where something is said again."""
+        """Mark a possible split at a repeated key."""
         if key not in self._group_keys:
             if len(self._group_keys) < _MAX_KEYS:
                 self._group_keys.add(key)
@@ -209,7 +208,7 @@ class SentenceGrouper:
         self._group_keys = {key}
 
     def _split_group(self) -> None:
-        """The cut was right: close what is before it."""
+        """Confirm the split: close the group before it."""
         closed = self._group
         rest = closed.bodies[self._split_index :]
         group_keys, mono_us = self._group_keys, self._split_mono_us
@@ -237,7 +236,9 @@ class SentenceGrouper:
             self.dropped_groups += 1
 
     def _measure_load(self, group: SentenceGroup) -> None:
-        """How full the line is. The receiver's own time tells the period: a full line is late."""
+        """Compute the load of the line. The period is that of the receiver's times: a full line is
+        late.
+        """
         last, self._last_time_us = self._last_time_us, group.time_us
         has_paused, self._has_paused = self._has_paused, False
         group.timing_valid = self._line_rate is not None

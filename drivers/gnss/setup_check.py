@@ -1,7 +1,7 @@
-"""Whether an epoch shows what was wished: one function a step, True, False, or None (cannot tell).
+"""Checks whether an epoch shows a requested setting: one function per step.
 
-Pure but for `SetupObservation`, which carries what outlives an epoch and what a person is told was
-seen.
+A check returns True, False, or None (unknown). The functions are pure, except that they update a
+`SetupObservation`.
 """
 
 from protocols.time_units import SECOND
@@ -20,10 +20,10 @@ _INTERRUPTION = 3 * SECOND
 
 
 class SetupObservation:
-    """What was seen since a step's commands were sent.
+    """The observed state since the commands of a step.
 
-    `text` for people; `time_us`, `last_epoch_at` of the epoch before; `interrupted`: the fix or the
-    stream was interrupted, as a restart does.
+    `text` is for operators. `time_us` and `last_epoch_at` belong to the last epoch. `interrupted`:
+    the fix or the stream was interrupted, as in a restart.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SetupObservation:
 def _check_systems(
     step: "SetupStep", epoch: "Epoch", observation: SetupObservation, _now: int
 ) -> "bool | None":
-    """Every wished system is received, and no other."""
+    """Every requested system is received, and no other."""
     view = epoch.satellite_view
     if not view.has_gsv or not view.complete:
         return None
@@ -49,7 +49,7 @@ def _check_systems(
 def _check_sentences(
     step: "SetupStep", epoch: "Epoch", observation: SetupObservation, _now: int
 ) -> "bool | None":
-    """Every wished kind is there, and no other of those that can be asked for."""
+    """Every requested kind is received, and no other kind that can be requested."""
     found = [str(body[2:5], "ascii") for body in epoch.group.bodies]
     kinds = [kind for kind in _SENTENCES if kind in found]
     observation.text = " ".join(kinds)
@@ -59,7 +59,7 @@ def _check_sentences(
 def _check_rate(
     step: "SetupStep", epoch: "Epoch", observation: SetupObservation, _now: int
 ) -> "bool | None":
-    """The epochs' own times are so far apart."""
+    """The times of two epochs differ by the requested rate."""
     previous, observation.time_us = observation.time_us, epoch.time_us
     if previous is None or epoch.time_us is None:
         return None
@@ -71,7 +71,7 @@ def _check_rate(
 def _check_baud(
     _step: "SetupStep", epoch: "Epoch", observation: SetupObservation, _now: int
 ) -> "bool | None":
-    """Sentences arrive whole."""
+    """Sentences arrive without errors."""
     observation.text = "sentences"
     return not epoch.group.error_count
 
@@ -79,7 +79,7 @@ def _check_baud(
 def _check_start(
     _step: "SetupStep", epoch: "Epoch", observation: SetupObservation, now: int
 ) -> "bool | None":
-    """The fix was lost or the stream paused, and a fix is back."""
+    """The fix was lost or the stream paused, and the fix is back."""
     previous, observation.last_epoch_at = observation.last_epoch_at, now
     if not epoch.valid or (previous is not None and now - previous > _INTERRUPTION):
         observation.interrupted = True

@@ -1,12 +1,14 @@
-"""A receiver set up step by step, each step judged by what the receiver then sends.
+"""Receiver set-up, step by step; the received epochs verify each step.
 
-Not by its acknowledgement: receivers acknowledge what they never do (CASIC's leap second message,
-of V5). It opens nothing and reads no clock; whoever drives it hands over the receiver's epochs, and
-calls `wake` when `deadline` has passed; `outbox` has what is to be written, or set at the port.
+Does not rely on acknowledgements: some receivers acknowledge commands that they do not execute (for
+example the leap second message of CASIC V5). Opens no port and reads no clock. The caller passes
+the receiver's epochs and calls `wake` at `deadline`. `outbox` has the bytes to write and the port
+options to set.
 
-A step goes like this. Its wish is looked for in `_HOLD_EPOCHS` epochs: if it is fulfilled already,
-nothing is sent. Else its commands are sent, and the epochs after them looked at, for `_TIMEOUTS`;
-then once more. What cannot be seen (saving, a hot start that shows nothing) is called unproven.
+A step works as follows. The sequence checks the setting in `_HOLD_EPOCHS` epochs; if it is already
+in effect, it sends nothing. Otherwise it sends the commands and checks the next epochs until the
+timeout (`_TIMEOUTS`), then a second time. A result without a visible effect (saving, a hot start)
+is "unproven".
 """
 
 from drivers.gnss.setup_check import CHECKS, SetupObservation
@@ -20,19 +22,19 @@ if TYPE_CHECKING:
     Actions = list[tuple[str, bytes]]
 
 _HOLD_EPOCHS = 3
-_MAX_TRIES = 2
+_MAX_ATTEMPTS = 2
 _SETTLE_TIME = SECOND
 _TIMEOUTS = {"constellations": 60 * SECOND, "start": 180 * SECOND}
 _DEFAULT_TIMEOUT = 20 * SECOND
 _HOT_START_TIMEOUT = 12 * SECOND
-"""A hot start that showed nothing by then will show nothing."""
+"""A hot start without an effect within this time is unproven."""
 
 DONE, ALREADY_SET, REFUSED, UNVERIFIED, NO_DATA = "done", "already", "refused", "unproven", "silent"
 ACCEPTED_OUTCOMES = (DONE, ALREADY_SET, UNVERIFIED)
 
 
 class SetupResult:
-    """How a step ended: its name, the verdict, what was seen last, whether it was acknowledged."""
+    """The result of a step: its name, outcome, last observation and acknowledgement."""
 
     def __init__(self, step: "SetupStep", outcome: str, observed: str, acknowledged: bool) -> None:
         self.name = step.name
@@ -43,7 +45,7 @@ class SetupResult:
 
 
 class SetupSequence:
-    """See the module. `results` grows by one a step; `done` when all are judged."""
+    """The sequence; see the module. `results` has one entry per finished step."""
 
     def __init__(self, steps: "list[SetupStep]", now: int, baud: int = 0) -> None:
         self.results: list[SetupResult] = []
@@ -55,19 +57,19 @@ class SetupSequence:
 
     @property
     def done(self) -> bool:
-        """Whether every step is judged."""
+        """True if every step is finished."""
         return len(self.results) >= len(self._steps)
 
     def succeeded(self) -> bool:
-        """Whether every step was done, or cannot be seen."""
+        """Return True if every step is done, was already set, or is unproven."""
         return self.done and not [o for o in self.results if o.outcome not in ACCEPTED_OUTCOMES]
 
     def _current_step(self) -> "SetupStep":
         return self._steps[len(self.results)]
 
     def _start_step(self, now: int) -> None:
-        """Look at the next step's wish, before anything is sent for it."""
-        self._consecutive = self._tries = self._epoch_count = 0
+        """Start the next step: check its setting before any command is sent."""
+        self._consecutive = self._attempts = self._epoch_count = 0
         self._acknowledged = False
         self._observation = SetupObservation()
         self._settled_at = now
@@ -81,7 +83,7 @@ class SetupSequence:
 
     def _send_commands(self, now: int) -> None:
         step = self._current_step()
-        self._tries += 1
+        self._attempts += 1
         self._consecutive = 0
         self._observation = SetupObservation()
         self._actions += [("write", command) for command in step.commands]
@@ -93,7 +95,7 @@ class SetupSequence:
             self._actions.append(("set", b"baud=%d" % step.int_value()))
 
     def take_epoch(self, epoch: "Epoch", now: int) -> None:
-        """Take an epoch of the receiver."""
+        """Check an epoch of the receiver."""
         if self.done:
             return
         self._epoch_count += 1
@@ -109,12 +111,12 @@ class SetupSequence:
             return
         self._consecutive = self._consecutive + 1 if is_fulfilled else 0
         if self._consecutive >= _HOLD_EPOCHS:
-            self._finish_step(DONE if self._tries else ALREADY_SET, now)
-        elif not self._tries and not is_fulfilled:
+            self._finish_step(DONE if self._attempts else ALREADY_SET, now)
+        elif not self._attempts and not is_fulfilled:
             self._send_commands(now)
 
     def wake(self, now: int) -> None:
-        """Take the passing of the deadline."""
+        """Handle the deadline."""
         if self.done or now < self._timeout_at:
             return
         step = self._current_step()
@@ -122,7 +124,7 @@ class SetupSequence:
             self._finish_step(UNVERIFIED, now)
         elif step.name == "start" and not self._observation.interrupted:
             self._finish_step(UNVERIFIED if step.value[0] == "hot" else REFUSED, now)
-        elif self._tries < _MAX_TRIES:
+        elif self._attempts < _MAX_ATTEMPTS:
             self._restore_baud()
             self._send_commands(now)
         else:
@@ -131,7 +133,7 @@ class SetupSequence:
             self._finish_step(REFUSED if has_data else NO_DATA, now)
 
     def _restore_baud(self) -> None:
-        """Return to the speed at which the receiver was heard."""
+        """Return to the last working baud rate of the receiver."""
         if self._current_step().name == "baud" and self._baud:
             self._actions.append(("set", b"baud=%d" % self._baud))
 
@@ -143,17 +145,17 @@ class SetupSequence:
         self._start_step(now)
 
     def deadline(self) -> int:
-        """When `wake` wants to be called."""
+        """Return the time of the next `wake`."""
         return NEVER if self.done else self._timeout_at
 
     def outbox(self) -> "Actions":
-        """Hand over what is to be done: (write, bytes) or (set, options of the port)."""
+        """Return and clear the actions: (write, bytes) or (set, options of the port)."""
         actions, self._actions = self._actions, []
         return actions
 
 
 def is_acknowledged(bodies: "list[bytes]") -> bool:
-    """Whether one of the sentences says that a command was taken."""
+    """Return True if a sentence acknowledges a command."""
     for body in bodies:
         if body.startswith(b"command,") and body.endswith(b"OK"):
             return True

@@ -1,7 +1,7 @@
-"""What a receiver is wished to do, as steps: each with the bytes that ask for it.
+"""Requested receiver settings as steps: each with its command bytes.
 
-Not the judge of whether it was done (`drivers.gnss.setup_sequence`). The bytes come from the
-makers' tables (`drivers.gnss.setup_vendors`). None of them has met a real receiver from here.
+Does not check the result; see `drivers.gnss.setup_sequence`. The bytes come from
+`drivers.gnss.setup_vendors`. They were not tested with real receivers.
 """
 
 from drivers.errors import DriverError
@@ -11,11 +11,11 @@ SYSTEMS = ("BDS", "GPS", "GLO", "GAL")
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST")
 STARTS = ("hot", "warm", "cold")
 REQUIRED = ("RMC", "GGA")
-"""Without these there is no fix that the clock would believe."""
+"""Sentences that a fix requires."""
 
 
 class SetupStep:
-    """One thing to be done: its name, what is wished, the bytes that ask for it, in order."""
+    """One step: its name, the requested value, the command bytes in order."""
 
     def __init__(self, name: str, value: "tuple[str, ...]", commands: "list[bytes]") -> None:
         self.name = name
@@ -23,7 +23,7 @@ class SetupStep:
         self.commands = commands
 
     def int_value(self) -> int:
-        """The value of a step that has a number: milliseconds, baud."""
+        """Return the value of a numeric step: milliseconds, baud."""
         return int(self.value[0])
 
 
@@ -36,11 +36,11 @@ def build_steps(
     save: bool = False,
     start: str = "",
 ) -> "list[SetupStep]":
-    """Give the steps for a maker (of `drivers.gnss.setup_vendors.VENDOR_COMMANDS`), in the order to
-    be done.
+    """Return the steps for a vendor of `drivers.gnss.setup_vendors.VENDOR_COMMANDS`, in order.
 
-    What is empty or 0 is left as it is. The rate of a UM980's sentences is part of asking for them,
-    so they are asked for again with it. `DriverError` for what the maker's receivers cannot do.
+    An empty or zero argument leaves the setting unchanged. On a UM980 the rate is part of the
+    sentence request, so that the rate step requests the sentences again. Raises `DriverError` for a
+    setting that the vendor's receivers do not support.
     """
     if vendor not in VENDOR_COMMANDS:
         raise DriverError(

@@ -1,19 +1,19 @@
-"""How each maker's receivers are told: pure functions from a wish to bytes.
+"""Vendor commands for receiver settings: pure functions from a setting to bytes.
 
     casic     AT6558, ATGM336H, L76K: `$PCAS…` (CASIC receiver protocol specification)
-    unicore   UM980 and its kin: plain lines (Unicore reference commands manual, N4)
+    unicore   UM980 and related: text lines (Unicore reference commands manual, N4)
     quectel   LC29H: `$PAIR…` and `$PQTM…` (LC29H GNSS protocol specification)
-    ublox     generation 9 and later: UBX-CFG-VALSET to RAM, and to flash when saved
+    ublox     generation 9 and later: UBX-CFG-VALSET to RAM, and to flash on save
     ublox8    up to generation 8: UBX-CFG-GNSS, -MSG, -RATE, -PRT, -RST, -CFG
 
-Numbers are those of the makers' documents and of public drivers; they have not met a receiver here.
+The numbers are from the vendors' documents and public drivers. Not tested with real receivers.
 """
 
 from drivers.errors import DriverError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Words = tuple[str, ...]
+    Names = tuple[str, ...]
 
 _CASIC_BITS = {"GPS": 1, "BDS": 2, "GLO": 4}
 _CASIC_ORDER = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
@@ -45,12 +45,12 @@ _UBX_SENTENCES = {
 }
 """Kind: configuration key for UART1 (the next ones are UART2 and USB), number in class 0xF0."""
 _UBX_GNSS = {"GPS": (0, 8, 16), "GAL": (2, 4, 8), "BDS": (3, 8, 16), "GLO": (6, 8, 14)}
-"""System: UBX-CFG-GNSS' number, reserved and most channels."""
+"""System: number in UBX-CFG-GNSS, reserved and maximum channels."""
 _UBX_STARTS = {"hot": 0x0000, "warm": 0x0001, "cold": 0xFFFF}
 
 
 def build_sentence(text: str) -> bytes:
-    """A line of text as NMEA: `$`, checksum, line end."""
+    """Return a text as an NMEA sentence: `$`, checksum, line end."""
     check = 0
     for byte in text.encode():
         check ^= byte
@@ -58,7 +58,7 @@ def build_sentence(text: str) -> bytes:
 
 
 def build_ubx(kind: int, number: int, payload: bytes) -> bytes:
-    """A UBX frame: sync, class, id, length, payload, Fletcher's checksum over all but the sync."""
+    """Return a UBX frame: sync, class, id, length, payload, Fletcher checksum."""
     body = bytes((kind, number)) + len(payload).to_bytes(2, "little") + payload
     a = b = 0
     for byte in body:
@@ -68,21 +68,21 @@ def build_ubx(kind: int, number: int, payload: bytes) -> bytes:
 
 
 class CasicCommands:
-    """`$PCAS…`."""
+    """`$PCAS…` commands."""
 
-    def systems(self, systems: "Words") -> "list[bytes]":
-        """PCAS04: GPS 1, BeiDou 2, GLONASS 4, added up."""
+    def systems(self, systems: "Names") -> "list[bytes]":
+        """PCAS04: the sum of GPS 1, BeiDou 2, GLONASS 4."""
         if "GAL" in systems:
             raise DriverError("constellations: this maker's receivers have no GAL")
         return [build_sentence("PCAS04,%d" % sum([_CASIC_BITS[s] for s in systems]))]
 
-    def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
-        """PCAS03: one number a kind, once in so many fixes; TXT stays for the antenna's state."""
+    def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
+        """PCAS03: one number per kind, the interval in fixes; TXT stays for the antenna state."""
         counts = [str(int(kind in kinds)) for kind in _CASIC_ORDER]
         tail = ["1", "0", "0", "", "", "0", str(int("GST" in kinds))]
         return [build_sentence("PCAS03,%s" % ",".join(counts + tail))]
 
-    def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
+    def rate(self, rate_ms: int, _kinds: "Names") -> "list[bytes]":
         """PCAS02: milliseconds."""
         return [build_sentence("PCAS02,%d" % rate_ms)]
 
@@ -102,23 +102,23 @@ class CasicCommands:
 
 
 class UnicoreCommands:
-    """Plain lines; the receiver answers `$command,…,response: OK*hh`."""
+    """Text lines; the receiver replies `$command,…,response: OK*hh`."""
 
     _starts = {"hot": "RESET", "warm": "RESET EPHEM", "cold": "RESET ALL"}
 
-    def systems(self, systems: "Words") -> "list[bytes]":
-        """UNMASK what is wished, MASK the others."""
+    def systems(self, systems: "Names") -> "list[bytes]":
+        """UNMASK the requested systems, MASK the others."""
         words = [("UNMASK" if name in systems else "MASK", name) for name in _SYSTEMS]
         return [("%s %s\r\n" % word).encode() for word in words]
 
-    def kinds(self, kinds: "Words", rate_ms: int) -> "list[bytes]":
-        """UNLOG all, then ask for each with its period in seconds."""
+    def kinds(self, kinds: "Names", rate_ms: int) -> "list[bytes]":
+        """UNLOG all, then request each kind with its period in seconds."""
         period = "%d" % (rate_ms // 1000) if rate_ms % 1000 == 0 else "%.2f" % (rate_ms / 1000)
         lines = ["UNLOG\r\n"] + ["GP%s %s\r\n" % (k, period) for k in _SENTENCES if k in kinds]
         return [line.encode() for line in lines]
 
-    def rate(self, rate_ms: int, kinds: "Words") -> "list[bytes]":
-        """The rate is the sentences' own."""
+    def rate(self, rate_ms: int, kinds: "Names") -> "list[bytes]":
+        """The rate is a property of each sentence."""
         return self.kinds(kinds or ("RMC", "GGA", "GSA", "GSV", "ZDA"), rate_ms)
 
     def baud(self, baud: int) -> "list[bytes]":
@@ -130,26 +130,26 @@ class UnicoreCommands:
         return [b"SAVECONFIG\r\n"]
 
     def start(self, start: str) -> "list[bytes]":
-        """RESET, with what is forgotten."""
+        """RESET, with the data to delete."""
         return [("%s\r\n" % self._starts[start]).encode()]
 
 
 class QuectelCommands:
-    """`$PAIR…` and `$PQTM…`."""
+    """`$PAIR…` and `$PQTM…` commands."""
 
-    def systems(self, systems: "Words") -> "list[bytes]":
+    def systems(self, systems: "Names") -> "list[bytes]":
         """PQTMCFGCNST: GPS, GLONASS, Galileo, BeiDou, QZSS, NavIC."""
         flags = [str(int(s in systems)) for s in ("GPS", "GLO", "GAL", "BDS")]
         return [build_sentence("PQTMCFGCNST,W,%s,0,0" % ",".join(flags))]
 
-    def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
-        """PAIR062: number of the kind, once in so many fixes; PAIR100: NMEA 4.10."""
+    def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
+        """PAIR062: number of the kind, interval in fixes; PAIR100: NMEA 4.10."""
         pairs = [(_QUECTEL_TYPES[kind], int(kind in kinds)) for kind in _SENTENCES]
         return [build_sentence("PAIR100,1,0")] + [
             build_sentence("PAIR062,%d,%d" % pair) for pair in pairs
         ]
 
-    def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
+    def rate(self, rate_ms: int, _kinds: "Names") -> "list[bytes]":
         """PAIR050: milliseconds."""
         return [build_sentence("PAIR050,%d" % rate_ms)]
 
@@ -167,7 +167,7 @@ class QuectelCommands:
 
 
 def _valset(pairs: "list[tuple[int, int, int]]", layers: int = 1) -> bytes:
-    """UBX-CFG-VALSET: version 0, layers (1 RAM, 4 flash), keys with values of so many bytes."""
+    """UBX-CFG-VALSET: version 0, layers (1 RAM, 4 flash), keys with values of `size` bytes."""
     payload = bytes((0, layers, 0, 0))
     for key, value, size in pairs:
         payload += key.to_bytes(4, "little") + value.to_bytes(size, "little")
@@ -175,24 +175,24 @@ def _valset(pairs: "list[tuple[int, int, int]]", layers: int = 1) -> bytes:
 
 
 def _save_ubx() -> "list[bytes]":
-    """UBX-CFG-CFG: everything to battery-backed RAM, flash, EEPROM."""
+    """UBX-CFG-CFG: save all settings to battery-backed RAM, flash and EEPROM."""
     all_parts = (0x1F1F).to_bytes(4, "little")
     return [build_ubx(0x06, 0x09, bytes(4) + all_parts + bytes(4) + b"\x17")]
 
 
 def _start_ubx(start: str) -> "list[bytes]":
-    """UBX-CFG-RST: what is forgotten; mode 2, the GNSS part alone."""
+    """UBX-CFG-RST: the data to delete; mode 2, GNSS part only."""
     return [build_ubx(0x06, 0x04, _UBX_STARTS[start].to_bytes(2, "little") + b"\x02\x00")]
 
 
 class UbloxCommands:
-    """Generation 9 and later: keys."""
+    """Generation 9 and later: configuration keys."""
 
-    def systems(self, systems: "Words") -> "list[bytes]":
+    def systems(self, systems: "Names") -> "list[bytes]":
         """CFG-SIGNAL-…_ENA."""
         return [_valset([(_UBX_SIGNAL[s], int(s in systems), 1) for s in _SYSTEMS])]
 
-    def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
+    def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
         """CFG-MSGOUT-NMEA_ID_… for UART1 and USB."""
         pairs = []
         for kind in _SENTENCES:
@@ -200,7 +200,7 @@ class UbloxCommands:
             pairs += [(key, int(kind in kinds), 1), (key + 2, int(kind in kinds), 1)]
         return [_valset(pairs)]
 
-    def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
+    def rate(self, rate_ms: int, _kinds: "Names") -> "list[bytes]":
         """CFG-RATE-MEAS, milliseconds."""
         return [_valset([(_UBX_RATE, rate_ms, 2)])]
 
@@ -218,25 +218,25 @@ class UbloxCommands:
 
 
 class Ublox8Commands:
-    """Up to generation 8: one message a matter."""
+    """Up to generation 8: one message per setting."""
 
-    def systems(self, systems: "Words") -> "list[bytes]":
-        """UBX-CFG-GNSS: version 0, 32 channels, a block of 8 bytes a system."""
+    def systems(self, systems: "Names") -> "list[bytes]":
+        """UBX-CFG-GNSS: version 0, 32 channels, a block of 8 bytes per system."""
         blocks = b""
         for name in _SYSTEMS:
             number, min_channels, max_channels = _UBX_GNSS[name]
             blocks += bytes((number, min_channels, max_channels, 0, int(name in systems), 0, 1, 1))
         return [build_ubx(0x06, 0x3E, bytes((0, 0, 32, len(_SYSTEMS))) + blocks)]
 
-    def kinds(self, kinds: "Words", _rate_ms: int) -> "list[bytes]":
-        """UBX-CFG-MSG on the port it comes by; PUBX 41 is not needed."""
+    def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
+        """UBX-CFG-MSG for the port in use; PUBX 41 is not needed."""
         return [
             build_ubx(0x06, 0x01, bytes((0xF0, _UBX_SENTENCES[k][1], int(k in kinds))))
             for k in _SENTENCES
         ]
 
-    def rate(self, rate_ms: int, _kinds: "Words") -> "list[bytes]":
-        """UBX-CFG-RATE: ms, one measurement a fix, by UTC."""
+    def rate(self, rate_ms: int, _kinds: "Names") -> "list[bytes]":
+        """UBX-CFG-RATE: milliseconds, one measurement per fix, UTC time base."""
         return [build_ubx(0x06, 0x08, rate_ms.to_bytes(2, "little") + b"\x01\x00\x00\x00")]
 
     def baud(self, baud: int) -> "list[bytes]":
@@ -253,7 +253,12 @@ class Ublox8Commands:
         return _start_ubx(start)
 
 
-VENDOR_COMMANDS: "dict[str, CasicCommands | UnicoreCommands | QuectelCommands | UbloxCommands | Ublox8Commands]" = {
+if TYPE_CHECKING:
+    VendorCommands = (
+        CasicCommands | UnicoreCommands | QuectelCommands | UbloxCommands | Ublox8Commands
+    )
+
+VENDOR_COMMANDS: "dict[str, VendorCommands]" = {
     "casic": CasicCommands(),
     "unicore": UnicoreCommands(),
     "quectel": QuectelCommands(),

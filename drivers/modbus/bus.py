@@ -1,41 +1,37 @@
-"""A Modbus line or stream: a bounded queue of requests, one of them on the wire at a time.
+"""A Modbus serial line or TCP stream: a bounded queue of requests, one on the wire at a time.
 
-Not a device: it knows no registers, and not a port: it opens nothing. It decides when a request
-may go out, how long its reply may take, and what becomes of it.
+Does not know registers; see `drivers.device.device`. Does not open a port: the owner carries out
+`outbox` and reports bytes and events. The bus decides when a request can go out and how long its
+reply can take, and gives the result.
 
-Theory of operation, RTU. A request waits until the line has been silent for t3.5
-(`drivers.modbus.wire_time`). Its reply must come within the unit's own time limit
-(`drivers.modbus.unit_health`), counted from the end of the request on the wire, and the time of its
-own characters. On a line that hands bytes over as they come (it is watched; some gateways hold
-whole frames back) the reply must begin within that limit, and gets the time of its characters once
-it has. After a timeout the line must be silent for `flush_us` (`drivers.modbus.line_timer`).
+RTU timing. A request waits until the line has been idle for t3.5 (`wire_time`). The reply must
+begin within the timeout of the unit (`unit_health`), counted from the end of the request on the
+wire, and then gets the time of its characters. Some gateways hold whole frames back, others deliver
+incrementally. If `INCREMENTAL_AFTER` long replies in a row came in more than one chunk, the line
+delivers incrementally. The first characters must then arrive within the timeout. After a timeout
+the line must be idle for `flush_us` (`line_timer`).
 
-Order. Three levels: STOP, then WRITE, then POLL (`drivers.modbus.request_queue`). STOP and WRITE
-wait for no drain, only for t3.5, and are not held by shadows; so a stop leaves one transaction and
-t3.5 after it was asked for at the latest. A newer write replaces an older one to the same registers
-(or the retries of the one on the wire), which then is "superseded".
+Order. There are three priorities: STOP, WRITE and POLL (`request_queue`). STOP and WRITE wait for
+t3.5 only. They wait neither for the flush time nor for late replies. Thus a stop goes out at most
+one transaction and t3.5 after its request. A newer write to the same registers supersedes an older
+one that waits, and the retries of the one on the wire.
 
-Truth. What may still come from a request that was given up is kept apart by
-`drivers.modbus.stale_reply_guard`. A write whose echo could be an older one's is "unsure", not
-"ok". Second copies of a reply are kept apart by `drivers.modbus.duplicate_filter`. Exceptions 05
-and 06 mean "busy": asked again after a pause, `_BUSY_TRIES` times.
+Late and duplicate replies. A late reply to a timed-out request must not match a new request
+(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, the result is
+"unsure" instead of "ok". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6 mean
+"busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
 
-Dead units. A unit that is silent `drivers.modbus.unit_health.OFFLINE_AFTER` times in a row gets no
-more polls: `submit` returns False at once. The bus itself probes it
-(`drivers.modbus.recovery_probe`); a good probe is handed out as the poll's result. Writes are still
-tried, once.
+Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
+polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
+result of a poll. Writes to the unit are still tried, once.
 
-TCP needs no silence and no shadows: transaction numbers tell replies apart. A stream out of step,
-cut inside a reply or silent for long is closed ("close" in the outbox), and everything that waits
-is lost until the port is reported open again.
+TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
+closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
+outbox). All pending requests are then "lost", until the port is reported open again.
 """
 
-from drivers.modbus.counters import NO_REPLY_STATUSES, BusCounters
-from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
-from drivers.modbus.line_timer import LineTimer
-from drivers.modbus.recovery_probe import RecoveryProbe, store_probe
-from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.counters import NO_REPLY_STATUSES
+from drivers.modbus.request_sender import RequestSender
 from drivers.modbus.transaction import (
     AMBIGUOUS,
     BUSY,
@@ -48,10 +44,9 @@ from drivers.modbus.transaction import (
     TransactionResult,
     supersedes,
 )
-from drivers.modbus.unit_health import OFFLINE_AFTER, UnitHealth
+from drivers.modbus.unit_health import OFFLINE_AFTER
 from drivers.modbus.wire_time import WireTime
 from protocols.errors import EncodeError
-from protocols.modbus import rtu, tcp
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, NEVER
 
@@ -66,27 +61,20 @@ if TYPE_CHECKING:
 
 __all__ = ("Bus", "TransactionResult")
 
-_OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master's request
-_MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
-_MIN_STREAM_US = 250 * MILLISECOND  # one lost segment is sent again after 200 ms
-_UART_FIFO_CHARS = 16  # characters a UART may hold back before the first is seen
-_TIMING_MIN_CHARS = 32  # a reply of more characters shows whether a line holds frames back
-_INCREMENTAL_AFTER = TIMING_VALID_AFTER
+_TIMING_MIN_CHARS = 32  # a longer reply shows whether the line delivers incrementally
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
-_MAX_FRAME = 256  # bytes of the longest frame
-_EXCEPTION_SIZE = 5  # and of an exception's
+_EXCEPTION_SIZE = 5  # bytes of an exception reply
 _STREAM_TIMEOUTS = 2 * OFFLINE_AFTER
 _REPLY_STATUSES = (GOOD, EXCEPTION)
 
 
-class Bus(BusCounters):
-    """One port's queue and clockwork. Times in microseconds; `queue_limit` jobs of each urgency.
+class Bus(RequestSender):
+    """The bus on one port; `framing` is "rtu" or "tcp". Times are in microseconds.
 
-    `timeout_us` is the longest a reply may take to begin; a unit's own limit is mostly shorter.
-    `bits_per_char` counts start, data, parity and stop bits. `queue_limit` may be raised for a bus
-    with more polls. `next_cycle_at` may be set to when the next polls come, so that no probe is in
-    their way. What is counted is in `drivers.modbus.counters`.
+    `timeout_us` is the longest time in which a reply must begin; the timeout of a unit is mostly
+    shorter. `bits_per_char` counts start, data, parity and stop bits. `queue_limit` bounds polls
+    and urgent requests separately. For the counters see `drivers.modbus.counters`.
     """
 
     def __init__(
@@ -100,69 +88,30 @@ class Bus(BusCounters):
         flush_us: int = 10_000,
         stale_us: int = 500_000,
     ) -> None:
-        super().__init__(rtu.RtuClient() if framing == "rtu" else tcp.TcpClient())
-        self.port = port
-        self.serial = framing == "rtu"
-        self.wire_time = WireTime(baud, bits_per_char, serial=self.serial)
-        self.open = False
-        self.next_cycle_at = NEVER
-        self._units = rtu.UNITS if self.serial else tcp.UNITS
-        self._max_timeout_us = timeout_us
+        wire_time = WireTime(baud, bits_per_char, serial=framing == "rtu")
+        RequestSender.__init__(self, port, wire_time, timeout_us, flush_us, stale_us)
         self.queue_limit = queue_limit
-        line_flush_us = max(flush_us, self.wire_time.gap_us) if self.serial else 0
-        self._line_timer = LineTimer(self.wire_time.gap_us, line_flush_us)
-        self._mismatches_before = 0
-        self._health: dict[int, UnitHealth] = {}
-        self._recovery_probe = RecoveryProbe(self.wire_time, line_flush_us)
-        self._stale_replies = StaleReplyGuard(stale_us)
-        self._duplicate_filter = DuplicateFilter(self.wire_time, line_flush_us)
-        self._request_queue = RequestQueue()
-        self._polls = self._request_queue.polls
-        self._urgent = self._request_queue.urgent
-        self._transaction: Transaction | None = None
-        self._sent_at = 0
-        self._request_chars = 0
-        self._earliest_end = 0
-        self._timeout_at = 0
         self._timeouts_in_row = 0
-        self._incremental_count = 0
-        self._wake_at = NEVER
         self._results: list[TransactionResult] = []
-        self._actions: list[Action] = []
-
-    @property
-    def pending_count(self) -> int:
-        """Jobs that are queued or on the wire."""
-        return len(self._polls) + len(self._urgent) + (self._transaction is not None)
-
-    @property
-    def offline_units(self) -> int:
-        """Units that get no more polls, only probes."""
-        return len(self._recovery_probe.offline)
-
-    def unit_health(self, unit: int) -> UnitHealth:
-        """How `unit` has been answering."""
-        if unit not in self._health:
-            min_us = _MIN_SERIAL_US if self.serial else _MIN_STREAM_US
-            self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
-        return self._health[unit]
 
     def submit(
         self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
     ) -> bool:
-        """Queue a request; False when the port is closed, the queue full, or a polled unit dead.
+        """Queue a request; return False if the bus rejects it.
 
-        `pdu` is one of `protocols.modbus.pdu`'s requests. The result comes with `tag`, which is not
-        looked at, except that writes with the same tag are one sequence and do not replace each
-        other. `priority` is POLL, WRITE or STOP. `retries` are attempts after the first;
-        exceptions are not retried. Raises `EncodeError` for a unit that the framing cannot address.
+        The bus rejects a request if the port is closed or the queue is full, and a poll if its
+        unit is offline. `pdu` is a request of `protocols.modbus.pdu`. The result carries `tag`,
+        which the bus does not interpret. Writes with the same tag are one sequence and do not
+        supersede each other. `priority` is POLL, WRITE or STOP. `retries` are the attempts after
+        the first one; the bus does not repeat a request after an exception. Raises `EncodeError`
+        for a unit that the framing cannot address.
         """
         if not self._units[0] <= unit <= self._units[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + self._units))
         health = self._health.get(unit) or self.unit_health(unit)
         if health.offline:
             if not priority:
-                store_probe(health, pdu, tag)
+                health.store_probe(pdu, tag)
                 self.skipped_polls += 1
                 return False
             retries = 0
@@ -193,31 +142,39 @@ class Bus(BusCounters):
             TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
         )
 
+    def raise_queue_limit(self, limit: int) -> None:
+        """Accept at least `limit` polls, and as many urgent requests, in the queue."""
+        self.queue_limit = max(self.queue_limit, limit)
+
+    def expect_cycle(self, at: int) -> None:
+        """Take the time of the next polls, so that no probe delays them."""
+        self.next_cycle_at = at
+
     def deadline(self) -> int:
-        """When `wake` is wanted; NEVER while there is nothing to send and nothing to wait for."""
+        """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
         return self._wake_at
 
     def outbox(self) -> "list[Action]":
-        """What the port is to do: (port, "write" or "close", data). Drained."""
+        """Remove and return the actions for the port: (port, "write" or "close", data)."""
         actions = self._actions
         if actions:
             self._actions = []
         return actions
 
     def take_results(self) -> "list[TransactionResult]":
-        """What has been decided since the last call, in order. Drained."""
+        """Remove and return the results since the last call, in order."""
         results = self._results
         if results:
             self._results = []
         return results
 
     def event(self, kind: str, now: int) -> None:
-        """Take "opened", "closed" or "failed"; what else a port reports is of no concern here."""
+        """Handle the port events "opened", "closed" and "failed"; ignore others."""
         if kind == "opened":
             self._fail_all(now, "reopened")
             self.open = True
             self._line_timer.line_opened(now)
-            self._duplicate_filter.timing_valid_count = 0
+            self._duplicate_filter.line_opened()
             self._incremental_count = 0
             self._timeouts_in_row = 0
             self._wake_at = self._recovery_probe.next_at()
@@ -225,7 +182,7 @@ class Bus(BusCounters):
             self._fail_all(now, "port " + kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes; `now` is the arrival of the last one."""
+        """Handle received bytes; `now` is the arrival of the last one."""
         client = self.client
         result = client.feed(data)
         transaction = self._transaction
@@ -245,7 +202,7 @@ class Bus(BusCounters):
             self._send(now)
 
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
-        """A final reply has come, good or not."""
+        """Handle a complete reply, valid or not."""
         earliest_end = self._sent_at
         if self.serial:
             earliest_end = self._earliest_reply_end(result)
@@ -267,7 +224,7 @@ class Bus(BusCounters):
             self._retry(transaction, now)
             return
         if transaction.health.offline:
-            self._recovery_probe.offline.remove(transaction.unit)
+            self._recovery_probe.unit_answered(transaction.unit)
         transaction.health.reply_received(now - earliest_end, transaction.is_first_attempt)
         if verdict == EXCEPTION and code in (5, 6):
             self._retry_busy(transaction, code, now)
@@ -275,18 +232,18 @@ class Bus(BusCounters):
             self._finish(transaction, verdict, code, values, now)
 
     def _earliest_reply_end(self, result: "ReplyResult") -> int:
-        """When a reply like `result` ends that takes no longer than its bytes."""
+        """Return the end of a reply that takes only the time of its characters."""
         if result[0] != EXCEPTION:
             return self._earliest_end
         return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
 
     def _reply_end(self, now: int) -> int:
-        """When the reply's own last byte came."""
+        """Return the arrival of the last byte of the reply; later bytes can follow it."""
         trailing = self.client.trailing_bytes
         return now - self.wire_time.chars_us(trailing) if trailing else now
 
     def wake(self, now: int) -> None:
-        """Take the passing of the deadline: give up a reply, or send the next request."""
+        """Handle the deadline: end the wait for a reply, or send the next request."""
         transaction = self._transaction
         if transaction is not None:
             if now < self._wake_at:
@@ -295,116 +252,15 @@ class Bus(BusCounters):
         self._send(now)
 
     def _on_unexpected(self, now: int) -> None:
-        """Bytes came while nothing was asked: wait on, but not for ever."""
+        """Handle bytes without a transaction: wait for idle line, but not without end."""
         has_pending = bool(self._polls or self._urgent)
         self._line_timer.unexpected_bytes(now, has_pending)
         if has_pending:
             line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
             self._wake_at = max(self._wake_at, line_free_at)
 
-    def _send(self, now: int) -> None:
-        """Put the next job on the wire if the line is free, else set the deadline."""
-        if not self.open:
-            self._wake_at = NEVER
-            return
-        if self._urgent:
-            if now < self._line_timer.t35_at:
-                self._wake_at = self._line_timer.t35_at
-                return
-        elif now < self._line_timer.drained_at:
-            has_pending = self._polls or self._recovery_probe.offline
-            self._wake_at = self._line_timer.drained_at if has_pending else NEVER
-            return
-        elif self.client.buffer and self.serial and self._polls and self._yield_to_master(now):
-            return
-        transaction = self._next_transaction(now)
-        if transaction is not None:
-            self._start_transaction(transaction, now)
-
-    def _yield_to_master(self, now: int) -> bool:
-        """Let another master have the reply to what it has just asked."""
-        unsolicited = self.client.unsolicited
-        request = self.client.pending_request()
-        if self.client.unsolicited != unsolicited:
-            self._stale_replies.late_reply_seen(self._duplicate_due(now))
-        if request is None:
-            return False
-        self._stale_replies.expire_later(request[0], request[1], now)
-        self._wake_at = self._line_timer.drained_at = now + _OTHER_MASTER_US
-        return True
-
-    def _start_transaction(self, transaction: Transaction, now: int) -> None:
-        client = self.client
-        exception_ambiguous = False
-        if self._stale_replies.stale_replies:
-            exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
-            transaction.is_ambiguous = (
-                transaction.priority > 0 and self._stale_replies.is_ambiguous(transaction)
-            )
-        frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
-        if client.duplicate_unit and self.serial:
-            self.unit_health(client.duplicate_unit).sends_duplicates = True
-            client.duplicate_unit = 0
-        self._mismatches_before = client.mismatches
-        self._actions.append((self.port, "write", frame))
-        self._transaction = transaction
-        self._sent_at = now
-        self._line_timer.request_sent()
-        timeout = transaction.health.timeout_us
-        if transaction.is_probe:
-            timeout = transaction.health.probe_timeout_us()
-            transaction.health.probe_count += 1
-        if not self.serial:
-            self._wake_at = self._timeout_at = now + timeout
-            return
-        request_chars, reply_chars = len(frame), client.reply_length
-        self._request_chars = request_chars
-        self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
-        self._wake_at = self._timeout_at = self._earliest_end + timeout
-        if self._incremental_count >= _INCREMENTAL_AFTER and reply_chars > _UART_FIFO_CHARS:
-            self._wake_at = (
-                now + timeout + self.wire_time.chars_us(request_chars + _UART_FIFO_CHARS)
-            )
-
-    def _next_transaction(self, now: int) -> "Transaction | None":
-        """Take the first job that may go; None (and a later deadline) if there is none."""
-        queue = self._urgent or self._polls
-        if not queue:
-            return self._next_probe(now)
-        first, has_stale = queue[0], self._stale_replies.stale_replies
-        if not first.not_before and (
-            first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
-        ):
-            return queue.pop(0)
-        if has_stale:
-            self._stale_replies.drop_expired(now)
-        transaction, self._wake_at = self._request_queue.take_first_ready(
-            now, self._stale_replies, self._duplicate_filter
-        )
-        return transaction
-
-    def _next_probe(self, now: int) -> "Transaction | None":
-        """A probe, if there is a dead unit and this is the time for it."""
-        transaction, self._wake_at = None, NEVER
-        if self._recovery_probe.offline:
-            transaction, self._wake_at = self._recovery_probe.next_probe(
-                self._health, now, self.next_cycle_at
-            )
-        if transaction is None:
-            return None
-        if self.serial:
-            blocked_until = max(
-                self._stale_replies.blocked_until(transaction, now),
-                self._duplicate_filter.blocked_until(transaction, now),
-            )
-            if blocked_until > now:
-                self._wake_at = blocked_until
-                return None
-        self.probes += 1
-        return transaction
-
     def _book_time(self, transaction: Transaction, until: int) -> None:
-        """Book the time that a transaction took; a probe must then pause for its share."""
+        """Add the wire time of a transaction; after a probe the next one waits for its share."""
         duration_us = until - self._sent_at + self._line_timer.gap_us
         self.busy_us += duration_us
         if transaction.is_probe:
@@ -414,7 +270,7 @@ class Bus(BusCounters):
     def _finish(
         self, transaction: Transaction, status: str, code: int, values: "Values", now: int
     ) -> None:
-        """Hand over the result of the job on the wire."""
+        """End the transaction on the wire and store its result."""
         self._book_time(transaction, now)
         self._transaction = None
         reason = ""
@@ -438,19 +294,15 @@ class Bus(BusCounters):
             )
 
     def _update_stale(self, transaction: Transaction, now: int) -> None:
-        """A good reply says something about those that may still come."""
+        """Update the guards against late replies after a good reply."""
         self._stale_replies.reply_received(
             transaction, self._timeout_at, transaction.is_first_attempt
         )
         if self.client.mismatches != self._mismatches_before:
             self._stale_replies.late_reply_seen(self._duplicate_due(now), transaction.unit)
 
-    def _duplicate_due(self, now: int) -> int:
-        """When a late reply that has just come would have come once more."""
-        return now + self.wire_time.chars_us(_MAX_FRAME) + self._line_timer.flush_us
-
     def _retry_busy(self, transaction: Transaction, code: int, now: int) -> None:
-        """The device is busy: ask again later, and let the others go on."""
+        """Repeat a request later, because the device is busy; others go on meanwhile."""
         self.busy_replies += 1
         if transaction.busy_count >= _BUSY_TRIES or transaction.is_probe or transaction.tag is None:
             self._finish(transaction, BUSY, code, (), now)
@@ -462,15 +314,15 @@ class Bus(BusCounters):
         self._requeue(transaction, False)
 
     def _requeue(self, transaction: Transaction, at_front: bool) -> None:
-        """Put the job from the wire back, unless a newer write has replaced it meanwhile."""
+        """Queue the transaction again, unless a newer write superseded it meanwhile."""
         self._transaction = None
         if not self._request_queue.requeue(transaction, at_front):
             self._supersede(transaction)
 
     def _time_out(self, transaction: Transaction, now: int) -> None:
-        """No reply in time: drain the line, remember that the reply may still come."""
+        """End the wait for a reply: flush the line and guard against a late reply."""
         self.client.stop()
-        if transaction.is_premature:  # what was refused was the reply after all
+        if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health
         if not self.client.reason:
@@ -489,20 +341,19 @@ class Bus(BusCounters):
             self._close(now, "stream silent")
 
     def _set_offline(self, transaction: Transaction, now: int) -> None:
-        """A unit has died: its waiting polls are given up at once."""
-        self._recovery_probe.offline.append(transaction.unit)
+        """A unit went offline: end its queued polls immediately as timeouts."""
+        self._recovery_probe.unit_lost(transaction.unit)
         transaction.retries = 0
         health = transaction.health
-        health.probe = None
         if not transaction.priority:
-            store_probe(health, transaction.pdu, transaction.tag)
+            health.store_probe(transaction.pdu, transaction.tag)
         for other in self._request_queue.take_polls(transaction.unit):
-            store_probe(health, other.pdu, other.tag)
+            health.store_probe(other.pdu, other.tag)
             self.count_result(TIMEOUT, False)
             self._results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _retry(self, transaction: Transaction, now: int) -> None:
-        """Queue the job once more in front, or give it up."""
+        """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason:
             self.invalid_replies += 1
@@ -519,14 +370,14 @@ class Bus(BusCounters):
         self._requeue(transaction, True)
 
     def _close(self, now: int, reason: str) -> None:
-        """The stream is of no use any more: have it closed, count, lose what waits."""
+        """Close an unusable stream; all pending requests are lost."""
         if self.open:
             self.stream_closes += 1
             self._actions.append((self.port, "close", b""))
             self._fail_all(now, reason)
 
     def _fail_all(self, now: int, reason: str) -> None:
-        """The port is gone: everything that waits is lost, the shadows stay."""
+        """End all requests as "lost", because the port closed; the reply guards stay."""
         transactions = self._request_queue.take_all()
         if self._transaction is not None:
             transactions.insert(0, self._transaction)

@@ -1,6 +1,6 @@
-"""What a bus counts: of its jobs, of its attempts, of the bytes that came, of the wire's time.
+"""Counters of a bus: transactions, attempts, received bytes and wire time.
 
-Not a clockwork and not a judge: `drivers.modbus.bus` adds, others read. Counters only grow.
+Does not decide anything: `drivers.modbus.bus` counts, other modules read. Counters are monotonic.
 """
 
 from drivers.modbus.transaction import INVALID_REPLY, TIMEOUT
@@ -11,18 +11,29 @@ if TYPE_CHECKING:
     from protocols.modbus import rtu, tcp
 
 NO_REPLY_STATUSES = (TIMEOUT, INVALID_REPLY)
-"""Results of jobs that no reply answered."""
+"""Statuses of transactions without a valid reply."""
 
 
 class BusCounters:
-    """The counters of one bus; `client` holds those of the bytes.
+    """The counters of one bus; `client` holds the counters of bytes and frames.
 
-    `transactions` are jobs that were decided on the wire, `errors` those of them that were not "ok"
-    (lost and superseded jobs are in `port_closed` and `superseded` alone); `timeouts` and
-    `invalid_replies` are attempts, `retries` further attempts, `rejected` jobs that found the queue
-    full or the port closed, `skipped_polls` polls of dead units, `premature` replies that were too
-    early to be one, `stream_closes` streams that were given up. `busy_us` is the time the wire was
-    in use, `probe_us` that of probes.
+    Transactions:
+        transactions      completed on the wire
+        errors            of these, not "ok"
+        exceptions        of these, with an exception
+        port_closed       lost because the port closed (not in `transactions`)
+        superseded        replaced by a newer write (not in `transactions`)
+        rejected          refused: queue full or port closed
+        skipped_polls     refused: poll of an offline unit
+    Attempts:
+        timeouts          without a reply
+        invalid_replies   with an invalid reply
+        busy_replies      with exception 5 or 6
+        retries           repeated attempts
+        premature         premature replies that the duplicate filter discarded
+        probes            probes of offline units
+    `stream_closes` counts TCP streams that the bus closed. `busy_us` is the time in which the wire
+    was in use, `probe_us` the part of the probes, both in microseconds.
     """
 
     def __init__(self, client: "rtu.RtuClient | tcp.TcpClient") -> None:
@@ -47,7 +58,7 @@ class BusCounters:
         self._load_busy = 0
 
     def count_result(self, status: str, is_probe: bool) -> None:
-        """A job has been decided; a probe that nobody answers is no failure of the bus."""
+        """Count a completed transaction; a probe without a reply does not count."""
         if status == GOOD:
             self.transactions += 1
         elif not is_probe or status not in NO_REPLY_STATUSES:
@@ -56,27 +67,27 @@ class BusCounters:
             self.exceptions += status == EXCEPTION
 
     def load_milli_pct(self, now: int) -> int:
-        """The share of wire time in use since the last call, in thousandths of a percent."""
+        """Return the share of wire time in use since the last call, in 1/1000 percent."""
         elapsed_us, busy_us = now - self._load_since, self.busy_us - self._load_busy
         self._load_since, self._load_busy = now, self.busy_us
         return min(100_000, busy_us * 100_000 // elapsed_us) if elapsed_us > 0 else 0
 
     @property
     def discarded_bytes(self) -> int:
-        """Bytes that were noise."""
+        """Bytes that did not belong to a frame."""
         return self.client.discarded_bytes
 
     @property
     def other_unit_frames(self) -> int:
-        """Intact frames of other units."""
+        """Valid frames of other units."""
         return self.client.other_unit_frames
 
     @property
     def unsolicited(self) -> int:
-        """Replies nobody was waiting for any more, and duplicates."""
+        """Replies without a pending request, and duplicates."""
         return self.client.unsolicited
 
     @property
     def crc_errors(self) -> int:
-        """Replies with a bad CRC."""
+        """Replies with a wrong CRC."""
         return self.client.crc_errors

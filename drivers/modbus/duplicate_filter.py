@@ -1,14 +1,16 @@
-"""Second copies of replies on a serial line: which reply is too early to be one, what must wait.
+"""Duplicate replies on a serial line: discard premature replies, delay ambiguous requests.
 
-Not a matcher: it sees times, not bytes. A slave or a gateway may say its reply twice, and the copy
-could be taken for the reply to the next request that looks the same. A copy gives itself away by
-its time: it ends before the reply can have been sent, which takes the wire's time and at least the
-unit's fastest response. But some gateways and pseudo-terminals hand bytes over faster than any
-wire. So the line has to show `TIMING_VALID_AFTER` times in a row that its bytes take their time;
-then what is too early is refused. Before that, what a copy could answer waits until the copy would
-have come.
+Does not compare bytes. A unit or gateway can send its reply twice. The duplicate could match the
+next request with the same reply shape. A duplicate arrives too early: it ends before the wire time
+of the request and the shortest response time of the unit have passed. The filter discards such a
+reply.
+
+Some gateways and pseudo-terminals deliver bytes faster than the wire. The filter therefore first
+needs `TIMING_VALID_AFTER` replies in a row that took their wire time. Until then, requests that a
+duplicate could match wait until the duplicate would have come.
 """
 
+from drivers.modbus.transaction import reply_prefix_of
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -22,22 +24,29 @@ _MAX_PREFIXES = 32
 
 
 class DuplicateFilter:
-    """One line. `flush_us`: how long after a reply its copy may come."""
+    """Duplicates on one line; a duplicate can come until `flush_us` after its reply (us)."""
 
     def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
         self.timing_valid_count = 0
         self._wire_time = wire_time
         self._gap_us = wire_time.gap_us
         self._flush_us = flush_us
-        self._rounding_us = wire_time.chars_us(2)  # how chunks are rounded
+        self._rounding_us = wire_time.chars_us(2)  # chunks are timed to within two characters
         self._window_us = min(
             flush_us, max(_DUPLICATE_US, wire_time.chars_us(16))
         ) - wire_time.chars_us(6)
         self._expected_until = 0
         self._expected: dict[bytes, int] = {}
 
+    def line_opened(self) -> None:
+        """Forget the timing of the line; the port was opened again."""
+        self.timing_valid_count = 0
+
     def is_premature(self, transaction: "Transaction", margin_us: int) -> bool:
-        """Whether a reply that ended `margin_us` us after the wire's time came too early to be one."""
+        """Return whether a reply came too early to be the reply to `transaction`.
+
+        `margin_us` is the end of the reply less its earliest possible end, in microseconds.
+        """
         margin_us += self._rounding_us
         if self.timing_valid_count < TIMING_VALID_AFTER:
             self.timing_valid_count = self.timing_valid_count + 1 if margin_us >= 0 else 0
@@ -49,18 +58,19 @@ class DuplicateFilter:
         return True
 
     def accept_premature(self, transaction: "Transaction") -> None:
-        """What was refused as too early for `transaction` was its reply after all: nothing better
-        came.
+        """Accept a discarded reply as genuine after all, because no other reply came.
+
+        The unit is then faster than its shortest response time so far.
         """
         transaction.health.set_fastest(max(0, transaction.margin_us))
         if transaction.margin_us < 0:
             self.timing_valid_count = 0
 
     def expect_duplicate(self, transaction: "Transaction", length: int, now: int) -> None:
-        """`transaction` was answered at `now` by a reply of `length` bytes; it may come once more.
+        """Record a reply of `length` bytes that arrived at `now`; a duplicate can follow.
 
-        On a line that shows true times a copy is mostly too early to be the reply to what is sent
-        after t3.5, and then nothing has to wait.
+        If the timing of the line is valid, a duplicate usually is premature for a request that
+        is sent after t3.5. No request has to wait then.
         """
         health = transaction.health
         if (
@@ -75,17 +85,17 @@ class DuplicateFilter:
             until = now + self._wire_time.chars_us(length) + self._flush_us
         if now >= self._expected_until or len(self._expected) >= _MAX_PREFIXES:
             self._expected = {}
-        prefix = transaction.reply_prefix()
+        prefix = reply_prefix_of(transaction)
         self._expected[prefix] = max(until, self._expected.get(prefix, 0))
         self._expected_until = max(self._expected_until, until)
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
-        """Until when `transaction` is held; 0 when it may go."""
+        """Return the time until which `transaction` must wait; 0 if it can be sent."""
         if now >= self._expected_until:
             return 0
-        until = self._expected.get(transaction.reply_prefix(), 0)
+        until = self._expected.get(reply_prefix_of(transaction), 0)
         return until if until > now else 0
 
     def is_expected(self, prefix: bytes) -> bool:
-        """Whether a copy that begins like this is remembered."""
+        """Return whether a duplicate that begins with `prefix` can come."""
         return prefix in self._expected

@@ -1,11 +1,11 @@
-"""When a line has been silent long enough for the next frame.
+"""Idle time of a serial line: the earliest time of the next request.
 
-Not a timer and not a queue: the bus asks. A frame may begin t3.5 after the last byte (`t35_at`).
-After a timeout the line is drained as well: `drained_at` is `flush_us` after the last byte then.
-Bytes that come while nothing is asked extend both, but not for ever: a line that is never silent
-must not stop all polls, and a stop waits for it even less.
+Does not wait and does not send; the bus asks. A request can begin t3.5 after the last byte
+(`t35_at`). After a timeout the line must also be idle for `flush_us` (`drained_at`). Bytes without
+a pending transaction extend both times. If the line is never idle, polls continue after 250 ms and
+urgent writes after 20 ms.
 
-On TCP every silence is 0.
+On TCP all idle times are 0.
 """
 
 from protocols.time_units import MILLISECOND, NEVER
@@ -15,7 +15,10 @@ _MAX_URGENT_WAIT_US = 20 * MILLISECOND
 
 
 class LineTimer:
-    """One line. Writes and stops wait for `t35_at`, polls for `drained_at`."""
+    """Idle times of one line, in microseconds.
+
+    Writes and stops wait until `t35_at`, polls until `drained_at` (monotonic time).
+    """
 
     def __init__(self, gap_us: int, flush_us: int) -> None:
         self.gap_us = gap_us
@@ -26,28 +29,28 @@ class LineTimer:
         self._poll_limit_at = self._urgent_limit_at = NEVER
 
     def line_opened(self, now: int) -> None:
-        """The line was opened."""
+        """Record that the port opened."""
         self._required_us = self.gap_us
         self.drained_at = self.t35_at = now + self.gap_us
 
     def request_sent(self) -> None:
-        """A request goes out: what was to be drained is over."""
+        """Record that a request was sent; this ends the flush time."""
         self._required_us = self.gap_us
         self._poll_limit_at = self._urgent_limit_at = NEVER
 
     def bytes_received(self, now: int) -> None:
-        """Bytes came while a reply is waited for."""
+        """Record bytes during a transaction."""
         self.t35_at = now + self.gap_us
         self.drained_at = now + self._required_us
 
     def reply_timed_out(self, now: int) -> None:
-        """A reply did not come in time: what still comes is not to be taken for the next one."""
+        """Start the flush time, so that a late reply does not meet the next request."""
         self._required_us = self.flush_us
         self.drained_at = max(self.t35_at, now + self.flush_us)
         self._poll_limit_at = now + _MAX_POLL_WAIT_US
 
     def unexpected_bytes(self, now: int, has_pending: bool) -> None:
-        """Bytes came while nothing was asked; `has_pending`: something is to go out."""
+        """Record bytes without a transaction; `has_pending`: requests are queued."""
         self.bytes_received(now)
         if not has_pending:
             self._poll_limit_at = self._urgent_limit_at = NEVER
@@ -59,6 +62,10 @@ class LineTimer:
         self.drained_at = min(self.drained_at, self._poll_limit_at)
         self.t35_at = min(self.t35_at, self._urgent_limit_at)
 
+    def hold_polls(self, until: int) -> None:
+        """Keep polls back until `until`, for the reply to another master."""
+        self.drained_at = until
+
     def line_closed(self) -> None:
-        """The port is gone."""
+        """Record that the port closed."""
         self._poll_limit_at = NEVER

@@ -1,24 +1,27 @@
-"""Which reads fetch a device's points in the least time on the wire.
+"""Poll plans: the reads that fetch the points of a device in the least wire time.
 
-Not a scheduler and not a decoder: points in, blocks out. Reading through a gap costs its registers,
-ending a block costs another request with its silence and turnaround; which is dearer depends on the
-wire, so the cut that costs least is found by dynamic programming, not by a rule of thumb.
+Does not schedule polls and does not decode registers. To read through a gap costs its registers.
+To end a block costs another request with its gap and turnaround. The cheaper choice depends on the
+wire, so dynamic programming finds the plan of least time.
 
-How it works. Points of one function are sorted by address. `least[i]` is the least time in which
-the first i points can be read: the minimum over every j of `least[j]` and one block from point j to
-point i - 1. A block may not be longer than `max_block` and may not touch a hole. A hole is
-(function, first address, count): registers that must not be read; count 0 means a border that no
-block may span. Fixed blocks, which a device only gives away whole, are read as they are.
+How it works. The planner sorts the points of one function by address. `min_time[i]` is the least
+time in which the first i points can be read: the minimum over all j of `min_time[j]` and one block
+from point j to point i - 1. A block is at most `max_block` long and must not touch an unreadable
+range. Such a range is (function, first address, count). Count 0 is a border, which no block can
+cross. Some devices only return whole blocks. Such atomic blocks (`fixed`) stay as they are.
 
-`PollPlan` is a plan that learns. A device that answers a block with exception 02 does not say which
-register is missing. So a border is put into the block, in its widest gap, and the rest is planned
-anew. When a part is refused again, that explains the first refusal, and the border of the whole is
-in doubt. Once everything is answered, the doubtful borders are taken out one by one, and put back
-if that is refused. A single point that is refused is left out and asked again alone after
-`RETRY_US`: a device that starts up may refuse everything. A block that was given before has no
-hole, so refusing it teaches nothing unless that goes on for `LEARN_AFTER_US`.
+`PollPlan` learns from the device. A device that rejects a block with exception 02 does not say
+which register is missing. The plan therefore puts a border into the widest gap of the block and
+plans the rest again. If the device then rejects one of the parts, that part explains the first
+rejection, and the border of the whole block is tentative. When the device answers all blocks, the
+plan removes the tentative borders one by one. It puts a border back if the device rejects the
+joined block. The plan excludes a single point that the device rejects, and tries it again alone
+after `RETRY_US`, because a device can reject all reads while it starts. A block that the device
+answered before has no unreadable range. The plan only learns from its rejection if that lasts for
+`LEARN_AFTER_US`.
 """
 
+from drivers.modbus.register_span import ReadBlock, is_within, overlaps
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -28,10 +31,8 @@ if TYPE_CHECKING:
 
     from drivers.modbus.wire_time import WireTime
 
-    Span = tuple[int, int, int]
-
     class PlannedItem(Protocol):
-        """What is planned: anything with a place in the registers."""
+        """An item of a profile with an address: point, bit or text."""
 
         function: int
         address: int
@@ -42,62 +43,59 @@ MAX_REGISTERS = 125
 MAX_BITS = 2000
 _BITS = (1, 2)
 RETRY_US = 60 * SECOND
-"""How long a refused point is left alone at first."""
+"""Time after which an excluded point is tried again, at first."""
 MAX_RETRY_US = 3600 * SECOND
 LEARN_AFTER_US = 60 * SECOND
-"""How long a block that was given once may be refused before the plan learns from it."""
+"""Time for which a block that worked before must be rejected before the plan learns from it."""
 REFUSAL_CODES = (2, 3)
-"""Exceptions that mean: I have no such registers, or not so many."""
+"""Exception codes for registers that do not exist, or too many registers."""
 
 
 def plan_blocks(
     points: "Sequence[PlannedItem]",
     wire: "WireTime",
-    holes: "Sequence[Span]" = (),
-    fixed: "Sequence[Span]" = (),
+    holes: "Sequence[ReadBlock]" = (),
+    fixed: "Sequence[ReadBlock]" = (),
     max_block: int = MAX_REGISTERS,
-) -> "list[Span]":
-    """The blocks (function, address, count) that read every point in the least wire time.
+) -> "list[ReadBlock]":
+    """Return the blocks that read all points in the least wire time.
 
-    `max_block` is in registers; functions 1 and 2 read 16 bits in the place of one. A point that
-    touches a hole is left out. The blocks are in order of function and address.
+    `max_block` is in registers; functions 1 and 2 read 16 bits instead of one register. The plan
+    leaves out a point that touches a hole (an unreadable range). The blocks are sorted by function
+    and address.
     """
-    spans = sorted({(p.function, p.address, p.registers) for p in points})
-    blocks: list[Span] = []
-    free_spans: list[Span] = []
-    for span in spans:
-        atomic = [block for block in fixed if _is_within(span, block)]
+    blocks: list[ReadBlock] = []
+    free_spans: list[ReadBlock] = []
+    for span in _sorted_spans(points):
+        atomic = [block for block in fixed if is_within(span, block)]
         if atomic:
             if atomic[0] not in blocks:
                 blocks.append(atomic[0])
         elif not _touches_hole(span, holes):
             free_spans.append(span)
     blocked = list(holes) + list(fixed)
-    for function in sorted({span[0] for span in free_spans}):
+    for function in sorted({span.function for span in free_spans}):
         max_length = min(max_block * 16, MAX_BITS) if function in _BITS else min(max_block, 125)
-        same_function = [span for span in free_spans if span[0] == function]
+        same_function = [span for span in free_spans if span.function == function]
         blocks.extend(
-            _cut_blocks(same_function, wire, [b for b in blocked if b[0] == function], max_length)
+            _cut_blocks(
+                same_function, wire, [b for b in blocked if b.function == function], max_length
+            )
         )
     blocks.sort()
     return blocks
 
 
-def _is_within(span: "Span", block: "Span") -> bool:
-    start = block[1]
-    return span[0] == block[0] and start <= span[1] and span[1] + span[2] <= start + block[2]
+def _sorted_spans(points: "Sequence[PlannedItem]") -> "list[ReadBlock]":
+    return sorted({ReadBlock(p.function, p.address, p.registers) for p in points})
 
 
-def _touches_hole(span: "Span", holes: "Sequence[Span]") -> bool:
-    for function, address, count in holes:
-        is_disjoint = span[1] >= address + count or span[1] + span[2] <= address
-        if function == span[0] and count and not is_disjoint:
-            return True
-    return False
+def _touches_hole(span: "ReadBlock", holes: "Sequence[ReadBlock]") -> bool:
+    return True in [overlaps(span, hole) for hole in holes if hole.count]
 
 
-def _is_blocked(start: int, end: int, blocked: "Sequence[Span]") -> bool:
-    """Whether a block from `start` to `end` would read a hole or span a border."""
+def _is_blocked(start: int, end: int, blocked: "Sequence[ReadBlock]") -> bool:
+    """Return whether a block from `start` to `end` would read a hole or cross a border."""
     for _, address, count in blocked:
         is_inside = (
             start < address < end if count == 0 else start < address + count and address < end
@@ -108,18 +106,18 @@ def _is_blocked(start: int, end: int, blocked: "Sequence[Span]") -> bool:
 
 
 def _cut_blocks(
-    spans: "list[Span]", wire: "WireTime", blocked: "Sequence[Span]", max_length: int
-) -> "list[Span]":
-    """Cut the sorted spans of one function into the cheapest blocks."""
-    function = spans[0][0]
+    spans: "list[ReadBlock]", wire: "WireTime", blocked: "Sequence[ReadBlock]", max_length: int
+) -> "list[ReadBlock]":
+    """Combine the sorted spans of one function into the blocks of least wire time."""
+    function = spans[0].function
     min_time = [0]
     block_start = [0]
     for i in range(1, len(spans) + 1):
         best_time, first = NEVER, i - 1
         end = 0
         for j in range(i - 1, -1, -1):
-            start = spans[j][1]
-            end = max(end, start + spans[j][2])
+            start = spans[j].address
+            end = max(end, start + spans[j].count)
             is_single = j == i - 1
             if not is_single and end - start > max_length:
                 break
@@ -134,54 +132,54 @@ def _cut_blocks(
     i = len(spans)
     while i:
         j = block_start[i]
-        start = spans[j][1]
-        end = max([span[1] + span[2] for span in spans[j:i]])
-        blocks.append((function, start, end - start))
+        start = spans[j].address
+        end = max([span.address + span.count for span in spans[j:i]])
+        blocks.append(ReadBlock(function, start, end - start))
         i = j
     return blocks
 
 
-def plan_time_us(blocks: "Sequence[Span]", wire: "WireTime") -> int:
-    """What one round of `blocks` takes on the wire, in microseconds."""
-    return sum([wire.read_us(function, count) for function, _, count in blocks])
+def plan_time_us(blocks: "Sequence[ReadBlock]", wire: "WireTime") -> int:
+    """Return the wire time of one read of each block, in microseconds."""
+    return sum([wire.read_us(block.function, block.count) for block in blocks])
 
 
 class PollPlan:
-    """The plan of one device that learns from what the device refuses.
+    """The plan of one device, which learns from the rejections of the device.
 
-    `blocks` is the plan as it stands, `version` grows whenever it changes. `excluded` are the
-    points that are left out; from `retry_at` on `retry_excluded` asks each of them again, in a
-    block of its own. Everything is bounded by the number of points.
+    `blocks` is the present plan; `version` increases with each change. `excluded` are the points
+    that the plan leaves out. From `retry_at` (monotonic microseconds) on, `retry_excluded` tries
+    each of them in a block of its own. The number of points bounds all lists.
     """
 
     def __init__(
         self,
         points: "Sequence[PlannedItem]",
         wire: "WireTime",
-        holes: "Sequence[Span]" = (),
-        fixed: "Sequence[Span]" = (),
+        holes: "Sequence[ReadBlock]" = (),
+        fixed: "Sequence[ReadBlock]" = (),
         max_block: int = MAX_REGISTERS,
     ) -> None:
         self.version = 0
-        self.excluded: list[Span] = []
+        self.excluded: list[ReadBlock] = []
         self.retry_at = NEVER
-        self.blocks: list[Span] = []
-        self._spans = sorted({(p.function, p.address, p.registers) for p in points})
+        self.blocks: list[ReadBlock] = []
+        self._spans = _sorted_spans(points)
         self._points = list(points)
         self._wire = wire
         self._holes = list(holes)
         self._fixed = list(fixed)
         self._max_block = max_block
-        self._borders: list[tuple[Span, Span]] = []  # (border, the refused block it parts)
-        self._tentative_borders: list[Span] = []
-        self._removed_border: Span | None = None
-        self._answered_blocks: list[Span] = []
-        self._retry_spans: list[Span] = []
+        # (border, rejected block that it divides); a border is a block of count 0
+        self._borders: list[tuple[ReadBlock, ReadBlock]] = []
+        self._tentative_borders: list[ReadBlock] = []
+        self._removed_border: ReadBlock | None = None
+        self._answered_blocks: list[ReadBlock] = []
+        self._retry_spans: list[ReadBlock] = []
         self._retry_delay = RETRY_US
-        self._known_blocks: list[
-            Span
-        ] = []  # blocks that were answered, in this plan or an older one
-        self._refused_since: dict[Span, int] = {}
+        # Blocks that the device answered, in this plan or an older one.
+        self._known_blocks: list[ReadBlock] = []
+        self._refused_since: dict[ReadBlock, int] = {}
         self._replan()
 
     def _replan(self) -> None:
@@ -192,10 +190,10 @@ class PollPlan:
         self._answered_blocks = []
         self.version += 1
 
-    def exclude(self, block: "Span", now: int) -> None:
-        """The device has answered a read of `block` with exception 02."""
+    def exclude(self, block: "ReadBlock", now: int) -> None:
+        """Learn from a read of `block` that the device rejected at `now`."""
         if block not in self.blocks:
-            return  # a block of an older plan
+            return  # of an older plan
         if block in self._known_blocks:
             if now - self._refused_since.setdefault(block, now) < LEARN_AFTER_US:
                 return
@@ -203,18 +201,18 @@ class PollPlan:
         removed = self._removed_border
         if (
             removed is not None
-            and block[0] == removed[0]
-            and block[1] < removed[1] < block[1] + block[2]
+            and block.function == removed.function
+            and block.address < removed.address < block.address + block.count
         ):
             self._borders.append((removed, block))
             self._removed_border = None
             self._replan()
             return
-        inner_spans = [span for span in self._spans if _is_within(span, block)]
-        for border, parent in self._borders:
+        inner_spans = [span for span in self._spans if is_within(span, block)]
+        for border, rejected in self._borders:
             if (
-                parent != block
-                and _is_within(block, parent)
+                rejected != block
+                and is_within(block, rejected)
                 and border not in self._tentative_borders
             ):
                 self._tentative_borders.append(border)
@@ -222,12 +220,12 @@ class PollPlan:
         if block in self._fixed or not split_points:
             self._exclude_points(block, inner_spans, now)
         else:
-            self._borders.append(
-                ((block[0], inner_spans[_widest_gap(inner_spans, split_points)][1], 0), block)
-            )
+            address = inner_spans[_widest_gap(inner_spans, split_points)].address
+            border = ReadBlock(block.function, address, 0)
+            self._borders.append((border, block))
         self._replan()
 
-    def _exclude_points(self, block: "Span", inner_spans: "list[Span]", now: int) -> None:
+    def _exclude_points(self, block: "ReadBlock", inner_spans: "list[ReadBlock]", now: int) -> None:
         if block in self._retry_spans:
             self._retry_spans.remove(block)
         if block in self._fixed:
@@ -236,8 +234,8 @@ class PollPlan:
         self.excluded.extend([span for span in inner_spans if span not in self.excluded])
         self.retry_at = min(self.retry_at, now + self._retry_delay)
 
-    def block_answered(self, block: "Span") -> None:
-        """The device has answered a read of `block`."""
+    def block_answered(self, block: "ReadBlock") -> None:
+        """Learn from a read of `block` that the device answered."""
         if self._refused_since:
             self._refused_since.pop(block, None)
         if block not in self._known_blocks:
@@ -256,9 +254,9 @@ class PollPlan:
                 self._replan()
 
     def retry_excluded(self, now: int) -> bool:
-        """Ask for missing points again when it is time; says whether the plan has changed.
+        """Try the excluded points again if `retry_at` has passed; return whether the plan changed.
 
-        Each next time is twice as far off, up to an hour.
+        The pause between tries doubles each time, up to `MAX_RETRY_US`.
         """
         if now < self.retry_at:
             return False
@@ -271,25 +269,25 @@ class PollPlan:
 
     @property
     def learned_count(self) -> int:
-        """How many borders and missing points the device has taught."""
+        """Number of learned borders and excluded points."""
         return len(self._borders) + len(self.excluded)
 
 
-def _split_points(spans: "list[Span]") -> "list[int]":
-    """Where sorted points can be parted without cutting one in two."""
+def _split_points(spans: "list[ReadBlock]") -> "list[int]":
+    """Return the indexes before which sorted spans can be divided without a cut through a span."""
     points, reach = [], 0
     for i in range(1, len(spans)):
-        reach = max(reach, spans[i - 1][1] + spans[i - 1][2])
-        if spans[i][1] >= reach:
+        reach = max(reach, spans[i - 1].address + spans[i - 1].count)
+        if spans[i].address >= reach:
             points.append(i)
     return points
 
 
-def _widest_gap(spans: "list[Span]", points: "list[int]") -> int:
-    """Part at the widest gap, where a hole most likely is; in the middle when there is none."""
+def _widest_gap(spans: "list[ReadBlock]", points: "list[int]") -> int:
+    """Return the index after the widest gap, or the middle index if there is no gap."""
     widest_gap, best = 0, points[len(points) // 2]
     for i in points:
-        gap = spans[i][1] - max([span[1] + span[2] for span in spans[:i]])
+        gap = spans[i].address - max([span.address + span.count for span in spans[:i]])
         if gap > widest_gap:
             widest_gap, best = gap, i
     return best

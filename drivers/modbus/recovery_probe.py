@@ -1,8 +1,9 @@
-"""The dead units of one bus: what probes them, and when, at no cost to the healthy ones.
+"""Probes for the offline units of one bus, within a limited share of the wire time.
 
-Not a judge: `drivers.modbus.unit_health` says who is dead. A dead unit is asked by the shortest of
-its polls, when nothing else waits, no cycle is about to begin, and probes together take no more
-than one part in `_TIME_SHARE` of the time. A good probe is a poll's result like any other.
+Does not decide which unit is offline; see `unit_health`. The probe is the shortest of the unit's
+polls. The bus sends a probe only if no other request waits and no control cycle is about to begin.
+Probes take at most one part in `_TIME_SHARE` of the time. A good probe is a poll result like any
+other.
 """
 
 from drivers.modbus.transaction import POLL, Transaction
@@ -11,8 +12,6 @@ from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from drivers.modbus.unit_health import UnitHealth
     from drivers.modbus.wire_time import WireTime
 
@@ -20,17 +19,11 @@ _TIME_SHARE = 25
 _OVERDUE_US = 7 * SECOND
 
 
-def store_probe(health: "UnitHealth", pdu: bytes, tag: "Any") -> None:
-    """Remember the shortest poll of a dead unit."""
-    if tag is None:
-        return
-    if health.probe is None or reply_length(pdu) <= reply_length(health.probe[0]):
-        health.probe = (pdu, tag)
-
-
 class RecoveryProbe:
-    """`offline` are the units, in the order in which they died; `allowed_at`: when the share
-    allows.
+    """Probes of one bus.
+
+    `offline` are the offline units, the first to go offline first. The next probe must not go out
+    before `allowed_at`.
     """
 
     def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
@@ -42,31 +35,43 @@ class RecoveryProbe:
     def next_probe(
         self, health: "dict[int, UnitHealth]", now: int, next_cycle_at: int
     ) -> "tuple[Transaction | None, int]":
-        """(a probe for the unit whose turn it is, 0) or (None, when to look again)."""
+        """Return (probe, 0), or (None, time of the next call) if no probe is due.
+
+        The next control cycle begins at `next_cycle_at`. A probe that would delay it waits, but
+        not longer than `_OVERDUE_US`.
+        """
         selected: UnitHealth | None = None
         unit = 0
         for candidate in self.offline:
             unit_health = health[candidate]
-            if unit_health.probe is not None and (
+            if unit_health.probe_pdu and (
                 selected is None or unit_health.probe_at < selected.probe_at
             ):
                 selected, unit = unit_health, candidate
-        if selected is None or selected.probe is None:
+        if selected is None:
             return None, NEVER
         due = max(selected.probe_at, self.allowed_at)
-        exchange_us = self._wire_time.exchange_us(8, 2 * reply_length(selected.probe[0]))
+        exchange_us = self._wire_time.exchange_us(8, 2 * reply_length(selected.probe_pdu))
         cost_us = exchange_us + selected.probe_timeout_us() + self._flush_us
         delays_cycle = now <= next_cycle_at < now + cost_us and now < due + _OVERDUE_US
         if now < due or delays_cycle:
             return None, max(due, next_cycle_at + MILLISECOND) if delays_cycle else due
-        transaction = Transaction(unit, selected.probe[0], selected.probe[1], POLL, 0, selected)
+        transaction = Transaction(unit, selected.probe_pdu, selected.probe_tag, POLL, 0, selected)
         transaction.is_probe = True
         return transaction, 0
 
+    def unit_lost(self, unit: int) -> None:
+        """Add a unit that went offline."""
+        self.offline.append(unit)
+
+    def unit_answered(self, unit: int) -> None:
+        """Remove a unit that replied."""
+        self.offline.remove(unit)
+
     def probe_done(self, until: int, duration_us: int) -> None:
-        """A probe was over at `until`; the next must pause for its share."""
+        """Record a probe that ended at `until`; the next one waits for its share of the time."""
         self.allowed_at = until + duration_us * (_TIME_SHARE - 1)
 
     def next_at(self) -> int:
-        """When the bus should look after the dead ones; NEVER if there are none."""
+        """Return when the next probe can go out; NEVER if no unit is offline."""
         return self.allowed_at if self.offline else NEVER

@@ -1,11 +1,10 @@
-"""The jobs that wait on one bus, in the order in which they may go out.
+"""Requests that wait on one bus, in the order in which they can be sent.
 
-Not a clock and not a wire: when the line is free is the bus's affair. Two queues. `polls` are
-served first come, first served. `urgent` holds writes and stops, the more urgent in front. A newer
-write to the same registers makes an older one that waits pointless: it is taken out, so that an old
-value never goes out after a newer one.
+Does not know whether the line is free; the bus does. There are two queues. `polls` is first in,
+first out. `urgent` holds writes and stops, the highest priority in front. A newer write removes an
+older one to the same registers from the queue. Thus an old value never follows a newer one.
 
-Both lists stay the same objects for good: the bus looks at them at every turn.
+Both lists stay the same objects, because the bus keeps references to them.
 """
 
 from drivers.modbus.transaction import POLL, Transaction, same_reply_shape, supersedes
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class RequestQueue:
-    """What waits; it bounds nothing, the bus refuses what is too much."""
+    """The requests of one bus. Does not limit their number; see `Bus.submit`."""
 
     def __init__(self) -> None:
         self.polls: list[Transaction] = []
         self.urgent: list[Transaction] = []
 
     def add_urgent(self, transaction: Transaction) -> "list[Transaction]":
-        """Queue a write or a stop; returns the older writes that it replaces, taken out."""
+        """Queue a write or a stop; remove and return the older writes that it supersedes."""
         urgent = self.urgent
         superseded = [other for other in urgent if supersedes(transaction, other)]
         for other in superseded:
@@ -36,7 +35,7 @@ class RequestQueue:
         return superseded
 
     def requeue(self, transaction: Transaction, at_front: bool) -> bool:
-        """Queue a job from the wire once more; False if a newer write has replaced it meanwhile."""
+        """Queue a transaction again; return False if a newer write superseded it meanwhile."""
         queue = self.urgent if transaction.priority else self.polls
         at = 0
         if transaction.priority:
@@ -48,14 +47,14 @@ class RequestQueue:
         return True
 
     def take_polls(self, unit: int) -> "list[Transaction]":
-        """Take out every poll of a unit."""
+        """Remove and return the polls of a unit."""
         polls = [transaction for transaction in self.polls if transaction.unit == unit]
         for transaction in polls:
             self.polls.remove(transaction)
         return polls
 
     def take_all(self) -> "list[Transaction]":
-        """Take out everything."""
+        """Remove and return all requests."""
         transactions = self.urgent + self.polls
         self.urgent.clear()
         self.polls.clear()
@@ -64,10 +63,10 @@ class RequestQueue:
     def take_first_ready(
         self, now: int, stale_replies: "StaleReplyGuard", duplicates: "DuplicateFilter"
     ) -> "tuple[Transaction | None, int]":
-        """Take out the first job that neither a pause, a shadow nor a second copy holds.
+        """Remove the first request that can be sent; return (request, 0).
 
-        Without one: a read that proves a shadow to be over, if there is such a read, else None and
-        when to look again.
+        A request cannot be sent during its pause, or while a late or duplicate reply could match
+        it. If there is no request, return a disambiguating read, or (None, time of the next call).
         """
         blocked: list[Transaction] = []
         ready_at = NEVER
@@ -81,7 +80,9 @@ class RequestQueue:
                         duplicates.blocked_until(transaction, now),
                     )
                     if [1 for other in blocked if same_reply_shape(other, transaction)]:
-                        blocked_until = NEVER  # it must not overtake what looks the same
+                        blocked_until = (
+                            NEVER  # keeps the order of requests with the same reply shape
+                        )
                 if blocked_until <= now:
                     return queue.pop(i), 0
                 blocked.append(transaction)

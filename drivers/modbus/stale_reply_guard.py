@@ -1,16 +1,16 @@
-"""Replies that may still come: what a request that got none casts on the requests after it.
+"""Late replies to requests that timed out, kept apart from later requests.
 
-Not a queue and not a matcher. A reply to a read does not say which registers it holds, so the late
-reply to one request may look like the good reply to another. A request that was given up leaves a
-shadow for a while: until then the same unit is not asked anything whose good reply would look the
-same, unless it is the very same request (whose late reply is the same block, or the same echo).
+Does not queue requests and does not match bytes. The reply to a read does not name its registers.
+The late reply to one request can therefore look like the good reply to another. While a late reply
+is possible, the bus does not send a request with the same reply shape to that unit. The same
+request is permitted, because its late reply holds the same block or the same echo.
 
-A shadow has two ends. Until `guard_min_us` nothing lifts it. After that it goes on until `until`,
-unless there is proof: a device answers in the order it was asked, so the good reply to a later
-request that cannot be confused says that what came before is over. `disambiguating_read` makes such
-a request.
+A guard ends at `guard_max_us`, but after `guard_min_us` a good reply can end it earlier. A unit
+replies in the order of the requests. A good reply to a later request that is not ambiguous thus
+shows that the earlier reply will not come. `disambiguating_read` makes such a request.
 """
 
+from drivers.modbus.transaction import reply_prefix_of
 from protocols.modbus.pdu import READS, reply_prefix
 
 TYPE_CHECKING = False
@@ -18,42 +18,15 @@ if TYPE_CHECKING:
     from drivers.modbus.duplicate_filter import DuplicateFilter
     from drivers.modbus.transaction import Transaction
 
-
 _MAX_STALE = 32
 _UNPROVEN_FACTOR = 4
-_SINGLE = (5, 6, 22)
-_MULTIPLE = (15, 16)
-_READ_WRITE = 23
-
-
-def written_span(pdu: bytes) -> "tuple[int, int, int] | None":
-    """(table, first address, count) that a request writes, or None; table 0 is coils, 1 registers.
-
-    It is read from the bytes, so that what a newer command replaces is found whoever made it.
-    """
-    function = pdu[0]
-    table = 0 if function in (5, 15) else 1
-    if function in _SINGLE:
-        return (table, pdu[1] << 8 | pdu[2], 1)
-    if function in _MULTIPLE:
-        return (table, pdu[1] << 8 | pdu[2], pdu[3] << 8 | pdu[4])
-    if function == _READ_WRITE:
-        return (table, pdu[5] << 8 | pdu[6], pdu[7] << 8 | pdu[8])
-    return None
-
-
-def spans_overlap(
-    first: "tuple[int, int, int] | None", second: "tuple[int, int, int] | None"
-) -> bool:
-    """Whether two results of `written_span` have an address in common."""
-    if first is None or second is None or first[0] != second[0]:
-        return False
-    return first[1] < second[1] + second[2] and second[1] < first[1] + first[2]
 
 
 class StaleReply:
-    """One request whose reply may come until `until`, and surely not before `guard_min_us` if
-    proven.
+    """A request without a reply; the reply can still come until `guard_max_us`.
+
+    Until `guard_min_us` no later reply can end the guard. `read_sent`: a disambiguating read went
+    out. Times are monotonic microseconds.
     """
 
     __slots__ = ("guard_max_us", "guard_min_us", "pdu", "read_sent", "reply_prefix", "unit")
@@ -67,14 +40,15 @@ class StaleReply:
         self.read_sent = False
 
     def could_match(self, transaction: "Transaction") -> bool:
-        """Whether what may still come could be taken for the good reply to `transaction`."""
-        return self.reply_prefix == transaction.reply_prefix() and self.pdu != transaction.pdu
+        """Return whether the late reply could match `transaction`."""
+        return self.reply_prefix == reply_prefix_of(transaction) and self.pdu != transaction.pdu
 
 
 class StaleReplyGuard:
-    """The shadows on one line.
+    """Stale replies of one line.
 
-    `stale_us`: how long a shadow lasts with proof; without, `_UNPROVEN_FACTOR` times as long.
+    A guard lasts at least `stale_us` microseconds. Without a reply that ends it, it lasts
+    `_UNPROVEN_FACTOR` times as long.
     """
 
     def __init__(self, stale_us: int) -> None:
@@ -82,7 +56,7 @@ class StaleReplyGuard:
         self.stale_replies: list[StaleReply] = []
 
     def expire_later(self, unit: int, pdu: bytes, now: int) -> None:
-        """A request was given up; its reply may still come."""
+        """Guard against the late reply to a request that timed out or was cut off at `now`."""
         guard_min_us, guard_max_us = now + self._stale_us, now + _UNPROVEN_FACTOR * self._stale_us
         for stale in self.stale_replies:
             if stale.unit == unit and stale.pdu == pdu:
@@ -95,18 +69,18 @@ class StaleReplyGuard:
         self.stale_replies.append(StaleReply(unit, pdu, guard_min_us, guard_max_us))
 
     def drop_expired(self, now: int) -> None:
-        """Forget what is over."""
+        """Remove guards that have ended."""
         self.stale_replies = [stale for stale in self.stale_replies if stale.guard_max_us > now]
 
     def reply_received(
         self, transaction: "Transaction", timeout_at: int, is_first_attempt: bool
     ) -> None:
-        """`transaction` was answered well, at its first attempt or a later one; `timeout_at` was
-        its time limit.
+        """Record a good reply to `transaction`, whose time limit was `timeout_at`.
 
-        Of the same request one more reply may be under way; what was asked before is over.
+        A second reply to the same request can still come. A reply to the first attempt shows that
+        no reply to an earlier request will come.
         """
-        prefix = transaction.reply_prefix()
+        prefix = reply_prefix_of(transaction)
         for stale in self.stale_replies:
             if stale.unit != transaction.unit:
                 continue
@@ -117,14 +91,14 @@ class StaleReplyGuard:
                 stale.guard_max_us = min(stale.guard_max_us, stale.guard_min_us)
 
     def late_reply_seen(self, guard_until: int, unit: int = 0) -> None:
-        """A late reply has come, of `unit` if that is known: it may come a second time."""
+        """Record a late reply, from `unit` if known; a duplicate can come until `guard_until`."""
         for stale in self.stale_replies:
             if not unit or stale.unit == unit:
                 stale.guard_min_us = max(stale.guard_min_us, guard_until)
                 stale.guard_max_us = max(stale.guard_max_us, guard_until)
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
-        """Until when `transaction` is held; 0 when it may go."""
+        """Return the time until which `transaction` must wait; 0 if it can be sent."""
         blocked_until = 0
         for stale in self.stale_replies:
             if stale.guard_max_us > now and stale.could_match(transaction):
@@ -135,11 +109,11 @@ class StaleReplyGuard:
         return blocked_until
 
     def is_ambiguous(self, transaction: "Transaction") -> bool:
-        """Whether a late reply could be taken for the reply to `transaction`."""
+        """Return whether a late reply could match `transaction`."""
         return True in [stale.could_match(transaction) for stale in self.stale_replies]
 
     def exception_ambiguous(self, transaction: "Transaction") -> bool:
-        """Whether an exception could be the late reply to another request of this function."""
+        """Return whether an exception could belong to another request of this function."""
         for stale in self.stale_replies:
             if (
                 stale.unit == transaction.unit
@@ -152,10 +126,10 @@ class StaleReplyGuard:
     def disambiguating_read(
         self, transaction: "Transaction", now: int, duplicates: "DuplicateFilter"
     ) -> "bytes | None":
-        """A read whose reply can be confused with no late one; None if there is none, or if it
-        has been asked already.
+        """Return a read whose reply no late reply can match.
 
-        It reads a part of what `transaction` would read, so it asks for nothing new.
+        Return None if there is no such read or if it was sent already. The read takes a part of
+        the registers of `transaction`.
         """
         if transaction.pdu[0] not in READS:
             return None

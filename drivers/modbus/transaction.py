@@ -1,10 +1,10 @@
-"""One request on its way through a bus, and what becomes of it.
+"""One Modbus request on its way through a bus, and its result.
 
-Not a queue: `drivers.modbus.bus` keeps those. Here are the levels of urgency and the words for an
-outcome.
+Does not queue or send: `drivers.modbus.bus` does. Contains the priorities of requests and the
+status words of results.
 """
 
-from drivers.modbus.stale_reply_guard import spans_overlap, written_span
+from drivers.modbus.register_span import overlaps, written_block
 from protocols.modbus.pdu import GOOD, READS, reply_prefix
 
 TYPE_CHECKING = False
@@ -24,15 +24,23 @@ AMBIGUOUS = "unsure"
 SUPERSEDED = "superseded"
 
 POLL, WRITE, STOP = 0, 1, 2
+"""Priorities; the higher number is sent first."""
 
 
 class TransactionResult:
-    """What became of one job.
+    """The result of one transaction.
 
-    `status`: "ok" (`values` of a read; none for a write), "unsure" (a write, perhaps answered by an
-    older one's echo), "exception" or "busy" (`code`), "timeout" (nothing), "mismatch" (`reason`
-    names what did not match), "superseded" (by a newer write), "lost" (the port went away).
-    `done_at` is when it was known: for a reply the arrival of its last byte.
+    `status` is one of:
+        "ok"          a good reply; `values` are those of a read, a write has none
+        "unsure"      a write whose echo can be the late echo of an older write
+        "exception"   the unit replied with exception `code`
+        "busy"        the unit still replied with exception `code` (5 or 6) after the retries
+        "timeout"     no reply
+        "mismatch"    an invalid reply; `reason` names the difference
+        "superseded"  a newer write to the same registers replaced the write
+        "lost"        the port closed; `reason` says why
+    `done_at` is the monotonic time of the result in microseconds. For a reply this is the arrival
+    of its last byte.
     """
 
     __slots__ = ("code", "done_at", "reason", "status", "tag", "unit", "values")
@@ -57,9 +65,15 @@ class TransactionResult:
 
 
 class Transaction:
-    """A request that waits or is on the wire. `is_probe`: made by the bus itself.
+    """A request that is queued or on the wire. A plain record, which the bus and its parts change.
 
-    What most jobs never change is an attribute of the class: that saves a board's heap.
+    `retries` are the attempts that remain after the present one. `not_before` is the end of a
+    pause after a "busy" reply, 0 without a pause. `is_probe`: the bus itself made the request, for
+    an offline unit. `is_ambiguous`: a late echo of an older write can look like the reply.
+    `has_partial_reply`: a reply came in more than one chunk. `margin_us` belongs to a reply that
+    the duplicate filter discarded as premature (`is_premature`).
+
+    Most transactions never change the class attributes. A board saves heap by them.
     """
 
     not_before = 0
@@ -70,7 +84,7 @@ class Transaction:
     margin_us = 0
     is_probe = False
     is_ambiguous = False
-    _reply_prefix = b""
+    reply_prefix = b""  # see `reply_prefix_of`
 
     def __init__(
         self, unit: int, pdu: bytes, tag: "Any", priority: int, retries: int, health: "UnitHealth"
@@ -82,26 +96,30 @@ class Transaction:
         self.retries = retries
         self.health = health
 
-    def reply_prefix(self) -> bytes:
-        """The unit, and what every good reply begins with."""
-        if not self._reply_prefix:
-            pdu = self.pdu
-            if pdu[0] in READS:  # the usual case, spelled out for speed
-                self._reply_prefix = bytes((self.unit, pdu[0], 2 * pdu[4]))
-            else:
-                self._reply_prefix = bytes((self.unit,)) + reply_prefix(pdu)
-        return self._reply_prefix
+
+def reply_prefix_of(transaction: Transaction) -> bytes:
+    """Return the bytes with which each good reply begins, from the unit address on."""
+    if not transaction.reply_prefix:
+        pdu = transaction.pdu
+        if pdu[0] in READS:  # the usual case, without a call
+            transaction.reply_prefix = bytes((transaction.unit, pdu[0], 2 * pdu[4]))
+        else:
+            transaction.reply_prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
+    return transaction.reply_prefix
 
 
 def same_reply_shape(first: Transaction, second: Transaction) -> bool:
-    """Whether two polls of a unit have the same kind of reply, so that they keep their order."""
-    return first.reply_prefix() == second.reply_prefix()
+    """Return whether good replies to two polls begin alike; such polls must keep their order."""
+    return reply_prefix_of(first) == reply_prefix_of(second)
 
 
 def supersedes(newer: Transaction, older: Transaction) -> bool:
-    """Whether the write `one` makes the older write `two` pointless.
+    """Return whether the write `newer` replaces the older write `older`.
 
-    Writes with the same tag are one sequence.
+    Both must write a common address of the same unit. Writes with the same tag are one sequence
+    and do not replace each other.
     """
-    is_same_unit = newer.unit == older.unit and newer.tag != older.tag
-    return is_same_unit and spans_overlap(written_span(newer.pdu), written_span(older.pdu))
+    if newer.unit != older.unit or newer.tag == older.tag:
+        return False
+    new_block, old_block = written_block(newer.pdu), written_block(older.pdu)
+    return new_block is not None and old_block is not None and overlaps(new_block, old_block)

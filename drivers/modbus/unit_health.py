@@ -1,18 +1,19 @@
-"""How a device on a bus answers: its response time, its time limit, and whether it is dead.
+"""Health of one unit on a bus: response time, reply timeout, online or offline.
 
-Not a bus: it sends nothing and holds no queue. One `UnitHealth` a unit address.
+Does not send anything and does not hold a queue; see `bus` and `recovery_probe`.
 
-The time limit of a reply comes from the device's own response times, as in TCP (RFC 6298): smoothed
-mean plus four times the smoothed deviation, within bounds. A reply after a retry is no sample: it
-may belong to the first attempt (Karn's rule). After a silence the retry has half as much time
-again, after a second one twice, and the deviation grows; it falls slowly, so that a device that is
-slow now and then is soon waited for. It is not doubled over and over as in TCP: a stop must not
-wait behind it.
+The reply timeout follows from the unit's own response times, as in TCP (RFC 6298): smoothed mean
+plus four times the smoothed deviation, within bounds. A reply to a retry is not a sample, because
+it can belong to the first attempt (Karn's rule). After one timeout the retry gets 1.5 times the
+limit, after more timeouts 2 times. The deviation grows with each timeout and falls slowly. Thus
+the bus soon waits long enough for a unit that is sometimes slow. The timeout does not double
+without end as in TCP, because a stop must not wait for it.
 
-After `OFFLINE_AFTER` silent attempts in a row a unit is dead. It is then asked by probes alone,
-each later than the last by twice the time, up to `_PROBE_MAX_US`, until it answers.
+After `OFFLINE_AFTER` timeouts in a row the unit is offline. The bus then sends only probes. The
+pause between probes doubles each time, up to `_PROBE_MAX_US`, until the unit replies.
 """
 
+from protocols.modbus.pdu import reply_length
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -24,16 +25,18 @@ _FLOOR_AFTER = 8
 _PROBE_FIRST_US = SECOND // 2
 _PROBE_MAX_US = 6 * SECOND
 _PROBE_MIN_US = 40 * MILLISECOND
-_FULL_WAIT_EVERY = 4  # one probe in so many waits as long as allowed
+_FULL_WAIT_EVERY = 4  # one of so many probes waits for the longest allowed time
 
 
 class UnitHealth:
-    """One unit. `timeout_us` is how long the reply to the next request may take to begin.
+    """Health of one unit address. Times are in microseconds.
 
-    `response_us` is the smoothed response time, -1 before the first; `min_response_us` that below
-    which a reply is not believed, 0 until the unit has answered `has_min_response` often enough;
-    `sends_duplicates`: it has answered twice; `offline` whether only probes go out to it;
-    `offline_since` when it died; `probe` the request that probes it, with its tag.
+    `timeout_us` is the time in which the reply to the next request must begin. `response_us` is
+    the smoothed response time, -1 before the first reply. `fastest_us` is the shortest response
+    time. A reply below `min_response_us` is premature; this limit is 0 until there are enough
+    samples (`has_min_response`). `sends_duplicates`: the unit sent a reply twice. `offline`: the
+    bus sends only probes, since `offline_since`. `probe_pdu` (empty: none) is the request that
+    probes the unit, and `probe_tag` the tag of its result.
     """
 
     __slots__ = (
@@ -48,9 +51,10 @@ class UnitHealth:
         "min_response_us",
         "offline",
         "offline_since",
-        "probe",
         "probe_at",
         "probe_count",
+        "probe_pdu",
+        "probe_tag",
         "response_us",
         "sends_duplicates",
         "timeout_us",
@@ -73,10 +77,11 @@ class UnitHealth:
         self.sends_duplicates = False
         self.probe_count = 0
         self.probe_at = 0
-        self.probe: tuple[bytes, Any] | None = None
+        self.probe_pdu = b""
+        self.probe_tag: Any = None
 
     def reply_received(self, response_us: int, is_first_attempt: bool) -> None:
-        """A reply has come, good or an exception; `is_first_attempt`: to the first attempt."""
+        """Record a reply, good or an exception, to the first attempt or to a retry."""
         if self.consecutive_timeouts:
             self.consecutive_timeouts = 0
             self.offline = False
@@ -107,11 +112,7 @@ class UnitHealth:
         self.timeout_us = limit if limit < self._max_us else self._max_us
 
     def set_fastest(self, fastest_us: int) -> None:
-        """The fastest response there has been is this; `min_response_us` follows once the unit is
-        known.
-
-        A reply below the floor is not believed.
-        """
+        """Set the shortest response time; `min_response_us` follows if there are enough samples."""
         self.fastest_us = fastest_us
         self.min_response_us = fastest_us * 7 // 8 if self.has_min_response else 0
 
@@ -120,7 +121,7 @@ class UnitHealth:
         return min(self._max_us, max(self._min_us, limit))
 
     def timed_out(self, now: int) -> None:
-        """An attempt was not answered."""
+        """Record an attempt without a reply."""
         self.consecutive_timeouts += 1
         if self.response_us >= 0:
             self._deviation += self._timeout_limit() // 64
@@ -131,18 +132,37 @@ class UnitHealth:
         if self.consecutive_timeouts == OFFLINE_AFTER:
             self.offline = True
             self.offline_since = now
+            self.probe_pdu = b""
         if self.offline:
             self.probe_at = now + self._probe_delay
             self._probe_delay = min(2 * self._probe_delay, _PROBE_MAX_US)
 
     def probe_timeout_us(self) -> int:
-        """How long to wait for the reply to a probe.
+        """Return the time in which the reply to the next probe must begin.
 
-        A unit that has answered before is given its own time, one that never has a short one; now
-        and then each is given all it may take, as it may have become slower.
+        A unit that replied before gets twice its response time, other units get a short time. One
+        of `_FULL_WAIT_EVERY` probes gets the longest allowed time, because the unit can be slower
+        than before.
         """
         if self.probe_count % _FULL_WAIT_EVERY == _FULL_WAIT_EVERY - 1:
             return self._max_us
         if self.response_us >= 0:
             return min(self._max_us, max(self._min_us, 2 * self.response_us))
         return min(self._max_us, _PROBE_MIN_US)
+
+    def start_probe(self) -> int:
+        """Count a probe; return the time in which its reply must begin."""
+        timeout_us = self.probe_timeout_us()
+        self.probe_count += 1
+        return timeout_us
+
+    def store_probe(self, pdu: bytes, tag: "Any") -> None:
+        """Take a poll of the offline unit as its probe if it has the shortest reply so far."""
+        if tag is None:
+            return
+        if not self.probe_pdu or reply_length(pdu) <= reply_length(self.probe_pdu):
+            self.probe_pdu, self.probe_tag = pdu, tag
+
+    def duplicate_seen(self) -> None:
+        """Record that the unit sent a reply twice."""
+        self.sends_duplicates = True

@@ -1,11 +1,12 @@
-"""What a Modbus transaction costs on the wire, in microseconds.
+"""Wire time of a Modbus transaction, in microseconds.
 
-Not a port and not a queue: pure arithmetic over baud rate, bits of a character and the silence
-between frames, so that plans, time limits and load figures all rest on the same numbers.
+Does not access a port. Contains only arithmetic over baud rate, bits of a character and the gap
+between frames. Poll plans, timeouts and load figures use the same numbers.
 
-Serial: a frame starts after t3.5 of silence, 3.5 characters or 1.75 ms above 19200 baud ("MODBUS
-over Serial Line V1.02", section 2.5.1.1). A transaction is that silence, the request, the device's
-turnaround and the reply. TCP: a round trip, and next to nothing for a register.
+Serial: a frame begins after t3.5 of idle line. This is 3.5 characters, or 1.75 ms above 19200 baud
+("MODBUS over Serial Line V1.02", section 2.5.1.1). A transaction is this gap, the request, the
+turnaround of the device and the reply. TCP: a transaction is a round trip; the data take almost no
+time.
 """
 
 from protocols.time_units import MILLISECOND, SECOND
@@ -21,10 +22,11 @@ _MIN_REGISTERS = 8
 
 
 class WireTime:
-    """One line or stream. `turnaround_us` is what a device takes from request to reply.
+    """Times of one line or stream, in microseconds.
 
-    `bits_per_char` counts start, data, parity and stop bits (8E1 is 11). For TCP (`serial` False)
-    the turnaround stands for the whole round trip.
+    `turnaround_us` is the time from request to reply in the device. `bits_per_char` counts start,
+    data, parity and stop bits (8E1: 11). For TCP (`serial` False) the turnaround is the whole
+    round trip.
     """
 
     def __init__(
@@ -44,26 +46,26 @@ class WireTime:
             self.gap_us = _FAST_GAP_US if baud > _FAST_BAUD else slow
 
     def chars_us(self, count: int) -> int:
-        """The time of `count` characters; a byte costs nothing to speak of on TCP."""
+        """Return the time of `count` characters; on TCP 0.1 us a byte."""
         return count * self._bit_us // self.baud if self.serial else count // 10
 
     def exchange_us(self, request: int, reply: int) -> int:
-        """Silence, request, turnaround and reply; the sizes are whole frames in bytes."""
+        """Return the time of gap, request, turnaround and reply; the sizes are frames in bytes."""
         return self.gap_us + self.chars_us(request + reply) + max(self.turnaround_us, self.gap_us)
 
     def read_us(self, function: int, count: int) -> int:
-        """One read of `count` registers, or of bits for functions 1 and 2."""
+        """Return the time of one read of `count` registers, or of bits for functions 1 and 2."""
         data = (count + 7) // 8 if function in _BITS else 2 * count
         return self.exchange_us(_READ_REQUEST, _READ_REPLY + data)
 
     def max_read(self, function: int, max_wait_us: int) -> int:
-        """The longest read that is over within `max_wait_us`, at least 8 registers.
+        """Return the number of registers (or bits) that one read transfers within `max_wait_us`.
 
-        What must go out at once waits for the transaction on the wire, so reads are kept this
-        short. No more than a frame can hold.
+        An urgent write waits for the transaction on the wire, so reads are kept short. The result
+        is at least 8 registers and at most the contents of one frame.
         """
         overhead_us = self.read_us(function, 0)
-        per_thousand_us = self.chars_us(2000)  # a thousand registers: keeps the fraction
+        per_thousand_us = self.chars_us(2000)  # of 1000 registers: keeps the fraction
         count = max(0, max_wait_us - overhead_us) * 1000 // max(1, per_thousand_us)
         count = max(_MIN_REGISTERS, count)
         return min(16 * count, _MAX_BITS) if function in _BITS else min(count, _MAX_REGISTERS)

@@ -1,29 +1,30 @@
-"""What every modem has in common: its shape, and how commands follow one another.
+"""The common interface of all modem drivers, and the command queue of AT modems.
 
-    send(content, tag, now) -> bool    begin to send one datagram; False while busy or not ready
-    fetch(now) -> bool                 collect what waits at the gateway (may cost money)
-    radio(on, now)                     transmit and listen, or sleep
-    events() -> list                   what happened since the last call, in order:
+    send(content, tag, now) -> bool    start to send one datagram; False while busy or not ready
+    fetch(now) -> bool                 collect the queued datagrams of the gateway (can be billed)
+    set_radio(on, now)                 transmit and listen, or sleep
+    take_events() -> list              the events since the last call, in order:
 
-        ("ready", True | False)            it answers and is set up, or it is lost
-        ("signal", bars) ("service", bool) 0 to 5 bars; the network can be used
-        ("onair", begins: bool)            it transmits from now on, or has stopped
+        ("ready", True | False)            the modem responds and is set up, or it is lost
+        ("signal", bars) ("service", bool) 0 to 5 bars; the network is available
+        ("transmitting", begins: bool)     a transmission starts, or has ended
         ("sent", tag)                      the gateway has the datagram
-        ("unsent", tag, word, why, paid)   word of protocols.modem.sbd; paid: may have been billed
-        ("fetched", good, why, paid)       the end of a `fetch`
-        ("down", size)                     a datagram of `size` bytes comes, and is billed
+        ("send_failed", tag, outcome, reason, may_be_billed)   outcome: see protocols.modem.sbd
+        ("fetched", succeeded, reason, may_be_billed)          the end of a `fetch`
+        ("downlink", size)                 a datagram of `size` bytes arrives, and is billed
         ("received", content)              a datagram from the ground
-        ("ring",)                          the modem says that something waits
-        ("waiting", count)                 the gateway says how many datagrams wait
-        ("time", utc_us, mono_us)          what the network says of time
+        ("ring_alert",)                    the network reports a queued datagram
+        ("waiting", count)                 number of queued datagrams at the gateway
+        ("time", utc_us, mono_us)          network time
 
-Not here: when to send, and what it may cost (agent.satcom). A modem never gives up: what does not
-answer is set up anew, for ever, with pauses. `AtModem` is the base of those with AT commands: one
-command at a time, each with its own limit; three without an answer mean that the modem is lost.
+Does not decide when to send and does not count costs; see `agent.satcom`. A driver never stops: it
+sets up an unresponsive modem again and again, with pauses. `AtModem` is the base class for modems
+with AT commands. It runs one command at a time, each with its own timeout. After three timeouts in
+sequence the modem is lost.
 """
 
 from protocols.modem.at import AtReader
-from protocols.time_units import MILLISECOND, NEVER, SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,18 +32,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     Actions = list[tuple[int, str, bytes]]
-    Done = Callable[[bool, int], None]
+    CommandCallback = Callable[[bool, int], None]
 
 _MAX_EVENTS = 64
 _MAX_TIMEOUTS = 3
 _SETUP_PAUSE = 5 * SECOND
-_ANSWER_LIMIT = 3 * SECOND
+_RESPONSE_TIMEOUT = 3 * SECOND
 
 
 class ModemDriver:
-    """The shape above. `max_bytes`: bytes of a datagram, 0: none; `approx_utc_us`: UTC, as
-    believed.
-    """
+    """The interface above. `max_bytes` of a datagram, 0 for none; `approx_utc_us`: a rough UTC."""
 
     max_bytes = 0
 
@@ -61,58 +60,62 @@ class ModemDriver:
         self._wake_at = NEVER
 
     def take_events(self) -> "list[tuple[Any, ...]]":
-        """Hand over what happened."""
+        """Return and clear the events."""
         events, self._events = self._events, []
         return events
 
     def outbox(self) -> "Actions":
-        """Hand over what is to be written."""
+        """Return and clear the actions of the port."""
         output, self._output = self._output, []
         return [(self.port, "write", data) for data in output]
 
     def deadline(self) -> int:
-        """Give the time at which `wake` is wanted."""
+        """Return the time of the next `wake`."""
         return self._wake_at
 
+    def set_utc(self, utc_us: int) -> None:
+        """Set the approximate UTC in microseconds, 0 if unknown."""
+        self.approx_utc_us = utc_us
+
     def emit(self, *event: "Any") -> None:
-        """Note an event; the oldest goes when nobody fetches them."""
+        """Add an event; drops the oldest above `_MAX_EVENTS`."""
         self._events.append(event)
         if len(self._events) > _MAX_EVENTS:
             self._events.pop(0)
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed` or `failed` of the port."""
+        """Handle `opened`, `closed` or `failed` of the port."""
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes of the modem."""
+        """Handle received bytes."""
 
     def wake(self, now: int) -> None:
-        """Take the passing of the deadline."""
+        """Handle the deadline."""
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
-        """Begin to send."""
+        """Start to send a datagram."""
         return False
 
     def fetch(self, now: int) -> bool:
-        """Begin to collect."""
+        """Start to collect queued datagrams."""
         return False
 
     def set_radio(self, on: bool, now: int) -> None:
-        """Wake or sleep."""
+        """Switch the radio on or off."""
 
 
 class AtCommand:
-    """One command: its bytes, its limit in microseconds, who is told how it ended."""
+    """One command: its bytes, its timeout, and the callback for its end."""
 
-    def __init__(self, text: bytes, limit: int, done: "Done | None") -> None:
+    def __init__(self, text: bytes, timeout_us: int, callback: "CommandCallback | None") -> None:
         self.text = text
-        self.limit = limit
-        self.done = done
+        self.timeout_us = timeout_us
+        self.callback = callback
 
 
 class AtModem(ModemDriver):
-    """A modem with AT commands. Subclasses give INIT, CODES, `is_answer`, `on_line`, `on_urc`,
-    `on_lost`.
+    """Base class of AT modems. A subclass defines INIT, URCS, `is_response`, `on_line`, `on_urc`
+    and `on_lost`.
     """
 
     INIT: "tuple[bytes, ...]" = ()
@@ -120,64 +123,67 @@ class AtModem(ModemDriver):
 
     def __init__(self, port: int, settings: "dict[str, Any]") -> None:
         ModemDriver.__init__(self, port, settings)
-        self.reader = AtReader(self.is_answer, self.URCS)
+        self.reader = AtReader(self.is_response, self.URCS)
         self._queue: list[AtCommand] = []
         self._current: AtCommand | None = None
         self._timeout_count = 0
-        self._answer_due = NEVER
+        self._response_due = NEVER
         self._setup_due = NEVER
         self._poll_due = NEVER
 
-    # What subclasses give.
+    # Defined by subclasses.
 
-    def is_answer(self, line: bytes) -> bool:
-        """Say whether a line is a whole answer."""
+    def is_response(self, line: bytes) -> bool:
+        """Return True if a line is a complete response."""
         return line in (b"OK", b"ERROR")
 
     def on_line(self, line: bytes, now: int) -> None:
-        """Take a line that is neither OK nor ERROR."""
+        """Handle a line other than OK and ERROR."""
 
     def on_urc(self, text: bytes, now: int) -> None:
-        """Take an unsolicited code."""
+        """Handle an unsolicited result code."""
 
     def on_binary(self, content: bytes, now: int) -> None:
-        """Take a binary answer."""
+        """Handle a binary response."""
 
     def poll(self, now: int) -> int:
-        """Ask what is asked now and then; return when next."""
+        """Queue the periodic queries; return the time of the next poll."""
         return NEVER
 
     def on_lost(self, now: int) -> None:
-        """The modem was set up and is not any more."""
+        """Handle the loss of a modem that was set up."""
 
-    # What they call.
+    # Called by subclasses.
 
     def queue_command(
-        self, text: bytes, done: "Done | None" = None, limit: int = _ANSWER_LIMIT
+        self,
+        text: bytes,
+        callback: "CommandCallback | None" = None,
+        timeout_us: int = _RESPONSE_TIMEOUT,
     ) -> None:
-        """Queue a command; `done(good, now)` is called when it has ended."""
-        self._queue.append(AtCommand(text, limit, done))
+        """Queue a command; its end calls `callback(succeeded, now)`."""
+        self._queue.append(AtCommand(text, timeout_us, callback))
 
     def finish_command(self, succeeded: bool, now: int) -> None:
-        """End the present command."""
+        """End the current command."""
         command, self._current = self._current, None
-        self._answer_due = NEVER
-        if command is not None and command.done is not None:
-            command.done(succeeded, now)
+        self._response_due = NEVER
+        if command is not None and command.callback is not None:
+            command.callback(succeeded, now)
         self._send_next(now)
 
     def _send_next(self, now: int) -> None:
         if self._current is None and self._queue and self._is_open:
             self._current = self._queue.pop(0)
-            self._answer_due = now + self._current.limit
+            self._response_due = now + self._current.timeout_us
             if self._current.text:
                 self._output.append(self._current.text)
-        self._wake_at = min(self._answer_due, self._setup_due, self._poll_due)
+        self._wake_at = min(self._response_due, self._setup_due, self._poll_due)
 
-    # The port's side.
+    # Called by the owner of the port.
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the port."""
+        """Handle an event of the port."""
         if kind == "opened":
             self._is_open = True
             self._set_up(now)
@@ -208,10 +214,10 @@ class AtModem(ModemDriver):
         self._poll_due = self.poll(now)
 
     def _drop_commands(self, now: int) -> None:
-        """Drop everything that was on its way."""
+        """Drop all queued and pending commands."""
         self._queue = []
         self._current = None
-        self._answer_due = NEVER
+        self._response_due = NEVER
         self.reader.reset()
         if self.ready:
             self.ready = False
@@ -221,14 +227,14 @@ class AtModem(ModemDriver):
         self.busy = False
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes of the modem."""
+        """Handle received bytes."""
         for kind, text in self.reader.feed(data):
-            if kind == "code":
+            if kind == "urc":
                 self.on_urc(text, now)
             elif kind == "binary":
                 self.on_binary(text, now)
             elif kind == "unknown" and text.startswith(b"AT"):
-                if self.ready:  # it echoes again: it has restarted, and has forgotten everything
+                if self.ready:  # it echoes again: it restarted and lost its settings
                     self._set_up(now)
                     return
             elif kind == "unknown":
@@ -241,8 +247,8 @@ class AtModem(ModemDriver):
         self._send_next(now)
 
     def wake(self, now: int) -> None:
-        """Take the passing of a deadline."""
-        if now >= self._answer_due:
+        """Handle a deadline."""
+        if now >= self._response_due:
             self._timeout_count += 1
             if self._timeout_count >= _MAX_TIMEOUTS:
                 self._timeout_count = 0
@@ -262,4 +268,3 @@ class AtModem(ModemDriver):
 
 
 POLL_PERIOD = 10 * SECOND
-SHORT = 500 * MILLISECOND

@@ -1,11 +1,12 @@
-"""Iridium 9704: messages of up to 100,000 bytes, spoken to in JSPR at 230400 8N1.
+"""Iridium 9704: messages of up to 100,000 bytes, by JSPR at 230400 8N1.
 
     set up   apiVersion -> simConfig internal -> simStatus -> operationalState active
-    send     messageOriginate -> the modem asks for segments -> messageOriginateStatus
-    down     messageTerminate, …Segment, …Status, all unsolicited
+    send     messageOriginate -> the modem requests segments -> messageOriginateStatus
+    receive  messageTerminate, …Segment, …Status, all unsolicited
 
-The vendor's library holds 1,446 base64 characters of a segment; what comes in larger ones is cut
-off silently. So contents are compared by CRC, never by length. Sources: see protocols.modem.jspr.
+The vendor's library stores 1,446 base64 characters of a segment and truncates larger ones without
+an error. Therefore the driver compares contents by CRC, never by length. Sources: see
+`protocols.modem.jspr`.
 """
 
 from drivers.modems.base import POLL_PERIOD, ModemDriver
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 TOPIC = 244
 """Cloudloop's topic RAW."""
-_ANSWER_LIMIT = 3 * SECOND
-_MESSAGE_LIMIT = 300 * SECOND
+_RESPONSE_TIMEOUT = 3 * SECOND
+_MESSAGE_TIMEOUT = 300 * SECOND
 _SETUP_PAUSE = 5 * SECOND
 _MAX_TIMEOUTS = 3
 _MAX_INCOMING = 4096
-"""Bytes of a message from the ground that are kept; longer ones are dropped and counted."""
+"""Maximum bytes of a message from the ground; longer ones are dropped and counted."""
 
 _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("GET", "apiVersion", []),
@@ -43,8 +44,8 @@ _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
 _VERSION = '{"major":1,"minor":0,"patch":0}'
 
 
-class Imt(ModemDriver):
-    """One modem; `settings["topic"]` is where messages go (244)."""
+class ImtDriver(ModemDriver):
+    """One modem; `settings["topic"]` is the topic of sent messages (default 244)."""
 
     max_bytes = jspr.MAX_BYTES
 
@@ -52,7 +53,7 @@ class Imt(ModemDriver):
         ModemDriver.__init__(self, port, settings)
         self.reader = jspr.JsprReader()
         self._step = 0
-        self._answer_due = NEVER
+        self._response_due = NEVER
         self._setup_due = NEVER
         self._poll_due = NEVER
         self._timeout_count = 0
@@ -75,7 +76,7 @@ class Imt(ModemDriver):
         }
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the port."""
+        """Handle an event of the port."""
         if kind == "opened":
             self._is_open = True
             self._set_up(now)
@@ -97,9 +98,9 @@ class Imt(ModemDriver):
                 self._output.append(b'PUT apiVersion {"active_version":%s}\r' % _VERSION.encode())
             else:
                 self._output.append(jspr.build_request(verb, target, fields))
-            self._answer_due = now + _ANSWER_LIMIT
+            self._response_due = now + _RESPONSE_TIMEOUT
         else:
-            self._answer_due = NEVER
+            self._response_due = NEVER
             self.ready = True
             self.emit("ready", True)
             self._poll_due = now + POLL_PERIOD
@@ -107,7 +108,7 @@ class Imt(ModemDriver):
 
     def _drop_session(self, now: int) -> None:
         self.reader.reset()
-        self._answer_due = self._poll_due = NEVER
+        self._response_due = self._poll_due = NEVER
         self._incoming = None
         if self.ready:
             self.ready = False
@@ -117,10 +118,10 @@ class Imt(ModemDriver):
             self._finish_send(sbd.RETRY, "the modem was lost", now)
 
     def _update_deadline(self) -> None:
-        self._wake_at = min(self._answer_due, self._setup_due, self._poll_due, self._message_due)
+        self._wake_at = min(self._response_due, self._setup_due, self._poll_due, self._message_due)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes of the modem."""
+        """Handle received bytes."""
         for code, target, fields in self.reader.feed(data):
             self._timeout_count = 0
             if code == 200 and not self.ready and self._step < len(_SETUP_REQUESTS):
@@ -129,10 +130,10 @@ class Imt(ModemDriver):
                     self._dispatch(target, fields, now)
                     self._next_step(now)
             elif code in (200, jspr.UNSOLICITED):
-                self._answer_due = NEVER
+                self._response_due = NEVER
                 self._dispatch(target, fields, now)
             else:
-                self._on_refused(code, target, now)
+                self._on_rejected(code, target, now)
         self._update_deadline()
 
     def _dispatch(self, target: str, fields: "dict[str, Any]", now: int) -> None:
@@ -140,18 +141,18 @@ class Imt(ModemDriver):
         if handler is not None:
             handler(fields, now)
 
-    def _on_refused(self, code: int, target: str, now: int) -> None:
+    def _on_rejected(self, code: int, target: str, now: int) -> None:
         self.faults += 1
         if not self.ready:
-            self._answer_due = NEVER
+            self._response_due = NEVER
             self._setup_due = now + _SETUP_PAUSE
         elif self.busy and target.startswith("messageOriginate"):
             self._finish_send(sbd.RETRY, "%d to %s" % (code, target), now)
 
     def wake(self, now: int) -> None:
-        """Take the passing of a deadline."""
-        if now >= self._answer_due:
-            self._answer_due = NEVER
+        """Handle a deadline."""
+        if now >= self._response_due:
+            self._response_due = NEVER
             self._timeout_count += 1
             if not self.ready or self._timeout_count >= _MAX_TIMEOUTS:
                 self._timeout_count = 0
@@ -166,11 +167,11 @@ class Imt(ModemDriver):
             if self._radio_on:
                 self._output.append(jspr.build_request("GET", "operationalState", []))
                 self._output.append(jspr.build_request("GET", "constellationState", []))
-                self._answer_due = min(self._answer_due, now + _ANSWER_LIMIT)
+                self._response_due = min(self._response_due, now + _RESPONSE_TIMEOUT)
         self._update_deadline()
 
     def set_radio(self, on: bool, now: int) -> None:
-        """Wake or sleep (operationalState)."""
+        """Switch the radio on or off (operationalState)."""
         self._radio_on = on
         if self.ready:
             state = "active" if on else "inactive"
@@ -179,7 +180,7 @@ class Imt(ModemDriver):
                 self.emit("service", False)
 
     def _on_state(self, fields: "dict[str, Any]", now: int) -> None:
-        """Notice a modem that has restarted: it is not active any more."""
+        """Set up a restarted modem again: its state is inactive."""
         if self.ready and self._radio_on and fields.get("state") == "inactive":
             self._set_up(now)
 
@@ -189,10 +190,10 @@ class Imt(ModemDriver):
             self.emit("signal", bars)
         self.emit("service", fields.get("constellation_visible") is True)
 
-    # Up.
+    # Uplink.
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
-        """Begin to send one datagram."""
+        """Start to send one datagram."""
         if self.busy or not self.ready or not self._radio_on or not content:
             return False
         self.busy = True
@@ -200,8 +201,8 @@ class Imt(ModemDriver):
         self._tag = tag
         self._reference = self._reference % 99 + 1
         self._message_id = None
-        self._message_due = now + _MESSAGE_LIMIT
-        self.emit("onair", True)
+        self._message_due = now + _MESSAGE_TIMEOUT
+        self.emit("transmitting", True)
         self._output.append(
             jspr.build_request(
                 "PUT",
@@ -260,13 +261,13 @@ class Imt(ModemDriver):
     def _finish_send(self, outcome: str, reason: str, now: int) -> None:
         self.busy = False
         self._message_due = NEVER
-        self.emit("onair", False)
+        self.emit("transmitting", False)
         if outcome == sbd.SENT:
             self.emit("sent", self._tag)
         else:
-            self.emit("unsent", self._tag, outcome, reason, True)
+            self.emit("send_failed", self._tag, outcome, reason, True)
 
-    # Down.
+    # Downlink.
 
     def _on_terminate(self, fields: "dict[str, Any]", now: int) -> None:
         self._incoming = {"id": fields.get("message_id"), "data": b""}

@@ -1,8 +1,8 @@
-"""A modem whose IP side is a network interface: its status by AT, its traffic none of ours.
+"""A modem with an IP network interface: reads its status by AT commands.
 
-Not a datagram carrier: MQTT goes through the interface (`broker`). What this driver tells is when
-the network is there, so that the agent need not wait for TCP's back-off. Words as in
-protocols.modem.ntn.
+Does not send datagrams: MQTT uses the network interface (`broker`). The driver reports the network
+service, so that the agent need not wait for the back-off of TCP. Commands: see
+`protocols.modem.ntn`.
 """
 
 from drivers.modems.base import AtModem
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _POLL_PERIOD = 2 * SECOND
 
 
-class Ip(AtModem):
-    """One modem; +CEREG codes tell at once, a poll each 2 s what was missed."""
+class IpDriver(AtModem):
+    """One modem. +CEREG codes report changes immediately; a poll every 2 s finds missed ones."""
 
     INIT = (b"AT\r", b"ATE0\r", b"AT+CFUN=1\r", b"AT+CEREG=2\r")
 
@@ -25,14 +25,14 @@ class Ip(AtModem):
         AtModem.__init__(self, port, settings)
         self.registered = False
 
-    def is_answer(self, line: bytes) -> bool:
-        """Say whether a line is a whole answer."""
+    def is_response(self, line: bytes) -> bool:
+        """Return True if a line is a complete response."""
         return line in (b"OK", b"ERROR") or (
             ntn.parse_registration(line) is not None or ntn.parse_bars(line) is not None
         )
 
     def on_line(self, line: bytes, now: int) -> None:
-        """Take registration and signal."""
+        """Handle registration and signal."""
         if line.startswith(b"+CEREG:"):
             self._set_registered(ntn.parse_registration(line) in ntn.REGISTERED)
         else:
@@ -44,7 +44,7 @@ class Ip(AtModem):
             self.emit("service", is_registered)
 
     def poll(self, now: int) -> int:
-        """Ask for registration and signal."""
+        """Query registration and signal."""
         if self._radio_on:
             self.queue_command(b"AT+CEREG?\r")
             self.queue_command(b"AT+CSQ\r")
@@ -60,5 +60,5 @@ class Ip(AtModem):
             self._send_next(now)
 
     def on_lost(self, now: int) -> None:
-        """The registration is gone with the modem."""
+        """Clear the registration."""
         self._set_registered(False)

@@ -1,7 +1,7 @@
-"""A 3GPP NTN modem (NB-IoT by satellite): datagrams by NIDD, or by UDP where `address` is given.
+"""A 3GPP NTN modem (NB-IoT by satellite): datagrams by NIDD, or by UDP if `address` is set.
 
-Registered means usable; OK to a datagram means that the modem's network has taken it. Whether the
-ground has it only an acknowledgement of our own says. Sources: see protocols.modem.ntn.
+The modem is usable if it is registered. OK after a datagram means that the network accepted it. The
+relay has it only after its own acknowledgement. Sources: see `protocols.modem.ntn`.
 """
 
 from drivers.modems.base import POLL_PERIOD, AtModem
@@ -12,11 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SEND_LIMIT = 120 * SECOND
+_SEND_TIMEOUT = 120 * SECOND
 
 
-class Ntn(AtModem):
-    """One modem; `settings["address"]`, HOST:PORT, chooses UDP."""
+class NtnDriver(AtModem):
+    """One modem; `settings["address"]`, HOST:PORT, selects UDP."""
 
     max_bytes = ntn.MAX_BYTES
     INIT = (b"AT\r", b"ATE0\r", b"AT+CFUN=1\r", b"AT+CPSMS=0\r", b"AT+CEREG=2\r")
@@ -29,8 +29,8 @@ class Ntn(AtModem):
         self._socket_open = False
         self._address = str(settings.get("address", ""))
 
-    def is_answer(self, line: bytes) -> bool:
-        """Say whether a line is a whole answer."""
+    def is_response(self, line: bytes) -> bool:
+        """Return True if a line is a complete response."""
         return (
             line in (b"OK", b"ERROR")
             or (line.startswith(b"+CEREG:") and ntn.parse_registration(line) is not None)
@@ -39,7 +39,7 @@ class Ntn(AtModem):
         )
 
     def on_urc(self, text: bytes, now: int) -> None:
-        """Take a datagram, or the news of a socket."""
+        """Handle a datagram, or a change of the socket."""
         content = ntn.parse_received(text)
         if content is not None:
             self.emit("received", content)
@@ -49,7 +49,7 @@ class Ntn(AtModem):
             self._socket_open = False
 
     def on_line(self, line: bytes, now: int) -> None:
-        """Take registration and signal."""
+        """Handle registration and signal."""
         if line.startswith(b"+CEREG:"):
             is_registered = ntn.parse_registration(line) in ntn.REGISTERED
             if is_registered != self.registered:
@@ -59,7 +59,7 @@ class Ntn(AtModem):
             self.emit("signal", ntn.parse_bars(line) or 0)
 
     def poll(self, now: int) -> int:
-        """Ask for registration and signal; open the socket."""
+        """Query registration and signal; open the socket."""
         if not self.busy and self._radio_on:
             self.queue_command(b"AT+CEREG?\r")
             self.queue_command(b"AT+CSQ\r")
@@ -79,7 +79,7 @@ class Ntn(AtModem):
             self._send_next(now)
 
     def on_lost(self, now: int) -> None:
-        """The registration is gone with the modem."""
+        """Clear the registration and the socket."""
         self._socket_open = False
         if self.registered:
             self.registered = False
@@ -88,25 +88,25 @@ class Ntn(AtModem):
             self._finish_send(False, now)
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
-        """Begin to send one datagram."""
+        """Start to send one datagram."""
         if self.busy or not self.ready or not self.registered or not content:
             return False
         if self._address and not self._socket_open:
             return False
         self.busy = True
         self._tag = tag
-        self.emit("onair", True)
+        self.emit("transmitting", True)
         text = ntn.build_udp(content) if self._address else ntn.build_nidd(content)
-        self.queue_command(text, self._finish_send, _SEND_LIMIT)
+        self.queue_command(text, self._finish_send, _SEND_TIMEOUT)
         self._send_next(now)
         return True
 
     def _finish_send(self, succeeded: bool, now: int) -> None:
         self.busy = False
-        self.emit("onair", False)
+        self.emit("transmitting", False)
         if succeeded:
             self.emit("sent", self._tag)
         else:
-            self.emit("unsent", self._tag, sbd.RETRY, "the network did not take it", True)
+            self.emit("send_failed", self._tag, sbd.RETRY, "the network did not take it", True)
         if not self._radio_on:
             self.set_radio(False, now)

@@ -1,7 +1,7 @@
-"""A BeiDou RDSS terminal: short messages by sentences, one a minute at most.
+"""A BeiDou RDSS terminal: short messages by sentences, at most one a minute.
 
-Not a link to count on outside 80 to 140 degrees East (see protocols.modem.rdss). `Y` of $BDFKI says
-that the terminal has transmitted, not that anybody has heard it.
+Does not work outside 80 to 140 degrees East (see `protocols.modem.rdss`). `Y` of $BDFKI means that
+the terminal has transmitted. It does not confirm reception.
 """
 
 from drivers.modems.base import POLL_PERIOD, ModemDriver
@@ -12,13 +12,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_ANSWER_LIMIT = 5 * SECOND
+_RESPONSE_TIMEOUT = 5 * SECOND
 _DEFAULT_INTERVAL = 60 * SECOND
 _MAX_LINE = 2048
 
 
-class Rdss(ModemDriver):
-    """One terminal; `settings["peer"]` is the address that messages go to."""
+class RdssDriver(ModemDriver):
+    """One terminal; `settings["peer"]` is the destination address of messages."""
 
     max_bytes = rdss.MAX_BYTES
 
@@ -27,13 +27,13 @@ class Rdss(ModemDriver):
         self._buffer = b""
         self._peer = int(settings.get("peer", 0))
         self._tag = 0
-        self._answer_due = NEVER
+        self._response_due = NEVER
         self._poll_due = NEVER
         self._next_send_at = 0
         self._interval_us = _DEFAULT_INTERVAL
 
     def event(self, kind: str, now: int) -> None:
-        """Take an event of the port."""
+        """Handle an event of the port."""
         self._is_open = kind == "opened"
         self._buffer = b""
         self._poll_due = now if self._is_open else NEVER
@@ -50,10 +50,10 @@ class Rdss(ModemDriver):
             self._finish_send(False, sbd.RETRY, "the terminal was lost", True)
 
     def _update_deadline(self) -> None:
-        self._wake_at = min(self._answer_due, self._poll_due)
+        self._wake_at = min(self._response_due, self._poll_due)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes of the terminal; sentences of other devices on the line are passed over."""
+        """Handle received bytes; ignores sentences of other devices on the line."""
         lines = (self._buffer + data).split(b"\n")
         self._buffer = lines[-1]
         if len(self._buffer) > _MAX_LINE:
@@ -96,9 +96,9 @@ class Rdss(ModemDriver):
             self.emit("ready", True)
 
     def wake(self, now: int) -> None:
-        """Take the passing of a deadline."""
-        if now >= self._answer_due:
-            self._answer_due = NEVER
+        """Handle a deadline."""
+        if now >= self._response_due:
+            self._response_due = NEVER
             if self.busy:
                 self._finish_send(False, sbd.RETRY, "no answer", True)
         if now >= self._poll_due:
@@ -110,26 +110,26 @@ class Rdss(ModemDriver):
         self._update_deadline()
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
-        """Begin to send one datagram; False too while the terminal must rest."""
+        """Start to send one datagram; False also during the minimum interval of the terminal."""
         if self.busy or not self.ready or not self._radio_on or now < self._next_send_at:
             return False
         self.busy = True
         self._tag = tag
-        self._answer_due = now + _ANSWER_LIMIT
-        self.emit("onair", True)
+        self._response_due = now + _RESPONSE_TIMEOUT
+        self.emit("transmitting", True)
         self._output.append(rdss.build_message(self._peer, content))
         self._update_deadline()
         return True
 
     def _finish_send(self, succeeded: bool, outcome: str, reason: str, may_be_billed: bool) -> None:
         self.busy = False
-        self._answer_due = NEVER
-        self.emit("onair", False)
+        self._response_due = NEVER
+        self.emit("transmitting", False)
         if succeeded:
             self.emit("sent", self._tag)
         else:
-            self.emit("unsent", self._tag, outcome, reason, may_be_billed)
+            self.emit("send_failed", self._tag, outcome, reason, may_be_billed)
 
     def set_radio(self, on: bool, now: int) -> None:
-        """Only what we ask is transmitted; to sleep is to ask nothing."""
+        """Enable or disable requests; the terminal transmits only on request."""
         self._radio_on = on

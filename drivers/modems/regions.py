@@ -1,8 +1,8 @@
-"""Where a modem may transmit: bands, power and licences by region, as data.
+"""Transmission rules by region: bands, power and licences, as data.
 
-Not legal advice, and not checked with any authority: what is stated is general knowledge of
-2026, for the operator to verify; what is not stated is forbidden. A system that needs a licence
-transmits only when the configuration names one. Bands in kHz (up), power in milliwatts.
+Not legal advice, and not verified with any authority. The content is general knowledge of 2026; the
+operator must verify it. A combination without a rule is barred. A system with a licence requirement
+transmits only if the configuration names a licence. Bands in kHz (uplink), power in milliwatts.
 """
 
 TYPE_CHECKING = False
@@ -37,11 +37,11 @@ REGIONS: "dict[str, dict[str, Rule]]" = {
         "rdss": (_RDSS, 10_000, False, ""),
     },
 }
-"""Region -> kind of modem -> (bands up, most power, needs a licence, why it is forbidden or "")."""
+"""Region -> kind of modem -> (bands, maximum power, licence required, reason of a bar or "")."""
 
 
 def barred_reason(region: str, kind: str, licence: str) -> str:
-    """Say why `kind` must not transmit in `region`; empty when it may."""
+    """Return the reason why `kind` must not transmit in `region`; empty if it can."""
     rule = REGIONS.get(region, {}).get(kind)
     if rule is None:
         return "no rule for %s in %s" % (kind, region)

@@ -1,16 +1,16 @@
-"""Iridium 9602 and 9603: short-burst data over 19200 8N1, up to 340 bytes up and 270 down.
+"""Iridium 9602 and 9603: short-burst data at 19200 8N1, up to 340 bytes uplink, 270 downlink.
 
     send    AT+SBDWB=n -> READY -> content, sum -> 0 -> OK -> AT+SBDIX -> +SBDIX: … -> OK
-            -> AT+SBDD0 when the gateway has it; again without the transfer when it has not
+            -> AT+SBDD0 if the gateway has it; else again, without the transfer
     fetch   AT+SBDD0 -> AT+SBDIXA -> …
-    down    AT+SBDRB -> binary
+    receive AT+SBDRB -> binary
 
-A session with an empty buffer costs as much as one with a message. So before a session without a
-fresh transfer AT+SBDS is asked: a modem that was reset meanwhile has forgotten the message. After a
-session whose end was not heard the message may be at the gateway already; it is sent again under
-its old number, and the ground drops the second one.
+A session with an empty buffer costs as much as one with a message. Therefore the driver sends
+AT+SBDS before a session without a new transfer: a reset modem has an empty buffer. If the result of
+a session is unknown, the gateway can already have the message. The driver sends it again with its
+old number, and the relay drops the duplicate.
 
-Sources: see protocols.modem.sbd.
+Sources: see `protocols.modem.sbd`.
 """
 
 from drivers.modems.base import POLL_PERIOD, AtModem
@@ -21,14 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SESSION_LIMIT = 75 * SECOND
+_SESSION_TIMEOUT = 75 * SECOND
 _MAX_TRANSFERS = 3
-_TRANSFER_LIMIT = 10 * SECOND
+_TRANSFER_TIMEOUT = 10 * SECOND
 _TIME_PERIOD = 600 * SECOND
 _DIGITS = (b"0", b"1", b"2", b"3")
 
 
-class Sbd(AtModem):
+class SbdDriver(AtModem):
     """One modem; `settings` are those of the section `modem`."""
 
     max_bytes = sbd.MAX_MO_BYTES
@@ -50,14 +50,14 @@ class Sbd(AtModem):
         self._loaded_content = b""
         self._fetching = False
         self._transfer_count = 0
-        self._digit = b""
+        self._transfer_result = b""
         self._result: list[int] | None = None
         self._mo_loaded = False
         self._transmitting = False
         self._time_due = 0
 
-    def is_answer(self, line: bytes) -> bool:
-        """Say whether a line is a whole answer."""
+    def is_response(self, line: bytes) -> bool:
+        """Return True if a line is a complete response."""
         if line in (b"OK", b"ERROR", b"READY") or line in _DIGITS:
             return True
         return (
@@ -68,9 +68,9 @@ class Sbd(AtModem):
         )
 
     def on_urc(self, text: bytes, now: int) -> None:
-        """Take a ring, a change of signal or of service."""
+        """Handle a ring alert, or a change of signal or service."""
         if text == sbd.RING_ALERT:
-            self.emit("ring")
+            self.emit("ring_alert")
             return
         bars, service = sbd.parse_signal(text), sbd.parse_service(text)
         if bars is not None:
@@ -79,11 +79,11 @@ class Sbd(AtModem):
             self.emit("service", service == 1)
 
     def on_line(self, line: bytes, now: int) -> None:
-        """Take a line of an answer."""
+        """Handle a line of a response."""
         if line == b"READY":
             self._output.append(sbd.build_transfer(self._content))
         elif line in _DIGITS:
-            self._digit = line
+            self._transfer_result = line
         elif line.startswith(b"+SBDIX:"):
             self._result = sbd.parse_session(line)
         elif line.startswith(b"+SBDS:"):
@@ -99,7 +99,7 @@ class Sbd(AtModem):
                 self.emit("signal", bars)
 
     def poll(self, now: int) -> int:
-        """Ask for signal and time while nothing else is done."""
+        """Query signal and time if the modem is idle."""
         if not self.busy and self._radio_on:
             self.queue_command(b"AT+CSQF\r")
             if now >= self._time_due:
@@ -115,15 +115,15 @@ class Sbd(AtModem):
             self._send_next(now)
 
     def on_lost(self, now: int) -> None:
-        """Nothing is in its buffers any more."""
+        """Handle the loss of the modem: its buffers are empty."""
         self._loaded_content = b""
         if self.busy:
             self._finish_send(sbd.RETRY, "the modem was lost", self._transmitting, now)
 
-    # A datagram.
+    # Datagrams.
 
     def send(self, content: bytes, tag: int, now: int) -> bool:
-        """Begin to send one datagram."""
+        """Start to send one datagram."""
         if self.busy or not self.ready or not self._radio_on or not content:
             return False
         self.busy = True
@@ -138,13 +138,13 @@ class Sbd(AtModem):
         return True
 
     def fetch(self, now: int) -> bool:
-        """Begin to collect what waits; the buffer for what goes up is emptied first."""
+        """Start to collect queued datagrams; clears the MO buffer first."""
         if self.busy or not self.ready or not self._radio_on:
             return False
         self.busy = True
         self._fetching = True
         self._content, self._loaded_content = b"", b""
-        self.queue_command(b"AT+SBDD0\r", self._on_emptied)
+        self.queue_command(b"AT+SBDD0\r", self._on_buffer_cleared)
         self._send_next(now)
         return True
 
@@ -156,14 +156,14 @@ class Sbd(AtModem):
 
     def _start_transfer(self) -> None:
         self._loaded_content = b""
-        self._digit = b""
+        self._transfer_result = b""
         self._transfer_count += 1
         self.queue_command(
-            b"AT+SBDWB=%d\r" % len(self._content), self._on_transferred, _TRANSFER_LIMIT
+            b"AT+SBDWB=%d\r" % len(self._content), self._on_transferred, _TRANSFER_TIMEOUT
         )
 
     def _on_transferred(self, succeeded: bool, now: int) -> None:
-        if succeeded and self._digit == b"0":
+        if succeeded and self._transfer_result == b"0":
             self._loaded_content = self._content
             self._start_session()
         elif self._transfer_count < _MAX_TRANSFERS:
@@ -171,7 +171,7 @@ class Sbd(AtModem):
         else:
             self._finish_send(sbd.RETRY, "the modem does not take the message", False, now)
 
-    def _on_emptied(self, succeeded: bool, now: int) -> None:
+    def _on_buffer_cleared(self, succeeded: bool, now: int) -> None:
         if succeeded:
             self._start_session()
         else:
@@ -181,11 +181,11 @@ class Sbd(AtModem):
         self.sessions += 1
         self._result = None
         self._transmitting = True
-        self.emit("onair", True)
+        self.emit("transmitting", True)
         self.queue_command(
             b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r",
             self._on_session_end,
-            _SESSION_LIMIT,
+            _SESSION_TIMEOUT,
         )
 
     def _on_session_end(self, succeeded: bool, now: int) -> None:
@@ -197,7 +197,7 @@ class Sbd(AtModem):
         outcome, reason = sbd.interpret_status(result[0])
         self.emit("waiting", min(result[5], 99))
         if result[2] == 1:
-            self.emit("down", result[4])
+            self.emit("downlink", result[4])
             self.reader.expect_binary(sbd.parse_received, 2 * sbd.MAX_MT_BYTES)
             self.queue_command(b"AT+SBDRB\r")
         if outcome == sbd.SENT and not self._fetching:
@@ -206,7 +206,7 @@ class Sbd(AtModem):
         self._finish_send(outcome, reason, result[0] not in sbd.NOT_TRANSMITTED, now)
 
     def on_binary(self, content: bytes, now: int) -> None:
-        """Take a datagram from the ground."""
+        """Handle a datagram from the ground."""
         if content:
             self.emit("received", content)
 
@@ -214,12 +214,12 @@ class Sbd(AtModem):
         self.busy = False
         if self._transmitting:
             self._transmitting = False
-            self.emit("onair", False)
+            self.emit("transmitting", False)
         if self._fetching:
             self.emit("fetched", outcome == sbd.SENT, reason, may_be_billed)
         elif outcome == sbd.SENT:
             self.emit("sent", self._tag)
         else:
-            self.emit("unsent", self._tag, outcome, reason, may_be_billed)
+            self.emit("send_failed", self._tag, outcome, reason, may_be_billed)
         if not self._radio_on:
             self.set_radio(False, now)

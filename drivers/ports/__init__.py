@@ -1,1 +1,1 @@
-"""Shape of a port, addresses."""
+"""Ports: interface, addresses, store requests; one subpackage per platform."""

@@ -1,24 +1,24 @@
-"""Where a port is: one text form for every kind of port, on every platform.
+"""The address of a port: one text form for all kinds of port on all platforms.
 
     serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty
-    uart:1?baud=9600                                           a board's UART by number
+    uart:1?baud=9600                                           a UART of a board, by number
     tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
     tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...&utc=1795500000
-    store:/var/lib/coldloop                                    a folder that keeps small files
-    pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a board's pin
-    chrony:/run/chrony.coldloop.sock                           chronyd's socket for samples of time
-    watchdog:/dev/watchdog   watchdog:systemd   watchdog:board what wants to be fed
+    store:/var/lib/coldloop                                    a folder of small files
+    pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a pin of a board
+    chrony:/run/chrony.coldloop.sock                           chronyd's socket for time samples
+    watchdog:/dev/watchdog   watchdog:systemd   watchdog:board a watchdog
 
-What it is not: it opens nothing, and does not look whether the thing is there. `parse_address`
-reads the text; `str(address)` writes it back in one canonical form, without what is default. The
-tables below say which kind takes which option, and which values an option takes.
+Does not open the port and does not check that it exists. `parse_address` reads the text;
+`str(address)` returns it in one canonical form without default values. The tables below list the
+options of each kind and the values of each option.
 """
 
 from drivers.errors import AddressError
 
-MAX_TEXT = 512  # characters: longer than any path or host name that is meant
+MAX_TEXT = 512  # characters: longer than any real path or host name
 
-# The rates that both Linux' termios and the common UART chips know.
+# The rates of both Linux termios and common UART chips.
 BAUDS = (
     (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
     + (230400, 460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000)
@@ -28,7 +28,7 @@ DATA_BITS = 8
 _MAX_PORT = 65535
 _MAX_UART = 99
 
-# option -> the values it takes; none listed: the path of a file, which is the port's affair
+# option -> its values; empty: a file path, which the port checks
 _VALUES = {
     "baud": [str(baud) for baud in BAUDS],
     "parity": ["N", "E", "O"],
@@ -44,7 +44,7 @@ _VALUES = {
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
 _TLS = ("ca", "cert", "key", "utc", "tls")
 _MAX_UTC = 99_999_999_999
-# kind -> its options, in the order in which they are written back
+# kind -> its options, in canonical order
 OPTIONS: "dict[str, tuple[str, ...]]" = {
     "serial": ("baud", "parity", "stop", "rs485"),
     "uart": ("baud", "parity", "stop"),
@@ -59,21 +59,25 @@ KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony", "watchdog")
 
 
 class Address:
-    """One parsed address; made by `parse_address` only.
+    """One parsed address; created by `parse_address` only.
 
-    `kind` is one of KINDS. `path` is set for serial, store, pps, chrony (a path; of pps a pin, too)
-    and uart (the number); `edge` is which edge of a pulse counts, rise or fall; `host`
-    and `port` for tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults
-    elsewhere); `options` holds ca, cert, key and utc (seconds by which certificates' dates are
-    judged; 0: by none), tls (1.2: no newer, and sessions are resumed where the platform can).
-    `bits_per_char` counts start, data, parity and stop bits; `char_us` is the
-    time of one character in microseconds, rounded up.
+    `kind` is one of KINDS. `path` is set for serial, store, pps (a path or a pin), chrony and uart
+    (the number). `edge` is the active edge of a pulse, rise or fall. `host` and `port` are set for
+    tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults for other kinds).
+    `options` holds:
+
+    - ca, cert, key: paths of files
+    - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
+    - tls: 1.2 is the maximum version; sessions are resumed if the platform supports it
+
+    `bits_per_char` counts start, data, parity and stop bits. `char_us` is the time of one character
+    in microseconds, rounded up.
     """
 
     def __init__(
         self, kind: str, path: str, host: str, port: int, values: "dict[str, str]"
     ) -> None:
-        """Take what `parse_address` has already checked."""
+        """Store values that `parse_address` has checked."""
         self.kind = kind
         self.path = path
         self.host = host
@@ -89,13 +93,13 @@ class Address:
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
 
     def _value(self, name: str) -> str:
-        """Return an option's text, or its default's."""
+        """Return the text of an option, or its default."""
         return self._values.get(name, _DEFAULTS[name])
 
     def with_options(self, text: str) -> "Address":
         """Return this address with the options of `text` (`baud=19200&parity=E`) replaced.
 
-        Raises AddressError like `parse_address`.
+        Raises AddressError as `parse_address`.
         """
         values = dict(self._values)
         values.update(_parse_options(self.kind, text))
@@ -103,14 +107,14 @@ class Address:
         return Address(self.kind, self.path, self.host, self.port, values)
 
     def location(self) -> str:
-        """Return the address without its options: what a message calls the port."""
+        """Return the address without its options, as used in messages."""
         if self.kind in ("tcp", "tls"):
             host = "[%s]" % self.host if ":" in self.host else self.host
             return "%s:%s:%d" % (self.kind, host, self.port)
         return "%s:%s" % (self.kind, self.path)
 
     def __str__(self) -> str:
-        """Return the canonical text; `parse_address` reads it back to an equal address."""
+        """Return the canonical text; `parse_address` converts it back to an equal address."""
         parts = []
         for name in OPTIONS[self.kind]:
             value = self._values.get(name)
@@ -119,19 +123,18 @@ class Address:
         return self.location() + ("?" + "&".join(parts) if parts else "")
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both say the same, however they were written."""
+        """Return True if both have the same canonical text."""
         return isinstance(other, Address) and str(self) == str(other)
 
     def __hash__(self) -> int:
-        """Agree with `__eq__`."""
+        """Consistent with `__eq__`."""
         return hash(str(self))
 
 
 def parse_address(text: str) -> Address:
-    """Read an address, such as `serial:/dev/ttyUSB0?baud=19200&parity=E`.
+    """Parse an address, such as `serial:/dev/ttyUSB0?baud=19200&parity=E`.
 
-    Raises AddressError that quotes the text, names the part that is wrong and what is allowed
-    there.
+    Raises AddressError with the text, the wrong part and the allowed values.
     """
     try:
         return _parse(text)
@@ -140,7 +143,7 @@ def parse_address(text: str) -> Address:
 
 
 def _parse(text: str) -> Address:
-    """Read an address; errors say only what is wrong."""
+    """Parse an address; the error has only the wrong part."""
     if len(text) > MAX_TEXT:
         raise AddressError("longer than %d characters" % MAX_TEXT)
     for char in text:
@@ -159,7 +162,7 @@ def _parse(text: str) -> Address:
 
 
 def _parse_options(kind: str, query: str) -> "dict[str, str]":
-    """Read `name=value&name=value` by the tables of the kind."""
+    """Parse `name=value&name=value` by the tables of the kind."""
     known = OPTIONS[kind]
     values: dict[str, str] = {}
     for item in query.split("&") if query else []:
@@ -181,7 +184,7 @@ def _parse_options(kind: str, query: str) -> "dict[str, str]":
 
 
 def _check_together(values: "dict[str, str]") -> None:
-    """Refuse a client certificate without its key, and a key without its certificate."""
+    """Reject a client certificate without its key, and a key without its certificate."""
     if ("cert" in values) != ("key" in values):
         raise AddressError("cert and key go together; only one is given")
 
@@ -196,7 +199,7 @@ def _check_path(kind: str, path: str) -> str:
 
 
 def _parse_host_port(location: str) -> "tuple[str, int]":
-    """Split `host:port`; an IPv6 host stands in brackets."""
+    """Split `host:port`; an IPv6 host has brackets."""
     host, colon, port = location.rpartition(":")
     if not colon or not host:
         raise AddressError("is not HOST:PORT")
@@ -210,7 +213,7 @@ def _parse_host_port(location: str) -> "tuple[str, int]":
 
 
 def _parse_number(name: str, text: str, low: int, high: int) -> int:
-    """Read a decimal number; no sign, no blanks, no digits of other scripts."""
+    """Parse a decimal number without sign, blanks or digits of other scripts."""
     digits = text.lstrip("0123456789") == "" and 0 < len(text) <= len(str(high))
     if not digits or not low <= int(text) <= high:
         raise AddressError("%s %r is not a number from %d to %d" % (name, text, low, high))

@@ -1,29 +1,27 @@
-"""What every port has in common: its shape, its bounds, and the words for its failures.
+"""The common interface of all ports, their limits, and the texts of their errors.
 
-A port is one open (or opening) end of a line, a connection or a store. The shell knows only this
-shape:
+A port is one open (or opening) end of a line, a connection or a store. The runtime uses only this
+interface:
 
-    pollable            what the platform's poll takes (a descriptor, or a board's UART object), or
-                        None while there is nothing to poll
-    finish() -> bool    one step of opening; True when open. Called when `pollable` is ready, or in
-                        every turn while it is None
-    wants_write         True while opening (or a TLS layer) waits for room to write
-    read() -> bytes     at most CHUNK bytes, never waiting; b"" nothing there, None closed by the
-                        peer
-    write(data) -> int  how many bytes were taken, never waiting
-    age_us              how long before the end of `read` the last byte of what it gave arrived: a
-                        port that knows spares the agent the time it was busy; the others say 0
-    settled() -> bool   True when nothing that was taken is still on its way. A line or connection
-                        is always settled; a store is not until its records are durable
-    ask(op, data)       a store's operation (see `drivers.ports.store_request`); its answer, if any,
-    is
-                        one `read`, of any length
-    set(text)           change options, as in an address: `baud=19200&parity=E`
+    pollable            the object for the platform's poll (a descriptor, or the UART object of a
+                        board), or None
+    continue_open() -> bool   one step of opening; True when open. Called when `pollable` is ready,
+                        or in every loop step while it is None
+    wants_write         True while opening (or a TLS layer) waits until it can write
+    read() -> bytes     at most CHUNK bytes, never waits; b"" no data, None closed by the peer
+    write(data) -> int  number of accepted bytes, never waits
+    age_us              time between the arrival of the last byte of `read` and its return, if the
+                        port knows it; else 0
+    is_drained() -> bool   True if no accepted data are pending. Always true for a line or a
+                        connection; for a store after its records are durable
+    request(op, data)   an operation of a store (see `drivers.ports.store_request`); its reply, if
+                        any, is one `read` of any length
+    set_options(text)   change options, as in an address: `baud=19200&parity=E`
     close()             never raises
 
-`finish`, `read`, `write`, `settled`, `ask`, `set` raise PortError with one line: what, where, what
-to do. Not here: opening. Each platform's modules have an `open_port(address, wake)` for their kind.
-
+`continue_open`, `read`, `write`, `is_drained`, `request` and `set_options` raise PortError with one
+line: what, where, what to do. Does not open ports: the modules of each platform have
+`open_port(address, wake)` for their kind.
 """
 
 from drivers.errors import FullError, PortError
@@ -36,28 +34,28 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
 
     class Port(Protocol):
-        """The shape above, for the type checker."""
+        """The interface above, for the type checker."""
 
         pollable: "object | None"
         wants_write: bool
         age_us: int
 
-        def finish(self) -> bool: ...  # noqa: D102 - described in the module's docstring
+        def continue_open(self) -> bool: ...  # noqa: D102 - described in the module's docstring
         def read(self) -> "bytes | None": ...  # noqa: D102
         def write(self, data: bytes) -> int: ...  # noqa: D102
-        def settled(self) -> bool: ...  # noqa: D102
-        def ask(self, op: str, data: bytes) -> None: ...  # noqa: D102
-        def set(self, text: str) -> None: ...  # noqa: D102
+        def is_drained(self) -> bool: ...  # noqa: D102
+        def request(self, op: str, data: bytes) -> None: ...  # noqa: D102
+        def set_options(self, text: str) -> None: ...  # noqa: D102
         def close(self) -> None: ...  # noqa: D102
 
     Wake = Callable[[], None]
     Opener = Callable[[Address, Wake], Port]
 
-CHUNK = 1024  # bytes handed to the agent at a time
-BACKLOG = 65536  # bytes that may wait to be written; beyond it the port is failed
+CHUNK = 1024  # maximum bytes per `read`
+BACKLOG = 65536  # maximum bytes that wait to be written; above it the port fails
 CONNECT_TIMEOUT = 10_000_000  # us from "open" to "opened"
 
-# Linux' numbers, because MicroPython's errno module lacks half of the names.
+# The numbers of Linux; MicroPython's errno module lacks half of the names.
 ENOENT, EIO, ENXIO, EAGAIN, EACCES, EBUSY, ENODEV = 2, 5, 6, 11, 13, 16, 19
 EPERM, EROFS, ENOSPC, ENOTTY, EINVAL, EISDIR, ENOTDIR = 1, 30, 28, 25, 22, 21, 20
 EPIPE, ECONNABORTED, ECONNRESET, ETIMEDOUT, ECONNREFUSED = 32, 103, 104, 110, 111
@@ -68,9 +66,9 @@ NO_PORT = "no such port: is it plugged in, and is the name right?"
 BUSY = "busy: in use by another program; stop that one or choose another port"
 NOT_SERIAL = "not a serial port: name a tty such as /dev/ttyUSB0 or /dev/ttyS0"
 NO_PERMISSION = "permission: add the user to group dialout (or fix the device's mode)"
-BAUD_REFUSED = "baud rate refused: choose a rate that the hardware can make"
-RS485_REFUSED = "rs485=1 refused: drop it if the adapter switches direction by itself"
-DISCONNECTED = "gone: unplugged, or the driver failed"
+BAUD_REFUSED = "baud rate refused: choose a rate that the hardware supports"
+RS485_REFUSED = "rs485=1 refused: remove it if the adapter controls the direction itself"
+DISCONNECTED = "disconnected: unplugged, or the driver failed"
 
 SERIAL_REASONS = {
     ENOENT: NO_PORT,
@@ -107,41 +105,41 @@ STORE_REASONS = {
 }
 
 
-def failure(address: "Address", reason: str) -> PortError:
-    """Return the error that says where and why."""
+def make_error(address: "Address", reason: str) -> PortError:
+    """Return the error for an address with a reason."""
     return PortError("%s: %s" % (address.location(), reason))
 
 
-def explain(address: "Address", error: OSError, reasons: "dict[int, str]") -> PortError:
-    """Return the error for what the system said; what no table knows is quoted as it is."""
+def translate_error(address: "Address", error: OSError, reasons: "dict[int, str]") -> PortError:
+    """Return the error for a system error; a number without a text is quoted."""
     number = error.errno or 0
     if number == ENOSPC:
-        return FullError(str(failure(address, reasons.get(number, "disk full"))))
-    return failure(address, reasons.get(number, "the system says: %s" % error))
+        return FullError(str(make_error(address, reasons.get(number, "disk full"))))
+    return make_error(address, reasons.get(number, "the system says: %s" % error))
 
 
 class StreamPort:
-    """What a port that delays nothing answers; the base of the real ones."""
+    """Default methods of a port without pending data; base class of the real ports."""
 
     def __init__(self, address: "Address") -> None:
-        """Start as a port with nothing to poll."""
+        """Initialise a port without a pollable object."""
         self.address = address
         self.pollable: object | None = None
         self.wants_write = False
         self.age_us = 0
 
-    def finish(self) -> bool:
-        """Say that there is nothing left to open."""
+    def continue_open(self) -> bool:
+        """Return True: the port is open."""
         return True
 
-    def settled(self) -> bool:
-        """Say that nothing is on its way."""
+    def is_drained(self) -> bool:
+        """Return True: no data are pending."""
         return True
 
-    def set(self, text: str) -> None:
-        """Refuse: only a serial line has something to set while it is open."""
-        raise failure(self.address, "has no option to set (%s)" % text)
+    def set_options(self, text: str) -> None:
+        """Raise PortError: only an open serial line has options to change."""
+        raise make_error(self.address, "has no option to set (%s)" % text)
 
-    def ask(self, op: str, data: bytes) -> None:
-        """Refuse: only a store can be asked."""
-        raise failure(self.address, "is no store (%s)" % op)
+    def request(self, op: str, data: bytes) -> None:
+        """Raise PortError: only a store accepts requests."""
+        raise make_error(self.address, "is no store (%s)" % op)

@@ -1,7 +1,7 @@
-"""Files erased for good, as far as a program can: overwritten once, then removed.
+"""Secure erase of files, as far as a program can: overwrites once, then removes.
 
-On CPython and MicroPython alike. Not a promise about flash: a worn block that was put aside, or a
-file system that writes elsewhere, keeps what it had.
+Works on CPython and MicroPython. Gives no guarantee on flash: a retired block, or a file system
+that writes to other blocks, keeps the old data.
 """
 
 import os
@@ -9,12 +9,12 @@ import os
 from drivers.ports.base import ENOENT
 from drivers.ports.store_request import is_valid_key
 
-_SIZE = 6  # of what os.stat gives
+_SIZE = 6  # index in the result of os.stat
 _ZEROS = bytes(512)
 
 
 def erase_file(path: str) -> "list[str]":
-    """Overwrite and remove a file; give its path when it is still there, else nothing."""
+    """Overwrite and remove a file; return its path if it still exists, else an empty list."""
     try:
         remaining = int(os.stat(path)[_SIZE])
         with open(path, "r+b") as file:
@@ -30,7 +30,7 @@ def erase_file(path: str) -> "list[str]":
 
 
 def erase_records(folder: str, kept_names: "tuple[str, ...]") -> "list[str]":
-    """Erase every record of a store's folder but those to `kept_names`; name what is still there."""
+    """Erase every record of a store's folder except `kept_names`; return the remaining paths."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:

@@ -1,51 +1,51 @@
-"""What a store is asked, and in which form; and the requests that wait for a slow flash.
+"""The requests of a store and their format; the queue of pending requests.
 
-    write   key NUL payload   replace the record of a key, whole
-    append  key NUL payload   add to the end of a record; it begins empty
-    delete  key               forget a record; one that is not there is no error
-    get     key               answered by `key NUL payload`, or by the key alone: not there
-    list    (nothing)         answered by the keys, each after a NUL; by one NUL when there is none
+    write   key NUL payload   replace the whole record of a key
+    append  key NUL payload   add to the end of a record; a new record is empty
+    delete  key               delete a record; a missing record is not an error
+    get     key               reply: `key NUL payload`, or the key alone if it is missing
+    list    (nothing)         reply: the keys, each after a NUL; one NUL if there is no key
 
-Shared by the stores of both platforms and of the bench. Not here: files. A key becomes a file's
-name, so that it may hold only what is harmless there.
+Used by the stores of both platforms and of the bench. Does not access files. A key is the name of a
+file; therefore its characters are limited.
 """
 
-from drivers.ports.base import BACKLOG, failure
+from drivers.ports.base import BACKLOG, make_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.address import Address
 
 MAX_KEY = 64  # characters
-TEMPORARY_SUFFIX = ".new"  # suffix of a file that is not complete yet
+TEMPORARY_SUFFIX = ".new"  # suffix of an incomplete file
 OPERATIONS = ("write", "append", "delete", "get", "list")
 MAX_PENDING = 256  # requests
 _KEY_CHARS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 
 def split_record(address: "Address", record: bytes) -> "tuple[str, bytes]":
-    """Split `key NUL payload`, the form in which a store is written.
+    """Split `key NUL payload`, the format of a written record.
 
-    Raises PortError when there is no NUL, or the key is refused by `check_key`.
+    Raises PortError if there is no NUL, or if `check_key` rejects the key.
     """
     key, nul, payload = bytes(record).partition(b"\0")
     if not nul:
-        raise failure(address, "a record without a key (key NUL payload)")
+        raise make_error(address, "a record without a key (key NUL payload)")
     return check_key(address, key), payload
 
 
 def check_key(address: "Address", key: bytes) -> str:
-    """Return the key as text, or raise PortError when it is no plain file name.
+    """Return the key as text; raises PortError if it is not a plain file name.
 
-    Plain: 1 to 64 letters, digits, `.`, `-`, `_`, not beginning with a dot.
+    Plain: 1 to 64 letters, digits, `.`, `-`, `_`, without a dot at the start.
     """
     if not is_valid_key(key):
-        raise failure(address, "key %r is not a plain file name" % key[:MAX_KEY])
+        raise make_error(address, "key %r is not a plain file name" % key[:MAX_KEY])
     return str(key, "ascii")
 
 
 def format_listing(keys: "list[str]") -> bytes:
-    """Return the answer to `list`, in the order of the bytes; temporary files are no records."""
+    """Return the reply to `list`, in byte order, without temporary files."""
     valid = [
         key for key in keys if is_valid_key(key.encode()) and not key.endswith(TEMPORARY_SUFFIX)
     ]
@@ -53,34 +53,34 @@ def format_listing(keys: "list[str]") -> bytes:
 
 
 def is_valid_key(key: bytes) -> bool:
-    """Tell whether a key can be a file's name."""
+    """Return True if a key can be the name of a file."""
     return 0 < len(key) <= MAX_KEY and key[:1] != b"." and not key.strip(_KEY_CHARS)
 
 
 class StoreQueue:
-    """Requests that wait for a slow flash, in the order in which they came.
+    """Pending requests of a slow flash, in order of arrival.
 
-    Two things save memory and flash. A record written anew replaces the one of its key that still
-    waits, unless the key was appended to, deleted or read since: a snapshot taken faster than the
-    flash writes costs no memory. What is appended to the key of the youngest request joins it.
-    Bounded by BACKLOG bytes and MAX_WAITING requests.
+    Two rules save memory and flash writes. A new record replaces a pending one with its key, unless
+    a request to append, delete or read the key came later. Thus snapshots faster than the flash
+    need no memory. Appended data join the last request if it has the same key. The queue is limited
+    to BACKLOG bytes and MAX_PENDING requests.
     """
 
     def __init__(self, address: "Address") -> None:
-        """Start empty."""
+        """Create an empty queue."""
         self._address = address
         self._requests: list[tuple[str, str, bytes]] = []
         self._size = 0
 
     def add(self, op: str, data: bytes) -> None:
-        """Take one request; PortError for a bad key, or when too much waits already."""
+        """Add one request; PortError for an invalid key, or if the queue is full."""
         key, payload = "", b""
         if op in ("write", "append"):
             key, payload = split_record(self._address, data)
         elif op != "list":
             key = check_key(self._address, bytes(data))
         if self._size + len(payload) > BACKLOG or len(self._requests) >= MAX_PENDING:
-            raise failure(self._address, "too slow: %d bytes wait to be stored" % self._size)
+            raise make_error(self._address, "too slow: %d bytes wait to be stored" % self._size)
         self._size += len(payload)
         if op == "write" and self._replace_pending(key, payload):
             return
@@ -109,7 +109,7 @@ class StoreQueue:
         return True
 
     def take(self) -> "tuple[str, str, bytes] | None":
-        """Return the oldest request (operation, key, payload) and forget it; None without one."""
+        """Remove and return the oldest request (operation, key, payload), or None."""
         if not self._requests:
             return None
         request = self._requests.pop(0)

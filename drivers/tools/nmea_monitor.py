@@ -97,7 +97,8 @@ def _satellite_line(satellite: SatelliteInView) -> str:
     signals = " ".join(f"{name or number or '-'}:{cn0}" for number, name, cn0 in satellite.signals)
     mark = "*" if satellite.used else " "
     bar = "#" * length
-    return f"{nmea_decode.satellite_name(satellite)} {mark}{direction}  {bar:<{_BAR_TO - _BAR_FROM}} {signals}"
+    name = nmea_decode.satellite_name(satellite)
+    return f"{name} {mark}{direction}  {bar:<{_BAR_TO - _BAR_FROM}} {signals}"
 
 
 def _draw(lines: "list[str]", first: bool) -> None:

@@ -14,7 +14,7 @@ from drivers.gnss.receiver import ReceiverDriver
 from drivers.gnss.setup_sequence import SetupResult, SetupSequence
 from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, SetupStep, build_steps
 from drivers.gnss.setup_vendors import VENDOR_COMMANDS
-from drivers.ports.base import failure
+from drivers.ports.base import make_error
 from drivers.tools.lib import byte_source
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 
@@ -99,7 +99,7 @@ def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
         open_port.wait(min(monotonic_us() + _STEP_US, setup.deadline()))
         received = open_port.port.read()
         if received is None:
-            raise failure(address, "closed by the other side")
+            raise make_error(address, "closed by the other side")
         now = monotonic_us()
         receiver.receive(received, now)
         for epoch in receiver.take_epochs(now):
@@ -119,7 +119,7 @@ def _set_port_options(open_port: OpenPort, options: str) -> None:
         termios.tcdrain(descriptor)
         time.sleep(_BAUD_CHANGE_S)
     try:
-        open_port.port.set(options)
+        open_port.port.set_options(options)
     except PortError as error:
         sys.stderr.write(f"coldloop nmea setup: {error}\n")
 

@@ -1,1 +1,1 @@
-"""A year of cooling: policies, optimum, plots."""
+"""A year of cooling: policies, optimum, energy account, plot."""

@@ -1,4 +1,4 @@
-"""`coldloop hil year` at work: one policy over one weather, with progress, a record and a plot."""
+"""`coldloop hil year`: run one policy over one weather, with progress, a record and a plot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
 from hil.errors import BenchError
-from hil.plant.air.weather import WeatherError, find
+from hil.plant.air.weather import WeatherError, load_weather
 
 _MIN_KW, _MAX_KW = 50.0, 20_000.0
 _MIN_HOURS = 1
@@ -24,9 +24,9 @@ _TICK_S = 0.5
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it as the arguments say; 0."""
+    """Run the command; return exit code 0. Raises `BenchError`."""
     try:
-        weather = find(arguments.weather)
+        weather = load_weather(arguments.weather)
     except WeatherError as error:
         raise BenchError(str(error)) from None
     _check(arguments, len(weather.hours))
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace, hours: int) -> None:
-    """Refuse what cannot be run."""
+    """Check the ranges of the arguments; raises `BenchError`."""
     for name, value, low, high in (
         ("--it-kw", arguments.it_kw, _MIN_KW, _MAX_KW),
         ("--hours", arguments.hours, _MIN_HOURS, 10 * hours),
@@ -74,7 +74,7 @@ def _write(path: Path, html: str) -> None:
 
 
 def format_record(record: dict[str, Any]) -> str:
-    """The record for people."""
+    """Return the record as text."""
     parts = ", ".join(f"{name} {share:.3f}" for name, share in record["pue_parts"].items())
     loop = record["loop_parts_pct"]
     lines = [
@@ -104,7 +104,7 @@ def format_record(record: dict[str, Any]) -> str:
 
 
 class _Progress:
-    """One line on the terminal, twice a second."""
+    """One progress line on the terminal, twice a second."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -126,5 +126,5 @@ class _Progress:
         )
 
     def end(self) -> None:
-        """Leave the line."""
+        """End the progress line."""
         print(file=sys.stderr)

@@ -1,7 +1,8 @@
-"""The account of a year: energies, water, hours, extremes; and the record that is printed.
+"""The account of a year: energies, water, hours, extremes, and the printed record.
 
-Not a meter: sums are taken from the plant's truth. PUE is that of category 1 to 3's input side with
-the losses of `hil.plant.power.electrical_chain`; its parts are each over the IT's energy.
+Does not emulate meters: the sums use true values of the plant. PUE is on the input side of
+categories 1 to 3, with the losses of `hil.plant.power.electrical_chain`. Each part of PUE is
+relative to the IT energy.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ KEYS = (
     "reversals",
     "wall_s",
 )
-"""What `--json` prints, in this order; the rest of the record is for people and for the plot."""
+"""The keys that `--json` prints, in order; the rest of the record is for the text and the plot."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class MonthSums:
 
 @dataclass
 class AnnualAccount:
-    """Sums over the time so far; powers in W, times in s."""
+    """Sums since the start; powers in W, times in s."""
 
     site: AnnualSite
     seconds: float = 0.0
@@ -79,13 +80,56 @@ class AnnualAccount:
         sums.facility_kwh += facility / 1000.0
         sums.fan_kwh += fan / 1000.0
 
+    def add_step(
+        self, dt: float, powers_w: tuple[float, float, float, float, float], is_shed: bool
+    ) -> None:
+        """Add `dt` seconds: powers of IT, IT demand, pumps, facility pump and fans, W."""
+        it, demand, pump, facility, fan = powers_w
+        self.seconds += dt
+        self.it_j += it * dt
+        self.demand_j += demand * dt
+        self.pump_j += pump * dt
+        self.facility_j += facility * dt
+        self.fan_j += fan * dt
+        if is_shed:
+            self.shed_s += dt
+
+    def add_extremes(self, dt: float, dew_margin_k: float, case_c: float) -> None:
+        """Add the dew-point margin and the hottest case of a step of `dt` seconds."""
+        if dew_margin_k < 0.0:
+            self.below_margin_s += dt
+        if dew_margin_k < self.min_margin_k:
+            self.min_margin_k = dew_margin_k
+        if case_c > self.max_case_c:
+            self.max_case_c = case_c
+
+    def reset_extremes(self) -> None:
+        """Forget the hottest case and the smallest dew-point margin so far."""
+        self.max_case_c, self.min_margin_k = 0.0, 99.0
+
+    def add_water(self, kg: float) -> None:
+        """Add consumed water, kg."""
+        self.water_kg += kg
+
+    def add_reversals(self, count: int) -> None:
+        """Add reversals of the valve."""
+        self.reversals += count
+
+    def set_travel(self, percent: float) -> None:
+        """Set the total travel of the valve, % of the stroke."""
+        self.travel_pct = percent
+
+    def add_day(self, values: dict[str, float]) -> None:
+        """Add the values of one day for the plot."""
+        self.days.append(values)
+
     @property
     def loop_j(self) -> float:
         """Energy of the cooling loop: both pumps and the fans, J."""
         return self.pump_j + self.facility_j + self.fan_j
 
     def record(self, policy: str, wall_s: float) -> dict[str, Any]:
-        """The record: what `--json` prints (`KEYS`) and more."""
+        """Return the record: the keys that `--json` prints (`KEYS`) and more."""
         it_kwh = self.it_j / 3.6e6 or 1.0
         loop = self.loop_j / self.it_j if self.it_j else 0.0
         parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}

@@ -1,7 +1,7 @@
-"""The year of the `optimum` policy: the cheapest steady point of each hour, found by search.
+"""The year of the policy `optimum`: the cheapest steady state of each hour, found by search.
 
-No controller and no dynamics: it knows the weather and the plant exactly and moves at once. What a
-controller costs more than this is what control, sensors and delay cost.
+Has no controller and no dynamics: it knows the weather and the plant exactly and moves immediately.
+The difference to a controller is the cost of control, sensors and delay.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hil.annual.energy_account import AnnualAccount
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.annual.steady_search import SteadySearch
 from hil.plant.air.cooler import fan_w
-from hil.plant.facility import pump_w
+from hil.plant.facility import facility_pump_w
 from hil.plant.fluid.valve import valve_flow_lpm
 
 _HOUR_S = 3600.0
@@ -26,7 +26,7 @@ def sum_optimum(
     progress: Callable[[int, int, AnnualAccount], None] | None = None,
     every: int = 1,
 ) -> AnnualAccount:
-    """Sum the cheapest points of `hours` hours, or of one day in `every`."""
+    """Sum the cheapest points of `hours` hours, or of one day in `every` days."""
     account, search, p = AnnualAccount(site), SteadySearch(site), site.row
     for i in range(hours):
         if i // 24 % every != 0:
@@ -36,25 +36,17 @@ def sum_optimum(
         pair, it_w = point.pair, 1000.0 * site.it_kw * point.load_fraction
         fan = fan_w(site.cooler, site.kind, point.fan_speed)
         fws = valve_flow_lpm(p, pair.valve_pct)
-        facility = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        facility = facility_pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         pump = pair.watts - facility
-        account.seconds += _HOUR_S
-        account.it_j += it_w * _HOUR_S
-        account.demand_j += 1000.0 * site.it_kw * _HOUR_S
-        account.pump_j += pump * _HOUR_S
-        account.facility_j += facility * _HOUR_S
-        account.fan_j += fan * _HOUR_S
-        account.water_kg += search.water_kg_s(hour, point) * _HOUR_S
-        account.shed_s += _HOUR_S if point.load_fraction < 1.0 else 0.0
-        account.max_case_c = max(account.max_case_c, pair.case_c)
-        margin = pair.supply_c - hour.dew_c - DEW_MARGIN_K
-        account.min_margin_k = min(account.min_margin_k, margin)
-        account.below_margin_s += _HOUR_S if margin < 0.0 else 0.0
+        powers_w = (it_w, 1000.0 * site.it_kw, pump, facility, fan)
+        account.add_step(_HOUR_S, powers_w, point.load_fraction < 1.0)
+        account.add_water(search.water_kg_s(hour, point) * _HOUR_S)
+        account.add_extremes(_HOUR_S, pair.supply_c - hour.dew_c - DEW_MARGIN_K, pair.case_c)
         day = (start_hour + i) // 24 % 365
         month = next(m for m, end in enumerate(_MONTHS) if day < end)
         account.add_hour(month, (it_w, pump, facility, fan))
         if (start_hour + i) % 24 == 12:
-            account.days.append(
+            account.add_day(
                 {
                     "dry_c": hour.dry_c,
                     "dew_c": hour.dew_c,

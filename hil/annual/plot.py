@@ -1,4 +1,4 @@
-"""The plot of a year: one page of HTML with drawings inside, nothing fetched from anywhere."""
+"""The plot of a year: one HTML page with embedded drawings and no external files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STYLE = (
 
 
 def render_page(record: dict[str, Any], account: AnnualAccount, source: str) -> str:
-    """The page for a record and its ledger."""
+    """Return the page for a record and its account."""
     title = f"{record['weather']}, {record['rejection']}, {record['policy']}"
     rows = "".join(
         f"<tr><th>{escape(key)}</th><td>{escape(_format_value(value))}</td></tr>"
@@ -50,8 +50,9 @@ def render_page(record: dict[str, Any], account: AnnualAccount, source: str) -> 
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>Weather: {escape(source)}. Modelled: nothing here has met "
-        f"real hardware.</p>{body}<h2>Record</h2><table>{rows}</table></body></html>\n"
+        f"<h1>{escape(title)}</h1><p>Weather: {escape(source)}. All results are from a "
+        f"model. No real hardware was tested.</p>{body}<h2>Record</h2><table>{rows}</table>"
+        "</body></html>\n"
     )
 
 
@@ -62,10 +63,10 @@ def _format_value(value: object) -> str:
 
 
 def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
-    """Days along, one line for each name."""
+    """Draw one line for each name over the days."""
     days = account.days
     if not days:
-        return "<p>Less than a day was run.</p>"
+        return "<p>Less than a day of results.</p>"
     values = [day[name] for day in days for name in names]
     low, high = 10.0 * (min(values) // 10.0), 10.0 * (max(values) // 10.0 + 1.0)
     parts = [_frame(low, high)]
@@ -82,7 +83,7 @@ def _lines(account: AnnualAccount, names: tuple[str, ...]) -> str:
 
 
 def _bars(account: AnnualAccount) -> str:
-    """Twelve stacked bars: pumps, facility pump, fans."""
+    """Draw twelve stacked bars: pumps, facility pump, fans."""
     shares = [
         [100.0 * kwh / month.it_kwh for kwh in (month.pump_kwh, month.facility_kwh, month.fan_kwh)]
         if month.it_kwh
@@ -108,7 +109,7 @@ def _bars(account: AnnualAccount) -> str:
 
 
 def _frame(low: float, high: float) -> str:
-    """Grid lines with their values."""
+    """Draw grid lines with their values."""
     parts = []
     for i in range(5):
         value = low + (high - low) * i / 4.0

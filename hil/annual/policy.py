@@ -1,15 +1,15 @@
-"""What may control a year: the seam between the plant's loop and control code, and the list.
+"""The control policies of a year, and their interface to the plant.
 
-    policy.step(seen, now, dt)   once a control step: readings in (`ControlReadings` of the agent),
-    outputs
-                                 kept as attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
+    policy.step(readings, case_c, now, dt)   once a control step, with `ControlReadings` of the
+    agent
+    outputs are attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
 
-`coldloop` is the agent's own `CoolingControl` with its optimiser and dew-point floor. `track:C` is
-the same with a set-point in the optimiser's place: the supply is C or, where that is higher, the
-dew point's floor. `fixed:C` is the agent's loops for supply and dP: fans hold the supply at C,
-pumps their design flow, the valve is open. `phosphor` and `pi` are two laws from practice on the
-valve, with a set-point of 32 degC, pumps at design flow and a facility whose own controller holds
-its water at 27 degC.
+`coldloop` is the agent's own `CoolingControl` with optimiser and dew-point limit. `track:C` is the
+same with a fixed set-point instead of the optimiser: the supply is C or, if higher, the dew-point
+limit. `fixed:C` uses the agent's loops for supply and dP: the fans hold the supply at C, the pumps
+have design flow, the valve is open. `phosphor` and `pi` are two published control laws on the
+valve, with a set-point of 32 degC, pumps at design flow and a facility that holds its water at 27
+degC.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from hil.annual.site import (
 )
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
-from hil.plant.facility import pump_w as facility_w
+from hil.plant.facility import facility_pump_w
 
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
 _SETPOINT_MARGIN_K = 0.6
-"""So far below its limit the set-point stays, since what sheds load begins at the limit."""
+"""Distance of the set-point below its limit: load shedding starts at the limit."""
 _MIDRANGE_LIMITS = {"middle_min_pct": 52.0, "middle_max_pct": 92.0}
-"""Openings between which the optimiser may move the valve's middle."""
+"""Range in which the optimiser can move the valve's mid-range position."""
 _CASE_GUARD_K, _GUARD_PCT_K = 0.5, 15.0
-"""From so far below their limit on, warm cases get so much more flow at once."""
+"""Cases within this distance of their limit get this additional flow immediately."""
 
 
 class Policy:
-    """Outputs, and the share of the work that all policies have in common."""
+    """The outputs, and the power cap that all policies have."""
 
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
@@ -63,37 +63,51 @@ class Policy:
         """Take a reading of humidity sensor `sensor` of the room."""
 
     def step(self, readings: ControlReadings, case_c: float, now: int, dt: float) -> None:
-        """Advance by `dt` seconds to `reading`, monotonic microseconds."""
+        """Step by `dt` seconds to `now`, monotonic µs."""
         self.update_outputs(readings, now, dt)
         supply_c = readings.supply_c if readings.supply_c is not None else SUPPLY_MAX_C
         self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Set the outputs."""
+        """Update the outputs."""
         raise NotImplementedError
 
     @property
     def setpoint_error_k(self) -> float:
-        """How far the set-point still has to go, kelvin: 0 for those that never move it."""
+        """Distance of the set-point to its target, K; 0 for a policy that never moves it."""
         return 0.0
 
 
+class _AnnualControl(CoolingControl):
+    """The agent's control code with two more inputs."""
+
+    def track_valve(self, valve_pct: float) -> None:
+        """Continue from a valve position that another rule has set, %."""
+        self.valve_pct = valve_pct
+        self.feedforward.track(valve_pct)
+
+    def hold_setpoint(self, setpoint_c: float) -> None:
+        """Ramp to `setpoint_c` and hold it; the optimiser is off."""
+        self.optimizer = None
+        self.target_c = setpoint_c
+
+
 class ColdloopPolicy(Policy):
-    """The agent's control code with everything on: optimiser, dew point, fans."""
+    """The agent's control code with all functions: optimiser, dew-point limit, fans."""
 
     def __init__(self, site: AnnualSite, sensors: int = 2) -> None:
         super().__init__(site)
-        self.cooling = CoolingControl(unit_settings(site, sensors))
+        self.cooling = _AnnualControl(unit_settings(site, sensors))
         self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
     ) -> None:
-        """Hand the reading to the agent."""
+        """Pass the reading to the agent."""
         self.cooling.add_humidity(sensor, air_c, rh_pct, now)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """One step of the agent's cooling."""
+        """Step the agent's cooling."""
         cooling = self.cooling
         cooling.step(readings, now, dt)
         self.valve_pct, self.pump_pct = cooling.valve_pct, cooling.pump_pct
@@ -110,32 +124,31 @@ class ColdloopPolicy(Policy):
         self.setpoint_c = cooling.setpoint_c
 
     def _raise_outputs(self, min_pct: float) -> None:
-        """Open valve and fans at least so far; their laws go on from there, or they would swing."""
+        """Open valve and fans to `min_pct` at least; their controllers track this."""
         cooling = self.cooling
         if self.valve_pct < min_pct:
-            self.valve_pct = cooling.valve_pct = min_pct
-            cooling.feedforward.track(min_pct)
+            self.valve_pct = min_pct
+            cooling.track_valve(min_pct)
         if self.fan_pct < min_pct:
             self.fan_pct = min_pct
             cooling.track_fans(min_pct)
 
     @property
     def setpoint_error_k(self) -> float:
-        """How far the set-point still has to go, kelvin."""
+        """Distance of the set-point to its target, K."""
         return float(self.cooling.target_c - self.cooling.setpoint_c)
 
 
 class SetpointPolicy(ColdloopPolicy):
-    """The same without the optimiser: as cold as the set-point asks and the dew point allows."""
+    """The same without optimiser: the set-point or, if higher, the dew-point limit is held."""
 
     def __init__(self, site: AnnualSite, setpoint_c: float, sensors: int = 2) -> None:
         super().__init__(site, sensors)
-        self.cooling.optimizer = None
-        self.cooling.target_c = setpoint_c
+        self.cooling.hold_setpoint(setpoint_c)
 
 
 def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
-    """Sections of a unit's configuration for the site, as whoever commissions it would write."""
+    """Return the sections of a unit's configuration for the site, as after commissioning."""
     p = site.row
     wet_above = {"adiabatic": WET_ABOVE_C, "tower": -50.0}.get(site.kind)
     return {
@@ -183,12 +196,12 @@ def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
 
 
 def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
-    """What the optimiser is told of the plant.
+    """Return the optimiser's settings.
 
-    Three things are simpler in its model than in the plant, so that their figures are fitted: its
-    flow goes straight with the pumps' speed from `zero_pct` on (right at half and full flow), its
-    cases are a wall along the coolant (22.6 K/kW gives the plant's case rise within 0.3 K from half
-    to full flow), and a tower is a power of the fans' speed to it. It learns the rest.
+    The optimiser's model is simpler than the plant in three points, so these figures are fitted.
+    The flow is linear in the pumps' speed from `zero_pct` (correct at half and full flow). The
+    cases are a wall along the coolant: 22.6 K/kW gives the plant's case rise within 0.3 K from half
+    to full flow. A tower is a power of the fans' speed. The optimiser learns the rest.
     """
     p, cooler, megawatts = site.row, site.cooler, site.it_kw / 1000.0
     return {
@@ -197,7 +210,7 @@ def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
         "pump_w": 13_500.0 * megawatts,
         "full_lpm": 1.16 * p.tcs_design_lpm,
         "zero_pct": 28.0,
-        "facility_w": facility_w(site.water, 1.0, p.hx_fws_design_lpm),
+        "facility_w": facility_pump_w(site.water, 1.0, p.hx_fws_design_lpm),
         "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
         "cooler_kw_k": 60.0 * megawatts,
         "cooler_ntu": 0.1,
@@ -214,12 +227,12 @@ def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
 
 
 def _cooler_settings(site: AnnualSite) -> dict[str, float]:
-    """A dry or adiabatic cooler by its data sheet."""
+    """Return the settings of a dry or adiabatic cooler from its data sheet."""
     return {"cooler_ua_kw_k": site.cooler.ua_kw_k, "cooler_air_kw_k": site.cooler.air_kw_k}
 
 
 class _InputSensor:
-    """A sensor of the agent's loops that shows what it is given."""
+    """A sensor of the agent's loops with a settable reading."""
 
     def __init__(self) -> None:
         self.name = "year"
@@ -230,7 +243,7 @@ class _InputSensor:
 
 
 class _OutputActuator:
-    """A valve or a pump of the agent's loops; it stands where it was asked to."""
+    """A valve or pump of the agent's loops; its position is the requested position."""
 
     def __init__(self, start_pct: float) -> None:
         self.pct = start_pct
@@ -251,7 +264,7 @@ class _OutputActuator:
 def _loop_config(
     setpoint: float, unit: str, gain: float, integral_s: float, low: float
 ) -> LoopConfig:
-    """Settings of one of the agent's loops."""
+    """Return the settings of one of the agent's loops."""
     raw = {
         f"setpoint_{unit}": setpoint,
         "sensor": "plant",
@@ -291,7 +304,7 @@ class FixedSupplyPolicy(Policy):
 
 
 class _ValvePolicy(Policy):
-    """A law on the valve, with the rest as it usually is."""
+    """A control law on the valve; pumps, fans and facility have their usual control."""
 
     def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
@@ -299,7 +312,7 @@ class _ValvePolicy(Policy):
         self._facility.track(self.fan_pct)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Step the law, the pumps' dP and the facility's own fans."""
+        """Step the control law and the facility's own fans."""
         if readings.supply_c is not None:
             self.valve_pct = self.valve_output(readings.supply_c - _SETPOINT_C, dt)
         if readings.fws_supply_c is not None:
@@ -308,14 +321,15 @@ class _ValvePolicy(Policy):
             self.wet = self.site.is_wet(readings.air_c)
 
     def valve_output(self, error_k: float, dt: float) -> float:
-        """Opening of the valve, %, for a supply that is `setpoint_error_k` too warm."""
+        """Return the opening of the valve, %, for a supply that is `error_k` too warm."""
         raise NotImplementedError
 
 
 class PhosphorPolicy(_ValvePolicy):
-    """openbmc/phosphor-pid-control's law (pid/ec/pid.cpp): PI, slew limit, back-calculation.
+    """The control law of openbmc/phosphor-pid-control (pid/ec/pid.cpp): PI with slew limit.
 
-    With a slew limit active the integral is set to output - proportional term. Gains are ours.
+    With an active slew limit the integral is set to output - proportional term (back-calculation).
+    The gains are chosen for this plant.
     """
 
     _KP, _KI, _SLEW = 5.0, 0.2, 100.0 / 60.0
@@ -347,13 +361,13 @@ class CommercialCduPolicy(_ValvePolicy):
         self._integral = self.valve_pct
 
     def valve_output(self, error_k: float, dt: float) -> float:
-        """One cycle of the manual's form; I is limited to 100 % either way."""
+        """One cycle of the manual's form; I is limited to ±100 %."""
         self._integral = min(max(self._integral + error_k / self._IR * 100.0 * dt, -100.0), 100.0)
         return min(max(error_k / self._PB_K * 100.0 + self._integral, 0.0), 100.0)
 
 
 def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
-    """The policy called `name` (not `optimum`, which is no controller)."""
+    """Return the policy `name` (not `optimum`, see `optimum`); raises `BenchError` for others."""
     if name == "coldloop":
         return ColdloopPolicy(site, sensors)
     if name == "phosphor":
@@ -374,4 +388,4 @@ def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
             if kind == "fixed"
             else SetpointPolicy(site, celsius, sensors)
         )
-    raise BenchError(f"{name}: no such policy; there are {', '.join(POLICIES)}")
+    raise BenchError(f"{name}: no such policy: give {', '.join(POLICIES)}")

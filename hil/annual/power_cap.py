@@ -1,26 +1,26 @@
-"""Power that must be shed when everything is at its limit: a cap that holds case and supply.
+"""The power cap of the annual runs: load shedding that holds case and supply limits.
 
-The rule of the year's runs: an integral cap on the row's power, as low as the hottest case and the
-supply demand and no lower. It moves slowly against the loop's time constants of a minute, so that
-it settles at the largest load that the cooler can take. Above the full load the same integral asks
-for valve and fans first (`boost`), and the pumps are moved (`flow_trim`, -1 to 1) until both limits
-are reached together, so that nothing is shed while an actuator has something left.
+An integral controller caps the row's power, only as far as the hottest case and the supply require.
+It is slow relative to the loop's time constants of one minute. So it settles at the largest load
+that the cooler can take. Above full load the same integral first moves valve and fans (`boost`) and
+the pumps (`flow_trim`, -1 to 1), until both limits are reached together. So no load is shed while
+an actuator has a reserve.
 """
 
 from __future__ import annotations
 
 _RELEASED_FRACTION = 1.2
 _CASE_MARGIN_K = 0.3
-_SUPPLY_SWING_K = 0.2  # the loop may swing that far around its highest set-point
-_GAIN = 0.012  # of the load, each kelvin
+_SUPPLY_SWING_K = 0.2  # the loop can swing this far around its highest set-point
+_GAIN = 0.012  # fraction of the load for 1 K
 _INTEGRAL_S = 300.0
 _FLOW_K_S = 0.0003
 _RELEASE_K = 1.5
-_RELEASE_S = 0.0002  # of the load, a second
+_RELEASE_S = 0.0002  # fraction of the load for 1 s
 
 
 class PowerCap:
-    """`step` gives the cap in kW, or None when there is none."""
+    """`step` returns the cap in kW, or None without a cap."""
 
     def __init__(self, it_kw: float, case_max_c: float, supply_max_c: float) -> None:
         self._it_kw = it_kw
@@ -32,11 +32,11 @@ class PowerCap:
 
     @property
     def boost(self) -> float:
-        """How far valve and fans shall go to their limits whatever is cheap, 0 to 1."""
+        """How far valve and fans must move to their limits, 0 to 1."""
         return min((_RELEASED_FRACTION - self._load_fraction) / (_RELEASED_FRACTION - 1.0), 1.0)
 
     def step(self, case_c: float, supply_c: float, dt: float) -> float | None:
-        """Advance by `dt` seconds with the hottest case and the supply as they are, degC."""
+        """Step by `dt` seconds with the hottest case and the supply, degC; return the cap."""
         self.case_over_k = case_c - self._case_limit_c
         self.supply_over_k = supply_c - self._supply_limit_c
         excess_k = max(self.case_over_k, self.supply_over_k)
@@ -53,7 +53,7 @@ class PowerCap:
     def _trim_flow(self, dt: float) -> None:
         """Move the flow so that case and supply reach their limits together.
 
-        More flow cools the cases and warms the supply, which the exchanger then unbalances.
+        More flow cools the cases and warms the supply, because it unbalances the exchanger.
         """
         if self._load_fraction >= _RELEASED_FRACTION:
             self.flow_trim = 0.0

@@ -1,8 +1,8 @@
-"""A controlled year: weather moves, the control code steps, the plant follows, the ledger counts.
+"""A controlled year: the weather changes, the control code steps, the plant follows.
 
-The control code steps once a second while something moves (the supply is off its set-point, or the
-set-point, the load or a limit moves); when nothing has for a minute, both it and the plant go in
-steps of `coarse_s`. The weather moves once a minute, along straight lines between its hours.
+The control code steps once a second during a transient: the supply is off its set-point, or the
+set-point, the load or a limit moves. After a minute without a transient, control code and plant use
+steps of `coarse_s`. The weather changes once a minute, linear between its hours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Progress = Callable[[int, int, AnnualAccount], None]
 
 
 class AnnualRun:
-    """One policy on one site; `run` it for some hours."""
+    """One policy on one site; `run` runs it for some hours."""
 
     def __init__(
         self, site: AnnualSite, policy: Policy, faults: str = "none", coarse_s: int = 5
@@ -54,9 +54,10 @@ class AnnualRun:
         progress: Progress | None = None,
         every: int = 1,
     ) -> AnnualAccount:
-        """Run `hours` from the weather's hour `start_hour` on; the first hour is not counted.
+        """Run `hours` hours from the weather's hour `start_hour`; the first hour is not counted.
 
-        With `every` above 1 only one day in so many is run, each after an hour that is not counted.
+        With `every` above 1, only one day in `every` days is run, each after an hour that is not
+        counted.
         """
         valve, travel = self.plant.valve, 0.0
         for i in range(hours):
@@ -69,11 +70,11 @@ class AnnualRun:
             travel += valve.travel_pct - before
             if progress is not None:
                 progress(i + 1, hours, self.account)
-        self.account.travel_pct = travel
+        self.account.set_travel(travel)
         return self.account
 
     def assert_balances(self) -> None:
-        """Raise `BenchError` unless energy and mass close to 0.1 % over all steps so far."""
+        """Raise `BenchError` if the error of energy or mass so far is above 0.1 %."""
         plant, facility = self.plant, self.plant.facility
         energy = plant.energy()
         residuals = [abs(energy.residual_j) / max(energy.in_j, 1.0)]
@@ -81,10 +82,12 @@ class AnnualRun:
             residuals.append(abs(facility.residual_j) / max(facility.input_j, 1.0))
         residuals.append(abs(plant.missing_l) / plant.parameters.supply_pipe_l)
         if max(residuals) > _BALANCE:
-            raise BenchError(f"the plant's balances do not close: {max(residuals):.2%} is missing")
+            raise BenchError(
+                f"balances of the plant: error {max(residuals):.2%}, limit {_BALANCE:.1%}"
+            )
 
     def _run_hour(self, hour: int, count: bool) -> None:
-        """Sixty minutes, then the books."""
+        """Run sixty minutes, then add them to the account."""
         account = self.account
         before = (account.it_j, account.pump_j, account.facility_j, account.fan_j, account.water_kg)
         facility = self.plant.facility
@@ -95,7 +98,7 @@ class AnnualRun:
         if not count:
             return
         if facility is not None:
-            account.water_kg += facility.water_kg - water
+            account.add_water(facility.water_kg - water)
         watts = (
             (account.it_j - before[0]) / 3600.0,
             (account.pump_j - before[1]) / 3600.0,
@@ -108,9 +111,9 @@ class AnnualRun:
             self._record_noon(self.site.weather.at(hour))
 
     def _record_noon(self, weather: Hour) -> None:
-        """What the plot shows of a day, at noon."""
+        """Record the values of a day for the plot, at noon."""
         plant = self.plant
-        self.account.days.append(
+        self.account.add_day(
             {
                 "dry_c": weather.dry_c,
                 "dew_c": weather.dew_c,
@@ -124,7 +127,7 @@ class AnnualRun:
         )
 
     def _run_minute(self, weather: Hour, count: bool) -> None:
-        """A minute of one weather."""
+        """Run one minute with constant weather."""
         plant, policy, account = self.plant, self.policy, self.account
         facility = plant.facility
         if facility is None:
@@ -134,7 +137,7 @@ class AnnualRun:
         self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND)
         dew_limit_c = weather.dew_c + DEW_MARGIN_K
         sample, valve, pump, load = self.sensors.sample, plant.valve, plant.pumps[0], plant.load
-        it_w = 1000.0 * self.site.it_kw
+        demand_w = 1000.0 * self.site.it_kw
         remaining_s = _MINUTE
         while remaining_s > 0:
             dt = self._choose_step(remaining_s)
@@ -144,32 +147,20 @@ class AnnualRun:
             policy.step(sample(), plant.case_c, now, dt)
             valve.command(policy.valve_pct)
             pump.command(policy.pump_pct, 10.0)
-            facility.fan_command_pct = policy.fan_pct
-            facility.wet = policy.wet
-            load.limit_kw = policy.limit_kw
+            facility.command(policy.fan_pct, policy.wet)
+            load.set_limit(policy.limit_kw)
             plant.advance(now)
             if not count:
                 self._extreme_pct = valve.position_pct
                 continue
             self._count_reversal(valve.position_pct)
-            account.seconds += dt
-            account.it_j += 1000.0 * plant.it_kw * dt
-            account.demand_j += it_w * dt
-            account.pump_j += plant.pump_electric_w * dt
-            account.facility_j += facility.pump_w * dt
-            account.fan_j += facility.fan_w * dt
-            if policy.limit_kw is not None:
-                account.shed_s += dt
-            margin = plant.supply_true_c - dew_limit_c
-            if margin < 0.0:
-                account.below_margin_s += dt
-            if margin < account.min_margin_k:
-                account.min_margin_k = margin
-            if plant.case_c > account.max_case_c:
-                account.max_case_c = plant.case_c
+            pump_w, facility_w, fan_w = plant.pump_electric_w, facility.pump_w, facility.fan_w
+            powers_w = (1000.0 * plant.it_kw, demand_w, pump_w, facility_w, fan_w)
+            account.add_step(dt, powers_w, policy.limit_kw is not None)
+            account.add_extremes(dt, plant.supply_true_c - dew_limit_c, plant.case_c)
 
     def _choose_step(self, remaining_s: int) -> int:
-        """Seconds of the next step."""
+        """Return the length of the next step, s."""
         plant, policy = self.plant, self.policy
         error = plant.supply_c - policy.setpoint_c
         moving = not -_STEADY_K < error < _STEADY_K or policy.limit_kw is not None
@@ -186,26 +177,26 @@ class AnnualRun:
         return step_s
 
     def _count_reversal(self, position: float) -> None:
-        """Count a turn of the valve of more than half a percent."""
+        """Count a reversal of the valve of more than 0.5 %."""
         moved = position - self._extreme_pct
         if self._direction >= 0:
             if moved > 0.0:
                 self._extreme_pct, self._direction = position, 1
             elif moved < -_REVERSAL_PCT:
                 self._extreme_pct = position
-                self.account.reversals += self._direction
+                self.account.add_reversals(self._direction)
                 self._direction = -1
         elif moved < 0.0:
             self._extreme_pct = position
         elif moved > _REVERSAL_PCT:
             self._extreme_pct, self._direction = position, 1
-            self.account.reversals += 1
+            self.account.add_reversals(1)
 
 
 def run_timed(
     annual_run: AnnualRun, hours: int, progress: Progress | None = None
 ) -> tuple[AnnualAccount, float]:
-    """Run and say how many seconds it took."""
+    """Run; return the account and the elapsed time, s."""
     start = time.perf_counter()
     account = annual_run.run(hours, progress=progress)
     return account, time.perf_counter() - start

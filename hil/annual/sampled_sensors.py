@@ -1,8 +1,8 @@
-"""What the control code sees in a year: the plant's sensors as their registers show them.
+"""The readings of the control code in a year: the plant's sensors with their register resolution.
 
-Temperatures of the row to 0.1 K, of the facility to 0.01 K, flow to 0.1 L/min, pressure to 0.1 kPa,
-valve to 0.01 %, as the devices of the bench do. Humidity sensors have errors: by default one reads
-2 % and 0.2 K too low, the other 1 % too high; `faults` names what becomes of them besides.
+Resolution as in the bench's devices: row temperatures 0.1 K, facility temperatures 0.01 K, flow
+0.1 L/min, pressure 0.1 kPa, valve 0.01 %. The humidity sensors have errors: one reads 2 % and 0.2 K
+too low, the other 1 % and 0.1 K too high. `faults` adds a fault of the humidity sensors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SampledSensors:
         self._dead_from_s = _DEAD_FROM_S
 
     def sample(self) -> ControlReadings:
-        """Read everything that is polled each second."""
+        """Read all sensors that are polled each second."""
         plant, readings = self.plant, self.readings
         facility = plant.facility
         readings.supply_c = round(plant.supply_c, 1)
@@ -39,7 +39,7 @@ class SampledSensors:
         readings.fws_flow_lpm = plant.fws_flow_lpm
         readings.valve_pct = round(plant.valve.position_pct, 2)
         readings.pump_pct = plant.pumps[0].speed_pct
-        readings.load_kw = plant.load.demand_kw  # what is asked for: a cap is no load that fell
+        readings.load_kw = plant.load.demand_kw  # the demand: a power cap is not a lower load
         readings.pump_w = plant.pump_electric_w
         if facility is not None:
             readings.air_c = facility.air.dry_c + _AIR_ERROR_K

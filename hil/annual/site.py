@@ -1,7 +1,7 @@
 """The site of a year: the reference plant at some power, a weather, a kind of heat rejection.
 
-Not a policy and not the loop over the hours: what both the controlled year and the search for its
-optimum stand on, so that they are about the same plant.
+Has no policy and no loop over the hours (see `policy` and `run`). The controlled year and the
+search for the optimum use the same site, so that they compare the same plant.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hil.plant.room import Room
 from hil.plant.scale import reference_parameters
 
 OTHER_FRACTION = 0.01
-"""Lighting, controls and the like over IT: the reference's budget."""
+"""Power of lighting, controls and similar over IT power, from the reference."""
 
 CASE_MAX_C = 75.0
 SUPPLY_MAX_C = 45.0
 DEW_MARGIN_K = 2.0
 MIN_PUMP_PCT = 59.0
-"""Half of the design flow, 0.75 L/min for each kW: what cold plates are usually asked to keep."""
+"""Half of the design flow, 0.75 L/min for each kW: the usual minimum of cold plates."""
 
 WET_ABOVE_C = 30.0
 """Outdoor temperature from which the adiabatic cooler is wet, as in the reference."""
@@ -35,7 +35,7 @@ _START_C = 30.0
 
 @dataclass(frozen=True)
 class AnnualSite:
-    """What a year is run on. `seed` is that of the sensors' noise and errors."""
+    """The conditions of a year; `seed` is for noise and errors of the sensors."""
 
     weather: Weather
     kind: str
@@ -59,22 +59,22 @@ class AnnualSite:
         )
 
     def build_plant(self) -> Plant:
-        """Build the plant with its facility, settled at a middling point."""
+        """Build the plant with its facility, in the steady state of a medium operating point."""
         plant = Plant(Random(f"{self.seed}/year"), self.row, quantum_us=1_000_000)
         facility = Facility(self.row, self.cooler, self.kind, self.water, _START_C)
-        facility.fan_pct = facility.fan_command_pct = 30.0
+        facility.start_fans(30.0)
         facility.set_air(self.weather.at(0.0).air())
-        plant.facility = facility
+        plant.attach_facility(facility)
         return plant
 
     def is_wet(self, dry_c: float) -> bool:
-        """Whether the cooler is wet by the site's own rule."""
+        """Return whether the cooler is wet by the rule of the site."""
         if self.kind == "tower":
             return True
         return self.kind == "adiabatic" and dry_c > WET_ABOVE_C
 
     def fixed_losses_kw(self, it_kw: float, loop_kw: float) -> dict[str, float]:
-        """What is lost besides the loop, kW: electrical stages, residual air cooling, the rest."""
+        """Return the losses outside the loop, kW: electrical stages, room air cooling, the rest."""
         air = Room().electric_kw(it_kw)
         other = OTHER_FRACTION * self.it_kw
         losses = ElectricalChain(self.it_kw).losses_kw(it_kw, loop_kw + air + other)

@@ -1,10 +1,9 @@
-"""The site in a steady state, and its cheapest point found by search: what no controller can beat.
+"""The cheapest steady state of the site, found by search: the bound for every controller.
 
-For every pair of flows (secondary, facility) the hottest facility water that keeps supply and case
-within their limits is known in closed form; the cheapest fans are those that just make it, and the
-cheapest pair wins. Where none does, the load must be shed: as little as the largest flows and all
-fans leave. The search is done once for each quarter of a kelvin and hundredth of density, not once
-an hour.
+For each pair of flows (secondary, facility) a closed form gives the hottest facility water that
+keeps supply and case within their limits. The slowest fans that reach this temperature are the
+cheapest, and the cheapest pair is the result. If no pair is possible, load is shed: as little as
+the largest flows and full fans allow. Results are cached for each 0.25 K and each 0.01 of density.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from hil.annual.site import CASE_MAX_C, MIN_PUMP_PCT, SUPPLY_MAX_C, AnnualSite
 from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
 from hil.plant.air.weather import Hour
-from hil.plant.facility import pump_w
+from hil.plant.facility import facility_pump_w
 from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
 from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.valve import valve_flow_lpm
@@ -28,7 +27,7 @@ _MIN_VALVE_PCT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FlowPair:
-    """A pair of flows: what it costs and how hot the facility water may be."""
+    """A pair of flows: its power and the hottest facility water that it allows."""
 
     pump_pct: float
     valve_pct: float
@@ -42,7 +41,7 @@ class FlowPair:
 
 @dataclass(frozen=True, slots=True)
 class SteadyOptimum:
-    """The cheapest point of an hour: loop power, share of the load that is left, and where."""
+    """The cheapest point of an hour: loop power, remaining fraction of the load, fans and flows."""
 
     watts: float
     load_fraction: float
@@ -51,7 +50,7 @@ class SteadyOptimum:
 
 
 class SteadySearch:
-    """Finds the cheapest point for any air; remembers what it found."""
+    """Finds the cheapest point for any air; caches the results."""
 
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
@@ -60,7 +59,7 @@ class SteadySearch:
         self._reduced_pairs: dict[int, list[FlowPair]] = {}
 
     def _list_pairs(self, load_fraction: float) -> list[FlowPair]:
-        """Every pair of flows, for a share of the load."""
+        """Return every pair of flows for a fraction of the load."""
         pairs = []
         for i in range(_GRID + 1):
             pump = MIN_PUMP_PCT + (100.0 - MIN_PUMP_PCT) * i / _GRID
@@ -82,12 +81,12 @@ class SteadySearch:
         shaft = shaft_w(p, point)
         c1 = capacity_w_k(lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         c2 = capacity_w_k(fws, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        ec = exchanger_w_k(p, lpm, fws)
+        exchange_w_k = exchanger_w_k(p, lpm, fws)
         part = 1.0 / p.racks
         case_k = it_w * part / plate_w_k(p, lpm * part, p.tcs_design_lpm * part)
         supply = min(SUPPLY_MAX_C, CASE_MAX_C - case_k)
-        cold = supply + it_w / c1 - (it_w + shaft) / ec
-        pump_heat = pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        cold = supply + it_w / c1 - (it_w + shaft) / exchange_w_k
+        pump_heat = facility_pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         heat = it_w + shaft + pump_heat
         return FlowPair(
             pump_pct,
@@ -101,7 +100,7 @@ class SteadySearch:
         )
 
     def find_optimum(self, hour: Hour) -> SteadyOptimum:
-        """The cheapest point in an hour's weather."""
+        """Return the cheapest point in the weather of an hour."""
         air = hour.air()
         wet = self.site.is_wet(air.dry_c)
         intake = intake_c(self.site.cooler, self.site.kind, air, wet)
@@ -149,7 +148,7 @@ class SteadySearch:
         return cheapest
 
     def _min_fan_speed(self, pair: FlowPair, air: Air, wet: bool) -> float | None:
-        """The slowest fans that take the heat at the hottest water allowed; None if none do."""
+        """Return the slowest fans for the heat at the hottest allowed water; None if impossible."""
         cooler, kind = self.site.cooler, self.site.kind
         intake = intake_c(cooler, kind, air, wet)
         if pair.max_water_c <= intake:
@@ -167,7 +166,7 @@ class SteadySearch:
         return high
 
     def water_kg_s(self, hour: Hour, optimum: SteadyOptimum) -> float:
-        """Water that the cheapest point uses, kg/s."""
+        """Return the water consumption of the cheapest point, kg/s."""
         air = hour.air()
         wet = self.site.is_wet(air.dry_c)
         site = self.site

@@ -1,1 +1,1 @@
-"""The testbed: a row of emulated devices, its plant and its configuration."""
+"""The testbed: one row of emulated devices, its plant and its configuration."""

@@ -1,10 +1,12 @@
-"""A fleet beside the row: every shipped model once, eight on one RS-485 line, four behind one host.
+"""One device of each shipped model: eight on one RS-485 line, four behind one TCP host.
 
-Not the row that the agent controls: the fleet has plants of its own, so that whoever scans, reads
-or writes here moves nothing there. Each device goes by the name of its profile.
+Does not contain the devices that the agent controls; see `hil.bench.testbed`. The fleet has its own
+plants. Therefore a scan, read or write here does not change the row. The name of each device is the
+name of its profile.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
@@ -38,59 +40,68 @@ LINE_UNITS = {
     "eastron_sdm630": 41,
     "schneider_iem3000": 42,
 }
-"""Name -> unit on the serial line."""
+"""Name -> unit id on the serial line."""
 
 TCP_UNITS = {"kenmec_ls80a": 100, "liebert_dcd": 51, "sunspec_203": 1, "abb_meter": 43}
-"""Name -> unit behind the TCP host."""
+"""Name -> unit id behind the TCP host."""
 
 
 class DeviceFleet:
-    """The devices by name; `line` and `host` carry them, `plants` stand behind them."""
+    """The devices by name. `line` and `host` connect them; `plants` are the plants behind them."""
 
     def __init__(self, world: World) -> None:
-        hall = Plant(
+        hall_plant = Plant(
             world.random("fleet/hall"),
             PlantParameters(pumps=len(_PUMPS_PCT), start_pump_pct=_PUMPS_PCT),
         )
-        cdu = Plant(world.random("fleet/cdu"))
-        self.plants = (hall, cdu)
+        cdu_plant = Plant(world.random("fleet/cdu"))
+        self.plants = (hall_plant, cdu_plant)
         self.devices: dict[str, ModbusServer] = {
-            "orv3_rpu": Rpu(hall, LINE_UNITS["orv3_rpu"]),
-            "belimo_valve": BelimoValve(hall, LINE_UNITS["belimo_valve"]),
-            "abb_acs580": Drive(hall, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
-            "danfoss_fc": DanfossFc(hall, FC_PUMP, LINE_UNITS["danfoss_fc"]),
-            "grundfos_cim": GrundfosCim(hall, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
-            "wilo_booster": WiloBooster(hall, WILO_PUMPS, LINE_UNITS["wilo_booster"]),
-            "kenmec_ls80a": KenmecLs80a(cdu, TCP_UNITS["kenmec_ls80a"]),
-            "liebert_dcd": LiebertDcd(hall, TCP_UNITS["liebert_dcd"]),
-            **_meters(world, hall),
+            "orv3_rpu": Rpu(hall_plant, LINE_UNITS["orv3_rpu"]),
+            "belimo_valve": BelimoValve(hall_plant, LINE_UNITS["belimo_valve"]),
+            "abb_acs580": Drive(hall_plant, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
+            "danfoss_fc": DanfossFc(hall_plant, FC_PUMP, LINE_UNITS["danfoss_fc"]),
+            "grundfos_cim": GrundfosCim(hall_plant, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
+            "wilo_booster": WiloBooster(hall_plant, WILO_PUMPS, LINE_UNITS["wilo_booster"]),
+            "kenmec_ls80a": KenmecLs80a(cdu_plant, TCP_UNITS["kenmec_ls80a"]),
+            "liebert_dcd": LiebertDcd(hall_plant, TCP_UNITS["liebert_dcd"]),
+            **_make_meters(world, hall_plant),
         }
         self.line = ModbusLine([self.devices[name] for name in LINE_UNITS])
         self.host = ModbusTcpHost([self.devices[name] for name in TCP_UNITS])
 
     def advance(self, now: int) -> None:
-        """Let the plants go on though nobody asks."""
+        """Advance the plants to `now` (µs), also if no request comes."""
         for plant in self.plants:
             plant.advance(now)
 
 
-def _meters(world: World, hall: Plant) -> dict[str, ModbusServer]:
-    """Meters of the pumps, the racks, both, and one rack."""
+class _FleetMeter(NamedTuple):
+    """A meter of the fleet: its class, and the function that gives its load in W."""
 
-    def pumps() -> float:
-        return hall.pump_electric_w
+    make_meter: Callable[..., ModbusServer]
+    load_w: Callable[[], float]
 
-    def racks() -> float:
-        return 1000.0 * hall.it_kw
 
-    loads: dict[str, tuple[Callable[..., ModbusServer], Callable[[], float]]] = {
-        "eastron_sdm630": (Sdm630, pumps),
-        "schneider_iem3000": (Iem3000, lambda: racks() / hall.parameters.racks),
-        "sunspec_203": (SunSpec203, racks),
-        "abb_meter": (AbbMeter, lambda: racks() + pumps()),
+def _make_meters(world: World, hall_plant: Plant) -> dict[str, ModbusServer]:
+    """Make meters for the pumps, all racks, one rack, and racks plus pumps."""
+
+    def pumps_w() -> float:
+        return hall_plant.pump_electric_w
+
+    def racks_w() -> float:
+        return 1000.0 * hall_plant.it_kw
+
+    meters = {
+        "eastron_sdm630": _FleetMeter(Sdm630, pumps_w),
+        "schneider_iem3000": _FleetMeter(Iem3000, lambda: racks_w() / hall_plant.parameters.racks),
+        "sunspec_203": _FleetMeter(SunSpec203, racks_w),
+        "abb_meter": _FleetMeter(AbbMeter, lambda: racks_w() + pumps_w()),
     }
     units = {**LINE_UNITS, **TCP_UNITS}
     return {
-        name: model(hall, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=load)
-        for name, (model, load) in loads.items()
+        name: meter.make_meter(
+            hall_plant, unit=units[name], rng=world.random(f"fleet/{name}"), load_w=meter.load_w
+        )
+        for name, meter in meters.items()
     }

@@ -1,20 +1,22 @@
-"""Real devices in place of emulated ones, one by one, while the rest of the bench goes on.
+"""Replace emulated devices by real ones, one at a time, while the bench runs.
 
-The emulated slave of that name falls silent; requests to its unit are passed to the real port byte
-for byte, and what comes back is put on the line (or the connection) byte for byte. So the real
-device has the same unit id, and the same baud rate unless its address says another. Its emulated
-twin is not asked any more and does what a device does whose master is silent.
+Does not open the ports; see `hil.io.real_link`. While a device is real, its emulated server does
+not answer. The bench passes each request for its unit to the real port, byte for byte. It puts the
+reply on the line or the TCP connection, byte for byte. The real device must have the same unit id.
+It must have the same baud rate, unless its address names another. The emulated device gets no
+requests and behaves like a device with a silent master.
 
-A line takes a serial port, or a TCP connection that carries RTU frames (a serial device server); a
-TCP host takes a TCP connection. Several names may share one real port.
+A device of a serial line takes a serial port, or a TCP connection that carries RTU frames (a serial
+device server). A device of a TCP host takes a TCP connection. Several devices can share one real
+port.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from drivers.errors import AddressError
-from drivers.ports import address as addresses
+from drivers.ports.address import Address, parse_address
 from hil.errors import BenchError
 from hil.io.real_link import RealLink
 from hil.shells.realtime import RealTimeShell
@@ -23,21 +25,25 @@ _MBAP_PREFIX_BYTES = 6
 
 
 class SwapHost(Protocol):
-    """What units can be taken from: a line or a TCP host."""
+    """A serial line or a TCP host whose units can be real."""
 
     def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
-        """Give a unit to a real port."""
+        """Pass the requests for `unit` to `send`, and keep the emulated server silent."""
 
     def restore_emulated(self, unit: int) -> None:
-        """Let the emulated slave answer again."""
+        """Let the emulated server of `unit` answer again."""
 
 
 @dataclass(frozen=True)
 class SwapBus:
-    """Where devices are: the bench's port, who serves it, and how a real reply gets out of it.
+    """A bus with devices that can be real.
 
-    `default_options` are an address' options where it does not say, such as the line's baud rate;
-    `framed` asks for whole Modbus TCP frames instead of bytes as they come.
+    port              name of the bus in the list of ports of the bench
+    host              serves the emulated devices of the bus
+    inject            puts the reply of a real device on the bus
+    address_kinds     kinds of address that a real device can have
+    default_options   options of an address that does not state them, such as the baud rate
+    framed            True: `inject` takes whole Modbus TCP frames; False: bytes as they arrive
     """
 
     port: str
@@ -48,36 +54,51 @@ class SwapBus:
     framed: bool = False
 
 
+class SwapDevice(NamedTuple):
+    """A device that can be real or emulated: its bus and its unit id."""
+
+    swap_bus: SwapBus
+    unit: int
+
+
+class _LinkKey(NamedTuple):
+    """A real port: the bus that it serves, and its address."""
+
+    port: str
+    address: str
+
+
 class DeviceSwap:
-    """Which device is emulated and which is real."""
+    """The devices of a bench, and the real ports that replace some of them."""
 
     def __init__(self, shell: RealTimeShell) -> None:
         self._shell = shell
-        self._devices: dict[str, tuple[SwapBus, int]] = {}
-        self._links: dict[tuple[str, str], RealLink] = {}
+        self._devices: dict[str, SwapDevice] = {}
+        self._links: dict[_LinkKey, RealLink] = {}
         self._real_links: dict[str, RealLink] = {}
 
     def add(self, name: str, swap_bus: SwapBus, unit: int) -> None:
-        """Make a device known."""
-        self._devices[name] = (swap_bus, unit)
+        """Register a device."""
+        self._devices[name] = SwapDevice(swap_bus, unit)
 
     @property
     def names(self) -> list[str]:
-        """All devices, in the order in which they were added."""
+        """Names of all devices, in the order of registration."""
         return list(self._devices)
 
     def attach_real(self, name: str, address_text: str) -> None:
-        """Put the real device at address `address_text` in the place of `name`; raises BenchError.
+        """Replace the device `name` by the real one at `address_text`.
 
-        When the port cannot be opened, all stays as it was.
+        Raises BenchError for an unknown name, a wrong address, or a port that does not open. Then
+        nothing changes.
         """
         swap_bus, unit = self._device(name)
         address = _parse_address(name, address_text, swap_bus)
-        key = (swap_bus.port, str(address))
+        key = _LinkKey(swap_bus.port, str(address))
         link = self._links.get(key)
         if link is None:
             try:
-                link = RealLink(self._shell, address, _receive_handler(swap_bus))
+                link = RealLink(self._shell, address, _make_receive_handler(swap_bus))
             except BenchError as error:
                 raise BenchError(f"{name}={address_text}: {error}") from None
         if self._real_links.get(name) is not link:
@@ -87,13 +108,16 @@ class DeviceSwap:
         swap_bus.host.attach_real(unit, link.send)
 
     def restore_emulated(self, name: str) -> None:
-        """Let the emulated device answer again; does nothing when it does. Raises BenchError."""
+        """Let the emulated device `name` answer. Raises BenchError for an unknown name."""
         swap_bus, unit = self._device(name)
         swap_bus.host.restore_emulated(unit)
         self._detach(name)
 
     def devices(self) -> list[dict[str, Any]]:
-        """Every device as a record: name, port, unit, real (address or None), up, bytes."""
+        """Give a record for each device: name, port, unit, real (address or None).
+
+        A real device also has up (open or not) and its bytes: sent, received, lost.
+        """
         records = []
         for name, (swap_bus, unit) in self._devices.items():
             link = self._real_links.get(name)
@@ -121,14 +145,14 @@ class DeviceSwap:
         self._links.clear()
         self._real_links.clear()
 
-    def _device(self, name: str) -> tuple[SwapBus, int]:
+    def _device(self, name: str) -> SwapDevice:
         if name not in self._devices:
             known = ", ".join(self._devices)
-            raise BenchError(f"no device {name!r} on this bench: one of {known}")
+            raise BenchError(f"no device {name!r} on this bench; there are {known}")
         return self._devices[name]
 
     def _detach(self, name: str) -> None:
-        """Take a device off its link; close a link that nobody uses."""
+        """Remove a device from its link. Close the link if no other device uses it."""
         link = self._real_links.pop(name, None)
         if link is None or link in self._real_links.values():
             return
@@ -136,10 +160,10 @@ class DeviceSwap:
         self._links = {key: other for key, other in self._links.items() if other is not link}
 
 
-def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> addresses.Address:
-    """Read an address; what it leaves open is as on the carrier."""
+def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> Address:
+    """Parse an address; add the default options of the bus. Raises BenchError."""
     try:
-        address = addresses.parse_address(address_text)
+        address = parse_address(address_text)
         if address.kind not in swap_bus.address_kinds:
             kinds = " or ".join(f"{kind}:" for kind in swap_bus.address_kinds)
             raise AddressError(f"{name} is on {swap_bus.port}, which takes {kinds}")
@@ -155,8 +179,8 @@ def _parse_address(name: str, address_text: str, swap_bus: SwapBus) -> addresses
     return address
 
 
-def _receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
-    """What a link does with bytes that come in."""
+def _make_receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
+    """Make the function that takes the bytes of a real device. It assembles frames if needed."""
     if not swap_bus.framed:
         return swap_bus.inject
     buffer = b""

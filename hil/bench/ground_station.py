@@ -1,38 +1,76 @@
-"""The ground in virtual time: takes a unit's parcels from the broker, keeps count, gives receipts.
+"""The ground side of the MQTT link in virtual time: stores log records and sends receipts.
 
-Not the relay (that is `deploy/relay`, on real brokers): only as much of one as a scenario needs to
-judge the log. It knows the truth about the unit's flash, too: a segment that is deleted although
-the ground has not all of its records is counted, record by record (`lost`).
+Does not replace the ground relay; see `deploy.relay`. It does the part of a relay that scenarios
+need to judge the log. It also checks the flash of the unit. If the unit deletes a segment, `lost`
+counts each record of it that the ground does not have.
 
-Faults, plain attributes: `silent` (no receipts), `forging` (each true receipt is followed by forged
-ones), `delay_us` (of receipts). `key` signs the receipts.
+Faults are plain attributes:
+
+silent     the ground sends no receipts
+forging    the ground sends forged receipts after each true one
+delay_us   delay of the receipts, µs
 """
 
+from typing import NamedTuple, Protocol
+
 from agent.log import segment
-from hil.bench.testbed import Testbed
+from hil.devices.base import FaultTarget
+from hil.devices.mqtt.broker import Broker
 from hil.devices.mqtt.session import QueuedPublish
+from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.world import World
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry.message import MERGED, ROWS, parse_message
 
-RecordId = tuple[bytes, int]
-"""Life of the log, number of the record."""
+
+class RecordId(NamedTuple):
+    """Identifies a record: generation of the log, and number in it."""
+
+    generation: bytes
+    number: int
+
+
+class GroundRecord(NamedTuple):
+    """A record as the ground received it."""
+
+    kind: int
+    payload: bytes
+
 
 _RECEIPT_DELAY_US = 50_000
 
 
-class MqttGround:
-    """What is kept on the ground of the unit `unit_path` ("SITE/UNIT") of `testbed`."""
+class GroundHost(Protocol):
+    """The attributes of a testbed that the ground uses."""
 
-    def __init__(self, testbed: Testbed, unit_path: str, key: bytes = b"") -> None:
-        self.records: dict[RecordId, tuple[int, bytes]] = {}
+    world: World
+    broker: Broker
+    stores: dict[str, StoreEndpoint]
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Let the broker publish a message."""
+
+
+class MqttGround(FaultTarget):
+    """The records of the unit `unit_path` ("SITE/UNIT") that the ground received.
+
+    `key` authenticates the receipts; b"": without authentication. `records`, `arrival_order` and
+    `arrival_us` describe the records. `duplicates` counts records that came again, and `conflicts`
+    those of them with other content.
+    """
+
+    FAULTS = frozenset(("silent", "forging"))
+
+    def __init__(self, testbed: GroundHost, unit_path: str, key: bytes = b"") -> None:
+        self.records: dict[RecordId, GroundRecord] = {}
         self.arrival_order: list[RecordId] = []
         self.arrival_us: dict[RecordId, int] = {}
         self.duplicates = 0
         self.conflicts = 0
         self.lost = 0
         self.payload_bytes = 0
-        """Bytes of the records as they came."""
+        """Bytes of the received records, as coded."""
         self.silent = False
         self.forging = False
         self.delay_us = _RECEIPT_DELAY_US
@@ -40,27 +78,22 @@ class MqttGround:
         self._unit_path = unit_path
         self._key = key
         self._tele_topic = f"coldloop/v1/{unit_path}/tele"
-        self._next_handler = testbed.broker.on_message
-        testbed.broker.on_message = self._on_message
-        testbed.stores["log"].on_delete = self._on_deleted
+        testbed.broker.observe_messages(self._on_message)
+        testbed.stores["log"].observe_deletes(self._on_deleted)
 
     def _on_message(self, message: QueuedPublish) -> None:
-        if self._next_handler is not None:
-            self._next_handler(message)
         if message.topic != self._tele_topic:
             return
         try:
-            generation, records, _ = parcel.parse_message(message.payload)
+            generation, records, _ = parse_message(message.payload)
         except DecodeError:
-            return  # a row as JSON, of a unit without a log
+            return  # telemetry as JSON, from a unit without a log
         ranges = []
         for number, kind, payload in records:
             self.payload_bytes += len(payload)
-            if kind == parcel.MERGED:
+            if kind == MERGED:
                 for index, block in enumerate(merged_block.split_blocks(payload)):
-                    ranges.append(
-                        self._store_record(generation, number + 4 * index, parcel.ROWS, block)
-                    )
+                    ranges.append(self._store_record(generation, number + 4 * index, ROWS, block))
             else:
                 ranges.append(self._store_record(generation, number, kind, payload))
         if not self.silent:
@@ -70,12 +103,12 @@ class MqttGround:
     def _store_record(
         self, generation: bytes, number: int, kind: int, payload: bytes
     ) -> tuple[int, int, int]:
-        key = (generation, number)
+        key = RecordId(generation, number)
         if key in self.records:
             self.duplicates += 1
             self.conflicts += self.records[key] != (kind, payload)
         else:
-            self.records[key] = (kind, payload)
+            self.records[key] = GroundRecord(kind, payload)
             self.arrival_order.append(key)
             self.arrival_us[key] = self._testbed.world.now
         return number & 3, number >> 2, number >> 2
@@ -103,4 +136,5 @@ class MqttGround:
         generation, group, _ = parsed_name
         for record in segment.scan(content, generation, group).records:
             for record_number in range(record.ident, record.last_ident + 1):
-                self.lost += (generation, record_number * 4 + group) not in self.records
+                record_id = RecordId(generation, record_number * 4 + group)
+                self.lost += record_id not in self.records

@@ -1,14 +1,16 @@
-"""The row's loads as the throttle meets them: machines behind Redfish, a power strip, optics.
+"""The IT loads of the row: BMCs with Redfish, a switched PDU, an optics gateway.
 
-Only there when the setting asks for the part `throttle`. The row's IT power is then drawn by four
-loads, each a share of the row's size, and what limits or switches one of them changes the plant's
-heat with the machine's own response time:
+Does not model the power of a load; see `hil.devices.power.capped_load`. The load bank exists if the
+settings name the section `throttle`. Then four loads draw the IT power of the row, each a fraction
+of the rated power. A limit or a switch changes the heat in the plant after the response time of the
+load:
 
     gpu1, gpu2   35 % each   service bmc1, EnvironmentMetrics   a limit acts after 0.3 s
     cpu1         20 %        service bmc2, the older Power      a limit acts after 2 s
-    storage      10 %        outlet 2 of the strip `pdu`        can only be switched
+    storage      10 %        outlet 2 of the PDU `pdu`          can only be switched
 
-Strip and optics are on a second bus, Modbus TCP, so that the row's line has no more to carry.
+PDU and optics gateway are on a second bus, `hall`, with Modbus TCP. So they do not load the serial
+bus of the row.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ _ROOT = "/redfish/v1/"
 
 
 class LoadBank:
-    """The machines; all of them at their rating draw what the row's size is."""
+    """The loads and their services. All loads at their rating draw 100 kW times `settings.size`."""
 
     def __init__(self, plant: Plant, settings: TestbedSettings, start_utc_s: int) -> None:
         size_kw = _RATED_KW * settings.size
@@ -53,7 +55,7 @@ class LoadBank:
             )
             for name, fraction in LOAD_FRACTIONS
         ]
-        plant.load = CappedLoadSchedule(settings.it_kw * settings.size, self.loads)
+        plant.attach_load(CappedLoadSchedule(settings.it_kw * settings.size, self.loads))
         gpus, cpu, storage = self.loads[:2], self.loads[2:3], self.loads[3]
         self.bmcs = {
             "bmc1": RedfishBmc(gpus, login=LOGIN),
@@ -63,15 +65,19 @@ class LoadBank:
         self.pdu = SwitchedPdu(PDU_UNIT, [spare, storage])
         self.optics = OpticsGateway(plant, OPTICS_UNIT)
         self.host = ModbusTcpHost([self.pdu, self.optics])
-        self.fault_at: int | None = None
-        """When the fault happened from which the time to the first limit is counted."""
+        self.fault_at_us: int | None = None
+        """World time in µs of the fault from which `told_after_s` counts; None: no fault yet."""
         self.addresses = {name: f"tcp:{name}.virtual:80" for name in self.bmcs}
         self.addresses["hall"] = "tcp:hall.virtual:502"
-        """Where the agent finds services and second bus; real ports take their places."""
-        self._section_settings = _throttle_settings(settings, start_utc_s)
+        """Addresses of the services and of the second bus. In real time they are real ports."""
+        self._section_settings = _write_settings(settings, start_utc_s)
+
+    def mark_fault(self, now: int) -> None:
+        """Start to measure the time to the first limit at world time `now`, µs."""
+        self.fault_at_us = now
 
     def extend_config(self, config: dict[str, Any]) -> None:
-        """Add bus, devices and section to the agent's configuration."""
+        """Add second bus, its devices and the section `throttle` to the agent's configuration."""
         config["buses"]["hall"] = self.addresses["hall"]
         for name, unit, profile in (
             ("pdu", PDU_UNIT, "switched_pdu"),
@@ -82,12 +88,12 @@ class LoadBank:
         config[SECTION] = {
             "ports": {name: self.addresses[name] for name in self.bmcs},
             "logins": [{"port": "bmc1", "username": LOGIN[0], "password": LOGIN[1]}],
-            "loads": [self._load_config(load) for load in self.loads],
+            "loads": [self._write_load(load) for load in self.loads],
             "optics": [{"name": "module1", "device": "optics", "point": "Module1Celsius"}],
             **self._section_settings,
         }
 
-    def _load_config(self, load: CappedLoad) -> dict[str, Any]:
+    def _write_load(self, load: CappedLoad) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "name": load.name,
             "class": load.name.rstrip("12"),
@@ -107,20 +113,23 @@ class LoadBank:
         entry["system"] = f"{_ROOT}Systems/{load.name}"
         return entry
 
-    def servers(self) -> dict[str, TcpDevice]:
-        """The far ends by name: the second bus' host and the services."""
+    def list_servers(self) -> dict[str, TcpDevice]:
+        """Give the TCP devices by name: the host of the second bus, and the services."""
         return {"hall": self.host, **self.bmcs}
 
     def connect(self, shell: VirtualShell, config: dict[str, Any], first_free: int) -> None:
-        """Give the second bus and each service its far end; services come after all other ports."""
+        """Connect the second bus and each service in virtual time.
+
+        Ports of the services begin at `first_free`, after all other ports.
+        """
         shell.endpoints[FIRST_BUS + 1] = TcpEndpoint(shell, FIRST_BUS + 1, self.host, _LAN_US)
         for i, name in enumerate(sorted(self.bmcs)):
             port = first_free + i
             shell.endpoints[port] = TcpEndpoint(shell, port, self.bmcs[name], _LAN_US)
 
 
-def _throttle_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, Any]:
-    """What the row's setting says of the section."""
+def _write_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, Any]:
+    """Write the settings of the section that depend on the testbed: schedule, slots, droop."""
     entries = [entry.split() for entry in settings.schedule.split(";") if entry.strip()]
     section: dict[str, Any] = {"profile_s": 60, "slots": 64, "slot": settings.slot}
     section["stagger_ms"] = settings.stagger_ms
@@ -134,5 +143,5 @@ def _throttle_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str,
 
 
 def build_load_bank(plant: Plant, settings: TestbedSettings, start_utc_s: int) -> LoadBank | None:
-    """Build the loads, if the setting asks for them."""
+    """Build the loads if the settings name the section; else give None."""
     return LoadBank(plant, settings, start_utc_s) if SECTION in section_names(settings) else None

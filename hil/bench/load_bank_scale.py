@@ -1,8 +1,8 @@
-"""The row's plant at another size: the same machine so many times over.
+"""Scale the plant of the row to a multiple of 100 kW.
 
-Flows, volumes, masses and the exchanger grow with the factor, heads and temperatures stay; so a row
-of ten times the power has the same temperatures, delays and loops. Not the reference plant of the
-annual figures, which has proportions of its own.
+Does not give the plant of the annual figures; see `hil.annual`. Flows, volumes, masses and the
+exchanger grow with the factor. Heads and temperatures do not change. Therefore a larger row has the
+same temperatures, delays and loops.
 """
 
 from dataclasses import replace
@@ -27,10 +27,10 @@ _LINEAR_FIELDS = (
 )
 
 
-def scale_parameters(p: PlantParameters, factor: int) -> PlantParameters:
-    """Give `p` `factor` times as large; 1 changes nothing."""
+def scale_parameters(parameters: PlantParameters, factor: int) -> PlantParameters:
+    """Give the parameters of a plant that is `factor` times as large; 1: unchanged."""
     if factor == 1:
-        return p
-    changes = {name: getattr(p, name) * factor for name in _LINEAR_FIELDS}
-    changes["pump_slope_kpa_lpm2"] = p.pump_slope_kpa_lpm2 / factor**2
-    return replace(p, **changes)
+        return parameters
+    changes = {name: getattr(parameters, name) * factor for name in _LINEAR_FIELDS}
+    changes["pump_slope_kpa_lpm2"] = parameters.pump_slope_kpa_lpm2 / factor**2
+    return replace(parameters, **changes)

@@ -1,11 +1,11 @@
-"""Operators of the emulated unit: two keys that everybody can know, and what is signed with them.
+"""Signed messages of operators to the emulated unit, for scenarios.
 
-Not the operators' tools (deploy/ops): signed here are what a scenario wants the unit to meet, good
-and bad. The keys come from fixed seeds, so that one seed of a run is one run.
+Does not replace the operators' tools; see `deploy.ops`. The messages can be valid or invalid. The
+two keys come from fixed seeds and are public. So a seed of a run always gives the same run.
 """
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -20,6 +20,13 @@ HEALTH_S = 60
 CONFIRM_S = 600
 _DAY_S = 86_400
 _TARGET = "bench/cdu1"
+
+
+class ParameterChange(NamedTuple):
+    """A change of one parameter: number (`agent.remote.message.parameters`) and new value."""
+
+    number: int
+    value: float
 
 
 def _private_key(number: int) -> Ed25519PrivateKey:
@@ -44,15 +51,15 @@ def write_section(_: TestbedSettings) -> dict[str, Any]:
 
 def _sign(kind: int, base: bytes, body: bytes, signer: int) -> bytes:
     signed = build_signing_input(kind, _TARGET, base, body)
-    # A stranger claims to be the operator.
+    # An unknown signer claims the key number of the operator.
     number = OPERATE if signer == UNKNOWN_SIGNER else signer
     return pack(SignedMessage(kind, body, [(number, _private_key(signer).sign(signed))]))
 
 
 def sign_patch(
-    report: bytes, utc_s: int, changes: list[tuple[int, float]], signer: int = OPERATE
+    report: bytes, utc_s: int, changes: list[ParameterChange], signer: int = OPERATE
 ) -> bytes:
-    """Sign a change for the unit whose report is `report`."""
+    """Sign a change for the unit whose last report (`cfg/reported`) is `report`."""
     reported = json.loads(report)
     values = [(number, to_cbor(value)) for number, value in changes]
     body = patch.encode_patch(utc_s, reported["version"], utc_s + _DAY_S, CONFIRM_S, values)
@@ -60,6 +67,6 @@ def sign_patch(
 
 
 def sign_command(utc_s: int, name: str, *arguments: tuple[str, Any]) -> bytes:
-    """Sign a command for the unit."""
+    """Sign a command for the unit; `utc_s` is the time of issue, s."""
     body = command.encode_command(utc_s, utc_s + _DAY_S, name, list(arguments))
     return _sign(COMMAND, b"", body, OPERATE)

@@ -1,11 +1,12 @@
-"""Optional parts of the emulated unit, by name: the section each adds to the configuration.
+"""Optional sections of the unit's configuration, by name.
 
-A scenario asks for them with `parts = "log, …"` in its `[row]`. A section's `port` that is a store
-gets a `hil.io.store_endpoint.StoreEnd`; other kinds of port are joined by whoever adds the section.
+Does not describe the components; see their rooms in `agent`. A scenario names sections with
+`parts = "log, …"` in its `[row]`. If the `port` of a section is a store, the bench connects it to a
+`hil.io.store_endpoint.StoreEndpoint`. The runner connects other kinds of port.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.agent import FIRST_BUS
 from agent.core.registry import COMPONENTS
@@ -21,14 +22,14 @@ _ENERGY_SECTION: dict[str, Any] = {
         {"role": "loop", "device": "rpu", "point": "PowerWatts"},
     ],
 }
-"""The ledger of a row with `meters = 2`."""
+"""The section `ledger` of a row with `meters = 2`."""
 
 SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
     "ledger": lambda _: dict(_ENERGY_SECTION),
     "cooling": sections_cooling.write_cooling,
     "safety": sections_cooling.write_safety,
-    "throttle": lambda _: {},  # written by `hil.bench.load_bank`, which has the loads
+    "throttle": lambda _: {},  # `hil.bench.load_bank` writes it: it has the loads
     "remote": operator_messages.write_section,
     "modem": testbed_satcom.write_section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
@@ -40,28 +41,37 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
         "temperature": "rpu.AirInletTemperatureCelsius",
     },
 }
-"""Name of the section of the configuration, and how it is written for a row."""
+"""Name of a section -> function that writes it for the settings of a testbed."""
+
+
+class SectionPort(NamedTuple):
+    """A port of the agent that belongs to an optional section."""
+
+    number: int
+    section: str
+    address: str
 
 
 def write_sections(settings: TestbedSettings) -> dict[str, Any]:
-    """Write the sections that `settings` asks for."""
+    """Write the sections that `settings` names."""
     return {name: SECTIONS[name](settings) for name in section_names(settings)}
 
 
 def section_names(settings: TestbedSettings) -> list[str]:
-    """Name the sections that `settings` asks for."""
+    """Give the names of the sections in `settings.parts`."""
     return [name.strip() for name in settings.parts.split(",") if name.strip()]
 
 
-def number_ports(config: dict[str, Any]) -> list[tuple[int, str, str]]:
-    """Number the ports of the parts in `config` as the agent does: (port, section, address)."""
-    section_list = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
+def number_ports(config: dict[str, Any]) -> list[SectionPort]:
+    """Number the ports of the optional sections in `config` as the agent numbers them."""
+    sections = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
     first_port = FIRST_BUS + len(config["buses"])
     return [
-        (first_port + i, name, str(config[name]["port"])) for i, name in enumerate(section_list)
+        SectionPort(first_port + i, name, str(config[name]["port"]))
+        for i, name in enumerate(sections)
     ]
 
 
 def first_free_port(config: dict[str, Any]) -> int:
-    """The number of the port after those: further ports of parts begin there."""
+    """Give the first port number after those of the optional sections."""
     return FIRST_BUS + len(config["buses"]) + len(number_ports(config))

@@ -1,8 +1,8 @@
-"""Which receiver a row has, by its setting: the plain one, or one with a maker's dialect.
+"""The GNSS receiver of a row: a basic one, or one with the dialect of a vendor.
 
-The plain one (no dialect) is quick and says RMC, GGA, GSA, GSV and ZDA; scenarios that are not
-about it use it. One with a dialect has a sky of real orbits, commands, and all the faults of
-`hil.fault.gnss`.
+Does not contain the receivers; see `hil.devices.gnss`. The basic receiver (no dialect) writes RMC,
+GGA, GSA, GSV and ZDA and needs little computing time. Scenarios that do not test the receiver use
+it. A receiver with a dialect has real orbits, commands, and all faults of `hil.fault.gnss`.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _SECOND = 1_000_000
 
 
 def parse_start_us(text: str) -> int | None:
-    """A start in UTC, such as 2026-12-31T23:55:00Z, as Unix microseconds; None if it is none."""
+    """Parse a start in UTC, such as 2026-12-31T23:55:00Z, to Unix µs; None: not a UTC time."""
     try:
         start = datetime.fromisoformat(text)
     except ValueError:
@@ -33,7 +33,7 @@ def parse_start_us(text: str) -> int | None:
 def make_receiver(
     world: World, settings: TestbedSettings, site_e7: tuple[int, int]
 ) -> BasicReceiver | GnssReceiver:
-    """Make the receiver of a row."""
+    """Make the receiver of a row; `site_e7`: latitude and longitude in 1e-7 degrees."""
     if not settings.receiver_dialect:
         latency = int(settings.receiver_latency_ms * 1000)
         return BasicReceiver(site_e7, world.utc, world.random("receiver"), latency_us=latency)
@@ -50,7 +50,10 @@ def make_receiver(
 
 
 def make_true_utc(world: World, receiver: BasicReceiver | GnssReceiver) -> Callable[[int], int]:
-    """True UTC as a label, by the world's time: where there was a leap second, a second less."""
+    """Make the function that gives true UTC in µs for a world time in µs.
+
+    After a leap second, UTC is one second less than the time of the world.
+    """
     if not isinstance(receiver, GnssReceiver):
         return world.utc
 
@@ -65,14 +68,14 @@ def make_true_utc(world: World, receiver: BasicReceiver | GnssReceiver) -> Calla
 
 
 def mean_latency_ms(settings: TestbedSettings) -> float:
-    """The mean delay of an epoch that the agent's configuration states."""
+    """Give the mean delay of an epoch, ms, as the agent's configuration states it."""
     if not settings.receiver_dialect:
         return settings.receiver_latency_ms
     return DIALECTS[settings.receiver_dialect].mean_latency_us / 1000
 
 
 def write_section(settings: TestbedSettings, port: str) -> dict[str, object]:
-    """Write the receiver's section of the agent's configuration."""
+    """Write the section `receiver` of the agent's configuration."""
     config: dict[str, object] = {"port": port, "latency_ms": mean_latency_ms(settings)}
     if settings.ppm_per_c != TestbedSettings.ppm_per_c:
         config["ppm_per_c"] = settings.ppm_per_c
@@ -80,7 +83,7 @@ def write_section(settings: TestbedSettings, port: str) -> dict[str, object]:
 
 
 def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
-    """Write the section `receiver_setup`: BeiDou alone, and the sentences that are needed."""
+    """Write the section `receiver_setup`: BeiDou alone, and the sentences that the agent needs."""
     vendor = DIALECTS[settings.receiver_dialect].commands if settings.receiver_dialect else ""
     return {
         "maker": vendor or "casic",
@@ -91,7 +94,7 @@ def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
 
 
 def line_baud(settings: TestbedSettings) -> int:
-    """The speed of the line."""
+    """Give the baud rate of the receiver's line."""
     if settings.receiver_baud:
         return settings.receiver_baud
     name = settings.receiver_dialect
@@ -106,7 +109,10 @@ def connect_line(
     rank: int,
     port_baud: Callable[[], int | None],
 ) -> SerialLine:
-    """Join the receiver to a port; `port_baud` is how fast that listens, None: as it talks."""
+    """Connect the receiver to a port.
+
+    `port_baud` gives the baud rate of the port; None: that of the receiver.
+    """
     if isinstance(receiver, GnssReceiver):
         return ReceiverLine(world, receiver, to_agent, rank, port_baud)
     return SerialLine(world, receiver, char_us(line_baud(settings)), to_agent, rank)
@@ -119,6 +125,6 @@ def connect_pulses(
     on_pulse: Callable[[int], None],
     rank: int,
 ) -> None:
-    """Let the receiver's pulses reach the agent, if the row has a line for them."""
+    """Connect the pulses of the receiver to the agent if the settings ask for it."""
     if settings.receiver_pps and isinstance(receiver, GnssReceiver):
         PulseOutput(world, receiver, on_pulse, rank)

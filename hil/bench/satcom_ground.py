@@ -1,19 +1,36 @@
-"""The ground behind the emulated gateway: datagrams decoded, duplicates dropped, acknowledged.
+"""The ground behind the emulated message gateway: decodes and acknowledges datagrams.
 
-Not the relay of a fleet (deploy): a small stand-in that shows what came, for judging. Alarms are
-kept as (time, text); messages are counted by class.
+Does not replace the ground relay; see `deploy.relay`. It keeps what the measures need: alarms with
+their times, and the number of messages of each class.
 """
 
+from typing import NamedTuple
+
+from hil.devices.base import FaultTarget
 from hil.devices.satcom.gateway import MessageGateway, UplinkDatagram
 from protocols import datagram
 from protocols.errors import DecodeError
 
 
-class SatcomGround:
-    """Listens to `gateway`. `key` and `unit` as in the unit's configuration; no key: no answers.
+class ReceivedAlarm(NamedTuple):
+    """A received alarm: time in µs, text, raised (True) or cleared (False)."""
 
-    Faults: `silent` (acknowledges nothing), `forging` (acknowledges with a wrong key).
+    at_us: int
+    text: str
+    is_raised: bool
+
+
+class SatcomGround(FaultTarget):
+    """Receives the datagrams of `gateway`.
+
+    `key` and `unit` are those of the unit's configuration; no key: the ground sends no answers.
+    Faults are plain attributes:
+
+    silent    the ground does not acknowledge
+    forging   the ground acknowledges with a wrong key
     """
+
+    FAULTS = frozenset(("silent", "forging"))
 
     def __init__(self, gateway: MessageGateway, unit: str, key: bytes = b"") -> None:
         self.silent = False
@@ -21,22 +38,22 @@ class SatcomGround:
         self.counts = dict.fromkeys(datagram.CLASSES, 0)
         self.duplicates = 0
         self.undecodable = 0
-        self.alarms: list[tuple[int, str, bool]] = []
+        self.alarms: list[ReceivedAlarm] = []
         self.last_ack = b""
         self._gateway = gateway
         self._unit = unit
         self._key = key
         self._received_numbers: set[int] = set()
         self._fragments: dict[int, dict[int, bytes]] = {}
-        gateway.on_message = self.receive
+        gateway.observe_messages(self.receive)
 
     @property
     def messages(self) -> int:
-        """How many messages came, without duplicates."""
+        """Number of received messages without duplicates."""
         return sum(self.counts.values())
 
     def receive(self, uplink: UplinkDatagram) -> None:
-        """Take one datagram."""
+        """Process one datagram."""
         try:
             fragment = datagram.unpack(uplink.content)
             content = fragment.data if fragment.is_single else self._join_fragments(fragment)
@@ -64,7 +81,8 @@ class SatcomGround:
     def _read_alarms(self, content: bytes, at_us: int) -> None:
         while content and content[0] >= 5:
             record, content = content[1 : 1 + content[0]], content[1 + content[0] :]
-            self.alarms.append((at_us, record[5:].decode(errors="replace"), record[0] == 1))
+            text = record[5:].decode(errors="replace")
+            self.alarms.append(ReceivedAlarm(at_us, text, record[0] == 1))
 
     def _acknowledge(self, number: int, serial: str) -> None:
         if not self._key or self.silent:

@@ -1,8 +1,8 @@
-"""The sections `write_cooling` and `write_safety` of the emulated unit: what a site's engineer
-would write.
+"""The sections `cooling` and `safety` of the emulated unit, as an engineer of a site writes them.
 
-The figures of the exchanger are those of the plant's design (`hil.plant.fluid.parameters`); a run
-whose plant differs (fouling, pressure of the facility water) is one whose model is wrong.
+Does not read the plant: the figures of the exchanger are the design figures
+(`hil.plant.fluid.parameters`). If a scenario changes the plant (fouling, pressure of the facility
+water), the model of the agent is wrong.
 """
 
 from typing import Any
@@ -15,17 +15,17 @@ _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 
 def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
-    """Write the section `write_cooling`; the dew point where there are humidity sensors."""
-    p = PlantParameters()
+    """Write the section `cooling`; with `dew` if the row has humidity sensors."""
+    parameters = PlantParameters()
     section: dict[str, Any] = {
         "facility": "valve",
         "exchanger": {
-            "ua_kw_k": p.hx_ua_kw_k,
-            "tcs_lpm": p.tcs_design_lpm,
-            "fws_lpm": p.hx_fws_design_lpm,
-            "fws_open_lpm": p.fws_open_lpm,
-            "rangeability": p.valve_rangeability,
-            "authority": p.valve_authority,
+            "ua_kw_k": parameters.hx_ua_kw_k,
+            "tcs_lpm": parameters.tcs_design_lpm,
+            "fws_lpm": parameters.hx_fws_design_lpm,
+            "fws_open_lpm": parameters.fws_open_lpm,
+            "rangeability": parameters.valve_rangeability,
+            "authority": parameters.valve_authority,
         },
         "balance_pct": 30,
         "pumps": {"slot": settings.slot, "slot_s": _SLOT_S} if settings.slot else {},
@@ -36,29 +36,29 @@ def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
     if settings.proof_store:
         section["port"] = "store:/virtual/proofs"
     if settings.outdoor_sensors:
-        section["optimum"] = write_optimum(p)
+        section["optimum"] = write_optimum(parameters)
     if settings.fans:
         section["fans"] = {"drives": [f"fan{i + 1}" for i in range(settings.fans)]}
     return section
 
 
-def write_optimum(p: PlantParameters) -> dict[str, Any]:
-    """Write what the optimiser is told: a cooler of 15 kW/K with fans of 3 kW, for 100 kW."""
+def write_optimum(parameters: PlantParameters) -> dict[str, Any]:
+    """Write `optimum` for 100 kW: a cooler of 15 kW/K with fans of 3 kW."""
     return {
         "air": "outdoor",
         "every_s": 60,
         "design_kw": 100.0,
         "pump_w": 2000.0,
-        "full_lpm": p.tcs_design_lpm / 0.7,
+        "full_lpm": parameters.tcs_design_lpm / 0.7,
         "fan_w": 3000.0,
         "cooler_kw_k": 15.0,
-        "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
-        "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
+        "plate_r0_k_kw": 1000.0 * parameters.plate_r0_k_w,
+        "plate_r1_k_kw": 1000.0 * parameters.plate_r1_k_w,
     }
 
 
 def write_safety(_: TestbedSettings) -> dict[str, Any]:
-    """Write the section `write_safety` with the RPU's own inputs."""
+    """Write the section `safety` with the inputs of the RPU."""
     inputs = [
         {"name": "pan", "device": "rpu", "bit": "LeakRackPan", "kind": "leak_critical"},
         {"name": "floor", "device": "rpu", "bit": "LeakRackFloor", "kind": "leak_critical"},

@@ -1,9 +1,12 @@
-"""What a row may have besides CDU, valve and pumps: the room's air and its sensors, grid, meter.
+"""The optional devices of a row: humidity sensors, outdoor sensor, meters, fans; room and grid.
 
-Each is only on the bus when the setting asks, so that the row of the other scenarios stays as it
-is. In the agent's configuration they are `meter`, `meter_it`, `room1`, `room2` …,
-`outdoor_sensors`, `fan1`, `fan2` …: the fans of a dry cooler of the row's own.
+Does not contain CDU, valve and pumps; see `hil.bench.testbed`. The settings say which devices are
+on the bus. So the rows of other scenarios do not change. Their names in the agent's configuration
+are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`, `fan1`, `fan2` … The fans belong to a dry
+cooler of the row.
 """
+
+from typing import NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
@@ -21,13 +24,21 @@ METER_UNIT, FIRST_ROOM_UNIT, OUTDOOR_UNIT, FIRST_FAN_UNIT = 41, 51, 59, 61
 _WET_BULB_DIFF_K = 8.0
 _OUTDOOR_HUMIDITY_PCT = 40.0
 ROLLOVER_KWH = 1235
-"""Where the meters' counters roll over, if a scenario wants that; they start at 1234.6 kWh."""
-METERS = ("meter", "meter_it")
-"""The meter at the row's feed, which sees the grid, and the one behind the UPS, which does not."""
+"""Rollover of the meters' counters in scenarios that ask for it; they start at 1234.6 kWh."""
+METER_NAMES = ("meter", "meter_it")
+"""The meter at the feed of the row (on the grid), and the meter behind the UPS."""
+
+
+class BusDevice(NamedTuple):
+    """A device as the agent's configuration names it."""
+
+    name: str
+    unit: int
+    profile: str
 
 
 class Surroundings:
-    """Room, grid, and the devices that look at them."""
+    """Room, grid and outdoor air, and the devices that measure or use them."""
 
     def __init__(self, world: World, plant: Plant, settings: TestbedSettings) -> None:
         self.room = Room(settings.room_c, settings.room_humidity_pct)
@@ -43,7 +54,7 @@ class Surroundings:
         ]
         self.fan_bank = FanBank(plant.parameters, settings.fans) if settings.fans else None
         if self.fan_bank is not None:
-            plant.facility = self.fan_bank
+            plant.attach_facility(self.fan_bank)
             self.fan_bank.set_air(Air(settings.outdoor_c, settings.outdoor_c - _WET_BULB_DIFF_K))
         self.fans = [
             FanDrive(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
@@ -52,36 +63,39 @@ class Surroundings:
         ]
         feeds = (_FeedPower(plant, self.grid), lambda: 1000.0 * plant.it_kw)
         self.meters = [
-            AbbMeter(plant, METER_UNIT + i, world.random(METERS[i]), feeds[i])
+            AbbMeter(plant, METER_UNIT + i, world.random(METER_NAMES[i]), feeds[i])
             for i in range(settings.meters)
         ]
         for meter in self.meters[:1]:
-            meter.mains.grid = self.grid.state
+            meter.mains.connect_grid(self.grid.state)
 
-    def slaves(self) -> list[ModbusServer]:
-        """Give what is on the bus besides the row's own devices."""
+    def list_servers(self) -> list[ModbusServer]:
+        """Give the Modbus servers on the bus, without CDU, valve and pumps."""
         return [*self.meters, *self.humidity_sensors, *self.outdoor_sensors, *self.fans]
 
-    def devices(self) -> list[tuple[str, int, str]]:
-        """Name them as the agent's configuration does: name, unit, profile."""
-        entries = [(METERS[i], METER_UNIT + i, "abb_meter") for i, _ in enumerate(self.meters)]
+    def devices(self) -> list[BusDevice]:
+        """Give the devices as the agent's configuration names them."""
+        entries = [
+            BusDevice(METER_NAMES[i], METER_UNIT + i, "abb_meter")
+            for i, _ in enumerate(self.meters)
+        ]
         for i, _ in enumerate(self.humidity_sensors):
-            entries.append((f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
+            entries.append(BusDevice(f"room{i + 1}", FIRST_ROOM_UNIT + i, "vaisala_hmd65"))
         if self.outdoor_sensors:
-            entries.append(("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
+            entries.append(BusDevice("outdoor", OUTDOOR_UNIT, "vaisala_hmd65"))
         for i, _ in enumerate(self.fans):
-            entries.append((f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
+            entries.append(BusDevice(f"fan{i + 1}", FIRST_FAN_UNIT + i, "abb_acs580"))
         return entries
 
     def set_outdoor_c(self, celsius: float) -> None:
-        """Let the air outside be so warm, for the sensor and for the cooler."""
-        self.outdoor_air.celsius = celsius
+        """Set the temperature of the outdoor air, °C, for the sensor and the cooler."""
+        self.outdoor_air.set_temperature(celsius)
         if self.fan_bank is not None:
             self.fan_bank.set_air(Air(celsius, celsius - _WET_BULB_DIFF_K))
 
 
 class _FeedPower:
-    """What the meter at the row's feed measures: IT and pumps; nothing without a supply."""
+    """Power at the feed of the row, W: IT and pumps; 0 without a supply."""
 
     def __init__(self, plant: Plant, grid: Grid) -> None:
         self._plant = plant

@@ -1,18 +1,19 @@
-"""A row to control: the plant, its emulated devices, and the agent's configuration for them.
+"""One row of racks: the plant, the emulated devices, and the agent's configuration for them.
 
-Not the ports: whoever builds a row joins its devices to far ends in virtual time
-(`hil.run.virtual`) or to real ports (`hil.run.real_bench`), and says how the link to the broker is
-cut.
+Does not open ports: `hil.run.virtual` and `hil.run.real_bench` connect the devices to endpoints or
+real ports. They also supply the functions that cut the link and the power.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from hil.bench import receiver_choice
+from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
-from hil.bench.surroundings import Surroundings
+from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.belimo_valve import BelimoValve
@@ -20,31 +21,42 @@ from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
+from hil.io.endpoints import SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 
-if TYPE_CHECKING:
-    from hil.bench.ground_station import MqttGround
-
 SITE_E7 = (252_048_000, 552_708_000)
-"""Latitude and longitude of the emulated site in 1e-7 degrees: Dubai."""
+"""Latitude and longitude of the emulated site (Dubai), 1e-7 degrees."""
 
 RPU_UNIT, VALVE_UNIT, FIRST_DRIVE_UNIT = 12, 20, 31
 BUS_BAUD = 19_200
 
 
+@dataclass(frozen=True)
+class LinkControl:
+    """Functions that act on the link to the broker; a default does nothing.
+
+    set_down     True: the link is down; False: it is up again
+    set_silent   True: the link loses all data; False: it transmits again
+    cut_after    the link loses all data after this number of bytes to the broker; None: cancel
+    publish      the broker publishes a message: topic, payload, retain
+    """
+
+    set_down: Callable[[bool], None] = lambda _: None
+    set_silent: Callable[[bool], None] = lambda _: None
+    cut_after: Callable[[int | None], None] = lambda _: None
+    publish: Callable[[str, bytes, bool], None] = lambda *_: None
+
+
 class Testbed:
-    """The devices of a row in `world`, as `settings` wants them."""
+    """The devices of a row in `world`, as `settings` describe them."""
 
     def __init__(self, world: World, settings: TestbedSettings) -> None:
         self.world = world
         self.settings = settings
-        self.set_link_down: Callable[[bool], None] = lambda _: None
-        self.set_link_silent: Callable[[bool], None] = lambda _: None
-        self.cut_link_after: Callable[[int | None], None] = lambda _: None
-        self.publish: Callable[[str, bytes, bool], None] = lambda *_: None
+        self.link = LinkControl()
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEndpoint] = {}
         self.ground: MqttGround | None = None
@@ -70,21 +82,52 @@ class Testbed:
         self.valve = BelimoValve(self.plant, VALVE_UNIT)
         self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)]
         self.surroundings = Surroundings(world, self.plant, settings)
-        self.bus = ModbusLine([self.rpu, self.valve, *self.drives, *self.surroundings.slaves()])
+        self.bus = ModbusLine(
+            [self.rpu, self.valve, *self.drives, *self.surroundings.list_servers()]
+        )
         self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
         self.broker = Broker()
         self.satcom: SatcomTestbed | None = None
-        self.modem_port: Any = None
+        self.modem_port: SerialEndpoint | None = None
         if "modem" in section_names(settings):
             self.satcom = SatcomTestbed(world, settings, SITE_E7)
 
+    def connect_link(self, link: LinkControl) -> None:
+        """Set the functions that act on the link to the broker."""
+        self.link = link
+
+    def connect_power(self, set_power: Callable[[bool], None]) -> None:
+        """Set the function that switches the power of the controller on (True) or off."""
+        self.set_power = set_power
+
+    def connect_ground(self, ground: MqttGround) -> None:
+        """Set the ground that stores the log records."""
+        self.ground = ground
+
+    def connect_modem(self, port: SerialEndpoint) -> None:
+        """Set the endpoint of the satellite modem, which faults can unplug."""
+        self.modem_port = port
+
+    def set_true_utc(self, utc_at: Callable[[int], int]) -> None:
+        """Set the function that gives true UTC for a monotonic time of the agent, both µs."""
+        self.utc_at = utc_at
+
+    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Let the broker publish a message."""
+        self.link.publish(topic, payload, retain)
+
     def config(self, receiver: str, bus: str, broker: str, state: str) -> dict[str, Any]:
-        """Write the configuration of the agent that controls this row through four ports."""
+        """Write the agent's configuration for this row; the arguments are addresses."""
         settings = self.settings
         pumps = [f"pump{i + 1}" for i in range(settings.pumps)]
-        devices = [("rpu", RPU_UNIT, "orv3_rpu"), ("valve", VALVE_UNIT, "belimo_valve")]
-        devices += [(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)]
+        devices = [
+            BusDevice("rpu", RPU_UNIT, "orv3_rpu"),
+            BusDevice("valve", VALVE_UNIT, "belimo_valve"),
+        ]
+        devices += [
+            BusDevice(name, FIRST_DRIVE_UNIT + i, "abb_acs580") for i, name in enumerate(pumps)
+        ]
         devices += self.surroundings.devices()
         config: dict[str, Any] = {
             "version": 1,

@@ -1,7 +1,7 @@
-"""The satellite side of a row: a modem under an emulated sky, the gateway, the ground behind it.
+"""The satellite link of a row: modem, emulated sky, message gateway and ground.
 
-Not the ports: `hil.run.virtual` and `hil.run.real_bench` join `device` to one. What a scenario asks
-for stands in its setting; the unit's section `modem` is written from the same words.
+Does not open a port: `hil.run.virtual` and `hil.run.real_bench` connect `device` to one. The
+settings of the testbed determine the modem and the unit's section `modem`.
 """
 
 from collections.abc import Callable
@@ -28,22 +28,23 @@ ModemDevice = SbdModem | ImtModem | NtnModem | RdssTerminal
 
 
 class SatcomTestbed:
-    """A modem of `settings.modem`, with what it talks to. `site_e7`: 1e-7 degrees."""
+    """A modem of kind `settings.modem` with radio, gateway and ground. `site_e7`: 1e-7 degrees."""
 
     def __init__(self, world: World, settings: TestbedSettings, site_e7: tuple[int, int]) -> None:
         self.world = world
         self.sky = EmulatedSky(settings.sky, site_e7, settings.mask_deg)
+        success_pct = settings.modem_success_pct
         self.radio = Radio(
-            world.random("radio " + settings.modem), lambda now: self.sky.bars(world.utc(now))
+            world.random("radio " + settings.modem),
+            lambda now: self.sky.bars(world.utc(now)),
+            success_pct if success_pct < 100 else None,
         )
-        if settings.modem_success_pct < 100:
-            self.radio.success_pct = settings.modem_success_pct
         min_billed_bytes, billing_increment_bytes = _BILLING[settings.modem]
         self.gateway = MessageGateway(world.utc, min_billed_bytes, billing_increment_bytes)
         self.ground = SatcomGround(self.gateway, UNIT, KEY if settings.modem_acks else b"")
         self.device = make_device(settings.modem, self.radio, self.gateway, world)
         self.inject: Callable[[bytes], None] = lambda _: None
-        """Puts bytes on the modem's line unasked; set by whoever joins it."""
+        """Puts unsolicited bytes on the line of the modem; the runner sets it."""
         self.char_us = -(-10 * 1_000_000 // BAUDS[settings.modem])
 
 
@@ -59,7 +60,7 @@ def make_device(kind: str, radio: Radio, gateway: MessageGateway, world: World) 
 
 
 def write_section(settings: TestbedSettings) -> dict[str, Any]:
-    """Write the unit's section `modem`."""
+    """Write the section `modem` of the unit's configuration."""
     kind = settings.modem
     min_billed_bytes, billing_increment_bytes = _BILLING[kind]
     config: dict[str, Any] = {

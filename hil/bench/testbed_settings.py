@@ -1,11 +1,11 @@
-"""The setting of a row at the start of a run, as data."""
+"""The settings of a testbed at the start of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TestbedSettings:
-    """The row that a scenario starts with."""
+    """The row with which a scenario starts."""
 
     it_kw: float = 50.0
     fws_c: float = 24.0
@@ -14,16 +14,16 @@ class TestbedSettings:
     setpoint_kpa: float = 80.0
     receiver_latency_ms: float = 60.0
     receiver_dialect: str = ""
-    """A maker's dialect (`hil.devices.gnss.dialects`); "": the plain, quick receiver."""
+    """Vendor dialect of the receiver (`hil.devices.gnss.dialects`); "": the basic receiver."""
     receiver_baud: int = 0
-    """Speed of the receiver's line; 0: as its dialect is delivered."""
+    """Baud rate of the receiver's line; 0: the default of its dialect."""
     receiver_pps: bool = False
-    """Whether the receiver's pulses reach the agent (needs a dialect; in real time, CPython)."""
+    """True: the agent gets the pulses of the receiver. Needs a dialect; in real time, CPython."""
     ppm_per_c: float = 1.0
-    """How much the agent is told that its oscillator changes with a degree: 1 a crystal, 0.05 a
-    TCXO."""
+    """Temperature coefficient of the oscillator in the agent's configuration, ppm/K: 1 for a
+    crystal, 0.05 for a TCXO."""
     start_utc: str = ""
-    """UTC at the start of a virtual run, such as 2026-12-31T23:50:00Z; "": as always."""
+    """UTC at the start of a virtual run, such as 2026-12-31T23:50:00Z; "": the default start."""
     drift_ppm: float = 2.0
     broker_latency_ms: float = 20.0
     meters: int = 0
@@ -31,37 +31,39 @@ class TestbedSettings:
     room_c: float = 27.0
     room_humidity_pct: float = 50.0
     pipes: float = 1.0
-    """How many times as much coolant the pipes hold: the loop's dead time."""
+    """Volume of the pipes as a multiple of the default; it sets the dead time of the loop."""
     proof_store: int = 0
-    """1: the part `cooling` keeps its proof records in a store."""
+    """1: the section `cooling` has a store for its proof records."""
     outdoor_sensors: int = 0
-    """1: `outdoor` measures the air outside, which the optimiser of the part `cooling` needs."""
+    """1: the sensor `outdoor` measures the outdoor air. The optimiser of the section `cooling`
+    needs it."""
     outdoor_c: float = 20.0
     fans: int = 0
-    """Fans of a dry cooler of the row's own, each on a drive on the bus; 0: facility water comes
-    with the temperature `fws_c`."""
+    """Number of fans of the row's dry cooler, each with a drive on the bus; 0: the facility water
+    has the temperature `fws_c`."""
     size: int = 1
-    """How many times as large as the row of 100 kW all is; `it_kw` is meant for each."""
+    """Size of the row as a multiple of 100 kW. `it_kw` is the power for size 1."""
     schedule: str = ""
-    """What the throttle does at a UTC instant: "SECOND ACTION VALUE; …", seconds from the start."""
+    """Scheduled actions of the section `throttle`: "SECOND ACTION VALUE; …", s from the start."""
     stagger_ms: int = 0
-    """How much later each slot does what is scheduled."""
+    """Delay of a scheduled action from one slot to the next, ms."""
     slot: int = 0
-    """This row's number among 64 that step one after the other."""
+    """Slot of this row among 64 slots that act in sequence."""
     parts: str = ""
-    """Optional sections of the unit's configuration, of `hil.bench.optional_sections`, with commas
-    between."""
+    """Names of optional sections of the unit's configuration (`hil.bench.optional_sections`),
+    separated by commas."""
     modem: str = "sbd"
-    """Kind of the satellite modem, when `parts` has one (`hil.bench.testbed_satcom`)."""
+    """Kind of the satellite modem if `parts` names one (`hil.bench.testbed_satcom`)."""
     sky: str = "always"
-    """What it hears (`hil.devices.satcom.constellation`): always, polar66 or sso12."""
+    """Satellites that the modem receives (`hil.devices.satcom.constellation`): always, polar66 or
+    sso12."""
     mask_deg: float = 40.0
     modem_success_pct: float = 100.0
-    """Success of a session, whatever the signal; 100: by the signal."""
+    """Success rate of sessions, %, at any signal; 100: the signal decides."""
     modem_day_bytes: int = 5_000
     modem_live_s: int = 900
     modem_acks: bool = False
-    """Whether the ground acknowledges each datagram, by a key that it shares with the unit."""
+    """True: the ground acknowledges each datagram with a key that it shares with the unit."""
     modem_power: str = "windows"
 
 
@@ -93,4 +95,4 @@ LIMITS: dict[str, tuple[float, float]] = {
     "slot": (0, 63),
     "stagger_ms": (0, 10_000),
 }
-"""What each value may be: what the agent's configuration takes and the plant can stand."""
+"""Lowest and highest value of each setting, by the agent's configuration and the plant."""

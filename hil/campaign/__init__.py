@@ -1,1 +1,1 @@
-"""Random runs, n-th failure, shrinking, clusters."""
+"""Random campaigns, n-th failure sweeps, shrinking, clusters."""

@@ -1,18 +1,20 @@
-"""A campaign of control and plant without bytes: weather, loads and faults, hours by the thousand.
+"""A random campaign of control and plant without buses: weather, loads and faults.
 
-Not the whole controller: of the agent only the cooling's control code (`agent.control`), on the
-seam of `hil.annual`; no bus, no ticks, no telemetry. So a virtual hour takes a hundredth of what
-one with bytes does. From a seed come site, weather, hour of the year, a load that wanders, and
-faults of `FAULTS`, each for whole hours, never two at once. After each hour the invariants are
-looked at: cases within their limit and an allowance, supply above the dew point, the plant's
-balances closed.
+Does not run the whole controller, only its control code (`agent.control`) through `hil.annual`:
+no bus, no ticks, no telemetry. A virtual hour takes a hundredth of the time of a full run. The seed
+determines site, weather, hour of the year, load, and faults of `FAULTS`. A fault lasts whole hours,
+and two faults never overlap. After each hour the invariants are checked:
+
+- case temperatures stay within their limit plus an allowance
+- the supply temperature stays above the dew point
+- the balances of the plant close
 """
 
 import random
 import time
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.annual.energy_account import AnnualAccount
 from hil.annual.policy import make_policy
@@ -21,20 +23,20 @@ from hil.annual.site import CASE_MAX_C, AnnualSite
 from hil.annual.words import CLIMATES, KINDS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.plant.air.weather import find
+from hil.plant.air.weather import load_weather
 
 HOURS = 100
 ALLOWANCE_K = 10.0
-"""Cases may be so far above the policy's limit for as long as a fault and its answer take."""
+"""Allowed excess of case temperatures during a fault and the response to it."""
 DEW_ALLOWANCE_K = -2.0
-"""The margin above the dew point may be used up for a while, the dew point never reached."""
+"""Lowest margin: the margin above the dew point can be used up, the dew point is never reached."""
 _MAX_REST_H = 3
 _MAX_FAULT_H = 4
 
 
 @dataclass(frozen=True)
 class PlantFault:
-    """A word of `hil.fault.registry` that touches the plant alone, with the limits of its value."""
+    """A fault of `hil.fault.registry` that acts on the plant only, with the limits of its value."""
 
     fault: str
     low: float = 0.0
@@ -53,25 +55,25 @@ FAULTS: tuple[PlantFault, ...] = (
 
 
 class FaultInjector:
-    """Lets the load wander and faults come and go, hour by hour; looks at the invariants."""
+    """Changes the load and injects faults hour by hour; checks the invariants."""
 
-    def __init__(self, year: AnnualRun, rng: random.Random) -> None:
+    def __init__(self, annual_run: AnnualRun, rng: random.Random) -> None:
         self.failures: list[str] = []
-        self.worst_c, self.min_margin_k = 0.0, 99.0
-        self._year = year
+        self.max_case_c, self.min_margin_k = 0.0, 99.0
+        self._annual_run = annual_run
         self._rng = rng
-        self._testbed: Any = SimpleNamespace(plant=year.plant, world=SimpleNamespace(now=0))
+        self._testbed: Any = SimpleNamespace(plant=annual_run.plant, world=SimpleNamespace(now=0))
         self._load_fraction = 0.6
         self._active: PlantFault | None = None
         self._active_until = 0
         self._next_fault = _MAX_REST_H
 
     def after_hour(self, hours_done: int, _: int, account: AnnualAccount) -> None:
-        """After each hour: judge it, then draw the next."""
+        """Check the past hour, then draw load and fault of the next."""
         self._check_invariants(hours_done, account)
-        rng, year = self._rng, self._year
+        rng, annual_run = self._rng, self._annual_run
         self._load_fraction = min(max(self._load_fraction + rng.uniform(-0.3, 0.3), 0.2), 1.0)
-        year.plant.set_load(self._load_fraction * year.site.it_kw)
+        annual_run.plant.set_load(self._load_fraction * annual_run.site.it_kw)
         if self._active is not None and hours_done >= self._active_until:
             undo = EVENTS[self._active.fault].undo
             if undo is not None:
@@ -84,7 +86,7 @@ class FaultInjector:
             self._active_until = hours_done + rng.randint(1, _MAX_FAULT_H)
 
     def _check_invariants(self, hours_done: int, account: AnnualAccount) -> None:
-        self.worst_c = max(self.worst_c, account.max_case_c)
+        self.max_case_c = max(self.max_case_c, account.max_case_c)
         self.min_margin_k = min(self.min_margin_k, account.min_margin_k)
         fault_name = "no fault" if self._active is None else self._active.fault
         if account.max_case_c > CASE_MAX_C + ALLOWANCE_K:
@@ -96,22 +98,29 @@ class FaultInjector:
             self.failures.append(
                 f"dew margin: {shortfall_k:.2f} K short in hour {hours_done}, {fault_name}"
             )
-        account.max_case_c, account.min_margin_k = 0.0, 99.0
+        account.reset_extremes()
 
 
-def run_control_only(seed: int, hours: int) -> tuple[list[str], float]:
-    """Run the seed's hours; what was violated, and the seconds it took."""
+class ControlRun(NamedTuple):
+    """Result of a run: the violated invariants, and the wall time in s."""
+
+    failures: list[str]
+    wall_s: float
+
+
+def run_control_only(seed: int, hours: int) -> ControlRun:
+    """Run the hours of a seed."""
     started_s = time.perf_counter()
     rng = random.Random(f"plant/{seed}/{hours}")
-    weather = find(rng.choice(CLIMATES))
+    weather = load_weather(rng.choice(CLIMATES))
     site = AnnualSite(weather, rng.choice(KINDS), float(rng.randint(100, 1000)), seed)
     start = rng.randrange(len(weather.hours))
     failures: list[str]
     try:
-        year = AnnualRun(site, make_policy("coldloop", site))
-        injector = FaultInjector(year, rng)
-        year.run(hours, start, injector.after_hour)
+        annual_run = AnnualRun(site, make_policy("coldloop", site))
+        injector = FaultInjector(annual_run, rng)
+        annual_run.run(hours, start, injector.after_hour)
         failures = injector.failures
     except BenchError as error:
         failures = [str(error)]
-    return failures, time.perf_counter() - started_s
+    return ControlRun(failures, time.perf_counter() - started_s)

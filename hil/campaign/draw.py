@@ -1,11 +1,10 @@
-"""A campaign: scenarios drawn by chance, each judged by invariants; what fails is kept and shrunk.
+"""A random campaign: draws scenarios, runs them, and keeps those that violate an invariant.
 
-Not a scenario: nobody wrote down what happens. From a seed, `draw` makes a scenario of an hour (or
-as long as asked) with faults of `hil.campaign.words`; the last is over 4 minutes before the end.
-Safety: the invariants hold all the time. Liveness: at the end all is as if nothing had happened.
-The same seed is the same scenario and the same run, on any machine and interpreter, so a failure's
-replay line is its seed; the scenario is written as a file too, since the words may change with the
-version.
+Does not define the rules; see `hil.campaign.words`. From a seed, `draw` makes a scenario of one
+hour (or another duration). All faults end 4 minutes before its end. Safety: the invariants hold at
+all times. Liveness: at the end the unit is as before the faults. A seed gives the same scenario and
+the same run on any machine and interpreter. So the seed is enough to repeat a failure. The campaign
+also writes the scenario to a file, because a later version can have other rules.
 """
 
 import platform
@@ -33,21 +32,21 @@ from hil.scenario.toml_writer import round_trip, write_toml
 
 SECONDS = 3600
 MIN_SECONDS = 600
-_FIRST_S, _QUIET_S = 30, 240
+_FIRST_S, _FAULT_FREE_S = 30, 240
 _MAX_EVENTS = 12
 
 
 def draw(seed: int, seconds: int = SECONDS) -> Scenario:
-    """Draw the scenario of a seed, `seconds` long (600 or more)."""
+    """Draw the scenario of a seed; `seconds` is 600 or more."""
     rng = random.Random(f"campaign/{seed}/{seconds}")
     rules = rng.sample(DRAWN, rng.randint(1, _MAX_EVENTS))
-    last_s = seconds - _QUIET_S
+    last_s = seconds - _FAULT_FREE_S
     events = sorted(
         (_draw_event(rule, rng, last_s) for rule in rules), key=lambda event: event.at_s
     )
     return Scenario(
         f"campaign-{seed}",
-        f"{len(events)} faults drawn with seed {seed}",
+        f"{len(events)} random faults of seed {seed}",
         seconds,
         _draw_settings(rules, rng),
         tuple(events),
@@ -58,7 +57,7 @@ def draw(seed: int, seconds: int = SECONDS) -> Scenario:
 
 
 def _draw_settings(rules: list[DrawRule], rng: random.Random) -> TestbedSettings:
-    """Draw the row, with all that the chosen words need."""
+    """Draw the settings of the row, with all that the drawn faults need."""
     needs_dialect = any(EVENTS[rule.fault].needs_dialect for rule in rules)
     components = {component for rule in rules for component in rule.components}
     return TestbedSettings(
@@ -86,9 +85,9 @@ def _draw_event(rule: DrawRule, rng: random.Random, last_s: int) -> ScenarioEven
 
 @dataclass
 class SeedResult:
-    """How one seed came out; `text` is the scenario when it failed, where there is one.
+    """Result of one seed. `text`: the scenario as TOML if it failed; `digest`: of a drawn run.
 
-    `options`: what else the line that repeats it needs. `digest`: of all bytes of a drawn run.
+    `options`: further options of the command line that repeats it.
     """
 
     seed: int
@@ -100,12 +99,12 @@ class SeedResult:
     digest: str = ""
 
     def repeat_command(self, dut: str) -> str:
-        """Write the line that repeats it."""
+        """Give the command line that repeats the seed."""
         return f"coldloop hil campaign --first {self.seed} --seeds 1{self.options} --dut {dut}"
 
 
 def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedResult:
-    """Draw and run one seed; an exception of the controller is a failure like another."""
+    """Draw and run one seed; an exception of the controller counts as a failure."""
     started_s = time.perf_counter()
     scenario = round_trip(draw(seed, seconds))
     failures: list[str]
@@ -130,25 +129,22 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedRes
 
 
 def run_nth_failure(nth: int, kind: str, dut: str = "cpython") -> SeedResult:
-    """Let the n-th of a kind fail (see `hil.campaign.nth_failure`); judge the recovery."""
-    failures, _, wall_s = nth_failure.run_one(kind, nth, dut)
-    text = nth_failure.base_text() if failures else ""
-    return SeedResult(nth, failures, nth_failure.SECONDS, wall_s, text, f" --sweep {kind}")
+    """Let the n-th place of a kind fail (`hil.campaign.nth_failure`); judge the recovery."""
+    run = nth_failure.run_one(kind, nth, dut)
+    text = nth_failure.write_base_scenario() if run.failures else ""
+    return SeedResult(nth, run.failures, nth_failure.SECONDS, run.wall_s, text, f" --sweep {kind}")
 
 
 def run_control_hours(seed: int, hours: int, _: str = "cpython") -> SeedResult:
-    """Run control and plant of a seed without bytes (see `hil.campaign.control_only`)."""
-    failures, wall_s = control_only.run_control_only(seed, hours)
+    """Run control and plant of a seed without buses (`hil.campaign.control_only`)."""
+    run = control_only.run_control_only(seed, hours)
     options = f" --plant --hours {hours}"
-    return SeedResult(seed, failures, 3600.0 * hours, wall_s, "", options)
+    return SeedResult(seed, run.failures, 3600.0 * hours, run.wall_s, "", options)
 
 
 @dataclass
 class CampaignTally:
-    """What a campaign has come to so far.
-
-    Its digest does not tell in which order the seeds came, so that it is one on any machine.
-    """
+    """Sums of a campaign. The digest does not depend on the order of the results."""
 
     seeds: int = 0
     virtual_s: float = 0.0
@@ -156,7 +152,7 @@ class CampaignTally:
     digest_lines: list[str] = field(default_factory=list)
 
     def add(self, result: SeedResult) -> None:
-        """Count one."""
+        """Add the result of one seed."""
         self.seeds += 1
         self.virtual_s += result.virtual_s
         self.digest_lines.append(f"{result.seed:09d} {result.digest} {result.failures}\n")
@@ -164,7 +160,7 @@ class CampaignTally:
             self.failed.append(result)
 
     def record(self, dut: str, wall_s: float) -> dict[str, Any]:
-        """Give the campaign as one JSON record."""
+        """Give the JSON record of the campaign."""
         return {
             "seeds": self.seeds,
             "dut": dut,
@@ -187,7 +183,7 @@ class CampaignTally:
 def run_jobs(
     call: Callable[..., SeedResult], jobs: list[tuple[Any, ...]], workers: int, cluster: str | None
 ) -> Iterator[SeedResult]:
-    """Run `call` with each of `jobs`, as they come out: here, over cores, or on a cluster."""
+    """Run `call` with each of `jobs` on local cores or a cluster; give results as they arrive."""
     if cluster is not None:
         yield from run_on_cluster(cluster, call, jobs)
         return

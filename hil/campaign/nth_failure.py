@@ -1,24 +1,25 @@
-"""The n-th failure, for n in 1 to N: a store's request, a reply on the bus, a packet to the broker.
+"""Sweep over the n-th failure, n from 1 to N: of a store request, a bus reply or a broker packet.
 
-Not chance: where `hil.campaign.draw` draws faults, a sweep lets exactly one thing fail in each run,
-at each place in turn, as SQLite's tests do with allocations and writes. Base is one scenario with
-all that writes; it is run once undisturbed to learn N. After the failure all must be as before.
+Does not draw faults; see `hil.campaign.draw`. In each run exactly one place fails, and the sweep
+visits all places, as the tests of SQLite do for allocations and writes. One run without a failure
+counts the places N. After the failure the unit must be as before.
 
-    store    odd n: the power is cut right after the n-th request was made, and comes back 3 s
-             later; even n: the port fails there, as a medium does that is pulled
-    bus      odd n: the n-th reply does not come; even n: a bit of it is flipped
-    broker   the connection breaks with the n-th packet to the broker, which does not arrive
+    store    odd n: power cut immediately after the n-th request, for 3 s;
+             even n: the port fails at the n-th request, as with removed media
+    bus      odd n: the n-th reply is lost; even n: one bit of it is flipped
+    broker   the n-th packet to the broker is lost, and the connection breaks
 """
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
-from agent.agent import BROKER
+from agent.agent import BROKER, FIRST_BUS
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.words import LIVENESS, SAFETY
 from hil.devices.base import Replies
 from hil.errors import BenchError
-from hil.io.endpoints import TcpEndpoint
+from hil.io.endpoints import SerialEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.world import World
 from hil.run.recorded import DUTS
@@ -35,7 +36,7 @@ _PUSHED_SETPOINT_C = 33.0
 
 
 class FailureCounter:
-    """Counts what passes in the first 95 s, and calls `on_failure` at number `nth` (0: never)."""
+    """Counts places in the first 95 s, and calls `on_failure` at number `nth` (0: never)."""
 
     def __init__(self, world: World, nth: int, on_failure: Callable[[], None]) -> None:
         self.count = 0
@@ -44,7 +45,7 @@ class FailureCounter:
         self._on_failure = on_failure
 
     def count_one(self) -> bool:
-        """Count one; False at the one that is to fail."""
+        """Count one place; give False at the place that fails."""
         if self._world.now >= _WINDOW_US:
             return True
         self.count += 1
@@ -54,11 +55,11 @@ class FailureCounter:
         return True
 
 
-def base_scenario() -> Scenario:
-    """The scenario of every run: a load step, a pushed set-point, and a log, a ledger, a clock."""
+def make_base_scenario() -> Scenario:
+    """Make the scenario of all runs: a load step, a pushed set-point, four sections with stores."""
     return Scenario(
         "sweep",
-        "one thing fails once, and all is well again",
+        "one failure, then recovery",
         SECONDS,
         TestbedSettings(it_kw=60.0, meters=2, parts="ledger, log, remote, timekeeping"),
         (
@@ -69,12 +70,12 @@ def base_scenario() -> Scenario:
         (
             *SAFETY,
             Expectation("setpoint_c", "Cel", min=31.9, max=33.1, from_s=_SETTLED_S),
-            *(_at_end(expectation) for expectation in LIVENESS),
+            *(_expect_at_end(expectation) for expectation in LIVENESS),
         ),
     )
 
 
-def _at_end(expectation: Expectation) -> Expectation:
+def _expect_at_end(expectation: Expectation) -> Expectation:
     values = {**vars(expectation), "from_s": float(_SETTLED_S)}
     return Expectation(**values)
 
@@ -88,60 +89,51 @@ def _sweep_store(run: VirtualRun, nth: int) -> FailureCounter:
 
     counter = FailureCounter(world, nth, cut_power if nth % 2 else lambda: None)
     for store in run.testbed.stores.values():
-        _intercept_store(store, counter, port_fails=nth % 2 == 0)
+        _filter_store(store, counter, port_fails=nth % 2 == 0)
     return counter
 
 
-def _intercept_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
-    original_ask = store.request
-
-    def intercepted_ask(op: str, data: bytes) -> None:
+def _filter_store(store: StoreEndpoint, counter: FailureCounter, port_fails: bool) -> None:
+    def accepts(op: str, _: bytes) -> bool:
         if op in ("get", "list") or counter.count_one() or not port_fails:
-            original_ask(op, data)
-        else:
-            store.fail()
+            return True
+        store.fail()
+        return False
 
-    store.request = intercepted_ask  # type: ignore[method-assign]
-    store.write = lambda data: intercepted_ask("write", data)  # type: ignore[method-assign]
+    store.filter_requests(accepts)
 
 
 def _sweep_bus(run: VirtualRun, nth: int) -> FailureCounter:
     counter = FailureCounter(run.world, nth, lambda: None)
-    bus = run.testbed.bus
-    receive, wake = bus.receive, bus.wake
+    endpoint = run.shell.endpoints[FIRST_BUS]
+    if not isinstance(endpoint, SerialEndpoint) or endpoint.line is None:
+        raise BenchError("--sweep bus: the row has no serial bus")
 
-    def filter_replies(replies: Replies) -> Replies:
-        kept = []
+    def convert(replies: Replies) -> Replies:
+        remaining = []
         for delay, data in replies:
             if counter.count_one():
-                kept.append((delay, data))
+                remaining.append((delay, data))
             elif nth % 2 == 0:
-                kept.append((delay, bytes((data[0] ^ 1,)) + data[1:]))
-        return kept
+                remaining.append((delay, bytes((data[0] ^ 1,)) + data[1:]))
+        return remaining
 
-    bus.receive = lambda data, now: filter_replies(receive(data, now))  # type: ignore[method-assign]
-    bus.wake = lambda now: filter_replies(wake(now))  # type: ignore[method-assign]
+    endpoint.line.convert_replies(convert)
     return counter
 
 
 def _sweep_broker(run: VirtualRun, nth: int) -> FailureCounter:
-    end = run.shell.endpoints[BROKER]
-    if not isinstance(end, TcpEndpoint):
-        raise BenchError("--sweep broker: the row has no broker of the bench's")
+    endpoint = run.shell.endpoints[BROKER]
+    if not isinstance(endpoint, TcpEndpoint):
+        raise BenchError("--sweep broker: the row does not use the broker of the bench")
     world = run.world
 
     def break_connection() -> None:
-        world.schedule(world.now, end.set_down, True)
-        world.schedule(world.now + 1, end.set_down, False)
+        world.schedule(world.now, endpoint.set_down, True)
+        world.schedule(world.now + 1, endpoint.set_down, False)
 
     counter = FailureCounter(world, nth, break_connection)
-    write = end.write
-
-    def intercepted_write(data: bytes) -> None:
-        if counter.count_one():
-            write(data)
-
-    end.write = intercepted_write  # type: ignore[method-assign]
+    endpoint.filter_writes(lambda _: counter.count_one())
     return counter
 
 
@@ -150,24 +142,32 @@ KINDS: dict[str, Callable[[VirtualRun, int], FailureCounter]] = {
     "bus": _sweep_bus,
     "broker": _sweep_broker,
 }
-"""What can be swept, and how its n-th is let fail."""
+"""Kind of place -> function that lets the n-th place of a run fail."""
 
 
-def run_one(kind: str, nth: int, dut: str) -> tuple[list[str], int, float]:
-    """Run once with the n-th failing (0: none): failures, how many there were, seconds it took."""
+class SweepRun(NamedTuple):
+    """Result of one run: failures, number of places, and wall time in s."""
+
+    failures: list[str]
+    places: int
+    wall_s: float
+
+
+def run_one(kind: str, nth: int, dut: str) -> SweepRun:
+    """Run once; let the n-th place fail (0: none)."""
     started_s = time.perf_counter()
-    run = VirtualRun(round_trip(base_scenario()), 1, DUTS[dut])
+    run = VirtualRun(round_trip(make_base_scenario()), 1, DUTS[dut])
     counter = KINDS[kind](run, nth)
     try:
         run.run()
         failures = run.evaluator.failures()
     finally:
         run.dut.close()
-    return failures, counter.count, time.perf_counter() - started_s
+    return SweepRun(failures, counter.count, time.perf_counter() - started_s)
 
 
 def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
-    """At most `max_count` of `first` to `total`, evenly spread, odd ones and even ones in turn."""
+    """Choose up to `max_count` places from `first` to `total`, spread evenly, odd and even."""
     available = total - first + 1
     if available <= max_count:
         return list(range(first, total + 1))
@@ -175,6 +175,6 @@ def choose_places(total: int, max_count: int, first: int = 1) -> list[int]:
     return sorted(n ^ 1 if i % 2 and first < n < total else n for i, n in enumerate(sorted(chosen)))
 
 
-def base_text() -> str:
-    """The base as a file."""
-    return write_toml(base_scenario())
+def write_base_scenario() -> str:
+    """Write the scenario of all runs as TOML."""
+    return write_toml(make_base_scenario())

@@ -1,13 +1,14 @@
-"""The fewest events with which a scenario still fails, found by QuickXplain.
+"""Finds the fewest events with which a scenario still fails, by QuickXplain.
 
-Theory of operation. `fails(events)` runs the scenario with some of its events and asks whether it
-fails in the same way: an expectation on the same measure, or the same exception. Events are halved;
-a half that is not needed costs one run, and of k causes among n events about 2 k log2(n/k) + 2 k
-runs are needed, where ddmin needs up to n squared. The causes need not be neighbours. Source: U.
-Junker, QuickXplain: preferred explanations and relaxations for over-constrained problems, AAAI
-2004.
+Theory of operation. `fails(events)` runs the scenario with a part of its events. It tells whether
+the scenario fails in the same way: an expectation on the same measure, or the same exception. The
+algorithm halves the events; one run excludes a half that is not needed. With k causes among n
+events it needs about 2 k log2(n/k) + 2 k runs; ddmin needs up to n squared. The causes can be
+anywhere. Source: U. Junker, QuickXplain: preferred explanations and relaxations for
+over-constrained problems, AAAI 2004.
 
-The answer is minimal, not least: without any one of its events the scenario passes.
+Does not find the smallest set. The result is minimal: without any one of its events the scenario
+passes.
 """
 
 from collections.abc import Callable
@@ -18,14 +19,14 @@ from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent
 
-Events = tuple[ScenarioEvent, ...]
-FailureTest = Callable[[Events], bool]
+ScenarioEvents = tuple[ScenarioEvent, ...]
+FailureTest = Callable[[ScenarioEvents], bool]
 
 
-def quickxplain(events: Events, fails: FailureTest) -> Events:
-    """Give a minimal part of `events` that still fails; all of them must fail.
+def quickxplain(events: ScenarioEvents, fails: FailureTest) -> ScenarioEvents:
+    """Give a minimal part of `events` that still fails; all of them together must fail.
 
-    Nothing is returned when it fails without any event.
+    If the scenario fails without events, the result is empty.
     """
     if not events or fails(()):
         return ()
@@ -33,8 +34,10 @@ def quickxplain(events: Events, fails: FailureTest) -> Events:
     return tuple(event for event in events if event in needed)
 
 
-def _explain(background: Events, has_grown: bool, events: Events, fails: FailureTest) -> Events:
-    """Find what is needed of `events` when `background` is there anyway and `has_grown` just now."""
+def _explain(
+    background: ScenarioEvents, has_grown: bool, events: ScenarioEvents, fails: FailureTest
+) -> ScenarioEvents:
+    """Find the needed part of `events` if `background` stays; `has_grown`: it has new events."""
     if has_grown and fails(background):
         return ()
     if len(events) == 1:
@@ -48,7 +51,7 @@ def _explain(background: Events, has_grown: bool, events: Events, fails: Failure
 
 @dataclass
 class ShrinkResult:
-    """What is left, how many runs it took, and what fails."""
+    """The shrunk scenario, the number of runs, and the failures of the original."""
 
     scenario: Scenario
     runs: int
@@ -56,7 +59,7 @@ class ShrinkResult:
 
 
 def find_failures(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
-    """Run once; name what fails: the measures, or the exception."""
+    """Run once; name the failures: measures, or the class of an exception."""
     run = VirtualRun(scenario, seed, DUTS[dut])
     try:
         run.run()
@@ -74,19 +77,19 @@ def find_failures(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
 def shrink(
     scenario: Scenario, seed: int, dut: str, progress: Callable[[int, int], None] | None = None
 ) -> ShrinkResult:
-    """Shrink a failing scenario's events; raises BenchError when it does not fail."""
+    """Shrink a failing scenario; raises BenchError if it passes."""
     original = find_failures(scenario, seed, dut)
     if not original:
         raise BenchError(f"{scenario.name}: passes with seed {seed}; there is nothing to shrink")
     runs = 1
 
-    def fails(events: Events) -> bool:
+    def fails(events: ScenarioEvents) -> bool:
         nonlocal runs
         runs += 1
         if progress is not None:
             progress(runs, len(events))
-        there = find_failures(replace(scenario, events=events), seed, dut)
-        return bool(set(original) & set(there))
+        failures = find_failures(replace(scenario, events=events), seed, dut)
+        return bool(set(original) & set(failures))
 
     needed = quickxplain(scenario.events, fails)
     shrunk = replace(scenario, name=f"{scenario.name}-shrunk", events=needed, cases=())

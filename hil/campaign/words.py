@@ -1,8 +1,8 @@
-"""What a campaign draws, what it does not and why, and what must hold whatever was drawn.
+"""Rules of random campaigns: faults to draw, faults not to draw, and the invariants.
 
-Not the drawing (`hil.campaign.draw`). Every word of `hil.fault.registry` stands in `DRAWN` or in
-`NOT_DRAWN`; a test sees to it. Drawn are faults that end, or that the row can stand for good, so
-that the invariants rightly hold; a word that asks for an optional part brings it along.
+Does not draw; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in
+`NOT_DRAWN`; a test checks this. A drawn fault ends, or the row tolerates it permanently. So the
+invariants must hold. A rule names the optional sections that its fault needs.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from hil.scenario.model import Expectation
 
 @dataclass(frozen=True)
 class DrawRule:
-    """How a word is drawn: limits of its value (None: it has none) and the longest it may last.
+    """Rule for one fault: limits of its value (None: no value) and its longest duration.
 
-    `max_duration_s` 0: it does not end by itself. `components`: parts of the unit without which the
-    word does nothing. `meters`, `humidity_sensors`, `fans`: what must be on the bus.
+    `max_duration_s` 0: the fault has no end. `components`: sections of the unit that the fault
+    needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus.
     """
 
     fault: str
@@ -147,30 +147,30 @@ _SITE_RULES: tuple[DrawRule, ...] = (
 )
 
 DRAWN: tuple[DrawRule, ...] = _TESTBED_RULES + _RECEIVER_RULES + _LINK_RULES + _SITE_RULES
-"""What is drawn."""
+"""All rules."""
 
-_STOPS_COOLING = "stops the cooling on purpose, and stays so until somebody resets it"
-_FALSE_TIME = "a lie about time that nothing contradicts is believed: scenarios say when it is seen"
-_EXCEEDS_HEAT = "after it the limits of heat are rightly reached"
-_LONG_REACTION = "needs an answer of many minutes; a scenario of its own holds it"
+_STOPS_COOLING = "stops the cooling by design until an operator resets it"
+_FALSE_TIME = "false time without other evidence is accepted; scenarios test its detection"
+_EXCEEDS_HEAT = "exceeds the limits of heat by design"
+_LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
 NOT_DRAWN: dict[str, str] = {
     "leak": _STOPS_COOLING,
     "leak_detector": _STOPS_COOLING,
     "emergency_stop": _STOPS_COOLING,
-    "reservoir_low": "degrades the unit until somebody has filled the reservoir",
+    "reservoir_low": "degrades the unit until the reservoir is filled",
     "heat_rejection_lost": _EXCEEDS_HEAT,
     "facility_flow_lost": _EXCEEDS_HEAT,
-    "grid_outage": "no pump turns, so that the differential pressure is rightly lost",
-    "grid_generator": "no pump turns until the generator has taken over",
-    "pump_trip": "a tripped drive stays so: the unit is degraded for good",
-    "pump_seized": "a blocked shaft trips the drive: the unit is degraded for good",
-    "valve_clamps": "what is asked for stays refused until the loop asks for less",
-    "disk_full": "what finds no room for so long is given up, and said so: a scenario holds it",
-    "hold_flow": "another law of the pumps, under which dP is rightly not held",
-    "hold_dp": "undoes hold_flow, which is not drawn",
-    "calibrate": "is for a loop without heat, which no drawn row is",
-    "outdoor_dead": "of the optimiser's sensor, which no drawn row has",
+    "grid_outage": "stops all pumps, so that the differential pressure is lost by design",
+    "grid_generator": "stops all pumps until the generator supplies",
+    "pump_trip": "trips a drive permanently: the unit stays degraded",
+    "pump_seized": "trips a drive permanently: the unit stays degraded",
+    "valve_clamps": "writes stay rejected until the loop requests less",
+    "disk_full": "drops data by design, with a report; a scenario tests it",
+    "hold_flow": "selects another control mode, which does not hold the differential pressure",
+    "hold_dp": "ends hold_flow, which is not drawn",
+    "calibrate": "needs a loop without heat, which no drawn row has",
+    "outdoor_dead": "needs the sensor of the optimiser, which no drawn row has",
     "humidity_dead": _LONG_REACTION,
     "humidity_stuck": _LONG_REACTION,
     "receiver_late": _FALSE_TIME,
@@ -181,12 +181,12 @@ NOT_DRAWN: dict[str, str] = {
     "receiver_time_drag": _FALSE_TIME,
     "receiver_leap_second": "acts at midnight, which no drawn hour reaches",
     "receiver_cold_start": _FALSE_TIME,
-    "receiver_rate": "a saturated line makes sentences late by seconds, as no receiver in use does",
-    "modem_reset_next": "of other kinds of modem than the one drawn",
-    "store_bit_flip": "takes away what was durable, which the invariants of the log forbid",
-    "store_torn": "takes away what was durable, which the invariants of the log forbid",
+    "receiver_rate": "delays sentences by seconds on a full line; no receiver in use does this",
+    "modem_reset_next": "needs another kind of modem than the drawn one",
+    "store_bit_flip": "destroys durable data, which the invariants of the log forbid",
+    "store_torn": "destroys durable data, which the invariants of the log forbid",
 }
-"""What is not drawn, and why."""
+"""Faults that campaigns do not draw -> reason."""
 
 SAFETY: tuple[Expectation, ...] = (
     Expectation("missed_ticks", min=1, never=True, requirement="SAFE-4"),
@@ -198,10 +198,10 @@ SAFETY: tuple[Expectation, ...] = (
     Expectation("log_lost", min=1, never=True, requirement="LINK-3"),
     Expectation("ground_differing", min=1, never=True, requirement="LINK-3"),
 )
-"""What never happens. A unit that has no power says nothing, and is held to nothing."""
+"""Must hold at all times. A unit without power sends nothing, so that nothing is judged."""
 
 DEW = Expectation("dew_margin_k", "K", max=-0.001, never=True, requirement="COOL-2")
-"""What never happens where there are humidity sensors."""
+"""Must hold at all times in rows with humidity sensors."""
 
 LIVENESS: tuple[Expectation, ...] = (
     Expectation("state", max=0, requirement="SAFE-1"),
@@ -209,4 +209,4 @@ LIVENESS: tuple[Expectation, ...] = (
     Expectation("supply_c", "Cel", min=28, max=36, requirement="COOL-1"),
     Expectation("rows_waiting", max=10, requirement="LINK-1"),
 )
-"""What holds in the last 30 seconds."""
+"""Must hold in the last 30 s."""

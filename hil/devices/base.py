@@ -1,8 +1,8 @@
-"""The shape that every emulated device has.
+"""The interfaces of the emulated devices.
 
-A device is sans-IO like the agent: bytes and times in, bytes and delays out. It never knows how
-fast its line is: whoever carries the bytes (the bench) gives them their time on the wire. All times
-are monotonic integer microseconds; all randomness comes from the `random.Random` handed in.
+A device does no I/O: its inputs are bytes and times, its outputs are bytes and delays. It does not
+know the speed of its line; see `hil.kernel.serial_line`. All times are monotonic integer
+microseconds. All random numbers come from the `random.Random` argument.
 """
 
 from __future__ import annotations
@@ -16,17 +16,33 @@ MILLISECOND = 1_000
 SECOND = 1_000_000
 
 Replies = list[tuple[int, bytes]]
-"""What a device sends: (delay in µs after the call's `now`, bytes), in order."""
+"""Output of a device: (delay in µs after the call's `now`, bytes), in order."""
+
+TcpReplies = list[tuple[int, int, bytes | None]]
+"""Output of a TCP server: (connection, delay in µs, bytes), in order; None closes it."""
+
+
+class FaultTarget:
+    """A device whose faults the bench sets by name; `FAULTS` lists the names."""
+
+    FAULTS: frozenset[str] = frozenset()
+
+    def inject(self, name: str, value: object) -> None:
+        """Set fault `name` to `value`; raises `ValueError` for a name that is not in `FAULTS`."""
+        if name not in self.FAULTS:
+            known = ", ".join(sorted(self.FAULTS))
+            raise ValueError(f"{type(self).__name__} has no fault {name!r}: one of {known}")
+        setattr(self, name, value)
 
 
 class EmulatedDevice(Protocol):
     """A device on a serial line."""
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Bytes arrived; `now` is the arrival of the last one."""
+        """Process received bytes; `now` is the arrival time of the last byte."""
 
     def wake(self, now: int) -> Replies:
-        """The deadline passed."""
+        """Process the passed deadline."""
 
     def deadline(self) -> int:
-        """When the device wants to be woken, or NEVER."""
+        """Return the time of the next `wake` call, or NEVER."""

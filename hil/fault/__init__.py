@@ -1,1 +1,1 @@
-"""Faults and events a scenario may name."""
+"""Faults and events that a scenario can name."""

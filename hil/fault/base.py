@@ -1,4 +1,4 @@
-"""What a word of a scenario's timeline is, and the most usual way to make one: `attribute_fault`."""
+"""The record type of a fault or event, and `attribute_fault`, which makes most of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,23 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 
-Do = Callable[[Testbed, float], None]
-Undo = Callable[[Testbed], None]
+FaultAction = Callable[[Testbed, float], None]
+FaultReset = Callable[[Testbed], None]
 
 
 @dataclass(frozen=True)
 class FaultType:
-    """One word: what it means, how it is done and undone, the limits of its value if it has one.
+    """A type of fault or event: description, start, end, and limits of its value.
 
-    `is_pump`: the value is the number of a pump, from 1. `needs_dialect`: the row's receiver must
-    be one with a maker's dialect.
+    undo            ends it; None: it does not end
+    limits          lowest and highest value; None: it takes no value
+    is_pump         the value is the number of a pump, from 1
+    needs_dialect   the receiver of the row must have a vendor dialect
     """
 
     description: str
-    do: Do
-    undo: Undo | None = None
+    do: FaultAction
+    undo: FaultReset | None = None
     limits: tuple[float, float] | None = None
     is_pump: bool = False
     needs_dialect: bool = False
@@ -31,12 +33,18 @@ def attribute_fault(
     name: str,
     reset_value: object = False,
     to_value: Callable[[float], object] = lambda _: True,
-) -> tuple[Do, Undo]:
-    """Set an attribute of what `of(row)` gives (of each, if it gives a list), and set it back."""
+) -> tuple[FaultAction, FaultReset]:
+    """Make start and end of a fault that is an attribute of an emulated object.
 
-    def assign(row: Testbed, value: object) -> None:
-        found = select(row)
-        for one in found if isinstance(found, list) else [found]:
-            setattr(one, name, value)
+    `select` gives the object (a `FaultTarget`), or a list of objects. The start injects
+    `to_value(value)`, the end injects `reset_value`.
+    """
 
-    return lambda row, value: assign(row, to_value(value)), lambda row: assign(row, reset_value)
+    def assign(testbed: Testbed, value: object) -> None:
+        targets = select(testbed)
+        for target in targets if isinstance(targets, list) else [targets]:
+            target.inject(name, value)
+
+    return lambda testbed, value: assign(testbed, to_value(value)), lambda testbed: assign(
+        testbed, reset_value
+    )

@@ -1,8 +1,8 @@
-"""The words for what can be wrong on the field bus: slow, wrong, double and spoilt replies, others.
+"""Faults of the field bus: late, wrong, duplicate and damaged replies, writes without effect.
 
-Not the faults themselves: those are attributes of the emulated slaves (`hil.devices.modbus.faults`)
-and of the line. Words of the RPU are about the agent's sensor; words of pumps and of the valve are
-about what it writes to.
+Does not contain the faults themselves; they are attributes of the emulated servers
+(`hil.devices.modbus.faults`) and of the line. Faults of the RPU affect the sensors of the agent.
+Faults of pumps and valve affect its writes.
 """
 
 from operator import attrgetter
@@ -10,43 +10,39 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.devices.cooling.belimo_valve import FULL, SETPOINT
+from hil.devices.cooling.belimo_valve import FULL
 from hil.devices.modbus.other_master import OtherMaster
-from hil.fault.base import Do, FaultType, Undo, attribute_fault
+from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
 _MILLISECOND = 1000
-_FOREIGN_UNIT = 77  # a unit that is neither emulated nor the agent's
-_NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4  # with what looks like the RPU's replies in it
+_OTHER_UNIT = 77  # no device of the bench has this unit id
+# contains bytes that look like a reply of the RPU
+_NOISE = bytes.fromhex("00ff0c0300fe7f800c83") * 4
 _UNLIMITED = -1
 
 
-def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[Do, Undo]:
-    """Set an attribute of the drive whose number is the value; set it back on all of them."""
+def _drive_fault(name: str, reset_value: Any, fault_value: Any) -> tuple[FaultAction, FaultReset]:
+    """Make a fault of the drive whose number is the value; its end resets all drives."""
 
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.drives[int(value) - 1], name, fault_value)
+    def do(testbed: Testbed, value: float) -> None:
+        testbed.drives[int(value) - 1].inject(name, fault_value)
 
-    def undo(row: Testbed) -> None:
-        for drive in row.drives:
-            setattr(drive, name, reset_value)
+    def undo(testbed: Testbed) -> None:
+        for drive in testbed.drives:
+            drive.inject(name, reset_value)
 
     return do, undo
 
 
 def _start_other_master(testbed: Testbed, value: float) -> None:
     master = OtherMaster(
-        _FOREIGN_UNIT, period_us=int(value) * _MILLISECOND, start_us=testbed.world.now
+        _OTHER_UNIT, period_us=int(value) * _MILLISECOND, start_us=testbed.world.now
     )
     testbed.bus.other_devices.append(master)
 
 
 def _stop_other_master(testbed: Testbed) -> None:
     testbed.bus.other_devices.clear()
-
-
-def _clamp_valve(testbed: Testbed, maximum: int) -> None:
-    testbed.valve.clamps = maximum < FULL
-    testbed.valve.writable[SETPOINT] = (0, maximum)
 
 
 def _reboot_drive(testbed: Testbed, value: float) -> None:
@@ -57,77 +53,79 @@ def _break_supply_sensor(testbed: Testbed, _: float) -> None:
     testbed.rpu.break_sensor("supply_c")
 
 
-_MS = (0.0, 5000.0)
+_DELAY_LIMITS_MS = (0.0, 5000.0)
 
 BUS_EVENTS: dict[str, FaultType] = {
     "rpu_slow": FaultType(
-        "the RPU's replies come value ms later; beyond the agent's patience they are late",
+        "the RPU replies value ms later; beyond the agent's timeout the replies are late",
         *attribute_fault(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
     "rpu_twice": FaultType(
-        "the RPU says every reply twice",
+        "the RPU sends every reply twice",
         *attribute_fault(attrgetter("rpu"), "duplicated_replies", 0, lambda _: _UNLIMITED),
     ),
     "rpu_wrong_unit": FaultType(
-        "the RPU answers under the unit id value",
+        "the RPU replies with the unit id value",
         *attribute_fault(attrgetter("rpu"), "reply_unit", None, int),
         limits=(1, 247),
     ),
     "rpu_noise": FaultType(
-        "value bytes of noise come right before every reply of the RPU",
+        "value bytes of noise come immediately before every reply of the RPU",
         *attribute_fault(attrgetter("rpu"), "noise", b"", lambda v: _NOISE[: int(v)]),
         limits=(1, len(_NOISE)),
     ),
     "rpu_bad_crc": FaultType(
-        "the RPU's next value replies have a wrong CRC",
+        "the next value replies of the RPU have a wrong CRC",
         *attribute_fault(attrgetter("rpu"), "corrupted_replies", 0, int),
         limits=(1, 1000),
     ),
     "rpu_cut": FaultType(
-        "the RPU's next value replies are cut short",
+        "the next value replies of the RPU are truncated",
         *attribute_fault(attrgetter("rpu"), "truncated_replies", 0, int),
         limits=(1, 1000),
     ),
     "rpu_busy": FaultType(
-        "the RPU answers the next value requests with exception 06",
+        "the RPU replies to the next value requests with exception 06",
         *attribute_fault(attrgetter("rpu"), "busy", 0, int),
         limits=(1, 100_000),
     ),
     "rpu_refuses": FaultType(
-        "the RPU answers every request with the exception value",
+        "the RPU replies to every request with the exception value",
         *attribute_fault(attrgetter("rpu"), "exception_code", 0, int),
         limits=(1, 255),
     ),
     "rpu_no_value": FaultType(
-        "the RPU's supply sensor is broken: 0x7FFF and its alarm bit",
+        "the supply sensor of the RPU fails: value 0x7FFF, alarm bit set",
         _break_supply_sensor,
-        lambda row: row.rpu.clear_fault("supply_c"),
+        lambda testbed: testbed.rpu.clear_fault("supply_c"),
     ),
-    "rpu_reboot": FaultType("the RPU restarts", lambda row, _: row.rpu.reboot(row.world.now)),
+    "rpu_reboot": FaultType(
+        "the RPU restarts", lambda testbed, _: testbed.rpu.reboot(testbed.world.now)
+    ),
     "valve_ignores_writes": FaultType(
-        "the valve confirms writes and does nothing",
+        "the valve confirms writes without an effect",
         *attribute_fault(attrgetter("valve"), "ignore_writes"),
     ),
     "valve_delays_writes": FaultType(
-        "what is written to the valve takes effect value ms later",
+        "a write to the valve takes effect value ms later",
         *attribute_fault(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
     "valve_clamps": FaultType(
-        "the valve takes no value above value (0.01 %) and writes that instead",
-        lambda row, value: _clamp_valve(row, int(value)),
-        lambda row: _clamp_valve(row, FULL),
+        "the valve limits written values to value (0.01 %)",
+        lambda testbed, value: testbed.valve.clamp(int(value)),
+        lambda testbed: testbed.valve.clamp(FULL),
         limits=(0, FULL),
     ),
     "pump_dead": FaultType(
-        "the drive of pump number value does not answer",
+        "the drive of pump number value does not reply",
         *_drive_fault("dead", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "pump_ignores_writes": FaultType(
-        "the drive of pump number value confirms writes and does nothing",
+        "the drive of pump number value confirms writes without an effect",
         *_drive_fault("ignore_writes", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
@@ -139,11 +137,11 @@ BUS_EVENTS: dict[str, FaultType] = {
         is_pump=True,
     ),
     "bus_echo": FaultType(
-        "the adapter hears itself: every request comes back first",
+        "the adapter echoes every request",
         *attribute_fault(attrgetter("bus"), "echo"),
     ),
     "other_master": FaultType(
-        "another master asks another device every value ms, and does not listen",
+        "a second master sends a request to another device every value ms",
         _start_other_master,
         _stop_other_master,
         limits=(50, 60_000),

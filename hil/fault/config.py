@@ -1,4 +1,4 @@
-"""Words for what operators, and others, send to the unit: for scenarios with the part `remote`."""
+"""Messages of operators and attackers to the unit, for scenarios with the section `remote`."""
 
 from hil.bench import operator_messages
 from hil.bench.testbed import Testbed
@@ -15,7 +15,10 @@ def _push_patch(
     report = testbed.broker.retained.get(_TOPIC + "cfg/reported")
     if report is not None:
         message = operator_messages.sign_patch(
-            report.payload, _utc_s(testbed), [(number, value)], signer
+            report.payload,
+            _utc_s(testbed),
+            [operator_messages.ParameterChange(number, value)],
+            signer,
         )
         testbed.publish(_TOPIC + "cfg/desired", message, True)
 
@@ -31,24 +34,26 @@ def _utc_s(testbed: Testbed) -> int:
 CONFIG_EVENTS: dict[str, FaultType] = {
     "push_setpoint": FaultType(
         "operators push a supply set-point of value °C",
-        lambda row, value: _push_patch(row, _SUPPLY, value),
+        lambda testbed, value: _push_patch(testbed, _SUPPLY, value),
         limits=LIMITS["setpoint_c"],
     ),
     "push_dp": FaultType(
-        "operators push a set-point of value kPa",
-        lambda row, value: _push_patch(row, _PRESSURE, value),
+        "operators push a differential pressure set-point of value kPa",
+        lambda testbed, value: _push_patch(testbed, _PRESSURE, value),
         limits=LIMITS["setpoint_kpa"],
     ),
     "forged_setpoint": FaultType(
-        "somebody without a key pushes a supply set-point of value °C",
-        lambda row, value: _push_patch(row, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER),
+        "an attacker without a key pushes a supply set-point of value °C",
+        lambda testbed, value: _push_patch(
+            testbed, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER
+        ),
         limits=LIMITS["setpoint_c"],
     ),
     "confirm_config": FaultType(
-        "operators confirm the trial", lambda row, _: _send_command(row, "confirm")
+        "operators confirm the trial", lambda testbed, _: _send_command(testbed, "confirm")
     ),
     "roll_back_config": FaultType(
-        "operators give the trial up", lambda row, _: _send_command(row, "rollback")
+        "operators roll back the trial", lambda testbed, _: _send_command(testbed, "rollback")
     ),
 }
-"""Every word of this file."""
+"""All events of this module."""

@@ -1,4 +1,4 @@
-"""Words for what operators command of the cooling: for scenarios with the part `remote`, too."""
+"""Commands of operators to the cooling, for scenarios with the sections `cooling` and `remote`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,32 +11,37 @@ _TOPIC = "coldloop/v1/bench/cdu1/cmd"
 
 
 def _command_fault(name: str, *arguments: tuple[str, Any]) -> Callable[[Testbed, float], None]:
-    def send(row: Testbed, _: float) -> None:
-        utc_s = row.utc_at(row.world.now) // 1_000_000
-        row.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
+    def send(testbed: Testbed, _: float) -> None:
+        utc_s = testbed.utc_at(testbed.world.now) // 1_000_000
+        testbed.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
 
     return send
 
 
 COOLING_EVENTS: dict[str, FaultType] = {
-    "rotate_pumps": FaultType("operators let another pump take the lead", _command_fault("rotate")),
+    "rotate_pumps": FaultType(
+        "operators make another pump the lead pump", _command_fault("rotate")
+    ),
     "hold_flow": FaultType(
-        "operators let the pumps hold the flow instead of dP",
+        "operators let the pumps control the flow instead of the differential pressure",
         _command_fault("hold", ("mode", "flow")),
     ),
     "hold_dp": FaultType(
-        "operators let the pumps hold dP again", _command_fault("hold", ("mode", "dp"))
+        "operators let the pumps control the differential pressure again",
+        _command_fault("hold", ("mode", "dp")),
     ),
     "prove_pumps": FaultType(
-        "operators let the lag pump prove itself", _command_fault("proof", ("what", "pumps"))
+        "operators start a proof test of the lag pump", _command_fault("proof", ("what", "pumps"))
     ),
     "calibrate": FaultType(
-        "operators ask which offsets the sensors need: there is no heat",
+        "operators start the offset calibration of the sensors; it needs a loop without heat",
         _command_fault("calibrate"),
     ),
     "prove_valve": FaultType(
-        "operators begin a partial stroke of the valve", _command_fault("proof")
+        "operators start a partial stroke test of the valve", _command_fault("proof")
     ),
-    "reset_causes": FaultType("operators reset what is latched and calm", _command_fault("reset")),
+    "reset_causes": FaultType(
+        "operators reset the latched conditions that are no longer active", _command_fault("reset")
+    ),
 }
-"""Every word of this file."""
+"""All events of this module."""

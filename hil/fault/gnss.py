@@ -1,9 +1,9 @@
-"""The words for what can happen to the satellite receiver, its antenna, its line and the sky.
+"""Faults of the GNSS receiver, its antenna, its line and its signals.
 
-Not the faults themselves: those are attributes of the emulated receiver
-(`hil.devices.gnss.receiver`). All but `receiver_late` and `receiver_corrupt` need a row whose
-receiver has a maker's dialect. Words about spoofing change what the receiver believes; what it
-prints and where its pulses lie follows.
+Does not contain the faults themselves; they are attributes of the emulated receiver
+(`hil.devices.gnss.receiver`). All but `receiver_late` and `receiver_corrupt` need a receiver with a
+vendor dialect. Spoofing changes the time and position of the receiver; its sentences and pulses
+follow.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,14 @@ from hil.fault.base import FaultType, attribute_fault
 
 _SECOND = 1_000_000
 _MILLISECOND = 1_000
-_DAY_S = 86_400
 _ROLLOVER_WEEKS = 1024
-_NS_PER_KM = 3335.64  # light takes so long
+_NS_PER_KM = 3335.64  # light travel time
 _TX_ON_S, _TX_PERIOD_S = 4, 20
-"""A modem's bursts where the row has no modem: 4 s in every 20 s."""
+"""Bursts of a transmitter: 4 s in every 20 s."""
 
 
 def _gnss_receiver(testbed: Testbed) -> GnssReceiver:
-    """The row's receiver; the check of a scenario has seen to its having a dialect."""
+    """Give the receiver; the check of the scenario ensures that it has a dialect."""
     assert isinstance(testbed.receiver, GnssReceiver)
     return testbed.receiver
 
@@ -34,14 +33,14 @@ def _receiver_fault(
     undo: Callable[[GnssReceiver, int], None] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> FaultType:
-    """Make a word of what it does to a receiver: (receiver, value, now)."""
+    """Make a fault from functions that act on the receiver: `do(receiver, value, now)`."""
 
-    def begin(row: Testbed, value: float) -> None:
-        do(_gnss_receiver(row), value, row.world.now)
+    def begin(testbed: Testbed, value: float) -> None:
+        do(_gnss_receiver(testbed), value, testbed.world.now)
 
-    def end(row: Testbed) -> None:
+    def end(testbed: Testbed) -> None:
         if undo is not None:
-            undo(_gnss_receiver(row), row.world.now)
+            undo(_gnss_receiver(testbed), testbed.world.now)
 
     return FaultType(
         description, begin, end if undo is not None else None, limits, needs_dialect=True
@@ -55,7 +54,7 @@ def _receiver_attribute(
     to_value: Callable[[float], object] = lambda _: True,
     limits: tuple[float, float] | None = None,
 ) -> FaultType:
-    """Make a word that sets an attribute of such a receiver, and sets it back."""
+    """Make a fault that sets an attribute of the receiver; its end resets it."""
     return FaultType(
         description,
         *attribute_fault(_gnss_receiver, name, reset_value, to_value),
@@ -65,39 +64,34 @@ def _receiver_attribute(
 
 
 def _start_meaconing(receiver: GnssReceiver, km: float, now: int) -> None:
-    receiver.position_error_m = (0.0, 1000.0 * km)
+    receiver.inject("position_error_m", (0.0, 1000.0 * km))
     receiver.step_clock(-round(abs(km) * _NS_PER_KM), now)
 
 
 def _stop_meaconing(receiver: GnssReceiver, now: int) -> None:
-    receiver.position_error_m = (0.0, 0.0)
+    receiver.inject("position_error_m", (0.0, 0.0))
     receiver.clear_clock_error(now)
 
 
 def _restore_antenna(receiver: GnssReceiver, now: int) -> None:
-    receiver.antenna = "ok"
+    receiver.inject("antenna", "ok")
     receiver.restart(HOT, now)
 
 
 def _cold_start(receiver: GnssReceiver, value: float, now: int) -> None:
-    receiver.leap_error_s = int(value)
+    receiver.inject("leap_error_s", int(value))
     receiver.restart(COLD, now)
 
 
-def _add_leap_second(receiver: GnssReceiver, _: float, now: int) -> None:
-    """Put a second in before the next midnight of the receiver's own time."""
-    receiver.leap_midnights.append((receiver.time(now) // (_DAY_S * _SECOND) + 1) * _DAY_S)
-
-
 def _start_bursts(testbed: Testbed, value: float) -> None:
-    """Begin the bursts of a transmitter that costs `value` dB while it is on."""
+    """Start the bursts of a transmitter; each costs `value` dB."""
     receiver = _gnss_receiver(testbed)
-    receiver.burst_db = value
+    receiver.start_bursts(value)
 
     def switch(on: bool) -> None:
         if not receiver.burst_db:
             return
-        receiver.desense_db = receiver.burst_db if on else 0.0
+        receiver.set_transmitting(on)
         after = _TX_ON_S if on else _TX_PERIOD_S - _TX_ON_S
         testbed.world.schedule(testbed.world.now + after * _SECOND, switch, not on)
 
@@ -105,7 +99,7 @@ def _start_bursts(testbed: Testbed, value: float) -> None:
 
 
 def _stop_bursts(testbed: Testbed) -> None:
-    _gnss_receiver(testbed).burst_db = _gnss_receiver(testbed).desense_db = 0.0
+    _gnss_receiver(testbed).stop_bursts()
 
 
 def _change_rate(receiver: GnssReceiver, value: float, now: int) -> None:
@@ -114,19 +108,19 @@ def _change_rate(receiver: GnssReceiver, value: float, now: int) -> None:
 
 RECEIVER_EVENTS: dict[str, FaultType] = {
     "receiver_late": FaultType(
-        "the receiver's sentences come value ms later than they did",
+        "the sentences of the receiver come value ms later than before",
         *attribute_fault(
             attrgetter("receiver"), "extra_latency_us", 0, lambda ms: int(ms) * _MILLISECOND
         ),
         limits=(0, 2000),
     ),
     "receiver_corrupt": FaultType(
-        "a bit flips in each of value bytes of every epoch",
+        "one bit flips in value bytes of every epoch",
         *attribute_fault(attrgetter("receiver"), "corrupted_bits", 0, int),
         limits=(1, 1000),
     ),
     "receiver_jamming": _receiver_fault(
-        "every signal becomes weaker, by value dB more each second, up to 80 dB",
+        "jamming: all signals lose value dB each second, up to 80 dB",
         lambda receiver, value, now: receiver.jam(0.0, value, now),
         lambda receiver, now: receiver.jam(0.0, 0.0, now),
         limits=(0.001, 80),
@@ -146,77 +140,78 @@ RECEIVER_EVENTS: dict[str, FaultType] = {
         limits=(-100_000, 100_000),
     ),
     "receiver_meaconing": _receiver_fault(
-        "a repeater value km away: its place is found, and time is late by the way",
+        "meaconing: the receiver reports the position of a repeater value km away, and late time",
         _start_meaconing,
         _stop_meaconing,
         limits=(-500, 500),
     ),
     "receiver_time_step": _receiver_attribute(
-        "the receiver prints a time that is value s off; 4 is BDT's, 18 GPST's",
+        "the time of the receiver is wrong by value s; 4: BDT, 18: GPS time",
         "time_offset_us",
         0,
         lambda s: round(s * _SECOND),
         limits=(-700_000_000, 700_000_000),
     ),
     "receiver_week_rollover": _receiver_attribute(
-        "the receiver's date falls back by 1024 weeks",
+        "the date of the receiver goes back by 1024 weeks",
         "time_offset_us",
         0,
         lambda _: -_ROLLOVER_WEEKS * WEEK_S * _SECOND,
     ),
     "receiver_time_drag": _receiver_fault(
-        "a spoofer drags time and pulses away by value ns a second",
+        "a spoofer shifts time and pulses by value ns each second",
         lambda receiver, value, now: receiver.set_clock_drift(int(value), now),
         lambda receiver, now: receiver.clear_clock_error(now),
         limits=(-1_000_000, 1_000_000),
     ),
     "receiver_equal_power": _receiver_attribute(
-        "every signal arrives with value dBHz, as a spoofer's do",
+        "all signals have the C/N0 value dBHz, as from a spoofer",
         "uniform_cn0",
         None,
         lambda dbhz: dbhz,
         limits=(20, 60),
     ),
     "receiver_antenna_open": _receiver_fault(
-        "the antenna's cable is cut",
-        lambda receiver, _, __: setattr(receiver, "antenna", "open"),
+        "the antenna cable is cut",
+        lambda receiver, _, __: receiver.inject("antenna", "open"),
         _restore_antenna,
     ),
     "receiver_antenna_short": _receiver_fault(
-        "the antenna's cable is short-circuited",
-        lambda receiver, _, __: setattr(receiver, "antenna", "short"),
+        "the antenna cable has a short circuit",
+        lambda receiver, _, __: receiver.inject("antenna", "short"),
         _restore_antenna,
     ),
     "receiver_leap_second": _receiver_fault(
-        "a leap second is put in before the next midnight", _add_leap_second
+        "a leap second is inserted before the next midnight",
+        lambda receiver, _, now: receiver.insert_leap_second(now),
     ),
     "receiver_cold_start": _receiver_fault(
-        "the receiver starts cold; its UTC is value s off until it has the leap seconds",
+        "cold start: UTC of the receiver is wrong by value s until it has the leap seconds",
         _cold_start,
         limits=(-20, 20),
     ),
     "receiver_rate": _receiver_fault(
-        "the receiver measures value times a second, until its line is full",
+        "the receiver measures value times each second, up to the capacity of its line",
         _change_rate,
         lambda receiver, now: receiver.change_period(_SECOND, now),
         limits=(0.1, 20),
     ),
     "receiver_heat": _receiver_attribute(
-        "receiver and antenna are value degrees Celsius hot",
+        "receiver and antenna have the temperature value °C",
         "temperature_c",
         25.0,
         lambda c: c,
         limits=(-40, 105),
     ),
     "receiver_desense": FaultType(
-        "a transmitter beside the antenna costs value dB, 4 s in every 20 s",
+        "a transmitter near the antenna costs value dB, 4 s in every 20 s",
         _start_bursts,
         _stop_bursts,
         limits=(0, 40),
         needs_dialect=True,
     ),
     "receiver_deaf": _receiver_attribute(
-        "the receiver acknowledges commands and does not obey",
+        "the receiver acknowledges commands without an effect",
         "ignores_commands",
     ),
 }

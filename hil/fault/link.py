@@ -1,4 +1,4 @@
-"""Words for what happens to a unit's log on its way: dead links, receipts that do not come."""
+"""Faults of the link to the broker: connections without traffic, missing and forged receipts."""
 
 from operator import attrgetter
 
@@ -12,36 +12,36 @@ def _grounds(testbed: Testbed) -> list[MqttGround]:
 
 
 def _restore_link(testbed: Testbed) -> None:
-    testbed.cut_link_after(None)
-    testbed.set_link_silent(False)
+    testbed.link.cut_after(None)
+    testbed.link.set_silent(False)
 
 
 LINK_EVENTS: dict[str, FaultType] = {
     "receipts_missing": FaultType(
-        "the ground takes what comes and says nothing",
+        "the ground stores records and sends no receipts",
         *attribute_fault(_grounds, "silent"),
     ),
     "receipts_forged": FaultType(
-        "beside each receipt come forged and replayed ones",
+        "the ground sends forged and replayed receipts after each receipt",
         *attribute_fault(_grounds, "forging"),
     ),
     "link_half_open": FaultType(
-        "the link to the broker falls silent; its connection stays open, and dead for good",
-        lambda row, _: row.set_link_silent(True),
-        lambda row: row.set_link_silent(False),
+        "the link to the broker loses all data; its connection stays open and never recovers",
+        lambda testbed, _: testbed.link.set_silent(True),
+        lambda testbed: testbed.link.set_silent(False),
     ),
     "link_cut_after": FaultType(
-        "the link falls silent after value more bytes upwards",
-        lambda row, value: row.cut_link_after(int(value)),
+        "the link loses all data after value more bytes to the broker",
+        lambda testbed, value: testbed.link.cut_after(int(value)),
         _restore_link,
         limits=(1, 1_000_000),
     ),
     "session_lost": FaultType(
-        "the broker forgets its sessions",
+        "the broker loses its sessions",
         *attribute_fault(attrgetter("broker"), "lose_session"),
     ),
     "broker_acks_slow": FaultType(
-        "the broker's acknowledgements come value seconds late",
+        "the acknowledgements of the broker come value s late",
         *attribute_fault(attrgetter("broker"), "slow_acks_us", 0, lambda s: int(s * 1_000_000)),
         limits=(0, 60),
     ),

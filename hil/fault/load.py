@@ -1,4 +1,4 @@
-"""The words for loads that are limited: services, strips, optics, and heat that cannot leave."""
+"""Faults of loads: services, meters, optics, and the loss of facility water."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from hil.fault.base import FaultType, attribute_fault
 
 def _load_bank(testbed: Testbed) -> LoadBank:
     if testbed.load_bank is None:
-        raise ValueError('the row has no loads: parts = "throttle" is needed')
+        raise ValueError('the row has no load bank: add parts = "throttle" to [row]')
     return testbed.load_bank
 
 
@@ -20,13 +20,13 @@ def _all_bmcs(testbed: Testbed) -> list[Any]:
 
 def _set_facility_flow(testbed: Testbed, fraction: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.fws_pressure = fraction
+    testbed.plant.set_fws_pressure(fraction)
 
 
 def _stop_facility_flow(testbed: Testbed, _: float) -> None:
     _set_facility_flow(testbed, 0.0)
     if testbed.load_bank is not None:
-        testbed.load_bank.fault_at = testbed.world.now
+        testbed.load_bank.mark_fault(testbed.world.now)
 
 
 def _reboot_bmcs(testbed: Testbed, _: float) -> None:
@@ -36,54 +36,56 @@ def _reboot_bmcs(testbed: Testbed, _: float) -> None:
 
 def _set_rollover(testbed: Testbed, rollover_wh: float | None) -> None:
     for meter in testbed.surroundings.meters:
-        meter.mains.rollover_wh = rollover_wh
+        meter.mains.set_rollover(rollover_wh)
 
 
 def _reset_meters(testbed: Testbed, _: float) -> None:
     for meter in testbed.surroundings.meters:
-        meter.mains.import_wh = 0.0
+        meter.mains.reset_import()
 
 
 def _set_optics_offset(testbed: Testbed, kelvin: float) -> None:
-    _load_bank(testbed).optics.extra_k[0] = kelvin
+    _load_bank(testbed).optics.set_offset(0, kelvin)
 
 
-_MS = (0, 60_000)
+_DELAY_LIMITS_MS = (0, 60_000)
 
 LOAD_EVENTS: dict[str, FaultType] = {
     "facility_flow_lost": FaultType(
-        "the facility water stands still",
+        "the facility water stops",
         _stop_facility_flow,
-        lambda row: _set_facility_flow(row, 1.0),
+        lambda testbed: _set_facility_flow(testbed, 1.0),
     ),
     "bmc_busy": FaultType(
-        "the loads' services answer 503, try again in value seconds",
+        "the services of the loads answer 503 with Retry-After value s",
         *attribute_fault(_all_bmcs, "retry_after_s", 0, int),
         limits=(1, 60),
     ),
     "bmc_silent": FaultType(
-        "the loads' services answer nothing", *attribute_fault(_all_bmcs, "silent")
+        "the services of the loads do not answer", *attribute_fault(_all_bmcs, "silent")
     ),
     "bmc_refuses": FaultType(
-        "the loads' services refuse limits", *attribute_fault(_all_bmcs, "rejects_limits")
+        "the services of the loads reject limits", *attribute_fault(_all_bmcs, "rejects_limits")
     ),
     "bmc_slow": FaultType(
-        "the loads' services take value milliseconds more",
+        "the services of the loads answer value ms later",
         *attribute_fault(_all_bmcs, "response_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
-        limits=_MS,
+        limits=_DELAY_LIMITS_MS,
     ),
-    "bmc_reboot": FaultType("the loads' services restart and forget their limits", _reboot_bmcs),
+    "bmc_reboot": FaultType(
+        "the services of the loads restart and lose their limits", _reboot_bmcs
+    ),
     "meter_rollover": FaultType(
-        "the meters' counters roll over at 1235 kWh, where they are soon",
-        lambda row, _: _set_rollover(row, 1000.0 * ROLLOVER_KWH),
-        lambda row: _set_rollover(row, None),
+        "the counters of the meters roll over at 1235 kWh; they start just below",
+        lambda testbed, _: _set_rollover(testbed, 1000.0 * ROLLOVER_KWH),
+        lambda testbed: _set_rollover(testbed, None),
     ),
-    "meter_reset": FaultType("the meters begin again from 0", _reset_meters),
+    "meter_reset": FaultType("the counters of the meters start again from 0", _reset_meters),
     "optics_dirty": FaultType(
-        "module 1 is value kelvin warmer than it should be",
+        "optical module 1 is value K warmer than normal",
         _set_optics_offset,
-        lambda row: _set_optics_offset(row, 0.0),
+        lambda testbed: _set_optics_offset(testbed, 0.0),
         limits=(0, 60),
     ),
 }
-"""Those of services and optics need a row with `parts = "throttle"`."""
+"""Faults of services and optics need a row with `parts = "throttle"`."""

@@ -1,7 +1,7 @@
-"""Words for what happens to the satellite link: its sky, its modem, its gateway, the ground.
+"""Faults of the satellite link: sky, modem, gateway, ground.
 
-Each needs a row with a modem (`parts = "modem, modem_store"`). Where several modems know a fault,
-the word means the one that the row has; a modem that does not know it refuses the word.
+All of them need a row with a modem (`parts = "modem, modem_store"`). A fault acts on the kind of
+modem that the row has. If this kind does not have the fault, BenchError is raised.
 """
 
 from typing import Any
@@ -10,25 +10,26 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.errors import BenchError
 from hil.fault.base import FaultType, attribute_fault
+from hil.io.endpoints import SerialEndpoint
 
 _MAX_RING_POSITION = 64
 
 
 def _satcom(testbed: Testbed) -> SatcomTestbed:
     if testbed.satcom is None:
-        raise BenchError('this word needs a modem: parts = "modem, modem_store" in [row]')
+        raise BenchError('this fault needs a modem: add parts = "modem, modem_store" to [row]')
     return testbed.satcom
 
 
 def _modem_with(testbed: Testbed, name: str) -> Any:
     device = _satcom(testbed).device
     if not hasattr(device, name):
-        raise BenchError(f"a modem of kind {testbed.settings.modem} knows no {name}")
+        raise BenchError(f"a modem of kind {testbed.settings.modem} has no fault {name}")
     return device
 
 
 def _set_modem(testbed: Testbed, name: str, value: object) -> None:
-    setattr(_modem_with(testbed, name), name, value)
+    _modem_with(testbed, name).inject(name, value)
 
 
 def _reset_modem(testbed: Testbed) -> None:
@@ -43,17 +44,23 @@ def _reset_next(testbed: Testbed) -> None:
 
 
 def _send_ring(testbed: Testbed) -> None:
-    for _, data in _modem_with(testbed, "send_ring_alert").ring():
+    for _, data in _modem_with(testbed, "send_ring_alert").send_ring_alert():
         _satcom(testbed).inject(data)
+
+
+def _modem_port(testbed: Testbed) -> SerialEndpoint:
+    if testbed.modem_port is None:
+        raise BenchError("this fault needs a modem in virtual time")
+    return testbed.modem_port
 
 
 def _unplug_modem(testbed: Testbed) -> None:
     _satcom(testbed)
-    testbed.modem_port.unplug()
+    _modem_port(testbed).unplug()
 
 
 def _plug_modem(testbed: Testbed) -> None:
-    testbed.modem_port.absent = False
+    _modem_port(testbed).plug()
 
 
 def _replay_ack(testbed: Testbed) -> None:
@@ -64,73 +71,79 @@ def _replay_ack(testbed: Testbed) -> None:
 
 MODEM_EVENTS: dict[str, FaultType] = {
     "sky_blocked": FaultType(
-        "no satellite is heard",
-        *attribute_fault(lambda row: _satcom(row).sky, "blocked"),
+        "the modem receives no satellite",
+        *attribute_fault(lambda testbed: _satcom(testbed).sky, "blocked"),
     ),
     "sky_mask": FaultType(
-        "the obstruction hides what is below value degrees",
-        lambda row, value: setattr(_satcom(row).sky, "mask_deg", value),
+        "an obstruction hides satellites below value degrees",
+        lambda testbed, value: _satcom(testbed).sky.inject("mask_deg", value),
         limits=(0, 85),
     ),
     "modem_success": FaultType(
-        "value % of the sessions get through",
-        *attribute_fault(lambda row: _satcom(row).radio, "success_pct", None, float),
+        "value % of the sessions succeed",
+        *attribute_fault(lambda testbed: _satcom(testbed).radio, "success_pct", None, float),
         limits=(0, 100),
     ),
     "modem_dead": FaultType(
-        "the modem says nothing",
-        *attribute_fault(lambda row: _modem_with(row, "dead"), "dead"),
+        "the modem sends nothing",
+        *attribute_fault(lambda testbed: _modem_with(testbed, "dead"), "dead"),
     ),
-    "modem_reset": FaultType("the modem restarts now", lambda row, _: _reset_modem(row)),
+    "modem_reset": FaultType("the modem restarts now", lambda testbed, _: _reset_modem(testbed)),
     "modem_reset_transfer": FaultType(
-        "the modem restarts when it is given the next message",
-        lambda row, _: _set_modem(row, "reset_in", "transfer"),
+        "the modem restarts at the next transfer of a message",
+        lambda testbed, _: _set_modem(testbed, "reset_in", "transfer"),
     ),
     "modem_reset_session": FaultType(
         "the modem restarts in its next session",
-        lambda row, _: _set_modem(row, "reset_in", "session"),
+        lambda testbed, _: _set_modem(testbed, "reset_in", "session"),
     ),
     "modem_reset_next": FaultType(
         "the modem restarts at the next datagram or segment",
-        lambda row, _: _reset_next(row),
+        lambda testbed, _: _reset_next(testbed),
     ),
     "modem_status": FaultType(
         "the next session ends with MO status value",
-        lambda row, value: _modem_with(row, "force_status").force_status.append(int(value)),
+        lambda testbed, value: _modem_with(testbed, "force_status").force_status.append(int(value)),
         limits=(0, 255),
     ),
     "modem_lost_acks": FaultType(
-        "the next value messages arrive and are reported as failed",
-        lambda row, value: _set_modem(row, "lose_acks", int(value)),
+        "the next value messages arrive, but the modem reports a failure",
+        lambda testbed, value: _set_modem(testbed, "lose_acks", int(value)),
         limits=(0, 1000),
     ),
     "modem_refuses": FaultType(
-        "the next value transfers into the modem end with a bad checksum",
-        lambda row, value: _modem_with(row, "transfer_results").refuse.extend([2] * int(value)),
+        "the next value transfers into the modem end with a checksum error",
+        lambda testbed, value: _modem_with(testbed, "transfer_results").transfer_results.extend(
+            [2] * int(value)
+        ),
         limits=(0, 100),
     ),
     "modem_rings_at": FaultType(
-        "a ring stands before byte number value of every answer",
-        *attribute_fault(lambda row: _modem_with(row, "ring_alert_at"), "ring_alert_at", None, int),
+        "a ring alert comes before byte number value of every answer",
+        *attribute_fault(
+            lambda testbed: _modem_with(testbed, "ring_alert_at"), "ring_alert_at", None, int
+        ),
         limits=(0, _MAX_RING_POSITION),
     ),
-    "modem_ring": FaultType("the network rings", lambda row, _: _send_ring(row)),
+    "modem_ring": FaultType(
+        "the network sends a ring alert", lambda testbed, _: _send_ring(testbed)
+    ),
     "modem_unplugged": FaultType(
-        "the modem's port is pulled", lambda row, _: _unplug_modem(row), _plug_modem
+        "the port of the modem is unplugged", lambda testbed, _: _unplug_modem(testbed), _plug_modem
     ),
     "gateway_down": FaultType(
-        "the gateway answers no session",
-        *attribute_fault(lambda row: _satcom(row).gateway, "down"),
+        "the gateway rejects all sessions",
+        *attribute_fault(lambda testbed: _satcom(testbed).gateway, "down"),
     ),
     "ground_silent": FaultType(
         "the ground acknowledges nothing",
-        *attribute_fault(lambda row: _satcom(row).ground, "silent"),
+        *attribute_fault(lambda testbed: _satcom(testbed).ground, "silent"),
     ),
     "ground_forged": FaultType(
-        "acknowledgements come with a wrong key",
-        *attribute_fault(lambda row: _satcom(row).ground, "forging"),
+        "the ground acknowledges with a wrong key",
+        *attribute_fault(lambda testbed: _satcom(testbed).ground, "forging"),
     ),
     "ground_replays": FaultType(
-        "the last acknowledgement comes once more", lambda row, _: _replay_ack(row)
+        "the ground sends its last acknowledgement again", lambda testbed, _: _replay_ack(testbed)
     ),
 }

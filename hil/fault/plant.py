@@ -1,8 +1,8 @@
-"""The words for what can be wrong with coolant, water, air, power and sensors of the plant.
+"""Faults of coolant, water, air, power and sensors of the plant.
 
-Not the physics: each word turns something that the plant (`hil.plant`) or a device offers. The
-RPU, the valve's drive and the controller hang on the control supply, which is buffered: a grid
-that fails takes the pumps' drives, and what is behind them, only.
+Does not contain the physics; see `hil.plant`. Each fault sets an attribute of the plant or of a
+device. The RPU, the valve actuator and the controller have a buffered control supply. So a grid
+failure stops only the drives and the loads behind them.
 """
 
 from collections.abc import Callable
@@ -11,62 +11,63 @@ from operator import attrgetter
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.devices.drives.abb_acs580 import Drive
-from hil.fault.base import Do, FaultType, Undo, attribute_fault
+from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 from hil.plant.plant import Plant
 from hil.plant.power.grid import UNDERVOLTAGE
 
 _SECOND = 1_000_000
-_UNDERVOLTAGE_FAULT = 0x3220  # the drives' code: undervoltage of the DC link
-_COAST_PCT_S = 50.0
-_ESTOP = 1 << 8  # of the RPU's status alarms: E-stop
+_UNDERVOLTAGE_FAULT = 0x3220  # fault code of the drive: undervoltage of the DC link
 _DETECTOR_DELAY_US = 5 * _SECOND
-"""How long a leak runs before it has reached the pan's detector (assumed)."""
+"""Time until a leak reaches the detector in the pan (assumed)."""
 _WEATHER_K_MIN = 2.0
-"""How fast facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
+"""Rate at which facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
 
 
 def _advanced_plant(testbed: Testbed) -> Plant:
-    """The plant, as of now."""
+    """Advance the plant to the present time, and give it."""
     testbed.plant.advance(testbed.world.now)
     return testbed.plant
 
 
-def _sensor_fault(sensor: str, name: str, to_value: Callable[[float], float]) -> tuple[Do, Undo]:
-    """Make a sensor of the plant false, and honest again."""
+def _sensor_fault(
+    sensor: str, name: str, to_value: Callable[[float], float]
+) -> tuple[FaultAction, FaultReset]:
+    """Make a fault of a plant sensor; its end clears all faults of the sensor."""
 
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.plant.sensor_fault(sensor), name, to_value(value))
+    def do(testbed: Testbed, value: float) -> None:
+        testbed.plant.sensor_fault(sensor).inject(name, to_value(value))
 
-    return do, lambda row: row.plant.sensor_fault(sensor).clear()
-
-
-def _stuck_sensor_fault(sensor: str) -> tuple[Do, Undo]:
-    """Hold a sensor of the plant at what it shows."""
-
-    def do(row: Testbed, _: float) -> None:
-        row.plant.advance(row.world.now)
-        row.plant.sensor_fault(sensor).stuck_value = float(getattr(row.plant, sensor))
-
-    return do, lambda row: row.plant.sensor_fault(sensor).clear()
+    return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
 
 
-# Coolant.
+def _stuck_sensor_fault(sensor: str) -> tuple[FaultAction, FaultReset]:
+    """Make a fault that holds a plant sensor at its present value."""
+
+    def do(testbed: Testbed, _: float) -> None:
+        testbed.plant.advance(testbed.world.now)
+        value = float(getattr(testbed.plant, sensor))
+        testbed.plant.sensor_fault(sensor).inject("stuck_value", value)
+
+    return do, lambda testbed: testbed.plant.sensor_fault(sensor).clear()
+
+
+# Coolant
 
 
 def _start_leak(testbed: Testbed, lpm: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = lpm
-    testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _wet_pan, testbed)
+    testbed.plant.inventory.set_leak(lpm)
+    testbed.world.schedule(testbed.world.now + _DETECTOR_DELAY_US, _trip_leak_detector, testbed)
 
 
-def _wet_pan(testbed: Testbed) -> None:
+def _trip_leak_detector(testbed: Testbed) -> None:
     if testbed.plant.inventory.leak_lpm > 0.0:
         testbed.rpu.set_leak("pan")
 
 
 def _stop_leak(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.inventory.leak_lpm = 0.0
+    testbed.plant.inventory.set_leak(0.0)
     testbed.rpu.clear_leak("pan")
 
 
@@ -75,12 +76,7 @@ def _admit_air(testbed: Testbed, percent: float) -> None:
     testbed.plant.inventory.admit_air(percent)
 
 
-def _set_estop(testbed: Testbed, is_pressed: bool) -> None:
-    word = testbed.rpu.status_alarm
-    testbed.rpu.status_alarm = word | _ESTOP if is_pressed else word & ~_ESTOP
-
-
-# Water and weather.
+# Water and weather
 
 
 def _step_weather(testbed: Testbed, kelvin: float) -> None:
@@ -91,9 +87,9 @@ def _step_weather(testbed: Testbed, kelvin: float) -> None:
 
 def _set_rejection_lost(testbed: Testbed, is_lost: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.rejection_lost = is_lost
+    testbed.plant.set_rejection_lost(is_lost)
     if testbed.surroundings.fan_bank is not None:
-        testbed.surroundings.fan_bank.stopped = is_lost
+        testbed.surroundings.fan_bank.set_stopped(is_lost)
 
 
 def _restore_rejection(testbed: Testbed) -> None:
@@ -101,31 +97,23 @@ def _restore_rejection(testbed: Testbed) -> None:
     testbed.plant.set_fws(testbed.plant.fws_target_c, _WEATHER_K_MIN)
 
 
-# Power.
+# Power
 
 
 def _fail_grid(testbed: Testbed, _: float) -> None:
     testbed.surroundings.grid.fail()
     testbed.plant.advance(testbed.world.now)
     for drive in _mains_drives(testbed):
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _mains_drives(testbed: Testbed) -> list[Drive]:
     return [*testbed.drives, *testbed.surroundings.fans]
 
 
-def _cut_drive_power(drive: Drive) -> None:
-    drive.dead = True
-    drive.running = False
-    drive.shaft.command(0.0, _COAST_PCT_S)
-
-
 def _restore_drive_power(testbed: Testbed) -> None:
     for drive in _mains_drives(testbed):
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _restore_grid(testbed: Testbed) -> None:
@@ -144,7 +132,7 @@ def _start_generator(testbed: Testbed) -> None:
 
 
 def _dip_grid(testbed: Testbed, percent: float) -> None:
-    testbed.surroundings.grid.voltage = percent / 100.0
+    testbed.surroundings.grid.set_voltage(percent / 100.0)
     if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
         testbed.plant.advance(testbed.world.now)
         for drive in _mains_drives(testbed):
@@ -159,24 +147,22 @@ def _fan_slice(value: float) -> slice:
 def _cut_fan_power(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        _cut_drive_power(drive)
+        drive.cut_power()
 
 
 def _restore_fan_power(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        if drive.dead:
-            drive.dead = False
-            drive.reboot(testbed.world.now)
+        drive.restore_power(testbed.world.now)
 
 
 def _silence_fan(testbed: Testbed, value: float) -> None:
     for drive in testbed.surroundings.fans[_fan_slice(value)]:
-        drive.dead = True
+        drive.inject("dead", True)
 
 
 def _unsilence_fans(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
-        drive.dead = False
+        drive.inject("dead", False)
 
 
 def _trip_fan(testbed: Testbed, value: float) -> None:
@@ -186,21 +172,21 @@ def _trip_fan(testbed: Testbed, value: float) -> None:
 
 
 def _set_frequency(testbed: Testbed, hertz: float) -> None:
-    testbed.surroundings.grid.hertz = hertz
+    testbed.surroundings.grid.set_frequency(hertz)
 
 
-# Pumps and the air around.
+# Pumps, room and sensors
 
 
 def _seize_pump(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.plant.pumps[int(value) - 1].seized = True
+    testbed.plant.pumps[int(value) - 1].set_seized(True)
 
 
 def _release_pumps(testbed: Testbed) -> None:
     testbed.plant.advance(testbed.world.now)
     for pump in testbed.plant.pumps:
-        pump.seized = False
+        pump.set_seized(False)
 
 
 def _open_nrv(testbed: Testbed, value: float) -> None:
@@ -214,27 +200,19 @@ def _close_nrvs(testbed: Testbed) -> None:
         testbed.plant.stick_open(i, False)
 
 
-def _room_fault(name: str) -> Do:
-    def do(row: Testbed, value: float) -> None:
-        setattr(row.surroundings.room, name, value)
-
-    return do
-
-
 def _set_humidity_error(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[:1]:
-        sensor.humidity_error_pct = value
-        sensor.invalidate()
+        sensor.set_humidity_error(value)
 
 
 def _silence_humidity(testbed: Testbed, value: float) -> None:
     for sensor in testbed.surroundings.humidity_sensors[int(value) - 1 : int(value)]:
-        sensor.dead = True
+        sensor.inject("dead", True)
 
 
 def _unsilence_humidity(testbed: Testbed) -> None:
     for sensor in testbed.surroundings.humidity_sensors:
-        sensor.dead = False
+        sensor.inject("dead", False)
 
 
 def _freeze_humidity(testbed: Testbed, value: float) -> None:
@@ -249,78 +227,79 @@ def _release_humidity(testbed: Testbed) -> None:
 
 def _set_outdoor_dead(testbed: Testbed, is_dead: bool) -> None:
     for sensor in testbed.surroundings.outdoor_sensors:
-        sensor.dead = is_dead
+        sensor.inject("dead", is_dead)
 
 
 def _set_valve_stuck(testbed: Testbed, is_stuck: bool) -> None:
     testbed.plant.advance(testbed.world.now)
-    testbed.valve.stuck = is_stuck
+    testbed.valve.set_stuck(is_stuck)
 
 
 def _set_stiction(testbed: Testbed, percent: float) -> None:
-    testbed.plant.valve.deadband_pct = percent
+    testbed.plant.valve.set_deadband(percent)
 
 
-_FAN_NUMBER = (1.0, float(LIMITS["fans"][1]))
-_SENSOR_NUMBER = (1.0, float(LIMITS["humidity_sensors"][1]))
+_FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
+_SENSOR_LIMITS = (1.0, float(LIMITS["humidity_sensors"][1]))
 
 PLANT_EVENTS: dict[str, FaultType] = {
     "leak": FaultType(
-        "value L/min of coolant leak into the pan; its detector is wet after 5 s",
+        "value L/min of coolant leak into the pan; the leak detector reports it after 5 s",
         _start_leak,
         _stop_leak,
         limits=(0.01, 100),
     ),
     "leak_detector": FaultType(
-        "the pan's leak detector is wet, whatever the reason",
-        lambda row, _: row.rpu.set_leak("pan"),
-        lambda row: row.rpu.clear_leak("pan"),
+        "the leak detector in the pan reports a leak",
+        lambda testbed, _: testbed.rpu.set_leak("pan"),
+        lambda testbed: testbed.rpu.clear_leak("pan"),
     ),
-    "air_in_loop": FaultType(
-        "air takes the place of value % of the coolant", _admit_air, limits=(0.1, 50)
-    ),
+    "air_in_loop": FaultType("air replaces value % of the coolant", _admit_air, limits=(0.1, 50)),
     "filter_clog": FaultType(
-        "value % of the filter's free area is clogged",
-        *attribute_fault(_advanced_plant, "clogging", 0.0, lambda v: v / 100.0),
+        "value % of the free area of the filter is clogged",
+        lambda testbed, value: _advanced_plant(testbed).set_clogging(value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_clogging(0.0),
         limits=(0, 95),
     ),
     "reservoir_low": FaultType(
-        "the reservoir's level switch reports low",
+        "the level switch of the reservoir reports low",
         *attribute_fault(attrgetter("rpu"), "reservoir_low"),
     ),
     "emergency_stop": FaultType(
-        "the RPU's emergency stop is pressed",
-        lambda row, _: _set_estop(row, True),
-        lambda row: _set_estop(row, False),
+        "the emergency stop of the RPU is pressed",
+        lambda testbed, _: testbed.rpu.set_estop(True),
+        lambda testbed: testbed.rpu.set_estop(False),
     ),
     "valve_stuck": FaultType(
-        "the valve's actuator does not move",
-        lambda row, _: _set_valve_stuck(row, True),
-        lambda row: _set_valve_stuck(row, False),
+        "the valve actuator does not move",
+        lambda testbed, _: _set_valve_stuck(testbed, True),
+        lambda testbed: _set_valve_stuck(testbed, False),
     ),
     "valve_stiction": FaultType(
-        "the valve does not start for less than value %",
+        "stiction: the valve does not follow steps below value %",
         _set_stiction,
-        lambda row: _set_stiction(row, row.plant.parameters.valve_deadband_pct),
+        lambda testbed: _set_stiction(testbed, testbed.plant.parameters.valve_deadband_pct),
         limits=(0, 20),
     ),
     "hx_fouling": FaultType(
-        "the exchanger loses value % of its UA; below 0 it has more",
-        *attribute_fault(_advanced_plant, "fouling", 1.0, lambda v: 1.0 - v / 100.0),
+        "the heat exchanger loses value % of its UA; a negative value adds to it",
+        lambda testbed, value: _advanced_plant(testbed).set_fouling(1.0 - value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_fouling(1.0),
         limits=(-50, 99),
     ),
     "fws_pressure": FaultType(
-        "the facility water's pressure is value % of normal; 0: its pumps stand still",
-        *attribute_fault(_advanced_plant, "fws_pressure", 1.0, lambda v: v / 100.0),
+        "the pressure of the facility water is value % of normal; 0: its pumps stop",
+        lambda testbed, value: _advanced_plant(testbed).set_fws_pressure(value / 100.0),
+        lambda testbed: _advanced_plant(testbed).set_fws_pressure(1.0),
         limits=(0, 200),
     ),
     "heat_rejection_lost": FaultType(
-        "the coolers stop: facility water goes round and warms",
-        lambda row, _: _set_rejection_lost(row, True),
+        "the coolers stop; the facility water circulates and warms",
+        lambda testbed, _: _set_rejection_lost(testbed, True),
         _restore_rejection,
     ),
     "weather_step": FaultType(
-        "the outdoor air warms by value K, facility water follows at 2 K/min",
+        "the outdoor air warms by value K; the facility water follows at 2 K/min",
         _step_weather,
         limits=(-20, 20),
     ),
@@ -330,17 +309,17 @@ PLANT_EVENTS: dict[str, FaultType] = {
         limits=(-20, 20),
     ),
     "supply_drift": FaultType(
-        "the supply sensor drifts by value K an hour",
+        "the supply sensor drifts by value K per hour",
         *_sensor_fault("supply_c", "drift_s", lambda v: v / 3600.0),
         limits=(-1000, 1000),
     ),
     "supply_noise": FaultType(
-        "the supply sensor has noise of value K more, one sigma",
+        "the supply sensor has additional noise of value K (1 sigma)",
         *_sensor_fault("supply_c", "sigma", float),
         limits=(0, 10),
     ),
     "supply_stuck": FaultType(
-        "the supply sensor stays at what it shows", *_stuck_sensor_fault("supply_c")
+        "the supply sensor is stuck at its value", *_stuck_sensor_fault("supply_c")
     ),
     "return_offset": FaultType(
         "the return sensor reads value K too high",
@@ -353,32 +332,32 @@ PLANT_EVENTS: dict[str, FaultType] = {
         limits=(-200, 200),
     ),
     "dp_stuck": FaultType(
-        "the supply pressure sensor stays at what it shows", *_stuck_sensor_fault("supply_kpa")
+        "the supply pressure sensor is stuck at its value", *_stuck_sensor_fault("supply_kpa")
     ),
     "flow_stuck": FaultType(
-        "the flow meter stays at what it shows", *_stuck_sensor_fault("flow_lpm")
+        "the flow meter is stuck at its value", *_stuck_sensor_fault("flow_lpm")
     ),
     "grid_outage": FaultType(
-        "the mains fail: the pumps' drives lose their power; at the end they start up",
+        "the mains fail: the drives lose their power; at the end they restart",
         _fail_grid,
         _restore_grid,
     ),
     "grid_generator": FaultType(
-        "the mains fail and a generator takes over after value s; at the end the mains are back",
+        "the mains fail; a generator supplies after value s; at the end the mains return",
         _schedule_generator,
         _restore_grid,
         limits=(1, 600),
     ),
     "grid_dip": FaultType(
-        "the mains dip to value % of nominal; below 65 % running drives trip",
+        "the mains voltage dips to value % of nominal; below 65 % running drives trip",
         _dip_grid,
-        lambda row: row.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.restore(),
         limits=(1, 110),
     ),
     "grid_frequency": FaultType(
-        "the grid's frequency is value Hz",
+        "the grid frequency is value Hz",
         _set_frequency,
-        lambda row: row.surroundings.grid.restore(),
+        lambda testbed: testbed.surroundings.grid.restore(),
         limits=(45, 65),
     ),
     "pump_seized": FaultType(
@@ -389,60 +368,62 @@ PLANT_EVENTS: dict[str, FaultType] = {
         is_pump=True,
     ),
     "pump_nrv_open": FaultType(
-        "the non-return valve behind pump number value stays open",
+        "the check valve of pump number value stays open",
         _open_nrv,
         _close_nrvs,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "room_temperature": FaultType(
-        "the room is at value °C", _room_fault("celsius"), limits=LIMITS["room_c"]
+        "the room temperature is value °C",
+        lambda testbed, value: testbed.surroundings.room.set_temperature(value),
+        limits=LIMITS["room_c"],
     ),
     "room_humidity": FaultType(
-        "the room's relative humidity is value %",
-        _room_fault("humidity_pct"),
+        "the relative humidity of the room is value %",
+        lambda testbed, value: testbed.surroundings.room.set_humidity(value),
         limits=LIMITS["room_humidity_pct"],
     ),
     "humidity_dead": FaultType(
-        "humidity sensor number value does not answer",
+        "humidity sensor number value does not reply",
         _silence_humidity,
         _unsilence_humidity,
-        limits=_SENSOR_NUMBER,
+        limits=_SENSOR_LIMITS,
     ),
     "humidity_stuck": FaultType(
-        "humidity sensor number value stays at what it reads",
+        "humidity sensor number value is stuck at its value",
         _freeze_humidity,
         _release_humidity,
-        limits=_SENSOR_NUMBER,
+        limits=_SENSOR_LIMITS,
     ),
     "outdoor_dead": FaultType(
-        "the outdoor air's sensor does not answer",
-        lambda row, _: _set_outdoor_dead(row, True),
-        lambda row: _set_outdoor_dead(row, False),
+        "the outdoor sensor does not reply",
+        lambda testbed, _: _set_outdoor_dead(testbed, True),
+        lambda testbed: _set_outdoor_dead(testbed, False),
     ),
     "outdoor_temperature": FaultType(
-        "the air outside is at value °C, for its sensor and for the row's own cooler",
-        lambda row, value: row.surroundings.set_outdoor_c(value),
+        "the outdoor air is at value °C, for the outdoor sensor and the cooler of the row",
+        lambda testbed, value: testbed.surroundings.set_outdoor_c(value),
         limits=LIMITS["outdoor_c"],
     ),
     "fan_lost": FaultType(
-        "fan number value loses its power: its drive says nothing, and it stands",
+        "fan number value loses its power: it stops, and its drive does not reply",
         _cut_fan_power,
         _restore_fan_power,
-        limits=_FAN_NUMBER,
+        limits=_FAN_LIMITS,
     ),
     "fan_dead": FaultType(
-        "the drive of fan number value does not answer; it goes to full speed by itself",
+        "the drive of fan number value does not reply and goes to full speed",
         _silence_fan,
         _unsilence_fans,
-        limits=_FAN_NUMBER,
+        limits=_FAN_LIMITS,
     ),
-    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_NUMBER),
+    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_LIMITS),
     "humidity_error": FaultType(
         "the first humidity sensor reads value % too high",
         _set_humidity_error,
-        lambda row: _set_humidity_error(row, 0.0),
+        lambda testbed: _set_humidity_error(testbed, 0.0),
         limits=(-50, 50),
     ),
 }
-"""Every word here may stand in a scenario's `do`."""
+"""Name -> fault or event, for `do` in a scenario."""

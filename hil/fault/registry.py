@@ -1,7 +1,7 @@
-"""The words for what happens in a scenario: events and faults, each with how to do and undo it.
+"""All faults and events that a scenario can name, each with start and end.
 
-Not the devices: each word turns something that an emulated device, the plant or a line already
-offers.
+Does not contain the faults themselves; each sets an attribute of an emulated device, the plant or a
+line.
 """
 
 from operator import attrgetter
@@ -33,28 +33,28 @@ def _set_fws(testbed: Testbed, value: float) -> None:
 EVENTS: dict[str, FaultType] = {
     "it_load": FaultType("the IT load steps to value kW", _set_load, limits=LIMITS["it_kw"]),
     "fws_temperature": FaultType(
-        "the facility water steps to value °C", _set_fws, limits=LIMITS["fws_c"]
+        "the temperature of the facility water steps to value °C", _set_fws, limits=LIMITS["fws_c"]
     ),
     "bus_silent": FaultType(
-        "nothing on the field bus answers",
+        "no device on the field bus replies",
         *attribute_fault(attrgetter("bus"), "silent"),
     ),
     "rpu_dead": FaultType(
-        "the RPU does not answer",
+        "the RPU does not reply",
         *attribute_fault(attrgetter("rpu"), "dead"),
     ),
     "valve_dead": FaultType(
-        "the valve does not answer",
+        "the valve does not reply",
         *attribute_fault(attrgetter("valve"), "dead"),
     ),
     "pump_trip": FaultType(
         "the drive of pump number value trips",
-        lambda row, value: row.drives[int(value) - 1].trip(),
+        lambda testbed, value: testbed.drives[int(value) - 1].trip(),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "receiver_outage": FaultType(
-        "the receiver says nothing",
+        "the receiver sends nothing",
         *attribute_fault(attrgetter("receiver"), "outage"),
     ),
     "receiver_no_fix": FaultType(
@@ -63,8 +63,8 @@ EVENTS: dict[str, FaultType] = {
     ),
     "broker_down": FaultType(
         "the link to the broker is cut",
-        lambda row, _: row.set_link_down(True),
-        lambda row: row.set_link_down(False),
+        lambda testbed, _: testbed.link.set_down(True),
+        lambda testbed: testbed.link.set_down(False),
     ),
     **BUS_EVENTS,
     **LOAD_EVENTS,
@@ -76,4 +76,4 @@ EVENTS: dict[str, FaultType] = {
     **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }
-"""Every word a scenario's `do` may use."""
+"""Name -> fault or event, for `do` in a scenario."""

@@ -1,6 +1,7 @@
-"""Words for what happens to the controller's power and to the flash of its parts.
+"""Faults of the controller's power and of its stores.
 
-Not what a part does then. A value is a share of 1: which record, which bit.
+Does not describe the reaction of the components. A value is a fraction of 1: position of the bit,
+or length of the lost part.
 """
 
 from hil.bench.testbed import Testbed
@@ -8,9 +9,9 @@ from hil.fault.base import FaultType
 
 
 def _set_full(testbed: Testbed, is_full: bool) -> None:
-    """Let no record grow, or set no limit."""
+    """Let the stores take no byte more, or remove the limit."""
     for store in testbed.stores.values():
-        store.capacity = 0 if is_full else None
+        store.set_capacity(0 if is_full else None)
 
 
 def _flip_newest_bits(testbed: Testbed, fraction: float) -> None:
@@ -20,7 +21,7 @@ def _flip_newest_bits(testbed: Testbed, fraction: float) -> None:
             store.flip_bit(keys[-1], int(fraction * 8 * len(store.records[keys[-1]])))
 
 
-def _tear_newest(testbed: Testbed, fraction: float) -> None:
+def _truncate_newest(testbed: Testbed, fraction: float) -> None:
     for store in testbed.stores.values():
         keys = sorted(key for key in store.records if store.records[key])
         if keys:
@@ -29,21 +30,23 @@ def _tear_newest(testbed: Testbed, fraction: float) -> None:
 
 STORE_EVENTS: dict[str, FaultType] = {
     "power_cut": FaultType(
-        "the controller loses its power, and what was not durable",
-        lambda row, _: row.set_power(False),
-        lambda row: row.set_power(True),
+        "the controller loses its power and all data that is not durable",
+        lambda testbed, _: testbed.set_power(False),
+        lambda testbed: testbed.set_power(True),
     ),
     "disk_full": FaultType(
-        "no store has room for another byte",
-        lambda row, _: _set_full(row, True),
-        lambda row: _set_full(row, False),
+        "all stores are full",
+        lambda testbed, _: _set_full(testbed, True),
+        lambda testbed: _set_full(testbed, False),
     ),
     "store_bit_flip": FaultType(
-        "a bit of each store's last record flips, value of 1 into it",
+        "one bit of the last record of each store flips, at the fraction value of its length",
         _flip_newest_bits,
         limits=(0, 0.999),
     ),
     "store_torn": FaultType(
-        "each store's last record loses its tail, value of 1 of it", _tear_newest, limits=(0, 1)
+        "the last record of each store loses the fraction value of its length",
+        _truncate_newest,
+        limits=(0, 1),
     ),
 }

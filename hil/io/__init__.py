@@ -1,1 +1,1 @@
-"""What stands behind the agent's ports: virtual endpoints and real ports."""
+"""The other side of the agent's ports: virtual endpoints and real ports."""

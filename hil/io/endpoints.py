@@ -1,7 +1,8 @@
-"""Far ends of the agent's ports in virtual time: what opens, what takes bytes, what refuses.
+"""Endpoints of the agent's ports in virtual time.
 
-Not the devices: an end joins a port of the agent to a line or a broker, and says `opened`, `failed`
-or `closed` as an operating system would. Faults of a port (absent, pulled) are set here.
+Does not emulate devices; see `hil.devices`. An endpoint connects a port of the agent to a line or
+to a server. It sends the events `opened`, `failed` and `closed` like an operating system. It also
+has the faults of a port (unplugged, silent).
 """
 
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
 from hil.kernel.world import World
 from hil.shells.virtual import VirtualShell
 
-_CONNECT_LIMIT = 10_000_000
-"""Microseconds after which a connection that nobody answers is given up."""
-_OPEN_TIME = 1_000
-"""Microseconds an operating system takes to open a port."""
+_CONNECT_TIMEOUT_US = 10_000_000
+"""Time-out of a connection without a reply, µs."""
+_OPEN_US = 1_000
+"""Time to open a port, µs."""
 
 
 class SerialEndpoint:
-    """A serial port with a line behind it; `absent` makes it fail to open."""
+    """A serial port with a line behind it; while `absent`, it cannot be opened."""
 
     def __init__(self, shell: VirtualShell, port: int) -> None:
         self._shell = shell
@@ -28,38 +29,46 @@ class SerialEndpoint:
         self.is_open = False
         self.baud: int | None = None
 
+    def connect(self, line: SerialLine) -> None:
+        """Connect `line` to the port."""
+        self.line = line
+
     def open(self, address: bytes) -> None:
-        """Answer after the time an operating system takes."""
+        """Open the port after `_OPEN_US`."""
         self.set(address.partition(b"?")[2])
         world = self._shell.world
-        world.schedule(world.now + _OPEN_TIME, self._opened, rank=self._port)
+        world.schedule(world.now + _OPEN_US, self._opened, rank=self._port)
 
     def _opened(self) -> None:
         self.is_open = not self.absent
         self._shell.event(self._port, "failed" if self.absent else "opened")
 
     def write(self, data: bytes) -> None:
-        """Put the bytes on the line."""
+        """Send the bytes on the line."""
         if self.is_open and self.line is not None:
             self.line.write(data)
 
     def set(self, options: bytes) -> None:
-        """Take options of an address, of which only the speed matters here."""
+        """Set the options of an address; only the speed has an effect here."""
         for option in options.split(b"&"):
             if option.startswith(b"baud="):
                 self.baud = int(option[5:])
 
     def close(self) -> None:
-        """Forget the port."""
+        """Close the port."""
         self.is_open = False
 
     def to_agent(self, data: bytes) -> None:
-        """Take bytes from the line; nobody hears them while the port is shut."""
+        """Deliver bytes of the line; a closed port loses them."""
         if self.is_open:
             self._shell.deliver(self._port, data)
 
+    def plug(self) -> None:
+        """End `unplug`; the agent must open the port again."""
+        self.absent = False
+
     def unplug(self) -> None:
-        """Pull the plug: the port closes and is absent from now on."""
+        """Unplug the port: it closes and cannot be opened."""
         self.absent = True
         if self.is_open:
             self.is_open = False
@@ -67,11 +76,11 @@ class SerialEndpoint:
 
 
 class TcpEndpoint:
-    """A TCP client port with a server behind a link of `latency_us` each way; `down` refuses.
+    """A TCP client port with a server behind a link of `latency_us` each way.
 
-    `silent`: nothing gets through and nobody is told. A connection that stood then is half-open: it
-    stays open and dead, also when the link is back. `cut_after`: so many bytes more pass upwards,
-    then the link is silent.
+    `down`: connections are closed and refused. `silent`: no data passes and no event is sent. A
+    connection from before stays open but dead (half-open), also after the end of the fault.
+    `cut_after`: the link is silent after this number of bytes from the agent.
     """
 
     def __init__(self, shell: VirtualShell, port: int, server: TcpDevice, latency_us: int) -> None:
@@ -84,12 +93,13 @@ class TcpEndpoint:
         self.silent = False
         self.cut_after: int | None = None
         self._dead_conn = 0
+        self._accepts_write: Callable[[bytes], bool] | None = None
 
     def open(self, address: bytes) -> None:
         """Connect: one round trip, then `opened` or `failed`."""
         world = self._shell.world
         if self.silent:
-            at = world.now + _CONNECT_LIMIT
+            at = world.now + _CONNECT_TIMEOUT_US
             world.schedule(at, self._shell.event, self._port, "failed", rank=self._port)
             return
         world.schedule(
@@ -105,8 +115,14 @@ class TcpEndpoint:
         self.device_link.opened(self._conn)
         self._shell.event(self._port, "opened")
 
+    def filter_writes(self, accepts: Callable[[bytes], bool]) -> None:
+        """Call `accepts` with the bytes of each write; False discards the bytes."""
+        self._accepts_write = accepts
+
     def write(self, data: bytes) -> None:
         """Send bytes to the server."""
+        if self._accepts_write is not None and not self._accepts_write(data):
+            return
         if self._is_connected and self._conn != self._dead_conn:
             world = self._shell.world
             world.schedule(world.now + self.device_link.latency_us, self._arrive, self._conn, data)
@@ -121,20 +137,24 @@ class TcpEndpoint:
             self.device_link.receive(conn, data)
 
     def close(self) -> None:
-        """Close from the agent's side."""
+        """Close the connection from the agent's side."""
         if self._is_connected:
             self._is_connected = False
             self.device_link.closed(self._conn)
 
     def set_down(self, down: bool) -> None:
-        """While down, both sides lose the connection and new ones are refused."""
+        """Close the connection on both sides and refuse new ones while `down` is true."""
         self.down = down
         if down and self._is_connected:
             self.close()
             self._shell.event(self._port, "closed")
 
+    def set_cut_after(self, count: int | None) -> None:
+        """Make the link silent after `count` more bytes from the agent; None cancels this."""
+        self.cut_after = count
+
     def set_silent(self, silent: bool) -> None:
-        """Let the link fall silent, or be back; what stood when it did is dead for good."""
+        """Begin or end a silent link; a connection from before stays dead."""
         self.silent = silent
         if silent and self._is_connected:
             self._dead_conn = self._conn
@@ -150,7 +170,7 @@ class TcpEndpoint:
 
 
 class SinkEndpoint:
-    """A port that opens at once and hands every write to `on_write`: the store, the console."""
+    """A port that always opens and passes each write to `on_write` (the status, the console)."""
 
     def __init__(self, shell: VirtualShell, port: int, on_write: Callable[[bytes], None]) -> None:
         self._shell = shell
@@ -158,22 +178,22 @@ class SinkEndpoint:
         self._on_write = on_write
 
     def open(self, address: bytes) -> None:
-        """Open after the time an operating system takes."""
+        """Open the port after `_OPEN_US`."""
         world: World = self._shell.world
         world.schedule(
-            world.now + _OPEN_TIME, self._shell.event, self._port, "opened", rank=self._port
+            world.now + _OPEN_US, self._shell.event, self._port, "opened", rank=self._port
         )
 
     def write(self, data: bytes) -> None:
-        """Hand the bytes over."""
+        """Pass the bytes to `on_write`."""
         self._on_write(data)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the endpoint holds no resource."""
 
 
 class ConsoleEndpoint(SinkEndpoint):
-    """The console: lines, and the controller's wish to be started anew."""
+    """The console: text lines, and the controller's request for a restart."""
 
     def __init__(
         self,
@@ -186,6 +206,6 @@ class ConsoleEndpoint(SinkEndpoint):
         self._restart = restart
 
     def set(self, data: bytes) -> None:
-        """Start it anew once its turn is over."""
+        """Restart the controller after its present step."""
         world = self._shell.world
         world.schedule(world.now, self._restart, rank=self._port)

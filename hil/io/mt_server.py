@@ -1,9 +1,9 @@
-"""The gateway's way down: messages for modems are taken by HTTP, as a provider does.
+"""The downlink of the message gateway: an HTTP server for messages to modems, as a provider has it.
 
-The form is RockBLOCK's: POST with `imei`, `username`, `password` and `data` (hexadecimal, at most
-270 bytes); the answer is "OK,number" or "FAILED,code,words", with status 200 in both cases. Any
-user and password will do here. Posts come on threads of their own and are queued: `queue` is
-emptied by the bench's loop.
+The interface is that of RockBLOCK: POST with `imei`, `username`, `password` and `data`
+(hexadecimal, at most 270 bytes). The reply is "OK,number" or "FAILED,code,words", both with status
+200. Any user and password is accepted. Each request has its own thread. The messages are queued,
+and the bench empties `queue`.
 """
 
 import threading
@@ -16,15 +16,15 @@ _MAX_BODY_BYTES = 4096
 
 
 class MtServer:
-    """Serves on a free port of loopback until `close`; `serials` are the modems' serial numbers."""
+    """Serves on a free loopback port until `close`; `serials` are the modems' serial numbers."""
 
     def __init__(self, serials: set[str]) -> None:
         self.queue: deque[tuple[str, bytes]] = deque(maxlen=1000)
         self.accepted = 0
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            """One post."""
+        class MtRequestHandler(BaseHTTPRequestHandler):
+            """One request."""
 
             timeout = 10
 
@@ -39,16 +39,16 @@ class MtServer:
                 self.wfile.write(answer)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), MtRequestHandler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/rockblock/MT"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     def accept(self, serials: set[str], form: dict[str, list[str]]) -> str:
-        """Take one message; give the gateway's answer."""
+        """Accept one message; return the reply of the gateway."""
         imei = form.get("imei", [""])[0]
         try:
             data = bytes.fromhex(form.get("data", [""])[0])

@@ -1,7 +1,7 @@
-"""Links to real devices: a serial port or a TCP connection that bytes pass through unchanged.
+"""Links to real devices: a serial port or a TCP connection that passes bytes unchanged.
 
-Not a line and not a protocol. A link that is lost (unplugged, closed by the peer) stays silent, and
-tries to open again at most once a second when there is something to send.
+Does not add line timing or a protocol. A lost link (unplugged, closed by the peer) stays silent. If
+there are bytes to send, it tries to reopen at most once a second.
 """
 
 import errno
@@ -20,32 +20,32 @@ _READ = 4096
 _CONNECT_S = 1.0
 _RETRY_US = 1_000_000
 _REASONS = {
-    errno.ENOENT: "there is no such port",
+    errno.ENOENT: "no such port",
     errno.EBUSY: "the port is busy: another program has it open",
     errno.EAGAIN: "the port is busy: another program has it open",
-    errno.EACCES: "no permission (is the user in the group dialout?)",
-    errno.ENOTTY: "this is not a serial port",
+    errno.EACCES: "no permission: add the user to the group dialout",
+    errno.ENOTTY: "not a serial port",
     errno.ECONNREFUSED: "nothing listens there",
 }
 
 
 def _describe_error(text: str) -> str:
-    """The reason of an error that has no number; pyserial hides ENOTTY in its text."""
+    """Return the reason of an error without a number; pyserial hides ENOTTY in its text."""
     return _REASONS[errno.ENOTTY] if text.startswith("Could not configure") else text
 
 
 class _OpenHandle(Protocol):
-    """What an open port of either kind can do."""
+    """Interface of an open port."""
 
     def fileno(self) -> int:
-        """Give the descriptor."""
+        """Return the descriptor."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the port."""
 
 
 class RealLink:
-    """A real port at `address`; `on_data` gets every chunk that comes in. Raises BenchError."""
+    """A real port at `address`; `on_data` gets each received chunk. Raises `BenchError`."""
 
     def __init__(
         self, shell: RealTimeShell, address: Address, on_data: Callable[[bytes], None]
@@ -76,7 +76,7 @@ class RealLink:
         self._shell.watch(handle.fileno(), self._readable)
 
     def send(self, data: bytes) -> None:
-        """Pass bytes to the real device; what does not fit at once is lost and counted."""
+        """Send bytes to the real device; bytes that do not fit are lost and counted."""
         if self._handle is None and not self._try_reopen():
             self.lost_bytes += len(data)
             return
@@ -93,7 +93,7 @@ class RealLink:
         self.lost_bytes += len(data) - written
 
     def _try_reopen(self) -> bool:
-        """Try to open a lost port, now and then; true when it is open."""
+        """Try to open a lost port, at most once a second; return whether it is open."""
         now = self._shell.now()
         if now < self._retry_at:
             return False

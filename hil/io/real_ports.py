@@ -1,8 +1,7 @@
-"""Real ports for emulated devices: pseudo-terminals for serial lines, a TCP socket for the broker.
+"""Real ports for emulated devices: pseudo-terminals for serial lines, TCP sockets for servers.
 
-Not devices and not lines: a port passes bytes between a descriptor and a line
-(`hil.kernel.serial_line`) or a server, so that the line gives the bytes the time of its baud rate
-here too. Sockets are bound to loopback.
+Does not emulate devices or line timing: a port passes bytes between a descriptor and a line (see
+`hil.kernel.serial_line`) or a server. Sockets are bound to loopback.
 """
 
 import contextlib
@@ -19,7 +18,7 @@ _READ = 4096
 
 
 class PtyPort:
-    """A pseudo-terminal; `path` is what a program opens as its serial port."""
+    """A pseudo-terminal; a program opens `path` as its serial port."""
 
     def __init__(self, shell: RealTimeShell) -> None:
         self.line: SerialLine | None = None
@@ -32,13 +31,21 @@ class PtyPort:
         self.path = os.ttyname(self._slave)
         shell.watch(self._master, self._readable)
 
+    def connect(self, line: SerialLine) -> None:
+        """Connect `line` to the port."""
+        self.line = line
+
+    def set_disconnected(self, is_disconnected: bool) -> None:
+        """Disconnect the port from its line, or connect it again."""
+        self.disconnected = is_disconnected
+
     def _readable(self) -> None:
         data = os.read(self._master, _READ)
         if self.line is not None and not self.disconnected:
             self.line.write(data)
 
     def to_agent(self, data: bytes) -> None:
-        """Put bytes from the line on the port; a full port loses them, as a UART does."""
+        """Write bytes of the line to the port; a full port loses them, as a UART does."""
         if self.disconnected:
             return
         try:
@@ -54,27 +61,27 @@ class PtyPort:
 
 
 class PulsePipe:
-    """A named pipe for pulses; `path` is what the agent opens as `pps:PATH` (on CPython).
+    """A named pipe for pulses; the agent opens `path` as `pps:PATH` (on CPython).
 
-    Eight bytes an edge: the machine's monotonic microseconds. Edges that nobody reads are dropped.
+    Each edge is eight bytes: the machine's monotonic time in µs. Unread edges are dropped.
     """
 
     def __init__(self, path: str, base: int) -> None:
-        """`base`: monotonic microseconds at the world's 0."""
+        """`base` is the monotonic time at bench time 0, µs."""
         self.path = path
         self._base = base
         os.mkfifo(path, 0o600)
-        # For reading, too: there is always a writer, so that a reader never sees the end.
+        # Open for reading, too: so there is always a writer, and a reader never gets end-of-file.
         self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
     def write_edge(self, at: int) -> None:
-        """Put an edge of the world's time `at` in; what is still there was not wanted."""
+        """Write an edge at bench time `at`; drop an unread edge."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, _READ)
         os.write(self._descriptor, struct.pack(">q", self._base + at))
 
     def close(self) -> None:
-        """Close it; the file goes with its folder."""
+        """Close the pipe; its file is removed with its folder."""
         os.close(self._descriptor)
 
 
@@ -85,7 +92,7 @@ class _Client:
 
 
 class TcpListener:
-    """A listening socket in front of an emulated server with `latency_us` each way."""
+    """A listening socket for an emulated server, with `latency_us` each way."""
 
     def __init__(
         self, shell: RealTimeShell, server: TcpDevice, latency_us: int = 0, port: int = 0
@@ -158,14 +165,14 @@ class TcpListener:
             world.schedule(world.now + 10_000, self._deliver, conn, b"")
 
     def set_down(self, down: bool) -> None:
-        """Cut every connection and refuse new ones while `down`."""
+        """Close all connections and refuse new ones while `down` is true."""
         self._down = down
         if down:
             for conn in list(self._clients):
                 self._drop(conn)
 
     def close(self) -> None:
-        """Close the listener and every connection."""
+        """Close the listener and all connections."""
         for conn in list(self._clients):
             self._drop(conn)
         self._shell.unwatch(self._listener.fileno())

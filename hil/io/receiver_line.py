@@ -1,9 +1,10 @@
-"""The line of an emulated receiver with a dialect: its own speed, a USB adapter, pulses.
+"""The serial line of a receiver with a vendor dialect: variable speed, USB adapter, pulses.
 
-Not the receiver. The line takes the receiver's speed as it is at the moment, so that a command that
-changes it does; where the port at the other end listens at another one, both sides get garbage. A
-USB adapter hands over at whole multiples of its interval, at most a chunk at once. A line that
-cannot keep up holds back what a receiver's buffer holds and loses whole epochs beyond it.
+Does not emulate the receiver; see `hil.devices.gnss.receiver`. The line always uses the present
+speed of the receiver, because a command can change it. If the port at the other end has another
+speed, both sides receive invalid bytes. A USB adapter delivers at multiples of its interval, one
+chunk at most. If the line is too slow, it delays bytes up to the receiver's buffer size and then
+loses whole epochs.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,18 @@ from hil.kernel.world import World
 _SECOND = 1_000_000
 _BITS = 10
 _BUFFER_US = 4 * _SECOND
-"""What waits at most: a receiver at 9600 baud was seen to be 3.5 s late, and growing."""
+"""Longest delay in the buffer; at 9600 baud a receiver had a delay of 3.5 s, still growing."""
 
 
 def char_us(baud: int) -> int:
-    """Microseconds a character, rounded up."""
+    """Return the time of one character, µs, rounded up."""
     return -(-_BITS * _SECOND // baud)
 
 
 class ReceiverLine(SerialLine):
-    """The line of `receiver`. `port_baud` says how fast the other end listens, None: as it talks.
+    """The line of `receiver`; `port_baud` returns the other end's speed (None: always equal).
 
-    Counter: `lost_epochs`, epochs that found the buffer full.
+    Counter: `lost_epochs` (epochs lost because the buffer was full).
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ReceiverLine(SerialLine):
         )
 
     def write(self, data: bytes) -> None:
-        """Send the agent's bytes; at another speed they are something else."""
+        """Send the agent's bytes; at a different speed they are garbled."""
         baud, port = self._receiver.baud(self._world.now), self._port_baud()
         self._char_us = char_us(port or baud)
         super().write(data if port in (None, baud) else garble(data, port or baud, baud))
@@ -67,7 +68,7 @@ class ReceiverLine(SerialLine):
             )
 
     def _schedule_chunks(self, data: bytes, at: int, characters: int) -> None:
-        """Deliver in chunks, each when its last byte is in and the adapter's interval is over."""
+        """Deliver in chunks, each after its last byte and at the end of an adapter interval."""
         size = self.chunk
         for i in range(0, len(data), size):
             part = data[i : i + size]
@@ -78,15 +79,15 @@ class ReceiverLine(SerialLine):
 
 
 def garble(data: bytes, sent_baud: int, received_baud: int) -> bytes:
-    """What is heard at another speed: other bytes, more or fewer of them."""
+    """Return the bytes received at another speed: other values, and another number of bytes."""
     count = max(1, len(data) * received_baud // sent_baud) if data else 0
     return bytes([(data[i * len(data) // count] * 37 + 85 * i) & 0xFF for i in range(count)])
 
 
 class PulseOutput:
-    """Hands the receiver's pulses to `on_pulse` while it has a fix; spread by the edge's jitter.
+    """Passes the receiver's pulses to `on_pulse` while it has a fix, with jitter.
 
-    `on_pulse` gets the edge's moment, which is now in virtual time and a little ago in real time.
+    `on_pulse` gets the time of the edge: now in virtual time, slightly in the past in real time.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class PulseOutput:
         world.schedule(world.now, self._schedule_next)
 
     def _schedule_next(self) -> None:
-        """Put the next edge on the heap, and look again when it has passed."""
+        """Schedule the next edge."""
         edge = self._receiver.next_pulse(self._world.now)
         jitter = round(self._rng.gauss(0.0, JITTER_US))
         self._world.schedule(edge + jitter, self._emit, edge + jitter, rank=self._rank)
@@ -112,4 +113,4 @@ class PulseOutput:
 
 
 JITTER_US = 1.0
-"""Spread of an edge's time stamp: kernel PPS is good for about 1 us (gpsd-time-service-howto)."""
+"""Jitter of an edge's time stamp, µs: kernel PPS has about 1 µs (gpsd-time-service-howto)."""

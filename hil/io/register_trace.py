@@ -1,24 +1,24 @@
-"""The register writes of a capture: read out of frames, compared, and shown as they were made.
+"""The register writes of a capture: extraction, comparison, and their effect on recorded replies.
 
-Not a master and not a slave: a replay gives recorded replies, and those show registers as they were
-written then. A controller with 32-bit floats may write one count otherwise; a device that shows
-what somebody else wrote would make it write again, and from there on the recorded replies belong to
-other questions. So `ReplayedRegisters` puts the replayed controller's own values into the replies,
-where they are within the tolerance and the reply shows what was written.
+Does not send requests or emulate devices. A replay gives recorded replies, which show registers as
+written during the capture. A controller with 32-bit floats can write one count more or less. It
+would see a wrong value in the recorded reply and write again; later recorded replies would then
+belong to other requests. So `ReplayedRegisters` puts the values of the replayed controller into the
+replies, if they are within the tolerance and the reply shows the captured value.
 """
 
 from pymodbus.framer import FramerRTU
 
 CaptureLine = tuple[int, int, str, bytes]
-"""Microseconds, port, what, bytes."""
+"""Microseconds, port, operation, bytes."""
 RegisterWrite = tuple[int, int, int]
 """Unit, address, value."""
 _SINGLE_BYTES, _HEADER_BYTES, _MIN_TCP_BYTES = 6, 7, 12
-"""Bytes from the unit on: of a write of one register, before the values of several, over TCP."""
+"""Bytes: of a single write, before the values of a multiple write, of a TCP frame."""
 
 
 def register_writes(lines: list[CaptureLine], first_bus: int) -> list[tuple[int, int, int, int]]:
-    """Give the register writes among RTU and TCP frames: port, unit, address, value."""
+    """Return the register writes in RTU and TCP frames: port, unit, address, value."""
     return [
         (port, *write)
         for _, port, op, data in lines
@@ -28,10 +28,10 @@ def register_writes(lines: list[CaptureLine], first_bus: int) -> list[tuple[int,
 
 
 def _parse_writes(frame: bytes) -> list[RegisterWrite]:
-    """Read a request to write one register (function 6) or several (16); nothing of others.
+    """Return the writes of a request (functions 6 and 16); an empty list for other frames.
 
-    Source: MODBUS Application Protocol Specification V1.1b3, 6.6 and 6.12; MODBUS/TCP's head of six
-    bytes in front of the unit, RTU's check of two behind the data.
+    Source: MODBUS Application Protocol Specification V1.1b3, 6.6 and 6.12. MODBUS/TCP has six bytes
+    before the unit id, RTU has a CRC of two bytes after the data.
     """
     length = len(frame)
     tcp = frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6], "big") == length - 6
@@ -52,9 +52,9 @@ def _read_u16(data: bytes | bytearray, at: int) -> int:
 def find_difference(
     captured: list[CaptureLine], replayed: list[CaptureLine], first_bus: int, counts: int
 ) -> str | None:
-    """Say where register writes differ by more than `counts`, or None.
+    """Return the first difference of register writes above `counts`, or None.
 
-    For controllers with 32-bit floats: their loops may round the other way.
+    This is for controllers with 32-bit floats: their loops can round differently.
     """
     captured_writes, replayed_writes = (
         register_writes(captured, first_bus),
@@ -69,9 +69,10 @@ def find_difference(
 
 
 class ReplayedRegisters:
-    """What devices show of registers that were written up to `counts` otherwise than captured.
+    """Replaces captured register values in replies by replayed values within `counts`.
 
-    `captured`: what the captured controller did. RTU alone: a device on TCP is not in our captures.
+    `captured` are the operations of the captured controller. Only RTU: captures contain no device
+    on TCP.
     """
 
     def __init__(self, captured: list[CaptureLine], first_bus: int, counts: int) -> None:
@@ -85,7 +86,7 @@ class ReplayedRegisters:
         self._differences: dict[tuple[int, int, int], tuple[int, int]] = {}
 
     def record_write(self, port: int, frame: bytes) -> None:
-        """Take the next frame that the replayed controller sends."""
+        """Record the next frame of the replayed controller."""
         if port not in self._captured:
             return
         number = self._write_index[port]
@@ -104,7 +105,7 @@ class ReplayedRegisters:
                 self._differences[place] = (captured, replayed[2])
 
     def adapt_reply(self, port: int, at: int, data: bytes) -> bytes:
-        """Give the reply that was captured at `at`, as the device would say it now."""
+        """Return the reply that was captured at `at`, with the replayed register values."""
         frames = self._captured.get(port)
         if not frames or not self._differences:
             return data
@@ -127,7 +128,7 @@ class ReplayedRegisters:
         return bytes(body) + FramerRTU.compute_CRC(bytes(body)).to_bytes(2, "big")
 
     def _is_full_reply(self, request: bytes, data: bytes) -> bool:
-        """Whether these are the holding registers that were asked for, whole and alone."""
+        """Return whether the data are exactly the requested holding registers."""
         count = _read_u16(request, 4)
         has_count = data[:3] == request[:1] + bytes((3, 2 * count & 0xFF))
         return has_count and request[1] == 3 and len(data) == 5 + 2 * count

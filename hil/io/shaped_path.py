@@ -1,11 +1,11 @@
-"""A TCP path of satellite shape in user space: delay, rate, half-open links, outages at any byte.
+"""A TCP path with the properties of a satellite link, in user space: delay, rate, outages.
 
-Not a network: the kernel's TCP ends on both sides of it, so that lost segments and their
-retransmission are not here (hil.io.tun_link has a link of packets, for root). A connection is
-taken, led to `target`, and each byte arrives after the delay and its time on the wire.
-`set_up(False)` is an outage: nothing moves and nothing is told, as on a link without a satellite;
-bytes under way are kept or, with `lossy`, lost, upon which the connection stays open and dead
-(half-open).
+Does not model packets: the kernel's TCP ends on both sides, so there are no lost segments and no
+retransmissions (see `hil.io.tun_link`, which needs root). The path accepts a connection and
+connects it to `target`. Each byte arrives after the delay and its transmission time.
+`set_link_up(False)` is an outage: no data passes and no event is sent, as on a link without a
+satellite. Bytes under way are held. With `lossy` they are lost, and the connection stays open but
+dead (half-open).
 """
 
 import socket
@@ -31,10 +31,10 @@ class _Side:
 
 
 class ShapedPath:
-    """A listening socket whose connections lead to `target` over a shaped link.
+    """A listening socket; its connections lead to `target` over a shaped link.
 
-    `delay_us` one way, rates in bit/s of payload. `cut_after`: so many bytes of the next
-    connections pass upwards, then the link is out (an outage at any byte).
+    `delay_us` is one way, rates are bit/s of payload. `cut_after` begins an outage after this
+    number of bytes upwards (an outage at any byte).
     """
 
     def __init__(
@@ -62,8 +62,16 @@ class ShapedPath:
         self.address: tuple[str, int] = self._listener.getsockname()
         shell.watch(self._listener.fileno(), self._accept)
 
+    def set_lossy(self, is_lossy: bool) -> None:
+        """Choose whether an outage loses the bytes under way."""
+        self.lossy = is_lossy
+
+    def set_cut_after(self, count: int | None) -> None:
+        """Begin an outage after `count` more bytes upwards; None cancels this."""
+        self.cut_after = count
+
     def set_link_up(self, up: bool) -> None:
-        """Let the link be there or not."""
+        """Begin or end an outage."""
         if up and not self.is_up:
             self.is_up = True
             for side in list(self._sides):
@@ -82,7 +90,7 @@ class ShapedPath:
         self.connections += 1
         client, server = _Side(sock, self.up_bps), _Side(target, self.down_bps)
         client.peer, server.peer = server, client
-        # A TCP handshake costs a round trip before the first byte may go.
+        # A TCP handshake takes one round trip before the first byte.
         client.busy_until = self._shell.world.now + 2 * self.delay_us
         for side in (client, server):
             side.sock.setblocking(False)
@@ -103,7 +111,7 @@ class ShapedPath:
         self._transmit(side, data)
 
     def _transmit(self, side: _Side, data: bytes) -> None:
-        """Put bytes (or the end) on the link."""
+        """Put bytes, or the end of the stream, on the link."""
         if not self.is_up:
             self._hold_chunk(side, data)
             return
@@ -128,7 +136,7 @@ class ShapedPath:
         world.schedule(side.busy_until + self.delay_us, self._arrive, side, data)
 
     def _hold_chunk(self, side: _Side, data: bytes) -> None:
-        """Keep what meets an outage; lost bytes leave a hole, and no byte passes behind a hole."""
+        """Hold data during an outage; after lost bytes no later byte passes."""
         if not self.lossy or not data:
             side.held_chunks.append(data)
             return
@@ -170,7 +178,7 @@ class ShapedPath:
                 each.sock.close()
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all sockets."""
         for side in list(self._sides):
             self._close_pair(side)
         self._shell.unwatch(self._listener.fileno())

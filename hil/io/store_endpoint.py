@@ -1,11 +1,10 @@
-"""The far end of a store in virtual time: flash that takes its time, and that the power may leave.
+"""The endpoint of a store in virtual time: flash with a write time and power cuts.
 
-Not a file system. Requests are carried out one after another, each `delay_us` after the one before;
-only what has been carried out is durable. `cut_power` is a power cut: what was asked and not
-carried out is lost, and the request under way may be half done, as on real flash: an append leaves
-any part of its bytes, a write or a delete has happened or has not. Faults: `capacity` (a full disk
-fails the port), `flip_bit` (a bit), `truncate_record` (the tail of a record), `absent` (the folder
-is not there).
+Does not use files. It executes one request after another, each `delay_us` after the one before. A
+write is durable only after its execution. `cut_power` is a power cut: waiting requests are lost.
+The present request can be half done, as on real flash: an append leaves any part of its bytes, a
+write or a delete is done or not done. Faults: `set_capacity` (a full disk fails the port),
+`flip_bit`, `truncate_record` (the end of a record is lost), `absent` (the folder does not exist).
 """
 
 import random
@@ -14,15 +13,15 @@ from collections.abc import Callable
 from drivers.ports.store_request import format_listing
 from hil.shells.virtual import VirtualShell
 
-_OPEN_TIME = 1_000
+_OPEN_US = 1_000
 DELAY_US = 2_000
-"""Microseconds of one request, as measured for an append with fsync on MicroPython's unix port."""
+"""Time of one request, µs, as measured for an append with fsync on MicroPython's unix port."""
 
 Request = tuple[str, str, bytes]
 
 
 class StoreEndpoint:
-    """Records by key, behind port number `port`; they outlive the controller."""
+    """Records by key, behind port number `port`; they survive the controller."""
 
     def __init__(
         self, shell: VirtualShell, port: int, rng: random.Random, delay_us: int = DELAY_US
@@ -32,7 +31,8 @@ class StoreEndpoint:
         self.absent = False
         self.failures = 0
         self.durable_writes = 0
-        self.on_delete: Callable[[str, bytes], None] | None = None
+        self._delete_observers: list[Callable[[str, bytes], None]] = []
+        self._accepts_request: Callable[[str, bytes], bool] | None = None
         self._shell = shell
         self._port = port
         self._rng = rng
@@ -41,10 +41,22 @@ class StoreEndpoint:
         self._generation = 0
         self._requests: list[Request] = []
 
+    def set_capacity(self, size: int | None) -> None:
+        """Limit the store to `size` bytes (0: full); None for no limit."""
+        self.capacity = size
+
+    def observe_deletes(self, observer: Callable[[str, bytes], None]) -> None:
+        """Call `observer` with key and content of each deleted record."""
+        self._delete_observers.append(observer)
+
+    def filter_requests(self, accepts: Callable[[str, bytes], bool]) -> None:
+        """Call `accepts` with operation and data of each request; False discards the request."""
+        self._accepts_request = accepts
+
     def open(self, address: bytes) -> None:
-        """Answer after the time an operating system takes."""
+        """Open the port after `_OPEN_US`."""
         self._generation += 1
-        self._schedule(_OPEN_TIME, self._opened)
+        self._schedule(_OPEN_US, self._opened)
 
     def _schedule(self, delay: int, call: Callable[[], None]) -> None:
         world = self._shell.world
@@ -53,7 +65,7 @@ class StoreEndpoint:
         )
 
     def _call_if_current(self, generation: int, call: Callable[[], None]) -> None:
-        """Make a call of this life of the port; what an earlier one wanted is forgotten."""
+        """Make the call if the port was not reopened or reset since it was scheduled."""
         if generation == self._generation:
             call()
 
@@ -62,11 +74,13 @@ class StoreEndpoint:
         self._shell.event(self._port, "failed" if self.absent else "opened")
 
     def write(self, data: bytes) -> None:
-        """Take one whole record."""
+        """Queue the write of one whole record."""
         self.request("write", data)
 
     def request(self, op: str, data: bytes) -> None:
-        """Take one request; it is carried out when its turn comes."""
+        """Queue one request."""
+        if self._accepts_request is not None and not self._accepts_request(op, data):
+            return
         if not self._open:
             return
         key, _, payload = data.partition(b"\0")
@@ -75,7 +89,7 @@ class StoreEndpoint:
             self._schedule(self._delay, self._step)
 
     def close(self) -> None:
-        """Carry out what was taken: closing a file loses nothing."""
+        """Execute the queued writes: closing a file loses nothing."""
         while self._open and self._requests:
             op, key, payload = self._requests.pop(0)
             if op not in ("get", "list") and self._fits(op, key, payload):
@@ -91,7 +105,7 @@ class StoreEndpoint:
         if self.capacity is None or op == "delete":
             return True
         used = sum(len(record) for record in self.records.values())
-        return used + len(payload) <= self.capacity  # a write needs room beside the old record
+        return used + len(payload) <= self.capacity  # a write needs space next to the old record
 
     def _carry_out(self, op: str, key: str, payload: bytes) -> None:
         self.durable_writes += 1
@@ -101,11 +115,11 @@ class StoreEndpoint:
             self.records[key] = self.records.get(key, b"") + payload
         else:
             deleted = self.records.pop(key, b"")
-            if self.on_delete is not None:
-                self.on_delete(key, deleted)
+            for observer in self._delete_observers:
+                observer(key, deleted)
 
     def _step(self) -> None:
-        """Carry out the oldest request, answer it, and go on."""
+        """Execute the oldest request, reply, and continue."""
         op, key, payload = self._requests[0]
         answer = b""
         if op == "get":
@@ -131,7 +145,7 @@ class StoreEndpoint:
             self._shell.event(self._port, "drained")
 
     def _fail_full(self, op: str, key: str, payload: bytes) -> None:
-        """Fail as a full disk does: of an append, what had room is there."""
+        """Fail like a full disk: an append leaves the part that fits."""
         if op == "append" and self.capacity is not None:
             free_bytes = max(0, self.capacity - sum(len(r) for r in self.records.values()))
             self.records[key] = self.records.get(key, b"") + payload[:free_bytes]
@@ -141,13 +155,13 @@ class StoreEndpoint:
         self._shell.event(self._port, "failed")
 
     def fail(self) -> None:
-        """Fail soon, as a medium does that is pulled; what was asked and not done is lost."""
+        """Fail soon, like a removed medium; queued requests are lost."""
         self.failures += 1
         self._discard_requests()
         self._schedule(0, lambda: self._shell.event(self._port, "failed"))
 
     def cut_power(self) -> None:
-        """Cut the power: what was not durable is lost, the request under way perhaps half done."""
+        """Cut the power: queued requests are lost, the present request can be half done."""
         if self._requests:
             op, key, payload = self._requests[0]
             if op == "append":
@@ -159,12 +173,12 @@ class StoreEndpoint:
         self._discard_requests()
 
     def flip_bit(self, key: str, bit: int) -> None:
-        """Flip one bit of a record, counted from its start."""
+        """Flip bit `bit` of a record, counted from its start."""
         record = bytearray(self.records[key])
         record[bit // 8 % len(record)] ^= 1 << bit % 8
         self.records[key] = bytes(record)
 
     def truncate_record(self, key: str, count: int) -> None:
-        """Take `count` bytes from the end of a record."""
+        """Remove `count` bytes from the end of a record."""
         record = self.records[key]
         self.records[key] = record[: max(0, len(record) - count)]

@@ -1,11 +1,12 @@
-"""A satellite link of IP packets: two network namespaces with a TUN device each, root only.
+"""A satellite link for IP packets: two network namespaces with a TUN device each; needs root.
 
-Not the user-space path (hil.io.shaped_path): here the kernel's TCP runs over the link, with its
-retransmissions and its back-off. Each packet waits for the link's rate and delay, may be lost, and
-is dropped while the link is out. The far namespace has 10.77.0.2, the near one 10.77.0.1.
+Does not terminate TCP (see `hil.io.shaped_path`): the kernel's TCP runs over the link, with
+retransmissions and back-off. Each packet is delayed by the link's rate and delay, and it can be
+lost. During an outage all packets are dropped. The far namespace has address 10.77.0.2, the near
+one 10.77.0.1.
 
-`TunLink.is_available()` says whether it can be made here. Needs CAP_NET_ADMIN, iproute2 and
-/dev/net/tun.
+`TunLink.is_available()` tests whether the link is possible on this machine. It needs CAP_NET_ADMIN,
+iproute2 and /dev/net/tun.
 """
 
 import ctypes
@@ -28,12 +29,12 @@ NEAR, FAR = "10.77.0.1", "10.77.0.2"
 _QUEUE_BYTES = 64_000
 
 
-def _ip(*words: str) -> None:
+def _run_ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)
 
 
 def _open_tun(namespace: str, name: str) -> int:
-    """Open a TUN device inside a namespace; a thread of its own enters it."""
+    """Open a TUN device in a namespace; a separate thread enters the namespace."""
     descriptors: list[int] = []
 
     def enter() -> None:
@@ -54,7 +55,7 @@ def _open_tun(namespace: str, name: str) -> int:
 
 
 class TunLink:
-    """The link, in a `with` block. `delay_s` one way, rates in bit/s, `loss` 0 to 1, `is_up`."""
+    """The link, in a `with` block. `delay_s` is one way, rates are in bit/s, `loss` is 0 to 1."""
 
     def __init__(
         self,
@@ -77,14 +78,18 @@ class TunLink:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
+    def set_link_up(self, is_up: bool) -> None:
+        """Begin or end an outage."""
+        self.is_up = is_up
+
     @staticmethod
     def is_available() -> bool:
-        """Say whether namespaces and TUN devices can be made here."""
+        """Return whether this machine can make namespaces and TUN devices."""
         if os.geteuid() or not os.path.exists("/dev/net/tun") or shutil.which("ip") is None:
             return False
         name = f"clp{os.getpid() % 100_000}"
         try:
-            _ip("netns", "add", name)
+            _run_ip("netns", "add", name)
             descriptor = _open_tun(name, "probe")
         except (OSError, subprocess.CalledProcessError):
             return False
@@ -95,11 +100,11 @@ class TunLink:
 
     def __enter__(self) -> Self:
         for namespace, own, peer in ((self.near, NEAR, FAR), (self.far, FAR, NEAR)):
-            _ip("netns", "add", namespace)
+            _run_ip("netns", "add", namespace)
             self._tuns.append(_open_tun(namespace, "sat0"))
-            _ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
-            _ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
-            _ip("-n", namespace, "link", "set", "lo", "up")
+            _run_ip("-n", namespace, "addr", "add", own, "peer", peer, "dev", "sat0")
+            _run_ip("-n", namespace, "link", "set", "sat0", "up", "mtu", "1400")
+            _run_ip("-n", namespace, "link", "set", "lo", "up")
         self._thread = threading.Thread(target=self._move_packets, daemon=True)
         self._thread.start()
         return self
@@ -113,7 +118,7 @@ class TunLink:
         )
 
     def _move_packets(self) -> None:
-        """Move packets until told to stop."""
+        """Move packets until the end of the link."""
         busy_until = [0.0, 0.0]
         heap: list[tuple[float, int, int, bytes]] = []
         order = 0

@@ -1,7 +1,7 @@
-"""The gateway's webhook: each datagram that came up is posted to a URL, as a provider does.
+"""The webhook of the message gateway: it posts each uplink datagram to a URL, as a provider does.
 
-The form is RockBLOCK's: `imei`, `momsn`, `transmit_time` (YY-MM-DD HH:MM:SS UTC), `data` in
-hexadecimal. A thread of its own posts, three tries each; what cannot be delivered is counted.
+The form is that of RockBLOCK: `imei`, `momsn`, `transmit_time` (YY-MM-DD HH:MM:SS UTC), `data` in
+hexadecimal. A separate thread posts with three tries for each datagram. Failures are counted.
 """
 
 import queue
@@ -18,7 +18,7 @@ _TIMEOUT_S = 5
 
 
 def encode_form(datagram: UplinkDatagram, utc_us: int) -> bytes:
-    """Write the body of one post."""
+    """Return the body of one post."""
     when = datetime.fromtimestamp(utc_us / 1e6, UTC).strftime("%y-%m-%d %H:%M:%S")
     fields = {
         "imei": datagram.serial,
@@ -30,7 +30,7 @@ def encode_form(datagram: UplinkDatagram, utc_us: int) -> bytes:
 
 
 class Webhook:
-    """Posts to `url` (http only, loopback in the bench)."""
+    """Posts to `url` (only http; loopback on the bench)."""
 
     def __init__(self, url: str) -> None:
         self.delivered = 0
@@ -41,7 +41,7 @@ class Webhook:
         self._thread.start()
 
     def post(self, datagram: UplinkDatagram, utc_us: int) -> None:
-        """Queue one datagram; the oldest rule is the queue's bound."""
+        """Queue one datagram; a full queue loses and counts it."""
         try:
             self._queue.put_nowait(encode_form(datagram, utc_us))
         except queue.Full:
@@ -68,6 +68,6 @@ class Webhook:
         return False
 
     def close(self) -> None:
-        """Deliver what is queued, then end."""
+        """Deliver the queue, then end."""
         self._queue.put(None)
         self._thread.join(30)

@@ -1,1 +1,1 @@
-"""Event queue, digest, serial line timing, device-under-test interface."""
+"""The kernel of the bench: event queue, digest, serial line timing, interface of the controller."""

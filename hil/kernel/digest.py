@@ -1,7 +1,8 @@
-"""The digest of a run: what went in and out of the agent, and when, as one number.
+"""The digest of a run: one hash over all inputs and outputs of the agent, with their times.
 
-sha256 over a record for each input and each output: time (8 bytes), port, operation, length, bytes.
-Two runs with the same digest were the same run, on whichever interpreter.
+It is SHA-256 over one record for each input and each output: time (8 bytes), port, operation,
+length, bytes. Two runs with equal digests had the same inputs and outputs at the same times. This
+is also true between two interpreters.
 """
 
 import hashlib
@@ -24,15 +25,15 @@ _RECORD_HEADER: Final = struct.Struct(">qBBI").pack
 
 
 class Digest:
-    """A running sha256 over the records of a run."""
+    """A running SHA-256 over the records of a run."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, now: int, port: int, op: str, data: bytes) -> None:
-        """Add one record."""
+        """Add one record; `now` is in microseconds, `op` is a key of `CODES`."""
         self._hash.update(_RECORD_HEADER(now, port, CODES[op], len(data)) + data)
 
     def text(self) -> str:
-        """Give the digest so far, hexadecimal."""
+        """Return the digest of the records so far, in hexadecimal."""
         return self._hash.hexdigest()

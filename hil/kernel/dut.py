@@ -1,8 +1,8 @@
-"""The controller under test, as the bench's virtual shells see it.
+"""The interface of the controller under test in virtual time.
 
-Two of them give the same answers: `InProcessDut` turns the agent in this process;
-`hil.shells.lockstep` turns it in a MicroPython process over a pipe. Every turn returns what the
-agent then wants: its next deadline and what it asks of its ports.
+Two implementations give the same outputs: `InProcessDut` runs the agent in this process;
+`hil.shells.lockstep` runs it in a MicroPython process over a pipe. Each call returns the next
+deadline of the agent and the actions that it requests from its ports.
 """
 
 from collections.abc import Callable
@@ -17,30 +17,30 @@ StepResult = tuple[int, Actions]
 
 
 class Dut(Protocol):
-    """A controller whose crank can be turned in virtual time."""
+    """A controller that the bench steps in virtual time."""
 
     def start(self, now: int) -> StepResult:
-        """Begin."""
+        """Start the controller."""
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
-        """Deliver bytes."""
+        """Deliver bytes from a port."""
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
 
     def wake(self, now: int) -> StepResult:
-        """Say that the deadline has passed."""
+        """Tell the controller that its deadline has passed."""
 
     def close(self) -> None:
-        """End it."""
+        """End the controller and release its resources."""
 
 
 DutFactory = Callable[..., Dut]
-"""Called with configuration and profiles, and the records of a unit that takes changes."""
+"""Arguments: configuration, profiles, stored records (only for a unit with section `remote`)."""
 
 
 class InProcessDut:
-    """The agent in this process."""
+    """The agent in the process of the bench."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class InProcessDut:
         profiles: dict[str, dict[str, Any]],
         records: dict[str, bytes] | None = None,
     ) -> None:
-        """Start with `records` in the store of the section `remote`, where there is one."""
+        """Build the agent; `records` is the store content of the section `remote`, if present."""
         if "remote" in config:
             stored_records = records or {}
             active_config, boot = start_config(
@@ -63,12 +63,12 @@ class InProcessDut:
         return self.agent.deadline(), actions
 
     def start(self, now: int) -> StepResult:
-        """Begin."""
+        """Start the controller."""
         self.agent.start(now)
         return self._step_result()
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
-        """Deliver bytes."""
+        """Deliver bytes from a port."""
         self.agent.receive(port, data, now)
         return self._step_result()
 
@@ -78,9 +78,9 @@ class InProcessDut:
         return self._step_result()
 
     def wake(self, now: int) -> StepResult:
-        """Say that the deadline has passed."""
+        """Tell the controller that its deadline has passed."""
         self.agent.wake(now)
         return self._step_result()
 
     def close(self) -> None:
-        """Nothing to end: the agent holds no resource."""
+        """Do nothing: the agent holds no resource."""

@@ -1,8 +1,9 @@
-"""Lines between the agent's ports and the devices: bytes take the time the wire gives them.
+"""Serial lines between the agent's ports and the devices, with the transmission time of each byte.
 
-Not a device and not a protocol: a line knows a character's time and how large a chunk a UART or a
-USB adapter hands over at once. A chunk is delivered when its last byte has arrived. The same lines
-serve virtual time and real time; only the far end differs (`to_agent`).
+Does not emulate a device or a protocol; see `hil.devices`. A line knows the time of one character.
+It also knows the largest chunk that a UART or a USB adapter delivers. It delivers a chunk when the
+last byte of the chunk has arrived. The same class serves virtual time and real time; only the
+callback `to_agent` differs.
 """
 
 from collections.abc import Callable
@@ -15,16 +16,36 @@ Replies = list[tuple[int, bytes]]
 
 
 class LinePeer(Protocol):
-    """What an emulated device on a serial line looks like."""
+    """Interface of an emulated device on a serial line."""
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes; return replies as (delay in microseconds, bytes)."""
+        """Process received bytes; return replies as (delay in microseconds, bytes)."""
 
     def wake(self, now: int) -> Replies:
-        """Take the passing of the deadline; return what the device sends by itself."""
+        """Process the passed deadline; return the bytes that the device sends on its own."""
 
     def deadline(self) -> int:
-        """Give the time at which the device wants to be woken."""
+        """Return the time of the next `wake` call, in microseconds."""
+
+
+class _FilteredPeer:
+    """A device whose replies pass through a function."""
+
+    def __init__(self, device: LinePeer, convert: Callable[[Replies], Replies]) -> None:
+        self._device = device
+        self._convert = convert
+
+    def receive(self, data: bytes, now: int) -> Replies:
+        """Process received bytes; return the converted replies."""
+        return self._convert(self._device.receive(data, now))
+
+    def wake(self, now: int) -> Replies:
+        """Process the passed deadline; return the converted replies."""
+        return self._convert(self._device.wake(now))
+
+    def deadline(self) -> int:
+        """Return the deadline of the device."""
+        return self._device.deadline()
 
 
 class SerialLine:
@@ -56,8 +77,16 @@ class SerialLine:
         self._out_busy_until = start + len(data) * self._char_us
         self._world.schedule(self._out_busy_until, self._arrive, data)
 
+    def set_chunk(self, size: int) -> None:
+        """Set the largest chunk to `size` bytes."""
+        self.chunk = size
+
+    def convert_replies(self, convert: Callable[[Replies], Replies]) -> None:
+        """Pass all replies of the device through `convert`, for example to discard some."""
+        self._device = _FilteredPeer(self._device, convert)
+
     def inject(self, data: bytes) -> None:
-        """Put bytes of somebody else (a real device) on the line, after what is on it."""
+        """Queue bytes of another sender (a real device) behind the bytes already on the line."""
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:

@@ -1,8 +1,8 @@
-"""An emulated TCP server behind a port: when what it says arrives, and when it wants to be woken.
+"""The link to an emulated TCP server: delivery times of its replies and its wake-up times.
 
-Not a port: in virtual time that is `hil.io.endpoints.TcpEnd`, over real sockets
-`hil.io.real_ports.TcpPort`; both give it what clients do, and take what is to be delivered:
-(connection, bytes; None closes).
+Does not implement a port. In virtual time the port is `hil.io.endpoints.TcpEndpoint`; over real
+sockets it is `hil.io.real_ports.TcpListener`. Both pass the clients' actions to the link and
+receive the replies as (connection, bytes). None instead of bytes closes the connection.
 """
 
 from collections.abc import Callable
@@ -12,30 +12,30 @@ from hil.kernel.serial_line import NEVER
 from hil.kernel.world import WORLD_RANK, World
 
 TcpReplies = list[tuple[int, int, bytes | None]]
-"""Connection, delay in microseconds, bytes; None closes."""
+"""Connection, delay in microseconds, bytes. None instead of bytes closes the connection."""
 
 
 class TcpDevice(Protocol):
-    """What an emulated TCP server looks like."""
+    """Interface of an emulated TCP server."""
 
     def opened(self, conn: int, now: int) -> TcpReplies:
         """A client connects."""
 
     def closed(self, conn: int, now: int) -> TcpReplies:
-        """A client is gone."""
+        """A client has disconnected."""
 
     def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
-        """Take a client's bytes."""
+        """Process the bytes of a client."""
 
     def wake(self, now: int) -> TcpReplies:
-        """Take the passing of the deadline."""
+        """Process the passed deadline."""
 
     def deadline(self) -> int:
-        """Give the time at which it wants to be woken."""
+        """Return the time of the next `wake` call, in microseconds."""
 
 
 class TcpDeviceLink:
-    """`server` at `latency_us` from its clients; `deliver` is called at its time, with `rank`."""
+    """Link to `server` with `latency_us`; calls `deliver` at the delivery time with `rank`."""
 
     def __init__(
         self,
@@ -54,26 +54,26 @@ class TcpDeviceLink:
         self._wake_due = NEVER
 
     def opened(self, conn: int) -> None:
-        """A client is connected."""
+        """A client has connected."""
         self._busy_until[conn] = 0
         self.send_replies(self._server.opened(conn, self._world.now))
 
     def closed(self, conn: int) -> None:
-        """A client is gone."""
+        """A client has disconnected."""
         self._busy_until.pop(conn, None)
         self.send_replies(self._server.closed(conn, self._world.now))
 
     def receive(self, conn: int, data: bytes) -> None:
-        """A client's bytes have arrived."""
+        """The bytes of a client have arrived."""
         self.send_replies(self._server.receive(conn, data, self._world.now))
 
     def send_replies(self, replies: TcpReplies) -> None:
-        """Send what the server says; look at its deadline."""
+        """Schedule the replies of the server, then its next deadline."""
         world = self._world
         for conn, delay, data in replies:
             at = world.now + delay + self.latency_us
             if conn in self._busy_until:
-                # A stream keeps its order: a slow answer holds up what comes after it.
+                # A stream keeps its order: a slow reply delays the replies behind it.
                 at = self._busy_until[conn] = max(self._busy_until[conn], at)
             world.schedule(at, self._deliver, conn, data, rank=self._rank)
         due = self._server.deadline()

@@ -1,9 +1,10 @@
-"""The world's time: a heap of events in integer microseconds, and one seeded source of chance.
+"""Time on the bench: a queue of events in integer microseconds, and one seeded random source.
 
-Not a shell: it decides the order of what happens, not how fast. In virtual time a shell pops one
-event after the other; in real time a shell waits for the clock on the wall before each. Equal
-times are served by rank (ports in the order of their numbers, what is not a port first), then in
-the order of asking, so that a run with the same seed is the same run.
+Does not control the speed; see `hil.shells`. It decides the order of events. In virtual time a
+shell processes one event after the other. In real time a shell waits for the wall-clock time of
+each event. Events with equal times are sorted by rank: first the events without a port, then the
+ports by number. Events with equal rank keep the order in which they were scheduled. So two runs
+with the same seed are equal.
 """
 
 import heapq
@@ -12,16 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 WORLD_RANK = -1
-"""Rank of what is no port of the agent: devices, faults, the plant."""
+"""Rank of events without an agent port: devices, faults, the plant."""
 
 HeapEvent = tuple[int, int, int, Callable[..., None], tuple[Any, ...]]
 
 
 class World:
-    """Monotonic time `now` in microseconds, events to come, and the true UTC.
+    """Monotonic time `now` in microseconds, the scheduled events and the true UTC.
 
-    `start_utc` is UTC at the world's time 0, microseconds since 1970. `drift_ppb` is how much
-    faster true time runs than the controller's oscillator, in parts per billion.
+    `start_utc` is the UTC at time 0, in microseconds since 1970. `drift_ppb` is the rate of true
+    time relative to the controller's oscillator, in parts per billion (positive: true time is
+    faster).
     """
 
     def __init__(self, seed: int, start_utc: int, drift_ppb: int = 0) -> None:
@@ -33,23 +35,32 @@ class World:
         self._order = 0
 
     def random(self, purpose: str) -> random.Random:
-        """Make a source of chance for one purpose, so that adding another changes no run."""
+        """Make a random source for one purpose; a new purpose does not change the other sources."""
         return random.Random(f"{self.seed}/{purpose}")
 
     def utc(self, now: int) -> int:
-        """True UTC at the world's time `now`, microseconds since 1970."""
+        """Return the true UTC at bench time `now`, in microseconds since 1970."""
         return self._start_utc + now + now * self._drift_ppb // 1_000_000_000
 
     def mono(self, utc: int) -> int:
-        """First moment of the world's time at which true UTC is at least `utc`."""
-        guess = (utc - self._start_utc) * 1_000_000_000 // (1_000_000_000 + self._drift_ppb)
-        while self.utc(guess) < utc:
-            guess += 1
-        return guess
+        """Return the first bench time at which the true UTC is at least `utc`, in microseconds."""
+        candidate = (utc - self._start_utc) * 1_000_000_000 // (1_000_000_000 + self._drift_ppb)
+        while self.utc(candidate) < utc:
+            candidate += 1
+        return candidate
 
     def schedule(
         self, due: int, callback: Callable[..., None], *args: Any, rank: int = WORLD_RANK
     ) -> None:
-        """Call `call(*args)` at `due` (now, if that is past)."""
+        """Call `callback(*args)` at `due`, or now if `due` has passed."""
         self._order += 1
         heapq.heappush(self.heap, (max(due, self.now), rank, self._order, callback, args))
+
+    def pop_event(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        """Remove the next event, set `now` to its time, and return its callback and arguments."""
+        self.now, _, _, callback, args = heapq.heappop(self.heap)
+        return callback, args
+
+    def advance_to(self, now: int) -> None:
+        """Set the time to `now`, if it is later than the present time."""
+        self.now = max(self.now, now)

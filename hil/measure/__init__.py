@@ -1,1 +1,1 @@
-"""Measures a scenario may name."""
+"""Measures that a scenario can name."""

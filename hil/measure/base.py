@@ -1,4 +1,4 @@
-"""What a word for a measure is."""
+"""The record type of a measure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,17 +7,19 @@ from typing import Any
 from hil.bench.testbed import Testbed
 
 Status = dict[str, Any]
+ReadFunction = Callable[[Testbed, Status, str], float | None]
+"""Reads a measure from the testbed, the agent's status and the argument; None: not known."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: unit, meaning, and how it is read from row, status and a word.
+    """One measure: unit, meaning, and the function that reads it.
 
-    `argument` is what follows the name after a colon: "pump" (its number from 1), "alarm" (a code
-    of `ALARM_CODES`, with or without the name it was raised for), or nothing.
+    `argument` is the kind of argument after a colon in the name: "pump" (number of the pump, from
+    1), "alarm" (a code of `ALARM_CODES`, with or without the name of its source), or "" for none.
     """
 
     unit: str
     description: str
-    read: Callable[[Testbed, Status, str], float | None]
+    read: ReadFunction
     argument: str = ""

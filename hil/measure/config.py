@@ -1,4 +1,4 @@
-"""Measures of changes from afar: what a unit with the part `remote` says of them."""
+"""Measures of remote management, from the status of a unit with the section `remote`."""
 
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, Status
@@ -6,10 +6,10 @@ from hil.measure.base import Measure, Status
 
 def _remote_value(name: str) -> Measure:
     def read(_: Testbed, status: Status, __: str) -> float | None:
-        said = status.get("remote")
-        return None if said is None else float(said[name])
+        remote = status.get("remote")
+        return None if remote is None else float(remote[name])
 
-    return Measure("", f"changes from afar: {name}", read)
+    return Measure("", f"remote management: {name}", read)
 
 
 def _trial_active(_: Testbed, status: Status, __: str) -> float | None:
@@ -25,4 +25,4 @@ CONFIG_MEASURES: dict[str, Measure] = {
         "Cel", "set-point in use", lambda _, s, __: s["supply"]["setpoint_milli_c"] / 1000
     ),
 }
-"""Every word of this file."""
+"""All measures of this module."""

@@ -1,13 +1,13 @@
-"""The words for what is measured of the cooling's control: set-points, floors, wear of the valve.
+"""Measures of the cooling control: set-points, limits, pumps, fans, valve travel, proof tests.
 
-From the status of the parts `cooling` and `safety`, and from the plant's truth.
+They come from the status of the components `cooling` and `safety`, and from the plant.
 """
 
 from agent.safety.interlock import ALARM_RECORDS
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, Status
 
-CODES = (
+COOLING_ALARMS = (
     *[code for code, _, _ in ALARM_RECORDS],
     "input_lost",
     "sensor_rate",
@@ -23,7 +23,7 @@ CODES = (
     "mode",
     "pumps_wait",
 )
-"""Codes of the alarms that the parts raise."""
+"""Codes of the alarms that these components raise."""
 
 
 def _setpoint_c(_: Testbed, status: Status, __: str) -> float:
@@ -62,21 +62,27 @@ def _count_passed_proofs(_: Testbed, status: Status, __: str) -> float:
 
 
 COOLING_MEASURES = {
-    "setpoint_c": Measure("Cel", "supply set-point now", _setpoint_c),
-    "floor_c": Measure("Cel", "the dew point's floor, 0: none", _min_setpoint_c),
-    "pump_output_pct": Measure("%", "the pumps' loop output", _pump_output_pct),
-    "dew_margin_k": Measure("K", "true supply less true dew point of the room", _dew_margin_k),
-    "fan_asked_pct": Measure("%", "speed that the fans' law asks for", _fan_command_pct),
-    "fan_pct": Measure("%", "true speed of the fans, their mean", _fan_speed_pct),
-    "fws_c": Measure("Cel", "the facility's water", lambda row, _, __: row.plant.fws_c),
-    "latched": Measure("", "causes that are latched", _count_latched),
-    "valve_travel_pct": Measure(
-        "%", "travel of the valve so far", lambda row, _, __: row.plant.valve.travel_pct
+    "setpoint_c": Measure("Cel", "supply set-point in use", _setpoint_c),
+    "floor_c": Measure("Cel", "lowest set-point by the dew-point limit, 0: none", _min_setpoint_c),
+    "pump_output_pct": Measure("%", "output of the pump control loop", _pump_output_pct),
+    "dew_margin_k": Measure(
+        "K", "true supply temperature minus true dew point of the room", _dew_margin_k
     ),
-    "proofs_passed": Measure("", "proof tests that passed", _count_passed_proofs),
+    "fan_asked_pct": Measure("%", "commanded speed of the fans", _fan_command_pct),
+    "fan_pct": Measure("%", "true speed of the fans, mean", _fan_speed_pct),
+    "fws_c": Measure(
+        "Cel", "true temperature of the facility water", lambda testbed, _, __: testbed.plant.fws_c
+    ),
+    "latched": Measure("", "latched conditions", _count_latched),
+    "valve_travel_pct": Measure(
+        "%",
+        "travel of the valve since the start",
+        lambda testbed, _, __: testbed.plant.valve.travel_pct,
+    ),
+    "proofs_passed": Measure("", "passed proof tests", _count_passed_proofs),
     "proofs_kept": Measure(
         "",
-        "lines of proof records that outlive a restart",
+        "proof records in the store",
         lambda _, s, __: float(len(s.get("cooling", {}).get("kept", []))),
     ),
     "rotations": Measure(

@@ -1,11 +1,7 @@
-"""Measures of the log and of what the ground has of it; the ground and the flash know the truth."""
-
-from collections.abc import Callable
+"""Measures of the log: what the agent reports, and what the ground received."""
 
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
-
-ReadFunction = Callable[[Testbed, Status, str], float | None]
+from hil.measure.base import Measure, ReadFunction, Status
 
 
 def _log_value(name: str) -> ReadFunction:
@@ -26,7 +22,9 @@ def _receipts_rejected(_: Testbed, status: Status, __: str) -> float | None:
 
 
 def _ground_value(name: str) -> ReadFunction:
-    return lambda row, _, __: None if row.ground is None else float(getattr(row.ground, name))
+    return lambda testbed, _, __: (
+        None if testbed.ground is None else float(getattr(testbed.ground, name))
+    )
 
 
 def _count_records(testbed: Testbed, _: Status, __: str) -> float | None:
@@ -35,26 +33,28 @@ def _count_records(testbed: Testbed, _: Status, __: str) -> float | None:
 
 LINK_MEASURES: dict[str, Measure] = {
     "log_waiting": Measure(
-        "", "records that the ground has not said it has", _class_sum("waiting")
+        "", "records that the ground has not acknowledged", _class_sum("waiting")
     ),
-    "log_lost": Measure("", "records given up for want of room", _class_sum("lost")),
-    "log_damaged": Measure("", "places of the flash that are no record", _log_value("damaged")),
-    "log_torn": Measure("", "torn tails found at a start", _log_value("torn")),
-    "log_failures": Measure("", "times the log's store failed", _log_value("failures")),
-    "log_at_risk_s": Measure("s", "rows that a power cut would cost", _log_value("at_risk_s")),
-    "log_bytes": Measure("By", "flash that the log takes", _log_value("bytes")),
+    "log_lost": Measure("", "records dropped because the store was full", _class_sum("lost")),
+    "log_damaged": Measure("", "places in the flash without a valid record", _log_value("damaged")),
+    "log_torn": Measure("", "truncated segments found at a start", _log_value("torn")),
+    "log_failures": Measure("", "failures of the log store", _log_value("failures")),
+    "log_at_risk_s": Measure(
+        "s", "age of telemetry that a power cut would lose", _log_value("at_risk_s")
+    ),
+    "log_bytes": Measure("By", "flash used by the log", _log_value("bytes")),
     "receipts_refused": Measure(
-        "", "receipts that were forged, foreign or of nothing sent", _receipts_rejected
+        "", "rejected receipts: forged, of another unit, or for nothing sent", _receipts_rejected
     ),
-    "ground_records": Measure("", "records that the ground has", _count_records),
-    "ground_lost": Measure("", "records deleted that the ground has not", _ground_value("lost")),
+    "ground_records": Measure("", "records on the ground", _count_records),
+    "ground_lost": Measure("", "deleted records that are not on the ground", _ground_value("lost")),
     "ground_twice": Measure(
-        "", "records that came again, and were dropped", _ground_value("duplicates")
+        "", "duplicate records that the ground dropped", _ground_value("duplicates")
     ),
     "ground_differing": Measure(
         "",
-        "records that came again with another content",
+        "duplicate records with different content",
         _ground_value("conflicts"),
     ),
 }
-"""Words for rows with `parts = "log"`."""
+"""Measures for rows with `parts = "log"`."""

@@ -1,19 +1,17 @@
-"""Words for what is measured of the satellite link: at the gateway (truth), or as the unit says.
+"""Measures of the satellite link: true values at the gateway, and the agent's status.
 
-Every word needs a row with a modem; in others it is not known.
+All of them need a row with a modem. In other rows they are not known.
 """
 
 from collections.abc import Callable
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
-from hil.measure.base import Measure, Status
-
-ReadFunction = Callable[[Testbed, Status, str], float | None]
+from hil.measure.base import Measure, ReadFunction, Status
 
 
 def _testbed_value(read: Callable[[SatcomTestbed], float]) -> ReadFunction:
-    return lambda row, _, __: None if row.satcom is None else float(read(row.satcom))
+    return lambda testbed, _, __: None if testbed.satcom is None else float(read(testbed.satcom))
 
 
 def _modem_value(name: str) -> ReadFunction:
@@ -42,54 +40,58 @@ MODEM_MEASURES: dict[str, Measure] = {
     ),
     "ground_duplicates": Measure(
         "",
-        "messages that reached the ground again",
+        "duplicate messages that reached the ground",
         _testbed_value(lambda s: s.ground.duplicates),
     ),
     "ground_bad": Measure(
-        "", "datagrams that the ground cannot read", _testbed_value(lambda s: s.ground.undecodable)
+        "",
+        "datagrams that the ground cannot decode",
+        _testbed_value(lambda s: s.ground.undecodable),
     ),
     "ground_alarms": Measure(
         "",
-        "alarms raised or cleared, as the ground knows them",
+        "raised and cleared alarms that reached the ground",
         _testbed_value(lambda s: len(s.ground.alarms)),
     ),
     "gateway_day_bytes": Measure(
         "By",
-        "the most that the gateway has billed for one UTC day",
+        "largest number of bytes billed for one UTC day",
         _testbed_value(lambda s: s.gateway.max_day_bytes()),
     ),
     "gateway_sessions": Measure(
-        "", "sessions that got through", _testbed_value(lambda s: s.gateway.sessions)
+        "", "successful sessions", _testbed_value(lambda s: s.gateway.sessions)
     ),
     "gateway_empty": Measure(
         "",
-        "sessions that carried nothing either way",
+        "sessions without a message in either direction",
         _testbed_value(lambda s: s.gateway.empty_sessions),
     ),
-    "modem_tried": Measure("", "sessions that the unit has tried", _modem_value("tried")),
-    "modem_sent": Measure("", "datagrams that the unit knows as sent", _modem_value("sent")),
-    "modem_failed": Measure("", "sessions that failed", _modem_value("failed")),
-    "modem_resets": Measure("", "times the modem was lost and found again", _modem_value("resets")),
-    "modem_alarm_s": Measure("s", "longest time from an alarm to the gateway", _worst_alarm_s),
-    "modem_queued": Measure("", "contents that wait", _count_queued),
+    "modem_tried": Measure("", "sessions that the unit attempted", _modem_value("tried")),
+    "modem_sent": Measure("", "datagrams that the unit reports as sent", _modem_value("sent")),
+    "modem_failed": Measure("", "failed sessions", _modem_value("failed")),
+    "modem_resets": Measure("", "modem restarts that the unit detected", _modem_value("resets")),
+    "modem_alarm_s": Measure(
+        "s", "longest time from an alarm to its arrival at the gateway", _worst_alarm_s
+    ),
+    "modem_queued": Measure("", "queued messages", _count_queued),
     "modem_unacknowledged": Measure(
-        "", "messages that wait for the ground", _modem_value("unacknowledged")
+        "", "messages without an acknowledgement of the ground", _modem_value("unacknowledged")
     ),
-    "modem_acknowledged": Measure("", "messages that the ground has", _modem_value("acknowledged")),
-    "modem_repeated": Measure("", "messages sent once more", _modem_value("repeated")),
+    "modem_acknowledged": Measure(
+        "", "messages that the ground acknowledged", _modem_value("acknowledged")
+    ),
+    "modem_repeated": Measure("", "messages sent again", _modem_value("repeated")),
     "modem_forged": Measure(
-        "", "datagrams from the ground with a wrong tag", _modem_value("forged")
+        "", "datagrams from the ground with a wrong authentication tag", _modem_value("forged")
     ),
-    "modem_replayed": Measure(
-        "", "datagrams from the ground that came again", _modem_value("replayed")
-    ),
-    "modem_windows": Measure("", "windows so far", _modem_value("windows")),
+    "modem_replayed": Measure("", "replayed datagrams from the ground", _modem_value("replayed")),
+    "modem_windows": Measure("", "contact windows since the start", _modem_value("windows")),
     "modem_useful_windows": Measure(
-        "", "windows in which something was sent", _modem_value("useful_windows")
+        "", "contact windows with a sent message", _modem_value("useful_windows")
     ),
     "modem_spent_bytes": Measure(
-        "By", "what the unit thinks it has spent today", _modem_value("spent_bytes")
+        "By", "bytes spent today, as the unit counts them", _modem_value("spent_bytes")
     ),
-    "modem_ready": Measure("", "1: the modem is set up", _modem_value("ready")),
+    "modem_ready": Measure("", "1: the modem is configured", _modem_value("ready")),
 }
-"""The words."""
+"""All measures of this module."""

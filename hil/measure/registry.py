@@ -1,20 +1,17 @@
-"""The words for what is measured in a scenario: each with its unit and where it comes from.
+"""All measures that a scenario can name, each with its unit and its source.
 
-Not the judging. A measure is read either from the plant (the truth, which no sensor error touches)
-or from what the agent last said of itself (its status). A name may take an argument after a colon,
-such as `alarm:bus_lost`.
+Does not judge; see `hil.scenario.judge`. A measure comes from the plant (the true value, without
+sensor errors) or from the last status of the agent. A name can have an argument after a colon, such
+as `alarm:bus_lost`.
 """
-
-from collections.abc import Callable
 
 from agent.clock.evidence import CHECKS
 from agent.gnss.detectors import ADVISORIES, DETECTORS
 from agent.safety.supervisor import ALARM_RECORDS
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
+from hil.measure.base import Measure, ReadFunction, Status
 from hil.measure.config import CONFIG_MEASURES
-from hil.measure.cooling import CODES as COOLING_CODES
-from hil.measure.cooling import COOLING_MEASURES
+from hil.measure.cooling import COOLING_ALARMS, COOLING_MEASURES
 from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_ALARMS, LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
@@ -26,7 +23,7 @@ CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = (
     *[code for code, _, _ in ALARM_RECORDS],
     *[code for _, code, _, _ in (*CHECKS, *DETECTORS, *ADVISORIES)],
-    *COOLING_CODES,
+    *COOLING_ALARMS,
     *LOAD_ALARMS,
     "gnss_setup",
     "port",
@@ -34,7 +31,7 @@ ALARM_CODES = (
 )
 
 
-def _acknowledged_pct(_: Testbed, status: Status, __: str) -> float | None:
+def _read_acknowledged_pct(_: Testbed, status: Status, __: str) -> float | None:
     telemetry = status["telemetry"]
     if not telemetry or not telemetry["published"]:
         return None
@@ -48,12 +45,12 @@ def _count_alarms(_: Testbed, status: Status, code: str) -> float:
     )
 
 
-def _plant_value(name: str) -> Callable[[Testbed, Status, str], float | None]:
-    return lambda row, _, __: float(getattr(row.plant, name))
+def _plant_value(name: str) -> ReadFunction:
+    return lambda testbed, _, __: float(getattr(testbed.plant, name))
 
 
 def utc_error_ms(testbed: Testbed, status: Status) -> float | None:
-    """How far the agent's UTC was off at the moment of its status, signed, milliseconds."""
+    """Give the error of the agent's UTC at the time of its status, ms, signed; None: no UTC."""
     if status["utc_us"] is None:
         return None
     return (int(status["utc_us"]) - testbed.utc_at(int(status["mono_us"]))) / 1000
@@ -80,16 +77,18 @@ def _pump_speed(testbed: Testbed, _: Status, number: str) -> float:
 
 MEASURES: dict[str, Measure] = {
     "supply_c": Measure("Cel", "true supply temperature", _plant_value("supply_true_c")),
-    "case_c": Measure("Cel", "hottest case of the IT", _plant_value("case_c")),
+    "case_c": Measure("Cel", "highest case temperature of the IT", _plant_value("case_c")),
     "dp_kpa": Measure("kPa", "true differential pressure", _plant_value("dp_kpa")),
     "flow_lpm": Measure("L/min", "flow of the secondary loop", _plant_value("flow_true_lpm")),
     "valve_pct": Measure("%", "true position of the valve", _plant_value("valve_position_pct")),
-    "pump_pct": Measure("%", "true speed of the pump whose number follows", _pump_speed, "pump"),
-    "utc_error_ms": Measure("ms", "how far the agent's UTC is off", _abs_utc_error_ms),
-    "clock_bound_ms": Measure(
-        "ms", "how far the agent says that its UTC may be off", _clock_bound_ms
+    "pump_pct": Measure(
+        "%", "true speed of the pump with the number in the argument", _pump_speed, "pump"
     ),
-    "utc_beyond_bound_ms": Measure("ms", "UTC error minus the stated bound", _excess_over_bound),
+    "utc_error_ms": Measure("ms", "absolute error of the agent's UTC", _abs_utc_error_ms),
+    "clock_bound_ms": Measure("ms", "error bound of UTC that the agent states", _clock_bound_ms),
+    "utc_beyond_bound_ms": Measure(
+        "ms", "absolute UTC error minus the stated bound", _excess_over_bound
+    ),
     "clock": Measure(
         "",
         "0 free 1 sync 2 holdover 3 untrusted",
@@ -98,27 +97,31 @@ MEASURES: dict[str, Measure] = {
     "state": Measure(
         "", "0 normal 1 degraded 2 safe 3 stopped", lambda _, s, __: STATES.index(s["state"])
     ),
-    "alarm": Measure("", "active alarms of the code that follows", _count_alarms, "alarm"),
+    "alarm": Measure("", "active alarms with the code in the argument", _count_alarms, "alarm"),
     "alarms": Measure("", "active alarms", lambda _, s, __: len(s["alarms"])),
-    "ticks": Measure("", "ticks run", lambda _, s, __: s["ticks"]["count"]),
-    "missed_ticks": Measure("", "ticks missed", lambda _, s, __: s["ticks"]["missed"]),
-    "modbus_errors": Measure("", "failed transactions", lambda _, s, __: s["modbus"]["errors"]),
-    "acknowledged_pct": Measure("%", "share of what was published", _acknowledged_pct),
-    "rows_waiting": Measure(
-        "", "telemetry rows waiting", lambda _, s, __: s["telemetry"]["queued"]
+    "ticks": Measure("", "executed ticks", lambda _, s, __: s["ticks"]["count"]),
+    "missed_ticks": Measure("", "missed ticks", lambda _, s, __: s["ticks"]["missed"]),
+    "modbus_errors": Measure(
+        "", "failed Modbus transactions", lambda _, s, __: s["modbus"]["errors"]
     ),
+    "acknowledged_pct": Measure(
+        "%", "acknowledged fraction of the published messages", _read_acknowledged_pct
+    ),
+    "rows_waiting": Measure("", "queued telemetry rows", lambda _, s, __: s["telemetry"]["queued"]),
     **CONFIG_MEASURES,
     **LINK_MEASURES,
-    "rows_dropped": Measure("", "telemetry rows lost", lambda _, s, __: s["telemetry"]["dropped"]),
+    "rows_dropped": Measure(
+        "", "dropped telemetry rows", lambda _, s, __: s["telemetry"]["dropped"]
+    ),
     **MODEM_MEASURES,
     **COOLING_MEASURES,
     **LOAD_MEASURES,
 }
-"""Every word an expectation's `measure` may use."""
+"""Name -> measure, for `measure` of an expectation."""
 
 
 def read(testbed: Testbed, status: Status | None, name: str) -> float | None:
-    """Read one measure; None when it is not known (or the agent has said nothing yet)."""
+    """Read one measure; None: it is not known, or the agent has sent no status yet."""
     key, _, argument = name.partition(":")
     if status is None:
         return None

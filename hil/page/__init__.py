@@ -1,1 +1,1 @@
-"""Live web page."""
+"""The live web page of the bench."""

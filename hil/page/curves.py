@@ -1,11 +1,11 @@
-"""What a frame of the page holds: the plant's truth, what the agent says of itself, in that order.
+"""The values of a frame of the page: true values of the plant, and values of the agent's status.
 
-Not the measures of scenarios (`hil.measure.registry`): a frame is taken ten times a second, so each
-number is read straight from where it stands.
+Does not use the measures of scenarios (`hil.measure.registry`): the page takes ten frames a second,
+so each value is read directly.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.bench.testbed import Testbed
 from hil.measure.registry import utc_error_ms
@@ -16,12 +16,12 @@ ReadFunction = Callable[[Testbed, Status], float | None]
 
 
 def _plant_value(name: str) -> ReadFunction:
-    return lambda row, _: float(getattr(row.plant, name))
+    return lambda testbed, _: float(getattr(testbed.plant, name))
 
 
 def _pump_speed(number: int) -> ReadFunction:
-    def read(row: Testbed, _: Status) -> float | None:
-        pumps = row.plant.pumps
+    def read(testbed: Testbed, _: Status) -> float | None:
+        pumps = testbed.plant.pumps
         return float(pumps[number].speed_pct) if number < len(pumps) else None
 
     return read
@@ -37,7 +37,7 @@ def _status_value(*path: str, scale: float = 1.0) -> ReadFunction:
     return read
 
 
-def _utc_error_ms(testbed: Testbed, status: Status) -> float | None:
+def _read_utc_error_ms(testbed: Testbed, status: Status) -> float | None:
     return None if status is None else utc_error_ms(testbed, status)
 
 
@@ -46,40 +46,58 @@ def _count_queued(_: Testbed, status: Status) -> float | None:
     return float(telemetry["queued"]) if telemetry else None
 
 
-_READERS: tuple[tuple[Curve, ReadFunction], ...] = (
-    (Curve("supply", "temperatures", "°C", "supply"), _plant_value("supply_true_c")),
-    (Curve("return", "temperatures", "°C", "return"), _plant_value("return_true_c")),
-    (Curve("case", "temperatures", "°C", "hottest case"), _plant_value("case_c")),
-    (Curve("fws", "temperatures", "°C", "facility water"), _plant_value("fws_c")),
-    (Curve("dp", "pressure and flow", "kPa", "differential pressure"), _plant_value("dp_kpa")),
-    (Curve("flow", "pressure and flow", "L/min", "flow"), _plant_value("flow_true_lpm")),
-    (
+class _CurveReader(NamedTuple):
+    """A curve of the page and the function that reads its value."""
+
+    curve: Curve
+    read: ReadFunction
+
+
+_READERS = (
+    _CurveReader(Curve("supply", "temperatures", "°C", "supply"), _plant_value("supply_true_c")),
+    _CurveReader(Curve("return", "temperatures", "°C", "return"), _plant_value("return_true_c")),
+    _CurveReader(Curve("case", "temperatures", "°C", "hottest case"), _plant_value("case_c")),
+    _CurveReader(Curve("fws", "temperatures", "°C", "facility water"), _plant_value("fws_c")),
+    _CurveReader(
+        Curve("dp", "pressure and flow", "kPa", "differential pressure"), _plant_value("dp_kpa")
+    ),
+    _CurveReader(
+        Curve("flow", "pressure and flow", "L/min", "flow"), _plant_value("flow_true_lpm")
+    ),
+    _CurveReader(
         Curve("fws_flow", "pressure and flow", "L/min", "facility flow"),
         _plant_value("fws_flow_lpm"),
     ),
-    (Curve("load", "power", "kW", "IT load"), _plant_value("it_kw")),
-    (Curve("pump_w", "power", "W", "pumps"), _plant_value("pump_electric_w")),
-    (Curve("valve", "actuators", "%", "valve"), _plant_value("valve_position_pct")),
-    (Curve("pump1", "actuators", "%", "pump 1"), _pump_speed(0)),
-    (Curve("pump2", "actuators", "%", "pump 2"), _pump_speed(1)),
-    (Curve("utc", "time", "ms", "UTC error"), _utc_error_ms),
-    (Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)),
-    (Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
-    (Curve("set", "", "°C", "set-point"), _status_value("supply", "setpoint_milli_c", scale=0.001)),
-    (
+    _CurveReader(Curve("load", "power", "kW", "IT load"), _plant_value("it_kw")),
+    _CurveReader(Curve("pump_w", "power", "W", "pumps"), _plant_value("pump_electric_w")),
+    _CurveReader(Curve("valve", "actuators", "%", "valve"), _plant_value("valve_position_pct")),
+    _CurveReader(Curve("pump1", "actuators", "%", "pump 1"), _pump_speed(0)),
+    _CurveReader(Curve("pump2", "actuators", "%", "pump 2"), _pump_speed(1)),
+    _CurveReader(Curve("utc", "time", "ms", "UTC error"), _read_utc_error_ms),
+    _CurveReader(
+        Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)
+    ),
+    _CurveReader(Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
+    _CurveReader(
+        Curve("set", "", "°C", "set-point"),
+        _status_value("supply", "setpoint_milli_c", scale=0.001),
+    ),
+    _CurveReader(
         Curve("set_dp", "", "kPa", "set-point"),
         _status_value("dp", "setpoint_milli_kpa", scale=0.001),
     ),
-    (Curve("seen", "", "°C", "supply as read"), _status_value("supply", "milli_c", scale=0.001)),
-    (Curve("ticks", "", "", "ticks"), _status_value("ticks", "count")),
-    (Curve("missed", "", "", "missed ticks"), _status_value("ticks", "missed")),
-    (Curve("errors", "", "", "bus errors"), _status_value("modbus", "errors")),
-    (Curve("used", "", "", "satellites used"), _status_value("receiver", "used")),
+    _CurveReader(
+        Curve("seen", "", "°C", "supply as read"), _status_value("supply", "milli_c", scale=0.001)
+    ),
+    _CurveReader(Curve("ticks", "", "", "ticks"), _status_value("ticks", "count")),
+    _CurveReader(Curve("missed", "", "", "missed ticks"), _status_value("ticks", "missed")),
+    _CurveReader(Curve("errors", "", "", "bus errors"), _status_value("modbus", "errors")),
+    _CurveReader(Curve("used", "", "", "satellites used"), _status_value("receiver", "used")),
 )
 
-CURVES: tuple[Curve, ...] = tuple(curve for curve, _ in _READERS)
+CURVES: tuple[Curve, ...] = tuple(reader.curve for reader in _READERS)
 
 
 def read_frame(testbed: Testbed, status: Status) -> list[float | None]:
     """Take one frame, in the order of `CURVES`."""
-    return [read(testbed, status) for _, read in _READERS]
+    return [reader.read(testbed, status) for reader in _READERS]

@@ -1,8 +1,7 @@
-"""The serial number that the CDU tells of itself: the RPU's, registers 6616 to 6623, two characters
-each (the public ORv3 register map, RpuMFRSerial).
+"""The serial number of the CDU: registers 6616 to 6623 of the RPU, two characters each.
 
-From the emulated RPU, or over the wire from the real one in its place: before the page opens that
-port for the bench, or through a connection of its own.
+Source: the public ORv3 register map, RpuMFRSerial. If the RPU is real, the number is read over the
+port of the real device, through a separate connection.
 """
 
 from drivers.errors import DriverError
@@ -21,15 +20,17 @@ def _decode_text(words: list[int]) -> str:
 
 
 def read_serial(bench: RealBench, real_devices: dict[str, str]) -> str | None:
-    """Read it; None when the device does not tell."""
+    """Read the serial number; None: the device gives none."""
     port = real_devices.get("rpu")
     if port is None:
         words = bench.testbed.rpu.read(FIRST_REGISTER, REGISTER_COUNT)
         return None if isinstance(words, int) else _decode_text(words)
     bench.device_swap.restore_emulated("rpu")
     try:
-        with BlockingModbusClient(port_address(port)) as line:
-            values = line.request(RPU_UNIT, pdu.read_holding(FIRST_REGISTER, REGISTER_COUNT)).values
+        with BlockingModbusClient(port_address(port)) as client:
+            values = client.request(
+                RPU_UNIT, pdu.read_holding(FIRST_REGISTER, REGISTER_COUNT)
+            ).values
     except (DriverError, ProtocolError):
         return None
     finally:

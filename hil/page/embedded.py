@@ -1,4 +1,7 @@
-"""The page beside a bench that somebody else runs, such as the demo: nothing is started there."""
+"""The page for a bench that another program runs, such as the demo.
+
+Does not run scenarios; see `hil.page.session_manager`.
+"""
 
 import contextlib
 import tempfile
@@ -18,7 +21,10 @@ _HOST, _PORT = "127.0.0.1", 8080
 
 @contextlib.contextmanager
 def serve_embedded(bench: RealBench) -> Iterator[str]:
-    """Serve the page for `bench` while the block runs; gives the address. 8080, or a free port."""
+    """Serve the page for `bench` while the block runs; give its address.
+
+    The port is 8080, or a free one if that is in use.
+    """
     with tempfile.TemporaryDirectory() as folder:
         hub = BroadcastHub(CURVES)
         manager = SessionManager(hub, Path(folder))
@@ -34,10 +40,10 @@ def serve_embedded(bench: RealBench) -> Iterator[str]:
 
 def _start_server(hub: BroadcastHub, manager: SessionManager, records: Path) -> PageServer:
     for port in (_PORT, 0):
-        server = PageServer(hub, manager.ask, records, _HOST, port)
+        server = PageServer(hub, manager.submit, records, _HOST, port)
         try:
             server.start()
         except BenchError:
             continue
         return server
-    raise BenchError("page: no port of the loopback is free")
+    raise BenchError("page: no free port on loopback")

@@ -1,9 +1,9 @@
-"""What the page shows, on its way from the bench's thread to every browser.
+"""Distributes frames and states from the bench's thread to all browsers.
 
-Not the bench and not the web server: a frame (numbers, ten times a second) and a state (all else,
-when it changes) go in as Python, are written as JSON once, and come out at every listener's queue.
-A listener that is too slow loses frames, never states. The last minutes of frames are kept, so that
-a page that is loaded again in mid-run has its curves.
+Does not contain the bench or the web server; see `hil.page.session` and `hil.page.server`. A frame
+holds numbers and comes ten times a second. A state holds all other values and comes after a change.
+The hub writes each as JSON once and puts it into the queue of each listener. A slow listener loses
+frames, but no states. The hub keeps the frames of the last minutes for a page that is reloaded.
 """
 
 import asyncio
@@ -11,19 +11,23 @@ import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 HISTORY_S = 900
-"""Seconds of history that a new page gets, one sample a second."""
+"""Length of the history for a new page, s, with one frame a second."""
 _MAX_QUEUED = 64
 
-Message = tuple[str, str]
-"""Event name, JSON."""
+
+class PageMessage(NamedTuple):
+    """A server-sent event: its name, and its value as JSON."""
+
+    event: str
+    json_text: str
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of a frame: its key, the plot it belongs to (or none), unit and label."""
+    """One number of a frame: key, title of its plot ("": none), unit and label."""
 
     key: str
     plot: str
@@ -32,66 +36,67 @@ class Curve:
 
 
 class BroadcastHub:
-    """One for a page. `publish_frame` and `publish_state` belong to the bench's thread, the rest to
-    the web's.
+    """The hub of one page. The bench's thread calls `publish_frame`, `publish_state` and
+    `clear_history`; the thread of the web server calls the other methods.
     """
 
     def __init__(self, curves: tuple[Curve, ...]) -> None:
         self.curves = curves
         self._history: deque[list[float | None]] = deque(maxlen=HISTORY_S)
         self._state: dict[str, Any] = {}
-        self._listeners: list[asyncio.Queue[Message]] = []
+        self._listeners: list[asyncio.Queue[PageMessage]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def set_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop of the web's thread."""
+        """Set the event loop of the web server."""
         self._loop = loop
 
     def publish_frame(self, at_s: float, values: list[float | None], to_history: bool) -> None:
-        """Publish numbers in the order of `curves`; `to_history` puts them into the history."""
+        """Publish numbers in the order of `curves`; `to_history` adds them to the history."""
         frame = [round(at_s, 1), *(None if value is None else round(value, 3) for value in values)]
         if to_history:
             self._history.append(frame)
         self._publish("frame", frame)
 
     def publish_state(self, state: dict[str, Any]) -> None:
-        """Publish the state, when it changed."""
+        """Publish the state if it has changed."""
         if state != self._state:
             self._state = state
             self._publish("state", state)
 
     def clear_history(self) -> None:
-        """Forget the history: another run begins."""
+        """Clear the history at the start of another run."""
         self._history.clear()
         self._publish("clear", None)
 
     def _publish(self, name: str, value: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._call_in_loop(self._distribute, (name, json.dumps(value, separators=(",", ":"))))
+            message = PageMessage(name, json.dumps(value, separators=(",", ":")))
+            self._call_in_loop(self._distribute, message)
 
     def _call_in_loop(self, call: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _distribute(self, message: Message) -> None:
+    def _distribute(self, message: PageMessage) -> None:
         for queue in self._listeners:
-            if message[0] != "frame" or queue.qsize() < _MAX_QUEUED:
+            if message.event != "frame" or queue.qsize() < _MAX_QUEUED:
                 queue.put_nowait(message)
 
-    def subscribe(self) -> "asyncio.Queue[Message]":
-        """Give a new page its queue, with all it needs to begin."""
-        queue: asyncio.Queue[Message] = asyncio.Queue()
+    def subscribe(self) -> "asyncio.Queue[PageMessage]":
+        """Give a new page its queue; the first message holds curves, history and state."""
+        queue: asyncio.Queue[PageMessage] = asyncio.Queue()
         curves = [vars(c) for c in self.curves]
         hello = {"curves": curves, "history": list(self._history), "state": self._state}
-        queue.put_nowait(("hello", json.dumps(hello, separators=(",", ":"))))
+        queue.put_nowait(PageMessage("hello", json.dumps(hello, separators=(",", ":"))))
         self._listeners.append(queue)
         return queue
 
-    def unsubscribe(self, queue: "asyncio.Queue[Message]") -> None:
-        """Forget a page that is gone."""
+    def unsubscribe(self, queue: "asyncio.Queue[PageMessage]") -> None:
+        """Remove the queue of a page that is closed."""
         self._listeners.remove(queue)
 
     @property
     def current_state(self) -> dict[str, Any]:
-        """The state that was published last."""
+        """The last published state."""
         return self._state

@@ -1,17 +1,20 @@
-"""What the page is told besides numbers: the state of session and job as one JSON object."""
+"""The state of session and job for the page, as one JSON object.
+
+Does not contain the numbers of the curves; see `hil.page.curves`.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 from hil.page.session import BenchSession
-from hil.record.record import worst
+from hil.record.record import worst_verdict
 from hil.run.recorded import RecordedRun
 from hil.scenario.suite import Suite
 
 
 @dataclass
 class PageJob:
-    """A suite that is to run or runs; `scenario_index` is the number of the scenario that does."""
+    """A suite that waits or runs; `scenario_index` is the index of the present scenario."""
 
     suite: Suite
     serial: str
@@ -24,7 +27,7 @@ class PageJob:
 def state_message(
     session: BenchSession, dut: str, job: PageJob | None, last_verdict: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Give the state; `last_verdict` is the verdict that stands until the next run begins."""
+    """Build the state; `last_verdict` stays until the next run begins."""
     scenario, status = session.scenario, session.status or {}
     alarms = [
         {"code": alarm["code"], "text": alarm.get("text", "")} for alarm in status.get("alarms", [])
@@ -57,7 +60,7 @@ def run_verdict(recorded: RecordedRun) -> str:
     return (
         "fail"
         if recorded.run_result.failures
-        else worst([result.verdict for result in recorded.results])
+        else worst_verdict([result.verdict for result in recorded.results])
     )
 
 

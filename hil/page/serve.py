@@ -1,4 +1,4 @@
-"""Joins hub, desk and web server: what `coldloop bench --page` runs."""
+"""Starts hub, session manager and web server for `coldloop bench --page`."""
 
 import json
 from collections.abc import Callable
@@ -17,10 +17,10 @@ def serve(
     bind_address: tuple[str, int],
     as_json: bool,
 ) -> int:
-    """Run until interrupted; prints the page's address, then each bench's ports. BenchError."""
+    """Run until interrupted; print the address of the page and the ports. Raises BenchError."""
     hub = BroadcastHub(CURVES)
     manager = make_manager(hub)
-    server = PageServer(hub, manager.ask, records, *bind_address)
+    server = PageServer(hub, manager.submit, records, *bind_address)
     server.start()
 
     def print_ports(bench: RealBench) -> None:

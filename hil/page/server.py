@@ -1,9 +1,9 @@
-"""The web server of the page: files, a stream of events, and what the page may ask of the bench.
+"""The web server of the page: files, server-sent events, and requests to the bench.
 
-Not the bench: every question is handed to `Desk` in the bench's thread. It listens on loopback
-unless told otherwise. On loopback the Host header must name the loopback, so that no foreign page
-can reach it by a name of its own; elsewhere every request must carry the token. What changes
-anything must be JSON with the header X-Coldloop, which no foreign page can send.
+Does not answer requests; it passes them to `hil.page.session_manager` in the bench's thread. The
+default address is on loopback. There the Host header must name the loopback, so that a foreign page
+cannot use another name. On other addresses each request needs the token. A request that changes
+anything must be JSON with the header X-Coldloop, which a foreign page cannot send.
 """
 
 import asyncio
@@ -41,16 +41,18 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-Ask = Callable[[str, dict[str, Any]], "Future[Any]"]
-"""Hand a question (its name, its arguments) to the bench's thread."""
+SubmitRequest = Callable[[str, dict[str, Any]], "Future[Any]"]
+"""Passes a request (name, arguments) to the bench's thread."""
 
 
 class PageServer:
-    """The web server in a thread of its own; `address` is where the page is."""
+    """The web server in its own thread; `address` is the address of the page."""
 
-    def __init__(self, hub: BroadcastHub, ask: Ask, records: Path, host: str, port: int) -> None:
+    def __init__(
+        self, hub: BroadcastHub, submit: SubmitRequest, records: Path, host: str, port: int
+    ) -> None:
         self._hub = hub
-        self._ask = ask
+        self._submit = submit
         self._records = records
         self._host = host
         self._port = port
@@ -63,19 +65,19 @@ class PageServer:
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         token = f"?token={self.token}" if self.token else ""
         return f"http://{self._host}:{self._port}/{token}"
 
     def start(self) -> None:
-        """Listen; raises BenchError when the port is taken."""
+        """Start to listen; raises BenchError if the port is in use."""
         self._thread.start()
         self._ready.wait(10)
         if self._error is not None:
             raise BenchError(f"page: {self._host}:{self._port}: {self._error.strerror}")
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel_tasks)
         self._thread.join(5)
@@ -116,7 +118,7 @@ class PageServer:
         app.get("/static/<path:name>")(_send_static)
         app.get("/events")(with_sse(self._send_events))
         app.get("/state")(lambda _request: self._hub.current_state)
-        app.post("/ask/<name>")(self._handle_question)
+        app.post("/ask/<name>")(self._handle_request)
         app.get("/reports/<run>/<name>")(self._send_report)
         return app  # type: ignore[no-any-return]
 
@@ -124,9 +126,9 @@ class PageServer:
         if self.token:
             token = request.args.get("token") or request.headers.get("X-Token") or ""
             if not secrets.compare_digest(token, self.token):
-                return "the page's address has a token; it is missing or wrong", 403
+                return "the token of the address is missing or wrong", 403
         elif request.headers.get("Host", "").rsplit(":", 1)[0] not in LOOPBACK:
-            return "this page is for this machine alone", 403
+            return "this page is for this machine only", 403
         return None
 
     async def _send_index(self, _request: Request) -> Response:
@@ -137,12 +139,12 @@ class PageServer:
         queue = self._hub.subscribe()
         try:
             while True:
-                name, text = await queue.get()
-                await sse.send(text, event=name)
+                message = await queue.get()
+                await sse.send(message.json_text, event=message.event)
         finally:
             self._hub.unsubscribe(queue)
 
-    async def _handle_question(self, request: Request, name: str) -> Any:
+    async def _handle_request(self, request: Request, name: str) -> Any:
         if request.headers.get("X-Coldloop") != "1":
             return {"error": "the header X-Coldloop is missing"}, 403
         try:
@@ -150,7 +152,7 @@ class PageServer:
         except ValueError:
             return {"error": "not JSON"}, 400
         try:
-            answer = await asyncio.wrap_future(self._ask(name, arguments))
+            answer = await asyncio.wrap_future(self._submit(name, arguments))
         except BenchError as error:
             return {"error": str(error)}, 409
         return {"answer": answer}
@@ -160,7 +162,7 @@ class PageServer:
         if name not in _REPORTS or "/" in run or run.startswith(".") or not path.is_file():
             return "no such report", 404
         response = send_file(str(path))
-        if name == "report.html":  # it is whole in itself: its script and style are inline
+        if name == "report.html":  # script and style are inside the file
             response.headers["Content-Security-Policy"] = (
                 "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
             )

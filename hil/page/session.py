@@ -1,8 +1,8 @@
-"""One life of the bench under the page: free, or through one scenario.
+"""A session of the bench under the page: without a scenario, or through one scenario.
 
-Not the desk that decides which comes next (`hil.page.session_manager`), and not the judge. It runs
-in the bench's thread: frames at 10 Hz, judge and state once a second. A free session ends only when
-it is told to.
+Does not select the next session; see `hil.page.session_manager`. It runs in the bench's thread:
+frames at 10 Hz, evaluation and state once a second. A session without a scenario runs until it is
+stopped.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ _FRAME_US = _SECOND // 10
 
 
 class BenchSession:
-    """Runs a bench; `scenario` None: free. `active_faults` are the fault words that are on."""
+    """Runs a bench. `scenario` None: no scenario. `active_faults`: name -> value of each."""
 
     def __init__(
         self, bench: RealBench, hub: BroadcastHub, scenario: Scenario | None, seed: int
@@ -56,8 +56,8 @@ class BenchSession:
     def run(self, dut: str) -> None:
         """Run to the end of the scenario, or until the shell is stopped.
 
-        A scenario begins with the agent's first word (as in `hil.run.real`), and does not end
-        before all that was asked is answered.
+        The scenario begins with the first status of the agent, as in `hil.run.real`. The session
+        ends after the last prompt is answered.
         """
         bench, shell = self.bench, self.bench.shell
         self.start_frames()
@@ -72,23 +72,28 @@ class BenchSession:
         while self.open_prompt is not None and self._is_running():
             shell.run(shell.now() + _FRAME_US)
 
+    def abort(self) -> None:
+        """Abort the run; its record gives it as failed."""
+        self.aborted = True
+        self.bench.shell.stop_run()
+
     def _is_running(self) -> bool:
         return not self.aborted and not self.bench.shell.stopped
 
     def _schedule(self, scenario: Scenario) -> int:
-        """Let the scenario begin now; give the world's time at which it ends."""
+        """Schedule the scenario from now on; give the world time of its end, µs."""
         world, start = self.bench.world, self.bench.shell.now()
         schedule(scenario, self.bench.testbed, start)
         for prompt in scenario.prompts:
             world.schedule(
-                start + int(prompt.at_s * _SECOND), self._ask_prompt, prompt.text, prompt.ask
+                start + int(prompt.at_s * _SECOND), self._show_prompt, prompt.text, prompt.ask
             )
         for second in range(1, int(scenario.seconds) + 1):
             world.schedule(start + second * _SECOND, self._sample_second)
         return start + int(scenario.seconds * _SECOND) + _SECOND // 2
 
     def start_frames(self) -> None:
-        """Begin to take frames."""
+        """Start to take frames."""
         self.bench.world.schedule(self.bench.world.now + _FRAME_US, self._take_frame)
 
     def _take_frame(self) -> None:
@@ -106,11 +111,11 @@ class BenchSession:
     def _check_agent(self) -> None:
         exit_code = self.bench.agent_exit_code()
         if exit_code is not None:
-            raise BenchError(f"the agent ended with {exit_code} after {self.seconds} s")
+            raise BenchError(f"the agent ended with exit code {exit_code} after {self.seconds} s")
         self.status = self.bench.status()
 
     def _sample_second(self) -> None:
-        """Judge a second of the scenario, or of a free bench."""
+        """Evaluate one second of the scenario, or sample one second without a scenario."""
         self.seconds += 1
         self.status = self.bench.status()
         if self._evaluator is not None:
@@ -120,18 +125,18 @@ class BenchSession:
     def _read(self, name: str) -> float | None:
         return read(self.bench.testbed, self.status, name)
 
-    def _ask_prompt(self, text: str, kind: str) -> None:
-        """Ask; what is still asked comes first."""
-        question = {"text": text, "ask": kind, "at_s": self.seconds}
+    def _show_prompt(self, text: str, kind: str) -> None:
+        """Show a prompt, or queue it behind an open one."""
+        prompt = {"text": text, "ask": kind, "at_s": self.seconds}
         if self.open_prompt is None:
-            self.open_prompt = question
+            self.open_prompt = prompt
         else:
-            self._waiting_prompts.append(question)
+            self._waiting_prompts.append(prompt)
 
-    def answer(self, text: str, operator: str) -> None:
-        """Take the technician's answer; `no` makes the run fail."""
+    def answer_prompt(self, text: str, operator: str) -> None:
+        """Store the technician's answer; the answer `no` makes the run fail."""
         if self.open_prompt is None:
-            raise BenchError("nothing was asked")
+            raise BenchError("no prompt is open")
         prompt, self.open_prompt = (
             self.open_prompt,
             self._waiting_prompts.pop(0) if self._waiting_prompts else None,
@@ -140,7 +145,7 @@ class BenchSession:
         self.answers.append({**entry, "by": operator or "technician"})
 
     def set_fault(self, name: str, value: float | None, is_on: bool) -> None:
-        """Do or undo a word of `hil.fault.registry`; raises BenchError for one that cannot be."""
+        """Start or end a fault of `hil.fault.registry`; raises BenchError if it is not possible."""
         fault_type = EVENTS.get(name)
         if fault_type is None:
             raise BenchError(f"{name}: no such fault")
@@ -156,14 +161,14 @@ class BenchSession:
 
     def _check_fault(self, name: str, value: float | None) -> None:
         settings = self.scenario.settings if self.scenario is not None else TestbedSettings()
-        issue = find_problem(
+        problem = find_problem(
             Scenario("page", "page", 10, settings, (ScenarioEvent(0, name, value),))
         )
-        if issue is not None:
-            raise BenchError(f"{name}: {issue[1]}")
+        if problem is not None:
+            raise BenchError(f"{name}: {problem.text}")
 
     def list_satellites(self) -> list[list[Any]]:
-        """Give the satellites over the site: system, number, elevation, azimuth, dBHz."""
+        """Give the satellites over the site: system, number, elevation, azimuth (degrees), dBHz."""
         loss = float(getattr(self.bench.testbed.receiver, "jam_db", 0.0))
         satellites = self._sky.visible(
             self.bench.world.utc(self.bench.world.now) // _SECOND, 5.0, loss
@@ -180,15 +185,15 @@ class BenchSession:
         ]
 
     def list_results(self) -> list[dict[str, Any]]:
-        """Give the expectations as they stand: limits, worst so far, verdict so far."""
+        """Give the present results: limits, worst value and verdict of each expectation."""
         if self._evaluator is None or self.scenario is None:
             return []
-        rows = []
+        entries = []
         for expectation, result in zip(
             self.scenario.expectations, self._evaluator.results(), strict=True
         ):
             has_begun = self.seconds >= expectation.from_s
-            row = {
+            entry = {
                 "measure": result.measure,
                 "unit": result.unit,
                 "limits": result.limits,
@@ -203,21 +208,21 @@ class BenchSession:
                 "verdict": result.verdict if has_begun and result.worst is not None else "waiting",
                 "next": next_step(result.measure) if result.failure else "",
             }
-            rows.append(row)
-        return rows
+            entries.append(entry)
+        return entries
 
     def make_recorded_run(self, dut: str) -> RecordedRun:
-        """Give the run for the record; what was asked and not confirmed is a failure."""
+        """Give the completed run for the record. An unanswered or denied prompt is a failure."""
         scenario, evaluator = self.scenario, self._evaluator
         if scenario is None or evaluator is None:
-            raise BenchError("a free bench has nothing to record")
+            raise BenchError("a bench without a scenario has no record")
         for prompt in (
             [self.open_prompt] if self.open_prompt is not None else []
         ) + self._waiting_prompts:
             entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": None, "by": "nobody"}
             self.answers.append(entry)
         unconfirmed = [
-            f"asked: {answer['text']}: {answer['answer']}"
+            f"prompt: {answer['text']}: {answer['answer']}"
             for answer in self.answers
             if answer["answer"] in (None, "no")
         ]

@@ -1,12 +1,12 @@
-"""The desk of the bench: which session runs, and what the page may ask. In the bench's thread.
+"""Selects the session that runs, and processes the requests of the page, in the bench's thread.
 
-Not the web server (`hil.page.server`): that hands questions over through `ask`, which any thread
-may call; they are answered in the bench's thread between two events.
+Does not serve HTTP; see `hil.page.server`. The server calls `submit` from any thread. The bench's
+thread processes the request between two events.
 
-    free -> start -> running (a suite's scenarios one after the other) -> done -> free …
+    free -> start -> running (the scenarios of a suite in sequence) -> done -> free …
 
-A run needs a serial number when one is scanned: it must be the one that the CDU itself tells, or
-the run fails before it has begun.
+If the technician scans a serial number, it must be the one of the CDU. Otherwise the run fails
+before its start.
 """
 
 import queue
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
@@ -24,9 +24,10 @@ from hil.page.device_identity import read_serial
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
-from hil.record.record import FILE, read, worst
+from hil.record.record import FILE, read, worst_verdict
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
+from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
@@ -34,13 +35,21 @@ from hil.scenario.semantic_check import find_virtual_only
 from hil.scenario.suite import load_suite, resolve, suite_names
 
 MAX_REAL_TIME_S = 600
-"""Scenarios that take longer are not run in real time."""
+"""Longest duration of a scenario that the page offers, s."""
 
 _MAX_HISTORY = 50
 
 
+class _PageRequest(NamedTuple):
+    """A request of the page; `future` gets the answer or a BenchError."""
+
+    name: str
+    arguments: dict[str, Any]
+    future: Future[Any]
+
+
 class SessionManager:
-    """Runs sessions one after the other until it is stopped."""
+    """Runs sessions in sequence until it is stopped."""
 
     def __init__(
         self,
@@ -56,9 +65,7 @@ class SessionManager:
         self._dut = dut
         self._real_devices = dict(real_devices or {})
         self._key = key
-        self._questions: queue.SimpleQueue[tuple[str, dict[str, Any], Future[Any]]] = (
-            queue.SimpleQueue()
-        )
+        self._requests: queue.SimpleQueue[_PageRequest] = queue.SimpleQueue()
         self._session: BenchSession | None = None
         self._job: PageJob | None = None
         self._last_verdict: dict[str, Any] | None = None
@@ -66,22 +73,22 @@ class SessionManager:
         self._catalogue = build_catalogue(scenario_files or [])
         self._is_embedded = False
 
-    def ask(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
-        """Ask something from any thread; the answer or a BenchError comes through the future."""
+    def submit(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
+        """Submit a request from any thread; the future gets the answer or a BenchError."""
         future: Future[Any] = Future()
-        self._questions.put((name, arguments, future))
+        self._requests.put(_PageRequest(name, arguments, future))
         if self._session is not None:
             self._session.bench.shell.wake_up()
         return future
 
     def stop(self) -> None:
-        """End everything; safe in a signal handler."""
+        """Stop all; safe in a signal handler."""
         self._stopped = True
         if self._session is not None:
             self._session.bench.shell.stop()
 
     def run(self, on_start: Callable[[RealBench], None]) -> None:
-        """Run until stopped; `started(bench)` is called with each bench."""
+        """Run until stopped; call `on_start(bench)` with each bench."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: self.stop())
         while not self._stopped:
@@ -92,11 +99,11 @@ class SessionManager:
         scenario = None if job is None else job.suite.scenarios[job.scenario_index]
         settings = TestbedSettings() if scenario is None else scenario.settings
         seed = 1 if job is None else job.seed
-        with RealBench(settings, seed) as bench:
+        with RealBench(settings, seed, make_board_agent=QemuDut) as bench:
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)
-            bench.shell.on_wakeup = self._answer_questions
+            bench.shell.set_wakeup_callback(self._process_requests)
             self._hub.clear_history()
             bench.world.schedule(0, self._publish_state)
             if job is not None and job.scenario_index == 0 and not self._check_serial(job):
@@ -109,20 +116,20 @@ class SessionManager:
                 self._finish_scenario(job, session)
 
     def _check_serial(self, job: PageJob) -> bool:
-        """Compare the scanned serial number with the one that the CDU tells."""
+        """Compare the scanned serial number with the one of the CDU."""
         if self._session is None or not job.serial:
             return True
         device_serial = read_serial(self._session.bench, self._real_devices)
         if device_serial == job.serial:
             return True
         self._job = None
-        text = f"scanned {job.serial}, but the CDU says it is {device_serial or 'nothing'}"
+        text = f"scanned {job.serial}, but the CDU gives {device_serial or 'no serial number'}"
         self._last_verdict = {
             "suite": job.suite.name,
             "serial": job.serial,
             "verdict": "fail",
             "text": text,
-            "next": "Is the label on this CDU? Is the right one connected?",
+            "next": "Check that the label belongs to this CDU, and that this CDU is connected.",
             "report": None,
         }
         return False
@@ -148,7 +155,9 @@ class SessionManager:
             "serial": job.serial,
             "verdict": "fail"
             if failures
-            else worst([result.verdict for run in job.recorded_runs for result in run.results]),
+            else worst_verdict(
+                [result.verdict for run in job.recorded_runs for result in run.results]
+            ),
             "text": first_line(failures)
             or first_line(
                 [result.near for run in job.recorded_runs for result in run.results if result.near]
@@ -162,18 +171,18 @@ class SessionManager:
         session = self._session
         if session is None:
             return
-        self._answer_questions()
+        self._process_requests()
         self._hub.publish_state(state_message(session, self._dut, self._job, self._last_verdict))
         world = session.bench.world
         world.schedule(world.now + 500_000, self._publish_state)
 
-    def _answer_questions(self) -> None:
-        while not self._questions.empty():
-            name, arguments, future = self._questions.get()
+    def _process_requests(self) -> None:
+        while not self._requests.empty():
+            name, arguments, future = self._requests.get()
             handler = _HANDLERS.get(name)
             try:
                 if handler is None:
-                    raise BenchError(f"{name}: no such question")
+                    raise BenchError(f"{name}: no such request")
                 future.set_result(handler(self, arguments))
             except (BenchError, KeyError, TypeError, ValueError) as error:
                 text = str(error) if isinstance(error, BenchError) else f"{name}: {error!r}"
@@ -188,21 +197,21 @@ class SessionManager:
             raise BenchError("the bench is starting; try again")
         return self._session
 
-    def catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        """Tell what can be run and what can be broken."""
+    def give_catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
+        """List suites, scenarios and faults."""
         return self._catalogue
 
     def attach(self, session: BenchSession) -> None:
-        """Look after a session that somebody else runs; nothing can be started in it."""
+        """Attach a session that another program runs; it starts no scenarios."""
         self._session = session
         self._is_embedded = True
-        session.bench.shell.on_wakeup = self._answer_questions
+        session.bench.shell.set_wakeup_callback(self._process_requests)
         session.bench.world.schedule(0, self._publish_state)
 
     def start(self, arguments: dict[str, Any]) -> str:
-        """Begin a suite or scenario."""
+        """Start a suite or scenario."""
         if self._is_embedded:
-            raise BenchError("the demo runs; `coldloop bench --page` runs scenarios")
+            raise BenchError("the demo runs no scenarios; use `coldloop bench --page`")
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
         suite = resolve(str(arguments["suite"]))
@@ -210,7 +219,7 @@ class SessionManager:
             scenario.name for scenario in suite.scenarios if not _fits_real_time(scenario)
         ]
         if unsuitable:
-            raise BenchError(f"{unsuitable[0]}: not for real time; run it with `coldloop hil run`")
+            raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
         serial, operator = str(arguments.get("serial", "")), str(arguments.get("operator", ""))
         self._job = PageJob(suite, serial.strip()[:64], operator.strip()[:64])
         self._last_verdict = None
@@ -218,42 +227,40 @@ class SessionManager:
         return suite.name
 
     def abort(self, _arguments: dict[str, Any]) -> str:
-        """End what runs; it is recorded as failed."""
+        """Abort the run; the record gives it as failed."""
         if self._job is None:
             raise BenchError("nothing is running")
-        session = self._current_session()
-        session.aborted = True
-        session.bench.shell.stop_run()
+        self._current_session().abort()
         return self._job.suite.name
 
     def set_fault(self, arguments: dict[str, Any]) -> None:
-        """Do or undo a fault."""
+        """Start or end a fault."""
         value = arguments.get("value")
         number = None if value is None else float(value)
         self._current_session().set_fault(str(arguments["name"]), number, bool(arguments["on"]))
 
-    def swap(self, arguments: dict[str, Any]) -> None:
-        """Put a real device in an emulated one's place, or take it away (`port` empty)."""
+    def swap_device(self, arguments: dict[str, Any]) -> None:
+        """Replace an emulated device by the real one at `port`, or restore it (`port` empty)."""
         name, port = str(arguments["name"]), str(arguments.get("port", ""))
-        swaps = self._current_session().bench.device_swap
+        device_swap = self._current_session().bench.device_swap
         if port:
-            swaps.attach_real(name, port)
+            device_swap.attach_real(name, port)
             self._real_devices[name] = port
         else:
-            swaps.restore_emulated(name)
+            device_swap.restore_emulated(name)
             self._real_devices.pop(name, None)
 
-    def answer(self, arguments: dict[str, Any]) -> None:
-        """Answer what was asked."""
+    def answer_prompt(self, arguments: dict[str, Any]) -> None:
+        """Answer the open prompt."""
         operator = "" if self._job is None else self._job.operator
-        self._current_session().answer(str(arguments["text"]), operator)
+        self._current_session().answer_prompt(str(arguments["text"]), operator)
 
-    def serial_number(self, _arguments: dict[str, Any]) -> str:
-        """Tell the serial number that the CDU tells."""
+    def read_serial_number(self, _arguments: dict[str, Any]) -> str:
+        """Read the serial number of the CDU."""
         return read_serial(self._current_session().bench, self._real_devices) or ""
 
     def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        """List the newest records, of one serial number if one is given."""
+        """List the newest records; `serial` limits them to one serial number."""
         serial = str(arguments.get("serial", ""))
         records = []
         for path in sorted(self._records.glob(f"*/{FILE}"), reverse=True):
@@ -267,20 +274,20 @@ class SessionManager:
 
 
 def first_line(lines: list[str]) -> str:
-    """Give the first line, and how many more there are."""
+    """Give the first line, and the number of further lines."""
     suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + suffix if lines else ""
 
 
 def _fits_real_time(scenario: Scenario) -> bool:
-    """Whether real time can bear it."""
+    """Tell whether a scenario can run in real time under the page."""
     return scenario.seconds <= MAX_REAL_TIME_S and find_virtual_only(scenario) is None
 
 
 def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
-    """List what the page offers: suites and scenarios that real time can bear, and faults.
+    """List the suites, scenarios and faults that the page offers.
 
-    `scenario_files` are scenarios' files besides those that are shipped; they come first.
+    `scenario_files` are paths of further scenarios; they come first.
     """
     scenarios = [(path, find(path)) for path in scenario_files]
     scenarios += [(name, find(name)) for name in shipped_names()]
@@ -313,12 +320,12 @@ def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
 
 
 _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {
-    "catalogue": SessionManager.catalogue,
+    "catalogue": SessionManager.give_catalogue,
     "start": SessionManager.start,
     "abort": SessionManager.abort,
     "fault": SessionManager.set_fault,
-    "swap": SessionManager.swap,
-    "answer": SessionManager.answer,
-    "serial": SessionManager.serial_number,
+    "swap": SessionManager.swap_device,
+    "answer": SessionManager.answer_prompt,
+    "serial": SessionManager.read_serial_number,
     "history": SessionManager.list_history,
 }

@@ -1,1 +1,1 @@
-"""Thermal-hydraulic plant; imports nothing of ours."""
+"""The thermal-hydraulic plant; imports no other package of this project."""

@@ -1,15 +1,15 @@
-"""The facility behind the row's inlet: pump, hot and cold water, cooler, outdoor air; it moves.
+"""The facility behind the row's inlet: pump, hot and cold water, cooler, outdoor air; dynamic.
 
     exchanger --hot tank--> cooler (fans, pads) --cold tank--> exchanger
 
-Both tanks are the pipes' and basins' water, well mixed; what leaves them during a step is at the
-temperature of its beginning, so that energy balances to rounding as long as no tank is emptied in
-one step (`residual_j`). The pump follows a proportional-pressure curve, 0.3 + 0.7 V^2 of its design
-head at V of its design flow (the row's valve authority is the one that this leaves); its power goes
-into the water as heat.
+Both tanks are the water of pipes and basins, well mixed. The water that leaves a tank during a step
+has the temperature at the beginning of the step. So energy balances to rounding, if no tank is
+emptied in one step (`residual_j`). The pump follows a proportional-pressure curve: 0.3 + 0.7 V^2 of
+its design head at the fraction V of its design flow. The row's valve authority is derived from this
+curve. The pump power heats the water.
 
-A `Plant` steps it when its attribute `facility` is set; then the facility's inlet temperature is no
-input any more.
+A `Plant` with a `facility` steps it; then the facility supply temperature is not an input of the
+plant.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from hil.plant.air.cooler import Air, CoolerParameters, fan_w, heat_w_k, intake_
 from hil.plant.fluid.parameters import PlantParameters
 
 _FAN_PCT_S = 3.0
-"""How fast fans change their speed, % a second (assumed: their drives' ramps)."""
+"""Rate of the fan speed, %/s (assumed: ramp of the drives)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacilityParameters:
-    """Pump and water for 1 MW; scale `pump_kpa` not, volumes with the load."""
+    """Pump and water for 1 MW. Volumes scale with the load; `pump_kpa` does not."""
 
     pump_kpa: float = 232.0  # design head; with 0.70 x 0.93 x 0.97: 0.87 % of IT at design flow
     pump_efficiency: float = 0.70 * 0.93 * 0.97  # reference
@@ -34,10 +34,10 @@ class FacilityParameters:
 
 
 class Facility:
-    """Cooler and facility water of a row. Settable at any time: `air`, `fan_command_pct`, `wet`.
+    """Cooler and facility water of a row. Inputs: `set_air`, `command`, `set_stopped`.
 
-    Call `set_air` after changing `air`. `cold_c` is what goes to the exchanger, `hot_c` what comes
-    back, degC; `fan_pct` the fans' speed. `stopped`: fans and water fail (a fault).
+    `cold_c` is the temperature to the exchanger, `hot_c` the temperature of the hot tank, in degC.
+    `fan_pct` is the fan speed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Facility:
         p: FacilityParameters | None = None,
         start_c: float = 27.0,
     ) -> None:
-        """Stand at `start_c` with the fans off."""
+        """Start at `start_c` with the fans off."""
         self.p = p or FacilityParameters()
         self.cooler = cooler
         self.kind = kind
@@ -69,13 +69,26 @@ class Facility:
             self._water_kg_s
         ) = 0.0
 
+    def start_fans(self, percent: float) -> None:
+        """Set fan speed and command to `percent` without a ramp, for the start of a run."""
+        self.fan_pct = self.fan_command_pct = percent
+
+    def command(self, fan_pct: float, wet: bool) -> None:
+        """Ramp the fans to `fan_pct` and switch the sprays or pads on (`wet`) or off."""
+        self.fan_command_pct = fan_pct
+        self.wet = wet
+
+    def set_stopped(self, is_stopped: bool) -> None:
+        """Stop fans and heat rejection (a fault), or start them again."""
+        self.stopped = is_stopped
+
     def set_air(self, air: Air) -> None:
-        """Take new outdoor air."""
+        """Set the outdoor air."""
         self.air = air
         self._key = ()
 
     def step(self, dt_s: float, lpm: float, heat_w: float) -> float:
-        """Go on by `dt_s` with `lpm` of water through the exchanger that takes up `heat_w`."""
+        """Step by `dt_s` with a flow of `lpm` and the exchanger heat `heat_w`; return `cold_c`."""
         fan = 0.0 if self.stopped else self.fan_command_pct
         difference = fan - self.fan_pct
         if difference != 0.0:
@@ -105,7 +118,7 @@ class Facility:
         return self.cold_c
 
     def _update_rates(self, key: tuple[float, ...], lpm: float, dt_s: float) -> None:
-        """What depends on flow, fans and air alone."""
+        """Update the values that depend only on flow, fans and air."""
         self._key = key
         p, cooler, kind, air = self.p, self.cooler, self.kind, self.air
         water, fan = lpm * self._w_lpm, self.fan_pct / 100.0
@@ -116,28 +129,30 @@ class Facility:
         self._hot_refill = min(water * dt_s / self._hot_j_k, 1.0)
         self._cold_refill = min(water * dt_s / self._cold_j_k, 1.0)
         self.fan_w = fan_w(cooler, kind, fan)
-        self.pump_w = pump_w(p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm)
+        self.pump_w = facility_pump_w(
+            p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm
+        )
         heat = self.rejected_w
         self._water_kg_s = water_kg_s(cooler, kind, air, self.wet, fan, heat)
 
     @property
     def residual_j(self) -> float:
-        """Stored + out - in since the start: 0 for a facility that loses no energy."""
+        """Return stored + out - in since the start, J: 0 for a facility that loses no energy."""
         return self._stored_j() - self._stored0_j + self._out_j - self._in_j
 
     @property
     def input_j(self) -> float:
-        """What has gone in since the start, J."""
+        """Return the heat input since the start, J."""
         return self._in_j
 
     def _stored_j(self) -> float:
         return self._hot_j_k * self.hot_c + self._cold_j_k * self.cold_c
 
 
-def pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
-    """Electric power of the facility's pump at a share of its design flow, W.
+def facility_pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
+    """Return the electric power of the facility pump at a fraction of its design flow, W.
 
-    Design flow and head over the efficiency, times V (0.3 + 0.7 V^2).
+    Design flow times head over the efficiency, times V (0.3 + 0.7 V^2).
     """
     full = design_lpm / 60.0 * p.pump_kpa / p.pump_efficiency
     return full * flow_fraction * (0.3 + 0.7 * flow_fraction * flow_fraction)

@@ -1,6 +1,6 @@
-"""The facility's and surroundings' variables, as `hil.plant.variables` has them for the row.
+"""The variables of facility, room, grid and inventory, in the form of `hil.plant.variables`.
 
-Attributes of `Facility`, `Room`, `Grid`, `Inventory` under the owner's name and a dot.
+The names are attributes of `Facility`, `Room`, `Grid` and `Inventory`, with the owner as prefix.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The cooler of a row of its own, with fans that turn each by itself.
+"""The dry cooler of one row, with fans that each have their own speed.
 
-A `Facility` (see there) of which the air is what the fans move together: the mean of their speeds,
-as of equal fans side by side, each with a damper that keeps air from coming back through one that
-stands. Their power is the sum of the cubes. The shafts ramp as their drives say.
+It is a `Facility`. Its air flow follows the mean of the fan speeds, as for equal fans side by side.
+A damper on each fan prevents backflow through a stopped fan. The fan power is the mean of the cubes
+of the speeds. The shafts ramp at the rate of their drives.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hil.plant.fluid.parameters import PlantParameters
 
 _SHAFT_PCT_S = 20.0
 _START_PCT = 40.0
-_TANK_L = 120.0  # assumed: of each tank, for 100 kW
+_TANK_L = 120.0  # assumed: volume of each tank for 100 kW
 
 
 class FanBank(Facility):
-    """A dry cooler for the row of `p`, its water at the row's inlet temperature; `shafts` turn."""
+    """A dry cooler for the row of `p`, at the row's inlet temperature; one shaft for each fan."""
 
     def __init__(self, p: PlantParameters, fans: int) -> None:
         megawatts = p.racks * p.rack_design_kw / 1000.0
@@ -29,7 +29,7 @@ class FanBank(Facility):
         self.fan_pct = self.fan_command_pct = _START_PCT
 
     def step(self, dt_s: float, lpm: float, heat_w: float) -> float:
-        """Turn the shafts, then go on as any facility."""
+        """Step the shafts, then the facility; return `cold_c`."""
         changes = [shaft.step(dt_s) for shaft in self.shafts]
         if any(changes):
             speeds = [shaft.speed_pct for shaft in self.shafts]

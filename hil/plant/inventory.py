@@ -1,10 +1,11 @@
-"""How much coolant the loop holds: reservoir, leaks, make-up, and air that takes its place.
+"""Coolant inventory of the loop: reservoir, leaks, make-up, and air in the loop.
 
-A leak is fed by the reservoir; when that is empty, air enters the loop instead. Air is vented
-slowly as long as the reservoir can fill the gap. Volumes balance to rounding (`residual_l`). Gas
-spoils a pump's head: by 3 % for each per cent up to 5 %, then down to nothing at 12 %, where a
-centrifugal pump has lost its prime (assumed, after the usual rules of pump handbooks). Not
-modelled: bubbles that carry no heat, nor where in the loop they are.
+The reservoir feeds a leak. When the reservoir is empty, air enters the loop. While the reservoir is
+not empty, the air is vented slowly and coolant replaces it. Volumes balance to rounding
+(`residual_l`). Gas reduces the head of a pump by 3 % per 1 % of gas up to 5 %. Above 5 % the head
+falls to 0 at 12 %, where a centrifugal pump loses its prime. These figures are assumed, after the
+usual rules of pump handbooks. Does not model the effect of bubbles on heat transfer, or the place
+of the air in the loop.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PER_PCT = 0.03
 
 
 def head_fraction(air_pct: float) -> float:
-    """Share of the pumps' head that is left with `air_pct` per cent of gas by volume, 0 to 1."""
+    """Return the remaining fraction (0 to 1) of the pumps' head at `air_pct` % of gas by volume."""
     fraction = 1.0 - _PER_PCT * min(air_pct, _MILD_GAS_PCT)
     if air_pct <= _MILD_GAS_PCT:
         return fraction
@@ -26,13 +27,10 @@ def head_fraction(air_pct: float) -> float:
 
 
 class Inventory:
-    """Coolant in the loop and its reservoir, litres.
-
-    Settable at any time: `leak_lpm`, `makeup_lpm`, both 0 or more.
-    """
+    """Coolant in the loop and its reservoir, litres; inputs are leak and make-up."""
 
     def __init__(self, p: PlantParameters) -> None:
-        """Full loop, reservoir at its start level, no air."""
+        """Start with a full loop, the reservoir at its start level, and no air."""
         self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.inside_l
         self.capacity_l = p.reservoir_l
         self.level_l = p.reservoir_l
@@ -54,19 +52,27 @@ class Inventory:
 
     @property
     def residual_l(self) -> float:
-        """Held + leaked - made up - held at the start: 0 for a plant that loses no mass."""
+        """Return held + leaked - made up - held at the start, L: 0 if no mass is lost."""
         stored_l = self.loop_l - self.air_l + self.level_l
         return stored_l + self.leaked_l - self.made_up_l - self._start_l
 
+    def set_leak(self, lpm: float) -> None:
+        """Set the leak to `lpm` L/min (0 or more)."""
+        self.leak_lpm = lpm
+
+    def set_makeup(self, lpm: float) -> None:
+        """Set the make-up to `lpm` L/min (0 or more)."""
+        self.makeup_lpm = lpm
+
     def admit_air(self, percent: float) -> None:
-        """Let air take the place of `percent` of the loop's coolant, which is lost."""
+        """Replace `percent` of the loop's coolant with air; the coolant is lost."""
         litres = min(self.loop_l * percent / 100.0, self.loop_l - self.air_l)
         self.air_l += litres
         self.leaked_l += litres
         self._air_admitted = True
 
     def step(self, dt_s: float) -> bool:
-        """Go on by `dt_s`; true when the gas in the loop changed, so that flows must be anew."""
+        """Step by `dt_s`; return whether the gas in the loop changed (flows must be updated)."""
         before = self.air_l
         out = min(self.leak_lpm * dt_s / 60.0, self.level_l + self.loop_l - self.air_l)
         self.leaked_l += out

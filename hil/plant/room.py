@@ -1,8 +1,8 @@
-"""The air around the racks: its temperature, its moisture, and the residual heat it carries away.
+"""The air around the racks: temperature, humidity, and the residual heat that it removes.
 
-Not a zone model: the air is well mixed, and what an air handler holds (or a scenario says) is what
-it is. The residual heat is the share of the IT power that no cold plate takes; a chiller with a
-coefficient of performance removes it.
+Does not model zones: the air is well mixed, and its state is an input (an air handler or a
+scenario). The residual heat is the fraction of the IT power that does not go into the cold plates.
+A chiller with a coefficient of performance (COP) removes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hil.plant.air.psychrometrics import dew_point_c
 
 @dataclass(slots=True)
 class Room:
-    """Room air; `air_fraction` of the IT power goes into it and leaves at `cop`."""
+    """Room air; it takes up `air_fraction` of the IT power, removed at the COP `cop`."""
 
     celsius: float = 27.0
     humidity_pct: float = 50.0
@@ -23,9 +23,17 @@ class Room:
     _dew_state: tuple[float, float] = (0.0, 0.0)
     _dew_c: float = 0.0
 
+    def set_temperature(self, celsius: float) -> None:
+        """Set the air temperature, degC."""
+        self.celsius = celsius
+
+    def set_humidity(self, percent: float) -> None:
+        """Set the relative humidity, %."""
+        self.humidity_pct = percent
+
     @property
     def dew_c(self) -> float:
-        """Dew point of the room's air, degC."""
+        """Dew point of the room air, degC."""
         state = (self.celsius, self.humidity_pct)
         if state != self._dew_state:
             self._dew_state = state
@@ -33,9 +41,9 @@ class Room:
         return self._dew_c
 
     def heat_kw(self, it_kw: float) -> float:
-        """Heat that goes into the air, kW."""
+        """Return the heat into the air, kW."""
         return it_kw * self.air_fraction
 
     def electric_kw(self, it_kw: float) -> float:
-        """Electric power that removes it, kW."""
+        """Return the electric power of the chiller, kW."""
         return self.heat_kw(it_kw) / self.cop

@@ -1,8 +1,9 @@
-"""Larger plants from the row's parameters: the same machine for any IT power.
+"""Larger plants from the row's parameters: the same plant for any IT power.
 
-The reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L of
-coolant a megawatt, cold plates whose case is q R above the supply, pumps of 70 % with motors and
-drives of 93 and 97 % against a head of 0.3 + 0.7 V^2 (V: share of the design flow).
+This is the reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L
+of coolant for each MW. The case temperature is q R above the supply. Pumps have an efficiency of
+70 %, motors 93 %, drives 97 %. The head is 0.3 + 0.7 V^2 of the design head, with V the fraction of
+the design flow.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ _MAX_FLOW_RATIO = 1.15  # flow at full speed over the design flow
 
 
 def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
-    """Parameters of a row of `it_kw` kilowatts (50 or more) with the reference's figures."""
+    """Return the parameters of a reference row of `it_kw`; raises `ValueError` below 50 kW."""
     if it_kw < 50.0:
-        raise ValueError("the reference plant begins at 50 kW")
+        raise ValueError("it_kw: the reference plant starts at 50 kW")
     p = PlantParameters()
     k = it_kw / 100.0
     design = p.tcs_design_lpm * k

@@ -1,7 +1,7 @@
-"""Steady states of the plant in closed form (and by halving), without running it.
+"""Steady states of the plant in closed form (and by bisection), without simulation.
 
-In a steady state the exchanger takes the IT power and the pumps' shaft power, so that the
-temperatures follow from the exchanger's heat per kelvin alone.
+In steady state the exchanger takes the IT power and the pumps' shaft power. So the temperatures
+follow from the exchanger's heat per kelvin.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from hil.plant.fluid.valve import valve_flow_lpm
 def steady_return_c(
     p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
 ) -> float:
-    """Steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
+    """Return the steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
     heat_w = 1000.0 * it_kw + shaft_w(p, point)
-    ec = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
-    return p.fws_c + heat_w / ec
+    exchange_w_k = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
+    return p.fws_c + heat_w / exchange_w_k
 
 
 def steady_supply_c(
     p: PlantParameters, it_kw: float, point: OperatingPoint, valve_pct: float
 ) -> float:
-    """Steady supply temperature for a valve stroke, degC."""
+    """Return the steady supply temperature for a valve stroke, degC."""
     c = capacity_w_k(point.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
     return steady_return_c(p, it_kw, point, valve_pct) - 1000.0 * it_kw / c
 
@@ -32,7 +32,7 @@ def steady_supply_c(
 def steady_valve_pct(
     p: PlantParameters, it_kw: float, supply_c: float, pumps_pct: tuple[float, ...]
 ) -> float:
-    """Valve stroke (0 to 100 %) that holds `supply_c` at `it_kw`; the nearest end if none does."""
+    """Return the valve stroke for `supply_c` at `it_kw`, %; 0 or 100 if unreachable."""
     point = operating_point(p, list(pumps_pct))
     low, high = 0.0, 100.0
     for _ in range(50):
@@ -45,8 +45,8 @@ def steady_valve_pct(
 
 
 def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
-    """Shaft power of all pumps, W: it ends as heat in the coolant."""
+    """Return the shaft power of all pumps, W: it heats the coolant."""
     flow = point.flow_lpm
-    if point.pump_lpm and min(point.pump_lpm) < 0.0:  # what flows back was pumped too
+    if point.pump_lpm and min(point.pump_lpm) < 0.0:  # the pumps also pump the backflow
         flow = sum(lpm for lpm in point.pump_lpm if lpm > 0.0)
     return point.head_kpa * flow / 60.0 / p.pump_efficiency

@@ -1,8 +1,8 @@
-"""The plant's variables as a table, in the manner of FMI's model description.
+"""The variables of the plant as a table, like the model description of FMI.
 
-Only names, units, ranges and causality: the values are attributes of `Plant` with the same names.
-An `input` is written by devices or by a scenario, an `output` is what a sensor shows, a `local` is
-the truth behind it (for a judge, never for the agent).
+The table has names, units, ranges and causality; the values are attributes of `Plant` with the same
+names. Devices or a scenario write an `input`. An `output` is a sensor value. A `local` is a true
+value for the evaluation; the agent never sees it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum
 
 
 class Causality(Enum):
-    """Who writes a variable."""
+    """The role of a variable: input, output or local (internal)."""
 
     INPUT = "input"
     OUTPUT = "output"

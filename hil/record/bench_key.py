@@ -1,7 +1,7 @@
-"""The bench's own key: it signs records, so that one can tell which bench wrote them.
+"""The key of the bench: it signs records and so identifies the bench that wrote them.
 
-Not an operator's key (`deploy.ops.keys`): it signs no change and no command. It is made at first
-use, readable by its owner alone. Ed25519, RFC 8032.
+Does not sign changes or commands; see `deploy.ops.keys` for the keys of operators. The first use
+creates the key file; only its owner can read it. Signature: Ed25519, RFC 8032.
 """
 
 import os
@@ -17,26 +17,29 @@ _RAW = serialization.Encoding.Raw
 
 
 def default_path() -> Path:
-    """Where the key lies unless a command names another place."""
+    """Give the default path of the key file."""
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "coldloop" / "bench.key"
 
 
 class BenchKey:
-    """A private key in a file of 64 hexadecimal digits; made there when it is missing."""
+    """A private key in a file of 64 hexadecimal digits; created if the file is missing.
+
+    Raises BenchError if the file has other content or cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
             self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_read_or_create(path)))
         except ValueError:
-            raise BenchError(f"{path}: not a bench's key (64 hexadecimal digits)") from None
+            raise BenchError(f"{path}: not the key of a bench (64 hexadecimal digits)") from None
         except OSError as error:
             raise BenchError(f"{path}: {error.strerror}") from None
         public = self._key.public_key()
         self.public = public.public_bytes(_RAW, serialization.PublicFormat.Raw).hex()
 
     def sign(self, text: str) -> str:
-        """Sign a text; hexadecimal."""
+        """Sign a text; give the signature in hexadecimal."""
         return self._key.sign(text.encode()).hex()
 
 
@@ -52,7 +55,7 @@ def _read_or_create(path: Path) -> str:
 
 
 def is_valid_signature(key: str, signature: str, text: object) -> bool:
-    """Tell whether `signature` is that of `key` over `text`."""
+    """Tell whether `signature` is the signature of `key` (both hexadecimal) over `text`."""
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
         public.verify(bytes.fromhex(signature), str(text).encode())

@@ -1,13 +1,13 @@
-"""Records held against each other: one bench over time, or several benches side by side.
+"""Compares records: one bench over time, or several benches.
 
-Not a judgement of its own: verdicts are those of the records. A row is one expectation of one run;
-the same row in two records has the same scenario, measure, limits and window. What is compared is
-the verdict and the worst sample; what is named besides is what differs between the records
-themselves: firmware, configuration, scenario, versions, interpreter, key.
+Does not judge: the verdicts come from the records. A row is one expectation of one run. Rows of two
+records correspond if scenario, measure, limits and window are equal. The comparison covers verdict
+and worst sample. It also lists differences of the records: firmware, configuration, scenario,
+versions, interpreter, key.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.record.record import Record
 from hil.scenario.judge import FAIL, MARGINAL, PASS
@@ -17,21 +17,42 @@ _VERDICT_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
 _HEADER_KEYS = ("serial", "operator", "ended_utc", "verdict")
 _HASH_DIGITS = 12
 
-RowKey = tuple[str, str, str, str, int]
-"""Scenario, measure, limits, window, and which of several such rows."""
+
+class ExpectationKey(NamedTuple):
+    """The values that identify an expectation in each record."""
+
+    scenario: str
+    measure: str
+    limits: str
+    window: str
+
+
+class RowKey(NamedTuple):
+    """An expectation, and its number among equal expectations of one record, from 1."""
+
+    expectation: ExpectationKey
+    number: int
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One record's answer to a row; a run that is not in it is `absent`."""
+    """Verdict and worst sample of a row in one record; `absent`: the record has no such row."""
 
     verdict: str = ABSENT
     worst: float | None = None
 
 
+class _RecordCell(NamedTuple):
+    """A cell with the row that it belongs to."""
+
+    key: RowKey
+    unit: str
+    cell: Cell
+
+
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One expectation over all records, in their order."""
+    """One expectation over all records, in the order of the records."""
 
     scenario: str
     measure: str
@@ -42,57 +63,61 @@ class ComparisonRow:
 
     @property
     def has_changed(self) -> bool:
-        """Whether any record says something else than the first."""
+        """True if any record differs from the first one."""
         return any(cell != self.cells[0] for cell in self.cells)
 
     @property
     def has_worsened(self) -> bool:
-        """Whether the last record that has it is worse than the first that has it."""
+        """True if the last record with this row has a worse verdict than the first one with it."""
         ranks = [_VERDICT_RANK[c.verdict] for c in self.cells if c.verdict in _VERDICT_RANK]
         return len(ranks) > 1 and ranks[-1] > ranks[0]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, and what differs between the records: name -> value of each."""
+    """All rows, and the differences between the records: name -> value of each record."""
 
     rows: tuple[ComparisonRow, ...]
     differences: dict[str, list[str]]
 
     @property
     def has_worsened(self) -> bool:
-        """Whether any row became worse."""
+        """True if any row has worsened."""
         return any(row.has_worsened for row in self.rows)
 
 
 def compare(records: list[Record]) -> Comparison:
-    """Compare two records or more, in the order given."""
+    """Compare two or more records in the given order."""
     cells_by_key: dict[RowKey, list[Cell]] = {}
     units: dict[RowKey, str] = {}
     for i, record in enumerate(records):
-        for key, unit, cell in _collect_cells(record):
-            units.setdefault(key, unit)
-            cells_by_key.setdefault(key, [Cell()] * len(records))[i] = cell
+        for entry in _collect_cells(record):
+            units.setdefault(entry.key, entry.unit)
+            cells_by_key.setdefault(entry.key, [Cell()] * len(records))[i] = entry.cell
     rows = [
-        ComparisonRow(*key[:4], units[key], tuple(cells)) for key, cells in cells_by_key.items()
+        ComparisonRow(*key.expectation, units[key], tuple(cells))
+        for key, cells in cells_by_key.items()
     ]
     return Comparison(tuple(rows), _find_differences(records))
 
 
-def _collect_cells(record: Record) -> list[tuple[RowKey, str, Cell]]:
+def _collect_cells(record: Record) -> list[_RecordCell]:
     cells = []
-    counts: dict[tuple[str, str, str, str], int] = {}
+    counts: dict[ExpectationKey, int] = {}
     for run in record.get("runs", []):
         for result in run["findings"]:
-            row_key = (run["scenario"], result["measure"], result["limits"], result["window"])
-            counts[row_key] = counts.get(row_key, 0) + 1
+            expectation = ExpectationKey(
+                run["scenario"], result["measure"], result["limits"], result["window"]
+            )
+            counts[expectation] = counts.get(expectation, 0) + 1
             cell = Cell(result["verdict"], result["worst"])
-            cells.append(((*row_key, counts[row_key]), result["unit"], cell))
+            key = RowKey(expectation, counts[expectation])
+            cells.append(_RecordCell(key, result["unit"], cell))
     return cells
 
 
 def _find_differences(records: list[Record]) -> dict[str, list[str]]:
-    """Name what is not the same in all records, besides the findings."""
+    """List the values, apart from the results, that are not equal in all records."""
     facts = [_collect_facts(record) for record in records]
     names = dict.fromkeys(name for fact in facts for name in fact)
     table = {name: [fact.get(name, ABSENT) for fact in facts] for name in names}
@@ -102,7 +127,7 @@ def _find_differences(records: list[Record]) -> dict[str, list[str]]:
 def _collect_facts(record: Record) -> dict[str, str]:
     facts: dict[str, Any] = {name: record.get(name) for name in _HEADER_KEYS}
     facts["firmware"] = str(record.get("firmware_sha256"))[:_HASH_DIGITS]
-    facts["bench's key"] = str(record.get("key"))[:_HASH_DIGITS]
+    facts["bench key"] = str(record.get("key"))[:_HASH_DIGITS]
     facts |= record.get("versions", {})
     for run in record.get("runs", []):
         name = run["scenario"]

@@ -1,10 +1,10 @@
-"""The record: what was run, on what, how it came out, so that any later change shows.
+"""The record of a suite: content, hash chain and signature, so that any later change is detected.
 
-One JSON file a suite. It is bound to the firmware (hash of the portable code), the configuration,
-the scenarios (their text and hash) and the versions of the bench; to the record before it in the
-same folder (`previous`: its hash); and signed with the bench's own key (Ed25519). Not a judgement:
-verdicts come from `hil.scenario.judge`. What the hash covers is the record without `hash` and
-`signature`, as JSON with sorted keys and no blanks.
+Does not judge; see `hil.scenario.judge`. A record is one JSON file. It holds the hash of the
+firmware (the portable code), the configuration, text and hash of the scenarios, and the versions of
+the bench. `previous` is the hash of the last record in the same folder. The key of the bench signs
+the hash (Ed25519). The hash covers the record without `hash` and `signature`, as JSON with sorted
+keys and without blanks.
 """
 
 import hashlib
@@ -31,17 +31,17 @@ Record = dict[str, Any]
 
 
 def sha256(data: bytes) -> str:
-    """Give the hash as text."""
+    """Give the SHA-256 hash in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def firmware_hash() -> str:
-    """Hash the code that is under test: the names and bytes of the three lower floors."""
+    """Hash the code under test: file names and bytes of agent, drivers and protocols."""
     return _code_hash(_FIRMWARE, (".py", ".json"))
 
 
 def bench_hash() -> str:
-    """Hash all that a run consists of: the code under test, and the bench with its scenarios."""
+    """Hash the code under test and the bench with its scenarios."""
     return _code_hash((*_FIRMWARE, "hil"), (".py", ".json", ".toml"))
 
 
@@ -55,8 +55,8 @@ def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
     return hasher.hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Name what took part: the bench's version, the interpreter's, the system's."""
+def read_versions() -> dict[str, str]:
+    """Give the versions of bench, interpreter and operating system."""
     try:
         bench = metadata.version("coldloop")
     except metadata.PackageNotFoundError:
@@ -64,7 +64,7 @@ def versions() -> dict[str, str]:
     return {"bench": bench, "python": platform.python_version(), "system": platform.platform()}
 
 
-def run_record(
+def build_run_record(
     scenario: Scenario,
     result: dict[str, Any],
     results: list[ExpectationResult],
@@ -73,12 +73,12 @@ def run_record(
     config: dict[str, Any],
     answers: list[dict[str, Any]],
 ) -> Record:
-    """Put one run into its record; `result` is what `hil run --json` prints."""
+    """Build the record of one run; `result` is the record of `hil run --json`."""
     channels = [asdict(channel) for channel in series.channels]
     return {
         **result,
         "title": scenario.title,
-        "verdict": worst([entry.verdict for entry in results]),
+        "verdict": worst_verdict([entry.verdict for entry in results]),
         "scenario_text": scenario.text,
         "scenario_sha256": sha256(scenario.text.encode()),
         "config_sha256": sha256(canonical_json(config)),
@@ -91,18 +91,18 @@ def run_record(
     }
 
 
-def worst(verdicts: list[str]) -> str:
-    """Give the worst verdict of several."""
+def worst_verdict(verdicts: list[str]) -> str:
+    """Give the worst of several verdicts."""
     for verdict in (FAIL, MARGINAL):
         if verdict in verdicts:
             return verdict
     return PASS
 
 
-def suite_record(
+def build_suite_record(
     suite: str, title: str, runs: list[Record], serial: str, operator: str, firmware: str
 ) -> Record:
-    """Join the runs of a suite; not chained and not signed yet."""
+    """Build the record of a suite from its runs, without chain and signature."""
     return {
         "format": FORMAT,
         "suite": suite,
@@ -110,55 +110,55 @@ def suite_record(
         "serial": serial,
         "operator": operator,
         "ended_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "versions": versions(),
+        "versions": read_versions(),
         "firmware_sha256": firmware,
-        "verdict": worst([run["verdict"] for run in runs]),
+        "verdict": worst_verdict([run["verdict"] for run in runs]),
         "runs": runs,
     }
 
 
 def canonical_json(value: object) -> bytes:
-    """Write JSON that is the same for the same content."""
+    """Write JSON that is equal for equal content."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def seal(record: Record, previous: str, key: BenchKey) -> Record:
-    """Chain the record to the one before it, hash and sign it."""
+    """Add `previous`, hash and signature to a record."""
     body = {**record, "previous": previous, "key": key.public}
     digest = sha256(canonical_json(body))
     return {**body, "hash": digest, "signature": key.sign(digest)}
 
 
 def find_problems(record: Record, key: str | None = None) -> list[str]:
-    """Say what is wrong with a record that was read; `key` is the bench's, if it is known."""
+    """List what is wrong with a record; `key` is the expected public key, if it is known."""
     body = {k: v for k, v in record.items() if k not in ("hash", "signature")}
     messages = []
     if record.get("format") != FORMAT:
         messages.append(f"format is {record.get('format')!r}, not {FORMAT}")
     if sha256(canonical_json(body)) != record.get("hash"):
-        messages.append("content and hash differ: it was changed after it was written")
+        messages.append("content and hash differ: the record was changed after it was written")
     if not is_valid_signature(
         str(record.get("key")), str(record.get("signature")), record.get("hash")
     ):
-        messages.append("the signature does not fit hash and key")
+        messages.append("the signature does not match hash and key")
     if key is not None and record.get("key") != key:
-        messages.append("signed by another bench's key")
+        messages.append("signed with the key of another bench")
     changed_names = [
         run.get("scenario")
         for run in record.get("runs", [])
         if sha256(str(run.get("scenario_text")).encode()) != run.get("scenario_sha256")
     ]
-    return messages + [f"{name}: the scenario's text and hash differ" for name in changed_names]
+    return messages + [f"{name}: text and hash of the scenario differ" for name in changed_names]
 
 
 def read(path: Path) -> Record:
-    """Read a record's file; raises BenchError."""
+    """Read the file of a record; raises BenchError."""
     try:
         record: Record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
     except ValueError as error:
-        raise BenchError(f"{path}: no JSON: {error}") from None
+        raise BenchError(f"{path}: not JSON: {error}") from None
     if not isinstance(record, dict):
         raise BenchError(f"{path}: not a record")
     return record

@@ -1,1 +1,1 @@
-"""HTML, PDF, JUnit."""
+"""Reports of a record: HTML, PDF, JUnit."""

@@ -1,7 +1,7 @@
-"""The report as one page that opens offline: verdict, findings, plots, what was tested with what.
+"""The report as one HTML page without external files: verdict, results, plots, versions.
 
-Everything is inside the file: style, script, uPlot (vendored, MIT) and the data. Not the live page
-(`hil.write_page`). Every text of a record is escaped: a serial number is what somebody typed.
+Does not serve the live page; see `hil.page`. Style, script, uPlot (vendored, MIT) and data are
+inside the file. All texts of a record are escaped, because a person can type them (serial number).
 """
 
 import json
@@ -9,7 +9,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from hil.record.record import Record, worst
+from hil.record.record import Record, worst_verdict
 from hil.report.next_steps import next_step
 from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
@@ -27,12 +27,13 @@ def write_page(record: Record) -> str:
     )
     runs = "".join(_run_section(i, run) for i, run in enumerate(record["runs"]))
     verdict = record["verdict"]
+    verdict_text = _VERDICT_TEXTS[verdict]
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{escape(record['suite'])} {_VERDICT_TEXTS[verdict]}</title>\n<style>{style}</style>\n"
-        f'</head><body>\n<header class="{verdict}"><h1>{_VERDICT_TEXTS[verdict]}</h1>'
+        f"<title>{escape(record['suite'])} {verdict_text}</title>\n<style>{style}</style>\n"
+        f'</head><body>\n<header class="{verdict}"><h1>{verdict_text}</h1>'
         f"<p>{escape(record['title'])}</p></header>\n"
         f"{_facts_section(record)}{_summary_section(record)}{_requirements_section(record)}{runs}"
         f'<script type="application/json" id="data">{_plot_data(record)}</script>\n'
@@ -45,7 +46,7 @@ def _read_static(package: str, name: str) -> str:
 
 
 def _plot_data(record: Record) -> str:
-    """Give the plots' data; `</` would end the element that holds it."""
+    """Give the data of the plots as JSON; an unescaped `</` would end its element."""
     runs = [{"channels": run["channels"], "series": run["series"]} for run in record["runs"]]
     return json.dumps(runs, separators=(",", ":")).replace("</", "<\\/")
 
@@ -60,11 +61,15 @@ def _facts_section(record: Record) -> str:
         ("firmware", record["firmware_sha256"]),
         ("bench", f"{versions['bench']}, Python {versions['python']}, {versions['system']}"),
         ("record", record["hash"]),
-        ("record before", record["previous"]),
+        ("previous record", record["previous"]),
         ("signed by", record["key"]),
     )
     cells = "".join(f"<dt>{escape(k)}</dt><dd>{escape(str(v))}</dd>" for k, v in rows)
     return f'<section><dl class="facts">{cells}</dl></section>\n'
+
+
+def _head_row(*titles: str) -> str:
+    return "<tr>" + "".join(f"<th>{title}</th>" for title in titles) + "</tr>"
 
 
 def _summary_section(record: Record) -> str:
@@ -74,7 +79,7 @@ def _summary_section(record: Record) -> str:
         f"<td>{run['virtual_s']:.0f} s</td><td>{escape(run['dut'])}</td></tr>"
         for i, run in enumerate(record["runs"])
     )
-    head = "<tr><th>scenario</th><th>what</th><th>verdict</th><th>lasted</th><th>on</th></tr>"
+    head = _head_row("scenario", "title", "verdict", "duration", "controller")
     return f"<section><h2>Runs</h2><table>{head}{rows}</table></section>\n"
 
 
@@ -87,15 +92,15 @@ def _requirements_section(record: Record) -> str:
     if not verdicts_by_name:
         return ""
     rows = "".join(
-        f'<tr class="{worst(verdicts)}"><td>{escape(name)}</td>'
+        f'<tr class="{worst_verdict(verdicts)}"><td>{escape(name)}</td>'
         f"<td>{escape(REQUIREMENTS.get(name, ''))}</td>"
-        f"<td class=v>{_held_text(verdicts)}</td></tr>"
+        f"<td class=v>{_passed_text(verdicts)}</td></tr>"
         for name, verdicts in sorted(verdicts_by_name.items())
     )
     return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
 
 
-def _held_text(verdicts: list[str]) -> str:
+def _passed_text(verdicts: list[str]) -> str:
     passed, marginal = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
     return f"{passed} of {len(verdicts)}" + (f", {marginal} marginal" if marginal else "")
 
@@ -103,7 +108,7 @@ def _held_text(verdicts: list[str]) -> str:
 def _run_section(number: int, run: Record) -> str:
     facts = f"seed {run['seed']}, {escape(run['dut'])}, digest {escape(str(run['digest']))}"
     result_rows = "".join(_result_row(result) for result in run["findings"])
-    head = "<tr><th>measure</th><th>limits</th><th>when</th><th>worst</th><th></th></tr>"
+    head = _head_row("measure", "limits", "window", "worst value", "verdict")
     return (
         f'<section id="run{number}" class="run"><h2>{escape(run["scenario"])}</h2>'
         f"<p>{escape(run['title'])} <small>{facts}</small></p>"
@@ -114,14 +119,15 @@ def _run_section(number: int, run: Record) -> str:
 
 def _result_row(result: dict[str, Any]) -> str:
     unit = escape(result["unit"])
+    verdict_text = _VERDICT_TEXTS[result["verdict"]]
     worst_text = "" if result["worst"] is None else f"{result['worst']:.6g} {unit}"
     at_text = "" if result["worst_at_s"] is None else f" at {result['worst_at_s']:g} s"
-    took_text = "" if result["took_s"] is None else f", took {result['took_s']:g} s"
+    took_text = "" if result["took_s"] is None else f", reached after {result['took_s']:g} s"
     return (
         f'<tr class="{result["verdict"]}"><td>{escape(result["measure"])}'
         f" <small>{escape(result['requirement'])}</small></td>"
         f"<td>{escape(result['limits'])} {unit}</td><td>{escape(result['window'])}</td>"
-        f"<td>{worst_text}{at_text}{took_text}</td><td class=v>{_VERDICT_TEXTS[result['verdict']]}</td></tr>"
+        f"<td>{worst_text}{at_text}{took_text}</td><td class=v>{verdict_text}</td></tr>"
     )
 
 
@@ -142,7 +148,7 @@ def _failure_list(run: Record) -> str:
 def _event_list(run: Record) -> str:
     lines = [(event["at_s"], _event_text(event)) for event in run["events"]]
     lines += [
-        (answer["at_s"], f"asked: {answer['text']} ({answer['answer'] or answer['by']})")
+        (answer["at_s"], f"prompt: {answer['text']} ({answer['answer'] or answer['by']})")
         for answer in run["answers"]
     ]
     if not lines:

@@ -1,22 +1,22 @@
-"""JUnit's XML of a record: a test suite a run, a test case an expectation."""
+"""A record as JUnit XML: each run is a test suite, each expectation a test case."""
 
-from xml.etree import ElementTree as ET
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from hil.record.record import Record
 
 
 def write_junit(record: Record) -> str:
     """Write the XML as text."""
-    root = ET.Element("testsuites", name=record["suite"])
+    root = Element("testsuites", name=record["suite"])
     for run in record["runs"]:
         _add_suite(root, run)
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    indent(root)
+    return tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_suite(root: ET.Element, run: Record) -> None:
+def _add_suite(root: Element, run: Record) -> None:
     failures = sum(f["failure"] is not None for f in run["findings"])
-    suite = ET.SubElement(
+    suite = SubElement(
         root,
         "testsuite",
         name=run["scenario"],
@@ -26,8 +26,8 @@ def _add_suite(root: ET.Element, run: Record) -> None:
     )
     for result in run["findings"]:
         name = f"{result['measure']} {result['limits']} ({result['window']})"
-        case = ET.SubElement(suite, "testcase", classname=run["scenario"], name=name)
+        case = SubElement(suite, "testcase", classname=run["scenario"], name=name)
         if result["failure"] is not None:
-            ET.SubElement(case, "failure", message=result["failure"])
-        elif result.get("near"):  # JUnit knows no word for it
-            ET.SubElement(case, "system-out").text = f"marginal: {result['near']}"
+            SubElement(case, "failure", message=result["failure"])
+        elif result.get("near"):  # JUnit has no marginal verdict
+            SubElement(case, "system-out").text = f"marginal: {result['near']}"

@@ -1,21 +1,21 @@
-"""The PDF of a report: its page printed by Chromium. The layout is the page's print style."""
+"""The report as PDF: Chromium prints the HTML page with its print style."""
 
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _TIMEOUT_S = 120
 
 
 def find_chromium() -> str | None:
-    """Find Chromium; None where it is not installed."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    """Find Chromium; None: not installed."""
+    return next((path for name in PROGRAM_NAMES if (path := shutil.which(name))), None)
 
 
 def print_pdf(page: Path, target: Path) -> bool:
-    """Print a page into `target`; False where there is no Chromium, or it printed nothing."""
+    """Print a page into `target`; False: no Chromium, or no output."""
     program = find_chromium()
     if program is None:
         return False
@@ -23,7 +23,7 @@ def print_pdf(page: Path, target: Path) -> bool:
         command = [
             program,
             "--headless",
-            "--no-sandbox",  # it prints a file of our own
+            "--no-sandbox",  # the page is a local file of this bench
             "--disable-gpu",
             f"--user-data-dir={profile}",
             "--no-pdf-header-footer",

@@ -1,11 +1,11 @@
-"""All that is written of a suite: the record, and what people and machines read of it.
+"""Writes the record of a suite and its reports into a folder.
 
-    record.json   the truth: chained, hashed, signed (`hil.record.record`)
-    report.html   one page with plots that opens offline (`hil.report.html`)
-    junit.xml     for whoever counts tests (`hil.report.write_junit`)
-    report.pdf    the page, printed by Chromium, when there is one (`hil.report.pdf`)
+    record.json   the record: chained, hashed, signed (`hil.record.record`)
+    report.html   one page with plots, without external files (`hil.report.html`)
+    junit.xml     for CI servers (`hil.report.junit`)
+    report.pdf    the page as PDF, if Chromium is installed (`hil.report.pdf`)
 
-Records of the same parent folder make a chain: each names the hash of the newest before it.
+Records in folders of one parent folder make a chain: each holds the hash of the newest one.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
-from hil.record.record import FILE, Record, firmware_hash, read, seal, suite_record
+from hil.record.record import FILE, Record, build_suite_record, firmware_hash, read, seal
 from hil.report.html import write_page
 from hil.report.junit import write_junit
 from hil.report.pdf import print_pdf
@@ -26,7 +26,7 @@ NO_RECORD = "0" * 64
 
 @dataclass(frozen=True)
 class Labels:
-    """What a person says of a test: serial number, who tested; and the key's file if another."""
+    """Entries by a person: serial number, operator; and the key file, if not the default."""
 
     serial: str = ""
     operator: str = ""
@@ -42,7 +42,7 @@ def write_all(
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     runs = [run.record() for run in recorded_runs]
-    unsigned = suite_record(
+    unsigned = build_suite_record(
         suite.name, suite.title, runs, labels.serial, labels.operator, firmware_hash()
     )
     key = BenchKey(labels.key or default_path())
@@ -52,7 +52,7 @@ def write_all(
 
 
 def write_reports(record: Record, folder: Path) -> list[Path]:
-    """Write page, JUnit and, where Chromium is installed, the PDF."""
+    """Write HTML, JUnit and, if Chromium is installed, PDF; give the paths."""
     html, xml, pdf = (folder / name for name in ("report.html", "junit.xml", "report.pdf"))
     html.write_text(write_page(record), encoding="utf-8")
     xml.write_text(write_junit(record), encoding="utf-8")
@@ -60,7 +60,7 @@ def write_reports(record: Record, folder: Path) -> list[Path]:
 
 
 def newest_hash(folder: Path) -> str:
-    """Give the hash of the newest record below `folder`."""
+    """Give the hash of the newest record in the subfolders of `folder`."""
     records = [read(path) for path in folder.glob(f"*/{FILE}")]
     newest = max(records, key=lambda r: str(r.get("ended_utc")), default=None)
     return NO_RECORD if newest is None else str(newest.get("hash"))

@@ -1,1 +1,1 @@
-"""Runs: virtual, real time, captured, many rows."""
+"""Runs of scenarios: virtual time, real time, captures, many rows."""

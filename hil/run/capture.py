@@ -1,13 +1,13 @@
-"""A capture: what went in and out of a controller, with times, as lines of JSON.
+"""A capture: all inputs and outputs of a controller, with times, as lines of JSON.
 
     {"format": "coldloop-capture-1", "config": {...}, "note": "..."}
-    [123456, 0, "receive", "2447..."]      microseconds, port, what, bytes in hexadecimal
+    [123456, 0, "receive", "2447..."]      microseconds, port, kind, bytes in hexadecimal
     [123500, 4, "write", "0c03..."]        an operation of the controller (write, open, close, …)
 
-Inputs are `start` (power on; with the records of a unit that takes changes), `stop` (its end: after
-what it did in that microsecond it did nothing more), `receive` and `event`; everything else is what
-the controller did. A capture from the field may hold inputs only; then `CapturePlayer` only tells
-what is done now.
+Inputs are `start`, `stop`, `receive` and `event`; all other lines are outputs. `start` is power on;
+it holds the stored records of a unit with remote management. After `stop` the controller does
+nothing more. A capture from the field can hold inputs only. Then `CapturePlayer` gives the outputs
+of the present code.
 """
 
 import json
@@ -35,18 +35,22 @@ class RunCapture:
     lines: list[CaptureLine] = field(default_factory=list)
     note: str = ""
 
+    def set_config(self, config: dict[str, Any]) -> None:
+        """Set the configuration of the controller."""
+        self.config = config
+
     @property
     def outputs(self) -> list[CaptureLine]:
-        """What the controller did."""
+        """Operations of the controller."""
         return [line for line in self.lines if line[2] not in INPUTS]
 
     @property
     def inputs(self) -> list[CaptureLine]:
-        """What came in."""
+        """Inputs of the controller."""
         return [line for line in self.lines if line[2] in INPUTS]
 
-    def text(self) -> str:
-        """Write it as lines."""
+    def to_text(self) -> str:
+        """Write the capture as lines of JSON."""
         head = {"format": FORMAT, "config": self.config, "note": self.note}
         entries = [[at_us, port, kind, data.hex()] for at_us, port, kind, data in self.lines]
         return "".join(
@@ -55,7 +59,7 @@ class RunCapture:
 
 
 def parse(text: Iterable[str], source: str) -> RunCapture:
-    """Read a capture; raises BenchError naming the line."""
+    """Read a capture; raises BenchError that names the line."""
     capture: RunCapture | None = None
     for number, line in enumerate(text, 1):
         try:
@@ -72,12 +76,12 @@ def parse(text: Iterable[str], source: str) -> RunCapture:
     if capture is None:
         raise BenchError(f"{source}: empty")
     if capture.lines != sorted(capture.lines, key=lambda entry: entry[0]):
-        raise BenchError(f"{source}: the times do not rise")
+        raise BenchError(f"{source}: the times do not increase")
     return capture
 
 
 def load(path: Path) -> RunCapture:
-    """Read a capture's file; raises BenchError."""
+    """Read a capture file; raises BenchError."""
     try:
         with open(path, encoding="utf-8") as file:
             return parse(file, str(path))
@@ -88,7 +92,7 @@ def load(path: Path) -> RunCapture:
 
 
 class CapturingDut:
-    """A controller under test that writes down what goes in and out of it."""
+    """A controller under test; it writes its inputs and outputs to a capture."""
 
     def __init__(
         self, dut: Dut, capture: RunCapture, records: dict[str, bytes] | None = None
@@ -99,13 +103,13 @@ class CapturingDut:
         texts = {name: data.hex() for name, data in (records or {}).items()}
         self._records = json.dumps(texts).encode() if texts else b""
 
-    def _record_step(self, turn: StepResult, now: int) -> StepResult:
-        self._lines.extend((now, port, op, bytes(data)) for port, op, data in turn[1])
+    def _record_step(self, step_result: StepResult, now: int) -> StepResult:
+        self._lines.extend((now, port, op, bytes(data)) for port, op, data in step_result[1])
         self._now = now
-        return turn
+        return step_result
 
     def start(self, now: int) -> StepResult:
-        """Begin."""
+        """Start the controller."""
         self._lines.append((now, NO_PORT, "start", self._records))
         return self._record_step(self._dut.start(now), now)
 
@@ -120,20 +124,20 @@ class CapturingDut:
         return self._record_step(self._dut.event(port, kind, now), now)
 
     def wake(self, now: int) -> StepResult:
-        """Say that the deadline has passed."""
+        """Tell the controller that its deadline has passed."""
         return self._record_step(self._dut.wake(now), now)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the controller."""
         self._lines.append((self._now, NO_PORT, "stop", b""))
         self._dut.close()
 
 
 class CapturePlayer:
-    """Feeds a capture's inputs to a controller at their times; `outputs` is what it did.
+    """Feeds the inputs of a capture to a controller at their times; `outputs` are its operations.
 
-    At equal times inputs come before the controller's own deadline, as in the virtual shell. With
-    `registers` devices show what this controller wrote, where it is nearly what was captured.
+    At equal times inputs come before the deadline of the controller, as in the virtual shell. With
+    `registers`, replies show the registers that this controller wrote, within a tolerance.
     """
 
     def __init__(
@@ -148,7 +152,7 @@ class CapturePlayer:
         self._deadline = NEVER
 
     def play(self) -> list[CaptureLine]:
-        """Play the whole; give what was done."""
+        """Play the capture; give the operations."""
         lines = self._capture.lines
         if not lines or lines[0][2] != "start":
             self._start(lines[0][0] if lines else 0, b"")
@@ -191,8 +195,8 @@ class CapturePlayer:
             now = self._deadline
             self._process_step(self._dut.wake(now), now)
 
-    def _process_step(self, turn: StepResult, now: int) -> None:
-        self._deadline, actions = turn
+    def _process_step(self, step_result: StepResult, now: int) -> None:
+        self._deadline, actions = step_result
         for port, op, data in actions or ():
             self.outputs.append((now, port, op, bytes(data)))
             if self._registers is not None and op == "write":
@@ -200,7 +204,7 @@ class CapturePlayer:
 
 
 def compare_outputs(captured: list[CaptureLine], replayed: list[CaptureLine]) -> str | None:
-    """Say where two lists of operations part, or None when they are the same."""
+    """Give the first difference of two lists of operations, or None."""
     for number, (expected, actual) in enumerate(zip(captured, replayed, strict=False), 1):
         if expected != actual:
             return f"operation {number}: captured {_line_text(expected)}, now {_line_text(actual)}"

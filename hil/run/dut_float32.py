@@ -1,8 +1,7 @@
-"""The controller under test with a board's 32-bit floats: lock-step with another interpreter.
+"""The controller under test with 32-bit floats, as on a board: lock-step with another interpreter.
 
-Its control loops round otherwise than those of 64 bits, so that in a closed loop the two drift
-apart. Judge it by replay (`coldloop hil replay --dut unix-f32 --counts 1`) or by a scenario's
-expectations, never by a digest.
+Does not give the digest of 64-bit floats: the loops round differently, and closed loops diverge.
+Judge it by replay (`coldloop hil replay --dut unix-f32 --counts 1`) or by expectations.
 """
 
 import functools
@@ -20,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @functools.cache
 def build_interpreter() -> str:
-    """Build the interpreter, or find the one in the cache. Raises BenchError."""
+    """Build the interpreter, or find it in the cache. Raises BenchError."""
     command = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "build", "--json"]
     command += ["--board", "unix-f32"]
     process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)

@@ -1,11 +1,11 @@
-"""The controller under test as an ARM image under QEMU: how the bench's ports get to its UARTs.
+"""The controller under test as an ARM image in QEMU: connects the ports of the bench to its UARTs.
 
-    UART 1  the receiver's line            UART 2  the field bus
-    UART 3  the broker, byte for byte, as through a modem in transparent mode
-    UART 4  what the agent says of itself once a second (elsewhere a file in the state folder)
+    UART 1  GNSS receiver                  UART 2  field bus
+    UART 3  broker, byte for byte, as through a modem in transparent mode
+    UART 4  status of the agent, once a second (elsewhere a file in the state folder)
 
-Not the image: `coldloop firmware run` builds and starts it, as a technician would. QEMU's UARTs
-hand bytes over at once; the bench's lines give them the time of the wire, in small pieces.
+Does not build the image; `coldloop firmware run` builds and starts it. The UARTs of QEMU have no
+baud rate. The lines of the bench pace the bytes, in small chunks.
 """
 
 import contextlib
@@ -17,27 +17,25 @@ import sys
 import tempfile
 import tty
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
+from hil.bench.agent_factory import AgentBench
 from hil.errors import BenchError
-
-if TYPE_CHECKING:
-    from hil.run.real_bench import RealBench
 
 _READ = 65536
 _RECORD_MARK = KEY.encode() + b"\0"
 _MAX_BUFFER = 1 << 20
 _FIFO_BYTES = 16
-"""Bytes handed over at once. QEMU passes on byte by byte what it gets: a long chunk, given when its
-last byte is in, would come to its end as late again as it is long."""
+"""Bytes per chunk. QEMU forwards a chunk byte by byte. A long chunk at the time of its last byte
+would arrive late by its own duration."""
 ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = [sys.executable, str(ROOT / "coldloop.py"), "firmware"]
 
 
 class _PseudoTerminal:
-    """A pseudo-terminal whose other end QEMU opens."""
+    """A pseudo-terminal; QEMU opens its other end."""
 
     def __init__(self) -> None:
         self.master, self._slave = os.openpty()
@@ -51,9 +49,9 @@ class _PseudoTerminal:
 
 
 class QemuDut:
-    """Joins a bench to an image; `status` is what the agent last said."""
+    """Connects a bench to an image; `status` is the last status of the agent."""
 
-    def __init__(self, bench: "RealBench") -> None:
+    def __init__(self, bench: AgentBench) -> None:
         self.status: dict[str, Any] | None = None
         self._bench = bench
         self._buffer = b""
@@ -63,15 +61,15 @@ class QemuDut:
         self._socket: socket.socket | None = None
         for port in (bench.receiver, bench.bus):
             if port.line is not None:
-                port.line.chunk = _FIFO_BYTES
-        # What the receiver says before the image runs would be old when it is read.
-        bench.receiver.disconnected = True
+                port.line.set_chunk(_FIFO_BYTES)
+        # The image must not read sentences from before its start.
+        bench.receiver.set_disconnected(True)
         bench.shell.watch(self._status_terminal.master, self._on_status_bytes)
         bench.shell.watch(self._modem_terminal.master, self._on_modem_bytes)
 
     @staticmethod
     def build_image() -> int:
-        """Build the image before the bench's time begins; raises BenchError. Gives 0."""
+        """Build the image before the run starts; raises BenchError. Gives 0."""
         with tempfile.TemporaryDirectory() as folder:
             command = [*_FIRMWARE, "build", "--out", folder]
             process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -89,7 +87,7 @@ class QemuDut:
         )
 
     def command(self) -> list[str]:
-        """How the image is started; the configuration file comes last."""
+        """Give the command that starts the image, without the configuration file at its end."""
         uarts = (self._bench.receiver.path, self._bench.bus.path, self._modem_terminal.path)
         arguments = [*_FIRMWARE, "run"]
         for number, path in enumerate((*uarts, self._status_terminal.path), 1):
@@ -103,7 +101,7 @@ class QemuDut:
         return [*arguments, "--config"]
 
     def _on_status_bytes(self) -> None:
-        """Take what the agent says: records in pieces, each behind a mark."""
+        """Process status bytes: records in pieces, each after a mark."""
         buffer = self._buffer + self._read(self._status_terminal.master)
         mark_at = buffer.rfind(_RECORD_MARK)
         if mark_at > 0 or (mark_at == 0 and not self._buffer.startswith(_RECORD_MARK)):
@@ -114,10 +112,10 @@ class QemuDut:
             self._store_status(json.loads(buffer.removeprefix(_RECORD_MARK)))
 
     def _store_status(self, status: dict[str, Any]) -> None:
-        """Keep a status; the image's clock is not the machine's, so the two are compared.
+        """Store a status, and estimate the offset of the image's clock from the machine's.
 
-        A record's mark arrives some time after it was written, with the image's time; the earliest
-        arrival tells the offset best.
+        A mark arrives some time after the image has written it. So the smallest offset is the best
+        estimate.
         """
         if self.status is not None and status["mono_us"] == self.status["mono_us"]:
             return
@@ -125,19 +123,19 @@ class QemuDut:
         offset = self._record_start - int(status["mono_us"])
         self._offset = offset if self._offset is None else min(offset, self._offset)
         world = self._bench.world
-        self._bench.testbed.utc_at = lambda mono: world.utc(mono + (self._offset or 0))
+        self._bench.testbed.set_true_utc(lambda mono: world.utc(mono + (self._offset or 0)))
 
     def _on_modem_bytes(self) -> None:
-        """Pass the agent's bytes on to the broker."""
+        """Forward bytes of the agent to the broker."""
         data = self._read(self._modem_terminal.master)
-        self._bench.receiver.disconnected = False
+        self._bench.receiver.set_disconnected(False)
         link = self._broker_socket()
         if link is not None and data:
             with contextlib.suppress(OSError):
                 link.sendall(data)
 
     def _broker_socket(self) -> socket.socket | None:
-        """Connect the modem to the broker, when it is not."""
+        """Give the connection to the broker; connect if there is none. None: the broker refuses."""
         if self._socket is None:
             host, _, port = self._bench.ports["broker"][len("tcp:") :].rpartition(":")
             try:
@@ -149,7 +147,7 @@ class QemuDut:
         return self._socket
 
     def _on_broker_bytes(self) -> None:
-        """Pass the broker's bytes on to the agent."""
+        """Forward bytes of the broker to the agent."""
         if self._socket is None:
             return
         try:
@@ -178,7 +176,7 @@ class QemuDut:
             return b""
 
     def close(self) -> None:
-        """Close the ends."""
+        """Close sockets and pseudo-terminals."""
         self._disconnect()
         for terminal in (self._modem_terminal, self._status_terminal):
             self._bench.shell.unwatch(terminal.master)

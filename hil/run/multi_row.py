@@ -1,9 +1,9 @@
-"""A hall of rows: each with its own controller, clock, receiver and loads, one true UTC for all.
+"""Many rows with a power cap at the same UTC time and without a network.
 
-Rows share nothing but UTC, so they are run one after the other from the same UTC on, each with its
-own chance, oscillator and moment of being switched on (within a second). The link to the ground is
-cut before anything is due. What each row does is looked at from outside: the true UTC at which the
-first lower limit reached a service, and at which limits were raised again.
+Does not run the rows at the same time: they share only UTC. Each run starts at the same UTC. Each
+row has its own seed, oscillator and power-on time within a second. The link to the ground is cut
+before the cap. The result of a row is the true UTC of its first lower limit and of its raised
+limits, as the services receive them.
 """
 
 import time
@@ -21,13 +21,17 @@ _CAP_PCT = 60
 _SECOND = 1_000_000
 _TICK_US = 100_000
 _START_STEP_US = 791_123
-"""Each row is switched on so much later in the second than the one before it."""
+"""Difference of the power-on time from row to row, µs."""
 _LINK_CUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """True UTC in µs after the instant that was scheduled: of the first limit, of each rise."""
+    """Result of one row; times are true UTC in µs after the scheduled time.
+
+    `capped_us`: the first limit. `rise_us`: each raised limit. `tick_offset`: tick of the
+    execution.
+    """
 
     row: int
     capped_us: int | None
@@ -36,8 +40,8 @@ class RowResult:
     clock_error_us: int
 
 
-def row_scenario(row: int, stagger_ms: int) -> Scenario:
-    """The scenario of one row of the hall."""
+def make_row_scenario(row: int, stagger_ms: int) -> Scenario:
+    """Make the scenario of one row."""
     settings = replace(
         TestbedSettings(),
         it_kw=90.0,
@@ -50,14 +54,18 @@ def row_scenario(row: int, stagger_ms: int) -> Scenario:
         schedule=f"{CAP_AT_S} cap_pct {_CAP_PCT}; {RELEASE_AT_S} cap_pct 100",
     )
     event = ScenarioEvent(at_s=_LINK_CUT_S, do="broker_down")
-    return Scenario(f"row{row}", "a row of the hall", float(SECONDS), settings, (event,), ())
+    return Scenario(f"row{row}", "one row of many", float(SECONDS), settings, (event,), ())
 
 
 def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = None) -> RowResult:
     """Run one row."""
-    spec = row_scenario(row, stagger_ms)
-    run = VirtualRun(spec, row + 1) if make_dut is None else VirtualRun(spec, row + 1, make_dut)
-    run.world.now = row * _START_STEP_US % _SECOND
+    scenario = make_row_scenario(row, stagger_ms)
+    run = (
+        VirtualRun(scenario, row + 1)
+        if make_dut is None
+        else VirtualRun(scenario, row + 1, make_dut)
+    )
+    run.world.advance_to(row * _START_STEP_US % _SECOND)
     try:
         run.run()
     finally:
@@ -70,8 +78,12 @@ def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = Non
     )
     utc_times = [world.utc(at_us) - due_us for at_us, _, _ in patches]
     cap_times = [utc_us for utc_us in utc_times if utc_us < 30 * _SECOND]
-    executed = run.status["throttle"]["done"] if run.status else []
-    tick = (executed[0][0] * _TICK_US - executed[0][1]) // _TICK_US if executed else None
+    executed_entries = run.status["throttle"]["done"] if run.status else []
+    tick = (
+        (executed_entries[0][0] * _TICK_US - executed_entries[0][1]) // _TICK_US
+        if executed_entries
+        else None
+    )
     status = run.status or {}
     error = abs(status["utc_us"] - world.utc(status["mono_us"])) if status.get("utc_us") else -1
     rise_times = tuple(utc_us for utc_us in utc_times if utc_us >= 30 * _SECOND)

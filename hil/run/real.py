@@ -1,7 +1,7 @@
-"""A scenario in real time: the same row, faults, measures and judge, over real ports.
+"""Runs a scenario in real time over real ports, with the same row, faults and measures.
 
-The agent is a process of its own on the interpreter under test. There is no digest: real time never
-repeats itself to the microsecond.
+Does not give a digest: the times of a real run differ by microseconds. The agent is a process on
+the interpreter under test.
 """
 
 import signal
@@ -24,21 +24,26 @@ _START_TIMEOUT_S = 90
 
 
 class RealRun:
-    """One scenario with one seed against an agent on the interpreter `dut`.
+    """A run of one scenario with one seed against an agent on the interpreter `dut`.
 
-    `real_devices` puts real devices in the places of emulated ones: name -> address (see
-    `hil.bench.device_swap`). `series`, when set, is sampled each second.
+    `real_devices`: name -> address of real devices that replace emulated ones (see
+    `hil.bench.device_swap`). `series`, if given, gets one sample each second.
     """
 
     def __init__(
-        self, scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str] | None = None
+        self,
+        scenario: Scenario,
+        seed: int,
+        dut: str,
+        real_devices: dict[str, str] | None = None,
+        series: Series | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
         self.dut = dut
         self.status: dict[str, Any] | None = None
         self.evaluator = Evaluator(scenario)
-        self.series: Series | None = None
+        self.series = series
         self.config: dict[str, Any] = {}
         self._real_devices = real_devices or {}
         self._seconds = 0
@@ -48,7 +53,7 @@ class RealRun:
         """Run the scenario to its end and judge it."""
         if self.dut == "qemu":
             QemuDut.build_image()
-        with RealBench(self.scenario.settings, self.seed) as bench:
+        with RealBench(self.scenario.settings, self.seed, make_board_agent=QemuDut) as bench:
             stop_on_signals(bench)
             for name, port in self._real_devices.items():
                 bench.device_swap.attach_real(name, port)
@@ -72,10 +77,11 @@ class RealRun:
         )
 
     def _start_agent(self, bench: RealBench, log: Path | None) -> int:
-        """Start the agent; give the world's time at which the scenario begins: its first word.
+        """Start the agent; give the world time at which the scenario begins: that of the first
+        status.
 
-        In virtual time the agent is there from the start; here an interpreter is started first,
-        which may take long on a busy machine, as QEMU does.
+        An interpreter or QEMU can take long to start on a busy machine. In virtual time the agent
+        runs from the start.
         """
         bench.start_agent(self.dut, log)
         for second in range(1, _START_TIMEOUT_S):
@@ -86,14 +92,14 @@ class RealRun:
                 return bench.shell.now()
             code = bench.agent_exit_code()
             if code is not None:
-                raise BenchError(f"the agent ended with {code} after {second} s")
-        raise BenchError(f"the agent said nothing in {_START_TIMEOUT_S} s; see --log")
+                raise BenchError(f"the agent ended with exit code {code} after {second} s")
+        raise BenchError(f"the agent sent no status in {_START_TIMEOUT_S} s; see --log")
 
     def _sample(self, bench: RealBench) -> None:
         self._seconds += 1
         code = bench.agent_exit_code()
         if code is not None:
-            raise BenchError(f"the agent ended with {code} after {self._seconds} s")
+            raise BenchError(f"the agent ended with exit code {code} after {self._seconds} s")
         self.status = bench.status()
         self.evaluator.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
         if self.series is not None:
@@ -103,7 +109,7 @@ class RealRun:
 
 
 def stop_on_signals(bench: RealBench) -> None:
-    """Let SIGINT and SIGTERM end the bench in order."""
+    """Let SIGINT and SIGTERM stop the bench."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         bench.shell.stop()

@@ -1,10 +1,9 @@
-"""The bench in real time: a row behind real ports, and the agent as a process of its own.
+"""The bench in real time: a row on real ports, and the agent as a process.
 
-Not a scenario and not the demo: both stand on this. The serial lines are pseudo-terminals, the
-broker is a TCP socket on loopback (or somebody's own broker), the state folder is a temporary one.
-True UTC is the machine's clock. With a fleet (`hil.bench.device_fleet`) there are two more ports.
-Every Modbus device can be replaced by a real one, at the start or while the bench runs
-(`hil.bench.device_swap`).
+Does not run a scenario; see `hil.run.real`, `hil.page` and `hil.demo`, which use it. The serial
+lines are pseudo-terminals. The broker is a TCP socket on loopback, or an external one. The state
+folder is temporary. True UTC is the clock of the machine. A fleet (`hil.bench.device_fleet`) adds
+two ports. Each Modbus device can be replaced by a real one at any time (`hil.bench.device_swap`).
 """
 
 import ctypes
@@ -23,16 +22,23 @@ from typing import Any, BinaryIO, Self
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
+from hil.bench.agent_factory import AgentFactory, BoardAgent
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
 from hil.bench.device_swap import DeviceSwap, SwapBus
-from hil.bench.testbed import BUS_BAUD, FIRST_DRIVE_UNIT, RPU_UNIT, VALVE_UNIT, Testbed
+from hil.bench.testbed import (
+    BUS_BAUD,
+    FIRST_DRIVE_UNIT,
+    RPU_UNIT,
+    VALVE_UNIT,
+    LinkControl,
+    Testbed,
+)
 from hil.bench.testbed_satcom import BAUDS
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
-from hil.run.dut_qemu import QemuDut
 from hil.shells.realtime import RealTimeShell
 
 _SECOND = 1_000_000
@@ -40,51 +46,57 @@ _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
 ROOT = Path(__file__).resolve().parents[2]
-AGENT = {
+AGENT_COMMANDS = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
     "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.runtime.micropython"],
     "qemu": [],
 }
-"""How the agent is started on each interpreter; the configuration file comes last."""
+"""Commands that start the agent, by interpreter, without the configuration file at their end."""
 _VIRTUAL_STORE = "store:/virtual/"
 _LARGE_HEAP = "heapsize=512wK"
-"""For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
+"""Heap with optional components: MicroPython compiles them on it; a board has them compiled."""
 
 
 def agent_command(dut: str, has_components: bool) -> list[str]:
-    """How the agent with or without optional parts is started."""
+    """Give the command that starts the agent with or without optional components."""
     return [
         _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
-        for argument in AGENT[dut]
+        for argument in AGENT_COMMANDS[dut]
     ]
 
 
 class RealBench:
-    """A row in real time. Use it in a `with` block; it closes ports, agent and folder.
+    """A row in real time. A `with` block closes ports, agent and folder at its end.
 
-    `device_swap` says which device is real: `swaps.swap(name, address)`, `swaps.restore(name)`,
-    `device_swap.devices()`; names are `rpu`, `valve`, `drive1` and on, and with a fleet its models.
+    `device_swap` replaces devices by real ones. The names are `rpu`, `valve`, `drive1`, `drive2`,
+    and those of the fleet. `make_board_agent` makes the agent for the interpreter "qemu".
     """
 
     def __init__(
-        self, settings: TestbedSettings, seed: int, broker: str | None = None, fleet: bool = False
+        self,
+        settings: TestbedSettings,
+        seed: int,
+        broker: str | None = None,
+        fleet: bool = False,
+        make_board_agent: AgentFactory | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.testbed = Testbed(self.world, settings)
-        self.testbed.utc_at = lambda mono: self.world.utc(mono - self.shell.base)
+        self.testbed.set_true_utc(lambda mono: self.world.utc(mono - self.shell.base))
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
         self.pulses: PulsePipe | None = None
         self.broker: TcpListener | None = None
         self._agent: subprocess.Popen[bytes] | None = None
-        self._qemu: QemuDut | None = None
+        self._make_board_agent = make_board_agent
+        self._board_agent: BoardAgent | None = None
         self._connect_ports()
         if broker is None:
             latency = int(settings.broker_latency_ms * 1000)
             self.broker = TcpListener(self.shell, self.testbed.broker, latency)
-            self.testbed.set_link_down = self.broker.set_down
+            self.testbed.connect_link(LinkControl(self.broker.set_down))
             broker = f"127.0.0.1:{self.broker.address[1]}"
         self.ports = {
             "receiver": f"serial:{self.receiver.path}?baud={receiver_choice.line_baud(settings)}",
@@ -103,18 +115,18 @@ class RealBench:
             self._add_fleet()
 
     def _serve_loads(self) -> list[TcpListener]:
-        """Give each service of the row's loads a port of its own on loopback."""
+        """Give each service of the load bank a port on loopback."""
         load_bank = self.testbed.load_bank
         if load_bank is None:
             return []
         ports = []
-        for name, server in load_bank.servers().items():
+        for name, server in load_bank.list_servers().items():
             ports.append(TcpListener(self.shell, server))
             load_bank.addresses[name] = f"tcp:127.0.0.1:{ports[-1].address[1]}"
         return ports
 
     def _register_devices(self) -> None:
-        """Make the row's devices known to `device_swap`."""
+        """Register the devices of the row in `device_swap`."""
         testbed, line = self.testbed, self.bus.line
         if line is None:
             return
@@ -125,11 +137,12 @@ class RealBench:
             self.device_swap.add(f"drive{i + 1}", swap_bus, FIRST_DRIVE_UNIT + i)
 
     def _add_fleet(self) -> None:
-        """Put the fleet behind a serial line and a TCP host."""
+        """Connect the fleet to a serial line and a TCP host."""
         fleet = self.fleet = DeviceFleet(self.world)
         bus8 = self.bus8 = PtyPort(self.shell)
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
-        line = bus8.line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
+        line = SerialLine(self.world, fleet.line, char_us, bus8.to_agent, _FLEET_RANK)
+        bus8.connect(line)
         host = fleet.host
         tcp = self.modbus_tcp = TcpListener(self.shell, host)
         tcp.device_link.send_replies([])
@@ -149,13 +162,15 @@ class RealBench:
 
     def _connect_ports(self) -> None:
         testbed, receiver = self.testbed, self.receiver
-        receiver.line = receiver_choice.connect_line(
-            self.world,
-            testbed.receiver,
-            testbed.settings,
-            receiver.to_agent,
-            RECEIVER,
-            lambda: None,
+        receiver.connect(
+            receiver_choice.connect_line(
+                self.world,
+                testbed.receiver,
+                testbed.settings,
+                receiver.to_agent,
+                RECEIVER,
+                lambda: None,
+            )
         )
         if testbed.settings.receiver_pps:
             pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
@@ -163,31 +178,34 @@ class RealBench:
                 self.world, testbed.receiver, testbed.settings, pipe.write_edge, RECEIVER
             )
         char_us = _BITS_8E1 * _SECOND // BUS_BAUD
-        self.bus.line = SerialLine(self.world, testbed.bus, char_us, self.bus.to_agent, FIRST_BUS)
+        line = SerialLine(self.world, testbed.bus, char_us, self.bus.to_agent, FIRST_BUS)
+        self.bus.connect(line)
         self.world.schedule(0, self._advance_plants)
 
     def _advance_plants(self) -> None:
-        """Let the plant go on though no device may be asked."""
+        """Advance the plants four times a second, also if no device gets a request."""
         self.testbed.plant.advance(self.world.now)
         if self.fleet is not None:
             self.fleet.advance(self.world.now)
         self.world.schedule(self.world.now + _SECOND // 4, self._advance_plants)
 
     def _connect_modem(self) -> None:
-        """Put the row's satellite modem, if it has one, on a pseudo-terminal."""
+        """Connect the satellite modem, if the row has one, to a pseudo-terminal."""
         satcom = self.testbed.satcom
         if satcom is None:
             return
         port = self.modem = PtyPort(self.shell)
-        port.line = SerialLine(
+        line = SerialLine(
             self.world, satcom.device, satcom.char_us, port.to_agent, _FLEET_RANK + 1, 32
         )
-        satcom.inject = port.line.inject
+        port.connect(line)
+        satcom.inject = line.inject
 
     def config(self, dut: str = "cpython") -> dict[str, Any]:
         """Write the configuration of an agent for this bench.
 
-        One on CPython gets the receiver's pulses; MicroPython has them on a board's pin alone.
+        Only an agent on CPython gets the pulses of the receiver; MicroPython needs a pin of a
+        board.
         """
         ports = self.ports
         config = self.testbed.config(
@@ -207,7 +225,7 @@ class RealBench:
         return config
 
     def _assign_folders(self, config: dict[str, Any]) -> None:
-        """Give each part's store a folder of its own beside the unit's."""
+        """Give the store of each component its own folder."""
         for section in config.values():
             port = str(section.get("port", "")) if isinstance(section, dict) else ""
             if port.startswith(_VIRTUAL_STORE):
@@ -216,13 +234,18 @@ class RealBench:
                 section["port"] = f"store:{folder}"
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
-        """Start the agent on the interpreter `dut` as a process of its own."""
+        """Start the agent on the interpreter `dut` as a process; `log` gets its output.
+
+        Raises BenchError if the interpreter is not installed.
+        """
         path = self.folder / "unit.json"
         arguments = agent_command(dut, bool(self.testbed.settings.parts))
         config = self.config(dut)
         if dut == "qemu":
-            self._qemu = QemuDut(self)
-            config, arguments = self._qemu.config(), self._qemu.command()
+            if self._make_board_agent is None:
+                raise BenchError("qemu: this bench has no factory for an agent on a board")
+            self._board_agent = self._make_board_agent(self)
+            config, arguments = self._board_agent.config(), self._board_agent.command()
         path.write_text(json.dumps(config, indent=2), encoding="utf-8")
         environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
         with _open_log(log) as target:
@@ -239,13 +262,13 @@ class RealBench:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
 
     def agent_exit_code(self) -> int | None:
-        """Give the agent's exit code when it has ended by itself."""
+        """Give the exit code of an agent that has ended; None: it runs."""
         return None if self._agent is None else self._agent.poll()
 
     def status(self) -> dict[str, Any] | None:
-        """Read what the agent last said of itself."""
-        if self._qemu is not None:
-            return self._qemu.status
+        """Read the last status of the agent; None: there is none yet."""
+        if self._board_agent is not None:
+            return self._board_agent.status
         try:
             text = (self.folder / KEY).read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -254,7 +277,7 @@ class RealBench:
         return status
 
     def stop_agent(self) -> None:
-        """End the agent, gently at first."""
+        """Terminate the agent; kill it after 5 s."""
         if self._agent is None or self._agent.poll() is not None:
             return
         self._agent.terminate()
@@ -274,8 +297,8 @@ class RealBench:
         trace: TracebackType | None,
     ) -> None:
         self.stop_agent()
-        if self._qemu is not None:
-            self._qemu.close()
+        if self._board_agent is not None:
+            self._board_agent.close()
         self.device_swap.close()
         for port in (
             *(self.receiver, self.bus, self.broker, self.bus8, self.modbus_tcp, self.modem),
@@ -293,18 +316,18 @@ _PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def _set_death_signal() -> None:
-    """Let the agent, whose process this is, end even when its bench is killed.
+    """Let the kernel end this process (the agent) if its bench is killed.
 
-    It would go on for ever otherwise and open its pseudo-terminals anew, whose numbers the system
-    gives to somebody else's terminals. Linux only; elsewhere nothing is done.
+    Otherwise the agent would run forever. It would open pseudo-terminals whose numbers other
+    programs use by then. Linux only; elsewhere this does nothing.
     """
     if _PRCTL is not None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _open_log(path: Path | None) -> BinaryIO:
-    """Open what the agent prints to; nothing is kept without a path."""
+    """Open the file for the output of the agent; without a path the output is discarded."""
     try:
         return open(path or os.devnull, "wb")
     except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}; name a log file that can be written") from None
+        raise BenchError(f"{path}: {error.strerror}; name a writable log file") from None

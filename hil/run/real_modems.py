@@ -1,10 +1,10 @@
-"""The bench's satellite modems on real ports: one pseudo-terminal a kind, and a path for IP.
+"""The satellite modems of the bench on real ports: a pseudo-terminal for each kind, and an IP path.
 
-Not the modems (hil.devices) and not the agent's choice: all of them are there at once, each with a
-gateway and a ground of its own. Names: `modem_sbd`, `modem_imt`, `modem_ntn`, `modem_ip`,
-`modem_rdss`; behind `modem_ip` stands `ip_path`, a TCP port that leads to the broker through a link
-of satellite shape (hil.io.shaped_path), open while the modem is registered. What a gateway gets
-goes to a webhook when one is named; then `gateway` is the URL that takes what is to go down.
+Does not contain the modems; see `hil.devices.satcom`. All kinds exist at the same time, each with
+its own gateway and ground. Names: `modem_sbd`, `modem_imt`, `modem_ntn`, `modem_ip`, `modem_rdss`.
+`ip_path` belongs to `modem_ip`. It is a TCP port that leads to the broker with the delay and rate
+of a satellite link (`hil.io.shaped_path`). It is open while the modem is registered. With a
+webhook, the gateways post uplink messages there, and `gateway` is the URL for downlink messages.
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ _POLL_US = 500_000
 
 
 class RealModems:
-    """All modems in `world`. `webhook`: URL that takes what comes up; `broker`: HOST:PORT."""
+    """All modems in the world of `shell`. `webhook`: URL for uplink messages; `broker`: address."""
 
     def __init__(
         self,
@@ -68,21 +68,20 @@ class RealModems:
         satcom = SatcomTestbed(self.world, settings, site_e7)
         port = PtyPort(shell)
         line = SerialLine(self.world, satcom.device, satcom.char_us, port.to_agent, rank, chunk=32)
-        port.line = line
+        port.connect(line)
         satcom.inject = line.inject
         self._pty_ports.append(port)
         self.testbeds[kind] = satcom
         self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUDS[kind]}"
         if self._webhook is not None:
-            satcom.gateway.on_message = lambda upward: self._on_uplink(satcom, upward)
+            satcom.gateway.observe_messages(lambda uplink: self._on_uplink(satcom, uplink))
 
     def _on_uplink(self, satcom: SatcomTestbed, uplink: UplinkDatagram) -> None:
-        satcom.ground.receive(uplink)
         if self._webhook is not None:
             self._webhook.post(uplink, self.world.utc(uplink.at))
 
     def _send_downlink(self, server: MtServer) -> None:
-        """Queue what was posted for a modem, and let it ring."""
+        """Queue posted messages for their modems, and send a ring alert."""
         while server.queue:
             serial, content = server.queue.popleft()
             for satcom in self.testbeds.values():
@@ -94,14 +93,14 @@ class RealModems:
         self.world.schedule(self.world.now + _POLL_US, self._send_downlink, server)
 
     def _update_ip_path(self) -> None:
-        """Let the IP path be there while the modem is registered."""
+        """Open the IP path while the modem is registered."""
         device: Any = self.testbeds["ip"].device
         if self.ip_path is not None and isinstance(device, NtnModem):
             self.ip_path.set_link_up(device.attached)
         self.world.schedule(self.world.now + _POLL_US, self._update_ip_path)
 
     def close(self) -> None:
-        """Close every port."""
+        """Close all ports."""
         for port in self._pty_ports:
             port.close()
         if self.ip_path is not None:

@@ -1,7 +1,7 @@
-"""A run that is recorded: the scenario, its series and findings, in virtual or in real time.
+"""Runs a scenario in virtual or real time and keeps all data for its record.
 
-Not the run itself (`hil.run.virtual`, `hil.run.real_devices`) and not the file
-(`hil.record.record`).
+Does not contain the runs (see `hil.run.virtual`, `hil.run.real`) and does not write the record (see
+`hil.record.record`).
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.kernel.dut import DutFactory, InProcessDut
-from hil.record.record import Record, run_record
+from hil.record.record import Record, build_run_record
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
 from hil.run.real import RealRun
@@ -26,12 +26,12 @@ DUTS: dict[str, DutFactory] = {
     "micropython": LockStepDut,
     "unix-f32": UnixF32,
 }
-"""Controllers that can be turned in virtual time."""
+"""Controllers under test for virtual time."""
 
 
 @dataclass
 class RecordedRun:
-    """How a run came out, with all that its record needs."""
+    """A completed run with all data for its record."""
 
     scenario: Scenario
     run_result: RunResult
@@ -42,8 +42,8 @@ class RecordedRun:
     answers: list[dict[str, Any]]
 
     def record(self) -> Record:
-        """Give the run's part of the record."""
-        return run_record(
+        """Build the run's part of the record."""
+        return build_run_record(
             self.scenario,
             self.run_result.record(),
             self.results,
@@ -55,13 +55,13 @@ class RecordedRun:
 
 
 def confirm_prompts(scenario: Scenario) -> list[dict[str, Any]]:
-    """Answer the prompts where there is no technician."""
+    """Answer the prompts of a run without a technician."""
     return [
         {
             "at_s": prompt.at_s,
             "text": prompt.text,
             "answer": None,
-            "by": "nobody: taken as confirmed",
+            "by": "nobody: counts as confirmed",
         }
         for prompt in scenario.prompts
     ]
@@ -70,9 +70,9 @@ def confirm_prompts(scenario: Scenario) -> list[dict[str, Any]]:
 def record_virtual(
     scenario: Scenario, seed: int, dut: str, capture_file: Path | None = None
 ) -> RecordedRun:
-    """Run a scenario in virtual time and keep its series; all bytes too, when a file is named."""
+    """Run a scenario in virtual time; with `capture_file`, also write a capture."""
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
-    make_dut = DUTS[dut] if capture_file is None else _capturing_factory(DUTS[dut], capture)
+    make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
     series = Series(select_channels(scenario.settings.pumps))
     try:
@@ -80,35 +80,33 @@ def record_virtual(
     finally:
         run.dut.close()
     if capture_file is not None:
-        capture.config = run.config
-        capture_file.write_text(capture.text(), encoding="utf-8")
+        capture.set_config(run.config)
+        capture_file.write_text(capture.to_text(), encoding="utf-8")
     results, answers = run.evaluator.results(), confirm_prompts(scenario)
     return RecordedRun(scenario, run_result, results, series, run.console, run.config, answers)
 
 
-def _capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
+def _make_capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
     return lambda *setting: CapturingDut(make_dut(*setting), capture, *setting[2:])
 
 
 def record_real(
     scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str], log: Path | None = None
 ) -> RecordedRun:
-    """Run a scenario in real time over real ports; `real_devices` puts devices in emulated ones'
-    places.
-    """
-    run = RealRun(scenario, seed, dut, real_devices)
-    run.series = Series(select_channels(scenario.settings.pumps))
+    """Run a scenario in real time; `real_devices` replace emulated devices."""
+    series = Series(select_channels(scenario.settings.pumps))
+    run = RealRun(scenario, seed, dut, real_devices, series)
     run_result = run.run(log)
     results, answers = run.evaluator.results(), confirm_prompts(scenario)
-    return RecordedRun(scenario, run_result, results, run.series, [], run.config, answers)
+    return RecordedRun(scenario, run_result, results, series, [], run.config, answers)
 
 
 def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:
-    """Write the line that repeats a run."""
+    """Give the command line that repeats a run."""
     real = " --real-time" if real_time else ""
     return f"coldloop hil run {shlex.quote(name)} --seed {seed} --dut {dut}{real}"
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a file of JSON that a person can read too."""
+    """Write an indented JSON file."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,21 +1,21 @@
-"""A scenario in virtual time: row, far ends, shell and controller joined, run, sampled, judged.
+"""Runs a scenario in virtual time: testbed, endpoints, shell and controller.
 
-One sample a second is taken, when the world's second has passed, of the plant and of what the
-agent last said of itself. The digest covers everything that went in and out of the controller.
+Does not judge (see `hil.scenario.judge`) and does not read measures (see `hil.measure`). At the end
+of each second of the world it takes one sample of the plant and of the last status of the agent.
+The digest covers all inputs and outputs of the controller.
 """
 
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
 from hil.bench import optional_sections, receiver_choice
 from hil.bench.ground_station import MqttGround
-from hil.bench.testbed import BUS_BAUD, Testbed
+from hil.bench.testbed import BUS_BAUD, LinkControl, Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
@@ -29,7 +29,7 @@ from hil.scenario.timeline import schedule
 from hil.shells.virtual import VirtualShell
 
 START_UTC = 1_795_500_000_000_000
-"""UTC at the start of every virtual run, microseconds: 2026-11-24T06:00:00Z."""
+"""UTC at the start of a virtual run, µs: 2026-11-24T06:00:00Z. Settings can replace it."""
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
@@ -37,7 +37,7 @@ _BITS_8E1 = 11
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run was and how it was judged."""
+    """Identity and result of a run."""
 
     scenario: str
     seed: int
@@ -48,7 +48,7 @@ class RunResult:
     wall_s: float
 
     def record(self) -> dict[str, Any]:
-        """Give the outcome as the JSON record of `coldloop hil run --json`."""
+        """Give the JSON record of `coldloop hil run --json`."""
         return {
             "scenario": self.scenario,
             "seed": self.seed,
@@ -92,7 +92,7 @@ class VirtualRun:
         schedule(scenario, self.testbed)
 
     def _make_dut(self, make_dut: DutFactory, config: dict[str, Any]) -> Dut:
-        """Make the controller; one that takes changes from afar starts from what its store kept."""
+        """Make the controller; with remote management it starts from the records of its store."""
         if "remote" not in config:
             return make_dut(config, profiles())
         store = self.testbed.stores.get("remote")
@@ -100,10 +100,16 @@ class VirtualRun:
 
     def _connect_ports(self) -> None:
         shell, world, testbed = self.shell, self.world, self.testbed
-        end = SerialEndpoint(shell, RECEIVER)
-        end.line = receiver_choice.connect_line(
-            world, testbed.receiver, testbed.settings, end.to_agent, RECEIVER, lambda: end.baud
+        receiver_endpoint = SerialEndpoint(shell, RECEIVER)
+        receiver_line = receiver_choice.connect_line(
+            world,
+            testbed.receiver,
+            testbed.settings,
+            receiver_endpoint.to_agent,
+            RECEIVER,
+            lambda: receiver_endpoint.baud,
         )
+        receiver_endpoint.connect(receiver_line)
         receiver_choice.connect_pulses(
             world,
             testbed.receiver,
@@ -111,26 +117,33 @@ class VirtualRun:
             lambda _: shell.event(RECEIVER, "pulse"),
             RECEIVER,
         )
-        bus = SerialEndpoint(shell, FIRST_BUS)
+        bus_endpoint = SerialEndpoint(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
-        bus.line = SerialLine(world, testbed.bus, char_us, bus.to_agent, FIRST_BUS)
-        shell.endpoints.update({RECEIVER: end, FIRST_BUS: bus})
-        broker = TcpEndpoint(
+        bus_endpoint.connect(
+            SerialLine(world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS)
+        )
+        shell.endpoints.update({RECEIVER: receiver_endpoint, FIRST_BUS: bus_endpoint})
+        broker_endpoint = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)
         )
-        testbed.set_link_down, testbed.set_link_silent = broker.set_down, broker.set_silent
-        testbed.cut_link_after = partial(setattr, broker, "cut_after")
-        testbed.publish = lambda topic, payload, retain: broker.device_link.send_replies(
-            testbed.broker.publish(topic, payload, world.now, 1, retain)
+        testbed.connect_link(
+            LinkControl(
+                broker_endpoint.set_down,
+                broker_endpoint.set_silent,
+                broker_endpoint.set_cut_after,
+                lambda topic, payload, retain: broker_endpoint.device_link.send_replies(
+                    testbed.broker.publish(topic, payload, world.now, 1, retain)
+                ),
+            )
         )
-        shell.endpoints[BROKER] = broker
+        shell.endpoints[BROKER] = broker_endpoint
         shell.endpoints[STATE] = SinkEndpoint(shell, STATE, self._store_status)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
             shell, CONSOLE, self._append_console, self._restart
         )
 
     def _connect_components(self, config: dict[str, Any]) -> None:
-        """Give each store of a part its flash."""
+        """Connect the stores of the components, the modem and the load bank."""
         for port, section, address in optional_sections.number_ports(config):
             if address.startswith("store:"):
                 store = StoreEndpoint(self.shell, port, self.world.random("store " + section))
@@ -141,25 +154,25 @@ class VirtualRun:
             self.testbed.load_bank.connect(
                 self.shell, config, optional_sections.first_free_port(config)
             )
-        self.testbed.set_power = self._set_power
+        self.testbed.connect_power(self._set_power)
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
-            self.testbed.ground = MqttGround(
-                self.testbed, f"{config['site']}/{config['unit']}", key
-            )
+            unit_path = f"{config['site']}/{config['unit']}"
+            self.testbed.connect_ground(MqttGround(self.testbed, unit_path, key))
 
     def _connect_modem(self, port: int, satcom: SatcomTestbed) -> None:
-        """Put the satellite modem behind its port."""
-        end = SerialEndpoint(self.shell, port)
-        end.line = SerialLine(
-            self.world, satcom.device, satcom.char_us, end.to_agent, port, chunk=32
+        """Connect the satellite modem to its port."""
+        endpoint = SerialEndpoint(self.shell, port)
+        line = SerialLine(
+            self.world, satcom.device, satcom.char_us, endpoint.to_agent, port, chunk=32
         )
-        self.shell.endpoints[port] = end
-        satcom.inject = end.line.inject
-        self.testbed.modem_port = end
+        endpoint.connect(line)
+        self.shell.endpoints[port] = endpoint
+        satcom.inject = line.inject
+        self.testbed.connect_modem(endpoint)
 
     def _set_power(self, is_on: bool) -> None:
-        """Cut the controller's power, or give it back: it starts anew with what its stores kept."""
+        """Cut the controller's power, or restore it: it restarts with the records of its stores."""
         if is_on:
             self.dut = self._new_dut()
             self.shell.switch_on(self.dut)
@@ -167,18 +180,18 @@ class VirtualRun:
         self.shell.switch_off()
         self.dut.close()
         self._status_text = b""
-        for end in self.shell.endpoints.values():
-            if isinstance(end, StoreEndpoint):
-                end.cut_power()
+        for endpoint in self.shell.endpoints.values():
+            if isinstance(endpoint, StoreEndpoint):
+                endpoint.cut_power()
             else:
-                end.close()
+                endpoint.close()
 
     def _restart(self) -> None:
-        """Start the controller anew because it asked for it; its ports are closed in order."""
+        """Restart the controller at its request; the ports are closed in order."""
         self.shell.switch_off()
         self.dut.close()
-        for end in self.shell.endpoints.values():
-            end.close()
+        for endpoint in self.shell.endpoints.values():
+            endpoint.close()
         self.dut = self._new_dut()
         self.shell.switch_on(self.dut)
 
@@ -193,7 +206,7 @@ class VirtualRun:
         return read(self.testbed, self.status, name)
 
     def run(self, on_second: Callable[[int], None] | None = None) -> float:
-        """Run to the end of the scenario; return the seconds it took on the wall."""
+        """Run to the end of the scenario; give the wall time in s."""
         started_s = time.perf_counter()
         self.shell.start()
         seconds = int(self.scenario.seconds)
@@ -207,7 +220,7 @@ class VirtualRun:
         return time.perf_counter() - started_s
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
-        """Judge the run."""
+        """Give the result of the run."""
         return RunResult(
             self.scenario.name,
             self.world.seed,

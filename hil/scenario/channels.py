@@ -1,17 +1,16 @@
-"""What is recorded once a second for the plots of a report and the live page: the channels.
+"""The measures that the bench records once a second for the plots of reports and the live page.
 
-Not the measures themselves (`hil.measure.registry`): only which of them are worth a curve, in which
-plot.
+Does not contain the measures; see `hil.measure.registry`.
 """
 
 from dataclasses import dataclass, field
 
-from hil.scenario.judge import Sampler
+from hil.scenario.judge import ReadMeasure
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One curve: a measure, the plot it belongs to, its unit, and how it is called there."""
+    """One curve: measure, title of its plot, unit, and label in the plot."""
 
     measure: str
     plot: str
@@ -40,8 +39,8 @@ class Series:
     at_s: list[float] = field(default_factory=list)
     values: dict[str, list[float | None]] = field(default_factory=dict)
 
-    def sample(self, at_s: float, read: Sampler) -> None:
-        """Take one sample of every channel; rounded to 4 digits after the point."""
+    def sample(self, at_s: float, read: ReadMeasure) -> None:
+        """Take one sample of each channel, rounded to 4 decimals."""
         self.at_s.append(at_s)
         for channel in self.channels:
             value = read(channel.measure)
@@ -50,7 +49,7 @@ class Series:
 
 
 def select_channels(pumps: int) -> tuple[Channel, ...]:
-    """Give the channels of a row with so many pumps."""
+    """Give the channels of a row with `pumps` pumps."""
     return tuple(
         c for c in CHANNELS if not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps
     )

@@ -1,8 +1,8 @@
-"""The verdict: samples of the run held against the scenario's expectations.
+"""Compares the samples of a run with the expectations of the scenario.
 
-Not the sampling (that is `hil.measure.registry`). Each expectation is watched while the run goes on
-and keeps only its worst sample, so that a run of any length costs the same memory. A failure is one
-line: what, limit, worst value, when. `results` has a row for each expectation, for the record.
+Does not read the measures; see `hil.measure.registry`. For each expectation the evaluator keeps
+only the worst sample. So a run of any length needs the same memory. A failure is one line: measure,
+limits, worst value, time. `results` has one entry for each expectation, for the record.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,18 @@ from dataclasses import dataclass
 
 from hil.scenario.model import Expectation, Scenario
 
-Sampler = Callable[[str], float | None]
+ReadMeasure = Callable[[str], float | None]
 
 PASS, MARGINAL, FAIL = "pass", "marginal", "fail"
 
 
 @dataclass(frozen=True)
 class ExpectationResult:
-    """How one expectation came out. `worst` is the sample that was furthest out, and when.
+    """Result of one expectation. `worst` is the sample with the largest excess, `worst_at_s` its
+    time.
 
-    `took_s`: of an expectation `within_s`, after how long it was met for good. `near`: how close
-    to its limit it came, where that is marginal.
+    `took_s`: for `within_s`, the time until the limits hold permanently. `near`: a line for a
+    marginal result, else None.
     """
 
     measure: str
@@ -50,7 +51,7 @@ class _ExpectationTracker:
     longest_streak_s: float = 0.0
 
     def excess(self, value: float) -> float:
-        """How far `value` is outside the limits; negative or zero inside."""
+        """Give the distance of `value` from the limits; zero or negative inside."""
         overshoot = -float("inf")
         if self.expectation.max is not None:
             overshoot = max(overshoot, value - self.expectation.max)
@@ -88,7 +89,7 @@ class _ExpectationTracker:
         self.longest_streak_s = max(self.longest_streak_s, at_s - self.streak_start_s)
 
     def failure(self) -> str | None:
-        """Say what went wrong, or None."""
+        """Give the failure as one line, or None."""
         name, unit = self.expectation.measure, self.expectation.unit
         if not self.sample_count:
             return f"{name}: no sample in its window"
@@ -103,7 +104,7 @@ class _ExpectationTracker:
                 return None
             text = f"not {self._limits_text()} for {self.expectation.for_s:g} s"
             return f"{name}: {text}, only for {self.longest_streak_s:g} s; {self._nearest_text()}"
-        if self.expectation.never:  # what is not known cannot be held against anybody
+        if self.expectation.never:  # an unknown value does not violate `never`
             return (
                 f"{name}: {self._limits_text()}, {self.met_count} times" if self.met_count else None
             )
@@ -111,7 +112,8 @@ class _ExpectationTracker:
             return f"{name}: not known at {self.first_unknown_s:g} s"
         if self.met_count == self.sample_count:
             return None
-        return f"{name}: not {self._limits_text()}; worst {self._worst_text()}{unit} at {self.worst_at_s:g} s"
+        worst_text = f"{self._worst_text()}{unit} at {self.worst_at_s:g} s"
+        return f"{name}: not {self._limits_text()}; worst {worst_text}"
 
     def _nearest_text(self) -> str:
         return f"nearest {self._worst_text()}{self.expectation.unit}"
@@ -140,7 +142,7 @@ class _ExpectationTracker:
         return ", ".join([*names, f"{expectation.from_s:g} to {self.until_s:g} s"])
 
     def _marginal_text(self) -> str | None:
-        """Say how close it came, if it came closer than `marginal`."""
+        """Give a line if the worst sample is closer than `marginal` to a limit, else None."""
         expectation, band = self.expectation, self.expectation.marginal
         if band is None or self.worst is None:
             return None
@@ -149,10 +151,11 @@ class _ExpectationTracker:
             return None
         prefix = "never " if expectation.never else ""
         worst_text = f"{self._worst_text()}{expectation.unit} at {self.worst_at_s:g} s"
-        return f"{expectation.measure}: {worst_text}, closer than {band:g} to {prefix}{self._limits_text()}"
+        limits_text = f"{prefix}{self._limits_text()}"
+        return f"{expectation.measure}: {worst_text}, closer than {band:g} to {limits_text}"
 
     def result(self) -> ExpectationResult:
-        """Give the row for the record."""
+        """Give the result for the record."""
         expectation, failure = self.expectation, self.failure()
         took_s = None
         if expectation.within_s is not None and failure is None:
@@ -178,7 +181,7 @@ class _ExpectationTracker:
 
 
 class Evaluator:
-    """Watches a run of `scenario`."""
+    """Evaluates a run of `scenario`."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._trackers = [
@@ -186,14 +189,14 @@ class Evaluator:
             for e in scenario.expectations
         ]
 
-    def sample(self, at_s: float, read: Sampler) -> None:
-        """Take one sample of every measure whose window is open at `at_s`."""
+    def sample(self, at_s: float, read: ReadMeasure) -> None:
+        """Take one sample of each measure whose window is open at `at_s`."""
         for tracker in self._trackers:
             if tracker.expectation.from_s <= at_s <= tracker.until_s:
                 tracker.add_sample(at_s, read(tracker.expectation.measure))
 
     def failures(self) -> list[str]:
-        """List what was not as expected, one line each."""
+        """Give the failures, one line each."""
         return [
             failure
             for failure in (tracker.failure() for tracker in self._trackers)
@@ -201,5 +204,5 @@ class Evaluator:
         ]
 
     def results(self) -> list[ExpectationResult]:
-        """Give how each expectation came out, in the order of the scenario."""
+        """Give the results in the order of the scenario."""
         return [tracker.result() for tracker in self._trackers]

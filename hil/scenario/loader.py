@@ -1,7 +1,7 @@
-"""Scenario files: found by name among those that are shipped, or read from a path.
+"""Finds, reads and checks scenario files: shipped ones by name, others by path.
 
-Does not contain the scenario itself (see `hil.scenario.model`). The shipped files lie in folders by
-subject below `hil/scenarios/`; a name must exist once over all folders.
+Does not define the types; see `hil.scenario.model`. The shipped files are in folders by subject
+below `hil/scenarios/`. A name must be unique over all folders.
 """
 
 from importlib import resources
@@ -9,12 +9,13 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from hil.errors import ScenarioError
-from hil.scenario.model import Scenario, parse
-from hil.scenario.semantic_check import suggest_name
+from hil.scenario.model import Scenario, parse_model
+from hil.scenario.semantic_check import find_problem
+from hil.scenario.suggestion import suggest_name
 
 
 def shipped_files() -> dict[str, Traversable]:
-    """Map the name of each shipped scenario to its file. Raises `ScenarioError` for a name twice."""
+    """Map name -> file of each shipped scenario; raises `ScenarioError` for a duplicate name."""
     found: dict[str, Traversable] = {}
     for folder in (resources.files("hil") / "scenarios").iterdir():
         if not folder.is_dir():
@@ -30,15 +31,25 @@ def shipped_files() -> dict[str, Traversable]:
 
 
 def shipped_names() -> list[str]:
-    """Name the scenarios that come with the bench."""
+    """Give the sorted names of the shipped scenarios."""
     return sorted(shipped_files())
 
 
+def parse(text: str, source: str) -> Scenario:
+    """Read and check a scenario; raises `ScenarioError` that names `source`, key and problem."""
+    scenario = parse_model(text, source)
+    for case in scenario.expand_cases():
+        problem = find_problem(case)
+        if problem is not None:
+            raise ScenarioError(f"{source}: {problem.key_path}: {problem.text}")
+    return scenario
+
+
 def find(name: str) -> Scenario:
-    """Read a shipped scenario by name, or a file by its path; one that can fail."""
+    """Read a shipped scenario by name, or a file by its path; it must have expectations."""
     scenario = _read(name)
     if not scenario.expectations:
-        raise ScenarioError(f"{name}: expect: missing: a scenario that expects nothing cannot fail")
+        raise ScenarioError(f"{name}: expect: missing: a scenario without expectations cannot fail")
     return scenario
 
 

@@ -1,19 +1,19 @@
-"""A scenario as data: the setting, the timeline of events and faults, what is expected.
+"""A scenario as data: settings of the testbed, events, expectations, prompts, cases.
 
-Not the run (that is `hil.run.virtual`, `hil.run.real`) and not the meaning of what is written (that
-is `hil.scenario.semantic_check`): here a TOML file is read into types, so that a spelling mistake
-is one clear line before anything starts. Times are seconds from the start of the run.
+Does not run a scenario (see `hil.run`) and does not check the meaning of its values (see
+`hil.scenario.semantic_check`). It reads a TOML file into types. A misspelt key is one error line
+before the run starts. Times are seconds from the start of the run.
 
     name = "load-step"
     title = "the load doubles, the loops hold"
     seconds = 120
-    [row]                                   # the setting: see `TestbedSettings`
+    [row]                                   # settings: see `TestbedSettings`
     it_kw = 50
     [[event]]                               # at 20 s, the load steps to 100 kW
     at_s = 20
     do = "it_load"
     value = 100
-    [[prompt]]                              # at 15 s, a technician is asked; a machine goes on
+    [[prompt]]                              # at 15 s, the page asks the technician
     at_s = 15
     text = "is the flow meter's arrow with the flow?"
     [[expect]]                              # within 40 s of the step, and from then on
@@ -24,7 +24,7 @@ is one clear line before anything starts. Times are seconds from the start of th
     within_s = 40
     marginal = 0.5                          # closer than 0.5 to a limit is "marginal"
     requirement = "COOL-1"                  # see `hil.scenario.requirements`
-    [[case]]                                # a table for a sweep: the whole once a case
+    [[case]]                                # one run of the scenario for each case
     name = "hot"
     it_kw = 80                              # a key of [row]
 """
@@ -36,14 +36,12 @@ from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import ScenarioError
-from hil.scenario.semantic_check import find_problem, suggest_name
+from hil.scenario.suggestion import suggest_name
 
 
 @dataclass(frozen=True)
 class ScenarioEvent:
-    """Something that happens: a word of `hil.fault.registry`, at `at_s`, undone after `for_s` if
-    given.
-    """
+    """A fault or event of `hil.fault.registry` at `at_s`; it ends after `for_s`, if given."""
 
     at_s: float
     do: str
@@ -53,9 +51,10 @@ class ScenarioEvent:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question to the technician at `at_s`; `ask` says what answers it: `confirm` or `text`.
+    """A question to the technician at `at_s`; `ask` is the kind of answer: `confirm` or `text`.
 
-    Without a technician (no page) it is taken as confirmed, and the record says so.
+    Without the page there is no technician. Then the record says that the prompt counts as
+    confirmed.
     """
 
     at_s: float
@@ -65,11 +64,15 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the samples of a measure from `from_s` to `until_s` must be. One of:
+    """The condition for the samples of a measure from `from_s` to `until_s`. It has one form:
 
-    every one lies within the limits; with `within_s`, from so long after `from_s` on (the record
-    tells how long it took); `ever`: at least one does; `never`: none does; `for_s`: they do for so
-    long without a break. `marginal`: closer to a limit than that is good, but said.
+    (none)     each sample lies within the limits
+    within_s   each sample lies within the limits from `within_s` after `from_s` on
+    ever       at least one sample lies within the limits
+    never      no sample lies within the limits
+    for_s      the samples lie within the limits for `for_s` without interruption
+
+    `marginal`: a value closer to a limit than this passes as "marginal".
     """
 
     measure: str
@@ -88,9 +91,9 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario, ready to run. `seconds` is how long it lasts.
+    """A scenario that is ready to run; `seconds` is its duration.
 
-    `realtime`: it is also worth running in real time, over real ports. `text` is the file's own.
+    `realtime`: it also runs in real time, over real ports. `text` is the text of the file.
     """
 
     name: str
@@ -105,7 +108,7 @@ class Scenario:
     text: str = ""
 
     def expand_cases(self) -> "tuple[Scenario, ...]":
-        """Give what is to be run: its cases, or itself where it has none."""
+        """Give the scenarios to run: the cases, or the scenario itself if it has no cases."""
         return self.cases or (self,)
 
 
@@ -129,7 +132,7 @@ def _matches_type(kind: str, value: object) -> bool:
 
 
 class _TomlReader:
-    """Builds dataclasses from tables, and says which key of which table is wrong."""
+    """Builds dataclasses from tables. An error names the wrong key and its table."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -157,13 +160,16 @@ class _TomlReader:
 
     def check_type(self, expected_type: object, value: object, key_path: str) -> None:
         name = expected_type.__name__ if isinstance(expected_type, type) else str(expected_type)
-        kind = name.split(maxsplit=1)[0]  # "float | None" is a float
+        kind = name.split(maxsplit=1)[0]  # the type of "float | None" is float
         if not _matches_type(kind, value):
             raise self.make_error(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
 
 
-def parse(text: str, source: str) -> Scenario:
-    """Read a scenario; raises `ScenarioError` naming `source`, key and fault."""
+def parse_model(text: str, source: str) -> Scenario:
+    """Read a scenario without the check of its values; raises `ScenarioError`.
+
+    The error names `source`, the key and the problem.
+    """
     reader = _TomlReader(source)
     try:
         table = tomllib.loads(text)
@@ -181,12 +187,7 @@ def parse(text: str, source: str) -> Scenario:
         realtime=table.get("realtime", False),
         text=text,
     )
-    scenario = replace(scenario, cases=_build_cases(scenario, table, reader))
-    for case in scenario.expand_cases():
-        issue = find_problem(case)
-        if issue is not None:
-            raise reader.make_error(*issue)
-    return scenario
+    return replace(scenario, cases=_build_cases(scenario, table, reader))
 
 
 def _check_top(table: dict[str, Any], reader: _TomlReader) -> None:
@@ -205,7 +206,7 @@ def _check_top(table: dict[str, Any], reader: _TomlReader) -> None:
 def _build_cases(
     scenario: Scenario, table: dict[str, Any], reader: _TomlReader
 ) -> tuple[Scenario, ...]:
-    """Make a scenario of each line of the sweep: the row with that line's values in it."""
+    """Make a scenario for each case: its values replace those of `[row]`."""
     cases: list[Scenario] = []
     for i, case_table in enumerate(table.get("case", [])):
         key_path = f"case[{i}]"
@@ -214,7 +215,7 @@ def _build_cases(
         values = {**table.get("row", {}), **{k: v for k, v in case_table.items() if k != "name"}}
         name = f"{scenario.name}/{case_table['name']}"
         if any(case.name == name for case in cases):
-            raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} stands twice")
+            raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} is given twice")
         cases.append(
             replace(scenario, name=name, settings=reader.build(TestbedSettings, values, key_path))
         )

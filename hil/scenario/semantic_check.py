@@ -1,13 +1,12 @@
-"""What a scenario's values mean, held against what the bench can do and measure.
+"""Checks the values of a scenario against the abilities of the bench.
 
-Not the reading of the file (that is `hil.scenario.model`, which has seen to keys and types). A
-scenario that could not run, or that could not fail because a word in it never comes true, is
-refused here: `find_problem` names the first such place.
+Does not read the file; see `hil.scenario.model`, which checks keys and types. `find_problem`
+rejects a scenario that cannot run. It also rejects one that cannot fail, because a condition in it
+can never become true.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from hil.bench.optional_sections import SECTIONS, section_names
 from hil.bench.receiver_choice import parse_start_us
@@ -15,45 +14,42 @@ from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
-
-if TYPE_CHECKING:
-    from hil.scenario.model import Expectation, Scenario, ScenarioEvent
+from hil.scenario.suggestion import suggest_name
 
 PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
-"""The longest that a scenario may take that is to be run in real time, seconds."""
+"""Longest duration of a scenario that also runs in real time, s."""
 
 VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
-"""Words that only virtual time has: a machine's own power and flash are not the bench's."""
+"""Faults of virtual time only: in real time the bench does not control power and flash."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
-Problem = tuple[str, str]
-"""Where and what."""
+
+class Problem(NamedTuple):
+    """A wrong value of a scenario: its key, and what is wrong."""
+
+    key_path: str
+    text: str
 
 
-def suggest_name(name: str, known: Iterable[str]) -> str:
-    """Name the known word that was probably meant, as the end of an error line."""
-    matches = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {matches[0]}?)" if matches else ""
-
-
-def find_problem(scenario: "Scenario") -> Problem | None:
-    """Give the first thing that is wrong with `scenario`, or None."""
+def find_problem(scenario: Scenario) -> Problem | None:
+    """Give the first problem of `scenario`, or None."""
     return next(_find_problems(scenario), None)
 
 
-def _find_problems(scenario: "Scenario") -> Iterator[Problem]:
+def _find_problems(scenario: Scenario) -> Iterator[Problem]:
     if not 1 <= scenario.seconds <= 10_000_000:
-        yield "seconds", f"{scenario.seconds} is outside 1 to 10000000"
+        yield Problem("seconds", f"{scenario.seconds} is outside 1 to 10000000")
     for name, (low, high) in LIMITS.items():
         value = getattr(scenario.settings, name)
         if not low <= value <= high:
-            yield f"row.{name}", f"{value} is outside {low:g} to {high:g}"
+            yield Problem(f"row.{name}", f"{value} is outside {low:g} to {high:g}")
     yield from _check_receiver(scenario.settings)
     for name in section_names(scenario.settings):
         if name not in SECTIONS:
-            yield "row.parts", f"unknown {name!r}" + suggest_name(name, SECTIONS)
+            yield Problem("row.parts", f"unknown {name!r}" + suggest_name(name, SECTIONS))
     for i, event in enumerate(scenario.events):
         yield from _check_event(event, scenario, f"event[{i}]")
     for i, expectation in enumerate(scenario.expectations):
@@ -62,24 +58,28 @@ def _find_problems(scenario: "Scenario") -> Iterator[Problem]:
         yield from _check_form(expectation, scenario.seconds, f"expect[{i}]")
     for i, prompt in enumerate(scenario.prompts):
         if not 0 <= prompt.at_s <= scenario.seconds:
-            yield f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario"
+            yield Problem(f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario")
         if prompt.ask not in PROMPT_KINDS:
-            yield f"prompt[{i}].ask", f"{prompt.ask!r} is none of {', '.join(PROMPT_KINDS)}"
+            yield Problem(
+                f"prompt[{i}].ask", f"{prompt.ask!r} is not one of {', '.join(PROMPT_KINDS)}"
+            )
     yield from _check_real_time(scenario)
 
 
-def _check_real_time(scenario: "Scenario") -> Iterator[Problem]:
+def _check_real_time(scenario: Scenario) -> Iterator[Problem]:
     if not scenario.realtime:
         return
     if scenario.seconds > REALTIME_S:
-        yield "realtime", f"{scenario.seconds:g} s is too long for real time; {REALTIME_S} at most"
+        yield Problem(
+            "realtime", f"{scenario.seconds:g} s is too long for real time; at most {REALTIME_S} s"
+        )
     virtual_name = find_virtual_only(scenario)
     if virtual_name is not None:
-        yield "realtime", f"{virtual_name} is there in virtual time alone"
+        yield Problem("realtime", f"{virtual_name} is available in virtual time only")
 
 
-def find_virtual_only(scenario: "Scenario") -> str | None:
-    """Name what in a scenario real time has not, or None."""
+def find_virtual_only(scenario: Scenario) -> str | None:
+    """Name the first key, fault or measure that needs virtual time, or None."""
     if scenario.settings.start_utc:
         return "row.start_utc"
     for event in scenario.events:
@@ -95,63 +95,67 @@ def _check_receiver(settings: TestbedSettings) -> Iterator[Problem]:
     name = settings.receiver_dialect
     if name and name not in DIALECTS:
         hint = suggest_name(name, DIALECTS) or f"; there are {', '.join(DIALECTS)}"
-        yield "row.receiver_dialect", f"unknown {name!r}{hint}"
+        yield Problem("row.receiver_dialect", f"unknown {name!r}{hint}")
     if not name and settings.receiver_pps:
-        yield "row.receiver_dialect", "needed for pulses"
+        yield Problem("row.receiver_dialect", "missing: pulses need a receiver with a dialect")
     if 0 < settings.receiver_baud < 4800:
-        yield "row.receiver_baud", f"{settings.receiver_baud} is below 4800"
+        yield Problem("row.receiver_baud", f"{settings.receiver_baud} is below 4800")
     if settings.start_utc and parse_start_us(settings.start_utc) is None:
-        yield "row.start_utc", f"{settings.start_utc!r} is no time such as 2026-12-31T23:50:00Z"
+        yield Problem(
+            "row.start_utc",
+            f"{settings.start_utc!r} is not a UTC time such as 2026-12-31T23:50:00Z",
+        )
 
 
-def _check_event(event: "ScenarioEvent", scenario: "Scenario", key_path: str) -> Iterator[Problem]:
+def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Iterator[Problem]:
     if event.do not in EVENTS:
-        yield f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS)
+        yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return
     yield from _check_value(event, scenario.settings, f"{key_path}.value")
     if EVENTS[event.do].needs_dialect and not scenario.settings.receiver_dialect:
-        yield f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"'
+        yield Problem(f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"')
     if not 0 <= event.at_s <= scenario.seconds:
-        yield f"{key_path}.at_s", f"{event.at_s} is outside the scenario"
+        yield Problem(f"{key_path}.at_s", f"{event.at_s} is outside the scenario")
     if event.for_s is None:
         return
     if EVENTS[event.do].undo is None:
-        yield f"{key_path}.for_s", f"{event.do} does not end by itself"
+        yield Problem(f"{key_path}.for_s", f"{event.do} does not end by itself")
     if event.for_s <= 0:
-        yield f"{key_path}.for_s", f"{event.for_s} is not above 0"
+        yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
 
 
 def _check_value(
-    event: "ScenarioEvent", settings: TestbedSettings, key_path: str
+    event: ScenarioEvent, settings: TestbedSettings, key_path: str
 ) -> Iterator[Problem]:
     fault_type, value = EVENTS[event.do], event.value
     if fault_type.limits is None:
         if value is not None:
-            yield key_path, f"{event.do} takes no value"
+            yield Problem(key_path, f"{event.do} takes no value")
         return
     if value is None:
-        yield key_path, f"{event.do} needs a value"
+        yield Problem(key_path, f"{event.do} needs a value")
         return
     low, high = (1, settings.pumps) if fault_type.is_pump else fault_type.limits
     if not low <= value <= high or (fault_type.is_pump and value != int(value)):
         text = "is not the number of a pump," if fault_type.is_pump else "is outside"
-        yield key_path, f"{value} {text} {low:g} to {high:g}"
+        yield Problem(key_path, f"{value} {text} {low:g} to {high:g}")
 
 
 def _check_measure(
-    expectation: "Expectation", settings: TestbedSettings, key_path: str
+    expectation: Expectation, settings: TestbedSettings, key_path: str
 ) -> Iterator[Problem]:
     name, _, argument = expectation.measure.partition(":")
     if name not in MEASURES:
-        yield (
-            f"{key_path}.measure",
-            f"unknown {expectation.measure!r}" + suggest_name(name, MEASURES),
+        yield Problem(
+            f"{key_path}.measure", f"unknown {expectation.measure!r}" + suggest_name(name, MEASURES)
         )
         return
     measure = MEASURES[name]
     yield from _check_argument(measure.argument, name, argument, settings, f"{key_path}.measure")
     if expectation.unit != measure.unit:
-        yield f"{key_path}.unit", f"{name} is in {measure.unit!r}, not {expectation.unit!r}"
+        yield Problem(
+            f"{key_path}.unit", f"{name} is in {measure.unit!r}, not {expectation.unit!r}"
+        )
 
 
 def _check_argument(
@@ -160,44 +164,46 @@ def _check_argument(
     if kind == "pump":
         pumps = [str(i + 1) for i in range(settings.pumps)]
         if argument not in pumps:
-            yield key_path, f"{name}:{argument} names no pump; there are {', '.join(pumps)}"
+            yield Problem(
+                key_path, f"{name}:{argument} names no pump; there are {', '.join(pumps)}"
+            )
     elif kind == "alarm":
         code = argument.split(":", maxsplit=1)[0]
         if code not in ALARM_CODES:
             hint = suggest_name(code, ALARM_CODES) or f"; there are {', '.join(ALARM_CODES)}"
-            yield key_path, f"{name}:{argument} names no alarm" + hint
+            yield Problem(key_path, f"{name}:{argument} names no alarm" + hint)
     elif argument:
-        yield key_path, f"{name} takes nothing after a colon"
+        yield Problem(key_path, f"{name} takes nothing after a colon")
 
 
-def _check_limits(expectation: "Expectation", seconds: float, key_path: str) -> Iterator[Problem]:
+def _check_limits(expectation: Expectation, seconds: float, key_path: str) -> Iterator[Problem]:
     low, high = expectation.min, expectation.max
     if low is None and high is None:
-        yield key_path, "min, max or both are needed"
+        yield Problem(key_path, "min, max or both are needed")
     elif low is not None and high is not None and low > high:
-        yield f"{key_path}.min", f"{low} is above max, {high}"
+        yield Problem(f"{key_path}.min", f"{low} is above max, {high}")
     until_s = seconds if expectation.until_s is None else expectation.until_s
     if not 0 <= expectation.from_s <= until_s <= seconds:
-        yield f"{key_path}.from_s", "the window is empty or outside the scenario"
+        yield Problem(f"{key_path}.from_s", "the window is empty or outside the scenario")
     elif int(until_s) < max(1, expectation.from_s):
-        yield (
+        yield Problem(
             f"{key_path}.from_s",
-            "no whole second lies in the window, and samples are taken there",
+            "no whole second lies in the window; the bench samples once a second",
         )
 
 
-def _check_band(expectation: "Expectation", key_path: str) -> Iterator[Problem]:
+def _check_band(expectation: Expectation, key_path: str) -> Iterator[Problem]:
     band, low, high = expectation.marginal, expectation.min, expectation.max
     if band is None:
         return
     if band <= 0:
-        yield f"{key_path}.marginal", f"{band:g} is not above 0"
+        yield Problem(f"{key_path}.marginal", f"{band:g} is not above 0")
     elif low is not None and high is not None and 2 * band >= high - low:
-        yield f"{key_path}.marginal", f"{band:g} leaves nothing between min and max"
+        yield Problem(f"{key_path}.marginal", f"{band:g} leaves nothing between min and max")
 
 
-def _check_form(expectation: "Expectation", seconds: float, key_path: str) -> Iterator[Problem]:
-    """The forms exclude each other, and each must leave samples that it can fail on."""
+def _check_form(expectation: Expectation, seconds: float, key_path: str) -> Iterator[Problem]:
+    """Check the form of an expectation: at most one, and some sample can violate it."""
     forms = {
         "ever": expectation.ever,
         "never": expectation.never,
@@ -206,13 +212,15 @@ def _check_form(expectation: "Expectation", seconds: float, key_path: str) -> It
     }
     given = [name for name, is_set in forms.items() if is_set]
     if len(given) > 1:
-        yield f"{key_path}.{given[1]}", f"not beside {given[0]}: one form an expectation"
+        yield Problem(
+            f"{key_path}.{given[1]}", f"{given[0]} is already given: an expectation has one form"
+        )
     until_s = seconds if expectation.until_s is None else expectation.until_s
     for name in ("within_s", "for_s"):
         value = getattr(expectation, name)
         if value is not None and not 0 < value <= until_s - expectation.from_s:
-            yield f"{key_path}.{name}", f"{value:g} is not above 0 and within the window"
+            yield Problem(f"{key_path}.{name}", f"{value:g} is not above 0 and within the window")
     yield from _check_band(expectation, key_path)
     if expectation.requirement and expectation.requirement not in REQUIREMENTS:
         hint = suggest_name(expectation.requirement, REQUIREMENTS)
-        yield f"{key_path}.requirement", f"unknown {expectation.requirement!r}{hint}"
+        yield Problem(f"{key_path}.requirement", f"unknown {expectation.requirement!r}{hint}")

@@ -1,6 +1,6 @@
-"""A suite: scenarios that are run one after the other and make one record.
+"""A suite: scenarios that run one after the other and give one record.
 
-Not a scenario: it has no events of its own, only a name, a title and the names of scenarios.
+Does not contain events: a suite has a name, a title and the names of scenarios.
 
     name = "acceptance"
     title = "what a controller must show before it leaves the bench"
@@ -14,14 +14,14 @@ from importlib import resources
 from hil.errors import ScenarioError
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
-from hil.scenario.semantic_check import suggest_name
+from hil.scenario.suggestion import suggest_name
 
 _KEYS = {"name": str, "title": str, "scenarios": list}
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite, or one scenario as a suite of its own; `scenarios` are its runs, cases unfolded."""
+    """A suite, or one scenario as a suite; `scenarios` are its runs, with the cases expanded."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ class Suite:
 
 
 def suite_names() -> list[str]:
-    """Name the suites that come with the bench."""
+    """Give the sorted names of the shipped suites."""
     folder = resources.files("hil") / "suites"
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 
@@ -48,7 +48,7 @@ def load_suite(name: str) -> Suite:
 
 
 def resolve(name: str) -> Suite:
-    """Find a suite, a shipped scenario or a file; raises ScenarioError, naming what is near."""
+    """Find a suite, a shipped scenario or a file; raises ScenarioError with a similar name."""
     if name in suite_names():
         return load_suite(name)
     if not name.endswith(".toml") and name not in shipped_names():

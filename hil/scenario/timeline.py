@@ -1,4 +1,4 @@
-"""A scenario's timeline put on the world's heap."""
+"""Schedules the events of a scenario in the world."""
 
 from hil.bench.testbed import Testbed
 from hil.fault.registry import EVENTS
@@ -8,9 +8,9 @@ _SECOND = 1_000_000
 
 
 def schedule(scenario: Scenario, testbed: Testbed, start_us: int = 0) -> None:
-    """Let every event of `scenario` happen to `testbed` at its time, and be undone at its end.
+    """Schedule start and end of each event of `scenario` for `testbed`.
 
-    `start_us` is the world's time at which the scenario begins, microseconds.
+    `start_us` is the world time at which the scenario begins, µs.
     """
     for event in scenario.events:
         fault_type = EVENTS[event.do]

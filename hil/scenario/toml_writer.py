@@ -1,18 +1,18 @@
-"""A scenario written as the TOML that `hil.scenario.model` reads: what shrinking and campaigns
-leave.
+"""Writes a scenario as TOML, for the results of shrinking and campaigns.
 
-Only what differs from the usual is written; a scenario that is read back is equal.
+Does not write default values. If `hil.scenario.loader` reads the text, the scenario is equal.
 """
 
 from dataclasses import MISSING, Field, fields, replace
 from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.scenario.model import Scenario, parse
+from hil.scenario.loader import parse
+from hil.scenario.model import Scenario
 
 
 def write_toml(scenario: Scenario) -> str:
-    """Write a scenario (without cases) as TOML."""
+    """Write a scenario without its cases as TOML."""
     lines = [
         f"{key} = {_write_value(getattr(scenario, key))}" for key in ("name", "title", "seconds")
     ]
@@ -30,7 +30,7 @@ def write_toml(scenario: Scenario) -> str:
 
 
 def round_trip(scenario: Scenario) -> Scenario:
-    """Give the scenario as it is after it was written and read; raises ScenarioError."""
+    """Write and read a scenario; give the result. Raises ScenarioError."""
     return parse(write_toml(replace(scenario, cases=())), scenario.name)
 
 

@@ -1,1 +1,1 @@
-"""Drivers of time: virtual, lock-step, real."""
+"""The shells: they advance the time of the bench (virtual, lock-step, real)."""

@@ -1,10 +1,10 @@
-"""The lock-step shell: the agent in a MicroPython process, turned over a pipe in virtual time.
+"""The lock-step shell: the agent in a MicroPython process, stepped over a pipe in virtual time.
 
-Not a virtual shell of its own: it is a controller under test (`hil.kernel.dut`) for that one. One
-message a turn goes out and one comes back. Both processes are kept on one core, where handing over
-costs about 15 µs instead of 100. The interpreter gets the heap of a board: `-X heapsize=256wK`;
-with optional parts it gets twice that, since here their code is compiled on the heap that runs it.
-
+Does not advance the time; see `virtual`. It is a controller under test (`hil.kernel.dut`). For each
+step it sends one message and receives one reply. Both processes run on one core, because a
+hand-over takes about 15 µs there and 100 µs between two cores. The interpreter has the heap of a
+board: `-X heapsize=256wK`. With optional components it has twice that heap, because it compiles
+their code on the same heap.
 """
 
 import json
@@ -17,22 +17,22 @@ from typing import Any
 from agent.core.registry import COMPONENTS
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
-from hil.shells import lockstep_child as wire
+from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
 LARGE_HEAP = "512wK"
-"""For the code of optional parts, which is compiled on the heap here; a board has it compiled."""
+"""Heap for optional components: their code is compiled here, but is precompiled on a board."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
-"""Collecting every 32 KiB from the first import on keeps the live objects together."""
-_HEADER = struct.Struct(wire.HEADER).pack
+"""Collecting garbage every 32 KiB from the first import keeps the live objects together."""
+_HEADER = struct.Struct(lockstep_child.HEADER).pack
 _LENGTH = struct.Struct(">I").unpack
 _DEADLINE = struct.Struct(">q").unpack_from
 _ACTION = struct.Struct(">BBH").unpack_from
 
 
 class LockStepDut:
-    """The agent in a MicroPython process. Raises `BenchError` when the process ends by itself."""
+    """The agent in a MicroPython process. Raises `BenchError` if the process ends unexpectedly."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class LockStepDut:
         start_message = json.dumps(
             {"config": config, "profiles": profile_texts, "records": record_texts}
         ).encode()
-        self._send(wire.START, 0, 0, start_message)
+        self._send(lockstep_child.START, 0, 0, start_message)
         self._receive()
 
     def _send(self, kind: int, port: int, now: int, data: bytes = b"") -> None:
@@ -106,55 +106,55 @@ class LockStepDut:
         while at < len(body):
             port, op, length = _ACTION(body, at)
             at += 4
-            actions.append((port, wire.OPERATIONS[op], body[at : at + length]))
+            actions.append((port, lockstep_child.OPERATIONS[op], body[at : at + length]))
             at += length
         return deadline, actions
 
     def start(self, now: int) -> StepResult:
-        """Begin."""
-        self._send(wire.START, 0, now)
+        """Start the controller."""
+        self._send(lockstep_child.START, 0, now)
         return self._step_result()
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
-        """Deliver bytes."""
-        self._send(wire.RECEIVE, port, now, data)
+        """Deliver bytes from a port."""
+        self._send(lockstep_child.RECEIVE, port, now, data)
         return self._step_result()
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
-        self._send(wire.EVENT, port, now, kind.encode())
+        self._send(lockstep_child.EVENT, port, now, kind.encode())
         return self._step_result()
 
     def wake(self, now: int) -> StepResult:
-        """Say that the deadline has passed."""
-        self._send(wire.WAKE, 0, now)
+        """Tell the controller that its deadline has passed."""
+        self._send(lockstep_child.WAKE, 0, now)
         return self._step_result()
 
     def peak_heap(self) -> int:
-        """Give the most live heap the agent had, bytes (needs `watch_memory`)."""
-        self._send(wire.MEMORY, 0, 0)
+        """Return the peak of the agent's live heap, in bytes; needs `watch_memory`."""
+        self._send(lockstep_child.MEMORY, 0, 0)
         return self._step_result()[0]
 
     def live_heap(self) -> int:
-        """Collect what is garbage and give the rest, bytes."""
-        self._send(wire.MEMORY, 1, 0)
+        """Collect the garbage and return the live heap, in bytes."""
+        self._send(lockstep_child.MEMORY, 1, 0)
         return self._step_result()[0]
 
     def close(self) -> None:
-        """End the process and give the cores back; may be called again."""
+        """End the process and restore the CPU affinity; repeated calls are harmless."""
         self._stdin.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._out.close()  # last, so that the answer it may be writing finds a reader
+        self._out.close()  # last: the process can still write a reply
         if self._cores:
             os.sched_setaffinity(0, self._cores)
 
 
 def share_core(pid: int) -> set[int]:
-    """Put this process and `pid` on one core; return the cores this process had."""
+    """Bind this process and `pid` to one core; return the previous cores of this process."""
     cores = os.sched_getaffinity(0)
     shared = {min(cores)}
     os.sched_setaffinity(pid, shared)

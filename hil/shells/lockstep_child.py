@@ -1,9 +1,8 @@
-"""The agent's side of the lock-step: a MicroPython process whose crank is turned over a pipe.
+"""The agent's side of the lock-step: a MicroPython process that the bench steps over a pipe.
 
-Portable, and run by `hil.shells.lockstep`. A message from the bench is a head (kind, port, now,
-length) and data; the answer is one message with the next deadline and all that the agent asks of
-its ports. The first message holds the configuration and the profiles as JSON.
-`hil.shells.lockstep` says how the process is started.
+This module is portable. `hil.shells.lockstep` starts it. A message from the bench has a header
+(kind, port, now, length) and data. The reply is one message with the next deadline and all actions
+of the agent. The first message holds the configuration and the profiles as JSON.
 """
 
 import gc
@@ -30,14 +29,15 @@ OPERATIONS = ("write", "open", "close", "set", "append", "delete", "get", "list"
 
 
 THRESHOLD = 32768
-"""Bytes after which garbage is collected, at the least. While the code is loaded that is often, to
-keep the live objects together; then it depends on the room that is left."""
+"""Minimum number of allocated bytes between two garbage collections. Frequent collection during
+loading keeps the live objects together. After loading the threshold depends on the free heap."""
 BUFFER = 2048
-"""Bytes of the answer's buffer, made once: a large piece of heap is hard to find later."""
+"""Size of the reply buffer, in bytes. It is allocated once, because a fragmented heap has no large
+free block later."""
 
 
 class Child:
-    """Reads messages from `stdin` until it ends, and answers each on `stdout`."""
+    """Reads messages from `stdin` until it ends; answers each message on `stdout`."""
 
     def __init__(self) -> None:
         self._in = sys.stdin.buffer
@@ -54,7 +54,7 @@ class Child:
         return kind, port, now, self._in.read(length) if length else b""
 
     def run(self, watch_memory: bool) -> None:
-        """Turn the crank until the bench closes the pipe."""
+        """Process messages until the bench closes the pipe."""
         first = self._read()
         if first is None:
             return
@@ -80,7 +80,7 @@ class Child:
             self._reply(agent.deadline(), actions)
 
     def _reply(self, deadline: int, actions: "Actions") -> None:
-        """Send the next deadline and the actions as one message with its length in front."""
+        """Send the length, the next deadline and the actions as one message."""
         length = 8 + 4 * len(actions) + sum([len(data) for _, _, data in actions])
         self._write(struct.pack(">Iq", length, deadline))
         for port, op, data in actions:
@@ -105,14 +105,14 @@ class Child:
 
 
 def _live_bytes() -> int:
-    """Bytes that are left when the garbage is collected."""
+    """Collect the garbage and return the live heap, in bytes."""
     gc.collect()
     live: int = gc.mem_alloc()  # type: ignore[attr-defined]
     return live
 
 
 def _build_agent(start_data: "dict[str, Any]") -> "Agent":
-    """Build the agent; its code is loaded when that of the checks is gone, so there is room."""
+    """Build the agent. The checks are unloaded before the agent's code is loaded, to free heap."""
     texts = start_data.pop("profiles")
     names = list(texts)
     if "remote" in start_data["config"]:
@@ -135,7 +135,7 @@ def _build_agent(start_data: "dict[str, Any]") -> "Agent":
 
 
 def _read_profile(name: str) -> "dict[str, Any]":
-    """Read a register map where a board has it: a changed configuration is checked with it."""
+    """Read a profile from its place on a board; the check of a changed configuration needs it."""
     with open("drivers/profiles/%s.json" % name) as file:
         profile: dict[str, Any] = json.load(file)
         return profile
@@ -144,19 +144,19 @@ def _read_profile(name: str) -> "dict[str, Any]":
 def _start_config(
     raw: "dict[str, Any]", records: "dict[str, str]", profiles: ProfileFiles
 ) -> "tuple[Config, BootState]":
-    """Start from what the store kept; a changed configuration is checked as a shell does it."""
+    """Start from the stored records; check a changed configuration as the runtime does."""
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
 
     def read(key: str) -> "bytes | None":
         return bytes.fromhex(records[key]) if key in records else None
 
     config, boot = start_config(raw, read, lambda changed: load(changed, profiles))
-    boot.has_full_checker = False
+    boot.limit_to_board(boot.running_slot)
     return config, boot
 
 
 def dispatch(agent: "Agent", message: "tuple[int, int, int, bytes]") -> None:
-    """Carry out one message on the agent."""
+    """Execute one message on the agent."""
     kind, port, now, data = message
     if kind == RECEIVE:
         agent.receive(port, data, now)

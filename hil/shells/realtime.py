@@ -1,12 +1,11 @@
-"""The real-time shell: the world's events at their time on the wall, real descriptors in between.
+"""The real-time shell: runs bench events at their wall-clock time and serves real descriptors.
 
-Not a driver of the agent: that runs as a process of its own and sees only ports. The world's time
-is the machine's monotonic clock, counted from the moment the shell was made. What is due is done;
-then the shell sleeps until the next event or until a descriptor has something to say.
+Does not run the agent: the agent is a separate process that sees only ports. The bench time is the
+machine's monotonic clock, counted from the construction of the shell. The shell runs all due
+events. Then it sleeps until the next event, or until a descriptor is readable.
 """
 
 import contextlib
-import heapq
 import os
 import selectors
 import time
@@ -18,12 +17,12 @@ _MAX_SLEEP_S = 0.2
 
 
 def monotonic_us() -> int:
-    """The machine's monotonic clock, which the agent's process reads too, in microseconds."""
+    """Return the machine's monotonic clock, µs; the agent's process reads the same clock."""
     return time.monotonic_ns() // 1000
 
 
 class RealTimeShell:
-    """Runs `world` against the clock on the wall. `base` is the monotonic time of the world's 0."""
+    """Runs `world` in real time. `base` is the monotonic time at bench time 0, in microseconds."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -34,7 +33,7 @@ class RealTimeShell:
         self._wakeup_read, self._wakeup_write = os.pipe()
         for descriptor in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(descriptor, False)
-        self.on_wakeup: Callable[[], None] | None = None
+        self._wakeup_callback: Callable[[], None] | None = None
         self.watch(self._wakeup_read, self._handle_wakeup)
 
     def watch(self, descriptor: int, call: Callable[[], None]) -> None:
@@ -46,37 +45,41 @@ class RealTimeShell:
         self._selector.unregister(descriptor)
 
     def stop(self) -> None:
-        """End `run` soon; safe to call from a signal handler."""
+        """End `run` soon. A signal handler can call this."""
         self.stopped = True
-        if self._wakeup_write >= 0:  # not closed: the signal may come while the bench is put away
+        if self._wakeup_write >= 0:  # still open: a signal can arrive during `close`
             self.wake_up()
 
     def stop_run(self) -> None:
-        """End the present `run` soon, as if its time had come; in the thread that runs it."""
+        """End the present `run` soon, as at its end time; only from the thread of `run`."""
         self._run_ended = True
 
+    def set_wakeup_callback(self, callback: Callable[[], None]) -> None:
+        """Set the callback for `wake_up`."""
+        self._wakeup_callback = callback
+
     def wake_up(self) -> None:
-        """Let `on_wakeup` be called soon, in the thread that runs the shell; for any thread."""
+        """Make the thread of `run` call the wake-up callback soon. Any thread can call this."""
         with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wakeup_write, b"!")
 
     def _handle_wakeup(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup_read, 4096)
-        if self.on_wakeup is not None and not self.stopped:
-            self.on_wakeup()
+        if self._wakeup_callback is not None and not self.stopped:
+            self._wakeup_callback()
 
     def now(self) -> int:
-        """The world's time."""
+        """Return the bench time, in microseconds."""
         return monotonic_us() - self.base
 
     def run(self, until: int | None = None) -> None:
-        """Go on until the world's time `until`, or until `stop`."""
+        """Run until bench time `until` (None: without end) or until `stop`."""
         self._run_ended = False
         while not self.stopped and not self._run_ended:
             now = self.now()
             if until is not None and now >= until:
-                self.world.now = max(self.world.now, now)  # who adds to it must get on
+                self.world.advance_to(now)  # new events must not lie in the past
                 return
             self._run_due_events(now)
             self._sleep(until)
@@ -84,8 +87,8 @@ class RealTimeShell:
     def _run_due_events(self, now: int) -> None:
         heap, world = self.world.heap, self.world
         while heap and heap[0][0] <= now:
-            _, _, _, call, args = heapq.heappop(heap)
-            world.now = max(world.now, self.now())
+            call, args = world.pop_event()
+            world.advance_to(self.now())
             call(*args)
 
     def _sleep(self, until: int | None) -> None:
@@ -94,11 +97,11 @@ class RealTimeShell:
             due = min(due, until)
         pause = min(_MAX_SLEEP_S, max(0.0, (due - self.now()) / 1e6))
         for key, _ in self._selector.select(pause):
-            self.world.now = max(self.world.now, self.now())
+            self.world.advance_to(self.now())
             key.data()
 
     def close(self) -> None:
-        """Close what the shell itself has opened."""
+        """Close the descriptors that the shell has opened."""
         self._selector.close()
         os.close(self._wakeup_read)
         descriptor, self._wakeup_write = self._wakeup_write, -1

@@ -1,12 +1,11 @@
-"""The virtual shell: the agent's crank turned by a heap of events, as fast as the processor allows.
+"""The virtual shell: steps the agent from a queue of events, as fast as the processor allows.
 
-Not a clock: time jumps from one event to the next. The shell pops the world's events in order,
-hands what arrives to the controller under test, and carries out at once what the controller then
-asks of its ports. At equal times ports come in the order of their numbers, then the controller's
-own deadline.
+Does not wait for a clock: time jumps from one event to the next. The shell takes the events in
+order and delivers inputs to the controller under test. It executes the actions of the controller
+immediately. At equal times the ports come in the order of their numbers, then the controller's
+deadline.
 """
 
-import heapq
 from typing import Protocol
 
 from hil.kernel.digest import Digest
@@ -18,10 +17,10 @@ STORE_OPERATIONS = ("append", "delete", "get", "list")
 
 
 class Endpoint(Protocol):
-    """The far end of one of the controller's ports."""
+    """The endpoint of one port of the controller."""
 
     def open(self, address: bytes) -> None:
-        """The controller wants the port open; answer with an event, now or later."""
+        """The controller opens the port; the endpoint answers with an event, now or later."""
 
     def write(self, data: bytes) -> None:
         """Take the controller's bytes."""
@@ -31,7 +30,7 @@ class Endpoint(Protocol):
 
 
 class VirtualShell:
-    """Turns `dut` in the time of `world`; `endpoints` are the far ends by port number."""
+    """Steps `dut` in the time of `world`; `endpoints` maps a port number to its endpoint."""
 
     def __init__(self, world: World, dut: Dut) -> None:
         self.world = world
@@ -41,22 +40,22 @@ class VirtualShell:
         self._deadline = 0
 
     def switch_off(self) -> None:
-        """Take the power from the controller: it asks for nothing and hears nothing."""
+        """Switch off the controller: it gets no more inputs and gives no more actions."""
         self._dut = None
         self._deadline = NEVER
 
     def switch_on(self, dut: Dut) -> None:
-        """Start another controller in the old one's place."""
+        """Replace the controller with `dut` and start it."""
         self._dut = dut
         self.start()
 
     def start(self) -> None:
-        """Start the controller at the world's present time."""
+        """Start the controller at the present time."""
         if self._dut is not None:
             self._carry_out(self._dut.start(self.world.now))
 
     def deliver(self, port: int, data: bytes) -> None:
-        """Hand bytes to the controller now."""
+        """Deliver bytes to the controller now."""
         if self._dut is None:
             return
         now = self.world.now
@@ -64,7 +63,7 @@ class VirtualShell:
         self._carry_out(self._dut.receive(port, data, now))
 
     def event(self, port: int, kind: str) -> None:
-        """Hand an event of a port to the controller now."""
+        """Deliver an event of a port to the controller now."""
         if self._dut is None:
             return
         now = self.world.now
@@ -91,19 +90,18 @@ class VirtualShell:
                 endpoint.request(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 
     def run(self, until: int) -> None:
-        """Let the world go on up to and including the time `until`."""
-        world, heap = self.world, self.world.heap
+        """Run all events up to and including the time `until`."""
+        world, heap, pop_event = self.world, self.world.heap, self.world.pop_event
         while True:
             due = self._deadline
             if heap and heap[0][0] <= due:
                 if heap[0][0] > until:
                     break
-                world.now, _, _, call, args = heapq.heappop(heap)
+                call, args = pop_event()
                 call(*args)
             elif due <= until and self._dut is not None:
-                if due > world.now:
-                    world.now = due
+                world.advance_to(due)
                 self._carry_out(self._dut.wake(world.now))
             else:
                 break
-        world.now = max(world.now, until)
+        world.advance_to(until)

@@ -1,1 +1,1 @@
-"""Coldloop hil SUBCOMMAND."""
+"""Subcommands of `coldloop hil`, one module each."""

@@ -1,7 +1,7 @@
-"""`coldloop hil campaign`: scenarios drawn by chance, over all cores; what fails is kept.
+"""`coldloop hil campaign`: run random scenarios on all cores and keep those that fail.
 
-`--sweep`: not by chance, but the n-th store's request, reply or packet fails, for n in 1 to N.
-`--plant`: control and plant without bytes, thousands of hours.
+`--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.
+`--plant` runs control and plant without buses, for thousands of hours.
 """
 
 import argparse
@@ -33,30 +33,46 @@ EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="how many (100)")
-    parser.add_argument("--first", type=int, default=1, metavar="N", help="the first seed (1)")
+    parser.add_argument("--seeds", type=int, default=100, metavar="N", help="number of seeds (100)")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="first seed (1)")
     parser.add_argument(
-        "--seconds", type=int, default=SECONDS, metavar="N", help="virtual length of each (3600)"
+        "--seconds",
+        type=int,
+        default=SECONDS,
+        metavar="N",
+        help="virtual seconds of each run (3600)",
     )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         "--sweep",
         choices=tuple(KINDS),
-        help="the n-th request, reply or packet fails, n from --first on, at --seeds places",
+        help="let the n-th request, reply or packet fail, n from --first on, at --seeds places",
     )
-    kind.add_argument("--plant", action="store_true", help="control and plant alone, no bytes")
+    kind.add_argument(
+        "--plant", action="store_true", help="run only control and plant, without buses"
+    )
     parser.add_argument(
-        "--hours", type=int, default=HOURS, metavar="N", help=f"of each, with --plant ({HOURS})"
+        "--hours",
+        type=int,
+        default=HOURS,
+        metavar="N",
+        help=f"hours of each run with --plant ({HOURS})",
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (one a core)")
-    parser.add_argument("--cluster", metavar="KIND:HOST:PORT", help="dask:… or ray:…")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="write what failed as scenarios")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of processes (one for each core)"
+    )
+    parser.add_argument(
+        "--cluster", metavar="KIND:HOST:PORT", help="run on this cluster: dask:… or ray:…"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="write failed scenarios into this folder"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it; exit 1 when an invariant was violated."""
+    """Run the campaign; exit 1 if an invariant was violated."""
     if arguments.seeds < 1:
         raise BenchError(f"--seeds: {arguments.seeds} is below 1")
     if arguments.seconds < MIN_SECONDS:
@@ -64,11 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
-    call, jobs = _jobs(arguments)
+    call, jobs = _make_jobs(arguments)
     tally, started_s = CampaignTally(), time.perf_counter()
     for result in run_jobs(call, jobs, workers, arguments.cluster):
         tally.add(result)
-        _progress(tally, len(jobs), time.perf_counter() - started_s)
+        _print_progress(tally, len(jobs), time.perf_counter() - started_s)
         if result.failures:
             _report_failure(result, arguments)
     record = tally.record(arguments.dut, time.perf_counter() - started_s)
@@ -84,17 +100,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if tally.failed else 0
 
 
-def _jobs(arguments: argparse.Namespace) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
-    """What to call, and with what, one line a seed or a place."""
+def _make_jobs(
+    arguments: argparse.Namespace,
+) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
+    """Give the function to call, and its arguments for each seed or place."""
     first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
-        failures, total, _ = run_one(arguments.sweep, 0, dut)
-        if failures:
-            raise BenchError(f"--sweep: fails with nothing wrong: {failures[0]}")
-        if first_number > total:
-            raise BenchError(f"--first: {first_number} is above {total}, all that there are")
+        undisturbed = run_one(arguments.sweep, 0, dut)
+        if undisturbed.failures:
+            raise BenchError(
+                f"--sweep: the scenario fails without a failure: {undisturbed.failures[0]}"
+            )
+        if first_number > undisturbed.places:
+            raise BenchError(
+                f"--first: {first_number} is above {undisturbed.places}, the number of places"
+            )
         return run_nth_failure, [
-            (n, arguments.sweep, dut) for n in choose_places(total, count, first_number)
+            (n, arguments.sweep, dut)
+            for n in choose_places(undisturbed.places, count, first_number)
         ]
     if arguments.plant:
         return run_control_hours, [
@@ -113,7 +136,7 @@ def _job_text(arguments: argparse.Namespace) -> str:
     return f"seeds of {arguments.seconds} s"
 
 
-def _progress(tally: CampaignTally, total: int, wall_s: float) -> None:
+def _print_progress(tally: CampaignTally, total: int, wall_s: float) -> None:
     if sys.stderr.isatty():
         hours = tally.virtual_s / 3600
         sys.stderr.write(f"\r{tally.seeds}/{total}  {hours:.1f} h in {wall_s:.0f} s ")
@@ -122,7 +145,7 @@ def _progress(tally: CampaignTally, total: int, wall_s: float) -> None:
 
 
 def _report_failure(result: SeedResult, arguments: argparse.Namespace) -> None:
-    """Say what failed, and write the scenario."""
+    """Print the failures, and write the scenario."""
     if not arguments.json:
         print(f"FAIL  seed {result.seed}")
         for failure in result.failures:

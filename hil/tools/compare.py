@@ -1,6 +1,6 @@
-"""`coldloop hil compare`: records of one bench over time, or of several benches, side by side.
+"""`coldloop hil compare`: compare records of one bench over time, or of several benches.
 
-Exit 0: nothing became worse from the first record that has it to the last; 1: something did, or a
+Exit 0: no row is worse in its last record than in its first. Exit 1: a row has worsened, or a
 record was changed after it was written.
 """
 
@@ -20,20 +20,20 @@ _WIDTH = 18
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "record", type=Path, nargs="+", metavar="RECORD", help="two or more: files or folders"
+        "record", type=Path, nargs="+", metavar="RECORD", help="two or more files or folders"
     )
-    parser.add_argument("--all", action="store_true", help="also what is the same in all")
+    parser.add_argument("--all", action="store_true", help="print equal rows too")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare; print what differs."""
+    """Compare the records; print the differences."""
     paths = [
         record_path / FILE if record_path.is_dir() else record_path
         for record_path in arguments.record
     ]
     if len(paths) < 2:
-        raise BenchError("one record alone has nothing to be compared with; name two or more")
+        raise BenchError("one record cannot be compared; name two or more")
     records = [read(path) for path in paths]
     invalid = {
         str(record_path): messages
@@ -89,7 +89,8 @@ def _print_rows(
     same_count = len(comparison.rows) - sum(row.has_changed for row in comparison.rows)
     worse_count = sum(row.has_worsened for row in comparison.rows)
     print(
-        f"{len(comparison.rows)} findings, {same_count} the same in all, {worse_count} became worse"
+        f"{len(comparison.rows)} expectations, {same_count} equal in all records, "
+        f"{worse_count} worsened"
     )
 
 

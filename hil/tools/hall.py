@@ -1,6 +1,7 @@
-"""`coldloop hil hall`: many rows, a cap at a UTC instant, no link: do they act as one.
+"""`coldloop hil hall`: test that many rows apply a power cap at the same UTC time without a
+network.
 
-Exit 0: every row acted within one tick of the instant (of its own step with `--stagger-ms`).
+Exit 0: each row acts within one tick of the scheduled time plus its delay (`--stagger-ms`).
 """
 
 import argparse
@@ -14,17 +15,19 @@ EXAMPLE = "coldloop hil hall --rows 64 --json"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--rows", type=int, default=64, metavar="N", help="how many rows (64)")
+    parser.add_argument("--rows", type=int, default=64, metavar="N", help="number of rows (64)")
     parser.add_argument(
-        "--stagger-ms", type=int, default=0, metavar="MS", help="each row so much later (0)"
+        "--stagger-ms", type=int, default=0, metavar="MS", help="delay from row to row (0)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it."""
+    """Run the rows; print the result."""
     if not 1 <= arguments.rows <= 1024 or not 0 <= arguments.stagger_ms <= 10_000:
-        print("coldloop hil hall: --rows is 1 to 1024, --stagger-ms 0 to 10000", file=sys.stderr)
+        print(
+            "coldloop hil hall: --rows must be 1 to 1024, --stagger-ms 0 to 10000", file=sys.stderr
+        )
         return 2
     is_terminal = sys.stderr.isatty()
 
@@ -41,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(
             f"{record['acted']} of {record['rows']} rows acted, first "
             f"{record['first_us'] / 1000:.1f} ms, last {record['last_us'] / 1000:.1f} ms after "
-            f"the instant; link {record['link']}; clocks off by "
-            f"{record['worst_clock_error_us'] / 1000:.1f} ms at most"
+            f"the scheduled time; link {record['link']}; largest clock error "
+            f"{record['worst_clock_error_us'] / 1000:.1f} ms"
         )
     return 0 if record["within_one_tick"] else 1

@@ -1,4 +1,4 @@
-"""`coldloop hil list`: the scenarios and suites that come with the bench."""
+"""`coldloop hil list`: list the shipped scenarios and suites, or the faults."""
 
 import argparse
 import json
@@ -14,15 +14,17 @@ EXAMPLE = "coldloop hil list --faults"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--faults", action="store_true", help="the words for events and faults")
-    parser.add_argument("--table", action="store_true", help="with --faults: as Markdown")
+    parser.add_argument("--faults", action="store_true", help="list the faults and events instead")
+    parser.add_argument(
+        "--table", action="store_true", help="with --faults: print a Markdown table"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
     if arguments.table and not arguments.faults:
-        raise BenchError("--table: of what? add --faults")
+        raise BenchError("--table: needs --faults")
     if arguments.table:
         print(write_table())
         return 0
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def write_table() -> str:
-    """Write the words as a table of Markdown: docs/reference/scenario_words.md holds it."""
+    """Write the faults as a Markdown table, for docs/reference/scenario_words.md."""
     drawn = {rule.fault for rule in DRAWN}
     lines = ["| word | what happens | value | ends | in campaigns |", "|---|---|---|---|---|"]
     for name, fault_type in sorted(EVENTS.items()):

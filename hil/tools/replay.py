@@ -1,7 +1,7 @@
-"""`coldloop hil replay`: feed a capture to the controller, and compare what it does.
+"""`coldloop hil replay`: feed a capture to the controller and compare its operations.
 
-`--keep` makes a regression test of the capture: the tests replay every capture in that folder. A
-capture with inputs only is completed with what the controller does now.
+`--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a
+capture has inputs only, the operations of the present code are added.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent.agent import FIRST_BUS
 from hil.errors import BenchError
-from hil.io.register_trace import ReplayedRegisters, find_difference
+from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
 from hil.run.recorded import DUTS
 
@@ -19,17 +19,24 @@ EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("capture", type=Path, metavar="FILE", help="from `hil run --capture`")
+    parser.add_argument(
+        "capture", type=Path, metavar="FILE", help="a capture of `hil run --capture`"
+    )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     parser.add_argument(
-        "--counts", type=int, metavar="N", help="compare register writes alone, N counts apart"
+        "--counts",
+        type=int,
+        metavar="N",
+        help="compare only register writes, with a tolerance of N counts",
     )
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep it as a regression test")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="store it in this folder as a regression test"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay it; exit 1 when the controller does something else than it did."""
+    """Replay the capture; exit 1 if the operations differ."""
     capture = load(arguments.capture)
     captured = capture.outputs
     counts = arguments.counts
@@ -42,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         difference_text = compare_outputs(captured, replayed)
     if arguments.keep is not None and difference_text is None:
-        _keep(capture, replayed, arguments)
+        _store_capture(capture, replayed, arguments)
     if arguments.json:
         print(
             json.dumps(
@@ -51,21 +58,22 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         print(
-            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, {len(replayed)} now"
+            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, "
+            f"{len(replayed)} now"
         )
         if difference_text:
             print(f"  {difference_text}")
     return 1 if difference_text else 0
 
 
-def _keep(
-    capture: RunCapture, replayed: list[tuple[int, int, str, bytes]], arguments: argparse.Namespace
+def _store_capture(
+    capture: RunCapture, replayed: list[CaptureLine], arguments: argparse.Namespace
 ) -> None:
-    """Write the capture with its outputs where the tests look."""
+    """Write the capture with its operations into the folder of the tests."""
     lines = sorted(capture.inputs + replayed, key=lambda line: line[0])
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        (arguments.keep / arguments.capture.name).write_text(completed.text(), encoding="utf-8")
+        (arguments.keep / arguments.capture.name).write_text(completed.to_text(), encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{arguments.keep}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""`coldloop hil report`: page, PDF and JUnit from a record, again or for the first time."""
+"""`coldloop hil report`: write HTML, PDF and JUnit from a record."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write them; a record that was changed is not reported."""
+    """Write the reports; a changed record gives an error."""
     record = read(arguments.folder / FILE)
     messages = find_problems(record)
     if messages:

@@ -1,6 +1,7 @@
-"""`coldloop hil run`: a scenario or a suite, judged; with `--report`, recorded.
+"""`coldloop hil run`: run a scenario or a suite and judge it; `--report` also writes a record.
 
-Virtual time unless `--real-time`. Exit 0: all passed (marginal passes too), 1: something failed.
+Runs in virtual time unless `--real-time` is given. Exit 0: all passed, also if marginal. Exit 1: an
+expectation failed.
 """
 
 import argparse
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from hil.errors import BenchError
-from hil.record.record import worst
+from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
 from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
 from hil.scenario.model import Scenario
@@ -22,32 +23,47 @@ EXAMPLE = "coldloop hil run acceptance --report out/acceptance --serial CDU-0042
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("scenario", metavar="NAME|FILE.toml", help="from `list`, or a file")
-    parser.add_argument("--real-time", action="store_true", help="over real ports, in real time")
-    parser.add_argument("--dut", choices=(*DUTS, "qemu"), default="cpython", help="the controller")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of all chance (1)")
+    parser.add_argument(
+        "scenario", metavar="NAME|FILE.toml", help="a name of `hil list`, or a file"
+    )
+    parser.add_argument("--real-time", action="store_true", help="run in real time over real ports")
+    parser.add_argument(
+        "--dut", choices=(*DUTS, "qemu"), default="cpython", help="the controller under test"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of all random numbers (1)"
+    )
     parser.add_argument(
         "--real",
         action="append",
         default=[],
         metavar="NAME=PORT",
-        help="a real device in an emulated one's place; with --real-time (again for more)",
+        help="replace an emulated device by a real one; needs --real-time; can be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="what the agent prints")
-    parser.add_argument("--capture", type=Path, metavar="FILE", help="all bytes in and out")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
+    parser.add_argument(
+        "--capture",
+        type=Path,
+        metavar="FILE",
+        help="write all inputs and outputs of the controller",
+    )
     report = parser.add_argument_group("record and report")
     report.add_argument("--report", type=Path, metavar="DIR", help="write record, page, PDF, JUnit")
-    report.add_argument("--serial", default="", metavar="SN", help="what was tested: serial number")
-    report.add_argument("--operator", default="", metavar="NAME", help="who tested it")
-    report.add_argument("--key", type=Path, metavar="FILE", help="the bench's key, if another")
+    report.add_argument(
+        "--serial", default="", metavar="SN", help="serial number of the tested unit"
+    )
+    report.add_argument("--operator", default="", metavar="NAME", help="name of the tester")
+    report.add_argument(
+        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it, print how it came out."""
+    """Run the scenarios; print the results."""
     signal.signal(signal.SIGTERM, _interrupt)
     if arguments.dut == "qemu":
-        arguments.real_time = True  # an image knows no other
+        arguments.real_time = True  # QEMU runs in real time only
     suite = resolve(arguments.scenario)
     real_devices = _parse_real(arguments)
     recorded = [_run_one(scenario, arguments, real_devices) for scenario in suite.scenarios]
@@ -70,7 +86,7 @@ def _parse_real(arguments: argparse.Namespace) -> dict[str, str]:
             raise BenchError(f"--real: {text!r} is not NAME=PORT, such as rpu=serial:/dev/ttyUSB0")
         real_devices[name] = port
     if real_devices and not arguments.real_time:
-        raise BenchError("--real: a real device knows no virtual time; add --real-time")
+        raise BenchError("--real: real devices need --real-time")
     return real_devices
 
 
@@ -91,7 +107,7 @@ def _run_one(
 
 def _print_run(recorded: RecordedRun, repeat_line: str) -> None:
     run_result = recorded.run_result
-    verdict = worst([f.verdict for f in recorded.results])
+    verdict = worst_verdict([f.verdict for f in recorded.results])
     print(
         f"{verdict.upper()}  {run_result.scenario}  seed {run_result.seed}  {run_result.dut}  "
         f"{run_result.virtual_s:.0f} s in {run_result.wall_s:.2f} s, "

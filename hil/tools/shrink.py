@@ -1,4 +1,4 @@
-"""`coldloop hil shrink`: the fewest events with which a scenario still fails."""
+"""`coldloop hil shrink`: find the fewest events with which a scenario still fails."""
 
 import argparse
 import json
@@ -16,17 +16,17 @@ EXAMPLE = "coldloop hil shrink failing.toml --seed 7 --out small.toml"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("scenario", metavar="NAME|FILE.toml", help="one that fails")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the seed it fails with")
+    parser.add_argument("scenario", metavar="NAME|FILE.toml", help="a scenario that fails")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed with which it fails")
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the small scenario")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the shrunk scenario")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Shrink it; exit 0 when it failed before, so that there is a smaller one now."""
+    """Shrink the scenario; exit 0 if it failed and so has a shrunk form."""
     scenario = find(arguments.scenario)
-    progress = _progress if sys.stderr.isatty() else None
+    progress = _print_progress if sys.stderr.isatty() else None
     result = shrink(scenario, arguments.seed, arguments.dut, progress)
     text = write_toml(result.scenario)
     if arguments.out is not None:
@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     print(
-        f"{count_before} events, {count_after} are needed; {result.runs} runs; fails: {list(result.failing)}"
+        f"{count_before} events, {count_after} are needed; {result.runs} runs; "
+        f"fails: {list(result.failing)}"
     )
     if arguments.out is None:
         print(text, end="")
@@ -51,6 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _progress(runs: int, events: int) -> None:
+def _print_progress(runs: int, events: int) -> None:
     sys.stderr.write(f"\rrun {runs}: {events} events ")
     sys.stderr.flush()

@@ -1,9 +1,9 @@
-"""`coldloop hil year`: a year of cooling through the control code and the plant."""
+"""`coldloop hil year`: simulate a year of cooling with the control code and the plant."""
 
 import argparse
 from pathlib import Path
 
-from hil.annual.command import run as run_year
+from hil.annual import command
 from hil.annual.words import CLIMATES, FAULTS, KINDS, POLICIES
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.epw|NAME",
         help=f"an EPW file, or one of {', '.join(CLIMATES)}",
     )
-    parser.add_argument("--rejection", choices=KINDS, default="dry", help="the cooler (dry)")
+    parser.add_argument("--rejection", choices=KINDS, default="dry", help="kind of cooler (dry)")
     parser.add_argument(
         "--policy",
         default="coldloop",
@@ -25,24 +25,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(POLICIES)} (coldloop)",
     )
     parser.add_argument("--it-kw", type=float, default=1000.0, metavar="KW", help="IT power (1000)")
-    parser.add_argument("--hours", type=int, metavar="N", help="only N hours of it")
+    parser.add_argument("--hours", type=int, metavar="N", help="simulate only N hours")
+    parser.add_argument("--start", type=int, default=0, metavar="HOUR", help="first hour (0)")
     parser.add_argument(
-        "--start", type=int, default=0, metavar="HOUR", help="from this hour on (0)"
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="simulate only one day in N, for a quick estimate (1)",
     )
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="only one day in N: a quick look (1)"
+        "--humidity", choices=FAULTS, default="none", help="fault of the two humidity sensors"
     )
     parser.add_argument(
-        "--humidity", choices=FAULTS, default="none", help="what fails of the two humidity sensors"
-    )
-    parser.add_argument(
-        "--coarse", type=int, default=5, metavar="S", help="step when nothing moves, 1 to 5 s (5)"
+        "--coarse",
+        type=int,
+        default=5,
+        metavar="S",
+        help="time step in a steady state, 1 to 5 s (5)",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the sensors (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
-    parser.add_argument("--plot", type=Path, metavar="FILE.html", help="draw it")
+    parser.add_argument("--plot", type=Path, metavar="FILE.html", help="write plots of the year")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the year."""
-    return run_year(arguments)
+    """Simulate the year."""
+    return command.run(arguments)

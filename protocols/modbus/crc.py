@@ -1,13 +1,13 @@
-"""CRC-16/MODBUS: the two bytes that end every RTU frame, low byte first.
+"""CRC-16/MODBUS: the two last bytes of every RTU frame, low byte first.
 
 Polynomial 0x8005 reflected (0xA001), start 0xFFFF, no final xor. Source: "MODBUS over Serial Line,
-Specification and Implementation Guide V1.02", section 6.2.2. The table is made once at import. The
-CRC of a frame with its own CRC behind it is 0, which is how a frame is checked.
+Specification and Implementation Guide V1.02", section 6.2.2. The table is built once at import. The
+CRC over a frame including its own CRC is 0; the frame check uses this.
 """
 
 
 def _build_table() -> "tuple[int, ...]":
-    """The CRC of each single byte, started at 0."""
+    """Return the CRC of each single byte, started at 0."""
     table = []
     for byte in range(256):
         crc = byte
@@ -21,15 +21,15 @@ _TABLE = _build_table()
 
 
 def crc16(data: bytes) -> int:
-    """The CRC of `data`, 0 to 65535; 0 for an intact frame that includes its CRC."""
+    """Return the CRC of `data`, 0 to 65535; 0 for an intact frame that includes its CRC."""
     crc = 0xFFFF
-    table = _TABLE  # a local name: the loop is the most expensive thing in a transaction
+    table = _TABLE  # a local name: this loop is the most expensive part of a transaction
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc
 
 
 def with_crc(body: bytes) -> bytes:
-    """`body` with its CRC behind it, ready for the wire."""
+    """Return `body` with its CRC appended."""
     crc = crc16(body)
     return body + bytes((crc & 0xFF, crc >> 8))

@@ -1,15 +1,15 @@
-"""Modbus requests as bytes, and the verdict on a reply: what both framings carry.
+"""Modbus PDUs: builds requests and checks replies. Common to RTU and TCP framing.
 
 A PDU is a function code and its data, without unit, CRC or header ("MODBUS Application Protocol
-Specification V1.1b3", section 4.1; the numbers of sections below are its). Here are the requests of
-functions 1 to 6, 15, 16, 22, 23 and 43/14, and what a good reply to each must begin with. It is not
-a framer and keeps no state.
+Specification V1.1b3", section 4.1; all section numbers below refer to it). The module has the
+requests of functions 1 to 6, 15, 16, 22, 23 and 43/14, and the start of a good reply to each. Does
+not frame and keeps no state; see `protocols.modbus.rtu` and `protocols.modbus.tcp`.
 
-How a reply is judged: everything that a request fixes in advance is one prefix, `reply_prefix`:
-function and byte count of a read, or what a write echoes. A reply that has that prefix and the
-right length is good; else a table names what differs. Two tables, one of the functions that read
-and one of those that echo, say how; only 43/14, whose reply has no length known in advance, is
-walked through (`expected_length`).
+A reply is checked as follows. `reply_prefix` is the part of a reply that the request determines:
+function and byte count of a read, or the echo of a write. A reply with this prefix and the right
+length is good. Otherwise a table names the difference. There are two tables: functions with a byte
+count and functions with an echo. Only the length of a 43/14 reply is not known in advance; its
+objects determine it (`expected_length`).
 """
 
 import struct
@@ -34,7 +34,7 @@ MASK_WRITE = 22
 READ_WRITE = 23
 DEVICE_ID = 43
 READS = (READ_HOLDING, READ_INPUT)
-"""The functions that read registers and nothing else."""
+"""The functions that only read registers."""
 BIT_READS = (READ_COILS, READ_DISCRETE)
 """The functions that read single bits."""
 
@@ -64,24 +64,24 @@ EXCEPTIONS = {
     10: "gateway path unavailable",
     11: "gateway target does not answer",
 }
-"""Exception codes in words (section 7)."""
+"""Text of each exception code (section 7)."""
 
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
-_ID_HEAD_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
+_ID_HEADER_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
 FORMATS: "dict[int, str]" = {}
-"""How so many registers are packed; made when first needed, as a board's heap is small."""
+"""`struct` format by number of registers; filled on demand to save heap on a board."""
 _BYTE_BITS: "list[tuple[int, ...]]" = []
 
 
 def struct_format(count: int) -> str:
-    """The format of `count` registers for `struct`."""
+    """Return the `struct` format of `count` registers."""
     if count not in FORMATS:
         FORMATS[count] = ">%dH" % count
     return FORMATS[count]
 
 
 def _check(name: str, value: int, low: int, high: int) -> None:
-    """Refuse what `struct` would wrap silently on MicroPython."""
+    """Reject a value that `struct` on MicroPython wraps without an error."""
     if type(value) is not int or not low <= value <= high:
         raise EncodeError("%s %r is not %d to %d" % (name, value, low, high))
 
@@ -162,7 +162,7 @@ def write_multiple(address: int, values: "Sequence[int]") -> bytes:
 
 def mask_write(address: int, and_mask: int, or_mask: int) -> bytes:
     """Function 22: register = (register AND `and_mask`) OR (`or_mask` AND NOT `and_mask`), section
-    6.16.
+    6.16. Raises `EncodeError`.
     """
     _check("address", address, 0, 65535)
     _check("and mask", and_mask, 0, 65535)
@@ -183,17 +183,17 @@ def read_write(address: int, count: int, write_address: int, values: "Sequence[i
 
 
 def read_device_id(code: int = 1, first_object: int = 0) -> bytes:
-    """Function 43/14: the device says who it is, from object `first_object` (0 to 255) on.
+    """Function 43/14: read device identification, from object `first_object` (0 to 255) on.
 
-    `code`: 1 basic (0 maker, 1 product code, 2 revision), 2 regular, 3 extended, 4 one object.
-    `parse_objects` reads the values of the answer. Raises `EncodeError`.
+    `code`: 1 basic (0 vendor, 1 product code, 2 revision), 2 regular, 3 extended, 4 one object.
+    `parse_objects` reads the values of the reply. Raises `EncodeError`.
     """
     _check("code", code, 1, 4)
     _check("object", first_object, 0, 255)
     return bytes((DEVICE_ID, _MEI, code, first_object))
 
 
-# What the reply to a request looks like, by function: reads have a byte count, writes an echo.
+# Shape of the reply by function: reads have a byte count, writes have an echo.
 
 
 def _bit_bytes(request: bytes) -> int:
@@ -211,7 +211,7 @@ _BYTE_COUNT_OF = {
     READ_INPUT: _register_bytes,
     READ_WRITE: _register_bytes,
 }
-# function -> what it echoes, two bytes each, behind its own code
+# function -> echoed fields after the function code, two bytes each
 _ECHO_FIELDS = {
     WRITE_COIL: ("address echo", "value echo"),
     WRITE_SINGLE: ("address echo", "value echo"),
@@ -222,7 +222,7 @@ _ECHO_FIELDS = {
 
 
 def reply_prefix(request: bytes) -> bytes:
-    """What every good reply to `request` begins with."""
+    """Return the first bytes of every good reply to `request`."""
     function = request[0]
     if function in _BYTE_COUNT_OF:
         return bytes((function, _BYTE_COUNT_OF[function](request)))
@@ -232,25 +232,25 @@ def reply_prefix(request: bytes) -> bytes:
 
 
 def reply_length(request: bytes) -> int:
-    """The length of a good reply to `request`, in bytes of PDU.
+    """Return the length of a good reply to `request`, in bytes of PDU.
 
-    For 43/14 the shortest there is; `expected_length` knows the rest once bytes are there.
+    For 43/14 this is the minimum; `expected_length` gives the length from the received bytes.
     """
     function = request[0]
     if function in _BYTE_COUNT_OF:
         return 2 + _BYTE_COUNT_OF[function](request)
-    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEAD_SIZE
+    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEADER_SIZE
 
 
 def expected_length(request: bytes, reply: bytes) -> int:
-    """How long the good reply to `request` is that begins with `reply`, as far as is known.
+    """Return the length of the good reply to `request` that starts with `reply`.
 
-    More than `len(reply)`: so many bytes are needed to know more. At most 253: what would be longer
-    is cut there, so that no wait is endless.
+    A result above `len(reply)` is a lower bound: the next part of the length needs so many bytes.
+    The result is at most 253, so that every wait ends.
     """
     if request[0] != DEVICE_ID:
         return reply_length(request)
-    end, size = _ID_HEAD_SIZE, len(reply)
+    end, size = _ID_HEADER_SIZE, len(reply)
     if size < end:
         return end
     for _ in range(reply[6]):
@@ -262,22 +262,22 @@ def expected_length(request: bytes, reply: bytes) -> int:
 
 
 def unpack_registers(frame: bytes, offset: int, count: int) -> "tuple[int, ...]":
-    """`count` (up to 125) registers of `frame` from byte `offset`, each 0 to 65535."""
+    """Return `count` (up to 125) registers of `frame` from byte `offset`, each 0 to 65535."""
     return struct.unpack_from(struct_format(count), frame, offset)
 
 
 def _byte_bits() -> "list[tuple[int, ...]]":
-    """The eight bits of every byte, lowest first; made when bits are first read."""
+    """Return the eight bits of every byte, lowest first; built on the first read of bits."""
     if not _BYTE_BITS:
         _BYTE_BITS.extend([tuple([byte >> bit & 1 for bit in range(8)]) for byte in range(256)])
     return _BYTE_BITS
 
 
 def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, ...]":
-    """What a good reply (a PDU that begins at byte `offset`) holds.
+    """Return the values of a good reply (a PDU that starts at byte `offset`).
 
-    Registers of a read, single bits (0 or 1) of functions 1 and 2, for 43/14 the bytes behind its
-    code (see `parse_objects`), none of a write.
+    Registers of a read, single bits (0 or 1) of functions 1 and 2, for 43/14 the bytes after its
+    code (see `parse_objects`), nothing of a write.
     """
     function = request[0]
     if function in READS or function == READ_WRITE:
@@ -293,7 +293,7 @@ def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, .
 
 
 def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
-    """The objects (number, content) of an answer to 43/14, and which to ask next (0: no more)."""
+    """Return the objects (number, content) of a 43/14 reply and the next object (0: no more)."""
     found = []
     at = 4
     for _ in range(values[3]):
@@ -304,11 +304,11 @@ def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], in
 
 
 def check_reply(request: bytes, reply: bytes) -> "ReplyResult":
-    """Say what `reply` is to `request`: (verdict, exception code, values).
+    """Check `reply` against `request`; return (verdict, exception code, values).
 
-    The verdict is "ok" (with `reply_values` it), "exception" (with its code) or the name of what
-    does not match: "empty", "function", "exception length", "length", "byte count", "address echo",
-    "value echo", "count echo", "and mask echo", "or mask echo", "interface", "code".
+    The verdict is "ok" (with the values of `reply_values`), "exception" (with its code) or the name
+    of the mismatch: "empty", "function", "exception length", "length", "byte count", "address
+    echo", "value echo", "count echo", "and mask echo", "or mask echo", "interface", "code".
     """
     if not reply:
         return ("empty", 0, ())
@@ -344,7 +344,7 @@ def _check_echo(request: bytes, reply: bytes) -> str:
 
 
 def _check_device_id(request: bytes, reply: bytes) -> str:
-    if len(reply) < _ID_HEAD_SIZE or len(reply) != expected_length(request, reply):
+    if len(reply) < _ID_HEADER_SIZE or len(reply) != expected_length(request, reply):
         return "length"
     if reply[1] != _MEI:
         return "interface"

@@ -1,22 +1,21 @@
-"""Modbus RTU, client side: a request as a frame, and its reply found in whatever the line brings.
+"""Modbus RTU, client side: builds request frames and finds the reply in the received bytes.
 
-Not a bus: it knows no time and no queue. One request is outstanding at a time; `start` says which,
-and `feed` takes bytes at any split until it returns the answer. Frames on a serial line have no
-start mark and the gaps between them do not survive an operating system, so the reply is found by
-what it must be.
+Has no queue and no time; see `drivers.modbus.bus`. One request is pending at a time: `start` sets
+it, and `feed` takes bytes in any chunks until it returns the reply. Frames on a serial line have no
+start mark, and an operating system does not preserve the gaps between them. Therefore the client
+finds the reply by its known content.
 
-How it works: a place in the buffer where the unit and the function (or its exception) stand is a
-candidate, and it is known where that frame would end. When that byte is there the fixed bytes and
-the CRC decide. Candidates may overlap, so noise in front never hides the good frame, and the good
-frame is taken with its last byte. What lay in front of it, or came when nothing was asked, is
-sorted afterwards into frames of others, late frames, echoes and noise, and counted.
+A position in the buffer with the unit and the function (or its exception) is a candidate. The
+request determines the end of its frame. After the last byte, the fixed bytes and the CRC decide.
+Candidates can overlap, so that noise before the reply does not hide it. The reply is complete with
+its last byte. All other bytes are classified later and counted: frames for other units, late
+frames, echoes and noise.
 
-A line that echoes what is sent (RS-485 with the receiver left on) is noticed on reads. It matters
-for functions whose reply is the same bytes as the request (5, 6, 22): there the first copy is then
-skipped.
+A read shows whether the line echoes the sent bytes (RS-485 with the receiver on). This matters for
+functions whose reply is equal to the request (5, 6, 22). For them the client skips the first copy.
 
-Another master may ask our unit something whose reply looks like ours. Its request is heard first,
-so the reply that follows it is left to it.
+Another master can send our unit a request whose reply looks like ours. Its request arrives first.
+The client then leaves the next matching reply to the other master.
 """
 
 import struct
@@ -41,23 +40,23 @@ if TYPE_CHECKING:
     from protocols.modbus.pdu import ReplyResult
 
 MAX_BUFFER = 512
-"""Bytes kept at most: twice the longest frame."""
+"""Buffer limit: twice the longest frame, in bytes."""
 UNITS = (1, 247)
-"""The units that answer ("MODBUS over Serial Line V1.02", section 2.2)."""
+"""Unit addresses with a reply ("MODBUS over Serial Line V1.02", section 2.2)."""
 _MAX_CHUNK = 256
 _MAX_FRAME = 256
 
 _MIN_FRAME = 5  # an exception: unit, function, code, CRC
-_ECHO_FUNCTIONS = (5, 6, 22)  # the reply is the request once more
-# function -> lengths its frames may have: a number, or the index of the byte that counts the rest
+_ECHO_FUNCTIONS = (5, 6, 22)  # the reply is equal to the request
+# function -> possible lengths of its frames: a number, or the index of the byte count
 _FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8, 22: 10, 43: 7}
 _COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 23: 2}
 
 
 def build_frame(unit: int, pdu: bytes) -> bytes:
-    """A request for `unit` as it goes on the wire.
+    """Return the request frame for `unit`.
 
-    Units are 1 to 247; broadcasts (0) have no reply to check and are refused with `EncodeError`.
+    Units are 1 to 247. A broadcast (0) has no reply to check and raises `EncodeError`.
     """
     if not UNITS[0] <= unit <= UNITS[1]:
         raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
@@ -65,19 +64,22 @@ def build_frame(unit: int, pdu: bytes) -> bytes:
 
 
 class RtuClient:
-    """The matcher of one line. Counters only grow; `reason` says what was wrong with the last
+    """The reply matcher of one line. Counters are monotonic; `reason` names the error of the last
     reply.
 
-    `buffer` is what has come and is not sorted yet. After an answer `trailing_bytes` is how many
-    bytes lay behind it in the last chunk, and `discard` takes it back. `duplicate_unit` is a unit
-    that sent its last reply twice, 0 for none.
+    `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
+    number of bytes after it in the last chunk. `discard` withdraws the reply. `duplicate_unit` is a
+    unit that sent its last reply twice, or 0.
 
-    `discarded_bytes` is noise; `other_unit_frames` frames were of or for other units; `unsolicited`
-    ones of a request that is no longer waited for; `mismatches` answered the right unit's request
-    wrongly; `echoes_before` were our own; `crc_errors` began like the reply and had a bad CRC.
+    discarded_bytes     noise
+    other_unit_frames   frames from or for other units
+    unsolicited         replies after the end of their transaction
+    mismatches          replies of the right unit with wrong content
+    echoes              copies of our requests
+    crc_errors          frames that start like the reply and have a wrong CRC
     """
 
-    stream_error = ""  # a serial line cannot be out of step for ever
+    stream_error = ""  # RTU resynchronises by itself
     has_partial_frame = False
 
     def __init__(self) -> None:
@@ -106,13 +108,13 @@ class RtuClient:
         self._candidates: list[tuple[int, int]] = []
 
     def _set_expected(self, unit: int, pdu: bytes, request: bytes) -> None:
-        """Work out what the good reply begins with and how long it is."""
+        """Compute the prefix and the length of a good reply."""
         self._unit = unit
         self._pdu = pdu
         self._request = request
         self._function = function = pdu[0]
         self._length_unknown = function == DEVICE_ID
-        if function in READS:  # the usual case, spelled out for speed
+        if function in READS:  # the usual case, without calls for speed
             self._count = pdu[4]
             self._reply_prefix = bytes((unit, function, 2 * pdu[4]))
             self.reply_length = 5 + 2 * pdu[4]
@@ -122,11 +124,11 @@ class RtuClient:
             self.reply_length = reply_length(pdu) + 3
 
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
-        """Begin a transaction; returns the frame to be written. `reply_length` is then set.
+        """Start a transaction; return the frame to send. Sets `reply_length`.
 
-        `exception_ambiguous`: an exception to this function may still be under way for an older
-        request, so that one must not be taken for this one's. Raises `EncodeError` for a bad unit.
-
+        `exception_ambiguous`: an exception to an older request with this function can still arrive.
+        The client then accepts no exception for this request. Raises `EncodeError` for an invalid
+        unit.
         """
         request = build_frame(unit, pdu)
         if self.buffer:
@@ -142,23 +144,28 @@ class RtuClient:
         return request
 
     def stop(self) -> None:
-        """Give up waiting; what has come so far is counted, and `reason` says what it was."""
+        """End the wait for a reply; count the received bytes, and set `reason` to the mismatch."""
         self._classify(self.buffer)
         self._clear()
         self._waiting = False
 
     def discard(self) -> "ReplyResult | None":
-        """Take the last answer back: it came too early to be one. What lay behind it may be it."""
+        """Withdraw the last reply (it was premature); search the bytes after it for another."""
         self.unsolicited += 1
         self._waiting = True
         self.buffer = self._trailing_data
         self._bytes_needed = _MIN_FRAME
         return self._search(len(self.buffer)) if len(self.buffer) >= _MIN_FRAME else None
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
-        """The read (unit, PDU) that another master has just sent and that is not answered yet.
+    def take_duplicate(self) -> int:
+        """Return and clear `duplicate_unit`."""
+        unit, self.duplicate_unit = self.duplicate_unit, 0
+        return unit
 
-        Only while nothing is asked. It sorts out what has been heard so far.
+    def pending_request(self) -> "tuple[int, bytes] | None":
+        """Return the pending read (unit, PDU) of another master, or None.
+
+        Works only while no request is pending. Classifies the bytes received so far.
         """
         received = self.buffer
         if self._waiting or not received:
@@ -176,22 +183,22 @@ class RtuClient:
         return (last_frame[0], last_frame[1:6])
 
     def reset(self) -> None:
-        """Forget everything that is in the air: the line was opened or closed."""
+        """Discard all received bytes: the line was opened or closed."""
         self._clear()
         self._waiting = False
 
     def feed(self, data: bytes) -> "ReplyResult | None":
-        """Take bytes; returns (verdict, exception code, registers) once the reply is complete.
+        """Add bytes; return (verdict, exception code, registers) when the reply is complete.
 
-        The verdict is "ok" or "exception". Nothing is returned twice, and bytes that come when
-        nothing is asked are only counted, at the latest by the next `start`.
+        The verdict is "ok" or "exception". Each reply is returned once. Without a pending request,
+        the bytes are only counted, at the latest by the next `start`.
         """
         if len(data) > _MAX_CHUNK:
             return self._feed_chunks(data)
         size = len(self.buffer) + len(data)
         self.buffer = buffer = self.buffer + data if self.buffer else data
         if size >= self._bytes_needed and self._waiting:
-            # The usual case first: exactly the reply and nothing else.
+            # The usual case: exactly the reply and no other bytes.
             is_exact_reply = (
                 size == self.reply_length and not self._skip_echo and not self._length_unknown
             )
@@ -224,7 +231,7 @@ class RtuClient:
         return result
 
     def _search(self, size: int) -> "ReplyResult | None":
-        """Look for new candidates, then check those whose last byte has come."""
+        """Add new candidates, then check those that are complete."""
         self._scan(size)
         incomplete = []
         bytes_needed = size + _MIN_FRAME - 1
@@ -240,7 +247,7 @@ class RtuClient:
         return None
 
     def _scan(self, size: int) -> None:
-        """Find the places where our unit and function stand, from where the last scan ended."""
+        """Find the positions of our unit and function after the end of the last scan."""
         buffer, unit_byte, expected_function = self.buffer, self._reply_prefix[:1], self._function
         at = buffer.find(unit_byte, self._scan_offset)
         while 0 <= at < size - 1:
@@ -250,16 +257,16 @@ class RtuClient:
             elif function == expected_function | 0x80:
                 self._candidates.append((at, at + _MIN_FRAME))
             at = buffer.find(unit_byte, at + 1)
-        self._scan_offset = max(self._scan_offset, size - 1)  # the last byte may be a unit
+        self._scan_offset = max(self._scan_offset, size - 1)  # the last byte can be a unit
 
     def _reply_end(self, at: int, end: int) -> int:
-        """The end of a reply of unforeseen length, now that its bytes up to `end` are there."""
+        """Return the end of a reply of unknown length, from its bytes up to `end`."""
         if self.buffer[at + 1] != self._function:
             return end
         return at + 3 + expected_length(self._pdu, self.buffer[at + 1 :])
 
     def _is_reply(self, at: int, end: int) -> bool:
-        """Whether the complete candidate at `at` is the reply."""
+        """Return True if the complete candidate at `at` is the reply."""
         candidate = self.buffer[at:end]
         if candidate[1] != self._function:
             return not self._exception_ambiguous and crc16(candidate) == 0
@@ -275,14 +282,14 @@ class RtuClient:
         return True
 
     def _accept_reply(self, at: int, end: int) -> "ReplyResult | None":
-        """Hand over the reply between `at` and `end`; sort what lay around it."""
+        """Return the reply between `at` and `end`; classify the bytes around it."""
         buffer = self.buffer
         echoes_before = self.echoes
         if at:
             self._classify(buffer[:at])
         trailing = buffer[end:]
         self._clear()
-        if self._other_reply_due:  # by another master, whose reply this is
+        if self._other_reply_due:  # this is the reply to the other master
             self._other_reply_due = False
             self.other_unit_frames += 1
             self.buffer = trailing
@@ -301,7 +308,7 @@ class RtuClient:
         return (GOOD, 0, reply_values(self._pdu, buffer[at + 1 : end - 2]))
 
     def _trim_buffer(self, count: int) -> None:
-        """Keep the buffer bounded: sort out its first `count` bytes."""
+        """Bound the buffer: classify its first `count` bytes."""
         self._classify(self.buffer[:count])
         self.buffer = self.buffer[count:]
         self._scan_offset = max(0, self._scan_offset - count)
@@ -311,7 +318,7 @@ class RtuClient:
         ]
 
     def _classify(self, data: bytes) -> None:
-        """Count what `data` holds: whole frames by what they are, and noise by the byte."""
+        """Count the frames in `data` by their type, and all other bytes as noise."""
         at, size = 0, len(data)
         while at < size:
             end = _frame_end(data, at, size)
@@ -333,20 +340,20 @@ class RtuClient:
         elif frame[0] != self._unit:
             self.other_unit_frames += 1
         else:
-            self._other_reply_due = self._other_reply_due or self._is_other_master(frame)
+            self._other_reply_due = self._other_reply_due or self._is_other_request(frame)
             self.mismatches += 1
             mismatch = check_reply(self._pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
 
-    def _is_other_master(self, frame: bytes) -> bool:
-        """Whether it is another master's read whose reply would begin like ours."""
+    def _is_other_request(self, frame: bytes) -> bool:
+        """Return True for another master's read whose reply has the same prefix as ours."""
         if self._function not in READS or len(frame) != 8 or frame[1] != self._function:
             return False
         return reply_prefix(frame[1:6]) == self._reply_prefix[1:]
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:
-    """Where an intact frame that begins at `at` ends, or 0 if none begins there."""
+    """Return the end of the intact frame that starts at `at`, or 0 if there is none."""
     if size - at < _MIN_FRAME:
         return 0
     function = data[at + 1]

@@ -1,44 +1,43 @@
-"""Modbus RTU overheard: the frames of a master and its slaves, told apart and paired, with times.
+"""Modbus RTU sniffer: the frames of a master and its slaves, classified, paired and timed.
 
-Not a client: it sends nothing and expects nobody's reply. What comes is taken as it is: `feed` and
-`wake` return events, and no byte raises. RTU only; a TCP stream cannot be overheard from a port.
+Does not send. `feed` and `wake` return events, and no byte raises. RTU only: a port cannot observe
+the TCP stream of others.
 
-How it works. A frame has no mark for its start, and a request looks like a reply; a table gives the
-lengths that a function's request and reply have, and the CRC decides. Which of the two a frame is
-follows from what is outstanding: the reply has the unit and function of the request, and the byte
-count or echo that it fixes. Anything else that can be a request is one, and then the request before
-it was not answered ("silent"). Functions 5 and 6 echo the request: the second copy is taken for the
-reply unless `timeout_us` have passed.
+Frame detection. A frame has no start mark, and a request looks like a reply. A table gives the
+lengths of a function's request and reply; the CRC decides. The pending request distinguishes both:
+the reply has its unit and function, and the byte count or echo that it determines. Every other
+frame that can be a request is one; the request before it is then unanswered ("silent"). The reply
+of functions 5 and 6 is equal to the request. The second copy counts as the reply within
+`timeout_us`.
 
-Times. A chunk's time is the arrival of its last byte, and a character takes `char_us`; so each
-frame has a start and an end, also where one chunk holds several. An operating system and a USB
-adapter hand bytes over in lumps of 1 to 16 ms: gaps shorter than that are not to be trusted. Bytes
-in which no frame is found are given up after a pause of `pause_us`, which is longer than the
-standard's t3.5 for the same reason. A whole run between two pauses whose CRC is right is a frame
-too, even of a function that the table does not know. Lengths: "MODBUS Application Protocol
-Specification V1.1b3", section 6.
+Times. The time of a chunk is the arrival of its last byte, and a character takes `char_us`. Thus
+each frame has a start and an end, also if one chunk holds several. An operating system and a USB
+adapter deliver bytes in groups of 1 to 16 ms, so that shorter gaps are unreliable. Bytes without a
+frame are discarded after a pause of `pause_us`. For the same reason this is longer than t3.5 of the
+standard. A complete run between two pauses with a right CRC is also a frame, even if the table does
+not have its function. Lengths: "MODBUS Application Protocol Specification V1.1b3", section 6.
 """
 
 from protocols.modbus.crc import crc16
 from protocols.modbus.pdu import DEVICE_ID, GOOD, check_reply, expected_length
-from protocols.modbus.pdu import EXCEPTION as REFUSED
+from protocols.modbus.pdu import EXCEPTION as EXCEPTION_VERDICT
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 REQUEST = "request"
 REPLY = "reply"
 EXCEPTION = "exception"
-UNSOLICITED = "stray"  # a reply or exception to nothing that was asked
-UNANSWERED = "silent"  # a request that nobody answered
-CRC_ERROR = "crc"  # begins like the reply that is due, with a wrong CRC
-NOISE = "noise"  # bytes that are no frame
+UNSOLICITED = "stray"  # a reply or exception without a request
+UNANSWERED = "silent"  # a request without a reply
+CRC_ERROR = "crc"  # starts like the pending reply and has a wrong CRC
+NOISE = "noise"  # bytes outside of frames
 
 MAX_BUFFER = 512
-"""Bytes kept at most: twice the longest frame."""
+"""Buffer limit: twice the longest frame, in bytes."""
 _MAX_FRAME = 256
 _MIN_FRAME = 4  # unit, function, CRC
 _EXCEPTION_SIZE = 5
 _CHECKED_FUNCTIONS = (1, 2, 3, 4, 5, 6, 15, 16, 22, 23, DEVICE_ID)
-_DIAGNOSTICS = 8  # echoes its request ("Return query data"), or counts
+_DIAGNOSTICS = 8  # echoes its request ("Return query data"), or returns a counter
 
 # function -> (length, index of the byte that counts further ones or -1), CRC included
 _REQUESTS = {
@@ -76,16 +75,16 @@ _REPLIES = {
     22: (10, -1),
     23: (5, 2),
 }
-_LENGTH_UNKNOWN = -1  # the length is not known yet
-_NO_FRAME = 0  # not such a frame
+_LENGTH_UNKNOWN = -1  # more bytes are needed for the length
+_NO_FRAME = 0  # the bytes are not such a frame
 
 
 class SniffedFrame:
-    """Something that was overheard; `data` are its bytes, CRC included.
+    """One event on the line; `data` are its bytes, CRC included.
 
-    `start` and `end` (us) are of its first and last character. `gap_us` is the quiet before it, -1
-    when nothing came before. `response_us` of a reply or exception is the time from its request's
-    end to its start, else -1. `request` is the request that a reply, exception or silence is of.
+    `start` and `end` (us) are the times of its first and last character. `gap_us` is the idle time
+    before it, or -1 for the first. `response_us` of a reply or exception is the time from the end
+    of its request to its start, else -1. `request` is the request of a reply, exception or silence.
     """
 
     __slots__ = ("data", "end", "gap_us", "kind", "request", "response_us", "start")
@@ -101,19 +100,19 @@ class SniffedFrame:
 
     @property
     def unit(self) -> int:
-        """The unit in a frame's first byte."""
+        """The unit: the first byte of a frame."""
         return self.data[0] if self.data else 0
 
     @property
     def function(self) -> int:
-        """The function code of a frame, without the mark of an exception."""
+        """The function code of a frame, without the exception bit."""
         return self.data[1] & 0x7F if len(self.data) > 1 else 0
 
 
 class Sniffer:
-    """The decoder of one line. `char_us`: see `drivers.ports.address.Address`; counters only grow.
+    """The decoder of one line. `char_us`: see `drivers.ports.address.Address`.
 
-    `discarded_bytes` were part of no frame.
+    The counters are monotonic. `discarded_bytes` counts the bytes outside of frames.
     """
 
     def __init__(
@@ -125,23 +124,24 @@ class Sniffer:
         self._pause_us = pause_us
         self._timeout_us = timeout_us
         self._buffer = b""
-        self._arrivals: list[
-            tuple[int, int]
-        ] = []  # (bytes of the buffer, when the last of them came)
+        # (bytes of the buffer, arrival time of the last of them)
+        self._arrivals: list[tuple[int, int]] = []
         self._last_arrival = 0
         self._last_end = -1
         self._pending_request: SniffedFrame | None = None
         self._events: list[SniffedFrame] = []
 
     def deadline(self) -> int:
-        """When `wake` is wanted: the pause after bytes, or the end of waiting for a reply."""
+        """Return the time of the next `wake`: end of the pause after bytes, or of the reply
+        timeout.
+        """
         due = self._last_arrival + self._pause_us if self._buffer else NEVER
         if self._pending_request is not None:
             due = min(due, self._pending_request.end + self._timeout_us)
         return due
 
     def feed(self, data: bytes, now: int) -> "list[SniffedFrame]":
-        """Take bytes of which the last arrived at `now`; returns what they complete, in order."""
+        """Add bytes, the last of which arrived at `now`; return the completed events in order."""
         first_at = now - len(data) * self._char_us
         if self._buffer and first_at - self._last_arrival > self._pause_us:
             self._flush()
@@ -156,7 +156,7 @@ class Sniffer:
         return self._take_events()
 
     def wake(self, now: int) -> "list[SniffedFrame]":
-        """Take the passing of time; returns silences, and what never became a frame."""
+        """Handle the passing of time; return unanswered requests and bytes without a frame."""
         if self._buffer and now - self._last_arrival >= self._pause_us:
             self._flush()
         self._expire_request(now)
@@ -168,7 +168,7 @@ class Sniffer:
         return events
 
     def _expire_request(self, now: int) -> None:
-        """Whoever was asked long enough ago is silent."""
+        """Report the pending request as unanswered after its timeout."""
         if (
             self._pending_request is not None
             and now - self._pending_request.end >= self._timeout_us
@@ -178,7 +178,7 @@ class Sniffer:
     def _report_unanswered(self) -> None:
         request = self._pending_request
         self._pending_request = None
-        if request is None or request.unit == 0:  # nobody answers a broadcast
+        if request is None or request.unit == 0:  # a broadcast has no reply
             return
         unanswered = SniffedFrame(UNANSWERED, request.data, request.start, request.end)
         unanswered.request = request
@@ -187,7 +187,7 @@ class Sniffer:
     # From bytes to frames.
 
     def _search(self, is_final: bool) -> None:
-        """Take whole frames off the buffer. `is_final`: nothing will be added to what is there."""
+        """Remove complete frames from the buffer. `is_final`: no bytes will follow these."""
         at = 0
         while at < len(self._buffer):
             size, incomplete = self._frame_at(at)
@@ -205,7 +205,7 @@ class Sniffer:
             self._discard(len(self._buffer))
 
     def _frame_at(self, at: int) -> "tuple[int, bool]":
-        """(length of the intact frame that begins at `at`, or 0; whether one may still come)."""
+        """Return (length of the intact frame at `at` or 0, True if a frame can still complete)."""
         incomplete = False
         size = len(self._buffer) - at
         for length in _possible_lengths(self._buffer[at : at + _MAX_FRAME]):
@@ -222,7 +222,7 @@ class Sniffer:
         self._search(True)
 
     def _take(self, size: int) -> "tuple[bytes, int, int]":
-        """Cut `size` bytes off; (bytes, start, end)."""
+        """Remove `size` bytes from the buffer; return (bytes, start, end)."""
         data = self._buffer[:size]
         end = 0
         for length, at in self._arrivals:
@@ -242,7 +242,7 @@ class Sniffer:
         return frame
 
     def _discard(self, size: int) -> None:
-        """Report bytes that are no frame."""
+        """Report bytes that are not a frame."""
         if not size:
             return
         data, start, end = self._take(size)
@@ -256,7 +256,7 @@ class Sniffer:
             self._emit(NOISE, data, start, end)
 
     def _classify_frame(self, size: int) -> None:
-        """Say what an intact frame is, and pair it."""
+        """Classify an intact frame, and pair it with its request."""
         self.frames += 1
         data, start, end = self._take(size)
         request = self._pending_request
@@ -274,9 +274,7 @@ class Sniffer:
 
 
 def _possible_lengths(data: bytes) -> "list[int]":
-    """The lengths that a frame which begins with `data` may have; `_LENGTH_UNKNOWN` if that is not
-    known.
-    """
+    """Return the possible lengths of a frame that starts with `data`, or `_LENGTH_UNKNOWN`."""
     if len(data) < 2:
         return [_LENGTH_UNKNOWN]
     function = data[1]
@@ -298,7 +296,7 @@ def _possible_lengths(data: bytes) -> "list[int]":
 
 
 def _can_be_request(data: bytes) -> bool:
-    """Whether a frame has the length of a request; one of an unknown function always has."""
+    """Return True if a frame has the length of a request; always True for an unknown function."""
     function = data[1]
     if function & 0x80:
         return False
@@ -311,11 +309,11 @@ def _can_be_request(data: bytes) -> bool:
 
 
 def is_reply_to(request: bytes, frame: bytes) -> bool:
-    """Whether `frame` is what `request` asks for, or an exception to it; both with CRC, intact."""
+    """Return True if `frame` is a reply or exception to `request`; both intact, with CRC."""
     if frame[0] != request[0] or frame[1] & 0x7F != request[1]:
         return False
     if request[1] in _CHECKED_FUNCTIONS:
-        return check_reply(request[1:-2], frame[1:-2])[0] in (GOOD, REFUSED)
+        return check_reply(request[1:-2], frame[1:-2])[0] in (GOOD, EXCEPTION_VERDICT)
     if frame[1] & 0x80:
         return len(frame) == _EXCEPTION_SIZE
     return request[1] != _DIAGNOSTICS or len(frame) == len(request)

@@ -1,13 +1,14 @@
-"""Modbus over TCP, client side: the MBAP header, and the reply found by its transaction number.
+"""Modbus over TCP, client side: the MBAP header, and replies matched by transaction number.
 
-Not a connection: it opens and closes nothing and knows no time. A stream has no gaps to find a
-frame by, so a header that cannot be one (protocol not 0, impossible length) means that the stream
-is out of step for good: `stream_error` then says why, and the caller closes the socket. Header:
-"MODBUS Messaging on TCP/IP Implementation Guide V1.0b", section 3.1.3: transaction, protocol,
-length of the rest, unit.
+Does not open or close the connection and has no time. A stream has no gaps that separate frames.
+An invalid header (protocol not 0, impossible length) means that the stream is permanently out of
+step. `stream_error` then names the reason, and the caller must close the socket. Header: "MODBUS
+Messaging on TCP/IP Implementation Guide V1.0b", section 3.1.3: transaction, protocol, length of the
+rest, unit.
 
-How it works: each request has a new transaction number, retries too. A reply with another number is
-late, or a duplicate, and is counted and dropped. One with the right number is final, good or not.
+Each request has a new transaction number, retries too. A reply with another number is late or a
+duplicate; the client counts and drops it. The reply with the right number ends the transaction,
+good or not.
 """
 
 import struct
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from protocols.modbus.pdu import ReplyResult
 
 UNITS = (0, 255)
-"""Units behind a gateway; 0 and 255 also mean the device with the address itself."""
+"""Units behind a gateway; 0 and 255 also mean the device at the address itself."""
 
 _HEADER = ">HHHB"
 _HEADER_SIZE = 7
@@ -29,10 +30,9 @@ _MAX_LENGTH = 254  # unit and 253 bytes of PDU
 
 
 class TcpClient:
-    """The matcher of one stream; counters as in `protocols.modbus.rtu`.
+    """The reply matcher of one stream; counters as in `protocols.modbus.rtu`.
 
-    `stream_error` is empty, or names why the stream can no longer be read: "protocol id" or
-    "length".
+    `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
 
     def __init__(self) -> None:
@@ -55,10 +55,9 @@ class TcpClient:
         self._pdu = b""
 
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
-        """Begin a transaction; returns the bytes to be written. Units are 0 to 255.
+        """Start a transaction; return the bytes to send. Units are 0 to 255.
 
-        `exception_ambiguous` has no meaning here: transaction numbers leave no doubt. Raises
-        `EncodeError`.
+        `exception_ambiguous` is ignored: transaction numbers are unambiguous. Raises `EncodeError`.
         """
         if not UNITS[0] <= unit <= UNITS[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
@@ -72,33 +71,37 @@ class TcpClient:
 
     @property
     def has_partial_frame(self) -> bool:
-        """Whether a frame has begun and not ended; what follows may not be where it seems."""
+        """True if a frame is incomplete; the stream can then be out of step."""
         return bool(self.buffer)
 
     def stop(self) -> None:
-        """Give up waiting; a reply that comes later is counted and dropped."""
+        """End the wait for a reply; a later reply is counted and dropped."""
         self._waiting = False
 
     def discard(self) -> "ReplyResult | None":
-        """As in RTU; never needed here."""
+        """As in RTU; not needed on a stream."""
         return None
 
+    def take_duplicate(self) -> int:
+        """As in RTU; a transaction number excludes duplicates."""
+        return 0
+
     def pending_request(self) -> "tuple[int, bytes] | None":
-        """As in RTU: there is no other master on a stream."""
+        """As in RTU; a stream has no other master."""
         return None
 
     def reset(self) -> None:
-        """Begin with an empty stream: the socket was opened or closed."""
+        """Start with an empty stream: the socket was opened or closed."""
         self.buffer = b""
         self._waiting = False
         self.stream_error = ""
 
     def feed(self, data: bytes) -> "ReplyResult | None":
-        """Take bytes; returns (verdict, exception code, registers) once the reply is complete.
+        """Add bytes; return (verdict, exception code, registers) when the reply is complete.
 
-        The verdict is "ok", "exception", or the name of what does not match ("unit" or one of
-        `pdu.check_reply`). Look at `stream_error` afterwards. At most one frame (260 bytes) is
-        kept.
+        The verdict is "ok", "exception", or the name of the mismatch ("unit" or a verdict of
+        `pdu.check_reply`). Check `stream_error` afterwards. The client keeps at most one frame (260
+        bytes).
         """
         if self.stream_error:
             self.discarded_bytes += len(data)
@@ -125,7 +128,7 @@ class TcpClient:
         return result
 
     def _check_reply(self, unit: int, reply: bytes) -> "ReplyResult":
-        """Judge the one reply that bears our number."""
+        """Check the reply with the number of the pending request."""
         self._waiting = False
         result = ("unit", 0, ()) if unit != self._unit else check_reply(self._pdu, reply)
         if result[0] != GOOD and result[0] != EXCEPTION:

@@ -1,15 +1,15 @@
-"""Lines of a modem that is spoken to by AT commands, with unsolicited codes at any byte.
+"""The line reader of an AT modem, with unsolicited result codes (URC) at any byte.
 
-Not a driver: it sends nothing and knows no answer's meaning. A modem may say a code such as
-`SBDRING` between any two bytes of an answer: `+SBD`, CR LF `SBDRING` CR LF, `IX: 0, …`. So the
-reader is told which lines are whole (`is_answer`). A line that is not waits; if a code came right
-after it, the next line is its other half.
+Does not send and does not interpret responses; see `drivers.modems`. A modem can insert a URC such
+as `SBDRING` between any two bytes of a response: `+SBD`, CR LF `SBDRING` CR LF, `IX: 0, …`.
+Therefore `is_response` tells the reader which lines are complete. An incomplete line waits. If a
+URC followed it, the next line is its second half.
 
-    known(line) -> bool    a whole answer that the driver can use
-    codes                  (text, exact) of unsolicited codes: the whole line, or its beginning
+    is_response(line) -> bool   a complete response that the driver supports
+    urcs                        (text, exact) of URCs: the whole line, or its first characters
 
-Binary answers (a received message) are read by `take(parse)`: all bytes go to a buffer, which
-`parse` looks at whenever it grows. Nothing grows beyond `_MAX_LINE` and `max_bytes` bytes.
+`expect_binary(parse)` reads a binary response (a received message). All bytes then go to a buffer,
+and `parse` checks it after each chunk. Buffers are bounded by `_MAX_LINE` and `max_bytes` bytes.
 """
 
 TYPE_CHECKING = False
@@ -23,14 +23,14 @@ _MAX_LINE = 4096
 
 
 class AtReader:
-    """Turns bytes into events: ("line", text), ("code", text), ("unknown", text), ("binary", b)."""
+    """Converts bytes to events (kind, text): "line", "urc", "unknown" or "binary"."""
 
     def __init__(
-        self, is_answer: "Callable[[bytes], bool]", urcs: "tuple[tuple[bytes, bool], ...]"
+        self, is_response: "Callable[[bytes], bool]", urcs: "tuple[tuple[bytes, bool], ...]"
     ) -> None:
         self.unknown_lines = 0
         self.overlong_lines = 0
-        self._is_answer = is_answer
+        self._is_response = is_response
         self._urcs = urcs
         self._buffer = b""
         self._partial_line = b""
@@ -39,26 +39,26 @@ class AtReader:
         self._max_bytes = 0
 
     def reset(self) -> None:
-        """Forget what is half read, as when the modem was switched off."""
+        """Discard incomplete input, for example after the modem was switched off."""
         self._buffer = self._partial_line = b""
         self._urc_interrupted = False
         self._parse = None
 
     def expect_binary(self, parse: "Parse", max_bytes: int) -> None:
-        """Read a binary answer next.
+        """Expect a binary response next.
 
-        `parse(buffer)` returns None while more is needed, else (content or None, what is left).
+        `parse(buffer)` returns None if it needs more bytes, else (content or None, rest).
         """
         self._parse = parse
         self._max_bytes = max_bytes
 
     def resume_lines(self) -> "Events":
-        """Go back to lines; what came meanwhile is read as lines."""
+        """Return to lines; bytes received meanwhile are read as lines."""
         self._parse = None
         return self.feed(b"")
 
     def feed(self, data: bytes) -> "Events":
-        """Take bytes; return what they mean."""
+        """Add bytes; return the events."""
         buffer = self._buffer + data
         if self._parse is not None:
             parsed = self._parse(buffer)
@@ -89,7 +89,7 @@ class AtReader:
             if rest:
                 self._handle_text(rest, events)
             self._urc_interrupted = self._partial_line != b""
-            events.append(("code", urc))
+            events.append(("urc", urc))
         else:
             self._handle_text(line, events)
 
@@ -97,7 +97,7 @@ class AtReader:
         for text, exact in self._urcs:
             if exact and line.endswith(text):
                 return text
-            if not exact and line.startswith(text) and not self._is_answer(line):
+            if not exact and line.startswith(text) and not self._is_response(line):
                 return line
         return b""
 
@@ -105,16 +105,16 @@ class AtReader:
         partial, self._partial_line = self._partial_line, b""
         if partial and self._urc_interrupted:
             self._urc_interrupted = False
-            if self._is_answer(partial + line):
+            if self._is_response(partial + line):
                 events.append(("line", partial + line))
                 return
-            if not self._is_answer(line):
+            if not self._is_response(line):
                 self._partial_line = (partial + line)[:_MAX_LINE]
                 return
         if partial:
             self.unknown_lines += 1
             events.append(("unknown", partial))
-        if self._is_answer(line):
+        if self._is_response(line):
             events.append(("line", line))
         else:
             self._partial_line = line

@@ -1,13 +1,13 @@
-"""JSPR, the language of the Iridium 9704: JSON requests and answers, one a line; messages in parts.
+"""JSPR, the protocol of the Iridium 9704: JSON requests and responses, one per line.
 
-Not the driver (drivers.modems.imt). Source: RockBLOCK-9704 library (src/jspr*.c).
+Does not drive the modem; see `drivers.modems.imt`. Source: RockBLOCK-9704 library (src/jspr*.c).
 
-    we:        GET|PUT target {json} CR
-    modem:     200 target {json} CR   (299 unsolicited, 400 to 420 refused, 500 broken)
+    client     GET|PUT target {json} CR
+    modem      200 target {json} CR   (299 unsolicited, 400 to 420 rejected, 500 failed)
     messages   content and 2 b CRC-16 (big-endian), cut into segments of at most 1,446 bytes,
-               each base64 in its own answer to the modem's messageOriginateSegment
+               each base64 in its own response to the modem's messageOriginateSegment
 
-Bounded: a line of more than `_MAX_LINE` bytes is dropped and counted.
+A line of more than `_MAX_LINE` bytes is dropped and counted.
 """
 
 import json
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Answer = tuple[int, str, dict[str, Any]]
+    JsprResponse = tuple[int, str, dict[str, Any]]
 
 MAX_BYTES = 100_000
 SEGMENT_BYTES = 1_446
@@ -45,7 +45,7 @@ FINAL_STATUS: "dict[str, str]" = {
     "message_too_long": REJECTED,
     "crc_error": RETRY,
 }
-"""What final_mo_status means; a word that is not here is worth another try."""
+"""Meaning of final_mo_status; after an unknown status, the caller retries."""
 
 
 def build_request(verb: str, target: str, fields: "list[tuple[str, object]]") -> bytes:
@@ -55,34 +55,34 @@ def build_request(verb: str, target: str, fields: "list[tuple[str, object]]") ->
 
 
 class JsprReader:
-    """Turns bytes into answers (code, target, object); `bad_lines` counts lines that are none."""
+    """Converts bytes to responses (code, target, object); `bad_lines` counts invalid lines."""
 
     def __init__(self) -> None:
         self.bad_lines = 0
         self._buffer = b""
 
     def reset(self) -> None:
-        """Forget half a line."""
+        """Discard an incomplete line."""
         self._buffer = b""
 
-    def feed(self, data: bytes) -> "list[Answer]":
-        """Take bytes; return whole answers."""
+    def feed(self, data: bytes) -> "list[JsprResponse]":
+        """Add bytes; return the complete responses."""
         lines = (self._buffer + data).replace(b"\n", b"\r").split(b"\r")
         self._buffer = lines[-1]
         if len(self._buffer) > _MAX_LINE:
             self._buffer = b""
             self.bad_lines += 1
-        answers = []
+        responses = []
         for line in lines[:-1]:
-            answer = _parse_answer(line) if line else None
-            if answer is not None:
-                answers.append(answer)
+            response = _parse_response(line) if line else None
+            if response is not None:
+                responses.append(response)
             elif line:
                 self.bad_lines += 1
-        return answers
+        return responses
 
 
-def _parse_answer(line: bytes) -> "Answer | None":
+def _parse_response(line: bytes) -> "JsprResponse | None":
     code, target, text = (line.split(b" ", 2) + [b"", b""])[:3]
     if len(code) != 3 or not code.isdigit() or not target:
         return None
@@ -93,24 +93,24 @@ def _parse_answer(line: bytes) -> "Answer | None":
 
 
 def add_crc(content: bytes) -> bytes:
-    """Give a message with its CRC."""
+    """Return a message with its CRC."""
     return content + crc16(content).to_bytes(2, "big")
 
 
 def strip_crc(data: bytes) -> "bytes | None":
-    """Take the CRC off; None when it does not fit."""
+    """Return a message without its CRC; None if the CRC is wrong."""
     if len(data) < 2 or crc16(data[:-2]) != int.from_bytes(data[-2:], "big"):
         return None
     return data[:-2]
 
 
 def encode_base64(data: bytes) -> str:
-    """Base64 without a line end."""
+    """Return base64 without a line end."""
     return b2a_base64(data).strip().decode()
 
 
 def decode_base64(text: object) -> "bytes | None":
-    """Undo `encode_base64`; None for what is none."""
+    """Reverse `encode_base64`; None if the text is invalid."""
     if not isinstance(text, str) or len(text) > 2 * SEGMENT_BYTES:
         return None
     try:

@@ -1,30 +1,30 @@
-"""AT words of a 3GPP NTN modem (NB-IoT by satellite): registration, NIDD and UDP datagrams.
+"""AT commands of a 3GPP NTN modem (NB-IoT by satellite): registration, NIDD, UDP datagrams.
 
-Not the driver (drivers.modems.ntn). Sources: 3GPP TS 27.007 (+CEREG 10.1.22, +CSQ 8.5, +CSODCP
-10.1.43, +CRTDCP 10.1.44), the command set of pynbntnmodem; UDP as in Quectel's BG95 TCP/IP manual
-(+QIOPEN, +QISENDEX, +QIURC), which other vendors spell differently.
+Does not drive the modem; see `drivers.modems.ntn`. Sources: 3GPP TS 27.007 (+CEREG 10.1.22, +CSQ
+8.5, +CSODCP 10.1.43, +CRTDCP 10.1.44), the command set of pynbntnmodem. UDP as in Quectel's BG95
+TCP/IP manual (+QIOPEN, +QISENDEX, +QIURC); other vendors have other commands.
 """
 
 from binascii import hexlify, unhexlify
 
 MAX_BYTES = 1_200
 REGISTERED = (1, 5)
-"""+CEREG states: at home, roaming."""
+"""+CEREG states: registered at home, roaming."""
 
 
 def parse_registration(line: bytes) -> "int | None":
-    """Read the state of +CEREG, of an answer (n, state, …) or of a code (state, …)."""
+    """Parse the state of +CEREG, of a response (n, state, …) or of a URC (state, …)."""
     if not line.startswith(b"+CEREG:"):
         return None
     fields = line[7:].split(b",")
     if len(fields) >= 2 and fields[1].strip().isdigit():
-        return int(fields[1].strip())  # an answer: the mode, then the state
+        return int(fields[1].strip())  # a response: the mode, then the state
     state = fields[0].strip()
     return int(state) if state.isdigit() else None
 
 
 def parse_bars(line: bytes) -> "int | None":
-    """Read +CSQ's rssi, 0 to 31 (99 unknown), as 0 to 5 bars."""
+    """Parse the rssi of +CSQ, 0 to 31 (99 unknown), as 0 to 5 bars."""
     if not line.startswith(b"+CSQ:"):
         return None
     rssi = line[5:].split(b",")[0].strip()
@@ -35,17 +35,17 @@ def parse_bars(line: bytes) -> "int | None":
 
 
 def build_nidd(content: bytes, context: int = 1) -> bytes:
-    """Write a datagram without IP (+CSODCP)."""
+    """Write a non-IP datagram (+CSODCP)."""
     return b'AT+CSODCP=%d,%d,"%s"\r' % (context, len(content), hexlify(content))
 
 
 def build_udp(content: bytes, socket: int = 0) -> bytes:
-    """Write a datagram over UDP (+QISENDEX)."""
+    """Write a UDP datagram (+QISENDEX)."""
     return b'AT+QISENDEX=%d,"%s"\r' % (socket, hexlify(content))
 
 
 def parse_received(line: bytes) -> "bytes | None":
-    """Read a datagram of +CRTDCP: cid, length, "hex" or +QIURC: "recv", socket, length, "hex"."""
+    """Parse a datagram of +CRTDCP: cid, length, "hex" or +QIURC: "recv", socket, length, "hex"."""
     if line.startswith(b"+CRTDCP:"):
         length_index = 1
     elif line.startswith(b'+QIURC: "recv"'):

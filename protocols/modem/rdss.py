@@ -1,22 +1,24 @@
-"""BeiDou RDSS short messages: the sentences of protocol 2.1 that a terminal speaks.
+"""BeiDou RDSS short messages: the sentences of protocol 2.1 of a terminal.
 
-Not the driver (drivers.modems.rdss) and not the Gulf's or southern Africa's link: the three
-geostationary satellites serve 80 to 140 degrees East. NMEA's framing (`$`…`*hh` CR LF).
+Does not drive the terminal; see `drivers.modems.rdss`. Does not cover the Gulf or southern Africa:
+the three geostationary satellites serve 80 to 140 degrees East. Framing is that of NMEA (`$`…`*hh`
+CR LF).
 
-    $CCICA,0,00            who are you?     $BDICI,address,…,frequency s,class,…
-    $CCTXA,address,1,2,A4hex                send (1 ordinary, 2 mixed coding, content begins A4)
-    $BDFKI,TXA,Y|N,…,reason,wait            taken or not; 4 "too often": wait hhmmss or s
+    $CCICA,0,00            identify         $BDICI,address,…,frequency s,class,…
+    $CCTXA,address,1,2,A4hex                send (1 ordinary, 2 mixed coding, content starts with
+    A4)
+    $BDFKI,TXA,Y|N,…,reason,wait            accepted or not; 4 "too often": wait hhmmss or s
     $CCRMO,PWI,2,1                          $BDPWI,…  power of the beams, 0 to 4 each
-    $BDTXR,1,sender,2,time,A4hex            a message came
+    $BDTXR,1,sender,2,time,A4hex            a received message
 
-Source: the public description of the BD2 user terminal's interface (protocol 2.1, 2014); never met
-a terminal. Class 3 cards carry 628 bits: 78 bytes, one a minute.
+Source: the public description of the interface of the BD2 user terminal (protocol 2.1, 2014). Not
+tested with a real terminal. Class 3 cards carry 628 bits: 78 bytes, one message a minute.
 """
 
 from binascii import hexlify, unhexlify
 
 MAX_BYTES = 77
-"""Bytes of a message of a class 3 card, less the A4 that marks mixed coding."""
+"""Bytes of a message of a class 3 card, without the A4 that marks mixed coding."""
 
 
 def build_sentence(body: bytes) -> bytes:
@@ -32,7 +34,7 @@ def _checksum(body: bytes) -> int:
 
 
 def parse_sentence(line: bytes) -> "list[bytes] | None":
-    """Give a sentence's fields; None when its checksum is wrong."""
+    """Return the fields of a sentence; None if its checksum is wrong."""
     start = line.find(b"$")
     body, star, check = line[start + 1 :].partition(b"*")
     if start < 0 or not star:
@@ -51,7 +53,7 @@ def build_message(address: int, content: bytes) -> bytes:
 
 
 def parse_received(fields: "list[bytes]") -> "bytes | None":
-    """Read the content of a $BDTXR."""
+    """Parse the content of a $BDTXR; None if it is not one."""
     if fields[0] != b"BDTXR" or len(fields) < 6 or not fields[5].startswith(b"A4"):
         return None
     try:
@@ -61,7 +63,7 @@ def parse_received(fields: "list[bytes]") -> "bytes | None":
 
 
 def parse_feedback(fields: "list[bytes]") -> "tuple[bool, int] | None":
-    """Read a $BDFKI for TXA: taken or not, and seconds to wait before the next."""
+    """Parse a $BDFKI for TXA: accepted or not, and the seconds to wait before the next message."""
     if fields[0] != b"BDFKI" or len(fields) < 3 or fields[1] != b"TXA":
         return None
     wait = fields[5].strip() if len(fields) > 5 else b""
@@ -74,7 +76,7 @@ def parse_feedback(fields: "list[bytes]") -> "tuple[bool, int] | None":
 
 
 def parse_beam_power(fields: "list[bytes]") -> "int | None":
-    """Read the best of the beams' powers, 0 to 4, of a $BDPWI."""
+    """Parse the highest beam power, 0 to 4, of a $BDPWI."""
     if fields[0] != b"BDPWI":
         return None
     powers = [int(f) for f in fields[2:] if f.isdigit() and len(f) == 1]

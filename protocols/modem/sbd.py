@@ -1,15 +1,15 @@
-"""Short-burst data of the Iridium 9602 and 9603: answers, status values, binary transfers, time.
+"""Short-burst data of the Iridium 9602 and 9603: responses, status values, binary transfers, time.
 
-Not the driver (drivers.modems.sbd). Sources: Iridium 9601/9602 AT command reference, pyiridium9602,
-SparkFun's IridiumSBD library.
+Does not drive the modem; see `drivers.modems.sbd`. Sources: Iridium 9601/9602 AT command
+reference, pyiridium9602, SparkFun's IridiumSBD library.
 
     +SBDIX: MO status, MOMSN, MT status, MTMSN, MT length, MT queued
     binary to the modem:    content, 2 b: sum16           (after READY)
     binary from the modem:  2 b: length, content, 2 b: sum16
     -MSSTM: 8 hexadecimal digits: ticks of 90 ms since 2014-05-11T14:23:55Z, modulo 2**32
 
-The count of -MSSTM wrapped in August 2026, 12.2 years after its epoch: the turn that is nearest to
-a UTC that is roughly known is meant.
+The count of -MSSTM wraps 12.2 years after its epoch, first in August 2026. The parser selects the
+cycle that is nearest to an approximate UTC.
 """
 
 from protocols.modem.checksum import sum16
@@ -17,8 +17,8 @@ from protocols.modem.checksum import sum16
 MAX_MO_BYTES, MAX_MT_BYTES = 340, 270
 RING_ALERT = b"SBDRING"
 SENT, RETRY, WAIT, REJECTED, BLOCKED = "sent", "retry", "wait", "rejected", "blocked"
-"""What a MO status means: the gateway has it; try again soon; in minutes; this message cannot be
-sent; nothing can be sent until somebody acts (in an hour)."""
+"""Meaning of a MO status: sent; retry soon; retry in minutes; message rejected; modem blocked until
+an operator acts (retry in an hour)."""
 
 _STATUS: "dict[int, tuple[str, str]]" = {
     10: (RETRY, "the gateway did not answer in time"),
@@ -42,7 +42,7 @@ _STATUS: "dict[int, tuple[str, str]]" = {
     65: (WAIT, "the oscillator is not locked"),
 }
 NOT_TRANSMITTED = (15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65)
-"""Statuses of sessions that sent nothing: not paid."""
+"""Statuses of sessions without a transmission: not billed."""
 
 _EPOCH_US = 1_399_818_235_000_000
 _TICK_US = 90_000
@@ -50,14 +50,14 @@ _WRAP_US = (1 << 32) * _TICK_US
 
 
 def interpret_status(value: int) -> "tuple[str, str]":
-    """Say what a MO status means: one of the five words, and why."""
+    """Return the meaning of a MO status (one of the five constants) and its text."""
     if 0 <= value <= 4:
         return SENT, "sent"
     return _STATUS.get(value, (RETRY, "status %d" % value))
 
 
 def parse_numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
-    """Read `name: a, b, …` with exactly `count` decimal numbers; None for anything else."""
+    """Parse `name: a, b, …` with exactly `count` decimal numbers; None for anything else."""
     if not line.startswith(name):
         return None
     fields = line[len(name) :].split(b",")
@@ -73,12 +73,12 @@ def parse_numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
 
 
 def parse_session(line: bytes) -> "list[int] | None":
-    """Read +SBDIX's six numbers."""
+    """Parse the six numbers of +SBDIX."""
     return parse_numbers(line, b"+SBDIX:", 6)
 
 
 def parse_signal(line: bytes) -> "int | None":
-    """Read the bars, 0 to 5, of +CSQ, +CSQF or a +CIEV:0 code."""
+    """Parse the bars, 0 to 5, of +CSQ, +CSQF or a +CIEV:0 code."""
     for name, count in ((b"+CSQ:", 1), (b"+CSQF:", 1), (b"+CIEV:", 2)):
         values = parse_numbers(line, name, count)
         if values is not None and (count == 1 or values[0] == 0):
@@ -87,25 +87,26 @@ def parse_signal(line: bytes) -> "int | None":
 
 
 def parse_service(line: bytes) -> "int | None":
-    """Read whether there is service, 0 or 1, of a +CIEV:1 code."""
+    """Parse the service state, 0 or 1, of a +CIEV:1 code."""
     values = parse_numbers(line, b"+CIEV:", 2)
     return values[1] if values is not None and values[0] == 1 and values[1] <= 1 else None
 
 
 def build_transfer(content: bytes) -> bytes:
-    """Give what follows READY."""
+    """Return the bytes to send after READY."""
     return content + sum16(content).to_bytes(2, "big")
 
 
 def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
-    """Find the binary message at the start of `buffer`, though a ring may stand anywhere in it.
+    """Find the binary message at the start of `buffer`; a ring alert can be anywhere in it.
 
-    None: more is needed. (content or None when there is none, what is left). A content that holds a
-    ring's text itself, with a ring inside, cannot be told from its twin: the sum is the same. What
-    must not be mistaken needs a proof of its own (`protocols.datagram`).
+    Returns None if more bytes are needed, else (content or None, rest). Limit: a content that
+    contains the text of a ring alert, with a ring alert inside, has the same sum without it. A
+    message that must be authentic needs its own tag (`protocols.datagram`).
     """
     start = 0
-    while start < len(buffer) and buffer[start] > 1:  # an echo, a line end, a ring, an ERROR
+    # an echo, a line end, a ring alert or an ERROR
+    while start < len(buffer) and buffer[start] > 1:
         start += 1
     prefix = buffer[:start]
     if b"ERROR" in prefix:
@@ -113,7 +114,7 @@ def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     body = buffer[start:]
     message = _parse_message(body)
     if message is not None:
-        return message[0], _keep_rings(prefix) + message[1]
+        return message[0], _keep_ring_alerts(prefix) + message[1]
     at = body.find(RING_ALERT)
     while at >= 0:
         for ring_text in (b"\r\n" + RING_ALERT + b"\r\n", RING_ALERT + b"\r\n"):
@@ -126,7 +127,7 @@ def parse_received(buffer: bytes) -> "tuple[bytes | None, bytes] | None":
     return None
 
 
-def _keep_rings(prefix: bytes) -> bytes:
+def _keep_ring_alerts(prefix: bytes) -> bytes:
     return (RING_ALERT + b"\r\n") * prefix.count(RING_ALERT)
 
 
@@ -142,12 +143,12 @@ def _parse_message(body: bytes) -> "tuple[bytes, bytes] | None":
         return None
     rest = body[end + 2 :]
     if rest and rest[:1] not in (b"\r", b"\n", b"S"):
-        return None  # a sum of 16 bits may fit by chance where a ring stands inside
+        return None  # a 16-bit sum can match by chance around a ring alert
     return content, rest
 
 
 def parse_system_time(line: bytes, near_us: int) -> "int | None":
-    """Read -MSSTM as UTC microseconds, in the turn that is nearest to `near_us`; None if none."""
+    """Parse -MSSTM as UTC microseconds, in the cycle nearest to `near_us`; None if invalid."""
     if not line.startswith(b"-MSSTM:"):
         return None
     digits = line[7:].strip()

@@ -1,8 +1,8 @@
-"""A strict reader of small JSON objects, the same on both interpreters.
+"""A strict parser of small JSON objects, with equal results on both interpreters.
 
-Not a general one: MicroPython's own `json` takes `{"a"` for an object, and what a broken modem says
-must not mean two things. Numbers are integers (others are refused: no JSPR field needs one), texts
-have no escapes but the two-character ones, nesting is at most `_MAX_DEPTH`.
+Not a general JSON parser. MicroPython's own `json` accepts `{"a"` as an object, and the output of a
+faulty modem must be unambiguous. Numbers are integers (JSPR has no others). Texts have only
+two-character escapes. Nesting is at most `_MAX_DEPTH`.
 """
 
 from protocols.errors import DecodeError
@@ -17,7 +17,7 @@ _LITERALS = (("true", True), ("false", False), ("null", None))
 
 
 def load(text: str) -> "dict[str, Any]":
-    """Read one object; raises `DecodeError`."""
+    """Parse one object; raises `DecodeError`."""
     value, end = _parse_value(text, _skip_space(text, 0), _MAX_DEPTH)
     if _skip_space(text, end) != len(text) or not isinstance(value, dict):
         raise DecodeError("no JSON object")
@@ -62,7 +62,7 @@ def _parse_string(text: str, at: int) -> "tuple[str, int]":
 
 
 def _parse_container(text: str, at: int, depth: int) -> "tuple[Any, int]":
-    """Read a list or an object."""
+    """Parse a list or an object."""
     is_object = text[at] == "{"
     close = "}" if is_object else "]"
     found: dict[str, Any] = {}

@@ -1,17 +1,17 @@
 """An MQTT 3.1.1 client as a state machine: no socket, no clock, no thread.
 
-The caller owns the transport. It says when that is up, down or has bytes, fetches `out` and
-`take_events` after every call, and closes the transport after "refused" or "broken". Nothing that
-the server sends can raise.
+The caller owns the transport. It reports open, closed and received bytes. After every call it sends
+`take_output` and handles `take_events`. After "refused" or "broken" it closes the transport. No
+bytes of the server raise an exception.
 
-QoS 1 publishes are held until the server acknowledges them. After a reconnect they go out again,
-first and in their order, with DUP and their old packet ids, whether the server has kept the
-session or not: at least once is promised, and the ids stay true if it has. They are held in memory
-only and are few: the log that survives a power cut is the caller's, who deletes on
-("acknowledged", tag).
+The client keeps QoS 1 publishes until the server acknowledges them. After a reconnect it sends them
+again before new ones, in their order, with DUP and their old packet ids. It does so also if the
+server lost the session: QoS 1 means at least once, and the ids stay valid if the session exists.
+The client keeps them in memory only and bounds their number. The caller owns the power-cut-safe log
+and deletes from it on ("acknowledged", tag).
 
-A link that is up but dead is found by silence in either direction: PINGREQ goes out when nothing
-was sent, or nothing was received, for the keep alive time, and the answer has
+The client detects a dead link by silence in either direction. If nothing was sent, or nothing was
+received, for the keep-alive time, it sends PINGREQ. The reply must arrive in
 `response_timeout_us`.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CLOSED = 0
 _CONNECTING = 1
 _CONNECTED = 2
-_ENDED = 3  # refused, broken or disconnected; waits for closed()
+_ENDED = 3  # refused, broken or disconnected; waits for connection_closed()
 
 _NOT_RECEIVING = (_CLOSED, _ENDED)
 
@@ -37,19 +37,18 @@ _MAX_UNSENT = 64
 
 
 class MqttClient:
-    """One session with one server.
+    """One session with one server. Raises `EncodeError` for invalid strings, QoS or times.
 
-    will            (topic, payload, QoS 0 or 1, retain), published by the server if we vanish
-    max_inflight    QoS 1 publishes that may wait for their acknowledgement
-    max_packet      bytes of the longest packet that is sent or taken
+    will            (topic, payload, QoS 0 or 1, retain); the server publishes it if the client is
+    lost
+    max_inflight    QoS 1 publishes that can wait for their acknowledgement
+    max_packet      longest sent or received packet, in bytes
     response_timeout_us   for CONNACK and PINGRESP
-    eager           do not wait for CONNACK: what is published or subscribed goes out behind CONNECT
-                    at once (MQTT 3.1.1, 3.1.4, allows that), which saves a round trip
-    `EncodeError` for strings, QoS or times that MQTT cannot carry.
+    expiry_s        MQTT 5 only: message expiry in seconds, 0 for none
     """
 
     codec: "Any" = packets
-    """How packets are written and read; of another version in `client5`."""
+    """The packet module; of MQTT 5 in `client_v5`."""
 
     def __init__(  # noqa: PLR0913 - a session has that many properties
         self,
@@ -63,6 +62,7 @@ class MqttClient:
         max_inflight: int = 16,
         max_packet: int = 8192,
         response_timeout_us: int = 20 * SECOND,
+        expiry_s: int = 0,
     ) -> None:
         if max_inflight < 1:
             raise EncodeError("max_inflight %d is less than 1" % max_inflight)
@@ -70,7 +70,7 @@ class MqttClient:
             client_id, keepalive_s, clean_session, will, username, password
         )
         self.publish_early = False
-        self.expiry_s = 0  # of MQTT 5: seconds a message is worth keeping, 0: for ever
+        self.expiry_s = expiry_s
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us
@@ -85,7 +85,7 @@ class MqttClient:
         self._out: list[bytes] = []
         self._events: list[tuple[object, ...]] = []
         self._last_packet_id = 0
-        # (packet id, packet, tag) in the order of publishing; not a dict: those have no order here
+        # (packet id, packet, tag) in publish order; a dict has no order on MicroPython
         self._inflight: list[tuple[int, bytes, object]] = []
         self._subscriptions: list[tuple[int, str]] = []
         self._topic_cache: dict[str, bytes] = {}
@@ -100,12 +100,12 @@ class MqttClient:
 
     @property
     def connected(self) -> bool:
-        """Whether the server has accepted us and nothing has gone wrong since."""
+        """True after CONNACK until an error or the end of the connection."""
         return self._state == _CONNECTED
 
     @property
     def can_publish(self) -> bool:
-        """Whether a QoS 1 publish would be taken now."""
+        """True if `publish` accepts a QoS 1 message now."""
         has_space = len(self._inflight) < self._max_inflight and len(self._out) < _MAX_UNSENT
         return has_space and self._accepts()
 
@@ -114,13 +114,24 @@ class MqttClient:
 
     @property
     def inflight(self) -> int:
-        """QoS 1 publishes without an acknowledgement."""
+        """Number of QoS 1 publishes without an acknowledgement."""
         return len(self._inflight)
+
+    def set_publish_early(self, enabled: bool) -> None:
+        """Accept messages and subscriptions before CONNACK, from the next connection on.
+
+        They follow directly after CONNECT (MQTT 3.1.1, 3.1.4, allows this). Saves a round trip.
+        """
+        self.publish_early = enabled
+
+    def raise_max_packet(self, size: int) -> None:
+        """Allow packets of `size` bytes; never lowers the limit."""
+        self.max_packet = max(self.max_packet, size)
 
     # -- the transport
 
     def connection_opened(self, now: int) -> None:
-        """The transport is up: CONNECT goes out."""
+        """Handle an open transport: send CONNECT."""
         self._reset(now)
         self._state = _CONNECTING
         self._response_due = now + self._timeout_us
@@ -129,18 +140,18 @@ class MqttClient:
             self._resend()
 
     def _resend(self) -> None:
-        """Send what is in flight from an earlier connection."""
+        """Send the in-flight publishes of an earlier connection again."""
         for _, packet, _ in self._inflight:
             self._send(packets.duplicate(packet))
             self.resent += 1
 
     def connection_closed(self, now: int) -> None:
-        """The transport is down. Unacknowledged QoS 1 publishes are kept, nothing else is."""
+        """Handle a closed transport. Keeps only unacknowledged QoS 1 publishes."""
         self._reset(now)
         self._state = _CLOSED
 
     def receive(self, data: bytes, now: int) -> None:
-        """Bytes came from the server."""
+        """Handle received bytes."""
         self._now = now
         if self._state in _NOT_RECEIVING or not data:
             return
@@ -157,7 +168,7 @@ class MqttClient:
             self._fail(self._reader.error)
 
     def wake(self, now: int) -> None:
-        """A deadline may have passed."""
+        """Handle a deadline."""
         self._now = now
         if now < self.deadline():
             return
@@ -170,7 +181,7 @@ class MqttClient:
             self._response_due = now + self._timeout_us
 
     def deadline(self) -> int:
-        """When `wake` is wanted; NEVER when it is not."""
+        """Return the time of the next `wake`, or NEVER."""
         if self._state == _CONNECTING or self._response_due != NEVER:
             return self._response_due
         if self._state != _CONNECTED or not self._keepalive_us:
@@ -179,7 +190,7 @@ class MqttClient:
         return idle_since + self._keepalive_us
 
     def take_output(self) -> "list[bytes]":
-        """Packets to send since the last call."""
+        """Return and clear the packets to send."""
         if not self._out:
             return []
         packets = self._out
@@ -187,11 +198,11 @@ class MqttClient:
         return packets
 
     def take_events(self) -> "list[tuple[object, ...]]":
-        """What happened since the last call, in order.
+        """Return and clear the events, in order.
 
-        ("connected", session_present)
-        ("refused", code)                  the server does not want us: 1 version, 2 client id,
-                                           3 unavailable, 4 bad user or password, 5 not allowed
+        ("connected", session_present) ("refused", code)                  the server rejects the
+        connection: 1 version, 2 client id,
+                                           3 unavailable, 4 bad user or password, 5 not authorized
         ("acknowledged", tag)              the server has a QoS 1 publish
         ("message", topic, payload, qos, retain)
         ("subscribed", topic, granted)     0, 1, or 128 for refused
@@ -203,7 +214,7 @@ class MqttClient:
         self._events = []
         return events
 
-    # -- what the caller wants
+    # -- requests of the caller
 
     def publish(
         self,
@@ -213,10 +224,10 @@ class MqttClient:
         retain: bool = False,
         tag: object = None,
     ) -> bool:
-        """Send a message. False when it was not taken and the caller has to keep it.
+        """Send a message. Returns False if it was not accepted; the caller must then keep it.
 
-        That is: not connected (if `publish_early`: not open), too many in flight, or `out` not
-        fetched for 64 packets. `tag` comes back with the acknowledgement of a QoS 1 message.
+        Reasons: not connected (with `publish_early`: not open), too many in flight, or 64 packets
+        waiting in the output. `tag` comes back with the acknowledgement of a QoS 1 message.
         `EncodeError` for a bad topic or QoS, or a packet longer than `max_packet`.
         """
         if not self._accepts() or len(self._out) >= _MAX_UNSENT:
@@ -234,9 +245,10 @@ class MqttClient:
         return True
 
     def subscribe(self, topic: str, qos: int = 1) -> bool:
-        """Ask for a topic; ("subscribed", ...) answers. False when not connected or 16 wait.
+        """Subscribe to a topic; the event ("subscribed", ...) is the reply.
 
-        `EncodeError` for a bad topic filter or QoS.
+        Returns False if not connected or if 16 requests are pending. `EncodeError` for a bad topic
+        filter or QoS.
         """
         if not self._accepts() or len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
             return False
@@ -247,12 +259,12 @@ class MqttClient:
         return True
 
     def disconnect(self) -> None:
-        """Leave in order: the server forgets the will. Send `out`, then close the transport."""
+        """Disconnect: the server discards the will. Send the output, then close the transport."""
         if self._state == _CONNECTED:
             self._send(packets.DISCONNECT_PACKET)
             self._finish()
 
-    # -- inside
+    # -- internal
 
     def _build_publish(self, head: bytes, payload: bytes, retain: bool, packet_id: int) -> bytes:
         return packets.publish(head, payload, retain, packet_id)
@@ -265,7 +277,7 @@ class MqttClient:
         self._subscriptions = []
 
     def _send(self, packet: bytes) -> None:
-        # publish() is not told the time: the last one known is early, which is the safe side
+        # publish() has no time argument: the last known time is early, which is the safe side
         self._sent_at = self._now
         self._out.append(packet)
 
@@ -281,7 +293,7 @@ class MqttClient:
         return head
 
     def _next_packet_id(self) -> int:
-        """The next packet id that is not in use, 1 to 65,535."""
+        """Return the next unused packet id, 1 to 65,535."""
         used = [entry[0] for entry in self._inflight] + [entry[0] for entry in self._subscriptions]
         packet_id = self._last_packet_id
         while True:

@@ -1,12 +1,12 @@
-"""MQTT 5 for those who have a broker of it: the client of `client` with a server's limits obeyed.
+"""MQTT 5 client: extends `client` by topic aliases, message expiry and the limits of the server.
 
-What it gives on a thin link: a topic is said once a connection and then by its alias (some 25 bytes
-a message); a message may expire at the broker, so that one which is sent again after a while does
-not wait there twice; and a server says why it refuses. What a server may ask and gets: its receive
-maximum (QoS 1 publishes without an acknowledgement), its packet limit, its keep-alive.
+Advantages on a slow link: a topic is sent once per connection and then as its alias (saves some 25
+bytes a message). A message can expire at the broker, so that a repeated message is not queued there
+twice. A server gives a reason when it rejects a request. The client obeys the server's receive
+maximum (unacknowledged QoS 1 publishes), packet limit and keep-alive.
 
-Before CONNACK nothing of a server's limits is known; then the receive maximum is the last one that
-it had, or 1. A server that takes only QoS 0, or packets shorter than ours, is refused.
+Before CONNACK the limits of the server are unknown. The receive maximum is then the last one, or 1.
+The client rejects a server that accepts only QoS 0, or only packets shorter than `max_packet`.
 """
 
 from protocols.errors import DecodeError
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MAX_ALIASES = 8
-"""Topics that get an alias, at most."""
+"""Maximum number of topics with an alias."""
 
 
 class MqttClientV5(MqttClient):
-    """See `MqttClient`. `expiry_s` is that of what is published at QoS 1 and not retained."""
+    """See `MqttClient`. `expiry_s` applies to QoS 1 messages that are not retained."""
 
     codec: "Any" = packets_v5
 
@@ -38,16 +38,17 @@ class MqttClientV5(MqttClient):
         self._handlers[packets_v5.DISCONNECT] = self._on_disconnect
 
     def connection_opened(self, now: int) -> None:
-        """The transport is up: CONNECT goes out."""
+        """Handle an open transport: send CONNECT."""
         self._aliases = {}
         self._alias_limit = 0
         self._resend_pending = 0
         MqttClient.connection_opened(self, now)
 
     def _resend(self) -> None:
-        """Send what is in flight, as far as the server takes it at a time.
+        """Send the in-flight publishes again, within the receive maximum of the server.
 
-        While some of it is unsent there is more in flight than that, so that nothing new is taken.
+        Until all are sent, the number in flight exceeds this maximum; `publish` then accepts
+        nothing new.
         """
         self._resend_pending = len(self._inflight)
         self._resend_next()
@@ -68,7 +69,9 @@ class MqttClientV5(MqttClient):
         retain: bool = False,
         tag: object = None,
     ) -> bool:
-        """See `MqttClient.publish`. The packet that is kept has no alias: those end with the link."""
+        """See `MqttClient.publish`. The kept packet has no alias: an alias ends with its
+        connection.
+        """
         count_before = len(self._out)
         if not MqttClient.publish(self, topic, payload, qos, retain, tag):
             return False
@@ -105,7 +108,7 @@ class MqttClientV5(MqttClient):
         self._resend_next()
 
     def _apply_limits(self, properties: "packets_v5.Properties") -> None:
-        """Take the server's limits."""
+        """Apply the limits of the server; `DecodeError` if they are too small."""
         limit = properties.get(packets_v5.MAXIMUM_PACKET, self.max_packet)
         if limit < self.max_packet:
             raise DecodeError("the server takes packets of %d bytes" % limit)

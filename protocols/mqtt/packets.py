@@ -1,9 +1,9 @@
-"""MQTT 3.1.1 control packets: what a client sends and what it is sent, as bytes.
+"""MQTT 3.1.1 control packets of a client: encoders and decoders.
 
-Encoders return whole packets and raise `EncodeError` for what the wire cannot carry. Decoders take
-the first byte and the body that `PacketReader` cut, and raise `DecodeError` with the rule that was
-broken. There is no QoS 2 and no state here; the numbers in brackets are the rules of the OASIS
-standard "MQTT Version 3.1.1" (29 October 2014).
+Encoders return complete packets and raise `EncodeError` for values that the protocol cannot carry.
+Decoders take the first byte and the body of a `PacketReader` packet. They raise `DecodeError` with
+the broken rule. Does not support QoS 2 and keeps no state. The numbers in brackets are the rules of
+the OASIS standard "MQTT Version 3.1.1" (29 October 2014).
 """
 
 from protocols.errors import DecodeError, EncodeError
@@ -25,14 +25,14 @@ DISCONNECT_PACKET = b"\xe0\x00"
 DUP = 0x08
 RETAIN = 0x01
 FAILURE = 0x80
-"""SUBACK's "granted" for a subscription that the server refused."""
+"""SUBACK's "granted" for a subscription that the server rejected."""
 
 _MAX_BODY = 268_435_455  # four bytes of remaining length [2.2.3]
 _CONNECT_HEAD = b"\x00\x04MQTT\x04"
 
 
 def encode_text(text: str) -> bytes:
-    """Length and UTF-8 of a string [1.5.3]; `EncodeError` over 65,535 bytes or with U+0000."""
+    """Return length and UTF-8 of a text [1.5.3]; `EncodeError` over 65,535 bytes or with U+0000."""
     raw = _encode_utf8(text)
     if raw is None:
         raise EncodeError("%r is not text that MQTT carries" % text)
@@ -49,7 +49,7 @@ def _encode_utf8(text: str) -> "bytes | None":
 
 
 def encode_binary(raw: bytes) -> bytes:
-    """Length and bytes of a will or a password; `EncodeError` over 65,535."""
+    """Return length and bytes of a will or a password; `EncodeError` over 65,535."""
     size = len(raw)
     if size > 65_535:
         raise EncodeError("%d bytes where MQTT carries 65535" % size)
@@ -57,14 +57,14 @@ def encode_binary(raw: bytes) -> bytes:
 
 
 def encode_topic(topic: str) -> bytes:
-    """A topic to publish to: text, not empty, no wildcards [4.7.1-1, 4.7.3-1]."""
+    """Encode a topic to publish to: text, not empty, no wildcards [4.7.1-1, 4.7.3-1]."""
     if not topic or "+" in topic or "#" in topic:
         raise EncodeError("%r is no topic to publish to" % topic)
     return encode_text(topic)
 
 
 def encode_filter(topic: str) -> bytes:
-    """A topic to subscribe to: wildcards fill a whole level, `#` the last one [4.7.1]."""
+    """Encode a topic filter: a wildcard fills a whole level, `#` only the last one [4.7.1]."""
     levels = topic.split("/")
     if levels[-1] == "#":
         levels[-1] = ""
@@ -77,7 +77,7 @@ def encode_filter(topic: str) -> bytes:
 
 
 def build_packet(first: int, body: bytes) -> bytes:
-    """First byte, remaining length [2.2.3], body."""
+    """Return first byte, remaining length [2.2.3], body."""
     size = len(body)
     if size < 128:
         return bytes((first, size)) + body
@@ -99,7 +99,7 @@ def connect(
     username: "str | None" = None,
     password: "str | bytes | None" = None,
 ) -> bytes:
-    """CONNECT. `will` is (topic, payload, QoS 0 or 1, retain)."""
+    """Encode CONNECT. `will` is (topic, payload, QoS 0 or 1, retain)."""
     if not 0 <= keepalive_s <= 65_535:
         raise EncodeError("keep alive of %d s is not 0 to 65535" % keepalive_s)
     if not client_id and not clean_session:
@@ -126,14 +126,14 @@ def connect(
 
 
 def check_qos(qos: int) -> int:
-    """The QoS, when it is 0 or 1; else `EncodeError`."""
+    """Return the QoS if it is 0 or 1; else `EncodeError`."""
     if qos not in (0, 1):
         raise EncodeError("QoS %r is not 0 or 1" % (qos,))
     return qos
 
 
 def publish(topic: bytes, payload: bytes, retain: bool, packet_id: int = 0) -> bytes:
-    """PUBLISH to a topic as `encode_topic` wrote it; QoS 1 when there is a packet id."""
+    """Encode PUBLISH to a topic from `encode_topic`; QoS 1 if there is a packet id."""
     first = PUBLISH | RETAIN if retain else PUBLISH
     if not packet_id:
         return build_packet(first, topic + payload)
@@ -141,23 +141,23 @@ def publish(topic: bytes, payload: bytes, retain: bool, packet_id: int = 0) -> b
 
 
 def duplicate(publish_packet: bytes) -> bytes:
-    """The same PUBLISH with DUP set [3.3.1-1]."""
+    """Return the same PUBLISH with DUP set [3.3.1-1]."""
     return bytes((publish_packet[0] | DUP,)) + publish_packet[1:]
 
 
 def puback(packet_id: int) -> bytes:
-    """PUBACK."""
+    """Encode PUBACK."""
     return bytes((PUBACK, 2, packet_id >> 8, packet_id & 0xFF))
 
 
 def subscribe(packet_id: int, topic: str, qos: int) -> bytes:
-    """SUBSCRIBE to one topic filter."""
+    """Encode SUBSCRIBE to one topic filter."""
     head = bytes((packet_id >> 8, packet_id & 0xFF))
     return build_packet(0x82, head + encode_filter(topic) + bytes((check_qos(qos),)))
 
 
 def decode_connack(body: bytes) -> "tuple[bool, int]":
-    """(session present, return code: 0 accepted, 1 to 5 refused) [3.2]."""
+    """Return (session present, return code: 0 accepted, 1 to 5 refused) [3.2]."""
     if len(body) != 2:
         raise DecodeError("CONNACK of %d bytes" % len(body))
     if body[0] > 1 or body[1] > 5 or (body[0] and body[1]):
@@ -166,14 +166,14 @@ def decode_connack(body: bytes) -> "tuple[bool, int]":
 
 
 def decode_puback(body: bytes) -> int:
-    """The packet id [3.4]."""
+    """Return the packet id [3.4]."""
     if len(body) != 2:
         raise DecodeError("PUBACK of %d bytes" % len(body))
     return _decode_packet_id(body, 0)
 
 
 def decode_suback(body: bytes) -> "tuple[int, int]":
-    """(packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
+    """Return (packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
     if len(body) != 3:
         raise DecodeError("SUBACK of %d bytes" % len(body))
     if body[2] not in (0, 1, FAILURE):
@@ -182,7 +182,7 @@ def decode_suback(body: bytes) -> "tuple[int, int]":
 
 
 def decode_publish(first: int, body: bytes) -> "Message":
-    """(topic, payload, QoS, retain, packet id or 0) [3.3]. QoS 2, never asked for, is refused."""
+    """Return (topic, payload, QoS, retain, packet id or 0) [3.3]. QoS 2 raises `DecodeError`."""
     qos = first >> 1 & 3
     if qos > 1:
         raise DecodeError("PUBLISH with QoS %d" % qos)
@@ -216,9 +216,9 @@ def _decode_topic(raw: bytes) -> str:
 
 
 def check_utf8(raw: bytes) -> None:
-    """`DecodeError` unless this is UTF-8 without U+0000 and surrogates [1.5.3].
+    """Raise `DecodeError` unless this is UTF-8 without U+0000 and surrogates [1.5.3].
 
-    Checked here because MicroPython's own decoder takes more than Unicode does.
+    The check is here because MicroPython's own decoder accepts more than Unicode.
     """
     if raw and min(raw) > 0 and max(raw) < 0x80:
         return
@@ -239,14 +239,16 @@ def check_utf8(raw: bytes) -> None:
         at += 1 + extra
 
 
-_CONTINUATIONS = (0,) * 12 + (1, 1, 2, 3)  # bytes that follow, by the first four bits of the lead
-_MIN_CODE_POINT = (0, 0x80, 0x800, 0x10000)  # a code point that needs so many following bytes
+# number of continuation bytes, by the first four bits of the lead byte
+_CONTINUATIONS = (0,) * 12 + (1, 1, 2, 3)
+# lowest code point for each number of continuation bytes
+_MIN_CODE_POINT = (0, 0x80, 0x800, 0x10000)
 
 
 class PacketReader:
-    """Cuts a stream into packets of at most `max_packet` bytes.
+    """Splits a stream into packets of at most `max_packet` bytes.
 
-    It keeps less than one packet. After an error it takes nothing more until `reset`.
+    It keeps less than one packet. After an error it accepts no bytes until `reset`.
     """
 
     __slots__ = ("_buffer", "_max_packet", "error")
@@ -257,14 +259,14 @@ class PacketReader:
         self.error = ""
 
     def reset(self) -> None:
-        """Begin a new stream."""
+        """Start a new stream."""
         self._buffer = b""
         self.error = ""
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
-        """Take a chunk; return the whole packets as (first byte, body).
+        """Add a chunk; return the complete packets as (first byte, body).
 
-        `error` says what is wrong when the stream cannot be followed any further.
+        If the stream is unreadable, `error` names the reason.
         """
         found: list[tuple[int, bytes]] = []
         if self.error:
@@ -290,7 +292,9 @@ class PacketReader:
         return found
 
     def _decode_long_size(self, buffer: bytes, at: int) -> "tuple[int, int]":
-        """(remaining length, where the body begins) of more than one byte; (-1, 0) to wait."""
+        """Return (remaining length, start of the body) of a length with several bytes; (-1, 0) to
+        wait.
+        """
         size = 0
         for index in range(4):
             offset = at + 1 + index

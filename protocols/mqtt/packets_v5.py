@@ -1,9 +1,9 @@
 """MQTT 5 control packets where they differ from 3.1.1 (`packets`): properties and reason codes.
 
-Only what a client of ours needs: it reads a server's limits and a reason, and writes a session's
-expiry, its own packet limit, a message's expiry and a topic's alias. Properties that it does not
-use are checked for their form and passed over. The numbers in brackets are the rules of the OASIS
-standard "MQTT Version 5.0" (7 March 2019).
+Covers only the needs of the client: it reads the limits of a server and reason codes; it writes
+session expiry, packet limit, message expiry and topic alias. Other properties are checked for their
+form and skipped. The numbers in brackets are the rules of the OASIS standard "MQTT Version 5.0" (7
+March 2019).
 """
 
 from protocols.errors import DecodeError
@@ -12,24 +12,24 @@ from protocols.mqtt import packets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     Properties = dict[int, int]
-    """What is known of the properties of a packet: those that are numbers."""
+    """The numeric properties of a packet, by identifier."""
 
 DISCONNECT = 0xE0
 MESSAGE_EXPIRY, SESSION_EXPIRY, KEEP_ALIVE, PROBLEM_INFO = 0x02, 0x11, 0x13, 0x17
 RECEIVE_MAXIMUM, ALIAS_MAXIMUM, ALIAS, MAXIMUM_QOS, MAXIMUM_PACKET = 0x21, 0x22, 0x23, 0x24, 0x27
 FIRST_ERROR_CODE = 0x80
-"""Reason codes from here on say no."""
+"""First reason code that means a failure."""
 _TEXT, _PAIR, _VARIABLE = 7, 8, 9
 _PROPERTY_TYPES = (
     b"\x00\x01\x04\x07\x00\x00\x00\x00\x07\x07\x00\x09\x00\x00\x00\x00\x00\x04\x07\x02\x00\x07\x07"
     b"\x01\x04\x01\x07\x00\x07\x00\x00\x07\x00\x02\x02\x02\x01\x01\x08\x04\x01\x01\x01"
 )
-"""By property: bytes of its number, or one of the kinds above; 0: there is none [2.2.2.2]."""
+"""By property: bytes of its number, or one of the types above; 0: no such property [2.2.2.2]."""
 _NO_EXPIRY = 0xFFFFFFFF
 
 
 def encode_variable(number: int) -> bytes:
-    """A variable byte integer [1.5.5]."""
+    """Encode a variable byte integer [1.5.5]."""
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
@@ -39,15 +39,15 @@ def encode_variable(number: int) -> bytes:
 
 
 def encode_property(ident: int, value: int) -> bytes:
-    """A property that is a number."""
+    """Encode a numeric property."""
     size = _PROPERTY_TYPES[ident]
     return bytes([ident] + [value >> 8 * (size - 1 - i) & 255 for i in range(size)])
 
 
 def connect(v3_packet: bytes, max_packet: int) -> bytes:
-    """CONNECT as `packets.connect` wrote it, made one of version 5.
+    """Convert a CONNECT of `packets.connect` to version 5.
 
-    A session that is kept is kept for ever, as it was before there were expiries.
+    A persistent session never expires, as in 3.1.1.
     """
     at = 1
     while v3_packet[at] > 127:
@@ -68,7 +68,7 @@ def connect(v3_packet: bytes, max_packet: int) -> bytes:
 def publish(
     topic: bytes, payload: bytes, retain: bool, packet_id: int, properties: bytes = b""
 ) -> bytes:
-    """PUBLISH; see `packets.publish`."""
+    """Encode PUBLISH; see `packets.publish`."""
     id_bytes = bytes((packet_id >> 8, packet_id & 0xFF)) if packet_id else b""
     first = packets.PUBLISH | (packets.RETAIN if retain else 0) | (0x02 if packet_id else 0)
     return packets.build_packet(
@@ -77,7 +77,7 @@ def publish(
 
 
 def subscribe(packet_id: int, topic: str, qos: int) -> bytes:
-    """SUBSCRIBE to one topic filter."""
+    """Encode SUBSCRIBE to one topic filter."""
     head = bytes((packet_id >> 8, packet_id & 0xFF, 0))
     options = bytes((packets.check_qos(qos),))
     return packets.build_packet(0x82, head + packets.encode_filter(topic) + options)
@@ -97,7 +97,7 @@ def _decode_variable(body: bytes, at: int) -> "tuple[int, int]":
 
 
 def decode_properties(body: bytes, at: int) -> "tuple[Properties, int]":
-    """Read the properties at `at`; also give where they end. Each may be there once [2.2.2.2]."""
+    """Return the properties at `at` and the index of their end. Each is allowed once [2.2.2.2]."""
     size, at = _decode_variable(body, at)
     end = at + size
     found: Properties = {}
@@ -115,7 +115,7 @@ def decode_properties(body: bytes, at: int) -> "tuple[Properties, int]":
 
 
 def _decode_value(body: bytes, property_type: int, at: int) -> "tuple[int, int]":
-    """Read a property's value, 0 for a text; what is cut off ends beyond the end."""
+    """Return (value, end) of a property, 0 for a text; a truncated one ends beyond the end."""
     if property_type == _VARIABLE:
         return _decode_variable(body, at)
     if property_type < _TEXT:
@@ -131,7 +131,7 @@ def _decode_value(body: bytes, property_type: int, at: int) -> "tuple[int, int]"
 
 
 def decode_connack(body: bytes) -> "tuple[bool, int, Properties]":
-    """(session present, reason code, properties) [3.2]; an older server's two bytes refuse."""
+    """Return (session present, reason code, properties) [3.2]; also reads a 3.1.1 rejection."""
     if len(body) == 2 and body[1]:
         return False, body[1], {}
     if len(body) < 3 or body[0] > 1 or 0 < body[1] < FIRST_ERROR_CODE or (body[0] and body[1]):
@@ -143,7 +143,7 @@ def decode_connack(body: bytes) -> "tuple[bool, int, Properties]":
 
 
 def decode_reason(body: bytes, at: int) -> int:
-    """Read the reason code at `at`, 0 when it is left out, and check what follows."""
+    """Return the reason code at `at`, 0 if absent, and check the bytes after it."""
     if len(body) <= at:
         return 0
     if len(body) > at + 1 and decode_properties(body, at + 1)[1] != len(body):
@@ -152,7 +152,9 @@ def decode_reason(body: bytes, at: int) -> int:
 
 
 def decode_puback(body: bytes) -> int:
-    """The packet id [3.4]; a refusal is an error: nothing may be taken for sent that is not."""
+    """Return the packet id [3.4]. A rejection raises `DecodeError`, so that no loss stays
+    unnoticed.
+    """
     code = decode_reason(body, 2)
     if code >= FIRST_ERROR_CODE:
         raise DecodeError("PUBACK refuses with reason %d" % code)
@@ -160,7 +162,7 @@ def decode_puback(body: bytes) -> int:
 
 
 def decode_suback(body: bytes) -> "tuple[int, int]":
-    """(packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
+    """Return (packet id, granted QoS or FAILURE) of a subscription to one topic [3.9]."""
     if len(body) < 4:
         raise DecodeError("SUBACK of %d bytes" % len(body))
     codes = body[decode_properties(body, 2)[1] :]
@@ -170,7 +172,7 @@ def decode_suback(body: bytes) -> "tuple[int, int]":
 
 
 def decode_publish(first: int, body: bytes) -> "packets.Message":
-    """See `packets.decode_publish`; a topic's alias was not allowed, so it is an error."""
+    """See `packets.decode_publish`. A topic alias raises `DecodeError`; the client allows none."""
     at = 2 + (body[0] << 8 | body[1]) if len(body) >= 2 else 0
     at += 2 if first & 0x06 else 0
     properties, end = decode_properties(body, at)

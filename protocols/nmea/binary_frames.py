@@ -1,26 +1,26 @@
-"""Binary frames that receivers mix with their sentences: CASIC, UBX and RTCM 3, stepped over.
+"""Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): found, counted and skipped.
 
-Not a decoder: it tells whole frames from noise by their length and checksum, so that a `$` inside
-one is no broken sentence and its bytes are no loss. What is in them stays unread.
+Does not decode payloads. Length and checksum distinguish a complete frame from noise. A `$` inside
+a frame is thus not a broken sentence, and the bytes of a frame do not count as skipped.
 
     CASIC   BA CE, length (2, little-endian), class, id, payload, sum of 32-bit words (4)
     UBX     B5 62, class, id, length (2, little-endian), payload, Fletcher-8 (2)
     RTCM 3  D3, six zero bits and length (10 bits), payload, CRC-24Q (3)
 
 Sources: CASIC receiver protocol specification (Zhongke Microelectronics); u-blox M8 protocol
-specification, 32.4; RTCM 10403.3, 4.2 (the CRC's polynomial is Qualcomm's, 0x1864CFB).
+specification, 32.4; RTCM 10403.3, 4.2 (the CRC polynomial is Qualcomm's, 0x1864CFB).
 """
 
 _SYNC_BYTES = (b"\xb5", b"\xba", b"\xd3")
 _MAX_PAYLOAD = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
-"""Longest payload taken for one, by first byte; more is noise that looks like a head."""
+"""Longest payload by first byte; a longer one is noise that looks like a header."""
 
 _CRC_BIT = 0x1000000
 _CRC_POLYNOMIAL = 0x1864CFB
 
 
 def ubx_checksum(content: bytes) -> int:
-    """Fletcher-8 over class, id, length and payload: first sum low, second high."""
+    """Return the Fletcher-8 over class, id, length and payload: first sum low, second high."""
     first = second = 0
     for byte in content:
         first = (first + byte) & 0xFF
@@ -29,10 +29,10 @@ def ubx_checksum(content: bytes) -> int:
 
 
 def casic_checksum(content: bytes) -> int:
-    """Sum, modulo 2**32, of the 32-bit words of length, class, id and payload.
+    """Return the sum, modulo 2**32, of the 32-bit words of length, class, id and payload.
 
-    The head makes a word of its own: id, class, length, from the high byte down. A last word that
-    is not full is filled up with zeros.
+    The header is one word: id, class, length, from the high byte down. Zeros fill an incomplete
+    last word.
     """
     total = (content[3] << 24) + (content[2] << 16) + int.from_bytes(content[:2], "little")
     for at in range(4, len(content), 4):
@@ -41,7 +41,7 @@ def casic_checksum(content: bytes) -> int:
 
 
 def crc24q(content: bytes) -> int:
-    """CRC-24Q over the whole frame but its last three bytes."""
+    """Return the CRC-24Q over the whole frame without its last three bytes."""
     crc = 0
     for byte in content:
         crc ^= byte << 16
@@ -53,7 +53,7 @@ def crc24q(content: bytes) -> int:
 
 
 def frame_length(data: bytes, at: int) -> int:
-    """The length of the frame whose head begins at `at`: 0 if it is none, -1 if more is needed."""
+    """Return the length of the frame at `at`: 0 if it is no frame, -1 if more bytes are needed."""
     first = data[at : at + 1]
     head = data[at + 1 : at + 6]
     if not head:
@@ -73,7 +73,7 @@ def frame_length(data: bytes, at: int) -> int:
 
 
 def is_checksum_valid(frame: bytes) -> bool:
-    """Whether the checksum of a frame of the right length is right."""
+    """Return True if the checksum of a frame of the right length is right."""
     first = frame[:1]
     if first == b"\xd3":
         return crc24q(frame[:-3]) == int.from_bytes(frame[-3:], "big")
@@ -83,21 +83,21 @@ def is_checksum_valid(frame: bytes) -> bool:
 
 
 def contains_sync(data: bytes) -> bool:
-    """Whether a frame could begin in `data`."""
+    """Return True if `data` has the first byte of a frame."""
     return b"\xb5" in data or b"\xba" in data or b"\xd3" in data
 
 
 def count_non_eol(data: bytes) -> int:
-    """How many bytes of `data` are no line ends."""
+    """Return the number of bytes of `data` that are not line ends."""
     return len(data) - data.count(b"\r") - data.count(b"\n")
 
 
 class BinarySkipper:
-    """Takes the bytes between sentences in order; counts the frames and their bytes.
+    """Reads the bytes between sentences, in order; counts the frames and their bytes.
 
-    frames   whole frames with a right checksum, by name: `casic`, `ubx`, `rtcm`
-    octets   the bytes in them
-    held     the frame that has begun and is not complete, 4104 bytes at most; else empty
+    casic, ubx, rtcm   complete frames with a right checksum
+    frame_bytes        the bytes in these frames
+    partial_frame      the incomplete frame at the end, at most 4104 bytes, or empty
     """
 
     __slots__ = ("casic", "frame_bytes", "partial_frame", "rtcm", "ubx")
@@ -110,7 +110,7 @@ class BinarySkipper:
         self.partial_frame = b""
 
     def feed(self, gap: bytes) -> int:
-        """Take bytes; return how many, line ends left out, turned out to be in no frame."""
+        """Add bytes; return the number of bytes outside of frames, without line ends."""
         data = self.partial_frame + gap if self.partial_frame else gap
         self.partial_frame = b""
         outside_count = at = 0
@@ -131,7 +131,7 @@ class BinarySkipper:
                 at = first + 1
 
     def drop_partial(self) -> int:
-        """Give up the unfinished frame; return how many of its bytes were in none."""
+        """Discard the incomplete frame; return the number of its bytes, without line ends."""
         partial = self.partial_frame
         self.partial_frame = b""
         return count_non_eol(partial)
@@ -147,7 +147,7 @@ class BinarySkipper:
 
 
 def _find_sync(data: bytes, at: int) -> int:
-    """Index of the first byte from `at` on that may begin a frame, -1 if there is none."""
+    """Return the index of the first byte from `at` on that can start a frame, or -1."""
     first = -1
     for sync in _SYNC_BYTES:
         found = data.find(sync, at)

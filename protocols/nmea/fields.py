@@ -1,8 +1,8 @@
 """The fields of NMEA 0183 sentences, from bytes to integers.
 
-An empty field is None. A field that is not what the standard says raises `DecodeError`; its text is
-the short reason that counters use as a key ("time", "latitude", ...). Nothing here is a float:
-positions are 1e-7 degrees, times of day microseconds, decimals scaled integers.
+An empty field is None. A field that breaks the standard raises `DecodeError`. The text is the short
+reason that is the key of a counter ("time", "latitude", ...). No value is a float: positions are
+1e-7 degrees, times of day microseconds, decimals scaled integers.
 """
 
 from protocols import calendar
@@ -16,7 +16,7 @@ _HEX_DIGITS = b"0123456789ABCDEF"
 
 
 def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
-    """An unsigned integer of at most `digits` digits."""
+    """Return an unsigned integer of at most `digits` digits."""
     if not field:
         return None
     if len(field) > digits or not field.isdigit():
@@ -25,18 +25,18 @@ def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
 
 
 def parse_hex_digit(field: bytes) -> "int | None":
-    """One upper-case hexadecimal digit, as NMEA 4.1 writes system and signal ids; else None.
+    """Return one upper-case hexadecimal digit (NMEA 4.1 system or signal id), else None.
 
-    Older receivers put other things in that place, so it is never an error.
+    Never raises: older receivers have other content in this field.
     """
     value = _HEX_DIGITS.find(field)
     return value if len(field) == 1 and value >= 0 else None
 
 
 def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
-    """(whole digits, digits after the point as `places` digits) of an unsigned decimal.
+    """Return (integer part, fraction as `places` digits) of an unsigned decimal.
 
-    Further digits are cut off. The whole part must be there; point and fraction need not.
+    Further digits are cut off. The integer part is required; point and fraction are optional.
     """
     whole, _, fraction = field.partition(b".")
     if not whole.isdigit() or len(whole) > _MAX_DIGITS:
@@ -51,10 +51,10 @@ def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
 
 
 def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
-    """A decimal with an optional minus, times 10**`places` (at most 6), cut towards zero."""
+    """Return a decimal with optional minus, times 10**`places` (at most 6), truncated to zero."""
     if not field:
         return None
-    if len(field) <= _MAX_DIGITS and field.isdigit():  # as most are: no split is needed
+    if len(field) <= _MAX_DIGITS and field.isdigit():  # the usual case: needs no split
         return int(field) * _POWERS[places]
     negative = field[:1] == b"-"
     whole, part = split_decimal(field[1:] if negative else field, places, reason)
@@ -63,7 +63,7 @@ def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
 
 
 def parse_time_of_day(field: bytes) -> "int | None":
-    """`hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 and more."""
+    """Return `hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 or more."""
     if not field:
         return None
     if len(field) < 6 or field[6:7] not in b".":
@@ -77,7 +77,7 @@ def parse_time_of_day(field: bytes) -> "int | None":
 
 
 def parse_date(field: bytes) -> "tuple[int, int, int] | None":
-    """`ddmmyy` as (year, month, day). Years 80 to 99 are 1980 to 1999, as the GPS era began."""
+    """Return `ddmmyy` as (year, month, day). Years 80 to 99 are 1980 to 1999 (GPS era)."""
     if not field:
         return None
     if len(field) != 6 or not field.isdigit():
@@ -91,10 +91,10 @@ def parse_date(field: bytes) -> "tuple[int, int, int] | None":
 
 
 def parse_angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int | None":
-    """`dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None when both are empty.
+    """Return `dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None if both are empty.
 
     `letters` are the positive and the negative hemisphere (b"NS", b"EW"); `limit` is in degrees.
-    A minus before the digits says nothing (one maker's firmware writes it as well as the W).
+    A minus before the digits is ignored: one vendor writes it in addition to the W.
     """
     reason = "latitude" if limit == 90 else "longitude"
     if not field and not hemisphere:

@@ -1,39 +1,40 @@
-"""From bytes to checked NMEA 0183 sentences, whatever lies between them.
+"""NMEA 0183 framing: from a byte stream to sentences with a valid checksum.
 
 A sentence is `$` or `!`, a body of printable ASCII, `*` and two hexadecimal digits: the xor of the
-body (NMEA 0183 / IEC 61162-1). Line ends are not needed: a sentence is complete with its second
-digit. A `$` inside a body means that the sentence before it was cut, so framing begins again there.
-Nothing without a checksum comes out. What the fields mean is the next module's business.
+body (NMEA 0183 / IEC 61162-1). Line ends are not required: a sentence is complete with its second
+digit. A `$` inside a body means that the sentence before it is truncated; framing restarts there.
+The framer returns no sentence without a checksum. It does not read the fields; see
+`protocols.nmea.sentences`.
 
-One maker counts otherwise: Unicore's reply `$command,...` has a checksum that covers its `$`
-too, so for that tag alone the digits may differ by just that byte. Binary frames (CASIC, UBX,
-RTCM) are stepped over by length where their checksum is right; a sentence with a right checksum
-is one even where a frame seemed to have begun, so noise that looks like a head hides nothing.
+Unicore replies `$command,...` have a checksum that includes the `$`. For this tag only, the digits
+can differ by this byte. Binary frames (CASIC, UBX, RTCM) with a right checksum are skipped by
+length. A sentence with a right checksum is valid also inside a supposed binary frame, so that noise
+which looks like a header hides no sentence.
 
-How it works: `find` jumps to the start mark and to the `*`; one `translate` tells whether the body
-is printable and free of marks; folding the body as one big integer gives the checksum. There is a
-loop over bytes only where a sentence has failed. The framer keeps at most `MAX_SENTENCE` bytes.
+Implementation: `find` locates the start mark and the `*`. One `translate` checks that the body is
+printable and free of marks. Folding the body as one big integer gives the checksum. A loop over
+bytes runs only for a failed sentence. The framer keeps at most `MAX_SENTENCE` bytes.
 """
 
 from protocols.nmea.binary_frames import BinarySkipper, contains_sync, count_non_eol
 
 MAX_SENTENCE = 256
-"""The longest sentence taken, from its mark to its checksum. The standard says 82; ordinary ones
-reach about 110, some makers' own more."""
+"""The longest accepted sentence, from its mark to its checksum, in bytes. The standard says 82.
+Usual sentences reach about 110, sentences of some vendors more."""
 
-_STAR_WITHIN = MAX_SENTENCE - 2
+_MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
 _DOLLAR = 36
-_BANG = 33
+_EXCLAMATION = 33
 _UNICORE_REPLY = b"command,"
 _LINE_END_BYTES = (13, 10)
 _LINE_ENDS = (b"\r\n", b"\n", b"")
 
 
 def _build_nibbles() -> bytes:
-    """Value of each byte as a hexadecimal digit, 255 where it is none.
+    """Return the value of each byte as a hexadecimal digit, 255 if it is not one.
 
-    Two looked up digits make more than 127 if either is bad, and no xor of ASCII reaches 128.
+    Two digits combine to more than 127 if either is invalid. An xor of ASCII is below 128.
     """
     values = bytearray(b"\xff" * 256)
     for digits in (b"0123456789ABCDEF", b"0123456789abcdef"):
@@ -47,7 +48,7 @@ _PLAIN = bytes([code for code in range(32, 127) if code not in b"$*"])
 
 
 def xor_by_folding(body: bytes) -> int:
-    """The xor of at most 256 bytes: halves of one integer are laid on each other."""
+    """Return the xor of at most 256 bytes, by folding one integer in halves."""
     bits = int.from_bytes(body, "big")
     if len(body) > 128:
         bits ^= bits >> 1024
@@ -61,7 +62,7 @@ def xor_by_folding(body: bytes) -> int:
 
 
 def xor_by_loop(body: bytes) -> int:
-    """The xor of any number of bytes, without an allocation."""
+    """Return the xor of any number of bytes, without an allocation."""
     total = 0
     for byte in body:
         total ^= byte
@@ -69,17 +70,17 @@ def xor_by_loop(body: bytes) -> int:
 
 
 def is_plain_translate(body: bytes) -> bool:
-    """Whether a body without `*` is printable ASCII and has no `$` in it."""
+    """Return True if a body without `*` is printable ASCII without `$`."""
     return not body.translate(None, _PLAIN)
 
 
 def is_plain_range(body: bytes) -> bool:
-    """The same, where bytes have no `translate`."""
+    """As `is_plain_translate`, for interpreters without `bytes.translate`."""
     return not body or (min(body) >= 32 and max(body) <= 126 and b"$" not in body)
 
 
-# MicroPython allocates for each big integer and has no bytes.translate: there the loops are
-# the faster ones (measured: 1.0 against 1.5 us a sentence; CPython 1.4 against 0.4 us).
+# MicroPython allocates each big integer and has no bytes.translate. There the loops are faster
+# (measured: 1.0 against 1.5 us a sentence; CPython 1.4 against 0.4 us).
 if hasattr(b"", "translate"):
     _xor, _is_plain = xor_by_folding, is_plain_translate
 else:
@@ -87,29 +88,29 @@ else:
 
 
 def _find_mark(buffer: bytes, at: int) -> int:
-    """Index of the first `$` or `!` from `at` on, -1 when there is none."""
+    """Return the index of the first `$` or `!` from `at` on, or -1."""
     dollar = buffer.find(b"$", at)
-    bang = buffer.find(b"!", at)
-    return bang if dollar < 0 or 0 <= bang < dollar else dollar
+    exclamation = buffer.find(b"!", at)
+    return exclamation if dollar < 0 or 0 <= exclamation < dollar else dollar
 
 
 class Framer:
-    """Cuts a stream of bytes into sentences. Counts only grow; they are read by anyone.
+    """Splits a byte stream into sentences. The counters are monotonic and public.
 
-    sentences       came out
-    bad_checksum    whole and printable, but the digits differ or are no digits
-    no_checksum     a line that ended before any `*`
-    spliced         another mark before the `*`: the first sentence had been cut
-    unprintable     another byte out of 32 to 126 before the `*`
-    overlong        no `*` in time
-    skipped_bytes   bytes that were in no sentence and in no binary frame, line ends not counted
-    broken          for each failure in the last chunk (of the first 64), how many sentences of
-                    that chunk came before it
-    binary          what was stepped over (`protocols.nmea.binary_frames.BinarySkipper`)
+    sentences          returned sentences
+    bad_checksum       complete and printable, but the digits differ or are not hexadecimal
+    no_checksum        a line end before any `*`
+    spliced            another mark before the `*`: the first sentence is truncated
+    unprintable        another byte out of 32 to 126 before the `*`
+    overlong           no `*` within the maximum length
+    skipped_bytes      bytes outside of sentences and binary frames, without line ends
+    failure_positions  for each failure in the last chunk (the first 64), the number of sentences
+                       before it in this chunk
+    binary             the skipped frames (`protocols.nmea.binary_frames.BinarySkipper`)
 
-    Failures are not counted inside of what claims to be a binary frame.
-    The counts, like the sentences, do not depend on how the stream is cut into chunks (what is
-    still `pending_bytes` is counted later).
+    The framer counts no failures inside a supposed binary frame.
+    Counters and sentences do not depend on the chunk limits of the stream (the framer counts
+    `pending_bytes` later).
     """
 
     __slots__ = (
@@ -139,32 +140,32 @@ class Framer:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes kept of a sentence that is not complete."""
+        """Bytes of the incomplete sentence in the buffer."""
         return len(self._partial_sentence)
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
-        """Take a chunk; return the sentences that it completes as (start, body).
+        """Add a chunk; return the sentences that it completes as (start, body).
 
-        `start` is the index of the mark, counted from data[0]; it is negative when the sentence
-        began in an earlier chunk. `body` is what stands between the mark and the `*`.
+        `start` is the index of the mark, counted from data[0]. It is negative if the sentence
+        started in an earlier chunk. `body` is the text between the mark and the `*`.
         """
         carry = self._partial_sentence
         base = -len(carry)
         buffer = carry + data if carry else data
         found: list[tuple[int, bytes]] = []
-        start = accounted = at = 0  # everything before `accounted` is accounted for
+        start = accounted = at = 0  # all bytes before `accounted` are counted
         end = len(buffer)
         binary = self.binary
         self.failure_positions = []
-        with_bang = b"!" in buffer
+        has_exclamation = b"!" in buffer
         while True:
-            start = _find_mark(buffer, at) if with_bang else buffer.find(b"$", at)
+            start = _find_mark(buffer, at) if has_exclamation else buffer.find(b"$", at)
             if start < 0:
                 start = end
                 break
-            star = stop = buffer.find(b"*", start, start + _STAR_WITHIN)
+            star = stop = buffer.find(b"*", start, start + _MAX_TO_STAR)
             if star < 0:
-                stop = start + _STAR_WITHIN
+                stop = start + _MAX_TO_STAR
                 if stop > end:
                     break
             else:
@@ -193,12 +194,12 @@ class Framer:
         return found
 
     def _skip_before(self, gap: bytes) -> None:
-        """Account for what is before a sentence, which no frame can go on behind."""
+        """Count the bytes before a sentence; a sentence ends a partial frame."""
         self._skip(gap)
         self.skipped_bytes += self.binary.drop_partial()
 
     def _skip(self, gap: bytes) -> None:
-        """Account for bytes between sentences, in order."""
+        """Count bytes between sentences, in order."""
         if not self.binary.partial_frame:
             if gap in _LINE_ENDS:
                 return
@@ -208,24 +209,24 @@ class Framer:
         self.skipped_bytes += self.binary.feed(gap)
 
     def _count_failure(self, buffer: bytes, start: int, stop: int, sentence_count: int) -> int:
-        """Count what is wrong with the sentence at `start`; return where to look on.
+        """Count the failure of the sentence at `start`; return the index to continue at.
 
-        `stop` is where its `*` is or the room ends, -1 when only its checksum is bad;
-        `sentence_count` is how many sentences the chunk has had.
+        `stop` is the index of its `*` or of the maximum length, or -1 if only its checksum is
+        wrong. `sentence_count` is the number of sentences of the chunk so far.
         """
         if self.binary.partial_frame:
             return start + 1
-        # a mark that is written twice, as one maker does in every RMC, breaks nothing
+        # a doubled mark is not an error: one vendor writes it in every RMC
         doubled = buffer[start + 1] == _DOLLAR
         if not doubled and len(self.failure_positions) < _MAX_FAILURES:
             self.failure_positions.append(sentence_count)
         if stop < 0:
             self.bad_checksum += 1
-            return start + 1  # the body has no `$`, but a `!` may begin the next one
+            return start + 1  # the body has no `$`, but a `!` in it can start the next sentence
         mark = buffer[start]
         for index in range(start + 1, stop):
             byte = buffer[index]
-            if byte == _DOLLAR or byte == _BANG == mark:
+            if byte == _DOLLAR or byte == _EXCLAMATION == mark:
                 self.spliced += 1
                 return index
             if byte < 32 or byte > 126:

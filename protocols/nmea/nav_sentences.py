@@ -1,9 +1,10 @@
-"""Six more NMEA 0183 sentences as objects: GLL, GNS, VTG, GST, GBS, DTM.
+"""Six further NMEA 0183 sentences as objects: GLL, GNS, VTG, GST, GBS, DTM.
 
-Like `protocols.nmea.sentences`, whose table leads here: a constructor takes the body, an empty
-field is None, a bad one raises `DecodeError` with its name. Errors and deviations are millimetres.
+The table in `protocols.nmea.sentences` refers to this module. A constructor takes the body. An
+empty field is None; an invalid one raises `DecodeError` with its name. Errors and deviations are
+in millimetres.
 
-Sources: NMEA 0183 / IEC 61162-1 as published by receiver makers (u-blox M8 and F9 interface
+Sources: NMEA 0183 / IEC 61162-1 as published by receiver vendors (u-blox M8 and F9 interface
 descriptions; Unicore UM980 reference manual).
 """
 
@@ -18,7 +19,7 @@ _KNOT_UMPS = 514_444  # micrometres a second
 
 
 class Gll:
-    """Position: `time_us`, `lat_e7`, `lon_e7`, `status` (b"A", b"V"), `mode` (as RMC's, or b"")."""
+    """Position: `time_us`, `lat_e7`, `lon_e7`, `status` (b"A", b"V"), `mode` (as RMC, or b"")."""
 
     __slots__ = ("lat_e7", "lon_e7", "mode", "status", "talker", "time_us")
     kind = b"GLL"
@@ -41,9 +42,9 @@ class Gns:
     """Fix data of several systems.
 
     time_us, lat_e7, lon_e7, used, hdop_centi, alt_mm   as in GGA
-    modes       one letter (as RMC's mode) for each of GPS, GLONASS, Galileo, BeiDou, QZSS, NavIC,
-                as many as the receiver knows
-    nav_status  NMEA 4.1's last field as it is, b"" when not sent
+    modes       one letter (as the mode of RMC) for each of GPS, GLONASS, Galileo, BeiDou, QZSS,
+                NavIC, as many as the receiver knows
+    nav_status  last field of NMEA 4.1, unchanged; b"" if not sent
     """
 
     __slots__ = (
@@ -77,10 +78,11 @@ class Gns:
 
 
 class Vtg:
-    """Course and speed over ground.
+    """Course and speed over ground; None if not sent.
 
-    course_centi  0.01 degrees, true north; `speed_mmps` millimetres a second; None when not sent
-    mode          as RMC's, or b""
+    course_centi  0.01 degrees, true north
+    speed_mmps    millimetres a second
+    mode          as in RMC, or b""
     """
 
     __slots__ = ("course_centi", "mode", "speed_mmps", "talker")
@@ -88,7 +90,7 @@ class Vtg:
 
     def __init__(self, body: bytes) -> None:
         f = body.split(b",")
-        if len(f) == 5:  # before NMEA 2.3: four bare numbers
+        if len(f) == 5:  # before NMEA 2.3: four numbers without units
             f = [f[0], f[1], b"T", f[2], b"M", f[3], b"N", f[4], b"K"]
         if not 9 <= len(f) <= 10:
             raise DecodeError("fields")
@@ -106,7 +108,7 @@ class Vtg:
 
 class Gst:
     """Standard deviations of the fix in millimetres, one sigma: `rms_mm` of the ranges, `lat_mm`,
-    `lon_mm`, `alt_mm`; and `time_us`. The error ellipse is not read.
+    `lon_mm`, `alt_mm`; and `time_us`. Does not read the error ellipse.
     """
 
     __slots__ = ("alt_mm", "lat_mm", "lon_mm", "rms_mm", "talker", "time_us")
@@ -125,12 +127,13 @@ class Gst:
 
 
 class Gbs:
-    """What the receiver's own integrity check (RAIM) says.
+    """Result of the receiver's own integrity monitoring (RAIM).
 
     lat_mm, lon_mm, alt_mm   expected errors
-    satellite   number of the satellite most likely to be at fault, as sent; None if there is none
+    satellite   number of the most likely faulty satellite, as sent; None if there is none
     bias_mm     its estimated range error
-    system      NMEA 4.1 system id of that satellite, `signal` its signal id; None when not sent
+    system      NMEA 4.1 system id of this satellite; None if not sent
+    signal      NMEA 4.1 signal id of this satellite; None if not sent
     """
 
     __slots__ = (

@@ -1,15 +1,16 @@
-"""Which satellite, and which signal of it, a number in GSA or GSV means.
+"""The satellite and the signal that a number in GSA or GSV means.
 
-A receiver says it by up to four things: the talker, NMEA 4.1's system id, the range in which the
-number lies, and a signal id. Makers disagree in all of them; the tables are below. A number that
-fits no table is kept as it is.
+A receiver gives up to four indications: the talker, the NMEA 4.1 system id, the range of the number
+and a signal id. Vendors differ in all four; the tables follow. A number outside all tables stays
+unchanged.
 
 Systems: "GPS", "GLO", "GAL", "BDS", "QZS", "IRN" (NavIC) and "SBAS". Numbers are those of the
-system itself: BeiDou C19 is 19, whether sent as 19, 219 or 419; GLONASS counts slots, SBAS PRNs.
+system itself: BeiDou C19 is 19, whether sent as 19, 219 or 419. GLONASS numbers are slots, SBAS
+numbers are PRNs.
 
 Sources: NMEA 0183 4.11 table of satellite ids and of system and signal ids as reprinted in
-u-blox F9, Quectel LC29H and Unicore UM980 manuals; Allystar (legacy ids 2xx and 8xx; own signal
-ids) and the table before 4.11 as gpsd's documentation of its `sigid` gives them.
+u-blox F9, Quectel LC29H and Unicore UM980 manuals. gpsd's documentation of `sigid` for Allystar
+(legacy ids 2xx and 8xx; own signal ids) and for the table before 4.11.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     Ranges = tuple[tuple[int, int, str, int], ...]
 
 SYSTEMS = (None, "GPS", "GLO", "GAL", "BDS", "QZS", "IRN")
-"""System by NMEA 4.1's system id."""
+"""System by NMEA 4.1 system id."""
 
 TALKERS = {
     b"GP": "GPS",
@@ -29,9 +30,9 @@ TALKERS = {
     b"QZ": "QZS",
     b"GI": "IRN",
 }
-"""System by talker. GN says nothing; PQ (Quectel) is BeiDou or QZSS, by system id or number."""
+"""System by talker. GN is any system. PQ (Quectel) is BeiDou or QZSS, by system id or number."""
 
-# (first, last, system, what is taken off the number): the first that fits counts
+# (first, last, system, offset to subtract): the first match counts
 _MIXED_RANGES: "Ranges" = (
     (1, 32, "GPS", 0),
     (33, 64, "SBAS", -87),
@@ -101,14 +102,14 @@ _SIGNAL_NAMES: "dict[str, tuple[str | None, ...]]" = {
     "IRN": (None, "L5-SPS", "S-SPS", "L5-RS", "S-RS", "L1-SPS"),
     "SBAS": (None, "L1 C/A", None, None, None, None, None, "L5-I", "L5-Q"),
 }
-"""Names by NMEA 4.11's signal id. Id 0 is "all signals" and has no name."""
+"""Names by NMEA 4.11 signal id. Id 0 is "all signals" and has no name."""
 
 VENDOR_SIGNALS: "dict[tuple[str, str], tuple[str | None, ...]]" = {
     ("allystar", "BDS"): (None, "B1I", "B2I", "B3I", "B2a", None, None, None, None, "B1C"),
     ("telit", "BDS"): (None, "B1", "B2a", "B2", "B3", "B1C"),
     ("mediatek", "BDS"): (None, "B1", "B2a", "B2", "B3", "B1C"),
 }
-"""Where a maker's ids are not those of 4.11; `telit` and `mediatek` have the older table."""
+"""Vendors whose ids differ from 4.11; `telit` and `mediatek` have the older table."""
 
 VENDORS = (
     "allystar",
@@ -122,20 +123,20 @@ VENDORS = (
     "ublox",
     "unicore",
 )
-"""Makers that may be named by hand; those without a table of their own follow NMEA 4.11."""
+"""Vendors that a user can name; a vendor without a table follows NMEA 4.11."""
 
 
 def system_of(talker: bytes, system_id: "int | None") -> str:
-    """The system that a sentence is about: a name, "" if it may be any, "PQ" for that talker."""
+    """Return the system of a sentence: a name, "" for any system, "PQ" for this talker."""
     if system_id and system_id < len(SYSTEMS):
         return SYSTEMS[system_id] or ""
     return "PQ" if talker == b"PQ" else TALKERS.get(talker, "")
 
 
 def identify(system: str, number: int) -> "tuple[str, int]":
-    """(system, its own number) of a satellite, for what `system_of` gave.
+    """Return (system, number in the system) of a satellite; `system` as `system_of` returns it.
 
-    A number out of all ranges is kept, with the sentence's system ("GPS" where it may be any).
+    A number out of all ranges stays unchanged, with the system of the sentence ("GPS" for "").
     """
     for first, last, name, offset in _RANGES[system]:
         if first <= number <= last:
@@ -144,7 +145,7 @@ def identify(system: str, number: int) -> "tuple[str, int]":
 
 
 def signal_name(system: str, signal: "int | None", vendor: "str | None") -> "str | None":
-    """The name of a signal id, None where it has none or is not known."""
+    """Return the name of a signal id; None if it has no name or is unknown."""
     if signal is None:
         return None
     names = VENDOR_SIGNALS.get((vendor or "", system)) or _SIGNAL_NAMES.get(system, ())
@@ -152,7 +153,7 @@ def signal_name(system: str, signal: "int | None", vendor: "str | None") -> "str
 
 
 def implied_signal(system: str, number: int, vendor: "str | None") -> "str | None":
-    """The signal that Allystar's older numbers imply: 8xx is B2a and, from that maker, 2xx B1I."""
+    """Return the signal that older Allystar numbers imply: 8xx is B2a; its 2xx is B1I."""
     if system not in ("BDS", "PQ", ""):
         return None
     if 801 <= number <= 913:

@@ -1,14 +1,13 @@
 """The satellites of one epoch, from its GSV and GSA sentences.
 
-One satellite is one entry, however many signals, sentences and numbering schemes it is listed
-under. Satellites that GSA says are used and no GSV lists are entries too, so that `gsa_details` is
-never more than `visible`. `complete` is False when something is missing: a part of a set,
-satellites that a set says are in view and does not list, or a whole set that was there before and
-may have been among the damaged sentences.
+One satellite is one entry, independent of its number of signals, sentences and numbering schemes.
+A satellite that GSA lists as used and no GSV lists is an entry too, so that `used` never exceeds
+`visible`. `complete` is False if something is missing: a part of a set, satellites that a set
+counts but does not list, or a whole set of the last epoch that can be among the damaged sentences.
 
-A set is the parts 1 to n of one talker in their order. Whether the parts go on over several signals
-(as Allystar counts) or begin anew with each (as Unicore and u-blox count) does not matter. Garmin
-spreads a set over epochs: `SatelliteView` takes up the parts that the epoch before left open.
+A set is the parts 1 to n of one talker in order. The part numbers can continue over several signals
+(Allystar) or restart with each signal (Unicore, u-blox). Garmin spreads a set over epochs:
+`SatelliteView` continues the sets that the last epoch left open.
 """
 
 from protocols.errors import DecodeError
@@ -27,10 +26,10 @@ _MAX_SIGNALS = 16
 class SatelliteInView:
     """One satellite.
 
-    gnss, sv    system and number in it; `sv` None where the receiver does not say (GLONASS)
-    elevation, azimuth   degrees; None when unknown (0 and 0 together also mean unknown)
+    gnss, sv    system and number in it; `sv` is None if the receiver does not send it (GLONASS)
+    elevation, azimuth   degrees; None if unknown (0 and 0 together also mean unknown)
     used        in the fix
-    signals     (id, name, C/N0 in dBHz) of each that is received; id and name may be None
+    signals     (id, name, C/N0 in dBHz) of each received signal; id and name can be None
     """
 
     __slots__ = ("azimuth", "elevation", "gnss", "signals", "sv", "used")
@@ -45,22 +44,23 @@ class SatelliteInView:
 
     @property
     def cn0(self) -> "int | None":
-        """The strongest signal's C/N0 in dBHz, None without one."""
+        """The C/N0 of the strongest signal in dBHz; None without a signal."""
         return max([signal[2] for signal in self.signals]) if self.signals else None
 
 
 class SatelliteView:
-    """What an epoch says about satellites.
+    """The satellites of an epoch.
 
-    `sentences` are its GSV and GSA in order; `open_sets` what the epoch before left in
-    `self.open_sets`; `expected` that epoch's `self.gsv_sets` if sentences of this one were damaged.
+    `sentences` are its GSV and GSA in order. `open_sets` is `self.open_sets` of the last epoch.
+    `expected` is `self.gsv_sets` of the last epoch if sentences of this epoch are damaged;
+    `truncated`: further sentences of the epoch were dropped.
 
     satellites   in order of first mention
     complete     nothing is missing (see the module); False without any GSV
-    fix          the best that GSA says: 1 none, 2, 3; None without GSA
+    fix          the best value of GSA: 1 none, 2, 3; None without GSA
     pdop_centi, hdop_centi, vdop_centi   times 100, or None
-    views        (talker, signal) of each set that began
-    malformed    sentences whose satellites could not be read
+    gsv_sets     (talker, signal) of each set that started
+    malformed    sentences with unreadable satellites
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class SatelliteView:
         vendor: "str | None" = None,
         open_sets: "dict[bytes, list[Gsv]] | None" = None,
         expected: "set[tuple[bytes, int | None]] | None" = None,
+        truncated: bool = False,
     ) -> None:
         self.satellites: list[SatelliteInView] = []
         self.complete = True
@@ -90,17 +91,17 @@ class SatelliteView:
         self._close_sets()
         for detail, talker in gsa_details:
             self._mark_used(detail, talker)
-        if not gsv_parts or (expected and expected - self.gsv_sets):
+        if not gsv_parts or truncated or (expected and expected - self.gsv_sets):
             self.complete = False
 
     @property
     def visible(self) -> int:
-        """How many satellites are listed."""
+        """Number of listed satellites."""
         return len(self.satellites)
 
     @property
     def used(self) -> int:
-        """How many of them are in the fix."""
+        """Number of satellites in the fix."""
         return len([1 for satellite in self.satellites if satellite.used])
 
     def _split_sentences(
@@ -127,7 +128,7 @@ class SatelliteView:
         return gsv_parts, gsa_details
 
     def _resume_sets(self, gsv_parts: "list[Gsv]", open_sets: "dict[bytes, list[Gsv]]") -> None:
-        """List the parts of a set that began before this epoch, if its next part is here."""
+        """Add the parts of a set from the last epoch if this epoch has its next part."""
         for part in gsv_parts:
             earlier = open_sets.get(part.talker)
             if part.talker in self._sets:
@@ -138,7 +139,7 @@ class SatelliteView:
                     self._add_part(old)
 
     def _add_part(self, part: Gsv) -> None:
-        """Take one part: check its place in its set, then list its satellites."""
+        """Add one part: check its position in its set, then list its satellites."""
         parts = self._sets.setdefault(part.talker, [])
         if part.number == 1:
             self._end_set(part.talker)
@@ -163,7 +164,7 @@ class SatelliteView:
         self._listed_counts[talker] = 0
 
     def _close_sets(self) -> None:
-        """Judge the sets that are there, and keep the unfinished ones for the next epoch."""
+        """Check the sets of this epoch, and keep the unfinished ones for the next epoch."""
         self.open_sets: dict[bytes, list[Gsv]] = {}
         for talker, parts in self._sets.items():
             self._end_set(talker)
@@ -188,7 +189,7 @@ class SatelliteView:
                 _add_signal(satellite, (signal, name, cn0))
 
     def _find(self, system: str, number: "int | None") -> "SatelliteInView | None":
-        """The entry of a satellite, new if need be; None when there are too many."""
+        """Return the entry of a satellite; creates it if needed. None above the maximum number."""
         key = None if number is None else identify(system, number)
         existing = None if key is None else self._by_key.get(key)
         if existing is not None:
@@ -212,9 +213,10 @@ class SatelliteView:
                 satellite.used = True
 
     def _guess_system(self, numbers: "list[int]") -> str:
-        """The system of a GN sentence without a system id, by who is in view with these numbers.
+        """Return the system of a GN sentence without a system id: the best match with the GSV
+        entries.
 
-        Numbers beyond 63 tell by their range. On a tie the first counts: GPS.
+        Numbers above 63 identify the system by their range. On a tie the first counts: GPS.
         """
         best, best_count = "", 0
         if [number for number in numbers if number > 63]:
@@ -238,7 +240,7 @@ def _set_direction(
 
 
 def _add_signal(satellite: SatelliteInView, signal: "Signal") -> None:
-    """Add a signal; one that is listed twice counts once, as last said."""
+    """Add a signal; a repeated one replaces the earlier value."""
     signals = satellite.signals
     for at in range(len(signals)):
         if signals[at][0] == signal[0] and signals[at][1] == signal[1]:

@@ -1,19 +1,19 @@
-"""NMEA 0183 sentences as objects, and the table that leads to all of them.
+"""NMEA 0183 sentences as objects, and the table of all of them.
 
-`parse` takes the body that the framer found, looks the three-letter kind up in a table and gives
-back the sentence, or the reason why there is none; it never raises. The talker (GP, GL, GA, BD,
-GB, PQ, GQ, QZ, GI, GN, ...) may be any two letters and is kept. An empty field is None, never zero:
-a receiver without a fix has no position, not one in the Gulf of Guinea. In RMC, GGA and ZDA every
-field that is read is checked. GSA and GSV are most of the bytes and few look inside, so their
-satellites are decoded on demand (`DecodeError` then).
+`parse` takes the body that the framer found and looks up its three-letter kind in a table. It
+returns the sentence or a reason, and never raises. The talker can be any two letters (GP, GL, GA,
+BD, GB, PQ, GQ, QZ, GI, GN, ...); the sentence keeps it. An empty field is None, never zero: a
+receiver without a fix has no position. In RMC, GGA and ZDA the constructor checks every field that
+it reads. GSA and GSV are most of the bytes and few callers need their satellites. They decode them
+on demand and then raise `DecodeError`.
 
-Here are RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
-`protocols.nmea.nav_sentences`, TXT and the makers' own sentences in
-`protocols.nmea.vendor_sentences`.
+This module has RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
+`protocols.nmea.nav_sentences`, TXT and vendor sentences in `protocols.nmea.vendor_sentences`.
 
-Not here: which sentences belong together, and whether a fix may be believed.
+Does not group sentences to epochs (see `drivers.gnss.epoch`) and does not check the fix (see
+`agent.gnss`).
 
-Sources: NMEA 0183 / IEC 61162-1 as published by receiver makers (u-blox M8 protocol
+Sources: NMEA 0183 / IEC 61162-1 as published by receiver vendors (u-blox M8 protocol
 specification; Unicore UM980 reference manual; CASIC protocol specification).
 """
 
@@ -39,8 +39,8 @@ class Rmc:
     lat_e7, lon_e7   1e-7 degrees, north and east positive, or None
     date        (year, month, day) or None
     mode        b"A" autonomous, b"D" differential, b"F" float, b"P" precise, b"R" fixed; b"E"
-                dead reckoning, b"M" manual, b"S" simulator, b"N" none; b"" when not sent
-    nav_status  NMEA 4.1's last field as it is; b"V" there says "not provided", not "void"
+                dead reckoning, b"M" manual, b"S" simulator, b"N" none; b"" if not sent
+    nav_status  last field of NMEA 4.1, unchanged; b"V" means "not provided", not "void"
     """
 
     __slots__ = ("date", "lat_e7", "lon_e7", "mode", "nav_status", "status", "talker", "time_us")
@@ -69,7 +69,7 @@ class Gga:
     time_us     time of day in microseconds, or None
     lat_e7, lon_e7   1e-7 degrees, north and east positive, or None
     quality     0 none, 1 GNSS, 2 differential, 3 PPS, 4 fixed, 5 float, 6 dead reckoning,
-                7 manual, 8 simulator; None when not sent
+                7 manual, 8 simulator; None if not sent
     used        satellites used, or None
     hdop_centi  horizontal dilution of precision times 100, or None
     alt_mm      altitude above mean sea level in millimetres, or None
@@ -104,7 +104,7 @@ class Gga:
 class Zda:
     """Time and date: `time_us` (microseconds of the UTC day) and `date` (year, month, day).
 
-    Either is None when it is not known. The local zone is not read: it is never UTC's business.
+    Each is None if unknown. Does not read the local zone; it has no effect on UTC.
     """
 
     __slots__ = ("date", "talker", "time_us")
@@ -124,12 +124,12 @@ class Zda:
             self.date = (year, month, day)
             if not calendar.is_date(year, month, day):
                 raise DecodeError("date")
-        elif f[2] or f[3] or f[4]:  # a part of a date is none
+        elif f[2] or f[3] or f[4]:  # an incomplete date is invalid
             raise DecodeError("date")
 
 
 class Gsa:
-    """Dilution of precision and the satellites used by one system.
+    """Dilution of precision and the used satellites of one system.
 
     `body` is kept and decoded on demand.
     """
@@ -144,7 +144,7 @@ class Gsa:
         self.body = body
 
     def decode(self) -> "GsaDetail":
-        """Everything in the sentence; `DecodeError` for a malformed field."""
+        """Decode all fields; `DecodeError` for a malformed field."""
         return GsaDetail(self.body)
 
 
@@ -175,16 +175,16 @@ class GsaDetail:
 class Gsv:
     """Satellites in view, one part of a set.
 
-    total, number   parts in the set, and which one this is (from 1)
-    in_view         satellites in view, said again in each part; None when not sent
-    `body` is kept, its satellites are decoded on demand.
+    total, number   parts in the set, number of this part (from 1)
+    in_view         satellites in view, repeated in each part; None if not sent
+    `body` is kept; its satellites are decoded on demand.
     """
 
     __slots__ = ("body", "in_view", "number", "talker", "total")
     kind = b"GSV"
 
     def __init__(self, body: bytes) -> None:
-        # quads, then nothing or a signal id; Quectel's talker PQ adds a system id
+        # groups of four, then no signal id or one; Quectel's talker PQ adds a system id
         extra = (body.count(b",") - 3) % 4
         if extra > 1 and not (extra == 2 and body[:2] == b"PQ"):
             raise DecodeError("fields")
@@ -195,7 +195,7 @@ class Gsv:
         total = fields.parse_unsigned(f[1], 2, "part")
         number = fields.parse_unsigned(f[2], 2, "part")
         self.in_view = fields.parse_unsigned(f[3], 3, "in view")
-        if total == 0 and not self.in_view:  # how some say that they see nothing
+        if total == 0 and not self.in_view:  # some receivers report "no satellite" in this form
             total = number = 1
         if total is None or number is None or not 1 <= number <= total:
             raise DecodeError("part")
@@ -204,23 +204,24 @@ class Gsv:
         self.body = body
 
     def system(self) -> "int | None":
-        """NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
+        """Return the NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
         f = self.body.rsplit(b",", 1)
         return fields.parse_hex_digit(f[-1]) if self._extra_fields() == 2 else None
 
     def signal(self) -> "int | None":
-        """NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the maker."""
+        """Return the NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the vendor."""
         extra = self._extra_fields()
         return fields.parse_hex_digit(self.body.rsplit(b",", extra)[-extra]) if extra else None
 
     def _extra_fields(self) -> int:
-        """How many fields there are behind the last satellite's four."""
+        """Return the number of fields after the last group of four."""
         return (self.body.count(b",") - 3) % 4
 
     def satellites(self) -> "list[GsvEntry]":
-        """(id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each, None if empty.
+        """Return (id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each; None if
+        empty.
 
-        Ids are as sent. Slots with nothing in them are left out. `DecodeError` if malformed.
+        Ids are as sent. Empty slots are left out. `DecodeError` if malformed.
         """
         f = self.body.split(b",")
         found: list[GsvEntry] = []
@@ -237,8 +238,8 @@ class Gsv:
 
 
 class SecondAntenna:
-    """What Unicore says of the second antenna of a heading receiver: `sentence` is the same as
-    for the first, its tag ends with an H. It is no part of the fix.
+    """A Unicore sentence about the second antenna of a heading receiver. `sentence` is equal to
+    that of the first antenna; its tag ends with an H. It is not part of the fix.
     """
 
     __slots__ = ("sentence",)
@@ -248,12 +249,12 @@ class SecondAntenna:
 
     @property
     def talker(self) -> bytes:
-        """The talker of the sentence inside."""
+        """The talker of the inner sentence."""
         return self.sentence.talker
 
     @property
     def kind(self) -> bytes:
-        """The kind of the sentence inside, with the H."""
+        """The kind of the inner sentence, with the H."""
         return self.sentence.kind + b"H"
 
 
@@ -276,7 +277,7 @@ if TYPE_CHECKING:
 
 
 def _parse_nav(body: bytes) -> "Sentence":
-    """One of the kinds that not every receiver sends: their code is loaded with the first."""
+    """Parse an optional kind. Its module is loaded with the first such sentence."""
     from protocols.nmea import nav_sentences  # noqa: PLC0415 - a board has no room for what is not sent
 
     return nav_sentences.KINDS[body[2:5]](body)
@@ -302,21 +303,21 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"DTM": _parse_nav,
     b"TXT": _parse_text,
 }
-"""What `parse` knows, by the three letters after the talker. Makers' own sentences come on top."""
+"""The kinds that `parse` knows, by the three letters after the talker; plus vendor sentences."""
 
 
 def kind_of(body: bytes) -> bytes:
-    """The kind of a sentence, such as b"RMC"; b"" when it is none of `KINDS`."""
+    """Return the kind of a sentence, such as b"RMC"; b"" if it is not in `KINDS`."""
     kind = body[2:5]
     known = kind in KINDS and body[5:6] == b"," and body[:2].isalpha() and body[:2].isupper()
     return kind if known else b""
 
 
 def parse(body: bytes) -> "tuple[Sentence | None, str]":
-    """(sentence, "") or (None, reason) for a body as `Framer.feed` gives it. Never raises.
+    """Return (sentence, "") or (None, reason) for a body of `Framer.feed`. Never raises.
 
     The reason is "kind" for a sentence that is not in the table, "fields" for a wrong number of
-    fields, else the name of the bad field. With `kind_of(body)` it makes a key for counters.
+    fields, else the name of the invalid field. With `kind_of(body)` it is the key of a counter.
     """
     kind = kind_of(body)
     try:
@@ -329,7 +330,7 @@ def parse(body: bytes) -> "tuple[Sentence | None, str]":
 
 
 def _parse_vendor(body: bytes) -> "Sentence | None":
-    """A maker's own sentence, or Unicore's of the second antenna; None for others."""
+    """Return a vendor sentence, or a Unicore one of the second antenna; None for others."""
     if body[5:7] == b"H,":
         primary = body[:5] + body[6:]
         kind = kind_of(primary)

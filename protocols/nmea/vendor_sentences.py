@@ -1,18 +1,17 @@
-"""What a receiver says of itself: TXT and the makers' own sentences.
+"""Receiver status in TXT and vendor sentences.
 
-Antenna, interference, identity, accuracy and replies to commands come in as many shapes as there
-are makers. One class, `VendorSentence`, holds what could be read; a table leads from the sentence's
-tag to the function that reads it. Known makers' sentences that say nothing of that are notices too,
-with their fields as they are.
+Vendors report antenna, interference, identity, accuracy and command replies in different shapes.
+One class, `VendorSentence`, holds the values. A table maps the tag of a sentence to its parse
+function. A sentence of a known vendor with another tag is a `VendorSentence` with unparsed fields.
 
-    antenna   "ok", "open" or "short"; None if it says nothing
+    antenna   "ok", "open" or "short"; None if not reported
     jamming   "ok", "warning" or "critical" (ST: "warning" while a notch filter is locked)
 
 Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS);
 Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good, 2 warning
 or open, 3 critical or short); ST Teseo-LIV3F software manual (PSTM: 0 good, 1 open, 2 short);
 Trimble Copernicus II manual (PTNLRBA: 1 = known, then 0 good, 1 open, 2 short); Unicore UM980
-commands manual. The fields of Furuno's PERDCRJ are not public: it is named and kept, not read.
+commands manual. The fields of Furuno PERDCRJ are not public: kept, not parsed.
 """
 
 from protocols.errors import DecodeError
@@ -49,14 +48,14 @@ _LEVELS = (None, "ok", "warning", "critical")
 
 
 class VendorSentence:
-    """One such sentence.
+    """One TXT or vendor sentence.
 
     tag        its first field without the `$`, such as b"GPTXT" or b"PQTMEPE"
-    maker      a key of the vendor tables, None if it does not tell
+    vendor     a key of the vendor tables, None if unknown
     antenna, jamming   see the module
-    text       TXT's text, all of it; for others the fields after the tag
-    severity   TXT's third field (u-blox, CASIC: 0 error, 1 warning, 2 notice, 7 user); None else
-    reply      (command, done) if it answers one
+    text       the whole text of TXT; for others the fields after the tag
+    severity   third field of TXT (u-blox, CASIC: 0 error, 1 warning, 2 notice, 7 user), else None
+    reply      (command, done) if it answers a command
     horizontal_mm, vertical_mm   estimated errors, or None
     """
 
@@ -85,17 +84,17 @@ class VendorSentence:
 
     @property
     def talker(self) -> bytes:
-        """The two letters of a TXT's talker; others begin with P or are Unicore's replies."""
+        """The talker of a TXT; the first two letters of the tag for others."""
         return self.tag[:2]
 
     @property
     def kind(self) -> bytes:
-        """`TXT`, or the whole tag of a maker's own sentence."""
+        """`TXT`, or the whole tag of a vendor sentence."""
         return b"TXT" if self.tag[2:] == b"TXT" else self.tag
 
 
 def parse_txt(body: bytes) -> VendorSentence:
-    """TXT: total, number, severity and the text, which may hold commas."""
+    """Parse TXT: total, number, severity and the text, which can hold commas."""
     f = body.split(b",", 4)
     if len(f) != 5:
         raise DecodeError("fields")
@@ -112,7 +111,7 @@ def parse_txt(body: bytes) -> VendorSentence:
 
 
 def _words(upper: bytes) -> "list[bytes]":
-    """The runs of capital letters: what lies between may be a space, `=`, `_`, `:` or a comma."""
+    """Return the groups of letters; a space, `=`, `_`, `:` or a comma separates them."""
     found = [b""]
     for at in range(len(upper)):
         letter = upper[at : at + 1]
@@ -124,7 +123,7 @@ def _words(upper: bytes) -> "list[bytes]":
 
 
 def _antenna_state(upper: bytes) -> "str | None":
-    """The state that a text names next to the antenna, whole words only."""
+    """Return the antenna state that a text names, by whole words."""
     words = _words(upper)
     if not [name for name in _ANTENNA_NAMES if name in words]:
         return None
@@ -135,7 +134,7 @@ def _antenna_state(upper: bytes) -> "str | None":
 
 
 def parse_vendor(body: bytes) -> "VendorSentence | None":
-    """A maker's own sentence; None for a maker that is not in the table."""
+    """Parse a vendor sentence; None for an unknown vendor."""
     tag, _, text = body.partition(b",")
     if tag == b"command":
         return _parse_unicore_reply(text)
@@ -150,7 +149,7 @@ def parse_vendor(body: bytes) -> "VendorSentence | None":
 
 
 def _parse_unicore_reply(text: bytes) -> VendorSentence:
-    """`GPRMC 1,response: OK`: the command may hold commas, the response may not."""
+    """Parse `GPRMC 1,response: OK`: the command can hold commas, the response cannot."""
     command, found, response = text.partition(b",response:")
     if not found:
         raise DecodeError("fields")
@@ -160,7 +159,7 @@ def _parse_unicore_reply(text: bytes) -> VendorSentence:
 
 
 def _parse_level(f: "list[bytes]", at: int) -> "str | None":
-    """A state of 0 (unknown) to 3 in field `at`."""
+    """Return the level of field `at`: None for 0 (unknown), else by `_LEVELS`."""
     if at < len(f) and len(f[at]) == 1 and f[at] in b"123":
         return _LEVELS[int(f[at])]
     return None
@@ -200,7 +199,7 @@ def _st_antenna(sentence: VendorSentence, f: "list[bytes]") -> None:
 
 
 def _st_notch(sentence: VendorSentence, f: "list[bytes]") -> None:
-    """Five fields for GPS and, maybe, five for GLONASS; the second says that the notch is on."""
+    """Parse five fields for GPS and optionally for GLONASS; the second is 1 if the notch is on."""
     locked = [f[at] for at in (1, 6) if at < len(f)]
     if locked:
         sentence.jamming = "warning" if b"1" in locked else "ok"

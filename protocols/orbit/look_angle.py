@@ -1,7 +1,8 @@
-"""How a satellite stands over a site: elevation and azimuth, by the Earth's turning.
+"""Elevation and azimuth of a satellite at a site on the rotating Earth.
 
-Not a propagator. The Earth is WGS 84's ellipsoid for the site; TEME is turned by Greenwich mean
-sidereal time (IAU 1982) without polar motion: some 10 arcseconds, nothing to a window.
+Does not propagate an orbit; see `protocols.orbit.sgp4`. The site is on the WGS 84 ellipsoid.
+Greenwich mean sidereal time (IAU 1982) rotates TEME, without polar motion. The error is about 10
+arcseconds; it is negligible for a contact window.
 """
 
 from math import asin, atan2, cos, pi, sin, sqrt
@@ -18,10 +19,13 @@ _DAY_US = 86_400_000_000
 
 
 def sidereal_time(utc_us: int) -> float:
-    """Greenwich mean sidereal time in radians, IAU 1982: 280.46061837 deg + 360.98564736629 d."""
+    """Return the Greenwich mean sidereal time in radians.
+
+    IAU 1982: 280.46061837 + 360.98564736629 d degrees, d in days since J2000.
+    """
     elapsed_us = utc_us - _J2000_US
     days, rest = divmod(elapsed_us, _DAY_US)
-    # whole days turn by the sidereal excess only; both terms stay small for a 32-bit float
+    # whole days add only the sidereal excess; both terms stay small for a 32-bit float
     degrees = 280.46061837 + 0.98564736629 * days % 360.0 + 360.98564736629 * (rest / 864e8)
     return degrees % 360.0 * _RAD
 
@@ -38,7 +42,7 @@ class GroundSite:
         self._z = (n * (1.0 - _E2) + height_m / 1000.0) * self._sin
 
     def look_angles(self, position: "Vector", utc_us: int) -> "tuple[float, float]":
-        """Give elevation and azimuth (from north over east) of a TEME position, degrees."""
+        """Return elevation and azimuth (clockwise from north) of a TEME position, in degrees."""
         theta = sidereal_time(utc_us) + self._lon
         sint, cost = sin(theta), cos(theta)
         x, y, z = (
@@ -54,7 +58,7 @@ class GroundSite:
         return asin(up / distance) / _RAD, atan2(east, north) / _RAD % 360.0
 
     def zenith(self, utc_us: int) -> "Vector":
-        """Give the direction of the site from the Earth's centre, TEME, of length 1."""
+        """Return the unit vector from the centre of the Earth to the site, in TEME."""
         theta = sidereal_time(utc_us) + self._lon
         radius = sqrt(self._rho * self._rho + self._z * self._z)
         return self._rho * cos(theta) / radius, self._rho * sin(theta) / radius, self._z / radius

@@ -1,12 +1,13 @@
-"""SGP4 for near-earth orbits: mean elements of a TLE to a position, in TEME kilometres.
+"""SGP4 for near-earth orbits: from the mean elements of a TLE to a position in TEME kilometres.
 
-Not SDP4: a period of 225 minutes or more is refused, since no satellite that a modem here speaks to
-is so high (geostationary ones need no windows). No velocities: contact windows need none.
+Does not support SDP4: a period of 225 minutes or more is rejected. No satellite of the supported
+modems is so high, except geostationary ones, which need no windows. Does not compute velocities;
+contact windows need none.
 
 Source: Spacetrack Report 3 as corrected by Vallado, Crawford, Hujsak and Kelso, "Revisiting
-Spacetrack Report #3" (AIAA 2006-6753), WGS 72 constants, "improved" mode. The tests hold it against
-the package sgp4 and Vallado's verification set. With the 32-bit floats of a board the result is
-some kilometres off, which shifts a window by less than a second.
+Spacetrack Report #3" (AIAA 2006-6753), WGS 72 constants, "improved" mode. The tests compare it with
+the package sgp4 and with Vallado's verification set. With the 32-bit floats of a board the error is
+some kilometres; this shifts a window by less than 1 s.
 """
 
 from math import atan2, cos, pi, sin, sqrt
@@ -46,10 +47,10 @@ class MeanElements:
 
 
 class Sgp4Orbit:
-    """One satellite, its constants worked out once; `position_at` is about 25 us on MicroPython's
-    unix port.
+    """The orbit of one satellite, with constants computed once.
 
-    Raises `DecodeError` for elements that are not of a near-earth orbit.
+    `position_at` takes about 25 us on the unix port of MicroPython. Raises `DecodeError` for
+    elements that are not of a near-earth orbit.
     """
 
     def __init__(self, elements: MeanElements) -> None:
@@ -63,7 +64,7 @@ class Sgp4Orbit:
         self._compute_secular(self._compute_drag())
 
     def _recover_motion(self) -> None:
-        """Un-Kozai the mean motion."""
+        """Convert the mean motion from Kozai to Brouwer form."""
         e = self._elements
         self._cosio = cos(e.inclination)
         self._sinio = sin(e.inclination)
@@ -80,7 +81,7 @@ class Sgp4Orbit:
         self._x7thm1 = 7.0 * cos2 - 1.0
 
     def _compute_drag(self) -> "tuple[float, float, float, float]":
-        """Work out the drag coefficients; return (coef, coef1's C3 part, tsi, s4)."""
+        """Compute the drag coefficients; return (coef, cc3, tsi, s4)."""
         e, ao = self._elements, self._ao
         height = (ao * (1.0 - e.ecc) - 1.0) * EARTH_KM
         s4 = 20.0 if height < 98.0 else (height - 78.0 if height < 156.0 else 78.0)
@@ -132,7 +133,7 @@ class Sgp4Orbit:
         return coef, cc3, tsi, s4
 
     def _compute_secular(self, drag: "tuple[float, float, float, float]") -> None:
-        """Work out the rates and the powers of time."""
+        """Compute the secular rates and the coefficients of the powers of time."""
         e, no = self._elements, self._no
         coef, cc3, tsi, s4 = drag
         cosio, cos2 = self._cosio, self._cosio * self._cosio
@@ -187,11 +188,11 @@ class Sgp4Orbit:
         )
 
     def position_at(self, utc_us: int) -> "Vector | None":
-        """Give the position at `utc_us`, TEME km; None when it has decayed by then."""
+        """Return the position at `utc_us` in TEME km; None if the orbit has decayed."""
         return self.position_after((utc_us - self.epoch_us) / 60e6)
 
     def position_after(self, t: float) -> "Vector | None":
-        """Give the position `t` minutes after the epoch."""
+        """Return the position `t` minutes after the epoch; None if the orbit has decayed."""
         e = self._elements
         mean = e.anomaly + self._mdot * t
         argp = e.perigee + self._argpdot * t
@@ -217,7 +218,7 @@ class Sgp4Orbit:
     def _compute_position(
         self, a: float, ecc: float, mean: float, argp: float, node: float
     ) -> "Vector | None":
-        """Add the periodics of long and short period, and turn into space."""
+        """Add the long-period and short-period terms; return the position in TEME km."""
         axnl = ecc * cos(argp)
         under = 1.0 / (a * (1.0 - ecc * ecc))
         aynl = ecc * sin(argp) + under * self._aycof
@@ -260,7 +261,7 @@ def _kepler(u: float, axnl: float, aynl: float) -> "tuple[float, float]":
 
 
 def orbit_to_teme(r: float, u: float, node: float, inc: float) -> "Vector":
-    """Give the position at radius `r` km, `u` past the ascending node of an orbit, TEME km."""
+    """Return the TEME position in km at radius `r` km and angle `u` from the ascending node."""
     sinu, cosu = sin(u), cos(u)
     sinn, cosn = sin(node), cos(node)
     cosi = cos(inc)

@@ -1,7 +1,7 @@
-"""Two-line elements as text, read into `protocols.orbit.sgp4.MeanElements`.
+"""Two-line elements: text to `protocols.orbit.sgp4.MeanElements`.
 
-Not a catalogue and not the writer of one. Columns and check digits as in Spacetrack Report 3; the
-epoch's two-digit year is 1957 to 2056.
+Does not write elements and is not a catalogue. Columns and check digits as in Spacetrack Report 3;
+the two-digit year of the epoch is 1957 to 2056.
 """
 
 from math import pi
@@ -15,7 +15,7 @@ _LENGTH = 69
 
 
 def parse(line1: str, line2: str) -> MeanElements:
-    """Read two lines; raises `DecodeError` that names what is wrong."""
+    """Parse two lines; raises `DecodeError` that names the error."""
     for number, line in (("1", line1), ("2", line2)):
         if len(line) < _LENGTH or line[0] != number:
             raise DecodeError("line %s of the elements is not 69 characters" % number)
@@ -46,7 +46,7 @@ def _parse_elements(line1: str, line2: str) -> MeanElements:
 
 
 def _parse_epoch(line1: str) -> int:
-    """Read the epoch as UTC microseconds, in integers (a 32-bit float would be an hour off)."""
+    """Return the epoch as UTC microseconds, in integers (a 32-bit float has errors of an hour)."""
     year = int(line1[18:20])
     year += 1900 if year >= 57 else 2000
     days = int(line1[20:23])

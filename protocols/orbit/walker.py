@@ -1,10 +1,10 @@
-"""A whole constellation in seven numbers: evenly spread circular orbits (a Walker pattern).
+"""A constellation of evenly spread circular orbits in seven numbers (a Walker pattern).
 
-Not SGP4: circular orbits whose node and phase drift by the secular effect of the Earth's
-flattening (J2). 66 element sets take 20 KiB of a board's heap and must be refreshed over the link
-they are meant for; seven numbers place each satellite of a kept constellation within a degree, and
-what is left is corrected by what is heard. A "star" (polar) pattern spreads its planes over
-half a turn, a "delta" pattern over a whole one.
+Does not use SGP4. The orbits are circular; node and phase drift by the secular effect of the
+Earth's flattening (J2). 66 element sets need 20 KiB of heap on a board and updates over the
+satellite link itself. Seven numbers give the position of each satellite of a maintained
+constellation within a degree. Received contacts correct the rest. A "star" (polar) pattern spreads
+its planes over 180 degrees, a "delta" pattern over 360 degrees.
 
     w(u) = u0 + 2 pi k / per_plane + 2 pi phasing plane / total + (n + du) t
     n = sqrt(mu / a^3);  dnode = -3/2 n J2 (R/a)^2 cos i;
@@ -29,9 +29,9 @@ _RAD = pi / 180.0
 class Walker:
     """`planes` x `per_plane` satellites; `spread_deg` 180 for a star, 360 for a delta pattern.
 
-    `first`: node and phase of the first satellite in degrees (the node from the vernal equinox),
-    and the UTC microseconds at which it stood there. `phasing_half` is how far a plane is ahead
-    of the one before, in half slots of the whole pattern (twice Walker's F).
+    `first`: node and phase of the first satellite in degrees (node from the vernal equinox), and
+    the UTC microseconds of this state. `phasing_half` is the phase lead of a plane over the plane
+    before it, in half slots of the whole pattern (twice Walker's F).
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class Walker:
 
     @property
     def radius_km(self) -> float:
-        """The orbits' radius."""
+        """The radius of the orbits."""
         return self._a
 
     def position_at(self, index: int, utc_us: int) -> "Vector":
-        """Give the position of satellite `index` at `utc_us`, TEME km."""
+        """Return the position of satellite `index` at `utc_us` in TEME km."""
         plane, slot = divmod(index, self._per_plane)
         elapsed_us = utc_us - self.epoch_us
         u = self._phase + slot * self._phase_step + plane * self._plane_phase_step
-        # whole turns are taken off in integers, so that a 32-bit float keeps its digits
+        # integers remove whole revolutions, so that a 32-bit float keeps its digits
         u += self._phase_rate * ((elapsed_us % self._period_us) / 1e6)
         u += (self._phase_rate * self._period_us / 1e6 - 2.0 * pi) * (elapsed_us // self._period_us)
         node = self._node + plane * self._plane_step + self._node_rate * (elapsed_us / 1e6)

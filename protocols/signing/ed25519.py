@@ -1,20 +1,20 @@
-"""Ed25519 verification (RFC 8032, 5.1.7), in slices: no tick waits for a signature.
+"""Ed25519 verification (RFC 8032, 5.1.7), in slices, so that a signature delays no control cycle.
 
-Not signing: secret keys stay on the operators' side, in a library that is constant-time. Nothing
-here is secret, so nothing here needs to be.
+Does not sign: secret keys stay with the operators, in a constant-time library. This module handles
+no secrets and is not constant-time.
 
     check = Verification(public_key, message, signature)
     while check.valid is None:
         check.step()                        # a fraction of a millisecond each
 
-Stricter than the RFC asks, so that one message has one signature (Chalkias et al., "Taming the many
-EdDSAs", 2020): S must be below the group order (no malleability), the key must be a canonical
-encoding of a point that is not of small order, and R is compared byte by byte (cofactorless).
+The rules are stricter than the RFC, so that one message has one signature (Chalkias et al., "Taming
+the many EdDSAs", 2020). S must be below the group order (no malleability). The key must be the
+canonical encoding of a point that is not of small order. R is compared byte by byte (cofactorless).
 
-How it works. The curve is -x² + y² = 1 + d x² y² over the integers mod 2^255 - 19. Points are
-(X, Y, Z, T), extended coordinates; sums and doublings are those of Hisil et al., "Twisted Edwards
-curves revisited" (2008), sections 3.1 and 3.3. R = [S]B - [k]A is one walk over both numbers, two
-bits at a time, with the sixteen sums iB - jA made beforehand (Strauss' and Shamir's trick).
+The curve is -x² + y² = 1 + d x² y² over the integers mod 2^255 - 19. Points are (X, Y, Z, T),
+extended coordinates. Sums and doublings: Hisil et al., "Twisted Edwards curves revisited" (2008),
+sections 3.1 and 3.3. R = [S]B - [k]A is computed in one pass over both numbers, two bits at a time,
+with a table of the sixteen sums iB - jA (Strauss' and Shamir's method).
 """
 
 from protocols.signing.sha512 import Sha512
@@ -35,7 +35,7 @@ _SQRT_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0
 """2^((p - 1) / 4)"""
 _IDENTITY = (0, 1, 1, 0)
 _DIGITS = 127
-"""Both numbers are below 2^253: digits of two bits 126 to 0."""
+"""Both numbers are below 2^253: digits of two bits, 126 to 0."""
 
 _HASH, _KEY, _TABLE, _MULTIPLY, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
 
@@ -65,7 +65,7 @@ def _double(a: "Point") -> "Point":
 
 
 def _decode(data: bytes) -> "Point | None":
-    """Decode a point (RFC 8032, 5.1.3); None when it is not canonical or not on the curve."""
+    """Decode a point (RFC 8032, 5.1.3); None if it is not canonical or not on the curve."""
     number = _from_little_endian(data)
     sign, y = number >> 255, number & ((1 << 255) - 1)
     if y >= _P:
@@ -101,13 +101,13 @@ _BASE: "Point" = (
     1,
     0x67875F0FD78B766566EA4E8E64ABE37D20F09F80775152F56DDE8AB3A5B7DDA3,
 )
-"""The base point (RFC 8032, 5.1): y = 4/5, x even; the tests compute these constants."""
+"""The base point (RFC 8032, 5.1): y = 4/5, x even. The tests compute these constants."""
 
 
 class Verification:
-    """Is `signature` (64 bytes) by the owner of `public` (32 bytes) under `message`?
+    """Verifies `signature` (64 bytes) over `message` with the key `public` (32 bytes).
 
-    `valid` is None until the steps are done.
+    `valid` is None until the steps are complete.
     """
 
     def __init__(self, public: bytes, message: bytes, signature: bytes) -> None:
@@ -153,14 +153,14 @@ class Verification:
             return
         x, y, z, t = _double(_double(_double(key)))
         if x == 0 and y == z:
-            self._finish(False)  # small order: signatures under such a key prove nothing
+            self._finish(False)  # small order: a signature under such a key proves nothing
             return
         x, y, z, t = key
         self._minus_key = (_P - x, y, z, _P - t)
         self._phase = _TABLE
 
     def _fill_table(self) -> None:
-        """Make iB - jA at index 4 i + j."""
+        """Compute iB - jA at index 4 i + j."""
         for i in range(4):
             for j in range(4):
                 if j:
@@ -188,7 +188,7 @@ class Verification:
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Verify at once; for tools and tests, not between two ticks."""
+    """Verify in one call. For tools and tests only: it takes too long for the agent."""
     verification = Verification(public, message, signature)
     while verification.valid is None:
         verification.step()

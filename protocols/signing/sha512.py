@@ -1,11 +1,11 @@
-"""SHA-512 (FIPS 180-4), in slices: `update` only gathers, `step` does the work of a few blocks.
+"""SHA-512 (FIPS 180-4), in slices: each `step` hashes a few blocks.
 
-MicroPython has no SHA-512. Not for secrets (nothing here is constant-time) and not for speed: on
-CPython, `hashlib` is a thousand times faster. The caller bounds the message.
+MicroPython has no SHA-512. Not for secrets (it is not constant-time). It is slow: on CPython,
+`hashlib` is a thousand times faster. The caller bounds the length of the message.
 
 The constants are the first 64 bits of the fractional parts of the cube roots (`_K`) and square
-roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5), written down, since a
-board would take long to compute them; the tests do.
+roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5). They are literals,
+because a board needs too long to compute them. The tests compute them.
 """
 
 BLOCK = 128
@@ -55,7 +55,7 @@ _K = (
     b"\x4c\xc5\xd4\xbe\xcb\x3e\x42\xb6\x59\x7f\x29\x9c\xfc\x65\x7e\x2a"
     b"\x5f\xcb\x6f\xab\x3a\xd6\xfa\xec\x6c\x44\x19\x8c\x4a\x47\x58\x17"
 )
-"""Eighty constants of 8 bytes, big-endian; as numbers they would take six times the room."""
+"""Eighty constants of 8 bytes, big-endian; as integers they need six times the memory."""
 _INITIAL_STATE = (
     0x6A09E667F3BCC908,
     0xBB67AE8584CAA73B,
@@ -69,7 +69,7 @@ _INITIAL_STATE = (
 
 
 class Sha512:
-    """The hash of `message`: call `step` until it says True, then take `digest`."""
+    """The hash of `message`: call `step` until it returns True, then read `digest`."""
 
     def __init__(self, message: bytes) -> None:
         zeros = -(len(message) + 17) % BLOCK
@@ -79,7 +79,7 @@ class Sha512:
         self._state = list(_INITIAL_STATE)
 
     def step(self, blocks: int = 1) -> bool:
-        """Work off at most `blocks` blocks of 128 bytes; say whether the hash is complete."""
+        """Hash at most `blocks` blocks of 128 bytes; return True if the hash is complete."""
         for _ in range(blocks):
             if self._position >= len(self._padded):
                 break
@@ -88,13 +88,13 @@ class Sha512:
         return self._position >= len(self._padded)
 
     def digest(self) -> bytes:
-        """Give the 64 bytes of the hash, once `step` has said True."""
+        """Return the 64 bytes of the hash, after `step` returned True."""
         return b"".join([word.to_bytes(8, "big") for word in self._state])
 
     def _compress(self, block: bytes) -> None:
-        # A rotation by n is a shift of the word written twice: (x << 64 | x) >> n.
+        # A rotation by n is a shift of the doubled word: (x << 64 | x) >> n.
         mask = _MASK
-        words = [0] * _ROUNDS  # at once: a list that grows needs twice the room in one piece
+        words = [0] * _ROUNDS  # allocated in one piece: a growing list needs twice the memory
         for i in range(16):
             words[i] = int.from_bytes(block[8 * i : 8 * i + 8], "big")
         for i in range(16, _ROUNDS):
@@ -118,7 +118,7 @@ class Sha512:
 
 
 def sha512(message: bytes) -> bytes:
-    """Hash `message` at once."""
+    """Hash `message` in one call."""
     hasher = Sha512(message)
     while not hasher.step():
         pass

@@ -1,16 +1,21 @@
-"""A block: rows of scaled integers, column by column, that decodes alone and in any order.
+"""A telemetry block: rows of scaled integers, coded by column. Each block decodes alone.
 
     byte 0      version, 1
-    4 bytes     the schema's number (`protocols.telemetry.schema`)
-    numbers     rows; sequence number of the first row; extra bytes' length, extra bytes
+    4 bytes     the schema number (`protocols.telemetry.schema`)
+    numbers     rows; sequence number of the first row; length of the extra bytes, extra bytes
     the rest    range-coded columns, without trailing zeros
-    2 bytes     the low half of the CRC-32 of all that stands before
+    2 bytes     the low half of the CRC-32 of all bytes before
 
-A value is an integer of at most 53 bits, or None when there is none. A column begins with its kind:
-all values there and it varies; one constant; a counter at a steady rate, with the model run on what
-differs from the straight line; nothing there at all; or some there, which ones comes first. Its
-first value is told by how it differs from the first value of the column before.
-What `extra` holds is its user's business: `agent` puts the uptime there.
+A value is an integer of at most 53 bits, or None if absent. A column starts with its kind:
+
+- all values present, varying;
+- constant;
+- a counter at a steady rate: the model codes the differences from a straight line;
+- all values absent;
+- some values absent: a presence mask follows, then the kind of the present values.
+
+The first value of a column is coded as the difference from the first value of the column before.
+The caller defines `extra`; the agent writes the uptime there.
 """
 
 from array import array
@@ -36,13 +41,13 @@ if TYPE_CHECKING:
 VERSION = 1
 MAX_ROWS = 4096
 MAX_VALUE = 1 << 53
-"""Values are smaller than this, either way."""
-_HEAD_BYTES, _CRC_BYTES = 5, 2
+"""Absolute values are smaller than this."""
+_HEADER_BYTES, _CRC_BYTES = 5, 2
 _VARIES, _CONSTANT, _ABSENT, _COUNTER = 0, 1, 2, 3
 
 
 class Block:
-    """What a block says: schema's number, sequence number of the first row, extra, columns."""
+    """A decoded block: schema number, sequence number of the first row, extra bytes, columns."""
 
     def __init__(self, schema: bytes, seq: int, extra: bytes, columns: "list[Values]") -> None:
         self.schema = schema
@@ -52,7 +57,7 @@ class Block:
 
 
 class BlockWriter:
-    """Builds one block a column at a time, so that a board needs no table of the whole block."""
+    """Builds one block column by column, so that a board needs no table of the whole block."""
 
     def __init__(self, schema: bytes, seq: int, rows: int, extra: bytes = b"") -> None:
         if not 0 < rows <= MAX_ROWS:
@@ -68,10 +73,10 @@ class BlockWriter:
         self._out = out
 
     def add(self, values: "Sequence[int | None]") -> None:
-        """Add a column; None stands for a value that is not there. Raises EncodeError."""
+        """Add a column; None is an absent value. Raises EncodeError."""
         if len(values) != self._rows:
             raise EncodeError("a column of %d values in %d rows" % (len(values), self._rows))
-        decisions = array("H")  # a quarter of what a list takes
+        decisions = array("H")  # a quarter of the memory of a list
         present = values
         if None in values:
             present = [value for value in values if value is not None]
@@ -114,7 +119,7 @@ class BlockWriter:
 
 
 def _push_kind(decisions: "array[int]", kind: int) -> None:
-    """Push what kind a column is; -1: some values are missing, and its kind comes again."""
+    """Push the kind of a column; -1: some values are absent, and the kind follows again."""
     push = decisions.append
     push(MODE << 1 | (kind != _VARIES))
     if kind == _VARIES:
@@ -146,24 +151,24 @@ def encode(
 
 
 def read_schema_number(data: bytes) -> bytes:
-    """Return the schema's number of a block that is whole. Raises DecodeError."""
-    if len(data) < _HEAD_BYTES + _CRC_BYTES + 3:
+    """Return the schema number of an intact block. Raises DecodeError."""
+    if len(data) < _HEADER_BYTES + _CRC_BYTES + 3:
         raise DecodeError("too short for a block")
     if data[0] != VERSION:
         raise DecodeError("a block of version %d, not %d" % (data[0], VERSION))
     body = memoryview(data)[:-_CRC_BYTES]
     if crc32(body) & 0xFFFF != data[-2] << 8 | data[-1]:
         raise DecodeError("the block's check is wrong")
-    return bytes(data[1:_HEAD_BYTES])
+    return bytes(data[1:_HEADER_BYTES])
 
 
-def parse_head(data: bytes) -> "tuple[bytes, int, int, int, int]":
-    """Return schema's number, rows, first sequence number; where extra begins and ends.
+def parse_header(data: bytes) -> "tuple[bytes, int, int, int, int]":
+    """Return schema number, rows, first sequence number, start and end of the extra bytes.
 
     Raises DecodeError.
     """
     schema = read_schema_number(data)
-    rows, at = varint.get(data, _HEAD_BYTES)
+    rows, at = varint.get(data, _HEADER_BYTES)
     seq, at = varint.get(data, at)
     length, at = varint.get(data, at)
     if not 0 < rows <= MAX_ROWS or at + length > len(data) - _CRC_BYTES:
@@ -172,16 +177,16 @@ def parse_head(data: bytes) -> "tuple[bytes, int, int, int, int]":
 
 
 class BlockReader:
-    """Reads one block a column at a time. Raises DecodeError."""
+    """Reads one block column by column. Raises DecodeError."""
 
     def __init__(self, data: bytes) -> None:
-        self.schema, self.rows, self.seq, at, extra = parse_head(data)
+        self.schema, self.rows, self.seq, at, extra = parse_header(data)
         self.extra = bytes(data[at:extra])
         self._coder = RangeDecoder(initial_table(), data[extra : len(data) - _CRC_BYTES])
         self._previous_start = 0
 
     def read_column(self) -> "Values":
-        """Give the next column; there are as many as the schema has entries."""
+        """Return the next column; a block has as many as its schema has entries."""
         column, self._previous_start = _decode_column(self._coder, self.rows, self._previous_start)
         return column
 
@@ -204,7 +209,7 @@ def _decode_kind(bit: "Callable[[int], int]") -> int:
 
 
 def _decode_column(coder: RangeDecoder, rows: int, previous_start: int) -> "tuple[Values, int]":
-    """Decode one column; also give its first value for the next."""
+    """Decode one column; return it and its first value, which the next column needs."""
     bit = coder.decode_bit
     kind = _decode_kind(bit)
     if kind == _ABSENT:
@@ -225,7 +230,7 @@ def _decode_column(coder: RangeDecoder, rows: int, previous_start: int) -> "tupl
 
 
 def _decode_series(coder: RangeDecoder, kind: int, count: int, previous_start: int) -> "list[int]":
-    """Decode `count` values that follow each other."""
+    """Decode `count` consecutive values."""
     bit = coder.decode_bit
     start = previous_start + varint.zigzag_decode(decode_number(FIRST, 32, bit) - 1)
     if not -MAX_VALUE < start < MAX_VALUE or coder.is_overrun():

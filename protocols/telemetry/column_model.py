@@ -1,16 +1,17 @@
-"""A column of integers as decisions for the range coder, and back.
+"""A column of integers as binary decisions for the range coder, and back.
 
-Theory of operation. Sensors give a slow walk plus noise, rounded to counts. The model keeps a level
-in 1/256 of a count, which follows the values with a gain that adapts itself: it grows while errors
-keep their sign (the level lags) and shrinks while they alternate (it chases noise). The rounded
-level is the prediction; its fraction says which neighbour is likelier, so the first decisions of a
-value ("is it the prediction?", "is it above?") have contexts for each eighth of a count. How large
-errors usually are, in octaves, chooses the set of contexts; from 64 counts on the lowest bits are
-sent as they are. An error eight times the usual is a step: the level goes there at once.
+Theory of operation. Sensors give a slow drift plus noise, rounded to counts. The model tracks a
+level in 1/256 of a count. Its gain adapts: it grows while the errors keep their sign (the level
+lags) and shrinks while they alternate (the level follows noise). The rounded level is the
+prediction. Its fraction shows which neighbour is more likely. Therefore the first decisions of a
+value ("equal to the prediction?", "above it?") have one context for each eighth of a count. The
+usual size of errors, in octaves, selects the set of contexts. From 64 counts on, the lowest bits
+are sent without a model. An error of more than eight times the usual size is a step: the level
+moves to the value immediately.
 
-Only integers, shifts and comparisons, so that two interpreters agree. `push_decisions` is one loop
-without calls because it runs for every value on a board; `ColumnDecoder` undoes it decision by
-decision.
+The model uses only integers, shifts and comparisons, so that two interpreters agree.
+`push_decisions` is one loop without calls because a board runs it for every value. `ColumnDecoder`
+reverses it decision by decision.
 """
 
 from protocols.telemetry.initial_contexts import ESCAPE, MORE, PER_OCTAVE, RAW, SIDE
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
     Bit = Callable[[int], int]
 
 GAIN, MAX_GAIN, MIN_GAIN = 64, 240, 16
-"""The level's gain at the start and its bounds, in 1/256."""
+"""Initial gain of the level and its limits, in 1/256."""
 SPREAD = 300
-"""How large an error is expected to be at the start, in 1/256 of a count."""
+"""Initial expected size of an error, in 1/256 of a count."""
 MAX_SHIFT = 5
-"""The spread follows errors by 1/2, then 1/4, and in the end 1/32."""
-_FAR = 14
-"""Counts (after the shift) above which a number's length is sent rather than one decision each."""
+"""The spread follows errors by 1/2, then 1/4, and finally 1/32."""
+_MAX_UNARY = 14
+"""Limit in counts (after the shift); a larger number is sent by its length."""
 _UNSHIFTED = 6
-"""The first octaves that are sent without a shift."""
+"""The first octaves are sent without a shift."""
 MAX_BITS = 56
-"""Numbers of more bits are not ours."""
+"""Maximum number of bits of a number."""
 
 
 def octave_of(spread: int) -> int:
-    """Give the octave of a spread: 0 below 16/256, 1 below 32/256, …."""
+    """Return the octave of a spread: 0 below 16/256, 1 below 32/256, …"""
     octave = 0
     spread >>= 4
     while spread:
@@ -47,7 +48,9 @@ def octave_of(spread: int) -> int:
 
 
 def _octave_params(spread: int) -> "tuple[int, int, int, int, int]":
-    """Give the octave's bounds, its contexts, the shift of what is sent, and half of that."""
+    """Return the limits of the octave, its contexts, the shift of the sent value, half of the
+    shift.
+    """
     octave = octave_of(spread)
     down = max(octave - _UNSHIFTED, 0)
     low = (8 << octave) if octave else 0
@@ -79,8 +82,8 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
                 push(at)
                 deviation = -deviation
             more = (base + MORE) << 1
-            if deviation > _FAR:
-                _push_far(deviation, more, push)
+            if deviation > _MAX_UNARY:
+                _push_long(deviation, more, push)
             else:
                 top = more + 10
                 while deviation > 1:
@@ -115,11 +118,11 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
             low, high, base, down, half = _octave_params(spread)
 
 
-def _push_far(deviation: int, more: int, push: "Push") -> None:
-    """Push a number above _FAR: all the steps up to there, then the rest by its length."""
-    for step in range(_FAR):
+def _push_long(deviation: int, more: int, push: "Push") -> None:
+    """Push a number above _FAR: all steps up to there, then the rest by its length."""
+    for step in range(_MAX_UNARY):
         push((more + 2 * min(step, 5)) | 1)
-    push_number(deviation - _FAR, ESCAPE, 24, push)
+    push_number(deviation - _MAX_UNARY, ESCAPE, 24, push)
 
 
 def push_number(number: int, first: int, contexts: int, push: "Push") -> None:
@@ -139,7 +142,7 @@ def _push_raw(number: int, bits: int, push: "Push") -> None:
 
 
 def decode_number(first: int, contexts: int, bit: "Bit") -> int:
-    """Undo `push_number`; a number that is too long ends at MOST_BITS."""
+    """Reverse `push_number`; a longer number ends at MAX_BITS."""
     bits = 0
     while bits < MAX_BITS and bit(first + min(bits, contexts - 1)):
         bits += 1
@@ -147,7 +150,7 @@ def decode_number(first: int, contexts: int, bit: "Bit") -> int:
 
 
 def _decode_raw(bits: int, bit: "Bit") -> int:
-    """Undo `_push_raw`."""
+    """Reverse `_push_raw`."""
     number = 0
     for _ in range(bits):
         number = number << 1 | bit(RAW)
@@ -155,9 +158,7 @@ def _decode_raw(bits: int, bit: "Bit") -> int:
 
 
 class ColumnDecoder:
-    """Undoes `push_decisions`: call `next_value` once for each value. The state is the loop's
-    above.
-    """
+    """Reverses `push_decisions`, with the same state: call `next_value` once per value."""
 
     def __init__(self, start: int, bit: "Bit") -> None:
         self._bit = bit
@@ -170,7 +171,7 @@ class ColumnDecoder:
         self._next_shift_at = 3
 
     def next_value(self) -> int:
-        """Give the next value."""
+        """Return the next value."""
         octave = octave_of(self._spread)
         base = min(octave, 7) * PER_OCTAVE
         down = max(octave - _UNSHIFTED, 0)
@@ -188,10 +189,10 @@ class ColumnDecoder:
             return 0
         above = bit(at + SIDE)
         deviation = 1
-        while deviation <= _FAR and bit(base + MORE + min(deviation - 1, 5)):
+        while deviation <= _MAX_UNARY and bit(base + MORE + min(deviation - 1, 5)):
             deviation += 1
-        if deviation > _FAR:
-            deviation = _FAR + decode_number(ESCAPE, 24, bit)
+        if deviation > _MAX_UNARY:
+            deviation = _MAX_UNARY + decode_number(ESCAPE, 24, bit)
         return deviation if above else -deviation
 
     def _adapt(self, error: int) -> None:

@@ -1,12 +1,12 @@
-"""Where each context of the model stands in the range coder's table, and where it starts.
+"""The context indices of the column model and their initial probabilities.
 
-The starts are trained ahead (`python -m benchmarks.codec_train`, on streams that no test uses) and
-shipped, so that a short block need not learn what is common to all: one byte a context, in 1/256.
-They are part of the format: a change of one byte makes another version of it.
+The initial values are trained in advance (`python -m benchmarks.codec_train`, on streams that no
+test uses), so that a short block need not learn common statistics: one byte per context, in 1/256.
+They are part of the format: a change of one byte requires a new version.
 
-A value's contexts belong to an octave of the signal's spread (0: a sixteenth of a count or less, 7:
-64 counts and above, shifted down), and the first two to an eighth of a count of the prediction:
-    zero[8]   does the value differ from the prediction, rounded?
+The contexts of a value belong to an octave of the signal's spread (0: up to 1/16 of a count, 7: 64
+counts or more, shifted down). The first two also depend on the eighth of a count of the prediction:
+    zero[8]   does the value differ from the rounded prediction?
     side[8]   is it above?
     more[6]   is it farther off than 1, 2, … 6 or more?
 """
@@ -17,17 +17,17 @@ from binascii import unhexlify
 ZERO, SIDE, MORE, PER_OCTAVE = 0, 8, 16, 22
 OCTAVES = 8
 ESCAPE = OCTAVES * PER_OCTAVE
-"""How long the number is that says how far beyond 14 a value is off; 24 contexts."""
+"""Length of the number by which a value is more than 14 off; 24 contexts."""
 RAW = ESCAPE + 24
-"""Bits that no model knows anything of."""
+"""Bits without a model."""
 FIRST = RAW + 1
-"""How long the number is that a signal starts with; 32 contexts."""
+"""Length of the first value of a signal; 32 contexts."""
 MODE = FIRST + 32
-"""What kind of column follows; 4 contexts."""
+"""Kind of the column; 4 contexts."""
 PRESENT = MODE + 4
-"""Is a value there? After one that was not, after one that was."""
+"""Is a value present? After an absent one, after a present one."""
 RISE = PRESENT + 2
-"""How long the number is that says how far a counter came; 16 contexts."""
+"""Length of the rise of a counter; 16 contexts."""
 COUNT = RISE + 16
 
 _INITIAL = unhexlify(
@@ -43,7 +43,7 @@ _INITIAL = unhexlify(
 
 
 def initial_table() -> "array[int]":
-    """Return a fresh table of probabilities in 1/32768."""
+    """Return a new table of probabilities in 1/32768."""
     table = array("H", bytes(2 * len(_INITIAL)))
     for at, start in enumerate(_INITIAL):
         table[at] = start * 128 + 64

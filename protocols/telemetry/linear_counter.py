@@ -1,8 +1,8 @@
 """A counter at a steady rate as a straight line: y = start + floor(offset + slope * t).
 
-Not a general fit: only a column that never turns back and stays within two counts of its chord is
-taken, so that noise is dismissed after a few values. The slope is the chord's, corrected by up to
-half a count over the column in 1/64 of a count; so is the offset.
+Not a general fit. It accepts only a column that never turns back and stays within two counts of its
+chord, so that noise is rejected after a few values. The slope is that of the chord, corrected by up
+to half a count over the column in 1/64 of a count. The offset has the same unit.
 """
 
 TYPE_CHECKING = False
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     Ramp = tuple[int, int, int]
-    """How far the last value is above the first; parts (of 64) of the slope, of the offset."""
+    """Rise from the first to the last value; parts (of 64) of the slope, of the offset."""
 
 PARTS = 64
 _UNIT = 1 << 16
 
 
 def _slope(rise: int, part: int, steps: int) -> int:
-    """Give the slope in 1/65536 of a count a step."""
+    """Return the slope in 1/65536 of a count per step."""
     return (rise * PARTS + part - PARTS // 2) * (_UNIT // PARTS) // steps
 
 
 def fit(values: "Sequence[int]") -> "Ramp | None":
-    """Find the line of a counter; None when the column is none."""
+    """Fit the line of a counter; None if the column is not a counter."""
     steps = len(values) - 1
     rise = values[steps] - values[0]
     if steps < 8 or not rise:
@@ -44,7 +44,7 @@ def fit(values: "Sequence[int]") -> "Ramp | None":
 
 
 def _residual_band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
-    """Give the least and the most that the values are above a line through the first."""
+    """Return the lowest and the highest difference from a line through the first value."""
     start = values[0]
     at = low = high = 0
     for value in values:
@@ -60,7 +60,7 @@ def _residual_band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
 
 
 def residuals(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
-    """Give how far each value but the first is from the line."""
+    """Return the difference from the line for each value except the first."""
     rise, part, offset = ramp
     slope = _slope(rise, part, len(values) - 1)
     at = offset * (_UNIT // PARTS) - slope
@@ -75,7 +75,7 @@ def residuals(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
 
 
 def restore(differences: "list[int]", start: int, ramp: "Ramp") -> "list[int]":
-    """Undo `residuals`; the first of `differences` stands for the first value."""
+    """Reverse `residuals`; the first of `differences` is a placeholder for the first value."""
     rise, part, offset = ramp
     slope = _slope(rise, part, len(differences) - 1)
     at = offset * (_UNIT // PARTS)

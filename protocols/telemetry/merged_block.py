@@ -1,18 +1,17 @@
-"""Blocks that follow each other coded anew as one longer block, and back, byte for byte.
+"""Consecutive blocks coded again as one longer block, and back, byte for byte.
 
-Not a format for rows: a way to store and carry blocks that have become a backlog. A longer block
-costs fewer bits a value, since what the coder learns serves more rows. The content of a record of
-kind MERGED is:
+Not a format for rows: it stores and carries a backlog of blocks. A longer block needs fewer bits
+per value, because the adapted contexts serve more rows. The content of a record of kind MERGED is:
 
-    numbers     how many blocks; their columns
+    numbers     number of blocks; their number of columns
     the rest    one block (`protocols.telemetry.block`) with all rows; its extra bytes are, for each
-                of the blocks: rows, length of its own extra bytes, those
+                of the blocks: rows, length of its own extra bytes, these bytes
 
-The record has the number of the first block and stands for as many numbers as there are blocks.
-Whoever keeps count by numbers undoes it, or takes it for all of them; nothing else has to know.
+The record has the number of the first block and counts as many numbers as it has blocks. A reader
+that counts numbers splits the record, or counts all of them. No other module is concerned.
 
-`MergedBlockWriter` goes a column of one block a step, so that no tick is late; it holds each
-block's decoder and one column of the whole.
+`MergedBlockWriter` processes one column of one block per step, so that no control cycle is late. It
+holds the decoder of each block and one column of the result.
 """
 
 from protocols.errors import DecodeError
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class MergedBlockWriter:
-    """Makes one of `blocks`, all of a schema of `width` columns. Raises DecodeError."""
+    """Merges `blocks`, all with a schema of `width` columns. Raises DecodeError."""
 
     def __init__(self, blocks: "Sequence[bytes]", width: int) -> None:
         self._readers = [block.BlockReader(data) for data in blocks]
@@ -43,7 +42,7 @@ class MergedBlockWriter:
         self._writer = block.BlockWriter(first.schema, first.seq, rows, bytes(extra))
 
     def step(self) -> bool:
-        """Decode a column of one block, or encode that of all; True when that was the last."""
+        """Decode a column of one block, or encode that of all; True after the last step."""
         if self._reader_index < len(self._readers):
             self._values.extend(self._readers[self._reader_index].read_column())
             self._reader_index += 1
@@ -55,7 +54,7 @@ class MergedBlockWriter:
         return self._column_index == self._width
 
     def finish(self) -> bytes:
-        """Give the content of the record."""
+        """Return the content of the record."""
         out = bytearray()
         varint.put(len(self._readers), out)
         varint.put(self._width, out)
@@ -64,12 +63,12 @@ class MergedBlockWriter:
 
 
 def extract_block(content: bytes) -> bytes:
-    """Give the one block of a record's content. Raises DecodeError."""
-    return bytes(content[parse_head(content)[2] :])
+    """Return the merged block of a record. Raises DecodeError."""
+    return bytes(content[parse_header(content)[2] :])
 
 
-def parse_head(content: bytes) -> "tuple[int, int, int]":
-    """Tell how many blocks of how many columns, and where the one begins. Raises DecodeError."""
+def parse_header(content: bytes) -> "tuple[int, int, int]":
+    """Return number of blocks, number of columns, start of the merged block. Raises DecodeError."""
     count, at = varint.get(content, 0)
     width, at = varint.get(content, at)
     if not 0 < count <= block.MAX_ROWS or not 0 < width <= len(content) * 8:
@@ -78,8 +77,8 @@ def parse_head(content: bytes) -> "tuple[int, int, int]":
 
 
 def split_blocks(content: bytes) -> "list[bytes]":
-    """Give the blocks that a record was made of. Raises DecodeError."""
-    count, width, at = parse_head(content)
+    """Return the original blocks of a record. Raises DecodeError."""
+    count, width, at = parse_header(content)
     merged = block.decode(content[at:], width)
     blocks = []
     row = at = 0

@@ -1,13 +1,13 @@
-"""What goes over a carrier: records in one message, or a piece of a record too long for one.
+"""The telemetry message: several records, or a fragment of a record that is too long for one.
 
-    D1 life records…                          a record is: number, kind, length, payload
-    D2 life number place of bytes…            piece `index` (from 0) of `count`; whole: kind,
-    payload
+    D1 generation records…                  a record is: number, kind, length, payload
+    D2 generation number index count bytes… fragment `index` (from 0) of `count`; the fragments
+                                            together are: kind, payload
 
-`generation` (3 bytes) names the log: a flash that was replaced begins another life, and its numbers
-begin anew. A record's number is `id * 4 + class`, ids counting up from 1 in each class. Numbers are
-those of `protocols.telemetry.varint`. Nothing here is secret or signed: on an open carrier that is
-the carrier's business; a block has a check of its own.
+`generation` (3 bytes) names the log: a replaced flash starts a new generation with new numbers. A
+record number is `id * 4 + class`; ids count up from 1 in each class. Numbers have the format of
+`protocols.telemetry.varint`. Does not encrypt or sign: this is the task of an open bearer. A block
+has its own CRC.
 """
 
 from protocols.errors import DecodeError
@@ -17,15 +17,15 @@ ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
 CLASSES = ("alarm", "live", "event", "bulk")
 """Class numbers are priorities: the lower goes first."""
 SCHEMA, ROWS, NOTE, SUMMARY, MERGED = 1, 2, 3, 4, 5
-"""Kinds: a schema's text, a block, a JSON object, a block of a summary, several blocks as one."""
+"""Kinds: the text of a schema, a block, a JSON object, a block of a summary, a merged block."""
 PACK, FRAGMENT = 0xD1, 0xD2
 GENERATION_BYTES = 3
 OVERHEAD = 12
-"""More than number, kind and length of a record take."""
+"""Upper bound of the bytes of number, kind and length of a record."""
 MAX_FRAGMENTS = 1024
 MERGED_OFFSET = 1 << 44
-"""Added to the number that the pieces of a MERGED record have: it stands beside those of the first
-record that it was made of, and their pieces must not be taken for each other."""
+"""Added to the fragment number of a MERGED record. The record has the same number as the first
+record it was made of; their fragments must not mix."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class RecordFragment:
-    """A part of a record."""
+    """A fragment of a record."""
 
     def __init__(self, number: int, index: int, count: int, data: bytes) -> None:
         self.number = number
@@ -44,7 +44,7 @@ class RecordFragment:
 
 
 def begin_message(kind: int, generation: bytes) -> bytearray:
-    """Begin a message."""
+    """Start a message."""
     message = bytearray([kind])
     message.extend(generation)
     return message
@@ -52,29 +52,29 @@ def begin_message(kind: int, generation: bytes) -> bytearray:
 
 def append_record(message: bytearray, record: "Record") -> None:
     """Add a record to a message of kind PACK."""
-    append_head(message, record)
+    append_header(message, record)
     message.extend(record[2])
 
 
-def append_head(message: bytearray, record: "Record") -> None:
-    """Add what stands before a record's payload."""
+def append_header(message: bytearray, record: "Record") -> None:
+    """Add the head of a record: all bytes before its payload."""
     varint.put(record[0], message)
     message.append(record[1])
     varint.put(len(record[2]), message)
 
 
 def covered_count(kind: int, payload: bytes) -> int:
-    """Count the numbers that a record stands for: more than one if it is of kind MERGED."""
+    """Return how many numbers a record covers: more than one for kind MERGED."""
     return varint.get(payload, 0)[0] if kind == MERGED else 1
 
 
 def fragment_number(record: "Record") -> int:
-    """Give the number that the pieces of a record have."""
+    """Return the number of the fragments of a record."""
     return record[0] + (MERGED_OFFSET if record[1] == MERGED else 0)
 
 
 def build_fragment(generation: bytes, record: "Record", index: int, count: int, size: int) -> bytes:
-    """Make the message with piece `index` of `count`, each of `size` bytes of the record."""
+    """Build the message with fragment `index` of `count`, each of `size` bytes of the record."""
     content = bytes([record[1]]) + record[2]
     message = begin_message(FRAGMENT, generation)
     for number in (fragment_number(record), index, count):
@@ -84,7 +84,7 @@ def build_fragment(generation: bytes, record: "Record", index: int, count: int, 
 
 
 def parse_message(message: bytes) -> "tuple[bytes, list[Record], RecordFragment | None]":
-    """Take a message apart: life, records, piece. Raises DecodeError."""
+    """Parse a message: generation, records, fragment. Raises DecodeError."""
     if len(message) <= GENERATION_BYTES or message[0] not in (PACK, FRAGMENT):
         raise DecodeError("no message of ours")
     generation, at = bytes(message[1 : 1 + GENERATION_BYTES]), 1 + GENERATION_BYTES

@@ -1,10 +1,10 @@
-"""An adaptive binary range coder: yes-or-no decisions to bytes, each at the price of its surprise.
+"""An adaptive binary range coder: binary decisions to bytes and back.
 
-Not the model: which decisions a value is made of is `protocols.telemetry.column_model`'s business.
-A decision is `context << 1 | bit`. Each context holds the probability of a 1, in 1/32768, and moves
-by 1/64 towards what came. Carries are kept back as in LZMA's coder (Igor Pavlov, public domain);
-the registers are 28 bits wide, so that they stay small integers on a 32-bit board. What follows the
-last byte reads as zeros, so trailing zeros are not written.
+Does not map values to decisions; see `protocols.telemetry.column_model`. A decision is
+`context << 1 | bit`. Each context holds the probability of a 1, in 1/32768. It moves by 1/64
+towards each coded bit. Carries are delayed as in the coder of LZMA (Igor Pavlov, public domain).
+The registers are 28 bits wide and thus small integers on a 32-bit board. Bytes after the end read
+as zeros; therefore the encoder omits trailing zeros.
 """
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ _BYTE_ONES = 0xFF << 20
 
 
 class RangeEncoder:
-    """Decisions in, bytes out; `probabilities` is changed as it learns."""
+    """Encodes decisions to bytes; adapts `probabilities`."""
 
     def __init__(self, probabilities: "Probabilities") -> None:
         self._probabilities = probabilities
@@ -34,7 +34,7 @@ class RangeEncoder:
         self._out = bytearray()
 
     def encode(self, decisions: "Iterable[int]") -> None:
-        """Add decisions; the loop is written out in full because it is run for every bit."""
+        """Add decisions. The loop has no calls because it runs for every bit."""
         probabilities = self._probabilities
         low, width = self._low, self._range
         for decision in decisions:
@@ -55,7 +55,7 @@ class RangeEncoder:
         self._low, self._range = low, width
 
     def _shift(self, low: int) -> None:
-        """Let go of the top byte of `low`, once no carry can change it any more."""
+        """Output the top byte of `low`, after no carry can change it."""
         if _BYTE_ONES <= low < _TOP:
             self._pending_ones += 1
             return
@@ -69,7 +69,7 @@ class RangeEncoder:
         self._pending_byte = (low >> 20) & 255
 
     def finish(self) -> bytes:
-        """Return all bytes: as few as tell this message from every other."""
+        """Return all bytes: the minimum that identifies this message."""
         low, width = self._low, self._range
         value = low
         for zeros in (20, 12, 4, 0):
@@ -88,7 +88,7 @@ class RangeEncoder:
 
 
 class RangeDecoder:
-    """Bytes in, decisions out; `probabilities` learns as the encoder's did."""
+    """Decodes bytes to decisions; adapts `probabilities` as the encoder did."""
 
     def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
         self._probabilities = probabilities
@@ -101,7 +101,7 @@ class RangeDecoder:
         self._low_bits = first_bytes & 15  # 28 bits end within a byte
 
     def decode_bit(self, context: int) -> int:
-        """Give the next decision of a context."""
+        """Return the next decision of a context."""
         probabilities = self._probabilities
         probability = probabilities[context]
         part = (self._range >> 15) * probability
@@ -124,5 +124,5 @@ class RangeDecoder:
         return decision
 
     def is_overrun(self) -> bool:
-        """Tell whether more was read than can belong to a message: the data are not ours."""
+        """Return True if more bytes were read than a message can have: the data are invalid."""
         return self._position > len(self._data) + 8

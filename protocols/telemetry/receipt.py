@@ -1,10 +1,11 @@
-"""The ground's acknowledgement: which records it holds for good, so that the unit may delete them.
+"""The acknowledgement of the ground relay: the records that the unit can delete.
 
-    A1 life flags count (class first last)… [mac]
+    A1 generation flags count (class first last)… [mac]
 
-Flags: bit 0, the ground lacks a schema: send it again. The mac is the first 8 bytes of HMAC-SHA256
-(RFC 2104) over the unit's name, a NUL and what stands before it; with a key, a receipt without a
-right one is nothing. A receipt can be said twice without harm: it only names what is kept.
+Flags: bit 0, the relay lacks a schema; the unit must send it again. The mac is the first 8 bytes of
+HMAC-SHA256 (RFC 2104) over the name of the unit, a NUL and the bytes before the mac. With a key, a
+receipt without a right mac is invalid. A repeated receipt has no effect: it only names stored
+records.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ _INNER, _OUTER = 0x36, 0x5C
 
 
 class Receipt:
-    """What a receipt says."""
+    """The content of a receipt."""
 
     def __init__(self, generation: bytes, flags: int, ranges: "list[Range]") -> None:
         self.generation = generation
@@ -36,7 +37,7 @@ class Receipt:
 
 
 def hmac(key: bytes, message: bytes) -> bytes:
-    """Give HMAC-SHA256; MicroPython has no module for it."""
+    """Return the HMAC-SHA256; MicroPython has no module for it."""
     if len(key) > _BLOCK:
         key = hashlib.sha256(key).digest()
     key = key + bytes(_BLOCK - len(key))
@@ -49,7 +50,7 @@ def _mac(key: bytes, unit: str, body: bytes) -> bytes:
 
 
 def build_receipt(receipt: Receipt, unit: str, key: bytes) -> bytes:
-    """Write a receipt for `unit` ("SITE/UNIT"); `key` may be empty."""
+    """Write a receipt for `unit` ("SITE/UNIT"); `key` can be empty."""
     out = bytearray([MARK])
     out.extend(receipt.generation)
     out.append(receipt.flags)
@@ -63,7 +64,7 @@ def build_receipt(receipt: Receipt, unit: str, key: bytes) -> bytes:
 
 
 def parse_receipt(message: bytes, unit: str, key: bytes) -> Receipt:
-    """Read and check a receipt. Raises DecodeError, whose text begins with `forged` for the mac."""
+    """Parse and check a receipt. Raises DecodeError (starts with `forged` for a wrong mac)."""
     if key:
         body, mac = message[:-MAC_BYTES], message[-MAC_BYTES:]
         if len(message) <= MAC_BYTES or _mac(key, unit, body) != mac:

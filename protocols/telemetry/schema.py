@@ -1,13 +1,13 @@
-"""What the columns of a block are: name, unit, scale. Sent once, known by its number afterwards.
+"""The columns of a block: name, unit, scale. Sent once, then identified by a number.
 
-The number is the first four bytes of the SHA-256 of the text below, so that a unit of other points
-has another, and a relay that knows it needs nothing else:
+The number is the first four bytes of the SHA-256 of the text below. A unit with other points thus
+has another number, and a relay that knows the schema needs nothing else:
 
     1                           the version
     name TAB unit TAB a TAB b   a line for each column: the value is raw * a / b in the unit (UCUM)
 
-Three columns have a meaning of their own: `t` (UTC of the row in ms), `clock` and `state` (places
-in the lists CLOCKS and STATES). A name may end in `~mean`, `~min` or `~max`: a summary of several
+Three columns have a special meaning: `t` (UTC of the row in ms), `clock` and `state` (indices of
+the lists CLOCKS and STATES). A name can end in `~mean`, `~min` or `~max`: a summary of several
 rows.
 """
 
@@ -28,7 +28,7 @@ _VERSION = "1"
 
 
 class Schema:
-    """The columns of a block, in order: (name, unit, numerator, denominator)."""
+    """The columns of a block: (name, unit, numerator, denominator). Raises EncodeError."""
 
     def __init__(self, entries: "list[Entry]") -> None:
         if not 0 < len(entries) <= MAX_COLUMNS:
@@ -42,12 +42,12 @@ class Schema:
         self.number = hashlib.sha256(self.text).digest()[:NUMBER_BYTES]
 
     def column_names(self) -> "list[str]":
-        """Name the columns."""
+        """Return the names of the columns."""
         return [entry[0] for entry in self.entries]
 
 
 def parse_schema(text: bytes) -> Schema:
-    """Read a schema's text. Raises DecodeError."""
+    """Parse the text of a schema. Raises DecodeError."""
     try:
         lines = str(text, "utf-8").split("\n")
         if lines[0] != _VERSION or lines[-1]:

@@ -1,8 +1,8 @@
-"""Rows summed up for a thin link: the mean, or mean, least and most, of each signal per interval.
+"""Rows summarised for a slow link: the mean, or mean, minimum and maximum, of each signal.
 
-Lossy, and said so by the names: `P1~mean`, `P1~min`, `P1~max`. A mean is rounded to a whole count,
-halves up; of a signal that was not there in the interval nothing is there. Time, clock and state
-are those of the interval's last row. Not a filter: intervals do not overlap.
+The summary is lossy; the names say so: `P1~mean`, `P1~min`, `P1~max`. A mean is rounded to an
+integer count, halves up. A signal that was absent in the whole interval is absent in the summary.
+Time, clock and state are those of the last row. Does not filter: intervals do not overlap.
 """
 
 from protocols.telemetry.schema import CLOCK, STATE, TIME, Schema
@@ -17,7 +17,9 @@ _LAST_VALUE_COLUMNS = (TIME, CLOCK, STATE)
 
 
 class Summary:
-    """Sums up rows of `schema`; `schema_out` is what comes out. `bounds`: least and most, too."""
+    """Summarises rows of `schema`; `schema_out` is the schema of the result. `bounds` adds min and
+    max.
+    """
 
     def __init__(self, schema: Schema, bounds: bool) -> None:
         self._bounds = bounds
@@ -42,7 +44,7 @@ class Summary:
         self._maximum: Row = [None] * width
 
     def add(self, row: "Sequence[int | None]") -> None:
-        """Take a row."""
+        """Add a row."""
         self.rows += 1
         for at, value in enumerate(row):
             if value is None:
@@ -59,7 +61,7 @@ class Summary:
                 self._maximum[at] = value
 
     def take_row(self) -> "Row":
-        """Give the interval's row, and begin the next interval."""
+        """Return the row of the interval, and start the next interval."""
         out: Row = []
         for at, keeps_last in enumerate(self._keeps_last):
             count = self._counts[at]

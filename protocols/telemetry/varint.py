@@ -1,6 +1,6 @@
-"""Whole numbers in as few bytes as they need: seven bits a byte, the lowest first (LEB128).
+"""Integers in seven bits per byte, the lowest first (LEB128), as short as possible.
 
-Signed ones are folded first: 0, -1, 1, -2 … become 0, 1, 2, 3 …. SOURCE: DWARF 5, 7.6; Protocol
+Signed integers are mapped first: 0, -1, 1, -2 … become 0, 1, 2, 3 …. Source: DWARF 5, 7.6; Protocol
 Buffers, "ZigZag".
 """
 
@@ -10,7 +10,7 @@ MAX_BYTES = 10
 
 
 def put(number: int, out: bytearray) -> None:
-    """Add a number of 0 or more."""
+    """Append a number of 0 or more."""
     while number > 127:
         out.append(number & 127 | 128)
         number >>= 7
@@ -18,7 +18,7 @@ def put(number: int, out: bytearray) -> None:
 
 
 def get(data: bytes, at: int) -> "tuple[int, int]":
-    """Return the number at `at` and where the next thing begins. Raises DecodeError."""
+    """Return the number at `at` and the index after it. Raises DecodeError."""
     number = shift = 0
     while True:
         if at >= len(data) or shift >= 7 * MAX_BYTES:
@@ -37,5 +37,5 @@ def zigzag_encode(number: int) -> int:
 
 
 def zigzag_decode(number: int) -> int:
-    """Undo `zigzag_encode`."""
+    """Reverse `zigzag_encode`."""
     return -(number + 1 >> 1) if number & 1 else number >> 1

@@ -320,7 +320,7 @@ def test_what_is_absent_is_reported_and_retried_while_the_agent_goes_on(
     raw["broker"]["address"] = f"tcp:127.0.0.1:{free_port()}"
     raw["telemetry"] = {"queue": 5}
     path = write(tmp_path, raw)
-    assert "No such file or directory; is the agent running" in check_one_line(
+    assert "No such file or directory; check that the agent runs" in check_one_line(
         status("--config", path, code=2).stderr
     )
     with running_command("agent", "--config", path) as process:

@@ -12,7 +12,7 @@ from agent.telemetry.status import KEY
 from agent.tools import clock_watch
 from agent.tools.clock_text import evidence_lines, render_report, status_line
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 from tests.support.cli_tools import SHORT, run_coldloop
 
 Snapshot = dict[str, Any]
@@ -76,9 +76,9 @@ def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool
 
 
 def test_the_report_of_a_real_status(
-    real: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    real_snapshot: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert clock(["report", "--state", write_status(tmp_path, real)]) == 0
+    assert clock(["report", "--state", write_status(tmp_path, real_snapshot)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     rows = dict(text.split(None, 1) for text in out.splitlines() if not text.startswith("leap"))
@@ -90,23 +90,28 @@ def test_the_report_of_a_real_status(
     assert "verdict" not in out
 
 
-def test_old_or_untrusted_status_exits_1(real: Snapshot, tmp_path: Path) -> None:
-    assert clock(["report", "--state", write_status(tmp_path, real, age_s=60)]) == 1
+def test_old_or_untrusted_status_exits_1(real_snapshot: Snapshot, tmp_path: Path) -> None:
+    assert clock(["report", "--state", write_status(tmp_path, real_snapshot, age_s=60)]) == 1
     for state, code in (("untrusted", 1), ("free", 1), ("holdover", 0)):
-        changed = {**real, "clock": {**real["clock"], "state": state}}
+        changed = {**real_snapshot, "clock": {**real_snapshot["clock"], "state": state}}
         assert clock(["report", "--state", write_status(tmp_path, changed)]) == code
 
 
 def test_an_agent_that_feeds_chronyd_counts_by_the_raw_clock(
-    real: Snapshot, tmp_path: Path
+    real_snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    folder = write_status(tmp_path, {**real, "chrony": PARTS["chrony"]}, raw=True)
+    folder = write_status(tmp_path, {**real_snapshot, "chrony": PARTS["chrony"]}, raw=True)
     assert clock(["report", "--state", folder]) == 0
 
 
-def test_report_has_all_components_and_evidence(real: Snapshot) -> None:
-    told = {**real["clock"], "evidence": [EVIDENCE], "rate_ppt": 2_013_000, "skew_ppt": 900}
-    snapshot = {**real, **PARTS, "clock": told, "alarms": []}
+def test_report_has_all_components_and_evidence(real_snapshot: Snapshot) -> None:
+    told = {
+        **real_snapshot["clock"],
+        "evidence": [EVIDENCE],
+        "rate_ppt": 2_013_000,
+        "skew_ppt": 900,
+    }
+    snapshot = {**real_snapshot, **PARTS, "clock": told, "alarms": []}
     snapshot["alarms"] = [{"code": "time_step", "text": "it jumped"}, {"code": "x", "text": "no"}]
     out = render_report(snapshot)
     for words in (
@@ -129,8 +134,10 @@ def test_report_has_all_components_and_evidence(real: Snapshot) -> None:
     assert status_line(snapshot).startswith("2026-11-24T06:00:")
 
 
-def test_the_report_as_json(real: Snapshot, tmp_path: Path) -> None:
-    done = run_coldloop("clock", "report", "--state", write_status(tmp_path, real), "--json")
+def test_the_report_as_json(real_snapshot: Snapshot, tmp_path: Path) -> None:
+    done = run_coldloop(
+        "clock", "report", "--state", write_status(tmp_path, real_snapshot), "--json"
+    )
     record = json.loads(done.stdout)
     assert record["clock"]["state"] == "sync"
     assert record["alarms"] == []
@@ -138,15 +145,18 @@ def test_the_report_as_json(real: Snapshot, tmp_path: Path) -> None:
 
 
 def test_watch_prints_changes(
-    real: Snapshot,
+    real_snapshot: Snapshot,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = write_status(tmp_path, real)
+    folder = write_status(tmp_path, real_snapshot)
     assert clock(["watch", "--state", folder, "--seconds", "0.5"]) == 1
     assert capsys.readouterr().out == ""
-    bad = {**real, "clock": {**real["clock"], "evidence": [EVIDENCE], "state": "untrusted"}}
+    bad = {
+        **real_snapshot,
+        "clock": {**real_snapshot["clock"], "evidence": [EVIDENCE], "state": "untrusted"},
+    }
     monkeypatch.setattr(clock_watch.time, "sleep", lambda _: write_status(tmp_path, bad))
     assert clock(["watch", "--state", folder, "--seconds", "0.3"]) == 0
     out = capsys.readouterr().out.splitlines()

@@ -7,7 +7,7 @@ import pytest
 
 from agent.commands import ledger
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 
 SCENARIO = """
 name = "bill"

@@ -30,7 +30,7 @@ def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A webhook on loopback: its URL, and the forms that were posted."""
     got: list[dict[str, str]] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class WebhookHandler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             got.append(dict(urllib.parse.parse_qsl(body)))
@@ -40,7 +40,7 @@ def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), WebhookHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}/", got
@@ -50,9 +50,9 @@ def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
 
 @pytest.fixture(scope="module")
-def ports(posts: tuple[str, list[dict[str, str]]]) -> Iterator[dict[str, str]]:
+def ports(webhook_posts: tuple[str, list[dict[str, str]]]) -> Iterator[dict[str, str]]:
     """The ports of a running bench without an agent."""
-    command = [*COLDLOOP, "bench", "--no-agent", "--json", "--webhook", posts[0]]
+    command = [*COLDLOOP, "bench", "--no-agent", "--json", "--webhook", webhook_posts[0]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as bench:
         assert bench.stdout is not None
         yield json.loads(bench.stdout.readline())["ports"]
@@ -90,7 +90,7 @@ def test_watch_shows_a_modem(ports: dict[str, str], kind: str) -> None:
 
 
 def test_a_message_goes_to_the_webhook(
-    ports: dict[str, str], posts: tuple[str, list[dict[str, str]]]
+    ports: dict[str, str], webhook_posts: tuple[str, list[dict[str, str]]]
 ) -> None:
     path = ports["modem_sbd"].removeprefix("serial:").partition("?")[0]
     import serial  # noqa: PLC0415
@@ -107,9 +107,9 @@ def test_a_message_goes_to_the_webhook(
             said = port.read_until(answer + b"\r\n")
             assert said.endswith(answer + b"\r\n"), said
     end = time.monotonic() + 30
-    while not posts[1] and time.monotonic() < end:
+    while not webhook_posts[1] and time.monotonic() < end:
         time.sleep(0.1)
-    form = posts[1][0]
+    form = webhook_posts[1][0]
     assert bytes.fromhex(form["data"]) == b"hello"
     assert form["imei"].isdigit()
     assert form["momsn"].isdigit()

@@ -10,8 +10,7 @@ import pytest
 from agent.commands import STALE_AFTER_S, status
 from agent.telemetry.status import KEY
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop
 
 Snapshot = dict[str, Any]
@@ -118,17 +117,17 @@ def test_missing_broker_is_shown(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(["--state", write_status(tmp_path, real, telemetry=None)]) == 0
-    assert "telemetry  no broker is configured\n" in capsys.readouterr().out
+    assert "telemetry  broker not configured\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "No such file or directory; is the agent running, and is this its state folder?"),
-        ("", "not a status of this version; start the agent anew"),
-        ("[]", "not a status of this version; start the agent anew"),
-        ("\0\xff", "not a status of this version; start the agent anew"),
-        ('{"version": 99}', "not a status of this version; start the agent anew"),
+        (None, "No such file or directory; check that the agent runs and uses this state folder"),
+        ("", "not a status of this version; restart the agent"),
+        ("[]", "not a status of this version; restart the agent"),
+        ("\0\xff", "not a status of this version; restart the agent"),
+        ('{"version": 99}', "not a status of this version; restart the agent"),
     ],
 )
 def test_nothing_to_show_is_one_line_and_exit_2(
@@ -165,4 +164,4 @@ def test_a_configuration_without_a_state_folder_says_so(
     path.write_text(json.dumps(changed(example(), "state", REMOVED)), encoding="utf-8")
     assert status(["--config", str(path)]) == 2
     said = check_one_line(capsys.readouterr().err)
-    assert said == f"{path}: state: missing; the agent leaves no status behind"
+    assert said == f"{path}: state: missing; the agent writes no status"

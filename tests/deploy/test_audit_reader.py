@@ -1,4 +1,4 @@
-"""The joining of a unit's log, and what is found wrong with it."""
+"""Audit reader: joined segments and the faults of the hash chain."""
 
 from agent.remote.storage.audit import SEGMENTS, AuditLog, key_of
 from deploy.ops.audit_reader import join_segments
@@ -25,9 +25,9 @@ def test_a_complete_log_has_no_faults() -> None:
 def test_a_truncated_log_is_detected() -> None:
     records, log = ring(30)
     shorter, older = ring(20)
-    assert "cut short" in join_segments(shorter.values(), (30, log.head.hex())).faults[0]
+    assert "truncated" in join_segments(shorter.values(), (30, log.head.hex())).faults[0]
     assert "another hash" in join_segments(records.values(), (30, older.head.hex())).faults[0]
-    assert "cut short" in join_segments([], (1, log.head.hex())).faults[0]
+    assert "truncated" in join_segments([], (1, log.head.hex())).faults[0]
 
 
 def test_a_removed_or_changed_segment_is_detected() -> None:

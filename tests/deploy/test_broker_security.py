@@ -1,4 +1,4 @@
-"""The shipped broker configuration: no certificate, no entry; a unit keeps to its topics."""
+"""Shipped broker configuration: clients need a certificate, and a unit has only its topics."""
 
 import queue
 import socket
@@ -23,7 +23,7 @@ UNIT, OTHER = "s1.u1", "s1.u2"
 
 
 class SecureBroker:
-    """mosquitto with the shipped file; only paths and the port are ours."""
+    """mosquitto with the shipped file; paths and port are replaced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +68,7 @@ def broker(tmp_path: Path) -> Iterator[SecureBroker]:
 
 
 class TlsClient:
-    """A paho client that keeps what it hears."""
+    """A paho client that stores received messages."""
 
     def __init__(self, broker: SecureBroker, name: str) -> None:
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue()
@@ -85,12 +85,12 @@ class TlsClient:
         assert self.connected.get(timeout=TIMEOUT_S) == "Success"
 
     def subscribe(self, topic: str) -> None:
-        """Return when the broker has answered, with a grant or without."""
+        """Subscribe and wait for the grant or the rejection of the broker."""
         number = self.paho.subscribe(topic, 1)[1]
         assert self.granted.get(timeout=TIMEOUT_S) == number
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Return when the broker has answered, whether it hands that on or not."""
+        """Publish and wait for the acknowledgement; it does not imply a delivery."""
         self.paho.publish(topic, payload, 1).wait_for_publish(TIMEOUT_S)
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class TlsClient:
 
 
 def handshake(broker: SecureBroker, context: ssl.SSLContext) -> bytes:
-    """Connect and send an MQTT CONNECT: what comes back."""
+    """Connect and send an MQTT CONNECT; return the reply."""
     with (
         socket.create_connection(("127.0.0.1", broker.port), 5) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as link,

@@ -29,7 +29,7 @@ from tests.support.repository import ROOT
 Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
 SPEED = 10
-"""Times as fast as ours go the units' clocks: a health window of 5 s takes half a second."""
+"""Speed of the units' clocks: a health window of 5 s takes half a second."""
 
 
 def config(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -38,7 +38,7 @@ def config(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 class RemoteSite:
-    """Units of `fleet.RolloutUnit` that run in a thread, and the operators' keys."""
+    """Units of `fleet.FleetUnit` in a thread, and the keys of the operators."""
 
     def __init__(self, folder: Path, port: int, health_s: int = 5) -> None:
         self.folder, self.port = folder, port
@@ -47,25 +47,25 @@ class RemoteSite:
             keys.make_key(folder, name, number, role, "")
             public.append(json.loads((folder / f"{name}.json").read_text()))
         keys.make_key(folder, "stranger", 1, "operate", "")
-        maps = profiles()
+        profile_files = profiles()
         self.units = []
         for number in range(3):
             raw = fleet.configuration(number, port, public[0])
             raw["remote"].update(keys=public, health_s=health_s)
             if number != 1:
                 raw["remote"]["groups"] = ["gulf"]
-            unit = fleet.FleetUnit(raw, maps, broken=False)
+            unit = fleet.FleetUnit(raw, profile_files, broken=False)
             fleet._replace_devices(unit)
             self.units.append(unit)
         self.stop = threading.Event()
         self.thread = threading.Thread(target=fleet.serve, args=(self.units, self.stop, SPEED))
         self.thread.start()
 
-    def __call__(self, word: str, *arguments: str, key: str = "one") -> tuple[int, Any]:
-        given = ["--broker", f"tcp:127.0.0.1:{self.port}"]
-        if word != "show":
-            given += ["--key", f"{self.folder}/{key}.key"]
-        completed = config(word, *arguments, *given, "--json")
+    def __call__(self, subcommand: str, *arguments: str, key: str = "one") -> tuple[int, Any]:
+        options = ["--broker", f"tcp:127.0.0.1:{self.port}"]
+        if subcommand != "show":
+            options += ["--key", f"{self.folder}/{key}.key"]
+        completed = config(subcommand, *arguments, *options, "--json")
         assert not completed.stderr, completed.stderr
         return completed.returncode, json.loads(completed.stdout)
 
@@ -75,7 +75,7 @@ class RemoteSite:
 
 @pytest.fixture
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RemoteSite]:
-    """Units with a health window of 5 s of theirs, unless a test says how many."""
+    """Units with a health window of 5 s of their clocks, or of the seconds of a test."""
     with fleet.broker(tmp_path) as port:
         created = RemoteSite(tmp_path, port, getattr(request, "param", 5))
         yield created
@@ -89,12 +89,12 @@ def test_a_change_is_pushed_confirmed_and_shown(site: RemoteSite) -> None:
     assert site.read_setpoints() == [33.5] * 3
     code, report = site("show", "fleet/u0001")
     assert (code, report["version"], report["last"][1]) == (0, 1, "confirmed")
-    signed = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
+    sign_options = [f"{SETPOINT}=33", "--report", str(site.folder / "r.json"), "--out"]
     (site.folder / "r.json").write_text(json.dumps(report))
     completed = config(
         "sign",
         "fleet/u0001",
-        *signed,
+        *sign_options,
         str(site.folder / "p"),
         "--key",
         str(site.folder / "one.key"),
@@ -110,23 +110,23 @@ def test_a_group_takes_one_message(site: RemoteSite) -> None:
     boots: list[Any] = [unit.agent.boot for unit in site.units]
     counters = [boot.slots.counters[0] for boot in boots]
     assert counters[0] == counters[2] > counters[1] == 0
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
-    completed = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *given)
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
+    completed = config("push", "fleet/u0001", f"{SETPOINT}=33", "--group", "gulf", *options)
     assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)
-    assert "group gulf: none of 1 units is in it" in completed.stderr
+    assert "group gulf: none of 1 units belongs to it" in completed.stderr
 
 
 def test_a_replaced_unit_is_restored_from_the_published_configuration(site: RemoteSite) -> None:
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     out, file = site.folder / "unit.json", site.folder / "file.json"
     raw = json.loads(json.dumps(site.units[1].raw))
     raw["control"]["supply"]["setpoint_c"] = 31.5
     file.write_text(json.dumps(raw))
-    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *given)
+    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *options)
     assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
     assert json.loads(out.read_text()) == site.units[1].raw
     assert config("check", str(out)).returncode == 0
-    assert config("diff", "fleet/u0001", str(out), *given).returncode == 0
+    assert config("diff", "fleet/u0001", str(out), *options).returncode == 0
 
 
 def test_the_audit_log_is_fetched_and_checked(site: RemoteSite, tmp_path: Path) -> None:
@@ -153,17 +153,18 @@ def test_an_interrupted_software_update_resumes(site: RemoteSite, tmp_path: Path
     file = tmp_path / "bundle.whl"
     file.write_bytes(bytes(range(256)) * 40)
     arguments = ["fleet/u0000", str(file), "--release", "2", "--key", str(tmp_path / "two.key")]
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
-    desk: Any = site.units[0].agent.components[0]
-    keep = desk.chunk_size
-    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], lambda *_: None)
-    completed = config("update", *arguments, *given, "--wait", "1s")
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", str(tmp_path / "one.key")]
+    manager: Any = site.units[0].agent.components[0]
+    listeners = manager.agent.uplink._listeners
+    on_chunk = manager.on_chunk
+    listeners[2] = (listeners[2][0], lambda *_: None)
+    completed = config("update", *arguments, *options, "--wait", "1s")
     assert completed.returncode == 2
-    assert "0 of 10 pieces; the same command goes on" in completed.stderr
-    desk.agent.uplink._listeners[2] = (desk.agent.uplink._listeners[2][0], keep)
+    assert "0 of 10 chunks; the same command continues" in completed.stderr
+    listeners[2] = (listeners[2][0], on_chunk)
     code, outcome = site("update", *arguments)
     assert (code, outcome["pieces"], outcome["bytes"]) == (0, 10, 10_240)
-    trial = desk.update.releases.trial
+    trial = manager.update.releases.trial
     assert software_slots.read_bundle(trial, site.units[0].records.get) == file.read_bytes()
     code, report = site("show", "fleet/u0000")
     assert report["update"][:2] == [0, outcome["counter"]]
@@ -171,11 +172,11 @@ def test_an_interrupted_software_update_resumes(site: RemoteSite, tmp_path: Path
 
 @pytest.mark.parametrize("site", [30], indirect=True)
 def test_a_push_is_observed_paused_and_stopped(site: RemoteSite) -> None:
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}"]
     command = [sys.executable, "-m", "coldloop", "config"]
-    watching = [*command, "watch", "fleet/u000*", *given]
+    watching = [*command, "watch", "fleet/u000*", *options]
     pushing = [*command, "push", "fleet/u000*", f"{SETPOINT}=33.5", "--listen", "1s", "--json"]
-    pushing += [*given, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
+    pushing += [*options, "--key", f"{site.folder}/one.key", "--canary", "1", "--trial", "60s"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(watching, **pipes) as watch, subprocess.Popen(pushing, **pipes) as push:
         try:
@@ -183,9 +184,9 @@ def test_a_push_is_observed_paused_and_stopped(site: RemoteSite) -> None:
             push.send_signal(signal.SIGUSR1)
             canary = site.read_setpoints().index(33.5)
             slots = site.units[canary].agent.boot.slots
-            wait_until("it is confirmed", lambda: slots.version == 1)
+            wait_until("the canary is confirmed", lambda: slots.version == 1)
             time.sleep(1)
-            assert site.read_setpoints().count(33.5) == 1  # a pause begins nothing
+            assert site.read_setpoints().count(33.5) == 1  # a pause starts no new unit
             push.send_signal(signal.SIGUSR1)
             wait_until("the rest is on trial", lambda: site.read_setpoints().count(33.5) == 3)
             push.send_signal(signal.SIGINT)
@@ -207,14 +208,14 @@ def test_a_trial_without_confirm_is_rolled_back(site: RemoteSite) -> None:
     code, outcome = site("push", "fleet/u0000", f"{SETPOINT}=33.5", "--no-confirm")
     assert (code, outcome["states"]) == (0, {"trial": 1})
     code, report = site("confirm", "fleet/u0000")
-    assert (code, report["refusal"][0]) == (1, "not_yet")  # its health is still watched
+    assert (code, report["refusal"][0]) == (1, "not_yet")  # the health window is not over
     code, report = site("rollback", "fleet/u0000")
     assert (code, report["last"][1:]) == (0, ["rolled_back", "on demand"])
     assert site.read_setpoints() == [32] * 3
 
 
 def test_a_rejected_message_reports_its_reason(site: RemoteSite) -> None:
-    # One unit each: a unit publishes its refusals at most every 10 s.
+    # One unit for each case: a unit publishes its reject reasons at most every 10 s.
     for unit, change, key, reason in (
         ("fleet/u0000", f"{SETPOINT}=99", "one", "too_big_step"),
         ("fleet/u0001", "no.such.thing=1", "one", "wrong_role"),
@@ -235,20 +236,20 @@ def test_a_degraded_unit_stops_the_rollout(site: RemoteSite) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "expected"),
     [
         (("push", "a/b", "x=1", "--broker", "serial:/dev/x", "--key", "k"), "k: No such file"),
-        (("push", "a/b", "x", "--broker", "tcp:h:1", "--key", "k"), "'x' is no change"),
-        (("show", "ab", "--broker", "tcp:h:1"), "no unit"),
-        (("show", "a/b", "--broker", "tcp:127.0.0.1:9"), "is the broker there?"),
+        (("push", "a/b", "x", "--broker", "tcp:h:1", "--key", "k"), "'x' is not a change"),
+        (("show", "ab", "--broker", "tcp:h:1"), "not a unit"),
+        (("show", "a/b", "--broker", "tcp:127.0.0.1:9"), "check that the broker runs"),
         (("dance",), "no subcommand"),
         (("check", "/nowhere.json"), "/nowhere.json"),
     ],
 )
-def test_wrong_use_is_one_line(words: tuple[str, ...], says: str) -> None:
-    completed = config(*words)
+def test_wrong_use_is_one_line(arguments: tuple[str, ...], expected: str) -> None:
+    completed = config(*arguments)
     assert completed.returncode in (1, 2)
-    assert says in completed.stdout + completed.stderr
+    assert expected in completed.stdout + completed.stderr
     assert len((completed.stdout + completed.stderr).splitlines()) == 1
 
 
@@ -259,7 +260,7 @@ def test_a_private_key_file_is_protected(tmp_path: Path) -> None:
     assert keys.load(path, "a passphrase").number == 7
     with pytest.raises(OpsError, match="passphrase is wrong"):
         keys.load(path, "another")
-    with pytest.raises(OpsError, match="never overwritten"):
+    with pytest.raises(OpsError, match="never overwrites"):
         keys.make_key(tmp_path, "a", 7, "limits", "")
     path.chmod(0o644)
     with pytest.raises(OpsError, match="chmod 600"):
@@ -283,9 +284,9 @@ sys.stdout.buffer.write(keys.load(path.with_name(sys.argv[2]), "").sign(text)[: 
 
 
 def signing(folder: Path, key: str, size: int = 64) -> str:
-    """The command of a program that signs with a key that only it can read."""
+    """Return the command of a program that signs with a key in `folder`."""
     (folder / "sign.py").write_text(SIGN)
-    arguments = (sys.executable, folder / "sign.py", folder / "asked", key, size)
+    arguments = (sys.executable, folder / "sign.py", folder / "text", key, size)
     return " ".join(map(str, arguments))
 
 
@@ -300,24 +301,24 @@ def test_an_external_program_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert completed.returncode == 0, completed.stderr
     message = unpack((tmp_path / "p").read_bytes())
     assert [number for number, _ in message.signatures] == [9]
-    assert (tmp_path / "asked").read_bytes() == build_signing_input(
+    assert (tmp_path / "text").read_bytes() == build_signing_input(
         PATCH, "s/u", bytes(32), message.body
     )
-    assert "name the private one, or a --signer" in config(*arguments).stderr
+    assert "use the private key, or --signer" in config(*arguments).stderr
 
 
 def test_an_external_signature_is_verified(tmp_path: Path) -> None:
     for name in ("token", "other"):
         keys.make_key(tmp_path, name, 9, "operate", "")
     path = tmp_path / "token.json"
-    for command, says in (
-        (signing(tmp_path, "other.key"), "not one by"),
+    for command, expected in (
+        (signing(tmp_path, "other.key"), "not from the key of"),
         (signing(tmp_path, "token.key", 63), "63 bytes where 64"),
         (f"{sys.executable} -c 'raise SystemExit(\"no token\")'", "exit 1, 0 bytes"),
-        ("/nowhere/signs", "cannot be started"),
-        ("'", "cannot be started"),
+        ("/nowhere/signs", "cannot start"),
+        ("'", "cannot start"),
     ):
-        with pytest.raises(OpsError, match=says):
+        with pytest.raises(OpsError, match=expected):
             external_signer.load(path, command).sign(b"text")
     path.write_text(json.dumps({"number": 9, "public": "00", "role": "operate"}))
     with pytest.raises(OpsError, match="64 hexadecimal"):
@@ -325,7 +326,7 @@ def test_an_external_signature_is_verified(tmp_path: Path) -> None:
 
 
 class ReportQueue:
-    """A session on which these reports come, one at a time."""
+    """A broker session that returns these reports, one for each call."""
 
     def __init__(self, *reports: messages.UnitReport) -> None:
         self.reports = list(reports)
@@ -341,14 +342,14 @@ class ReportQueue:
     ("refused", "result"), [(1, "7 confirm: not_yet"), (0, "7 confirm: confirmed")]
 )
 def test_the_result_decides_when_a_command_is_done(refused: int, result: str) -> None:
-    """The report with its counter may come before the one that says what became of it."""
+    """The report with the counter of the command can come before the report with its result."""
     before = replace(BLANK, results=("6 restart: restarting",))
     noted = replace(before, counters=(0, 7, 0))
     answer = replace(noted, refused=refused, results=(*before.results, result))
     link: Any = ReportQueue(before, noted, answer)
     assert config_command._wait_for_result(link, "s/u", before, 7, 5) == answer
     link = ReportQueue(before, noted)
-    with pytest.raises(OpsError, match="no answer"):
+    with pytest.raises(OpsError, match="no result"):
         config_command._wait_for_result(link, "s/u", before, 7, 0.1)
 
 
@@ -369,13 +370,13 @@ def test_change_arguments_keep_their_exact_values() -> None:
             change_parser.parse(bad)
 
 
-# --- the rollout, without a broker ----------------------------------------------------------------
+# --- The rollout, without a broker ----------------------------------------------------------------
 
 BLANK = messages.UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 
 
 class RolloutRig:
-    """Units that do as they are told, or not."""
+    """Units that confirm each change, except those in `failing`."""
 
     def __init__(self, count: int, plan: Plan, failing: tuple[int, ...] = ()) -> None:
         names = [f"s/u{i}" for i in range(count)]
@@ -392,8 +393,8 @@ class RolloutRig:
 
     def step(self, now: float) -> None:
         self.rollout.tick(now)
-        for name, what, message in list(self.rollout.outbox):
-            self.sent.append((name, message.decode() or what))
+        for name, kind, message in list(self.rollout.outbox):
+            self.sent.append((name, message.decode() or kind))
             report = self.reports[name]
             if message == b"patch":
                 report = replace(report, trial=5, phase="health")
@@ -417,48 +418,48 @@ class RolloutRig:
 
 
 def test_canaries_come_first_then_waves() -> None:
-    desk = RolloutRig(40, Plan(canary=0.05, wave=10))
-    desk.step(0)
-    assert desk.sent == [("s/u0", "patch"), ("s/u1", "patch")]
-    desk.step(1)
-    desk.step(2)
-    patched = [name for name, what in desk.sent if what == "patch"]
+    rig = RolloutRig(40, Plan(canary=0.05, wave=10))
+    rig.step(0)
+    assert rig.sent == [("s/u0", "patch"), ("s/u1", "patch")]
+    rig.step(1)
+    rig.step(2)
+    patched = [name for name, kind in rig.sent if kind == "patch"]
     assert len(patched) <= 12
-    assert desk.finish() == {"confirmed": 40}
+    assert rig.finish() == {"confirmed": 40}
 
 
 def test_too_many_failures_stop_the_rollout() -> None:
-    desk = RolloutRig(
+    rig = RolloutRig(
         40, Plan(canary=0.05, max_failures=0.1, wave=10), failing=(10, 11, 12, 13, 14, 15)
     )
-    counts = desk.finish()
-    assert "failed" in desk.rollout.aborted
+    counts = rig.finish()
+    assert "failed" in rig.rollout.aborted
     assert counts["waiting"] >= 10
     assert counts["confirmed"] >= 2
-    assert [name for name, what in desk.sent if what == "rollback"] or counts["failed"] >= 5
+    assert [name for name, kind in rig.sent if kind == "rollback"] or counts["failed"] >= 5
 
 
 def test_a_unit_confirmed_before_the_rollback_counts_as_confirmed() -> None:
-    desk = RolloutRig(3, Plan(canary=1.0, max_failures=0.0))
-    desk.rollout.tick(0)
-    desk.rollout.outbox.clear()
-    for name in desk.reports:
-        desk.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
-    desk.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
-    desk.rollout.tick(3)
-    sent = [(name, what) for name, what, _ in desk.rollout.outbox if name != "s/u0"]
-    assert sent == [(f"s/u{i}", what) for i in (1, 2) for what in ("clear", "command")]
-    assert not desk.rollout.is_done()
-    desk.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
-    desk.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
-    assert desk.rollout.is_done()
-    assert desk.rollout.count_states() == {"failed": 2, "confirmed": 1}
-    assert desk.rollout.units["s/u2"].reason == "called back"
+    rig = RolloutRig(3, Plan(canary=1.0, max_failures=0.0))
+    rig.rollout.tick(0)
+    rig.rollout.outbox.clear()
+    for name in rig.reports:
+        rig.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
+    rig.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
+    rig.rollout.tick(3)
+    sent = [(name, kind) for name, kind, _ in rig.rollout.outbox if name != "s/u0"]
+    assert sent == [(f"s/u{i}", kind) for i in (1, 2) for kind in ("clear", "command")]
+    assert not rig.rollout.is_done()
+    rig.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
+    rig.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
+    assert rig.rollout.is_done()
+    assert rig.rollout.count_states() == {"failed": 2, "confirmed": 1}
+    assert rig.rollout.units["s/u2"].reason == "called back"
 
 
 def test_one_failed_canary_stops_the_rollout() -> None:
-    desk = RolloutRig(40, Plan(canary=0.05), failing=(1,))
-    assert desk.finish()["waiting"] == 38
+    rig = RolloutRig(40, Plan(canary=0.05), failing=(1,))
+    assert rig.finish()["waiting"] == 38
 
 
 def test_a_few_failures_are_allowed() -> None:
@@ -466,18 +467,18 @@ def test_a_few_failures_are_allowed() -> None:
 
 
 def test_a_unit_without_answer_fails() -> None:
-    desk = RolloutRig(3, Plan(canary=1.0, max_failures=1.0, answer_s=10))
-    desk.rollout.tick(0)
-    desk.rollout.outbox.clear()
-    desk.rollout.tick(11)
-    assert desk.rollout.count_states() == {"failed": 3}
-    assert "no answer" in desk.rollout.units["s/u0"].reason
+    rig = RolloutRig(3, Plan(canary=1.0, max_failures=1.0, answer_s=10))
+    rig.rollout.tick(0)
+    rig.rollout.outbox.clear()
+    rig.rollout.tick(11)
+    assert rig.rollout.count_states() == {"failed": 3}
+    assert "no answer" in rig.rollout.units["s/u0"].reason
 
 
 def test_a_pause_sends_nothing() -> None:
-    desk = RolloutRig(3, Plan())
-    desk.rollout.paused = True
-    desk.step(0)
-    assert desk.sent == []
-    desk.rollout.paused = False
-    assert desk.finish() == {"confirmed": 3}
+    rig = RolloutRig(3, Plan())
+    rig.rollout.toggle_pause()
+    rig.step(0)
+    assert rig.sent == []
+    rig.rollout.toggle_pause()
+    assert rig.finish() == {"confirmed": 3}

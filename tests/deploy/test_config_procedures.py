@@ -1,4 +1,4 @@
-"""The procedures of docs/operator/roll_out.md, done: a lost key replaced, on a real broker."""
+"""Procedures of docs/operator/roll_out.md on a real broker: lost key, decommission."""
 
 import json
 import threading
@@ -22,16 +22,16 @@ NAMES = (("alice", 1, "operate"), ("bob", 2, "limits"), ("carol", 3, "limits"))
 
 
 class ProcedureSite:
-    """One unit behind a broker, and three operators; the unit is started anew when it asks."""
+    """One unit behind a broker, and three operators."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         public = [_public(keys.make_key(folder, n, i, role, "")) for n, i, role in NAMES]
         keys.make_key(folder, "dora", 4, "operate", "")
-        self.maps = profiles()
+        self.profile_files = profiles()
         raw = fleet.configuration(0, port, public[0])
         raw["remote"].update(keys=public, health_s=5)
-        self.unit = fleet.FleetUnit(raw, self.maps, broken=False)
+        self.unit = fleet.FleetUnit(raw, self.profile_files, broken=False)
         self.stop = threading.Event()
         self._run()
 
@@ -46,19 +46,19 @@ class ProcedureSite:
         self.thread.join()
 
     def restart_unit(self) -> None:
-        """What a shell does that is asked for a restart."""
+        """Start the agent again, as the runtime does when the agent requests it."""
         self.stop_unit()
         ready, chosen = boot.start_config(
-            self.unit.raw, self.unit.records.get, lambda raw: load(raw, self.maps)
+            self.unit.raw, self.unit.records.get, lambda raw: load(raw, self.profile_files)
         )
         self.unit.agent, self.unit.socket = Agent(ready, chosen), None
         self._run()
 
-    def __call__(self, word: str, *arguments: str, by: tuple[str, ...]) -> tuple[int, Any]:
-        given = ["--broker", f"tcp:127.0.0.1:{self.port}", "--json"]
+    def __call__(self, subcommand: str, *arguments: str, by: tuple[str, ...]) -> tuple[int, Any]:
+        options = ["--broker", f"tcp:127.0.0.1:{self.port}", "--json"]
         for name in by:
-            given += ["--key", f"{self.folder}/{name}.key"]
-        completed = config(word, *arguments, *given)
+            options += ["--key", f"{self.folder}/{name}.key"]
+        completed = config(subcommand, *arguments, *options)
         assert not completed.stderr, completed.stderr
         return completed.returncode, json.loads(completed.stdout)
 
@@ -76,7 +76,7 @@ def site(tmp_path: Path) -> Iterator[ProcedureSite]:
         created.stop_unit()
 
 
-def test_a_lost_key_is_replaced_by_the_holders_of_the_others(site: ProcedureSite) -> None:
+def test_the_other_operators_replace_a_lost_key(site: ProcedureSite) -> None:
     remaining = [_public(site.folder / f"{name}.json") for name in ("dora", "bob", "carol")]
     change = f"remote.keys={json.dumps(remaining)}"
     unit = "fleet/u0000"
@@ -109,11 +109,11 @@ def test_a_unit_is_decommissioned(site: ProcedureSite) -> None:
     retained = json.loads(log.read_text())
     assert retained["entries"][0]["what"] == f"patch {SETPOINT}=33"
     assert outcome["last"] == retained["last"]
-    log_end = site.unit.agent.components[0].keeper.audit  # type: ignore[attr-defined]
+    log_end = site.unit.agent.components[0].write_queue.audit  # type: ignore[attr-defined]
     assert retained["last"] == [log_end.number, log_end.head.hex()]
     wait_until("the unit has ended", lambda: boot.DECOMMISSIONED_KEY in site.unit.records)
     with pytest.raises(DecommissionedError):
         site.restart_unit()
-    given = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", "x.key", "--yes"]
-    completed = config("decommission", "fleet/u0000", "--out", str(log), *given)
-    assert "a log is never overwritten" in completed.stderr
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", "x.key", "--yes"]
+    completed = config("decommission", "fleet/u0000", "--out", str(log), *options)
+    assert "never overwrites a log" in completed.stderr

@@ -1,7 +1,7 @@
-"""The container files for operators: versions named, nothing secret, and a broker that is closed.
+"""Container files for operators: fixed versions, no secrets, a restricted broker.
 
-No image is built or pulled here. The broker's configuration is run as it is, with this machine's
-mosquitto; with `-m soak` hadolint reads the Containerfile and a YAML parser the compose file.
+No test builds or pulls an image. The mosquitto of this machine runs the shipped configuration. With
+`-m soak` hadolint reads the Containerfile and a YAML parser the compose file.
 """
 
 import json
@@ -31,7 +31,7 @@ def test_every_image_has_a_version() -> None:
 
 
 def test_every_service_is_restricted() -> None:
-    services = re.findall(r"^  (\w+):\n    <<: \*fenced$", COMPOSE, re.M)
+    services = re.findall(r"^  (\w+):\n    <<: \*restricted$", COMPOSE, re.M)
     assert services == ["broker", "relay", "feeder", "store", "dashboard"]
     for line in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
         assert line in COMPOSE
@@ -72,7 +72,7 @@ def test_the_dashboard_is_valid() -> None:
 
 
 def publish_exit_code(port: int, *arguments: str) -> int:
-    """What mosquitto_pub ends with: 0, or the reason why it was refused."""
+    """Return the exit code of mosquitto_pub: 0, or the reason of the rejection."""
     command = [
         require_program("mosquitto_pub"),
         "-h",
@@ -89,7 +89,7 @@ def publish_exit_code(port: int, *arguments: str) -> int:
 
 
 def forwarded_payload(inside: int, outside: int, unit: list[str]) -> bytes:
-    """What the relay's subscription gets of what a unit publishes again and again."""
+    """Return the first message for the relay while a unit publishes repeatedly."""
     topic = "$share/relay/coldloop/v1/+/+/tele"
     relay = ["-h", "127.0.0.1", "-p", str(inside), "-u", "relay", "-P", "s3cret", "-t", topic]
     with subprocess.Popen(

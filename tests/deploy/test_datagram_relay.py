@@ -1,7 +1,7 @@
-"""A unit's datagrams to the fleet and back: modem, gateway, webhook, relay, broker, and MT message.
+"""Datagrams of a unit to the fleet and back: modem, gateway, webhook, relay, broker, MT message.
 
-The agent, the relay, mosquitto and `mosquitto_sub` are processes; the modem, its gateway and the
-row are the bench's, in a thread of this one. MQTT is out of the agent's reach: all goes by SBD.
+The agent, the relay, mosquitto and `mosquitto_sub` are processes. The modem, its gateway and the
+row are those of the bench, in a thread. The agent has no MQTT connection, only SBD.
 """
 
 import json
@@ -33,13 +33,13 @@ from hil.run.real_bench import RealBench
 from hil.run.real_modems import RealModems
 from protocols import datagram
 from protocols.errors import DecodeError
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt
 from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
 TIMEOUT_S = 120.0
-"""Quiet, it takes 25 s: a modem that starts, and some sessions of 0.3 s."""
+"""On an idle machine it takes 25 s: start of the modem, and some sessions of 0.3 s."""
 IMEI = "300234010753370"
 GENERATION = b"\x01\x02\x03"
 
@@ -55,24 +55,26 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> No
 
 
 @pytest.fixture
-def intake(tmp_path: Path) -> Iterator[Ingest]:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    yield Ingest(memory, {"s/keyed": KEY})
-    memory.close()
+def ingest(tmp_path: Path) -> Iterator[Ingest]:
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    yield Ingest(database, {"s/keyed": KEY})
+    database.close()
 
 
 def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
-    message = parcel.begin_message(parcel.PACK, GENERATION)
-    parcel.append_record(message, (ident * 4 + parcel.ALARM, parcel.NOTE, payload))
+    message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
+    telemetry_message.append_record(
+        message, (ident * 4 + telemetry_message.ALARM, telemetry_message.NOTE, payload)
+    )
     return bytes(message)
 
 
-def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(intake: Ingest) -> None:
+def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(ingest: Ingest) -> None:
     text = b"\x01" + (1_795_500_000).to_bytes(4, "big") + b"leak: pan is wet"
     content = bytes([len(text)]) + text + b"\x0f\x00\0\0\0\0pump_trip1"
     sent = datagram.split(datagram.ALARM, 7, content, 340)
-    taken = intake.ingest_batch([("s/keyed", sent[0]), ("s/keyed", sent[0])])
-    assert [json.loads(entry[4]) for entry in taken.entries] == [
+    result = ingest.ingest_batch([("s/keyed", sent[0]), ("s/keyed", sent[0])])
+    assert [json.loads(entry[4]) for entry in result.entries] == [
         {
             "alarm": "raised",
             "code": "leak",
@@ -82,49 +84,49 @@ def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(intake: Inges
         },
         {"alarm": "cleared", "code": "pump_trip1", "text": "", "utc_s": None, "datagram": 7},
     ]
-    assert taken.acks == [("s/keyed", 7), ("s/keyed", 7)]
-    assert intake.counts["duplicates"] == 1
+    assert result.acks == [("s/keyed", 7), ("s/keyed", 7)]
+    assert ingest.counts["duplicates"] == 1
     other = datagram.split(datagram.ALARM, 7, bytes([len(text)]) + text, 340)  # a new store
-    assert len(intake.ingest_batch([("s/keyed", other[0])]).entries) == 1
+    assert len(ingest.ingest_batch([("s/keyed", other[0])]).entries) == 1
 
 
-def test_a_row_of_all_readings(intake: Ingest) -> None:
-    # 5, -3, unknown, 300 as zigzag + 1; the names' CRC is 0xABCD
+def test_a_row_of_all_readings(ingest: Ingest) -> None:
+    # 5, -3, unknown, 300 as zigzag + 1; the CRC of the names is 0xABCD
     content = (1_795_500_000).to_bytes(4, "big") + b"\xab\xcd\x0b\x06\x00\xd9\x04"
-    taken = intake.ingest_batch([("s/u", datagram.split(datagram.LIVE, 1, content, 340)[0])])
-    output = json.loads(taken.entries[0][4])
+    result = ingest.ingest_batch([("s/u", datagram.split(datagram.LIVE, 1, content, 340)[0])])
+    output = json.loads(result.entries[0][4])
     assert (output["raw"], output["names_crc"]) == ([5, -3, None, 300], "abcd")
 
 
-def test_telemetry_fragments_in_any_order(intake: Ingest) -> None:
+def test_telemetry_fragments_in_any_order(ingest: Ingest) -> None:
     sent = datagram.split(datagram.LIVE, 9, one_record(1, b'{"text":"' + b"x" * 500 + b'"}'), 100)
     assert len(sent) > 3
     for message in [*sent[:0:-1], sent[3]]:
-        assert intake.ingest_batch([("s/u", message)]).acks == []
-    taken = intake.ingest_batch([("s/u", sent[0])])
-    assert (len(taken.entries), taken.acks) == (1, [("s/u", 9)])
+        assert ingest.ingest_batch([("s/u", message)]).acks == []
+    result = ingest.ingest_batch([("s/u", sent[0])])
+    assert (len(result.entries), result.acks) == (1, [("s/u", 9)])
 
 
-def test_a_unit_without_key_gets_the_log_receipt(intake: Ingest) -> None:
+def test_a_unit_without_key_gets_the_log_receipt(ingest: Ingest) -> None:
     message = datagram.split(datagram.LIVE, 2, one_record(1), 340)[0]
-    taken = intake.ingest_batch([("s/u", message), ("s/keyed", message)])
-    assert [unit for unit, _ in taken.downlink_receipts] == ["s/u"]
-    assert receipt.parse_receipt(taken.downlink_receipts[0][1], "s/u", b"").ranges == [
-        (parcel.ALARM, 1, 1)
+    result = ingest.ingest_batch([("s/u", message), ("s/keyed", message)])
+    assert [unit for unit, _ in result.downlink_receipts] == ["s/u"]
+    assert receipt.parse_receipt(result.downlink_receipts[0][1], "s/u", b"").ranges == [
+        (telemetry_message.ALARM, 1, 1)
     ]
-    assert len(taken.receipts) == 2
+    assert len(result.receipts) == 2
 
 
-def test_bad_datagrams_are_counted(intake: Ingest) -> None:
+def test_bad_datagrams_are_counted(ingest: Ingest) -> None:
     broken = datagram.split(datagram.BULK, 3, bytes(400), 340)
     broken[1] = broken[1][:-1] + b"\xff"
     bad = [b"\x10\0\0", b"\x1f\0\0\0abc", b"\x20\0\0\1\5\1x", b"\x10\0\0\1\xff\x01", *broken]
-    assert intake.ingest_batch([("s/u", message) for message in bad]).entries == []
-    assert intake.counts["bad_messages"] == 5
+    assert ingest.ingest_batch([("s/u", message) for message in bad]).entries == []
+    assert ingest.counts["bad_messages"] == 5
     assert is_datagram(bad[3])
     assert not is_datagram(one_record(1))
     sent = datagram.split(datagram.BULK, 3, bytes(400), 340)
-    assert len(intake.ingest_batch([("s/u", message) for message in sent]).acks) == 1
+    assert len(ingest.ingest_batch([("s/u", message) for message in sent]).acks) == 1
 
 
 def test_numbers_become_ranges() -> None:
@@ -162,7 +164,7 @@ def test_gateway_options(tmp_path: Path) -> None:
             command.parse_options([*arguments, *bad])
 
 
-# --- All of it ------------------------------------------------------------------------------------
+# --- The complete path ----------------------------------------------------------------------------
 
 
 def free_port() -> int:
@@ -192,7 +194,7 @@ def broker(tmp_path: Path) -> Iterator[int]:
 
 
 class SubscriberProcess:
-    """`mosquitto_sub -v` on a topic; `lines` as they come."""
+    """`mosquitto_sub -v` on a topic; `lines` in the order of arrival."""
 
     def __init__(self, port: int, topic: str) -> None:
         self.lines: list[str] = []
@@ -209,7 +211,7 @@ class SubscriberProcess:
         self.lines.extend(iter(self.process.stdout.readline, ""))
 
     def payloads(self, topic: str) -> list[dict[str, Any]]:
-        """The JSON objects that came on a topic."""
+        """Return the JSON objects received on a topic."""
         pairs = [line.split(" ", 1) for line in list(self.lines)]
         return [json.loads(text) for name, text in pairs if name == topic]
 
@@ -239,7 +241,7 @@ def start_relay(broker: int, http: int, gateway: str, folder: Path) -> "subproce
 
 
 class AgentProcess:
-    """A bench with an agent whose only way out is SBD; `status` is what it says of itself."""
+    """A bench with an agent that has only SBD; `status` is the status of the agent."""
 
     def __init__(self, webhook: str) -> None:
         self.gateway: queue.Queue[str] = queue.Queue()
@@ -285,14 +287,15 @@ def test_agent_datagrams_reach_the_fleet_and_release_the_log(broker: int, tmp_pa
     relay = start_relay(broker, http, unit.gateway.get(timeout=30), tmp_path)
     try:
         unit.started.set()
-        # `mosquitto_sub` reads what the relay made of a datagram: a block of the log, in units
+        # `mosquitto_sub` reads the output of the relay for a datagram: a block of the log, in
+        # units.
         wait_until(lambda: reader.payloads(f"fleet/{UNIT}/rows"))
         block = reader.payloads(f"fleet/{UNIT}/rows")[0]
         assert len(block["rows"][0]) == 1 + len(block["names"])
         assert any("Celsius" in name for name in block["names"])
-        # an alarm came at once by itself, before its record of the log
+        # an alarm arrives immediately as a datagram, before its record in the log
         assert any("datagram" in note for note in reader.payloads(f"fleet/{UNIT}/notes"))
-        # … and the acknowledgement went down, through the modem, so that the log forgets
+        # the acknowledgement goes down through the modem, so the log deletes its records
         wait_until(lambda: unit.status["modem"]["acknowledged"] > 0)
         wait_until(lambda: unit.status["log"]["waiting"]["alarm"] == 0)
         assert unit.status["modem"]["forged"] == 0

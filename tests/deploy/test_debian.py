@@ -1,7 +1,7 @@
-"""The Debian package: the same bytes each time, hardened, moved about, upgraded and removed.
+"""Debian package: reproducible, hardened, relocatable; installation, upgrade and removal.
 
-Its packages are those of this environment, so that nothing is fetched; with `-m soak` also those of
-the lock, and an installation into a bare Debian root.
+The package holds the packages of this environment, so the tests download nothing. With `-m soak` it
+holds those of the locks, and is installed into a bare Debian root.
 """
 
 import importlib.metadata
@@ -20,15 +20,15 @@ from agent.commands import read_config
 from agent.runtime import cpython_checksums
 from deploy.debian import build, manual, tree
 from tests.support.peers import require_program
-from tests.support.repository import PACKAGES, ROOT, project_settings, repo_files
+from tests.support.repository import PACKAGES, ROOT, repo_files
 
 EPOCH = 1767225600
-PLAIN = "-Znone"  # what is packed is looked at, and xz takes most of the time
+PLAIN = "-Znone"  # xz would take most of the time
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def program_output(*command: str, **environment: str) -> str:
-    """Run what must succeed; return what it said."""
+    """Run a command that must succeed; return its output."""
     completed = subprocess.run(
         command,
         env={**os.environ, **environment},
@@ -42,7 +42,7 @@ def program_output(*command: str, **environment: str) -> str:
     return completed.stdout
 
 
-def package_facts(version: str = "0.1.0") -> tree.PackageFacts:
+def package_facts(version: str = "0.2.0") -> tree.PackageFacts:
     return tree.PackageFacts(
         version,
         program_output(require_program("dpkg"), "--print-architecture").strip(),
@@ -51,19 +51,25 @@ def package_facts(version: str = "0.1.0") -> tree.PackageFacts:
     )
 
 
+def locked_packages() -> list[str]:
+    """Return the names of the locked packages in the Debian package."""
+    entries = [line for lock in build.LOCKS for line in lock.read_text().splitlines()]
+    return sorted({line.partition("==")[0] for line in entries if "==" in line})
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is to be imported: our packages, and what they need of this environment."""
+    """The Python packages: ours, and those of the locks from this environment."""
     require_program("dpkg-deb")
     if not Path(f"/usr/bin/python{HERE}").exists():
         pytest.skip(f"this environment is not of Debian's Python ({HERE})")
     folder = tmp_path_factory.mktemp("site")
     for name in repo_files():
         own_packages = name == "coldloop.py" or name.split("/")[0] in PACKAGES
-        if own_packages and not name.endswith(".sh"):  # as the wheel has it
+        if own_packages and not name.endswith(".sh"):  # as in the wheel
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    for name in sorted(build.runtime_packages(project_settings()["project"]["dependencies"])):
+    for name in locked_packages():
         for file in importlib.metadata.distribution(name).files or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +87,7 @@ def package(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unpacked(package: Path) -> Path:
-    """The package, unpacked where it was not made for."""
+    """The package, unpacked in another place."""
     target = package.parent / "elsewhere"
     program_output("dpkg-deb", "-x", str(package), str(target))
     return target
@@ -149,7 +155,7 @@ def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
     assert len(listed) == sum(path.is_file() for path in site.rglob("*")) - 1
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    bytecode = next((folder / "agent/__pycache__").glob("safety.*.pyc"))
+    bytecode = next((folder / "agent/safety/__pycache__").glob("supervisor.*.pyc"))
     data = bytearray(bytecode.read_bytes())
     data[100] ^= 1
     bytecode.write_bytes(data)
@@ -166,7 +172,7 @@ def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
         env={"PYTHONPATH": str(folder), "PATH": "/usr/bin:/bin"},
     )
     assert completed.stderr.splitlines()[0] == (
-        f"coldloop agent: {folder / names[0]} and 1 more: not as it was packed; "
+        f"coldloop agent: {folder / names[0]} and 1 more: changed since it was packed; "
         "install the package again"
     )
 
@@ -176,9 +182,19 @@ def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:
     assert "doctor" in program_output(command, "--help")
     sample = str(unpacked / "usr/share/doc/coldloop/examples/unit.json")
     assert program_output(command, "agent", "--check", "--config", sample).endswith("good\n")
-    code = "import pymodbus, serial, cryptography.x509, sys; print(pymodbus.__file__, sys.prefix)"
+    code = "import serial, cryptography.x509, sys; print(serial.__file__, sys.prefix)"
     where = program_output(str(unpacked / "opt/coldloop/bin/python"), "-P", "-c", code).split()
     assert all(path.startswith(f"{unpacked}/opt/coldloop") for path in where)
+
+
+@pytest.mark.parametrize("name", ["bench", "demo", "hil"])
+def test_the_bench_is_not_in_the_package(unpacked: Path, name: str) -> None:
+    command = [str(unpacked / "usr/bin/coldloop"), name, "--help"]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr == (
+        f"coldloop {name}: needs the extra `bench`: pip install 'coldloop[bench]'\n"
+    )
 
 
 def test_the_sample_configuration_is_valid() -> None:
@@ -213,16 +229,11 @@ def test_the_manual_names_every_command() -> None:
     assert "{" not in page
 
 
-def test_only_runtime_packages_with_hashes_are_packed() -> None:
-    text = build.lock_entries(build.runtime_packages(project_settings()["project"]["dependencies"]))
-    entries = text.splitlines()
-    assert all("--hash=sha256:" in entry for entry in entries)
-    names = {entry.partition("==")[0] for entry in entries}
-    assert {"cryptography", "cffi", "pymodbus", "pyserial"} <= names
-    assert not names & {"hatchling", "pluggy", "pytest"}
+def test_only_the_agent_and_the_operators_commands_are_packed() -> None:
+    assert locked_packages() == ["cffi", "cryptography", "paho-mqtt", "pycparser", "pyserial"]
 
 
-# Installing, upgrading, removing: dpkg into a folder, with a package that holds next to nothing.
+# Installation, upgrade, removal: dpkg in a folder, with an almost empty package.
 
 
 def dpkg(root: Path, *arguments: str) -> str:
@@ -234,7 +245,7 @@ def dpkg(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A root with the package's first version, configured by a site that has run it."""
+    """A root with the first version of the package, and with files of a site."""
     root, site = tmp_path / "root", tmp_path / "site"
     site.mkdir()
     (site / "coldloop.py").write_text('"""Nothing."""\n')
@@ -260,7 +271,7 @@ def installed(tmp_path: Path) -> Path:
 
 
 def is_site_data_kept(root: Path) -> bool:
-    """Whether configuration, the site's settings and the log are as the site left them."""
+    """Return whether configuration, settings and log of the site are unchanged."""
     site = root / "etc/systemd/system/coldloop.service.d/site.conf"
     return (
         (root / "etc/coldloop/unit.json").read_text() == "{}"
@@ -296,7 +307,7 @@ def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 
 
 def make_bare_root(folder: Path, packages: str = "python3") -> Path:
-    """A Debian root with `packages` and no more, from the mirror that this machine's apt uses."""
+    """Make a Debian root with `packages` from the mirror of this machine."""
     require_program("debootstrap")
     suite = "trixie"
     sources = program_output(

@@ -1,4 +1,4 @@
-"""`coldloop doctor`: each thing that may be wrong with a controller is found, and what to do."""
+"""`coldloop doctor`: each fault of a controller is found, with the next step."""
 
 import json
 import os
@@ -23,9 +23,9 @@ Raw = dict[str, Any]
 
 @pytest.fixture
 def lines() -> Iterator[list[str]]:
-    """Two serial ports that are there and open to everybody."""
+    """Two serial ports that all users can open."""
     pairs = [pty.openpty() for _ in range(2)]
-    names = [os.ttyname(near) for _, near in pairs]
+    names = [os.ttyname(terminal) for _, terminal in pairs]
     for name in names:
         os.chmod(name, 0o666)
     yield names
@@ -36,7 +36,7 @@ def lines() -> Iterator[list[str]]:
 
 @pytest.fixture
 def raw(lines: list[str], tmp_path: Path) -> Raw:
-    """A configuration whose ports are all there."""
+    """A configuration of which all ports exist."""
     result = example()
     result["receiver"] = {"port": f"serial:{lines[0]}?baud=115200"}
     result["buses"] = {"bus": f"serial:{lines[1]}?baud=19200"}
@@ -47,7 +47,7 @@ def raw(lines: list[str], tmp_path: Path) -> Raw:
 def run_doctor(
     raw: Raw, folder: Path, capsys: pytest.CaptureFixture[str], *more: str
 ) -> tuple[int, dict[str, Any]]:
-    """The exit code, and the findings by where."""
+    """Return the exit code, and the results by place."""
     path = folder / "unit.json"
     path.write_text(json.dumps(raw))
     code = run(["--config", str(path), "--json", *more])
@@ -58,7 +58,7 @@ def run_doctor(
 
 @pytest.fixture(autouse=True)
 def no_unit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No unit of this machine plays a part, nor its clock."""
+    """Replace the systemd unit and the clock of this machine."""
     monkeypatch.setattr(machine, "unit_properties", dict)
     monkeypatch.setattr(machine, "query_properties", lambda *_: {})
 
@@ -76,12 +76,12 @@ def test_a_missing_port(raw: Raw, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert code == 1
     assert [where for where, item in result.items() if item["verdict"] == BAD] == ["port bus"]
     assert result["port bus"]["text"] == "/dev/not-plugged-in: no such port"
-    assert "plugged in" in result["port bus"]["todo"]
+    assert "check the cable" in result["port bus"]["todo"]
     assert run(["--config", str(tmp_path / "unit.json"), "--no-broker"]) == 1
-    assert "-> plugged in?" in capsys.readouterr().out
+    assert "-> check the cable" in capsys.readouterr().out
 
 
-def test_a_port_that_the_agent_may_not_use(
+def test_a_port_without_access_rights(
     raw: Raw, lines: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.chmod(lines[1], 0o600)
@@ -115,13 +115,13 @@ def test_the_broker(raw: Raw, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_address_filter_of_the_service() -> None:
-    shown = {"IPAddressDeny": "::/0 0.0.0.0/0", "IPAddressAllow": "127.0.0.0/8 192.0.2.0/24"}
-    allowed = machine.allowed_networks(shown)
+    properties = {"IPAddressDeny": "::/0 0.0.0.0/0", "IPAddressAllow": "127.0.0.0/8 192.0.2.0/24"}
+    allowed = machine.allowed_networks(properties)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = parse_address(f"tcp:127.0.0.1:{server.getsockname()[1]}")
         assert [item.verdict for item in network.check_broker(address, allowed)] == [GOOD]
         result = network.check_broker(address, ["192.0.2.0/24"])
-        assert result[1].where == "fence"
+        assert result[1].where == "address filter"
         assert "IPAddressAllow=127.0.0.1" in result[1].todo
         assert [
             item.verdict for item in network.check_broker(address, machine.allowed_networks({}))
@@ -142,10 +142,10 @@ def test_an_invalid_configuration(
 
 
 def test_the_service() -> None:
-    calm = {"UnitFileState": "enabled", "ActiveState": "active", "NRestarts": "0"}
-    assert [item.verdict for item in machine.check_service(calm)] == [GOOD]
-    worn = {"UnitFileState": "disabled", "ActiveState": "failed", "NRestarts": "7"}
-    texts = [item.todo for item in machine.check_service(worn)]
+    healthy = {"UnitFileState": "enabled", "ActiveState": "active", "NRestarts": "0"}
+    assert [item.verdict for item in machine.check_service(healthy)] == [GOOD]
+    failed = {"UnitFileState": "disabled", "ActiveState": "failed", "NRestarts": "7"}
+    texts = [item.todo for item in machine.check_service(failed)]
     assert "enable" in texts[0]
     assert "journalctl" in texts[1]
     assert "journalctl" in texts[2]
@@ -153,11 +153,11 @@ def test_the_service() -> None:
 
 def test_a_cycle_longer_than_the_watchdog(raw: Raw, tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
-    for cycle_ms, wrong in ((1000, False), (5000, False), (6000, True)):
+    for cycle_ms, too_long in ((1000, False), (5000, False), (6000, True)):
         raw["control"]["cycle_ms"] = cycle_ms
         raw["limits"] = {"stale_s": 20}
         path.write_text(json.dumps(raw))
-        assert (machine.check_watchdog_time(read_config(str(path))) is not None) == wrong
+        assert (machine.check_watchdog_time(read_config(str(path))) is not None) == too_long
 
 
 def test_an_unset_clock() -> None:
@@ -168,8 +168,8 @@ def test_an_unset_clock() -> None:
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    room = os.statvfs(tmp_path)
-    full = os.statvfs_result((*room[:3], 1, 1, *room[5:]))
+    status = os.statvfs(tmp_path)
+    full = os.statvfs_result((*status[:3], 1, 1, *status[5:]))
     monkeypatch.setattr(os, "statvfs", lambda _: full)
     (result,) = ports.check_ports([("log", parse_address(f"store:{tmp_path}"))], False)
-    assert (result.verdict, "make room" in result.todo) == (BAD, True)
+    assert (result.verdict, "free at least" in result.todo) == (BAD, True)

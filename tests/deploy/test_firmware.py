@@ -1,4 +1,4 @@
-"""The ARM image: built twice the same, booted under QEMU; slots, storage, watchdog, a row."""
+"""ARM image: reproducible build, start under QEMU, slots, storage, watchdog, control of a row."""
 
 import hashlib
 import json
@@ -15,8 +15,7 @@ from agent.commands import profiles
 from agent.remote.storage import software_slots
 from benchmarks.firmware import HEAP, capture_scenario, play_capture
 from deploy.errors import FirmwareError
-from deploy.firmware import board_image as builder
-from deploy.firmware import flash, memory_layout, rp2
+from deploy.firmware import board_image, flash, memory_layout, rp2
 from deploy.firmware.board_image import Image, build
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import find_mpy_cross
@@ -37,13 +36,15 @@ from tests.support.repository import BOARD_START, ROOT, portable_files
 BOARD = QEMU_BOARDS["qemu-mps2"]
 TIMEOUT_S = 90
 FLASH_BYTES = 1 << 20
-"""The storage; what updates have written to the slots lies behind it."""
+"""The storage; written updates follow it in the file."""
 
 
 def config(*without: str) -> bytes:
-    """A unit with a receiver and a bus on the board's UARTs."""
-    row = Testbed(World(1, 0), TestbedSettings(pumps=1))
-    raw = row.config("uart:1?baud=115200", "uart:2?baud=19200", "tcp:x:1883", "store:/flash/store")
+    """Return the configuration of a unit with a receiver and a bus on the UARTs."""
+    testbed = Testbed(World(1, 0), TestbedSettings(pumps=1))
+    raw = testbed.config(
+        "uart:1?baud=115200", "uart:2?baud=19200", "tcp:x:1883", "store:/flash/store"
+    )
     for key in ("broker", *without):
         del raw[key]
     return json.dumps(raw).encode()
@@ -78,7 +79,7 @@ def test_the_agent_runs_on_the_image(machine: Machine, image: Image) -> None:
     assert memory_layout.read_header(image.app.read_bytes())[2] in output
     machine.wait_for(r"port 0: opened: uart:1", TIMEOUT_S)
     machine.wait_for(r"port 4: opened: uart:2", TIMEOUT_S)
-    machine.wait_for(r"alarm raised bus_lost:bus", TIMEOUT_S)  # nothing is on its UARTs
+    machine.wait_for(r"alarm raised bus_lost:bus", TIMEOUT_S)  # no device is on the UARTs
     assert "coldloop: reset: power on" in machine.console
 
 
@@ -92,14 +93,14 @@ def test_bytecode_does_not_change_the_source_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = tmp_path / "mps2"
-    shutil.copytree(builder.PORT, port, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(builder, "PORT", port)
-    named = builder._hash_sources()
+    shutil.copytree(board_image.PORT, port, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(board_image, "PORT", port)
+    source_hash = board_image._hash_sources()
     (port / "__pycache__").mkdir()
     (port / "__pycache__" / "_slots.cpython-313.pyc").write_bytes(b"bytecode")
-    assert builder._hash_sources() == named
+    assert board_image._hash_sources() == source_hash
     (port / "main.c").write_bytes(b"")
-    assert builder._hash_sources() != named
+    assert board_image._hash_sources() != source_hash
 
 
 def test_a_machine_that_cannot_start_leaves_no_folder(
@@ -125,7 +126,7 @@ def test_a_damaged_application_is_not_started(
 
 
 def put_on_trial(image: Image, folder: Path) -> None:
-    """Leave in the storage what an agent leaves that has fetched release 2 into slot b."""
+    """Write the record of an agent that has fetched release 2 into slot b."""
     result = software_slots.ReleaseRecord()
     result.set_running_slot(0)
     result.start_fetch(software_slots.Release([1, 2, 1, b"", b"", 7, 3600, [], 1024]))
@@ -165,8 +166,8 @@ def test_a_crashing_trial_is_restarted_then_abandoned(
     put_on_trial(image, tmp_path)
     with run_image(image, folder=tmp_path, slots=slots) as machine:
         machine.wait_for(r"slot a, release 1", TIMEOUT_S)
-        tried = [line for line in machine.console if "slot b, release 2" in line]
-        assert [line.rpartition(", ")[2] for line in tried] == ["on trial"] * 3
+        starts = [line for line in machine.console if "slot b, release 2" in line]
+        assert [line.rpartition(", ")[2] for line in starts] == ["on trial"] * 3
         assert machine.console.count("OSError: a bad release") == 3
 
 
@@ -196,7 +197,7 @@ def test_storage_survives_a_power_cut(image: Image, tmp_path: Path) -> None:
         machine.wait_for("^kept 1|kept 1$", TIMEOUT_S)
     with run_image(image, folder=tmp_path, slots={"a": bare}) as machine:
         machine.wait_for("configuration /flash/unit.json", TIMEOUT_S)
-        machine.wait_for("version: missing", TIMEOUT_S)  # {} is no configuration
+        machine.wait_for("version: missing", TIMEOUT_S)  # {} is not a configuration
         machine.wait_for("the agent ended with 2", TIMEOUT_S)
 
 
@@ -247,7 +248,7 @@ def test_the_header_is_read_the_same_on_the_board() -> None:
 
 
 def test_the_first_write_comes_within_a_second_of_the_reset(tmp_path: Path) -> None:
-    """By counted instructions, 125 million a second: the same on every machine."""
+    """The time is counted in instructions, 125 million a second, so it is the same everywhere."""
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     figures = play_capture(capture_scenario("link-alarm", 3, 1), tmp_path, 0, 3, HEAP)
@@ -257,7 +258,7 @@ def test_the_first_write_comes_within_a_second_of_the_reset(tmp_path: Path) -> N
 
 
 def to_plain(value: object) -> object:
-    """What an object is made of, for comparison."""
+    """Return the attributes of an object as lists and dicts."""
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     if hasattr(value, "__dict__"):
@@ -283,9 +284,9 @@ def test_an_invalid_profile_is_rejected(tmp_path: Path) -> None:
 
 def test_qstrs_are_read_from_mpy_files(tmp_path: Path) -> None:
     source, target = tmp_path / "m.py", tmp_path / "m.mpy"
-    source.write_text("def rare(quaint):\n    quaint.unusual = 'odd'\n    print(quaint)\n")
+    source.write_text("def first(second):\n    second.third = 'fourth'\n    print(second)\n")
     subprocess.run([find_mpy_cross(), "-s", "m", "-o", str(target), str(source)], check=True)
-    assert read_qstrs(target.read_bytes()) == {"m", "rare", "quaint", "unusual", "odd"}
+    assert read_qstrs(target.read_bytes()) == {"m", "first", "second", "third", "fourth"}
 
 
 def test_an_invalid_uf2_or_boot_drive_is_rejected(tmp_path: Path) -> None:
@@ -302,24 +303,24 @@ def test_an_invalid_uf2_or_boot_drive_is_rejected(tmp_path: Path) -> None:
     assert (tmp_path / "drive" / "x.uf2").read_bytes() == path.read_bytes()
 
 
-def test_a_board_gets_the_configuration_and_its_register_maps(
+def test_a_board_gets_the_configuration_and_its_profiles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     board: dict[str, bytes] = {}
 
-    def mpremote(_port: str, *words: str) -> str:
-        if words[:2] == ("fs", "cp"):
-            board[words[3].lstrip(":")] = Path(words[2]).read_bytes()
-        place = re.search(r"open\('([^']+)'", words[-1])
-        return hashlib.sha256(board[place[1]]).hexdigest() if place else "a board"
+    def mpremote(_port: str, *arguments: str) -> str:
+        if arguments[:2] == ("fs", "cp"):
+            board[arguments[3].lstrip(":")] = Path(arguments[2]).read_bytes()
+        path = re.search(r"open\('([^']+)'", arguments[-1])
+        return hashlib.sha256(board[path[1]]).hexdigest() if path else "a board"
 
     monkeypatch.setattr(flash, "mpremote", mpremote)
     reported = flash.provision("port", config())
     assert reported[0].endswith("a board")
     assert reported[-1].split()[1] == hashlib.sha256(config()).hexdigest()
-    maps = [f"/drivers/profiles/{name}.json" for name in flash.profiles_of(config())]
-    assert set(board) == {"/unit.json", *maps}
-    assert len(maps) == 3
+    profile_paths = [f"/drivers/profiles/{name}.json" for name in flash.profiles_of(config())]
+    assert set(board) == {"/unit.json", *profile_paths}
+    assert len(profile_paths) == 3
     monkeypatch.setattr(flash, "mpremote", lambda _port, *_words: "something else")
     with pytest.raises(FirmwareError, match="reads back as something else"):
         flash.provision("port", config())

@@ -1,4 +1,4 @@
-"""An update of the ARM image from afar: signed, sent, written to slot b, tried, confirmed, kept."""
+"""Remote update of the ARM image: signed, sent, written to slot b, on trial, confirmed."""
 
 import json
 import os
@@ -25,7 +25,7 @@ UNIT = "bench/cdu1"
 
 
 class UpdateRig:
-    """The bench in real time around an image, and operators at the broker."""
+    """The bench in real time around an image, and the operators at the broker."""
 
     def __init__(self, bench: RealBench, folder: Path, link: BrokerSession, port: int) -> None:
         self.bench, self.folder, self._link, self._port = bench, folder, link, port
@@ -34,7 +34,7 @@ class UpdateRig:
         link.subscribe(f"{UNIT}/cfg/reported")
 
     def start(self) -> None:
-        """Give it power, after having taken it."""
+        """Switch the power off and on."""
         self.bench.stop_agent()
         if self.bench._qemu is not None:
             self.bench._qemu.close()
@@ -46,7 +46,7 @@ class UpdateRig:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def wait_for_report(self) -> list[Any]:
-        """What the unit last reported of its updates."""
+        """Return the state of updates in the last report of the unit."""
         for _, payload in self._link.messages(0.001):
             self._update = messages.parse_report(payload).update or self._update
         return self._update or [0, 0, 0, 0, ""]
@@ -60,11 +60,11 @@ class UpdateRig:
             shell.run(shell.now() + SECOND // 5)
 
     def console_contains(self, text: str) -> None:
-        self.run_until(lambda: text in self.console(), 90, f"it never said {text!r}")
+        self.run_until(lambda: text in self.console(), 90, f"no console line {text!r}")
 
-    def start_command(self, word: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command of the operators; the bench must go on meanwhile."""
-        command = [sys.executable, "-m", "coldloop", "config", word, UNIT, *arguments]
+    def start_command(self, subcommand: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command of the operators; the bench continues to run."""
+        command = [sys.executable, "-m", "coldloop", "config", subcommand, UNIT, *arguments]
         command += ["--broker", f"tcp:127.0.0.1:{self._port}"]
         for name in ("one", "two"):
             command += ["--key", str(self.folder / f"{name}.key")]
@@ -72,7 +72,7 @@ class UpdateRig:
 
     def wait_for_exit(self, process: "subprocess.Popen[str]", seconds: float) -> None:
         with process:
-            self.run_until(lambda: process.poll() is not None, seconds, "a command never ended")
+            self.run_until(lambda: process.poll() is not None, seconds, "a command did not end")
             assert process.returncode == 0, process.communicate()[1]
 
 
@@ -98,7 +98,7 @@ def test_an_update_is_written_tried_confirmed_and_survives_a_power_cut(
     with (
         fleet.broker(tmp_path) as port,
         BrokerSession(f"tcp:127.0.0.1:{port}") as link,
-        RealBench(TestbedSettings(), 1, f"127.0.0.1:{port}") as bench,
+        RealBench(TestbedSettings(), 1, f"127.0.0.1:{port}", make_board_agent=QemuDut) as bench,
     ):
         rig = UpdateRig(bench, tmp_path, link, port)
         rig.start()
@@ -109,16 +109,20 @@ def test_an_update_is_written_tried_confirmed_and_survives_a_power_cut(
                 build_application((bench.folder / "unit.json").read_bytes()), 2
             )
         )
-        rig.run_until(lambda: (bench.status() or {}).get("state") == "normal", 90, "it never ran")
+        rig.run_until(
+            lambda: (bench.status() or {}).get("state") == "normal",
+            90,
+            "the unit did not reach the state normal",
+        )
         update = rig.start_command("update", str(bundle), "--release", "2")
-        rig.run_until(lambda: rig.wait_for_report()[2] > 20, 120, "no piece was taken")
-        rig.start()  # the power goes
+        rig.run_until(lambda: rig.wait_for_report()[2] > 20, 120, "no chunk was received")
+        rig.start()  # power cut
         rig.console_contains("slot a, release 1")
         rig.wait_for_exit(update, 300)
         rig.console_contains("slot b, release 2")
         assert "on trial" in rig.console()
         rig.run_until(
-            lambda: rig.wait_for_report()[4] == "confirm", 120, "its health was never good"
+            lambda: rig.wait_for_report()[4] == "confirm", 120, "the health check did not pass"
         )
         rig.wait_for_exit(rig.start_command("confirm"), 60)
         rig.run_until(lambda: rig.wait_for_report()[6] == "confirmed", 60, "not confirmed")

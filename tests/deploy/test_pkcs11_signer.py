@@ -1,4 +1,4 @@
-"""An operator's key in a PKCS #11 token (SoftHSM), used by OpenSC's program: `--signer`."""
+"""`--signer` with the program of OpenSC and a key in a PKCS #11 token (SoftHSM)."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
 
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A token with a key of its own making; how it is spoken to."""
+    """A token with a key that it has generated; returns the command line of its program."""
     (tmp_path / "tokens").mkdir()
     (tmp_path / "hsm.conf").write_text(f"directories.tokendir = {tmp_path}/tokens\n")
     monkeypatch.setenv("SOFTHSM2_CONF", f"{tmp_path}/hsm.conf")
@@ -62,6 +62,6 @@ def test_a_pkcs11_token_signs(
 def test_an_invalid_public_key_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")
     make = ["keygen", "alice", "--number", "9", "--dir", str(tmp_path), "--public"]
-    assert "no public Ed25519 key" in config(*make, f"{tmp_path}/x.pem").stderr
+    assert "not a public Ed25519 key" in config(*make, f"{tmp_path}/x.pem").stderr
     assert "No such file" in config(*make, f"{tmp_path}/y.pem").stderr
     assert not (tmp_path / "alice.json").exists()

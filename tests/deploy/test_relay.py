@@ -1,4 +1,4 @@
-"""The relay on a real mosquitto: kept before acknowledged, handed on once, whatever is killed."""
+"""Relay on a real mosquitto: stored before acknowledged, delivered once, also over restarts."""
 
 import json
 import socket
@@ -16,14 +16,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import stream
 from deploy.errors import DeployError
-from deploy.relay import command, sparkplug_payload
+from deploy.relay import command, outputs, sparkplug_payload
+from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.database import RelayDatabase
 from deploy.relay.ingest import BatchResult, Ingest
+from deploy.relay.output import Output, OutputContext
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
 from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
 from protocols.telemetry import block, merged_block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
 from tests.support.peers import require_program
 
@@ -43,146 +45,155 @@ def block_of(seq: int, rows: int = 10) -> bytes:
 
 
 def pack(*records: tuple[int, int, bytes]) -> bytes:
-    message = parcel.begin_message(parcel.PACK, GENERATION)
+    message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
     for record in records:
-        parcel.append_record(message, record)
+        telemetry_message.append_record(message, record)
     return bytes(message)
 
 
 def bulk(ident: int) -> tuple[int, int, bytes]:
-    return ident * 4 + parcel.BULK, parcel.ROWS, block_of(ident * 10)
+    return ident * 4 + telemetry_message.BULK, telemetry_message.ROWS, block_of(ident * 10)
 
 
-ALARM = (4 + parcel.ALARM, parcel.SCHEMA, SCHEMA.text)
+ALARM = (4 + telemetry_message.ALARM, telemetry_message.SCHEMA, SCHEMA.text)
 
 
 # --- Without a broker -----------------------------------------------------------------------------
 
 
 def test_received_record_ranges(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    with memory.transaction():
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    with database.transaction():
         order = [3, 1, 2, 7, 5, 6, 4, 9]
-        assert all(memory.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
-        assert not any(memory.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
-        assert memory.record_seen(UNIT, GENERATION, 8 * 4 + 2)
-        assert memory.record_seen("s1/u2", GENERATION, 3 * 4 + 3)
-    memory.close()
-    again = RelayDatabase(tmp_path / "relay.db", "b")
-    rows = list(again._db.execute("SELECT first, last FROM had WHERE unit=? AND class=3", (UNIT,)))
+        assert all(database.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert not any(database.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert database.record_seen(UNIT, GENERATION, 8 * 4 + 2)
+        assert database.record_seen("s1/u2", GENERATION, 3 * 4 + 3)
+    database.close()
+    reopened = RelayDatabase(tmp_path / "relay.db", "b")
+    rows = list(
+        reopened._db.execute("SELECT first, last FROM had WHERE unit=? AND class=3", (UNIT,))
+    )
     assert rows == [(1, 7), (9, 9)]
-    again.close()
+    reopened.close()
 
 
 def test_duplicates_are_acknowledged_and_delivered_once(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {UNIT: b"k" * 16})
-    first = intake.ingest_batch([(UNIT, pack(ALARM, bulk(1), bulk(2)))])
-    second = intake.ingest_batch(
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {UNIT: b"k" * 16})
+    first = ingest.ingest_batch([(UNIT, pack(ALARM, bulk(1), bulk(2)))])
+    second = ingest.ingest_batch(
         [(UNIT, pack(bulk(2), bulk(3))), (UNIT, b"nonsense"), (UNIT, b"\xd1abc\xff")]
     )
     assert [entry[2] >> 2 for entry in first.entries + second.entries] == [1, 2, 3]
     output = receipt.parse_receipt(second.receipts[0][1], UNIT, b"k" * 16)
     assert (output.generation, output.flags, output.ranges) == (GENERATION, 0, [(3, 2, 3)])
-    assert (intake.counts["duplicates"], intake.counts["bad_messages"]) == (1, 2)
-    result = intake.decode(first.entries[0])
+    assert (ingest.counts["duplicates"], ingest.counts["bad_messages"]) == (1, 2)
+    result = ingest.decode(first.entries[0])
     assert result is not None
     assert result.values[0] == (START_MS + 10_000, [30.1, 30.2, 30.3, 30.4, 30.5])
-    memory.close()
+    database.close()
 
 
 def test_a_block_without_schema_is_stored_and_the_schema_requested(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {})
-    taken = intake.ingest_batch([(UNIT, pack(bulk(1)))])
-    assert receipt.parse_receipt(taken.receipts[0][1], UNIT, b"").flags == receipt.SCHEMA_MISSING
-    assert intake.decode(taken.entries[0]) is None
-    intake.ingest_batch([(UNIT, pack(ALARM))])
-    assert intake.decode(taken.entries[0]) is not None
-    assert len(memory.outbox()) == 1
-    memory.close()
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {})
+    result = ingest.ingest_batch([(UNIT, pack(bulk(1)))])
+    assert receipt.parse_receipt(result.receipts[0][1], UNIT, b"").flags == receipt.SCHEMA_MISSING
+    assert ingest.decode(result.entries[0]) is None
+    ingest.ingest_batch([(UNIT, pack(ALARM))])
+    assert ingest.decode(result.entries[0]) is not None
+    assert len(database.outbox()) == 1
+    database.close()
 
 
 def test_chunks_in_any_order(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {})
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {})
     record = bulk(5)
     size = 30
     of = len(record[2]) // size + 1
-    pieces = [parcel.build_fragment(GENERATION, record, place, of, size) for place in range(of)]
-    for message in reversed(pieces[1:]):
-        assert intake.ingest_batch([(UNIT, message), (UNIT, message)]).receipts == []
-    taken = intake.ingest_batch([(UNIT, pieces[0])])
-    assert [entry[4] for entry in taken.entries] == [record[2]]
-    memory.close()
+    chunks = [
+        telemetry_message.build_fragment(GENERATION, record, place, of, size) for place in range(of)
+    ]
+    for message in reversed(chunks[1:]):
+        assert ingest.ingest_batch([(UNIT, message), (UNIT, message)]).receipts == []
+    result = ingest.ingest_batch([(UNIT, chunks[0])])
+    assert [entry[4] for entry in result.entries] == [record[2]]
+    database.close()
 
 
 def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
-    """Make one record of the blocks of `bulk(first)` and those behind it."""
+    """Make a merged record of `count` blocks from `bulk(first)`."""
     merge = merged_block.MergedBlockWriter(
         [block_of(ident * 10) for ident in range(first, first + count)], 6
     )
     while not merge.step():
         pass
-    return first * 4 + parcel.BULK, parcel.MERGED, merge.finish()
+    return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
-def decode_entries(intake: Ingest, taken: BatchResult) -> list[int]:
-    """Give the times, in seconds, of the rows that are to be handed on."""
-    result = [intake.decode(entry) for entry in taken.entries]
-    return [(at - START_MS) // 1000 for rows in result if rows for at, _ in rows.values]
+def decode_entries(ingest: Ingest, result: BatchResult) -> list[int]:
+    """Return the times, in seconds, of the rows to deliver."""
+    decoded = [ingest.decode(entry) for entry in result.entries]
+    return [(at - START_MS) // 1000 for rows in decoded if rows for at, _ in rows.values]
 
 
 @pytest.mark.parametrize("before", [[], [2], [1, 2, 3], [4]])
 def test_a_merged_block_counts_as_its_blocks(tmp_path: Path, before: list[int]) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {})
-    intake.ingest_batch([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
-    taken = intake.ingest_batch([(UNIT, pack(merged_record(1, 3)))])
-    assert receipt.parse_receipt(taken.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {})
+    ingest.ingest_batch([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
+    result = ingest.ingest_batch([(UNIT, pack(merged_record(1, 3)))])
+    assert receipt.parse_receipt(result.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
     expected = [
         second for i in range(1, 4) if i not in before for second in range(10 * i, 10 * i + 10)
     ]
-    assert decode_entries(intake, taken) == expected
-    assert len(taken.entries) == (1 if not {1, 2, 3} & set(before) else 3 - len(before))
-    again = intake.ingest_batch([(UNIT, pack(bulk(3), merged_record(1, 3), bulk(5)))])
-    assert decode_entries(intake, again) == list(range(50, 60))
-    memory.close()
+    assert decode_entries(ingest, result) == expected
+    assert len(result.entries) == (1 if not {1, 2, 3} & set(before) else 3 - len(before))
+    repeated = ingest.ingest_batch([(UNIT, pack(bulk(3), merged_record(1, 3), bulk(5)))])
+    assert decode_entries(ingest, repeated) == list(range(50, 60))
+    database.close()
 
 
 def test_a_merged_block_in_chunks_without_schema(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {})
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {})
     record = merged_record(1, 3)
     of = len(record[2]) // 30 + 1
-    pieces = [parcel.build_fragment(GENERATION, record, place, of, 30) for place in range(of)]
-    taken = intake.ingest_batch([(UNIT, piece) for piece in pieces])
-    output = receipt.parse_receipt(taken.receipts[0][1], UNIT, b"")
+    chunks = [
+        telemetry_message.build_fragment(GENERATION, record, place, of, 30) for place in range(of)
+    ]
+    result = ingest.ingest_batch([(UNIT, chunk) for chunk in chunks])
+    output = receipt.parse_receipt(result.receipts[0][1], UNIT, b"")
     assert (output.flags, output.ranges) == (receipt.SCHEMA_MISSING, [(3, 1, 3)])
-    assert decode_entries(intake, taken) == []
-    intake.ingest_batch([(UNIT, pack(ALARM))])
-    assert decode_entries(intake, taken) == list(range(10, 40))
-    memory.close()
+    assert decode_entries(ingest, result) == []
+    ingest.ingest_batch([(UNIT, pack(ALARM))])
+    assert decode_entries(ingest, result) == list(range(10, 40))
+    database.close()
 
 
 def test_an_invalid_merged_block_is_counted(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    intake = Ingest(memory, {})
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    ingest = Ingest(database, {})
     for content in (b"", b"\xff\xff\xff\xff\x7f\x06", b"\x00\x06abc"):
-        assert intake.ingest_batch([(UNIT, pack((7, parcel.MERGED, content)))]).entries == []
-    assert intake.counts["bad_blocks"] == 3
-    memory.close()
+        assert (
+            ingest.ingest_batch([(UNIT, pack((7, telemetry_message.MERGED, content)))]).entries
+            == []
+        )
+    assert ingest.counts["bad_blocks"] == 3
+    database.close()
 
 
 def test_a_crash_between_store_and_delivery_loses_nothing(tmp_path: Path) -> None:
-    memory = RelayDatabase(tmp_path / "relay.db", "a")
-    Ingest(memory, {}).ingest_batch([(UNIT, pack(ALARM, bulk(1)))])
-    memory._db.close()  # as a kill does
-    again = RelayDatabase(tmp_path / "relay.db", "a")
-    assert [entry[2] >> 2 for entry in again.outbox()] == [1]
-    taken = Ingest(again, {}).ingest_batch([(UNIT, pack(bulk(1)))])
-    assert (taken.entries, len(taken.receipts)) == ([], 1)
-    again.close()
+    database = RelayDatabase(tmp_path / "relay.db", "a")
+    Ingest(database, {}).ingest_batch([(UNIT, pack(ALARM, bulk(1)))])
+    database._db.close()  # as after a kill
+    reopened = RelayDatabase(tmp_path / "relay.db", "a")
+    assert [entry[2] >> 2 for entry in reopened.outbox()] == [1]
+    result = Ingest(reopened, {}).ingest_batch([(UNIT, pack(bulk(1)))])
+    assert (result.entries, len(result.receipts)) == ([], 1)
+    reopened.close()
 
 
 ROWS = Rows(UNIT, 7, 1, ("a b", "c"), [(1000, [1.5, None]), (2000, [2.5, 3.0])])
@@ -257,8 +268,8 @@ def test_the_edge_node_follows_sparkplug() -> None:
     for _ in range(300):
         seqs = [read_metrics(message[1])[0] for message in edge.data_messages(late)]
     assert max(s for s in seqs if s is not None) < 256
-    again = edge.birth_messages()
-    assert [read_metrics(message[1])[0] for message in again] == [0, 1]
+    repeated = edge.birth_messages()
+    assert [read_metrics(message[1])[0] for message in repeated] == [0, 1]
 
 
 def test_rebirth_commands_and_host_states() -> None:
@@ -291,8 +302,75 @@ def test_rebirth_commands_and_host_states() -> None:
     assert SparkplugHost("").online
 
 
+class NoConnection:
+    """A broker connection that is never open."""
+
+    def is_connected(self) -> bool:
+        return False
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
+    ) -> None:
+        raise AssertionError
+
+
+class RecordingOutput(Output):
+    """Another output: stores the calls, and is ready after the first `process`."""
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self.calls: list[object] = [context.argument]
+
+    def process(self) -> None:
+        self.calls.append("process")
+
+    def ready(self) -> bool:
+        return len(self.calls) > 1
+
+    def rows(self, block: Rows) -> None:
+        self.calls.append(block)
+
+    def note(self, unit: str, number: int, payload: bytes) -> None:
+        self.calls.append((unit, number, payload))
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def test_a_new_output_is_one_class_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[RecordingOutput] = []
+
+    def factory(context: OutputContext) -> Output:
+        made.append(RecordingOutput(context))
+        return made[-1]
+
+    spec = outputs.OutputSpec("record", factory, "PLACE", "record the calls")
+    specs = (*outputs.OUTPUTS, spec)
+    for module in (outputs, command):
+        monkeypatch.setattr(module, "OUTPUTS", specs)
+    options = command.parse_options(["--broker", "h:1", "--store", "s", "--record", "here"])
+    assert options.outputs == {"record": "here"}
+    selected = outputs.Outputs(
+        options.outputs,
+        lambda argument: OutputContext(
+            argument, "r1", "", NoConnection(), lambda: 0, lambda: 0, dict
+        ),
+    )
+    assert not selected.ready()
+    selected.process()
+    assert selected.ready()
+    selected.rows(ROWS)
+    selected.note(UNIT, 5, b"{}")
+    selected.close()
+    (output,) = made
+    assert output.calls == ["here", "process", ROWS, (UNIT, 5, b"{}"), "close"]
+    kind, page = selected.pages()["/metrics"]()
+    assert kind.startswith("application/openmetrics-text")
+    assert "coldloop_relay_blocks_total 1\n" in page
+
+
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--broker", "x", "--store", "s"],
         ["--broker", "h:99999", "--store", "s"],
@@ -300,8 +378,8 @@ def test_rebirth_commands_and_host_states() -> None:
         ["--broker", "h:1", "--store", "/nowhere/at/all"],
     ],
 )
-def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(words) == 2
+def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.run(arguments) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -340,7 +418,7 @@ def broker(tmp_path: Path) -> Iterator[int]:
 
 
 class TopicListener:
-    """A client that keeps what it hears, and says what it is told."""
+    """A client that stores received messages and publishes."""
 
     def __init__(self, port: int, *topics: str) -> None:
         self.received: list[tuple[str, bytes]] = []
@@ -369,10 +447,23 @@ class TopicListener:
 class RelayThread:
     """A relay in a thread."""
 
-    def __init__(self, port: int, folder: Path, name: str = "r1", **more: object) -> None:
-        values: dict[str, object] = {"sparkplug": "fleet", "json_root": "out", **more}
+    def __init__(
+        self,
+        port: int,
+        folder: Path,
+        name: str = "r1",
+        outputs: dict[str, str] | None = None,
+        **more: object,
+    ) -> None:
+        outputs = {"sparkplug": "fleet", "json": "out", **(outputs or {})}
         self.relay = Relay(
-            RelayOptions(("127.0.0.1", port), folder / "relay.db", name, **values)  # type: ignore[arg-type]
+            RelayOptions(
+                BrokerSettings(("127.0.0.1", port)),
+                folder / "relay.db",
+                name,
+                outputs=outputs,
+                **more,  # type: ignore[arg-type]
+            )
         )
         self.relay.start()
         wait_until(self.relay.ready.is_set)
@@ -386,29 +477,38 @@ class RelayThread:
 
 
 def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
-    ear = TopicListener(broker, "spBv1.0/#", "out/#", "coldloop/v1/+/+/ack")
+    listener = TopicListener(broker, "spBv1.0/#", "out/#", "coldloop/v1/+/+/ack")
     key = b"k" * 16
     lines = tmp_path / "lines"
     running = RelayThread(
         broker,
         tmp_path,
         keys={UNIT: key},
-        lines=lines,
+        outputs={"lines": str(lines)},
         http=("127.0.0.1", 0),
         modems={"3001": UNIT},
     )
     try:
-        wait_until(lambda: bool(ear.payloads("NBIRTH")))
-        note = (8 + parcel.ALARM, parcel.NOTE, b'{"alarm":"raised","code":"leak"}')
+        wait_until(lambda: bool(listener.payloads("NBIRTH")))
+        note = (
+            8 + telemetry_message.ALARM,
+            telemetry_message.NOTE,
+            b'{"alarm":"raised","code":"leak"}',
+        )
         for message in (pack(ALARM, bulk(1), note), pack(bulk(1), bulk(2))):
-            ear.publish(f"coldloop/v1/{UNIT}/tele", message)
-        wait_until(lambda: len(ear.payloads("out", "rows")) == 2 and bool(ear.payloads("notes")))
-        wait_until(lambda: len(ear.payloads("DDATA")) == 2)
-        assert [json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows")] == [1, 2]
-        assert json.loads(ear.payloads("notes")[0])["code"] == "leak"
+            listener.publish(f"coldloop/v1/{UNIT}/tele", message)
+        wait_until(
+            lambda: len(listener.payloads("out", "rows")) == 2 and bool(listener.payloads("notes"))
+        )
+        wait_until(lambda: len(listener.payloads("DDATA")) == 2)
+        assert [json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")] == [
+            1,
+            2,
+        ]
+        assert json.loads(listener.payloads("notes")[0])["code"] == "leak"
         ranges = [
             r
-            for data in ear.payloads("/ack")
+            for data in listener.payloads("/ack")
             for r in receipt.parse_receipt(data, UNIT, key).ranges
         ]
         assert set(ranges) >= {(3, 1, 1)} or (3, 1, 2) in ranges
@@ -421,14 +521,14 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         body = f"imei=3001&momsn=1&data={pack(bulk(9)).hex()}".encode()
         with urllib.request.urlopen(f"{base}/sbd", body, timeout=10) as page:
             assert page.status == 200
-        wait_until(lambda: len(ear.payloads("out", "rows")) == 3)
+        wait_until(lambda: len(listener.payloads("out", "rows")) == 3)
         for bad in (b"imei=3001&data=zz", b"", b"\xff\xfe"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{base}/sbd", bad + b" ", timeout=10)
             refused.value.close()
-        ear.publish(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
-        wait_until(lambda: bool(ear.payloads("DDEATH")))
-        command_ = sparkplug_payload.encode_payload(
+        listener.publish(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
+        wait_until(lambda: bool(listener.payloads("DDEATH")))
+        rebirth = sparkplug_payload.encode_payload(
             [
                 sparkplug_payload.Metric(
                     True, sparkplug_payload.BOOLEAN, 1, sparkplug_payload.REBIRTH
@@ -437,73 +537,81 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
             1,
             0,
         )
-        ear.publish("spBv1.0/fleet/NCMD/r1", command_)
-        wait_until(lambda: len(ear.payloads("NBIRTH")) == 2)
+        listener.publish("spBv1.0/fleet/NCMD/r1", rebirth)
+        wait_until(lambda: len(listener.payloads("NBIRTH")) == 2)
     finally:
         running.close()
-    wait_until(lambda: bool(ear.payloads("NDEATH")))
-    ear.close()
+    wait_until(lambda: bool(listener.payloads("NDEATH")))
+    listener.close()
 
 
 def test_restarts_lose_nothing_and_deliver_nothing_twice(broker: int, tmp_path: Path) -> None:
-    ear = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
+    listener = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
     running = RelayThread(broker, tmp_path)
-    ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
+    listener.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
     for ident in range(1, 41):
-        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
+        listener.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
         if ident % 10 == 0:
             running.close()
-            for again in range(max(1, ident - 5), ident + 3):  # while no relay is there
-                ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(again)))
+            for repeated in range(max(1, ident - 5), ident + 3):  # while no relay runs
+                listener.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(repeated)))
             running = RelayThread(broker, tmp_path)
     try:
-        wait_until(lambda: len(ear.payloads("out", "rows")) >= 42)
+        wait_until(lambda: len(listener.payloads("out", "rows")) >= 42)
         wait_until(running.relay._inbox.empty)
-        got = sorted(json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows"))
-        assert got == list(range(1, 43))
+        numbers = sorted(
+            json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
+        )
+        assert numbers == list(range(1, 43))
     finally:
         running.close()
-    ear.close()
+    listener.close()
 
 
 def test_two_relays_share_load_and_database(broker: int, tmp_path: Path) -> None:
-    ear = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
+    listener = TopicListener(broker, "out/#", "coldloop/v1/+/+/ack")
     both = [RelayThread(broker, tmp_path, name) for name in ("r1", "r2")]
     try:
-        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
+        listener.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM))
         for ident in range(1, 41):
             for _ in range(2):
-                ear.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
-        wait_until(lambda: len(ear.payloads("out", "rows")) >= 40)
+                listener.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
+        wait_until(lambda: len(listener.payloads("out", "rows")) >= 40)
         wait_until(lambda: all(item.relay._inbox.empty() for item in both))
-        got = sorted(json.loads(data)["record"] >> 2 for data in ear.payloads("out", "rows"))
-        assert got == list(range(1, 41))
+        numbers = sorted(
+            json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
+        )
+        assert numbers == list(range(1, 41))
         assert all(item.relay.ingest.counts["messages"] for item in both)
     finally:
         for item in both:
             item.close()
-    ear.close()
+    listener.close()
 
 
 def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
-    ear = TopicListener(broker, "spBv1.0/fleet/#")
+    listener = TopicListener(broker, "spBv1.0/fleet/#")
     running = RelayThread(broker, tmp_path, primary="host")
     try:
-        ear.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
+        listener.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
         wait_until(lambda: len(running.relay._pending) == 1)
-        assert ear.received == []
-        ear.publish("spBv1.0/STATE/host", b'{"online":true,"timestamp":1}', retain=True)
-        wait_until(lambda: bool(ear.payloads("DDATA")))
-        assert [topic.split("/")[2] for topic, _ in ear.received] == ["NBIRTH", "DBIRTH", "DDATA"]
+        assert listener.received == []
+        listener.publish("spBv1.0/STATE/host", b'{"online":true,"timestamp":1}', retain=True)
+        wait_until(lambda: bool(listener.payloads("DDATA")))
+        assert [topic.split("/")[2] for topic, _ in listener.received] == [
+            "NBIRTH",
+            "DBIRTH",
+            "DDATA",
+        ]
     finally:
         running.close()
-    ear.close()
+    listener.close()
 
 
 def test_no_broker_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    relay = Relay(RelayOptions(("127.0.0.1", port), tmp_path / "relay.db"))
+    relay = Relay(RelayOptions(BrokerSettings(("127.0.0.1", port)), tmp_path / "relay.db"))
     with pytest.raises(DeployError, match="tcp:127"):
         relay.start()
     relay.close()

@@ -1,4 +1,4 @@
-"""The bill of materials holds what is pinned; the check of advisories says what it knows."""
+"""Release steps: the bill of materials lists the pinned packages; the check of advisories."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ def test_the_sbom_lists_every_pinned_package_with_hashes(tmp_path: Path) -> None
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
     bill = json.loads(out.read_text())
     assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.5", 1)
-    lock = sbom.LOCK.read_text()
+    lock = "".join(sbom.read_locks().values())
     names = [line.split("==")[0].lower() for line in lock.splitlines() if "==" in line]
     listed = {c["name"]: c for c in bill["components"]}
     assert [name for name in names if name not in listed] == []
@@ -25,6 +25,7 @@ def test_the_sbom_lists_every_pinned_package_with_hashes(tmp_path: Path) -> None
         hashes = listed[name]["externalReferences"][0]["hashes"]
         assert hashes
         assert all(h["content"] in lock for h in hashes)
+    assert {name for name in listed if listed[name]["scope"] == "required"} == {"pyserial"}
     assert listed["uplot"]["version"] != "unknown"
     refs = {c["bom-ref"] for c in bill["components"]}
     assert set(bill["dependencies"][0]["dependsOn"]) == refs
@@ -32,18 +33,19 @@ def test_the_sbom_lists_every_pinned_package_with_hashes(tmp_path: Path) -> None
 
 
 def test_the_sbom_is_reproducible() -> None:
-    lock = sbom.LOCK.read_text()
+    locks = sbom.read_locks()
     first, second = (
-        sbom.make_sbom(project_settings(), lock),
-        sbom.make_sbom(project_settings(), lock),
+        sbom.make_sbom(project_settings(), locks),
+        sbom.make_sbom(project_settings(), locks),
     )
     assert first == second
-    other = sbom.make_sbom(project_settings(), lock.replace("==", "==9", 1))
+    locks["ops.txt"] = locks["ops.txt"].replace("==", "==9", 1)
+    other = sbom.make_sbom(project_settings(), locks)
     assert other["serialNumber"] != first["serialNumber"]
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "verdict"),
+    ("code", "output", "verdict"),
     [
         (0, "No known vulnerabilities found", advisories.GOOD),
         (1, "Found 1 known vulnerability in 1 package\nName ...", advisories.VULNERABLE),
@@ -51,8 +53,8 @@ def test_the_sbom_is_reproducible() -> None:
         (2, "", advisories.UNKNOWN),
     ],
 )
-def test_the_tool_output_is_interpreted(code: int, said: str, verdict: int) -> None:
-    assert advisories.interpret(code, said)[0] == verdict
+def test_the_tool_output_is_interpreted(code: int, output: str, verdict: int) -> None:
+    assert advisories.interpret(code, output)[0] == verdict
 
 
 def test_an_unknown_result_is_an_error_only_when_strict(

@@ -1,8 +1,8 @@
-"""The Debian package as a service, under a systemd that is PID 1 (by hand: soak; root, Debian).
+"""Debian package as a service under a systemd that is PID 1 (soak; needs root and Debian).
 
-Namespaces in the place of a machine: a bare root with processes, mounts, host name and control
-group of its own. The kernel and its devices are this machine's; control groups of the second
-version are there without their controllers, so that limits on memory and tasks are not shown.
+Namespaces replace a machine: a bare root with its own processes, mounts, host name and control
+group. Kernel and devices are those of this machine. The control groups have no controllers, so
+limits of memory and tasks are not tested.
 """
 
 import json
@@ -43,7 +43,7 @@ TIMEOUT_S = 60
 
 
 class SystemdMachine:
-    """A root that systemd runs in."""
+    """A root in which systemd runs."""
 
     def __init__(self, root: Path, group: Path) -> None:
         self.root = root
@@ -56,7 +56,7 @@ class SystemdMachine:
         self.wait("systemctl is-system-running", "running")
 
     def _init_pid(self) -> str:
-        """The process that is PID 1 there."""
+        """Return the process that is PID 1 in the root."""
         path = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
         return path.read_text().strip() if path.exists() else ""
 
@@ -68,22 +68,22 @@ class SystemdMachine:
             time.sleep(0.2)
 
     def sh(self, line: str) -> str:
-        """Run a line of shell there; what it printed."""
+        """Run a shell command in the root; return its output."""
         spaces = ["nsenter", "-t", self._init_pid(), "-m", "-u", "-i", "-p", "-C", "-r", "-w"]
         arguments = [*spaces, "env", "-i", "PATH=/usr/sbin:/usr/bin", "sh", "-c", line]
         completed = subprocess.run(arguments, capture_output=True, text=True, check=False)
         return completed.stdout.strip()
 
     def wait(self, line: str, expected: str) -> None:
-        """Wait until a line of shell prints what is wanted."""
+        """Wait until a shell command prints the expected text."""
         self._wait(lambda: self.sh(line) == expected)
 
     def pid(self) -> str:
-        """The agent's process, "0" for none."""
+        """Return the process of the agent, "0" for none."""
         return self.sh("systemctl show coldloop -p MainPID --value")
 
     def close(self) -> None:
-        """Switch it off."""
+        """Switch the machine off."""
         os.kill(int(self._init_pid()), 9)
         self._boot.communicate(timeout=TIMEOUT_S)
         for folder in sorted(self._group.rglob("*/"), key=lambda path: -len(path.parts)):
@@ -93,7 +93,7 @@ class SystemdMachine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[SystemdMachine]:
-    """One with the package in /srv, in a control group of its own."""
+    """A machine with the package in /srv, in its own control group."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     groups = [row[1] for row in mounts if row[2] == "cgroup2"]
     if os.geteuid() != 0 or not groups:
@@ -124,17 +124,17 @@ def test_systemd_starts_watches_upgrades_and_removes_it(machine: SystemdMachine)
     assert status["Uid"].split()[0] not in ("0", "")
     assert (status["CapEff"], status["NoNewPrivs"], status["Seccomp"]) == ("0" * 16, "1", "2")
     assert "SCHED_RR" in machine.sh(f"chrt -p {first}")
-    # One that hangs is ended and started anew.
+    # The watchdog ends and restarts an agent that hangs.
     machine.sh(f"kill -STOP {first}")
     machine.wait("systemctl show coldloop -p NRestarts --value", "1")
     machine.wait("systemctl is-active coldloop", "active")
     second = machine.pid()
     assert second not in (first, "0")
-    # An upgrade starts the new one.
+    # An upgrade restarts the agent.
     machine.sh("dpkg -i /srv/coldloop_*.deb")
     machine.wait("systemctl is-active coldloop", "active")
     assert machine.pid() not in (second, "0")
-    # Removal ends it and keeps what the site has; purging does not.
+    # Removal stops the agent and keeps the files of the site; purge deletes them.
     machine.sh("dpkg -r coldloop")
     assert machine.sh("systemctl is-active coldloop") == "inactive"
     retained = machine.sh("ls /etc/coldloop /var/lib/private/coldloop")

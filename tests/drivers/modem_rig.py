@@ -1,4 +1,4 @@
-"""A modem's driver and an emulated modem joined by a line in virtual time, without the agent."""
+"""A modem driver and an emulated modem on a line in virtual time, without the agent."""
 
 import heapq
 from typing import Any
@@ -14,7 +14,7 @@ UTC = 1_795_500_000_000_000
 
 
 class ModemRig:
-    """Turns one driver against one device; `events` gathers what the driver says."""
+    """Runs one driver with one device; `events` collects the events of the driver."""
 
     def __init__(self, kind: str, seed: int = 1, bars: int = 5, chunk: int = 32) -> None:
         self.world = World(seed, UTC)
@@ -24,7 +24,7 @@ class ModemRig:
         self.gateway = MessageGateway(self.world.utc)
         self.device: Any = make_device(kind, self.radio, self.gateway, self.world)
         self.driver: Any = make_driver(kind, 1, {"peer": 7})
-        self.driver.approx_utc_us = UTC
+        self.driver.set_utc(UTC)
         self.events: list[tuple[Any, ...]] = []
         char_us = -(-10_000_000 // BAUDS[kind])
         self.line = SerialLine(self.world, self.device, char_us, self._on_data, 1, chunk)
@@ -39,7 +39,7 @@ class ModemRig:
         for _, op, data in self.driver.outbox():
             assert op == "write"
             self.line.write(data)
-        self.events += self.driver.events()
+        self.events += self.driver.take_events()
 
     def run(self, seconds: float) -> None:
         """Let time pass."""
@@ -59,7 +59,7 @@ class ModemRig:
         self.world.now = until
 
     def run_until(self, kind: str, seconds: float = 600) -> tuple[Any, ...]:
-        """Let time pass until the driver says an event of `kind`; give it."""
+        """Let time pass until the driver reports an event of `kind`; return it."""
         for _ in range(int(seconds)):
             for i, event in enumerate(self.events):
                 if event[0] == kind:
@@ -69,20 +69,20 @@ class ModemRig:
         raise AssertionError(f"no {kind} in {seconds} s; {self.events}")
 
     def wait_ready(self) -> None:
-        """Wait until it is set up and has service."""
+        """Wait until the driver is set up and has service."""
         self.run_until("ready", 60)
         self.run(12)
 
     def send(self, content: bytes, tag: int = 1) -> None:
-        """Begin to send."""
+        """Start to send."""
         assert self.driver.send(content, tag, self.world.now)
         self._process_outbox()
 
     def fetch(self) -> None:
-        """Begin to collect."""
+        """Start to fetch."""
         assert self.driver.fetch(self.world.now)
         self._process_outbox()
 
     def contents(self) -> list[bytes]:
-        """What the gateway has."""
+        """Return the contents at the gateway."""
         return [message.content for message in self.gateway.messages]

@@ -1,4 +1,4 @@
-"""Modem drivers against emulated modems, kind and hostile, in virtual time."""
+"""Modem drivers against emulated modems, with and without faults, in virtual time."""
 
 import pytest
 
@@ -23,10 +23,10 @@ def test_datagram_reaches_gateway(kind: str) -> None:
 def test_downlink_datagram_is_received(kind: str) -> None:
     rig = ModemRig(kind)
     rig.wait_ready()
-    down = CONTENT[:200]
-    rig.gateway.queue_downlink(rig.device.serial, down)
+    downlink = CONTENT[:200]
+    rig.gateway.queue_downlink(rig.device.serial, downlink)
     rig.send(b"up")
-    assert rig.run_until("received") == ("received", down)
+    assert rig.run_until("received") == ("received", downlink)
 
 
 def test_long_message_is_sent_in_segments() -> None:
@@ -44,9 +44,9 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
     rig.send(b"up")
     rig.run_until("sent")
     rig.gateway.queue_downlink(rig.device.serial, b"news")
-    for _, data in rig.device.ring():
+    for _, data in rig.device.send_ring_alert():
         rig.line.inject(data)
-    assert rig.run_until("ring", 5)
+    assert rig.run_until("ring_alert", 5)
     rig.fetch()
     assert rig.run_until("fetched")[1] is True
     assert rig.run_until("received") == ("received", b"news")
@@ -55,7 +55,7 @@ def test_ring_alert_starts_fetch_without_duplicate_send() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 32])
-def test_ring_alert_at_every_byte_of_answers(chunk: int) -> None:
+def test_ring_alert_at_every_byte_of_responses(chunk: int) -> None:
     rig = ModemRig("sbd", chunk=chunk)
     rig.wait_ready()
     for at in range(48):
@@ -75,11 +75,11 @@ def test_every_status_value() -> None:
     for value in range(5, 256):
         rig.device.force_status = [value]
         rig.send(b"x", value)
-        kind, tag, word, why, paid = rig.run_until("unsent")
-        assert (kind, tag) == ("unsent", value)
-        assert word == sbd.interpret_status(value)[0] != sbd.SENT
-        assert why
-        assert paid == (value not in sbd.NOT_TRANSMITTED)
+        kind, tag, outcome, reason, may_be_billed = rig.run_until("send_failed")
+        assert (kind, tag) == ("send_failed", value)
+        assert outcome == sbd.interpret_status(value)[0] != sbd.SENT
+        assert reason
+        assert may_be_billed == (value not in sbd.NOT_TRANSMITTED)
     rig.send(b"x")
     rig.run_until("sent")
     assert rig.device.empty_tries == 0
@@ -91,9 +91,9 @@ def test_reset_clears_modem_buffer_without_empty_session(when: str) -> None:
     rig.wait_ready()
     rig.device.reset_in = when
     rig.send(b"first")
-    assert rig.run_until("unsent")[2] == sbd.RETRY
+    assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig.run_until("ready", 200)
-    if not rig.driver.wait_ready:
+    if not rig.driver.ready:
         rig.run_until("ready", 200)
     rig.run(5)
     rig.send(b"first")
@@ -107,11 +107,11 @@ def test_unnoticed_restart_between_two_attempts() -> None:
     rig.wait_ready()
     rig.device.force_status = [18]
     rig.send(b"first")
-    rig.run_until("unsent")
+    rig.run_until("send_failed")
     rig.device.reset(rig.world.now)
-    rig.run(7)  # it is back before anybody has asked
+    rig.run(7)  # the modem is back before the driver sends a command
     rig.send(b"first")
-    assert rig.run_until("unsent")[2:] == (sbd.RETRY, "the modem was lost", False)  # it echoes
+    assert rig.run_until("send_failed")[2:] == (sbd.RETRY, "the modem was lost", False)  # it echoes
     rig.run_until("ready")
     rig.send(b"first")
     rig.run_until("sent")
@@ -124,21 +124,21 @@ def test_failed_session_is_retried_without_transfer() -> None:
     rig.wait_ready()
     rig.device.force_status = [18]
     rig.send(b"first")
-    rig.run_until("unsent")
-    rig.device.refuse = [2, 2, 2]
+    rig.run_until("send_failed")
+    rig.device.transfer_results = [2, 2, 2]
     rig.send(b"first")
     rig.run_until("sent")
-    assert rig.device.refuse == [2, 2, 2]
+    assert rig.device.transfer_results == [2, 2, 2]
 
 
 def test_modem_that_rejects_transfers() -> None:
     rig = ModemRig("sbd")
     rig.wait_ready()
-    rig.device.refuse = [2, 1, 3]
+    rig.device.transfer_results = [2, 1, 3]
     rig.send(b"first")
-    event = rig.run_until("unsent")
+    event = rig.run_until("send_failed")
     assert event[2:] == (sbd.RETRY, "the modem does not take the message", False)
-    rig.device.refuse = [2, 2]
+    rig.device.transfer_results = [2, 2]
     rig.send(b"first")
     rig.run_until("sent")
 
@@ -149,10 +149,10 @@ def test_message_with_lost_acknowledgement() -> None:
         rig.wait_ready()
         rig.device.lose_acks = 1
         rig.send(b"twice")
-        assert rig.run_until("unsent")[2] == sbd.RETRY
+        assert rig.run_until("send_failed")[2] == sbd.RETRY
         rig.send(b"twice")
         rig.run_until("sent")
-        assert rig.contents() == [b"twice", b"twice"]  # the same bytes: the ground drops one
+        assert rig.contents() == [b"twice", b"twice"]  # equal bytes: the relay drops one
 
 
 @pytest.mark.parametrize("kind", ["sbd", "imt", "ntn", "ip", "rdss"])
@@ -160,15 +160,15 @@ def test_dead_modem_is_reported_and_recovered(kind: str) -> None:
     rig = ModemRig(kind)
     rig.device.dead = True
     rig.run(60)
-    assert not rig.driver.wait_ready
+    assert not rig.driver.ready
     rig.device.dead = False
     rig.run_until("ready", 60)
-    if kind != "rdss":  # a terminal is not asked again unless something is to be sent
+    if kind != "rdss":  # the driver sends a terminal nothing without a message
         rig.device.dead = True
         assert rig.run_until("ready", 120) == ("ready", False)
     rig.device.dead = False
     rig.run(40)
-    assert rig.driver.wait_ready
+    assert rig.driver.ready
 
 
 def test_network_time() -> None:
@@ -200,14 +200,14 @@ def test_status_of_ip_modem() -> None:
 def test_rejected_datagrams_of_ntn_and_rdss() -> None:
     rig = ModemRig("ntn")
     rig.wait_ready()
-    rig.device.refuse = 1
+    rig.device.rejected_sends = 1
     rig.send(b"x")
-    assert rig.run_until("unsent")[2] == sbd.RETRY
+    assert rig.run_until("send_failed")[2] == sbd.RETRY
     rig = ModemRig("rdss")
     rig.wait_ready()
-    rig.device.refuse = 1
+    rig.device.rejected_sends = 1
     rig.send(b"x")
-    assert rig.run_until("unsent")[2] == sbd.WAIT
+    assert rig.run_until("send_failed")[2] == sbd.WAIT
     rig.send(b"x")
     rig.run_until("sent")
     assert not rig.driver.send(b"y", 2, rig.world.now)  # one a minute
@@ -221,16 +221,16 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
     rig.wait_ready()
     rig.send(b"x" * 3000)
     rig.run_until("sent")
-    assert rig.driver.reader.bad > 5
+    assert rig.driver.reader.bad_lines > 5
     rig.device.reset_next = True
     rig.send(b"x" * 3000)
-    assert rig.run_until("unsent", 400)[2] == sbd.RETRY
+    assert rig.run_until("send_failed", 400)[2] == sbd.RETRY
     rig.run_until("ready", 100)
     rig.run(20)
-    for word in ("message_discarded_on_overflow", "a_word_of_the_future", "invalid_topic"):
-        rig.device.force_status = [word]
+    for outcome in ("message_discarded_on_overflow", "a_word_of_the_future", "invalid_topic"):
+        rig.device.force_status = [outcome]
         rig.send(b"y")
-        assert rig.run_until("unsent")[3] == word
+        assert rig.run_until("send_failed")[3] == outcome
     rig.send(b"y")
     rig.run_until("sent")
 
@@ -238,11 +238,11 @@ def test_imt_modem_with_junk_lines_and_restarts() -> None:
 def test_radio_off_and_on() -> None:
     rig = ModemRig("sbd")
     rig.wait_ready()
-    rig.driver.radio(False, rig.world.now)
+    rig.driver.set_radio(False, rig.world.now)
     rig._process_outbox()
     rig.run(5)
     assert not rig.driver.send(b"x", 1, rig.world.now)
-    rig.driver.radio(True, rig.world.now)
+    rig.driver.set_radio(True, rig.world.now)
     rig._process_outbox()
     rig.run(10)
     rig.send(b"x")

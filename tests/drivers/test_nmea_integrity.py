@@ -1,4 +1,4 @@
-"""`coldloop nmea monitor`'s verdicts, on what emulated receivers say while they are lied to."""
+"""The verdicts of `coldloop nmea monitor` for emulated receivers under attack."""
 
 from collections.abc import Callable
 from random import Random
@@ -17,20 +17,20 @@ START_US = 1_795_500_000_000_000
 def last_line(
     change: Callable[[GnssReceiver], None], error_us: int = 0, name: str = "unicore"
 ) -> str:
-    """The verdicts after a minute of clean sky and 15 s of `change`."""
+    """Return the verdicts after 60 s of good signals and 15 s of `change`."""
     device = GnssReceiver(
         (252_048_000, 552_708_000), lambda now: START_US + now, Random(1), DIALECTS[name]
     )
-    ours, verdicts, text = ReceiverDriver(0, 115_200, max_epochs=4), EpochChecks(), ""
+    receiver, verdicts, text = ReceiverDriver(0, 115_200, max_epochs=4), EpochChecks(), ""
     for second in range(75):
         if second == 60:
             assert text.endswith("nothing is wrong")
             change(device)
         due = device.deadline()
         for _, data in device.wake(due):
-            ours.receive(data, due + 100_000)
-        for epoch in ours.take_epochs(due + 400_000):
-            text = render(epoch, ours, error_us if second >= 60 else 0, verdicts)[-1]
+            receiver.receive(data, due + 100_000)
+        for epoch in receiver.take_epochs(due + 400_000):
+            text = render(epoch, receiver, error_us if second >= 60 else 0, verdicts)[-1]
     return text
 
 

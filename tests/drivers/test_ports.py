@@ -1,4 +1,4 @@
-"""The ports of CPython one by one, what is shared, and the board's UART against a stand-in."""
+"""The ports of CPython one by one, shared port code, and the board's UART with a model."""
 
 import fcntl
 import os
@@ -15,19 +15,19 @@ import serial
 from agent.runtime import cpython
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, explain
+from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store
 from drivers.ports.cpython import tcp
 from drivers.ports.micropython import uart as micropython_uart
-from drivers.ports.micropython.pem import der_blocks
+from drivers.ports.micropython.pem import extract_der
 from drivers.ports.store_request import MAX_PENDING, StoreQueue, split_record
 from tests.support.runtime_rig import TIMEOUT_S, CertificateAuthority, open_pty
 from tests.support.toy_agent import ToyAgent
 
 
 def no_wake() -> None:
-    """A wake that wakes nobody."""
+    """A wake callback without effect."""
 
 
 # --- Preflight ------------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ def test_preflight_never_asks_for_a_password(tmp_path: Path) -> None:
 
 def test_dropped_baud_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_pty() as line:
-        # A driver that cannot make the rate keeps another one and says nothing.
+        # A driver that does not support the rate keeps another one without an error.
         real = vars(serial.SerialBase)["baudrate"]
         deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
         monkeypatch.setattr(serial.Serial, "baudrate", deaf)
@@ -114,8 +114,8 @@ def test_serial_read_does_not_block() -> None:
         port = cpython_serial.open_port(parse_address(f"serial:{line.path}"), no_wake)
         assert port.read() == b""
         line.write(b"x" * 3000)
-        got = [port.read() for _ in range(4)]
-        assert [len(data or b"") for data in got] == [1024, 1024, 952, 0]
+        reads = [port.read() for _ in range(4)]
+        assert [len(data or b"") for data in reads] == [1024, 1024, 952, 0]
         line.close()
         assert port.read() is None
         port.close()
@@ -135,11 +135,11 @@ def test_open_port_leaks_no_descriptor(tmp_path: Path) -> None:
 
 def test_reason_texts_have_three_parts() -> None:
     address = parse_address("serial:/dev/ttyUSB0?baud=300")
-    assert str(explain(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
+    assert str(translate_error(address, PermissionError(13, "x"), SERIAL_REASONS)) == (
         "serial:/dev/ttyUSB0: permission: add the user to group dialout (or fix the device's mode)"
     )
-    assert "gone" in str(explain(address, OSError(EIO, "x"), SERIAL_REASONS))
-    assert "the system says: [Errno 7] odd" in str(explain(address, OSError(7, "odd"), {}))
+    assert "disconnected" in str(translate_error(address, OSError(EIO, "x"), SERIAL_REASONS))
+    assert "the system says: [Errno 7] odd" in str(translate_error(address, OSError(7, "odd"), {}))
 
 
 # --- Store ----------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_failed_write_keeps_the_old_record(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the flash hangs, records of one key replace each other; others wait, within a bound."""
+    """While the flash is blocked, a record replaces one of its key; the queue stays bounded."""
     go_on = threading.Event()
     real = os.fsync
 
@@ -190,12 +190,12 @@ def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     port = cpython_store.open_port(parse_address(f"store:{tmp_path}"), woken.set)
     for count in range(1000):
         assert port.write(b"status\0%d" % count) == len(b"status\0%d" % count)
-    assert not port.settled()
+    assert not port.is_drained()
     with pytest.raises(PortError, match="too slow"):
         port.write(b"other\0" + bytes(BACKLOG))
     go_on.set()
     assert woken.wait(TIMEOUT_S)
-    assert port.settled()
+    assert port.is_drained()
     assert (tmp_path / "status").read_bytes() == b"999"
     port.close()
 
@@ -206,19 +206,19 @@ def test_store_queue_keeps_newest_of_each_key() -> None:
         pending.add("write", record)
     taken = [pending.take(), pending.take(), pending.take()]
     assert taken == [("write", "a", b"3"), ("write", "b", b"2"), None]
-    for _ in range(10):  # the bound counts what waits, not what went through
+    for _ in range(10):  # the limit counts pending bytes, not written bytes
         pending.add("write", b"a\0" + bytes(BACKLOG - 10))
         pending.take()
 
 
 def test_store_queue_keeps_order_per_key() -> None:
     pending = StoreQueue(parse_address("store:/x"))
-    asked = (
+    requests = (
         ("append", b"a\x001"),
         ("append", b"a\x002"),  # joins the first
         ("append", b"b\x003"),
-        ("append", b"a\x004"),  # does not jump over b
-        ("write", b"a\x005"),  # nor does this replace what was appended
+        ("append", b"a\x004"),  # does not overtake b
+        ("write", b"a\x005"),  # does not replace appended data
         ("append", b"a\x006"),
         ("get", b"a"),
         ("write", b"a\x007"),
@@ -226,7 +226,7 @@ def test_store_queue_keeps_order_per_key() -> None:
         ("write", b"a\x008"),
         ("list", b""),
     )
-    for op, data in asked:
+    for op, data in requests:
         pending.add(op, data)
     taken = []
     while (request := pending.take()) is not None:
@@ -268,28 +268,28 @@ def test_tls_context_verifies_peer() -> None:
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
 
 
-def test_pem_is_unpacked(tmp_path: Path) -> None:
+def test_pem_is_decoded(tmp_path: Path) -> None:
     authority = CertificateAuthority(tmp_path)
     pem = authority.ca.read_text(encoding="utf-8")
     der = ssl.PEM_cert_to_DER_cert(pem)
-    assert der_blocks(der) == [der]
-    assert der_blocks((pem + "\nnoise\n" + pem).encode()) == [der, der]
-    assert der_blocks(b"no certificate") == []
-    assert der_blocks(b"") == []
+    assert extract_der(der) == [der]
+    assert extract_der((pem + "\nnoise\n" + pem).encode()) == [der, der]
+    assert extract_der(b"no certificate") == []
+    assert extract_der(b"") == []
 
 
 def test_damaged_pem_is_an_error() -> None:
     with pytest.raises(ValueError, match=r".+"):
-        der_blocks(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
+        extract_der(b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n")
     with pytest.raises(ValueError, match=r".+"):
-        der_blocks(b"-----BEGIN ")
+        extract_der(b"-----BEGIN ")
 
 
 # --- A board's UART -------------------------------------------------------------------------------
 
 
 class UartModel:
-    """As much of machine.UART as the port uses."""
+    """The part of machine.UART that the port uses."""
 
     def __init__(self, number: int) -> None:
         if number > 1:
@@ -331,10 +331,10 @@ def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
     uart.incoming = b"x" * 1500
     assert [len(port.read() or b"") for _ in range(3)] == [1024, 476, 0]
     assert port.write(b"hello world") == 5
-    port.set("parity=O")
+    port.set_options("parity=O")
     assert uart.settings.get("parity") == 1
     with pytest.raises(PortError, match="baud rate refused"):
-        port.set("baud=4000000")
+        port.set_options("baud=4000000")
     port.close()
     assert not uart.open
 
@@ -347,7 +347,7 @@ def test_missing_uart(monkeypatch: pytest.MonkeyPatch) -> None:
         micropython_uart.open_port(parse_address("uart:2"), no_wake)
 
 
-# --- The shell in this process --------------------------------------------------------------------
+# --- The runtime in this process ------------------------------------------------------------------
 
 
 def test_wake_from_another_thread() -> None:
@@ -380,6 +380,6 @@ def test_poller_wake_after_close() -> None:
     assert time.monotonic() - begun < TIMEOUT_S
     timer.join()
     for _ in range(100_000):
-        poller.wake()  # a full pipe is no error
+        poller.wake()  # a full pipe is not an error
     poller.close()
     poller.wake()

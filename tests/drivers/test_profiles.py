@@ -1,4 +1,4 @@
-"""The shipped profiles: against the schema, the compiler, and the register map's source."""
+"""The shipped profiles against the schema, the compiler, and the source of the register map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "da
 SCHEMA = json.loads((FOLDER / "profile.schema.json").read_text(encoding="utf-8"))
 NAMES = sorted(p.stem for p in FOLDER.glob("*.json") if p.name != "profile.schema.json")
 
-# Ours -> the source's name, for every number of the RPU; the address comes from the source.
+# Point -> name in the source, for every number of the RPU; the address comes from the source.
 RPU_POINTS = {
     "FlowLitersPerMinute": "RPU_Coolant_Flow_Rate_LPM",
     "SupplyTemperatureCelsius": "RPU_Coolant_Outlet_Temp_C",
@@ -43,7 +43,7 @@ RPU_POINTS = {
     "PumpSpeedControlPercent": "Manual_Control_Pump_Duty_Set",
     "ControlWord": "RPU_Control",
 }
-# Some of the bits: enough that a shift by one, or a swap of words, is seen.
+# Some of the bits: sufficient to detect a shift by one, or exchanged words.
 RPU_BITS = {
     "ReturnThermometerFault": (37376, "RPU_Coolant_Inlet_Thermometer_Status"),
     "FlowMeterFault": (37376, "RPU_Flow_Meter_Status"),
@@ -77,7 +77,7 @@ SHIPPED = (
     "switched_pdu",
     "vaisala_hmd65",
 )
-# A few rows of the source, for where the data folder is absent.
+# A few rows of the source, for machines without the data folder.
 STAND_IN = {
     "RPU_Coolant_Outlet_Temp_C": (36865, False, "0.1"),
     "RPU_Coolant_Outlet_Pressure_kPa": (36867, True, "0.1"),
@@ -111,7 +111,7 @@ def read_rpu_rows() -> tuple[dict[str, tuple[int, bool, str]], dict[tuple[int, s
 
 
 def compare_row(profile: DeviceProfile, name: str, row: tuple[int, bool, str]) -> None:
-    """One point against its row of the source."""
+    """Compare one point with its row of the source."""
     address, signed, scale = row
     point = profile.points[profile.point_index(name)]
     assert (point.address, point.kind) == (address, "i16" if signed else "u16"), name
@@ -136,7 +136,7 @@ def test_profile_is_valid_and_has_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_block_replies_are_distinguishable(name: str) -> None:
-    """Different counts: after a timeout no block has to wait for another's late reply."""
+    """Register counts differ: after a timeout, a late reply cannot match another block."""
     profile = DeviceProfile(load_profile(name))
     shapes = [(function, count) for function, _, count in profile.blocks]
     assert not profile.has_own_blocks or len(set(shapes)) == len(shapes)
@@ -144,7 +144,7 @@ def test_block_replies_are_distinguishable(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_point_is_in_a_block(name: str) -> None:
-    """All points, bits and texts, also those that the agent leaves alone, decode."""
+    """All points, bits and texts decode, also those that the agent does not use."""
     profile = DeviceProfile(load_profile(name), include_unpolled=True)
     device = ModbusDevice("d", 1, profile)
     for tag, (_, _, count) in enumerate(device.blocks):
@@ -255,15 +255,15 @@ def test_rpu_bits_match_the_source() -> None:
         assert bit.address == address, name
         assert bit.mask == 1 << rows[(address, source)], name
     for address in (37376, 37377, 37378):
-        ours = {b.mask for b in profile.bits if b.address == address}
-        assert ours == {1 << position for (at, _), position in rows.items() if at == address}
+        masks = {b.mask for b in profile.bits if b.address == address}
+        assert masks == {1 << position for (at, _), position in rows.items() if at == address}
 
 
 def test_rpu_matches_reference_rows() -> None:
     profile = DeviceProfile(load_profile("orv3_rpu"))
-    ours = {source: name for name, source in RPU_POINTS.items()}
+    point_names = {source: name for name, source in RPU_POINTS.items()}
     for source, row in STAND_IN.items():
-        compare_row(profile, ours[source], row)
+        compare_row(profile, point_names[source], row)
 
 
 def test_drive_words() -> None:
@@ -289,5 +289,5 @@ def test_valve_words() -> None:
     words = [0] * 22
     words[0], words[4], words[7], words[19], words[21] = 4250, 4200, 5000, 1850, 65486
     valve.store_block(0, tuple(words), 1)
-    got = [valve.value(i) for i in range(5)]
-    assert got == [42.5, 42.0, 300.0, 18.5, -0.5]
+    values = [valve.value(i) for i in range(5)]
+    assert values == [42.5, 42.0, 300.0, 18.5, -0.5]

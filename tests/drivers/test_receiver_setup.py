@@ -1,7 +1,7 @@
-"""The commands of `drivers.gnss` against the emulated receivers, over a line in virtual time.
+"""The commands of `drivers.gnss` with the emulated receivers, over a line in virtual time.
 
-The receivers are of another code base (pynmea2, construct) than the commands: a number that one
-side has wrong shows here. Not on a port: `tests/cli/test_nmea_setup.py` is.
+The receivers are of another code base (pynmea2, construct) than the commands. A wrong number on one
+side shows here. Does not use a port; see `tests/cli/test_nmea_setup.py`.
 """
 
 import heapq
@@ -19,25 +19,25 @@ from hil.io.receiver_line import ReceiverLine
 from hil.kernel.dut import InProcessDut
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 
 SECOND = 1_000_000
 START_UTC = 1_795_500_000_000_000
 SITE_E7 = (252_000_000, 552_000_000)
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")
 CHECKED = (*KINDS, "GLL", "VTG", "GST")
-MAKERS = [
+VENDORS = [
     ("casic", "casic"),
     ("unicore", "unicore"),
     ("quectel", "quectel"),
     ("ublox", "ublox"),
     ("ublox", "ublox8"),
 ]
-"""A dialect, and whose commands it is told by."""
+"""A dialect, and the vendor of its commands."""
 
 
 class ReceiverBench:
-    """A receiver, its line, and a port that hears it."""
+    """A receiver, its line, and a driver that reads it."""
 
     def __init__(self, name: str) -> None:
         self.world = World(1, START_UTC)
@@ -60,7 +60,7 @@ class ReceiverBench:
         )
 
     def set_up(self, setup: SetupSequence, most_s: int = 900) -> list[tuple[str, str]]:
-        """Let `setup` work; give (step, verdict)."""
+        """Run the set-up; return (step, outcome)."""
         world = self.world
         tick = world.now
         while not setup.done and world.now < most_s * SECOND:
@@ -81,12 +81,12 @@ class ReceiverBench:
         return [(o.name, o.outcome) for o in setup.results]
 
 
-@pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_setup_of_each_vendor(dialect: str, maker: str) -> None:
-    desk = ReceiverBench(dialect)
-    speed = 57_600 if desk.baud == 115_200 else 115_200
-    wished = build_steps(maker, ("BDS",), KINDS, 500, speed, True, "warm")
-    found = desk.set_up(SetupSequence(wished, 0, desk.baud))
+@pytest.mark.parametrize(("dialect", "vendor"), VENDORS)
+def test_setup_of_each_vendor(dialect: str, vendor: str) -> None:
+    bench = ReceiverBench(dialect)
+    speed = 57_600 if bench.baud == 115_200 else 115_200
+    steps = build_steps(vendor, ("BDS",), KINDS, 500, speed, True, "warm")
+    found = bench.set_up(SetupSequence(steps, 0, bench.baud))
     assert [step for step, _ in found] == [
         "constellations",
         "sentences",
@@ -97,43 +97,43 @@ def test_setup_of_each_vendor(dialect: str, maker: str) -> None:
     ]
     assert {v for step, v in found if step != "save"} <= {"done", "already"}, found
     assert dict(found)["save"] == "unproven"
-    assert desk.device.systems == [BEIDOU]
-    sent = [kind for kind, every in desk.device.rate_divisors.items() if every]
+    assert bench.device.systems == [BEIDOU]
+    sent = [kind for kind, every in bench.device.rate_divisors.items() if every]
     assert {kind for kind in sent if kind in CHECKED} == set(KINDS)
-    assert (desk.device.period_us, desk.device.baud(desk.world.now), desk.baud) == (
+    assert (bench.device.period_us, bench.device.baud(bench.world.now), bench.baud) == (
         500_000,
         speed,
         speed,
     )
-    assert desk.device.ignored == 0
+    assert bench.device.ignored == 0
 
 
-@pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_each_sentence_and_system_can_be_selected(dialect: str, maker: str) -> None:
-    desk = ReceiverBench(dialect)
-    most = (*KINDS, "GLL", "VTG")
+@pytest.mark.parametrize(("dialect", "vendor"), VENDORS)
+def test_each_sentence_and_system_can_be_selected(dialect: str, vendor: str) -> None:
+    bench = ReceiverBench(dialect)
+    many = (*KINDS, "GLL", "VTG")
     able = ("BDS", "GPS") if dialect == "casic" else ("BDS", "GPS", "GLO", "GAL")
-    few = ("RMC", "GGA", "GSV")  # without GSV nobody sees the systems
-    for kinds, systems in ((few, ()), (most, ("BDS",)), (few, able), (most, ("GPS",))):
-        wished = build_steps(maker, systems, kinds)
-        found = desk.set_up(SetupSequence(wished, desk.world.now, desk.baud), 9000)
-        assert [verdict for _, verdict in found] == ["done"] * len(wished), (kinds, found)
-        sent = {kind for kind in CHECKED if desk.device.rate_divisors.get(kind)}
+    few = ("RMC", "GGA", "GSV")  # the systems are unknown without GSV
+    for kinds, systems in ((few, ()), (many, ("BDS",)), (few, able), (many, ("GPS",))):
+        steps = build_steps(vendor, systems, kinds)
+        found = bench.set_up(SetupSequence(steps, bench.world.now, bench.baud), 9000)
+        assert [verdict for _, verdict in found] == ["done"] * len(steps), (kinds, found)
+        sent = {kind for kind in CHECKED if bench.device.rate_divisors.get(kind)}
         assert sent == set(kinds)
 
 
-@pytest.mark.parametrize(("dialect", "maker"), MAKERS)
-def test_acknowledged_but_ignored_step_is_detected(dialect: str, maker: str) -> None:
-    desk = ReceiverBench(dialect)
-    desk.device.ignores_commands = True
-    setup = SetupSequence(build_steps(maker, ("BDS",), KINDS, 500), 0, desk.baud)
-    found = desk.set_up(setup)
+@pytest.mark.parametrize(("dialect", "vendor"), VENDORS)
+def test_acknowledged_but_ignored_step_is_detected(dialect: str, vendor: str) -> None:
+    bench = ReceiverBench(dialect)
+    bench.device.ignores_commands = True
+    setup = SetupSequence(build_steps(vendor, ("BDS",), KINDS, 500), 0, bench.baud)
+    found = bench.set_up(setup)
     assert found[0] == ("constellations", "refused")
     assert ("rate", "refused") in found
     assert not setup.succeeded()
-    assert desk.device.commands > 0
-    # CASIC never answers; u-blox answers in UBX, which is no sentence
-    assert setup.results[0].acknowledged == (maker in ("unicore", "quectel"))
+    assert bench.device.commands > 0
+    # CASIC sends no acknowledgement; u-blox sends UBX, which is not a sentence
+    assert setup.results[0].acknowledged == (vendor in ("unicore", "quectel"))
 
 
 ROW = """

@@ -1,6 +1,6 @@
-"""Our Redfish client over a real socket to Python's own HTTP server.
+"""The Redfish client over a real socket to Python's own HTTP server.
 
-The server is `http.server` with HTTP/1.1: it keeps the connection, or ends it after each answer.
+The server is `http.server` with HTTP/1.1. It keeps the connection, or ends it after each response.
 """
 
 import json
@@ -22,7 +22,7 @@ PATIENCE_S = 20.0
 
 
 class RedfishHandler(BaseHTTPRequestHandler):
-    """A service with one limit; `keeps` says whether the connection outlives an answer."""
+    """A service with one limit; `keeps`: the connection stays open after a response."""
 
     protocol_version = "HTTP/1.1"
     limit = 700
@@ -30,7 +30,7 @@ class RedfishHandler(BaseHTTPRequestHandler):
     token = ""
 
     def log_message(self, *_: Any) -> None:
-        """Nothing on the screen."""
+        """Suppress the log."""
 
     def _body(self) -> Any:
         return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -58,7 +58,7 @@ class RedfishHandler(BaseHTTPRequestHandler):
             self._answer(401, {})
 
     def do_GET(self) -> None:
-        """Show the limit."""
+        """Return the limit."""
         if not self.token or self.headers["X-Auth-Token"] != self.token:
             self._answer(401, {})
             return
@@ -66,7 +66,7 @@ class RedfishHandler(BaseHTTPRequestHandler):
         self._answer(200, {"PowerLimitWatts": limits, "PowerWatts": {"Reading": 512.4}})
 
     def do_PATCH(self) -> None:
-        """Take a limit."""
+        """Set the limit."""
         type(self).limit = self._body()["PowerLimitWatts"]["SetPoint"]
         self._answer(204)
 
@@ -74,18 +74,18 @@ class RedfishHandler(BaseHTTPRequestHandler):
 @pytest.fixture(params=[True, False], ids=["kept", "closed"])
 def server(request: pytest.FixtureRequest) -> Iterator[int]:
     RedfishHandler.keeps, RedfishHandler.limit, RedfishHandler.token = request.param, 700, ""
-    made = ThreadingHTTPServer(("127.0.0.1", 0), RedfishHandler)
-    made.daemon_threads = False
-    thread = threading.Thread(target=made.serve_forever)
+    http_server = ThreadingHTTPServer(("127.0.0.1", 0), RedfishHandler)
+    http_server.daemon_threads = False
+    thread = threading.Thread(target=http_server.serve_forever)
     thread.start()
-    yield made.server_address[1]
-    made.shutdown()
-    made.server_close()
+    yield http_server.server_address[1]
+    http_server.shutdown()
+    http_server.server_close()
     thread.join()
 
 
 def run_client(client: RedfishClient, port: int, condition: Any) -> None:
-    """Carry bytes between the client and the server until `condition()`; connect again when asked."""
+    """Carry bytes between client and server until `condition()`; reconnect on request."""
     sock: socket.socket | None = None
     end = time.monotonic() + PATIENCE_S
     try:
@@ -109,7 +109,7 @@ def run_client(client: RedfishClient, port: int, condition: Any) -> None:
                     continue
             client.wake(time.monotonic_ns() // 1000)
             if client.close_requested:
-                client.close_requested = ""
+                client.take_close_request()
                 sock.close()
                 sock = None
     finally:

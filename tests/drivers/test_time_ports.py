@@ -1,4 +1,4 @@
-"""Pulses in and samples of time out: the ports one by one, and chronyd as the judge."""
+"""PPS input and time samples: the ports one by one, and chronyd as the reference."""
 
 import errno
 import os
@@ -29,15 +29,15 @@ from tests.support.peers import require_program
 from tests.support.runtime_rig import TIMEOUT_S
 
 TICK = 100_000
-AHEAD_US = 5_000  # what the system's clock is told to be behind
+AHEAD_US = 5_000  # the simulated error of the system clock
 
 
 def no_wake() -> None:
-    """A wake that wakes nobody."""
+    """A wake callback without effect."""
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
-    """Ask until the answer is true; fail after a long time."""
+    """Call until the result is true; fail after a long time."""
     end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         answer = condition()
@@ -47,14 +47,14 @@ def wait_for(condition: Callable[[], Any]) -> Any:
     return pytest.fail("nothing came")
 
 
-# --- Pulses ---------------------------------------------------------------------------------------
+# --- PPS ------------------------------------------------------------------------------------------
 
 
 class FakePpsKernel:
-    """PPS_FETCH as the kernel does it: waits for an edge, writes struct pps_fdata."""
+    """PPS_FETCH as in the kernel: waits for an edge, writes struct pps_fdata."""
 
     def __init__(self) -> None:
-        self.edges: list[tuple[int, int]] = []  # (sequence, system's nanoseconds)
+        self.edges: list[tuple[int, int]] = []  # (sequence, system time in nanoseconds)
         self.requests: list[int] = []
         self.error = errno.ETIMEDOUT
 
@@ -130,7 +130,7 @@ def test_non_pps_device_is_rejected(tmp_path: Path) -> None:
 
 
 class PulseAgent:
-    """An agent that opens one port and remembers its pulses."""
+    """An agent that opens one port and stores its pulses."""
 
     def __init__(self, address: str) -> None:
         self.requests = [(3, "open", address.encode())]
@@ -181,7 +181,7 @@ def test_runtime_reads_pulses_from_a_pipe(tmp_path: Path) -> None:
 
 
 class PinModel:
-    """As much of machine.Pin as the port uses."""
+    """The part of machine.Pin that the port uses."""
 
     IN, IRQ_RISING, IRQ_FALLING = 0, 1, 2
 
@@ -241,9 +241,9 @@ def test_sample_holds_the_system_clock_offset(tmp_path: Path) -> None:
         assert port.write(chrony.AGENT_SAMPLE.pack(mono, utc, 0)) == 17
         _, _, offset, *_ = struct.unpack("@qqdiiii", chronyd.recv(64))
         assert offset == pytest.approx(AHEAD_US / 1e6, abs=1e-3)
-        assert (port.read(), port.settled()) == (b"", True)
+        assert (port.read(), port.is_drained()) == (b"", True)
         port.close()
-    with pytest.raises(PortError, match="chronyd has gone"):
+    with pytest.raises(PortError, match="chronyd does not run"):
         chrony.open_port(parse_address(f"chrony:{path}"), no_wake)
     with pytest.raises(PortError, match="no such socket"):
         chrony.open_port(parse_address(f"chrony:{tmp_path}/none"), no_wake)
@@ -259,12 +259,12 @@ def test_raw_clock_is_not_slewed() -> None:
         assert 0 <= monotonic() - first < 10_000_000
         assert abs(time.time_ns() - system_offset_ns() - monotonic() * 1000) < 1_000_000_000
     finally:
-        clock._clocks[0] = time.CLOCK_MONOTONIC
+        clock._clock_ids[0] = time.CLOCK_MONOTONIC
     assert monotonic() >= steered
 
 
 class ChronyAgent:
-    """A clock that is fed with the system's time and AHEAD_US, and what tells chronyd of it."""
+    """A clock with the system time plus AHEAD_US, and the component that feeds chronyd."""
 
     def __init__(self, address: str) -> None:
         self.clock = UtcClock(50_000, leap_known=True)
@@ -274,7 +274,7 @@ class ChronyAgent:
         self.due = monotonic()
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        """Nothing comes."""
+        """Ignore received bytes."""
 
     def event(self, port: int, kind: str, now: int) -> None:
         self.component.event(kind, now)
@@ -302,7 +302,7 @@ pidfile {folder}/chronyd.pid
 
 
 def read_tracking(folder: Path) -> list[str]:
-    """What chronyd says of the system's clock: reference, …, correction (s) in field 4."""
+    """Return chronyd's tracking report: reference, …, correction (s) in field 4."""
     done = subprocess.run(
         [require_program("chronyc"), "-h", f"{folder}/chronyd.sock", "-c", "tracking"],
         capture_output=True,
@@ -327,17 +327,17 @@ def test_chronyd_agrees_within_a_millisecond(tmp_path: Path) -> None:
             agent = ChronyAgent(f"chrony:{folder}/bds.sock")
             looks = [time.monotonic() + 1]
             end = time.monotonic() + 60
-            told: list[str] = [""]
+            report: list[str] = [""]
 
             def selected() -> bool:
                 if time.monotonic() >= looks[0]:
                     looks[0] = time.monotonic() + 1
-                    told[:] = read_tracking(folder)
-                return told[1:2] == ["BDS"] or time.monotonic() > end
+                    report[:] = read_tracking(folder)
+                return report[1:2] == ["BDS"] or time.monotonic() > end
 
             cpython.run(agent, selected, out=lambda _: None)
-            assert told[1:2] == ["BDS"], (folder / "log").read_text(encoding="utf-8")
-            assert float(told[4]) == pytest.approx(AHEAD_US / 1e6, abs=1e-3)
+            assert report[1:2] == ["BDS"], (folder / "log").read_text(encoding="utf-8")
+            assert float(report[4]) == pytest.approx(AHEAD_US / 1e6, abs=1e-3)
             assert agent.component.sent >= 4
         finally:
             chronyd.terminate()

@@ -1,4 +1,4 @@
-"""Dates of certificates and the clock they are judged by, at CPython's TLS port."""
+"""Dates of certificates and the clock for their check, with CPython's TLS port."""
 
 import ssl
 import time
@@ -32,29 +32,31 @@ def authority(tmp_path: Path) -> Path:
 def server(
     folder: Path, monkeypatch: pytest.MonkeyPatch, begins: timedelta, years: int
 ) -> Iterator[EchoServer]:
-    """A server whose certificate begins `begins` ago and ends in `years` years."""
+    """A server whose certificate starts `begins` ago and ends in `years` years."""
     monkeypatch.setattr(pki, "_BACKDATING", begins)
     monkeypatch.setattr(pki, "_LEAF_YEARS", years)
     pki.issue(folder, "broker", "broker", ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "broker.pem", folder / "broker.key")
-    made = EchoServer(context)
+    echo_server = EchoServer(context)
     try:
-        yield made
+        yield echo_server
     finally:
-        made.stop()
+        echo_server.stop()
 
 
-def open_port_text(folder: Path, made: EchoServer, more: str, host: str = "localhost") -> str:
-    """Empty when the port opens, else why not."""
+def open_port_text(
+    folder: Path, echo_server: EchoServer, options: str, host: str = "localhost"
+) -> str:
+    """Return an empty text when the port opens, else the error."""
     port = open_port(
-        parse_address(f"tls:{host}:{made.port}?ca={folder}/ca.pem{more}"), lambda: None
+        parse_address(f"tls:{host}:{echo_server.port}?ca={folder}/ca.pem{options}"), lambda: None
     )
     assert isinstance(port, TcpPort)
     end = time.monotonic() + 20
     try:
         while time.monotonic() < end:
-            if port.finish():
+            if port.continue_open():
                 return ""
             time.sleep(0.005)
     except PortError as error:
@@ -67,20 +69,22 @@ def open_port_text(folder: Path, made: EchoServer, more: str, host: str = "local
 def test_without_utc_expired_certificate_is_accepted(
     authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server(authority, monkeypatch, 9 * YEAR, -1) as made:
+    with server(authority, monkeypatch, 9 * YEAR, -1) as echo_server:
         assert "certificate has expired" in open_port_text(
-            authority, made, ""
-        )  # by the system's clock
-        assert open_port_text(authority, made, "&utc=0") == ""
+            authority, echo_server, ""
+        )  # by the system clock
+        assert open_port_text(authority, echo_server, "&utc=0") == ""
 
 
 def test_with_utc_expired_certificate_is_rejected(
     authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server(authority, monkeypatch, 9 * YEAR, -1) as made:
-        assert "has expired" in open_port_text(authority, made, f"&utc={NOW}")
-        assert open_port_text(authority, made, f"&utc={NOW - 2 * _YEAR_S}") == ""
-        assert "not valid yet" in open_port_text(authority, made, f"&utc={NOW - 10 * _YEAR_S}")
+    with server(authority, monkeypatch, 9 * YEAR, -1) as echo_server:
+        assert "has expired" in open_port_text(authority, echo_server, f"&utc={NOW}")
+        assert open_port_text(authority, echo_server, f"&utc={NOW - 2 * _YEAR_S}") == ""
+        assert "not valid yet" in open_port_text(
+            authority, echo_server, f"&utc={NOW - 10 * _YEAR_S}"
+        )
 
 
 def test_chain_and_host_are_checked_without_utc(
@@ -89,8 +93,10 @@ def test_chain_and_host_are_checked_without_utc(
     other = tmp_path / "other"
     other.mkdir()
     pki.create(other, "other")
-    with server(authority, monkeypatch, YEAR, 1) as made:
-        for more in ("&utc=0", f"&utc={NOW}"):
-            assert open_port_text(authority, made, more) == ""
-            assert "certificate refused" in open_port_text(other, made, more)
-            assert "certificate refused" in open_port_text(authority, made, more, "127.0.0.1")
+    with server(authority, monkeypatch, YEAR, 1) as echo_server:
+        for options in ("&utc=0", f"&utc={NOW}"):
+            assert open_port_text(authority, echo_server, options) == ""
+            assert "certificate refused" in open_port_text(other, echo_server, options)
+            assert "certificate refused" in open_port_text(
+                authority, echo_server, options, "127.0.0.1"
+            )

@@ -1,7 +1,7 @@
-"""Dates of certificates at MicroPython's TLS port, on a board whose clock nobody has set.
+"""Dates of certificates with MicroPython's TLS port, on a board whose clock is not set.
 
-The unix port has no clock of its own: `time` of the C library is replaced by a file that the test
-and a made-up `machine.RTC` write, and mbedTLS judges by that.
+The unix port has no clock of its own. A file replaces `time` of the C library; the test and an
+emulated `machine.RTC` write it, and mbedTLS reads it.
 """
 
 import os
@@ -40,7 +40,7 @@ int gettimeofday(struct timeval *now, void *zone) {
 """
 BOARD = """
 import sys, time
-from drivers.ports.address import parse
+from drivers.ports.address import parse_address
 from drivers.errors import PortError
 from drivers.ports.micropython.tcp import open_port
 from protocols.calendar import days_from_civil
@@ -59,10 +59,10 @@ if sys.argv[2] == "rtc":
 sys.modules["machine"] = Machine
 
 def opened(address):
-    port = open_port(parse(address), lambda: None)
+    port = open_port(parse_address(address), lambda: None)
     try:
         for _ in range(4000):
-            if port.finish():
+            if port.continue_open():
                 return "opened"
             time.sleep_ms(5)
     except PortError as error:
@@ -87,7 +87,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class BoardModel:
-    """A board with a clock, which starts at `now`."""
+    """A board with a clock that starts at `now`."""
 
     def __init__(self, folder: Path, rtc: str = "rtc", now: int = 0) -> None:
         self.folder, self.rtc = folder, rtc
@@ -99,7 +99,7 @@ class BoardModel:
         subprocess.run(command, cwd=folder, check=True)
 
     def try_addresses(self, *addresses: str) -> list[str]:
-        """Open each of the addresses, one after the other; what came of it."""
+        """Open the addresses one after the other; return the results."""
         variables = {"BOARD_CLOCK": str(self.clock), "LD_PRELOAD": str(self.folder / "clock.so")}
         done = subprocess.run(
             [
@@ -126,8 +126,8 @@ def test_unset_clock_accepts_certificate(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc=0"
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem&utc=0"
         first, second = board.try_addresses(address, address)
     assert "certificate refused" in first
     assert second == "opened"
@@ -138,11 +138,9 @@ def test_known_utc_sets_clock_and_opens(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
-        assert (
-            "certificate refused" in board.try_addresses(address)[0]
-        )  # nobody says what time it is
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem"
+        assert "certificate refused" in board.try_addresses(address)[0]  # UTC is unknown
         assert board.clock_s() == 0
         assert board.try_addresses(f"{address}&utc={NOW}") == ["opened"]
     assert board.clock_s() == NOW
@@ -152,8 +150,8 @@ def test_expired_certificate_is_rejected_when_utc_known(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path)
-    with server(authority, monkeypatch, 3 * YEAR, -2) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem"
+    with server(authority, monkeypatch, 3 * YEAR, -2) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem"
         unknown, known = f"{address}&utc=0", f"{address}&utc={NOW}"
         said = board.try_addresses(unknown, unknown, known, known)
     assert said[1] == "opened"
@@ -167,9 +165,9 @@ def test_chain_and_host_are_always_checked(
     other = tmp_path / "other"
     other.mkdir()
     pki.create(other, "other")
-    with server(authority, monkeypatch, YEAR, 3) as made:
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
         for ca, host in ((other, "localhost"), (authority, "127.0.0.1")):
-            address = f"tls:{host}:{made.port}?ca={ca}/ca.pem&utc="
+            address = f"tls:{host}:{echo_server.port}?ca={ca}/ca.pem&utc="
             said = board.try_addresses(*[address + "0"] * 3, f"{address}{NOW}")
             assert ["certificate refused" in text for text in said] == [True] * 4, said
 
@@ -178,8 +176,8 @@ def test_system_clock_is_not_set(
     authority: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board = BoardModel(tmp_path, "none", NOW)
-    with server(authority, monkeypatch, YEAR, 3) as made:
-        address = f"tls:localhost:{made.port}?ca={authority}/ca.pem&utc="
+    with server(authority, monkeypatch, YEAR, 3) as echo_server:
+        address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem&utc="
         earlier = NOW - int(timedelta(days=90).total_seconds())
         assert board.try_addresses(f"{address}0", f"{address}{earlier}") == ["opened"] * 2
     assert board.clock_s() == NOW

@@ -1,4 +1,6 @@
-"""Watchdogs of Linux: a device is fed by a byte, systemd by a datagram; what is absent is said."""
+"""Watchdogs of Linux: a byte services a device, a datagram services systemd; missing ones are
+reported.
+"""
 
 import socket
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Tests of oracle."""
+"""Tests against independent programs and libraries."""

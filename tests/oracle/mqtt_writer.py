@@ -1,8 +1,8 @@
-"""An MQTT 5 client on a blocking socket, on both interpreters: publishes, and says what happened.
+"""An MQTT 5 client on a blocking socket, on both interpreters: publishes and prints the result.
 
     python -m tests.oracle.mqtt_writer PORT COUNT
 
-Says `acknowledged N …` with the tags in order, then `aliased BYTES` (sent in PUBLISH packets).
+Prints `acknowledged N …` with the tags in order, then `aliased BYTES` (sent in PUBLISH packets).
 """
 
 import socket
@@ -18,9 +18,8 @@ def main(port, count):
     connection = socket.socket()
     connection.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
     connection.settimeout(0.2)
-    client = MqttClientV5("writer")
-    client.expiry_s = 300
-    client.publish_early = True
+    client = MqttClientV5("writer", expiry_s=300)
+    client.set_publish_early(True)
     client.connection_opened(0)
     acknowledged, events, sent_bytes, next_tag = [], [], 0, 0
     end = time.time() + 20

@@ -1,4 +1,4 @@
-"""The bench alone, with programs that are not ours: mbpoll, libmodbus, gpsd, mosquitto's clients.
+"""The bench with independent programs: mbpoll, libmodbus, gpsd, the clients of mosquitto.
 
 One `coldloop bench --no-agent --json` serves all these tests; a second one runs with its agent.
 """
@@ -41,7 +41,7 @@ class RunningBench:
         self.ports: dict[str, str] = json.loads(self.first_line)["ports"]
 
     def device(self, name: str) -> str:
-        """The path of a serial port's device."""
+        """Return the device path of a serial port."""
         return self.ports[name].removeprefix("serial:").split("?")[0]
 
     @property
@@ -77,7 +77,7 @@ def run_mbpoll(
 
 
 def read_registers(bench: RunningBench, unit: int, address: int, count: int = 1) -> dict[int, int]:
-    """What mbpoll reads: register number -> value."""
+    """Return the values of mbpoll: register number -> value."""
     process = run_mbpoll(bench, unit, address, f"-c{count}", "-o10")
     assert process.returncode == 0, process.stdout + process.stderr
     matches = re.findall(r"^\[(\d+)\]:\s+(-?\d+)", process.stdout, re.MULTILINE)
@@ -161,7 +161,7 @@ def test_libmodbus_program_reads_and_writes(bench: RunningBench, tmp_path: Path)
 
 @contextmanager
 def running_gpsd(*devices: str) -> Iterator[int]:
-    """gpsd on serial devices, without root's rights, on loopback only; gives its port."""
+    """Run gpsd on serial devices, without root rights, on loopback only; yield its port."""
     program, port = require_program("gpsd"), free_port()
     command = [program, "-N", "-n", "-b", "-S", str(port), *devices]
     if os.geteuid() == 0:
@@ -183,12 +183,12 @@ def running_gpsd(*devices: str) -> Iterator[int]:
         finally:
             process.terminate()
             process.wait(TIMEOUT_S)
-            for key in ntp_segments() - memory:  # gpsd leaves its NTP segments behind
+            for key in ntp_segments() - memory:  # gpsd does not remove its NTP segments
                 subprocess.run(["ipcrm", "-M", key], check=False, capture_output=True)
 
 
 def ntp_segments() -> set[str]:
-    """Keys of the shared memory segments that an NTP daemon reads."""
+    """Return the keys of the shared memory segments that an NTP daemon reads."""
     rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
     keys = {int(row.split()[0]) & 0xFFFFFFFF for row in rows}
     return {hex(key) for key in keys if key >> 8 == 0x4E5450}
@@ -198,10 +198,10 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
     require_program("gpsd")
     pipe = require_program("gpspipe")
     fixes: list[dict[str, Any]] = []
-    skies: list[dict[str, Any]] = []
+    views: list[dict[str, Any]] = []
     with running_gpsd(bench.device("receiver")) as port:
         end = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < end and (len(fixes) < 3 or not skies):
+        while time.monotonic() < end and (len(fixes) < 3 or not views):
             process = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
@@ -210,7 +210,7 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
             )
             reports = [json.loads(line) for line in process.stdout.splitlines()]
             fixes += [r for r in reports if r["class"] == "TPV" and r.get("mode") == 3]
-            skies += [r for r in reports if r["class"] == "SKY" and "satellites" in r]
+            views += [r for r in reports if r["class"] == "SKY" and "satellites" in r]
     assert len(fixes) >= 3
     fix = fixes[-1]
     assert (fix["lat"], fix["lon"]) == (
@@ -221,8 +221,8 @@ def test_gpsd_has_a_fix_at_the_site_with_beidou(bench: RunningBench) -> None:
     assert abs((datetime.now(UTC) - fix_time).total_seconds()) < TIMEOUT_S
     satellites = {
         (satellite.get("gnssid"), satellite["used"])
-        for sky in skies
-        for satellite in sky["satellites"]
+        for view in views
+        for satellite in view["satellites"]
     }
     assert (3, True) in satellites  # 3 is BeiDou
     assert (0, True) in satellites  # 0 is GPS
@@ -251,12 +251,12 @@ def test_mosquitto_clients_use_the_bench_broker(bench: RunningBench) -> None:
 
 
 def test_ctrl_c_ends_the_bench_and_closes_its_ports(bench: RunningBench) -> None:
-    """Last: the tests above have used it."""
+    """Last: the tests above use the bench."""
     device = bench.device("bus")
     assert os.path.exists(device)
     code, out, err = wait_for_exit(bench.process, signal.SIGINT)
     assert (code, out, err) == (0, "", "")
-    assert not os.path.exists(device) or os.stat(device).st_uid == 0  # the number may be reused
+    assert not os.path.exists(device) or os.stat(device).st_uid == 0  # the number can be reused
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(bench.broker_port)), 2)
 
@@ -282,7 +282,7 @@ def test_bench_with_agent_prints_status_command(dut: str) -> None:
 
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
 def test_agent_ends_with_its_bench(dut: str) -> None:
-    """However the bench ends: an orphan would open its pseudo-terminals' numbers anew."""
+    """Any end of the bench: a remaining agent would open the same pseudo-terminal numbers again."""
     if dut == "micropython":
         require_program("micropython")
     with running_command("bench", "--json", "--dut", dut) as process:
@@ -294,7 +294,7 @@ def test_agent_ends_with_its_bench(dut: str) -> None:
 
 
 def has_ended(pid: str) -> bool:
-    """Whether a process is gone, or dead and waiting for an init that does not care."""
+    """Return True if a process has ended, or is a zombie."""
     try:
         stat = Path("/proc", pid, "stat").read_text()
     except OSError:

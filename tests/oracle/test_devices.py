@@ -1,4 +1,4 @@
-"""Other people's masters against the emulated devices: mbpoll and libmodbus, over pty and TCP."""
+"""Independent masters with the emulated devices: mbpoll and libmodbus, over pty and TCP."""
 
 import struct
 import subprocess
@@ -35,7 +35,7 @@ def host(bench: BenchThread) -> Iterator[LibmodbusClient]:
 
 
 def mbpoll(bench: BenchThread, port: str, unit: int, address: int, *options: str) -> list[str]:
-    """The values that mbpoll prints; it counts addresses from 1 unless told `-0`."""
+    """Return the values that mbpoll prints; it counts addresses from 1 without `-0`."""
     kind, _, rest = bench.ports[port].partition(":")
     if kind == "serial":
         place = ["-m", "rtu", "-b", "19200", "-P", "even", rest.partition("?")[0]]

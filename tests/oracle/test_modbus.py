@@ -1,4 +1,4 @@
-"""Our Modbus against pymodbus: it reads what we write, and we read what it writes."""
+"""The Modbus client against pymodbus: each reads the messages of the other."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ registers = st.lists(words, min_size=1, max_size=123)
 
 
 def build_response(request: ModbusPDU, values: list[int]) -> ModbusPDU:
-    """pymodbus' good reply; its input reads derive from its holding reads."""
+    """Return pymodbus' good reply; its input registers derive from its holding registers."""
     if isinstance(request, ReadInputRegistersRequest):
         return ReadInputRegistersResponse(registers=values)
     if isinstance(request, ReadHoldingRegistersRequest):
@@ -55,7 +55,7 @@ def build_response(request: ModbusPDU, values: list[int]) -> ModbusPDU:
 
 
 def our_request(kind: int, address: int, values: list[int]) -> bytes:
-    """One of our requests."""
+    """Return a request of the client."""
     if kind == 6:
         return pdu.write_single(address, values[0])
     if kind == 16:
@@ -90,9 +90,9 @@ def test_rtu_round_trip(kind: int, unit: int, address: int, values: list[int], s
     check_request(request, kind, address, values)
     reply = build_response(request, values)
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    assert got[:-1] == [None] * (len(got) - 1)
-    assert got[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    assert results[:-1] == [None] * (len(results) - 1)
+    assert results[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
 
 
 @given(st.sampled_from((3, 4, 6, 16)), units, addresses, registers, st.integers(1, 255))
@@ -109,8 +109,8 @@ def test_tcp_round_trip(kind: int, unit: int, address: int, values: list[int], s
     reply = build_response(request, values)
     raw = reply.function_code.to_bytes(1, "big") + reply.encode()
     frame = SOCKET.encode(raw, unit, transaction)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    assert got[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    assert results[-1] == ("ok", 0, tuple(values) if kind in (3, 4) else ())
     assert client.stream_error == ""
 
 
@@ -142,15 +142,15 @@ def test_any_bytes_are_counted_and_never_raise(chunks: list[bytes], waiting: boo
 
 @given(st.binary(max_size=12), registers, st.binary(max_size=12))
 def test_flipped_bit_gives_no_value(before: bytes, values: list[int], after: bytes) -> None:
-    """CRC-16 finds every single-bit error; the matcher must not find a way around it."""
+    """CRC-16 detects every single-bit error; the matcher must not accept one."""
     client = rtu.RtuClient()
     body = bytes((3, 2 * len(values))) + b"".join(v.to_bytes(2, "big") for v in values)
     frame = bytearray(RTU.encode(body, 9, 0))
     place = (len(before) * 31 + len(after) * 7 + values[0]) % (8 * len(frame))
     frame[place // 8] ^= 1 << place % 8
     client.start(9, pdu.read_holding(0, len(values)))
-    got = client.feed(bytes(frame))
-    assert got is None or got[0] == "exception"
+    result = client.feed(bytes(frame))
+    assert result is None or result[0] == "exception"
 
 
 bits = st.lists(st.booleans(), min_size=1, max_size=1968)
@@ -159,49 +159,49 @@ bits = st.lists(st.booleans(), min_size=1, max_size=1968)
 def run_exchange(
     unit: int, request: bytes, reply: ModbusPDU, step: int
 ) -> tuple[ModbusPDU, object]:
-    """pymodbus' reading of our request, and our reading of its reply."""
+    """Return pymodbus' decoding of the request, and the client's decoding of its reply."""
     client = rtu.RtuClient()
     _, device, _, body = RTU.decode(client.start(unit, request))
     assert device == unit
     reference = SERVER.decode(body)
     assert reference is not None
     frame = RTU.encode(reply.function_code.to_bytes(1, "big") + reply.encode(), unit, 0)
-    got = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
-    return reference, got[-1]
+    results = [client.feed(frame[i : i + step]) for i in range(0, len(frame), step)]
+    return reference, results[-1]
 
 
 @given(units, addresses, bits, st.integers(1, 255), st.booleans())
 def test_bits(unit: int, address: int, values: list[bool], step: int, discrete: bool) -> None:
     kind = ReadDiscreteInputsResponse if discrete else ReadCoilsResponse
     read = (pdu.read_discrete if discrete else pdu.read_coils)(address % 60000, len(values))
-    request, got = run_exchange(unit, read, kind(bits=values), step)
+    request, result = run_exchange(unit, read, kind(bits=values), step)
     assert isinstance(request, ReadCoilsRequest)
     assert (request.address, request.count) == (address % 60000, len(values))
-    assert got == ("ok", 0, tuple(int(value) for value in values))
+    assert result == ("ok", 0, tuple(int(value) for value in values))
     write = pdu.write_coils(address % 60000, [int(value) for value in values])
     reply = WriteMultipleCoilsResponse(address=address % 60000, count=len(values))
-    request, got = run_exchange(unit, write, reply, step)
+    request, result = run_exchange(unit, write, reply, step)
     assert isinstance(request, WriteMultipleCoilsRequest)
     assert request.bits[: len(values)] == values
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
     coil = WriteSingleCoilResponse(address=address, bits=values[:1])
-    request, got = run_exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
+    request, result = run_exchange(unit, pdu.write_coil(address, int(values[0])), coil, step)
     assert isinstance(request, WriteSingleCoilRequest)
     assert request.bits[:1] == values[:1]
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
 
 
 @given(units, addresses, st.lists(words, min_size=2, max_size=121), st.integers(1, 255))
 def test_mask_and_read_write(unit: int, address: int, values: list[int], step: int) -> None:
     keep, put = values[:2]
     mask = MaskWriteRegisterResponse(address=address, and_mask=keep, or_mask=put)
-    request, got = run_exchange(unit, pdu.mask_write(address, keep, put), mask, step)
+    request, result = run_exchange(unit, pdu.mask_write(address, keep, put), mask, step)
     assert isinstance(request, MaskWriteRegisterRequest)
     assert (request.address, request.and_mask, request.or_mask) == (address, keep, put)
-    assert got == ("ok", 0, ())
+    assert result == ("ok", 0, ())
     both = pdu.read_write(address, len(values), address, values)
     reply = ReadWriteMultipleRegistersResponse(registers=values)
-    request, got = run_exchange(unit, both, reply, step)
+    request, result = run_exchange(unit, both, reply, step)
     assert isinstance(request, ReadWriteMultipleRegistersRequest)
     assert request.write_registers == values
-    assert got == ("ok", 0, tuple(values))
+    assert result == ("ok", 0, tuple(values))

@@ -1,4 +1,4 @@
-"""`coldloop modbus` with other people's slaves, overhearing others, and on a terminal."""
+"""`coldloop modbus` with independent slaves, as a sniffer, and on a terminal."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ def with_crc(body: bytes) -> bytes:
 
 @contextlib.contextmanager
 def connect_ptys() -> Iterator[tuple[str, str]]:
-    """Two pseudo-terminals joined: what goes into one comes out of the other."""
+    """Join two pseudo-terminals: the input of one is the output of the other."""
     ends = [pty.openpty() for _ in range(2)]
     for _, slave in ends:
         tty.setraw(slave)
@@ -69,7 +69,7 @@ def read_record(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 
 def exercise_device(port: str, unit: str, capsys: pytest.CaptureFixture[str], minimum: int) -> None:
-    """Find the unit, read it, write a register, two of them, and see that they were written."""
+    """Find the unit, read it, write one and two registers, and verify them."""
     assert modbus(["scan", port, "--units", unit, "--json"]) == 0
     (result,) = read_record(capsys)["devices"]
     assert (result["unit"], result["answer"]) == (int(unit), "a value")
@@ -87,7 +87,7 @@ def exercise_device(port: str, unit: str, capsys: pytest.CaptureFixture[str], mi
 
 
 def test_libmodbus_slave_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    # No silent unit is asked here: libmodbus' slave takes what follows for that unit's reply.
+    # No absent unit is read here: libmodbus' slave takes the next frame for the reply of that unit.
     with connect_ptys() as (near, far):
         device = LibmodbusDevice("rtu", far, str(UNIT))
         try:
@@ -132,14 +132,14 @@ def test_pymodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def run_sniff(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tuple[int, list[str]]:
-    """What `sniff` prints of (pause in seconds, bytes) chunks."""
+    """Return the output of `sniff` for (pause in seconds, bytes) chunks."""
     master, slave = pty.openpty()
     tty.setraw(slave)
     port = f"{os.ttyname(slave)}?baud=19200&parity=E"
     command = [*COMMAND, "sniff", port, "--seconds", "4", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        # It sets the speed last, and forgets what came before.
+        # The command sets the baud rate last, and discards earlier input.
         cli_tools.wait_until("it listens", lambda: termios.tcgetattr(slave)[5] == termios.B19200)
         for pause, data in chunks:
             time.sleep(pause)
@@ -188,7 +188,7 @@ def test_sniff_reports_a_wrong_baud_rate() -> None:
 
 
 def run_on_terminal(*arguments: str, keys: bytes = b"", until: str = "") -> tuple[int, str]:
-    """Exit code and screen of a command on a terminal; `keys` are typed when `until` is shown."""
+    """Return exit code and screen of a command on a terminal; types `keys` after `until`."""
     child, master = pty.fork()
     if child == 0:
         os.chdir(ROOT)

@@ -1,4 +1,4 @@
-"""The fault matrix a thousand times, and decoders fed with noise: CPython has the time for it."""
+"""The fault matrix with a thousand seeds, and decoders with noise, on CPython only for speed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REQUESTS = (
 
 
 def run_fuzz(frames: int, seed: int) -> None:
-    """Feed both matchers with noise that is often nearly a frame; nothing raises, nothing grows."""
+    """Feed both matchers with noise similar to frames; nothing raises, buffers stay bounded."""
     noise = random.Random(seed)
     clients = (rtu.RtuClient(), tcp.TcpClient())
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""The MQTT client against mosquitto, with paho-mqtt as the other reader and writer."""
+"""The MQTT client with mosquitto, and paho-mqtt as the second client."""
 
 import contextlib
 import os
@@ -28,10 +28,10 @@ TELE = "coldloop/v1/site/unit-one/tele"
 
 @contextlib.contextmanager
 def run_mosquitto(folder: Path, *settings: str) -> Iterator[int]:
-    """A mosquitto of our own on a free loopback port; gives the port.
+    """Run a mosquitto on a free loopback port; yield the port.
 
-    Two of them rather than one with two listeners: with per_listener_settings mosquitto 2.0.21
-    keeps nothing for a session that is away.
+    Two brokers instead of one with two listeners: with per_listener_settings, mosquitto 2.0.21 does
+    not store messages of an absent session.
     """
     program = require_program("mosquitto")
     port = free_port()
@@ -50,14 +50,14 @@ def run_mosquitto(folder: Path, *settings: str) -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a broker that takes anybody."""
+    """The port of a broker without access control."""
     with run_mosquitto(tmp_path_factory.mktemp("open"), "allow_anonymous true") as port:
         yield port
 
 
 @pytest.fixture(scope="module")
 def locked_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a broker that takes nobody."""
+    """The port of a broker that rejects every client."""
     with run_mosquitto(tmp_path_factory.mktemp("locked"), "allow_anonymous false") as port:
         yield port
 
@@ -67,7 +67,7 @@ def now_us() -> int:
 
 
 class MqttSocketLink:
-    """A blocking socket that turns our client, as a shell does."""
+    """A blocking socket that drives the client, as a runtime does."""
 
     def __init__(self, client: MqttClient, port: int) -> None:
         self.client = client
@@ -90,7 +90,7 @@ class MqttSocketLink:
         self.events += self.client.take_events()
 
     def wait_for(self, kind: str) -> tuple[object, ...]:
-        """Turn until an event of this kind comes; it is taken out of `events`."""
+        """Run until an event of this kind; remove it from `events`."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
             for event in self.events:
@@ -101,13 +101,13 @@ class MqttSocketLink:
         pytest.fail(f"no {kind} event; seen {self.events}")
 
     def close_abruptly(self) -> None:
-        """The link dies without a DISCONNECT."""
+        """Close the link without a DISCONNECT."""
         self.socket.close()
         self.client.connection_closed(now_us())
 
 
 class PahoPeer:
-    """paho in a thread of its own: subscribed to one topic, and able to publish."""
+    """paho in a separate thread: subscribes to one topic, and can publish."""
 
     def __init__(self, port: int, topic: str) -> None:
         self.messages: queue.Queue[tuple[str, bytes, int, bool]] = queue.Queue()
@@ -135,14 +135,14 @@ Connect = Callable[[MqttClient, int], MqttSocketLink]
 
 @pytest.fixture(params=[MqttClient, MqttClientV5])
 def kind(request: pytest.FixtureRequest) -> type[MqttClient]:
-    """The client of each version of MQTT."""
+    """The client class of each MQTT version."""
     version: type[MqttClient] = request.param
     return version
 
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes links and closes them in the end."""
+    """Create links and close them at the end."""
     links: list[MqttSocketLink] = []
 
     def make(client: MqttClient, port: int) -> MqttSocketLink:
@@ -248,7 +248,7 @@ def test_session_is_resumed(
         1,
         False,
     )
-    link.step()  # the acknowledgement leaves
+    link.step()  # the acknowledgement is sent
     link.close_abruptly()
     link = connect(client, broker)
     link.wait_for("connected")
@@ -273,7 +273,7 @@ def test_in_flight_messages_are_resent(
     for number in range(8):
         assert client.publish(topic, b"%d" % number, 1, False, number)
     lost = client.take_output()
-    for packet in lost[:3]:  # these reach the broker, but nobody reads its acknowledgements
+    for packet in lost[:3]:  # these reach the broker, but its acknowledgements are not read
         link.socket.sendall(packet)
     first = [reader.next_message()[1] for _ in range(3)]
     link.close_abruptly()
@@ -301,8 +301,8 @@ def test_rejected_without_a_password(
 
 
 def test_pings_keep_idle_link_open(connect: Connect, kind: type[MqttClient], broker: int) -> None:
-    # mosquitto counts whole seconds: with a keep-alive of 1 s it gives up after as little as 1.01 s
-    # (at 1.99 s after 0.98 s, say), with 3 s never before 4 s.
+    # mosquitto counts whole seconds: with a keep-alive of 1 s its timeout can be as short as 1.01 s
+    # (at 1.99 s after 0.98 s, for example), with 3 s never below 4 s.
     link = connect(kind("idle", keepalive_s=3, clean_session=True), broker)
     link.wait_for("connected")
     end = time.monotonic() + 6.5
@@ -319,7 +319,7 @@ def test_silent_broker_is_detected(connect: Connect, kind: type[MqttClient], bro
     link = connect(client, broker)
     link.wait_for("connected")
     end = time.monotonic() + LIMIT_S
-    while client.connected and time.monotonic() < end:  # nothing is sent or received any more
+    while client.connected and time.monotonic() < end:  # no data are sent or received from here on
         time.sleep(0.05)
         client.wake(now_us())
         client.take_output()
@@ -330,7 +330,7 @@ def test_silent_broker_is_detected(connect: Connect, kind: type[MqttClient], bro
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 @pytest.mark.parametrize("most", [1, 20])
 def test_mqtt_5_on_both_interpreters(interpreter: str, most: int, tmp_path: Path) -> None:
-    """Receive maximum, alias and expiry as mosquitto and paho have them."""
+    """Receive maximum, alias and expiry with mosquitto and paho."""
     received: queue.Queue[Any] = queue.Queue()
     ready: queue.Queue[bool] = queue.Queue()
     settings = ("allow_anonymous true", f"max_inflight_messages {most}")
@@ -361,5 +361,5 @@ def test_mqtt_5_on_both_interpreters(interpreter: str, most: int, tmp_path: Path
     assert {message.topic for message in messages} == {TELE}
     assert all(0 < message.properties.MessageExpiryInterval <= 300 for message in messages)
     whole = 2 + 2 + len(TELE) + 2 + 1 + 5 + 3
-    # The first goes before anything of the server is known; the second says topic and alias.
+    # The first is sent before the limits of the server are known; the second has topic and alias.
     assert int(output[1].split()[1]) == whole + (whole + 3) + 28 * (whole + 3 - len(TELE))

@@ -1,4 +1,4 @@
-"""Our sentences against others' work: pynmea2's writer, recorded lines, gpsd's decoder."""
+"""The NMEA sentences against independent work: pynmea2's writer, recorded lines, gpsd's decoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TALKERS = ("GP", "BD", "GB", "GN", "GA")
 
 
 def parse_single(raw: str) -> Any:
-    """The one sentence in a line, through our framer and parser."""
+    """Return the one sentence of a line, through the framer and the parser."""
     result = Framer().feed(raw.encode("latin-1") + b"\r\n")
     assert len(result) == 1
     sentence, reason = parse(result[0][1])
@@ -40,7 +40,7 @@ def write_sentence(kind: str, talker: str, fields: tuple[str, ...]) -> str:
 
 
 def random_position(rng: random.Random) -> tuple[str, str, str, str, float, float]:
-    """(lat, N/S, lon, E/W) as fields, and both in degrees as floats."""
+    """Return (lat, N/S, lon, E/W) as fields, and both in degrees as floats."""
     lat, lon = rng.uniform(-90, 90), rng.uniform(-180, 180)
     lat_degrees, lat_minutes = divmod(abs(lat) * 60, 60)
     lon_degrees, lon_minutes = divmod(abs(lon) * 60, 60)
@@ -125,7 +125,7 @@ def test_recorded_lines_are_framed_by_their_checksums() -> None:
     for quirk in quirks():
         framer = Framer()
         result = framer.feed(quirk["raw"].encode("latin-1") + b"\r\n")
-        # Unicore's replies have a checksum over their `$`, too: right by that maker's rule
+        # Unicore replies have a checksum that includes the `$`: valid by the rule of this vendor
         right = quirk["checksum_ok"] or quirk["raw"].startswith("$command")
         assert len(result) == (1 if right else 0), quirk
         if not result:
@@ -189,7 +189,7 @@ def test_meaning_of_recorded_lines() -> None:
 
 
 def test_random_damage_is_always_detected() -> None:
-    """One changed byte is always refused: the checksum sees every error in a single byte."""
+    """One changed byte is always rejected: the checksum detects every error in a single byte."""
     rng = random.Random(8)
     line = write_sentence("RMC", "GN", ("010203.5", "A", "2512.5", "N", "05516.5", "E", "0", "0",
                                "251126", "", "", "A", "V")).encode() + b"\r\n"  # fmt: skip

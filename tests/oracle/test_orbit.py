@@ -1,4 +1,4 @@
-"""Our SGP4 and look angles held against the package sgp4 and Vallado's verification set."""
+"""SGP4 and look angles against the package sgp4 and Vallado's verification set."""
 
 import math
 import random
@@ -29,7 +29,7 @@ def test_verification_set_matches_sgp4_package():
         try:
             actual = Sgp4Orbit(tle.parse(line1, line2))
         except DecodeError:
-            continue  # deep space, or damaged on purpose
+            continue  # deep space, or with intended errors
         for minutes in range(-1440, 2881, 60):
             error, place, _ = oracle.sgp4_tsince(float(minutes))
             got = actual.position_after(float(minutes))
@@ -69,11 +69,11 @@ def test_epoch_of_elements_in_microseconds():
 
 
 def test_constellation_drift_matches_sgp4():
-    """A circular orbit by the package and by the pattern stay within 1 degree for 3 days."""
+    """A circular orbit of the package and of the Walker pattern stay within 1 degree for 3 days."""
     walker = Walker(6, 11, 780, 86.4, first=(30.0, 40.0, 0))
     oracle = Satrec()
     a_km = 6378.135 + 780
-    # A TLE's mean motion is Kozai's: the drift of the mean anomaly is in it.
+    # The mean motion of a TLE is Kozai's: it includes the drift of the mean anomaly.
     k = 0.75 * 0.001082616 * (6378.135 / a_km) ** 2 * (3 * math.cos(math.radians(86.4)) ** 2 - 1)
     motion = math.sqrt(398600.8 / a_km**3) * 60.0 * (1 + k)
     oracle.sgp4init(

@@ -1,6 +1,6 @@
-"""gpsd, live, on the ports of emulated receivers: the same fix, and the same distinct satellites.
+"""gpsd, live, on the ports of emulated receivers: equal fixes and equal distinct satellites.
 
-Four makers at once, each on a pseudo-terminal of its own, at the speed of its line.
+Four vendors at the same time, each on its own pseudo-terminal, at the baud rate of its line.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drivers.gnss.receiver import ReceiverDriver as OurReceiver
+from drivers.gnss.receiver import ReceiverDriver
 from hil.bench.receiver_choice import connect_line, make_receiver
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_settings import TestbedSettings
@@ -24,24 +24,24 @@ from tests.oracle.test_bench import running_gpsd
 from tests.support.cli_tools import TIMEOUT_S
 from tests.support.peers import require_program
 
-MAKERS = ("casic", "unicore", "quectel", "ublox")
+VENDORS = ("casic", "unicore", "quectel", "ublox")
 GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}
 
 
 class GpsdRig:
-    """Four receivers on four ports, run by a thread; `ours` is what our driver hears of each."""
+    """Four receivers on four ports, run by a thread; `receivers` are the drivers."""
 
     def __init__(self) -> None:
         self.world = World(1, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.ports: dict[str, PtyPort] = {}
-        self.receivers: dict[str, OurReceiver] = {}
-        for name in MAKERS:
+        self.receivers: dict[str, ReceiverDriver] = {}
+        for name in VENDORS:
             setting = TestbedSettings(receiver_dialect=name)
             receiver = make_receiver(self.world, setting, SITE_E7)
             assert isinstance(receiver, GnssReceiver)
             port = self.ports[name] = PtyPort(self.shell)
-            self.receivers[name] = OurReceiver(0, 115_200)
+            self.receivers[name] = ReceiverDriver(0, 115_200)
             port.line = connect_line(
                 self.world, receiver, setting, self._tee(port, name), 0, lambda: None
             )
@@ -64,20 +64,20 @@ class GpsdRig:
 
 
 @pytest.fixture
-def sky() -> Iterator[GpsdRig]:
+def rig() -> Iterator[GpsdRig]:
     created = GpsdRig()
     yield created
     created.close()
 
 
-def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
+def test_gpsd_agrees_with_our_driver(rig: GpsdRig) -> None:
     pipe = require_program("gpspipe")
     fixes: dict[str, Any] = {}
-    views: dict[str, set[tuple[str, int]]] = {name: set() for name in MAKERS}
-    names = {port.path: name for name, port in sky.ports.items()}
+    views: dict[str, set[tuple[str, int]]] = {name: set() for name in VENDORS}
+    names = {port.path: name for name, port in rig.ports.items()}
     with running_gpsd(*names) as port:
         end = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < end and not (len(fixes) == len(MAKERS) and all(views.values())):
+        while time.monotonic() < end and not (len(fixes) == len(VENDORS) and all(views.values())):
             completed = subprocess.run(
                 [pipe, "-w", "-x", "4", f"127.0.0.1:{port}"],
                 capture_output=True,
@@ -91,8 +91,8 @@ def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
                     fixes[name] = report
                 if name and report["class"] == "SKY" and report.get("satellites"):
                     views[name] |= {(GNSS[s["gnssid"]], s["svid"]) for s in report["satellites"]}
-    for name in MAKERS:
-        epoch = sky.receivers[name].last_epoch()
+    for name in VENDORS:
+        epoch = rig.receivers[name].last_epoch()
         assert epoch is not None
         assert epoch.valid
         assert epoch.lat_e7 is not None
@@ -100,4 +100,5 @@ def test_gpsd_agrees_with_our_driver(sky: GpsdRig) -> None:
         assert fixes[name]["lat"] == pytest.approx(epoch.lat_e7 / 1e7, abs=3e-5)
         assert fixes[name]["lon"] == pytest.approx(epoch.lon_e7 / 1e7, abs=3e-5)
         actual = {(s.gnss, s.sv) for s in epoch.satellite_view.satellites}
-        assert len(actual ^ views[name]) <= 2, (name, actual ^ views[name])  # one rose, one set
+        # one satellite rose, one set
+        assert len(actual ^ views[name]) <= 2, (name, actual ^ views[name])

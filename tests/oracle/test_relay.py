@@ -1,4 +1,4 @@
-"""The relay's Sparkplug B read by pysparkplug, in an environment of its own (it pins paho 1.6)."""
+"""The relay's Sparkplug B output, read by pysparkplug in its own environment (it pins paho 1.6)."""
 
 import json
 import subprocess
@@ -67,7 +67,7 @@ def test_pysparkplug_reads_births_data_and_deaths(tmp_path: Path) -> None:
     assert {entry["device"] for entry in result} == {None, "s1.u1"}
     assert ["bdSeq", 7, 9000, False] in [[*m[:2], 9000, m[3]] for m in result[0]["metrics"]]
     assert [m[0] for m in result[1]["metrics"]] == [*_NAMES]
-    # a value that is older than the newest of its unit is historical, in the first block, too
+    # a value older than the newest of its unit is historical, also in the first block
     assert result[2]["metrics"] == [
         ["supply", 20.5, 1000, True],
         ["return", 30.25, 1000, True],

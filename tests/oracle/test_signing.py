@@ -1,4 +1,4 @@
-"""Our verifier and CBOR against `cryptography` and cbor2, which know nothing of our code."""
+"""The verifier and CBOR against `cryptography` and cbor2, which share no code with the project."""
 
 import random
 import sys
@@ -60,7 +60,7 @@ def test_signatures_match_cryptography() -> None:
 @settings(max_examples=400, deadline=None)
 @given(VALUES)
 def test_cbor_matches_other_library(value: object) -> None:
-    # cbor2 sorts keys by length first (RFC 7049); the order of ours is checked by the RFC's example
+    # cbor2 sorts keys by length first (RFC 7049); an example of the RFC tests the order used here
     data = encode(to_our_types(value))
     assert cbor2.loads(data) == value
     assert to_cbor2_types(decode(data)) == value

@@ -1,1 +1,1 @@
-"""Tests of repository."""
+"""Tests of the repository: gates, documents, benchmarks, installation."""

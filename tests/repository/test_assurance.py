@@ -1,4 +1,4 @@
-"""The documents that name tests: each test must exist, and each line of a table have one."""
+"""Documents that name tests: each named test exists, and each row of a table names one."""
 
 import ast
 import functools
@@ -19,7 +19,7 @@ def names_in(file: str) -> frozenset[str]:
 
 
 def rows(document: str) -> list[str]:
-    """The rows of a document's tables, without their heads."""
+    """Return the rows of the tables of a document, without their heads."""
     lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
     return [line for line in lines if line.startswith("| ") and "|---" not in line]
 

@@ -1,4 +1,4 @@
-"""The documents tell every word, every suite and every command of the bench."""
+"""Documents of the bench: they name all words, suites and commands."""
 
 import pytest
 
@@ -12,7 +12,7 @@ WORDS = (ROOT / "docs" / "reference" / "scenario_words.md").read_text(encoding="
 
 
 def test_fault_table_matches_the_code() -> None:
-    """If it is not: `make reference`."""
+    """`make reference` writes the table."""
     assert write_table() in WORDS
 
 
@@ -20,14 +20,14 @@ def test_command_prints_the_fault_table(capsys: pytest.CaptureFixture[str]) -> N
     assert hil(["list", "--faults", "--table"]) == 0
     assert capsys.readouterr().out == write_table() + "\n"
     assert hil(["list", "--table"]) == 2
-    assert "add --faults" in capsys.readouterr().err
+    assert "needs --faults" in capsys.readouterr().err
 
 
 def test_suites_and_commands_are_documented() -> None:
     for name in suite_names():
         assert f"`{name}`" in TEXT, name
     for name in HIL:
-        if name not in ("year", "hall"):  # they have pages of their own
+        if name not in ("year", "hall"):  # separate pages
             assert f"coldloop hil {name}" in TEXT, name
 
 

@@ -1,4 +1,4 @@
-"""Each benchmark runs once, tiny, and says what it should; how fast it was is not looked at."""
+"""Benchmarks: each runs once with a small size and returns its figures; speed is not checked."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ NAMES = (
 
 
 def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
-    """Run a benchmark as a person would, and read its record."""
+    """Run a benchmark as a process, and return its record."""
     run = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--json", *options],
         cwd=ROOT,
@@ -77,7 +77,7 @@ def test_throttle() -> None:
 
 
 def test_control() -> None:
-    """The law with the model needs less than the others of the valve; figures need a whole run."""
+    """The law with the model moves the valve less than the others; figures need a complete run."""
     record = benchmark("control", "--case", "UA -30 %", "--seconds", "2400")
     trials = {item["law"]: item for item in record["trials"]}
     assert set(trials) == {"coldloop", "coldloop PI", "phosphor", "manual", "simple-pid"}
@@ -191,7 +191,7 @@ def test_wrong_use_is_one_line_and_2(name: str) -> None:
 
 
 def test_nmea_beside_gpsdecode() -> None:
-    """A minute of every maker's dialect, whole and damaged: both decoders say the same."""
+    """A minute of each vendor dialect, undamaged and damaged: both decoders agree."""
     require_program("gpsdecode")
     record = benchmark("nmea_gpsd", "--seconds", "60")
     assert len(record["captures"]) == 16
@@ -199,7 +199,7 @@ def test_nmea_beside_gpsdecode() -> None:
         assert capture["sentences"] == capture["right"] == capture["typed"], name
         assert capture["found"] == capture["mode"] == capture["fixes"] > 50, name
         assert capture["worst_e7"] <= 1.0, name
-        if "damaged" not in name:  # of a damaged one no view may be complete
+        if "damaged" not in name:  # a damaged capture can have no complete satellite view
             assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name
 
 

@@ -1,4 +1,4 @@
-"""What a newcomer does first, from nothing: the locks, the environment and the wheel."""
+"""Clean clone: locks, environment and wheel."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.support.repository import PACKAGES, ROOT, find_tool, portable_files, 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A copy of the files that are or would be committed, and of nothing else."""
+    """A copy of the files that are or would be committed."""
     target = tmp_path / "coldloop"
     for name in repo_files():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def run(*command: str, cwd: Path, **environment: str) -> str:
-    """Run a command that must succeed; return what it said."""
+    """Run a command that must succeed; return its output."""
     completed = subprocess.run(
         command,
         cwd=cwd,
@@ -77,7 +77,7 @@ def test_ci_does_not_inherit_machine_settings(tmp_path: Path) -> None:
         "OLDPWD",
         "SHLVL",
         "_",
-    }  # of the shell that is `make`
+    }  # variables of the shell that replaces `make`
 
 
 @pytest.mark.soak

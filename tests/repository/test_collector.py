@@ -1,4 +1,4 @@
-"""tests/conftest.py itself: what MicroPython says becomes results, and absence is counted."""
+"""Collector in tests/conftest.py: output of MicroPython becomes results; skips are counted."""
 
 import os
 import subprocess
@@ -32,31 +32,31 @@ def test_each_test_gets_its_output() -> None:
     assert noise == "stray\n"
 
 
-def test_what_was_not_reached_has_no_result() -> None:
-    results, noise = parse_output("@@ ok test_a\nFATAL: heap gone\n")
+def test_a_test_that_did_not_run_has_no_result() -> None:
+    results, noise = parse_output("@@ ok test_a\nFATAL: heap exhausted\n")
     assert results == {"test_a": ""}
-    assert "heap gone" in noise
+    assert "heap exhausted" in noise
 
 
-def test_a_module_that_does_not_import_reports_why() -> None:
+def test_a_failed_import_is_reported() -> None:
     require_program("micropython")
     results, noise = parse_output(run_tests(UNIX, NO_SUCH, ["test_a"]))
     assert results == {}
     assert "ImportError" in noise
 
 
-def test_a_module_for_64_bits_runs_where_they_are(tmp_path: Path) -> None:
+def test_a_module_for_64_bits_runs_on_targets_with_64_bits(tmp_path: Path) -> None:
     path = tmp_path / "test_x.py"
     path.write_text("def test_a(): pass\n")
     assert targets(path) == {"unix": False, "unix-f32": True, "mps2": True}
     other = tmp_path / "test_y.py"
-    other.write_text("FLOATS = 64  # why\n")
+    other.write_text("FLOATS = 64  # the reason\n")
     assert float_bits(other) == 64
     assert targets(other) == {"unix": False}
 
 
 def pytest_on(folder: Path, **environment: str) -> str:
-    """Run pytest with our hooks on one file that skips in three ways."""
+    """Run pytest with our hooks on one file with three kinds of skips."""
     (folder / "test_skips.py").write_text(
         "import pytest\n"
         "def test_peer(): pytest.skip('peer missing: mosquitto')\n"
@@ -83,14 +83,14 @@ def pytest_on(folder: Path, **environment: str) -> str:
 
 
 def test_the_last_line_counts_tests_not_run(tmp_path: Path) -> None:
-    *_, counted, closing = pytest_on(tmp_path).splitlines()
-    assert counted == "not tried: 4 tests (gpsd 2, mosquitto 1, facts.csv 1)"
-    assert "5 skipped" in closing
+    *_, count_line, last_line = pytest_on(tmp_path).splitlines()
+    assert count_line == "not run: 4 tests (gpsd 2, mosquitto 1, facts.csv 1)"
+    assert "5 skipped" in last_line
 
 
 @pytest.mark.parametrize(("ci", "failed"), [("true", True), ("false", False)])
 def test_a_missing_peer_fails_in_ci(tmp_path: Path, ci: str, failed: bool) -> None:
     output = pytest_on(tmp_path, CI=ci)
-    assert ("peer missing: mosquitto (CI=true: every peer has to be there)" in output) == failed
-    closing = output.splitlines()[-1]
-    assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in closing
+    assert ("peer missing: mosquitto (CI=true needs all peers)" in output) == failed
+    last_line = output.splitlines()[-1]
+    assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in last_line

@@ -1,16 +1,18 @@
-"""The gates: what every file has to pass before any behaviour is tested.
+"""Gates: checks that each file must pass.
 
-Each tool runs once over the whole repository. What must run on MicroPython is the list in
-pyproject.toml, `[tool.coldloop]`.
+Each tool runs once over the whole repository. The list of the files that must run on MicroPython is
+in pyproject.toml, `[tool.coldloop]`.
 """
 
 import ast
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import coldloop
 from tests.support.peers import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
@@ -29,7 +31,7 @@ from tests.support.repository import (
 
 LONGEST_FUNCTION = 60  # lines
 
-# Spelt in pieces, so that this file does not name what it forbids.
+# In parts, so that this file does not contain the forbidden words.
 FORBIDDEN = (
     "pypi." + "org",
     "files.python" + "hosted",
@@ -41,7 +43,7 @@ FORBIDDEN = (
     "TO" + "DO",
     "FIX" + "ME",
 )
-# Lists and texts that are others' word for word.
+# Verbatim copies of texts of others.
 VERBATIM = ("LICENSE",)
 
 PACKAGE_FILES = [
@@ -52,7 +54,7 @@ PACKAGE_FILES = [
 
 
 def check_passes(*command: str, folder: Path = ROOT, **environment: str) -> None:
-    """Run a tool in `folder`; fail with what it printed when it is not content."""
+    """Run a tool in `folder`; a failure shows its output."""
     run = subprocess.run(
         command,
         cwd=folder,
@@ -70,7 +72,9 @@ def test_the_portable_list_is_complete() -> None:
     for name in ("protocols/time_units.py", "drivers/errors.py", "agent/__init__.py"):
         assert name in portable
     assert "tests/portable/support/check.py" in portable
-    left_out = [name for name in repo_files() if name.endswith(("commands.py", "shell/cpython.py"))]
+    left_out = [
+        name for name in repo_files() if name.endswith(("/commands.py", "runtime/cpython.py"))
+    ]
     assert not set(left_out) & set(portable)
     assert not [name for name in portable if "/cpython" in name]
 
@@ -135,8 +139,10 @@ def test_no_file_names_hosts_or_unfinished_work() -> None:
 
 
 def test_locks_pin_every_package_by_hash() -> None:
-    for name in ("requirements/run.txt", "requirements/dev.txt", "requirements/pypy.txt"):
-        text = (ROOT / name).read_text(encoding="utf-8")
+    locks = sorted((ROOT / "requirements").glob("*.txt"))
+    assert [lock.stem for lock in locks] == ["agent", "bench", "build", "dev", "ops", "pypy"]
+    for lock in locks:
+        text = lock.read_text(encoding="utf-8")
         assert "://" not in text
         entries = text.replace("\\\n", "").splitlines()[1:]
         assert entries
@@ -145,12 +151,31 @@ def test_locks_pin_every_package_by_hash() -> None:
         ] == []
 
 
-def test_dev_lock_extends_run_lock() -> None:
-    run, dev = (
-        {line.split(" ")[0] for line in text.splitlines() if "==" in line}
-        for text in (
-            (ROOT / "requirements" / name).read_text(encoding="utf-8")
-            for name in ("run.txt", "dev.txt")
-        )
-    )
-    assert run <= dev
+def pinned_packages(name: str) -> set[str]:
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return {line.split(" ")[0] for line in text.splitlines() if "==" in line}
+
+
+def test_dev_lock_includes_the_other_locks() -> None:
+    for name in ("agent", "bench", "ops", "build"):
+        assert pinned_packages(name) <= pinned_packages("dev")
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = project_settings()["project"]["version"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    dated = re.findall(r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", changelog, re.M)
+    assert dated[0] == version
+    for name in ("Containerfile", "compose.yaml"):
+        text = (ROOT / "deploy" / "container" / name).read_text(encoding="utf-8")
+        assert re.findall(r"coldloop:(\d[\d.]*)", text) == [version], name
+
+
+def test_extras_of_the_dispatcher_are_those_of_the_distribution() -> None:
+    project = project_settings()["project"]
+    assert [name.partition(">")[0] for name in project["dependencies"]] == ["pyserial"]
+    assert set(coldloop.EXTRAS) <= set(project["optional-dependencies"])
+    for extra, (commands, modules) in coldloop.EXTRAS.items():
+        assert set(commands) <= set(coldloop.COMMANDS)
+        text = " ".join(project["optional-dependencies"][extra])
+        assert [module for module in modules if module not in text] == []

@@ -1,4 +1,4 @@
-"""docs/technician/add_device_model.md, followed word by word on a device made from its table."""
+"""docs/technician/add_device_model.md: its steps work, on a device with the table of the page."""
 
 import json
 import re
@@ -20,12 +20,12 @@ from tests.support.repository import ROOT
 
 PAGE = (ROOT / "docs" / "technician" / "add_device_model.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    coldloop (modbus .+)$", PAGE, re.M)
-# What the table of the page says, of a pump at 81.25 % that is 45.5 degC warm.
+# The registers of the page, for a pump at 81.25 % and 45.5 degC.
 REGISTERS = {0: 20, 10: 8125, 11: 1, 12: 455, 20: 3, 21: 8125}
 
 
 class PumpHandler(socketserver.StreamRequestHandler):
-    """Modbus TCP, functions 3, 6 and 16, over REGISTERS; knows nothing of the code under test."""
+    """Modbus TCP, functions 3, 6 and 16, over REGISTERS; independent of the code under test."""
 
     registers: dict[int, int]
 
@@ -59,13 +59,13 @@ class PumpHandler(socketserver.StreamRequestHandler):
 def device_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, dict[int, int]]]:
-    """The pump's port and its registers; beside the file that the page tells to write."""
+    """Port and registers of the pump, beside the file that the page describes."""
     result = re.search(r"```json\n(.*?)```", PAGE, re.S)
     assert result
     (tmp_path / "acme_p20.json").write_text(result.group(1), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     registers = dict(REGISTERS)
-    handler = type("Handler", (PumpHandler,), {"held": registers})
+    handler = type("Handler", (PumpHandler,), {"registers": registers})
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -108,5 +108,5 @@ def test_a_documented_limit_is_enforced(
 def test_the_agent_accepts_the_profile(device_port: tuple[str, dict[int, int]]) -> None:
     raw: Any = example()
     raw["devices"][2] |= {"profile": "acme_p20"}
-    maps = {**profiles(), "acme_p20": json.loads(Path("acme_p20.json").read_text())}
-    assert len(load(raw, maps).devices) == 4
+    profile_files = {**profiles(), "acme_p20": json.loads(Path("acme_p20.json").read_text())}
+    assert len(load(raw, profile_files).devices) == 4

@@ -1,1 +1,1 @@
-"""Helpers of the tests."""
+"""Helpers that tests of several rooms share."""

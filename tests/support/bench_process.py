@@ -1,4 +1,4 @@
-"""`coldloop bench` for tests: as a process of its own, and in a thread with its object at hand."""
+"""`coldloop bench` for tests: as a process, or in a thread with access to its object."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.repository import ROOT
 
 
 class BenchProcess:
-    """The command; `ports` is what its first line says. Use it in a `with` block."""
+    """The command as a process; `ports` is its first line. Use it in a `with` block."""
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, str(ROOT / "coldloop.py"), "bench", "--no-agent", "--json"]

@@ -1,4 +1,4 @@
-"""What the tests of the bench and of the commands share: `run_coldloop` as a process, and patience."""
+"""Helpers for tests of commands: processes, time limits, one-line checks."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import pytest
 from tests.support.repository import ROOT
 
 COLDLOOP = (sys.executable, str(ROOT / "coldloop.py"))
-TIMEOUT_S = 30.0  # a hang fails the test; nothing is judged by its speed
+TIMEOUT_S = 30.0  # a hang fails the test; no test checks speed
 
 SHORT = """
 name = "short"
@@ -41,7 +41,7 @@ def run_coldloop(
 
 @contextmanager
 def running_command(*arguments: str, **options: Any) -> "Iterator[subprocess.Popen[str]]":
-    """Run a command beside the block; it is ended at the block's end if it still lives."""
+    """Run a command during the block; terminate it at the end of the block."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     program = [] if arguments[0].startswith("/") else COLDLOOP
     process = subprocess.Popen(
@@ -69,14 +69,14 @@ def wait_for_exit(
 
 
 def interrupt(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    """End it as Ctrl-C does."""
+    """Interrupt a process as Ctrl-C does."""
     return wait_for_exit(process, signal.SIGINT)
 
 
 def wait_until(
     condition: str, predicate: Callable[[], object], timeout_s: float = TIMEOUT_S
 ) -> Any:
-    """Wait until `predicate()` is, and return what it gave; fail the test when it never is."""
+    """Wait until `predicate()` is true and return its value; a timeout fails the test."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         value = predicate()
@@ -94,13 +94,13 @@ def check_one_line(text: str) -> str:
 
 
 def scenario_file(folder: Path, text: str, name: str = "own.toml") -> str:
-    """Write a scenario of one's own; returns its path."""
+    """Write a scenario file; return its path."""
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return str(path)
 
 
 def open_files(pid: int) -> list[str]:
-    """What a process has open, as the kernel names it."""
+    """Return the open files of a process, with the names of the kernel."""
     folder = f"/proc/{pid}/fd"
     return [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]

@@ -1,4 +1,4 @@
-"""libmodbus as a peer: its client through ctypes, and a device built from C on its server."""
+"""libmodbus as a peer: its client through ctypes, and a device in C on its server."""
 
 import ctypes
 import os
@@ -17,10 +17,10 @@ _programs: dict[str, Path] = {}
 
 
 class LibmodbusClient:
-    """libmodbus' client; a failed call raises OSError with libmodbus' errno."""
+    """The client of libmodbus; a failed call raises OSError with the errno of libmodbus."""
 
     def __init__(self, address: str, timeout_s: float = TIMEOUT_S) -> None:
-        """`address` is one of the bench's: serial:PATH?… or tcp:HOST:PORT."""
+        """`address` is one of the bench: serial:PATH?… or tcp:HOST:PORT."""
         self._library = ctypes.CDLL(require_library("modbus"), use_errno=True)
         self._library.modbus_new_rtu.restype = ctypes.c_void_p
         self._library.modbus_new_tcp.restype = ctypes.c_void_p
@@ -38,7 +38,7 @@ class LibmodbusClient:
         self._call("modbus_connect")
 
     def wait_at_most(self, timeout_s: float) -> None:
-        """Say for how long a call waits for its answer from now on."""
+        """Set the reply timeout of the next calls."""
         seconds, micros = int(timeout_s), int(timeout_s % 1.0 * 1e6)
         self._call("modbus_set_response_timeout", seconds, micros)
 
@@ -92,7 +92,7 @@ class LibmodbusClient:
 
 
 def device_program() -> Path:
-    """`real_device.c`, compiled once; skips the test that asks when it cannot be."""
+    """Compile `real_device.c` once; skip the calling test if that is not possible."""
     gcc = require_program("gcc")
     if not _HEADER.exists():
         pytest.skip(MISSING + "libmodbus-dev")
@@ -107,7 +107,7 @@ def device_program() -> Path:
 
 
 class LibmodbusDevice:
-    """The compiled device as a process; `requests` are the frames that it was asked."""
+    """The compiled device as a process; `requests` are the received frames."""
 
     def __init__(self, *arguments: str) -> None:
         command = [str(device_program()), *arguments]
@@ -120,7 +120,7 @@ class LibmodbusDevice:
         return self._out.readline().strip()
 
     def request(self) -> bytes:
-        """The next request's bytes."""
+        """Return the bytes of the next request."""
         label, _, digits = self._line().partition(" ")
         assert label == "request"
         return bytes.fromhex(digits)

@@ -1,6 +1,6 @@
-"""A master's short hand for emulated Modbus devices: requests and replies through pymodbus.
+"""Modbus master for emulated devices: requests and replies through pymodbus.
 
-No socket and no clock: a test says what time it is. `LineMaster` speaks RTU to a `ModbusLine`,
+No socket and no clock: the test sets the time. `LineMaster` speaks RTU to a `ModbusLine`,
 `TcpMaster` Modbus TCP to a `ModbusTcpHost`.
 """
 
@@ -22,12 +22,12 @@ BITS = {1: bit.ReadCoilsRequest, 2: bit.ReadDiscreteInputsRequest}
 
 
 def with_crc(body: bytes) -> bytes:
-    """A frame with its CRC."""
+    """Return a frame with its CRC."""
     return body + FramerRTU.compute_CRC(body).to_bytes(2, "big")
 
 
 class ModbusMaster:
-    """What both kinds share; `request` gives the decoded reply or None for silence."""
+    """Common part; `request` returns the decoded reply or None without a reply."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -42,7 +42,7 @@ class ModbusMaster:
         return reply
 
     def exception_code(self, request: ModbusPDU) -> int:
-        """The exception code, 0 for a good reply, -1 for silence."""
+        """Return the exception code, 0 for a good reply, -1 without a reply."""
         reply = self.request(request)
         return -1 if reply is None else reply.exception_code
 
@@ -58,7 +58,7 @@ class ModbusMaster:
         return list(reply.bits)[:count]
 
     def write(self, unit: int, address: int, *values: int) -> int:
-        """0, or the exception code; function 06 for one value, 16 for more."""
+        """Return 0 or the exception code; function 06 for one value, 16 for more."""
         if len(values) == 1:
             request: ModbusPDU = reg.WriteSingleRegisterRequest(
                 dev_id=unit, address=address, registers=list(values)
@@ -94,7 +94,7 @@ class ModbusMaster:
 
 
 class LineMaster(ModbusMaster):
-    """A master on a line; `advance` lets time pass and the devices' own clocks act."""
+    """A master on a line; `advance` advances the time and the clocks of the devices."""
 
     def __init__(self, line: ModbusLine) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Captures made by the bench's emulated receiver, in the dialects of several makers."""
+"""Captures of the emulated receiver of the bench, in the dialects of several vendors."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +18,7 @@ STYLES = {
 
 @cache
 def capture(style: str = "nmea411", seconds: int = 60, seed: int = 3) -> bytes:
-    """What the emulated receiver sends in that many seconds."""
+    """Return the bytes of the emulated receiver for so many seconds."""
     receiver = BasicReceiver(
         DUBAI_E7, lambda mono: mono + START_US, Random(seed), style=STYLES[style]
     )
@@ -30,7 +30,7 @@ def capture(style: str = "nmea411", seconds: int = 60, seed: int = 3) -> bytes:
 
 
 def _rewrite_epochs(stream: bytes, rewrite: "Callable[[list[bytes]], list[bytes]]") -> bytes:
-    """Write each epoch of a capture anew."""
+    """Rewrite each epoch of a capture."""
     out: list[bytes] = []
     epoch: list[bytes] = []
     for text in stream.splitlines(keepends=True):
@@ -46,7 +46,7 @@ def _select_kinds(epoch: list[bytes], *kinds: bytes) -> list[bytes]:
 
 
 def casic(seconds: int = 60) -> bytes:
-    """GGA GLL GSA GSV RMC VTG ZDA TXT: time first and last."""
+    """GGA GLL GSA GSV RMC VTG ZDA TXT: sentences with time first and last."""
 
     def rewrite(epoch: list[bytes]) -> list[bytes]:
         f = _select_kinds(epoch, b"RMC")[0].decode().split(",")

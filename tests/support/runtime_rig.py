@@ -1,4 +1,4 @@
-"""What the tests of the shells share: a toy agent in a process of its own, ptys, a throwaway CA."""
+"""Rig for tests of the runtimes: a toy agent as a process, pseudo-terminals, a temporary CA."""
 
 import os
 import select
@@ -13,12 +13,12 @@ from pathlib import Path
 from tests.support.peers import require_program
 from tests.support.repository import ROOT, micropython_environment
 
-TIMEOUT_S = 20.0  # a hang fails the test; nothing is judged by its speed
+TIMEOUT_S = 20.0  # a hang fails the test; no test checks speed
 INTERPRETERS = ("cpython", "micropython")
 
 
 class ToyProcess:
-    """`tests.support.toy_agent` on one interpreter; what it says is read line by line."""
+    """`tests.support.toy_agent` on one interpreter; the test reads its output line by line."""
 
     def __init__(self, interpreter: str, errors: Path, *arguments: str) -> None:
         if interpreter == "cpython":
@@ -40,16 +40,16 @@ class ToyProcess:
         self.lines: list[str] = []
 
     def expect(self, line: str) -> None:
-        """Read until the toy says `line`."""
+        """Read until the toy agent prints `line`."""
         self.expect_either(line)
 
     def expect_either(self, *lines: str) -> str:
-        """Read until the toy says one of `lines`; return it."""
+        """Read until the toy agent prints one of `lines`; return it."""
         end = time.monotonic() + TIMEOUT_S
         while True:
-            got = self._next_line(end)
-            if got in lines:
-                return got
+            received = self._next_line(end)
+            if received in lines:
+                return received
 
     def _next_line(self, end: float) -> str:
         assert self.process.stdout is not None
@@ -59,18 +59,20 @@ class ToyProcess:
             )
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not data:
-                raise AssertionError(f"the toy said {self.lines[-20:]}\n{self.errors()}")
+                raise AssertionError(
+                    f"output of the toy agent: {self.lines[-20:]}\n{self.errors()}"
+                )
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
         self.lines.append(line.decode())
         return self.lines[-1]
 
     def errors(self) -> str:
-        """What came on stderr so far."""
+        """Return the output on stderr so far."""
         return self._errors.read_text(encoding="utf-8")
 
     def stop(self) -> None:
-        """End the process whatever state it is in."""
+        """End the process in any state."""
         self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None
@@ -79,7 +81,7 @@ class ToyProcess:
 
 @contextmanager
 def run_toy(interpreter: str, folder: Path, *arguments: str) -> Iterator[ToyProcess]:
-    """Run the toy as long as the block lasts."""
+    """Run the toy agent during the block."""
     process = ToyProcess(interpreter, folder / "stderr", *arguments)
     try:
         yield process
@@ -88,7 +90,7 @@ def run_toy(interpreter: str, folder: Path, *arguments: str) -> Iterator[ToyProc
 
 
 class Pty:
-    """A pseudo-terminal; `path` is the serial port, the test holds the other end."""
+    """A pseudo-terminal; `path` is the serial port, the test has the other end."""
 
     def __init__(self) -> None:
         self.master, self.slave = os.openpty()
@@ -100,17 +102,17 @@ class Pty:
 
     def read(self, count: int, chunk: int = 4096, pause_s: float = 0.0) -> bytes:
         """Read exactly `count` bytes, at most `chunk` at a time."""
-        got = b""
+        received = b""
         end = time.monotonic() + TIMEOUT_S
-        while len(got) < count:
+        while len(received) < count:
             ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{len(got)} of {count} bytes came"
-            got += os.read(self.master, min(chunk, count - len(got)))
+            assert ready, f"{len(received)} of {count} bytes received"
+            received += os.read(self.master, min(chunk, count - len(received)))
             time.sleep(pause_s)
-        return got
+        return received
 
     def close(self) -> None:
-        """Close the end that the test holds; the path is gone then."""
+        """Close the end of the test; then the path does not exist."""
         if self.master >= 0:
             os.close(self.master)
             os.close(self.slave)
@@ -119,7 +121,7 @@ class Pty:
 
 @contextmanager
 def open_pty() -> Iterator[Pty]:
-    """A pseudo-terminal for the block."""
+    """Open a pseudo-terminal for the block."""
     line = Pty()
     try:
         yield line
@@ -128,7 +130,7 @@ def open_pty() -> Iterator[Pty]:
 
 
 class CertificateAuthority:
-    """A throwaway CA and the certificates that it signs, made by the openssl command."""
+    """A temporary CA and its certificates, made with the openssl command."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -138,7 +140,7 @@ class CertificateAuthority:
         usage: list[str | Path] = [
             "-addext",
             "keyUsage=critical,keyCertSign",
-        ]  # Python 3.13 insists on it
+        ]  # Python 3.13 requires it
         output: list[str | Path] = ["-keyout", self.key, "-out", self.ca]
         self.run(
             "req",

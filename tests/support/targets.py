@@ -1,11 +1,12 @@
-"""The interpreters beside CPython that the portable tests run on, and how a file is run on each.
+"""Targets of the portable tests beside CPython, and the way to run a file on each.
 
-    unix        Debian's MicroPython, 64-bit floats            every test, always
+    unix        Debian's MicroPython, 64-bit floats            all tests, always
     unix-f32    the same port with 32-bit floats               `make soak`
     mps2        an ARM image under QEMU, 32-bit floats         SMALL always, the rest in `make soak`
 
-On the image the tests lie precompiled in the application's ROMFS, one machine runs file after file,
-and each begins with a soft reboot. A module that says `FLOATS = 64`, and why, is for 64 bits only.
+On the image the precompiled tests lie in the ROMFS of the application. One machine runs file after
+file, and each file starts with a soft reboot. A module that sets `FLOATS = 64`, with the reason,
+needs 64-bit floats.
 """
 
 import ast
@@ -44,20 +45,21 @@ SMALL = (
     "tests/portable/protocols/nmea/test_sentences.py",
     "tests/portable/agent/control/law/test_pi.py",
 )
-"""Run on the image by every `make test`: the protocols and what the loops count with."""
+"""Tests that run on the image in each `make test`: protocols and control laws."""
+_SMALL_PATHS = {ROOT / name for name in SMALL}
 HEAP = 1536 * 1024
-"""Of the image that runs the rest: several agents and the tests beside them. With 2 MiB the image
-would reach into slot a, since QEMU lays the heap behind the code when it loads it."""
-TIMEOUT_S = 120  # for the tests of one file; a hang fails them, not the whole run
-_BOARD_TIMEOUT_S = 280  # for a batch of them; less than what pytest leaves to one test
-_BATCH = 6  # tests run on the image at a time: it takes thirty times as long as this machine
+"""Heap of the image for the other tests: several agents and their tests. A heap of 2 MiB would
+reach into slot a, because QEMU places the heap after the code."""
+TIMEOUT_S = 120  # for the tests of one file; a hang fails only these tests
+_BOARD_TIMEOUT_S = 280  # for a batch; less than the limit of pytest for one test
+_BATCH = 6  # tests in one run on the image, which takes thirty times as long as this machine
 _BOOT_S = 60
-_PROMPT = "here is a prompt"
+_PROMPT = "prompt follows"
 
 
 @functools.cache
 def float_bits(path: Path) -> int:
-    """The bits of a float that a module of tests needs: 32 unless it says `FLOATS = 64`."""
+    """Return the bits of a float that a test module needs: 32, or `FLOATS` in it."""
     for node in ast.parse(path.read_bytes()).body:
         match node:
             case ast.Assign([ast.Name("FLOATS")], ast.Constant(int(bits))):
@@ -66,21 +68,21 @@ def float_bits(path: Path) -> int:
 
 
 def targets(path: Path) -> dict[str, bool]:
-    """Where a file of tests runs; whether there it is for `make soak` alone."""
+    """Return the targets of a test file, and whether a target is only for `make soak`."""
     result = {UNIX: False}
     if float_bits(path) == 32:
         result[UNIX_F32] = True
-        result[MPS2] = path.relative_to(ROOT).as_posix() not in SMALL
+        result[MPS2] = path not in _SMALL_PATHS
     return result
 
 
 def max_batch(target: str) -> int:
-    """How many tests of a file may be run at once."""
+    """Return the maximum number of tests of a file in one run."""
     return _BATCH if target == MPS2 else 1000
 
 
 def run_tests(target: str, path: Path, tests: list[str]) -> str:
-    """What the runner (tests/portable/support/runner.py) prints on `target`."""
+    """Return the output of the runner (tests/portable/support/runner.py) on `target`."""
     if target == MPS2:
         require_program("arm-none-eabi-gcc")
         return _board(path.relative_to(ROOT).as_posix() in SMALL).run(path, tests)
@@ -119,12 +121,13 @@ def _process(interpreter: str, path: Path, tests: list[str]) -> str:
 
 
 class TargetBoard:
-    """An image with the tests in its application; its machine is started when it is needed."""
+    """An image with the tests in its application; its machine starts when needed."""
 
     def __init__(self, heap: int) -> None:
         require_program("qemu-system-arm")
         board = QEMU_BOARDS["qemu-mps2"]
-        # The folder comes after what may fail: one that nobody closes warns in another test.
+        # The folder is made after the steps that can fail. Otherwise its warning appears in another
+        # test.
         firmware, romfs = build_firmware(board, heap), build_application(extra=_test_files())
         self._folder = tempfile.TemporaryDirectory()
         application = Path(self._folder.name) / "app.bin"
@@ -133,7 +136,7 @@ class TargetBoard:
         self._machine: Machine | None = None
 
     def run(self, path: Path, tests: list[str]) -> str:
-        """Run tests of one file after a soft reboot; give what was printed."""
+        """Run tests of one file after a soft reboot; return their output."""
         module = module_name(path.relative_to(ROOT).as_posix())
         arguments = [module, *tests]
         try:
@@ -165,13 +168,13 @@ class TargetBoard:
             self._machine = None
 
     def close(self) -> None:
-        """End it for good."""
+        """End it permanently."""
         self._stop()
         self._folder.cleanup()
 
 
 def _read_output(machine: Machine, start: int) -> str:
-    """What the machine says from line `start` on, until the runner's end or the time is up."""
+    """Return the output from line `start` until the end of the runner or a timeout."""
     end = time.monotonic() + _BOARD_TIMEOUT_S
     at, lines = start, []
     while True:
@@ -187,7 +190,7 @@ def _read_output(machine: Machine, start: int) -> str:
 
 
 def _test_files() -> dict[str, bytes]:
-    """The portable tests and what they need beside the application, precompiled, by path."""
+    """Return the precompiled portable tests and their helpers, by path."""
     folder = compiled_flash()
     result = [path for part in ("deploy", "tests") for path in (folder / part).rglob("*.mpy")]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(result)}
@@ -197,7 +200,7 @@ _boards: dict[int, TargetBoard] = {}
 
 
 def _board(small: bool) -> TargetBoard:
-    """The image as it is for those of SMALL, which fit it; one with more heap for the others."""
+    """Return the normal image for the tests of SMALL, and one with more heap for the others."""
     heap = 262_144 if small else HEAP
     if heap not in _boards:
         try:
@@ -208,7 +211,7 @@ def _board(small: bool) -> TargetBoard:
 
 
 def close_all() -> None:
-    """End the machines that were started."""
+    """End the started machines."""
     for board in _boards.values():
         board.close()
     _boards.clear()

@@ -1,15 +1,15 @@
-"""A toy agent with the agent's interface, to drive the real shells; runs on both interpreters.
+"""Toy agent with the interface of the agent, for tests of the runtimes on both interpreters.
 
     python -m tests.support.toy_agent [--tick MICROSECONDS] ADDRESS ...
 
-Port n is the n-th address. The toy opens its ports, opens them again 50 ms after "failed" or
-"closed", and sends back what it receives. It writes what happens on stdout, a line each:
+Port n is the n-th address. The toy agent opens its ports, opens them again 50 ms after "failed" or
+"closed", and sends back received data. It prints one line for each event:
 
     event PORT KIND     data PORT LENGTH     tick COUNT     end CODE
 
-What begins with `!` is an order: `!quit`, `!close`, `!more N` (write N bytes at once),
-`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1), `!ask OPERATION KEY TEXT`
-(ask the store on port 1 anything; its answer is shown whole: `answer TEXT`).
+Data that begin with `!` are a command: `!quit`, `!close`, `!more N` (write N bytes in one call),
+`!set OPTIONS`, `!store KEY TEXT` (write a record on port 1), `!ask OPERATION KEY TEXT` (any
+operation of the store on port 1; the output has the complete answer: `answer TEXT`).
 """
 
 import sys
@@ -24,15 +24,15 @@ LAST_BYTES = b"bye\n"
 
 
 def pattern(count: int) -> bytes:
-    """`count` bytes in which a lost or doubled byte shows."""
-    text = bytearray(count + 8)  # in place: a list of lines would fill MicroPython's heap
+    """Return `count` bytes in which a lost or repeated byte is visible."""
+    text = bytearray(count + 8)  # in place: a list of lines would fill the heap of MicroPython
     for at in range(0, count, 8):
         text[at : at + 8] = b"%07d\n" % (at // 8)
     return bytes(memoryview(text)[:count])
 
 
 class ToyAgent:
-    """Echoes, retries, obeys."""
+    """Echoes data, retries ports, executes commands."""
 
     def __init__(
         self, addresses: "list[str]", tick: int, print_line: "Callable[[str], None]"

@@ -1,7 +1,7 @@
-"""A configuration as bytes that are the same on every interpreter, and its hash.
+"""A configuration as bytes that are the same on each interpreter, and its hash.
 
-Not a file format for people (that is JSON). Numbers with decimals become decimal fractions, since a
-board's floats are not a server's: a configuration that was hashed here is the same one there.
+Does not write a file for people, which is JSON. Numbers with decimals become decimal fractions,
+because the floats of a board differ from those of a server. So both compute the same hash.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 32
 _PLACES = 7
-"""Decimals of a number in a configuration: 1e-7 degree is a centimetre."""
+"""Decimals of a number in a configuration: 1e-7 degrees are one centimetre."""
 
 
 def to_cbor(value: "Any") -> "Any":
-    """Turn parsed JSON into what `protocols.cbor` writes."""
+    """Convert parsed JSON to the types of `protocols.cbor`."""
     if isinstance(value, dict):
         return Map([(key, to_cbor(value[key])) for key in sorted(value)])
     if isinstance(value, list):
@@ -30,7 +30,7 @@ def to_cbor(value: "Any") -> "Any":
 
 
 def decimal(mantissa: int, places: int) -> "Decimal | int":
-    """Give mantissa / 10^places in lowest terms: a whole number when it is one."""
+    """Return mantissa / 10^places in lowest terms, an integer if possible."""
     while places and mantissa % 10 == 0:
         mantissa //= 10
         places -= 1
@@ -38,9 +38,7 @@ def decimal(mantissa: int, places: int) -> "Decimal | int":
 
 
 def to_json(value: "Any") -> "Any":
-    """Turn what `protocols.cbor` reads into what `agent.core.config_records.load` takes: the way
-    back.
-    """
+    """Convert the types of `protocols.cbor` to those of parsed JSON."""
     if isinstance(value, Map):
         result = {}
         for key, item in value.pairs:
@@ -54,34 +52,34 @@ def to_json(value: "Any") -> "Any":
 
 
 def encode_config(raw: "dict[str, Any]") -> bytes:
-    """Write a configuration; raises `EncodeError` for what JSON cannot hold either."""
+    """Encode a configuration. Raises `EncodeError` for values that JSON does not have."""
     return encode(raw, _encode_level)
 
 
 def _encode_level(value: "Any") -> "Any":
-    """Turn one level of parsed JSON into what `protocols.cbor` writes."""
+    """Convert one level of parsed JSON to the types of `protocols.cbor`."""
     if isinstance(value, dict):
         return Map([(key, value[key]) for key in value])
     return to_cbor(value) if isinstance(value, float) else None
 
 
 def decode_config(data: bytes) -> "dict[str, Any]":
-    """Read what `encode_config` wrote; raises `DecodeError`."""
+    """Decode an encoded configuration. Raises `DecodeError`."""
     value = decode(data, to_json)
     return value if isinstance(value, dict) else {}
 
 
 def hash_config(data: bytes) -> bytes:
-    """Hash a written configuration: 32 bytes."""
+    """Return the hash of an encoded configuration: 32 bytes."""
     return hashlib.sha256(data).digest()
 
 
 SECRETS = ("password", "secret", "token", "pin")
-"""Names of keys whose value leaves the unit in no form."""
+"""Keys whose values never leave the unit."""
 
 
 def without_secrets(raw: "Any") -> "Any":
-    """Give `raw` without secrets, at any depth, for others to read."""
+    """Return `raw` without secrets, at each depth."""
     if isinstance(raw, dict):
         return {key: without_secrets(raw[key]) for key in raw if key not in SECRETS}
     if isinstance(raw, list):

@@ -1,17 +1,17 @@
-"""A command: one thing to do once, by somebody who may, before it is too late.
+"""A signed command: one action, executed once, before it expires.
+
+Does not execute commands; see `agent.remote.command_table`.
 
 Body, CBOR: [counter, expiry minutes, name, arguments, group?]
 
-    counter      seconds since 2026-01-01 at signing; commands have a count of their own
+    counter      seconds since 2026-01-01 at signing; commands have their own counter
     expiry       minutes since 2026-01-01
-    name         one of the table that `agent.remote.manager` is built with
+    name         a name in `ROLES`
     arguments    map of texts to values
-
-Not here: what a command does.
 """
 
+from agent.core.tunable import LIMITS, OPERATE
 from agent.remote.message.header import EPOCH_S, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS, OPERATE
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Map, decode, encode
 from protocols.errors import DecodeError
@@ -42,11 +42,11 @@ ROLES = (
     ("clock_forgive", LIMITS),
     ("decommission", LIMITS),
 )
-"""Commands and the role each needs; `LIMITS` asks for a second signature."""
+"""Commands and the required role. `LIMITS` needs a second signature."""
 
 
 class SignedCommand:
-    """A command, read and plausible, but not yet known to be signed by anybody."""
+    """A decoded command with plausible fields. Its signatures are not verified yet."""
 
     needs_base = False
 
@@ -59,19 +59,19 @@ class SignedCommand:
         self.group: str = parts[4] if len(parts) > 4 else ""
 
     def required_role(self) -> int:
-        """Give the role that must have signed; an unknown command needs the highest."""
+        """Return the required role. An unknown command needs the highest one."""
         for name, role in ROLES:
             if name == self.name:
                 return role
         return LIMITS
 
     def describe(self) -> str:
-        """Name the command."""
+        """Return the name of the command."""
         return "command " + self.name
 
 
 def decode_command(body: bytes) -> SignedCommand:
-    """Read a command's body; raises `Rejection` (malformed)."""
+    """Decode the body of a command. Raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
@@ -96,6 +96,6 @@ def encode_command(
     arguments: "list[tuple[str, Any]]",
     group: str = "",
 ) -> bytes:
-    """Write a command's body; times in seconds since 1970, expiry rounded up to a minute."""
+    """Encode the body of a command. Times in s since 1970; the expiry is rounded up to a minute."""
     parts = [counter_s - EPOCH_S, -((EPOCH_S - expires_s) // MINUTE_S), name, Map(list(arguments))]
     return encode(parts + [group] if group else parts)

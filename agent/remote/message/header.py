@@ -1,4 +1,4 @@
-"""What the bodies of all signed messages share: their times and their counts."""
+"""Times and counters in the bodies of all signed messages."""
 
 from agent.remote.message.reject import Rejection
 
@@ -15,6 +15,6 @@ _MAX_COUNT = (1 << 32) - 1
 
 
 def check_count(value: "Any", max_value: int = _MAX_COUNT) -> None:
-    """Raise `Rejection` (malformed) unless `value` is a whole number from 0 to `max_value`."""
+    """Raise `Rejection` (malformed) unless `value` is an integer from 0 to `max_value`."""
     if type(value) is not int or not 0 <= value <= max_value:
         raise Rejection("malformed", "a count from 0 to %d is needed" % max_value)

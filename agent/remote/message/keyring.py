@@ -1,10 +1,11 @@
-"""The public keys a unit believes, each with its number and its role.
+"""Public keys that the unit accepts, each with its number and role.
 
-From the section `remote.keys` of the configuration: a change of them needs two signatures like any
-other structure, so that a lost key is replaced by the holders of the others.
+Does not verify signatures; see `agent.remote.message.verifier`. The keys come from the section
+`remote.keys` of the configuration. A change of the keys counts as structure and needs two
+signatures. So the holders of the other keys can replace a lost one.
 """
 
-from agent.remote.message.parameters import LIMITS, OPERATE
+from agent.core.tunable import LIMITS, OPERATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ class Keyring:
             self._keys[key["number"]] = (bytes.fromhex(key["public"]), roles[key["role"]])
 
     def public_key(self, number: int) -> "bytes | None":
-        """Give the public key of a number, None when it is not known."""
+        """Return the public key of a number, None if it is unknown."""
         key = self._keys.get(number)
         return None if key is None else key[0]
 
     def is_sufficient(self, numbers: "list[int]", role: int) -> bool:
-        """Say whether signatures by these keys are enough for what needs `role`.
+        """Say whether signatures with these keys are sufficient for `role`.
 
         `OPERATE`: any one key. `LIMITS`: two different keys, one of them with that role.
         """

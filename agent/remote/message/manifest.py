@@ -1,23 +1,25 @@
-"""A manifest: which application update to fetch, and the hashes by which each piece is known.
+"""A manifest: the application update to fetch, and the hashes of its chunks.
 
-Body, CBOR: [counter, expiry, release, size, piece, confirm minutes, hash, pieces, group?]
+Does not fetch; see `agent.remote.update.software_update`.
 
-    counter     seconds since 2026-01-01 at signing; manifests have a count of their own
+Body, CBOR: [counter, expiry, release, size, chunk, confirm minutes, hash, hashes, group?]
+
+    counter     seconds since 2026-01-01 at signing; manifests have their own counter
     expiry      hours since 2026-01-01
-    release     number of the release: only a higher one than any before is taken
+    release     number of the release; it must be higher than all earlier ones
     size        bytes of the bundle
-    piece       bytes of each piece it comes in, the last one shorter
+    chunk       bytes of each chunk, the last one can be shorter
     hash        SHA-256 of the whole bundle
-    pieces      the first `CHUNK_HASH_BYTES` bytes of each piece's SHA-256, one after the other
+    hashes      the first `CHUNK_HASH_BYTES` bytes of the SHA-256 of each chunk, concatenated
 
-Two signatures are needed, one of them by a holder of the role `limits`. The bundle itself is not
-signed: what does not have the hashes is not kept.
+Two signatures are required, one of them from a holder of the role `limits`. The bundle itself is
+not signed; a chunk with another hash is discarded.
 """
 
 import hashlib
 
+from agent.core.tunable import LIMITS
 from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS
 from agent.remote.message.reject import Rejection
 from protocols.cbor import decode, encode
 from protocols.errors import DecodeError
@@ -27,15 +29,15 @@ if TYPE_CHECKING:
     from typing import Any
 
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 512, 7168
-"""Bytes; a board has no room for the largest, a link no wish for the least."""
+"""Bytes. A board has no memory for larger chunks; smaller ones waste capacity of the link."""
 CHUNK_HASH_BYTES = 16
 MAX_CHUNKS = 220
-"""Their hashes fit one message: a bundle of 1.5 MB in the largest pieces."""
+"""Their hashes fit into one message: a bundle of 1.5 MB in the largest chunks."""
 _HASH = 32
 
 
 class Manifest:
-    """A manifest, read and plausible, but not yet known to be signed by anybody."""
+    """A decoded manifest with plausible fields. Its signatures are not verified yet."""
 
     needs_base = False
 
@@ -52,16 +54,16 @@ class Manifest:
         self.group: str = parts[8] if len(parts) > 8 else ""
 
     def required_role(self) -> int:
-        """Give the role that must have signed."""
+        """Return the required role."""
         return LIMITS
 
     def describe(self) -> str:
-        """Name the update."""
+        """Return the name of the update."""
         return "update to release %d" % self.release
 
 
 def decode_manifest(body: bytes) -> Manifest:
-    """Read a manifest's body; raises `Rejection` (malformed)."""
+    """Decode the body of a manifest. Raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
@@ -89,7 +91,7 @@ def decode_manifest(body: bytes) -> Manifest:
 def encode_manifest(
     counter_s: int, expires_s: int, release: int, bundle: bytes, chunk_size: int, confirm_s: int
 ) -> bytes:
-    """Write a manifest's body for a bundle in pieces of `piece` bytes; times since 1970."""
+    """Encode the body of a manifest. `chunk_size`: bytes of a chunk. Times since 1970."""
     chunks = [bundle[offset : offset + chunk_size] for offset in range(0, len(bundle), chunk_size)]
     return encode(
         [
@@ -106,5 +108,5 @@ def encode_manifest(
 
 
 def chunk_hash(chunk: bytes) -> bytes:
-    """Hash a piece as a manifest holds it."""
+    """Return the hash of a chunk as in a manifest."""
     return hashlib.sha256(chunk).digest()[:CHUNK_HASH_BYTES]

@@ -1,20 +1,31 @@
-"""A patch: which parameters change, from which base, and until when that may happen.
+"""A patch: changed parameters, their base, and the times for the change.
+
+Does not verify signatures (see `agent.remote.message.verifier`) and does not run the trial (see
+`agent.remote.update.trial`).
 
 Body, CBOR: [counter, base version, expiry, not before, confirm minutes, changes, group?]
 
-    counter         seconds since 2026-01-01 at signing: grows by itself, for every signer
-    base version    of the confirmed configuration it changes; its hash is signed too, but not sent
+    counter         seconds since 2026-01-01 at signing: it grows by itself, for each signer
+    base version    of the confirmed configuration; its hash is signed too, but not sent
     expiry          hours since 2026-01-01; not before: minutes since then, or null
-    confirm         minutes within which operators must confirm, at least twice the worst gap
-    changes         map of parameter numbers or paths to values; null takes a key out
-    group           present when the target is a group of units
+    confirm         minutes for the confirmation, at least twice the longest gap of the link
+    changes         map of parameter numbers or paths to values; null removes a key
+    group           present if the target is a group of units
 
-Numbers are whole or decimal fractions. Not here: signatures (gate), trial, the store.
+Numbers are integers or decimal fractions.
 """
 
+from agent.core.tunable import LIMITS, OPERATE
 from agent.remote.message.canonical import to_cbor, to_json
 from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
-from agent.remote.message.parameters import LIMITS, OPERATE, is_live, path_of, rule_of, to_nano
+from agent.remote.message.parameters import (
+    MILLI_TO_NANO,
+    is_live,
+    largest_step,
+    path_of,
+    role_of,
+    to_nano,
+)
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal, Map, decode, encode
 from protocols.errors import DecodeError
@@ -28,7 +39,7 @@ _MAX_DEPTH = 6
 
 
 class Patch:
-    """A patch, read and plausible, but not yet known to be signed by anybody."""
+    """A decoded patch with plausible fields. Its signatures are not verified yet."""
 
     needs_base = True
 
@@ -42,20 +53,20 @@ class Patch:
         self.group: str = parts[6] if len(parts) > 6 else ""
 
     def required_role(self) -> int:
-        """Give the role that must have signed: `LIMITS` asks for a second signature."""
-        roles = [rule_of(path_of(key) or "")[0] for key, _ in self.changes]
+        """Return the required role. `LIMITS` needs a second signature."""
+        roles = [role_of(key) for key, _ in self.changes]
         return LIMITS if LIMITS in roles else OPERATE
 
     def applies_live(self) -> bool:
-        """Say whether the running agent takes it over without a restart."""
-        return all(value is not None and is_live(path_of(key) or "") for key, value in self.changes)
+        """Say whether the running agent applies it without a restart."""
+        return all(value is not None and is_live(key) for key, value in self.changes)
 
     def apply_to(self, raw: "dict[str, Any]") -> "dict[str, Any]":
-        """Give `raw` with the changes made; see `apply_changes`."""
+        """Return `raw` with the changes; see `apply_changes`."""
         return apply_changes(raw, self.changes)
 
     def describe(self) -> str:
-        """Name what is changed, with the values that are numbers: no text may be a secret."""
+        """Return the changed keys, with the values of numbers. A text could be a secret."""
         texts = []
         for key, value in self.changes:
             is_number = isinstance(value, Decimal) or type(value) is int
@@ -65,7 +76,7 @@ class Patch:
 
 
 def decode_patch(body: bytes) -> Patch:
-    """Read a patch's body; raises `Rejection` (malformed)."""
+    """Decode the body of a patch. Raises `Rejection` (malformed)."""
     try:
         parts = decode(body)
     except DecodeError as error:
@@ -96,7 +107,7 @@ def encode_patch(
     not_before_s: int = 0,
     group: str = "",
 ) -> bytes:
-    """Write a patch's body; times in seconds since 1970, rounded to its units (expiry up)."""
+    """Encode the body of a patch. Times in s since 1970, rounded to its units (expiry up)."""
     parts = [
         counter_s - EPOCH_S,
         base_version,
@@ -109,9 +120,9 @@ def encode_patch(
 
 
 def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "dict[str, Any]":
-    """Give `raw` with the changes made; `raw` stays as it is. Raises `Rejection`.
+    """Return `raw` with the changes; `raw` is not modified. Raises `Rejection`.
 
-    Whether the result is a good configuration is for `agent.core.config_records.load` to say.
+    `agent.config.load` checks the resulting configuration.
     """
     result = raw
     for key, value in changes:
@@ -126,7 +137,7 @@ def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "d
 
 
 def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any":
-    """Copy the containers along the path, so that the running configuration is not touched."""
+    """Copy the containers along the path, because the running configuration must not change."""
     if type(node) is not dict:
         raise Rejection("unknown_key", "%s does not exist" % path)
     copy = dict(node)
@@ -144,7 +155,7 @@ def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any"
 
 
 def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
-    largest = rule_of(path)[1]
+    largest = largest_step(path)
     old_number = to_cbor(old_value)
     if (
         not largest
@@ -152,5 +163,5 @@ def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
         or type(new_value) not in (int, Decimal)
     ):
         return
-    if abs(to_nano(new_value) - to_nano(old_number)) > to_nano(largest):
-        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest))
+    if abs(to_nano(new_value) - to_nano(old_number)) > largest * MILLI_TO_NANO:
+        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest // 1000))

@@ -1,34 +1,33 @@
-"""Why a message from operators is refused: one table of words, each naming the fault or the attack.
+"""Reject reasons of messages: one table of words, each for a fault or an attack.
 
-The names of attacks are those of The Update Framework and Uptane (replay, rollback, freeze).
+Does not check messages; see `agent.remote.message.verifier`. The names of attacks are those of The
+Update Framework and Uptane (replay, rollback, freeze).
 """
 
 REJECT_REASONS = (
     "malformed",  # not a message of this format
-    "too_large",  # longer than a message may be
-    "wrong_target",  # meant for another unit or group
-    "unknown_signer",  # signed with a key that this unit does not know
-    "wrong_role",  # the signer may not change this, or a second signature is missing
-    "replay",  # this message was here before
-    "rollback",  # older than what was accepted last
+    "too_large",  # longer than the limit
+    "wrong_target",  # for another unit or group
+    "unknown_signer",  # signed with an unknown key
+    "wrong_role",  # the signer lacks the role, or the second signature is missing
+    "replay",  # this message was accepted before
+    "rollback",  # older than the last accepted message
     "wrong_base",  # made for another version of the configuration
-    "expired",  # its time has passed; a message held back is a freeze attack
-    "bad_signature",  # changed on its way, or meant for another unit or another base
+    "expired",  # the time is over; holding a message back is a freeze attack
+    "bad_signature",  # changed in transit, or for another unit or another base
     "not_yet",  # waits for its time
-    "unknown_key",  # names a parameter that does not exist
-    "out_of_range",  # a value that no configuration may hold
-    "too_big_step",  # a change larger than one message may make
+    "unknown_key",  # the parameter does not exist
+    "out_of_range",  # the value is not valid in a configuration
+    "too_big_step",  # the change is too large for one message
     "busy",  # another change is on trial
     "no_trial",  # nothing is on trial
-    "unsupported",  # this unit has no part that could do it
+    "unsupported",  # no component of this unit can do it
     "store",  # the change could not be stored
 )
 
 
 class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
-    """A message that is not acted on: `reason` is one of `REJECT_REASONS`, `detail` says what
-    exactly.
-    """
+    """A rejected message. `reason` is one of `REJECT_REASONS`, `detail` explains it."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason + (": " + detail if detail else ""))

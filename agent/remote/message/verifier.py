@@ -1,13 +1,14 @@
-"""Who may pass: a message is read, placed, dated and at last verified, in slices.
+"""Verification of a message in slices: format, target, signers, age, signatures.
 
-What costs nothing comes first, and nothing is changed before the last signature has been verified.
-The order is that of the checks below; `MessageVerification.step` does one slice of the
-verification, so that no tick waits for it.
+Does not execute messages; see `agent.remote.manager`.
 
-Time. A message expires by the latest UTC that has certainly passed (`passed_utc_s`: the clock's own
-when it is trusted, else the persisted floor plus the time since), so that a jammed receiver does
-not bring an old message back to life. It waits for its moment until the clock is trusted: a clock
-that is not neither locks the door nor opens it.
+Cheap checks come first. Nothing changes before the last signature is verified. The order is that of
+the checks below. `MessageVerification.step` does one slice, so that no tick waits.
+
+Time. A message expires at the latest UTC that has certainly passed (`passed_utc_s`): the UTC of the
+clock if it is trusted, otherwise the stored earliest UTC plus the time since. So a jammed receiver
+does not make an expired message valid again. A message with a start time waits until the clock is
+trusted. An untrusted clock neither accepts nor rejects a message.
 """
 
 from agent.remote.message.header import EPOCH_S
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
     from agent.remote.message.patch import Patch
 
 ANY_BASE = 0
-"""Base version of a message to a group: each unit of it has another base, and checks the result."""
+"""Base version of a message to a group. Each unit has another base and checks the result."""
 
 
 class VerifyContext:
-    """What the unit knows: who it is, what it runs, what it accepted last."""
+    """Data of the unit for the checks: target, configuration, last accepted counters."""
 
     def __init__(
         self,
@@ -52,13 +53,13 @@ class VerifyContext:
         self.version = version
         self.base_hash = base_hash
         self.counters = counters
-        """The last accepted of each kind, in the order of `protocols.signed_message.KINDS`."""
+        """Last accepted counter of each kind, in the order of `protocols.signed_message.KINDS`."""
 
 
 class MessageVerification:
-    """One message on its way through the gate; the constructor and `step` raise `Rejection`.
+    """The verification of one message. The constructor and `step` raise `Rejection`.
 
-    `passed_utc_s`: the latest UTC, in seconds since 1970, that has certainly passed.
+    `passed_utc_s`: the latest UTC that has certainly passed, seconds since 1970.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class MessageVerification:
         return build_signing_input(envelope.kind, target, base_hash, envelope.body)
 
     def step(self) -> bool:
-        """Do one slice of the verification; True once every signature is good."""
+        """Do one slice of the verification. Return True when all signatures are valid."""
         for check in self._checks:
             if check.valid is None:
                 check.step()
@@ -125,12 +126,12 @@ class MessageVerification:
 def start_verification(
     data: bytes, keys: "list[dict[str, Any]]", context: VerifyContext, utc_s: int
 ) -> MessageVerification:
-    """Begin to look at a message; `keys` as the configuration has them, `utc_s` 0: not known."""
+    """Start to verify a message. `keys` as in the configuration; `utc_s` 0: unknown."""
     return MessageVerification(data, Keyring(keys), context, max(utc_s, EPOCH_S))
 
 
 def _decode_body(kind: int, body: bytes) -> "Patch | SignedCommand | Manifest":
-    """Read a body with the code for its kind alone; see `agent.remote.module_unload`."""
+    """Decode a body. Only the code of its kind is loaded; see `agent.remote.module_unload`."""
     if kind == PATCH:
         from agent.remote.message import patch  # noqa: PLC0415
 

@@ -1,18 +1,18 @@
-"""The log of what operators have asked for and what became of it: who, what, when, the result.
+"""Audit log of the requests of operators: signer, action, time, result.
+
+Does not decide which events get an entry (see `agent.remote.manager`). Does not hold secrets: no
+texts of a message are written, only names and numbers.
 
     audit.0 … audit.7    segments of a ring in the store, `SEGMENT_BYTES` each
 
-A segment is the hash before its first entry (32 bytes), then entries: length (2 bytes, big-endian)
-and CBOR [number, UTC seconds or null, [key numbers], what, counter, result]. The hash after an
-entry is SHA-256(hash before it + entry), so that an entry cannot be changed, taken out or put in
-without every later hash being another one. The unit reports number and hash of the newest entry
-(`cfg/reported`), and whoever holds such a report sees a log that was cut short, too.
+A segment begins with the hash before its first entry (32 bytes). Entries follow: length (2 bytes,
+big-endian) and CBOR [number, UTC seconds or null, [key numbers], action, counter, result]. The hash
+after an entry is SHA-256(hash before it + entry). If an entry is changed, removed or inserted, all
+later hashes differ. The unit reports number and hash of the newest entry (`cfg/reported`). A holder
+of such a report also detects a truncated log.
 
-Power cuts. A segment is begun with a write, which is whole or not at all; entries are appended. An
-append may be torn: what is left of it is not read, and the next entry begins a new segment.
-
-Not here: what deserves an entry (`agent.remote.manager`), nor secrets: texts from a message are not
-written down, only names and numbers.
+Power cuts. A segment begins with an atomic write; entries are appended. An append can be truncated:
+its rest is ignored, and the next entry begins a new segment.
 """
 
 import hashlib
@@ -35,14 +35,12 @@ _FIELDS = 6
 
 
 def key_of(segment: int) -> str:
-    """Name a segment in the store."""
+    """Return the key of a segment in the store."""
     return PREFIX + str(segment)
 
 
 class AuditReader:
-    """A segment read: its `entries`, the hash after them (`head`), how many bytes were
-    `valid_bytes`.
-    """
+    """The content of a segment: its `entries`, the hash after them (`head`), and `valid_bytes`."""
 
     def __init__(self, data: bytes) -> None:
         self.start_hash = data[:_HASH_BYTES]
@@ -79,7 +77,7 @@ def _decode_entry(body: bytes) -> "list[Any] | None":
 
 
 class AuditLog:
-    """The end of the log: where the next entry goes. `number` and `head` are of the newest."""
+    """The end of the log. `number` and `head` belong to the newest entry."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -93,10 +91,9 @@ class AuditLog:
     def prepare(
         self, utc_s: int, signers: "list[int]", action: str, counter: int, result: str
     ) -> "tuple[str, str, bytes]":
-        """Give the operation, key and payload that would write an entry; `commit` or `abort`
-        follow.
+        """Return operation, key and payload that write an entry. `commit` or `abort` must follow.
 
-        `utc_s`: 0 when the time is not known.
+        `utc_s`: 0 if the time is unknown.
         """
         texts = (action[:_LONGEST_TEXT], result[:_LONGEST_TEXT])
         body = cbor.encode([self.number + 1, utc_s or None, signers, texts[0], counter, texts[1]])
@@ -111,7 +108,7 @@ class AuditLog:
         return (self._segment + 1) % SEGMENTS if self.number else 0
 
     def commit(self) -> None:
-        """Take note that what was placed is durable."""
+        """Handle a durable entry."""
         if self._pending is None:
             return
         body, was_appended = self._pending
@@ -126,21 +123,21 @@ class AuditLog:
         self.last = _decode_entry(body) or []
 
     def resume(self, segment: int, reader: AuditReader, can_append: bool) -> None:
-        """Go on after what was read; `can_append`: nothing torn stands behind it."""
+        """Continue after a segment. `can_append`: it ends without a truncated entry."""
         self.last = reader.entries[-1]
         self.number = self.last[0]
         self.head = reader.head
         self._segment, self._used_bytes, self._can_append = segment, reader.valid_bytes, can_append
 
     def abort(self) -> None:
-        """Take note that what was placed may be there, torn or whole, or not: begin elsewhere."""
+        """Handle a failed entry, which may be truncated: begin a new segment."""
         if self._pending is not None:
             self._pending = None
             self._can_append = False
 
 
 def recover(read: "Callable[[str], bytes | None]") -> AuditLog:
-    """Find the end of the log that an earlier life left in the store."""
+    """Find the end of the log in the store."""
     audit = AuditLog()
     for segment in range(SEGMENTS):
         data = read(key_of(segment))

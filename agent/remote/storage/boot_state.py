@@ -1,6 +1,6 @@
-"""What a start has chosen to run, for the part of the agent that takes changes.
+"""The result of a start, for the remote manager: the selected configuration and its records.
 
-Not the choosing: that is `agent.remote.update.boot`, which a board forgets once the agent runs.
+Does not select; see `agent.remote.update.boot`, which a board drops after the start.
 """
 
 from agent.remote.message import canonical
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 
 
 class BootState:
-    """What to run: the configuration's bytes, the record of it; `writes` are yet to be made.
+    """The configuration to run as bytes, its record, and `writes` to be made.
 
-    Parsed it would take ten times the room, so it is read anew. `audit` is the end of the log;
-    `releases` and `received_chunks` are of application updates; `running_slot` is None where
-    nothing starts one.
+    The parsed configuration would need ten times the memory, so it is decoded again when needed.
+    `audit` is the end of the audit log. `releases` and `received_chunks` belong to application
+    updates. `running_slot` is None if nothing here can start an update.
 
-    `check` turns changed JSON into a configuration, or raises `ConfigError`; the shell sets it, and
-    `has_full_checker`: whether there is room and time for that beside a running agent.
+    `check` compiles changed JSON, or raises `ConfigError`. `has_full_checker`: there is memory and
+    time for it beside a running agent.
     """
 
-    def __init__(self, config: bytes, record: "ConfigSlots") -> None:
+    def __init__(
+        self, config: bytes, record: "ConfigSlots", writes: "list[tuple[str, bytes]] | None" = None
+    ) -> None:
         self.config = config
         self.slots = record
-        self.writes: list[tuple[str, bytes]] = []
+        self.writes = writes or []
         self.audit = audit.AuditLog()
         self.has_full_checker = True
         self.releases: ReleaseRecord | None = None
@@ -39,6 +41,24 @@ class BootState:
         self.running_slot: RunningSlot | None = RunningSlot()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
+    def set_checker(
+        self, check: "Callable[[dict[str, Any]], Config]", log: "audit.AuditLog"
+    ) -> None:
+        """Set the function that compiles a changed configuration, and the audit log."""
+        self.check, self.audit = check, log
+
+    def set_releases(self, releases: "ReleaseRecord | None", received_chunks: int) -> None:
+        """Set the state of application updates."""
+        self.releases, self.received_chunks = releases, received_chunks
+
+    def set_config(self, config: bytes) -> None:
+        """Set the configuration that runs now."""
+        self.config = config
+
+    def limit_to_board(self, running_slot: "RunningSlot | None") -> None:
+        """Skip the full check; `running_slot`: None if nothing here can start an update."""
+        self.has_full_checker, self.running_slot = False, running_slot
+
     def parsed_config(self) -> "dict[str, Any]":
-        """Give the configuration as parsed JSON."""
+        """Return the configuration as parsed JSON."""
         return canonical.decode_config(self.config)

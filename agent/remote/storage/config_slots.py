@@ -1,18 +1,19 @@
-"""Two slots and one record in a store: what runs is the old configuration or the new, never a mix.
+"""Two configuration slots and one record in a store. A power cut leaves the old or the new one.
 
-    config.a, config.b   a configuration (agent.remote.message.canonical) with its hash
-    config.record        which slot is confirmed, what is on trial, the counter, the last outcome
+Does not select the configuration of a start; see `agent.remote.update.boot`.
 
-The order makes it safe: a slot is written only while the record does not point to it, and the
-record is replaced only once the slot is durable. A power cut before that leaves the old record; a
-record is one write, replaced whole by the store (drivers/ports/*_store). Each write must be durable
-before the next is begun; `agent.remote.manager` waits for that. Everything read back is checked by
-its hash; what does not fit is as if it were not there, so that the file of the site, which is
-always there, is what is left in the worst case.
+    config.a, config.b   a configuration (`agent.remote.message.canonical`) with its hash
+    config.record        confirmed slot, trial, counters, last outcome
 
-The record also holds the hash of the site's own file (`origin`). A technician who edits that file
-means it: a record with another origin is not believed, but its counter is kept, so that no old
-message comes back to life.
+The order makes it safe. A slot is written only while the record does not refer to it. The record is
+replaced only when the slot is durable. A power cut before that leaves the old record. The store
+replaces a record atomically (drivers/ports/*_store). Each write must be durable before the next one
+begins; `agent.remote.storage.write_queue` ensures that. Each record is checked by its hash; an
+invalid one counts as missing. In the worst case the site file remains, which always exists.
+
+The record also holds the hash of the site file (`origin`). If a technician edits that file, the
+edit has precedence: a record with another origin is ignored. Its counters are kept, so that no old
+message becomes valid again.
 """
 
 from agent.remote.message.canonical import HASH_BYTES, hash_config
@@ -33,15 +34,15 @@ SLOTS = ("config.a", "config.b")
 MOST_ALARMS = 16
 _FORMAT = 1
 FILE = -1
-"""The number of the slot when the site's own file is what is confirmed."""
+"""The slot number of the site file."""
 
 NOTHING, CONFIRMED, ROLLED_BACK, REJECTED = "nothing", "confirmed", "rolled_back", "refused"
 
 
 class ConfigTrial:
-    """A configuration on trial: its slot, counter, how long it may still take, starts so far.
+    """A configuration on trial: slot, counter, remaining time to confirm, number of starts.
 
-    `alarms`: the codes that were active before, and so do not speak against it.
+    `alarms`: the codes that were active before the trial and do not count against it.
     """
 
     def __init__(
@@ -54,55 +55,77 @@ class ConfigTrial:
         self.alarms = alarms
 
     def to_list(self) -> "list[Any]":
-        """Give what the record holds of it."""
+        """Return the fields for the record."""
         return [self.slot, self.counter, self.confirm_s, self.starts, self.alarms]
 
 
 class ConfigSlots:
-    """The record in memory. Methods that change it give the write that makes it so."""
+    """The record in memory. Methods that change it return the write that stores it."""
 
     def __init__(self, origin: bytes) -> None:
         self.origin = origin
         self.slot = FILE
         self.version = 0
         self.counters = [0, 0, 0]
-        """The last accepted of each kind of message."""
+        """The last accepted counter of each kind of message."""
         self.trial: ConfigTrial | None = None
         self.last = (0, NOTHING, "")
 
     def record_write(self) -> "Write":
-        """Give the write of the record."""
+        """Return the write of the record."""
         trial = None if self.trial is None else self.trial.to_list()
         parts = [_FORMAT, self.origin, self.slot, self.version, self.counters, trial]
         return RECORD, with_hash(cbor.encode(parts + [list(self.last)]))
 
     def free_slot(self) -> int:
-        """Give the slot that nothing points to."""
+        """Return the slot that is not in use."""
         used_slots = (self.slot, FILE if self.trial is None else self.trial.slot)
         return 0 if 0 not in used_slots else 1
+
+    def count_start(self) -> "list[Write]":
+        """Count a start of the trial."""
+        if self.trial is not None:
+            self.trial.starts += 1
+        return [self.record_write()]
+
+    def save_confirm_time(self, remaining_s: int) -> "Write":
+        """Store the remaining time to confirm the trial."""
+        if self.trial is not None:
+            self.trial.confirm_s = remaining_s
+        return self.record_write()
+
+    def drop_trial(self) -> None:
+        """Forget the trial in memory."""
+        self.trial = None
+
+    def use_file(self) -> "list[Write]":
+        """Use the site file as a new version."""
+        self.slot = FILE
+        self.version += 1
+        return [self.record_write()]
 
     def start_trial(
         self, counter: int, confirm_s: int, alarms: "list[str]", config: bytes
     ) -> "list[Write]":
-        """Put `config` on trial: the slot first, then the record."""
+        """Start a trial of `config`: write the slot, then the record."""
         slot = self.free_slot()
         self.counters[PATCH - 1] = counter
         self.trial = ConfigTrial(slot, counter, confirm_s, 0, alarms)
         return [(SLOTS[slot], with_hash(config)), self.record_write()]
 
     def mark_taken(self, kind: int, counter: int) -> "Write":
-        """Note that a message was taken: it must not come back."""
+        """Store that a message was accepted, so that it cannot be replayed."""
         self.counters[kind - 1] = counter
         return self.record_write()
 
     def mark_rejected(self, counter: int, reason: str) -> "Write":
-        """Note that a signed change was refused: it must not come back later."""
+        """Store that a signed change was rejected, so that it cannot be replayed."""
         self.counters[PATCH - 1] = counter
         self.last = (counter, REJECTED, reason)
         return self.record_write()
 
     def confirm(self) -> "Write":
-        """Make what is on trial the confirmed configuration."""
+        """Confirm the configuration on trial."""
         trial = self.trial
         if trial is not None:
             self.slot, self.version = trial.slot, self.version + 1
@@ -111,7 +134,7 @@ class ConfigSlots:
         return self.record_write()
 
     def roll_back(self, reason: str) -> "Write":
-        """Give up what is on trial."""
+        """End the trial without the new configuration."""
         if self.trial is not None:
             self.last = (self.trial.counter, ROLLED_BACK, reason)
         self.trial = None
@@ -119,9 +142,9 @@ class ConfigSlots:
 
 
 def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
-    """Read the record; one that is not there, damaged or of another origin gives a fresh one.
+    """Read the record. A missing or invalid one, or one of another origin, gives a new record.
 
-    `origin` None takes any: the site's own file cannot be read.
+    `origin` None accepts any: the site file cannot be read.
     """
     slots = ConfigSlots(origin or b"")
     parts = decode_sealed(read(RECORD))
@@ -133,7 +156,7 @@ def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
     slots.version = parts[3]
     slots.last = (parts[6][0], parts[6][1], parts[6][2])
     if parts[1] != origin:
-        slots.version += 1  # the file was edited: a base of its own
+        slots.version += 1  # the file was edited: another base
         return slots
     slots.slot = parts[2]
     if parts[5] is not None:
@@ -142,26 +165,26 @@ def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
 
 
 def read_config(slot: int, read: "Read") -> "bytes | None":
-    """Read the configuration in a slot, None when it is not whole."""
+    """Return the configuration in a slot, None if it is invalid."""
     if slot == FILE:
         return None
     return without_hash(read(SLOTS[slot]))
 
 
 def with_hash(body: bytes) -> bytes:
-    """Put its hash before a record."""
+    """Return a record with its hash in front."""
     return hash_config(body) + body
 
 
 def without_hash(data: "bytes | None") -> "bytes | None":
-    """Give a record without its hash, None when it is not whole."""
+    """Return a record without its hash, None if it is invalid."""
     if data is None or data[:HASH_BYTES] != hash_config(data[HASH_BYTES:]):
         return None
     return data[HASH_BYTES:]
 
 
 def decode_sealed(data: "bytes | None") -> "Any":
-    """Read what stands in a sealed record, None when it is not whole."""
+    """Return the decoded content of a record with a hash, None if it is invalid."""
     body = without_hash(data)
     try:
         return None if body is None else cbor.decode(body)
@@ -170,7 +193,7 @@ def decode_sealed(data: "bytes | None") -> "Any":
 
 
 def _is_valid(parts: "Any") -> bool:
-    """Say whether a record that has the right hash has the right shape, too."""
+    """Say whether a record with a valid hash also has a valid form."""
     if type(parts) is not list or len(parts) != 7 or parts[0] != _FORMAT:
         return False
     if type(parts[4]) is not list or len(parts[4]) != len(KINDS):

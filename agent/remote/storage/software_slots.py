@@ -1,18 +1,21 @@
-"""Which application runs: the one that was installed, or one of two slots; old or new, never a mix.
+"""Application slots: the installed application or one of two slots. A power cut leaves the old or
+new.
 
-    update.record             what is confirmed, on trial and being fetched (sealed as in slots)
-    update.have               how many pieces of what is being fetched are durable
-    update.a.AT, update.b.AT  the piece of a slot that begins at byte AT
+Does not fetch updates; see `agent.remote.update.software_update`.
 
-As with configurations a slot is only written while the record does not point to it, and whoever
-starts the application counts the starts of one on trial: an update that does not come up is rolled
-back by the starts it causes. On a server that is `choose_release`; the application that was
-installed is always there, in neither slot. On a board the frozen start-up chooses, and a piece lies
-where it will run (drivers/ports/micropython/slot_store.py); the application that was installed is
-in one of the slots, and an update goes into the one that does not run.
+    update.record             confirmed slot, trial, fetch in progress (with a hash)
+    update.have               number of durable chunks of the fetch
+    update.a.AT, update.b.AT  the chunk of a slot that begins at byte AT
 
-The start-up knows no CBOR: the record begins with three bytes, the slots (1 a, 2 b, 0 neither) of
-what is confirmed and of what is on trial, and the starts of the latter.
+As with configurations, a slot is written only while the record does not refer to it. The code that
+starts the application counts the starts of a trial. An update that does not run is rolled back by
+its failed starts. On a server `choose_release` does this; the installed application always exists,
+in neither slot. On a board the frozen start-up selects, and a chunk lies where it will run
+(drivers/ports/micropython/slot_store.py). The installed application is then in one of the slots,
+and an update goes into the other one.
+
+The start-up cannot decode CBOR. So the record begins with three bytes: the slots (1 a, 2 b, 0
+neither) of the confirmed and the tried application, and the starts of the latter.
 """
 
 from agent.remote.storage.config_slots import with_hash, without_hash
@@ -37,14 +40,14 @@ _HEAD_BYTES = 3
 
 
 def chunk_key(slot: int, offset: int) -> str:
-    """Name the piece of a slot that begins at byte `offset`."""
+    """Return the key of the chunk of a slot that begins at byte `offset`."""
     return "update.%s.%d" % (SLOTS[slot], offset)
 
 
 class Release:
     """A bundle in a slot: release, size, hashes, counter of its manifest, time to confirm it.
 
-    `alarms`: codes that were active before its trial; `chunk_size`: bytes of a piece.
+    `alarms`: codes that were active before its trial; `chunk_size`: bytes of a chunk.
     """
 
     def __init__(self, parts: "list[Any]") -> None:
@@ -60,26 +63,26 @@ class Release:
         self.starts = 0
 
     def to_list(self) -> "list[Any]":
-        """Give what the record holds of it."""
+        """Return the fields for the record."""
         head = [self.slot, self.release, self.size, self.hash, self.chunk_hashes]
         return head + [self.counter, self.confirm_s, self.alarms, self.chunk_size]
 
 
 class ReleaseRecord:
-    """The record in memory. Methods that change it give the writes that make it so."""
+    """The record in memory. Methods that change it return the writes that store it."""
 
     def __init__(self) -> None:
         self.highest = 0
-        """The highest release ever confirmed: nothing at or below it is taken."""
+        """The highest confirmed release. A new one must be higher."""
         self.initial_slot = INSTALLED
-        """The slot of the application that no update brought."""
+        """The slot of the installed application."""
         self.running: Release | None = None
         self.trial: Release | None = None
         self.fetching: Release | None = None
         self.last = (0, "nothing", "")
 
     def record_write(self) -> "Write":
-        """Give the write of the record."""
+        """Return the write of the record."""
         each = [
             None if r is None else r.to_list() for r in (self.running, self.trial, self.fetching)
         ]
@@ -90,7 +93,7 @@ class ReleaseRecord:
         return RECORD_KEY, with_hash(head + cbor.encode(parts))
 
     def set_running_slot(self, own_slot: int) -> None:
-        """Note which slot runs, without a trial: another one is as if it were not there."""
+        """Set which slot runs, without a trial. The other application counts as missing."""
         if own_slot == INSTALLED:
             return
         if self.running is None or self.running.slot != own_slot:
@@ -99,28 +102,34 @@ class ReleaseRecord:
             self.fetching = None
 
     def confirmed_slot(self) -> int:
-        """Give the slot that is confirmed."""
+        """Return the confirmed slot."""
         return self.initial_slot if self.running is None else self.running.slot
 
     def free_slot(self) -> int:
-        """Give the slot that nothing runs from."""
+        """Return the slot that is not in use."""
         used_slots = (self.confirmed_slot(), INSTALLED if self.trial is None else self.trial.slot)
         return 0 if 0 not in used_slots else 1
 
     def start_fetch(self, release: Release) -> "list[Write]":
-        """Begin to fetch; what was being fetched is given up."""
+        """Start a fetch. An earlier one is dropped."""
         self.fetching = release
         return [(CHUNKS_KEY, b"\0\0"), self.record_write()]
 
     def start_trial(self, alarms: "list[str]") -> "list[Write]":
-        """Put what has been fetched on trial."""
+        """Start the trial of the fetched application."""
         self.trial, self.fetching = self.fetching, None
         if self.trial is not None:
             self.trial.alarms = alarms
         return [self.record_write()]
 
+    def save_confirm_time(self, remaining_s: int) -> "list[Write]":
+        """Store the remaining time to confirm the trial."""
+        if self.trial is not None:
+            self.trial.confirm_s = remaining_s
+        return [self.record_write()]
+
     def confirm(self) -> "list[Write]":
-        """Make what is on trial what runs."""
+        """Confirm the application on trial."""
         if self.trial is not None:
             self.running = self.trial
             self.highest = max(self.highest, self.trial.release)
@@ -129,7 +138,7 @@ class ReleaseRecord:
         return [self.record_write()]
 
     def roll_back(self, reason: str, own_slot: int = INSTALLED) -> "list[Write]":
-        """Give up what is on trial; `own_slot`: the slot that runs instead, where it already does."""
+        """End the trial without the new application. `own_slot`: the slot that already runs."""
         if self.trial is not None:
             self.last = (self.trial.counter, "rolled_back", reason)
         self.trial = None
@@ -138,7 +147,7 @@ class ReleaseRecord:
 
 
 def load_releases(read: "Read") -> "ReleaseRecord | None":
-    """Read the record; None when there is none, or it is damaged."""
+    """Read the record. None: it is missing or damaged."""
     body = without_hash(read(RECORD_KEY)) or b""
     try:
         parts = cbor.decode(body[_HEAD_BYTES:])
@@ -157,12 +166,12 @@ def load_releases(read: "Read") -> "ReleaseRecord | None":
 
 
 def read_chunk_count(read: "Read") -> int:
-    """Read how many pieces are durable."""
+    """Read the number of durable chunks."""
     return int.from_bytes((read(CHUNKS_KEY) or b"")[:2], "big")
 
 
 def choose_release(read: "Read") -> "tuple[Release | None, list[Write]]":
-    """Choose what to start, and what must be durable before: None is the installed application."""
+    """Select the release to start, and the writes before. None is the installed application."""
     record = load_releases(read)
     if record is None:
         return None, []
@@ -176,7 +185,7 @@ def choose_release(read: "Read") -> "tuple[Release | None, list[Write]]":
 
 
 def read_bundle(release: Release, read: "Read") -> "bytes | None":
-    """Join the pieces of a slot; None when they are not whole. For a start with room for it."""
+    """Join the chunks of a slot, None if they are invalid. Needs memory for the whole bundle."""
     import hashlib  # noqa: PLC0415 - rare
 
     starts = range(0, release.size, release.chunk_size)

@@ -1,12 +1,15 @@
-"""What has to be done in the store, in order and one at a time, and what waits for it.
+"""Queue of store requests: one at a time and in order, with callbacks when they are durable.
 
-    writes    replace a record (agent.remote.storage.config_slots)
-    notes     entries of the audit log
-    asks      any other operation of a store (drivers.ports.store_request); answers go to the desk
-    acts      called once everything before them is durable
+Does not decide what is written; see `agent.remote.manager`.
 
-Not here: what is written. A store that fails is opened again by the agent; what it was doing then
-is done again, a note in a new segment.
+    writes      replace a record (`agent.remote.storage.config_slots`)
+    entries     of the audit log
+    requests    any other operation of a store (`drivers.ports.store_request`); the manager gets
+                the answers
+    callbacks   called when everything before them is durable
+
+The agent reopens a failed store. The operation in progress is then repeated, an audit entry in a
+new segment.
 """
 
 TYPE_CHECKING = False
@@ -96,7 +99,7 @@ _MAX_AUDIT_ENTRIES = 16
 
 
 class WriteQueue:
-    """The queue before the store of `port`."""
+    """The queue for the store of `port`."""
 
     def __init__(self, port: int, audit: "AuditLog") -> None:
         self.audit = audit
@@ -109,7 +112,7 @@ class WriteQueue:
         self._out: Actions = []
 
     def is_busy(self) -> bool:
-        """Say whether something waits, the first opening included."""
+        """Say whether a request waits, or the first opening."""
         return bool(self._queue) or not (self._open or self._failed)
 
     def is_open(self) -> bool:
@@ -123,7 +126,7 @@ class WriteQueue:
         self._advance(now)
 
     def audit_entry(self, entry: "AuditEntry", now: int) -> None:
-        """Write an entry of the log: UTC seconds (0: not known), keys, what, counter, result."""
+        """Write an entry of the audit log: UTC in s (0: unknown), keys, action, counter, result."""
         if len([1 for kind, _ in self._queue if kind == _AUDIT]) >= _MAX_AUDIT_ENTRIES:
             self.lost_entries += 1
             return
@@ -131,17 +134,17 @@ class WriteQueue:
         self._advance(now)
 
     def request(self, op: str, data: bytes, now: int) -> None:
-        """Have `append`, `delete` or `get` done."""
+        """Execute `append`, `delete` or `get`."""
         self._queue.append((_REQUEST, (op, data)))
         self._advance(now)
 
     def after_durable(self, callback: "Callback", now: int) -> None:
-        """Call `act(now)` once all before it is durable."""
+        """Call `callback(now)` when everything before it is durable."""
         self._queue.append((_CALLBACK, callback))
         self._advance(now)
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         if kind == "drained":
             if self._writing:
                 finished, _ = self._queue.pop(0)
@@ -177,7 +180,7 @@ class WriteQueue:
         return op, key.encode() + b"\0" + payload
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         if not self._out:
             return []
         out, self._out = self._out, []

@@ -1,8 +1,10 @@
-"""Which configuration a start runs: the site's file, the confirmed one, or the one on trial.
+"""Select the configuration of a start: the site file, the confirmed one, or the one on trial.
 
-Called by a shell before the agent is built, with the parsed file and a way to read the store. A
-configuration on trial is started at most `_MAX_STARTS` times: one that brings the controller down
-is rolled back by the starts it causes, without UTC, link or clock.
+Does not run the trial; see `agent.remote.update.trial`.
+
+The runtime calls this before the agent is built, with the parsed file and a function that reads the
+store. A configuration on trial is started at most `_MAX_STARTS` times. If it makes the controller
+crash, its starts roll it back, without UTC or a link.
 """
 
 from agent.core.errors import ConfigError, DecommissionedError
@@ -21,20 +23,19 @@ if TYPE_CHECKING:
 
 _MAX_STARTS = 3
 DECOMMISSIONED_KEY = "config.ended"
-"""The record that a decommissioned unit leaves; see `agent.remote.decommission`."""
+"""The record of a decommissioned unit; see `agent.remote.decommission`."""
 CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
 
 
 def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read") -> BootState:
-    """Give the start without what is on trial."""
+    """Return the start without the trial."""
     write = boot.slots.roll_back(reason)
     previous = _boot_confirmed(file, boot.slots, read)
-    previous.writes = boot.writes + [write]
-    return previous
+    return BootState(previous.config, previous.slots, boot.writes + [write])
 
 
 def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
-    """Choose what to run, given the site's own configuration and the store."""
+    """Select the configuration from the site file and the store."""
     origin = canonical.hash_config(canonical.encode_config(file))
     record = config_slots.load_slots(origin, read)
     if record.trial is None:
@@ -47,26 +48,23 @@ def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
         return _roll_back(file_boot, DAMAGED, file, read)
     if trial.starts >= _MAX_STARTS:
         return _roll_back(file_boot, CRASHED, file, read)
-    trial.starts += 1
-    boot = BootState(config, record)
-    boot.writes = [record.record_write()]
-    return boot
+    return BootState(config, record, record.count_start())
 
 
 def start_config(
     file: "dict[str, Any]", read: "Read", check: "Callable[[dict[str, Any]], Config]"
 ) -> "tuple[Config, BootState]":
-    """Choose what to run and compile it, falling back to what was before.
+    """Select and compile the configuration, with a fallback to the previous one.
 
-    Raises `ConfigError` when the site's own file is not good either, and `DecommissionedError` when
-    operators have ended this unit (see `agent.remote.decommission`).
+    Raises `ConfigError` if the site file is invalid too, and `DecommissionedError` if operators
+    have decommissioned this unit (see `agent.remote.decommission`).
     """
     if read(DECOMMISSIONED_KEY) is not None:
         raise DecommissionedError("decommissioned by operators")
     boot = choose_config(file, read)
     log = audit.recover(read)
     while True:
-        boot.check, boot.audit = check, log
+        boot.set_checker(check, log)
         _load_releases(boot, read)
         try:
             return check(boot.parsed_config()), boot
@@ -80,31 +78,29 @@ def start_config(
 
 
 def _load_releases(boot: BootState, read: "Read") -> None:
-    """Read what there is of application updates; most units have none, and no code for it."""
+    """Read the state of application updates. Most units have none and do not load the code."""
     if read("update.record") is not None:
         from agent.remote.storage import software_slots  # noqa: PLC0415
 
-        boot.releases, boot.received_chunks = (
-            software_slots.load_releases(read),
-            software_slots.read_chunk_count(read),
-        )
+        releases = software_slots.load_releases(read)
+        boot.set_releases(releases, software_slots.read_chunk_count(read))
 
 
 def start_confirmed(
     read: "Read", check: "Callable[[dict[str, Any]], Config]"
 ) -> "tuple[Config, BootState]":
-    """Run the confirmed configuration although the site's own file is not good.
+    """Run the confirmed configuration although the site file is invalid.
 
-    Raises `ConfigError` when there is none, or it is not good either.
+    Raises `ConfigError` if there is none, or if it is invalid too.
     """
     record = config_slots.load_slots(None, read)
     config = config_slots.read_config(record.slot, read)
     raw = None if config is None else _parse_config(config)
     if config is None or raw is None:
         raise ConfigError("the store holds no confirmed configuration")
-    record.trial = None
+    record.drop_trial()
     boot = BootState(config, record)
-    boot.check, boot.audit = check, audit.recover(read)
+    boot.set_checker(check, audit.recover(read))
     return check(raw), boot
 
 
@@ -119,12 +115,9 @@ def _boot_confirmed(file: "dict[str, Any]", record: "ConfigSlots", read: "Read")
 
 
 def _boot_file(file: "dict[str, Any]", record: "ConfigSlots") -> BootState:
-    """Fall back to the site's own file: another base than any message was made for."""
-    record.slot = config_slots.FILE
-    record.version += 1
-    boot = BootState(canonical.encode_config(file), record)
-    boot.writes = [record.record_write()]
-    return boot
+    """Fall back to the site file. Its version differs from the base of all messages."""
+    writes = record.use_file()
+    return BootState(canonical.encode_config(file), record, writes)
 
 
 def _parse_config(config: bytes) -> "dict[str, Any] | None":

@@ -1,16 +1,17 @@
-"""A changed configuration for what the loops take over while they run, checked without the schema.
+"""A changed configuration for a running agent, checked without the schema.
 
-A board has no room for the schema, the validator and the profiles' compiler beside a running agent,
-and no time between two ticks. So numbers that loops can take over
-(`agent.remote.message.parameters.LIVE`) are held against a table of ranges here, and against each
-other and the actuators' profiles as `agent.core.config_records` does; anything else is checked by
-the start that it needs. The tests hold the table against the schema.
+Does not check a change that needs a restart; the next start checks it; see `agent.config.compiler`.
+
+A board has no memory for the schema, the validator and the profile compiler beside a running agent,
+and no time for them between two ticks. So this module checks only the live keys of
+`agent.core.tunable`: against their ranges, against each other and against the profiles of the
+actuators. The result is the same as that of `agent.config.load`.
 """
 
 from agent.core.config_records import check_outputs, round_to_thousandth
 from agent.core.errors import ConfigError
 from agent.remote.message.canonical import to_json
-from agent.remote.message.parameters import number_of, path_of, to_nano
+from agent.remote.message.parameters import MILLI_TO_NANO, find_tunable, to_nano
 from protocols.cbor import Decimal
 
 TYPE_CHECKING = False
@@ -18,36 +19,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config, LoopConfig
-
-RANGES = (
-    (1, "supply", "setpoint", 15_000, 45_000),
-    (2, "pressure", "setpoint", 5_000, 400_000),
-    (3, "supply", "gain", 100, 50_000),
-    (4, "supply", "integral_s", 5_000, 3_600_000),
-    (5, "supply", "rate_pct_per_s", 100, 100_000),
-    (6, "pressure", "gain", 1, 10_000),
-    (7, "pressure", "integral_s", 1_000, 3_600_000),
-    (8, "pressure", "rate_pct_per_s", 100, 100_000),
-    (9, "supply", "min_pct", 0, 100_000),
-    (10, "supply", "max_pct", 0, 100_000),
-    (11, "supply", "safe_pct", 0, 100_000),
-    (12, "pressure", "min_pct", 10_000, 100_000),
-    (13, "pressure", "max_pct", 10_000, 100_000),
-    (14, "pressure", "safe_pct", 10_000, 100_000),
-    (15, "", "supply_max_c", 20_000, 60_000),
-)
-"""Number of the parameter, loop and attribute of `agent.core.config_records.Config`, least and most
-(1/1000)."""
-
-_MILLI_TO_NANO = 1_000_000
+    from agent.core.tunable import Tunable
 
 
 def with_changes(config: "Config", changes: "list[tuple[Any, Any]]") -> "Config":
-    """Give a copy of `config` with the changes made. Raises `ConfigError`."""
+    """Return a copy of `config` with the changes. Raises `ConfigError`."""
     changed: Config = _copy(config)
     changed.supply, changed.pressure = _copy(config.supply), _copy(config.pressure)
     for key, value in changes:
-        _apply_change(changed, number_of(path_of(key) or ""), value)
+        _apply_change(changed, find_tunable(key), value)
     errors: list[str] = []
     _check(changed, changed.supply, "valve", "control.supply", errors)
     _check(changed, changed.pressure, "pump", "control.dp", errors)
@@ -63,19 +43,16 @@ def _copy(source: "Any") -> "Any":
     return copy
 
 
-def _apply_change(config: "Config", number: "int | None", value: "Any") -> None:
-    for parameter, loop, name, low, high in RANGES:
-        if parameter != number:
-            continue
-        path = path_of(number)
-        if type(value) is not int and not isinstance(value, Decimal):
-            raise ConfigError("%s: a number is needed" % path)
-        if not low * _MILLI_TO_NANO <= to_nano(value) <= high * _MILLI_TO_NANO:
-            limits = path, to_json(value), low / 1000, high / 1000
-            raise ConfigError("%s: %s is outside %s to %s" % limits)
-        setattr(
-            getattr(config, loop) if loop else config, name, round_to_thousandth(to_json(value))
-        )
+def _apply_change(config: "Config", tunable: "Tunable | None", value: "Any") -> None:
+    if tunable is None or not tunable.live:
+        return
+    if type(value) is not int and not isinstance(value, Decimal):
+        raise ConfigError("%s: a number is needed" % tunable.path)
+    if not tunable.low * MILLI_TO_NANO <= to_nano(value) <= tunable.high * MILLI_TO_NANO:
+        limits = tunable.path, to_json(value), tunable.low / 1000, tunable.high / 1000
+        raise ConfigError("%s: %s is outside %s to %s" % limits)
+    owner = getattr(config, tunable.loop) if tunable.loop else config
+    setattr(owner, tunable.attribute, round_to_thousandth(to_json(value)))
 
 
 def _check(config: "Config", loop: "LoopConfig", role: str, path: str, errors: "list[str]") -> None:

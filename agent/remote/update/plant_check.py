@@ -1,8 +1,8 @@
-"""The plant's vital signs beside a trial: flow, temperature difference, pump current, dew point.
+"""Check of the plant during a trial: flow, temperature difference, pump current, dew-point margin.
 
-Not alarms: a change of set-point may halve the flow without any limit being crossed. Each sign is
-looked for among the points of all devices when a trial begins; a plant that does not measure one is
-not judged by it. At the end of the health window it is held against what it was.
+Does not use alarms: a changed set-point can halve the flow without any alarm. The points of all
+devices are searched when a trial begins. A value that the plant does not measure is not checked. At
+the end of the health window the values are compared with those from the beginning.
 """
 
 TYPE_CHECKING = False
@@ -16,12 +16,12 @@ _MOST_CURRENT = 1.3
 _MORE_DELTA_T = 1.5
 _DELTA_T_K = 3.0
 _MARGIN_K = 2.0
-"""Shares of what was before; kelvin of a rise of ΔT that matters; least margin to the dew point, as
-ASHRAE's guidance for liquid cooling asks for."""
+"""Ratios to the values before; significant rise of ΔT in K; smallest dew-point margin in K, as in
+ASHRAE's guidance for liquid cooling."""
 
 
 class PlantCheck:
-    """The signs as they are at `now`: each None where the plant does not show it."""
+    """The values at `now`, None without a measurement."""
 
     def __init__(self, agent: "Context", now: int) -> None:
         flow = _values(agent, FLOW, now)
@@ -34,7 +34,7 @@ class PlantCheck:
         self.delta_t = return_c[0] - supply_c[0] if supply_c and return_c else None
 
     def degraded(self, before: "PlantCheck") -> str:
-        """Name the sign that is worse than `before` by more than it may be; empty for none."""
+        """Return the name of a value that is too much worse than `before`, or an empty text."""
         for name, is_degraded in _SIGNS:
             if is_degraded(self, before):
                 return name
@@ -42,7 +42,7 @@ class PlantCheck:
 
 
 def _values(agent: "Context", point: str, now: int) -> "list[float]":
-    """Give every good reading of a point's name, in the order of the devices."""
+    """Return all good readings of a point, in the order of the devices."""
     values = []
     for session in agent.fieldbus.sessions:
         if not session.profile.has_point(point) or session.lost:

@@ -1,11 +1,13 @@
-"""An application update on its way into its slot, piece by piece, across as many windows as needed.
+"""Application update: fetch the chunks over any number of contact windows, then start a trial.
 
-    manifest (signed twice) ─▶ pieces on cfg/chunk, in order ─▶ restart ─▶ trial ─▶ confirmed
-                                  each known by its hash                      └─▶ rolled back
+Does not start applications; the runtime does.
 
-A piece is COUNTER (4 bytes) INDEX (2 bytes) DATA. What is not the next piece, or has another hash,
-is not kept; the unit reports how many it has, and whoever sends goes on from there. Loaded when a
-manifest comes, or when the store says that there was one.
+    manifest (two signatures) ─▶ chunks on cfg/chunk, in order ─▶ restart ─▶ trial ─▶ confirmed
+                                  each with its hash                            └─▶ rolled back
+
+A chunk is COUNTER (4 bytes) INDEX (2 bytes) DATA. A chunk that is not the next one, or has another
+hash, is discarded. The unit reports the number of its chunks, and the sender continues there. The
+module is loaded with a manifest, or if the store has an update.
 """
 
 from agent.remote.message.reject import Rejection
@@ -25,9 +27,7 @@ _GRACE_S = 30
 
 
 class SoftwareUpdate:
-    """The updates of `manager`; `found`: what an earlier life left, `received_chunks`: how far it
-    came.
-    """
+    """The updates of `manager`. `found_releases` and `received_chunks` come from the store."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class SoftwareUpdate:
             self.releases.set_running_slot(self._own_slot)
 
     def start(self, now: int) -> None:
-        """Watch what is on trial, if this start runs it."""
+        """Monitor a trial, if this start runs it."""
         trial = self.releases.trial
         if trial is not None and self._own_slot not in (trial.slot, INSTALLED):
             reason = "crashed" if trial.starts >= software_slots.MOST_STARTS else "damaged"
@@ -65,7 +65,7 @@ class SoftwareUpdate:
             )
 
     def start_fetch(self, manifest: "Manifest", now: int) -> None:
-        """Begin to fetch what a manifest that has passed the gate names. Raises `Rejection`."""
+        """Start to fetch the update of a verified manifest. Raises `Rejection`."""
         running_slot = self._manager.boot.running_slot
         if running_slot is None:
             raise Rejection("unsupported", "nothing here starts an update")
@@ -93,12 +93,12 @@ class SoftwareUpdate:
         self._manager.write_queue.write_records(self.releases.start_fetch(new_release), now)
 
     def chunk_count(self) -> int:
-        """Give the number of pieces of what is being fetched."""
+        """Return the number of chunks of the fetch."""
         fetching = self.releases.fetching
         return 0 if fetching is None else len(fetching.chunk_hashes) // _CHUNK_HASH_BYTES
 
     def on_chunk(self, data: bytes, now: int) -> None:
-        """Keep a piece if it is the next one."""
+        """Store a chunk if it is the next one."""
         from agent.remote.message.manifest import chunk_hash  # noqa: PLC0415 - see `agent.remote.module_unload`
 
         fetching = self.releases.fetching
@@ -136,7 +136,7 @@ class SoftwareUpdate:
             self._manager.write_queue.after_durable(lambda _: self._manager.agent.restart(), now)
 
     def tick(self, now: int) -> None:
-        """Look after a trial."""
+        """Monitor the trial."""
         if self.trial_monitor is None:
             return
         phase = self.trial_monitor.phase
@@ -160,11 +160,11 @@ class SoftwareUpdate:
             and trial is not None
             and not self._manager.write_queue.is_busy()
         ):
-            trial.confirm_s = remaining_s
-            self._manager.write_queue.write_records([self.releases.record_write()], now)
+            writes = self.releases.save_confirm_time(remaining_s)
+            self._manager.write_queue.write_records(writes, now)
 
     def confirm(self, now: int) -> str:
-        """Keep what is on trial. Raises `Rejection`."""
+        """Confirm the application on trial. Raises `Rejection`."""
         trial = self.releases.trial
         if trial is None or self.trial_monitor is None:
             raise Rejection("no_trial")
@@ -176,7 +176,7 @@ class SoftwareUpdate:
         return "release %d confirmed" % trial.release
 
     def roll_back(self, reason: str, now: int) -> None:
-        """Go back to what ran before, by a start."""
+        """Return to the previous application by a restart."""
         trial = self.releases.trial
         counter = 0 if trial is None else trial.counter
         self._manager.audit_entry([], "rolled back", counter, reason, now)
@@ -185,10 +185,10 @@ class SoftwareUpdate:
         self.trial_monitor = None
 
     def status(self) -> "list[object]":
-        """Show how it stands.
+        """Return the state of the update.
 
-        [release that runs, counter of what is fetched or tried, pieces had, of, phase,
-        last counter, outcome, reason, release of what is fetched or tried, its hash's beginning]
+        [running release, counter of the update, received chunks, all chunks, phase, last counter,
+        outcome, reason, release of the update, start of its hash]
         """
         releases, running_slot = self.releases, self._manager.boot.running_slot
         current = releases.trial or releases.fetching

@@ -1,13 +1,16 @@
-"""A changed configuration on trial: it must keep the plant well, and operators must confirm it.
+"""Trial of a changed configuration: the plant must stay healthy, and operators must confirm.
 
-Two times run, both on the monotonic clock and both kept across a restart (the second by the record,
-to within `_SAVE_INTERVAL_S`), so that neither needs UTC or a link:
+Does not change the configuration; see `agent.remote.manager`.
 
-    health window    a few minutes: no new alarm of the plant (a leak, dew), loops no worse than
-                     before, nor flow, temperature difference, pump current and dew-point margin
-    confirmation     hours, as the message says: operators confirm, or it is rolled back
+Two times run on the monotonic clock and survive a restart (the second in the record, to within
+`_SAVE_INTERVAL_S`). So neither needs UTC or a link:
 
-Alarms of the link, the clock and ports do not count: a set-point is not to blame for them.
+    health window    some minutes: no new alarm of the plant (leak, dew point), control errors,
+    flow,
+                     temperature difference, pump current and dew-point margin not degraded
+    confirmation     hours, as in the message: operators confirm, or it is rolled back
+
+Alarms of the link, the clock and ports do not count, because a set-point does not cause them.
 """
 
 from agent.remote.update.plant_check import PlantCheck
@@ -19,18 +22,19 @@ if TYPE_CHECKING:
 
 _NOT_PLANT_CODES = ("port", "clock", "broker", "receiver", "link")
 _SAVE_INTERVAL_S = 60
-"""How often the time left is written down: a restart costs at most this much of it."""
+"""Interval of saving the remaining time: a restart loses at most this much."""
 _SETTLED_K = 1.5
 _SETTLED_SHARE = 0.15
-"""Errors of supply (K) and of differential pressure (share of the set-point) that are well."""
+"""Control errors that count as healthy: supply in K, differential pressure as a fraction of the
+set-point."""
 
 HEALTH, CONFIRM, PLANT_DEGRADED, NOT_CONFIRMED = "health", "confirm", "unwell", "not_confirmed"
 
 
 class TrialMonitor:
-    """Watches from `now` on. Times in seconds; `grace_s` is what a start may take.
+    """Monitors a trial from `now` on. Times in s; `grace_s`: duration of a start.
 
-    `alarms`: codes that were active before, and so do not speak against the trial.
+    `alarms`: codes that were active before and do not count.
     """
 
     def __init__(
@@ -54,7 +58,7 @@ class TrialMonitor:
         self.reason = ""
 
     def step(self, now: int) -> str:
-        """Look once; return "" to go on, or the word for which the trial has to end."""
+        """Check once. Return "" to continue, or the reason to end the trial."""
         if self.phase == HEALTH and now >= self._check_from:
             if self._initial_check is None:
                 self._initial_check = PlantCheck(self._agent, now)
@@ -68,14 +72,14 @@ class TrialMonitor:
         return NOT_CONFIRMED if now >= self._confirm_until else ""
 
     def _new_alarm(self) -> str:
-        """Name what is wrong with the plant and was not before."""
+        """Return a new alarm of the plant, or an empty text."""
         for code in self._agent.alarms.codes():
             if code not in self._alarms and code.split(":")[0] not in _NOT_PLANT_CODES:
                 return code
         return "safe" if self._agent.supervisor.state in ("safe", "stopped") else ""
 
     def confirm_time_to_save(self, now: int) -> "int | None":
-        """Give the seconds left when they should be written down, else None."""
+        """Return the remaining time in s if it must be saved now, otherwise None."""
         remaining_s = max(0, (self._confirm_until - now) // SECOND)
         if self._saved_s - remaining_s < _SAVE_INTERVAL_S:
             return None
@@ -91,7 +95,7 @@ class TrialMonitor:
         )
 
     def _degraded_sign(self, now: int) -> str:
-        """Name the loop that is neither well nor better than it was."""
+        """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
         for (name, tolerance), before, after in zip(
             limits, self._initial_errors, self._loop_errors(now)

@@ -1,11 +1,10 @@
-"""Which slot a start runs, and the slots as a flash that updates are written to.
+"""Slots: the slot that a start runs, and the slots as a flash for updates.
 
-Frozen into the firmware beside _start.py. The record (agent/remote/storage/software_slots.py) is
-the agent's; read here are its hash and its first three bytes: the slots (1 a, 2 b) of what is
-confirmed and of what is on trial, and how often the latter was started. A start on trial is counted
-before it is made; one that does not confirm itself within MOST_STARTS starts is not started again,
-and the agent that runs instead notes that. Not here: whether a slot is whole (_start.py, at each
-start).
+Frozen into the firmware beside _start.py. Does not check applications; _start.py does that at each
+start. The agent writes the record (agent/remote/storage/software_slots.py). This module reads its
+hash and its first three bytes: the confirmed slot and the trial slot (1 a, 2 b), and the number of
+trial starts. It counts a trial start before the start. After MOST_STARTS starts without a
+confirmation it starts the confirmed slot; the agent there records the rollback.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ _HASH = 32
 
 
 def read_record() -> "bytes | None":
-    """Read the record; None when there is none, or it is damaged."""
+    """Return the record; None if it is missing or damaged."""
     try:
         with open(RECORD, "rb") as file:
             data = file.read()
@@ -32,7 +31,7 @@ def read_record() -> "bytes | None":
 
 
 def order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
-    """Give the slots in the order in which to try them, and the record to write before."""
+    """Return the slots in the order of the attempts, and the record to write first."""
     confirmed, trial, starts = (0, 0, 0) if record is None else record[_HASH : _HASH + 3]
     first = max(confirmed - 1, 0)
     slots = [first, 1 - first]
@@ -44,7 +43,7 @@ def order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
 
 
 def write_record(data: bytes) -> None:
-    """Replace it, whole."""
+    """Replace the record atomically."""
     with open(RECORD + ".new", "wb") as file:
         file.write(data)
     os.rename(RECORD + ".new", RECORD)
@@ -53,30 +52,30 @@ def write_record(data: bytes) -> None:
 class Flash:
     """The slots for the agent; see drivers/ports/micropython/slot_store.py.
 
-    `write(at, data)` writes to the host's file, where the slots lie in a row from `base` on.
+    `write(at, data)` writes to the file of the host; the slots follow each other from `base`.
     """
 
-    sector = 4096
+    sector_bytes = 4096
     folder = FOLDER
 
     def __init__(
         self,
         write: "Callable[[int, bytes], None]",
         base: int,
-        room: int,
+        slot_bytes: int,
         slot: int,
         release: int,
     ) -> None:
         self._write = write
         self._base = base
-        self.room = room
+        self.slot_bytes = slot_bytes
         self.slot = slot
         self.release = release
 
     def erase(self, slot: int, at: int) -> None:
         """Erase a sector."""
-        self._write(self._base + slot * self.room + at, b"\xff" * self.sector)
+        self._write(self._base + slot * self.slot_bytes + at, b"\xff" * self.sector_bytes)
 
     def program(self, slot: int, at: int, data: bytes) -> None:
-        """Program what was erased."""
-        self._write(self._base + slot * self.room + at, data)
+        """Program an erased range."""
+        self._write(self._base + slot * self.slot_bytes + at, data)

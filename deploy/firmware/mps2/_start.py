@@ -1,15 +1,15 @@
-"""What the board does first: storage, self-test, the application of the right slot, the agent.
+"""Start of the board: storage, self-test, selection of the slot, the agent.
 
-Frozen into the firmware, so that it is there whatever is in the slots. Two slots hold applications
-(deploy/firmware/memory_layout.py). The agent's record in the storage says which is confirmed and
-which on trial (_slots.py); a slot whose hash is wrong is never started. One on trial that ends in
-any other way than by asking for a new start is started anew at once: its starts are counted.
+Frozen into the firmware, so it does not depend on the slots. Two slots hold applications
+(deploy/firmware/memory_layout.py). The record of the agent in the storage names the confirmed slot
+and the trial slot (_slots.py). A slot with a wrong hash never starts. If a trial ends in another
+way than by a restart request, the board restarts immediately; _slots.py counts the starts.
 
-The slots are memory that QEMU fills from files at a reset. What an update has written lies in the
-host's file, behind the storage, and is laid over them here; a real board has flash there.
+The slots are memory that QEMU fills from files at a reset. An update lies in the file of the host
+after the storage, and this module copies it over the slots. A real board has flash there.
 
-The outputs are safe meanwhile: until the agent's first write nothing has been written, and the
-drives' own communication timeouts stand.
+The outputs stay safe: before the first write of the agent, the communication timeouts of the drives
+apply.
 """
 
 import binascii
@@ -28,16 +28,16 @@ MAGIC = b"CLDLOOP1"
 HEAD = 64
 FLASH = 1024 * 1024  # bytes of storage
 BLOCK = 4096
-ROOM = 1024 * 1024  # bytes of a slot, its head among them
+ROOM = 1024 * 1024  # bytes of a slot with its header
 CAUSES = {
     machine.PWRON_RESET: "power on",
-    machine.HARD_RESET: "asked for",
+    machine.HARD_RESET: "requested",
     machine.WDT_RESET: "watchdog",
 }
 
 
 class Blocks:
-    """The host's file as a block device for LittleFS; a board has its flash here."""
+    """The file of the host as a block device for LittleFS; a real board uses its flash."""
 
     def readblocks(self, number: int, data: bytearray, offset: int = 0) -> None:
         """Fill `data`."""
@@ -48,17 +48,17 @@ class Blocks:
         board.write(number * BLOCK + offset, data)
 
     def ioctl(self, operation: int, _argument: int) -> int:
-        """Answer what LittleFS asks: 4 how many blocks, 5 how large, 6 erase (nothing to do)."""
+        """Return the answer for LittleFS: 4 number of blocks, 5 block size, 6 erase (no action)."""
         return {4: FLASH // BLOCK, 5: BLOCK}.get(operation, 0)
 
 
-def say(text: str) -> None:
-    """Say a line on the console."""
+def log(text: str) -> None:
+    """Print a line on the console."""
     print("coldloop: " + text)
 
 
 def mount_storage() -> None:
-    """Mount the storage; format it when there is no file system."""
+    """Mount the storage; format it if it has no file system."""
     end = FLASH + len(SLOTS) * ROOM
     if board.open("flash.img") < end:
         board.write(end - 1, b"\0")
@@ -66,15 +66,15 @@ def mount_storage() -> None:
     try:
         vfs.mount(vfs.VfsLfs2(blocks), "/flash")
     except OSError:
-        say("storage: formatted")
+        log("storage: formatted")
         vfs.VfsLfs2.mkfs(blocks)
         vfs.mount(vfs.VfsLfs2(blocks), "/flash")
     if "store" not in os.listdir("/flash"):
         os.mkdir("/flash/store")
 
 
-def check(address: int) -> "tuple[memoryview, int, str] | None":
-    """Check a slot; give (ROMFS, release, hash), or None when it holds no whole application."""
+def check_slot(address: int) -> "tuple[memoryview, int, str] | None":
+    """Check a slot; return (ROMFS, release, hash), or None if it holds no complete application."""
     head = board.image(address, HEAD)
     magic, length, release, digest = struct.unpack("<8sII32s", head)
     if magic != MAGIC:
@@ -85,8 +85,8 @@ def check(address: int) -> "tuple[memoryview, int, str] | None":
     return image, release, binascii.hexlify(digest).decode()
 
 
-def lay_over() -> None:
-    """Put what updates have written over what QEMU has loaded; zeros were never written."""
+def copy_updates() -> None:
+    """Copy written updates over the slots; the first byte of an unwritten slot is 0."""
     first = bytearray(1)
     for number, (_, address) in enumerate(SLOTS):
         at = FLASH + number * ROOM
@@ -95,23 +95,23 @@ def lay_over() -> None:
             board.load(address, at, ROOM)
 
 
-def choose() -> "tuple[int, tuple[memoryview, int, str], bool] | None":
-    """Choose the slot; give it, what it holds, and whether it is on trial."""
-    lay_over()
+def select_slot() -> "tuple[int, tuple[memoryview, int, str], bool] | None":
+    """Return the number of the slot, its content, and whether it is on trial."""
+    copy_updates()
     slots, record = order(read_record())
     if record is not None:
         write_record(record)
     for place, number in enumerate(slots):
         name, address = SLOTS[number]
-        found = check(address)
-        if found is not None:
-            return number, found, record is not None and place == 0
-        say("slot %s: empty or damaged" % name)
+        content = check_slot(address)
+        if content is not None:
+            return number, content, record is not None and place == 0
+        log("slot %s: empty or damaged" % name)
     return None
 
 
 def config_path() -> "str | None":
-    """Where the configuration is: in the storage, else the one that came with the application."""
+    """Return the path of the configuration: in the storage, otherwise in the application."""
     for path in ("/flash/unit.json", "/rom/unit.json"):
         try:
             os.stat(path)
@@ -122,30 +122,30 @@ def config_path() -> "str | None":
 
 
 def start() -> None:
-    """Do all of it."""
-    say("reset: " + CAUSES.get(machine.reset_cause(), "unknown"))
+    """Run all steps."""
+    log("reset: " + CAUSES.get(machine.reset_cause(), "unknown"))
     mount_storage()
-    chosen = choose()
+    chosen = select_slot()
     if chosen is None:
-        say("no application: put one into slot a; here is a prompt")
+        log("no application: write one to slot a; prompt follows")
         return
     number, (image, release, digest), trial = chosen
     vfs.mount(vfs.VfsRom(image), "/rom")
     sys.path[:] = ["/rom"]
     text = ", on trial" if trial else ""
-    say("slot %s, release %d, sha256 %s%s" % (SLOTS[number][0], release, digest, text))
+    log("slot %s, release %d, sha256 %s%s" % (SLOTS[number][0], release, digest, text))
     path = config_path()
     if path is None:
-        say("no configuration: copy one to /flash/unit.json; here is a prompt")
+        log("no configuration: copy one to /flash/unit.json; prompt follows")
         return
-    say("configuration " + path)
+    log("configuration " + path)
     flash = Flash(board.write, FLASH, ROOM, number, release)
     if run(path, flash, trial):
         machine.reset()
 
 
 def run(path: str, flash: Flash, trial: bool) -> bool:
-    """Run the agent; say whether to start anew."""
+    """Run the agent; return whether to restart."""
     try:
         from agent.runtime.micropython import RESTARTED, main  # noqa: PLC0415 - it is on /rom
 
@@ -155,7 +155,7 @@ def run(path: str, flash: Flash, trial: bool) -> bool:
             raise
         sys.print_exception(error)  # type: ignore[attr-defined]
         return True
-    say("the agent ended with %d" % code)
+    log("the agent ended with %d" % code)
     return trial or code == RESTARTED
 
 

@@ -1,1 +1,1 @@
-"""Coldloop config SUBCOMMAND."""
+"""Subcommands of `coldloop config`, one module each."""

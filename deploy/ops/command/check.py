@@ -1,4 +1,4 @@
-"""`coldloop config check`: is a configuration good?"""
+"""`coldloop config check`: check a configuration file."""
 
 import argparse
 import json
@@ -10,13 +10,13 @@ EXAMPLE = "coldloop config check /etc/coldloop/unit.json"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.add_argument("file", metavar="FILE", help="JSON or TOML")
     parser.add_argument("--json", action="store_true", help="print the errors as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Say "good", or a line for each thing that is wrong."""
+    """Print "good" or one line for each error."""
     errors: list[str] = []
     try:
         read_config(arguments.file)

@@ -1,4 +1,4 @@
-"""`coldloop config command`: a signed command to one unit, and what came of it."""
+"""`coldloop config command`: send a signed command to a unit and show its result."""
 
 import argparse
 import json
@@ -6,8 +6,18 @@ import time
 from typing import Any
 
 from deploy.errors import OpsError
-from deploy.ops import arguments as common
 from deploy.ops import change_parser, messages
+from deploy.ops.arguments import (
+    COMMAND,
+    REPORTED,
+    add_broker,
+    add_keys,
+    load_keys,
+    open_session,
+    parse_duration,
+    parse_unit_name,
+    wait_for_report,
+)
 from deploy.ops.command.show import report_to_json, report_to_text
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
@@ -16,42 +26,44 @@ EXAMPLE = "coldloop config command site/unit acknowledge --broker tcp:broker:188
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
     parser.add_argument("command", metavar="COMMAND", help="acknowledge, restart ...")
-    parser.add_argument("arguments", metavar="NAME=VALUE", nargs="*", help="its arguments")
+    parser.add_argument(
+        "arguments", metavar="NAME=VALUE", nargs="*", help="arguments of the command"
+    )
     _add_options(parser)
 
 
 def configure_named(parser: argparse.ArgumentParser, name: str) -> None:
-    """Describe the arguments of a command that has a subcommand of its own."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
+    """Add the arguments of a command that has its own subcommand."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
     parser.set_defaults(command=name, arguments=[])
     _add_options(parser)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    common.add_broker(parser)
-    common.add_keys(parser)
+    add_broker(parser)
+    add_keys(parser)
     parser.add_argument(
         "--expires",
-        type=common.parse_duration,
+        type=parse_duration,
         default=3600,
         metavar="TIME",
-        help="not done later (1h)",
+        help="time limit for its execution (1h)",
     )
     parser.add_argument(
-        "--answer", type=common.parse_duration, default=60, metavar="TIME", help="wait for it (1m)"
+        "--answer", type=parse_duration, default=60, metavar="TIME", help="wait so long (1m)"
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send it; 0 when it was done, 1 when it was refused."""
-    keys = common.load_keys(arguments)
+    """Send the command; return 0 if the unit did it, 1 if the unit rejected it."""
+    keys = load_keys(arguments)
     command_arguments = change_parser.parse(arguments.arguments) if arguments.arguments else []
-    with common.open_session(arguments) as session:
-        before = common.wait_for_report(session, arguments.unit, 10)
+    with open_session(arguments) as session:
+        before = wait_for_report(session, arguments.unit, 10)
         times = messages.MessageTimes(int(time.time()), arguments.expires)
         counter, message = messages.sign_command(
             arguments.unit,
@@ -61,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             keys,
             times,
         )
-        session.publish(f"{arguments.unit}/{common.COMMAND}", message)
+        session.publish(f"{arguments.unit}/{COMMAND}", message)
         after = _wait_for_result(session, arguments.unit, before, counter, arguments.answer)
     print(
         json.dumps(report_to_json(after))
@@ -81,14 +93,14 @@ def _wait_for_result(
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
-            if topic != f"{unit}/{common.REPORTED}" or not payload:
+            if topic != f"{unit}/{REPORTED}" or not payload:
                 continue
             report = messages.parse_report(payload)
             if _is_result_of(report, counter) or report.refused > before.refused:
                 return report
-    raise OpsError(f"{unit}: no answer within {seconds} s; it may still come (see `config show`)")
+    raise OpsError(f"{unit}: no result within {seconds} s; it can come later (see `config show`)")
 
 
 def _is_result_of(report: UnitReport, counter: int) -> bool:
-    """Say whether the result is there; the counter comes first, once the command is noted."""
+    """Return whether the report has the result. A result starts with the counter of the command."""
     return any(result.startswith(f"{counter} ") for result in report.results)

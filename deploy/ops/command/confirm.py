@@ -1,4 +1,4 @@
-"""`coldloop config confirm`: the command of that name."""
+"""`coldloop config confirm`: send the command `confirm`."""
 
 import argparse
 
@@ -8,10 +8,10 @@ EXAMPLE = "coldloop config confirm site/unit --broker tcp:broker:1883 --key alic
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     command.configure_named(parser, "confirm")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send it and show the report that follows."""
+    """Send the command and show the next report."""
     return command.run(arguments)

@@ -1,6 +1,7 @@
-"""`coldloop config diff`: what a unit runs beside a file, and the file itself for a swapped unit.
+"""`coldloop config diff`: compare the configuration of a unit with a file, or save it as a file.
 
-A unit publishes its whole configuration, without secrets, whenever it changes.
+A unit publishes its whole configuration without secrets after each change. The saved file is for a
+replacement unit.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from agent.core.errors import ConfigError
 from agent.remote.message import canonical
 from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
-from deploy.ops import arguments as common
+from deploy.ops.arguments import add_broker, open_session, parse_unit_name
 from deploy.ops.mqtt_session import BrokerSession
 from protocols.errors import DecodeError
 
@@ -22,17 +23,19 @@ CONFIG = "cfg/config"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
-    parser.add_argument("file", metavar="FILE", nargs="?", help="compare with this one")
-    parser.add_argument("--out", metavar="FILE", help="write what the unit runs to this file")
-    common.add_broker(parser)
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    parser.add_argument("file", metavar="FILE", nargs="?", help="compare with this file")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the configuration of the unit to this file"
+    )
+    add_broker(parser)
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the differences; 0 when there are none."""
-    with common.open_session(arguments) as session:
+    """Print the differences; return 0 if there are none."""
+    with open_session(arguments) as session:
         raw = _fetch_config(session, arguments.unit)
     if arguments.out is not None:
         _write(Path(arguments.out), raw)
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def list_differences(path: str, file: Any, unit: Any) -> list[tuple[str, Any, Any]]:
-    """List (path, in the file, at the unit) for everything that differs; None: not there."""
+    """Return (path, value in the file, value at the unit) for each difference; None: missing."""
     if isinstance(file, dict) and isinstance(unit, dict):
         different = []
         for key in sorted({*file, *unit}):
@@ -78,7 +81,9 @@ def _fetch_config(session: BrokerSession, unit: str) -> dict[str, Any]:
                     return canonical.decode_config(payload)
                 except DecodeError as error:
                     raise OpsError(f"{unit}: not a configuration: {error}") from None
-    raise OpsError(f"{unit}: has published no configuration; has it a section remote?")
+    raise OpsError(
+        f"{unit}: no configuration published; check the section remote of its configuration"
+    )
 
 
 def _write(path: Path, raw: dict[str, Any]) -> None:

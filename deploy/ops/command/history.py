@@ -1,6 +1,6 @@
-"""`coldloop config history`: who changed or commanded what on a unit, when, and what came of it.
+"""`coldloop config history`: changes and commands of a unit with signer, time and result.
 
-From the unit itself, which is asked by a signed command, or from a folder that was its store.
+The log comes from the unit, after a signed command, or from a copy of the folder of its store.
 """
 
 import argparse
@@ -11,8 +11,17 @@ from typing import Any
 
 from agent.remote.storage.audit import SEGMENTS, key_of
 from deploy.errors import OpsError
-from deploy.ops import arguments as common
 from deploy.ops import audit_reader, messages
+from deploy.ops.arguments import (
+    COMMAND,
+    add_broker,
+    add_keys,
+    load_keys,
+    open_session,
+    parse_duration,
+    parse_unit_name,
+    wait_for_report,
+)
 from deploy.ops.audit_reader import History
 from deploy.ops.mqtt_session import BrokerSession
 
@@ -21,23 +30,23 @@ RECORD = "cfg/record"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name, nargs="?")
-    parser.add_argument("--store", metavar="FOLDER", help="read this store instead of asking")
-    common.add_broker(parser, required=False)
-    common.add_keys(parser, required=False)
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name, nargs="?")
+    parser.add_argument("--store", metavar="FOLDER", help="read this folder instead of the unit")
+    add_broker(parser, required=False)
+    add_keys(parser, required=False)
     parser.add_argument(
-        "--answer", type=common.parse_duration, default=60, metavar="TIME", help="wait for it (1m)"
+        "--answer", type=parse_duration, default=60, metavar="TIME", help="wait so long (1m)"
     )
     parser.add_argument("--json", action="store_true", help="print the entries as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show the log; 1 when its chain does not hold."""
+    """Print the log; return 1 if its hash chain is not valid."""
     if arguments.store is not None:
         audit_log = _read_store(Path(arguments.store))
     elif arguments.unit is None or arguments.broker is None or not arguments.key:
-        raise OpsError("name SITE/UNIT, --broker and --key, or a --store")
+        raise OpsError("use SITE/UNIT, --broker and --key, or --store")
     else:
         audit_log = fetch_history(arguments)
     if arguments.json:
@@ -59,27 +68,27 @@ def _format_entry(entry: dict[str, Any]) -> str:
 
 def _read_store(folder: Path) -> History:
     if not folder.is_dir():
-        raise OpsError(f"{folder}: no such folder; name the store of the section remote")
+        raise OpsError(f"{folder}: no such folder; use the store of the section remote")
     paths = [folder / key_of(i) for i in range(SEGMENTS)]
     return audit_reader.join_segments(path.read_bytes() for path in paths if path.exists())
 
 
 def fetch_history(arguments: argparse.Namespace) -> History:
-    """Ask the unit for its log, and check it. Raises `OpsError`."""
-    keys = common.load_keys(arguments)
+    """Fetch the log from the unit and check it. Raises `OpsError`."""
+    keys = load_keys(arguments)
     unit = arguments.unit
-    with common.open_session(arguments) as session:
-        before = common.wait_for_report(session, unit, 10)
+    with open_session(arguments) as session:
+        before = wait_for_report(session, unit, 10)
         times = messages.MessageTimes(int(time.time()), 3600)
         message = messages.sign_command(unit, before, "fetch", [("what", "audit")], keys, times)[1]
         session.subscribe(f"{unit}/{RECORD}/+")
-        session.publish(f"{unit}/{common.COMMAND}", message)
+        session.publish(f"{unit}/{COMMAND}", message)
         segments = _collect_segments(session, unit, arguments.answer)
     return audit_reader.join_segments(segments, before.audit)
 
 
 def _collect_segments(session: BrokerSession, unit: str, seconds: float) -> list[bytes]:
-    """Gather every segment; an empty one is not there."""
+    """Collect all segments. A unit publishes an empty segment as an empty message."""
     segments: dict[str, bytes] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end and len(segments) < SEGMENTS:

@@ -1,4 +1,4 @@
-"""`coldloop config keygen`: makes an operator's key, or takes the public part of one elsewhere."""
+"""`coldloop config keygen`: make a key of an operator, or import the public part of one."""
 
 import argparse
 import getpass
@@ -15,9 +15,9 @@ EXAMPLE = "coldloop config keygen alice --number 1 --role operate"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("name", metavar="NAME", help="NAME.key and NAME.json are written")
-    parser.add_argument("--dir", metavar="FOLDER", default=".", help="where to (here)")
+    """Add the arguments."""
+    parser.add_argument("name", metavar="NAME", help="of the files NAME.key and NAME.json")
+    parser.add_argument("--dir", metavar="FOLDER", default=".", help="folder of the files (.)")
     parser.add_argument(
         "--number", type=int, choices=range(256), required=True, metavar="N", help="0 to 255"
     )
@@ -25,16 +25,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--public",
         metavar="PEM",
-        help="make no key: NAME.json for this public one, whose private half is in a token",
+        help="only write NAME.json for this public key; the private key is in a token",
     )
     parser.add_argument(
-        "--no-passphrase", action="store_true", help="leave the private key unlocked"
+        "--no-passphrase", action="store_true", help="store the private key without a passphrase"
     )
     parser.add_argument("--json", action="store_true", help="print the public part as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make it, and say what to do with it."""
+    """Make the key and print the next steps."""
     folder, identity = Path(arguments.dir), (arguments.name, arguments.number, arguments.role)
     if arguments.public:
         public_path = keys.import_public_key(folder, *identity, Path(arguments.public))
@@ -56,10 +56,10 @@ def _ask_passphrase() -> str:
     if preset:
         return preset
     if not sys.stdin.isatty():
-        raise OpsError(f"no terminal for a passphrase; set {PASSPHRASE} or say --no-passphrase")
+        raise OpsError(f"no terminal for a passphrase; set {PASSPHRASE} or use --no-passphrase")
     first = getpass.getpass("passphrase: ")
     if first != getpass.getpass("again: "):
-        raise OpsError("the two passphrases differ; nothing was made")
+        raise OpsError("the two passphrases differ; no key was made")
     if len(first) < 8:
-        raise OpsError("a passphrase of at least 8 characters is needed, or --no-passphrase")
+        raise OpsError("the passphrase needs at least 8 characters, or use --no-passphrase")
     return first

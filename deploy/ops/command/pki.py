@@ -12,19 +12,21 @@ ACTIONS = ("create", "issue", "revoke", "rotate")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.add_argument("action", choices=ACTIONS, help="create the authority first")
     parser.add_argument("name", metavar="NAME", help="organisation, SITE.UNIT, broker, operator")
-    parser.add_argument("--dir", metavar="FOLDER", default="pki", help="where they are kept (pki)")
-    parser.add_argument("--role", choices=pki.ROLES, default="unit", help="for issue (unit)")
+    parser.add_argument("--dir", metavar="FOLDER", default="pki", help="folder of the files (pki)")
     parser.add_argument(
-        "--host", metavar="HOST", action="append", default=[], help="how clients call a broker"
+        "--role", choices=pki.ROLES, default="unit", help="role of the certificate (unit)"
+    )
+    parser.add_argument(
+        "--host", metavar="HOST", action="append", default=[], help="host name of a broker"
     )
     parser.add_argument("--json", action="store_true", help="print the file as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and say what was written."""
+    """Do the action and print the written file."""
     folder = Path(arguments.dir)
     if arguments.action == "create":
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

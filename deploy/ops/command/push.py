@@ -1,11 +1,11 @@
-"""`coldloop config push`: a signed change to one unit or many, canaries first, to its end.
+"""`coldloop config push`: send a signed change to one unit or many, canaries first.
 
-Ctrl-C (SIGINT) stops it in order: nothing more is sent, and what is on trial is called back.
-SIGUSR1 makes a pause, and ends one: what is on its way goes on, nothing new begins.
+Ctrl-C (SIGINT) stops the rollout: the command sends no new change and rolls back each unconfirmed
+trial. SIGUSR1 pauses and resumes it: units in progress continue, no new unit starts.
 
-With `--group` one message is signed for all units of a group, whatever each of them runs: for a key
-in a token that wants to be touched, and for carriers that reach many at once. Who is in a group is
-taken from the configurations that units publish; a unit that is not refuses it (wrong_target).
+With `--group` the operator signs one message for all units of a group, with any base. This is for a
+key in a token and for carriers that reach many units with one message. The published configuration
+of a unit names its groups. A unit outside the group rejects the message (wrong_target).
 """
 
 import argparse
@@ -20,8 +20,19 @@ from collections.abc import Callable, Iterator
 
 from agent.remote.message import canonical
 from deploy.errors import OpsError
-from deploy.ops import arguments as common
 from deploy.ops import change_parser, messages
+from deploy.ops.arguments import (
+    COMMAND,
+    DESIRED,
+    REPORTED,
+    add_broker,
+    add_keys,
+    add_times,
+    load_keys,
+    message_times,
+    open_session,
+    parse_duration,
+)
 from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
@@ -36,58 +47,60 @@ EXAMPLE = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.add_argument(
         "units",
         metavar="SITE/UNIT",
-        help="a unit, or a pattern such as 'site/*'; none with --group",
+        help="a unit, or a pattern such as 'site/*'; not with --group",
     )
-    parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="what to change")
-    parser.add_argument("--group", metavar="NAME", help="the units of a group, by one message")
-    common.add_broker(parser)
-    common.add_keys(parser)
-    common.add_times(parser)
+    parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="the changes")
+    parser.add_argument("--group", metavar="NAME", help="send one message to the units of a group")
+    add_broker(parser)
+    add_keys(parser)
+    add_times(parser)
     for name, default, about in (
         ("--canary", 5.0, "share that goes first (5)"),
         ("--failures", 10.0, "share that may fail before all is stopped (10)"),
     ):
         parser.add_argument(name, type=float, default=default, metavar="PERCENT", help=about)
-    parser.add_argument("--wave", type=int, default=50, metavar="N", help="on their way at a time")
+    parser.add_argument(
+        "--wave", type=int, default=50, metavar="N", help="maximum in progress (50)"
+    )
     parser.add_argument(
         "--listen",
-        type=common.parse_duration,
+        type=parse_duration,
         default=5,
         metavar="TIME",
-        help="for who is there (5s)",
+        help="time for the reports of the units (5s)",
     )
     parser.add_argument(
         "--answer",
-        type=common.parse_duration,
+        type=parse_duration,
         default=600,
         metavar="TIME",
-        help="wait for it (10m)",
+        help="wait so long for a report (10m)",
     )
     parser.add_argument(
         "--trial",
-        type=common.parse_duration,
+        type=parse_duration,
         default=3600,
         metavar="TIME",
         help="longest trial (1h)",
     )
     parser.add_argument(
-        "--no-confirm", action="store_true", help="leave it on trial, to be confirmed by hand"
+        "--no-confirm", action="store_true", help="leave it on trial; an operator confirms it"
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Push, watch, say what became of it; 0 when every unit has confirmed."""
+    """Run the rollout and print the outcome; return 0 if each unit has confirmed."""
     pattern, change_texts = arguments.units, list(arguments.changes)
     if arguments.group is not None and "=" in pattern:
         pattern, change_texts = "*", [pattern, *change_texts]
     requested = change_parser.parse(change_texts)
-    keys = common.load_keys(arguments)
-    with common.open_session(arguments) as session:
+    keys = load_keys(arguments)
+    with open_session(arguments) as session:
         units = _find_units(session, pattern, arguments.listen)
         if arguments.group is not None:
             units = _filter_by_group(session, units, arguments.group, arguments.listen)
@@ -108,26 +121,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[str, UnitReport]:
-    """Find the units that match and have reported; all of them when the pattern is a name."""
-    session.subscribe(
-        f"+/+/{common.REPORTED}" if "*" in pattern else f"{pattern}/{common.REPORTED}"
-    )
+    """Return the units that match and report; a name ends the wait at its report."""
+    session.subscribe(f"+/+/{REPORTED}" if "*" in pattern else f"{pattern}/{REPORTED}")
     reports: dict[str, UnitReport] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end and ("*" in pattern or not reports):
         for topic, payload in session.messages(0.2):
-            name = topic.removesuffix(f"/{common.REPORTED}")
+            name = topic.removesuffix(f"/{REPORTED}")
             if payload and fnmatch.fnmatchcase(name, pattern):
                 reports[name] = messages.parse_report(payload)
     if not reports:
-        raise OpsError(f"{pattern}: no such unit has reported within {seconds} s")
+        raise OpsError(f"{pattern}: no report of such a unit within {seconds} s")
     return reports
 
 
 def _filter_by_group(
     session: BrokerSession, units: dict[str, UnitReport], group: str, seconds: float
 ) -> dict[str, UnitReport]:
-    """Keep the units whose published configuration names the group; wait for all of them."""
+    """Return the units of the group by their published configurations; wait for each of them."""
     session.subscribe(f"+/+/{CONFIG}")
     groups: dict[str, list[str]] = {}
     end = time.monotonic() + seconds
@@ -138,7 +149,9 @@ def _filter_by_group(
                 groups[name] = _read_groups(payload)
     members = {name: report for name, report in units.items() if group in groups.get(name, [])}
     if not members:
-        raise OpsError(f"group {group}: none of {len(units)} units is in it; see `config diff`")
+        raise OpsError(
+            f"group {group}: none of {len(units)} units belongs to it; see `config diff`"
+        )
     return members
 
 
@@ -156,11 +169,11 @@ def _patch_factory(
     keys: list[Key],
     units: dict[str, UnitReport],
 ) -> Callable[[str, UnitReport], tuple[int, bytes]]:
-    """Give what makes the patch of a unit: its own, or the group's, signed once."""
-    times = common.message_times(arguments)
+    """Return the function that makes the patch of a unit; a group shares one signed patch."""
+    times = message_times(arguments)
     if arguments.group is None:
         return lambda name, base: messages.sign_patch(
-            name, base, requested, keys, common.message_times(arguments)
+            name, base, requested, keys, message_times(arguments)
         )
     group_patch = messages.sign_group_patch(
         arguments.group, list(units.values()), requested, keys, times
@@ -197,17 +210,17 @@ def _make_rollout(
 
 
 def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False) -> int:
-    """Turn the rollout until it is done; give the number of messages sent."""
+    """Run the rollout until it is done; return the number of messages."""
     sent = 0
     with _handle_signals(rollout):
         while not rollout.is_done() or rollout.outbox:
             for topic, payload in session.messages(0.05):
-                name = topic.removesuffix(f"/{common.REPORTED}")
+                name = topic.removesuffix(f"/{REPORTED}")
                 if payload and name != topic:
                     rollout.report(name, messages.parse_report(payload), time.monotonic())
             rollout.tick(time.monotonic())
             for name, kind, message in rollout.outbox:
-                topic = common.COMMAND if kind == "command" else common.DESIRED
+                topic = COMMAND if kind == "command" else DESIRED
                 session.publish_async(f"{name}/{topic}", message, retain=kind != "command")
                 sent += 1
             rollout.outbox.clear()
@@ -219,7 +232,7 @@ def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False
 
 @contextlib.contextmanager
 def _handle_signals(rollout: Rollout) -> Iterator[None]:
-    """Let SIGINT stop the rollout, and SIGUSR1 halt it and let it go on."""
+    """Stop the rollout on SIGINT; pause and resume it on SIGUSR1."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -229,7 +242,7 @@ def _handle_signals(rollout: Rollout) -> Iterator[None]:
             rollout.abort("stopped by the operator")
 
     def pause(_number: int, _frame: object) -> None:
-        rollout.paused = not rollout.paused
+        rollout.toggle_pause()
 
     previous_handlers = [
         (n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))

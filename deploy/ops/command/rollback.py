@@ -1,4 +1,4 @@
-"""`coldloop config rollback`: the command of that name."""
+"""`coldloop config rollback`: send the command `rollback`."""
 
 import argparse
 
@@ -8,10 +8,10 @@ EXAMPLE = "coldloop config rollback site/unit --broker tcp:broker:1883 --key ali
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     command.configure_named(parser, "rollback")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send it and show the report that follows."""
+    """Send the command and show the next report."""
     return command.run(arguments)

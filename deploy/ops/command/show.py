@@ -1,26 +1,26 @@
-"""`coldloop config show`: what a unit runs, what is on trial, what became of the last message."""
+"""`coldloop config show`: configuration, trial and last result of a unit."""
 
 import argparse
 import dataclasses
 import json
 
-from deploy.ops import arguments as common
+from deploy.ops.arguments import add_broker, open_session, parse_unit_name, wait_for_report
 from deploy.ops.messages import UnitReport
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
-    common.add_broker(parser)
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_broker(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show one unit's report."""
-    with common.open_session(arguments) as session:
-        report = common.wait_for_report(session, arguments.unit, 10)
+    """Print the report of one unit."""
+    with open_session(arguments) as session:
+        report = wait_for_report(session, arguments.unit, 10)
     print(
         json.dumps(report_to_json(report))
         if arguments.json
@@ -30,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def report_to_json(report: UnitReport) -> dict[str, object]:
-    """Give a report as JSON."""
+    """Return a report as JSON."""
     fields = dataclasses.asdict(report)
     fields["base_hash"] = report.base_hash.hex()
     return fields
 
 
 def report_to_text(unit: str, report: UnitReport) -> str:
-    """Give a report as lines."""
+    """Return a report as lines."""
     trial = "none" if report.trial is None else f"{report.trial} ({report.phase})"
     lines = [
         f"{unit}: version {report.version}, {report.base_hash.hex()[:16]}",

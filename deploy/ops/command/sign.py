@@ -1,6 +1,6 @@
-"""`coldloop config sign`: a signed change as a file, for a carrier without a broker.
+"""`coldloop config sign`: write a signed change to a file, for a carrier without a broker.
 
-The unit's report (the output of `config show --json`) says which base it changes.
+The report of the unit (output of `config show --json`) gives the base of the change.
 """
 
 import argparse
@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import arguments as common
 from deploy.ops import change_parser, messages
+from deploy.ops.arguments import add_keys, add_times, load_keys, message_times, parse_unit_name
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "
@@ -19,23 +19,25 @@ EXAMPLE = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
-    parser.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="what to change")
-    parser.add_argument("--report", metavar="FILE", required=True, help="from `show --json`")
-    common.add_keys(parser)
-    common.add_times(parser)
-    parser.add_argument("--out", metavar="FILE", required=True, help="where the message goes")
-    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    parser.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="the changes")
+    parser.add_argument("--report", metavar="FILE", required=True, help="output of `show --json`")
+    add_keys(parser)
+    add_times(parser)
+    parser.add_argument("--out", metavar="FILE", required=True, help="file for the message")
+    parser.add_argument(
+        "--json", action="store_true", help="print file, length and counter as JSON"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sign, and say how long the message is."""
+    """Sign the change and print the length of the message."""
     requested = change_parser.parse(arguments.changes)
     base = _read_report(Path(arguments.report))
-    keys = common.load_keys(arguments)
+    keys = load_keys(arguments)
     counter, message = messages.sign_patch(
-        arguments.unit, base, requested, keys, common.message_times(arguments)
+        arguments.unit, base, requested, keys, message_times(arguments)
     )
     try:
         Path(arguments.out).write_bytes(message)

@@ -1,8 +1,8 @@
-"""`coldloop config update`: an application update to one unit, across as many windows as it takes.
+"""`coldloop config update`: send an application update to one unit, over any number of windows.
 
-The manifest is signed with two keys; the pieces follow as the unit reports that it has them. What
-was interrupted goes on: the same command with the same file asks the unit how far it is. The file
-is a wheel for a server, and for a board the `app.bin` that `coldloop firmware build` makes.
+Two keys sign the manifest. The command sends the chunks that the unit reports as missing. The same
+command with the same file continues an interrupted update. The file is a wheel for a server, or the
+`app.bin` of `coldloop firmware build` for a board.
 """
 
 import argparse
@@ -17,8 +17,20 @@ from agent.remote.message import manifest
 from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
 from deploy.firmware import memory_layout
-from deploy.ops import arguments as common
 from deploy.ops import messages
+from deploy.ops.arguments import (
+    DESIRED,
+    REPORTED,
+    add_broker,
+    add_keys,
+    add_times,
+    load_keys,
+    message_times,
+    open_session,
+    parse_duration,
+    parse_unit_name,
+    wait_for_report,
+)
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from protocols.signed_message import MANIFEST
@@ -32,34 +44,42 @@ _RESEND_S = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=common.parse_unit_name)
-    parser.add_argument("file", metavar="FILE", help="a wheel, or a board's app.bin")
-    parser.add_argument("--release", type=int, required=True, metavar="N", help="its number")
+    """Add the arguments."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    parser.add_argument("file", metavar="FILE", help="a wheel, or the app.bin of a board")
     parser.add_argument(
-        "--piece", type=int, default=0, metavar="BYTES", help="of a message (chosen by the size)"
+        "--release", type=int, required=True, metavar="N", help="number of the release"
     )
-    common.add_broker(parser)
-    common.add_keys(parser)
-    common.add_times(parser)
+    parser.add_argument(
+        "--piece",
+        type=int,
+        default=0,
+        metavar="BYTES",
+        help="bytes of a chunk (by the size of the bundle)",
+    )
+    add_broker(parser)
+    add_keys(parser)
+    add_times(parser)
     parser.add_argument(
         "--wait",
-        type=common.parse_duration,
+        type=parse_duration,
         default=3600,
         metavar="TIME",
-        help="for the pieces (1h)",
+        help="time for the chunks (1h)",
     )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send it; 0 once the unit has every piece and starts it. `config confirm` keeps it."""
+    """Send the update; return 0 when the unit has all chunks and starts it. `config confirm` keeps
+    it.
+    """
     bundle = _read(Path(arguments.file), arguments.release)
-    keys = common.load_keys(arguments)
+    keys = load_keys(arguments)
     chunk_size = arguments.piece or _chunk_size_for(len(bundle))
-    times = common.message_times(arguments)
-    with common.open_session(arguments) as session:
-        before = common.wait_for_report(session, arguments.unit, 10)
+    times = message_times(arguments)
+    with open_session(arguments) as session:
+        before = wait_for_report(session, arguments.unit, 10)
         counter = _counter_in_progress(before, bundle, arguments.release)
         if counter is None:
             counter_s = max(times.now_s, EPOCH_S + before.counters[MANIFEST - 1] + 1)
@@ -69,9 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
                 counter_s, end_s, arguments.release, bundle, chunk_size, times.confirm_s
             )
             message = messages.sign_message(MANIFEST, arguments.unit, b"", body, keys)
-            session.publish(f"{arguments.unit}/{common.DESIRED}", message, retain=True)
+            session.publish(f"{arguments.unit}/{DESIRED}", message, retain=True)
         sent = _send_chunks(session, arguments, bundle, chunk_size, counter)
-        session.publish(f"{arguments.unit}/{common.DESIRED}", b"", retain=True)
+        session.publish(f"{arguments.unit}/{DESIRED}", b"", retain=True)
     outcome = {"unit": arguments.unit, "counter": counter, "pieces": sent, "bytes": len(bundle)}
     if arguments.json:
         print(json.dumps(outcome))
@@ -87,9 +107,7 @@ def _read(path: Path, release: int) -> bytes:
             bundle.startswith(memory_layout.MAGIC)
             and memory_layout.read_header(bundle)[1] != release
         ):
-            raise OpsError(
-                f"{path}: is release {memory_layout.read_header(bundle)[1]}, not {release}"
-            )
+            raise OpsError(f"{path}: release {memory_layout.read_header(bundle)[1]}, not {release}")
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
     except ValueError as error:
@@ -98,16 +116,16 @@ def _read(path: Path, release: int) -> bytes:
 
 
 def _chunk_size_for(size: int) -> int:
-    """Choose pieces as small as a message of their hashes allows."""
+    """Return the smallest chunk size for which one message can hold the hashes of all chunks."""
     for chunk_size in (1024, 2048, 4096, manifest.MAX_CHUNK_BYTES):
         if size <= chunk_size * manifest.MAX_CHUNKS:
             return chunk_size
     max_bytes = manifest.MAX_CHUNKS * manifest.MAX_CHUNK_BYTES
-    raise OpsError(f"a bundle of {size} bytes; at most {max_bytes} can be sent")
+    raise OpsError(f"a bundle of {size} bytes; the maximum is {max_bytes}")
 
 
 def _counter_in_progress(report: UnitReport, bundle: bytes, release: int) -> int | None:
-    """Give the counter of an earlier manifest for the same bundle that is still being fetched."""
+    """Return the counter of a manifest for the same bundle that the unit still fetches."""
     digest = hashlib.sha256(bundle).hexdigest()[:16]
     update = report.update
     if update and update[4] == "fetching" and update[8:10] == [release, digest]:
@@ -122,14 +140,14 @@ def _send_chunks(
     chunk_size: int,
     counter: int,
 ) -> int:
-    """Send pieces until the unit has them all; give how many were sent."""
+    """Send chunks until the unit has all of them; return the number of sent chunks."""
     sent, last_sent, sent_at = 0, -1, 0.0
     received, count = -1, -(-len(bundle) // chunk_size)
     end = time.monotonic() + arguments.wait
-    session.subscribe(f"{arguments.unit}/{common.REPORTED}")
+    session.subscribe(f"{arguments.unit}/{REPORTED}")
     while time.monotonic() < end:
         for topic, payload in session.messages(0.05):
-            if topic == f"{arguments.unit}/{common.REPORTED}" and payload:
+            if topic == f"{arguments.unit}/{REPORTED}" and payload:
                 received = _received_chunks(messages.parse_report(payload), counter, received)
         if received >= count:
             return sent
@@ -140,17 +158,17 @@ def _send_chunks(
             session.publish(f"{arguments.unit}/{CHUNK}", header + data)
             sent, last_sent, sent_at = sent + 1, received, time.monotonic()
             if sys.stderr.isatty():
-                print(f"\r{received} of {count} pieces", end="", file=sys.stderr, flush=True)
+                print(f"\r{received} of {count} chunks", end="", file=sys.stderr, flush=True)
     raise OpsError(
-        f"{arguments.unit}: {max(received, 0)} of {count} pieces; the same command goes on"
+        f"{arguments.unit}: {max(received, 0)} of {count} chunks; the same command continues"
     )
 
 
 def _received_chunks(report: UnitReport, counter: int, received: int) -> int:
-    """Say how many pieces the unit has of the update `counter`."""
+    """Return the number of chunks of the update `counter` that the unit has."""
     update: list[Any] | None = report.update
     if update is not None and update[1] == counter:
         return int(update[2])
     if report.refusal[0] and received < 0 and report.counters[MANIFEST - 1] >= counter:
-        raise OpsError(f"refused: {': '.join(report.refusal)}")
+        raise OpsError(f"rejected: {': '.join(report.refusal)}")
     return received

@@ -1,12 +1,12 @@
-"""`coldloop config watch`: a line for each change in what units report, until Ctrl-C."""
+"""`coldloop config watch`: print a line for each change in the reports of units, until Ctrl-C."""
 
 import argparse
 import fnmatch
 import json
 import time
 
-from deploy.ops import arguments as common
 from deploy.ops import messages
+from deploy.ops.arguments import REPORTED, add_broker, open_session, parse_duration
 from deploy.ops.command.show import report_to_json
 from deploy.ops.messages import UnitReport
 
@@ -14,29 +14,29 @@ EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?c
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments."""
+    """Add the arguments."""
     parser.add_argument("units", metavar="SITE/UNIT", help="a unit, or a pattern such as 'site/*'")
-    common.add_broker(parser)
+    add_broker(parser)
     parser.add_argument(
         "--for",
         dest="seconds",
-        type=common.parse_duration,
+        type=parse_duration,
         default=0,
         metavar="TIME",
-        help="(for ever)",
+        help="duration (until Ctrl-C)",
     )
     parser.add_argument("--json", action="store_true", help="print each report as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what comes."""
+    """Print the reports."""
     end = time.monotonic() + arguments.seconds if arguments.seconds else None
     last: dict[str, str] = {}
-    with common.open_session(arguments) as session:
-        session.subscribe(f"+/+/{common.REPORTED}")
+    with open_session(arguments) as session:
+        session.subscribe(f"+/+/{REPORTED}")
         while end is None or time.monotonic() < end:
             for topic, payload in session.messages(0.2):
-                name = topic.removesuffix(f"/{common.REPORTED}")
+                name = topic.removesuffix(f"/{REPORTED}")
                 if payload and fnmatch.fnmatchcase(name, arguments.units):
                     _print_change(name, messages.parse_report(payload), last, arguments.json)
     return 0

@@ -1,1 +1,1 @@
-"""Ports on Linux."""
+"""Ports on Linux with CPython."""

@@ -1,13 +1,13 @@
-"""Samples of time for chronyd: its SOCK reference clock (`refclock SOCK PATH`, chrony.conf(5)).
+"""Time samples for chronyd: its SOCK reference clock (`refclock SOCK PATH`, chrony.conf(5)).
 
-A sample comes from the agent as 17 bytes: a moment of the shell's clock (q), UTC at it (q, both
-microseconds, big end first) and the leap warning (B: 0 none, 1 insert, 2 delete). What chronyd
-wants to know is how far the system's clock was off at that moment; only this port can look at that.
+The agent sends a sample of 17 bytes: a time of the runtime's clock (q), its UTC (q, both
+microseconds, big-endian) and the leap warning (B: 0 none, 1 insert, 2 delete). chronyd needs the
+offset of the system clock at that time. Only this port can read the system clock.
 
-struct sock_sample of chrony's refclock_sock.c, with a `timeval` of two 64-bit numbers as on every
-64-bit Linux and with 64-bit time on 32-bit ones:
+struct sock_sample of chrony's refclock_sock.c, with a `timeval` of two 64-bit numbers (64-bit
+Linux, and 32-bit Linux with 64-bit time):
 
-    timeval tv (system time); double offset (s, true less system); int pulse, leap, _pad, magic
+    timeval tv (system time); double offset (s, true minus system); int pulse, leap, _pad, magic
 """
 
 import os
@@ -17,7 +17,7 @@ import struct
 
 from drivers.errors import PortError
 from drivers.ports.address import Address
-from drivers.ports.base import EACCES, ECONNREFUSED, ENOENT, StreamPort, explain, failure
+from drivers.ports.base import EACCES, ECONNREFUSED, ENOENT, StreamPort, make_error, translate_error
 from drivers.ports.cpython.clock import system_offset_ns
 
 TYPE_CHECKING = False
@@ -32,25 +32,25 @@ _NO_SOCKET = (
 )
 _REASONS = {
     ENOENT: _NO_SOCKET,
-    ECONNREFUSED: "chronyd has gone: start it again",
+    ECONNREFUSED: "chronyd does not run: start it",
     EACCES: "permission: let the agent's user write to the socket",
 }
 
 
 class ChronyPort(StreamPort):
-    """A datagram socket connected to chronyd's."""
+    """A datagram socket connected to chronyd."""
 
     def __init__(self, address: Address, sock: socket.socket) -> None:
-        """Take the socket that `open_port` connected."""
+        """Store the connected socket of `open_port`."""
         super().__init__(address)
         self._socket = sock
 
     def read(self) -> "bytes | None":
-        """Return nothing: chronyd does not answer."""
+        """Return no data: chronyd does not reply."""
         return b""
 
     def write(self, data: bytes) -> int:
-        """Send each sample; one that chronyd has no room for is dropped: it will be late anyway."""
+        """Send each sample; drops one that the socket does not accept now: it would arrive late."""
         offset_ns = system_offset_ns()
         for at in range(0, len(data) - AGENT_SAMPLE.size + 1, AGENT_SAMPLE.size):
             mono_us, utc_us, leap = AGENT_SAMPLE.unpack_from(data, at)
@@ -63,31 +63,31 @@ class ChronyPort(StreamPort):
         except BlockingIOError:
             return
         except OSError as error:
-            raise explain(self.address, error, _REASONS) from error
+            raise translate_error(self.address, error, _REASONS) from error
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         self._socket.close()
 
 
 def pack_sample(system_time_ns: int, utc_us: int, leap: int) -> bytes:
-    """Write chrony's struct: the system showed `system_time_ns` when it was `utc_us`."""
+    """Return chrony's struct: the system time was `system_time_ns` at `utc_us`."""
     seconds, rest = divmod(system_time_ns // 1000, 1_000_000)
     offset = (utc_us * 1000 - system_time_ns) / 1e9
     return SOCK_SAMPLE.pack(seconds, rest, offset, 0, leap, 0, MAGIC)
 
 
 def open_port(address: Address, _wake: "Wake") -> ChronyPort:
-    """Open `chrony:PATH`. Raises PortError when chronyd is not there."""
+    """Open `chrony:PATH`. Raises PortError if chronyd does not run."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         if not stat.S_ISSOCK(os.stat(address.path).st_mode):
-            raise failure(address, "not a socket: name the one of `refclock SOCK PATH`")
+            raise make_error(address, "not a socket: name the one of `refclock SOCK PATH`")
         sock.setblocking(False)
         sock.connect(address.path)
     except OSError as error:
         sock.close()
-        raise explain(address, error, _REASONS) from error
+        raise translate_error(address, error, _REASONS) from error
     except PortError:
         sock.close()
         raise

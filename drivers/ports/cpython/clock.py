@@ -1,38 +1,38 @@
-"""The one clock of a CPython process, and how far the system's UTC is from it.
+"""The monotonic clock of a CPython process, and the offset of the system's UTC.
 
-    monotonic()   the shell's time, microseconds
-    use_raw()     from now on by CLOCK_MONOTONIC_RAW
-    system_ns()   the system's UTC less the shell's time, nanoseconds
+    monotonic()          the time of the runtime, microseconds
+    use_raw()            switch to CLOCK_MONOTONIC_RAW
+    system_offset_ns()   the system's UTC minus the time of the runtime, nanoseconds
 
-CLOCK_MONOTONIC is steered by whoever disciplines the system's clock (clock_gettime(2)): chronyd
-slews it by up to 10 %. An agent that feeds chronyd would see its own oscillator run after itself,
-so it counts by the raw one, which nobody steers.
+The service that disciplines the system clock also adjusts CLOCK_MONOTONIC (clock_gettime(2)):
+chronyd slews it by up to 10 %. An agent that feeds chronyd would measure its own corrections.
+Therefore it uses the raw clock, which has no adjustment.
 """
 
 import time
 
-_clocks = [time.CLOCK_MONOTONIC]
+_clock_ids = [time.CLOCK_MONOTONIC]
 _SAMPLES = 3
 
 
 def use_raw() -> None:
-    """Count by the oscillator itself; to be called before the first time is taken."""
-    _clocks[0] = time.CLOCK_MONOTONIC_RAW
+    """Use the raw oscillator clock; call this before the first time is read."""
+    _clock_ids[0] = time.CLOCK_MONOTONIC_RAW
 
 
 def _now_ns() -> int:
-    return time.clock_gettime_ns(_clocks[0])
+    return time.clock_gettime_ns(_clock_ids[0])
 
 
 def monotonic() -> int:
     """Return the time in microseconds."""
-    return time.clock_gettime_ns(_clocks[0]) // 1000
+    return time.clock_gettime_ns(_clock_ids[0]) // 1000
 
 
 def system_offset_ns() -> int:
-    """Return the system's UTC (since 1970) less `monotonic`, nanoseconds; the closest of 3 looks.
+    """Return the system's UTC (since 1970) minus `monotonic`, nanoseconds; the best of 3 samples.
 
-    A look takes the system's time between two of the monotonic one; half the gap is its error.
+    A sample reads the system time between two monotonic times; half the gap is its error.
     """
     best_offset, smallest_gap = 0, 1 << 62
     for _ in range(_SAMPLES):

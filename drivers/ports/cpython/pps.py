@@ -1,13 +1,14 @@
-"""Pulses on CPython: a Linux PPS device, or a pipe that carries the bench's pulses.
+"""PPS on CPython: a Linux PPS device, or a named pipe with the pulses of the bench.
 
-    pps:/dev/pps0             the kernel stamps the edge (RFC 2783, include/uapi/linux/pps.h)
+    pps:/dev/pps0             the kernel timestamps the edge (RFC 2783, include/uapi/linux/pps.h)
     pps:/dev/pps0?edge=fall   the clear edge
-    pps:/run/bench.pps        a named pipe; 8 bytes an edge, the shell's microseconds, big end first
+    pps:/run/bench.pps        a named pipe; 8 bytes per edge, microseconds of the runtime,
+    big-endian
 
-`read` gives one edge as those 8 bytes; the crank makes a `pulse` of it. A device is fetched from in
-a thread, since the call waits; the thread wakes the shell. The kernel stamps by the system's clock;
-the edge's age by that clock is taken off the shell's time, so that a step of the system's clock
-between two edges does no harm, and one in the millisecond between edge and look is refused.
+`read` returns one edge as these 8 bytes; the I/O loop makes a `pulse` of it. A thread fetches from
+a device, since the call waits; the thread wakes the runtime. The kernel's timestamp is system time.
+The port subtracts the age of the edge from the runtime's time. Therefore a step of the system clock
+between two edges has no effect. A step in the millisecond between edge and read rejects the edge.
 """
 
 import errno
@@ -18,7 +19,7 @@ import struct
 import threading
 
 from drivers.ports.address import Address
-from drivers.ports.base import ENOENT, ENOTTY, StreamPort, explain, failure
+from drivers.ports.base import ENOENT, ENOTTY, StreamPort, make_error, translate_error
 from drivers.ports.cpython.clock import monotonic, system_offset_ns
 
 TYPE_CHECKING = False
@@ -43,11 +44,11 @@ _REASONS = {
 }
 
 
-class DevicePort(StreamPort):
-    """An open PPS device; `ioctl` is the system's, or a test's."""
+class PpsDevicePort(StreamPort):
+    """An open PPS device; `ioctl` is that of the system, or of a test."""
 
     def __init__(self, address: Address, descriptor: int, wake: "Wake", ioctl: "Any") -> None:
-        """Start the thread that fetches."""
+        """Start the thread that fetches edges."""
         super().__init__(address)
         self._descriptor = descriptor
         self._wake = wake
@@ -61,29 +62,29 @@ class DevicePort(StreamPort):
         threading.Thread(target=self._run, daemon=True).start()
 
     def read(self) -> "bytes | None":
-        """Return the oldest edge, b"" when there is none."""
+        """Return the oldest edge, or b""."""
         with self._lock:
             if self._error is not None:
-                raise explain(self.address, self._error, _REASONS)
+                raise translate_error(self.address, self._error, _REASONS)
             return EDGE.pack(self._edges.pop(0)) if self._edges else b""
 
     def write(self, data: bytes) -> int:
-        """Take and drop: nothing can be said to pulses."""
+        """Discard the data: a PPS input has no output."""
         return len(data)
 
     def close(self) -> None:
-        """Let the thread end; it gives the device back."""
+        """Stop the thread; it closes the device."""
         with self._lock:
             self._closed = True
 
     def _run(self) -> None:
-        """Fetch edge after edge, in the thread."""
+        """Fetch edges, in the thread."""
         while not self._closed and self._try_fetch():
             pass
         os.close(self._descriptor)
 
     def _try_fetch(self) -> bool:
-        """Wait for an edge, for no longer than 2 s; False when the device broke."""
+        """Wait for an edge, at most 2 s; False if the device failed."""
         try:
             self._fetch()
         except OSError as error:
@@ -110,28 +111,28 @@ class DevicePort(StreamPort):
         self._wake()
 
 
-class PipePort(StreamPort):
+class PpsPipePort(StreamPort):
     """A named pipe of edges."""
 
     def __init__(self, address: Address, descriptor: int) -> None:
-        """Take the descriptor that `open_port` opened."""
+        """Store the open descriptor of `open_port`."""
         super().__init__(address)
         self._descriptor = descriptor
         self.pollable = descriptor
 
     def read(self) -> "bytes | None":
-        """Return one edge, b"" when there is none, None when the writer is gone."""
+        """Return one edge, b"" if there is none, None if the writer has closed the pipe."""
         try:
             return os.read(self._descriptor, EDGE.size) or None
         except BlockingIOError:
             return b""
 
     def write(self, data: bytes) -> int:
-        """Take and drop."""
+        """Discard the data."""
         return len(data)
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the pipe."""
         os.close(self._descriptor)
 
 
@@ -140,11 +141,11 @@ def open_port(address: Address, wake: "Wake", ioctl: "Any" = fcntl.ioctl) -> "Po
     try:
         descriptor = os.open(address.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
-        raise explain(address, error, _REASONS) from error
+        raise translate_error(address, error, _REASONS) from error
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISFIFO(mode):
-        return PipePort(address, descriptor)
+        return PpsPipePort(address, descriptor)
     if ioctl is fcntl.ioctl and not stat.S_ISCHR(mode):
         os.close(descriptor)
-        raise failure(address, _REASONS[ENOTTY])
-    return DevicePort(address, descriptor, wake, ioctl)
+        raise make_error(address, _REASONS[ENOTTY])
+    return PpsDevicePort(address, descriptor, wake, ioctl)

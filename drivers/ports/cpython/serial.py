@@ -1,11 +1,11 @@
-"""A serial line on CPython: opened and set by pyserial, then read and written directly.
+"""A serial line on CPython: pyserial opens and configures it; reads and writes are direct.
 
-Opening takes the port for this program alone: flock, as pyserial does, and on a real device also
-TIOCEXCL, which keeps out programs that lock nothing. Not on a pseudo-terminal: there the flag
-outlives a killed program for as long as the other end stays open.
+The port is exclusive: flock, as in pyserial, and on a real device also TIOCEXCL, which excludes
+programs without locks. A pseudo-terminal does not use TIOCEXCL: there the flag persists after a
+killed program, until the other end closes.
 
-VMIN is 1, on a non-blocking descriptor: "nothing yet" is EAGAIN, so that an empty read means that
-the line hung up. (With pyserial's own 0 the two look the same.)
+VMIN is 1 on a non-blocking descriptor. Thus "no data" is EAGAIN, and an empty read means that the
+line hung up. (With pyserial's own 0 the two are equal.)
 """
 
 import fcntl
@@ -24,32 +24,30 @@ from drivers.ports.base import (
     RS485_REFUSED,
     SERIAL_REASONS,
     StreamPort,
-    explain,
-    failure,
+    make_error,
+    translate_error,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
-PTY_MAJORS = range(
-    136, 144
-)  # Linux: Unix98 pseudo-terminals, Documentation/admin-guide/devices.txt
-_IFLAG, _CC, _OSPEED = 0, 6, 5  # places in the list that termios uses
+PTY_MAJORS = range(136, 144)  # Linux Unix98 pseudo-terminals, Documentation/admin-guide/devices.txt
+_IFLAG, _CC, _OSPEED = 0, 6, 5  # indices in the attribute list of termios
 
 
 class SerialPort(StreamPort):
     """An open tty."""
 
     def __init__(self, address: Address, line: serial.Serial) -> None:
-        """Take the line that `open_port` opened."""
+        """Store the open line of `open_port`."""
         super().__init__(address)
         self._line = line
         self._fd: int = line.fileno()
         self.pollable = self._fd
 
     def read(self) -> "bytes | None":
-        """Return what is there; None when the line hung up."""
+        """Return the available bytes; None if the line hung up."""
         try:
             return os.read(self._fd, CHUNK) or None
         except BlockingIOError:
@@ -57,28 +55,28 @@ class SerialPort(StreamPort):
         except OSError as error:
             if error.errno == EIO and is_pty(self.address.path):
                 return None  # the other end was closed
-            raise explain(self.address, error, SERIAL_REASONS) from error
+            raise translate_error(self.address, error, SERIAL_REASONS) from error
 
     def write(self, data: bytes) -> int:
-        """Write what the driver takes now."""
+        """Write as much as the driver accepts now."""
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise explain(self.address, error, SERIAL_REASONS) from error
+            raise translate_error(self.address, error, SERIAL_REASONS) from error
 
-    def set(self, text: str) -> None:
+    def set_options(self, text: str) -> None:
         """Change baud, parity, stop or rs485."""
         try:
             address = self.address.with_options(text)
         except AddressError as error:
-            raise failure(self.address, str(error)) from error
+            raise make_error(self.address, str(error)) from error
         _configure(self._line, address)
         self.address = address
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         self._line.close()
 
 
@@ -93,7 +91,7 @@ def open_port(address: Address, _wake: "Wake") -> SerialPort:
         _configure(line, address)
     except (serial.SerialException, termios.error, OSError) as error:
         line.close()
-        raise explain(address, _to_oserror(error), SERIAL_REASONS) from error
+        raise translate_error(address, _to_oserror(error), SERIAL_REASONS) from error
     except PortError:
         line.close()
         raise
@@ -101,7 +99,7 @@ def open_port(address: Address, _wake: "Wake") -> SerialPort:
 
 
 def is_pty(path: str) -> bool:
-    """Tell whether the path is the near end of a pseudo-terminal."""
+    """Return True if the path is a pseudo-terminal."""
     try:
         return os.major(os.stat(path).st_rdev) in PTY_MAJORS
     except OSError:
@@ -109,7 +107,7 @@ def is_pty(path: str) -> bool:
 
 
 def _to_oserror(error: Exception) -> OSError:
-    """Return an error with its number: pyserial and termios hide it in different places."""
+    """Return an OSError with the error number of a pyserial or termios error."""
     inner = error.__context__ if isinstance(error.__context__, termios.error) else error
     if isinstance(inner, termios.error):
         return OSError(*inner.args)
@@ -117,26 +115,26 @@ def _to_oserror(error: Exception) -> OSError:
 
 
 def _configure(line: serial.Serial, address: Address) -> None:
-    """Set the line's speed, frame and direction control."""
+    """Set baud rate, frame format and direction control of the line."""
     try:
         line.baudrate = address.baud
         line.stopbits = address.stop
-        # A pseudo-terminal has no parity, and the C library calls it an error to ask for one.
+        # A pseudo-terminal has no parity; the C library reports an error for it.
         line.parity = "N" if is_pty(address.path) else address.parity
         _set_raw_mode(line.fileno())
     except (ValueError, OSError, termios.error) as error:
-        raise failure(address, BAUD_REFUSED) from error
+        raise make_error(address, BAUD_REFUSED) from error
     _check_baud(line.fileno(), address)
     if not address.rs485:
         return
     try:
         line.rs485_mode = RS485Settings()
     except (ValueError, OSError) as error:
-        raise failure(address, RS485_REFUSED) from error
+        raise make_error(address, RS485_REFUSED) from error
 
 
 def _set_raw_mode(descriptor: int) -> None:
-    """Finish what pyserial leaves: no flush at a break, and an empty read means hung up."""
+    """Complete the raw mode of pyserial: no flush on break, and an empty read means hang-up."""
     attributes = termios.tcgetattr(descriptor)
     attributes[_IFLAG] &= ~termios.BRKINT
     attributes[_CC][termios.VMIN] = 1
@@ -144,7 +142,7 @@ def _set_raw_mode(descriptor: int) -> None:
 
 
 def _check_baud(descriptor: int, address: Address) -> None:
-    """Ask the driver which rate it took: an impossible one is dropped without an error."""
+    """Check the baud rate of the driver: it ignores an unsupported one without an error."""
     expected = getattr(termios, "B%d" % address.baud, None)
     if expected is not None and termios.tcgetattr(descriptor)[_OSPEED] != expected:
-        raise failure(address, BAUD_REFUSED)
+        raise make_error(address, BAUD_REFUSED)

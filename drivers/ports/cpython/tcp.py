@@ -1,14 +1,14 @@
-"""A TCP connection on CPython, with TLS inside it, in steps that never wait.
+"""A TCP connection on CPython, with optional TLS, in steps that never wait.
 
-    prepare     look the name up and read the certificates: both may take long, so a helper thread
-                does it (at most HELPERS at a time) and wakes the shell. An IP address on plain tcp
-                needs no thread
-    connect     the addresses one after the other, non-blocking
-    handshake   tls only: the server's certificate must lead to the CA and name the host. Its dates
-                are judged by `utc=` of the address, when that is there (0: not at all), else by the
-                system's clock. With `tls=1.2` the last session is resumed (cpython_sessions)
+    prepare     look up the name and read the certificates. Both can take long, so a helper thread
+                does it (at most MAX_LOOKUPS at a time) and wakes the runtime. An IP address on
+                plain tcp needs no thread
+    connect     try the addresses one after the other, non-blocking
+    handshake   tls only: the server's certificate must chain to the CA and match the host. `utc=`
+                in the address is the time for its dates (0: no check); without it, the system
+                clock. With `tls=1.2` the last session is resumed (see `tls_sessions`)
 
-`finish()` takes the next step. What the port is told to write before it is open, the shell drops.
+`continue_open` does the next step. The runtime drops data that are written before the port is open.
 """
 
 import ipaddress
@@ -27,17 +27,17 @@ from drivers.ports.base import (
     EISCONN,
     SOCKET_REASONS,
     StreamPort,
-    explain,
-    failure,
+    make_error,
+    translate_error,
 )
-from drivers.ports.cpython import tls_sessions as sessions
+from drivers.ports.cpython import tls_sessions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
-HELPERS = 4  # look-ups that may hang at the same time, in the whole process
-_helpers = threading.BoundedSemaphore(HELPERS)
+MAX_LOOKUPS = 4  # simultaneous name look-ups, in the whole process
+_lookup_slots = threading.BoundedSemaphore(MAX_LOOKUPS)
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
 _DATES = (("notBefore", -1, "not valid yet"), ("notAfter", 1, "has expired"))
 _IN_PROGRESS = (EINPROGRESS, EALREADY)
@@ -45,10 +45,10 @@ SocketTarget = tuple[int, tuple[object, ...]]  # family and socket address
 
 
 class Preparation:
-    """The slow part of opening, done before there is a socket."""
+    """The slow part of opening, before a socket exists."""
 
     def __init__(self, address: Address, wake: "Wake") -> None:
-        """Begin; `done` turns True, in a helper thread if it may take long."""
+        """Start; `done` becomes True, in a helper thread if the work can take long."""
         self.done = False
         self.targets: list[SocketTarget] = []
         self.context: ssl.SSLContext | None = None
@@ -57,8 +57,8 @@ class Preparation:
         if address.kind == "tcp" and is_ip(address.host):
             self._prepare()
             return
-        if not _helpers.acquire(blocking=False):
-            raise failure(address, "name look-ups hang: check the DNS server")
+        if not _lookup_slots.acquire(blocking=False):
+            raise make_error(address, "name look-ups do not return: check the DNS server")
         threading.Thread(target=self._run, args=(wake,), daemon=True).start()
 
     def _run(self, wake: "Wake") -> None:
@@ -66,38 +66,38 @@ class Preparation:
         try:
             self._prepare()
         finally:
-            _helpers.release()
+            _lookup_slots.release()
             wake()
 
     def _prepare(self) -> None:
-        """Fill in either the results or the error, then say so."""
+        """Set the results or the error, then set `done`."""
         address = self._address
         try:
             if address.kind == "tls":
-                self.context = sessions.cached_context(address) or make_context(address)
+                self.context = tls_sessions.cached_context(address) or make_context(address)
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
             self.targets = [(family, socket_address) for family, _, _, _, socket_address in found]
         except PortError as error:
             self.error = error
         except (OSError, UnicodeError) as error:
             reason = "no such host (%s): check the name and the DNS server" % error
-            self.error = failure(address, reason)
+            self.error = make_error(address, reason)
         self.done = True
 
 
 class TcpPort(StreamPort):
-    """A connection, from the first look-up to the last byte."""
+    """A connection, from the name look-up to the last byte."""
 
     def __init__(self, address: Address, wake: "Wake") -> None:
-        """Begin to open."""
+        """Start to open."""
         super().__init__(address)
         self._preparation = Preparation(address, wake)
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
         self._target: SocketTarget | None = None
 
-    def finish(self) -> bool:
-        """Take the next steps of opening; True when bytes can flow."""
+    def continue_open(self) -> bool:
+        """Do the next steps of opening; True when bytes can flow."""
         if not self._preparation.done:
             return False
         if self._preparation.error is not None:
@@ -113,7 +113,7 @@ class TcpPort(StreamPort):
         return self._handshake(self._tls)
 
     def _connect(self) -> "socket.socket | None":
-        """Return the connected socket, or None while it is on its way."""
+        """Return the connected socket, or None while connecting."""
         while True:
             sock = self._socket or self._next_socket()
             _, socket_address = self._target or (0, ())
@@ -125,15 +125,15 @@ class TcpPort(StreamPort):
             self._drop_socket()
             if not self._preparation.targets:
                 error = OSError(number, os.strerror(number))
-                raise explain(self.address, error, SOCKET_REASONS)
+                raise translate_error(self.address, error, SOCKET_REASONS)
 
     def _next_socket(self) -> socket.socket:
-        """Make a socket for the next of the host's addresses."""
+        """Create a socket for the next address of the host."""
         self._target = self._preparation.targets.pop(0)
         try:
             self._socket = socket.socket(self._target[0], socket.SOCK_STREAM)
         except OSError as error:
-            raise explain(self.address, error, SOCKET_REASONS) from error
+            raise translate_error(self.address, error, SOCKET_REASONS) from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pollable = self._socket.fileno()
@@ -141,20 +141,20 @@ class TcpPort(StreamPort):
         return self._socket
 
     def _drop_socket(self) -> None:
-        """Close a socket that did not get through."""
+        """Close a socket that did not connect."""
         if self._socket is not None:
             self._socket.close()
         self._socket = None
         self.pollable = None
 
     def _wrap(self, sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-        """Put TLS around the connection; the TLS socket owns the descriptor from here."""
+        """Wrap the connection in TLS; the TLS socket then owns the descriptor."""
         try:
             tls = context.wrap_socket(
                 sock,
                 server_hostname=self.address.host,
                 do_handshake_on_connect=False,
-                session=sessions.cached_session(self.address, context),
+                session=tls_sessions.cached_session(self.address, context),
             )
         except (OSError, ValueError) as error:
             raise self._tls_failure(error) from error
@@ -162,7 +162,7 @@ class TcpPort(StreamPort):
         return tls
 
     def _handshake(self, tls: ssl.SSLSocket) -> bool:
-        """Take one step of the handshake."""
+        """Do one step of the handshake."""
         self.wants_write = False
         try:
             tls.do_handshake()
@@ -172,15 +172,15 @@ class TcpPort(StreamPort):
             self.wants_write = True
             return False
         except OSError as error:
-            sessions.drop_session(self.address)
+            tls_sessions.drop_session(self.address)
             raise self._tls_failure(error) from error
         self._check_dates(tls)
         if "tls" in self.address.options:
-            sessions.store_session(self.address, tls.context, tls.session)
+            tls_sessions.store_session(self.address, tls.context, tls.session)
         return True
 
     def _check_dates(self, tls: ssl.SSLSocket) -> None:
-        """Hold the certificate's dates against the UTC that the address gives."""
+        """Compare the dates of the certificate with the UTC of the address."""
         utc_s = int(self.address.options.get("utc", "0"))
         if not utc_s:
             return
@@ -192,10 +192,10 @@ class TcpPort(StreamPort):
                 and sign * (ssl.cert_time_to_seconds(date_text) - utc_s) < 0
             ):
                 reason = "certificate refused: %s (%s): renew it" % (text, date_text)
-                raise failure(self.address, reason)
+                raise make_error(self.address, reason)
 
     def read(self) -> "bytes | None":
-        """Return what is there; None when the peer has closed."""
+        """Return the available bytes; None if the peer has closed."""
         self.wants_write = False
         sock = self._socket
         if sock is None:
@@ -213,7 +213,7 @@ class TcpPort(StreamPort):
             raise self._tls_failure(error) from error
 
     def write(self, data: bytes) -> int:
-        """Send what the system takes now."""
+        """Send as much as the system accepts now."""
         sock = self._socket
         if sock is None:
             return 0
@@ -225,32 +225,34 @@ class TcpPort(StreamPort):
             raise self._tls_failure(error) from error
 
     def _tls_failure(self, error: "OSError | ValueError") -> PortError:
-        """Return the error in our words; TLS explains itself best."""
+        """Return the PortError for a TLS or socket error."""
         if isinstance(error, ssl.SSLCertVerificationError):
             reason = "certificate refused: %s" % error.verify_message
-            return failure(self.address, reason + ": check ca, host name and the time")
+            return make_error(self.address, reason + ": check ca, host name and the time")
         if isinstance(error, ssl.SSLEOFError):
-            return failure(self.address, "TLS: the peer hung up: does it speak TLS?")
+            return make_error(
+                self.address, "TLS: the peer closed the connection: does it support TLS?"
+            )
         if isinstance(error, (ssl.SSLError, ValueError)):
-            return failure(self.address, "TLS: %s" % (getattr(error, "reason", None) or error))
-        return explain(self.address, error, SOCKET_REASONS)
+            return make_error(self.address, "TLS: %s" % (getattr(error, "reason", None) or error))
+        return translate_error(self.address, error, SOCKET_REASONS)
 
     def close(self) -> None:
-        """Close the connection; TLS says goodbye, but does not wait for the answer."""
+        """Close the connection; sends the TLS close alert without waiting for the reply."""
         if self._tls is not None and "tls" in self.address.options:
             with suppress(OSError, ValueError):
-                self._tls.unwrap()  # a session without a goodbye cannot be resumed
+                self._tls.unwrap()  # a session without a close alert cannot be resumed
         self._tls = None
         self._drop_socket()
 
 
 def open_port(address: Address, wake: "Wake") -> TcpPort:
-    """Begin to open `tcp:HOST:PORT` or `tls:HOST:PORT`; go on with `finish()`."""
+    """Start to open `tcp:HOST:PORT` or `tls:HOST:PORT`; continue with `continue_open`."""
     return TcpPort(address, wake)
 
 
 def is_ip(host: str) -> bool:
-    """Tell whether a host is an address already, so that no look-up is needed."""
+    """Return True if a host is an IP address, which needs no look-up."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -259,12 +261,14 @@ def is_ip(host: str) -> bool:
 
 
 def make_context(address: Address) -> ssl.SSLContext:
-    """Read the address's certificates; the system's CAs when it names none. Raises PortError."""
+    """Return a context with the certificates of the address (or system CAs). Raises PortError."""
     options = address.options
     try:
         context = ssl.create_default_context(cafile=options.get("ca"))
     except OSError as error:
-        raise failure(address, "ca %s: %s" % (options.get("ca"), _describe_error(error))) from error
+        raise make_error(
+            address, "ca %s: %s" % (options.get("ca"), _describe_error(error))
+        ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if "tls" in options:
         context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -272,20 +276,20 @@ def make_context(address: Address) -> ssl.SSLContext:
         context.verify_flags |= _NO_CHECK_TIME
     if "cert" in options:
         try:
-            context.load_cert_chain(options["cert"], options["key"], password=_no_password)
+            context.load_cert_chain(options["cert"], options["key"], password=_reject_password)
         except (OSError, ValueError) as error:
             names = "cert %s, key %s" % (options["cert"], options["key"])
-            raise failure(address, "%s: %s" % (names, _describe_error(error))) from error
+            raise make_error(address, "%s: %s" % (names, _describe_error(error))) from error
     return context
 
 
 def _describe_error(error: "OSError | ValueError") -> str:
-    """Say what is wrong with a certificate file."""
+    """Return the error text for a certificate file."""
     if isinstance(error, ssl.SSLError):
         return "not a PEM file of the right kind (%s)" % (error.reason or "no certificate in it")
     return getattr(error, "strerror", None) or str(error)
 
 
-def _no_password() -> str:
-    """Refuse to stop and ask at the terminal for the password of a key."""
+def _reject_password() -> str:
+    """Reject a key with a password instead of a prompt on the terminal."""
     raise ValueError("the key has a password; use one without")

@@ -1,10 +1,10 @@
-"""TLS sessions that are taken up again: a handshake of a few hundred bytes instead of thousands.
+"""TLS session resumption: a handshake of a few hundred bytes instead of thousands.
 
 Only for addresses with `tls=1.2`: in TLS 1.3 a resumed handshake is nearly as long as a full one
-with a client's certificate. A session is the one of the last connection to the same place with the
-same files; a file that has changed, or a handshake that fails, ends it. What a resumed session
-rests on was checked when it began: the server says how long that holds (two hours as OpenSSL has
-it). The certificate's dates are looked at each time, by the port.
+with a client certificate. The cache holds the session of the last connection to the same address
+with the same files. A changed file or a failed handshake ends it. The server checked the identity
+at the start of the session and sets its lifetime (two hours in OpenSSL). The port checks the dates
+of the certificate each time.
 """
 
 import os
@@ -40,7 +40,7 @@ def _file_stamps(address: Address) -> "list[tuple[str, int, int]]":
 
 
 def cached_context(address: Address) -> "ssl.SSLContext | None":
-    """Give the context that an earlier connection had, if it may be used again."""
+    """Return the context of an earlier connection if it is still valid."""
     cached = _cache.get(_key(address))
     try:
         return (
@@ -53,7 +53,7 @@ def cached_context(address: Address) -> "ssl.SSLContext | None":
 
 
 def cached_session(address: Address, tls_context: ssl.SSLContext) -> "ssl.SSLSession | None":
-    """Give the session to take up again with this context."""
+    """Return the session to resume with this context, or None."""
     cached = _cache.get(_key(address))
     return cached.session if cached is not None and cached.context is tls_context else None
 
@@ -61,7 +61,7 @@ def cached_session(address: Address, tls_context: ssl.SSLContext) -> "ssl.SSLSes
 def store_session(
     address: Address, tls_context: ssl.SSLContext, tls_session: "ssl.SSLSession | None"
 ) -> None:
-    """Remember the session of a connection that stands."""
+    """Store the session of an established connection."""
     try:
         cached = _cache[_key(address)] = _CachedSession(_file_stamps(address), tls_context)
     except OSError:
@@ -70,5 +70,5 @@ def store_session(
 
 
 def drop_session(address: Address) -> None:
-    """Let go of a session: the next handshake is a full one."""
+    """Delete a session: the next handshake is a full one."""
     _cache.pop(_key(address), None)

@@ -1,16 +1,16 @@
 """Watchdogs on Linux: `watchdog:/dev/watchdog` (the kernel's) and `watchdog:systemd` (the unit's).
 
-Whatever is written feeds it: the kernel's by one byte (linux/watchdog: any write but `V`), systemd
-by the datagram WATCHDOG=1 to $NOTIFY_SOCKET (sd_notify(3), with WatchdogSec= in the unit). The
-agent writes once a cycle that went well; nothing else here feeds, no thread, no timer. Closing does
-not disarm the kernel's watchdog: an agent that ends without another in its place lets it bite.
+Any write services the watchdog. The kernel's takes one byte (linux/watchdog: any write but `V`).
+systemd takes the datagram WATCHDOG=1 to $NOTIFY_SOCKET (sd_notify(3), with WatchdogSec= in the
+unit). The agent writes once per good control cycle; no thread or timer here does it. Closing does
+not disarm the kernel's watchdog: it resets the machine if no other agent starts.
 """
 
 import os
 import socket
 
 from drivers.ports.address import Address
-from drivers.ports.base import EACCES, EBUSY, ENOENT, StreamPort, explain, failure
+from drivers.ports.base import EACCES, EBUSY, ENOENT, StreamPort, make_error, translate_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 SYSTEMD = "systemd"
 _REASONS = {
-    ENOENT: "no such watchdog: load the driver (softdog serves for trials)",
+    ENOENT: "no such watchdog: load the driver (softdog for tests)",
     EACCES: "permission: let the agent's user write to it",
-    EBUSY: "busy: another program feeds it already",
+    EBUSY: "busy: another program services it already",
 }
 
 
 class WatchdogPort(StreamPort):
-    """One watchdog; `feed` does what feeds it."""
+    """One watchdog."""
 
     def __init__(self, address: Address, descriptor: int, sock: "socket.socket | None") -> None:
-        """Take what `open_port` opened: a descriptor, or a connected socket."""
+        """Store the result of `open_port`: a descriptor, or a connected socket."""
         super().__init__(address)
         self._descriptor = descriptor
         self._socket = sock
 
     def read(self) -> "bytes | None":
-        """Return nothing: watchdogs do not talk."""
+        """Return no data: watchdogs send none."""
         return b""
 
     def write(self, data: bytes) -> int:
-        """Feed it, once, however much is written."""
+        """Service the watchdog once, independent of the length of the data."""
         try:
             if self._socket is not None:
                 self._socket.send(b"WATCHDOG=1")
@@ -47,11 +47,11 @@ class WatchdogPort(StreamPort):
         except BlockingIOError:
             pass
         except OSError as error:
-            raise explain(self.address, error, _REASONS) from error
+            raise translate_error(self.address, error, _REASONS) from error
         return len(data)
 
     def close(self) -> None:
-        """Give it back without disarming it."""
+        """Close without disarming the watchdog."""
         if self._socket is not None:
             self._socket.close()
         else:
@@ -64,10 +64,10 @@ def open_port(address: Address, _wake: "Wake") -> WatchdogPort:
         try:
             return WatchdogPort(address, os.open(address.path, os.O_WRONLY), None)
         except OSError as error:
-            raise explain(address, error, _REASONS) from error
+            raise translate_error(address, error, _REASONS) from error
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path:
-        raise failure(address, "no NOTIFY_SOCKET: start it as a unit with Type=notify")
+        raise make_error(address, "no NOTIFY_SOCKET: start it as a unit with Type=notify")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
@@ -75,5 +75,5 @@ def open_port(address: Address, _wake: "Wake") -> WatchdogPort:
         sock.send(b"READY=1")
     except OSError as error:
         sock.close()
-        raise explain(address, error, _REASONS) from error
+        raise translate_error(address, error, _REASONS) from error
     return WatchdogPort(address, -1, sock)

@@ -1,9 +1,8 @@
-"""What MicroPython's unix port lacks and the C library has.
+"""Functions of the C library that MicroPython's unix port lacks.
 
-Locks on files, files that do not wait, files that are durable, and signals that can be waited for.
-
-Each function does nothing where there is no `ffi` (a board, a small build): there no second program
-can take the port, and a store has a file system that is written through.
+File locks, non-blocking files, durable files, and signals as a file. Each function does nothing
+without the module `ffi` (a board, a small build). There, no second program can use the port, and
+the file system of the store is write-through.
 """
 
 from drivers.ports.base import EAGAIN
@@ -22,7 +21,7 @@ _SIG_BLOCK = 0
 _SIGINFO_SIZE = 128  # bytes of struct signalfd_siginfo, signalfd(2)
 
 
-def _function(name: str, arguments: str) -> "Callable[..., int] | None":
+def _load_function(name: str, arguments: str) -> "Callable[..., int] | None":
     """Return a function of the C library, or None."""
     try:
         import ffi  # type: ignore[import-not-found]  # noqa: PLC0415 - not in every build
@@ -33,18 +32,18 @@ def _function(name: str, arguments: str) -> "Callable[..., int] | None":
         return None
 
 
-_fcntl = _function("fcntl", "iii")
-_flock = _function("flock", "ii")
-_fsync = _function("fsync", "i")
-_open = _function("open", "sii")
-_close = _function("close", "i")
-_sigaddset = _function("sigaddset", "Pi")
-_sigprocmask = _function("sigprocmask", "iPP")
-_signalfd = _function("signalfd", "iPi")
+_fcntl = _load_function("fcntl", "iii")
+_flock = _load_function("flock", "ii")
+_fsync = _load_function("fsync", "i")
+_open = _load_function("open", "sii")
+_close = _load_function("close", "i")
+_sigaddset = _load_function("sigaddset", "Pi")
+_sigprocmask = _load_function("sigprocmask", "iPP")
+_signalfd = _load_function("signalfd", "iPi")
 
 
 def set_nonblocking(descriptor: int) -> bool:
-    """Make reads and writes return at once; False where that cannot be asked for."""
+    """Make a descriptor non-blocking; False if this is not supported."""
     if _fcntl is None:
         return False
     flags = _fcntl(descriptor, _F_GETFL, 0)
@@ -52,13 +51,13 @@ def set_nonblocking(descriptor: int) -> bool:
 
 
 def lock(descriptor: int) -> None:
-    """Take a file for this program alone. Raises OSError(EAGAIN) when another has it."""
+    """Lock a file for this program. Raises OSError(EAGAIN) if another program has the lock."""
     if _flock is not None and _flock(descriptor, _LOCK_EX_NB) != 0:
         raise OSError(EAGAIN)
 
 
 def sync(descriptor: int) -> None:
-    """Make a file's content durable. Raises OSError."""
+    """Make the content of a file durable. Raises OSError."""
     if _fsync is not None and _fsync(descriptor) != 0:
         raise OSError(5)
 
@@ -76,10 +75,10 @@ def sync_folder(path: str) -> None:
         _close(descriptor)
 
 
-def signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":
-    """Return a file that is readable once one of the signals came; None where there is none.
+def open_signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":
+    """Return a file that is readable after one of the signals; None if not supported.
 
-    The signals do nothing else from then on, for the life of the process.
+    The signals have no other effect from then on, for the life of the process.
     """
     if _sigaddset is None or _sigprocmask is None or _signalfd is None:
         return None
@@ -93,6 +92,6 @@ def signal_file(numbers: "tuple[int, ...]") -> "BinaryIO | None":
 
 
 def read_signal(file: "BinaryIO") -> int:
-    """Return the number of the signal that came, 0 for none."""
+    """Return the number of the received signal, or 0."""
     data = file.read(_SIGINFO_SIZE)
     return data[0] if data else 0  # signal numbers fit the first byte (little-endian)

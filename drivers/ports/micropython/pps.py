@@ -1,17 +1,17 @@
-"""Pulses on a board: an edge on a pin (`pps:15`, `pps:15?edge=fall`), MicroPython's `machine.Pin`.
+"""PPS on a board: an edge on a pin (`pps:15`, `pps:15?edge=fall`), MicroPython's `machine.Pin`.
 
-The interrupt does nothing but note `ticks_us` in a buffer made beforehand, so that it may be a hard
-one: it allocates nothing, and is late by some microseconds at most. `read` turns what was noted
-into the shell's microseconds, 8 bytes, big end first; the crank makes a `pulse` of it. The shell
-looks at least once a tick, before the receiver's bytes; what the edge was then is exact all the
-same. `machine` is imported only when a port is opened. Never run on a real board.
+The interrupt only stores `ticks_us` in a preallocated buffer. It allocates nothing and can thus be
+a hard interrupt, some microseconds late at most. `read` converts the ticks to microseconds of the
+runtime, 8 bytes, big-endian; the I/O loop makes a `pulse` of them. The loop reads at least once a
+control cycle, before the bytes of the receiver; the time of the edge stays exact. `machine` is
+imported only when a port is opened. Not tested on a real board.
 """
 
 import struct
 import time
 from array import array
 
-from drivers.ports.base import NO_PORT, StreamPort, explain, failure
+from drivers.ports.base import NO_PORT, StreamPort, make_error, translate_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from drivers.ports.base import Wake
 
 
-class PinPort(StreamPort):
-    """A pin whose edges are noted. `monotonic` is the shell's clock."""
+class PpsPinPort(StreamPort):
+    """A pin with an edge interrupt. `monotonic` is the clock of the runtime."""
 
     def __init__(self, address: "Address", pin: "Any", trigger: int, monotonic: "Any") -> None:
-        """Take the pin that `open_port` made, and listen."""
+        """Store the pin of `open_port` and enable its interrupt."""
         StreamPort.__init__(self, address)
         self._pin = pin
         self._monotonic = monotonic
-        self._edge_record = array("l", [0, 0])  # ticks of the last edge, edges so far
+        self._edge_record = array("l", [0, 0])  # ticks of the last edge, number of edges
         self._edges_read = 0
         self._ticks = time.ticks_us  # type: ignore[attr-defined]
         pin.irq(handler=self._on_edge, trigger=trigger, hard=True)
@@ -40,7 +40,7 @@ class PinPort(StreamPort):
         record[1] = (record[1] + 1) & 0xFFFF
 
     def read(self) -> "bytes | None":
-        """Return the last edge, b"" when there was none since the last call."""
+        """Return the last edge, or b"" if there was none since the last call."""
         record = self._edge_record
         if record[1] == self._edges_read:
             return b""
@@ -49,15 +49,15 @@ class PinPort(StreamPort):
         return struct.pack(">q", self._monotonic() - age)
 
     def write(self, data: bytes) -> int:
-        """Take and drop: nothing can be said to pulses."""
+        """Discard the data: a PPS input has no output."""
         return len(data)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Disable the interrupt."""
         self._pin.irq(handler=None)
 
 
-def open_port(address: "Address", _wake: "Wake", monotonic: "Any" = None) -> PinPort:
+def open_port(address: "Address", _wake: "Wake", monotonic: "Any" = None) -> PpsPinPort:
     """Open `pps:PIN`, the pin's number or name on this board. Raises PortError."""
     try:
         import machine  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
@@ -67,9 +67,9 @@ def open_port(address: "Address", _wake: "Wake", monotonic: "Any" = None) -> Pin
         fall = address.edge == "fall"
         trigger = machine.Pin.IRQ_FALLING if fall else machine.Pin.IRQ_RISING
     except (ImportError, AttributeError):
-        raise failure(address, "this machine has no pins")
+        raise make_error(address, "this machine has no pins")
     except ValueError:
-        raise failure(address, NO_PORT)
+        raise make_error(address, NO_PORT)
     except OSError as error:
-        raise explain(address, error, {})
-    return PinPort(address, pin, trigger, monotonic)
+        raise translate_error(address, error, {})
+    return PpsPinPort(address, pin, trigger, monotonic)

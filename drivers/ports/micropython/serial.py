@@ -1,9 +1,9 @@
-"""A serial line on MicroPython's unix port: a tty by its path, set with `termios`.
+"""A serial line on MicroPython's unix port: a tty by its path, configured with `termios`.
 
-VMIN = VTIME = 0, without which a read would hang the whole loop; an empty read is told from a
-hang-up by asking poll. Where the C library can be reached the descriptor is non-blocking and
-locked, too; where it cannot, a write longer than the driver's free room waits for the line.
-`rs485=1` is refused: the unix port cannot ask the driver for it. On a board see micropython_uart.
+VMIN = VTIME = 0, because another value would block the loop in a read. `poll` distinguishes an
+empty read from a hang-up. With access to the C library the descriptor is non-blocking and locked.
+Without it, a write longer than the driver's buffer waits for the line. `rs485=1` is rejected: the
+unix port cannot set it. For a board see `uart`.
 """
 
 import select
@@ -18,8 +18,8 @@ from drivers.ports.base import (
     NOT_SERIAL,
     SERIAL_REASONS,
     StreamPort,
-    explain,
-    failure,
+    make_error,
+    translate_error,
 )
 from drivers.ports.micropython.ffi import lock, set_nonblocking
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
     from drivers.ports.base import Wake
 
-# Linux' termios, include/uapi/asm-generic/termbits.h; MicroPython's module names only some.
-_CFLAG, _ISPEED, _OSPEED, _CC = 2, 4, 5, 6  # places in the list
-_VTIME, _VMIN = 5, 6  # places in its last element
+# Linux termios, include/uapi/asm-generic/termbits.h; MicroPython's module has only some names.
+_CFLAG, _ISPEED, _OSPEED, _CC = 2, 4, 5, 6  # indices in the attribute list
+_VTIME, _VMIN = 5, 6  # indices in its last element
 _CLOCAL, _CREAD, _CS8 = 0x800, 0x80, 0x30
 _CSTOPB, _PARENB, _PARODD = 0x40, 0x100, 0x200
 _FRAME = _CSTOPB | _PARENB | _PARODD
@@ -45,14 +45,14 @@ _SPEED = {
     2000000: 0x100B, 2500000: 0x100C, 3000000: 0x100D, 3500000: 0x100E, 4000000: 0x100F,
 }
 # fmt: on
-_PTS = "/dev/pts/"  # a pseudo-terminal: it has no parity, and the C library refuses to be asked
+_PTS = "/dev/pts/"  # pseudo-terminals have no parity; the C library reports an error for it
 
 
 class SerialPort(StreamPort):
     """An open tty."""
 
     def __init__(self, address: "Address", file: "BinaryIO") -> None:
-        """Take the file that `open_port` opened."""
+        """Store the open file of `open_port`."""
         StreamPort.__init__(self, address)
         self._file = file
         self._poll = select.poll()
@@ -60,7 +60,7 @@ class SerialPort(StreamPort):
         self.pollable = file.fileno()
 
     def read(self) -> "bytes | None":
-        """Return what is there; None when the line hung up."""
+        """Return the available bytes; None if the line hung up."""
         try:
             data = self._file.read(CHUNK)
         except OSError as error:
@@ -68,38 +68,38 @@ class SerialPort(StreamPort):
                 return b""
             if error.errno == EIO:
                 return None
-            raise explain(self.address, error, SERIAL_REASONS)
+            raise translate_error(self.address, error, SERIAL_REASONS)
         if data or not self._poll.poll(0):
             return data or b""
         return self._reread()
 
     def _reread(self) -> "bytes | None":
-        """Look once more when poll says that there is something and the read was empty."""
+        """Read again if poll reports data and the read was empty."""
         try:
             return self._file.read(CHUNK) or None
         except OSError:
             return None
 
     def write(self, data: bytes) -> int:
-        """Write what the driver takes now."""
+        """Write as much as the driver accepts now."""
         try:
             return self._file.write(data) or 0
         except OSError as error:
             if error.errno == EAGAIN:
                 return 0
-            raise explain(self.address, error, SERIAL_REASONS)
+            raise translate_error(self.address, error, SERIAL_REASONS)
 
-    def set(self, text: str) -> None:
+    def set_options(self, text: str) -> None:
         """Change baud, parity or stop."""
         try:
             address = self.address.with_options(text)
         except AddressError as error:
-            raise failure(self.address, str(error))
+            raise make_error(self.address, str(error))
         _configure(self._file.fileno(), address)
         self.address = address
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         self._poll.unregister(self._file.fileno())
         self._file.close()
 
@@ -107,32 +107,32 @@ class SerialPort(StreamPort):
 def open_port(address: "Address", _wake: "Wake") -> SerialPort:
     """Open `serial:PATH`. Raises PortError."""
     if address.rs485:
-        raise failure(
-            address, "rs485=1 is not to be had here: use an adapter that switches by itself"
+        raise make_error(
+            address, "rs485=1 is not supported here: use an adapter with direction control"
         )
     try:
         file = open(address.path, "r+b")  # noqa: SIM115 - it stays open
     except OSError as error:
-        raise explain(address, error, SERIAL_REASONS)
+        raise translate_error(address, error, SERIAL_REASONS)
     try:
         if not _is_tty(file.fileno()):
-            raise failure(address, NOT_SERIAL)
+            raise make_error(address, NOT_SERIAL)
         lock(file.fileno())
         set_nonblocking(file.fileno())
-        # Throws away what came before; not to be repeated by `set`. (In CPython it is tty's.)
+        # Discards earlier input; `set_options` must not repeat it. (In CPython it is in `tty`.)
         termios.setraw(file.fileno())  # type: ignore[attr-defined]
         _configure(file.fileno(), address)
         return SerialPort(address, file)
     except OSError as error:
         file.close()
-        raise explain(address, error, SERIAL_REASONS)
+        raise translate_error(address, error, SERIAL_REASONS)
     except PortError:
         file.close()
         raise
 
 
 def _is_tty(descriptor: int) -> bool:
-    """Tell whether the file has a line's settings at all."""
+    """Return True if the file is a terminal."""
     try:
         termios.tcgetattr(descriptor)
     except OSError:
@@ -141,7 +141,7 @@ def _is_tty(descriptor: int) -> bool:
 
 
 def _configure(descriptor: int, address: "Address") -> None:
-    """Set speed and frame; a speed that the driver drops is refused."""
+    """Set baud rate and frame format; rejects a rate that the driver ignores."""
     attributes = termios.tcgetattr(descriptor)
     parity = "N" if address.path.startswith(_PTS) else address.parity
     stop = _CSTOPB if address.stop == 2 else 0
@@ -152,4 +152,4 @@ def _configure(descriptor: int, address: "Address") -> None:
     attributes[_CC][_VMIN] = 0
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
     if termios.tcgetattr(descriptor)[_OSPEED] != _SPEED[address.baud]:
-        raise failure(address, BAUD_REFUSED)
+        raise make_error(address, BAUD_REFUSED)

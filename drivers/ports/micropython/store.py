@@ -1,14 +1,21 @@
-"""A store on MicroPython: one small file a key, replaced whole or appended to.
+"""A store on MicroPython: one small file per key, replaced or appended.
 
-There is no thread to wait for the flash. The port therefore does one thing a turn, after the
-agent's call is over, and asks the shell for that turn by `wake`; a write takes as long as the flash
-does, so that on a board with slow flash a tick may be late by one write. Choose a moment for it.
+MicroPython has no thread that waits for the flash. Therefore the port executes one request per loop
+step, after the call of the agent, and requests this step with `wake`. A write takes as long as the
+flash. On a board with slow flash, a control cycle can be late by one write.
 """
 
 import os
 
 from drivers.errors import PortError
-from drivers.ports.base import ENOENT, ENOTDIR, STORE_REASONS, StreamPort, explain, failure
+from drivers.ports.base import (
+    ENOENT,
+    ENOTDIR,
+    STORE_REASONS,
+    StreamPort,
+    make_error,
+    translate_error,
+)
 from drivers.ports.micropython.ffi import sync, sync_folder
 from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key, format_listing
 
@@ -25,20 +32,20 @@ class Store:
     """The files of one folder, which must exist."""
 
     def __init__(self, address: "Address") -> None:
-        """Take `store:FOLDER`; nothing is opened yet."""
+        """Store the address `store:FOLDER`; opens no file."""
         self._address = address
 
     def read(self, key: str) -> "bytes | None":
-        """Return the record of a key, None when there is none. Raises PortError."""
+        """Return the record of a key, or None. Raises PortError."""
         try:
             with open(self._path(key), "rb") as file:
                 data = file.read(MAX_READ + 1)
         except OSError as error:
             if error.errno == ENOENT:
                 return None
-            raise explain(self._address, error, STORE_REASONS)
+            raise translate_error(self._address, error, STORE_REASONS)
         if len(data) > MAX_READ:
-            raise failure(self._address, "%s is longer than %d bytes" % (key, MAX_READ))
+            raise make_error(self._address, "%s is longer than %d bytes" % (key, MAX_READ))
         return data
 
     def write(self, key: str, data: bytes) -> None:
@@ -53,10 +60,10 @@ class Store:
             os.rename(path + TEMPORARY_SUFFIX, path)
             sync_folder(self._address.path)
         except OSError as error:
-            raise explain(self._address, error, STORE_REASONS)
+            raise translate_error(self._address, error, STORE_REASONS)
 
     def append(self, key: str, data: bytes) -> None:
-        """Add to the end of a record. Raises PortError; then any part of `data` may be there."""
+        """Append to a record. Raises PortError; any part of `data` can then be present."""
         path = self._path(key)
         try:
             is_new = not _exists(path)
@@ -68,31 +75,31 @@ class Store:
             if is_new:
                 sync_folder(self._address.path)
         except OSError as error:
-            raise explain(self._address, error, STORE_REASONS)
+            raise translate_error(self._address, error, STORE_REASONS)
 
     def delete(self, key: str) -> None:
-        """Forget a record, if it is there. Raises PortError."""
+        """Delete a record if it exists. Raises PortError."""
         try:
             os.remove(self._path(key))
             sync_folder(self._address.path)
         except OSError as error:
             if error.errno != ENOENT:
-                raise explain(self._address, error, STORE_REASONS)
+                raise translate_error(self._address, error, STORE_REASONS)
 
-    def names(self) -> bytes:
-        """Name the records, in the form of the answer to `list`. Raises PortError."""
+    def list_keys(self) -> bytes:
+        """Return the keys, in the format of the reply to `list`. Raises PortError."""
         try:
             return format_listing(os.listdir(self._address.path))
         except OSError as error:
-            raise explain(self._address, error, STORE_REASONS)
+            raise translate_error(self._address, error, STORE_REASONS)
 
     def _path(self, key: str) -> str:
-        """Return the file of a key."""
+        """Return the file path of a key."""
         return "%s/%s" % (self._address.path, check_key(self._address, key.encode()))
 
 
 def _exists(path: str) -> bool:
-    """Tell whether a file exists."""
+    """Return True if a file exists."""
     try:
         os.stat(path)
     except OSError:
@@ -101,50 +108,50 @@ def _exists(path: str) -> bool:
 
 
 class StorePort(StreamPort):
-    """The store as a port: requests in, answers out."""
+    """The store as a port: requests in, replies out."""
 
     def __init__(self, address: "Address", wake: "Wake") -> None:
-        """Start with nothing to do."""
+        """Initialise without a pending request."""
         StreamPort.__init__(self, address)
         self._store = Store(address)
         self._pending = StoreQueue(address)
-        self._answer = b""
+        self._reply = b""
         self._wake = wake
 
     def read(self) -> "bytes | None":
-        """Return the answer to one request; b"" when there is none yet."""
-        answer, self._answer = self._answer, b""
-        return answer
+        """Return the reply to one request; b"" if there is none."""
+        reply, self._reply = self._reply, b""
+        return reply
 
     def write(self, data: bytes) -> int:
-        """Take one whole record, `key NUL payload`."""
-        self.ask("write", data)
+        """Accept one whole record, `key NUL payload`."""
+        self.request("write", data)
         return len(data)
 
-    def ask(self, op: str, data: bytes) -> None:
-        """Take one request; see `drivers.ports.store_request`."""
+    def request(self, op: str, data: bytes) -> None:
+        """Accept one request; see `drivers.ports.store_request`."""
         self._pending.add(op, data)
         self._wake()
 
-    def settled(self) -> bool:
-        """Do one thing, unless its forerunner's answer has yet to be read; tell if none is left."""
-        if self._answer:
+    def is_drained(self) -> bool:
+        """Execute one request if no reply is pending; return True if no request is left."""
+        if self._reply:
             return False
         request = self._pending.take()
         if request is None:
             return True
-        self._answer = self.perform(request[0], request[1], request[2])
+        self._reply = self.perform(request[0], request[1], request[2])
         self._wake()
         return False
 
     def perform(self, op: str, key: str, payload: bytes) -> bytes:
-        """Do one thing; return its answer."""
+        """Execute one request; return its reply."""
         store = self._store
         if op == "get":
             found = store.read(key)
             return key.encode() + (b"" if found is None else b"\0" + found)
         if op == "list":
-            return store.names()
+            return store.list_keys()
         if op == "delete":
             store.delete(key)
         elif op == "append":
@@ -154,7 +161,7 @@ class StorePort(StreamPort):
         return b""
 
     def close(self) -> None:
-        """Do what was taken already."""
+        """Complete the accepted requests."""
         request = self._pending.take()
         while request is not None:
             try:
@@ -165,16 +172,16 @@ class StorePort(StreamPort):
 
 
 def open_port(address: "Address", wake: "Wake") -> StorePort:
-    """Open `store:FOLDER`. Raises PortError when the folder is not there."""
+    """Open `store:FOLDER`. Raises PortError if the folder does not exist."""
     check_folder(address)
     return StorePort(address, wake)
 
 
 def check_folder(address: "Address") -> None:
-    """Raise PortError when the folder is not there."""
+    """Raise PortError if the folder does not exist."""
     try:
         mode = os.stat(address.path)[0]
     except OSError as error:
-        raise explain(address, error, STORE_REASONS)
+        raise translate_error(address, error, STORE_REASONS)
     if not mode & _S_IFDIR:
-        raise failure(address, STORE_REASONS[ENOTDIR])
+        raise make_error(address, STORE_REASONS[ENOTDIR])

@@ -1,13 +1,12 @@
-"""A TCP connection on MicroPython, with TLS (mbedTLS) inside it, in steps.
+"""A TCP connection on MicroPython, with optional TLS (mbedTLS), in steps.
 
-Connecting and the TLS handshake never wait. The look-up of a name does: MicroPython has no other,
-so that a site that cares writes an IP address. TLS here needs its CA named (`ca=`): there is no
-system store.
+Connect and TLS handshake never wait. The look-up of a name does, because MicroPython has no other
+look-up; use an IP address to avoid it. TLS requires a CA file (`ca=`): there is no system store.
 
-MicroPython has no getsockopt: connecting again tells how the first connect went. Nor does it say
-when a handshake is over: reading drives it, and the peer's certificate is there once it is.
+MicroPython has no getsockopt: a second connect gives the result of the first. It also does not
+report the end of a handshake: reads drive it, and afterwards the peer's certificate is available.
 
-By which clock the dates of certificates are judged: drivers/ports/micropython/tls_date.py.
+The clock for the dates of certificates: see `drivers.ports.micropython.tls_date`.
 """
 
 import socket
@@ -20,10 +19,10 @@ from drivers.ports.base import (
     EISCONN,
     SOCKET_REASONS,
     StreamPort,
-    explain,
-    failure,
+    make_error,
+    translate_error,
 )
-from drivers.ports.micropython.pem import der_blocks
+from drivers.ports.micropython.pem import extract_der
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class TcpPort(StreamPort):
     """A connection, from the first step to the last byte."""
 
     def __init__(self, address: "Address") -> None:
-        """Look the name up and begin to connect. Raises PortError."""
+        """Look up the name and start to connect. Raises PortError."""
         StreamPort.__init__(self, address)
         self._tls: TlsSocket | None = None
         self._early_data = b""
@@ -73,8 +72,8 @@ class TcpPort(StreamPort):
         self.pollable = self._socket.fileno()
         self.wants_write = True
 
-    def finish(self) -> bool:
-        """Take the next step of opening; True when bytes can flow."""
+    def continue_open(self) -> bool:
+        """Do the next step of opening; True when bytes can flow."""
         if self._tls is not None:
             return self._handshake(self._tls)
         try:
@@ -83,7 +82,7 @@ class TcpPort(StreamPort):
             if error.errno in _IN_PROGRESS:
                 return False
             if error.errno != EISCONN:
-                raise explain(self.address, error, SOCKET_REASONS)
+                raise translate_error(self.address, error, SOCKET_REASONS)
         self.wants_write = False
         self._socket.setsockopt(_IPPROTO_TCP, _TCP_NODELAY, 1)
         if self.address.kind == "tcp":
@@ -92,7 +91,7 @@ class TcpPort(StreamPort):
         return self._handshake(self._tls)
 
     def _wrap(self) -> "TlsSocket":
-        """Put TLS around the connection."""
+        """Wrap the connection in TLS."""
         context = _make_context(self.address)
         self._set_clock(context)
         try:
@@ -105,7 +104,7 @@ class TcpPort(StreamPort):
         return tls
 
     def _set_clock(self, context: "TlsContext") -> None:
-        """Have dates judged by our UTC (`utc=`), or note from when on the peer's one is valid."""
+        """Set the clock for dates (`utc=`), or record the start of the peer's validity."""
         utc = self.address.options.get("utc")
         if utc is None:
             return
@@ -121,18 +120,20 @@ class TcpPort(StreamPort):
             context.verify_callback = record_dates
 
     def _handshake(self, tls: "TlsSocket") -> bool:
-        """Take one step: reading drives it, and may bring what a fast peer says at once."""
+        """Do one step; a read drives the handshake and can return early data of the peer."""
         try:
             data = tls.read(CHUNK)
         except (OSError, ValueError) as error:
             raise self._failure(error)
         if data == b"":
-            raise failure(self.address, "TLS: the peer hung up: does it speak TLS?")
+            raise make_error(
+                self.address, "TLS: the peer closed the connection: does it support TLS?"
+            )
         self._early_data = data or b""
         return data is not None or tls.getpeercert(True) is not None
 
     def read(self) -> "bytes | None":
-        """Return what is there; None when the peer has closed."""
+        """Return the available bytes; None if the peer has closed."""
         if self._early_data:
             early_data, self._early_data = self._early_data, b""
             return early_data
@@ -147,7 +148,7 @@ class TcpPort(StreamPort):
         return b"" if data is None else data or None
 
     def write(self, data: bytes) -> int:
-        """Send what the system takes now."""
+        """Send as much as the system accepts now."""
         try:
             if self._tls is None:
                 return self._socket.send(data)
@@ -158,19 +159,21 @@ class TcpPort(StreamPort):
             raise self._failure(error)
 
     def _failure(self, error: "OSError | ValueError") -> "PortError":
-        """Return the error in our words; mbedTLS has a ValueError for certificates."""
+        """Return the PortError for an error; mbedTLS raises ValueError for certificates."""
         if isinstance(error, ValueError):
             text = " ".join(str(error).split())
-            if self._valid_from_s:  # UTC is not known: the next try looks at chain and host alone
+            if self._valid_from_s:  # unknown UTC: the next attempt checks only chain and host
                 from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
 
                 tls_date.set_clock(self._valid_from_s + tls_date.MARGIN_S)
             reason = "certificate refused: %s: check ca, host name and the time" % text
-            return failure(self.address, reason)
-        if (error.errno or 0) < 0:  # mbedTLS' own numbers
-            reason = "TLS: %s: does the peer speak TLS, and does it want a certificate?" % error
-            return failure(self.address, reason)
-        return explain(self.address, error, SOCKET_REASONS)
+            return make_error(self.address, reason)
+        if (error.errno or 0) < 0:  # error numbers of mbedTLS
+            reason = (
+                "TLS: %s: does the peer support TLS, and does it require a certificate?" % error
+            )
+            return make_error(self.address, reason)
+        return translate_error(self.address, error, SOCKET_REASONS)
 
     def close(self) -> None:
         """Close the connection."""
@@ -180,32 +183,32 @@ class TcpPort(StreamPort):
 
 
 def open_port(address: "Address", _wake: "Wake") -> TcpPort:
-    """Begin to open `tcp:HOST:PORT` or `tls:HOST:PORT`; go on with `finish()`."""
+    """Start to open `tcp:HOST:PORT` or `tls:HOST:PORT`; continue with `continue_open`."""
     return TcpPort(address)
 
 
 def _would_block(error: "OSError | ValueError") -> bool:
-    """Tell whether an error only means: not now."""
+    """Return True if the operation would block."""
     return isinstance(error, OSError) and error.errno == EAGAIN
 
 
 def _look_up(address: "Address") -> "tuple[int, int, int, str, object]":
-    """Return the first address of a host; this waits for the name server."""
+    """Return the first address of a host; waits for the name server."""
     try:
         found = socket.getaddrinfo(address.host, address.port, 0, socket.SOCK_STREAM)
     except OSError as error:
         reason = "no such host (%s): check the name and the DNS server" % error
-        raise failure(address, reason)
+        raise make_error(address, reason)
     return found[0]
 
 
 def _make_context(address: "Address") -> "TlsContext":
-    """Read the address's certificates into a TLS context. Raises PortError."""
+    """Return a TLS context with the certificates of the address. Raises PortError."""
     import tls  # type: ignore[import-not-found]  # noqa: PLC0415 - a build may leave it out
 
     options = address.options
     if "ca" not in options:
-        raise failure(address, "no ca=FILE: MicroPython has no CAs of its own")
+        raise make_error(address, "no ca=FILE: MicroPython has no system CAs")
     context: Any = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED
     for block in _load(address, "ca"):
@@ -217,13 +220,13 @@ def _make_context(address: "Address") -> "TlsContext":
 
 
 def _load(address: "Address", name: str) -> "list[bytes]":
-    """Return the DER blocks of one of the address's files."""
+    """Return the DER blocks of one of the files of the address. Raises PortError."""
     path = address.options[name]
     try:
         with open(path, "rb") as file:
-            blocks = der_blocks(file.read(MAX_FILE))
+            blocks = extract_der(file.read(MAX_FILE))
     except (OSError, ValueError) as error:
-        raise failure(address, "%s %s: cannot be read (%s)" % (name, path, error))
+        raise make_error(address, "%s %s: cannot be read (%s)" % (name, path, error))
     if not blocks:
-        raise failure(address, "%s %s: neither DER nor PEM" % (name, path))
+        raise make_error(address, "%s %s: neither DER nor PEM" % (name, path))
     return blocks

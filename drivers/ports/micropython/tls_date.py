@@ -1,19 +1,19 @@
-"""The clock by which mbedTLS judges certificates on a board, and the date at which one begins.
+"""The clock of a board for mbedTLS certificate checks, and the start date of a certificate.
 
-A board without a battery wakes in 1970, 2000 or the year of its firmware, and mbedTLS would refuse
-every certificate until somebody sets its clock. That is the TLS port's business, which is told our
-UTC at each opening (`utc=SECONDS`, see `agent.telemetry.tls_link`):
+A board without a battery starts in 1970, 2000 or the year of its firmware. mbedTLS then rejects
+every certificate until the clock is set. The TLS port gets the agent's UTC at each opening
+(`utc=SECONDS`, see `agent.telemetry.tls_link`):
 
-    utc known     the board's clock is set by it before the handshake, so that dates are judged by
-                  what the receivers say: an expired certificate opens no door
-    utc=0         a refused certificate sets the clock to its own first second; the next try then
-                  judges chain and host as ever, and the date no more: no date locks the door.
-                  Once UTC is known the connection is closed and opened anew, by the right clock
-    no utc        the clock is left alone
+    utc known     the port sets the board's clock before the handshake, so that the receiver's time
+                  is used for the dates: an expired certificate is rejected
+    utc=0         after a rejected certificate the port sets the clock to the start of its validity;
+                  the next attempt then checks chain and host, but not the date. When UTC is known,
+                  the agent closes the connection and opens it again with the right clock
+    no utc        the clock is not changed
 
-So a stranger may set the clock of a board that knows no time, and gains nothing by it: the date is
-not looked at then anyway. Where there is no `machine.RTC` (the unix port) nothing is set: there the
-clock is the operating system's.
+Thus an unknown peer can set the clock of a board without UTC. This has no effect on security,
+because the date is not checked in this case. Without `machine.RTC` (the unix port) nothing is set:
+there the operating system owns the clock.
 """
 
 import time
@@ -24,18 +24,18 @@ _EPOCH_2000_S = 946_684_800
 _EPOCH_2000 = 2000
 _TOLERANCE_S = 60
 MARGIN_S = 3600
-"""After the first second of a certificate: a peer's clock, or ours, may be off a little."""
+"""Added to the start of validity: tolerance for clock errors of both sides."""
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
 _BEFORE_VALIDITY = 3  # serial number, algorithm, issuer
 
 
 def board_utc_s() -> int:
-    """Give what the board's clock shows, seconds since 1970."""
+    """Return the time of the board's clock, seconds since 1970."""
     return int(time.time()) + _epoch_offset_s()
 
 
 def set_clock(utc_s: int) -> None:
-    """Set the board's clock to `utc_s`, seconds since 1970, unless it is within a minute of it."""
+    """Set the board's clock to `utc_s`, seconds since 1970, if it differs by more than 60 s."""
     if abs(board_utc_s() - utc_s) <= _TOLERANCE_S:
         return
     try:
@@ -47,12 +47,12 @@ def set_clock(utc_s: int) -> None:
 
 
 def _epoch_offset_s() -> int:
-    """Give the seconds from 1970 to the epoch of this build's `time`."""
+    """Return the seconds from 1970 to the epoch of this build's `time`."""
     return _EPOCH_2000_S if time.gmtime(0)[0] == _EPOCH_2000 else 0
 
 
 def valid_from_s(certificate: bytes) -> int:
-    """Give the first second in which a certificate (DER, RFC 5280) is valid; 0 if it shows none."""
+    """Return the start of validity of a certificate (DER, RFC 5280), in s; 0 if unreadable."""
     try:
         at, _ = _element_content(certificate, _element_content(certificate, 0)[0])
         if certificate[at] == _VERSION:
@@ -67,7 +67,7 @@ def valid_from_s(certificate: bytes) -> int:
 
 
 def _element_content(data: bytes, at: int) -> "tuple[int, int]":
-    """Give where the content of the element at `at` begins and ends."""
+    """Return start and end of the content of the element at `at`."""
     size = data[at + 1]
     start = at + 2
     if size & 0x80:
@@ -79,7 +79,7 @@ def _element_content(data: bytes, at: int) -> "tuple[int, int]":
 
 
 def _parse_time(kind: int, text: bytes) -> int:
-    """Read YYMMDDhhmmssZ or YYYYMMDDhhmmssZ."""
+    """Parse YYMMDDhhmmssZ or YYYYMMDDhhmmssZ."""
     digits = 2 if kind == _UTC_TIME else 4
     if kind not in (_UTC_TIME, _GENERALIZED) or len(text) != digits + 11:
         raise ValueError

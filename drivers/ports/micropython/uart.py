@@ -1,17 +1,17 @@
 """A board's UART by its number (`uart:1?baud=19200&parity=E`): MicroPython's `machine.UART`.
 
-`machine` is imported only when a port is opened, so that the module loads where there is no board.
-Pins are the board's defaults. Hardware direction control for RS-485 is the transceiver's affair.
+`machine` is imported only when a port is opened, so that the module loads on any platform. Pins are
+the defaults of the board. The transceiver must do the direction control of RS-485.
 
-Our own board's UART also tells when the first byte that waits came (`arrived`), so that what was
-read late is not taken for late: a tick takes tens of milliseconds, and falls where the receiver
-speaks. MicroPython's own UARTs do not tell.
+The UART of the project's own board firmware also reports the arrival of the first waiting byte
+(`arrived`). Thus a late read is not mistaken for a late arrival: a control cycle takes tens of
+milliseconds and can overlap with the receiver's data. MicroPython's own UARTs have no `arrived`.
 """
 
 import time
 
 from drivers.errors import AddressError
-from drivers.ports.base import BAUD_REFUSED, CHUNK, NO_PORT, StreamPort, explain, failure
+from drivers.ports.base import BAUD_REFUSED, CHUNK, NO_PORT, StreamPort, make_error, translate_error
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 _PARITY = {"N": None, "E": 0, "O": 1}
-RX_BUFFER = 1024  # bytes: 89 ms at 115200 baud, far more than a turn of the shell
+RX_BUFFER = 1024  # bytes: 89 ms at 115200 baud, far more than a loop step
 
 
 class UartPort(StreamPort):
     """An initialised UART."""
 
     def __init__(self, address: "Address", uart: "Uart") -> None:
-        """Take the UART that `open_port` made."""
+        """Store the UART of `open_port` and configure it."""
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
@@ -48,7 +48,7 @@ class UartPort(StreamPort):
         _configure(uart, address)
 
     def read(self) -> "bytes | None":
-        """Return what is there; a UART never closes."""
+        """Return the available bytes; a UART never closes."""
         available = self._uart.any()
         if not available:
             return b""
@@ -58,26 +58,26 @@ class UartPort(StreamPort):
         return data
 
     def _age(self, arrived_at: int, count: int) -> int:
-        """How long ago the last of `count` bytes came, the first of which came at `arrived_at`."""
+        """Return the age in us of the last of `count` bytes; the first arrived at `arrived_at`."""
         line_us = (count - 1) * self.address.bits_per_char * SECOND // self.address.baud
         elapsed_us: int = time.ticks_diff(time.ticks_us(), arrived_at)  # type: ignore[attr-defined]
         return max(0, elapsed_us - line_us)
 
     def write(self, data: bytes) -> int:
-        """Write what the UART takes now (timeout=0: it does not wait)."""
+        """Write as much as the UART accepts now (timeout=0: it does not wait)."""
         return self._uart.write(data) or 0
 
-    def set(self, text: str) -> None:
+    def set_options(self, text: str) -> None:
         """Change baud, parity or stop."""
         try:
             address = self.address.with_options(text)
         except AddressError as error:
-            raise failure(self.address, str(error))
+            raise make_error(self.address, str(error))
         _configure(self._uart, address)
         self.address = address
 
     def close(self) -> None:
-        """Give the UART back."""
+        """Disable the UART."""
         self._uart.deinit()
 
 
@@ -88,16 +88,16 @@ def open_port(address: "Address", _wake: "Wake") -> UartPort:
 
         uart = machine.UART(int(address.path))
     except (ImportError, AttributeError):
-        raise failure(address, "this machine has no UARTs: name a serial: port")
+        raise make_error(address, "this machine has no UARTs: name a serial: port")
     except ValueError:
-        raise failure(address, NO_PORT)
+        raise make_error(address, NO_PORT)
     except OSError as error:
-        raise explain(address, error, {})
+        raise translate_error(address, error, {})
     return UartPort(address, uart)
 
 
 def _configure(uart: "Uart", address: "Address") -> None:
-    """Set speed and frame; raises PortError for what the hardware cannot make."""
+    """Set baud rate and frame format; raises PortError if the hardware does not support them."""
     try:
         uart.init(
             baudrate=address.baud,
@@ -109,4 +109,4 @@ def _configure(uart: "Uart", address: "Address") -> None:
             rxbuf=RX_BUFFER,
         )
     except (ValueError, OSError):
-        raise failure(address, BAUD_REFUSED)
+        raise make_error(address, BAUD_REFUSED)

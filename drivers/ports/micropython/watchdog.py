@@ -1,11 +1,10 @@
-"""Watchdogs on MicroPython: `watchdog:board` is machine.WDT, another path a device of the system.
+"""Watchdogs on MicroPython: `watchdog:board` is machine.WDT, a path is a device of the system.
 
-Whatever is written feeds it, and nothing else does. A board's watchdog starts with the first feed
-and cannot be stopped: an agent that no longer runs its cycles is reset after 8 s, the longest that
-the common boards take.
+Any write services the watchdog. A board's watchdog starts with the first write and cannot be
+stopped. An agent without control cycles is reset after 8 s, the maximum of common boards.
 """
 
-from drivers.ports.base import EACCES, EBUSY, ENOENT, StreamPort, explain, failure
+from drivers.ports.base import EACCES, EBUSY, ENOENT, StreamPort, make_error, translate_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,36 +18,36 @@ TIMEOUT_MS = 8000
 _REASONS = {
     ENOENT: "no such watchdog: load the driver",
     EACCES: "permission: let the agent's user write to it",
-    EBUSY: "busy: another program feeds it already",
+    EBUSY: "busy: another program services it already",
 }
 
 
 class WatchdogPort(StreamPort):
-    """One watchdog: a board's (`wdt`) or a device's open file."""
+    """One watchdog: a board's (`wdt`) or the open file of a device."""
 
     def __init__(self, address: "Address", wdt: "Any", file: "Any") -> None:
-        """Take what `open_port` made."""
+        """Store the result of `open_port`."""
         StreamPort.__init__(self, address)
         self._wdt = wdt
         self._file = file
 
     def read(self) -> "bytes | None":
-        """Return nothing: watchdogs do not talk."""
+        """Return no data: watchdogs send none."""
         return b""
 
     def write(self, data: bytes) -> int:
-        """Feed it, once, however much is written."""
+        """Service the watchdog once, independent of the length of the data."""
         if self._file is None:
             self._wdt.feed()
             return len(data)
         try:
             self._file.write(b"\0")
         except OSError as error:
-            raise explain(self.address, error, _REASONS)
+            raise translate_error(self.address, error, _REASONS)
         return len(data)
 
     def close(self) -> None:
-        """Give it back; a board's goes on, and bites."""
+        """Close the file; a board's watchdog continues and resets the board."""
         if self._file is not None:
             self._file.close()
 
@@ -59,9 +58,9 @@ def open_port(address: "Address", _wake: "Wake") -> WatchdogPort:
         try:
             from machine import WDT  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
         except ImportError:
-            raise failure(address, "this build has no watchdog of a board")
+            raise make_error(address, "this build has no watchdog of a board")
         return WatchdogPort(address, WDT(timeout=TIMEOUT_MS), None)
     try:
         return WatchdogPort(address, None, open(address.path, "r+b", 0))
     except OSError as error:
-        raise explain(address, error, _REASONS)
+        raise translate_error(address, error, _REASONS)

@@ -10,7 +10,7 @@ hangs up raises `PortError`: it will not come back by itself.
 from drivers.errors import AddressError
 from drivers.modbus.bus import Bus, TransactionResult
 from drivers.ports.address import Address, parse_address
-from drivers.ports.base import failure
+from drivers.ports.base import make_error
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
@@ -78,7 +78,7 @@ class BlockingModbusClient:
 
     def set_options(self, options: str) -> None:
         """Change the line's options (`baud=9600&parity=E`); the counters begin anew."""
-        self._ensure_open().port.set(options)
+        self._ensure_open().port.set_options(options)
         self.address = self.address.with_options(options)
         self.bus = self._make_bus()
         self._discarded_before = 0
@@ -147,7 +147,7 @@ class BlockingModbusClient:
 
     def _on_closed(self) -> None:
         if self.address.kind == "serial":
-            raise failure(self.address, "hung up: unplugged, or the other end was closed")
+            raise make_error(self.address, "hung up: unplugged, or the other end was closed")
         self._close()
         self.bus.event("closed", monotonic_us())
 

@@ -7,7 +7,7 @@ import select
 import time
 
 from drivers.ports.address import Address
-from drivers.ports.base import CONNECT_TIMEOUT, failure
+from drivers.ports.base import CONNECT_TIMEOUT, make_error
 from drivers.ports.cpython import serial, tcp
 
 TYPE_CHECKING = False
@@ -36,13 +36,15 @@ class OpenPort:
         self.address = address
         opener = _OPENERS.get(address.kind)
         if opener is None:
-            raise failure(address, "a %s gives no bytes; name a serial or tcp port" % address.kind)
+            raise make_error(
+                address, "a %s gives no bytes; name a serial or tcp port" % address.kind
+            )
         self.port: Port = opener(address, _ignore_wake)
         due = monotonic_us() + CONNECT_TIMEOUT
         try:
-            while not self.port.finish():
+            while not self.port.continue_open():
                 if monotonic_us() > due:
-                    raise failure(address, "no connection within 10 s: check host and firewall")
+                    raise make_error(address, "no connection within 10 s: check host and firewall")
                 self._wait_opening()
         except BaseException:
             self.port.close()
@@ -73,7 +75,7 @@ class OpenPort:
             data = data[count:]
             if data and not count:
                 if monotonic_us() > due:
-                    raise failure(self.address, "takes no bytes: is the cable or peer stuck?")
+                    raise make_error(self.address, "takes no bytes: is the cable or peer stuck?")
                 self._wait_writable()
 
 

@@ -1,1 +1,1 @@
-"""CDUs, valve, sensors."""
+"""Cooling devices: CDUs, valve, sensors."""

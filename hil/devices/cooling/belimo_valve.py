@@ -1,11 +1,11 @@
-"""An emulated Belimo energy valve (pressure independent part left out) on the facility water.
+"""An emulated Belimo energy valve on the facility water, without pressure-independent control.
 
-Holding registers, 0-based, from the vendor's register list: 0 set-point and 4 relative position in
-0.01 %, 6 relative flow in 0.01 % of its nominal flow, 7 absolute flow in 0.001 L/s, 19 and 21
-temperatures in 0.01 degC (the remote sensor at the inlet, the built-in one at the outlet), 65 and
-71 the energies of cooling and heating in kWh, 32 bits, low word first (the order is assumed). The
-rest of the block reads as 0. When the bus falls silent it stays where it is; after a reboot it
-keeps its set-point.
+Holding registers (0-based, vendor's register list): 0 set-point and 4 relative position in 0.01 %,
+6 relative flow in 0.01 % of the nominal flow, 7 absolute flow in 0.001 L/s. Registers 19 and 21 are
+temperatures in 0.01 degC (remote sensor at the inlet, built-in sensor at the outlet). Registers 65
+and 71 are the energies of cooling and heating in kWh (32 bits, low word first; the order is
+assumed). The rest of the block reads as 0. Without bus traffic the valve keeps its position. After
+a reboot it keeps its set-point.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ FULL = 10_000
 BLOCK = 80
 
 
-_KWH_US = 3600 * 1_000_000 * 1000.0  # µs W in a kWh
+_KWH_US = 3600 * 1_000_000 * 1000.0  # 1 kWh in W µs
 
 
 class BelimoValve(ModbusServer):
     """The valve; faults besides those of `ModbusServer`:
 
-    stuck               the actuator does not move
-    feedback_offset_pct added to the position that it reports
+    stuck               the actuator does not move (`set_stuck`)
+    feedback_offset_pct added to the reported position
     """
 
     nonvolatile = frozenset((SETPOINT,))
 
     def __init__(self, plant: Plant, unit: int = 2) -> None:
-        """Start with the set-point where the plant's valve stands."""
+        """Start with the set-point at the present position of the plant's valve."""
         super().__init__(unit)
         self.plant = plant
         self.feedback_offset_pct = 0.0
@@ -45,15 +45,20 @@ class BelimoValve(ModbusServer):
 
     @property
     def stuck(self) -> bool:
-        """Whether the actuator is held."""
+        """Whether the actuator is stuck."""
         return self.plant.valve.stuck
 
-    @stuck.setter
-    def stuck(self, held: bool) -> None:
-        self.plant.valve.stuck = held
+    def set_stuck(self, is_stuck: bool) -> None:
+        """Hold the actuator (a fault), or release it."""
+        self.plant.valve.set_stuck(is_stuck)
+
+    def clamp(self, maximum: int) -> None:
+        """Clamp written set-points to `maximum`, 0.01 % (a fault); `FULL` ends the fault."""
+        self.clamps = maximum < FULL
+        self.writable[SETPOINT] = (0, maximum)
 
     def refresh(self, now: int) -> None:
-        """Show the plant as of `now`."""
+        """Show the plant at time `now`."""
         plant, registers = self.plant, self.registers
         plant.advance(now)
         state = (plant.steps, self.feedback_offset_pct)
@@ -81,6 +86,6 @@ class BelimoValve(ModbusServer):
                 self.version += 1
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Go to the new set-point."""
+        """Move to the new set-point."""
         self.plant.advance(now)
         self.plant.valve.command(self.registers[SETPOINT] / 100.0)

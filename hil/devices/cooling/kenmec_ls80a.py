@@ -1,15 +1,16 @@
-"""An emulated Kenmec LS80A CDU: a whole unit with its own loops, over pumps and valve of a plant.
+"""An emulated Kenmec LS80A CDU: a whole unit with its own control loops, on the plant.
 
-The vendor's references (4xxxx) are wire address + 40001, the six-digit ones (4xxxxx) + 400001. Its
-table is function 03, the leak and the pump faults function 02; pump faults are inverted (0 is a
-fault). Times of running stand split in seconds, minutes, hours and days. What the table does not
-tell is assumed: status bits are 1 when true, -9999 (0xD8F1) stands for a broken sensor.
+The vendor's references (4xxxx) are wire address + 40001; the six-digit references (4xxxxx) are wire
+address + 400001. Function 03 reads the table; function 02 reads the leak and the pump faults. Pump
+faults are inverted (0 is a fault). Run times are split into seconds, minutes, hours and days.
+Assumed: a status bit is 1 when true; -9999 (0xD8F1) means a broken sensor.
 
-In automatic (45020 = 1) it runs by itself: the pumps hold flow (45005 = 0) or dP (1) between their
-least and greatest speed, the valve holds the supply temperature, which never goes below dew point
-plus correction (45010 = 0: protect) or follows it (1). In manual (45021 to 45023 = 1: pumps and
-valve by 45015, 45016 and 45061) it does as told. The lead pump changes after 45034 hours; when the
-lead fails the other takes over. A leak stops the pumps.
+In automatic mode (45020 = 1) the unit controls itself. The pumps hold flow (45005 = 0) or dP (1)
+between their minimum and maximum speed. The valve holds the supply temperature. With 45010 = 0
+(protect) the set-point is never below dew point plus correction; with 1 it is equal to this limit.
+In manual mode (45021 to 45023 = 1) pumps and valve follow 45015, 45016 and 45061. The lead pump
+changes after 45034 hours. If the lead pump fails, the other pump takes over. A leak stops the
+pumps.
 """
 
 from __future__ import annotations
@@ -56,17 +57,18 @@ _DEFAULTS = {
     LEAD: (1, 1, 2),
     VALVE_MANUAL: (50, 0, 100),
 }
-"""Address -> (default, least, most) of what may be written."""
+"""Address -> (default, minimum, maximum) of the writable registers."""
 
 
 class KenmecLs80a(TableServer):
     """The CDU; faults besides those of `TableServer`:
 
-    pump_fault(index)  that pump (0 or 1) stops and its bit goes to 0; mend(index) undoes it
-    leak               the leak rope is wet
-    level_low          the reservoir's level switch
+    fail_pump(index)  pump 0 or 1 stops and its bit goes to 0; repair_pump(index) ends the fault
+    leak              the leak rope is wet
+    level_low         the level switch of the reservoir reports low
     """
 
+    FAULTS = TableServer.FAULTS | {"leak", "level_low"}
     functions = frozenset((2, 3, 6))
     boot_us = 8 * SECOND
     nonvolatile = frozenset(_DEFAULTS)
@@ -95,7 +97,7 @@ class KenmecLs80a(TableServer):
     )
 
     def __init__(self, plant: Plant, unit: int = 100) -> None:
-        """Take pumps 0 and 1 and the valve of a plant that nobody else drives."""
+        """Use pumps 0 and 1 and the valve; another device must not drive them."""
         super().__init__(plant, unit, 3 * MILLISECOND)
         self.ambient_c, self.humidity_pct, self.dew_point_c = 26.0, 45.0, 13.1
         self.leak = self.level_low = False
@@ -114,28 +116,28 @@ class KenmecLs80a(TableServer):
         self.discrete_inputs = {LEAK: 0, PUMP1_OK: 1, PUMP1_OK + 1: 1, PUMP1_OK + 2: 1}
 
     def fail_pump(self, index: int) -> None:
-        """Stop a pump for good."""
+        """Stop a pump until `repair_pump`."""
         self._pump_ok[index] = False
         self.invalidate()
 
     def repair_pump(self, index: int) -> None:
-        """Undo `fail_pump`."""
+        """End the fault of `fail_pump`."""
         self._pump_ok[index] = True
         self.invalidate()
 
     @property
     def target_c(self) -> float:
-        """The supply temperature in force, after the dew-point rule."""
+        """The supply set-point in force, after the dew-point rule, °C."""
         registers = self.registers
         low_c = self.dew_point_c + registers[DEW_OFFSET] / 10.0
         if registers[DEW_FOLLOW]:
             return low_c
         return max(registers[TARGET_C] / 10.0, low_c)
 
-    # The loops.
+    # Control loops.
 
     def wake(self, now: int) -> None:
-        """Turn the loops, twice a second."""
+        """Step the loops, twice a second."""
         super().wake(now)
         if now < self._next_tick:
             return
@@ -149,7 +151,7 @@ class KenmecLs80a(TableServer):
         self._move_valve(dt)
 
     def _count_run_time(self, dt: float) -> None:
-        """Running times; the lead changes after its hours."""
+        """Count the run times; change the lead pump after its hours."""
         for i, pump in enumerate(self.plant.pumps[:2]):
             if pump.speed_pct > 1.0:
                 self._run_s[i] += dt
@@ -194,18 +196,18 @@ class KenmecLs80a(TableServer):
         self._last_supply_c = supply
 
     def deadline(self) -> int:
-        """The next turn of the loops."""
+        """Return the time of the next step of the loops."""
         return min(super().deadline(), self._next_tick, NEVER)
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Let the loops see it at once."""
+        """Let the loops use the new values immediately."""
         self._next_tick = min(self._next_tick, now)
         self.invalidate()
 
     # Registers.
 
     def update_registers(self, now: int) -> bool:
-        """Show status, running times and the bits of function 02."""
+        """Update status, run times and the bits of function 02; return whether a value changed."""
         running = any(pump.speed_pct > 1.0 for pump in self.plant.pumps[:2])
         faulty = self.leak or self.level_low or not all(self._pump_ok)
         status = POWER | (RUN if running else STANDBY) | (FAULT if faulty else 0)

@@ -1,11 +1,12 @@
-"""An emulated Liebert DCD rack cooler: floats in input registers, low word first, every fourth.
+"""An emulated Liebert DCD rack cooler: floats in input registers, low word first.
 
-Input registers (function 04, 0-based) as on page 69 of the manual: 110 cabinet temperature, 122 at
-the valve, 130 supply water, 134 return water, 138 dP in Pa, 146 to 158 fan speeds (int16), 162
-valve position in %. The registers in between read as 0. It controls itself: its fans follow the
-cabinet's temperature, its valve too; nothing can be written. A broken sensor shows NaN.
+Input registers (function 04, 0-based) as on page 69 of the manual: 110 cabinet temperature, 122
+temperature at the valve, 130 supply water, 134 return water, 138 dP in Pa, 146 to 158 fan speeds
+(int16), 162 valve position in %. A value uses every fourth register; the others read as 0. The
+cooler controls itself: fans and valve follow the cabinet temperature. It accepts no writes. A
+broken sensor shows NaN.
 
-The cabinet is a small model of its own: the heat of one rack into the air, taken out by the coil.
+The cabinet is a small model: one rack heats its air, and the coil cools it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ _BLOCK = range(108, 166)
 
 
 class LiebertDcd(TableServer):
-    """The cooler; faults besides those of `TableServer`: broken_fans (indices 0 to 3 that stand)."""
+    """The cooler; fault besides those of `TableServer`: broken_fans (indices 0 to 3)."""
 
+    FAULTS = TableServer.FAULTS | {"broken_fans"}
     functions = frozenset((4,))
     inputs_only = True
     table = (
@@ -57,17 +59,17 @@ class LiebertDcd(TableServer):
 
     @property
     def water_c(self) -> float:
-        """Supply water of a chilled circuit, 6 K below the facility's, °C."""
+        """Supply water of a chilled circuit, 6 K below the facility water, °C."""
         return self.plant.fws_c - 6.0
 
     def fan_rpm(self, index: int) -> float:
-        """Speed of a fan, 1/min."""
+        """Return the speed of a fan, 1/min."""
         if index in self.broken_fans:
             return 0.0
         return _FULL_RPM * max(self.demand, _MIN_PCT) / 100.0
 
     def update_state(self, now: int) -> None:
-        """Move the cabinet's temperature and the demand on fans and valve."""
+        """Step the cabinet temperature and the demand on fans and valve."""
         elapsed_s = (now - self._updated_at) / SECOND if self._updated_at >= 0 else 0.0
         self._updated_at = now
         heat = self.plant.it_kw / self.plant.parameters.racks / 25.0

@@ -1,20 +1,19 @@
-"""An emulated Open Compute ORv3 reservoir and pumping unit (RPU) over the plant.
+"""An emulated Open Compute ORv3 reservoir and pumping unit (RPU) on the plant.
 
-Addresses, scales and bit names are those of facebook/openbmc's register map for the ORv3 RPU. What
-the map does not tell is assumed here: status words are 1 for "running" or "well", runtimes are
-hours. Outlet is the supply to the racks, inlet the return. `RPU_Power_W` and the like hold 6553.5 W
-at most; what is more shows as that.
+Addresses, scales and bit names are those of facebook/openbmc's register map for the ORv3 RPU.
+Assumed: status words are 1 for "running" or "good", run times are in hours. Outlet is the supply to
+the racks, inlet is the return. Power registers such as `RPU_Power_W` are limited to 6553.5 W.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 
 from hil.devices.base import SECOND
 from hil.devices.cooling.rpu_static_map import static_registers
 from hil.devices.modbus.server import ModbusServer
+from hil.devices.modbus.table_server import SensorFault
 from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
@@ -27,7 +26,7 @@ FLOW_TARGET, OUTLET_TARGET, MANUAL_PUMP, CONTROL = 37888, 37889, 37891, 37904
 NO_VALUE = 0x7FFF
 
 BLOCKS = (
-    (6561, 12),  # sticky leak and stop flags
+    (6561, 12),  # latched leak and stop flags
     (6596, 42),  # names, versions, total up time
     (6639, 2),
     (6642, 26),
@@ -44,7 +43,7 @@ BLOCKS = (
     (41985, 5),
     (42112, 1),
 )
-"""(first address, length) of what can be read; everything else is exception 02."""
+"""(first address, length) of the readable blocks; other addresses get exception 02."""
 
 _WRITABLE = {
     FLOW_TARGET: (0, 0xFFFF),
@@ -71,26 +70,19 @@ SENSORS = {
 """Plant output -> (register in tenths, its bit in the sensor alarm word)."""
 
 LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "floor": 9}
-"""Names of leak detectors -> bit of the leakage word."""
+"""Name of a leak detector -> bit of the leakage word."""
 
 _MANUAL = (1 << 1) | (1 << 9)
 _STOP, _POWER_CYCLE = 1 << 5, 1 << 6
+_ESTOP = 1 << 8  # of the status alarm word
 _HOUR_US = 3600 * SECOND
 _RUNNING_PCT = 1.0
 _PUMPS_SHOWN = 4
 
 
-class RpuSensorFault(Enum):
-    """What can be wrong with a sensor."""
-
-    STUCK = "stuck"
-    DEAD = "dead"
-    OFFSET = "offset"
-
-
 @dataclass(slots=True)
 class RpuLimits:
-    """Above (or below) these the RPU itself raises its status alarms."""
+    """Limits at which the RPU raises its own status alarms."""
 
     outlet_c: float = 45.0
     inlet_c: float = 65.0
@@ -101,19 +93,21 @@ class RpuLimits:
 class Rpu(ModbusServer):
     """The RPU; faults besides those of `ModbusServer`:
 
-    stick(name, value=None), kill(name, register=NO_VALUE), offset(name, by), heal(name): sensors,
-        by a name of `SENSORS`; a killed one also sets its alarm bit, the others lie in silence
-    leak(name), dry(name): leak detectors, by a name of `LEAKS`
+    freeze_sensor, break_sensor, offset_sensor (by a name of `SENSORS`); clear_fault ends them. A
+        broken sensor also sets its alarm bit; the other faults set no alarm.
+    set_leak, clear_leak: leak detectors, by a name of `LEAKS`
+    set_estop: the emergency stop
     status_alarm, leakage: bits to add to these words
-    reservoir_low: the reservoir's status goes to 0 and its alarm bit comes
+    reservoir_low: the reservoir status is 0 and its alarm bit is set
     """
 
+    FAULTS = ModbusServer.FAULTS | {"reservoir_low"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND
 
     def __init__(self, plant: Plant, unit: int = 12, pumps: Iterable[int] = ()) -> None:
-        """`pumps`: indices of the plant's pumps that its manual duty registers drive, if any."""
+        """`pumps`: indices of the plant's pumps that the manual duty registers drive."""
         super().__init__(unit)
         self.plant = plant
         self.limits = RpuLimits()
@@ -122,7 +116,7 @@ class Rpu(ModbusServer):
         self.reservoir_low = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
         self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
-        self._faults: dict[str, tuple[RpuSensorFault, float]] = {}
+        self._faults: dict[str, tuple[SensorFault, float]] = {}
         self._steps = -1
         self._updated_us = -1
         self.writable = dict(_WRITABLE)
@@ -147,50 +141,56 @@ class Rpu(ModbusServer):
     # Faults.
 
     def freeze_sensor(self, name: str, value: float | None = None) -> None:
-        """Hold a sensor at `value`, or where it is."""
+        """Freeze a sensor at `value`, or at its present value."""
         self._check_sensor(name)
         held_value = float(getattr(self.plant, name)) if value is None else value
-        self._set_fault(name, RpuSensorFault.STUCK, held_value)
+        self._set_fault(name, SensorFault.STUCK, held_value)
 
     def break_sensor(self, name: str, register: int = NO_VALUE) -> None:
-        """Break a sensor: its register shows `register` (0x7FFF, 0) and its alarm bit comes."""
+        """Break a sensor: its register shows `register` (0x7FFF or 0), and its alarm bit is set."""
         self._check_sensor(name)
-        self._set_fault(name, RpuSensorFault.DEAD, register)
+        self._set_fault(name, SensorFault.DEAD, register)
 
     def offset_sensor(self, name: str, amount: float) -> None:
-        """Shift a sensor by `amount` in its own unit."""
+        """Add `amount` to a sensor, in its own unit."""
         self._check_sensor(name)
-        self._set_fault(name, RpuSensorFault.OFFSET, amount)
+        self._set_fault(name, SensorFault.OFFSET, amount)
 
     def clear_fault(self, name: str) -> None:
-        """Take a sensor's fault away."""
+        """Clear the fault of a sensor."""
         self._check_sensor(name)
         self._faults.pop(name, None)
         self._steps = -1
 
     def set_leak(self, name: str) -> None:
-        """Wet a leak detector."""
+        """Set a leak detector to wet."""
         self.leakage |= 1 << LEAKS[name]
         self._steps = -1
 
     def clear_leak(self, name: str) -> None:
-        """Dry a leak detector."""
+        """Set a leak detector to dry."""
         self.leakage &= ~(1 << LEAKS[name])
         self._steps = -1
+
+    def set_estop(self, is_pressed: bool) -> None:
+        """Press the emergency stop, or release it."""
+        self.status_alarm = (
+            self.status_alarm | _ESTOP if is_pressed else self.status_alarm & ~_ESTOP
+        )
 
     @staticmethod
     def _check_sensor(name: str) -> None:
         if name not in SENSORS:
             raise ValueError(f"no sensor {name!r}: one of {', '.join(SENSORS)}")
 
-    def _set_fault(self, name: str, fault: RpuSensorFault, value: float) -> None:
+    def _set_fault(self, name: str, fault: SensorFault, value: float) -> None:
         self._faults[name] = (fault, value)
         self._steps = -1
 
     # Registers.
 
     def refresh(self, now: int) -> None:
-        """Show the plant as of `now`."""
+        """Show the plant at time `now`."""
         plant = self.plant
         plant.advance(now)
         if plant.steps == self._steps:
@@ -203,11 +203,11 @@ class Rpu(ModbusServer):
             value = getattr(plant, name)
             if name in self._faults:
                 fault, extent = self._faults[name]
-                if fault is RpuSensorFault.DEAD:
+                if fault is SensorFault.DEAD:
                     registers[address] = int(extent)
                     alarms |= 1 << bit
                     continue
-                value = extent if fault is RpuSensorFault.STUCK else value + extent
+                value = extent if fault is SensorFault.STUCK else value + extent
             registers[address] = round(value * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
         self._show_power()
@@ -216,12 +216,12 @@ class Rpu(ModbusServer):
 
     def _show_power(self) -> None:
         plant, registers = self.plant, self.registers
-        power = min(round(plant.pump_electric_w * 10.0) + 800, 0xFFFF)  # 80 W of own use
+        power = min(round(plant.pump_electric_w * 10.0) + 800, 0xFFFF)  # 80 W own consumption
         registers[RPU_POWER] = registers[TOTAL_POWER] = power
         registers[COOLING] = min(max(round(plant.cooling_w * 10.0), 0), 0xFFFF)
 
     def _show_pumps(self, now: int) -> None:
-        """Duty, speeds, states and hours of up to four pumps."""
+        """Show duty, speed, state and hours of up to four pumps."""
         plant, registers = self.plant, self.registers
         elapsed_h = (now - self._updated_us) / _HOUR_US if self._updated_us >= 0 else 0.0
         self._updated_us = now
@@ -242,7 +242,7 @@ class Rpu(ModbusServer):
         registers[ALL_PUMPS] = int(running > 0)
 
     def _show_alarms(self) -> None:
-        """The RPU's own alarms, from the plant's truth, and injected ones."""
+        """Show the RPU's own alarms, from true values, and the injected alarms."""
         plant, limits, registers = self.plant, self.limits, self.registers
         seized = any(p.seized and p.target_pct > _RUNNING_PCT for p in plant.pumps)
         blocked = registers[ALL_PUMPS] and plant.flow_true_lpm < limits.blocked_lpm
@@ -259,7 +259,7 @@ class Rpu(ModbusServer):
         registers[LEAKAGE] = self.leakage
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Power-cycle on its bit; let the manual duty drive the pumps that are this RPU's."""
+        """Power-cycle on its bit; let the manual duty drive the pumps of this RPU."""
         if self.registers[CONTROL] & _POWER_CYCLE:
             self.registers[CONTROL] &= ~_POWER_CYCLE
             self.reboot(now)

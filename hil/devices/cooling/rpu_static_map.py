@@ -1,8 +1,8 @@
-"""What the RPU's register map holds beside the loop: names, boards, fans, heat exchanger.
+"""The static part of the RPU's register map: names, boards, fans, heat exchanger.
 
-The bench has no model of them: names are invented, the rest are plausible values that stand still,
-so that every entry of the public map can be read and decoded. Scales are those of the map as far as
-it gives them (temperatures and humidities in 1, voltages, currents and pressures in 0.1).
+Does not model these parts: names are invented, and the values are plausible constants. So every
+entry of the public map can be read and decoded. Scales follow the map where it states them
+(temperatures and humidities in 1, voltages, currents and pressures in 0.1).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES = (
 
 VALUES = (
     (6636, 1, 0),
-    (6637, 1, 4242),  # hours up
+    (6637, 1, 4242),  # hours since start
     (40960, 6, 31),  # boards, degC
     (40966, 5, 38),
     (40971, 5, 480),  # 48 V rails
@@ -60,7 +60,7 @@ VALUES = (
 
 
 def static_registers() -> dict[int, int]:
-    """All of it by address."""
+    """Return all static registers by address."""
     registers: dict[int, int] = {}
     for first, size, name in NAMES:
         registers.update(enumerate(encode_text(name, size), first))

@@ -1,9 +1,9 @@
-"""An emulated Vaisala HMD65 duct transmitter of humidity and temperature, over a room's air.
+"""An emulated Vaisala HMD65 duct transmitter for humidity and temperature, in the room air.
 
-Addresses as in the vendor's user guide (M212243EN, measurement data registers, 0-based): from 0x100
-on 16-bit signed integers in hundredths: relative humidity, temperature, dew point, dew/frost point;
-from 0 on the same as floats, low word first. The rest of the guide's registers is left out. That a
-broken one shows 0x8000 is assumed.
+Addresses follow the vendor's user guide (M212243EN, measurement data registers, 0-based). From
+0x100 there are 16-bit signed integers in hundredths: relative humidity, temperature, dew point,
+dew/frost point. From 0 there are the same values as floats, low word first. Other registers of the
+guide are not emulated. Assumed: a broken sensor shows 0x8000.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ _FLOAT = RegisterFormat("f", swapped=True)
 
 
 class HumiditySensor(TableServer):
-    """One transmitter; `humidity_error_pct` and `error_k` are what its elements read too high.
+    """One transmitter; `humidity_error_pct` and `error_k` are the errors of its elements.
 
-    Faults besides those of `TableServer`: `frozen_values` (humidity in %, temperature in degC;
-    None: honest). The dew point it shows is computed from what its elements read, as in the real
-    one.
+    Fault besides those of `TableServer`: `freeze` (humidity in %, temperature in degC). The dew
+    point is computed from the values of the elements, as in the real transmitter.
     """
 
     table = (
@@ -40,7 +39,7 @@ class HumiditySensor(TableServer):
     )
 
     def __init__(self, plant: Plant, room: Room, unit: int, rng: Random) -> None:
-        """`rng` draws this specimen's errors: 0.5 % of humidity and 0.1 K, one sigma (assumed)."""
+        """`rng` draws the errors of this unit: 0.5 % of humidity and 0.1 K, one sigma (assumed)."""
         super().__init__(plant, unit)
         self.room = room
         self.humidity_error_pct = rng.gauss(0.0, 0.5)
@@ -51,7 +50,7 @@ class HumiditySensor(TableServer):
         self.update_state(0)
 
     def update_state(self, now: int) -> None:
-        """Look at the air."""
+        """Measure the air."""
         room = self.room
         air = (
             room.humidity_pct + self.humidity_error_pct,
@@ -64,12 +63,17 @@ class HumiditySensor(TableServer):
         humidity = min(max(humidity, 0.0), 100.0)
         self.measured_values = (humidity, celsius, dew_point_c(celsius, humidity))
 
+    def set_humidity_error(self, percent: float) -> None:
+        """Set the error of the humidity element, %."""
+        self.humidity_error_pct = percent
+        self.invalidate()
+
     def freeze(self) -> None:
-        """Stay at what it reads now."""
+        """Freeze both elements at their present values."""
         self.frozen_values = (self.measured_values[0], self.measured_values[1])
         self.invalidate()
 
     def unfreeze(self) -> None:
-        """Read honestly again."""
+        """End the fault of `freeze`."""
         self.frozen_values = None
         self.invalidate()

@@ -1,1 +1,1 @@
-"""Pump and fan drives."""
+"""Drives of pumps and fans."""

@@ -1,6 +1,7 @@
-"""An emulated ABB ACH580 drive on a fan of the row's cooler: the pump's drive on another shaft.
+"""An emulated ABB ACH580 drive on a fan of the row's cooler.
 
-When its master falls silent it goes to full speed: too much air costs power, too little heat.
+It is the drive of `abb_acs580` on another shaft. After a loss of communication it goes to full
+speed: too much air costs power, too little air costs cooling.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _RAMP_S = 30.0
 
 
 class FanDrive(Drive):
-    """Drives fan number `fan` of `bank`."""
+    """Drive of fan number `fan` of `bank`."""
 
     identity = {**Drive.identity, 4: "ACH580"}  # noqa: RUF012
 
@@ -22,6 +23,6 @@ class FanDrive(Drive):
         super().__init__(plant, unit=unit, ramp_s=_RAMP_S, safe_pct=100.0, shaft=bank.shafts[fan])
 
     def watts(self, speed: float) -> float:
-        """Electric power at a speed, W."""
+        """Return the electric power at a speed, W."""
         full = 1000.0 * self._bank.cooler.fan_kw / len(self._bank.shafts)
         return full * (speed / 100.0) ** 3

@@ -1,22 +1,22 @@
-"""An emulated ABB ACS580 variable-speed drive on one pump, embedded fieldbus, ABB Drives profile.
+"""An emulated ABB ACS580 drive on one pump: embedded fieldbus, ABB Drives profile.
 
-Holding registers, 0-based: 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,
+Holding registers (0-based): 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,
 3 status word, 4 actual 1 (speed, 20000 is full), 5 actual 2 (torque, 10000 is full). The state
-machine is the profile's, without jogging and external locations:
+machine is that of the profile, without jogging and external locations:
 
-    0x047E makes it ready (OFF1), 0x047F runs it, 0x047E again ramps it down;
-    a control word without bit 10 (remote) is ignored, and so is its reference;
-    after a trip: a rising bit 7 resets, then it needs OFF1 = 0 once before it runs again.
+    0x047E makes the drive ready (OFF1), 0x047F runs it, 0x047E again ramps it down;
+    a control word without bit 10 (remote) is ignored together with its reference;
+    after a trip, a rising bit 7 resets it; then OFF1 must be 0 once before it runs again.
 
-Coils 0 to 15 are the bits of the control word, discrete inputs 0 to 15 those of the status word.
-Parameter g.i can be read at 100 g + i - 1 (16 bits) and at 20000 + 200 g + 2 i - 1 (32 bits, low
-word first, the default of 58.34): 01.01 speed in 1/min, 01.07 current in 0.01 A, 01.11 DC voltage
-in 0.1 V, 01.14 power in 0.01 kW, 04.01 the fault that tripped it, 05.03 hours run, 58.14 to 58.17
-(what loss does, and its time). It tells who it is (43/14).
+Coils 0 to 15 are the bits of the control word, discrete inputs 0 to 15 the bits of the status word.
+Parameter g.i is readable at 100 g + i - 1 (16 bits) and at 20000 + 200 g + 2 i - 1 (32 bits, low
+word first, the default of 58.34). Parameters: 01.01 speed in 1/min, 01.07 current in 0.01 A, 01.11
+DC voltage in 0.1 V, 01.14 power in 0.01 kW, 04.01 fault of the last trip, 05.03 run hours, 58.14 to
+58.17 (action and time of a communication loss). The drive supports device identification (43/14).
 
-When no request has come for `comm_timeout_us` it shows a warning and, if it was running, holds
+If no request arrives for `comm_timeout_us`, the drive shows a warning. If it was running, it holds
 `safe_pct` (parameters 58.14 to 58.16 with "speed reference safe" and "any message"). The next
-request ends that.
+request ends the loss.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ PARAMETERS = (
     (58, 16),
     (58, 17),
 )
-"""Group and index of the parameters that can be read."""
+"""Group and index of the readable parameters."""
 
 
 def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
-    """Wire addresses of a parameter: in 16 bits, and the low and high word of it in 32."""
+    """Return the wire addresses of a parameter: 16 bits, then low and high word of 32 bits."""
     wide_address = 20_000 + 200 * group + 2 * index - 1
     return 100 * group + index - 1, wide_address, wide_address + 1
 
@@ -70,10 +70,12 @@ def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
 class Drive(ModbusServer):
     """The drive; faults besides those of `ModbusServer`:
 
-    trip(code)   it coasts to a stop and shows bit 3 until it is reset
-    blocked      the trip comes back as long as this is true (a reset does not help)
+    trip(code)     the shaft coasts to a stop; bit 3 is set until a reset
+    trip_persists  a reset has no effect while this is true
+    cut_power      the drive does not reply, and the shaft coasts to a stop
     """
 
+    FAULTS = ModbusServer.FAULTS | {"trip_persists"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity = {  # noqa: RUF012
         0: "ABB",
@@ -82,7 +84,7 @@ class Drive(ModbusServer):
         3: "www.abb.com",
         4: "ACS580",
     }
-    identity_codes = (4,)  # and 0 for the basic stream, which no standard client asks for
+    identity_codes = (4,)  # and 0 for the basic stream, which standard clients do not request
     boot_us = 4 * SECOND
 
     def __init__(
@@ -96,11 +98,10 @@ class Drive(ModbusServer):
         start_us: int = 0,
         shaft: PlantPump | None = None,
     ) -> None:
-        """Drive the plant's pump number `pump`; it starts as that pump stands, running or ready.
+        """Drive the plant's pump number `pump` from its present speed.
 
-        `shaft`: another thing that turns, in the pump's place.
-
-        `ramp_s` is the time from 0 to full speed; `comm_timeout_us` 0 turns the supervision off.
+        `shaft` replaces the pump. `ramp_s` is the time from 0 to full speed. A `comm_timeout_us` of
+        0 turns the supervision off.
         """
         super().__init__(unit)
         self.plant = plant
@@ -128,20 +129,32 @@ class Drive(ModbusServer):
 
     @property
     def comm_lost(self) -> bool:
-        """Whether the master has been silent for too long."""
+        """Whether the communication is lost."""
         return self.watchdog.expired
 
     @property
     def comm_timeout_us(self) -> int:
-        """How long the master may be silent; 0 for ever."""
+        """Communication time-out, µs; 0: no supervision."""
         return self.watchdog.period_us
 
-    @comm_timeout_us.setter
-    def comm_timeout_us(self, period: int) -> None:
-        self.watchdog.period_us = period
+    def set_comm_timeout(self, period_us: int) -> None:
+        """Set the communication time-out, µs; 0 turns the supervision off."""
+        self.watchdog.set_period(period_us)
+
+    def cut_power(self) -> None:
+        """Cut the power: the drive does not reply, and the shaft coasts to a stop."""
+        self.dead = True
+        self.running = False
+        self.shaft.command(0.0, _COAST_PCT_S)
+
+    def restore_power(self, now: int) -> None:
+        """Restore the power after `cut_power`: the drive restarts."""
+        if self.dead:
+            self.dead = False
+            self.reboot(now)
 
     def trip(self, code: int = 0x2310) -> None:
-        """Trip with a fault code (0x2310 is overcurrent); the pump coasts down."""
+        """Trip with a fault code (0x2310 is overcurrent); the shaft coasts to a stop."""
         self.fault = code
         self.running = False
         self.inhibited = True
@@ -149,19 +162,19 @@ class Drive(ModbusServer):
         self.shaft.command(0.0, _COAST_PCT_S)
 
     def on_request(self, now: int) -> None:
-        """A request ends a loss of communication."""
+        """End a loss of communication."""
         if self.watchdog.kick(now):
             self._steps = -1
             self.plant.advance(now)
             self._apply()
 
     def deadline(self) -> int:
-        """When the supervision runs out."""
+        """Return the time at which the supervision expires."""
         due = self.watchdog.due
         return due if not self.delayed_writes else min(due, self.delayed_writes[0][0])
 
     def wake(self, now: int) -> None:
-        """The master has been silent for too long."""
+        """Process a loss of communication."""
         super().wake(now)
         if self.watchdog.check(now):
             self.plant.advance(now)
@@ -169,14 +182,14 @@ class Drive(ModbusServer):
             self._apply()
 
     def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
-        """Bits of the control word or of the status word."""
+        """Return bits of the control word or of the status word."""
         if address + count > 16:
             return ILLEGAL_ADDRESS
         word = self.registers[CONTROL if coils else STATUS]
         return [bool(word >> bit & 1) for bit in range(address, address + count)]
 
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
-        """Change bits of the control word."""
+        """Write bits of the control word."""
         if address + len(bits) > 16:
             return ILLEGAL_ADDRESS
         word = self.registers[CONTROL]
@@ -185,7 +198,7 @@ class Drive(ModbusServer):
         return self.write(CONTROL, [word], now)
 
     def on_restart(self, now: int) -> None:
-        """Power came back: it stands still, and needs OFF1 = 0 before it runs."""
+        """Restart: the shaft is stopped, and OFF1 must be 0 once before it runs."""
         self.fault = 0
         self.running = False
         self._control = self.registers[CONTROL] = 0x047E
@@ -194,7 +207,7 @@ class Drive(ModbusServer):
         self._apply()
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """A new control word or reference."""
+        """Execute a new control word or reference."""
         self.plant.advance(now)
         self._steps = -1
         word = self.registers[CONTROL]
@@ -210,7 +223,7 @@ class Drive(ModbusServer):
         self._apply()
 
     def _step_state(self, word: int) -> None:
-        """Move the profile's state machine."""
+        """Step the state machine of the profile."""
         if not word & OFF1:
             self.running = False
             self.inhibited = self.fault != 0
@@ -221,7 +234,7 @@ class Drive(ModbusServer):
             self.running = bool(word & RUN)
 
     def _apply(self) -> None:
-        """Send the shaft where state, reference and supervision say."""
+        """Command the shaft according to state, reference and supervision."""
         if self.running and self.comm_lost:
             self.shaft.command(self.safe_pct, self.ramp_pct_s)
         elif self.running and self._control & RAMP == RAMP:
@@ -232,7 +245,7 @@ class Drive(ModbusServer):
             self.shaft.command(0.0, _COAST_PCT_S if coasting else self.ramp_pct_s)
 
     def refresh(self, now: int) -> None:
-        """Show the shaft as of `now`."""
+        """Show the shaft at time `now`."""
         self.plant.advance(now)
         if self.plant.steps == self._steps:
             return
@@ -254,14 +267,14 @@ class Drive(ModbusServer):
             self._show_parameters(speed)
 
     def read(self, address: int, count: int, function: int = 3) -> list[int] | int:
-        """Registers; parameters are kept fresh from the first time that somebody reads one."""
+        """Read registers; parameters are updated only after the first read of one."""
         if address > ACT2 and not self._parameters_shown:
             self._parameters_shown = True
             self._show_parameters(self.shaft.speed_pct)
         return super().read(address, count, function)
 
     def watts(self, speed: float) -> float:
-        """Electric power at a speed, W: this pump's part of what all take."""
+        """Return the electric power at a speed, W: this pump's part of the total."""
         cubes = [pump.speed_pct**3 for pump in self.plant.pumps]
         return self.plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
 
@@ -281,15 +294,15 @@ class Drive(ModbusServer):
             (58, 17): 0.0,
         }
         for (group, index), value in values.items():
-            short, low, high = _parameter_addresses(group, index)
+            narrow, low, high = _parameter_addresses(group, index)
             words = _INT32.encode(value)
-            for address, word in ((short, words[0]), (low, words[0]), (high, words[1])):
+            for address, word in ((narrow, words[0]), (low, words[0]), (high, words[1])):
                 if self.registers[address] != word:
                     self.registers[address] = word
                     self.version += 1
 
     def _status(self, speed: float) -> int:
-        """The status word."""
+        """Return the status word."""
         word = self._control
         ready = not self.inhibited and not self.fault
         at_setpoint = self.running and abs(speed - self.shaft.target_pct) < _AT_SETPOINT_PCT

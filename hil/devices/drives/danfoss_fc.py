@@ -1,16 +1,16 @@
-"""An emulated Danfoss VLT FC 102/302 drive on one pump, FC profile over Modbus.
+"""An emulated Danfoss VLT FC 102/302 drive on one pump: FC profile over Modbus.
 
-Holding registers (0-based) are parameter x 10 - 1; pairs are high word first. 49999 control word,
-50009 reference (0x4000 is 100 %), 50199 status word, 50209 main actual value (0x4000 is 100 %);
-read-outs by parameter below. Sources disagree on the reference (0x4000 for 100 % or 0.1 Hz) and on
-the power's unit; here the profile's 0x4000 and 1 W hold (`reference_full` can be set to 500 for
-0.1 Hz of 50).
+Holding registers (0-based) are parameter x 10 - 1; pairs have the high word first. 49999 is the
+control word, 50009 the reference (0x4000 is 100 %), 50199 the status word, 50209 the main actual
+value (0x4000 is 100 %). Read-outs follow by parameter. The sources disagree on the reference
+(0x4000 for 100 %, or 0.1 Hz) and on the unit of power. This model uses the profile's 0x4000 and 1
+W; `reference_full` can be set to 500 (0.1 Hz of 50 Hz).
 
     0x047F (or 0x047C) runs, 0x043C ramps down, 0x0437 coasts, a rising bit 7 resets a trip;
-    a control word without bit 10 is not valid: confirmed and without effect, as is its reference;
-    after a trip the control word has to be reset, then written again to run.
-When no valid control word or request came for `comm_timeout_us` (parameter 8-03) it does what 8-04
-says: it shows a warning and holds `safe_pct`, or trips with alarm 17 when `trips_on_timeout`.
+    a control word without bit 10 is invalid: it is confirmed without effect, like its reference;
+    after a trip the control word must reset, then a second write must run.
+If no request arrives for `comm_timeout_us` (parameter 8-03), the drive acts as parameter 8-04
+says: it shows a warning and holds `safe_pct`, or with `trips_on_timeout` it trips with alarm 17.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOT_DC_BRAKE, NOT_COAST, NOT_QUICK, NOT_HOLD, START, RESET, VALID = (
 CONTROL_READY, DRIVE_READY, NOT_COASTING, TRIP = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 WARNING, AT_REFERENCE, BUS_CONTROL, IN_RANGE, OPERATING = 1 << 7, 1 << 8, 1 << 9, 1 << 10, 1 << 11
 TIMEOUT_ALARM, OVERCURRENT, GROUND_FAULT = 17, 13, 14
-"""Alarm numbers of the maker's list; each has a bit in the alarm word."""
+"""Alarm numbers of the manufacturer's list; each has a bit in the alarm word."""
 
 _BITS = {TIMEOUT_ALARM: 1 << 4, OVERCURRENT: 1 << 5, GROUND_FAULT: 1 << 2}
 _OTHER_BIT = 1 << 31
@@ -42,11 +42,12 @@ _AT_REFERENCE_PCT = 1.0
 class DanfossFc(TableServer):
     """The drive; faults besides those of `TableServer`:
 
-    trip(alarm)   it coasts to a stop and shows bit 3 until it is reset
-    blocked       the trip comes back as long as this is true
-    local         hand on: the bus reads, but commands nothing
+    trip(alarm)    the shaft coasts to a stop; bit 3 is set until a reset
+    trip_persists  a reset has no effect while this is true
+    local          hand-on mode: the bus can read, but its commands have no effect
     """
 
+    FAULTS = TableServer.FAULTS | {"trip_persists", "local"}
     functions = frozenset((1, 3, 4, 5, 6, 15, 16))
     boot_us = 6 * SECOND
     table = (
@@ -83,7 +84,7 @@ class DanfossFc(TableServer):
         comm_timeout_us: int = 10 * SECOND,
         safe_pct: float = 60.0,
     ) -> None:
-        """Drive the plant's pump number `pump` from where it stands."""
+        """Drive the plant's pump number `pump` from its present speed."""
         super().__init__(plant, unit, 6 * MILLISECOND)
         self.index, self.shaft = pump, plant.pumps[pump]
         self.ramp_pct_s = 100.0 / ramp_s
@@ -112,7 +113,7 @@ class DanfossFc(TableServer):
 
     @property
     def turning(self) -> bool:
-        """Whether the shaft moves."""
+        """Whether the shaft turns."""
         return self.shaft.speed_pct > 0.0
 
     @property
@@ -124,13 +125,13 @@ class DanfossFc(TableServer):
     # Commands.
 
     def trip(self, alarm: int = OVERCURRENT) -> None:
-        """Trip with an alarm number; the pump coasts down."""
+        """Trip with an alarm number; the shaft coasts to a stop."""
         self.alarm_code = alarm
         self.running = False
         self._apply()
 
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
-        """Coils 0 to 15 are the bits of the control word."""
+        """Write coils 0 to 15, the bits of the control word."""
         word = self.registers[CONTROL]
         for offset, bit in enumerate(bits):
             if not 0 <= address + offset < 16:
@@ -140,7 +141,7 @@ class DanfossFc(TableServer):
         return self.write(CONTROL, [word], now)
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Obey a valid control word and its reference."""
+        """Execute a valid control word and its reference."""
         self.plant.advance(now)
         word = self.registers[CONTROL]
         self.coils = {bit: word >> bit & 1 for bit in range(16)}
@@ -157,12 +158,12 @@ class DanfossFc(TableServer):
         self._apply()
 
     def _apply(self) -> None:
-        """Send the shaft where state, reference and supervision say."""
+        """Command the shaft according to state, reference and supervision."""
         self.invalidate()
         if self.running and self.watchdog.expired:
             self.shaft.command(self.safe_pct, self.ramp_pct_s)
         elif self.running:
-            signed = self._reference if self._reference < 0x8000 else 0  # no reverse for a pump
+            signed = self._reference if self._reference < 0x8000 else 0  # a pump has no reverse
             percent = min(signed / self.reference_full, 1.0) * 100.0
             if self._control & NOT_HOLD:
                 self.shaft.command(percent, self.ramp_pct_s)
@@ -171,13 +172,13 @@ class DanfossFc(TableServer):
             self.shaft.command(0.0, _COAST_PCT_S if coasting else self.ramp_pct_s)
 
     def on_request(self, now: int) -> None:
-        """A request ends a loss of communication."""
+        """End a loss of communication."""
         if self.watchdog.kick(now):
             self.plant.advance(now)
             self._apply()
 
     def wake(self, now: int) -> None:
-        """The master may have been silent for too long."""
+        """Process a loss of communication."""
         super().wake(now)
         if self.watchdog.check(now):
             self.plant.advance(now)
@@ -187,11 +188,11 @@ class DanfossFc(TableServer):
                 self._apply()
 
     def deadline(self) -> int:
-        """When the supervision runs out."""
+        """Return the time at which the supervision expires."""
         return min(super().deadline(), self.watchdog.due)
 
     def on_restart(self, now: int) -> None:
-        """Power came back: it stands still and waits for a start."""
+        """Restart: the shaft is stopped and waits for a start."""
         self.alarm_code = 0
         self.running = False
         self._control = 0x043C
@@ -210,7 +211,7 @@ class DanfossFc(TableServer):
         self._updated_at = now
 
     def update_registers(self, now: int) -> bool:
-        """Show status, actual value and alarms."""
+        """Show status, actual value and alarms; return whether a value changed."""
         speed = self.shaft.speed_pct
         status = self._status(speed)
         alarm = _BITS.get(self.alarm_code, _OTHER_BIT) if self.alarm_code else 0

@@ -1,16 +1,17 @@
-"""An emulated Grundfos pump behind a CIM/CIU fieldbus module, over a pump of the plant.
+"""An emulated Grundfos pump with a CIM/CIU fieldbus module, on a pump of the plant.
 
-Addresses are the manual's register minus 1. Holding registers 100 control bits, 101 control mode,
-102 operation mode, 103 set-point in 0.01 % of a range; input registers 200 and on hold status, 300
-and on measurements, hi-lo for two registers. Bits and codes as in the public ruby class and the
-manual; what they do to each other is assumed where the manual was not at hand:
+Wire addresses are the manual's registers minus 1. Holding registers: 100 control bits, 101 control
+mode, 102 operation mode, 103 set-point in 0.01 % of a range. Input registers: from 200 status, from
+300 measurements; two registers have the high word first. Bits and codes follow the manual and the
+public Ruby class. The interaction of the commands is assumed:
 
-    control mode, operation mode and set-point are confirmed and forgotten while remote (bit 0) is
-    off, and the pump runs as on its panel (`local_pct`); "on" is bit 1;
+    while remote (bit 0) is off, writes of control mode, operation mode and set-point are confirmed
+    without effect, and the pump runs at its panel's speed (`local_pct`); bit 1 is "on";
     a rising bit 2 resets an alarm; an alarm stops the pump;
-    in constant pressure and dP modes the pump itself holds the set-point, a percentage of the
-    sensor's range in register 216 (0.01 bar); otherwise the set-point is a speed.
-Without a value (head, flow, liquid temperature while the sensor is broken) it shows 0xFFFF.
+    in constant-pressure and dP modes the pump itself holds the set-point, in % of the sensor's
+    range
+    in register 216 (0.01 bar); in other modes the set-point is a speed.
+A missing value (head, flow, liquid temperature of a broken sensor) shows 0xFFFF.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ DRY_RUN, BLOCKED, MODULE_LOST = 57, 51, 159
 _FULL = 10_000
 _RANGE_CBAR = 400  # 4 bar
 _MIN_PCT, _RAMP_PCT_S, _TICK_US = 12.0, 20.0, SECOND // 2
-_GAIN = 0.15  # % of speed for a kPa of error, each half second
+_GAIN = 0.15  # % of speed for 1 kPa of error, each 0.5 s
 _RPM, _HZ = 2900.0, 50.0
 _NONE = 0xFFFF
 _REMOTE_ONLY = (CONTROL_MODE, OPERATION_MODE, SETPOINT)
@@ -53,13 +54,14 @@ _U16 = RegisterFormat("H", no_value=_NONE)
 class GrundfosCim(TableServer):
     """The pump; faults besides those of `TableServer`:
 
-    alarm(code)    trips it (57 dry run, 51 blocked, 64 or 65 too hot ...)
-    stays          the alarm comes back as long as this is true
-    warning        a code to show
-    local          the panel is in command: hand operation, remote is ignored
-    module_lost    the CIM lost its pump: alarm 159, no measurements
+    raise_alarm(code)  trips the pump (57 dry run, 51 blocked, 64 or 65 overtemperature ...)
+    alarm_persists     a reset has no effect while this is true
+    warning            a warning code to show
+    local              the panel is in command: manual mode, the bus has no effect
+    module_lost        the CIM has no connection to its pump: alarm 159, no measurements
     """
 
+    FAULTS = TableServer.FAULTS | {"alarm_persists", "warning", "local", "module_lost"}
     functions = frozenset((3, 4, 6, 16))
     inputs_only = True
     table = (
@@ -67,23 +69,26 @@ class GrundfosCim(TableServer):
             "head_kpa",
             300,
             RegisterFormat("H", 0.0981, no_value=_NONE),
-            lambda d: d.measured("head"),
+            lambda d: d.measurement("head"),
         ),
         MeasuredPoint(
             "flow_lpm",
             301,
             RegisterFormat("H", 1.6667, no_value=_NONE),
-            lambda d: d.measured("flow"),
+            lambda d: d.measurement("flow"),
         ),
         MeasuredPoint(
             "performance_pct",
             302,
             RegisterFormat("H", 0.01, no_value=_NONE),
-            lambda d: d.speed_of(100.0),
+            lambda d: d.scaled_speed(100.0),
         ),
-        MeasuredPoint("speed_rpm", 303, _U16, lambda d: d.speed_of(_RPM)),
+        MeasuredPoint("speed_rpm", 303, _U16, lambda d: d.scaled_speed(_RPM)),
         MeasuredPoint(
-            "frequency_hz", 304, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.speed_of(_HZ)
+            "frequency_hz",
+            304,
+            RegisterFormat("H", 0.1, no_value=_NONE),
+            lambda d: d.scaled_speed(_HZ),
         ),
         MeasuredPoint(
             "actual_setpoint_pct",
@@ -108,16 +113,16 @@ class GrundfosCim(TableServer):
             "liquid_c",
             321,
             RegisterFormat("H", 0.01, -273.15, no_value=_NONE),
-            lambda d: d.measured("c"),
+            lambda d: d.measurement("c"),
         ),
         MeasuredPoint("run_hours", 326, RegisterFormat("I"), lambda d: d.hours),
         MeasuredPoint(
-            "dp_kpa", 338, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.measured("dp")
+            "dp_kpa", 338, RegisterFormat("H", 0.1, no_value=_NONE), lambda d: d.measurement("dp")
         ),
     )
 
     def __init__(self, plant: Plant, pump: int = 0, unit: int = 1, local_pct: float = 50.0) -> None:
-        """Stand in front of the plant's pump number `pump`, running as that does."""
+        """Emulate the plant's pump number `pump`, from its present speed."""
         super().__init__(plant, unit, 8_000)
         self.index, self.shaft = pump, plant.pumps[pump]
         self.local_pct = local_pct
@@ -144,15 +149,15 @@ class GrundfosCim(TableServer):
         self.inputs.update({SETPOINT_UNIT: 1, RANGE: _RANGE_CBAR})
 
     def raise_alarm(self, code: int) -> None:
-        """Trip with a code; the pump stops."""
+        """Trip with an alarm code; the pump stops."""
         self.alarm_code = code
         self._command_shaft()
         self.invalidate()
 
     # Values.
 
-    def speed_of(self, full: float) -> float | None:
-        """Speed where `full` is full speed; None when the module lost the pump."""
+    def scaled_speed(self, full: float) -> float | None:
+        """Return the speed, with `full` for full speed; None if the module has lost the pump."""
         return None if self.module_lost else self.shaft.speed_pct / 100.0 * full
 
     @property
@@ -166,28 +171,28 @@ class GrundfosCim(TableServer):
         """The set-point in force, %."""
         return self.registers[SETPOINT] / 100.0
 
-    def measured(self, what: str) -> float | None:
-        """Head or dP in kPa, flow in L/min, temperature in °C; None without the pump."""
+    def measurement(self, quantity: str) -> float | None:
+        """Return head or dP in kPa, flow in L/min, temperature in °C; None without the pump."""
         if self.module_lost:
             return None
         plant = self.plant
-        if what == "c":
+        if quantity == "c":
             return plant.supply_c
-        if what == "flow":
+        if quantity == "flow":
             return plant.point.pump_lpm[self.index]
-        return plant.point.head_kpa if what == "head" else plant.dp_kpa
+        return plant.point.head_kpa if quantity == "head" else plant.dp_kpa
 
     # Commands.
 
     def accepts_write(self, address: int, value: int) -> bool:
-        """Mode and set-point need remote; an unknown mode is dropped."""
+        """Return whether a write has an effect: mode and set-point need remote and a known mode."""
         if address not in _REMOTE_ONLY:
             return True
         is_known = address != CONTROL_MODE or value in MODES
         return is_known and not self.local and bool(self.registers[CONTROL] & REMOTE)
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Obey control bits, modes and set-point."""
+        """Execute control bits, modes and set-point."""
         self.plant.advance(now)
         control = self.registers[CONTROL]
         if control & ~self._control & RESET and self.alarm_code and not self.alarm_persists:
@@ -197,7 +202,7 @@ class GrundfosCim(TableServer):
         self.invalidate()
 
     def _command_shaft(self) -> None:
-        """Send the shaft where the commands say."""
+        """Command the shaft according to the commands."""
         percent = self._commanded_pct()
         self._speed_pct = percent
         self.shaft.command(percent, _RAMP_PCT_S)
@@ -221,7 +226,7 @@ class GrundfosCim(TableServer):
         return self.registers[CONTROL_MODE] in (CONST_PRESSURE, CONST_DP)
 
     def wake(self, now: int) -> None:
-        """Hold the pressure, twice a second; count hours."""
+        """Step the pressure loop, twice a second; count the run hours."""
         super().wake(now)
         if now < self._next_tick:
             return
@@ -244,18 +249,18 @@ class GrundfosCim(TableServer):
         return self.inputs if self.inputs is not None else self.registers
 
     def deadline(self) -> int:
-        """The next turn of the pressure loop."""
+        """Return the time of the next step of the pressure loop."""
         return min(super().deadline(), self._next_tick, NEVER)
 
     def on_restart(self, now: int) -> None:
-        """The panel's settings hold until the master speaks."""
+        """Restart: the panel's settings are in force until the next write."""
         super().on_restart(now)
         self.registers[CONTROL] = self._control = 0
         self.alarm_code = 0
         self._command_shaft()
 
     def update_registers(self, now: int) -> bool:
-        """Show status, modes and codes."""
+        """Show status, modes and codes; return whether a value changed."""
         registers, speed = self.registers, self.shaft.speed_pct
         remote = bool(registers[CONTROL] & REMOTE) and not self.local
         status = (

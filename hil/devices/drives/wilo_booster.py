@@ -1,14 +1,15 @@
 """An emulated Wilo booster (Control EC) with two pumps of the plant, for constant pressure.
 
-Holding registers as in Wilo's document 2228099211 (numbers taken as wire addresses): 13 bus command
-timer, 14 drives on/off, 24 control mode, 25 actual value and 26 set-point in force (0.1 bar), 40
-and 41 mode of pump 1 and 2 (0 off, 1 hand, 2 auto), 61 status bits, 67 set-point 1 (0.1 bar), 138
-and 139 fault bits, high word first.
+Holding registers follow Wilo's document 2228099211 (its numbers are used as wire addresses): 13 bus
+command timer, 14 drives on/off, 24 control mode, 25 actual value and 26 set-point in force (0.1
+bar), 40 and 41 mode of pump 1 and 2 (0 off, 1 hand, 2 auto), 61 status bits, 67 set-point 1 (0.1
+bar), 138 and 139 fault bits, high word first.
 
-The bus command timer is the watchdog: 2 sets it, it then shows 3 (active) and every write of the
-master starts it anew. When it runs out it shows 4 (reset) and the booster goes back to its own
-set-point and auto mode until it is set again. 1 (off) supervises nothing; under 5 (manual) what the
-master writes is confirmed and forgotten. Its length is not in the document: `timer_us`.
+The bus command timer is the watchdog. Value 2 sets it; then it shows 3 (active), and every write of
+the client restarts it. When it expires, it shows 4 (reset). The booster then uses its own set-point
+and auto mode until the timer is set again. With 1 (off) there is no supervision. With 5 (manual)
+writes are confirmed without effect. The document does not state the length of the timer:
+`timer_us`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PUMP1, PUMP2, STATUS, SETPOINT, FAULTS = 40, 41, 61, 67, 138
 TIMER_NONE, TIMER_OFF, TIMER_SET, TIMER_ACTIVE, TIMER_RESET, TIMER_MANUAL = range(6)
 PUMP_OFF, PUMP_MANUAL, PUMP_AUTO = range(3)
 SENSOR, DRY_RUN, PUMP1_FAULT, HIGH_WATER, SUPPLY = 0, 4, 5, 15, 20
-"""Bits of the fault word; pump 2 is the bit after pump 1's."""
+"""Bits of the fault word; the bit of pump 2 follows that of pump 1."""
 
 NO_VALUE = -0x8000 & 0xFFFF  # assumed
 READY, RUNNING, FAULTY = 1 << 0, 1 << 1, 1 << 2  # bits of 61, assumed
@@ -36,10 +37,9 @@ _STOP_FAULTS = (1 << SENSOR) | (1 << DRY_RUN) | (1 << SUPPLY)
 
 
 class WiloBooster(ModbusServer):
-    """The booster; faults besides those of `ModbusServer`: fault(bit), clear(bit), by the bits
-    above.
+    """The booster; faults besides those of `ModbusServer`: raise_fault(bit), clear_fault(bit).
 
-    Without its sensor, its supply or water it stops; a pump's own fault stops that pump.
+    Without its sensor, supply or water the booster stops. A fault of one pump stops that pump.
     """
 
     functions = frozenset((3, 6, 16))
@@ -54,7 +54,7 @@ class WiloBooster(ModbusServer):
         panel_setpoint: int = 8,
         timer_us: int = 60 * SECOND,
     ) -> None:
-        """Drive two of the plant's pumps; `panel_setpoint` (0.1 bar) is that of its panel."""
+        """Drive two of the plant's pumps; `panel_setpoint` (0.1 bar) is the own set-point."""
         super().__init__(unit, 12 * MILLISECOND)
         self.plant = plant
         self.shafts = [plant.pumps[i] for i in pumps]
@@ -89,23 +89,23 @@ class WiloBooster(ModbusServer):
         }
 
     def raise_fault(self, bit: int) -> None:
-        """Raise a fault."""
+        """Set a fault bit."""
         self.faults |= 1 << bit
         self._shown_step = -1
 
     def clear_fault(self, bit: int) -> None:
-        """Take a fault away."""
+        """Clear a fault bit."""
         self.faults &= ~(1 << bit)
         self._shown_step = -1
 
     # Commands.
 
     def accepts_write(self, address: int, value: int) -> bool:
-        """Under "manual" only the timer itself listens."""
+        """Return whether a write has an effect: with "manual" only the timer is writable."""
         return address == TIMER or self.registers[TIMER] != TIMER_MANUAL
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Feed the timer, obey the rest."""
+        """Restart the timer and execute the write."""
         timer = self.registers[TIMER]
         if timer == TIMER_SET:
             self.registers[TIMER] = TIMER_ACTIVE
@@ -120,12 +120,12 @@ class WiloBooster(ModbusServer):
 
     @property
     def setpoint(self) -> int:
-        """The set-point in force, 0.1 bar: the bus' or, after the timer ran out, its own."""
+        """The set-point in force, 0.1 bar: of the bus or, after the timer, of the panel."""
         registers = self.registers
         return self.panel_setpoint if registers[TIMER] == TIMER_RESET else registers[SETPOINT]
 
     def wake(self, now: int) -> None:
-        """Let the timer run out; turn the pressure loop, twice a second."""
+        """Check the timer; step the pressure loop, twice a second."""
         super().wake(now)
         if self.watchdog.check(now):
             self.registers[TIMER] = TIMER_RESET
@@ -141,7 +141,7 @@ class WiloBooster(ModbusServer):
             shaft.command(self._pump_command_pct(i), _RAMP_PCT_S)
 
     def _pump_command_pct(self, index: int) -> float:
-        """Speed for a pump, %."""
+        """Return the commanded speed of a pump, %."""
         mode = self.registers[PUMP1 + index]
         faulty = self.faults & (_STOP_FAULTS | 1 << PUMP1_FAULT + index)
         if faulty or mode == PUMP_OFF or not self.registers[DRIVES]:
@@ -149,18 +149,18 @@ class WiloBooster(ModbusServer):
         return _MANUAL_PCT if mode == PUMP_MANUAL else self._speed_pct
 
     def deadline(self) -> int:
-        """The next turn of the loop, or the timer's end."""
+        """Return the time of the next step of the loop, or the end of the timer."""
         return min(super().deadline(), self._next_tick, self.watchdog.due, NEVER)
 
     def on_restart(self, now: int) -> None:
-        """Its own settings hold."""
+        """Restart: the booster uses its own settings."""
         self.watchdog = Watchdog(0, now)
         self._shown_step = -1
 
     # Registers.
 
     def refresh(self, now: int) -> None:
-        """Show the plant as of `now`."""
+        """Show the plant at time `now`."""
         plant = self.plant
         plant.advance(now)
         if plant.steps == self._shown_step:

@@ -1,1 +1,1 @@
-"""GNSS receivers and sky."""
+"""GNSS receivers and their satellites."""

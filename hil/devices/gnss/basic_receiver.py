@@ -1,9 +1,9 @@
-"""An emulated BeiDou and GPS timing receiver that writes NMEA 0183, built by pynmea2.
+"""An emulated BeiDou and GPS timing receiver: NMEA 0183 sentences, built by pynmea2.
 
-Once a UTC second it sends one epoch: RMC, GGA, a GSA for each system, the GSVs of each system, ZDA.
-The epoch for second S begins to leave at S + latency + jitter of true UTC, as one piece of bytes;
-the line gives it its time on the wire. What moves slowly (satellites) is written again every few
-seconds only. It takes no commands: bytes sent to it are counted.
+It sends one epoch each UTC second: RMC, GGA, one GSA and the GSVs for each system, ZDA. The epoch
+of second S leaves at S + latency + jitter of true UTC, as one piece of bytes; the line adds the
+transmission time. Satellite sentences are written again only every few seconds. Does not execute
+commands; it counts the bytes. See `receiver` for a receiver with vendor dialects.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from time import gmtime
 
 import pynmea2
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.basic_sky import BEIDOU, GPS, BasicSatellite, BasicSky
 
 _SYSTEM_ID = {GPS: "1", BEIDOU: "4"}  # NMEA 4.11, GSA system id
 _SIGNAL_ID = "1"  # NMEA 4.11: GPS L1 C/A, BeiDou B1I
-_MAX_USED = 12  # places in a GSA
-_MIN_USED_CN0 = 28  # dBHz, assumed: below it a satellite is not used
+_MAX_USED = 12  # satellites in one GSA
+_MIN_USED_CN0 = 28  # dBHz, assumed: minimum of a used satellite
 _MIN_USED_ELEVATION = 8  # degrees, assumed
 _MIN_SATELLITES = 4
 _MAX_JITTER_US = 20 * MILLISECOND
@@ -32,11 +32,11 @@ _PER_GSV = 4
 
 @dataclass(frozen=True, slots=True)
 class NmeaStyle:
-    """How a receiver names and sizes what it says.
+    """The sentence style of a receiver.
 
-    `talker` is that of RMC, GGA, GSA and ZDA ("GN", or "GB"/"BD" for BeiDou alone); `beidou` that
-    of BeiDou's GSVs; `extended` adds the ids that came with NMEA 4.10/4.11; `max_listed` limits the
-    satellites listed for a system; `systems` are those received.
+    `talker` is the talker of RMC, GGA, GSA and ZDA ("GN", or "GB"/"BD" for BeiDou only); `beidou`
+    is the talker of BeiDou's GSVs. `extended` adds the ids of NMEA 4.10/4.11. `systems` are the
+    received systems, and `max_listed` limits the listed satellites of each.
     """
 
     talker: str = "GN"
@@ -47,17 +47,29 @@ class NmeaStyle:
     refresh_s: int = 8
 
 
-class BasicReceiver:
-    """The receiver; a `Device`. Faults, plain attributes that may change at any time:
+class BasicReceiver(FaultTarget):
+    """The receiver; implements `EmulatedDevice`. Faults:
 
-    outage          says nothing
-    no_fix          void epochs with empty fields (`time_without_fix`: but with time)
-    jam_db          weakens every signal; above about 20 dB the fix is lost
-    corrupt         bytes flipped in each epoch
-    time_offset_us  added to the time it prints (BDT would be +4 s, GPS time +18 s)
-    extra_us        added to the latency
-    Counters: `epochs`, `commands` (bytes received and ignored).
+    outage            sends nothing
+    no_fix            void epochs with empty fields; with `time_without_fix` they have the time
+    jam_db            loss of every signal, dB; above about 20 dB the fix is lost
+    corrupted_bits    bytes with a flipped bit in each epoch
+    time_offset_us    added to the sent time (BDT is +4 s, GPS time +18 s)
+    extra_latency_us  added to the latency
+    Counters: `epochs`, `commands` (received bytes).
     """
+
+    FAULTS = frozenset(
+        (
+            "outage",
+            "no_fix",
+            "time_without_fix",
+            "jam_db",
+            "corrupted_bits",
+            "time_offset_us",
+            "extra_latency_us",
+        )
+    )
 
     def __init__(
         self,
@@ -72,8 +84,8 @@ class BasicReceiver:
     ) -> None:
         """`site_e7`: latitude and longitude in 1e-7 degrees. `utc_of`: monotonic µs to true UTC µs.
 
-        `latency_us` is the least delay of an epoch; jitter comes on top, exponential with mean
-        `jitter_us`, as NMEA output is late but never early.
+        `latency_us` is the minimum delay of an epoch. Jitter is added to it, exponential with mean
+        `jitter_us`: NMEA output can be late, but not early.
         """
         self.outage = False
         self.no_fix = False
@@ -101,16 +113,16 @@ class BasicReceiver:
         self._due = self._send_time(start_us)
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Commands are not understood."""
+        """Count the bytes of commands."""
         self.commands += len(data)
         return []
 
     def deadline(self) -> int:
-        """When the next epoch leaves."""
+        """Return the time at which the next epoch leaves."""
         return self._due
 
     def wake(self, now: int) -> Replies:
-        """Send the epoch that is due; seconds missed meanwhile are not made up for."""
+        """Send the epoch that is due; skip missed seconds."""
         if now < self._due:
             return []
         second = self._next_second
@@ -123,18 +135,18 @@ class BasicReceiver:
         return [(0, self._flip_bits(data) if self.corrupted_bits else data)]
 
     def _send_time(self, near_us: int) -> int:
-        """When the epoch of `_next_second` leaves, monotonic µs, from a moment close to it."""
+        """Return when the epoch of `_next_second` leaves, monotonic µs; `near_us` is near it."""
         jitter = self._rng.expovariate(1.0 / self.jitter_us) if self.jitter_us else 0.0
         target = self._next_second * SECOND + self.latency_us + self.extra_latency_us
         target += min(int(jitter), _MAX_JITTER_US)
-        for _ in range(3):  # the two clocks differ by an offset and a tiny drift
+        for _ in range(3):  # the two clocks differ by an offset and a very small drift
             near_us += target - self._utc_of(near_us)
         return near_us
 
     # Sentences.
 
     def _create_sentences(self, altitude_m: float) -> None:
-        """Make the sentences that every epoch fills in anew."""
+        """Create the sentences; each epoch fills them again."""
         t = self.style.talker
         mode = ["A", "V"] if self.style.extended else ["A"]
         rmc = ["", "A", "", "", "", "", "0.00", "", "", "", "", *mode]
@@ -149,7 +161,7 @@ class BasicReceiver:
         )
 
     def _epoch(self, utc_us: int) -> bytes:
-        """One whole epoch for the time to print."""
+        """Return the epoch for the time to send."""
         seconds, micros = divmod(utc_us, SECOND)
         day, of_day = divmod(seconds, 86_400)
         if day != self._day:
@@ -174,12 +186,12 @@ class BasicReceiver:
         ).encode("ascii")
 
     def _void_epoch(self, hms: str) -> bytes:
-        """An epoch without a fix."""
+        """Return an epoch without a fix."""
         time, date = (hms, self._date) if self.time_without_fix else ("", ["", "", ""])
         self._void_rmc.data[0] = self._void_gga.data[0] = self._zda.data[0] = time
         self._void_rmc.data[8] = self._rmc.data[8] if self.time_without_fix else ""
         self._zda.data[1:4] = date
-        # Jammed, it still lists what it cannot use; with `no_fix` it sees nothing.
+        # When jammed, it lists the unusable satellites; with `no_fix` it lists none.
         sky_sentences = self._satellite_sentences([])[0] if self.no_fix else self._sky_sentences
         fix_sentences = f"{self._void_rmc.render()}\r\n{self._void_gga.render()}\r\n"
         return f"{fix_sentences}{sky_sentences}{self._zda.render()}\r\n".encode("ascii")
@@ -191,7 +203,7 @@ class BasicReceiver:
         self._rmc.data[8] = f"{date.tm_mday:02d}{date.tm_mon:02d}{date.tm_year % 100:02d}"
 
     def _set_position(self) -> None:
-        """Write the position, a few decimetres around the site."""
+        """Write the position, with a few decimetres of noise."""
         random = self._rng.random
         latitude = self._site[0] + int((random() - 0.5) * 2 * _WANDER_E7)
         longitude = self._site[1] + int((random() - 0.5) * 2 * _WANDER_E7)
@@ -200,7 +212,7 @@ class BasicReceiver:
         self._gga.data[1:5] = place
 
     def _update_sky(self, seconds: int) -> None:
-        """Look at the sky again and write what depends on it."""
+        """Update the satellites and the sentences that depend on them."""
         self._sky_due = seconds + self.style.refresh_s
         self._sky_loss = self.jam_db
         visible = self._sky.visible(seconds, loss_db=self.jam_db)
@@ -209,7 +221,7 @@ class BasicReceiver:
         self._gga.data[7] = f"{_hdop(self._used_count):.2f}"
 
     def _satellite_sentences(self, visible: list[BasicSatellite]) -> tuple[str, int]:
-        """GSA and GSV sentences of all systems, and how many satellites are used."""
+        """Return GSA and GSV sentences of all systems, and the number of used satellites."""
         style = self.style
         by_system = [[s for s in visible if s.system == system] for system in style.systems]
         used = [_used_numbers(satellites) for satellites in by_system]
@@ -224,7 +236,7 @@ class BasicReceiver:
         return "".join(line.render() + "\r\n" for line in lines), total
 
     def _gsa(self, system: str, numbers: list[str], total: int) -> pynmea2.GSA:
-        """Satellites used of one system, with dilution of precision of the whole fix."""
+        """Return the GSA of one system, with the dilution of precision of the whole fix."""
         fix = "3" if total >= _MIN_SATELLITES else "1"
         hdop = _hdop(total)
         dops = [f"{dop:.2f}" for dop in (1.9 * hdop, hdop, 1.9 * hdop * _VDOP_OF_PDOP)]
@@ -235,7 +247,7 @@ class BasicReceiver:
         return pynmea2.GSA(self.style.talker, "GSA", data)
 
     def _gsv(self, system: str, satellites: list[BasicSatellite]) -> list[pynmea2.GSV]:
-        """Satellites in view of one system, four a sentence."""
+        """Return the satellites in view of one system, four in a sentence."""
         talker = self.style.beidou if system == BEIDOU else "GP"
         parts = max(1, -(-len(satellites) // _PER_GSV))
         lines = []
@@ -261,12 +273,12 @@ _VDOP_OF_PDOP = 0.85  # sqrt(1 - (1 / 1.9)^2), so that PDOP^2 = HDOP^2 + VDOP^2
 
 
 def _hdop(used: int) -> float:
-    """Horizontal dilution of precision by the number of satellites used (assumed, not computed)."""
+    """Return the horizontal dilution of precision by the number of used satellites (assumed)."""
     return 2.6 / sqrt(used) if used else 99.99
 
 
 def _used_numbers(satellites: list[BasicSatellite]) -> list[str]:
-    """Numbers of the satellites good enough for the fix, highest first."""
+    """Return the numbers of the usable satellites, highest first."""
     usable = [
         s for s in satellites if s.cn0 >= _MIN_USED_CN0 and s.elevation >= _MIN_USED_ELEVATION
     ]
@@ -274,7 +286,7 @@ def _used_numbers(satellites: list[BasicSatellite]) -> list[str]:
 
 
 def _format_angle(e7: int, degree_digits: int, signs: str) -> tuple[str, str]:
-    """An angle in 1e-7 degrees as NMEA's (d)ddmm.mmmmm and its letter."""
+    """Return an angle in 1e-7 degrees in NMEA format (d)ddmm.mmmmm, and its letter."""
     whole, rest = divmod(abs(e7), 10_000_000)
     minutes = rest * 60 // 100  # in 1e-5 minutes
     return (

@@ -1,8 +1,8 @@
 """A plausible sky: BeiDou and GPS satellites on circular orbits over a site.
 
-Mean elements only: right shells, planes and spacing, not today's almanac. Geostationary longitudes
-are those in use; slots of the others are evenly spread. Enough for elevations, azimuths and signal
-strengths that move as they do outside; not for positions to the metre.
+It has mean elements only: correct shells, planes and spacing, but no real almanac. Geostationary
+longitudes are the real ones; the other slots are evenly spread. Elevations, azimuths and signal
+strengths move as in reality. Does not give positions for navigation; see `sky` for real elements.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BEIDOU, GPS = "BDS", "GPS"
 
 @dataclass(frozen=True, slots=True)
 class CircularOrbit:
-    """A circular orbit; angles in radians at Unix time 0, `node` against the Greenwich meridian."""
+    """A circular orbit; angles in radians at Unix time 0, `node` relative to Greenwich."""
 
     system: str
     number: int
@@ -32,7 +32,7 @@ class CircularOrbit:
 
     @property
     def rate_rad_s(self) -> float:
-        """Mean motion; a synchronous one keeps exactly the Earth's pace."""
+        """Mean motion, rad/s; a synchronous orbit has exactly the rate of the Earth."""
         if self.radius_km == _SYNCHRONOUS_KM:
             return _EARTH_RAD_S
         return sqrt(_MU_KM3_S2 / self.radius_km**3)
@@ -40,7 +40,7 @@ class CircularOrbit:
 
 @dataclass(frozen=True, slots=True)
 class BasicSatellite:
-    """One satellite as the receiver sees it; degrees, dBHz (`cn0` 0: seen but not tracked)."""
+    """One satellite in view; degrees, dBHz (`cn0` 0: in view but not tracked)."""
 
     system: str
     number: int
@@ -60,7 +60,7 @@ _MEO_NUMBERS = (*range(19, 31), *range(32, 38), *range(41, 47))
 def _constellations() -> tuple[CircularOrbit, ...]:
     orbits = [CircularOrbit(BEIDOU, n, _SYNCHRONOUS_KM, 0.0, radians(lon), 0.0) for n, lon in _GEO]
     for number, lon, phase in _IGSO:
-        # The ground track crosses the equator northward at `lon`: node and phase cancel out.
+        # The ground track crosses the equator northward at `lon`: node and phase cancel.
         turn = radians(phase)
         orbits.append(
             CircularOrbit(BEIDOU, number, _SYNCHRONOUS_KM, radians(55.0), radians(lon), turn)
@@ -88,10 +88,10 @@ ORBITS = _constellations()
 
 
 class BasicSky:
-    """What is above a site; latitude and longitude in degrees."""
+    """The satellites over a site; latitude and longitude in degrees."""
 
     def __init__(self, latitude: float, longitude: float, rng: Random) -> None:
-        """`rng` gives the small unevenness of signal strengths."""
+        """`rng` gives the noise of the signal strengths."""
         lat, lon = radians(latitude), radians(longitude)
         self._up = (cos(lat) * cos(lon), cos(lat) * sin(lon), sin(lat))
         self._east = (-sin(lon), cos(lon), 0.0)
@@ -101,7 +101,7 @@ class BasicSky:
     def visible(
         self, unix_s: int, mask_deg: float = 5.0, loss_db: float = 0.0
     ) -> list[BasicSatellite]:
-        """Satellites above `mask_deg` at a time, highest first; `loss_db` weakens all signals."""
+        """Return satellites above `mask_deg`, highest first; `loss_db` weakens all signals."""
         satellites = []
         for orbit in ORBITS:
             elevation, azimuth = self.look_angle(orbit, unix_s)
@@ -118,7 +118,7 @@ class BasicSky:
         return satellites
 
     def look_angle(self, orbit: CircularOrbit, unix_s: int) -> tuple[float, float]:
-        """Elevation and azimuth of an orbit's satellite at a time, degrees."""
+        """Return elevation and azimuth of an orbit's satellite at a time, degrees."""
         along = orbit.phase + orbit.rate_rad_s * unix_s
         node = orbit.node - _EARTH_RAD_S * unix_s
         if orbit.radius_km == _SYNCHRONOUS_KM:

@@ -1,12 +1,12 @@
-"""Commands that emulated receivers obey: CASIC's PCAS, Unicore's words, Quectel's PQTM and PAIR.
+"""Vendor commands of emulated receivers: CASIC PCAS, Unicore commands, Quectel PQTM and PAIR.
 
-Each maker's set is a table from the command's name to what it does; what the table has not is
-answered as that maker does, and nothing happens. UBX is in `gnss_ublox`. A receiver that is `deaf`
-acknowledges and does nothing, as CASIC's firmware was seen to do with messages that it never sends.
+The set of each vendor is a table from command name to handler. An unknown command has no effect;
+the reply follows the vendor. Does not interpret UBX; see `ublox`. With the fault `ignores_commands`
+the receiver acknowledges without effect; CASIC firmware did this with messages that it never sends.
 
 Sources: CASIC protocol specification (PCAS00 to PCAS10); Unicore UM980 commands manual; Quectel
-LC29H protocol specification (PQTM, PAIR). Only the commands that set rates, systems, speed and
-starts are here.
+LC29H protocol specification (PQTM, PAIR). Only the commands for rates, systems, speed and restarts
+are emulated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BAUDS = (4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600
 _MAX_LINE = 512
 
 CommandHandler = Callable[["GnssReceiver", list[str], int], bool]
-"""Carries a command's fields out; False if it cannot be."""
+"""Executes a command with its fields; returns false if this is not possible."""
 
 
 def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
@@ -59,21 +59,21 @@ def _restart(receiver: GnssReceiver, kind: int, now: int) -> bool:
     return True
 
 
-# CASIC: no answers at all.
+# CASIC: no replies.
 
 _PCAS_BAUDS = dict(enumerate((4800, 9600, 19_200, 38_400, 57_600, 115_200)))
 _PCAS_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "ANT")
 
 
-def _set_pcas_rates(receiver: GnssReceiver, f: list[str], _: int) -> bool:
-    for kind, every in zip(_PCAS_KINDS, f, strict=False):
+def _set_pcas_rates(receiver: GnssReceiver, fields: list[str], _: int) -> bool:
+    for kind, every in zip(_PCAS_KINDS, fields, strict=False):
         if every:
             receiver.rate_divisors[kind] = int(every)
     return True
 
 
-def _set_pcas_systems(receiver: GnssReceiver, f: list[str], _: int) -> bool:
-    bits = int(f[0])
+def _set_pcas_systems(receiver: GnssReceiver, fields: list[str], _: int) -> bool:
+    bits = int(fields[0])
     return _select_systems(
         receiver, [s for i, s in enumerate((GPS, BEIDOU, GLONASS)) if bits & 1 << i]
     )
@@ -81,28 +81,28 @@ def _set_pcas_systems(receiver: GnssReceiver, f: list[str], _: int) -> bool:
 
 _CASIC: dict[str, CommandHandler] = {
     "PCAS00": lambda _, __, ___: True,  # save
-    "PCAS01": lambda r, f, now: _set_baud(r, _PCAS_BAUDS.get(int(f[0]), 0), now),
-    "PCAS02": lambda r, f, now: _set_period(r, int(f[0]), now),
+    "PCAS01": lambda r, fields, now: _set_baud(r, _PCAS_BAUDS.get(int(fields[0]), 0), now),
+    "PCAS02": lambda r, fields, now: _set_period(r, int(fields[0]), now),
     "PCAS03": _set_pcas_rates,
     "PCAS04": _set_pcas_systems,
-    "PCAS05": lambda _, __, ___: True,  # version of NMEA: always 4.1
-    "PCAS10": lambda r, f, now: _restart(r, (_HOT, _WARM, _COLD, _COLD)[int(f[0])], now),
+    "PCAS05": lambda _, __, ___: True,  # NMEA version: always 4.1
+    "PCAS10": lambda r, fields, now: _restart(r, (_HOT, _WARM, _COLD, _COLD)[int(fields[0])], now),
 }
 
-# Unicore: words, and an answer for each.
+# Unicore: commands in words, each with a reply.
 
 _UNICORE_MASKS = {"GPS": GPS, "BDS": BEIDOU, "GLO": GLONASS, "GAL": GALILEO}
 _UNICORE_KINDS = ("RMC", "GGA", "GLL", "GSA", "GSV", "VTG", "ZDA", "GST", "GNS")
 
 
-def _unicore_config(receiver: GnssReceiver, f: list[str], now: int) -> bool:
-    if len(f) == 2 and f[0].startswith("COM"):
-        return _set_baud(receiver, int(f[1]), now)
-    return bool(f) and f[0] in ("PPS", "SIGNALGROUP", "NMEAVERSION", "RTK", "ANTENNA")
+def _unicore_config(receiver: GnssReceiver, fields: list[str], now: int) -> bool:
+    if len(fields) == 2 and fields[0].startswith("COM"):
+        return _set_baud(receiver, int(fields[1]), now)
+    return bool(fields) and fields[0] in ("PPS", "SIGNALGROUP", "NMEAVERSION", "RTK", "ANTENNA")
 
 
-def _unicore_mask(receiver: GnssReceiver, f: list[str], on: bool) -> bool:
-    system = _UNICORE_MASKS.get(f[0] if f else "")
+def _unicore_mask(receiver: GnssReceiver, fields: list[str], on: bool) -> bool:
+    system = _UNICORE_MASKS.get(fields[0] if fields else "")
     if system is None:
         return False
     systems = [s for s in receiver.systems if s != system] + ([system] if on else [])
@@ -115,17 +115,17 @@ def _unicore_unlog(receiver: GnssReceiver, _: list[str], __: int) -> bool:
     return True
 
 
-def _unicore_reset(receiver: GnssReceiver, f: list[str], now: int) -> bool:
-    cold = {"ALL", "EPHEM", "ALMANAC"} & set(f)
+def _unicore_reset(receiver: GnssReceiver, fields: list[str], now: int) -> bool:
+    cold = {"ALL", "EPHEM", "ALMANAC"} & set(fields)
     return _restart(receiver, _COLD if cold else _HOT, now)
 
 
-def _unicore_log(receiver: GnssReceiver, word: str, f: list[str], now: int) -> bool:
-    """`GPRMC 1`, `GNGGA COM1 0.5`, `GPGSV ONCHANGED`: a sentence every so many seconds."""
+def _unicore_log(receiver: GnssReceiver, word: str, fields: list[str], now: int) -> bool:
+    """`GPRMC 1`, `GNGGA COM1 0.5`, `GPGSV ONCHANGED`: set the period of a sentence, s."""
     kind = word[2:5]
     if kind not in _UNICORE_KINDS:
         return False
-    seconds = float(f[-1]) if f else 1.0
+    seconds = float(fields[-1]) if fields else 1.0
     if seconds <= 0:
         receiver.rate_divisors[kind] = 0
         return True
@@ -137,8 +137,8 @@ def _unicore_log(receiver: GnssReceiver, word: str, f: list[str], now: int) -> b
 
 _UNICORE: dict[str, CommandHandler] = {
     "CONFIG": _unicore_config,
-    "MASK": lambda r, f, _: _unicore_mask(r, f, False),
-    "UNMASK": lambda r, f, _: _unicore_mask(r, f, True),
+    "MASK": lambda r, fields, _: _unicore_mask(r, fields, False),
+    "UNMASK": lambda r, fields, _: _unicore_mask(r, fields, True),
     "UNLOG": _unicore_unlog,
     "RESET": _unicore_reset,
     "FRESET": lambda r, _, now: _restart(r, _COLD, now),
@@ -146,22 +146,27 @@ _UNICORE: dict[str, CommandHandler] = {
     "MODE": lambda _, __, ___: True,
 }
 
-# Quectel: PQTM answers OK or ERROR, PAIR answers with PAIR001.
+# Quectel: PQTM replies OK or ERROR, PAIR replies with PAIR001.
 
 _PAIR_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
 _CONSTELLATIONS = (GPS, GLONASS, GALILEO, BEIDOU)
 
 
-def _set_system_flags(receiver: GnssReceiver, f: list[str]) -> bool:
+def _set_system_flags(receiver: GnssReceiver, fields: list[str]) -> bool:
     return _select_systems(
-        receiver, [s for s, on in zip(_CONSTELLATIONS, f, strict=False) if on == "1"]
+        receiver, [s for s, on in zip(_CONSTELLATIONS, fields, strict=False) if on == "1"]
     )
 
 
-def _set_pair_rate(receiver: GnssReceiver, f: list[str], _: int) -> bool:
-    if not 0 <= int(f[0]) < len(_PAIR_KINDS):
+def _is_set(fields: list[str]) -> bool:
+    """Return whether a PQTM command sets a value (`W`)."""
+    return fields[:1] == ["W"]
+
+
+def _set_pair_rate(receiver: GnssReceiver, fields: list[str], _: int) -> bool:
+    if not 0 <= int(fields[0]) < len(_PAIR_KINDS):
         return False
-    receiver.rate_divisors[_PAIR_KINDS[int(f[0])]] = int(f[1])
+    receiver.rate_divisors[_PAIR_KINDS[int(fields[0])]] = int(fields[1])
     return True
 
 
@@ -169,33 +174,35 @@ _QUECTEL: dict[str, CommandHandler] = {
     "PQTMHOT": lambda r, _, now: _restart(r, _HOT, now),
     "PQTMWARM": lambda r, _, now: _restart(r, _WARM, now),
     "PQTMCOLD": lambda r, _, now: _restart(r, _COLD, now),
-    "PQTMCFGCNST": lambda r, f, _: f[:1] == ["W"] and _set_system_flags(r, f[1:]),
-    "PQTMCFGUART": lambda r, f, now: f[:1] == ["W"] and _set_baud(r, int(f[-1]), now),
-    "PQTMCFGFIXRATE": lambda r, f, now: f[:1] == ["W"] and _set_period(r, int(f[1]), now),
+    "PQTMCFGCNST": lambda r, fields, _: _is_set(fields) and _set_system_flags(r, fields[1:]),
+    "PQTMCFGUART": lambda r, fields, now: _is_set(fields) and _set_baud(r, int(fields[-1]), now),
+    "PQTMCFGFIXRATE": lambda r, fields, now: (
+        _is_set(fields) and _set_period(r, int(fields[1]), now)
+    ),
     "PQTMSAVEPAR": lambda _, __, ___: True,
     "PQTMCFGPPS": lambda _, __, ___: True,
     "PAIR004": lambda r, _, now: _restart(r, _HOT, now),
     "PAIR005": lambda r, _, now: _restart(r, _WARM, now),
     "PAIR006": lambda r, _, now: _restart(r, _COLD, now),
     "PAIR007": lambda r, _, now: _restart(r, _COLD, now),
-    "PAIR050": lambda r, f, now: _set_period(r, int(f[0]), now),
+    "PAIR050": lambda r, fields, now: _set_period(r, int(fields[0]), now),
     "PAIR062": _set_pair_rate,
-    "PAIR066": lambda r, f, _: _set_system_flags(r, f),
+    "PAIR066": lambda r, fields, _: _set_system_flags(r, fields),
     "PAIR100": lambda _, __, ___: True,
     "PAIR513": lambda _, __, ___: True,  # save
-    "PAIR864": lambda r, f, now: _set_baud(r, int(f[2]), now),
+    "PAIR864": lambda r, fields, now: _set_baud(r, int(fields[2]), now),
 }
 
 
 class LineInterpreter:
-    """Cuts what comes in into lines, and carries out those that are commands of `maker`."""
+    """Splits the input into lines and executes the commands of `maker`."""
 
     def __init__(self, maker: str) -> None:
         self._maker = maker
         self._buffer = b""
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
-        """Take bytes; return answers."""
+        """Process bytes; return the replies."""
         self._buffer = (self._buffer + data)[-_MAX_LINE:]
         answers = []
         while b"\n" in self._buffer or b"\r" in self._buffer:
@@ -207,34 +214,38 @@ class LineInterpreter:
 
     def _execute(self, receiver: GnssReceiver, line: str, now: int) -> list[str]:
         if self._maker == "unicore":
-            command, *f = line.split()
-            handler = _UNICORE.get(command) or (lambda r, f, now: _unicore_log(r, command, f, now))
-            return [_unicore_answer(line, _carry_out(receiver, handler, f, now))]
+            command, *fields = line.split()
+            handler = _UNICORE.get(command) or (
+                lambda r, fields, now: _unicore_log(r, command, fields, now)
+            )
+            return [_unicore_answer(line, _carry_out(receiver, handler, fields, now))]
         body, _, digits = line.removeprefix("$").partition("*")
         if not line.startswith("$") or digits.upper() != f"{NMEASentence.checksum(body):02X}":
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return []
-        name, *f = body.split(",")
+        name, *fields = body.split(",")
         table = _CASIC if self._maker == "casic" else _QUECTEL
         if name not in table:
-            receiver.ignored += len(line)
+            receiver.count_ignored(len(line))
             return [] if self._maker == "casic" else [_unknown_answer(name)]
-        done = _carry_out(receiver, table[name], f, now)
+        done = _carry_out(receiver, table[name], fields, now)
         return [] if self._maker == "casic" else [_quectel_answer(name, done)]
 
 
-def _carry_out(receiver: GnssReceiver, handler: CommandHandler, f: list[str], now: int) -> bool:
-    receiver.commands += 1
+def _carry_out(
+    receiver: GnssReceiver, handler: CommandHandler, fields: list[str], now: int
+) -> bool:
+    receiver.count_command()
     if receiver.ignores_commands:
         return True
     try:
-        return handler(receiver, f, now)
+        return handler(receiver, fields, now)
     except (ValueError, IndexError):
         return False
 
 
 def _unicore_answer(line: str, done: bool) -> str:
-    """The checksum of these covers the `$`, too."""
+    """Build a reply. Its checksum includes the `$`."""
     body = f"command,{line},response: {'OK' if done else 'PARSING FAILED NO MATCHING FUNC'}"
     return f"${body}*{NMEASentence.checksum('$' + body):02X}\r\n"
 
@@ -252,7 +263,7 @@ def _unknown_answer(name: str) -> str:
 
 
 def make_interpreter(maker: str) -> Callable[[GnssReceiver, bytes, int], list[bytes]] | None:
-    """What understands the commands of `maker`, new; None if it takes none."""
+    """Make the interpreter for the commands of `maker`; None if it has none."""
     if maker == "ublox":
         return UbloxInterpreter()
     return LineInterpreter(maker) if maker else None

@@ -1,13 +1,14 @@
-"""How receivers of several makers write what they know: order, talkers, numbers, signals, timing.
+"""Vendor dialects of NMEA: order, talkers, satellite numbers, signals, timing.
 
-Data only. Where a value was seen in a capture or stands in a manual the table says so; the rest is
-assumed, so that the maker's dialect is whole. No receiver of these makers was ever on the bench.
+This module is data only. Values from captures or manuals are listed below; the other values are
+assumed, so that each dialect is complete. No receiver of these vendors was tested on the bench.
 
-Seen: CASIC's order (time first and last), Unicore's and Quectel EG25-G's order, CASIC's and
-Quectel's signal id 0, Unicore's hexadecimal ids one set a signal, PQ's two trailing ids, Allystar's
-8xx numbers, antenna texts (satpulse's and gpsd's captures). Latency and jitter: UM980 mean 31.4 ms,
-sd 1.1 ms; ATGM332D behind a USB adapter mean 317 ms, sd 22.7 ms, in steps of 42 ms (satpulse's
-captures). Times to first fix: makers' data sheets (32 s for the AT6558, 26 to 45 s for MAX-M8Q).
+From captures of satpulse and gpsd: CASIC's order (time first and last), order of Unicore and
+Quectel EG25-G, signal id 0 of CASIC and Quectel, Unicore's hexadecimal ids with one set for each
+signal, PQ's two trailing ids, Allystar's 8xx numbers, antenna texts. Latency and jitter from
+satpulse's captures: UM980 mean 31.4 ms, sd 1.1 ms; ATGM332D with a USB adapter mean 317 ms, sd 22.7
+ms, in steps of 42 ms. Times to first fix from data sheets (32 s for the AT6558, 26 to 45 s for
+MAX-M8Q).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SYSTEM_ID = {GPS: "1", GLONASS: "2", GALILEO: "3", BEIDOU: "4"}  # NMEA 4.11
 
 ALL, BDS2, BDS3 = (1, 999), (1, 18), (19, 999)
 Signals = tuple[tuple[str, float, tuple[int, int]], ...]
-"""(signal id as sent, dB against L1, satellites that send it: first and last number)."""
+"""(sent signal id, dB relative to L1, satellites with the signal: first and last number)."""
 
 _SIGNAL_ONE: dict[str, Signals] = dict.fromkeys((BEIDOU, GPS, GLONASS), (("1", 0.0, ALL),))
 _SIGNAL_ONE[GALILEO] = (("7", 0.0, ALL),)
@@ -33,24 +34,25 @@ _TALKERS = {GPS: "GP", GLONASS: "GL", GALILEO: "GA", BEIDOU: "GB"}
 
 @dataclass(frozen=True)
 class Dialect:
-    """One maker's way.
+    """The dialect of one vendor.
 
-    order       kinds in their order; `ANT`, `JAM`, `EPE` are the maker's own reports
-    talkers     of GSV, by system; `talker` of everything else, `gsa_talker` of GSA
-    signals     by system
-    tail        a signal id follows the last satellite of a GSV (and of PQ's the system id)
+    order       sentences in their order; `ANT`, `JAM`, `EPE` are the vendor's own reports
+    talkers     talker of GSV, by system; `gsa_talker` is for GSA, `talker` for all others
+    signals     signals by system
+    signal_id_field   a GSV ends with a signal id (PQ: and with the system id)
+    gsa_system_field  a GSA ends with the system id
     numbering   "plain"; "gsa200" (BeiDou 201… in GSA only); "allystar" (2xx and 8xx, one set)
-    time_digits, place_digits   digits after the point
-    status      RMC has a navigational status (NMEA 4.1)
+    time_digits, position_digits   digits after the decimal point
+    status_field      RMC has a navigational status (NMEA 4.1)
     variation   the two fields of magnetic variation in RMC
-    latency_us, jitter_us       least delay of an epoch's first byte, mean of the exponential part
-    usb_us      a USB adapter hands over at multiples of it (0: at once)
-    chunk       bytes handed over at once at most
-    baud        as delivered
-    first_fix_s from a cold, a warm, a hot start
+    latency_us, jitter_us   minimum delay of an epoch's first byte, mean of the exponential part
+    usb_us      a USB adapter delivers at multiples of this time (0: immediately)
+    chunk       maximum number of bytes delivered at once
+    baud        speed as delivered
+    first_fix_s time to first fix after a cold, a warm, a hot start
     banner      texts after power-up
-    reports     how `ANT` and `JAM` are said: "txt", "ublox", "pqtm", "pstm", "ptnl"
-    commands    which commands are understood: "casic", "unicore", "quectel", "ublox", ""
+    reports     form of `ANT` and `JAM`: "txt", "ublox", "pqtm", "pstm", "ptnl"
+    commands    supported command set: "casic", "unicore", "quectel", "ublox", ""
     """
 
     name: str
@@ -76,12 +78,12 @@ class Dialect:
     banner: tuple[str, ...] = ()
     reports: str = "txt"
     lead_us: int = 0
-    """What stands before the first sentence with a time is so long on the line, as a rule."""
+    """Usual transmission time of the bytes before the first sentence with a time."""
     commands: str = ""
 
     @property
     def mean_latency_us(self) -> int:
-        """What an agent's configuration states: mean delay of the first sentence with a time."""
+        """Mean delay of the first sentence with a time, as an agent's configuration states it."""
         return self.latency_us + self.jitter_us + self.usb_us // 2 + self.lead_us
 
 

@@ -1,10 +1,10 @@
 """Orbits of navigation satellites: mean elements of BeiDou and GPS, design orbits of the others.
 
-BeiDou's and GPS' are NORAD's two-line elements of September and March 2026 as CelesTrak
-publishes them, as far as a sky over a site needs them; SGP4 carries them on (`gnss_sky`). GLONASS
-and Galileo are their design: three planes of eight on circular orbits, slots evenly spread, which
-is no almanac. Elevations of the first two are therefore those of the real sky near the epoch, and
-drift away from it by what station keeping does; the others only look like it.
+BeiDou and GPS use the NORAD two-line elements of September and March 2026, as published by
+CelesTrak, reduced to what a sky over a site needs. SGP4 propagates them (see `sky`). GLONASS and
+Galileo use their design: three planes of eight on circular orbits with evenly spread slots. So the
+elevations of BeiDou and GPS are real near the epoch and drift away with station keeping. The
+elevations of the others are only similar to reality.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BEIDOU, GPS, GLONASS, GALILEO = "BDS", "GPS", "GLO", "GAL"
 
 @dataclass(frozen=True, slots=True)
 class GnssElements:
-    """Mean elements: day of 2026 (1.0 is the midnight that begins it), degrees, turns a day."""
+    """Mean elements: day of 2026 (1.0 is the first midnight), degrees, revolutions a day."""
 
     system: str
     number: int
@@ -29,7 +29,7 @@ class GnssElements:
     mean_motion: float
 
 
-# number, day, inclination, node, eccentricity, argument of perigee, mean anomaly, turns a day
+# number, day, inclination, node, eccentricity, argument of perigee, mean anomaly, revolutions/day
 _BEIDOU = """
 1 257.96013426 1.8804 74.3121 .0009076 279.1154 130.7112 1.00271584
 2 257.94817420 4.6436 72.5022 .0006949 324.3703 22.4039 1.00270130
@@ -112,7 +112,7 @@ _GPS = """
 31 61.31841069 54.6983 155.5829 .0106775 52.8691 318.6625 2.00575396
 32 61.66715688 55.4544 93.6817 .0095391 245.9540 113.1161 2.00556830
 """
-# design: system, inclination, turns a day, first node (arbitrary), planes of eight, phase step
+# design: system, inclination, revolutions a day, first node (arbitrary), phase step of the planes
 _DESIGN = ((GLONASS, 64.8, 17.0 / 8.0, 20.0, 15.0), (GALILEO, 56.0, 17.0 / 10.0, 47.0, 15.0))
 _GALILEO_NUMBERS = (*range(1, 17), 18, 19, 21, *range(23, 28))
 
@@ -148,4 +148,4 @@ def _design_elements() -> list[GnssElements]:
 ALL: tuple[GnssElements, ...] = tuple(
     _parse_elements(BEIDOU, _BEIDOU) + _parse_elements(GPS, _GPS) + _design_elements()
 )
-"""Every satellite that a receiver may know. BeiDou's test satellites are left out."""
+"""All satellites of a receiver, without BeiDou's test satellites."""

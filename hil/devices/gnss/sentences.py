@@ -1,7 +1,7 @@
-"""The sentences of one epoch in a maker's dialect, as text.
+"""The sentences of one epoch in a vendor dialect, as text.
 
-Not the receiver: what is said of time, place and sky comes in as `EpochReport`; here it gets its
-talker, digits and order. Checksums are pynmea2's.
+Does not observe satellites; see `receiver`. The input is an `EpochReport`. This module adds talker,
+digits and order. Checksums come from pynmea2.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from hil.devices.base import SECOND
 from hil.devices.gnss.dialects import SYSTEM_ID, Dialect
 from hil.devices.gnss.elements import BEIDOU, GLONASS
 
-_GSA_SLOTS = 12  # of a GSA
+_GSA_SLOTS = 12  # satellites in one GSA
 _PER_GSV = 4
-_MAX_LISTED = 64  # nine parts are enough for any sky; the standard allows two digits
+_MAX_LISTED = 64  # nine parts are sufficient for any sky; the standard allows two digits
 _VDOP_OF_PDOP = 0.85  # sqrt(1 - (1 / 1.9)^2), so that PDOP^2 = HDOP^2 + VDOP^2
 _ANTENNA = ("ok", "open", "short")
 _JAMMING = (None, "ok", "warning", "critical")
 
 
 def sentence(body: str) -> str:
-    """A body as a whole sentence with its line end."""
+    """Return a body as a whole sentence with its line end."""
     return f"${body}*{NMEASentence.checksum(body):02X}\r\n"
 
 
 @dataclass
 class ListedSatellite:
-    """One satellite as the receiver lists it; `strengths` in dBHz by signal id, 0 not tracked."""
+    """One satellite in the receiver's list; `strengths` in dBHz by signal id, 0 if not tracked."""
 
     system: str
     number: int
@@ -43,13 +43,12 @@ class ListedSatellite:
 
 @dataclass
 class EpochReport:
-    """What the receiver knows at an epoch.
+    """The result of one epoch.
 
-    label_us    the UTC to print, microseconds since 1970; `is_leap_second`: it is 23:59:60 of that
-    day
-    knows_time  whether it prints any
+    utc_us      the UTC to send, microseconds since 1970; with `is_leap_second` it is 23:59:60
+    knows_time  whether the time is sent
     fix         3, 2 or 1 (none)
-    place_e7    latitude and longitude; altitude_m above the sea
+    position_e9 latitude and longitude in 1e-9 degrees; altitude_m is above sea level
     """
 
     utc_us: int
@@ -71,12 +70,12 @@ class EpochReport:
 
     @property
     def hdop(self) -> float:
-        """By the number of satellites used (assumed, not computed)."""
+        """Horizontal dilution of precision by the number of used satellites (assumed)."""
         return 2.6 / sqrt(self.used_count) if self.used_count else 99.99
 
 
 def _format_angle(e9: int, degree_digits: int, digits: int, signs: str) -> str:
-    """An angle in 1e-9 degrees as NMEA's (d)ddmm.m… and its letter."""
+    """Return an angle in 1e-9 degrees in NMEA format (d)ddmm.m…, and its letter."""
     whole, rest = divmod(abs(e9), 1_000_000_000)
     minutes = rest * 60 * 10**digits // 1_000_000_000
     mark, part = divmod(minutes, 10**digits)
@@ -113,11 +112,11 @@ class SentenceWriter:
 
     @property
     def kinds(self) -> list[str]:
-        """Every kind that can be asked for."""
+        """All sentence kinds that `write` supports."""
         return list(self._writers)
 
     def write(self, report: EpochReport, kinds: list[str], systems: list[str]) -> str:
-        """The sentences of `kinds`, in that order; `systems` are those that it receives."""
+        """Return the sentences of `kinds`, in that order; `systems` are the received systems."""
         self._report = report
         self._systems = systems
         self._format_report(report)
@@ -143,7 +142,8 @@ class SentenceWriter:
         digits = self.dialect.position_digits
         self._position = ",,,"
         if report.fix > 1:
-            self._position = f"{_format_angle(latitude, 2, digits, 'NS')},{_format_angle(longitude, 3, digits, 'EW')}"
+            latitude_text = _format_angle(latitude, 2, digits, "NS")
+            self._position = f"{latitude_text},{_format_angle(longitude, 3, digits, 'EW')}"
 
     @property
     def _mode(self) -> str:
@@ -170,8 +170,8 @@ class SentenceWriter:
             return [f"{head},0,00,99.99,,,,,,"]
         return [
             (
-                f"{head},1,{min(report.used_count, 99):02d},{report.hdop:.2f},{report.altitude_m:.1f},M,"
-                "-32.0,M,,"
+                f"{head},1,{min(report.used_count, 99):02d},{report.hdop:.2f},"
+                f"{report.altitude_m:.1f},M,-32.0,M,,"
             )
         ]
 
@@ -249,7 +249,7 @@ class SentenceWriter:
                 lines += self._gsv_set(system, [(s, g) for g in signals for s in view], "")
                 continue
             for index, signal in enumerate(signals):
-                # the first signal's set lists what is above the horizon, the others what they hear
+                # the first signal lists all satellites in view, the other signals only tracked ones
                 tracked = [(s, signal) for s in view if not index or s.strengths.get(signal)]
                 if tracked or not index:
                     lines += self._gsv_set(system, tracked, signal)
@@ -258,7 +258,7 @@ class SentenceWriter:
     def _gsv_set(
         self, system: str, entries: list[tuple[ListedSatellite, str]], signal: str
     ) -> list[str]:
-        """One set of GSV."""
+        """Return one GSV set."""
         entries = [e for e in entries if e[1] == signal or not signal or e[1] == "0"]
         entries = [e for e in entries if e[1] in e[0].strengths][:_MAX_LISTED]
         talker = self.dialect.talkers[system]
@@ -277,7 +277,7 @@ class SentenceWriter:
             lines.append(body + tail)
         return lines
 
-    # The makers' own.
+    # Vendor reports.
 
     def _antenna(self) -> list[str]:
         state, number = self._report.antenna, _ANTENNA.index(self._report.antenna)

@@ -1,9 +1,9 @@
-"""Which navigation satellites stand over a site, where, and how strong their signals are.
+"""The navigation satellites over a site: direction and signal strength.
 
-Geometry: mean elements (`gnss_elements`) carried on by SGP4. Strength: a model, not a measurement.
-C/N0 rises with elevation as a patch antenna's does, each signal has its own level, and multipath is
-a slow swing of each satellite (minutes, larger near the horizon) with a little noise on top. What
-weakens all (heat, jamming, a transmitter beside the antenna) is the receiver's affair.
+Geometry: SGP4 propagates the mean elements of `elements`. The strength is a model, not a
+measurement. C/N0 rises with elevation as with a patch antenna, and each signal has its own level.
+Multipath is a slow variation for each satellite (minutes, larger near the horizon) with a small
+noise. Does not model a loss of all signals (heat, jamming, a transmitter); see `receiver`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sgp4.api import WGS72, Satrec
 from hil.devices.gnss.elements import ALL, GnssElements
 
 _JD_1970 = 2_440_587.5
-_JD_1949_12_31 = 2_433_281.5  # sgp4init counts days from there
+_JD_1949_12_31 = 2_433_281.5  # sgp4init counts days from this date
 _JD_2026 = 2_461_041.5  # 2026-01-01T00:00:00
 _DAY_S = 86_400
 _EARTH_KM = 6378.137  # WGS 84
 _FLATTENING = 1 / 298.257_223_563
 _MINUTES_A_DAY = 1440.0
 _MIN_SWING_S, _MAX_SWING_S = 180.0, 900.0
-_SWING_DB, _SWING_LOW_DB = 0.6, 2.4  # overhead, and more at the horizon
+_SWING_DB, _SWING_LOW_DB = 0.6, 2.4  # overhead, and additional near the horizon
 _NOISE_DB = 0.5
 
 
 @dataclass(slots=True)
 class SkySatellite:
-    """One satellite above the horizon; degrees, and C/N0 in dBHz of an unweakened L1 signal."""
+    """One satellite above the horizon; degrees, and C/N0 of L1 in dBHz without losses."""
 
     system: str
     number: int
@@ -60,7 +60,7 @@ def _propagator(elements: GnssElements) -> Satrec:
 
 
 def sidereal_angle(jd: float) -> float:
-    """Greenwich mean sidereal time in radians (Vallado 2013, eq. 3-47, linear terms)."""
+    """Return Greenwich mean sidereal time, radians (Vallado 2013, eq. 3-47, linear terms)."""
     return radians(280.460_618_37 + 360.985_647_366_29 * (jd - 2_451_545.0)) % (2.0 * pi)
 
 
@@ -70,7 +70,7 @@ class SkyModel:
     def __init__(
         self, latitude: float, longitude: float, rng: Random, height_m: float = 0.0
     ) -> None:
-        """`rng` gives the swing of each satellite and the noise."""
+        """`rng` gives the multipath of each satellite and the noise."""
         lat, lon = radians(latitude), radians(longitude)
         self._up = (cos(lat) * cos(lon), cos(lat) * sin(lon), sin(lat))
         self._east = (-sin(lon), cos(lon), 0.0)
@@ -94,7 +94,7 @@ class SkyModel:
         }
 
     def satellites_in_view(self, unix_s: int, mask_deg: float = 3.0) -> list[SkySatellite]:
-        """Satellites above `mask_deg`, highest first, without strengths."""
+        """Return satellites above `mask_deg`, highest first, without C/N0."""
         day, part = divmod(unix_s, _DAY_S)
         jd, fraction = _JD_1970 + day, part / _DAY_S
         angle = sidereal_angle(jd + fraction)
@@ -113,7 +113,7 @@ class SkyModel:
         return satellites
 
     def _look_angle(self, position: tuple[float, float, float]) -> tuple[float, float]:
-        """Elevation and azimuth of an Earth-fixed place in kilometres, degrees."""
+        """Return elevation and azimuth, degrees, of an Earth-fixed position in kilometres."""
         x, y, z = (p - q for p, q in zip(position, self._site, strict=True))
         up = x * self._up[0] + y * self._up[1] + z * self._up[2]
         east = x * self._east[0] + y * self._east[1]
@@ -122,7 +122,7 @@ class SkyModel:
         return degrees(asin(up / distance)), degrees(atan2(east, north)) % 360.0
 
     def update_cn0(self, satellites: list[SkySatellite], unix_s: float) -> None:
-        """Give each satellite its C/N0 of this second."""
+        """Set the C/N0 of each satellite for this second."""
         gauss = self._rng.gauss
         for satellite in satellites:
             rate, phase = self._swings[satellite.system, satellite.number]

@@ -1,7 +1,7 @@
-"""UBX commands that an emulated u-blox receiver obeys, in frames that construct describes.
+"""UBX commands of an emulated u-blox receiver; construct describes the frames.
 
-CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST and CFG-VALSET; each but CFG-RST is answered with
-ACK-ACK or ACK-NAK. What else comes is not acknowledged.
+Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST and CFG-VALSET. The reply to each except
+CFG-RST is ACK-ACK or ACK-NAK. Other messages get no reply.
 
 Sources: u-blox M8 receiver description, 32 (UBX); F9 interface description (keys of CFG-VALSET).
 """
@@ -49,11 +49,11 @@ _KEY_KINDS = {
     0x209100B6: "GNS",
 }
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
-"""Bytes of a key's value, by its highest three bits."""
+"""Number of bytes of a key's value, by its highest three bits."""
 
 
 def checksum(content: bytes) -> bytes:
-    """Fletcher-8 over class, id, length and payload."""
+    """Return Fletcher-8 over class, id, length and payload."""
     first = second = 0
     for byte in content:
         first = (first + byte) & 0xFF
@@ -62,28 +62,28 @@ def checksum(content: bytes) -> bytes:
 
 
 def build_frame(kind: int, number: int, payload: bytes) -> bytes:
-    """A whole frame."""
+    """Build a whole frame."""
     content = struct.pack("<BBH", kind, number, len(payload)) + payload
     return b"\xb5\x62" + content + checksum(content)
 
 
 class UbloxInterpreter:
-    """Cuts what comes in into frames and obeys them."""
+    """Splits the input into frames and executes them."""
 
     def __init__(self) -> None:
         self._buffer = b""
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
-        """Take bytes; return answers."""
+        """Process bytes; return the replies."""
         self._buffer = (self._buffer + data)[-_MAX_BUFFER:]
         answers: list[bytes] = []
         while True:
             at = self._buffer.find(b"\xb5\x62")
             if at < 0:
-                receiver.ignored += max(0, len(self._buffer) - 1)
+                receiver.count_ignored(max(0, len(self._buffer) - 1))
                 self._buffer = self._buffer[-1:]
                 return answers
-            receiver.ignored += at
+            receiver.count_ignored(at)
             self._buffer = self._buffer[at:]
             if len(self._buffer) < _HEAD + 2:
                 return answers
@@ -101,7 +101,7 @@ class UbloxInterpreter:
         handler = _TABLE.get((message.kind, message.id))
         if handler is None:
             return []
-        receiver.commands += 1
+        receiver.count_command()
         done = True
         if not receiver.ignores_commands:
             try:
@@ -113,9 +113,9 @@ class UbloxInterpreter:
         return [build_frame(0x05, int(done), bytes((message.kind, message.id)))]
 
 
-def _prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     if len(payload) != 20 or payload[0] != _UART1:
-        return len(payload) == 1  # a question
+        return len(payload) == 1  # a poll
     return _set_baud(receiver, struct.unpack_from("<I", payload, 8)[0], now)
 
 
@@ -126,7 +126,7 @@ def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
     return True
 
 
-def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
+def _cfg_msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
     if len(payload) not in (3, 8) or payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
         return False
     rate = payload[2] if len(payload) == 3 else payload[2 + _UART1]
@@ -134,7 +134,7 @@ def _msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
     return True
 
 
-def _rate(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_rate(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     return _set_rate(receiver, struct.unpack_from("<H", payload)[0], now)
 
 
@@ -145,7 +145,7 @@ def _set_rate(receiver: GnssReceiver, ms: int, now: int) -> bool:
     return True
 
 
-def _gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     systems = list(receiver.systems)
     for at in range(4, len(payload) - 7, 8):
         system = _SYSTEMS.get(payload[at])
@@ -161,17 +161,17 @@ def _select_systems(receiver: GnssReceiver, systems: list[str], now: int) -> boo
     if not systems:
         return False
     receiver.select_systems([s for s in receiver.dialect.signals if s in systems])
-    receiver.restart(2, now)  # systems change with a restart of the GNSS part
+    receiver.restart(2, now)  # a change of systems restarts the GNSS part
     return True
 
 
-def _rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     mask = struct.unpack_from("<H", payload)[0]
     receiver.restart(2 if mask == _HOT_MASK else 1 if mask == _WARM_MASK else 0, now)
     return True
 
 
-def _valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
+def _cfg_valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     at, done = 4, True
     systems = list(receiver.systems)
     while at + 5 <= len(payload):
@@ -203,10 +203,10 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
 
 
 _TABLE = {
-    (_CFG, 0x00): _prt,
-    (_CFG, 0x01): _msg,
-    (_CFG, 0x04): _rst,
-    (_CFG, 0x08): _rate,
-    (_CFG, 0x3E): _gnss,
-    (_CFG, 0x8A): _valset,
+    (_CFG, 0x00): _cfg_prt,
+    (_CFG, 0x01): _cfg_msg,
+    (_CFG, 0x04): _cfg_rst,
+    (_CFG, 0x08): _cfg_rate,
+    (_CFG, 0x3E): _cfg_gnss,
+    (_CFG, 0x8A): _cfg_valset,
 }

@@ -1,1 +1,1 @@
-"""Modbus server side."""
+"""The server side of Modbus: registers, requests, RTU line, TCP host."""

@@ -1,31 +1,50 @@
-"""What can be wrong with any Modbus slave: plain attributes that a test or a scenario sets.
+"""The faults of every Modbus server. A test or a scenario sets them with `inject`.
 
-Not the behaviour of a model (that is in its module) and not a fault of the line (`ModbusLine`).
-Counts go down by one with each use; -1 never ends.
+Does not have the faults of a device model (see its module) or of the line (see `line`). A counter
+decreases by one at each use; -1 means no end.
 
-    dead              answers nothing
-    extra_delay_us    added to `turnaround_us`: a slow answer
-    refuse            exception code that answers every request; 0 for none
-    busy, busy_code   how many of the next requests get exception 06 (or 05)
-    ignore_writes     writes are confirmed and change nothing
-    write_delay_us    writes are confirmed at once and take effect after this time
-    clamps            a value beyond its limits becomes the limit instead of exception 03
-    noise             bytes sent right before each reply
-    corrupt           how many of the next replies get a wrong CRC (on TCP: a wrong length)
-    cut               how many of the next replies lose their last bytes
-    twice             how many of the next replies are sent two times
-    reply_unit        unit id put into replies instead of its own
+    dead               the server does not reply
+    extra_delay_us     added to `turnaround_us`: a slow reply
+    exception_code     exception code of the reply to every request; 0 for none
+    busy, busy_code    number of next requests that get exception 06 (or 05)
+    ignore_writes      writes are confirmed and have no effect
+    write_delay_us     writes are confirmed immediately and take effect after this time
+    clamps             a value out of range becomes the limit; no exception 03
+    noise              bytes sent directly before each reply
+    corrupted_replies  number of next replies with a wrong CRC (on TCP: a wrong length)
+    truncated_replies  number of next replies without their last bytes
+    duplicated_replies number of next replies that are sent twice
+    reply_unit         unit id in replies instead of the server's own
 """
 
 from __future__ import annotations
+
+from hil.devices.base import FaultTarget
 
 SERVER_FAILURE, ACKNOWLEDGE, BUSY = 4, 5, 6
 """Exception codes of the Modbus application protocol V1.1b3, section 7."""
 
 
-class ModbusFaults:
-    """The attributes above, all off."""
+class ModbusFaults(FaultTarget):
+    """The faults above; all are off at the start."""
 
+    FAULTS = frozenset(
+        (
+            "dead",
+            "extra_delay_us",
+            "exception_code",
+            "busy",
+            "busy_code",
+            "ignore_writes",
+            "write_delay_us",
+            "clamps",
+            "noise",
+            "corrupted_replies",
+            "truncated_replies",
+            "duplicated_replies",
+            "reply_unit",
+        )
+    )
     clamps = False
 
     def __init__(self) -> None:
@@ -43,14 +62,14 @@ class ModbusFaults:
         self.reply_unit: int | None = None
 
     def forced_exception(self) -> int:
-        """The exception that answers this request whatever it is, or 0."""
+        """Return the exception code that a fault forces for this request, or 0."""
         if self.busy:
             self.busy -= self.busy > 0
             return self.busy_code
         return self.exception_code
 
     def apply_reply_faults(self, frame: bytes) -> bytes:
-        """A good reply as it leaves the slave; `reply_unit` is the framer's business."""
+        """Apply the faults to a correct reply. The framer applies `reply_unit`."""
         if self.corrupted_replies:
             frame = frame[:-1] + bytes((frame[-1] ^ 0x55,))
             self.corrupted_replies -= self.corrupted_replies > 0

@@ -1,9 +1,9 @@
-"""Whole RTU frames out of a stream of bytes that others share.
+"""Extraction of whole RTU frames from the bytes of a shared line.
 
-pymodbus' own framer serves one slave that is alone with its master: it takes what follows a frame
-as part of it, gives up at the first wrong CRC, and waits for ever on another's reply that looks
-like a long request. Here every start is tried, as a request and as an answer, and the CRC decides;
-sizes and CRC are pymodbus'.
+The framer of pymodbus supports one server that is alone with its client. It takes the bytes after a
+frame as a part of the frame. It stops at the first wrong CRC, and it waits without limit if another
+server's reply looks like a long request. This scanner tries every start position, as a request and
+as a reply; the CRC decides. Frame sizes and CRC come from pymodbus.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from hil.devices.base import NEVER
 MAX_FRAME_BYTES = 256  # Modbus over serial line V1.02, section 2.3
 _MIN_FRAME_BYTES = 4
 _MAX_BUFFER_BYTES = 2 * MAX_FRAME_BYTES
-_SIZED_FUNCTIONS = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))  # their length is in the frame
-_HEADER_BYTES = 12  # bytes that tell the length of all of them but 43
+# functions with their length in the frame
+_SIZED_FUNCTIONS = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
+_HEADER_BYTES = 12  # bytes that contain the length of all functions but 43
 _IDENTIFY = 43
 _REQUESTS, _RESPONSES = DecodePDU(True), DecodePDU(False)
 
 
 class FrameScanner:
-    """Collects bytes; `discarded_bytes` counts those that were part of no frame."""
+    """Collects bytes; `discarded_bytes` counts bytes outside frames."""
 
     def __init__(self, gap_us: int) -> None:
-        """What makes no frame is dropped after a pause of `gap_us`."""
+        """Discard an incomplete frame after a pause of `gap_us`."""
         self.gap_us = gap_us
         self.discarded_bytes = 0
         self.buffer = b""
         self._last = -NEVER
 
     def extract_frames(self, data: bytes, now: int) -> list[bytes]:
-        """Whole frames with a right CRC, in order; what may still become one is kept."""
+        """Return whole frames with a correct CRC, in order; keep an incomplete frame."""
         if self.buffer and now - self._last > self.gap_us:
             self.discarded_bytes += len(self.buffer)
             self.buffer = b""
@@ -52,7 +53,7 @@ class FrameScanner:
 
 
 def _first_frame(data: bytes) -> tuple[int, int] | None:
-    """Where the first frame in `data` starts and ends."""
+    """Return start and end of the first frame in `data`."""
     if _MIN_FRAME_BYTES <= len(data) <= MAX_FRAME_BYTES and _is_crc_valid(data):
         return 0, len(data)
     for start in range(len(data) - _MIN_FRAME_BYTES + 1):
@@ -64,7 +65,7 @@ def _first_frame(data: bytes) -> tuple[int, int] | None:
 
 
 def _possible_sizes(data: bytes, start: int) -> list[int]:
-    """How long a frame from `start` would be, as a request and as an answer."""
+    """Return the possible lengths of a frame at `start`, as a request and as a reply."""
     function = data[start + 1]
     if function & 0x80:
         return [5] if function & 0x7F in _SIZED_FUNCTIONS else []

@@ -1,13 +1,13 @@
-"""One RS-485 line with emulated Modbus RTU slaves on it.
+"""One RS-485 line with emulated Modbus RTU servers.
 
-Frames are taken apart and put together by pymodbus (its CRC, its PDU classes, its framer), never by
-code of ours, so that a mistake in the agent's frames cannot hide behind the same mistake here.
+pymodbus decodes and builds the frames (its CRC, PDU classes and framer). So an error in the agent's
+frame code cannot be hidden by the same error here.
 
-What pymodbus' own server does not do is done here: it shares the line. Requests to units that are
-not emulated, and replies of real devices to them, are recognised and passed over; garbage before a
-frame is skipped; a frame may come in pieces. Any unit may be handed to a real port while the rest
-goes on. Decoded requests are kept (a master repeats itself), and so is the last reply to each, for
-as long as the slave's tables stay as they were.
+Unlike the server of pymodbus, this one shares its line. It recognises and ignores requests to other
+units and replies of real devices. It skips invalid bytes before a frame, and it accepts a frame in
+several pieces. Any unit can be handed to a real port while the others continue. The line caches
+decoded requests, because a client repeats them. It also caches the last reply to each request until
+the tables of the server change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
-from hil.devices.base import MILLISECOND, NEVER, EmulatedDevice, Replies
+from hil.devices.base import MILLISECOND, NEVER, EmulatedDevice, FaultTarget, Replies
 from hil.devices.modbus.frames import FrameScanner
 from hil.devices.modbus.requests import (
     ModbusRequest,
@@ -30,14 +30,16 @@ from hil.devices.modbus.server import ModbusServer
 _MAX_CACHE = 512
 
 
-class ModbusLine:
-    """The emulated half of a multidrop RTU line; a `EmulatedDevice`.
+class ModbusLine(FaultTarget):
+    """The emulated part of a multidrop RTU line; implements `EmulatedDevice`.
 
-    Faults: `silent` (nothing on the line answers, as with a cut cable), `echo` (an adapter that
-    hears itself: every request comes back before the reply). Each slave has its own. Counters:
-    `request_count` (requests to emulated units), `foreign_frames` (frames of others),
-    `discarded_bytes` (bytes that were part of no frame).
+    Faults: `silent` (no reply from the whole line, as with a cut cable), `echo` (every request
+    returns before the reply, as with an adapter that receives its own bytes). Each server has its
+    own faults. Counters: `request_count` (requests to emulated units), `foreign_frames` (frames of
+    others), `discarded_bytes` (bytes outside frames).
     """
+
+    FAULTS = frozenset(("silent", "echo"))
 
     def __init__(
         self,
@@ -45,14 +47,14 @@ class ModbusLine:
         gap_us: int = 50 * MILLISECOND,
         other_devices: Sequence[EmulatedDevice] = (),
     ) -> None:
-        """`other_devices` also talk on the line (another master). Bytes that make no frame are
-        dropped after a pause of `gap_us`.
+        """`other_devices` also send on the line, for example a second master.
 
-        A real slave drops them after 3.5 characters; a pseudo-terminal cannot keep such times.
+        Incomplete frames are discarded after a pause of `gap_us`. A real server discards them after
+        3.5 characters; a pseudo-terminal is not accurate enough for this.
         """
         self.servers = {server.unit: server for server in servers}
         if len(self.servers) != len(servers):
-            raise ValueError("two slaves have the same unit id")
+            raise ValueError("two servers have the same unit id")
         self.other_devices = list(other_devices)
         self.silent = False
         self.echo = False
@@ -65,26 +67,26 @@ class ModbusLine:
 
     @property
     def discarded_bytes(self) -> int:
-        """Bytes that were part of no frame."""
+        """Number of bytes outside frames."""
         return self._frames.discarded_bytes
 
     # Real devices.
 
     def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
-        """Give a unit to a real port: `send` gets every request to it, byte for byte.
+        """Hand a unit to a real port: `send` gets every request to it, byte for byte.
 
-        The emulated slave of that unit is silent from now on; broadcasts go to both.
+        The emulated server of that unit does not reply any more; broadcasts go to both.
         """
         self._real_units[unit] = send
 
     def restore_emulated(self, unit: int) -> None:
-        """Let the emulated slave answer again."""
+        """Let the emulated server of a unit reply again."""
         self._real_units.pop(unit, None)
 
-    # The device.
+    # Device interface.
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Bytes from the master (or from real devices on the same line)."""
+        """Process bytes of the client, or of real devices on the same line."""
         replies: Replies = [(0, data)] if self.echo else []
         if not self._frames.buffer:
             request = self._cache.get(data)
@@ -96,7 +98,7 @@ class ModbusLine:
         return replies
 
     def wake(self, now: int) -> Replies:
-        """Let the slaves' own clocks act, and others talk."""
+        """Wake servers and other devices whose deadline has passed."""
         for server in self.servers.values():
             if server.deadline() <= now:
                 server.wake(now)
@@ -107,7 +109,7 @@ class ModbusLine:
         return [] if self.silent else replies
 
     def deadline(self) -> int:
-        """The earliest deadline on the line."""
+        """Return the earliest deadline on the line."""
         due = NEVER
         for server in self.servers.values():
             at = server.deadline()
@@ -120,7 +122,7 @@ class ModbusLine:
     # Requests.
 
     def _decode_cached(self, frame: bytes) -> ModbusRequest:
-        """The request in a frame, from the cache or decoded."""
+        """Return the request in a frame, from the cache or decoded."""
         request = self._cache.get(frame)
         if request is None:
             unit = frame[0]
@@ -131,7 +133,7 @@ class ModbusLine:
         return request
 
     def _serve(self, request: ModbusRequest, frame: bytes, now: int) -> Replies:
-        """Carry a request out; its reply with the slave's delay, or nothing."""
+        """Execute a request; return its reply with the server's delay, or nothing."""
         server = request.server
         if self.silent or (self._real_units and self._forward(request.unit, frame)):
             return []
@@ -141,8 +143,7 @@ class ModbusLine:
         if server.dead or now < server.silent_until:
             return []
         self.request_count += 1
-        server.requests += 1
-        server.on_request(now)
+        server.begin_request(now)
         reply = execute_request(request, server, now, self._framer.buildFrame)
         if (
             server.noise
@@ -157,7 +158,7 @@ class ModbusLine:
         return [(server.turnaround_us + server.extra_delay_us, reply)]
 
     def _forward(self, unit: int, frame: bytes) -> bool:
-        """Pass a frame on to a real port; true when the emulated slave has no part in it."""
+        """Pass a frame to a real port; return true if the emulated server must ignore it."""
         if unit == 0:
             for send in set(self._real_units.values()):
                 send(frame)
@@ -169,7 +170,7 @@ class ModbusLine:
         return True
 
     def _handle_unserved(self, request: ModbusRequest, now: int) -> None:
-        """A broadcast is obeyed by all without a reply; the rest is not for us."""
+        """Let all servers execute a broadcast without a reply; count a frame for another unit."""
         if request.unit != 0:
             self.foreign_frames += 1
             return

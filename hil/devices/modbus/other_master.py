@@ -1,8 +1,8 @@
-"""Another master on the same line, with a real device that answers it: traffic of others.
+"""A second master on the line, with a device that replies to it.
 
-Every `period_us` it asks one unit, which replies after a turnaround; both frames are heard by
-everybody. It neither listens nor waits for the line to be free, as a second master would not know
-better: with a short period its frames run into those of others.
+Every `period_us` it sends a request to one unit, which replies after a turnaround time. All devices
+on the line receive both frames. The second master does not listen and does not wait for an idle
+line. So with a short period its frames collide with other frames.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
 
-from hil.devices.base import MILLISECOND, SECOND, Replies
+from hil.devices.base import MILLISECOND, SECOND, FaultTarget, Replies
 
 _FRAMER = FramerRTU(DecodePDU(True))
 
 
-class OtherMaster:
-    """A `Device` that talks by itself; faults: `silent` (says nothing), `unanswered` (asks only)."""
+class OtherMaster(FaultTarget):
+    """A device that sends on its own; faults: `silent` (sends nothing), `unanswered` (no reply)."""
+
+    FAULTS = frozenset(("silent", "unanswered"))
 
     def __init__(
         self,
@@ -28,9 +30,9 @@ class OtherMaster:
         turnaround_us: int = 8 * MILLISECOND,
         start_us: int = 0,
     ) -> None:
-        """`unit` is somebody who is neither emulated nor asked by the agent.
+        """`unit` must not be an emulated unit or a unit of the agent.
 
-        It asks for the first time one period after `start_us`.
+        The first request is sent one period after `start_us`.
         """
         self.silent = self.unanswered = False
         self.request_count = 0
@@ -44,11 +46,11 @@ class OtherMaster:
         )
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """It does not listen."""
+        """Ignore the bytes: this master does not listen."""
         return []
 
     def wake(self, now: int) -> Replies:
-        """Ask, and let the other device answer."""
+        """Send a request and the reply of the other device."""
         self._due = now + self._period
         if self.silent:
             return []
@@ -60,5 +62,5 @@ class OtherMaster:
         return [(0, self._request), (self._turnaround, _FRAMER.buildFrame(reply))]
 
     def deadline(self) -> int:
-        """When it asks again."""
+        """Return the time of the next request."""
         return self._due

@@ -1,7 +1,7 @@
-"""Numbers as registers: integers, floats, both word orders, and what stands for "no value".
+"""Numbers in registers: integers and floats in both word orders, with a value for "no value".
 
-A `RegisterFormat` turns a value in its own unit into register words. A value beyond the range shows
-as the range's end, as transmitters do. Built on `struct` alone.
+A `RegisterFormat` encodes a value in its own unit as register words. It limits a value to the range
+of the format, as transmitters do. Does not use a Modbus library, only `struct`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ _INTEGERS = {"h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8}
 
 
 class RegisterFormat:
-    """One type of number: `code` is struct's letter (h H i I q Q f d).
+    """One number format: `code` is a letter of `struct` (h H i I q Q f d).
 
-    `step` is the value of one unit of the register, `offset` the value at 0 (both unused for
-    floats, but for `step`); `swapped` puts the low word first; `no_value` is the raw value that
-    shows when there is none.
+    `step` is the value of one register unit, and `offset` is the value at 0 (not used for floats).
+    `swapped` puts the low word first; `no_value` is the raw value for "no value".
     """
 
     __slots__ = (
@@ -57,7 +56,7 @@ class RegisterFormat:
             self._no_value_words = self._pack(nan if no_value is None else no_value)
 
     def encode(self, value: float | None) -> Words:
-        """Registers of a value in its own unit; None: of no value."""
+        """Return the registers of a value in its own unit; None stands for "no value"."""
         if value is None:
             return self._no_value_words
         if self._high == 0:
@@ -67,7 +66,7 @@ class RegisterFormat:
 
     @property
     def register_count(self) -> int:
-        """How many registers it takes."""
+        """Number of registers of one value."""
         return self._word_struct.size // 2
 
     def _pack(self, raw: float) -> Words:
@@ -76,6 +75,6 @@ class RegisterFormat:
 
 
 def encode_text(value: str, size: int) -> Words:
-    """`register_count` registers of ASCII, padded with NUL."""
+    """Return `size` registers of ASCII text, padded with NUL."""
     raw = value.encode("ascii")[: 2 * size].ljust(2 * size, b"\0")
     return struct.unpack(f">{size}H", raw)

@@ -1,13 +1,12 @@
-"""Modbus requests as a slave understands them: decode, check, carry out, confirm.
+"""Modbus requests on the server side: decode, check, execute, confirm.
 
-pymodbus takes requests apart and puts answers together. Its datastore is not used: it answers from
-plain blocks, and cannot be silent, late, busy or wrong. Lengths and counts are checked here first,
-because pymodbus either refuses to decode such a request, with a line in the log instead of
-exception 03 (function 3 with count 0), or does not look (function 5 with a value that is neither
-0xFF00 nor 0).
+pymodbus decodes the requests and builds the replies. Its datastore is not used, because it cannot
+be silent, late, busy or wrong. Lengths and counts are checked here first. For some of these errors
+pymodbus only writes a log line and sends no exception 03 (function 3 with count 0). It does not
+detect others (function 5 with a value other than 0xFF00 and 0).
 
-Not framing: a line or a TCP server hands over function code and data, and says in `encode` how an
-answer is sent.
+Does not frame; see `line` and `tcp`. They pass function code and data, and a function `encode` for
+the reply.
 """
 
 from __future__ import annotations
@@ -16,15 +15,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
-from pymodbus.pdu import bit_message as bit
-from pymodbus.pdu import mei_message as mei
-from pymodbus.pdu import register_message as reg
+from pymodbus.pdu import (
+    DecodePDU,
+    ExceptionResponse,
+    ModbusPDU,
+    bit_message,
+    mei_message,
+    register_message,
+)
 
 from hil.devices.modbus.server import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, ModbusServer
 
 Pdu = Any
-"""A decoded request of pymodbus; which attributes it has depends on its class."""
+"""A decoded request of pymodbus; its attributes depend on its class."""
 ExecutionResult = ModbusPDU | int
 
 _DECODER = DecodePDU(True)
@@ -35,7 +38,7 @@ _CONFORMITY = 0x82  # regular identification, stream and individual access
 
 @dataclass(slots=True)
 class ModbusRequest:
-    """A request as decoded once, with the last answer to it."""
+    """A decoded request with its last reply."""
 
     unit: int
     server: ModbusServer | None
@@ -49,10 +52,10 @@ class ModbusRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Function:
-    """How one function is checked (length and counts in the raw bytes) and carried out.
+    """The check of one function (length and counts in the raw bytes) and its execution.
 
-    `execute` gives the answer or an exception code; where there is a `build_confirmation`,
-    `execute` gives 0 for done and the answer, which depends on the request alone, is built once.
+    `execute` returns the reply or an exception code. With a `build_confirmation`, `execute` returns
+    0 for success; the reply depends only on the request and is built once.
     """
 
     is_valid: Callable[[bytes], bool]
@@ -62,7 +65,7 @@ class _Function:
 
 
 def decode_request(data: bytes, unit: int, server: ModbusServer | None) -> ModbusRequest:
-    """Take function code and data apart; what is wrong with them becomes the exception code."""
+    """Decode function code and data; an error in them sets the exception code."""
     code = data[0]
     request = ModbusRequest(unit, server, code)
     if server is None and unit != 0:
@@ -83,7 +86,7 @@ def decode_request(data: bytes, unit: int, server: ModbusServer | None) -> Modbu
 def execute_request(
     request: ModbusRequest, server: ModbusServer, now: int, encode: Callable[[ModbusPDU], bytes]
 ) -> bytes:
-    """Carry a request out; its answer as `encode` sends it, kept while the slave stays as it is."""
+    """Execute a request; return the encoded reply, from the cache if the server did not change."""
     error = (
         server.forced_exception() if server.busy or server.exception_code else 0
     ) or request.exception_code
@@ -112,13 +115,13 @@ def execute_request(
 
 
 def execute_broadcast(request: ModbusRequest, server: ModbusServer, now: int) -> None:
-    """Carry out a broadcast: only functions that write, without an answer."""
+    """Execute a broadcast without a reply; only functions that write have an effect."""
     if request.pdu is not None and not request.is_read and request.function in server.functions:
         server.apply_delayed_writes(now)
         _FUNCTIONS[request.function].execute(server, request.pdu, now)
 
 
-# What each function does.
+# Execution of the functions.
 
 
 def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
@@ -126,7 +129,9 @@ def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     bits = server.read_bits(pdu.address, pdu.count, coils)
     if isinstance(bits, int):
         return bits
-    return (bit.ReadCoilsResponse if coils else bit.ReadDiscreteInputsResponse)(bits=bits)
+    return (bit_message.ReadCoilsResponse if coils else bit_message.ReadDiscreteInputsResponse)(
+        bits=bits
+    )
 
 
 def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
@@ -135,8 +140,8 @@ def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResul
     if isinstance(values, int):
         return values
     if function == 3:
-        return reg.ReadHoldingRegistersResponse(registers=values)
-    return reg.ReadInputRegistersResponse(registers=values)
+        return register_message.ReadHoldingRegistersResponse(registers=values)
+    return register_message.ReadInputRegistersResponse(registers=values)
 
 
 def _write_bits(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
@@ -164,11 +169,11 @@ def _write_and_read(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult
     values = server.read(pdu.read_address, pdu.read_count)
     if isinstance(values, int):
         return values
-    return reg.ReadWriteMultipleRegistersResponse(registers=values)
+    return register_message.ReadWriteMultipleRegistersResponse(registers=values)
 
 
 def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
-    """Device identification, section 6.21: an unknown object starts the stream from the front."""
+    """Device identification, section 6.21: an unknown object restarts the stream at the first."""
     objects, first = server.identity, pdu.object_id
     if pdu.read_code not in server.identity_codes:
         return ILLEGAL_VALUE
@@ -180,7 +185,7 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
         category = [n for n in sorted(objects) if n in _OBJECTS[pdu.read_code]]
         start = first if first in category else 0
         chosen = {n: objects[n] for n in category if n >= start}
-    reply = mei.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
+    reply = mei_message.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
     reply.conformity = _CONFORMITY
     return reply
 
@@ -189,26 +194,28 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
 
 
 def _coil_confirmation(pdu: Pdu) -> ModbusPDU:
-    return bit.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
+    return bit_message.WriteSingleCoilResponse(address=pdu.address, bits=pdu.bits)
 
 
 def _coils_confirmation(pdu: Pdu) -> ModbusPDU:
-    return bit.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
+    return bit_message.WriteMultipleCoilsResponse(address=pdu.address, count=pdu.count)
 
 
 def _register_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.WriteSingleRegisterResponse(address=pdu.address, registers=pdu.registers)
+    return register_message.WriteSingleRegisterResponse(
+        address=pdu.address, registers=pdu.registers
+    )
 
 
 def _registers_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
+    return register_message.WriteMultipleRegistersResponse(address=pdu.address, count=pdu.count)
 
 
 def _mask_confirmation(pdu: Pdu) -> ModbusPDU:
-    return reg.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
+    return register_message.MaskWriteRegisterResponse(pdu.address, pdu.and_mask, pdu.or_mask)
 
 
-# What is a well-formed request; `data` begins with the function code.
+# Checks of the request format; `data` starts with the function code.
 
 
 def _read_u16(data: bytes, at: int = 3) -> int:

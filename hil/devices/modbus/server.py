@@ -1,8 +1,8 @@
-"""One Modbus slave: tables of registers and bits with a unit id, and what any real one does.
+"""One Modbus server: tables of registers and bits with a unit id.
 
-It knows tables, not frames; `modbus_requests` does the requests. A subclass keeps its tables fresh
-in `refresh`, lists in `writable` what may be written and acts in `on_write`. Faults are those of
-`modbus_faults.ModbusFaults`.
+Does not know frames or requests; see `line`, `tcp` and `requests`. A subclass updates its tables in
+`refresh`, lists the writable registers in `writable`, and acts on a write in `on_write`. The faults
+are those of `ModbusFaults`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ HOLDING, INPUT = 3, 4
 
 
 class ModbusServer(ModbusFaults):
-    """A slave; addresses are those on the wire (0-based), registers hold 0 to 65535.
+    """A server. Addresses are wire addresses (0-based), registers hold 0 to 65535.
 
-    Class attributes that a model sets:
-        functions      function codes that it knows; others are exception 01
-        identity       objects of device identification (43/14) by number
-        identity_codes codes of 43/14 that it knows: 1 to 3 streams, 4 one object
-        read_most      registers that one request may read; more is exception 03
-        whole          (address, count) of blocks that can only be read as they are
-        nonvolatile    addresses whose written values survive a reboot
-        boot_us        how long it is silent after a reboot
-    `registers` are the holding registers, and the input registers too unless `inputs` is a table
-    of its own. `coils` and `discrete_inputs` hold 0 or 1.
+    Class attributes of a model:
+        functions          supported function codes; others get exception 01
+        identity           objects of the device identification (43/14) by number
+        identity_codes     supported codes of 43/14: 1 to 3 are streams, 4 is one object
+        max_read_registers largest read request, in registers; more gets exception 03
+        atomic_blocks      (address, count) of blocks that can only be read as a whole
+        nonvolatile        addresses whose written values survive a reboot
+        boot_us            time without replies after a reboot
+    `registers` are the holding registers, and also the input registers if `inputs` is None.
+    `coils` and `discrete_inputs` hold 0 or 1.
     """
 
     functions = frozenset((3, 4, 6, 16))
@@ -42,9 +42,9 @@ class ModbusServer(ModbusFaults):
     boot_us = 3 * SECOND
 
     def __init__(self, unit: int, turnaround_us: int = 5 * MILLISECOND) -> None:
-        """`unit` is 1 to 247; `turnaround_us` runs from the request's last byte to the reply."""
+        """`unit` is 1 to 247; `turnaround_us` is from the request's last byte to the reply."""
         if not 1 <= unit <= 247:
-            raise ValueError("a unit id is 1 to 247")
+            raise ValueError("unit: 1 to 247")
         super().__init__()
         self.unit = unit
         self.turnaround_us = turnaround_us
@@ -63,10 +63,10 @@ class ModbusServer(ModbusFaults):
     # Reading.
 
     def refresh(self, now: int) -> None:
-        """Bring the tables up to `now`; count `version` up when one changed."""
+        """Update the tables to `now`; increment `version` if one changed."""
 
     def read(self, address: int, count: int, function: int = HOLDING) -> list[int] | int:
-        """`count` registers from `address`, or an exception code."""
+        """Return `count` registers from `address`, or an exception code."""
         if count > self.max_read_registers:
             return ILLEGAL_VALUE
         for start, length in self.atomic_blocks:
@@ -81,7 +81,7 @@ class ModbusServer(ModbusFaults):
             return ILLEGAL_ADDRESS
 
     def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
-        """`count` coils or discrete inputs from `address`, or an exception code."""
+        """Return `count` coils or discrete inputs from `address`, or an exception code."""
         table = self.coils if coils else self.discrete_inputs
         try:
             return [bool(table[a]) for a in range(address, address + count)]
@@ -91,7 +91,7 @@ class ModbusServer(ModbusFaults):
     # Writing.
 
     def write(self, address: int, values: Sequence[int], now: int) -> int:
-        """Write all or nothing; 0 or an exception code."""
+        """Write all values or none; return 0 or an exception code."""
         accepted = []
         for offset, value in enumerate(values):
             limits = self.writable.get(address + offset)
@@ -110,7 +110,7 @@ class ModbusServer(ModbusFaults):
         return 0
 
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
-        """Write coils; a slave has none unless its model says so."""
+        """Write coils; this class has none. Return 0 or an exception code."""
         return ILLEGAL_ADDRESS
 
     def _store(self, address: int, values: Sequence[int], now: int) -> None:
@@ -127,29 +127,34 @@ class ModbusServer(ModbusFaults):
             self.on_write(address, len(values), now)
 
     def accepts_write(self, address: int, value: int) -> bool:
-        """Whether a written value is kept; if not, the write is confirmed and forgotten."""
+        """Return whether a written value is stored; if not, the write is still confirmed."""
         return True
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Registers were written by the master: act on them."""
+        """Act on registers that the client has written."""
 
     # Time.
 
+    def begin_request(self, now: int) -> None:
+        """Count a valid request for this unit and pass it to the model."""
+        self.requests += 1
+        self.on_request(now)
+
     def on_request(self, now: int) -> None:
-        """A valid request for this unit arrived."""
+        """Process the arrival of a valid request for this unit."""
 
     def apply_delayed_writes(self, now: int) -> None:
-        """Let delayed writes that are due take effect."""
+        """Execute the delayed writes that are due."""
         while self.delayed_writes and self.delayed_writes[0][0] <= now:
             due, address, values = self.delayed_writes.pop(0)
             self._store(address, values, due)
 
     def wake(self, now: int) -> None:
-        """The deadline passed."""
+        """Process the passed deadline."""
         self.apply_delayed_writes(now)
 
     def deadline(self) -> int:
-        """When it wants to be woken, or NEVER."""
+        """Return the time of the next `wake` call, or NEVER."""
         return self.delayed_writes[0][0] if self.delayed_writes else NEVER
 
     def reboot(self, now: int) -> None:
@@ -163,4 +168,4 @@ class ModbusServer(ModbusFaults):
         self.on_restart(now)
 
     def on_restart(self, now: int) -> None:
-        """Power came back: bring state that is not in registers to its start."""
+        """Reset the state that is not in registers, after a restart."""

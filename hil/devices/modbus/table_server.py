@@ -1,8 +1,7 @@
-"""A slave whose registers show measured values by a table, with faults of its sensors.
+"""A server with a table of measured values and with sensor faults.
 
-Each row of the table is a `MeasuredPoint`: a name, where it stands, what kind of number it is, and
-where its value comes from. The table is shown anew when the plant has moved or something was
-touched.
+Each row of the table is a `MeasuredPoint`: name, address, number format and source of the value.
+The registers are updated when the plant has moved or after `invalidate`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from hil.plant.plant import Plant
 
 
 class SensorFault(Enum):
-    """What can be wrong with a sensor."""
+    """The kinds of sensor faults."""
 
     STUCK = "stuck"
     DEAD = "dead"
@@ -28,7 +27,7 @@ class SensorFault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPoint:
-    """One row: `source` gets the slave and gives the value in its unit, or None for no value."""
+    """One row: `source` gets the server and returns the value in its unit, or None for no value."""
 
     name: str
     address: int
@@ -37,12 +36,12 @@ class MeasuredPoint:
 
 
 class TableServer(ModbusServer):
-    """A slave over a plant, whose `table` says what it shows.
+    """A server that shows values of a plant according to `table`.
 
-    `inputs_only` keeps the table in input registers of their own; else it is holding registers.
-    Faults besides those of `ModbusServer`: stick(name, value=None), kill(name) (no value),
-    offset(name, by), heal(name), by a name of the table. A plain attribute that was changed by hand
-    shows with the plant's next step, or at once after `invalidate`.
+    With `inputs_only` the table is in separate input registers, otherwise in holding registers.
+    Faults of a sensor, by its name in the table: `freeze_sensor`, `break_sensor`, `offset_sensor`;
+    `clear_fault` ends them. A changed attribute is visible after the plant's next step, or
+    immediately after `invalidate`.
     """
 
     table: tuple[MeasuredPoint, ...] = ()
@@ -61,26 +60,26 @@ class TableServer(ModbusServer):
     # Faults.
 
     def freeze_sensor(self, name: str, value: float | None = None) -> None:
-        """Hold a sensor at `value`, or where it is."""
+        """Freeze a sensor at `value`, or at its present value."""
         i = self._index(name)
         held_value = self.table[i].source(self) if value is None else value
         self._set_fault(i, (SensorFault.STUCK, 0.0 if held_value is None else held_value))
 
     def break_sensor(self, name: str) -> None:
-        """Break a sensor: it shows the model's sign for "no value"."""
+        """Break a sensor: it shows the "no value" of the model."""
         self._set_fault(self._index(name), (SensorFault.DEAD, 0.0))
 
     def offset_sensor(self, name: str, amount: float) -> None:
-        """Shift a sensor by `amount` in its own unit."""
+        """Add `amount` to a sensor, in its own unit."""
         self._set_fault(self._index(name), (SensorFault.OFFSET, amount))
 
     def clear_fault(self, name: str) -> None:
-        """Take a sensor's fault away."""
+        """Clear the fault of a sensor."""
         self._faults.pop(self._index(name), None)
         self.invalidate()
 
     def is_broken(self, name: str) -> bool:
-        """Whether a sensor is killed."""
+        """Return whether a sensor is broken."""
         fault = self._faults.get(self._index_by_name[name])
         return fault is not None and fault[0] is SensorFault.DEAD
 
@@ -96,11 +95,11 @@ class TableServer(ModbusServer):
     # Registers.
 
     def invalidate(self) -> None:
-        """Something changed that the plant does not tell: show all anew."""
+        """Update all registers at the next `refresh`, also if the plant did not move."""
         self._steps = -1
 
     def refresh(self, now: int) -> None:
-        """Show the plant as of `held_value`."""
+        """Show the plant at time `now`."""
         plant = self.plant
         plant.advance(now)
         if plant.steps == self._steps:
@@ -133,14 +132,14 @@ class TableServer(ModbusServer):
         return None if value is None else value + extent
 
     def update_state(self, now: int) -> None:
-        """Do what the device does by itself before it shows anything."""
+        """Update the state of the device itself, before the registers are updated."""
 
     def update_registers(self, now: int) -> bool:
-        """Show what no row of the table holds; true when a register changed."""
+        """Update registers outside the table; return whether one changed."""
         return False
 
     def set_register(self, address: int, value: int) -> bool:
-        """Set a register of the table's space; true when it changed."""
+        """Set a register in the space of the table; return whether it changed."""
         table = self.registers if self.inputs is None else self.inputs
         if table.get(address) == value:
             return False
@@ -148,5 +147,5 @@ class TableServer(ModbusServer):
         return True
 
     def on_restart(self, now: int) -> None:
-        """Show all anew."""
+        """Update all registers after a restart."""
         self.invalidate()

@@ -1,11 +1,11 @@
-"""A Modbus TCP host: several slaves behind one address, several clients at a time.
+"""A Modbus TCP host: several servers at one address, several clients at a time.
 
-Sans-IO like the broker: every call returns what to do, in order, as (connection, delay in µs,
-bytes), where None instead of bytes closes that connection. PDU classes and the MBAP header are
-pymodbus'. Its server is not used: it ends a connection that sends a wrong protocol id never, cannot
-limit its clients, and keeps no slave silent.
+It does no I/O: each call returns the outputs in order as (connection, delay in µs, bytes). None
+instead of bytes closes the connection. PDU classes and MBAP header come from pymodbus. The server
+of pymodbus is not used: it does not close a connection with a wrong protocol id, it cannot limit
+the number of clients, and it cannot keep one server silent.
 
-A real host serves requests of one connection in order; whoever carries the bytes keeps that order.
+A real host processes the requests of one connection in order. `TcpDeviceLink` keeps that order.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from collections.abc import Callable, Sequence
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 
-from hil.devices.base import NEVER
+from hil.devices.base import NEVER, FaultTarget, TcpReplies
 from hil.devices.modbus.requests import ModbusRequest, decode_request, execute_request
 from hil.devices.modbus.server import ModbusServer
-
-TcpReplies = list[tuple[int, int, bytes | None]]
 
 NO_TARGET = 0x0B
 """Exception "gateway target device failed to respond", section 7 of the protocol."""
 
-_HEADER, _MAX_LENGTH = 6, 254  # MBAP up to the length; unit and PDU at most
+_HEADER, _MAX_LENGTH = 6, 254  # MBAP header up to the length field; largest unit and PDU
 _MAX_CACHE, _MAX_PENDING = 512, 64
 _DEFAULT_UNITS = (0, 255)
 
 
-class ModbusTcpHost:
-    """The host. Faults, plain attributes that may change at any time:
+class ModbusTcpHost(FaultTarget):
+    """The host. Faults:
 
-    down       connections are closed at the next wake (the deadline is then 0), new ones at once
-    silent     takes bytes and answers nothing
-    unknown    exception code for units that are not there (a gateway); 0 answers nothing
-    Counters: `request_count`, `unknown_unit_count` (requests to units that are not there),
-    `protocol_errors` (connections closed for what they sent), `refused_connections` (connections
-    beyond `max_clients`).
+    down               connections are closed at the next wake (the deadline is then 0), new ones
+                       immediately
+    silent             accepts bytes and does not reply
+    unknown_unit_code  exception code for unknown units (of a gateway); 0: no reply
+    Counters: `request_count`, `unknown_unit_count` (requests to unknown units), `protocol_errors`
+    (connections closed after an invalid header), `refused_connections` (more than `max_clients`).
     """
+
+    FAULTS = frozenset(("down", "silent", "unknown_unit_code"))
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class ModbusTcpHost:
         idle_us: int = 0,
         unknown_unit_code: int = NO_TARGET,
     ) -> None:
-        """Units 0 and 255 mean the first slave. A client that is silent for `idle_us` is closed."""
+        """Units 0 and 255 mean the first server. A client without data for `idle_us` is closed."""
         self.servers = {server.unit: server for server in servers}
         if len(self.servers) != len(servers) or not servers:
-            raise ValueError("a host has one slave or more, each with a unit id of its own")
+            raise ValueError("a host needs one server or more, each with its own unit id")
         self._default_server = servers[0]
         self.max_clients = max_clients
         self.idle_us = idle_us
@@ -70,22 +70,22 @@ class ModbusTcpHost:
     # Real devices.
 
     def attach_real(self, unit: int, send: Callable[[bytes], None]) -> None:
-        """Give a unit to a real host: `send` gets every request to it, byte for byte."""
+        """Hand a unit to a real host: `send` gets every request to it, byte for byte."""
         self._real_units[unit] = send
 
     def restore_emulated(self, unit: int) -> None:
-        """Let the emulated slave answer again."""
+        """Let the emulated server of a unit reply again."""
         self._real_units.pop(unit, None)
 
     def forward_reply(self, frame: bytes) -> TcpReplies:
-        """A real host's frame: for the client whose transaction it carries."""
+        """Return a real host's frame as output to the client with the same transaction id."""
         conn = self._pending.pop(frame[:2], None)
         return [] if conn is None or conn not in self._buffers else [(conn, 0, frame)]
 
     # Connections.
 
     def opened(self, conn: int, now: int) -> TcpReplies:
-        """A client connected."""
+        """A client has connected."""
         if self.down:
             return [(conn, 0, None)]
         if len(self._buffers) >= self.max_clients:
@@ -96,13 +96,13 @@ class ModbusTcpHost:
         return []
 
     def closed(self, conn: int, now: int) -> TcpReplies:
-        """A client is gone."""
+        """A client has disconnected."""
         self._buffers.pop(conn, None)
         self._last_received.pop(conn, None)
         return []
 
     def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
-        """Bytes of a client; a header that makes no sense ends its connection."""
+        """Process bytes of a client; an invalid header closes its connection."""
         if self.down or conn not in self._buffers:
             return [*self._close_all(), (conn, 0, None)]
         self._last_received[conn] = now
@@ -123,7 +123,7 @@ class ModbusTcpHost:
         return out
 
     def wake(self, now: int) -> TcpReplies:
-        """Let the slaves' clocks act; close who was silent for too long, or all when down."""
+        """Wake the servers; close idle clients, or all clients if the host is down."""
         for server in self.servers.values():
             if server.deadline() <= now:
                 server.wake(now)
@@ -139,7 +139,7 @@ class ModbusTcpHost:
         return [(conn, 0, None) for conn in idle]
 
     def deadline(self) -> int:
-        """The earliest deadline; 0 when going down has work left."""
+        """Return the earliest deadline; 0 if the host is down and must close connections."""
         if self.down and self._buffers:
             return 0
         due = min(server.deadline() for server in self.servers.values())
@@ -174,8 +174,7 @@ class ModbusTcpHost:
         if server.dead or now < server.silent_until:
             return []
         self.request_count += 1
-        server.requests += 1
-        server.on_request(now)
+        server.begin_request(now)
         pdu = execute_request(request, server, now, _payload)
         reply_unit = unit if server.reply_unit is None else server.reply_unit
         reply = self._framer.encode(pdu, reply_unit, int.from_bytes(frame[:2], "big"))
@@ -189,7 +188,7 @@ class ModbusTcpHost:
         return [(conn, server.turnaround_us + server.extra_delay_us, reply)]
 
     def _decode_cached(self, body: bytes) -> ModbusRequest:
-        """The request in unit and PDU, from the cache or decoded."""
+        """Return the request in unit and PDU, from the cache or decoded."""
         request = self._cache.get(body)
         if request is None:
             unit = body[0]

@@ -1,4 +1,4 @@
-"""Supervision of a master: it has to speak again before a time is over."""
+"""Communication watchdog: the client must send again before a time limit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from hil.devices.base import NEVER
 
 
 class Watchdog:
-    """`expired` comes at `due`, `period_us` after the last feeding; a period of 0 turns it off.
+    """The watchdog expires at `due`, `period_us` after the last `kick`; a period of 0 turns it off.
 
-    `due` is NEVER when it is off or lost.
+    `due` is NEVER while the watchdog is off or expired.
     """
 
     __slots__ = ("_kicked_at", "_period", "due", "expired")
@@ -21,16 +21,16 @@ class Watchdog:
 
     @property
     def period_us(self) -> int:
-        """How long the master may be silent."""
+        """The longest allowed pause of the client, µs."""
         return self._period
 
-    @period_us.setter
-    def period_us(self, period: int) -> None:
+    def set_period(self, period: int) -> None:
+        """Set the longest allowed pause of the client, µs; 0 turns the watchdog off."""
         self._period = period
         self.due = self._kicked_at + period if period > 0 and not self.expired else NEVER
 
     def kick(self, now: int) -> bool:
-        """The master spoke; true when that ends a loss."""
+        """Restart the time; return whether this ends a loss of communication."""
         self._kicked_at = now
         if self._period > 0:
             self.due = now + self._period
@@ -38,7 +38,7 @@ class Watchdog:
         return was_expired
 
     def check(self, now: int) -> bool:
-        """Look at the clock; true when the loss begins now."""
+        """Return whether the watchdog expires now."""
         if now < self.due:
             return False
         self.expired = True

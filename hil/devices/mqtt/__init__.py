@@ -1,1 +1,1 @@
-"""MQTT broker."""
+"""MQTT 3.1.1 broker."""

@@ -1,12 +1,12 @@
-"""A small MQTT 3.1.1 broker as an emulated device: sans-IO, many connections, with faults.
+"""A small MQTT 3.1.1 broker as an emulated device: no I/O, many connections, faults.
 
-QoS 0 and 1 both ways (QoS 2 is taken from publishers and granted to nobody), retained messages,
-wills, kept and clean sessions, wildcards, keepalive. It does not do MQTT 5, `$SYS`, access lists or
-a store on disk; sessions and retained messages outlive `down`.
+It supports QoS 0 and 1 in both directions, retained messages, wills, persistent and clean sessions,
+wildcards and keepalive. It accepts QoS 2 from publishers and grants at most QoS 1. Does not support
+MQTT 5, `$SYS`, access lists or storage on disk. Sessions and retained messages survive `down`.
 
-Every call returns what to do, in order: (connection, delay in µs, bytes), where None instead of
-bytes closes that connection. A connection that the broker closed is forgotten at once; `closed` for
-it does no harm.
+Each call returns the outputs in order: (connection, delay in µs, bytes). None instead of bytes
+closes the connection. The broker immediately forgets a connection that it has closed; a later
+`closed` is harmless.
 """
 
 from __future__ import annotations
@@ -16,13 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hil.devices.base import NEVER, SECOND
-from hil.devices.mqtt import packets as mqtt
-from hil.devices.mqtt import topics
+from hil.devices.base import NEVER, SECOND, FaultTarget, TcpReplies
+from hil.devices.mqtt import packets, topics
 from hil.devices.mqtt.packets import PacketType
 from hil.devices.mqtt.session import ClientSession, QueuedPublish
-
-TcpReplies = list[tuple[int, int, bytes | None]]
 
 MAX_PACKET_BYTES = 256 * 1024
 MAX_TOPICS = 1000
@@ -49,36 +46,39 @@ class _Connection:
 
 @dataclass(slots=True)
 class BrokerCounters:
-    """What happened since the start."""
+    """Counters since the start."""
 
     connects: int = 0
-    published: int = 0  # messages taken from clients
+    published: int = 0  # messages accepted from clients
     acked: int = 0  # PUBACK (or PUBCOMP) sent to publishers
     acks_dropped: int = 0
     delivered: int = 0  # messages sent to subscribers
     confirmed: int = 0  # PUBACK received from subscribers
     wills: int = 0
     queue_dropped: int = 0
-    protocol_errors: int = 0  # connections closed for what they sent
+    protocol_errors: int = 0  # connections closed for invalid data
     timeouts: int = 0
 
 
-class Broker:
-    """The broker. Faults, plain attributes that may change at any time:
+class Broker(FaultTarget):
+    """The broker. Faults:
 
-    down            every connection is closed at the next wake (the deadline is then 0), new ones
-                    at once
-    deaf            takes bytes and answers nothing, not even with a close, as if the link had died
-    refuse          CONNACK code (1 to 5) for every CONNECT; 0 for none
+    down            every connection is closed at the next wake (the deadline is then 0), new
+                    connections immediately
+    silent          accepts bytes and sends nothing, not even a close, as on a dead link
+    connack_code    CONNACK code (1 to 5) for every CONNECT; 0 for none
     slow_acks_us    delay of every PUBACK
-    drop_next_acks  how many of the next PUBACKs are not sent; -1 for all
+    drop_next_acks  number of next PUBACKs that are not sent; -1 for all
     lose_session    a CONNECT finds no earlier session
-    For judging: `counters`, `last` (topic -> last messages), `retained`, `on_message` (called with
-    each message taken), `client_ids` (ids connected now).
+    Results: `counters`, `recent_messages` (topic -> last messages), `retained`, `client_ids`.
     """
 
+    FAULTS = frozenset(
+        ("down", "silent", "connack_code", "slow_acks_us", "drop_next_acks", "lose_session")
+    )
+
     def __init__(self, max_recent: int = 16) -> None:
-        """`max_recent`: how many messages of a topic `last` holds."""
+        """`max_recent` is the number of messages that `recent_messages` holds for a topic."""
         self.down = False
         self.silent = False
         self.connack_code = 0
@@ -88,7 +88,7 @@ class Broker:
         self.counters = BrokerCounters()
         self.retained: dict[str, QueuedPublish] = {}
         self.recent_messages: dict[str, deque[QueuedPublish]] = {}
-        self.on_message: Callable[[QueuedPublish], None] | None = None
+        self._observers: list[Callable[[QueuedPublish], None]] = []
         self._max_recent = max_recent
         self._connections: dict[int, _Connection] = {}
         self._sessions: dict[str, ClientSession] = {}
@@ -105,29 +105,33 @@ class Broker:
             PacketType.DISCONNECT: self._disconnect,
         }
 
+    def observe_messages(self, observer: Callable[[QueuedPublish], None]) -> None:
+        """Call `observer` with each accepted message, in the order of registration."""
+        self._observers.append(observer)
+
     @property
     def client_ids(self) -> list[str]:
-        """Ids of the clients that are connected, in order."""
+        """Ids of the connected clients, sorted."""
         return sorted(s.client_id for s in self._sessions.values() if s.conn is not None)
 
     # Connections.
 
     def opened(self, conn: int, now: int) -> TcpReplies:
-        """A client's connection was accepted; `conn` is its number, not used before."""
+        """A client has connected; `conn` is a new number."""
         if self.down:
             return [(conn, 0, None)]
         self._connections[conn] = _Connection(conn, now)
         return []
 
     def closed(self, conn: int, now: int) -> TcpReplies:
-        """The client is gone without a DISCONNECT, or its connection was already forgotten."""
+        """The client is gone without DISCONNECT, or the broker had closed the connection."""
         connection = self._connections.get(conn)
         if connection is not None:
             self._remove_connection(connection, now)
         return self._take_output()
 
     def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
-        """Bytes of a client."""
+        """Process bytes of a client."""
         connection = self._connections.get(conn)
         if connection is None or self.down:
             self._go_down(now)
@@ -138,13 +142,13 @@ class Broker:
         buffer = connection.buffer + data if connection.buffer else data
         end = 0
         try:
-            for first, body, at in mqtt.split_packets(buffer, MAX_PACKET_BYTES):
+            for first, body, at in packets.split_packets(buffer, MAX_PACKET_BYTES):
                 end = at
                 if not self._handle_packet(connection, first, body, now):
                     self._close_connection(connection, now)
                 if conn not in self._connections:
                     return self._take_output()
-        except (mqtt.TooLongError, *mqtt.MALFORMED):
+        except (packets.TooLongError, *packets.MALFORMED):
             self.counters.protocol_errors += 1
             self._close_connection(connection, now)
             return self._take_output()
@@ -152,7 +156,7 @@ class Broker:
         return self._take_output()
 
     def wake(self, now: int) -> TcpReplies:
-        """Close what was silent for one and a half keepalives, or all when down."""
+        """Close connections without data for 1.5 keepalive times, or all connections when down."""
         if self.down:
             self._go_down(now)
             return self._take_output()
@@ -163,7 +167,7 @@ class Broker:
         return self._take_output()
 
     def deadline(self) -> int:
-        """The earliest end of a client's patience; 0 when going down has work left."""
+        """Return the earliest keepalive time-out; 0 if the broker is down with connections."""
         if self.down and self._connections:
             return 0
         return min((c.deadline() for c in self._connections.values()), default=NEVER)
@@ -177,7 +181,7 @@ class Broker:
             self._out.append((connection, delay_us, data))
 
     def _go_down(self, now: int) -> None:
-        """The broker's process ends: no wills, sessions are kept."""
+        """Stop like the broker's process: no wills are sent, sessions are kept."""
         if not self.down:
             return
         for connection in list(self._connections.values()):
@@ -185,18 +189,18 @@ class Broker:
             self._close_connection(connection, now)
 
     def _close_connection(self, connection: _Connection, now: int) -> None:
-        """Close a connection from this side."""
+        """Close a connection from the broker's side."""
         if connection.number in self._connections:
             if not self.silent:
                 self._out.append((connection.number, 0, None))
             self._remove_connection(connection, now)
 
     def _remove_connection(self, connection: _Connection, now: int) -> None:
-        """Take a connection off; publish its will; drop a clean session."""
+        """Remove a connection; publish its will; delete a clean session."""
         del self._connections[connection.number]
         session = connection.session
         if session is not None and session.conn == connection.number:
-            session.conn = None
+            session.detach()
             if session.clean:
                 del self._sessions[session.client_id]
                 self._routes.clear()
@@ -204,7 +208,7 @@ class Broker:
             self.counters.wills += 1
             self._accept_message(connection.will, now)
 
-    # Packets. A handler returns false when the connection must be closed.
+    # Packets. A handler returns false if the connection must be closed.
 
     def _handle_packet(self, connection: _Connection, first: int, body: bytes, now: int) -> bool:
         kind, flags = first >> 4, first & 0x0F
@@ -219,14 +223,16 @@ class Broker:
         return handler(connection, flags, body, now)
 
     def _connect(self, connection: _Connection, body: bytes, now: int) -> bool:
-        request = mqtt.CONNECT.parse(body)
+        request = packets.CONNECT.parse(body)
         code = self.connack_code
         if request.protocol != _PROTOCOL or request.level != _LEVEL:
             code = _BAD_LEVEL
         elif not request.client_id and not request.flags.clean:
             code = _BAD_CLIENT_ID
         if code:
-            self._send(connection.number, mqtt.build_packet(PacketType.CONNACK, bytes((0, code))))
+            self._send(
+                connection.number, packets.build_packet(PacketType.CONNACK, bytes((0, code)))
+            )
             return False
         if request.flags.reserved or not self._store_will(connection, request):
             self.counters.protocol_errors += 1
@@ -234,14 +240,15 @@ class Broker:
         self.counters.connects += 1
         connection.timeout_us = request.keepalive_s * SECOND * 3 // 2
         session, present = self._open_session(request.client_id, request.flags.clean, now)
-        session.conn, connection.session = connection.number, session
-        self._send(connection.number, mqtt.build_packet(PacketType.CONNACK, bytes((present, 0))))
+        session.attach(connection.number)
+        connection.session = session
+        self._send(connection.number, packets.build_packet(PacketType.CONNACK, bytes((present, 0))))
         self._send_publishes(session, session.resume())
         return True
 
     @staticmethod
     def _store_will(connection: _Connection, request: Any) -> bool:
-        """Remember the will; false when it is not well formed."""
+        """Store the will; return false if it is invalid."""
         flags = request.flags
         if not flags.will:
             return not flags.will_qos and not flags.will_retain
@@ -253,7 +260,7 @@ class Broker:
         return True
 
     def _open_session(self, client_id: str, clean: bool, now: int) -> tuple[ClientSession, bool]:
-        """The client's session and whether it was there before; an older connection gives way."""
+        """Return the client's session and whether it existed; an older connection is closed."""
         if not client_id:
             self._assigned_ids += 1
             client_id = f"auto-{self._assigned_ids}"
@@ -269,7 +276,7 @@ class Broker:
 
     def _publish(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
         qos = flags >> 1 & 3
-        packet = (mqtt.PUBLISH_WITH_ID if qos else mqtt.PUBLISH).parse(body)
+        packet = (packets.PUBLISH_WITH_ID if qos else packets.PUBLISH).parse(body)
         if qos > 2 or not topics.is_topic_valid(packet.topic) or (qos and not packet.id):
             self.counters.protocol_errors += 1
             return False
@@ -288,14 +295,14 @@ class Broker:
         return True
 
     def _pubrel(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        number = mqtt.ID_ONLY.parse(body).id
+        number = packets.ID_ONLY.parse(body).id
         if connection.session is not None:
             connection.session.qos2_received.discard(number)
         self._acknowledge(connection, PacketType.PUBCOMP, number)
         return True
 
     def _acknowledge(self, connection: _Connection, kind: PacketType, number: int) -> None:
-        """Send a publisher's acknowledgement, late or not at all if a fault says so."""
+        """Send an acknowledgement to a publisher; faults delay or drop it."""
         if self.drop_next_acks:
             self.counters.acks_dropped += 1
             if self.drop_next_acks > 0:
@@ -306,15 +313,15 @@ class Broker:
 
     def _puback(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
         session = connection.session
-        number = mqtt.ID_ONLY.parse(body).id
-        packets = session.acknowledge(number) if session is not None else None
-        if session is not None and packets is not None:
+        number = packets.ID_ONLY.parse(body).id
+        publishes = session.acknowledge(number) if session is not None else None
+        if session is not None and publishes is not None:
             self.counters.confirmed += 1
-            self._send_publishes(session, packets)
+            self._send_publishes(session, publishes)
         return True
 
     def _subscribe(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        packet, session = mqtt.SUBSCRIBE.parse(body), connection.session
+        packet, session = packets.SUBSCRIBE.parse(body), connection.session
         if session is None or not packet.wanted or not packet.id:
             return False
         codes, granted = [], []
@@ -327,8 +334,8 @@ class Broker:
             codes.append(qos)
             granted.append((subscription.filter, qos))
         self._routes.clear()
-        suback = mqtt.SUBACK.build({"id": packet.id, "codes": codes})
-        self._send(connection.number, mqtt.build_packet(PacketType.SUBACK, suback))
+        suback = packets.SUBACK.build({"id": packet.id, "codes": codes})
+        self._send(connection.number, packets.build_packet(PacketType.SUBACK, suback))
         for pattern, qos in granted:
             for message in list(self.retained.values()):
                 if topics.matches(pattern, message.topic):
@@ -336,7 +343,7 @@ class Broker:
         return True
 
     def _unsubscribe(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        packet, session = mqtt.UNSUBSCRIBE.parse(body), connection.session
+        packet, session = packets.UNSUBSCRIBE.parse(body), connection.session
         if session is None or not packet.filters:
             return False
         for pattern in packet.filters:
@@ -346,7 +353,7 @@ class Broker:
         return True
 
     def _pingreq(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
-        self._send(connection.number, mqtt.build_packet(PacketType.PINGRESP))
+        self._send(connection.number, packets.build_packet(PacketType.PINGRESP))
         return not body
 
     def _disconnect(self, connection: _Connection, flags: int, body: bytes, now: int) -> bool:
@@ -358,14 +365,14 @@ class Broker:
     def publish(
         self, topic: str, payload: bytes, now: int, qos: int = 1, retain: bool = False
     ) -> TcpReplies:
-        """Publish from the bench itself (a configuration, a command)."""
+        """Publish a message of the bench itself; raises `ValueError` for an invalid topic."""
         if not topics.is_topic_valid(topic):
-            raise ValueError(f"not a topic: {topic!r}")
+            raise ValueError(f"invalid topic: {topic!r}")
         self._accept_message(QueuedPublish(topic, payload, qos, retain, now), now)
         return self._take_output()
 
     def _accept_message(self, message: QueuedPublish, now: int) -> None:
-        """Record a message, retain it if asked, send it to its subscribers."""
+        """Record a message, retain it if requested, send it to its subscribers."""
         topic = message.topic
         history = self.recent_messages.get(topic)
         if history is None:
@@ -373,8 +380,8 @@ class Broker:
                 self.recent_messages.pop(next(iter(self.recent_messages)))
             history = self.recent_messages[topic] = deque(maxlen=self._max_recent)
         history.append(message)
-        if self.on_message is not None:
-            self.on_message(message)
+        for observer in self._observers:
+            observer(message)
         if message.retain:
             self._retain(message)
         for session, qos in self._route(topic):
@@ -387,7 +394,7 @@ class Broker:
             self.retained[message.topic] = message
 
     def _route(self, topic: str) -> list[tuple[ClientSession, int]]:
-        """Subscribers of a topic with the highest QoS granted to each."""
+        """Return the subscribers of a topic with the highest QoS granted to each."""
         route = self._routes.get(topic)
         if route is None:
             route = []
@@ -403,22 +410,22 @@ class Broker:
     def _deliver(
         self, session: ClientSession, message: QueuedPublish, granted: int, retained: bool = False
     ) -> None:
-        """Send, or keep for later, one message to one subscriber."""
+        """Send one message to one subscriber, or queue it."""
         qos = min(message.qos, granted)
         out = QueuedPublish(message.topic, message.payload, qos, retained, message.at)
         dropped_before = session.dropped
         self._send_publishes(session, session.enqueue(out))
         self.counters.queue_dropped += session.dropped - dropped_before
 
-    def _send_publishes(self, session: ClientSession, packets: list[bytes]) -> None:
-        """Send messages to a subscriber that is connected."""
+    def _send_publishes(self, session: ClientSession, publishes: list[bytes]) -> None:
+        """Send messages to a connected subscriber."""
         if session.conn is not None:
-            for packet in packets:
+            for packet in publishes:
                 self.counters.delivered += 1
                 self._send(session.conn, packet)
 
 
 def _id_packet(packet_type: PacketType, number: int) -> bytes:
-    """A packet that holds a packet id and nothing else."""
+    """Build a packet with a packet id and no other content."""
     flags = 2 if packet_type == PacketType.PUBREL else 0
-    return mqtt.build_packet(packet_type, bytes(mqtt.ID_ONLY.build({"id": number})), flags)
+    return packets.build_packet(packet_type, bytes(packets.ID_ONLY.build({"id": number})), flags)

@@ -1,7 +1,7 @@
 """MQTT 3.1.1 packets described with construct, for the emulated broker.
 
-Independent of the agent's codec on purpose. Sources: OASIS MQTT 3.1.1, sections 2 and 3. A body is
-what follows the fixed header; `split_packets` takes whole packets off a buffer.
+It is independent of the agent's codec. Source: OASIS MQTT 3.1.1, sections 2 and 3. A body is the
+part after the fixed header. `split_packets` takes whole packets from a buffer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from construct import (
 )
 
 MALFORMED = (ConstructError, UnicodeDecodeError)
-"""What parsing a body may raise."""
+"""Exceptions of parsing an invalid body."""
 
 
 class PacketType(IntEnum):
@@ -51,7 +51,7 @@ class PacketType(IntEnum):
 
 
 class TooLongError(ValueError):
-    """A packet is longer than the broker takes, or its length is no length."""
+    """A packet is longer than the broker's limit, or its length field is invalid."""
 
 
 _TEXT = PascalString(Int16ub, "utf8")
@@ -93,14 +93,14 @@ _LENGTH_BYTES = 4
 
 
 def build_packet(packet_type: PacketType, body: bytes = b"", flags: int = 0) -> bytes:
-    """A whole packet: fixed header and body."""
+    """Build a whole packet: fixed header and body."""
     return bytes((packet_type << 4 | flags,)) + bytes(VarInt.build(len(body))) + body
 
 
 def split_packets(buffer: bytes, max_length: int) -> Iterator[tuple[int, bytes, int]]:
-    """Whole packets as (first byte, body, where it ends); raises TooLongError.
+    """Yield whole packets as (first byte, body, end position); raises `TooLongError`.
 
-    What is left after the last one is not whole yet.
+    Bytes after the last whole packet are an incomplete packet.
     """
     start, end = 0, len(buffer)
     while end - start >= 2:
@@ -116,9 +116,9 @@ def split_packets(buffer: bytes, max_length: int) -> Iterator[tuple[int, bytes, 
             if byte < 0x80:
                 break
             if at - start > _LENGTH_BYTES:
-                raise TooLongError("a remaining length has at most four bytes")
+                raise TooLongError("remaining length: more than four bytes")
         if length > max_length:
-            raise TooLongError(f"a packet of {length} bytes")
+            raise TooLongError(f"packet length {length}: above the limit")
         if at + length > end:
             return
         yield buffer[start], buffer[at : at + length], at + length

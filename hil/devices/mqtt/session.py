@@ -1,7 +1,7 @@
-"""What the emulated broker keeps of one MQTT client: subscriptions and messages on their way.
+"""The session of one MQTT client in the emulated broker: subscriptions and pending messages.
 
-A session knows packet ids, its window and its queue; it returns packets and sends nothing. Messages
-of QoS 1 that were sent and not confirmed are sent again, marked, when the client comes back.
+A session has packet ids, a window and a queue. Does not send; it returns packets. After a reconnect
+it sends unconfirmed QoS 1 messages again, with the DUP flag.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from hil.devices.mqtt import packets as mqtt
+from hil.devices.mqtt import packets
 from hil.devices.mqtt.packets import PacketType
 
 MAX_QUEUED = 1000
@@ -19,7 +19,7 @@ _RETAIN, _QOS1, _DUP = 1, 2, 8
 
 @dataclass(frozen=True, slots=True)
 class QueuedPublish:
-    """A message as published; `at` is when the broker took it."""
+    """A published message; `at` is the time at which the broker accepted it."""
 
     topic: str
     payload: bytes
@@ -30,7 +30,7 @@ class QueuedPublish:
 
 @dataclass(slots=True)
 class ClientSession:
-    """One client's session; `conn` is its connection now, if any."""
+    """One client's session; `conn` is its present connection, if any."""
 
     client_id: str
     clean: bool
@@ -42,13 +42,21 @@ class ClientSession:
     _inflight: dict[int, QueuedPublish] = field(default_factory=dict)
     _last_id: int = 0
 
+    def attach(self, conn: int) -> None:
+        """Bind the session to connection `conn`."""
+        self.conn = conn
+
+    def detach(self) -> None:
+        """Unbind the session from its connection."""
+        self.conn = None
+
     def resume(self) -> list[bytes]:
-        """Packets to send to a client that just came back."""
+        """Return the packets for a client that has reconnected."""
         resent = [_encode_publish(m, number, _DUP) for number, m in self._inflight.items()]
         return resent + self._fill_window()
 
     def enqueue(self, message: QueuedPublish) -> list[bytes]:
-        """Packets to send now for a message; with QoS 1 it may wait or, at worst, be dropped."""
+        """Return the packets to send now; a QoS 1 message can be queued or, if full, dropped."""
         if message.qos == 0:
             return [_encode_publish(message, 0)] if self.conn is not None else []
         if len(self._queue) >= MAX_QUEUED:
@@ -58,32 +66,32 @@ class ClientSession:
         return self._fill_window()
 
     def acknowledge(self, number: int) -> list[bytes] | None:
-        """Packets to send after the client confirmed `number`; None when it had no such message."""
+        """Return the packets to send after confirmation of `number`; None for an unknown number."""
         if self._inflight.pop(number, None) is None:
             return None
         return self._fill_window()
 
     def _fill_window(self) -> list[bytes]:
-        """Launch what waits, as far as the window allows."""
-        packets = []
+        """Send queued messages up to the window size."""
+        publishes = []
         while self._queue and self.conn is not None and len(self._inflight) < MAX_INFLIGHT:
             number = self._last_id % 0xFFFF + 1
             while number in self._inflight:
                 number = number % 0xFFFF + 1
             self._last_id = number
             message = self._inflight[number] = self._queue.popleft()
-            packets.append(_encode_publish(message, number))
-        return packets
+            publishes.append(_encode_publish(message, number))
+        return publishes
 
 
 def _encode_publish(message: QueuedPublish, number: int, flags: int = 0) -> bytes:
-    """The PUBLISH packet of a message; `number` 0 is QoS 0."""
+    """Build the PUBLISH packet of a message; `number` 0 is QoS 0."""
     if message.retain:
         flags |= _RETAIN
     if number:
         fields = {"topic": message.topic, "id": number, "payload": message.payload}
-        return mqtt.build_packet(
-            PacketType.PUBLISH, mqtt.PUBLISH_WITH_ID.build(fields), flags | _QOS1
+        return packets.build_packet(
+            PacketType.PUBLISH, packets.PUBLISH_WITH_ID.build(fields), flags | _QOS1
         )
-    body = mqtt.PUBLISH.build({"topic": message.topic, "payload": message.payload})
-    return mqtt.build_packet(PacketType.PUBLISH, body, flags)
+    body = packets.PUBLISH.build({"topic": message.topic, "payload": message.payload})
+    return packets.build_packet(PacketType.PUBLISH, body, flags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def is_filter_valid(pattern: str) -> bool:
-    """Whether a topic filter is well formed (section 4.7)."""
+    """Return whether a topic filter is valid (section 4.7)."""
     levels = pattern.split("/")
     if not pattern or "\0" in pattern:
         return False
@@ -14,12 +14,12 @@ def is_filter_valid(pattern: str) -> bool:
 
 
 def is_topic_valid(topic: str) -> bool:
-    """Whether a topic may be published to."""
+    """Return whether a topic is valid for publishing."""
     return bool(topic) and not any(c in topic for c in "+#\0")
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic filter takes in a topic; wildcards do not take in `$` topics."""
+    """Return whether a topic filter matches a topic; wildcards do not match `$` topics."""
     if topic[0] == "$" and pattern[0] in "+#":
         return False
     filter_levels, levels = pattern.split("/"), topic.split("/")

@@ -1,1 +1,1 @@
-"""Meters, PDUs, BMC, mains."""
+"""Electrical devices: meters, PDU, BMC, mains."""

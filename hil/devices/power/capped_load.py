@@ -1,8 +1,8 @@
-"""A load whose power can be limited: what it wants, what it may have, how fast it follows.
+"""A load with a power limit: demand, limit, and the lag of its power.
 
-Not a server's inside: one number of watts that follows the lower of wish and limit with one lag,
-and cannot fall below what the machine draws idle, however low the limit. A limit that comes over
-the wire takes `effect_us` until the machine acts on it. Switched off, it draws nothing.
+Does not model a server's inside; see `hil.plant.power.server`. The power follows the lower of
+demand and limit with one lag. It is never below the idle power, even with a lower limit. A limit
+takes effect after `effect_us`. A load that is switched off draws no power.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ _SECOND = 1_000_000
 
 
 class CappedLoad:
-    """One load of `rated_w` watts. `demand_fraction` is the share of the rating that its work asks
-    for.
+    """One load of `rated_w` watts; `demand_fraction` is the demanded fraction of the rating.
 
-    Settable: `demand_fraction`; `limit_w` by `set_limit`, `is_on` by `switch`; `idle_w` is what it
-    draws at least.
+    Inputs: `start`, `set_limit`, `switch`. `idle_w` is the lowest power while the load is on, W.
     """
 
     def __init__(
@@ -39,11 +37,11 @@ class CappedLoad:
         self._watts = rated_w
 
     def set_limit(self, watts: float, now: int, effect_us: int | None = None) -> None:
-        """Take a limit now; it acts after the machine's own time."""
+        """Set a limit in W; it takes effect after the load's own delay."""
         self._plan(now + (self.effect_us if effect_us is None else effect_us), "limit_w", watts)
 
     def switch(self, on: bool, now: int) -> None:
-        """Turn it off or on; it acts after the machine's own time."""
+        """Switch the load off or on; this takes effect after the load's own delay."""
         self._plan(now + self.effect_us, "on", float(on))
 
     def _plan(self, at: int, attribute: str, value: float) -> None:
@@ -51,7 +49,7 @@ class CappedLoad:
         self._pending.insert(index, (at, attribute, value))
 
     def start(self, demand_fraction: float) -> None:
-        """Stand settled at `demand_fraction`."""
+        """Start in steady state at `demand_fraction`."""
         self.demand_fraction = demand_fraction
         self._watts = self._target()
 
@@ -67,7 +65,7 @@ class CappedLoad:
         return self.demand_fraction * self.rated_w
 
     def watts(self, now: int) -> float:
-        """What it draws at `now`; times must not go back."""
+        """Return the power at `now`, W; call with increasing `now`."""
         while self._pending and self._pending[0][0] <= now:
             at, attribute, value = self._pending.pop(0)
             self._follow(at)
@@ -92,7 +90,7 @@ class CappedLoad:
 
 
 class CappedLoadSchedule(LoadSchedule):
-    """The row's power as the sum of loads: the schedule's kW are shared out as wishes."""
+    """The row's power as the sum of loads; each load gets its part of the schedule as demand."""
 
     __slots__ = ("loads",)
 
@@ -106,7 +104,7 @@ class CappedLoadSchedule(LoadSchedule):
         return 1000.0 * self.demand_kw / sum(load.rated_w for load in self.loads)
 
     def power_kw(self, now: int) -> float:
-        """The power that the racks draw at `now`, kW."""
+        """Return the power of the racks at `now`, kW."""
         super().power_kw(now)
         fraction = self._demand_fraction()
         total = 0.0

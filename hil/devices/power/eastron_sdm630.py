@@ -1,8 +1,8 @@
-"""An emulated Eastron SDM630 meter: every value a float in two input registers, high word first.
+"""An emulated Eastron SDM630 meter: each value is a float in two input registers, high word first.
 
-Addresses (0-based, function 04) as in mbmd's meters/rs485/sdm.go and the maker's protocol paper.
-What is between the values is not readable (exception 02). The meter gives 80 registers a request
-at most. It has no sign for "no value": a lost phase reads as 0.
+Addresses (0-based, function 04) follow mbmd's meters/rs485/sdm.go and the manufacturer's protocol
+document. Registers between the values are not readable (exception 02). A request can read at most
+80 registers. The meter has no code for "no value": a lost phase reads as 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import acos, degrees
 
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint
-from hil.devices.power.meter import EmulatedMeter, PhaseSource, by_phase
+from hil.devices.power.meter import EmulatedMeter, PhaseSource, make_phase_points
 
 _F32 = RegisterFormat("f", no_value=0.0)
 _KILO = RegisterFormat("f", step=1000.0, no_value=0.0)
@@ -31,13 +31,13 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
 
 
 class Sdm630(EmulatedMeter):
-    """The meter; energies stand in kWh."""
+    """The meter; energies are in kWh."""
 
     functions = frozenset((3, 4, 16))
     max_read_registers = 80
     inputs_only = True
     table = (
-        *chain.from_iterable(by_phase(n, at, _F32, source) for n, at, source in _BY_PHASE),
+        *chain.from_iterable(make_phase_points(n, at, _F32, source) for n, at, source in _BY_PHASE),
         MeasuredPoint("volts_mean", 0x2A, _F32, lambda d: sum(d.mains.volts) / 3.0),
         MeasuredPoint("amps_mean", 0x2E, _F32, lambda d: sum(d.mains.amps) / 3.0),
         MeasuredPoint("amps_total", 0x30, _F32, lambda d: sum(d.mains.amps)),

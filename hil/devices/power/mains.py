@@ -1,8 +1,8 @@
-"""Three-phase mains in front of a load: what every electricity meter of the bench measures.
+"""Three-phase mains in front of a load, as measured by the electricity meters.
 
-Not a network model: voltages and frequency wander a little around their nominal values, the load is
-split among the phases with fixed shares and has one power factor. Reactive and apparent power,
-currents and energies follow. Phases are 0, 1, 2.
+Does not model a network: voltages and frequency vary a little around their nominal values. The load
+has fixed fractions on the phases and one power factor. Reactive and apparent power, currents and
+energies are computed from them. Phases are 0, 1, 2.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from hil.devices.base import SECOND
 PHASES = range(3)
 _PHASE_FRACTIONS = (0.345, 0.325, 0.33)
 _HOUR_S = 3600.0
-_WANDER_V, _RETURN_FRACTION = 0.15, 0.02  # volts a second, share of the way back in a second
+# volts a second; fraction of the deviation that returns in a second
+_WANDER_V, _RETURN_FRACTION = 0.15, 0.02
 _HZ_WANDER = 0.003
 
 
 class Mains:
-    """Voltages V, currents A, powers W, var, VA, energies Wh; as of the last whole second.
-
-    `grid`, if there is one, gives the voltage as a share of nominal and the frequency in Hz.
-    """
+    """Voltages V, currents A, powers W, var, VA, energies Wh; as of the last whole second."""
 
     def __init__(
         self,
@@ -35,7 +33,7 @@ class Mains:
         power_factor: float = 0.96,
         import_wh: float = 1_234_567.0,
     ) -> None:
-        """`load_w` gives the active power, W; negative is fed back and counted as export."""
+        """`load_w` returns the active power, W; negative power is counted as export."""
         self._rng = rng
         self._load = load_w
         self._grid_v, self._hertz = volts, hertz
@@ -47,16 +45,28 @@ class Mains:
         self.amps = [0.0] * 3
         self.import_wh, self.export_wh = import_wh, 0.0
         self.consumed_wh = 0.0
-        """Energy since the start, which no register shows and no fault touches."""
+        """Energy since the start, Wh; not in a register and not changed by a fault."""
         self.rollover_wh: float | None = None
-        """Where the import counter begins again from 0."""
-        self.grid: Callable[[], tuple[float, float]] | None = None
+        """Value at which the import counter restarts from 0, Wh."""
+        self._grid: Callable[[], tuple[float, float]] | None = None
         self._grid_state = (1.0, hertz)
         self._updated_at = -1
         self._sample()
 
+    def connect_grid(self, grid: Callable[[], tuple[float, float]]) -> None:
+        """Follow `grid`: it returns voltage (fraction of nominal) and frequency (Hz)."""
+        self._grid = grid
+
+    def set_rollover(self, rollover_wh: float | None) -> None:
+        """Set the rollover value of the import counter, Wh; None for no rollover."""
+        self.rollover_wh = rollover_wh
+
+    def reset_import(self) -> None:
+        """Reset the import counter to 0 (a fault)."""
+        self.import_wh = 0.0
+
     def advance(self, now: int) -> None:
-        """Go on to `now` (µs); energies take the power as it was since the last second."""
+        """Step to `now` (µs); energies use the power since the last second."""
         if self._updated_at < 0:
             self._updated_at = now
         elapsed = (now - self._updated_at) // SECOND
@@ -71,8 +81,8 @@ class Mains:
                 self.import_wh -= self.rollover_wh
         else:
             self.export_wh -= energy
-        if self.grid is not None and self.grid() != self._grid_state:
-            self._apply_grid_state(self.grid())
+        if self._grid is not None and self._grid() != self._grid_state:
+            self._apply_grid_state(self._grid())
         rng = self._rng
         for i in PHASES:
             difference = self._grid_v - self.volts[i]
@@ -81,7 +91,7 @@ class Mains:
         self._sample()
 
     def _apply_grid_state(self, state: tuple[float, float]) -> None:
-        """The grid steps to another voltage (a share of nominal) and frequency."""
+        """Set the state of the grid: voltage as a fraction of nominal, and frequency in Hz."""
         self._grid_state = state
         self._grid_v, self._hertz = self._rated_v * state[0], state[1]
         self.volts = [self._grid_v] * 3
@@ -96,17 +106,17 @@ class Mains:
 
     @property
     def total_w(self) -> float:
-        """Active power of all phases."""
+        """Active power of all phases, W."""
         return sum(self.watts)
 
     @property
     def total_va(self) -> float:
-        """Apparent power of all phases."""
+        """Apparent power of all phases, VA."""
         return abs(self.total_w) / self.power_factor
 
     @property
     def total_var(self) -> float:
-        """Reactive power of all phases, inductive."""
+        """Reactive power of all phases, var, inductive."""
         return self.total_va * self.reactive
 
     @property
@@ -115,16 +125,16 @@ class Mains:
         return sqrt(1.0 - self.power_factor**2)
 
     def va(self, phase: int) -> float:
-        """Apparent power of a phase."""
+        """Return the apparent power of a phase, VA."""
         return self.volts[phase] * self.amps[phase]
 
     def line_voltage(self, phase: int) -> float:
-        """Voltage from a phase to the next, for a symmetrical angle of 120 degrees."""
+        """Return the voltage from a phase to the next, V, for angles of 120 degrees."""
         a, b = self.volts[phase], self.volts[(phase + 1) % 3]
         return sqrt(a * a + b * b + a * b)
 
     @property
     def neutral_a(self) -> float:
-        """Current in the neutral of three currents 120 degrees apart."""
+        """Current in the neutral, A, of three currents 120 degrees apart."""
         a, b, c = self.amps
         return sqrt(max(0.0, a * a + b * b + c * c - a * b - b * c - c * a))

@@ -1,7 +1,7 @@
-"""What the four electricity meters have in common: mains in front of a load of the plant.
+"""The common part of the electricity meters: mains in front of a load of the plant.
 
-A model gives the table of its registers over `self.mains`; energies count whether somebody reads or
-not, because they are caught up with each reading and once a second of the bench.
+A model defines the table of its registers over `self.mains`. Energies are updated at each read and
+once a second of the bench, so that they also count without reads.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from hil.plant.plant import Plant
 
 
 class EmulatedMeter(TableServer):
-    """A three-phase meter; `load_w` is what it measures, the plant's pumps by default.
+    """A three-phase meter of `load_w`, by default the plant's pumps.
 
-    Faults besides those of `TableServer`: lost_phase (0 to 2: its voltage and current are gone; the
-    model shows zero or its "no value").
+    Fault besides those of `TableServer`: lost_phase (0 to 2). The voltage and current of this phase
+    show zero or the model's "no value".
     """
+
+    FAULTS = TableServer.FAULTS | {"lost_phase"}
 
     def __init__(
         self,
@@ -45,22 +47,22 @@ class EmulatedMeter(TableServer):
             )
 
     def update_state(self, now: int) -> None:
-        """Let the mains go on."""
+        """Step the mains."""
         self.mains.advance(now)
 
     def phase(self, values: list[float], phase: int) -> float | None:
-        """A value of one phase; None while that phase is lost."""
+        """Return the value of one phase; None while that phase is lost."""
         return None if phase == self.lost_phase else values[phase]
 
 
 PhaseSource = Callable[[Any, int], "float | None"]
-"""Gets the meter and the phase (0 to 2); gives a value or None."""
+"""Gets the meter and the phase (0 to 2); returns a value or None."""
 
 
-def by_phase(
+def make_phase_points(
     name: str, address: int, register_format: RegisterFormat, source: PhaseSource
 ) -> tuple[MeasuredPoint, ...]:
-    """Three rows of a table, one for each phase: `name`_1 to _3, one after the other."""
+    """Return three rows of a table, `name`_1 to `name`_3, at consecutive addresses."""
     return tuple(
         MeasuredPoint(
             f"{name}_{phase + 1}",

@@ -1,9 +1,9 @@
-"""Emulated optical modules, as a switch passes their case temperatures on: Modbus, input registers.
+"""Case temperatures of optical modules, as a switch reports them: Modbus, input registers.
 
-Register N (0-based) is module N's temperature as CMIS has it in bytes 14 and 15 of its lower page:
-signed, 1/256 degC. A module stands `rise_k` above the coolant that its cage's plate gets, and
-follows it in half a minute. That a switch serves this over Modbus is the bench's own choice; on a
-site it comes through the switch's system or Redfish.
+Register N (0-based) is the temperature of module N in the format of CMIS (lower page, bytes 14 and
+15): signed, 1/256 degC. A module is `rise_k` above the coolant of its cage's plate, with a lag of
+30 s. That a switch has a Modbus server is a choice of this bench. On a site the values come from
+the switch's management system or from Redfish.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAG_S = 30.0
 
 
 class OpticsGateway(ModbusServer):
-    """Modules on one plate; `extra_k` of module i is settable (a module with a dirty contact)."""
+    """Modules on one plate; `set_offset` makes one warmer (a contaminated connector)."""
 
     functions = frozenset((4,))
 
@@ -30,8 +30,12 @@ class OpticsGateway(ModbusServer):
         self.inputs = dict.fromkeys(range(modules), 0)
         self._updated_at = 0
 
+    def set_offset(self, module: int, kelvin: float) -> None:
+        """Make module `module` (from 0) warmer by `kelvin`."""
+        self.extra_k[module] = kelvin
+
     def refresh(self, now: int) -> None:
-        """Show the modules as of now."""
+        """Show the modules at time `now`."""
         assert self.inputs is not None
         self.plant.advance(now)
         decay = exp(-(now - self._updated_at) / 1e6 / _LAG_S)

@@ -1,18 +1,26 @@
-"""An emulated Redfish service: systems whose power is limited, in two generations of the schema.
+"""An emulated Redfish service for loads with a power limit, in two generations of the schema.
 
-Sans-IO like the broker: every call returns (connection, delay in µs, bytes; None closes). HTTP is
-read with Python's own `http` and `email` packages, which know nothing of our client. It serves
+It does no I/O: each call returns (connection, delay in µs, bytes); None closes the connection. It
+reads HTTP with Python's own `http` and `email` packages, independent of the agent's client. It
+serves
 
     POST  /redfish/v1/SessionService/Sessions              a token in X-Auth-Token
     GET, PATCH /redfish/v1/Chassis/NAME/EnvironmentMetrics PowerLimitWatts (the newer schema)
     GET, PATCH /redfish/v1/Chassis/NAME/Power              PowerControl[0].PowerLimit (the older)
     POST  /redfish/v1/Systems/NAME/Actions/ComputerSystem.Reset   On, GracefulShutdown, ForceOff
 
-Faults, plain attributes that may change at any time: busy (503 with Retry-After: so many seconds),
-silent (takes requests, answers nothing), down (connections are closed), forgetful (`reboot` loses
-limits), refuse (limits are turned down with 400), slow_us (of every answer), token_uses (a token
-serves so many requests), tags (a PATCH needs the right If-Match), chunked, closing (one request a
-connection), deferred (a limit acts after `reboot`).
+Faults:
+
+    retry_after_s       every reply is 503 with this Retry-After, s
+    silent              requests get no reply
+    down                connections are closed
+    rejects_limits      limits get 400
+    response_us         time of every reply
+    token_uses          number of requests for which a token is valid
+    requires_etag       a PATCH needs the correct If-Match
+    chunked             replies use chunked transfer encoding
+    closes_connections  one request for each connection
+    limits_deferred     a limit takes effect at the next `reboot`
 """
 
 from __future__ import annotations
@@ -22,18 +30,32 @@ import email.parser
 import json
 from http import HTTPStatus
 
-from hil.devices.base import MILLISECOND, NEVER
+from hil.devices.base import MILLISECOND, NEVER, FaultTarget, TcpReplies
 from hil.devices.power.capped_load import CappedLoad
 
-TcpReplies = list[tuple[int, int, bytes | None]]
 _ROOT = "/redfish/v1"
 _RESPONSE_US = 40 * MILLISECOND
-"""What a board's web server takes for an answer (assumed; measured boards take 20 to 500 ms)."""
+"""Reply time of a board's web server (assumed; measured boards take 20 to 500 ms)."""
 _MAX_BUFFER_BYTES = 65_536
 
 
-class RedfishBmc:
-    """The service in front of `loads`; `older` names those with the older schema."""
+class RedfishBmc(FaultTarget):
+    """The service in front of `loads`; `legacy_names` are the loads with the older schema."""
+
+    FAULTS = frozenset(
+        (
+            "retry_after_s",
+            "silent",
+            "down",
+            "rejects_limits",
+            "requires_etag",
+            "chunked",
+            "closes_connections",
+            "limits_deferred",
+            "response_us",
+            "token_uses",
+        )
+    )
 
     def __init__(
         self,
@@ -42,7 +64,7 @@ class RedfishBmc:
         login: tuple[str, str] | None = None,
         min_fraction: float = 0.25,
     ) -> None:
-        """`min_fraction`: limits below this share of the rating are turned down."""
+        """Limits below `min_fraction` of the rating are rejected."""
         self.loads = {load.name: load for load in loads}
         self.legacy_names = legacy_names
         self.login = login
@@ -62,7 +84,7 @@ class RedfishBmc:
         self._version = 0
 
     def reboot(self, now: int) -> None:
-        """Restart the machines: limits that were set are lost, or act from now on if deferred."""
+        """Restart the loads: limits are lost or, if deferred, take effect now."""
         self._tokens.clear()
         for name, load in self.loads.items():
             if not self.limits_deferred:
@@ -72,27 +94,27 @@ class RedfishBmc:
     # Connections.
 
     def opened(self, conn: int, now: int) -> TcpReplies:
-        """A client connects."""
+        """A client has connected."""
         if self.down:
             return [(conn, 0, None)]
         self._buffers[conn] = b""
         return []
 
     def closed(self, conn: int, now: int) -> TcpReplies:
-        """A client is gone."""
+        """A client has disconnected."""
         self._buffers.pop(conn, None)
         return []
 
     def wake(self, now: int) -> TcpReplies:
-        """Nothing happens by itself."""
+        """Do nothing: the service has no deadline."""
         return []
 
     def deadline(self) -> int:
-        """Never."""
+        """Return NEVER."""
         return NEVER
 
     def receive(self, conn: int, data: bytes, now: int) -> TcpReplies:
-        """Bytes of a client."""
+        """Process bytes of a client."""
         if self.down or conn not in self._buffers:
             return [(conn, 0, None)]
         buffer = self._buffers[conn] + data

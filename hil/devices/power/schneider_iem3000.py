@@ -1,8 +1,8 @@
 """An emulated Schneider iEM3000 meter: floats in holding registers, high word first.
 
-Addresses (0-based, function 03) as in mbmd's meters/rs485/iem3000.go; energies are 64-bit integers
-in Wh. A value that is not there is a quiet NaN, 0xFFC00000. It tells who it is (43/14). For the
-first seconds after power came back it says "busy" (exception 06), which is assumed.
+Addresses (0-based, function 03) follow mbmd's meters/rs485/iem3000.go; energies are 64-bit integers
+in Wh. A missing value is a quiet NaN, 0xFFC00000. The meter supports device identification (43/14).
+Assumed: for some seconds after a restart it replies "busy" (exception 06).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from hil.devices.base import SECOND
 from hil.devices.modbus.faults import BUSY
 from hil.devices.modbus.register_codec import RegisterFormat, Words
 from hil.devices.modbus.table_server import MeasuredPoint
-from hil.devices.power.meter import EmulatedMeter, by_phase
+from hil.devices.power.meter import EmulatedMeter, make_phase_points
 
 _BUSY_AFTER_BOOT_US = 2 * SECOND
 
 
 class _SchneiderFloat(RegisterFormat):
-    """A float whose "no value" is Schneider's NaN, which has its sign bit set."""
+    """A float whose "no value" is Schneider's NaN, with the sign bit set."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ _F32, _KILO, _I64 = (
 
 
 class Iem3000(EmulatedMeter):
-    """The meter; powers stand in kW, kvar and kVA."""
+    """The meter; powers are in kW, kvar and kVA."""
 
     functions = frozenset((3, 6, 16, 43))
     identity = {  # noqa: RUF012
@@ -44,9 +44,9 @@ class Iem3000(EmulatedMeter):
     }
     boot_us = 4 * SECOND
     table = (
-        *by_phase("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
-        *by_phase("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
-        *by_phase("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
+        *make_phase_points("amps", 0x0BB7, _F32, lambda d, p: d.phase(d.mains.amps, p)),
+        *make_phase_points("volts", 0x0BD3, _F32, lambda d, p: d.phase(d.mains.volts, p)),
+        *make_phase_points("watts", 0x0BED, _KILO, lambda d, p: d.phase(d.mains.watts, p)),
         MeasuredPoint("watts_total", 0x0BF3, _KILO, lambda d: d.mains.total_w),
         MeasuredPoint("var_total", 0x0BFB, _KILO, lambda d: d.mains.total_var),
         MeasuredPoint("va_total", 0x0C03, _KILO, lambda d: d.mains.total_va),
@@ -57,11 +57,11 @@ class Iem3000(EmulatedMeter):
     _ready_at = 0
 
     def on_request(self, now: int) -> None:
-        """Remember the time: what comes before it is ready is told "busy"."""
+        """Reply "busy" to requests before the meter is ready."""
         if now < self._ready_at and not self.busy:
             self.busy, self.busy_code = 1, BUSY
 
     def on_restart(self, now: int) -> None:
-        """Not ready at once."""
+        """Restart: the meter is not ready immediately."""
         super().on_restart(now)
         self._ready_at = self.silent_until + _BUSY_AFTER_BOOT_US

@@ -1,11 +1,11 @@
 """An emulated SunSpec meter, model 203: three-phase star, integers with scale-factor registers.
 
-The map is sunspec/models' model_1 and model_203: "SunS", the common model, the meter, the end mark.
-It may begin at 40000, 50000 or 0 (0-based), so that a master has to look for it. Currents, voltages
-and powers are int16 times 10^SF; the power's scale factor follows the load (a value that no longer
-fits is shown ten times coarser), so it has to be read together with the value. The power factor
-stands in percent. 0x8000 means "not
-implemented" or "no value", 0 in an accumulator "not accumulated".
+The map follows model_1 and model_203 of sunspec/models: "SunS", common model, meter model, end
+marker. It can start at 40000, 50000 or 0 (0-based), so that a client must search for it. Currents,
+voltages and powers are int16 times 10^SF. The scale factor of the powers follows the load: a larger
+value is shown ten times coarser. So the client must read value and scale factor together. The power
+factor is in percent. 0x8000 means "not implemented" or "no value"; 0 in an accumulator means "not
+accumulated".
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _INT16_MAX = 32_767
 A, A_SF, V, VLL, V_SF, HZ, HZ_SF, W, W_SF = 2, 6, 7, 11, 15, 16, 17, 18, 22
 VA, VA_SF, VAR, VAR_SF, PF, PF_SF = 23, 27, 28, 32, 33, 37
 EXPORT, IMPORT, ENERGY_SF = 38, 46, 54
-"""Offsets from the model's first register, as the model file counts them."""
+"""Offsets from the model's first register, as in the model file."""
 
 
 class SunSpec203(EmulatedMeter):
-    """The meter, its map from `base` on; faults besides those of `EmulatedMeter`:
+    """The meter with its map from `base`; fault besides those of `EmulatedMeter`:
 
-    missing   offsets of the meter model that show "no value" while they are in here
+    missing_points  offsets of the meter model that show "no value"
     """
 
     functions = frozenset((3, 6, 16))
@@ -68,7 +68,7 @@ class SunSpec203(EmulatedMeter):
             self.registers[self._model + offset] = 0
 
     def update_registers(self, now: int) -> bool:
-        """Fill the meter model."""
+        """Update the meter model; return whether a register changed."""
         mains, lost_phase = self.mains, self.lost_phase
         changed = self._put_group(
             A, [None if p == lost_phase else mains.amps[p] for p in PHASES], _A_SF, sum
@@ -94,7 +94,7 @@ class SunSpec203(EmulatedMeter):
         factor: int,
         combine: Callable[[list[float]], float],
     ) -> bool:
-        """A total or mean, then the three phases."""
+        """Put a total or mean, then the three phases."""
         known = [value for value in values if value is not None]
         changed = self._put_value(offset, combine(known), factor)
         for i, value in enumerate(values):
@@ -102,7 +102,7 @@ class SunSpec203(EmulatedMeter):
         return changed
 
     def _put_powers(self, offset: int, factor_at: int, values: list[float]) -> bool:
-        """A power with the finest scale factor at which its total fits."""
+        """Put a power with the finest scale factor for its total."""
         factor = 0
         while abs(sum(values)) / 10**factor > _INT16_MAX:
             factor += 1

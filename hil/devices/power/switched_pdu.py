@@ -1,8 +1,8 @@
-"""An emulated power strip whose outlets can be switched: Modbus, holding registers.
+"""An emulated PDU with switched outlets: Modbus, holding registers.
 
-No public register map of a strip was found, so this one is the bench's own, and the profile says
-so. Addresses (0-based): 0 to 7 an outlet's state, 1 on, 0 off (written too); 16 to 23 its watts.
-A strip switches in 20 ms or so, the load behind it is off at once.
+No public register map of such a PDU was found. The map is a choice of this bench, and the profile
+states this. Addresses (0-based): 0 to 7 state of an outlet (1 on, 0 off, writable); 16 to 23 power
+of an outlet, W. A relay switches in about 20 ms. The load behind it follows with its own delay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WATTS = 16
 
 
 class SwitchedPdu(ModbusServer):
-    """The strip; `loads` hang on its outlets in order."""
+    """The PDU; `loads` are connected to its outlets in order."""
 
     nonvolatile = frozenset(range(OUTLETS))
 
@@ -28,7 +28,7 @@ class SwitchedPdu(ModbusServer):
         self.switch_log: list[tuple[int, int, int]] = []
 
     def refresh(self, now: int) -> None:
-        """Show what each outlet draws."""
+        """Show the power of each outlet."""
         for i, load in enumerate(self.loads):
             watts = min(65_535, round(load.watts(now)))
             if self.registers[WATTS + i] != watts:
@@ -36,7 +36,7 @@ class SwitchedPdu(ModbusServer):
                 self.version += 1
 
     def on_write(self, address: int, count: int, now: int) -> None:
-        """Switch."""
+        """Switch the written outlets."""
         for i in range(address, address + count):
             self.switch_log.append((now, i, self.registers[i]))
             if i < len(self.loads):

@@ -1,1 +1,1 @@
-"""Modems, message gateway."""
+"""Satellite communication: modems, radio, sky, message gateway."""

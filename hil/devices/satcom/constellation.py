@@ -1,12 +1,12 @@
-"""The emulated sky of satellite modems: who stands over the site, and how well it is heard.
+"""The emulated sky of satellite modems: the visible satellites and their signal.
 
-Built on the package sgp4, apart from the agent's own prediction. Two constellations, each in the
-few numbers that the agent is given too: `polar66` (6 planes of 11 at 780 km, Iridium's shape) and
-`sso12` (2 planes of 6, sun-synchronous at 550 km); `always` is a satellite that never sets. An
-obstruction hides what stands below `mask_deg`.
+It uses the package sgp4, independent of the agent's own prediction. There are two constellations,
+with the same parameters as in the agent's configuration: `polar66` (6 planes of 11 at 780 km, like
+Iridium) and `sso12` (2 planes of 6, sun-synchronous at 550 km). `always` is one satellite that
+never sets. An obstruction hides the sky below `mask_deg`.
 
-Modelled: circular orbits, elevation to bars by a fixed slope. Not modelled: beams, interference,
-antenna patterns; nothing here has met a real sky.
+The model has circular orbits, and a fixed slope from elevation to bars. Does not model beams,
+interference or antenna patterns. It was not compared with a real sky.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 from sgp4.api import WGS72, Satrec
 from sgp4.propagation import gstime
+
+from hil.devices.base import FaultTarget
 
 _EARTH_KM, _MU, _J2 = 6378.135, 398600.8, 0.001082616
 _JD_1970 = 2440587.5
@@ -29,7 +31,7 @@ _BAR_DEG = 6.0
 
 @dataclass(frozen=True)
 class ConstellationShape:
-    """A constellation in numbers: the agent's section `constellation`."""
+    """The parameters of a constellation, as in the agent's section `constellation`."""
 
     planes: int
     per_plane: int
@@ -42,7 +44,7 @@ class ConstellationShape:
     epoch_s: int = 1_795_478_400
 
     def section(self) -> dict[str, Any]:
-        """Write it for the configuration."""
+        """Return the section of the configuration."""
         return {
             "planes": self.planes,
             "per_plane": self.per_plane,
@@ -64,7 +66,7 @@ SKIES = ("always", *SHAPES)
 
 
 def make_satellites(shape: ConstellationShape) -> list[Satrec]:
-    """Make the package's satellites of a shape."""
+    """Make the satellites of a constellation."""
     a_km = _EARTH_KM + shape.altitude_km
     inclination = radians(shape.inclination_deg)
     k = 0.75 * _J2 * (_EARTH_KM / a_km) ** 2 * (3 * cos(inclination) ** 2 - 1)
@@ -85,8 +87,10 @@ def make_satellites(shape: ConstellationShape) -> list[Satrec]:
     return result
 
 
-class EmulatedSky:
-    """What a modem at `site_e7` hears. `blocked`: nothing, whatever stands there."""
+class EmulatedSky(FaultTarget):
+    """The sky over `site_e7` (1e-7 degrees). Faults: `blocked` (no signal), `mask_deg`."""
+
+    FAULTS = frozenset(("blocked", "mask_deg"))
 
     def __init__(self, kind: str, site_e7: tuple[int, int], mask_deg: float) -> None:
         self.blocked = False
@@ -102,7 +106,7 @@ class EmulatedSky:
         self._last: tuple[int, tuple[float, float]] | None = None
 
     def highest_satellite(self, utc_us: int) -> tuple[float, float]:
-        """Give elevation and azimuth, degrees, of the satellite that stands highest."""
+        """Return elevation and azimuth of the highest satellite, degrees."""
         if not self._satellites:
             return 60.0, 180.0
         second = utc_us // 1_000_000
@@ -135,7 +139,7 @@ class EmulatedSky:
         return highest
 
     def bars(self, utc_us: int) -> int:
-        """Give what a modem shows, 0 to 5 bars."""
+        """Return the signal that a modem shows, 0 to 5 bars."""
         if self.blocked:
             return 0
         above = self.highest_satellite(utc_us)[0] - self.mask_deg

@@ -1,12 +1,12 @@
-"""A message gateway as a provider runs it: datagrams in from modems, out to a webhook, and back.
+"""The message gateway of a satellite provider: datagrams from and to modems, and billing.
 
-Sans-IO. It knows modems by their serial number, keeps what is for them until a session fetches it,
-and bills: every session that got through, each way, in steps of `billing_step_bytes` bytes, at
-least `min_billed_bytes`. A session without any content is billed as the shortest one, and counted
-apart.
+It does no I/O. It identifies modems by serial number and stores downlink messages until a session
+fetches them. It bills each successful session, each direction, in steps of `billing_step_bytes`
+bytes, at least `min_billed_bytes`. A session without content is billed as the shortest one and
+counted separately.
 
-For judging: `messages` (time, serial, number, content), `billed` (UTC day -> bytes), `sessions`,
-`empty_sessions`. `on_message` is called with each datagram that came up, duplicates too.
+Results for the evaluation: `messages`, `billed` (UTC day -> bytes), `sessions`, `empty_sessions`.
+Observers get each uplink datagram, also duplicates.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hil.devices.base import FaultTarget
+
 _DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkDatagram:
-    """One datagram that came up: when (µs), from which modem, its session's number, its bytes."""
+    """One uplink datagram: time (µs), modem, number of its session, content."""
 
     at: int
     serial: str
@@ -27,11 +29,13 @@ class UplinkDatagram:
     content: bytes
 
 
-class MessageGateway:
-    """The gateway. `utc` gives UTC microseconds of a time of the world.
+class MessageGateway(FaultTarget):
+    """The gateway; `utc` converts bench time to UTC, both in µs.
 
-    `down`: it answers no session. `max_messages`: how many messages it remembers for judging.
+    Fault: `down` (no session succeeds). `max_messages` limits the stored uplink messages.
     """
+
+    FAULTS = frozenset(("down",))
 
     def __init__(
         self,
@@ -45,23 +49,27 @@ class MessageGateway:
         self.billed: dict[int, int] = {}
         self.sessions = 0
         self.empty_sessions = 0
-        self.on_message: Callable[[UplinkDatagram], None] | None = None
+        self._observers: list[Callable[[UplinkDatagram], None]] = []
         self._utc = utc
         self._min_billed_bytes = min_billed_bytes
         self._billing_step_bytes = billing_step_bytes
         self._max_messages = max_messages
         self._waiting: dict[str, list[bytes]] = {}
 
+    def observe_messages(self, observer: Callable[[UplinkDatagram], None]) -> None:
+        """Call `observer` with each uplink datagram, in the order of registration."""
+        self._observers.append(observer)
+
     def queue_downlink(self, serial: str, content: bytes) -> None:
         """Queue a datagram for a modem."""
         self._waiting.setdefault(serial, []).append(content)
 
     def queued_count(self, serial: str) -> int:
-        """Count what waits for a modem."""
+        """Return the number of downlink messages that wait for a modem."""
         return len(self._waiting.get(serial, []))
 
     def run_session(self, serial: str, number: int, content: bytes, at: int) -> tuple[bytes, int]:
-        """One session that got through: take `content`; give (datagram or b"", how many wait)."""
+        """Run a successful session: take `content`; return (downlink or b"", number waiting)."""
         self.sessions += 1
         waiting = self._waiting.get(serial, [])
         down = waiting.pop(0) if waiting else b""
@@ -76,15 +84,15 @@ class MessageGateway:
     def receive(
         self, serial: str, number: int, content: bytes, at: int, billed: bool = False
     ) -> None:
-        """Take a datagram, of a session or without one."""
+        """Take an uplink datagram, of a session or without one."""
         if not billed:
             self._bill(len(content), at, True)
         datagram = UplinkDatagram(at, serial, number, content)
         self.messages.append(datagram)
         if len(self.messages) > self._max_messages:
             self.messages.pop(0)
-        if self.on_message is not None:
-            self.on_message(datagram)
+        for observer in self._observers:
+            observer(datagram)
 
     def _bill(self, size: int, at: int, due: bool) -> None:
         if due:
@@ -96,5 +104,5 @@ class MessageGateway:
             self.billed[day] = self.billed.get(day, 0) + cost
 
     def max_day_bytes(self) -> int:
-        """Give the most that a day was billed."""
+        """Return the largest number of billed bytes in one day."""
         return max(self.billed.values(), default=0)

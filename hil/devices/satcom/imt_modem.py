@@ -1,7 +1,8 @@
-"""An emulated Iridium 9704: JSPR at 230400 baud, messages in segments that the modem asks for.
+"""An emulated Iridium 9704: JSPR at 230400 baud, messages in segments that the modem requests.
 
-Frames are described with construct; JSON by Python's own; nothing of ours. The vendor's library
-loses what is beyond 1,083 bytes of a segment from the ground, so none is longer here.
+construct describes the frames and Python's own package reads JSON; no code is shared with the
+agent. The vendor's library loses the part of a downlink segment beyond 1,083 bytes. So no segment
+is longer here.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ _SEGMENT = 1_446
 _DOWNLINK_SEGMENT = 1_083
 _SKY_CHECK_US = 5 * SECOND
 _BYTE_US = 1_200
-"""6.7 kbit/s: 100 kB in about two minutes, as the vendor says."""
+"""6.7 kbit/s: 100 kB in about two minutes, as the vendor states."""
 
 
 class ImtModem(EmulatedModem):
     """One modem. Faults:
 
-    dead            says nothing
-    force_status    final_mo_status words of the next messages, in order
-    lose_acks       so many messages arrive and end with `message_expired`
-    junk_at         a line of junk before every answer
-    reset_next      restarts when the next segment comes
+    dead                 the modem sends nothing
+    force_status         final_mo_status of the next messages, in order
+    lose_acks            number of messages that arrive but end with `message_expired`
+    junk_before_answers  a line of invalid bytes before every answer
+    reset_next           the modem restarts at the next segment
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "junk_before_answers", "reset_next"}
     boot_us = 8 * SECOND
 
     def __init__(
@@ -59,7 +61,7 @@ class ImtModem(EmulatedModem):
         self._next_id = 0
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes."""
+        """Process received bytes."""
         if self._is_unresponsive(now):
             return []
         lines = (self._buffer + data).split(b"\r")
@@ -205,7 +207,7 @@ class ImtModem(EmulatedModem):
         return [*replies, self._message(299, "messageTerminateStatus", final, delay)]
 
     def wake(self, now: int) -> Replies:
-        """Tell of the sky unasked."""
+        """Report the signal without a request."""
         if now < self._sky_check_at:
             return []
         self._sky_check_at = now + _SKY_CHECK_US

@@ -1,18 +1,19 @@
-"""What emulated satellite modems share: a sky, a gateway, a start that takes its time.
+"""The common part of the emulated satellite modems: radio, gateway, restart.
 
-Not a modem: what it says stands with each.
+Does not implement a protocol; see the module of each modem.
 """
 
 from __future__ import annotations
 
-from hil.devices.base import NEVER
+from hil.devices.base import NEVER, FaultTarget
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
 
-class EmulatedModem:
-    """A modem that is deaf for `boot_us` after a restart; `dead`: it says nothing at all."""
+class EmulatedModem(FaultTarget):
+    """A modem without replies for `boot_us` after a restart. Fault: `dead` (it sends nothing)."""
 
+    FAULTS = frozenset(("dead",))
     boot_us = 0
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str) -> None:
@@ -27,7 +28,7 @@ class EmulatedModem:
         self._clear_state()
 
     def _clear_state(self) -> None:
-        """Forget what a restart forgets."""
+        """Reset the state that a restart clears."""
         self._buffer = b""
         self._sky_check_at = NEVER
 
@@ -41,5 +42,5 @@ class EmulatedModem:
         return self.dead or now < self._boot_until
 
     def deadline(self) -> int:
-        """When it looks at the sky again."""
+        """Return the time of the next check of the sky."""
         return self._sky_check_at

@@ -1,7 +1,7 @@
 """An emulated NB-IoT modem on a satellite network: registration, signal, NIDD and UDP datagrams.
 
-By 3GPP TS 27.007 and Quectel's words for UDP, with nothing of ours. With `has_ip` it is a modem
-whose IP side is an interface: AT tells the status only.
+It follows 3GPP TS 27.007 and Quectel's UDP commands and shares no code with the agent. With
+`has_ip`, the IP side of the modem is a network interface, and AT commands report only the status.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ _ATTACH_US = 4 * SECOND
 
 
 class NtnModem(EmulatedModem):
-    """One modem. Faults: `dead`, `registered_as` (state that +CEREG shows; None: the true one),
-    `rejected_sends` (so many datagrams get ERROR), `reset_next` (restarts at the next datagram).
+    """One modem. Faults: `dead`, `registered_as`, `rejected_sends`, `reset_next`.
+
+    `registered_as` is the state that +CEREG shows (None: the true state). `rejected_sends` is the
+    number of datagrams that get ERROR. `reset_next` restarts the modem at the next datagram.
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"registered_as", "rejected_sends", "reset_next"}
     boot_us = 5 * SECOND
 
     def __init__(
@@ -49,11 +52,11 @@ class NtnModem(EmulatedModem):
 
     @property
     def attached(self) -> bool:
-        """Whether the network may be used: what an interface behind it goes by."""
+        """Whether the modem is attached to the network; an interface behind it follows this."""
         return self._attached
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes."""
+        """Process received bytes."""
         if self._is_unresponsive(now):
             return []
         self._buffer += data
@@ -133,7 +136,7 @@ class NtnModem(EmulatedModem):
         return b"\r\n" + head + text + b"\r\n"
 
     def wake(self, now: int) -> Replies:
-        """Attach and detach as the sky allows, and tell."""
+        """Attach or detach according to the signal, and report a change."""
         if now < self._sky_check_at:
             return []
         self._sky_check_at = now + _SKY_CHECK_US

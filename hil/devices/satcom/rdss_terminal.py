@@ -1,6 +1,7 @@
 """An emulated BeiDou RDSS terminal of protocol 2.1, with a class 3 card: one message a minute.
 
-By the public description of the interface, with nothing of ours; framing by pynmea2's checksum.
+It follows the public description of the interface and shares no code with the agent. Checksums come
+from pynmea2.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from binascii import unhexlify
 
 from pynmea2.nmea import NMEASentence
 
-from hil.devices.base import MILLISECOND, NEVER, SECOND, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 
 _INTERVAL_US = 60 * SECOND
 
 
-class RdssTerminal:
-    """One terminal. Faults: `dead`, `rejected_sends` (so many messages get N)."""
+class RdssTerminal(FaultTarget):
+    """One terminal. Faults: `dead`, `rejected_sends` (number of messages that get N)."""
+
+    FAULTS = frozenset(("dead", "rejected_sends"))
 
     def __init__(self, radio: Radio, gateway: MessageGateway, serial: str = "0241234") -> None:
         self.dead = False
@@ -30,7 +33,7 @@ class RdssTerminal:
         self._next_send_at = 0
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes."""
+        """Process received bytes."""
         if self.dead:
             return []
         lines = (self._buffer + data).split(b"\n")
@@ -65,9 +68,9 @@ class RdssTerminal:
         return [self._message("BDFKI,TXA,Y,N,0,000000")]
 
     def wake(self, now: int) -> Replies:
-        """Nothing is said unasked."""
+        """Do nothing: the terminal only replies."""
         return []
 
     def deadline(self) -> int:
-        """Never."""
+        """Return NEVER."""
         return NEVER

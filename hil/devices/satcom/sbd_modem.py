@@ -1,8 +1,8 @@
 """An emulated Iridium 9602/9603: AT commands at 19200 baud, short-burst data sessions.
 
-Built from the vendor's command reference, with nothing of ours. Echo is on after a start; a session
-takes 4 to 15 s; `+CIEV` tells of signal and service when asked to. Not emulated: GSM-style
-registration, dialling, AT+SBDWT and text reading.
+It follows the vendor's command reference and shares no code with the agent. Echo is on after a
+restart. A session takes 4 to 15 s. `+CIEV` reports signal and service on request. Does not emulate
+GSM-style registration, dialling, AT+SBDWT or text reading.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ _RING_ALERT = b"SBDRING\r\n"
 _SKY_CHECK_US = 2 * SECOND
 _ACQUIRE_US = 3 * SECOND
 _FAILURES = (10, 13, 17, 18, 18, 32)
-"""What a failed session says, most often that the radio link dropped."""
+"""Status codes of failed sessions; the lost radio link is the most frequent."""
 _TICKS_FROM_US = 1_399_818_235_000_000  # 2014-05-11T14:23:55Z
 
 
 class SbdModem(EmulatedModem):
-    """One modem. Faults, plain attributes that may change at any time:
+    """One modem. Faults:
 
-    dead            says nothing
-    force_status    MO statuses of the next sessions, in order; a failed one sends nothing
-    lose_acks       so many sessions get through and yet report 18
-    refuse          results (1 to 3) of the next transfers into the buffer
-    ring_at         puts a ring before byte number `ring_alert_at` of every answer; None for none
-    reset_in        "transfer" or "session": the modem restarts at the next one, once
+    dead              the modem sends nothing
+    force_status      MO status of the next sessions, in order; a failed one sends nothing
+    lose_acks         number of sessions that succeed but report 18
+    transfer_results  results (1 to 3) of the next transfers into the buffer
+    ring_alert_at     position of a ring alert in every answer, bytes; None: no alert
+    reset_in          "transfer" or "session": the modem restarts once at the next one
 
-    For judging: `sessions` counts every AT+SBDIX, `transmissions` those in which something was
-    transmitted (all but those that report 32, 34, 35 or 36 within 3 s).
+    Results: `sessions` counts every AT+SBDIX, `transmissions` counts sessions with a transmission
+    (all except those that report 32, 34, 35 or 36 within 3 s).
     """
 
+    FAULTS = EmulatedModem.FAULTS | {"lose_acks", "ring_alert_at", "reset_in"}
     boot_us = 6 * SECOND
 
     def __init__(
@@ -93,7 +94,7 @@ class SbdModem(EmulatedModem):
         return self._insert_ring_alert([(5 * MILLISECOND, parts + (b"\r\nOK\r\n" if ok else b""))])
 
     def _insert_ring_alert(self, replies: Replies) -> Replies:
-        """Put the ring into each answer."""
+        """Insert the ring alert into each answer."""
         if self.ring_alert_at is None:
             return replies
         at = self.ring_alert_at
@@ -103,7 +104,7 @@ class SbdModem(EmulatedModem):
         ]
 
     def receive(self, data: bytes, now: int) -> Replies:
-        """Take bytes; while a session runs or the modem starts, they are lost."""
+        """Process received bytes; bytes during a session or a restart are lost."""
         if self._is_unresponsive(now) or now < self._busy_until:
             return []
         self._buffer += data
@@ -237,11 +238,11 @@ class SbdModem(EmulatedModem):
         return self._answer(b"-MSSTM: %08x" % ticks)
 
     def send_ring_alert(self) -> Replies:
-        """The network rings: something waits."""
+        """Return the ring alert of the network: a downlink message waits."""
         return [] if self.dead else [(0, b"\r\n" + _RING_ALERT)]
 
     def wake(self, now: int) -> Replies:
-        """Report signal and service when they changed."""
+        """Report changes of signal and service."""
         if now < self._sky_check_at:
             return []
         self._sky_check_at = now + _SKY_CHECK_US

@@ -1,47 +1,47 @@
 "use strict";
-// Listens to the bench, asks it, and hands what it says to View. Its only memory is the bench's.
+// Receives frames and states of the bench, sends requests to it, and draws with View.
 (() => {
   const { id, make } = View;
   const token = new URLSearchParams(location.search).get("token");
   const withToken = (path) => path + (token ? "?token=" + encodeURIComponent(token) : "");
   const reportAt = (run, name) => withToken("reports/" + encodeURIComponent(run) + "/" + name);
-  const KEPT = 9000; // rows: 15 minutes of frames
-  let curves = [], rows = [], plots = [], state = null, catalogue = null, stale = true, shown = null;
+  const MAX_ROWS = 9000; // 15 minutes
+  let curves = [], rows = [], plots = [], state = null, catalogue = null, needsDraw = true, shownReport = null;
 
-  async function ask(name, words = {}) {
+  async function request(name, fields = {}) {
     const reply = await fetch(withToken("ask/" + name), {
-      method: "POST", headers: { "Content-Type": "application/json", "X-Coldloop": "1" }, body: JSON.stringify(words),
+      method: "POST", headers: { "Content-Type": "application/json", "X-Coldloop": "1" }, body: JSON.stringify(fields),
     });
     const body = await reply.json();
     if (!reply.ok) throw new Error(body.error);
     return body.answer;
   }
-  async function tried(call) {
+  async function guarded(call) {
     id("problem").textContent = "";
     try { return await call(); } catch (error) { id("problem").textContent = error.message; return null; }
   }
 
-  function take(next) {
+  function onState(next) {
     state = next;
-    View.head(state);
-    View.verdict(state.last, reportAt);
-    View.phases(state.phases);
-    View.limits(state.findings);
-    View.alarms(state.alarms);
-    View.sky(state.sky);
-    devices(state.devices);
-    faultsOn(state.faults);
-    question(state.asking);
+    View.showHeader(state);
+    View.showVerdict(state.last, reportAt);
+    View.showPhases(state.phases);
+    View.showLimits(state.findings);
+    View.showAlarms(state.alarms);
+    View.showSky(state.sky);
+    showDevices(state.devices);
+    markFaults(state.faults);
+    showPrompt(state.asking);
     id("go").disabled = id("repeat").disabled = state.mode !== "free";
     id("abort").disabled = state.mode === "free";
     const report = state.last && state.last.report;
-    if (report !== shown) { shown = report; history(); }
+    if (report !== shownReport) { shownReport = report; showHistory(); }
   }
 
-  // Devices: a field for the port of a real one; what is typed is not taken away by an update.
-  function devices(list) {
+  // An update of the devices does not overwrite a field with the focus.
+  function showDevices(list) {
     const place = id("devices");
-    if (place.childElementCount !== list.length) place.replaceChildren(...list.map(device));
+    if (place.childElementCount !== list.length) place.replaceChildren(...list.map(makeDevice));
     list.forEach((d, i) => {
       const [name, field, button] = place.children[i].children;
       name.textContent = d.name;
@@ -51,42 +51,42 @@
       button.textContent = d.real ? "Emulate" : "Swap in";
     });
   }
-  function device(d) {
+  function makeDevice(d) {
     const field = make("input", { ariaLabel: "port of the real " + d.name });
     const button = make("button", { className: "plain" });
-    button.onclick = () => tried(async () => {
+    button.onclick = () => guarded(async () => {
       const real = button.textContent === "Emulate";
-      await ask("swap", { name: d.name, port: real ? "" : field.value });
+      await request("swap", { name: d.name, port: real ? "" : field.value });
       if (real) field.value = "";
     });
     return make("div", { className: "device" }, make("b"), field, button);
   }
 
-  function faults() {
-    const wanted = id("find").value.toLowerCase();
-    for (const row of id("faults").children) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  function filterFaults() {
+    const text = id("find").value.toLowerCase();
+    for (const row of id("faults").children) row.hidden = !row.textContent.toLowerCase().includes(text);
   }
-  function fault(f) {
+  function makeFault(f) {
     const text = make("span", { textContent: f.about, title: f.name });
     const button = make("button", { className: "plain", textContent: f.ends ? "On" : "Do" });
     const row = make("div", { className: "fault" }, text);
     row.dataset.name = f.name;
     const field = f.limits && make("input", { type: "number", step: "any", min: f.limits[0], max: f.limits[1], value: f.limits[0], ariaLabel: "value of " + f.name });
     if (field) row.append(field);
-    button.onclick = () => tried(() => ask("fault", { name: f.name, value: field ? Number(field.value) : null, on: !row.classList.contains("on") }));
+    button.onclick = () => guarded(() => request("fault", { name: f.name, value: field ? Number(field.value) : null, on: !row.classList.contains("on") }));
     row.append(button);
     return row;
   }
-  function faultsOn(list) {
+  function markFaults(list) {
     const on = new Set(list.map(([name]) => name));
     for (const row of id("faults").children) {
-      const is = on.has(row.dataset.name), button = row.lastElementChild;
-      row.classList.toggle("on", is);
-      if (button.textContent !== "Do") button.textContent = is ? "Off" : "On";
+      const isOn = on.has(row.dataset.name), button = row.lastElementChild;
+      row.classList.toggle("on", isOn);
+      if (button.textContent !== "Do") button.textContent = isOn ? "Off" : "On";
     }
   }
 
-  function question(asking) {
+  function showPrompt(asking) {
     const place = id("asking");
     const p = place.querySelector("p");
     if (place.hidden === !asking && (!asking || p.textContent === asking.text)) return;
@@ -99,65 +99,65 @@
   }
   id("asking").querySelector("form").onsubmit = (event) => {
     event.preventDefault();
-    const field = event.target.elements.text, said = event.submitter.value;
-    tried(() => ask("answer", { text: said === "yes" && !field.hidden ? field.value || "yes" : said }));
+    const field = event.target.elements.text, choice = event.submitter.value;
+    guarded(() => request("answer", { text: choice === "yes" && !field.hidden ? field.value || "yes" : choice }));
     field.value = "";
   };
 
-  async function history() {
+  async function showHistory() {
     const serial = id("start").elements.serial.value.trim();
-    const list = await tried(() => ask("history", { serial })) || [];
+    const list = await guarded(() => request("history", { serial })) || [];
     id("history").replaceChildren(...list.map((r) => make("a", { href: reportAt(r.report, "report.html"), target: "_blank" },
-      make("b", { className: r.verdict, textContent: View.SHORT[r.verdict] }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: r.ended_utc.slice(0, 16).replace("T", " ") }))));
+      make("b", { className: r.verdict, textContent: View.SHORT_TEXTS[r.verdict] }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: r.ended_utc.slice(0, 16).replace("T", " ") }))));
     if (!list.length) id("history").append(make("p", { className: "dim", textContent: "no records" + (serial ? " of " + serial : "") }));
   }
 
   const form = id("start");
-  const begin = () => tried(() => ask("start", Object.fromEntries(new FormData(form))));
-  form.onsubmit = (event) => { event.preventDefault(); begin(); };
-  form.elements.serial.onchange = history;
-  id("repeat").onclick = begin;
-  id("abort").onclick = () => tried(() => ask("abort"));
-  id("find").oninput = faults;
+  const startRun = () => guarded(() => request("start", Object.fromEntries(new FormData(form))));
+  form.onsubmit = (event) => { event.preventDefault(); startRun(); };
+  form.elements.serial.onchange = showHistory;
+  id("repeat").onclick = startRun;
+  id("abort").onclick = () => guarded(() => request("abort"));
+  id("find").oninput = filterFaults;
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state && state.mode !== "free") id("abort").focus(); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { plots = View.plots(curves); stale = true; });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { plots = View.makePlots(curves); needsDraw = true; });
   addEventListener("resize", () => plots.forEach((p) => p.fit()));
 
-  const lasts = (s) => (s < 120 ? s + " s" : Math.round(s / 60) + " min");
-  const chosen = () => { id("about").textContent = (form.elements.suite.selectedOptions[0] || {}).title || ""; };
-  form.elements.suite.onchange = chosen;
-  async function offer() {
-    catalogue = await tried(() => ask("catalogue"));
+  const durationText = (s) => (s < 120 ? s + " s" : Math.round(s / 60) + " min");
+  const showTitle = () => { id("about").textContent = (form.elements.suite.selectedOptions[0] || {}).title || ""; };
+  form.elements.suite.onchange = showTitle;
+  async function loadCatalogue() {
+    catalogue = await guarded(() => request("catalogue"));
     if (!catalogue) return;
-    const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name + ", " + lasts(s.seconds), title: s.title })));
+    const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name + ", " + durationText(s.seconds), title: s.title })));
     form.elements.suite.replaceChildren(group("suites", catalogue.suites), group("scenarios", catalogue.scenarios));
-    chosen();
-    id("faults").replaceChildren(...catalogue.faults.map(fault));
-    history();
+    showTitle();
+    id("faults").replaceChildren(...catalogue.faults.map(makeFault));
+    showHistory();
   }
 
-  function listen() {
+  function connect() {
     const source = new EventSource(withToken("events"));
     source.addEventListener("hello", (event) => {
       const hello = JSON.parse(event.data);
       curves = hello.curves;
       rows = hello.history;
-      plots = View.plots(curves);
-      stale = true;
-      if (hello.state.mode) take(hello.state);
-      if (!catalogue) offer();
+      plots = View.makePlots(curves);
+      needsDraw = true;
+      if (hello.state.mode) onState(hello.state);
+      if (!catalogue) loadCatalogue();
     });
     source.addEventListener("frame", (event) => {
       const row = JSON.parse(event.data);
       rows.push(row);
-      if (rows.length > KEPT) rows.splice(0, rows.length - KEPT);
-      View.loop(curves, row);
-      stale = true;
+      if (rows.length > MAX_ROWS) rows.splice(0, rows.length - MAX_ROWS);
+      View.showLoop(curves, row);
+      needsDraw = true;
     });
-    source.addEventListener("clear", () => { rows = []; stale = true; });
-    source.addEventListener("state", (event) => take(JSON.parse(event.data)));
+    source.addEventListener("clear", () => { rows = []; needsDraw = true; });
+    source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
     source.onerror = () => { id("mode").textContent = "no connection"; id("mode").className = "pill lost"; };
   }
-  setInterval(() => { if (stale && !document.hidden) { plots.forEach((p) => p.draw(rows)); stale = false; } }, 500);
-  listen();
+  setInterval(() => { if (needsDraw && !document.hidden) { plots.forEach((p) => p.draw(rows)); needsDraw = false; } }, 500);
+  connect();
 })();

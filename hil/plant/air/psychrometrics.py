@@ -1,9 +1,9 @@
 """Moist air: saturation pressure, dew point, humidity, wet bulb, density. Plain functions.
 
-Saturation over water from 0 degC on and over ice below it: Hyland and Wexler (ASHRAE Handbook -
-Fundamentals, chapter 1, equations 5 and 6), good from -100 to 200 degC. Wet bulb by the energy
-balance of the same chapter (equations 33 to 35), halved to a thousandth of a kelvin. Temperatures
-in degC, pressures in Pa, relative humidity in % (0 to 100).
+Saturation over water from 0 degC, over ice below 0 degC: Hyland and Wexler (ASHRAE Handbook -
+Fundamentals, chapter 1, equations 5 and 6), valid from -100 to 200 degC. The wet bulb follows from
+the energy balance of the same chapter (equations 33 to 35), by bisection to 0.001 K. Temperatures
+are in degC, pressures in Pa, relative humidity in % (0 to 100).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _KELVIN = 273.15
 
 
 def saturation_pa(celsius: float) -> float:
-    """Pressure of saturated water vapour, Pa."""
+    """Return the pressure of saturated water vapour, Pa."""
     t = celsius + _KELVIN
     if celsius >= 0.0:
         ln = -5.8002206e3 / t + 1.3914993 - 4.8640239e-2 * t + 4.1764768e-5 * t * t
@@ -27,7 +27,7 @@ def saturation_pa(celsius: float) -> float:
 
 
 def dew_point_c(celsius: float, humidity_pct: float) -> float:
-    """Temperature at which this air would be saturated, degC; humidity above 0 %."""
+    """Return the temperature at which this air is saturated, degC; humidity above 0 %."""
     vapour = saturation_pa(celsius) * max(humidity_pct, 0.1) / 100.0
     low, high = -60.0, celsius + 1e-9
     if humidity_pct >= 100.0:
@@ -39,18 +39,18 @@ def dew_point_c(celsius: float, humidity_pct: float) -> float:
 
 
 def humidity_pct(celsius: float, dew_c: float) -> float:
-    """Relative humidity of air at `celsius` with a dew point, %, at most 100."""
+    """Return the relative humidity of air with this temperature and dew point, %, at most 100."""
     return min(100.0, 100.0 * saturation_pa(dew_c) / saturation_pa(celsius))
 
 
 def moisture_ratio(dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
-    """Kilograms of water in a kilogram of dry air."""
+    """Return the mass of water in 1 kg of dry air, kg."""
     vapour = saturation_pa(dew_c)
     return _RATIO * vapour / (pressure_pa - vapour)
 
 
 def wet_bulb_c(celsius: float, dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
-    """Thermodynamic wet bulb temperature, degC, between the dew point and the dry bulb."""
+    """Return the thermodynamic wet-bulb temperature, between dew point and dry bulb, degC."""
     ratio = moisture_ratio(dew_c, pressure_pa)
     low, high = min(dew_c, celsius), celsius
     while high - low > 1e-3:
@@ -63,7 +63,7 @@ def wet_bulb_c(celsius: float, dew_c: float, pressure_pa: float = STANDARD_PA) -
 
 
 def _ratio_at(celsius: float, wet_c: float, pressure_pa: float) -> float:
-    """Moisture ratio of air with this dry and this wet bulb."""
+    """Return the moisture ratio of air with this dry and this wet bulb."""
     full = moisture_ratio(wet_c, pressure_pa)
     if wet_c >= 0.0:
         above = (2501.0 - 2.326 * wet_c) * full - 1.006 * (celsius - wet_c)
@@ -73,6 +73,6 @@ def _ratio_at(celsius: float, wet_c: float, pressure_pa: float) -> float:
 
 
 def density_kg_m3(celsius: float, dew_c: float, pressure_pa: float = STANDARD_PA) -> float:
-    """Kilograms of dry air in a cubic metre of this air."""
+    """Return the mass of dry air in 1 m3 of this air, kg."""
     dry = pressure_pa - saturation_pa(dew_c)
     return dry / (_R_AIR * (celsius + _KELVIN))

@@ -1,10 +1,10 @@
-"""Small climates made from published monthly normals: a likeness of a place, not its record.
+"""Small synthetic climates from published monthly normals; not measured weather.
 
-For each month the means of daily maximum and minimum temperature and of relative humidity. A day is
-a skewed wave between its minimum at dawn and its maximum in the afternoon; days differ from
-the normals by a first-order process (seeded by the name), so that there are heat waves and humid
-spells. The dew point goes with the day's mean and moves little within it. Extremes are milder than
-those of a typical-year file: use an EPW file for a design.
+Each month has the mean daily maximum and minimum temperature and the mean relative humidity. A day
+is a skewed wave with its minimum at dawn and its maximum in the afternoon. The deviation of the
+days from the normals is a first-order process, seeded by the name. So the year has heat waves and
+humid spells. The dew point follows the daily mean and changes little within a day. The extremes are
+milder than those of a typical-year file: use an EPW file for a design (see `weather`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from hil.plant.air.psychrometrics import dew_point_c
 
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAWN_H, _PEAK_H = 6.0, 14.5
-_DAY_CORRELATION = 0.7  # of yesterday's anomaly
+_DAY_CORRELATION = 0.7  # correlation with the anomaly of the day before
 
 
 @dataclass(frozen=True, slots=True)
 class Climate:
-    """Normals of twelve months: degC, degC, %; pressure at the station's height, Pa; spread, K."""
+    """Normals of twelve months: degC, degC, %; pressure at the station in Pa; spreads in K."""
 
     source: str
     high_c: tuple[float, ...]
@@ -68,7 +68,7 @@ CLIMATES: dict[str, Climate] = {
 
 
 def synthesize_hours(name: str) -> list[tuple[float, float]]:
-    """Dry bulb and dew point, degC, of the 8760 hours of a climate; the same ones every time."""
+    """Return dry bulb and dew point, degC, of the 8760 hours of a climate; always the same."""
     climate, rng = CLIMATES[name], Random(name)
     hours: list[tuple[float, float]] = []
     dry_anomaly = dew_anomaly = 0.0
@@ -91,7 +91,7 @@ def synthesize_hours(name: str) -> list[tuple[float, float]]:
 
 
 def _normal_on_day(months: tuple[float, ...], day: int) -> float:
-    """A normal on a day of the year: a straight line between the middles of the months."""
+    """Return a normal on a day of the year, linear between the middles of the months."""
     start, month = 0, 0
     while day >= start + _DAYS[month]:
         start += _DAYS[month]
@@ -102,7 +102,7 @@ def _normal_on_day(months: tuple[float, ...], day: int) -> float:
 
 
 def _diurnal_fraction(hour: float) -> float:
-    """How far from the day's minimum (0) to its maximum (1) it is."""
+    """Return the position between the minimum of the day (0) and its maximum (1)."""
     if _DAWN_H <= hour <= _PEAK_H:
         return 0.5 - 0.5 * cos(pi * (hour - _DAWN_H) / (_PEAK_H - _DAWN_H))
     fall = 24.0 - (_PEAK_H - _DAWN_H)

@@ -1,8 +1,9 @@
-"""Weather of a year, hour by hour: from any EPW file, or one of the small climates shipped here.
+"""Hourly weather of a year, from an EPW file or from a shipped synthetic climate.
 
-EPW is EnergyPlus' format: 8 header lines, then a line an hour with (1-based) 7 dry bulb and 8 dew
-point in degC, 9 relative humidity in %, 10 pressure in Pa; 99.9, 999 or 999999 mean missing and are
-taken from the hour before. Between hours the weather is a straight line.
+EPW is the format of EnergyPlus: 8 header lines, then one line an hour. Columns (1-based): 7 dry
+bulb and 8 dew point in degC, 9 relative humidity in %, 10 pressure in Pa. The values 99.9, 999 and
+999999 mean missing; the value of the hour before replaces them. Between two hours the weather is
+linear.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _DENSITY_15C = 1.225
 
 
 class WeatherError(ValueError):
-    """A weather that cannot be used; the text says what, where and what to do."""
+    """Unusable weather; the text says what is wrong, where, and what to do."""
 
 
 @dataclass(slots=True)
 class Hour:
-    """One hour: dry bulb and dew point, degC; pressure, Pa; wet bulb is worked out when asked."""
+    """One hour: dry bulb and dew point in degC, pressure in Pa; wet bulb on demand."""
 
     dry_c: float
     dew_c: float
@@ -51,21 +52,21 @@ class Hour:
         return humidity_pct(self.dry_c, self.dew_c)
 
     def air(self) -> Air:
-        """The hour as a cooler sees it."""
+        """Return the hour as the inlet air of a cooler."""
         density = density_kg_m3(self.dry_c, self.dew_c, self.pressure_pa) / _DENSITY_15C
         return Air(self.dry_c, self.wet_c, density)
 
 
 @dataclass(slots=True)
 class Weather:
-    """A year of hours, and where it is from."""
+    """A year of hours with its name and source."""
 
     name: str
     source: str
     hours: list[Hour]
 
     def at(self, hour: float) -> Hour:
-        """The weather `hour` hours into the year (it begins again after its end)."""
+        """Return the weather `hour` hours into the year; the year repeats after its end."""
         whole = int(hour)
         a = self.hours[whole % len(self.hours)]
         b = self.hours[(whole + 1) % len(self.hours)]
@@ -81,13 +82,13 @@ class Weather:
 
 
 def read_epw(path: Path) -> Weather:
-    """Read an EPW file; raises `WeatherError` naming file and line."""
+    """Read an EPW file; raises `WeatherError` with file and line."""
     try:
         lines = path.read_text(encoding="latin-1").splitlines()
     except OSError as error:
         raise WeatherError(f"{path}: {error.strerror}") from None
     if not lines or not lines[0].startswith("LOCATION"):
-        raise WeatherError(f"{path}:1: not an EPW file, which begins with LOCATION")
+        raise WeatherError(f"{path}:1: not an EPW file: it must begin with LOCATION")
     hours: list[Hour] = []
     last = [20.0, 10.0, 50.0, STANDARD_PA]
     for number, line in enumerate(lines[8:], 9):
@@ -105,13 +106,13 @@ def read_epw(path: Path) -> Weather:
         last = values
         hours.append(_hour(values, path, number))
     if len(hours) < 24:
-        raise WeatherError(f"{path}: {len(hours)} hours; a day at least is needed")
+        raise WeatherError(f"{path}: {len(hours)} hours: give at least 24")
     location = lines[0].split(",")
     return Weather(location[1] or path.stem, str(path.name), hours)
 
 
 def _hour(values: list[float], path: Path, number: int) -> Hour:
-    """One line's hour, in range and with the dew point no higher than the dry bulb."""
+    """Check the ranges of one line; limit the dew point to the dry bulb."""
     dry, dew, rh, pressure = values
     if not (-70.0 <= dry <= 70.0 and -90.0 <= dew <= 60.0 and 30_000.0 <= pressure <= 120_000.0):
         raise WeatherError(f"{path}:{number}: {dry} degC, {dew} degC, {pressure} Pa: out of range")
@@ -120,12 +121,12 @@ def _hour(values: list[float], path: Path, number: int) -> Hour:
     return Hour(dry, dew, pressure)
 
 
-def find(name: str) -> Weather:
-    """A shipped climate by its name, or an EPW file by its path."""
+def load_weather(name: str) -> Weather:
+    """Return a shipped climate by name or an EPW file by path; raises `WeatherError` for others."""
     if name in CLIMATES:
         climate = CLIMATES[name]
         hours = [Hour(dry, dew, climate.pressure_pa) for dry, dew in synthesize_hours(name)]
         return Weather(name, climate.source, hours)
     if name.lower().endswith(".epw"):
         return read_epw(Path(name))
-    raise WeatherError(f"{name}: no such climate; there are {', '.join(CLIMATES)}, or FILE.epw")
+    raise WeatherError(f"{name}: no such climate: give {', '.join(CLIMATES)} or FILE.epw")

@@ -1,8 +1,9 @@
-"""PG25, 25 % propylene glycol by mass in water: a fitted table of its properties.
+"""PG25 (25 % propylene glycol by mass in water): fitted functions of its properties.
 
 Polynomials in x = (t - 40 degC) / 50 K, fitted to CoolProp 8's INCOMP::MPG[0.25] from -5 to 90 degC
-(freezing point -9.8 degC); the tests hold them to 0.1 % of it. The plant itself takes density and
-heat capacity at 40 degC: over 20 to 60 degC their product moves by less than 0.3 %.
+(freezing point -9.8 degC). The tests check them to 0.1 %. The plant uses constant density and heat
+capacity at 40 degC. From 20 to 60 degC their product changes by less than 0.3 %. Temperatures
+outside the range raise `ValueError`.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ def _evaluate(coefficients: tuple[float, ...], celsius: float) -> float:
 
 
 def density_kg_m3(celsius: float) -> float:
-    """Density, kg/m3."""
+    """Return the density, kg/m3."""
     return _evaluate(_DENSITY, celsius)
 
 
 def heat_j_kgk(celsius: float) -> float:
-    """Specific heat capacity, J/(kg K)."""
+    """Return the specific heat capacity, J/(kg K)."""
     return _evaluate(_HEAT, celsius)
 
 
 def conductivity_w_mk(celsius: float) -> float:
-    """Thermal conductivity, W/(m K)."""
+    """Return the thermal conductivity, W/(m K)."""
     return _evaluate(_CONDUCTIVITY, celsius)
 
 
 def viscosity_pa_s(celsius: float) -> float:
-    """Dynamic viscosity, Pa s."""
+    """Return the dynamic viscosity, Pa s."""
     return exp(_evaluate(_LN_VISCOSITY, celsius))

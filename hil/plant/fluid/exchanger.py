@@ -1,7 +1,7 @@
 """Heat exchange: cold plates and the counter-flow plate heat exchanger.
 
-Plain functions of the flows, called only when a flow changed. Formulas: effectiveness-NTU method
-(Kays and London, Compact Heat Exchangers). Temperatures never enter here.
+Plain functions of the flows; temperatures are not an input. The plant calls them only when a flow
+changed. Formulas: effectiveness-NTU method (Kays and London, Compact Heat Exchangers).
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from math import exp
 
 from hil.plant.fluid.parameters import PlantParameters
 
-_BALANCED = 1e-6  # capacity ratios this close to 1 take the limit
+_BALANCED = 1e-6  # for capacity ratios this close to 1 the limit is used
 
 
 def capacity_w_k(lpm: float, rho: float, cp: float) -> float:
-    """Heat capacity rate of a flow in L/min, W/K."""
+    """Return the heat capacity rate of a flow in L/min, W/K."""
     return lpm / 60_000.0 * rho * cp
 
 
 def counterflow_effectiveness(ntu: float, ratio: float) -> float:
-    """Effectiveness (0 to 1) of a counter-flow exchanger; ratio = Cmin / Cmax."""
+    """Return the effectiveness (0 to 1) of a counter-flow exchanger; ratio = Cmin / Cmax."""
     if 1.0 - ratio < _BALANCED:
         return ntu / (1.0 + ntu)
     e = exp(-ntu * (1.0 - ratio))
@@ -29,10 +29,10 @@ def counterflow_effectiveness(ntu: float, ratio: float) -> float:
 def exchanger_w_k(
     p: PlantParameters, tcs_lpm: float, fws_lpm: float, fouling: float = 1.0
 ) -> float:
-    """Effectiveness times Cmin, W/K: heat per kelvin between the two inlets.
+    """Return effectiveness times Cmin, W/K: heat per kelvin between the two inlets.
 
-    UA = UAd [0.5 (V1^-0.8 + V2^-0.8)]^-1, V over its design flow; no flow carries no heat.
-    `fouling` is the share of UA that is left, above 0 to 1.
+    UA = UAd [0.5 (V1^-0.8 + V2^-0.8)]^-1, V over its design flow; without flow there is no heat.
+    `fouling` is the remaining fraction of UA, above 0 to 1.
     """
     c1 = capacity_w_k(tcs_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
     c2 = capacity_w_k(fws_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
@@ -46,11 +46,11 @@ def exchanger_w_k(
 
 
 def plate_w_k(p: PlantParameters, rack_lpm: float, rack_design_lpm: float) -> float:
-    """Heat per kelvin between a rack's cases and its coolant inlet, W/K.
+    """Return the heat per kelvin between a rack's cases and its coolant inlet, W/K.
 
-    The cases are one wall at one temperature, so effectiveness = 1 - exp(-1 / (R C)). R is that of
-    one device over the number of devices in the rack. Without `plate_wall` R itself is what lies
-    between inlet and case (the simpler rule of the annual figures).
+    The cases are one wall at one temperature: effectiveness = 1 - exp(-1 / (R C)). R is the
+    resistance of one device over the number of devices in the rack. Without `plate_wall`, R is the
+    resistance between inlet and case (the simpler rule of the annual figures).
     """
     if rack_lpm <= 0.0:
         return 0.0

@@ -1,9 +1,9 @@
-"""Pumps in parallel against a system curve.
+"""Parallel pumps on a system curve.
 
-Each pump follows H = H0 n^2 - k Q^2 (n is the speed over full speed), which obeys the affinity laws
-exactly: at the same point of the curve Q goes with n and H with n^2. Each has a non-return valve,
-so a slower pump never takes flow backwards. The system needs H = static + r Q^2. Inertia of the
-fluid is not modelled: the flow follows the speeds at once.
+Each pump follows H = H0 n^2 - k Q^2, with n the speed over full speed. This obeys the affinity laws
+exactly: at the same point of the curve, Q is proportional to n and H to n^2. Each pump has a
+non-return valve, so a slower pump has no backflow. The system needs H = static + r Q^2. Does not
+model the inertia of the fluid: the flow follows the speeds immediately.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from math import sqrt
 
 from hil.plant.fluid.parameters import PlantParameters
 
-_HALVINGS = 40  # of a bracket below 400 kPa: far below a millionth of a kPa
+_HALVINGS = 40  # of a bracket below 400 kPa: error far below 1e-6 kPa
 
 
 @dataclass(slots=True)
 class PlantPump:
     """One pump with its own speed ramp; speeds in % of full speed.
 
-    `command` sets where it goes and how fast; `speed_pct` is where it is. A `seized` pump stops at
-    once and stays (a fault to inject).
+    `command` sets target and ramp; `speed_pct` is the actual speed. A `seized` pump (a fault) stops
+    immediately and does not start.
     """
 
     slew_pct_s: float
@@ -31,12 +31,16 @@ class PlantPump:
     seized: bool = False
 
     def command(self, target_pct: float, rate_pct_s: float) -> None:
-        """Go to `target_pct` (0 to 110 %) at `rate_pct_s`, no faster than the rotor can."""
+        """Ramp to `target_pct` (0 to 110 %) at `rate_pct_s`, at most the slew rate."""
         self.target_pct = min(max(target_pct, 0.0), 110.0)
         self.rate_pct_s = min(max(rate_pct_s, 0.01), self.slew_pct_s)
 
+    def set_seized(self, is_seized: bool) -> None:
+        """Seize the rotor (a fault), or release it."""
+        self.seized = is_seized
+
     def step(self, dt_s: float) -> bool:
-        """Move for `dt_s`; true when the speed changed."""
+        """Step by `dt_s`; return whether the speed changed."""
         target = 0.0 if self.seized else self.target_pct
         difference = target - self.speed_pct
         if difference == 0.0:
@@ -51,7 +55,7 @@ class PlantPump:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """Where pumps and system meet: total flow, head and each pump's share."""
+    """The operating point of pumps and system: total flow, head and the flow of each pump."""
 
     flow_lpm: float
     head_kpa: float
@@ -63,7 +67,7 @@ def operating_point(
 ) -> OperatingPoint:
     """Solve the network for pump speeds in %; flows in L/min, head in kPa.
 
-    `stuck_open` are the indices of pumps whose non-return valve does not shut.
+    `stuck_open` holds the indices of the pumps with a non-return valve that does not shut.
     """
     if stuck_open:
         return _backflow_point(p, speeds_pct, stuck_open)
@@ -82,19 +86,19 @@ def operating_point(
 
 
 def _pump_flow(shutoff_kpa: float, head_kpa: float, k: float) -> float:
-    """Flow of one pump against `head_kpa`, 0 when its non-return valve is shut; L/min."""
+    """Return the flow of one pump against `head_kpa`, L/min; 0 if its non-return valve is shut."""
     return sqrt((shutoff_kpa - head_kpa) / k) if shutoff_kpa > head_kpa else 0.0
 
 
 def _single_pump_head(shutoff_kpa: float, static_kpa: float, k: float, r: float) -> float:
-    """Head with one pump: a - k Q^2 = s + r Q^2 in closed form; kPa."""
+    """Return the head with one pump, kPa: a - k Q^2 = s + r Q^2 in closed form."""
     return static_kpa + r * (shutoff_kpa - static_kpa) / (k + r)
 
 
 def _parallel_head(
     shutoff: list[float], low: float, high: float, static_kpa: float, k: float, r: float
 ) -> float:
-    """Head with several pumps by halving: it lies between the best pump alone and its shut-off."""
+    """Return the head of several pumps by bisection, from the best single pump to its shut-off."""
     for _ in range(_HALVINGS):
         head = 0.5 * (low + high)
         flow = 0.0
@@ -111,7 +115,7 @@ def _parallel_head(
 def _backflow_point(
     p: PlantParameters, speeds_pct: list[float], stuck_open: frozenset[int]
 ) -> OperatingPoint:
-    """The network when some pumps let flow back; their share is negative then."""
+    """Solve the network with backflow through some pumps; their flow is negative then."""
     r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
     k = p.pump_slope_kpa_lpm2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]

@@ -1,8 +1,8 @@
-"""The numbers of the plant: one row of four racks, 100 kW of IT, cooled by one CDU.
+"""The parameters of the plant: one row of four racks, 100 kW of IT, cooled by one CDU.
 
-This is a table, not a model. Every figure has its unit in its name and its origin in a comment:
-`design` is a choice of this bench, `table` comes from published property tables, `assumed` is an
-engineering habit that nobody measured here.
+This is a table, not a model. Each parameter has its unit in its name and its source in a comment.
+`design` is a choice of this bench, `table` is a published property table, `usual` is common
+practice. `assumed` is an engineering estimate without measurement.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PlantParameters:
-    """Sizes, properties and starting state of the row; all of them may be replaced."""
+    """Sizes, properties and starting state of the row; all values can be replaced."""
 
     # The row.
     racks: int = 4  # design
@@ -31,8 +31,9 @@ class PlantParameters:
     plate_r0_k_w: float = 0.018  # assumed, 1 kW device
     plate_r1_k_w: float = 0.010  # assumed, 1 kW device
     plate_exponent: float = -0.7  # usual for turbulent-transitional channels
-    plate_device_kw: float = 1.0  # the device that the two resistances belong to
-    plate_wall: bool = True  # cases are one wall along the coolant; else R counts from the inlet
+    plate_device_kw: float = 1.0  # the device of the two resistances
+    # the cases are one wall along the coolant; if false, R counts from the inlet
+    plate_wall: bool = True
     plate_j_k: float = 10_000.0  # assumed, case, lid and plate of one whole rack
 
     # Plate heat exchanger: 3 K approach at equal rates, NTU 3.4 (scaled from 333 kW/K per MW).
@@ -51,33 +52,34 @@ class PlantParameters:
     valve_rangeability: float = 30.0  # usual for two-way control valves
     valve_authority: float = 0.3  # design, valve over total pressure drop when open
     valve_leak: float = 0.0005  # assumed, share of Kvs when shut
-    valve_seat_pct: float = 5.0  # below this the characteristic runs straight to the leak
+    valve_seat_pct: float = 5.0  # below this stroke the characteristic is linear down to the leak
     valve_stroke_s: float = 60.0  # usual for electric actuators (60 to 150 s)
-    valve_deadband_pct: float = 0.25  # assumed, the drive does not start for less
+    valve_deadband_pct: float = 0.25  # assumed, the drive does not start for a smaller error
 
-    # Pumps: H = H0 n^2 - k Q^2 for each, so that the affinity laws hold exactly.
-    pumps: int = 2  # design, either one carries the row
+    # Pumps: H = H0 n^2 - k Q^2 for each pump, so that the affinity laws hold exactly.
+    pumps: int = 2  # design, one pump carries the row
     pump_shutoff_kpa: float = 297.0  # design, 80 kPa at the row with one pump at 70 %
     pump_slope_kpa_lpm2: float = 0.00125  # design
     pump_rpm: float = 4800.0  # at 100 %, design
-    pump_slew_pct_s: float = 100.0  # assumed, rotor and fluid; the drive ramps slower
+    pump_slew_pct_s: float = 100.0  # assumed, rotor and fluid; the ramp of the drive is slower
     pump_efficiency: float = 0.70  # assumed
     motor_efficiency: float = 0.93 * 0.97  # assumed, motor and inverter
 
     # Secondary hydraulics: static part (non-return valve, quick couplings) and quadratic parts.
     static_kpa: float = 2.0  # assumed, cracking pressure
-    row_kpa: float = 80.0  # design, across the row at the design flow: this is dP
+    row_kpa: float = 80.0  # design, across the row at the design flow (dP)
     inner_kpa: float = 35.0  # design, exchanger, filter and pipes inside the CDU
     filter_kpa: float = 8.0  # assumed, of `inner_kpa`: the clean filter at the design flow
     suction_kpa: float = 150.0  # design, the expansion vessel holds the return side
 
-    # What is only stepped when a scenario asks: coolant, air, the facility's own water.
+    # Used only if a scenario needs them: coolant, air, the facility's own water.
     inside_l: float = 15.0  # assumed, coolant inside the CDU
     reservoir_l: float = 12.0  # assumed
-    reservoir_c: float = 28.0  # assumed, it stands in the room
+    reservoir_c: float = 28.0  # assumed, the reservoir stands in the room
     vent_s: float = 900.0  # assumed, time constant of the air separator
-    nrv_slope: float = 4.0  # assumed: a pump at rest resists backflow that many times its slope
-    fws_volume_l: float = 400.0  # design, facility water that goes round when the coolers stop
+    # assumed: ratio of the backflow slope of a stopped pump to its pump slope
+    nrv_slope: float = 4.0
+    fws_volume_l: float = 400.0  # design, circulating facility water while the coolers are stopped
 
     # Sensors.
     temperature_lag_s: float = 4.0  # usual, sheathed PT1000 (3 to 5 s)
@@ -87,7 +89,7 @@ class PlantParameters:
     pressure_noise_kpa: float = 0.15  # assumed
     flow_noise_lpm: float = 0.2  # assumed
 
-    # The start: settled at this point.
+    # The start: steady state at this point.
     start_it_kw: float = 50.0
     start_supply_c: float = 32.0
     start_pump_pct: tuple[float, ...] = (70.0, 0.0)

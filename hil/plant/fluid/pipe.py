@@ -1,7 +1,8 @@
-"""Plug flow in a pipe: what goes in comes out later, by volume, not by time.
+"""Plug flow in a pipe: the delay depends on volume, not on time.
 
-A first-in first-out queue of parcels (volume, temperature). Parcels do not mix and lose no heat to
-the room. What leaves is the exact volume average, so that energy is conserved to rounding.
+It is a first-in first-out queue of parcels (volume, temperature). Parcels do not mix and lose no
+heat to the room. The outlet temperature is the exact volume average, so that energy balances to
+rounding.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ class Pipe:
     )
 
     def __init__(self, volume_l: float, start_c: float, min_parcel_l: float) -> None:
-        """`min_parcel_l` bounds the memory: smaller parcels are merged until they are that big."""
+        """`min_parcel_l` limits the number of parcels: smaller ones are merged up to this size."""
         if volume_l <= 0.0 or min_parcel_l <= 0.0:
-            raise ValueError("a pipe needs a volume and a grain above 0 L")
+            raise ValueError("volume_l and min_parcel_l must be above 0 L")
         self.volume_l = volume_l
         self._min_parcel_l = min_parcel_l
         self._parcels: deque[tuple[float, float]] = deque()
-        self._head_l, self._head_c = volume_l, start_c  # next to leave
-        self._tail_l, self._tail_c = 0.0, start_c  # last to come, still growing
-        self._drawn_l, self._drawn_c = 0.0, start_c  # last to have left whole
+        self._head_l, self._head_c = volume_l, start_c  # the next parcel to leave
+        self._tail_l, self._tail_c = 0.0, start_c  # the last parcel to enter, still growing
+        self._drawn_l, self._drawn_c = 0.0, start_c  # the last complete parcel to leave
 
     def draw(self, litres: float) -> float:
-        """Take `litres` (at most the pipe's volume) off the outlet; their mean temperature, degC.
+        """Take `litres` (at most the pipe's volume) from the outlet; return their mean, degC.
 
-        A `fill` of as much must follow. With no flow: the temperature at the outlet.
+        A `fill` of the same volume must follow. Without flow: the temperature at the outlet.
         """
         remaining_l = self._head_l - litres
         if remaining_l > _TINY_L:
@@ -57,7 +58,7 @@ class Pipe:
         return (heat + part * self._head_c) / litres
 
     def _advance_parcel(self) -> bool:
-        """Bring the next parcel to the outlet; false when there is none."""
+        """Move the next parcel to the outlet; return false if there is none."""
         drawn_l, drawn_c = self._head_l, self._head_c
         if self._parcels:
             self._head_l, self._head_c = self._parcels.popleft()
@@ -70,7 +71,7 @@ class Pipe:
         return True
 
     def fill(self, litres: float, celsius: float) -> None:
-        """Push `litres` in at `celsius`, after `draw` made room for them."""
+        """Push in `litres` at `celsius`, after `draw` of the same volume."""
         if litres <= 0.0:
             return
         tail = self._tail_l + litres
@@ -82,21 +83,21 @@ class Pipe:
 
     @property
     def outlet_c(self) -> float:
-        """Temperature of the parcel that leaves next, degC."""
+        """Return the temperature of the next parcel to leave, degC."""
         return self._head_c
 
     @property
     def parcels(self) -> int:
-        """How many parcels are held."""
+        """Return the number of parcels."""
         return len(self._parcels) + 2
 
     def litre_degrees(self) -> float:
-        """Sum of volume times temperature over the pipe, L degC: its energy but for rho cp."""
+        """Return the sum of volume times temperature, L degC: the energy divided by rho cp."""
         total = self._head_l * self._head_c + self._tail_l * self._tail_c
         for litres, celsius in self._parcels:
             total += litres * celsius
         return total
 
     def stored_l(self) -> float:
-        """Sum of the parcels' volumes, L: equal to `volume_l` unless parcels were lost."""
+        """Return the sum of the parcels' volumes, L: equal to `volume_l` if no parcel was lost."""
         return self._head_l + self._tail_l + sum(litres for litres, _ in self._parcels)

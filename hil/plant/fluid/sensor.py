@@ -1,8 +1,8 @@
-"""A sensor: first-order lag and a little noise, seeded.
+"""A sensor: first-order lag and seeded noise.
 
-The noise is drawn once into a table and walked through, because a table look-up costs a tenth of a
-Gaussian draw; the table is long and its length prime to the usual periods, so it does not show.
-Rounding to a register's resolution is the device's business, not the sensor's.
+The noise comes from a table, because a look-up takes a tenth of the time of a Gaussian draw. The
+table is long, and its length is a prime number, so that no period is visible. Does not round to the
+resolution of a register; the device does this.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _TABLE = 1021  # a prime
 
 
 class PlantSensor:
-    """One measured quantity in its own unit; `value` is what the transmitter shows."""
+    """One measured quantity in its own unit; `value` is the output of the transmitter."""
 
     __slots__ = ("_decay", "_index", "_lag_s", "_lagged", "_table", "value")
 
     def __init__(
         self, rng: Random, start: float, lag_s: float, sigma: float, quantum_s: float
     ) -> None:
-        """Start settled at `start`; `sigma` is the standard deviation of the noise."""
+        """Start in steady state at `start`; `sigma` is the standard deviation of the noise."""
         self._lag_s = lag_s
         self._lagged = start
         self._table = [rng.gauss(0.0, sigma) for _ in range(_TABLE)]
@@ -30,16 +30,20 @@ class PlantSensor:
         self.set_quantum(quantum_s)
 
     def set_quantum(self, quantum_s: float) -> None:
-        """Use another step length."""
+        """Set the step length, s."""
         self._decay = exp(-quantum_s / self._lag_s) if self._lag_s > 0.0 else 0.0
 
     def step(self, true_value: float) -> None:
-        """Follow `true_value` for one quantum; the noise stands until the next `next_noise_sample`."""
+        """Follow `true_value` for one step; the noise changes only at `next_noise_sample`."""
         lagged = true_value + (self._lagged - true_value) * self._decay
         self._lagged = lagged
         self.value = lagged + self._table[self._index]
 
+    def override(self, value: float) -> None:
+        """Replace the value until the next `step`."""
+        self.value = value
+
     def next_noise_sample(self) -> None:
-        """Take the next noise sample (the transmitter's own update, once a second)."""
+        """Take the next noise sample (the update of the transmitter, once a second)."""
         index = self._index + 1
         self._index = index if index < _TABLE else 0

@@ -1,9 +1,9 @@
 """The two-way control valve on the facility water, with its actuator.
 
-Equal percentage: the inherent flow is R^(x-1) of Kvs at stroke x. In the pipework the pressure
-moves from the valve to the rest as it opens (authority), which bends the curve; both formulas are
-the usual ones of valve sizing guides. The actuator runs at one speed and does not start for an
-error inside its dead band. Without power or command it stays where it is.
+The characteristic is equal-percentage: at stroke x the inherent flow is R^(x-1) of Kvs. When the
+valve opens, the pressure drop moves from the valve to the pipes (authority). This bends the curve.
+Both formulas are usual in valve sizing guides. The actuator moves at constant speed and does not
+start for an error inside its dead band. Without power or command it keeps its position.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hil.plant.fluid.parameters import PlantParameters
 
 
 def inherent_flow_fraction(p: PlantParameters, position_pct: float) -> float:
-    """Share of Kvs (leak to 1) at a stroke of 0 to 100 %."""
+    """Return the fraction of Kvs (leak to 1) at a stroke of 0 to 100 %."""
     seat = p.valve_seat_pct
     if position_pct >= seat:
         return float(p.valve_rangeability ** (position_pct / 100.0 - 1.0))
@@ -24,7 +24,7 @@ def inherent_flow_fraction(p: PlantParameters, position_pct: float) -> float:
 
 
 def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:
-    """Facility water flow at a stroke of 0 to 100 %, L/min, at constant pressure of the mains."""
+    """Return the facility water flow at a stroke of 0 to 100 %, L/min, at constant pressure."""
     fraction = inherent_flow_fraction(p, position_pct)
     a = p.valve_authority
     return p.fws_open_lpm / sqrt(1.0 - a + a / (fraction * fraction))
@@ -32,9 +32,9 @@ def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:
 
 @dataclass(slots=True)
 class Actuator:
-    """A valve drive: `command_pct` is where it shall go, `position_pct` where it is, both in %.
+    """A valve actuator: `command_pct` is the commanded, `position_pct` the actual position, in %.
 
-    `stuck` (a fault to inject) holds the position whatever the command.
+    `stuck` is a fault: the position does not follow the command.
     """
 
     stroke_s: float
@@ -49,8 +49,16 @@ class Actuator:
         """Set the command, 0 to 100 %."""
         self.command_pct = min(max(percent, 0.0), 100.0)
 
+    def set_stuck(self, is_stuck: bool) -> None:
+        """Hold the position (a fault), or release it."""
+        self.stuck = is_stuck
+
+    def set_deadband(self, percent: float) -> None:
+        """Set the dead band, % of the stroke."""
+        self.deadband_pct = percent
+
     def step(self, dt_s: float) -> bool:
-        """Move for `dt_s`; true when the position changed."""
+        """Step by `dt_s`; return whether the position changed."""
         difference = self.command_pct - self.position_pct
         if difference == 0.0 or self.stuck:
             self.moving = False

@@ -1,9 +1,10 @@
-"""The electrical chain in front of the IT: transformer, UPS, distribution; their losses.
+"""Losses of the electrical chain in front of the IT: transformer, UPS, distribution.
 
-Each loss is a + b x + c x^2 of the rated power, x the load over it: idle, proportional and copper
-part (the usual form of makers' data sheets; the figures are assumptions of 97 % at half load for a
-double-conversion UPS and 99 % for a cast-resin transformer). PUE's category 1 counts IT at the UPS'
-output, 2 at the distribution's, 3 at the IT's input (ISO/IEC 30134-2).
+Each loss is a + b x + c x^2 of the rated power, with x the load over the rated power. The terms are
+idle, proportional and copper losses (usual form of data sheets). The figures are assumed: 97 % at
+half load for a double-conversion UPS, 99 % for a cast-resin transformer. PUE category 1 measures IT
+at the UPS output, category 2 at the distribution output, category 3 at the IT input (ISO/IEC
+30134-2).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ElectricalStage:
-    """One stage; shares of its rated power lost: idle, per load, per load squared."""
+    """One stage; lost fractions of its rated power: idle, per load, per load squared."""
 
     name: str
     idle: float
@@ -21,7 +22,7 @@ class ElectricalStage:
     copper: float
 
     def loss_kw(self, out_kw: float, rated_kw: float) -> float:
-        """Loss at an output power, kW."""
+        """Return the loss at an output power, kW."""
         x = out_kw / rated_kw
         return rated_kw * (self.idle + self.linear * x + self.copper * x * x)
 
@@ -33,12 +34,12 @@ DISTRIBUTION = ElectricalStage("distribution", 0.0, 0.0, 0.008)
 
 @dataclass(frozen=True, slots=True)
 class ElectricalChain:
-    """Losses for an IT load at its input: `rated_kw` is that of every stage."""
+    """The losses for an IT load at its input; `rated_kw` is the rated power of every stage."""
 
     rated_kw: float
 
     def losses_kw(self, it_kw: float, mechanical_kw: float) -> dict[str, float]:
-        """Loss of each stage; what cools (`mechanical_kw`) hangs behind the transformer only."""
+        """Return the losses of the stages, kW. Only the transformer carries `mechanical_kw`."""
         distribution = DISTRIBUTION.loss_kw(it_kw, self.rated_kw)
         at_ups = it_kw + distribution
         ups = UPS.loss_kw(at_ups, self.rated_kw)

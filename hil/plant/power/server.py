@@ -1,10 +1,10 @@
 """A server or GPU behind its cold plate: power, leakage, case temperature, power limit.
 
-What it wants is work (`demand_w`); what it draws is idle power, work and leakage, which grows with
-the case's temperature; a limit set from outside (Redfish) comes into force after a delay, bounds
-the draw but never below the device's minimum, and the work follows with a lag. Above its own limit
-it throttles itself, which a controller should never let happen. All figures are assumptions around
-those of accelerators of 700 to 1000 W.
+The input is the work demand (`demand_w`). The electric power is the work, at least the idle power,
+plus leakage. Leakage grows with the case temperature. A limit from outside (Redfish) takes effect
+after a delay; it cannot go below the minimum limit of the device. The work follows with a lag.
+Above its maximum case temperature the device throttles itself; a controller must prevent this. All
+figures are assumed, near those of accelerators of 700 to 1000 W.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ class ServerParameters:
 
     idle_w: float = 120.0  # assumed
     full_w: float = 1000.0  # design
-    min_limit_w: float = 200.0  # makers' limits begin at 200 W
-    leakage_w: float = 40.0  # assumed, at 60 degC of case
+    min_limit_w: float = 200.0  # the minimum limit of real devices is 200 W
+    leakage_w: float = 40.0  # assumed, at a case temperature of 60 degC
     leakage_per_k: float = 0.012  # assumed: e-fold in 83 K
-    delay_s: float = 0.5  # assumed: command to effect, 0.2 to 10 s by platform
+    delay_s: float = 0.5  # assumed: command to effect, 0.2 to 10 s depending on the platform
     lag_s: float = 0.3  # assumed
-    case_j_k: float = 400.0  # as the row's racks: 10 kJ/K for 25 devices
-    case_max_c: float = 85.0  # assumed: it throttles itself above
-    throttle_w_k: float = 50.0  # assumed: watts given up for each kelvin above
+    case_j_k: float = 400.0  # as in the row's racks: 10 kJ/K for 25 devices
+    case_max_c: float = 85.0  # assumed: the device throttles itself above
+    throttle_w_k: float = 50.0  # assumed: reduction for each kelvin above
 
 
 class ServerModel:
-    """One device; `demand_w` and the coolant are inputs, `power_w` and `case_c` are outputs."""
+    """One device; inputs are `demand_w` and the coolant, outputs are `power_w` and `case_c`."""
 
     def __init__(self, p: ServerParameters | None = None, case_c: float = 50.0) -> None:
-        """Start idle at a case temperature."""
+        """Start idle at a case temperature in degC."""
         self.p = p or ServerParameters()
         self.demand_w = self.p.idle_w
         self.case_c = case_c
@@ -47,7 +47,7 @@ class ServerModel:
         self._now_s = 0.0
 
     def set_limit(self, watts: float | None) -> None:
-        """Ask for a limit, W; None takes it away. In force after the device's delay."""
+        """Request a limit in W (None: no limit); it takes effect after the delay of the device."""
         if watts is not None:
             watts = max(watts, self.p.min_limit_w)
         self._pending_limits.append((self._now_s + self.p.delay_s, watts))
@@ -58,7 +58,7 @@ class ServerModel:
         return self.p.leakage_w * exp(self.p.leakage_per_k * (self.case_c - _DEVIATION_C))
 
     def step(self, dt_s: float, inlet_c: float, plate_w_k: float) -> float:
-        """Go on by `dt_s` with coolant at `inlet_c` and a plate of `plate_w_k`; the heat, W."""
+        """Step by `dt_s` with coolant at `inlet_c` and a plate of `plate_w_k`; return heat, W."""
         p = self.p
         self._now_s += dt_s
         while self._pending_limits and self._pending_limits[0][0] <= self._now_s + 1e-9:

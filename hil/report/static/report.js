@@ -1,19 +1,19 @@
 "use strict";
-// Draws each run's channels, one plot for each group of them that share it.
+// Draws the channels of each run; channels with the same plot title share a plot.
 (() => {
-  const INKS = ["#1769aa", "#c2571a", "#2a8a57", "#8b4bb0", "#b3261e", "#6b7480"];
+  const COLORS = ["#1769aa", "#c2571a", "#2a8a57", "#8b4bb0", "#b3261e", "#6b7480"];
   const runs = JSON.parse(document.getElementById("data").textContent);
 
-  function groups(channels) {
-    const found = new Map();
+  function groupChannels(channels) {
+    const groups = new Map();
     for (const channel of channels) {
-      if (!found.has(channel.plot)) found.set(channel.plot, []);
-      found.get(channel.plot).push(channel);
+      if (!groups.has(channel.plot)) groups.set(channel.plot, []);
+      groups.get(channel.plot).push(channel);
     }
-    return found;
+    return groups;
   }
 
-  function cell(place, title) {
+  function makeCell(place, title) {
     const box = document.createElement("div");
     box.appendChild(document.createElement("h3")).textContent = title;
     return place.appendChild(box);
@@ -21,8 +21,8 @@
 
   function draw(box, channels, series) {
     const units = [...new Set(channels.map((c) => c.unit))];
-    const ink = getComputedStyle(document.body).color;
-    const axis = { stroke: ink, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" }, labelSize: 16 };
+    const color = getComputedStyle(document.body).color;
+    const axis = { stroke: color, grid: { stroke: "#8884", width: 1 }, ticks: { stroke: "#8884" }, labelSize: 16 };
     new uPlot({
       width: Math.max(220, box.clientWidth - 8),
       height: 190,
@@ -31,15 +31,15 @@
         ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8884" },
       }))],
       series: [{ label: "s" }, ...channels.map((c, i) => ({
-        label: c.label + " " + c.unit, scale: c.unit, stroke: INKS[i % INKS.length], width: 1.5,
+        label: c.label + " " + c.unit, scale: c.unit, stroke: COLORS[i % COLORS.length], width: 1.5,
       }))],
     }, [series.at_s, ...channels.map((c) => series[c.measure])], box);
   }
 
   for (const place of document.querySelectorAll(".plots")) {
     const run = runs[Number(place.dataset.run)];
-    // All cells first: a cell's width depends on how many there are.
-    const cells = [...groups(run.channels)].map(([title, channels]) => [cell(place, title), channels]);
+    // Make all cells first: their width depends on their number.
+    const cells = [...groupChannels(run.channels)].map(([title, channels]) => [makeCell(place, title), channels]);
     for (const [box, channels] of cells) draw(box, channels, run.series);
   }
 })();

@@ -11,6 +11,7 @@ import pytest
 
 from agent.control.pump import PumpActuator
 from agent.core.config_records import DeviceConfig
+from agent.fieldbus.capacity import make_poll_plans
 from agent.fieldbus.device_session import DeviceSession
 from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import Bus
@@ -51,7 +52,8 @@ class PumpBench:
         self.bus = Bus(4, "rtu", BAUD, 11)
         self.bus.event("opened", 0)
         config = DeviceConfig("pump", "bus", UNIT, DeviceProfile(raw))
-        self.session = DeviceSession(0, config, self.bus, WireTime(BAUD, 11), has_actuators=True)
+        plans = make_poll_plans(config.profile, WireTime(BAUD, 11), has_actuators=True)
+        self.session = DeviceSession(0, config, self.bus, plans)
         self.pump = PumpActuator(self.session)
         self.now = SECOND
         self._pending_replies: list[tuple[int, int, bytes]] = []

@@ -25,8 +25,8 @@ def open_store(folder):
 def run_store(record_store, port, now):
     """Let the store do what is asked."""
     for op, data in record_store.outbox():
-        port.ask(op, data)
-    while not port.settled():
+        port.request(op, data)
+    while not port.is_drained():
         answer = port.read()
         if answer:
             record_store.receive(answer, now)

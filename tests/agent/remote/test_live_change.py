@@ -1,4 +1,4 @@
-"""The table of ranges for changes of a running agent: as the schema, and as the whole check."""
+"""Changes of a running agent: the same ranges and results as the check of a whole file."""
 
 import copy
 from typing import Any
@@ -8,9 +8,9 @@ import pytest
 from agent.config.load import load
 from agent.config.schema import SCHEMA
 from agent.core.errors import ConfigError
+from agent.core.tunable import TUNABLES
 from agent.remote.message.canonical import to_cbor
-from agent.remote.message.parameters import LIVE_NUMBERS, path_of
-from agent.remote.update.live_change import RANGES, with_changes
+from agent.remote.update.live_change import with_changes
 from tests.portable.support import agent_rig
 
 config: Any = agent_rig.config
@@ -34,16 +34,24 @@ def changed_config(path: str, value: float) -> dict[str, Any]:
     return raw
 
 
-def test_live_parameter_ranges_match_the_schema() -> None:
-    assert tuple(number for number, *_ in RANGES) == LIVE_NUMBERS
-    for number, _, _, low, high in RANGES:
-        rule = schema_rule(path_of(number) or "")
-        assert (rule["minimum"] * 1000, rule["maximum"] * 1000) == (low, high), number
+def test_ranges_and_defaults_match_the_schema() -> None:
+    for row in TUNABLES:
+        rule = schema_rule(row.path)
+        assert (rule["minimum"] * 1000, rule["maximum"] * 1000) == (row.low, row.high), row.path
+        assert rule.get("default") == (None if row.default is None else row.default / 1000)
 
 
-@pytest.mark.parametrize("number", LIVE_NUMBERS)
+def test_numbers_are_unique_and_live_keys_have_an_attribute() -> None:
+    assert [row.number for row in TUNABLES] == list(range(1, len(TUNABLES) + 1))
+    assert len({row.path for row in TUNABLES}) == len(TUNABLES)
+    for row in TUNABLES:
+        assert row.live == bool(row.attribute), row.path
+        assert row.low < row.high, row.path
+
+
+@pytest.mark.parametrize("number", [row.number for row in TUNABLES if row.live])
 def test_both_checks_give_the_same_result(number: int) -> None:
-    path = path_of(number) or ""
+    path = next(row.path for row in TUNABLES if row.number == number)
     rule = schema_rule(path)
     low, high = rule["minimum"], rule["maximum"]
     running = load(config(), profiles())

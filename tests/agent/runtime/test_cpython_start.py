@@ -95,7 +95,7 @@ def test_confirmed_configuration_runs_when_the_file_is_invalid(
     assert started_setpoint(tmp_path, "bad.json") == 33.5
     said = capsys.readouterr().err
     assert "bad.json" in said
-    assert "running the confirmed one" in said
+    assert "running the confirmed configuration" in said
     (tmp_path / "store" / SLOTS[0]).write_bytes(b"damaged")
     with pytest.raises(ConfigError):
         started_setpoint(tmp_path, "bad.json")

@@ -92,7 +92,7 @@ def test_backlog_is_bounded(interpreter: str, tmp_path: Path) -> None:
         agent.expect("event 0 opened")
         line.write(b"!more 200000")
         agent.expect("event 0 failed")
-        assert "the other side takes no data (65536 bytes wait)" in agent.errors()
+        assert "the peer accepts no data (65536 bytes wait)" in agent.errors()
         agent.expect("event 0 opened")
 
 
@@ -120,7 +120,7 @@ def test_hang_up_is_closed_then_retried(interpreter: str, tmp_path: Path) -> Non
             agent.expect("event 0 failed")
             path.symlink_to(second.path)
             agent.expect("event 0 opened")
-            assert "closed by the other side" in agent.errors()
+            assert "closed by the peer" in agent.errors()
 
 
 def test_close_gives_the_port_back(interpreter: str, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_rs485_is_refused_where_it_cannot_be(interpreter: str, tmp_path: Path) -
     with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}?rs485=1") as agent:
         agent.expect("event 0 failed")
         assert "rs485=1" in agent.errors()
-        assert "switches" in agent.errors()
+        assert "direction" in agent.errors()
 
 
 def test_invalid_address_fails_the_port(interpreter: str, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_reader_that_never_reads_fails(interpreter: str, tmp_path: Path) -> None
                     connection.sendall(b"!more 60000")
                 if agent.expect_either("data 0 11", "event 0 failed") == "event 0 failed":
                     break
-            assert "the other side takes no data" in agent.errors()
+            assert "the peer accepts no data" in agent.errors()
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def connected(text: str) -> None:
     port = tcp.open_port(parse_address(text), woken.set)
     try:
         until = time.monotonic() + TIMEOUT_S
-        while not port.finish():
+        while not port.continue_open():
             assert time.monotonic() < until
             time.sleep(0.005)
         port.write(b"echo")
@@ -378,8 +378,8 @@ def test_helpers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     woken: list[int] = []
     begun = time.monotonic()
     ports = [tcp.open_port(address, lambda: woken.append(1)) for _ in range(4)]
-    assert not any(port.finish() for port in ports)
-    with pytest.raises(PortError, match="look-ups hang"):
+    assert not any(port.continue_open() for port in ports)
+    with pytest.raises(PortError, match="look-ups do not return"):
         tcp.open_port(address, lambda: None)
     assert time.monotonic() - begun < TIMEOUT_S
     release.set()

@@ -1,4 +1,4 @@
-"""`coldloop hil year`: short pieces of years, each policy, the record, the plot, and wrong use."""
+"""`coldloop hil year`: short parts of a year, each policy, the record, the plot, and wrong use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hil.annual.steady_search import SteadySearch
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES
-from hil.plant.air.weather import find
+from hil.plant.air.weather import load_weather
 from tests.support.cli_tools import run_coldloop
 
 DATA = Path(os.environ.get("COLDLOOP_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -28,7 +28,7 @@ SUMMER = 4800
 
 
 def make_site(weather: str = "dubai", kind: str = "adiabatic", it_kw: float = 1000.0) -> AnnualSite:
-    return AnnualSite(find(weather), kind, it_kw)
+    return AnnualSite(load_weather(weather), kind, it_kw)
 
 
 def run_period(
@@ -41,7 +41,7 @@ def run_period(
     return account
 
 
-def test_words_match_the_plant() -> None:
+def test_argument_values_match_the_plant() -> None:
     assert set(words.KINDS) == set(KINDS)
     assert set(words.CLIMATES) == set(CLIMATES)
 
@@ -92,56 +92,58 @@ def test_usage_error_is_one_line(options: tuple[str, ...], what: str) -> None:
 
 
 def test_agent_energy_is_near_optimum_and_below_fixed_setpoints() -> None:
-    where = make_site()
-    best = sum_optimum(where, 24, SUMMER).loop_j
+    site = make_site()
+    best = sum_optimum(site, 24, SUMMER).loop_j
     agent = run_period("coldloop", hours=24).loop_j
     assert best <= agent <= 1.3 * best
     assert agent < 0.5 * run_period("fixed:40", hours=6).loop_j * 4
 
 
-def test_a_colder_set_point_costs_more() -> None:
+def test_lower_setpoint_costs_more() -> None:
     assert run_period("fixed:30", hours=4).loop_j > 1.5 * run_period("fixed:40", hours=4).loop_j
 
 
-def test_the_same_seed_is_the_same_year() -> None:
+def test_same_seed_gives_same_year() -> None:
     one, two = run_period("coldloop", hours=4), run_period("coldloop", hours=4)
     assert one.loop_j == two.loop_j
     assert one.reversals == two.reversals
 
 
-def test_one_day_in_seven_is_near_the_whole() -> None:
-    where = make_site()
-    year = AnnualRun(where, make_policy("fixed:40", where))
-    ledger = year.run(9 * 24, SUMMER, every=7)
-    assert ledger.seconds == 2 * 24 * 3600
-    assert len(ledger.days) == 2
-    assert sum_optimum(where, 9 * 24, SUMMER, every=7).seconds == ledger.seconds
+def test_one_day_in_seven_is_near_the_whole_year() -> None:
+    site = make_site()
+    annual_run = AnnualRun(site, make_policy("fixed:40", site))
+    account = annual_run.run(9 * 24, SUMMER, every=7)
+    assert account.seconds == 2 * 24 * 3600
+    assert len(account.days) == 2
+    assert sum_optimum(site, 9 * 24, SUMMER, every=7).seconds == account.seconds
 
 
 def test_coarse_steps_change_little() -> None:
-    where = make_site()
-    fine = AnnualRun(where, make_policy("coldloop", where), coarse_s=1).run(6, SUMMER)
+    site = make_site()
+    fine = AnnualRun(site, make_policy("coldloop", site), coarse_s=1).run(6, SUMMER)
     assert run_period("coldloop", hours=6).loop_j == pytest.approx(fine.loop_j, rel=0.02)
 
 
 def test_loop_energy_share_is_independent_of_size() -> None:
-    small = AnnualSite(find("dubai"), "adiabatic", 200.0)
-    ledger = AnnualRun(small, make_policy("coldloop", small)).run(6, SUMMER)
-    assert ledger.loop_j / ledger.it_j == pytest.approx(
+    small = AnnualSite(load_weather("dubai"), "adiabatic", 200.0)
+    account = AnnualRun(small, make_policy("coldloop", small)).run(6, SUMMER)
+    assert account.loop_j / account.it_j == pytest.approx(
         run_period("coldloop", hours=6).loop_j / (6 * 3.6e9), rel=0.05
     )
 
 
 @pytest.mark.parametrize("faults", words.FAULTS)
-def test_supply_stays_above_the_dew_point_whatever_the_sensors(faults: str) -> None:
-    """The most humid days, with a set-point that would be too low: only the floor holds it."""
-    where = make_site()
-    year = AnnualRun(where, make_policy("track:22", where), faults)
-    year.sensors._dead_from_s = 0
-    humid = max(range(8760 - 24), key=lambda h: where.weather.hours[h].dew_c)
-    ledger = year.run(10, humid - 5)
-    assert ledger.below_margin_s == 0.0
-    assert ledger.min_margin_k < 8.0  # the floor was at work, not the set-point
+def test_supply_stays_above_dew_point_with_sensor_faults(faults: str) -> None:
+    """The most humid days, with a set-point that is too low: only the dew-point limit holds the
+    supply.
+    """
+    site = make_site()
+    annual_run = AnnualRun(site, make_policy("track:22", site), faults)
+    annual_run.sensors._dead_from_s = 0
+    humid = max(range(8760 - 24), key=lambda h: site.weather.hours[h].dew_c)
+    account = annual_run.run(10, humid - 5)
+    assert account.below_margin_s == 0.0
+    assert account.min_margin_k < 8.0  # the dew-point limit acts, not the set-point
 
 
 def test_no_load_is_capped_before_actuators_saturate() -> None:
@@ -162,21 +164,21 @@ def test_no_load_is_capped_before_actuators_saturate() -> None:
 
 
 def test_power_cap_releases_outputs_without_oscillation() -> None:
-    """The hottest day: 3700 % of travel when the laws knew nothing of what was done to them."""
-    site = AnnualSite(find("dubai"), "dry", 1000.0)
-    ledger = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
-    assert ledger.shed_s > 10 * 3600
-    assert ledger.travel_pct < 1500
-    assert ledger.max_case_c < 75.5
+    """The hottest day. Without tracking of the outputs the valve travel was 3700 %."""
+    site = AnnualSite(load_weather("dubai"), "dry", 1000.0)
+    account = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
+    assert account.shed_s > 10 * 3600
+    assert account.travel_pct < 1500
+    assert account.max_case_c < 75.5
 
 
 def test_search_finds_minimum_load_reduction() -> None:
-    where = make_site("dubai", "dry")
-    search = SteadySearch(where)
-    hot = next(h for h in where.weather.hours if 40.0 < h.dry_c < 41.0)
+    site = make_site("dubai", "dry")
+    search = SteadySearch(site)
+    hot = next(h for h in site.weather.hours if 40.0 < h.dry_c < 41.0)
     best = search.find_optimum(hot)
     assert 0.5 < best.load_fraction < 1.0
-    assert search.find_optimum(where.weather.hours[0]).load_fraction == 1.0
+    assert search.find_optimum(site.weather.hours[0]).load_fraction == 1.0
 
 
 def test_no_neighbour_of_the_cheapest_point_is_cheaper() -> None:
@@ -195,34 +197,34 @@ def test_no_neighbour_of_the_cheapest_point_is_cheaper() -> None:
                 assert pair.watts + 30_000.0 * fan**3 >= 0.98 * best.watts
 
 
-def test_open_balance_raises_error() -> None:
-    where = make_site()
-    year = AnnualRun(where, make_policy("fixed:40", where))
-    year.run(1, SUMMER)
-    year.plant._in_j *= 1.01
-    with pytest.raises(BenchError, match="do not close"):
-        year.assert_balances()
+def test_balance_error_is_raised() -> None:
+    site = make_site()
+    annual_run = AnnualRun(site, make_policy("fixed:40", site))
+    annual_run.run(1, SUMMER)
+    annual_run.plant._thermal._in_j *= 1.01
+    with pytest.raises(BenchError, match="balances of the plant"):
+        annual_run.assert_balances()
 
 
 def test_plot_of_less_than_a_day() -> None:
-    ledger = run_period("fixed:40", hours=1, start=0)
-    assert "Less than a day" in render_page(ledger.record("fixed:40", 1.0), ledger, "somewhere")
+    account = run_period("fixed:40", hours=1, start=0)
+    assert "Less than a day" in render_page(account.record("fixed:40", 1.0), account, "somewhere")
 
 
 def test_run_with_epw_file() -> None:
     path = DATA / "weather" / "johannesburg_tmyx.epw"
     if not path.exists():
         pytest.skip(f"{path} is not there")
-    where = AnnualSite(find(str(path)), "dry")
-    ledger = sum_optimum(where, 8760)
-    record = ledger.record("optimum", 1.0)
+    site = AnnualSite(load_weather(str(path)), "dry")
+    account = sum_optimum(site, 8760)
+    record = account.record("optimum", 1.0)
     assert record["loop_pct_of_it"] < 0.6
     assert record["pue"] < 1.15
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("faults", words.FAULTS)
-def test_a_humid_month_stays_above_the_dew_point(faults: str) -> None:
-    where = make_site()
-    ledger = AnnualRun(where, make_policy("coldloop", where), faults).run(31 * 24, 212 * 24)
-    assert ledger.below_margin_s == 0.0
+def test_humid_month_stays_above_dew_point(faults: str) -> None:
+    site = make_site()
+    account = AnnualRun(site, make_policy("coldloop", site), faults).run(31 * 24, 212 * 24)
+    assert account.below_margin_s == 0.0

@@ -1,4 +1,4 @@
-"""Real devices in the place of emulated ones: by option, while running, when that goes wrong."""
+"""Replacing emulated devices by real ones: by option, during a run, and with errors."""
 
 import asyncio
 import os
@@ -24,11 +24,11 @@ from tests.support.modbus_master import with_crc
 from tests.support.peers import free_port, wait_until_open
 from tests.support.repository import ROOT
 
-DRIVE2 = 32  # the unit of the row's second drive
+DRIVE2 = 32  # unit id of the second drive of the row
 
 
 class Cable:
-    """Two pseudo-terminals joined back to back: what is written to one end is read at the other."""
+    """Two connected pseudo-terminals: bytes written to one end are read at the other."""
 
     def __init__(self) -> None:
         pairs = [os.openpty(), os.openpty()]
@@ -69,8 +69,8 @@ def bench() -> Iterator[BenchThread]:
     bench_thread.stop()
 
 
-def unanswered(client: LibmodbusClient, unit: int) -> bool:
-    """Say whether nobody answers a request; what comes later than 0.3 s is no answer."""
+def is_unanswered(client: LibmodbusClient, unit: int) -> bool:
+    """Tell whether a request gets no reply within 0.3 s."""
     client.wait_at_most(0.3)
     try:
         client.read(unit, 0)
@@ -85,11 +85,11 @@ def test_real_device_by_option(cable: Cable) -> None:
     device = LibmodbusDevice("rtu", cable.ends[1], str(DRIVE2))
     with BenchProcess("--real", f"drive2=serial:{cable.ends[0]}") as process:
         client = LibmodbusClient(process.ports["bus"])
-        assert client.read(DRIVE2, 3, 2) == [1003, 1004], "the real one answers"
+        assert client.read(DRIVE2, 3, 2) == [1003, 1004], "the real device answers"
         assert device.request() == with_crc(bytes((DRIVE2, 3, 0, 3, 0, 2)))
         client.write(DRIVE2, 5, 77)
         assert client.read(DRIVE2, 5) == [77]
-        assert client.read(31, 0) == [0x047F], "the emulated rest goes on"
+        assert client.read(31, 0) == [0x047F], "the emulated devices continue"
         assert client.read(12, 37_888) == [1500]
         client.close()
     device.stop()
@@ -111,14 +111,14 @@ def test_swap_and_restore_while_running(bench: BenchThread, cable: Cable) -> Non
     assert client.read(unit, 0, 1) == emulated[:1]
     device.stop()
     with serial.Serial(cable.ends[0], exclusive=True):
-        pass  # it was let go
+        pass  # the bench has released the port
 
 
 def test_silent_real_device_is_not_replaced(bench: BenchThread, cable: Cable) -> None:
     client = LibmodbusClient(bench.ports["bus8"])
     unit = LINE_UNITS["belimo_valve"]
     bench.call(lambda b: b.device_swap.attach_real("belimo_valve", f"serial:{cable.ends[0]}"))
-    assert unanswered(client, unit)
+    assert is_unanswered(client, unit)
     assert len(client.read(LINE_UNITS["orv3_rpu"], 36_864, 26)) == 26
 
 
@@ -142,10 +142,10 @@ def test_two_devices_on_one_real_port(bench: BenchThread, cable: Cable) -> None:
     one, two = LINE_UNITS["danfoss_fc"], LINE_UNITS["abb_acs580"]
     device = LibmodbusDevice("rtu", cable.ends[1], str(one))
     for name in ("danfoss_fc", "abb_acs580"):
-        bench.call(lambda b, name=name: b.device_swap.swap(name, f"serial:{cable.ends[0]}"))
+        bench.call(lambda b, name=name: b.device_swap.attach_real(name, f"serial:{cable.ends[0]}"))
     client = LibmodbusClient(bench.ports["bus8"])
     assert client.read(one, 0) == [1000]
-    assert unanswered(client, two)
+    assert is_unanswered(client, two)
     bench.call(lambda b: b.device_swap.restore_emulated("danfoss_fc"))
     bench.call(lambda b: b.device_swap.restore_emulated("abb_acs580"))
     assert client.read(two, 0) == [0x047F]
@@ -216,18 +216,18 @@ def test_lost_connection_is_detected_and_restored(bench: BenchThread) -> None:
     client = LibmodbusClient(bench.ports["modbus_tcp"])
     assert client.read(unit, 0) == [1000]
     device.stop()
-    assert unanswered(client, unit)
+    assert is_unanswered(client, unit)
     rows = {row["name"]: row for row in bench.call(lambda b: b.device_swap.devices())}
     assert rows["abb_meter"]["up"] is False
     assert client.read(TCP_UNITS["sunspec_203"], 40_000) == [0x5375]
     device = LibmodbusDevice("tcp", str(port))
-    wait_until("it is found again", lambda: not unanswered(client, unit))
+    wait_until("the device is found again", lambda: not is_unanswered(client, unit))
     assert client.read(unit, 0) == [1000]
     device.stop()
 
 
 def bench_error(*real_devices: str) -> str:
-    """What the command says before it ends with 2."""
+    """Give the error line of a command that exits with 2."""
     options = [argument for text in real_devices for argument in ("--real", text)]
     process = subprocess.run(
         [sys.executable, str(ROOT / "coldloop.py"), "bench", "--no-agent", *options],
@@ -244,16 +244,16 @@ def bench_error(*real_devices: str) -> str:
 
 def test_wrong_names_and_ports_print_one_line(cable: Cable) -> None:
     assert bench_error("drive9=serial:/dev/ttyUSB0") == (
-        "coldloop bench: no device 'drive9' on this bench: one of rpu, valve, drive1, drive2"
+        "coldloop bench: no device 'drive9' on this bench; there are rpu, valve, drive1, drive2"
     )
     assert bench_error("drive2=serial:/dev/not-there") == (
-        "coldloop bench: drive2=serial:/dev/not-there: serial:/dev/not-there: there is no such port"
+        "coldloop bench: drive2=serial:/dev/not-there: serial:/dev/not-there: no such port"
     )
     with serial.Serial(cable.ends[0], exclusive=True):
         text = bench_error(f"drive2=serial:{cable.ends[0]}")
     assert text.endswith("the port is busy: another program has it open")
     assert "\n" not in text
-    assert bench_error("drive2=serial:/dev/null").endswith("this is not a serial port")
+    assert bench_error("drive2=serial:/dev/null").endswith("not a serial port")
     assert "nothing listens there" in bench_error(f"drive2=tcp:127.0.0.1:{free_port()}")
     assert "which takes serial: or tcp:" in bench_error("drive2=store:/tmp")
     assert "begins with none of" in bench_error("drive2=/dev/ttyUSB0")

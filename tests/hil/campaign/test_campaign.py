@@ -1,4 +1,4 @@
-"""Campaigns: a seed is one scenario and one run; a violation is kept, and repeated by its line."""
+"""Campaigns: a seed determines scenario and run; a violation is stored and can be repeated."""
 
 import gc
 import json
@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from hil.campaign import draw as campaign
 from hil.campaign.draw import MIN_SECONDS, draw, run_seed
-from hil.campaign.nth_failure import KINDS, base_scenario, choose_places
+from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.fault.registry import EVENTS
@@ -26,7 +25,7 @@ from tests.support.peers import MISSING
 from tests.support.repository import ROOT
 
 PYPY = ROOT / ".pypy/bin/coldloop"
-IMPOSSIBLE = (Expectation("supply_c", "Cel", max=5),)
+VIOLATED = (Expectation("supply_c", "Cel", max=5),)
 
 
 def test_seed_determines_scenario() -> None:
@@ -56,7 +55,7 @@ def test_drawn_scenarios_are_valid() -> None:
 
 
 def test_twelve_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> None:
-    """The long one is `make soak`."""
+    """A short campaign; `make soak` runs the long one."""
     assert hil(["campaign", "--seeds", "12", "--seconds", "900", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["seeds"], record["violations"], record["virtual_hours"]) == (12, 0, 3.0)
@@ -65,7 +64,7 @@ def test_twelve_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> N
 def test_violation_is_stored_and_repeatable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(campaign, "SAFETY", IMPOSSIBLE)
+    monkeypatch.setattr("hil.campaign.draw.SAFETY", VIOLATED)
     arguments = [
         "campaign",
         "--seeds",
@@ -89,11 +88,11 @@ def test_violation_is_stored_and_repeatable(
 
 def test_controller_exception_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError("planted")
+        raise ZeroDivisionError("injected")
 
     monkeypatch.setattr("agent.agent.Agent.wake", broken)
     result = run_seed(1, MIN_SECONDS)
-    assert result.failures[0].startswith("ZeroDivisionError: planted (broken, line ")
+    assert result.failures[0].startswith("ZeroDivisionError: injected (broken, line ")
     assert result.text.startswith('name = "campaign-1"')
 
 
@@ -108,7 +107,7 @@ def test_wrong_arguments_print_one_line(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def run_fast(*arguments: str) -> dict[str, Any]:
-    """What `coldloop hil …` says, on the PyPy that `make pypy` has made where there is one."""
+    """Run `coldloop hil …`, on PyPy if `make pypy` has built it; give the record."""
     command = [*([str(PYPY)] if PYPY.exists() else COLDLOOP), "hil", *arguments, "--json"]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     record: dict[str, Any] = json.loads(output)
@@ -132,7 +131,7 @@ def test_pypy_gives_the_same_digest(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_system_recovers_from_one_failure(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A few places; `make soak` goes through all."""
+    """A few places; `make soak` tests all."""
     assert hil(["campaign", "--sweep", kind, "--seeds", "8", "--workers", "1", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["seeds"], record["violations"]) == (8, 0)
@@ -155,10 +154,10 @@ def test_places_are_spread_over_odd_and_even() -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_swept_run_differs_from_undisturbed_run(kind: str) -> None:
-    """So that something does fail at that place."""
+    """This shows that the failure occurs at its place."""
     digests = set()
-    for nth in (0, 3, 12):  # 3 and 4 may be of one flight
-        run = VirtualRun(base_scenario(), 1)
+    for nth in (0, 3, 12):  # places 3 and 4 can be in one flight of packets
+        run = VirtualRun(make_base_scenario(), 1)
         KINDS[kind](run, nth)
         run.run()
         digests.add(run.make_result("any", 1.0).digest)
@@ -188,7 +187,7 @@ def test_ten_thousand_control_only_hours() -> None:
 
 
 def memory_growth(days: int) -> tuple[int, int]:
-    """Blocks that Python holds more after so many virtual days than after a third; and pages."""
+    """Growth in blocks and pages from a third of the virtual time to its end."""
     scenario = replace(find("smoke"), seconds=days * 86_400, expectations=())
     run = VirtualRun(scenario, 1)
     samples: list[tuple[int, int]] = []

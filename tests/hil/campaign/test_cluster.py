@@ -1,4 +1,4 @@
-"""Campaigns on a cluster: what is told, and (`make soak`) real Dask and Ray on loopback."""
+"""Campaigns on a cluster: error lines, and (`make soak`) real Dask and Ray on loopback."""
 
 import json
 import os
@@ -27,7 +27,7 @@ CAMPAIGN = ["campaign", "--seeds", "3", "--first", "4", "--seconds", "600", "--j
 
 
 class FakeDaskClient:
-    """A stand-in for Dask's: what `hil.campaign.cluster` calls of it, on a pool of two threads."""
+    """Replaces the client of Dask for `hil.campaign.cluster`, with a pool of two threads."""
 
     workers = 1
 
@@ -51,7 +51,7 @@ class FakeDaskClient:
 @pytest.fixture
 def dask(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     module = SimpleNamespace(Client=FakeDaskClient, as_completed=as_completed)
-    monkeypatch.setattr(cluster, "_load", lambda *_: module)
+    monkeypatch.setattr(cluster, "_load_module", lambda *_: module)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"dask:127.0.0.1:{listening.getsockname()[1]}"
 
@@ -100,7 +100,7 @@ def test_missing_package_is_reported(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_worker_with_different_code_refuses() -> None:
-    with pytest.raises(BenchError, match="has another coldloop"):
+    with pytest.raises(BenchError, match="has another version of coldloop"):
         call_checked("0" * 64, len, ("abc",))
 
 
@@ -116,7 +116,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def running_group(target: Path, *arguments: str) -> Iterator[None]:
-    """A program of the cluster and what it starts, ended as one."""
+    """Run a program of the cluster, and end it with all its processes."""
     environment = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}{os.pathsep}{target}",
@@ -134,7 +134,7 @@ def running_group(target: Path, *arguments: str) -> Iterator[None]:
     try:
         yield
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # Ray's do not heed any other
+        os.killpg(process.pid, signal.SIGKILL)  # processes of Ray ignore other signals
         process.wait(10)
 
 
@@ -156,7 +156,7 @@ def run_campaign_on(target: Path, cluster_name: str) -> dict[str, Any]:
         if process.returncode == 0:
             record: dict[str, Any] = json.loads(process.stdout)
             return record
-        assert "refused" in process.stderr, process.stderr  # it is still starting
+        assert "refused" in process.stderr, process.stderr  # the cluster is still starting
         assert time.monotonic() < deadline
         time.sleep(0.5)
 

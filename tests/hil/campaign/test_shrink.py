@@ -1,4 +1,4 @@
-"""Shrinking: what QuickXplain leaves and how many runs it takes; scenarios written and read."""
+"""Shrinking: result and number of runs of QuickXplain; scenarios written and read."""
 
 import random
 from dataclasses import replace
@@ -11,8 +11,8 @@ from hil.campaign.shrink import quickxplain, shrink
 from hil.commands import hil
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import Expectation, Scenario, ScenarioEvent, parse
+from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.toml_writer import round_trip
 from tests.support.cli_tools import SHORT, scenario_file
 
@@ -47,19 +47,19 @@ def test_failure_without_events_needs_no_event() -> None:
     assert quickxplain((), lambda _some: True) == ()
 
 
-PLANTED = SHORT.replace("= 3", "= 130") + '[[expect]]\nmeasure = "alarm:bus_lost"\nmax = 0\n'
+SINGLE_CAUSE = SHORT.replace("= 3", "= 130") + '[[expect]]\nmeasure = "alarm:bus_lost"\nmax = 0\n'
 
 
-def planted_scenario() -> str:
-    """Forty faults, of which one (nothing on the bus answers, for long) is the cause."""
-    text = PLANTED
+def make_forty_faults() -> str:
+    """Give 40 faults; one of them (a silent bus for 40 s) is the cause of the failure."""
+    text = SINGLE_CAUSE
     for i in range(39):
         text += f'[[event]]\nat_s = {2 * i + 1}\ndo = "rpu_twice"\nfor_s = 1\n'
     return text + '[[event]]\nat_s = 70\ndo = "bus_silent"\nfor_s = 40\n'
 
 
 def test_shrunk_scenario_still_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = scenario_file(tmp_path, planted_scenario())
+    path = scenario_file(tmp_path, make_forty_faults())
     small = tmp_path / "small.toml"
     assert hil(["shrink", path, "--out", str(small)]) == 0
     assert "40 events, 1 are needed" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_shrunk_scenario_still_fails(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_passing_scenario_is_not_shrunk() -> None:
     with pytest.raises(BenchError, match="nothing to shrink"):
-        shrink(parse(PLANTED, "x"), 1, "cpython")
+        shrink(parse(SINGLE_CAUSE, "x"), 1, "cpython")
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -89,7 +89,7 @@ def test_written_scenario_is_parsed_equal(name: str) -> None:
 
 @pytest.mark.soak
 def test_three_of_forty_faults_are_found_by_runs() -> None:
-    """Real runs: only with the valve stuck, the load up and the facility water warm is it hot."""
+    """With real runs: only valve stuck, high load and warm water together make the supply hot."""
     text = SHORT.replace("= 3", "= 400")
     for i in range(37):
         text += f'[[event]]\nat_s = {2 * i + 1}\ndo = "rpu_twice"\nfor_s = 1\n'

@@ -1,8 +1,10 @@
-"""A strict reader of NMEA 0183, as small C libraries are (minmea's formats), for what we emulate.
+"""A strict parser of NMEA 0183, like small C libraries (minmea's formats), for the emulated
+receivers.
 
-Written from NMEA 0183's rules and minmea's format strings, with nothing of ours: a line is `$`,
-printable ASCII, a checksum of two upper-case digits that is right, CR and LF, 82 characters at
-most; every field of a known kind has its form. Unlike minmea it takes the hexadecimal signal id.
+It follows NMEA 0183 and minmea's format strings and shares no code with the agent. A line is `$`,
+printable ASCII, a correct checksum of two upper-case digits, CR and LF, 82 characters at most.
+Every field of a known sentence must have its format. Unlike minmea it accepts the hexadecimal
+signal id.
 """
 
 import re
@@ -46,7 +48,7 @@ _CHECKS = {kind: _form(letters) for kind, letters in _KINDS.items()} | {"GSV": _
 
 
 def find_fault(line: bytes) -> "str | None":
-    """What is wrong with a line, its end included; None if nothing is."""
+    """Return what is wrong with a line (with its line end), or None."""
     if not line.endswith(b"\r\n"):
         return "no CR LF"
     if len(line) > 82:

@@ -1,4 +1,4 @@
-"""The emulated receiver: its time, its sky, its faults; read back by gpsd's decoder and pynmea2."""
+"""The emulated basic receiver: time, satellites, faults; decoded by gpsd and pynmea2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 1_793_836_800  # 2026-11-05 00:00:00 UTC
 
 
 def utc_of(now: int) -> int:
-    """Monotonic time 0 is a little after a whole second."""
+    """Return UTC; monotonic time 0 is shortly after a whole second."""
     return START * SECOND + 250_000 + now
 
 
@@ -29,7 +29,7 @@ def receiver(seed: int = 1, **options: Any) -> BasicReceiver:
 
 
 def run(device: BasicReceiver, count: int) -> list[tuple[int, bytes]]:
-    """The next `count` wakes as (time, bytes)."""
+    """Return the output of the next `count` wakes as (time, bytes)."""
     epochs = []
     for _ in range(count):
         now = device.deadline()
@@ -39,7 +39,7 @@ def run(device: BasicReceiver, count: int) -> list[tuple[int, bytes]]:
 
 
 def sentences(data: bytes) -> list[Any]:
-    """Every line through pynmea2, checksums checked."""
+    """Parse every line with pynmea2, including checksums."""
     text = data.decode("ascii")
     assert text.endswith("\r\n")
     return [pynmea2.parse(line, check=True) for line in text.split("\r\n")[:-1]]
@@ -50,7 +50,7 @@ def sentence_types(data: bytes) -> list[str]:
 
 
 def decoded(data: bytes) -> list[dict[str, Any]]:
-    """What gpsd would report."""
+    """Return what gpsd reports."""
     tool = shutil.which("gpsdecode")
     if tool is None:
         pytest.skip("peer missing: gpsd-clients")
@@ -108,7 +108,7 @@ def test_midnight_changes_date_in_all_sentences() -> None:
     dates = []
     for _, data in run(device, 3):
         rmc, *_, zda = sentences(data)
-        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.twelve_months))
+        dates.append((str(rmc.datestamp), rmc.data[0], zda.day, zda.month, zda.year))
     assert dates[0] == ("2026-11-04", "235959.000", 4, 11, 2026)
     assert dates[1] == ("2026-11-05", "000000.000", 5, 11, 2026)
 
@@ -139,7 +139,7 @@ def test_gpsd_reads_every_style(style: NmeaStyle, first: str, view: str) -> None
     assert len(used) >= 8
 
 
-def test_the_sky_is_plausible() -> None:
+def test_sky_is_plausible() -> None:
     sky = BasicSky(25.2, 55.3, Random(1))
     for hour in range(0, 240, 5):
         seen = sky.visible(START + hour * 3600)
@@ -151,7 +151,7 @@ def test_the_sky_is_plausible() -> None:
 
 
 def test_geostationary_satellite_has_fixed_position() -> None:
-    # C05 at 58.75 E seen from 25.2 N 55.27 E: elevation about 60, a little east of south.
+    # C05 at 58.75 E, seen from 25.2 N 55.27 E: elevation about 60, slightly east of south.
     sky = BasicSky(25.2048, 55.2708, Random(1))
     c05 = next(o for o in ORBITS if (o.system, o.number) == (BEIDOU, 5))
     for hours in (0, 7, 100):
@@ -249,7 +249,7 @@ def test_extra_latency() -> None:
     assert utc_of(when) % SECOND == 360_000
 
 
-def test_a_late_wake_sends_one_epoch_and_skips_the_missed() -> None:
+def test_late_wake_sends_one_epoch_and_skips_missed_ones() -> None:
     device = receiver(jitter_us=0)
     assert device.wake(device.deadline() - 1) == []
     late = device.deadline() + 5 * SECOND

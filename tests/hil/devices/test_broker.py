@@ -1,4 +1,4 @@
-"""The emulated broker: packets by hand, faults, paho's and mosquitto's clients over sockets."""
+"""The emulated broker: literal packets, faults, clients of paho and mosquitto over sockets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.ops.mqtt_session import disconnect
 from hil.devices.base import NEVER
-from hil.devices.mqtt import packets as mqtt
-from hil.devices.mqtt import topics
+from hil.devices.mqtt import packets, topics
 from hil.devices.mqtt.broker import Broker, TcpReplies
 from hil.devices.mqtt.packets import PacketType
 from hil.devices.mqtt.session import QueuedPublish
@@ -27,11 +26,13 @@ from tests.support.cli_tools import TIMEOUT_S
 SECOND = 1_000_000
 
 
-# Packets by hand.
+PINGREQ = packets.build_packet(PacketType.PINGREQ)
+
+# Literal packets.
 
 
 def connect(client_id: str = "c", clean: bool = True, keepalive_s: int = 0, **more: Any) -> bytes:
-    """A CONNECT; `more`: will_topic, will_payload, will_qos, will_retain, level."""
+    """Build a CONNECT; `more`: will_topic, will_payload, will_qos, will_retain, level."""
     will = "will_topic" in more
     flags = {
         "username": False,
@@ -42,7 +43,7 @@ def connect(client_id: str = "c", clean: bool = True, keepalive_s: int = 0, **mo
         "clean": clean,
         "reserved": False,
     }
-    body = mqtt.CONNECT.build(
+    body = packets.CONNECT.build(
         {
             "protocol": "MQTT",
             "level": more.get("level", 4),
@@ -55,33 +56,33 @@ def connect(client_id: str = "c", clean: bool = True, keepalive_s: int = 0, **mo
             "password": None,
         }
     )
-    return mqtt.build_packet(PacketType.CONNECT, body)
+    return packets.build_packet(PacketType.CONNECT, body)
 
 
 def publish(topic: str, payload: bytes, number: int = 0, qos: int = 0, flags: int = 0) -> bytes:
     fields = {"topic": topic, "id": number, "payload": payload}
-    body = (mqtt.PUBLISH_WITH_ID if qos else mqtt.PUBLISH).build(fields)
-    return mqtt.build_packet(PacketType.PUBLISH, body, qos << 1 | flags)
+    body = (packets.PUBLISH_WITH_ID if qos else packets.PUBLISH).build(fields)
+    return packets.build_packet(PacketType.PUBLISH, body, qos << 1 | flags)
 
 
 def subscribe(pattern: str, qos: int = 1, number: int = 1) -> bytes:
-    body = mqtt.SUBSCRIBE.build({"id": number, "wanted": [{"filter": pattern, "qos": qos}]})
-    return mqtt.build_packet(PacketType.SUBSCRIBE, body, 2)
+    body = packets.SUBSCRIBE.build({"id": number, "wanted": [{"filter": pattern, "qos": qos}]})
+    return packets.build_packet(PacketType.SUBSCRIBE, body, 2)
 
 
 def sent_bytes(out: TcpReplies, conn: int) -> bytes:
-    """All bytes for one connection; b"CLOSE" where it is closed."""
+    """Return all bytes for one connection; b"CLOSE" where it is closed."""
     return b"".join(b"CLOSE" if data is None else data for c, _, data in out if c == conn)
 
 
 def send_in_session(broker: Broker, conn: int, packet: bytes = b"", now: int = 0) -> bytes:
-    """Open and connect; what came back."""
+    """Open a connection, send CONNECT and the data; return the output."""
     broker.opened(conn, now)
     return sent_bytes(broker.receive(conn, packet or connect(f"c{conn}"), now), conn)
 
 
 def test_literal_packets() -> None:
-    # Written out by hand from MQTT 3.1.1: CONNECT as "a", clean, keepalive 60; PUBLISH QoS 1 id 10.
+    # Written manually from MQTT 3.1.1: CONNECT as "a", clean, keepalive 60; PUBLISH QoS 1 id 10.
     broker = Broker()
     broker.opened(1, 0)
     out = broker.receive(1, bytes.fromhex("100d00044d515454040200 3c000161"), 0)
@@ -104,7 +105,7 @@ def test_literal_packets() -> None:
 def test_split_packets(size: int) -> None:
     broker = Broker()
     broker.opened(1, 0)
-    stream = connect() + publish("t", b"x" * 300, 7, qos=1) + mqtt.build_packet(PacketType.PINGREQ)
+    stream = connect() + publish("t", b"x" * 300, 7, qos=1) + PINGREQ
     out: TcpReplies = []
     for i in range(0, len(stream), size):
         out += broker.receive(1, stream[i : i + size], i)
@@ -112,7 +113,7 @@ def test_split_packets(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "topic", "takes"),
+    ("pattern", "topic", "is_match"),
     [
         ("a/b", "a/b", True),
         ("a/+", "a/b", True),
@@ -130,8 +131,8 @@ def test_split_packets(size: int) -> None:
         ("a/b/", "a/b", False),
     ],
 )
-def test_wildcards(pattern: str, topic: str, takes: bool) -> None:
-    assert topics.matches(pattern, topic) is takes
+def test_wildcards(pattern: str, topic: str, is_match: bool) -> None:
+    assert topics.matches(pattern, topic) is is_match
 
 
 def test_filters_and_topics_are_checked() -> None:
@@ -148,27 +149,27 @@ def test_filters_and_topics_are_checked() -> None:
     [
         b"\x00\x00",
         b"\xf0\x00",
-        mqtt.build_packet(PacketType.CONNECT, b"", 0),
+        packets.build_packet(PacketType.CONNECT, b"", 0),
         connect(),  # a second CONNECT
-        b"\x30\xff\xff\xff\xff\x01",  # five length bytes
-        b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in five length bytes
-        b"\x30\xff\xff\xff\x7f",  # 256 MB announced
+        b"\x30\xff\xff\xff\xff\x01",  # length field of five bytes
+        b"\x30\x87\x80\x80\x80\x00\x00\x03abcde",  # 7 in a length field of five bytes
+        b"\x30\xff\xff\xff\x7f",  # announces 256 MB
         b"\x32\x05\x00\x03abc",  # QoS 1 without an id
         b"\x36\x07\x00\x03abc\x00\x01",  # QoS 3
         b"\x32\x07\x00\x03abc\x00\x00",  # id 0
         b"\x80\x07\x00\x01\x00\x02a/\x00",  # SUBSCRIBE without its flags
-        b"\x82\x02\x00\x01",  # SUBSCRIBE to nothing
+        b"\x82\x02\x00\x01",  # SUBSCRIBE without topics
         b"\x30\x05\x00\x03\xff\xfe\xfd",  # not UTF-8
         b"\x30\x04\x00\x09ab",  # topic longer than the packet
     ],
 )
-def test_bad_packets_close_only_their_connection(bad: bytes) -> None:
+def test_invalid_packets_close_only_their_connection(bad: bytes) -> None:
     broker = Broker()
     send_in_session(broker, 1)
     send_in_session(broker, 2)
     assert sent_bytes(broker.receive(1, bad, 0), 1) == b"CLOSE"
     assert broker.client_ids == ["c2"]
-    assert sent_bytes(broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 0), 2) == b"\xd0\x00"
+    assert sent_bytes(broker.receive(2, PINGREQ, 0), 2) == b"\xd0\x00"
 
 
 def test_first_packet_must_be_connect() -> None:
@@ -186,7 +187,7 @@ def test_keepalive_timeout_closes_connection() -> None:
     assert broker.deadline() == 10 * SECOND
     send_in_session(broker, 2, connect("k", keepalive_s=4), now=SECOND)
     assert broker.deadline() == 7 * SECOND
-    broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 6 * SECOND)
+    broker.receive(2, PINGREQ, 6 * SECOND)
     assert broker.wake(7 * SECOND) == []
     assert broker.wake(10 * SECOND) == [(1, 0, None)]
     assert broker.wake(12 * SECOND) == [(2, 0, None)]
@@ -205,7 +206,7 @@ def test_will_is_published_unless_client_disconnects() -> None:
     send_in_session(broker, 1)
     broker.receive(1, subscribe("w", qos=0), 0)
     send_in_session(broker, 2, connect("polite", **will))
-    assert sent_bytes(broker.receive(2, mqtt.build_packet(PacketType.DISCONNECT), 0), 1) == b""
+    assert sent_bytes(broker.receive(2, packets.build_packet(PacketType.DISCONNECT), 0), 1) == b""
     send_in_session(broker, 3, connect("rude", **will))
     assert sent_bytes(broker.closed(3, 0), 1) == publish("w", b"gone")
     assert broker.closed(3, 0) == []
@@ -259,7 +260,7 @@ def test_persistent_session_queues_and_resends_with_dup() -> None:
     again = publish("a", b"1", 1, qos=1, flags=8)
     assert out == b"\x20\x02\x01\x00" + again + publish("a", b"2", 2, qos=1)
     for number in (1, 2):
-        broker.receive(2, mqtt.build_packet(PacketType.PUBACK, bytes((0, number))), 0)
+        broker.receive(2, packets.build_packet(PacketType.PUBACK, bytes((0, number))), 0)
     broker.closed(2, 0)
     assert send_in_session(broker, 3, connect("s", clean=False)) == b"\x20\x02\x01\x00"
     assert send_in_session(broker, 4, connect("s", clean=True)) == b"\x20\x02\x00\x00"
@@ -271,7 +272,7 @@ def test_second_connection_of_client_closes_the_first() -> None:
     broker.opened(2, 0)
     out = broker.receive(2, connect("same", clean=False), 0)
     assert out == [(1, 0, None), (2, 0, b"\x20\x02\x01\x00")]
-    assert broker.receive(1, mqtt.build_packet(PacketType.PINGREQ), 0) == [(1, 0, None)]
+    assert broker.receive(1, PINGREQ, 0) == [(1, 0, None)]
 
 
 def test_window_and_queue_are_bounded() -> None:
@@ -281,7 +282,7 @@ def test_window_and_queue_are_bounded() -> None:
     sent = sum(len(broker.publish("a", b"x", 0)) for _ in range(1100))
     assert sent == 20
     assert broker.counters.queue_dropped == 80
-    assert len(broker.receive(1, mqtt.build_packet(PacketType.PUBACK, b"\0\1"), 0)) == 1
+    assert len(broker.receive(1, packets.build_packet(PacketType.PUBACK, b"\0\1"), 0)) == 1
 
 
 def test_qos_2_publisher_is_served_once() -> None:
@@ -348,7 +349,7 @@ def test_connack_code_silence_and_lost_session() -> None:
     broker.connack_code = 0
     send_in_session(broker, 2, connect("s", clean=False))
     broker.silent = True
-    assert broker.receive(2, mqtt.build_packet(PacketType.PINGREQ), 0) == []
+    assert broker.receive(2, PINGREQ, 0) == []
     broker.silent = False
     broker.closed(2, 0)
     broker.lose_session = True
@@ -359,7 +360,7 @@ def test_connack_code_silence_and_lost_session() -> None:
 
 
 class ServedBroker:
-    """The broker behind a TCP port of the loopback, in a thread."""
+    """The broker at a loopback TCP port, in a thread."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -461,9 +462,9 @@ def paho_client(served: ServedBroker, client_id: str, clean: bool = True) -> pah
 
 
 def test_paho_both_ways(served: ServedBroker) -> None:
-    got: list[tuple[str, bytes, int]] = []
+    messages: list[tuple[str, bytes, int]] = []
     client = paho_client(served, "p1")
-    client.on_message = lambda _c, _u, m: got.append((m.topic, bytes(m.payload), m.qos))
+    client.on_message = lambda _c, _u, m: messages.append((m.topic, bytes(m.payload), m.qos))
     ready = threading.Event()
     client.on_subscribe = lambda *_: ready.set()
     client.subscribe("row/#", qos=1)
@@ -472,15 +473,15 @@ def test_paho_both_ways(served: ServedBroker) -> None:
         client.publish("row/a", str(i), qos=1)
     last = client.publish("row/b", b"z" * 20_000, qos=2)
     last.wait_for_publish(TIMEOUT_S)
-    assert wait_for(lambda: len(got) == 51)
-    assert [payload for _, payload, _ in got[:50]] == [str(i).encode() for i in range(50)]
-    assert got[50] == ("row/b", b"z" * 20_000, 1)
+    assert wait_for(lambda: len(messages) == 51)
+    assert [payload for _, payload, _ in messages[:50]] == [str(i).encode() for i in range(50)]
+    assert messages[50] == ("row/b", b"z" * 20_000, 1)
     disconnect(client)
     assert wait_for(lambda: served.broker.client_ids == [])
     assert served.broker.counters.published == 51
 
 
-def test_paho_survives_dropped_acknowledgements_and_a_restart(served: ServedBroker) -> None:
+def test_paho_survives_dropped_acknowledgements_and_restart(served: ServedBroker) -> None:
     client = paho_client(served, "p2", clean=False)
     served.broker.drop_next_acks = 1
     lost = client.publish("a", b"1", qos=1)
@@ -521,13 +522,13 @@ def test_mosquitto_clients(served: ServedBroker) -> None:
 def test_mosquitto_receives_retained_messages_and_will(served: ServedBroker) -> None:
     sender = mosquitto("mosquitto_pub", served, "-t", "s/state", "-m", "up", "-r", "-q", "1")
     sender.communicate(timeout=TIMEOUT_S)
-    rude = mosquitto(
+    killed_client = mosquitto(
         "mosquitto_sub", served, "-t", "none", "-i", "rude",
         "--will-topic", "s/state", "--will-payload", "down", "--will-retain",
     )  # fmt: skip
     assert wait_for(lambda: "rude" in served.broker.client_ids)
     first = mosquitto("mosquitto_sub", served, "-t", "s/#", "-C", "1")
     assert first.communicate(timeout=TIMEOUT_S)[0] == b"up\n"
-    rude.kill()
-    rude.communicate(timeout=TIMEOUT_S)
+    killed_client.kill()
+    killed_client.communicate(timeout=TIMEOUT_S)
     assert wait_for(lambda: served.broker.retained["s/state"].payload == b"down")

@@ -1,4 +1,4 @@
-"""Emulated receivers of several makers: gpsd, pynmeagps, pynmea2 and strict readers take them."""
+"""Emulated receivers of several vendors, read by gpsd, pynmeagps, pynmea2 and a strict parser."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def receiver(name: str, seed: int = 1, start: int = START, **options: Any) -> Gn
 
 
 def run(device: GnssReceiver, epochs: int) -> bytes:
-    """What it sends in so many epochs."""
+    """Return the output of `epochs` epochs."""
     return b"".join(data for _ in range(epochs) for _, data in device.wake(device.deadline()))
 
 
@@ -55,7 +55,7 @@ def gpsd_reports(stream: bytes) -> list[Any]:
     return [json.loads(text) for text in done.stdout.splitlines()]
 
 
-EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
+CONDITIONS: dict[str, Callable[[GnssReceiver], None]] = {
     "clear": lambda _: None,
     "all kinds": lambda r: r.rate_divisors.update(
         {"GNS": 1, "GST": 1, "GBS": 1, "DTM": 1, "ZDA": 1}
@@ -69,16 +69,20 @@ EVERYTHING: dict[str, Callable[[GnssReceiver], None]] = {
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_strict_parser_accepts_every_line(name: str) -> None:
-    for what, do in EVERYTHING.items():
+    for condition, do in CONDITIONS.items():
         device = receiver(name)
         do(device)
         for text in run(device, 3).splitlines(keepends=True):
-            assert strict_nmea.find_fault(text) is None, (what, text, strict_nmea.find_fault(text))
+            assert strict_nmea.find_fault(text) is None, (
+                condition,
+                text,
+                strict_nmea.find_fault(text),
+            )
             parsed = pynmeagps.NMEAReader.parse(text, validate=pynmeagps.VALCKSUM)
             assert parsed is not None
 
 
-def test_strict_parser_rejects_bad_lines() -> None:
+def test_strict_parser_rejects_invalid_lines() -> None:
     good = line("GNRMC,060000.00,A,2512.28800,N,05516.24800,E,0.00,,241126,,,A,V")
     assert strict_nmea.find_fault(good) is None
     for bad in (
@@ -94,7 +98,7 @@ def test_strict_parser_rejects_bad_lines() -> None:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_gpsd_reports_the_same_fix_and_the_same_satellites(name: str) -> None:
+def test_gpsd_reports_same_fix_and_satellites(name: str) -> None:
     device = receiver(name)
     reports = gpsd_reports(run(device, 30))
     fixes = [r for r in reports if r["class"] == "TPV" and r.get("mode") == 3]
@@ -103,20 +107,22 @@ def test_gpsd_reports_the_same_fix_and_the_same_satellites(name: str) -> None:
     assert fixes[-1]["lon"] == pytest.approx(55.2708, abs=2e-5)
     assert fixes[-1]["time"].startswith("2026-11-24T06:00:2")
     skies = [r for r in reports if r["class"] == "SKY" and r.get("satellites")]
-    # Allystar's numbers above 800 are nobody's to gpsd; the same satellites come as 2xx, too
+    # gpsd does not know Allystar's numbers above 800; the same satellites also appear as 2xx
     known = [s for s in skies[-1]["satellites"] if "gnssid" in s]
-    theirs = {(s["gnssid"], s["svid"]) for s in known}
+    reported = {(s["gnssid"], s["svid"]) for s in known}
     seen = device._sky.satellites_in_view(START + 29)
-    ours = {(NUMBERS[s.system], s.number) for s in seen if s.system in device.systems}
-    ours = {(g, n + 64 if g == 6 else n) for g, n in ours} if (6, 65) in theirs else ours
-    if name == "eg25":  # gpsd 3.25 keeps the last talker's set when GSV come before the time
-        assert theirs <= ours
+    expected = {(NUMBERS[s.system], s.number) for s in seen if s.system in device.systems}
+    expected = (
+        {(g, n + 64 if g == 6 else n) for g, n in expected} if (6, 65) in reported else expected
+    )
+    if name == "eg25":  # gpsd 3.25 keeps the last talker's set if GSV come before the time
+        assert reported <= expected
     else:
-        assert len(theirs ^ ours) <= 2  # one may have risen or set meanwhile
+        assert len(reported ^ expected) <= 2  # one satellite can have risen or set in between
 
 
 def test_beidou_positions_match_recorded_sky() -> None:
-    """C05 at 58.75 E and C60 at 80 E: where the almanac of that month has them (58.7, 80.3)."""
+    """C05 at 58.75 E and C60 at 80 E, as in the almanac of that month (58.7, 80.3)."""
     sky = SkyModel(25.2048, 55.2708, Random(1))
     for hour in range(0, 24, 5):
         seen = {(s.system, s.number): s for s in sky.satellites_in_view(START + hour * 3600)}
@@ -128,8 +134,8 @@ def test_beidou_positions_match_recorded_sky() -> None:
         assert 7 <= sum(system == GPS for system, _ in seen) <= 15
 
 
-def test_the_sky_repeats_after_a_sidereal_day() -> None:
-    """GPS' ground tracks repeat every 23 h 56 min: SGP4 and the turning Earth agree."""
+def test_sky_repeats_after_sidereal_day() -> None:
+    """GPS ground tracks repeat every 23 h 56 min: SGP4 agrees with the rotation of the Earth."""
     sky = SkyModel(25.2048, 55.2708, Random(1))
     now = {
         s.number: s for s in sky.satellites_in_view(START) if s.system == GPS and s.elevation > 15
@@ -141,7 +147,7 @@ def test_the_sky_repeats_after_a_sidereal_day() -> None:
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_stated_mean_latency_matches_the_line(name: str) -> None:
-    """The exponential part is cut at eight times its mean, which changes the mean by 0.3 %."""
+    """The exponential part is limited to eight times its mean; this changes the mean by 0.3 %."""
     device = receiver(name)
     late = []
     for second in range(1, 400):
@@ -212,7 +218,7 @@ def test_heat_jamming_and_desense_lower_cn0_as_stated() -> None:
     assert mean_after(lambda r: setattr(r, "uniform_cn0", 47.0)) == pytest.approx(47.0, abs=0.2)
 
 
-def test_casic_commands_are_executed_without_answer() -> None:
+def test_casic_commands_are_executed_without_reply() -> None:
     device = receiver("casic")
     assert device.receive(line("PCAS03,1,0,1,1,1,0,0,0") + line("PCAS04,2"), 0) == []
     text = run(device, 1)
@@ -227,7 +233,7 @@ def test_casic_commands_are_executed_without_answer() -> None:
     assert device.commands == 4
 
 
-def test_unicore_and_quectel_answer() -> None:
+def test_unicore_and_quectel_replies() -> None:
     device = receiver("unicore")
     ((_, answer),) = device.receive(b"MASK GPS\r\n", 0)
     assert answer.startswith(b"$command,MASK GPS,response: OK*")
@@ -242,7 +248,7 @@ def test_unicore_and_quectel_answer() -> None:
     assert answer == line("PAIR001,050,4")
 
 
-def test_ublox_answers_with_ack_and_nak() -> None:
+def test_ublox_replies_with_ack_and_nak() -> None:
     device = receiver("ublox")
     rate = build_frame(0x06, 0x08, b"\xc8\x00\x01\x00\x01\x00")
     assert device.receive(rate, 0) == [(5000, build_frame(0x05, 1, b"\x06\x08"))]

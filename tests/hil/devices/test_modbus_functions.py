@@ -1,10 +1,9 @@
-"""What every emulated Modbus slave does: functions, faults, a shared line, a TCP host."""
+"""The behaviour of every emulated Modbus server: functions, faults, shared line, TCP host."""
 
 from random import Random
 
 import pytest
-from pymodbus.pdu import bit_message as bit
-from pymodbus.pdu import register_message as reg
+from pymodbus.pdu import bit_message, register_message
 
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
@@ -19,7 +18,7 @@ DRIVE, METER, PLAIN = 1, 2, 3
 
 
 class FunctionBench:
-    """A drive with all functions, a meter that identifies itself, and a slave of ten registers."""
+    """A drive with all functions, a meter with identification, and a server with ten registers."""
 
     def __init__(self) -> None:
         self.plant = Plant(Random(1))
@@ -40,16 +39,20 @@ def bench() -> FunctionBench:
 # Functions.
 
 
-def test_coils_are_the_bits_of_the_control_word(bench: FunctionBench) -> None:
+def test_coils_are_bits_of_control_word(bench: FunctionBench) -> None:
     master = bench.master
     word = master.read(DRIVE, 0)[0]
     assert master.read_bits(DRIVE, 0, 16) == [bool(word >> i & 1) for i in range(16)]
     assert (
-        master.exception_code(bit.WriteSingleCoilRequest(dev_id=DRIVE, address=0, bits=[False]))
+        master.exception_code(
+            bit_message.WriteSingleCoilRequest(dev_id=DRIVE, address=0, bits=[False])
+        )
         == 0
     )
     assert master.read(DRIVE, 0) == [word & ~1]
-    several = bit.WriteMultipleCoilsRequest(dev_id=DRIVE, address=0, bits=[True, True, False])
+    several = bit_message.WriteMultipleCoilsRequest(
+        dev_id=DRIVE, address=0, bits=[True, True, False]
+    )
     assert master.exception_code(several) == 0
     assert master.read(DRIVE, 0) == [word & ~7 | 3]
     status = master.read(DRIVE, 3)[0]
@@ -58,14 +61,14 @@ def test_coils_are_the_bits_of_the_control_word(bench: FunctionBench) -> None:
 
 def test_mask_write(bench: FunctionBench) -> None:
     bench.plain.functions = frozenset((3, 22))
-    bench.plain.registers[4] = 0x12  # the example of the protocol, section 6.16
-    request = reg.MaskWriteRegisterRequest(4, 0x00F2, 0x0025, dev_id=PLAIN)
+    bench.plain.registers[4] = 0x12  # the example in section 6.16 of the protocol
+    request = register_message.MaskWriteRegisterRequest(4, 0x00F2, 0x0025, dev_id=PLAIN)
     assert bench.master.exception_code(request) == 0
     assert bench.master.read(PLAIN, 4) == [0x17]
 
 
 def test_write_and_read_in_one_request(bench: FunctionBench) -> None:
-    request = reg.ReadWriteMultipleRegistersRequest(0, 2, 1, [16_000], dev_id=DRIVE)
+    request = register_message.ReadWriteMultipleRegistersRequest(0, 2, 1, [16_000], dev_id=DRIVE)
     reply = bench.master.request(request)
     assert reply is not None
     assert list(reply.registers) == [0x047F, 16_000]
@@ -97,7 +100,7 @@ def test_identification(bench: FunctionBench) -> None:
         ("01 0f 0000 0003 02 07 00", 3),
         ("01 0f 000f 0002 01 03", 2),
         ("01 16 0003 0000", 3),  # too short
-        ("01 16 0003 0000 0000", 2),  # status is not for writing
+        ("01 16 0003 0000 0000", 2),  # the status is not writable
         ("01 17 0000 0001 0001 0000 00", 3),
         ("01 17 0000 0001 0003 0001 02 0000", 2),
         ("01 17 00c8 0001 0001 0001 02 0000", 2),
@@ -106,13 +109,13 @@ def test_identification(bench: FunctionBench) -> None:
         ("01 07", 1),
     ],
 )
-def test_bad_requests(bench: FunctionBench, body: str, code: int) -> None:
+def test_invalid_requests(bench: FunctionBench, body: str, code: int) -> None:
     request = bytes.fromhex(body)
     ((_, reply),) = bench.master.exchange_bytes(with_crc(request))
     assert reply == with_crc(bytes((1, request[1] | 0x80, code)))
 
 
-# Behaviour that any slave may have.
+# Behaviour of every server.
 
 
 def test_busy_exception_is_temporary(bench: FunctionBench) -> None:
@@ -121,7 +124,7 @@ def test_busy_exception_is_temporary(bench: FunctionBench) -> None:
     bench.plain.busy, bench.plain.busy_code = -1, 5
     assert [bench.master.write(PLAIN, 0, 1) for _ in range(3)] == [5, 5, 5]
     bench.plain.busy = 0
-    assert bench.master.read(PLAIN, 0) == [100], "a busy slave carries nothing out"
+    assert bench.master.read(PLAIN, 0) == [100], "a busy server executes nothing"
 
 
 def test_ignored_delayed_and_clamped_writes(bench: FunctionBench) -> None:
@@ -158,7 +161,7 @@ def test_reboot_restores_defaults_after_silence(bench: FunctionBench) -> None:
     master.write(PLAIN, 0, 7, 8)
     bench.plain.reboot(master.now)
     assert master.read_exception(PLAIN, 0) == -1
-    assert master.read_exception(METER, 0x0BB7, 2) == 0, "the others answer"
+    assert master.read_exception(METER, 0x0BB7, 2) == 0, "other addresses reply"
     master.now += bench.plain.boot_us - 1
     assert master.read_exception(PLAIN, 0) == -1
     master.now += 1
@@ -177,7 +180,9 @@ def test_atomic_blocks(bench: FunctionBench) -> None:
 
 
 def test_truncated_and_duplicated_replies(bench: FunctionBench) -> None:
-    frame = RTU.buildFrame(reg.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=4))
+    frame = RTU.buildFrame(
+        register_message.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=4)
+    )
     ((_, good),) = bench.master.exchange_bytes(frame)
     bench.plain.truncated_replies, bench.plain.duplicated_replies = 1, 2
     ((_, short),) = bench.master.exchange_bytes(frame)
@@ -190,7 +195,9 @@ def test_truncated_and_duplicated_replies(bench: FunctionBench) -> None:
 
 def test_echo_of_the_adapter(bench: FunctionBench) -> None:
     bench.line.echo = True
-    frame = RTU.buildFrame(reg.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1))
+    frame = RTU.buildFrame(
+        register_message.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1)
+    )
     (echo, reply) = bench.master.exchange_bytes(frame)
     assert echo == (0, frame)
     assert reply[1][:2] == bytes((PLAIN, 3))
@@ -216,42 +223,46 @@ def test_frames_for_other_units_in_any_fragments(bench: FunctionBench) -> None:
         with_crc(identity),
         with_crc(bytes((40, 0x83, 2))),
     ]
-    ours = RTU.buildFrame(reg.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1))
+    own_request = RTU.buildFrame(
+        register_message.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1)
+    )
     rng = Random(5)
     for _ in range(200):
         frames = [rng.choice(foreign) for _ in range(3)]
-        stream = b"".join((*frames, ours))
+        stream = b"".join((*frames, own_request))
         before = bench.line.foreign_frames
-        got, at = [], 0
+        received_replies, at = [], 0
         while at < len(stream):
             size = rng.randint(1, 30)
-            got += bench.master.exchange_bytes(stream[at : at + size])
+            received_replies += bench.master.exchange_bytes(stream[at : at + size])
             at += size
             bench.master.now += 600 * size
-        assert [reply[:2] for _, reply in got] == [bytes((PLAIN, 3))]
+        assert [reply[:2] for _, reply in received_replies] == [bytes((PLAIN, 3))]
         assert bench.line.foreign_frames == before + 3
     assert bench.line.discarded_bytes == 0
     assert bench.plain.requests == 200
 
 
 def test_request_inside_reply_of_other_unit_is_not_executed(bench: FunctionBench) -> None:
-    inner = RTU.buildFrame(reg.WriteSingleRegisterRequest(dev_id=PLAIN, address=0, registers=[55]))
+    inner = RTU.buildFrame(
+        register_message.WriteSingleRegisterRequest(dev_id=PLAIN, address=0, registers=[55])
+    )
     wrapped = with_crc(bytes((40, 3, len(inner))) + inner)
     assert bench.master.exchange_bytes(wrapped) == []
     assert bench.plain.writes == 0
 
 
-def test_second_master_does_not_disturb_the_line() -> None:
+def test_second_master_does_not_disturb_line() -> None:
     other = OtherMaster(unit=50, count=3, period_us=1_000_000)
-    slave = ModbusServer(PLAIN)
-    slave.registers = {0: 1}
-    line = ModbusLine([slave], other_devices=[other])
+    server = ModbusServer(PLAIN)
+    server.registers = {0: 1}
+    line = ModbusLine([server], other_devices=[other])
     assert line.deadline() == 1_000_000
-    (asked, replied) = line.wake(1_000_000)
-    assert asked == (0, with_crc(bytes((50, 3, 0, 0, 0, 3))))
+    (request_frame, replied) = line.wake(1_000_000)
+    assert request_frame == (0, with_crc(bytes((50, 3, 0, 0, 0, 3))))
     assert replied == (8_000, with_crc(bytes((50, 3, 6, 0, 7, 0, 8, 0, 9))))
     assert line.deadline() == 2_000_000
-    assert line.receive(asked[1], 1_000_100) == []
+    assert line.receive(request_frame[1], 1_000_100) == []
     assert line.receive(replied[1], 1_020_000) == []
     assert line.foreign_frames == 2
     other.unanswered = True
@@ -262,28 +273,32 @@ def test_second_master_does_not_disturb_the_line() -> None:
 
 def test_noise_discards_only_its_own_bytes(bench: FunctionBench) -> None:
     rng = Random(11)
-    ours = RTU.buildFrame(reg.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1))
+    own_request = RTU.buildFrame(
+        register_message.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1)
+    )
     for size in range(1, 60):
         noise = rng.randbytes(size)
         bench.master.now += 100_000
         before = bench.line.discarded_bytes
-        assert len(bench.master.exchange_bytes(noise + ours)) == 1, noise.hex()
+        assert len(bench.master.exchange_bytes(noise + own_request)) == 1, noise.hex()
         assert bench.line.discarded_bytes == before + size
 
 
 def test_real_unit_gets_exact_bytes_and_emulated_is_silent(bench: FunctionBench) -> None:
-    taken: list[bytes] = []
-    frame = RTU.buildFrame(reg.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1))
+    real_frames: list[bytes] = []
+    frame = RTU.buildFrame(
+        register_message.ReadHoldingRegistersRequest(dev_id=PLAIN, address=0, count=1)
+    )
     assert len(bench.master.exchange_bytes(frame)) == 1
-    bench.line.attach_real(PLAIN, taken.append)
+    bench.line.attach_real(PLAIN, real_frames.append)
     assert bench.master.exchange_bytes(frame) == []
-    strange = with_crc(bytes((PLAIN, 0x65, 1, 2, 3)))
-    assert bench.master.exchange_bytes(strange) == []
-    assert taken == [frame, strange]
+    unknown_function = with_crc(bytes((PLAIN, 0x65, 1, 2, 3)))
+    assert bench.master.exchange_bytes(unknown_function) == []
+    assert real_frames == [frame, unknown_function]
     assert bench.master.read_exception(METER, 0x0BB7, 2) == 0
     broadcast = with_crc(bytes((0, 6, 0, 0, 0, 77)))
     assert bench.master.exchange_bytes(broadcast) == []
-    assert taken[2:] == [broadcast]
+    assert real_frames[2:] == [broadcast]
     assert bench.plain.registers[0] == 100
     bench.line.restore_emulated(PLAIN)
     assert bench.master.read(PLAIN, 0) == [100]
@@ -305,10 +320,10 @@ def test_tcp_serves_several_units_and_clients(host: ModbusTcpHost) -> None:
     assert one.read(PLAIN, 0) == [5]
     assert two.read(DRIVE, 0) == [0x047F]
     assert two.read_identity(METER)[0] == b"Schneider Electric"
-    assert one.read(255, 1) == [101], "255 means the host itself"
+    assert one.read(255, 1) == [101], "unit 255 is the host itself"
     assert one.read(0, 1) == [101]
     assert one.read_exception(77, 0) == 0x0B
-    assert host.opened(3, 0) == [(3, 0, None)], "no more clients than it takes"
+    assert host.opened(3, 0) == [(3, 0, None)], "client limit"
     host.closed(2, 0)
     assert host.opened(4, 0) == []
     host.unknown_unit_code = 0
@@ -367,20 +382,20 @@ def test_tcp_faults(host: ModbusTcpHost) -> None:
 
 def test_tcp_real_unit(host: ModbusTcpHost) -> None:
     one, two = TcpMaster(host, 1), TcpMaster(host, 2)
-    taken: list[bytes] = []
-    host.attach_real(PLAIN, taken.append)
+    real_frames: list[bytes] = []
+    host.attach_real(PLAIN, real_frames.append)
     ask = bytes.fromhex("00aa 0000 0006 03 03 0000 0001")
     assert host.receive(1, ask, 0) == []
-    assert taken == [ask]
+    assert real_frames == [ask]
     answer = bytes.fromhex("00aa 0000 0005 03 03 02 1234")
     assert host.forward_reply(answer) == [(1, 0, answer)]
-    assert host.forward_reply(answer) == [], "nobody asked for that"
+    assert host.forward_reply(answer) == [], "no such transaction"
     assert two.read_exception(DRIVE, 0) == one.read_exception(DRIVE, 0) == 0
     host.restore_emulated(PLAIN)
     assert one.read(PLAIN, 0) == [100]
 
 
-def test_endless_headers_stay_bounded(host: ModbusTcpHost) -> None:
+def test_endless_headers_use_bounded_memory(host: ModbusTcpHost) -> None:
     host.opened(1, 0)
     for _ in range(100):
         host.receive(1, b"\0\1\0\0\0\xfe" + bytes(40), 0)

@@ -1,4 +1,4 @@
-"""The emulated Modbus line and its slaves, spoken to with pymodbus' client side framing."""
+"""The emulated Modbus line and its servers; pymodbus frames the requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hil.devices.base import NEVER
 from hil.devices.cooling import rpu as rpu_map
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
-from hil.devices.drives import abb_acs580 as acs
+from hil.devices.drives import abb_acs580
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import ModbusServer
@@ -37,7 +37,7 @@ MASTER = FramerRTU(DecodePDU(False))
 
 
 class ModbusLineBench:
-    """A line with an RPU (12), a valve (2) and two drives (1, 3), and a master's short hand."""
+    """A line with an RPU (12), a valve (2) and two drives (1, 3), and the functions of a client."""
 
     def __init__(self) -> None:
         self.plant = Plant(Random(1), PlantParameters(fws_swing_k=0.0))
@@ -48,13 +48,13 @@ class ModbusLineBench:
         self.line = ModbusLine([self.rpu, self.valve, self.lead, self.lag])
 
     def send(self, request: ModbusPDU, now: int = 0) -> bytes:
-        """The one reply's bytes, b"" for none."""
+        """Return the bytes of the one reply, b"" for none."""
         replies = self.line.receive(MASTER.buildFrame(request), now)
         assert len(replies) <= 1
         return replies[0][1] if replies else b""
 
     def read(self, unit: int, address: int, count: int = 1, now: int = 0) -> list[int]:
-        """Registers of a good reply."""
+        """Return the registers of a normal reply."""
         reply = self.send(read_request(unit, address, count), now)
         pdu = MASTER.handleFrame(reply, unit, 0)[1]
         assert pdu is not None
@@ -62,7 +62,7 @@ class ModbusLineBench:
         return list(pdu.registers)
 
     def write(self, unit: int, address: int, value: int, now: int = 0) -> int:
-        """0 or the exception code."""
+        """Return 0 or the exception code."""
         request = WriteSingleRegisterRequest(dev_id=unit, address=address, registers=[value])
         pdu = MASTER.handleFrame(self.send(request, now), unit, 0)[1]
         assert pdu is not None
@@ -93,14 +93,14 @@ def test_reply_is_sent_after_turnaround(bench: ModbusLineBench) -> None:
     assert len(reply) == 57
 
 
-def test_literal_frame_from_the_specification(bench: ModbusLineBench) -> None:
-    # Worked by hand: unit 2, read 1 register at 0; CRC from the Modbus serial line guide's method.
+def test_literal_frame_from_specification(bench: ModbusLineBench) -> None:
+    # Computed manually: unit 2, read 1 register at 0; CRC as in the Modbus serial line guide.
     ((_, reply),) = bench.line.receive(bytes.fromhex("020300000001") + b"\x84\x39", 0)
     assert reply[:3] == b"\x02\x03\x02"
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_a_split_request_is_one_request(bench: ModbusLineBench, size: int) -> None:
+def test_split_request_is_one_request(bench: ModbusLineBench, size: int) -> None:
     frame = MASTER.buildFrame(read_request(12, 36864, 2))
     replies = []
     for i in range(0, len(frame), size):
@@ -115,7 +115,7 @@ def test_two_requests_in_one_chunk(bench: ModbusLineBench) -> None:
     assert [reply[0] for _, reply in bench.line.receive(frames, 0)] == [12, 2]
 
 
-def test_garbage_before_a_request_is_skipped(bench: ModbusLineBench) -> None:
+def test_invalid_bytes_before_request_are_skipped(bench: ModbusLineBench) -> None:
     for noise in (b"\x00", b"\xff\xff\xff", b"\x0c\x10\x00\x00\x00\x7f\xfe", bytes(range(40))):
         before = bench.line.discarded_bytes
         frame = noise + MASTER.buildFrame(read_request(12, 36864, 2))
@@ -124,18 +124,18 @@ def test_garbage_before_a_request_is_skipped(bench: ModbusLineBench) -> None:
         assert bench.line.discarded_bytes - before == len(noise)
 
 
-def test_garbage_is_discarded_after_a_pause(bench: ModbusLineBench) -> None:
+def test_invalid_bytes_are_discarded_after_pause(bench: ModbusLineBench) -> None:
     assert bench.line.receive(b"\x0c\x03\x90", 0) == []
     frame = MASTER.buildFrame(read_request(12, 36864, 2))
     assert len(bench.line.receive(frame, 200_000)) == 1
     assert bench.line.discarded_bytes == 3
-    # A function whose length nobody knows is a frame only by itself.
+    # A function of unknown length is a frame only if it is alone.
     bench.line.receive(b"\x0c\x03\x90", SECOND)
     ((_, reply),) = bench.line.receive(with_crc(b"\x0c\x2b\x0e\x01\x00"), 2 * SECOND)
     assert reply == with_crc(b"\x0c\xab\x01")
 
 
-def test_endless_garbage_stays_bounded(bench: ModbusLineBench) -> None:
+def test_endless_invalid_bytes_use_bounded_memory(bench: ModbusLineBench) -> None:
     rng = Random(9)
     for _ in range(60):
         bench.line.receive(rng.randbytes(100), 0)
@@ -148,19 +148,19 @@ def test_endless_garbage_stays_bounded(bench: ModbusLineBench) -> None:
 def test_frames_of_real_devices_are_ignored(bench: ModbusLineBench) -> None:
     request = MASTER.buildFrame(read_request(40, 0, 10))
     answer = with_crc(bytes((40, 3, 20)) + bytes(range(20)))
-    refusal = with_crc(bytes((40, 0x83, 2)))
-    ours = MASTER.buildFrame(read_request(12, 36864, 1))
+    exception_reply = with_crc(bytes((40, 0x83, 2)))
+    own_request = MASTER.buildFrame(read_request(12, 36864, 1))
     assert bench.line.receive(request, 0) == []
     assert bench.line.receive(answer[:9], 5_000) == []
     assert bench.line.receive(answer[9:], 9_000) == []
-    replies = bench.line.receive(refusal + ours, 12_000)
+    replies = bench.line.receive(exception_reply + own_request, 12_000)
     assert [r[0] for _, r in replies] == [12]
-    assert len(bench.line.receive(answer + ours, 20_000)) == 1
+    assert len(bench.line.receive(answer + own_request, 20_000)) == 1
     assert bench.line.foreign_frames == 4
     assert bench.line.discarded_bytes == 0
 
 
-def test_wrong_crc_is_not_answered(bench: ModbusLineBench) -> None:
+def test_wrong_crc_gets_no_reply(bench: ModbusLineBench) -> None:
     frame = MASTER.buildFrame(read_request(12, 36864, 1))
     assert bench.line.receive(frame[:-1] + bytes((frame[-1] ^ 1,)), 0) == []
 
@@ -170,7 +170,7 @@ def test_wrong_crc_is_not_answered(bench: ModbusLineBench) -> None:
     [
         (bytes((12, 1, 0, 0, 0, 8)), 1),  # read coils
         (bytes((12, 0x2B, 0x0E, 1, 0)), 1),  # device identification
-        (bytes((12, 4)) + struct.pack(">HH", 36864, 1), 1),  # the map says holding registers only
+        (bytes((12, 4)) + struct.pack(">HH", 36864, 1), 1),  # the map has holding registers only
         (bytes((12, 3)) + struct.pack(">HH", 36890, 1), 2),
         (bytes((12, 3)) + struct.pack(">HH", 36889, 2), 2),
         (bytes((12, 3)) + struct.pack(">HH", 36864, 0), 3),
@@ -300,7 +300,7 @@ def test_rpu_addresses_are_all_in_the_public_map() -> None:
 
 
 def test_rpu_addresses_are_those_of_the_profile() -> None:
-    """The profile was transcribed from the same map; this runs also where the map is not."""
+    """The profile was transcribed from the same map; this test also runs without the map file."""
     path = ROOT / "drivers" / "profiles" / "orv3_rpu.json"
     profile = DeviceProfile(json.loads(path.read_text()), include_unpolled=True)
     entries = (*profile.points, *profile.texts, *profile.bits)
@@ -345,7 +345,7 @@ def test_rpu_leaks_and_alarms(bench: ModbusLineBench) -> None:
     assert bench.read(12, 37378) == [1 << 4 | 1 << 9]
     bench.rpu.clear_leak("internal")
     assert bench.read(12, 37378) == [1 << 9]
-    bench.plant.pumps[0].seized = True
+    bench.plant.pumps[0].set_seized(True)
     assert bench.read(12, 37377, now=5 * SECOND) == [1 << 6]
     bench.rpu.reservoir_low = True
     assert bench.read(12, 37377, now=6 * SECOND) == [1 << 6 | 1]
@@ -390,7 +390,7 @@ def test_valve_temperatures_balance_its_heat(bench: ModbusLineBench) -> None:
 
 
 def test_stuck_valve_does_not_move(bench: ModbusLineBench) -> None:
-    bench.valve.stuck = True
+    bench.valve.set_stuck(True)
     bench.write(2, 0, 9000)
     assert bench.read(2, 0, 5, now=60 * SECOND) == [9000, 0, 0, 0, 4075]
 
@@ -398,33 +398,36 @@ def test_stuck_valve_does_not_move(bench: ModbusLineBench) -> None:
 # The drive.
 
 NORMAL = (
-    acs.READY_ON
-    | acs.READY_RUN
-    | acs.OPERATING
-    | acs.OFF2_INACTIVE
-    | acs.OFF3_INACTIVE
-    | acs.AT_SETPOINT
-    | acs.REMOTE_ON
+    abb_acs580.READY_ON
+    | abb_acs580.READY_RUN
+    | abb_acs580.OPERATING
+    | abb_acs580.OFF2_INACTIVE
+    | abb_acs580.OFF3_INACTIVE
+    | abb_acs580.AT_SETPOINT
+    | abb_acs580.REMOTE_ON
 )
 
 
 def test_drive_starts_in_state_of_its_pump(bench: ModbusLineBench) -> None:
     assert bench.read(1, 0, 6) == [0x047F, 14_000, 0, NORMAL, 14_000, 4900]
     assert bench.read(3, 0, 2) == [0x047E, 0]
-    assert bench.read(3, 3)[0] & (acs.READY_ON | acs.READY_RUN | acs.OPERATING) == acs.READY_ON
+    assert (
+        bench.read(3, 3)[0] & (abb_acs580.READY_ON | abb_acs580.READY_RUN | abb_acs580.OPERATING)
+        == abb_acs580.READY_ON
+    )
 
 
 def test_drive_ramps(bench: ModbusLineBench) -> None:
     bench.write(1, 1, 18_000)
     assert bench.read(1, 4, now=SECOND // 2)[0] == 16_000  # 20 % a second
-    assert not bench.read(1, 3)[0] & acs.AT_SETPOINT
+    assert not bench.read(1, 3)[0] & abb_acs580.AT_SETPOINT
     assert bench.read(1, 3, 2, now=2 * SECOND) == [NORMAL, 18_000]
     bench.write(1, 0, 0x047E, now=2 * SECOND)
     assert bench.read(1, 4, now=7 * SECOND) == [0]
     assert bench.plant.flow_true_lpm == 0.0
 
 
-def test_drive_ignores_a_control_word_without_remote(bench: ModbusLineBench) -> None:
+def test_drive_ignores_control_word_without_remote(bench: ModbusLineBench) -> None:
     bench.write(1, 0, 0x007E)
     assert bench.read(1, 4, now=10 * SECOND) == [14_000]
 
@@ -432,14 +435,16 @@ def test_drive_ignores_a_control_word_without_remote(bench: ModbusLineBench) -> 
 def test_drive_trip_reset_and_restart(bench: ModbusLineBench) -> None:
     bench.lead.trip()
     word, speed = bench.read(1, 3, 2, now=3 * SECOND)
-    assert word & acs.TRIPPED
-    assert word & acs.INHIBITED
+    assert word & abb_acs580.TRIPPED
+    assert word & abb_acs580.INHIBITED
     assert speed == 0
     bench.write(1, 0, 0x047F, now=3 * SECOND)
-    assert bench.read(1, 3)[0] & acs.TRIPPED, "running on does not reset a fault"
+    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED, "a run command does not reset a fault"
     bench.write(1, 0, 0x04FF, now=4 * SECOND)
     word = bench.read(1, 3)[0]
-    assert word & (acs.TRIPPED | acs.INHIBITED) == acs.INHIBITED, "needs OFF1 = 0 first"
+    assert word & (abb_acs580.TRIPPED | abb_acs580.INHIBITED) == abb_acs580.INHIBITED, (
+        "needs OFF1 = 0 first"
+    )
     bench.write(1, 0, 0x047F, now=5 * SECOND)
     assert bench.read(1, 4, now=6 * SECOND) == [0]
     bench.write(1, 0, 0x047E, now=6 * SECOND)
@@ -451,7 +456,7 @@ def test_persistent_drive_trip(bench: ModbusLineBench) -> None:
     bench.lead.trip()
     bench.lead.trip_persists = True
     bench.write(1, 0, 0x04FE)
-    assert bench.read(1, 3)[0] & acs.TRIPPED
+    assert bench.read(1, 3)[0] & abb_acs580.TRIPPED
 
 
 def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) -> None:
@@ -461,8 +466,8 @@ def test_drive_holds_fail_safe_speed_after_comm_timeout(bench: ModbusLineBench) 
     bench.line.wake(11 * SECOND)
     bench.plant.advance(20 * SECOND)
     assert bench.plant.pumps[0].speed_pct == 70.0
-    assert bench.line.deadline() == 15 * SECOND, "the other drive has its own clock"
-    assert bench.read(1, 3, now=20 * SECOND)[0] & acs.WARNING == 0, "a request ends it"
+    assert bench.line.deadline() == 15 * SECOND, "each drive has its own supervision"
+    assert bench.read(1, 3, now=20 * SECOND)[0] & abb_acs580.WARNING == 0, "a request ends it"
     assert bench.read(1, 4, now=26 * SECOND) == [10_000]
 
 
@@ -472,6 +477,6 @@ def test_stopped_drive_stays_stopped_after_comm_timeout(bench: ModbusLineBench) 
     assert bench.lag.comm_lost
     assert bench.plant.pumps[1].speed_pct == 0.0
     assert bench.line.deadline() == NEVER
-    bench.lag.comm_timeout_us = 0
+    bench.lag.set_comm_timeout(0)
     bench.lag.on_request(30 * SECOND)
     assert bench.lag.deadline() == NEVER

@@ -1,4 +1,4 @@
-"""The behaviour of each emulated model: what it shows, obeys, refuses, and does when left alone."""
+"""The behaviour of each emulated model: registers, commands, rejected writes, loss of the bus."""
 
 import csv
 import json
@@ -13,22 +13,19 @@ import pytest
 
 from drivers.device.profile import DeviceProfile
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
-from hil.devices.cooling import kenmec_ls80a as kenmec
-from hil.devices.cooling import liebert_dcd as dcd
+from hil.devices.cooling import kenmec_ls80a, liebert_dcd
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
 from hil.devices.cooling.rpu import Rpu
-from hil.devices.drives import danfoss_fc as fc
-from hil.devices.drives import grundfos_cim as cim
-from hil.devices.drives import wilo_booster as wilo
+from hil.devices.drives import danfoss_fc, grundfos_cim, wilo_booster
 from hil.devices.drives.abb_acs580 import Drive
 from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import ModbusServer
-from hil.devices.power import sunspec_203 as sun
+from hil.devices.power import sunspec_203
 from hil.devices.power.abb_meter import AbbMeter
 from hil.devices.power.eastron_sdm630 import Sdm630
 from hil.devices.power.schneider_iem3000 import Iem3000
@@ -41,7 +38,7 @@ from tests.support.repository import ROOT
 
 PROFILES = ROOT / "drivers" / "profiles"
 
-U = 9
+UNIT = 9
 
 
 def plant() -> Plant:
@@ -52,139 +49,139 @@ def single_device_master(server: ModbusServer) -> LineMaster:
     return LineMaster(ModbusLine([server]))
 
 
-# Meters: one load, four ways to say it.
+# Meters: one load in four register maps.
 
 
 def test_sdm630_floats_high_word_first() -> None:
-    meter = Sdm630(plant(), U, load_w=lambda: 9_000.0)
+    meter = Sdm630(plant(), UNIT, load_w=lambda: 9_000.0)
     master = single_device_master(meter)
     master.now = 1_000_000
-    assert master.read_float(U, 0x34, 4) == pytest.approx(9_000.0)
-    volts, amps = master.read_float(U, 0x00, 4), master.read_float(U, 0x06, 4)
+    assert master.read_float(UNIT, 0x34, 4) == pytest.approx(9_000.0)
+    volts, amps = master.read_float(UNIT, 0x00, 4), master.read_float(UNIT, 0x06, 4)
     assert volts == pytest.approx(230.0, abs=2)
-    assert master.read_float(U, 0x0C, 4) == pytest.approx(
-        volts * amps * master.read_float(U, 0x3E, 4), rel=1e-5
+    assert master.read_float(UNIT, 0x0C, 4) == pytest.approx(
+        volts * amps * master.read_float(UNIT, 0x3E, 4), rel=1e-5
     )
-    assert master.read_float(U, 0x38, 4) == pytest.approx(
-        math.hypot(master.read_float(U, 0x34, 4), master.read_float(U, 0x3C, 4)), rel=1e-5
+    assert master.read_float(UNIT, 0x38, 4) == pytest.approx(
+        math.hypot(master.read_float(UNIT, 0x34, 4), master.read_float(UNIT, 0x3C, 4)), rel=1e-5
     )
-    assert master.read_float(U, 0x46, 4) == pytest.approx(50.0, abs=0.1)
-    before = master.read_float(U, 0x48, 4)
+    assert master.read_float(UNIT, 0x46, 4) == pytest.approx(50.0, abs=0.1)
+    before = master.read_float(UNIT, 0x48, 4)
     master.now += 3_600_000_000
-    assert master.read_float(U, 0x48, 4) - before == pytest.approx(9.0, abs=0.01)
-    assert master.read_float(U, 0x156, 4) == pytest.approx(master.read_float(U, 0x48, 4))
+    assert master.read_float(UNIT, 0x48, 4) - before == pytest.approx(9.0, abs=0.01)
+    assert master.read_float(UNIT, 0x156, 4) == pytest.approx(master.read_float(UNIT, 0x48, 4))
 
 
 def test_sdm630_limits_and_unreadable_ranges() -> None:
-    meter = Sdm630(plant(), U)
+    meter = Sdm630(plant(), UNIT)
     master = single_device_master(meter)
-    assert master.read_exception(U, 0x00, 44, 4) == 0
-    assert master.read_exception(U, 0x00, 46, 4) == 2, "0x2C is a hole"
-    assert master.read_exception(U, 0x00, 81, 4) == 3
-    assert master.read_exception(U, 0x00, 2) == 2, "values are input registers"
+    assert master.read_exception(UNIT, 0x00, 44, 4) == 0
+    assert master.read_exception(UNIT, 0x00, 46, 4) == 2, "0x2C is unreadable"
+    assert master.read_exception(UNIT, 0x00, 81, 4) == 3
+    assert master.read_exception(UNIT, 0x00, 2) == 2, "values are input registers"
     meter.lost_phase = 1
     meter.invalidate()
-    assert master.read_float(U, 0x02, 4) == 0.0
-    assert master.read_float(U, 0x00, 4) > 200.0
+    assert master.read_float(UNIT, 0x02, 4) == 0.0
+    assert master.read_float(UNIT, 0x00, 4) > 200.0
 
 
-def test_meters_read_the_electric_power_of_the_plant() -> None:
+def test_meters_read_electric_power_of_plant() -> None:
     hall = plant()
-    master = single_device_master(Sdm630(hall, U))
-    before = master.read_float(U, 0x34, 4)
+    master = single_device_master(Sdm630(hall, UNIT))
+    before = master.read_float(UNIT, 0x34, 4)
     assert before == pytest.approx(hall.pump_electric_w, rel=1e-6)
     hall.pumps[0].command(100.0, 100.0)
     master.now = 5_000_000
-    assert master.read_float(U, 0x34, 4) > 2.0 * before
+    assert master.read_float(UNIT, 0x34, 4) > 2.0 * before
 
 
 def test_iem3000_floats_in_kilo_and_64_bits() -> None:
-    meter = Iem3000(plant(), U, load_w=lambda: 12_345.0)
+    meter = Iem3000(plant(), UNIT, load_w=lambda: 12_345.0)
     master = single_device_master(meter)
-    assert master.read_float(U, 0x0BF3) == pytest.approx(12.345)
-    assert master.read_float(U, 0x0BD3) == pytest.approx(230.0, abs=2)
-    before = master.read_integer(U, 0x0C83, "q")
+    assert master.read_float(UNIT, 0x0BF3) == pytest.approx(12.345)
+    assert master.read_float(UNIT, 0x0BD3) == pytest.approx(230.0, abs=2)
+    before = master.read_integer(UNIT, 0x0C83, "q")
     master.now += 3_600_000_000
-    master.read_float(U, 0x0BF3)
-    assert master.read_integer(U, 0x0C83, "q") - before == pytest.approx(12_345, abs=1)
+    master.read_float(UNIT, 0x0BF3)
+    assert master.read_integer(UNIT, 0x0C83, "q") - before == pytest.approx(12_345, abs=1)
     meter.break_sensor("amps_1")
-    assert master.read(U, 0x0BB7, 2) == [0xFFC0, 0]
+    assert master.read(UNIT, 0x0BB7, 2) == [0xFFC0, 0]
     meter.break_sensor("import_wh")
-    assert master.read(U, 0x0C83, 4) == [0x8000, 0, 0, 0]
-    assert master.read_exception(U, 0x0BBD, 2) == 2
+    assert master.read(UNIT, 0x0C83, 4) == [0x8000, 0, 0, 0]
+    assert master.read_exception(UNIT, 0x0BBD, 2) == 2
 
 
-def test_iem3000_is_busy_after_a_power_cut() -> None:
-    meter = Iem3000(plant(), U)
+def test_iem3000_is_busy_after_power_cut() -> None:
+    meter = Iem3000(plant(), UNIT)
     master = single_device_master(meter)
     meter.reboot(0)
-    assert master.read_exception(U, 0x0BF3, 2) == -1
+    assert master.read_exception(UNIT, 0x0BF3, 2) == -1
     master.now = meter.boot_us
-    assert master.read_exception(U, 0x0BF3, 2) == 6
+    assert master.read_exception(UNIT, 0x0BF3, 2) == 6
     master.now += 2_000_000
-    assert master.read_exception(U, 0x0BF3, 2) == 0
+    assert master.read_exception(UNIT, 0x0BF3, 2) == 0
 
 
 def test_abb_meter_no_value_codes() -> None:
     load = [20_000.0]
-    meter = AbbMeter(plant(), U, load_w=lambda: load[0])
+    meter = AbbMeter(plant(), UNIT, load_w=lambda: load[0])
     master = single_device_master(meter)
-    assert master.read_integer(U, 0x5B14, "i") == 2_000_000
-    assert master.read_integer(U, 0x5B00, "I") == pytest.approx(2300, abs=20)
-    assert master.read(U, 0x5B2C) == [pytest.approx(5000, abs=10)]
-    before = master.read_integer(U, 0x5000, "Q")
+    assert master.read_integer(UNIT, 0x5B14, "i") == 2_000_000
+    assert master.read_integer(UNIT, 0x5B00, "I") == pytest.approx(2300, abs=20)
+    assert master.read(UNIT, 0x5B2C) == [pytest.approx(5000, abs=10)]
+    before = master.read_integer(UNIT, 0x5000, "Q")
     load[0] = -5_000.0
     master.now = 3_600_000_000
-    assert master.read_integer(U, 0x5B14, "i") == -500_000
-    assert master.read_integer(U, 0x5000, "Q") - before == pytest.approx(2_000, abs=1)
+    assert master.read_integer(UNIT, 0x5B14, "i") == -500_000
+    assert master.read_integer(UNIT, 0x5000, "Q") - before == pytest.approx(2_000, abs=1)
     master.now += 3_600_000_000
-    master.read(U, 0x5B2C)
-    assert master.read_integer(U, 0x5004, "Q") == pytest.approx(500, abs=1)
+    master.read(UNIT, 0x5B2C)
+    assert master.read_integer(UNIT, 0x5004, "Q") == pytest.approx(500, abs=1)
     meter.lost_phase = 0
     meter.invalidate()
-    assert master.read(U, 0x5B00, 2) == [0xFFFF, 0xFFFF]
-    assert master.read(U, 0x5B16, 2) == [0x7FFF, 0xFFFF]
+    assert master.read(UNIT, 0x5B00, 2) == [0xFFFF, 0xFFFF]
+    assert master.read(UNIT, 0x5B16, 2) == [0x7FFF, 0xFFFF]
     meter.break_sensor("hertz")
-    assert master.read(U, 0x5B2C) == [0xFFFF]
+    assert master.read(UNIT, 0x5B2C) == [0xFFFF]
 
 
 @pytest.mark.parametrize("base", [40_000, 50_000, 0])
 def test_sunspec_model_chain(base: int) -> None:
-    meter = SunSpec203(plant(), U, base=base, load_w=lambda: 20_000.0)
+    meter = SunSpec203(plant(), UNIT, base=base, load_w=lambda: 20_000.0)
     master = single_device_master(meter)
-    assert struct.pack(">2H", *master.read(U, base, 2)) == b"SunS"
+    assert struct.pack(">2H", *master.read(UNIT, base, 2)) == b"SunS"
     at, chain = base + 2, []
     while True:
-        model, length = master.read(U, at, 2)
+        model, length = master.read(UNIT, at, 2)
         if model == 0xFFFF:
             break
         chain.append((model, length))
         at += 2 + length
     assert chain == [(1, 66), (203, 105)]
-    assert master.read_exception(U, at + 2) == 2
+    assert master.read_exception(UNIT, at + 2) == 2
 
 
-def test_sunspec_scale_factor_follows_the_load() -> None:
+def test_sunspec_scale_factor_follows_load() -> None:
     load = [20_000.0]
-    meter = SunSpec203(plant(), U, load_w=lambda: load[0])
+    meter = SunSpec203(plant(), UNIT, load_w=lambda: load[0])
     master = single_device_master(meter)
     model = 40_000 + 70
 
     def watts() -> tuple[int, int]:
-        words = master.read(U, model + sun.W, sun.W_SF - sun.W + 1)
+        words = master.read(UNIT, model + sunspec_203.W, sunspec_203.W_SF - sunspec_203.W + 1)
         return words[0], words[-1]
 
     assert watts() == (20_000, 0)
     load[0] = 100_000.0
     master.now = 2_000_000
     assert watts() == (10_000, 1)
-    assert master.read(U, model + sun.V_SF) == [0xFFFF]
-    assert master.read(U, model + sun.V + 1)[0] == pytest.approx(2300, abs=20)
-    meter.missing_points.add(sun.HZ)
+    assert master.read(UNIT, model + sunspec_203.V_SF) == [0xFFFF]
+    assert master.read(UNIT, model + sunspec_203.V + 1)[0] == pytest.approx(2300, abs=20)
+    meter.missing_points.add(sunspec_203.HZ)
     meter.invalidate()
-    assert master.read(U, model + sun.HZ) == [0x8000]
-    assert master.read(U, model + 55) == [0x8000], "not implemented"
-    imported = master.read_integer(U, model + sun.IMPORT, "I")
+    assert master.read(UNIT, model + sunspec_203.HZ) == [0x8000]
+    assert master.read(UNIT, model + 55) == [0x8000], "not implemented"
+    imported = master.read_integer(UNIT, model + sunspec_203.IMPORT, "I")
     assert imported == int(meter.mains.import_wh / 10)
 
 
@@ -193,235 +190,257 @@ def test_sunspec_scale_factor_follows_the_load() -> None:
 
 def test_grundfos_accepts_setpoint_in_remote_only() -> None:
     hall = plant()
-    pump = GrundfosCim(hall, 0, U)
+    pump = GrundfosCim(hall, 0, UNIT)
     master = single_device_master(pump)
-    assert master.write(U, cim.CONTROL, 0) == 0
-    assert master.write(U, cim.SETPOINT, 9_000) == 0, "confirmed"
-    assert master.read(U, cim.SETPOINT) == [7_000], "and forgotten"
+    assert master.write(UNIT, grundfos_cim.CONTROL, 0) == 0
+    assert master.write(UNIT, grundfos_cim.SETPOINT, 9_000) == 0, "confirmed"
+    assert master.read(UNIT, grundfos_cim.SETPOINT) == [7_000], "without effect"
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == pump.local_pct
-    assert master.read(U, cim.STATUS, 1, 4)[0] & cim.ACCESS == 0
-    master.write(U, cim.CONTROL, cim.REMOTE | cim.ON)
-    assert master.write(U, cim.SETPOINT, 9_000) == 0
+    assert master.read(UNIT, grundfos_cim.STATUS, 1, 4)[0] & grundfos_cim.ACCESS == 0
+    master.write(UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON)
+    assert master.write(UNIT, grundfos_cim.SETPOINT, 9_000) == 0
     master.advance(10.0)
-    assert master.read(U, cim.SETPOINT) == [9_000]
-    assert master.read(U, 302, 2, 4) == [9_000, 2_610]
-    assert master.read(U, cim.STATUS, 1, 4) == [cim.ACCESS | cim.IS_ON]
-    assert master.write(U, cim.SETPOINT, 10_001) == 3
-    master.write(U, cim.CONTROL_MODE, 77)
-    assert master.read(U, cim.CONTROL_MODE) == [0], "an unknown mode is forgotten"
+    assert master.read(UNIT, grundfos_cim.SETPOINT) == [9_000]
+    assert master.read(UNIT, 302, 2, 4) == [9_000, 2_610]
+    assert master.read(UNIT, grundfos_cim.STATUS, 1, 4) == [
+        grundfos_cim.ACCESS | grundfos_cim.IS_ON
+    ]
+    assert master.write(UNIT, grundfos_cim.SETPOINT, 10_001) == 3
+    master.write(UNIT, grundfos_cim.CONTROL_MODE, 77)
+    assert master.read(UNIT, grundfos_cim.CONTROL_MODE) == [0], "an unknown mode has no effect"
     pump.local = True
-    master.write(U, cim.SETPOINT, 2_000)
-    assert master.read(U, cim.SETPOINT) == [9_000]
+    master.write(UNIT, grundfos_cim.SETPOINT, 2_000)
+    assert master.read(UNIT, grundfos_cim.SETPOINT) == [9_000]
     master.advance(1.0)
-    assert master.read(U, cim.STATUS, 1, 4)[0] & cim.FORCED
+    assert master.read(UNIT, grundfos_cim.STATUS, 1, 4)[0] & grundfos_cim.FORCED
 
 
 def test_grundfos_setpoint_is_percentage_of_its_range() -> None:
     hall = plant()
-    master = single_device_master(GrundfosCim(hall, 0, U))
-    assert master.read(U, cim.RANGE, 1, 4) == [400]
-    master.write(U, cim.CONTROL_MODE, cim.CONST_DP)
-    master.write(U, cim.SETPOINT, 3_000)  # 30 % of 4 bar
+    master = single_device_master(GrundfosCim(hall, 0, UNIT))
+    assert master.read(UNIT, grundfos_cim.RANGE, 1, 4) == [400]
+    master.write(UNIT, grundfos_cim.CONTROL_MODE, grundfos_cim.CONST_DP)
+    master.write(UNIT, grundfos_cim.SETPOINT, 3_000)  # 30 % of 4 bar
     master.advance(60.0)
     hall.advance(master.now)
     assert hall.dp_kpa == pytest.approx(120.0, abs=3.0)
-    assert master.read(U, 338, 1, 4)[0] == pytest.approx(1_200, abs=30)
+    assert master.read(UNIT, 338, 1, 4)[0] == pytest.approx(1_200, abs=30)
 
 
 def test_grundfos_alarm_and_reset() -> None:
     hall = plant()
-    pump = GrundfosCim(hall, 0, U)
+    pump = GrundfosCim(hall, 0, UNIT)
     master = single_device_master(pump)
-    pump.raise_alarm(cim.DRY_RUN)
+    pump.raise_alarm(grundfos_cim.DRY_RUN)
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == 0.0
-    assert master.read(U, cim.ALARM, 1, 4) == [57]
-    assert master.read(U, cim.STATUS, 1, 4)[0] & (cim.ALARMED | cim.IS_ON) == cim.ALARMED
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [57]
+    assert (
+        master.read(UNIT, grundfos_cim.STATUS, 1, 4)[0]
+        & (grundfos_cim.ALARMED | grundfos_cim.IS_ON)
+        == grundfos_cim.ALARMED
+    )
     pump.alarm_persists = True
-    master.write(U, cim.CONTROL, cim.REMOTE | cim.ON | cim.RESET)
-    assert master.read(U, cim.ALARM, 1, 4) == [57]
+    master.write(
+        UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON | grundfos_cim.RESET
+    )
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [57]
     pump.alarm_persists = False
-    master.write(U, cim.CONTROL, cim.REMOTE | cim.ON | cim.RESET)
-    assert master.read(U, cim.ALARM, 1, 4) == [57], "a bit that is set already does not rise"
-    master.write(U, cim.CONTROL, cim.REMOTE | cim.ON)
-    master.write(U, cim.CONTROL, cim.REMOTE | cim.ON | cim.RESET)
+    master.write(
+        UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON | grundfos_cim.RESET
+    )
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [57], "no rising bit"
+    master.write(UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON)
+    master.write(
+        UNIT, grundfos_cim.CONTROL, grundfos_cim.REMOTE | grundfos_cim.ON | grundfos_cim.RESET
+    )
     master.advance(10.0)
-    assert master.read(U, cim.ALARM, 1, 4) == [0]
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [0]
     assert hall.pumps[0].speed_pct == 70.0
 
 
 def test_grundfos_module_lost_shows_no_values() -> None:
-    pump = GrundfosCim(plant(), 0, U)
+    pump = GrundfosCim(plant(), 0, UNIT)
     master = single_device_master(pump)
-    kelvin = master.read(U, 321, 1, 4)[0]
+    kelvin = master.read(UNIT, 321, 1, 4)[0]
     assert kelvin == pytest.approx((32.0 + 273.15) * 100, abs=20)
     pump.module_lost = True
     master.advance(1.0)
-    assert master.read(U, 300, 4, 4) == [0xFFFF] * 4
-    assert master.read(U, cim.ALARM, 1, 4) == [cim.MODULE_LOST]
+    assert master.read(UNIT, 300, 4, 4) == [0xFFFF] * 4
+    assert master.read(UNIT, grundfos_cim.ALARM, 1, 4) == [grundfos_cim.MODULE_LOST]
 
 
 def test_wilo_holds_its_setpoint() -> None:
     hall = plant()
-    master = single_device_master(WiloBooster(hall, (0, 1), U))
-    assert master.write(U, wilo.SETPOINT, 10) == 0
+    master = single_device_master(WiloBooster(hall, (0, 1), UNIT))
+    assert master.write(UNIT, wilo_booster.SETPOINT, 10) == 0
     master.advance(60.0)
     hall.advance(master.now)
     assert hall.dp_kpa == pytest.approx(100.0, abs=2.0)
-    assert master.read(U, wilo.ACTUAL, 2) == [10, 10]
-    master.write(U, wilo.DRIVES, 0)
+    assert master.read(UNIT, wilo_booster.ACTUAL, 2) == [10, 10]
+    master.write(UNIT, wilo_booster.DRIVES, 0)
     master.advance(10.0)
     assert [pump.speed_pct for pump in hall.pumps] == [0.0, 0.0]
 
 
 def test_wilo_bus_command_timer() -> None:
     hall = plant()
-    booster = WiloBooster(hall, (0, 1), U, timer_us=20_000_000)
+    booster = WiloBooster(hall, (0, 1), UNIT, timer_us=20_000_000)
     master = single_device_master(booster)
-    master.write(U, wilo.TIMER, wilo.TIMER_SET)
-    assert master.read(U, wilo.TIMER) == [wilo.TIMER_ACTIVE]
-    master.write(U, wilo.SETPOINT, 12)
+    master.write(UNIT, wilo_booster.TIMER, wilo_booster.TIMER_SET)
+    assert master.read(UNIT, wilo_booster.TIMER) == [wilo_booster.TIMER_ACTIVE]
+    master.write(UNIT, wilo_booster.SETPOINT, 12)
     for _ in range(4):
         master.advance(15.0)
-        master.write(U, wilo.SETPOINT, 12)
-    assert master.read(U, wilo.TIMER) == [wilo.TIMER_ACTIVE]
+        master.write(UNIT, wilo_booster.SETPOINT, 12)
+    assert master.read(UNIT, wilo_booster.TIMER) == [wilo_booster.TIMER_ACTIVE]
     master.advance(19.0)
-    master.read(U, wilo.ACTUAL)
+    master.read(UNIT, wilo_booster.ACTUAL)
     master.advance(1.5)
-    assert master.read(U, wilo.TIMER) == [wilo.TIMER_RESET], "reading does not feed it"
-    assert master.read(U, wilo.ACTIVE_SETPOINT) == [booster.panel_setpoint]
+    assert master.read(UNIT, wilo_booster.TIMER) == [wilo_booster.TIMER_RESET], (
+        "a read does not restart the timer"
+    )
+    assert master.read(UNIT, wilo_booster.ACTIVE_SETPOINT) == [booster.panel_setpoint]
     master.advance(60.0)
     hall.advance(master.now)
     assert hall.dp_kpa == pytest.approx(80.0, abs=2.0)
-    master.write(U, wilo.TIMER, wilo.TIMER_MANUAL)
-    assert master.write(U, wilo.SETPOINT, 5) == 0
-    assert master.read(U, wilo.SETPOINT) == [12]
+    master.write(UNIT, wilo_booster.TIMER, wilo_booster.TIMER_MANUAL)
+    assert master.write(UNIT, wilo_booster.SETPOINT, 5) == 0
+    assert master.read(UNIT, wilo_booster.SETPOINT) == [12]
 
 
 def test_wilo_faults() -> None:
     hall = plant()
-    booster = WiloBooster(hall, (0, 1), U)
+    booster = WiloBooster(hall, (0, 1), UNIT)
     master = single_device_master(booster)
-    booster.raise_fault(wilo.SUPPLY)
-    booster.raise_fault(wilo.PUMP1_FAULT)
-    assert master.read(U, wilo.FAULTS, 2) == [1 << 4, 1 << 5]
+    booster.raise_fault(wilo_booster.SUPPLY)
+    booster.raise_fault(wilo_booster.PUMP1_FAULT)
+    assert master.read(UNIT, wilo_booster.FAULTS, 2) == [1 << 4, 1 << 5]
     master.advance(10.0)
     assert [pump.speed_pct for pump in hall.pumps] == [0.0, 0.0]
-    booster.clear_fault(wilo.SUPPLY)
+    booster.clear_fault(wilo_booster.SUPPLY)
     master.advance(10.0)
     assert hall.pumps[0].speed_pct == 0.0
     assert hall.pumps[1].speed_pct > 50.0
-    booster.raise_fault(wilo.SENSOR)
-    assert master.read(U, wilo.ACTUAL) == [0x8000]
+    booster.raise_fault(wilo_booster.SENSOR)
+    assert master.read(UNIT, wilo_booster.ACTUAL) == [0x8000]
 
 
 def test_danfoss_executes_valid_control_words_only() -> None:
     hall = plant()
-    master = single_device_master(DanfossFc(hall, 0, U, comm_timeout_us=0))
-    assert master.read(U, fc.STATUS)[0] & (fc.OPERATING | fc.AT_REFERENCE | fc.TRIP) == (
-        fc.OPERATING | fc.AT_REFERENCE
+    master = single_device_master(DanfossFc(hall, 0, UNIT, comm_timeout_us=0))
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & (
+        danfoss_fc.OPERATING | danfoss_fc.AT_REFERENCE | danfoss_fc.TRIP
+    ) == (danfoss_fc.OPERATING | danfoss_fc.AT_REFERENCE)
+    master.write(UNIT, danfoss_fc.REFERENCE, 0x2000)
+    master.advance(5.0)
+    assert master.read(UNIT, danfoss_fc.ACTUAL) == [0x2000]
+    assert master.write(UNIT, danfoss_fc.CONTROL, 0x003C) == 0, (
+        "confirmed without effect: bit 10 is 0"
     )
-    master.write(U, fc.REFERENCE, 0x2000)
     master.advance(5.0)
-    assert master.read(U, fc.ACTUAL) == [0x2000]
-    assert master.write(U, fc.CONTROL, 0x003C) == 0, "confirmed, without bit 10 not obeyed"
-    master.advance(5.0)
-    assert master.read(U, fc.ACTUAL) == [0x2000]
-    master.write(U, fc.CONTROL, 0x043C)
+    assert master.read(UNIT, danfoss_fc.ACTUAL) == [0x2000]
+    master.write(UNIT, danfoss_fc.CONTROL, 0x043C)
     master.advance(1.0)
-    assert 0 < master.read(U, fc.ACTUAL)[0] < 0x2000, "a ramp, not a step"
+    assert 0 < master.read(UNIT, danfoss_fc.ACTUAL)[0] < 0x2000, "a ramp, not a step"
     master.advance(5.0)
-    assert master.read(U, fc.ACTUAL) == [0]
-    master.write(U, fc.CONTROL, 0x047F)
+    assert master.read(UNIT, danfoss_fc.ACTUAL) == [0]
+    master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
     master.advance(5.0)
-    assert master.read(U, fc.ACTUAL) == [0x2000]
-    assert master.read(U, 16129) == [250]
-    assert master.read_integer(U, 16169, "i") == 1450
-    master.write(U, fc.CONTROL, 0x0437)
-    assert master.read(U, fc.STATUS)[0] & fc.NOT_COASTING == 0
-    assert master.read_bits(U, 0, 16) == [bool(0x0437 >> i & 1) for i in range(16)]
+    assert master.read(UNIT, danfoss_fc.ACTUAL) == [0x2000]
+    assert master.read(UNIT, 16129) == [250]
+    assert master.read_integer(UNIT, 16169, "i") == 1450
+    master.write(UNIT, danfoss_fc.CONTROL, 0x0437)
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.NOT_COASTING == 0
+    assert master.read_bits(UNIT, 0, 16) == [bool(0x0437 >> i & 1) for i in range(16)]
 
 
 def test_danfoss_trip_and_reset() -> None:
     hall = plant()
-    drive = DanfossFc(hall, 0, U, comm_timeout_us=0)
+    drive = DanfossFc(hall, 0, UNIT, comm_timeout_us=0)
     master = single_device_master(drive)
-    drive.trip(fc.OVERCURRENT)
+    drive.trip(danfoss_fc.OVERCURRENT)
     master.advance(3.0)
-    assert master.read(U, fc.STATUS)[0] & fc.TRIP
-    assert master.read_integer(U, fc.ALARM_WORD, "I") == 1 << 5
-    master.write(U, fc.CONTROL, 0x047F)
-    assert master.read(U, fc.STATUS)[0] & fc.TRIP, "a start is no reset"
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP
+    assert master.read_integer(UNIT, danfoss_fc.ALARM_WORD, "I") == 1 << 5
+    master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, (
+        "a start does not reset the trip"
+    )
     drive.trip_persists = True
-    master.write(U, fc.CONTROL, 0x04FF)
-    assert master.read(U, fc.STATUS)[0] & fc.TRIP
+    master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP
     drive.trip_persists = False
-    master.write(U, fc.CONTROL, 0x04FF)
-    assert master.read(U, fc.STATUS)[0] & fc.TRIP, "a bit that is set already does not rise"
-    master.write(U, fc.CONTROL, 0x047F)
-    master.write(U, fc.CONTROL, 0x04FF)
+    master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP, "no rising bit"
+    master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
+    master.write(UNIT, danfoss_fc.CONTROL, 0x04FF)
     master.advance(5.0)
-    assert master.read(U, fc.STATUS)[0] & (fc.TRIP | fc.OPERATING) == 0, "it waits for a start"
-    master.write(U, fc.CONTROL, 0x047F)
+    assert (
+        master.read(UNIT, danfoss_fc.STATUS)[0] & (danfoss_fc.TRIP | danfoss_fc.OPERATING) == 0
+    ), "it waits for a start"
+    master.write(UNIT, danfoss_fc.CONTROL, 0x047F)
     master.advance(5.0)
-    assert master.read(U, fc.ACTUAL)[0] == pytest.approx(0.7 * 0x4000, abs=1)
+    assert master.read(UNIT, danfoss_fc.ACTUAL)[0] == pytest.approx(0.7 * 0x4000, abs=1)
 
 
 def test_danfoss_comm_timeout() -> None:
     hall = plant()
-    drive = DanfossFc(hall, 0, U, comm_timeout_us=10_000_000, safe_pct=55.0)
+    drive = DanfossFc(hall, 0, UNIT, comm_timeout_us=10_000_000, safe_pct=55.0)
     master = single_device_master(drive)
     master.advance(9.0)
-    master.read(U, fc.STATUS)
+    master.read(UNIT, danfoss_fc.STATUS)
     master.advance(9.0)
     assert not drive.watchdog.expired
     master.advance(11.0)
     hall.advance(master.now)
     assert drive.watchdog.expired
     assert hall.pumps[0].speed_pct == 55.0
-    assert master.read(U, fc.STATUS)[0] & fc.WARNING == 0, "this very request ends it"
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.WARNING == 0, (
+        "the request ends the loss"
+    )
     drive.trips_on_timeout = True
     master.advance(20.0)
-    assert master.read(U, fc.STATUS)[0] & fc.TRIP
-    assert master.read_integer(U, fc.ALARM_WORD, "I") == 1 << 4
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & danfoss_fc.TRIP
+    assert master.read_integer(UNIT, danfoss_fc.ALARM_WORD, "I") == 1 << 4
     drive.reboot(master.now)
     master.now += drive.boot_us
-    assert master.read(U, fc.CONTROL) == [0x043C]
-    assert master.read(U, fc.STATUS)[0] & (fc.TRIP | fc.WARNING) == 0
+    assert master.read(UNIT, danfoss_fc.CONTROL) == [0x043C]
+    assert master.read(UNIT, danfoss_fc.STATUS)[0] & (danfoss_fc.TRIP | danfoss_fc.WARNING) == 0
     master.advance(5.0)
-    assert master.read(U, fc.ACTUAL) == [0]
+    assert master.read(UNIT, danfoss_fc.ACTUAL) == [0]
 
 
 def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
-    drive = Drive(plant(), 0, U, comm_timeout_us=0)
+    drive = Drive(plant(), 0, UNIT, comm_timeout_us=0)
     master = single_device_master(drive)
-    assert master.read(U, 100) == [3_360]
-    low, high = master.read(U, 20_201, 2)
+    assert master.read(UNIT, 100) == [3_360]
+    low, high = master.read(UNIT, 20_201, 2)
     assert (low, high) == (3_360, 0)
     drive.trip(0x2310)
     master.now = 3_000_000
-    assert master.read(U, 400) == [0x2310]
+    assert master.read(UNIT, 400) == [0x2310]
     drive.fault = 0x0001_2345
     drive._steps = -1
-    assert master.read(U, 20_801, 2) == [0x2345, 1]
-    assert master.read_exception(U, 101) == 2
-    assert master.read_identity(U, 4, 4) == {4: b"ACS580"}
+    assert master.read(UNIT, 20_801, 2) == [0x2345, 1]
+    assert master.read_exception(UNIT, 101) == 2
+    assert master.read_identity(UNIT, 4, 4) == {4: b"ACS580"}
 
 
-def test_acs580_after_a_power_cut_waits_for_off1() -> None:
+def test_acs580_waits_for_off1_after_power_cut() -> None:
     hall = plant()
-    drive = Drive(hall, 0, U, comm_timeout_us=0)
+    drive = Drive(hall, 0, UNIT, comm_timeout_us=0)
     master = single_device_master(drive)
     drive.reboot(0)
-    assert master.read_exception(U, 3) == -1
+    assert master.read_exception(UNIT, 3) == -1
     master.now = drive.boot_us
-    assert master.read(U, 0, 2) == [0x047E, 0]
+    assert master.read(UNIT, 0, 2) == [0x047E, 0]
     master.advance(10.0)
-    assert master.read(U, 4) == [0]
-    master.write(U, 0, 0x047F, 10_000)
+    assert master.read(UNIT, 4) == [0]
+    master.write(UNIT, 0, 0x047F, 10_000)
     master.advance(10.0)
-    assert master.read(U, 4) == [10_000]
+    assert master.read(UNIT, 4) == [10_000]
 
 
 # Coolers and CDUs.
@@ -429,160 +448,169 @@ def test_acs580_after_a_power_cut_waits_for_off1() -> None:
 
 def test_kenmec_automatic_control() -> None:
     hall = plant()
-    master = single_device_master(KenmecLs80a(hall, U))
-    master.write(U, kenmec.TARGET_C, 300)
+    master = single_device_master(KenmecLs80a(hall, UNIT))
+    master.write(UNIT, kenmec_ls80a.TARGET_C, 300)
     master.advance(900.0)
     hall.advance(master.now)
-    assert master.read(U, 13_555) == [pytest.approx(300, abs=5)]
+    assert master.read(UNIT, 13_555) == [pytest.approx(300, abs=5)]
     assert hall.dp_kpa == pytest.approx(80.0, abs=1.0)
-    assert master.read(U, kenmec.STATUS)[0] & (kenmec.RUN | kenmec.FAULT) == kenmec.RUN
-    master.write(U, kenmec.MODE, 0)
-    master.write(U, kenmec.FLOW_SET, 1_200)
+    assert (
+        master.read(UNIT, kenmec_ls80a.STATUS)[0] & (kenmec_ls80a.RUN | kenmec_ls80a.FAULT)
+        == kenmec_ls80a.RUN
+    )
+    master.write(UNIT, kenmec_ls80a.MODE, 0)
+    master.write(UNIT, kenmec_ls80a.FLOW_SET, 1_200)
     master.advance(60.0)
-    assert master.read(U, 2061) == [pytest.approx(1_200, abs=15)]
-    assert master.write(U, kenmec.TARGET_C, 1) == 3
+    assert master.read(UNIT, 2061) == [pytest.approx(1_200, abs=15)]
+    assert master.write(UNIT, kenmec_ls80a.TARGET_C, 1) == 3
 
 
-def test_kenmec_never_cools_below_the_dew_point() -> None:
-    cdu = KenmecLs80a(plant(), U)
+def test_kenmec_never_cools_below_dew_point() -> None:
+    cdu = KenmecLs80a(plant(), UNIT)
     cdu.dew_point_c = 31.0
     master = single_device_master(cdu)
-    master.write(U, kenmec.TARGET_C, 250)
+    master.write(UNIT, kenmec_ls80a.TARGET_C, 250)
     assert cdu.target_c == 33.0
-    master.write(U, kenmec.DEW_OFFSET, 35)
+    master.write(UNIT, kenmec_ls80a.DEW_OFFSET, 35)
     assert cdu.target_c == 34.5
     cdu.dew_point_c = -4.0
     cdu.invalidate()
-    assert master.read(U, 2023) == [0x10000 - 40]
+    assert master.read(UNIT, 2023) == [0x10000 - 40]
     assert cdu.target_c == 25.0
-    master.write(U, kenmec.DEW_FOLLOW, 1)
+    master.write(UNIT, kenmec_ls80a.DEW_FOLLOW, 1)
     assert cdu.target_c == pytest.approx(-0.5)
 
 
 def test_kenmec_pump_fault_bit_is_inverted_and_lag_pump_starts() -> None:
     hall = plant()
-    cdu = KenmecLs80a(hall, U)
+    cdu = KenmecLs80a(hall, UNIT)
     master = single_device_master(cdu)
-    assert master.read_bits(U, kenmec.PUMP1_OK, 2, 2) == [True, True]
+    assert master.read_bits(UNIT, kenmec_ls80a.PUMP1_OK, 2, 2) == [True, True]
     cdu.fail_pump(0)
     master.advance(20.0)
-    assert master.read_bits(U, kenmec.PUMP1_OK, 2, 2) == [False, True]
+    assert master.read_bits(UNIT, kenmec_ls80a.PUMP1_OK, 2, 2) == [False, True]
     assert hall.pumps[0].speed_pct == 0.0
     assert hall.pumps[1].speed_pct > 60.0
-    assert master.read(U, kenmec.STATUS)[0] & kenmec.FAULT
+    assert master.read(UNIT, kenmec_ls80a.STATUS)[0] & kenmec_ls80a.FAULT
     cdu.repair_pump(0)
     cdu.leak = True
     cdu.invalidate()
     master.advance(20.0)
-    assert master.read_bits(U, kenmec.LEAK, 1, 2) == [True]
+    assert master.read_bits(UNIT, kenmec_ls80a.LEAK, 1, 2) == [True]
     assert [pump.speed_pct for pump in hall.pumps] == [0.0, 0.0]
 
 
 def test_kenmec_manual_rotation_and_split_times() -> None:
     hall = plant()
-    cdu = KenmecLs80a(hall, U)
+    cdu = KenmecLs80a(hall, UNIT)
     master = single_device_master(cdu)
-    assert master.read(U, kenmec.PUMP_HOURS[0], 4) == [56, 34, 12, 100]
+    assert master.read(UNIT, kenmec_ls80a.PUMP_HOURS[0], 4) == [56, 34, 12, 100]
     master.advance(65.0)
-    second, minute, hour, day = master.read(U, kenmec.PUMP_HOURS[0], 4)
+    second, minute, hour, day = master.read(UNIT, kenmec_ls80a.PUMP_HOURS[0], 4)
     assert second + 60 * minute == pytest.approx(56 + 60 * 34 + 65, abs=1)
     assert (hour, day) == (12, 100)
-    master.write(U, kenmec.MANUAL_PUMP2, 1)
-    master.write(U, kenmec.PUMP2_PCT, 42)
-    master.write(U, kenmec.MANUAL_VALVE, 1)
-    master.write(U, kenmec.VALVE_MANUAL, 20)
+    master.write(UNIT, kenmec_ls80a.MANUAL_PUMP2, 1)
+    master.write(UNIT, kenmec_ls80a.PUMP2_PCT, 42)
+    master.write(UNIT, kenmec_ls80a.MANUAL_VALVE, 1)
+    master.write(UNIT, kenmec_ls80a.VALVE_MANUAL, 20)
     master.advance(60.0)
     assert hall.pumps[1].speed_pct == 42.0
-    assert master.read(U, kenmec.VALVE_PCT) == [20]
-    master.write(U, kenmec.MANUAL_PUMP2, 0)
-    master.write(U, kenmec.ROTATION_H, 1)
+    assert master.read(UNIT, kenmec_ls80a.VALVE_PCT) == [20]
+    master.write(UNIT, kenmec_ls80a.MANUAL_PUMP2, 0)
+    master.write(UNIT, kenmec_ls80a.ROTATION_H, 1)
     master.advance(3_600.0)
-    assert master.read(U, kenmec.LEAD) == [2]
+    assert master.read(UNIT, kenmec_ls80a.LEAD) == [2]
     cdu.break_sensor("supply_c")
-    assert master.read(U, 13_555) == [0x10000 - 9_999]
+    assert master.read(UNIT, 13_555) == [0x10000 - 9_999]
 
 
 def test_liebert_floats_low_word_first_and_nan() -> None:
-    cooler = LiebertDcd(plant(), U)
+    cooler = LiebertDcd(plant(), UNIT)
     master = single_device_master(cooler)
-    assert master.read_float(U, dcd.CABINET, 4, swapped=True) == pytest.approx(27.0, abs=0.5)
-    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
-    rpm = master.read(U, dcd.FANS, 1, 4)[0]
+    assert master.read_float(UNIT, liebert_dcd.CABINET, 4, swapped=True) == pytest.approx(
+        27.0, abs=0.5
+    )
+    assert master.read_float(UNIT, liebert_dcd.SUPPLY, 4, swapped=True) == pytest.approx(
+        18.0, abs=0.1
+    )
+    rpm = master.read(UNIT, liebert_dcd.FANS, 1, 4)[0]
     cooler.broken_fans = {1, 2}
     for _ in range(60):
         master.now += 10_000_000
-        master.read(U, dcd.FANS, 1, 4)
-    assert master.read(U, dcd.FANS + 4, 1, 4) == [0]
-    assert master.read(U, dcd.FANS, 1, 4)[0] > rpm, "the others turn faster"
-    assert master.read_float(U, dcd.CABINET, 4, swapped=True) > 27.5
+        master.read(UNIT, liebert_dcd.FANS, 1, 4)
+    assert master.read(UNIT, liebert_dcd.FANS + 4, 1, 4) == [0]
+    assert master.read(UNIT, liebert_dcd.FANS, 1, 4)[0] > rpm, "the other fans run faster"
+    assert master.read_float(UNIT, liebert_dcd.CABINET, 4, swapped=True) > 27.5
     cooler.break_sensor("cabinet_c")
-    assert math.isnan(master.read_float(U, dcd.CABINET, 4, swapped=True))
+    assert math.isnan(master.read_float(UNIT, liebert_dcd.CABINET, 4, swapped=True))
     cooler.freeze_sensor("supply_c", 12.5)
     cooler.offset_sensor("return_c", 100.0)
-    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == 12.5
-    assert master.read_float(U, dcd.RETURN, 4, swapped=True) > 100.0
+    assert master.read_float(UNIT, liebert_dcd.SUPPLY, 4, swapped=True) == 12.5
+    assert master.read_float(UNIT, liebert_dcd.RETURN, 4, swapped=True) > 100.0
     cooler.clear_fault("supply_c")
-    assert master.read_float(U, dcd.SUPPLY, 4, swapped=True) == pytest.approx(18.0, abs=0.1)
-    assert master.read_exception(U, dcd.CABINET, 2) == 1, "input registers only"
+    assert master.read_float(UNIT, liebert_dcd.SUPPLY, 4, swapped=True) == pytest.approx(
+        18.0, abs=0.1
+    )
+    assert master.read_exception(UNIT, liebert_dcd.CABINET, 2) == 1, "input registers only"
     with pytest.raises(ValueError, match="no sensor"):
         cooler.break_sensor("x")
 
 
 def test_belimo_counts_energy_and_retains_setpoint() -> None:
     hall = plant()
-    valve = BelimoValve(hall, U)
+    valve = BelimoValve(hall, UNIT)
     master = single_device_master(valve)
-    low, high = master.read(U, 65, 2)
+    low, high = master.read(UNIT, 65, 2)
     assert low | high << 16 == 15_000
     master.now = 3_600_000_000
-    assert master.read(U, 65)[0] - low == pytest.approx(50, abs=2), "50 kW for an hour"
-    master.write(U, 0, 2_500)
+    assert master.read(UNIT, 65)[0] - low == pytest.approx(50, abs=2), "50 kW for an hour"
+    master.write(UNIT, 0, 2_500)
     valve.reboot(master.now)
     master.now += valve.boot_us
-    assert master.read(U, 0) == [2_500]
+    assert master.read(UNIT, 0) == [2_500]
 
 
 def test_rpu_reads_every_entry_of_the_public_map() -> None:
     data = Path(os.environ.get("COLDLOOP_DATA", "../shared/data")) / "orv3_rpu.csv"
     if not data.exists():
         pytest.skip("data missing: orv3_rpu.csv (set COLDLOOP_DATA)")
-    master = single_device_master(Rpu(plant(), U))
+    master = single_device_master(Rpu(plant(), UNIT))
     words = 0
     with data.open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["begin"]]
     for row in rows:
-        words += len(master.read(U, int(row["begin"]), int(row["length"])))
+        words += len(master.read(UNIT, int(row["begin"]), int(row["length"])))
     assert (len(rows), words) == (243, 301)
-    assert master.read_exception(U, 6_638) == 2, "what is not in the map is not there"
+    assert master.read_exception(UNIT, 6_638) == 2, "an address outside the map is unreadable"
 
 
 def test_rpu_reads_every_entry_of_the_profile() -> None:
-    """The profile was transcribed from the same map; this runs also where the map is not."""
+    """The profile was transcribed from the same map; this test also runs without the map file."""
     profile = DeviceProfile(
         json.loads((PROFILES / "orv3_rpu.json").read_text()), include_unpolled=True
     )
     entries: dict[int, int] = {}
     for entry in (*profile.bits, *profile.texts, *profile.points):
         entries[entry.address] = entry.registers
-    master = single_device_master(Rpu(plant(), U))
-    words = sum(len(master.read(U, at, length)) for at, length in entries.items())
+    master = single_device_master(Rpu(plant(), UNIT))
+    words = sum(len(master.read(UNIT, at, length)) for at, length in entries.items())
     assert (len(entries), words) == (243, 301)
 
 
 def test_rpu_power_cycle() -> None:
-    rpu = Rpu(plant(), U)
+    rpu = Rpu(plant(), UNIT)
     master = single_device_master(rpu)
-    master.write(U, 37_891, 55)
-    master.write(U, 37_888, 1_400)
-    assert master.write(U, 37_904, 1 << 6) == 0
-    assert master.read_exception(U, 37_904) == -1
+    master.write(UNIT, 37_891, 55)
+    master.write(UNIT, 37_888, 1_400)
+    assert master.write(UNIT, 37_904, 1 << 6) == 0
+    assert master.read_exception(UNIT, 37_904) == -1
     master.now += rpu.boot_us
-    assert master.read(U, 37_904) == [0]
-    assert master.read(U, 37_891) == [0]
-    assert master.read(U, 37_888) == [1_400], "targets are kept"
+    assert master.read(UNIT, 37_904) == [0]
+    assert master.read(UNIT, 37_891) == [0]
+    assert master.read(UNIT, 37_888) == [1_400], "targets are nonvolatile"
 
 
-# All together.
+# All models together.
 
 
 def test_cached_replies_are_fast_with_eight_models() -> None:
@@ -591,7 +619,11 @@ def test_cached_replies_are_fast_with_eight_models() -> None:
     assert len({type(fleet.devices[name]) for name in (*LINE_UNITS, *TCP_UNITS)}) == 12
     master = LineMaster(fleet.line)
     first = {"grundfos_cim": (300, 4), "eastron_sdm630": (0, 4), "schneider_iem3000": (0x0BB7, 3)}
-    first |= {"orv3_rpu": (36_864, 3), "danfoss_fc": (fc.STATUS, 3), "wilo_booster": (24, 3)}
+    first |= {
+        "orv3_rpu": (36_864, 3),
+        "danfoss_fc": (danfoss_fc.STATUS, 3),
+        "wilo_booster": (24, 3),
+    }
     for name, unit in LINE_UNITS.items():
         address, function = first.get(name, (0, 3))
         assert master.read(unit, address, 1, function), name
@@ -609,5 +641,5 @@ def test_cached_replies_are_fast_with_eight_models() -> None:
             best = min(best, (time.perf_counter() - began) / 100)
         return best * 1e6
 
-    assert cost(fresh=False) < 5.0  # µs; 0.6 on the machine of record
-    assert cost(fresh=True) < 60.0  # 8 there
+    assert cost(fresh=False) < 5.0  # µs; 0.6 on the reference machine
+    assert cost(fresh=True) < 60.0  # 8 on the reference machine

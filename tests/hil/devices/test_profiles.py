@@ -1,7 +1,7 @@
-"""Shipped profiles against the emulated devices, which were written without them.
+"""Shipped profiles against the emulated devices, which were written independently.
 
-Two transcriptions of the same public lists have to agree: every entry that a profile reads is
-there, under that function and address, and nothing that it writes is refused as unknown.
+Two transcriptions of the same public lists must agree. Every entry that a profile reads must exist
+with that function and address. Every entry that it writes must be writable.
 """
 
 import json
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pymodbus.pdu import mei_message as mei
+from pymodbus.pdu import mei_message
 
-from drivers.device import profile_entries as entries
+from drivers.device import profile_entries
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
@@ -21,7 +21,7 @@ from tests.support.repository import ROOT
 
 FLEET = DeviceFleet(World(1, 0))
 UNITS = {**LINE_UNITS, **TCP_UNITS}
-USUAL = {"sunspec_203": 40_070}  # where the model stands that addresses count from
+ADDRESS_BASES = {"sunspec_203": 40_070}  # where the model states the base of its addresses
 
 
 def raw_profile(name: str) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def raw_profile(name: str) -> dict[str, Any]:
     return raw
 
 
-def master_of(name: str) -> ModbusMaster:
+def make_master(name: str) -> ModbusMaster:
     return LineMaster(FLEET.line) if name in LINE_UNITS else TcpMaster(FLEET.host)
 
 
@@ -38,7 +38,7 @@ def read_error(master: ModbusMaster, name: str, function: int, address: int, cou
     if function < 3:
         master.read_bits(unit, address, count, function)
         return 0
-    return master.read_exception(unit, address + USUAL.get(name, 0), count, function)
+    return master.read_exception(unit, address + ADDRESS_BASES.get(name, 0), count, function)
 
 
 @pytest.fixture(params=sorted(UNITS))
@@ -49,12 +49,16 @@ def name(request: pytest.FixtureRequest) -> Any:
 
 
 def test_every_profile_entry_is_readable(name: str) -> None:
-    raw, master = raw_profile(name), master_of(name)
+    raw, master = raw_profile(name), make_master(name)
     missing = []
-    for own in (*entries.iter_points(raw), *entries.iter_texts(raw), *entries.iter_bits(raw)):
+    for own in (
+        *profile_entries.iter_points(raw),
+        *profile_entries.iter_texts(raw),
+        *profile_entries.iter_bits(raw),
+    ):
         if own.get("write_only"):
             continue
-        count = entries.register_count(own)
+        count = profile_entries.register_count(own)
         error = read_error(master, name, own["function"], own["address"], count)
         if error:
             missing.append((own["name"], own["function"], own["address"], count, error))
@@ -62,19 +66,19 @@ def test_every_profile_entry_is_readable(name: str) -> None:
 
 
 def test_every_block_of_the_profile_can_be_read(name: str) -> None:
-    profile, master = DeviceProfile(raw_profile(name)), master_of(name)
+    profile, master = DeviceProfile(raw_profile(name)), make_master(name)
     failed = []
-    for function, address, count in profile.blocks:  # of SunSpec too these are on the wire already
-        start = address - USUAL.get(name, 0)
+    for function, address, count in profile.blocks:  # these are wire addresses, also for SunSpec
+        start = address - ADDRESS_BASES.get(name, 0)
         if read_error(master, name, function, start, count):
             failed.append((function, address, count))
     assert failed == []
 
 
-# What a profile makes of a device's registers, against the truth of the plant behind it.
+# The values that a profile decodes from a device, against the true values of the plant.
 
 HALL, CDU = FLEET.plants
-TRUE: dict[str, dict[str, Callable[[], float]]] = {
+TRUE_VALUES: dict[str, dict[str, Callable[[], float]]] = {
     "abb_acs580": {"PumpSpeedPercent": lambda: HALL.pumps[0].speed_pct},
     "abb_meter": {
         "PowerWatts": lambda: 1000.0 * HALL.it_kw + HALL.pump_electric_w,
@@ -139,11 +143,11 @@ TRUE: dict[str, dict[str, Callable[[], float]]] = {
         "ActualSetpointkPa": lambda: 80.0,
     },
 }
-"""Points of each profile, and what they have to show."""
+"""Points of each profile with their expected values."""
 
 
 def test_decoded_values_match_the_plant(name: str) -> None:
-    fleet_device, master = FLEET.devices[name], master_of(name)
+    fleet_device, master = FLEET.devices[name], make_master(name)
     fleet_device.refresh(master.now)
     profile = DeviceProfile(raw_profile(name))
     device = ModbusDevice(name, UNITS[name], profile)
@@ -158,18 +162,20 @@ def test_decoded_values_match_the_plant(name: str) -> None:
         for point, reading in zip(profile.points, device.readings, strict=True)
         if reading.quality == "good"
     }
-    truth = {point: value() for point, value in TRUE[name].items()}
-    got = {point: shown.get(point) for point in truth}
-    assert got == {point: pytest.approx(value, rel=0.02, abs=0.6) for point, value in truth.items()}
+    true_values = {point: value() for point, value in TRUE_VALUES[name].items()}
+    decoded = {point: shown.get(point) for point in true_values}
+    assert decoded == {
+        point: pytest.approx(value, rel=0.02, abs=0.6) for point, value in true_values.items()
+    }
 
 
 def test_every_writable_entry_is_accepted(name: str) -> None:
-    raw, master = raw_profile(name), master_of(name)
+    raw, master = raw_profile(name), make_master(name)
     unknown = []
-    for own in entries.iter_points(raw):
+    for own in profile_entries.iter_points(raw):
         if own.get("write") and own["function"] == 3:
             value = own.get("limits", [0, 0])[0]
-            registers = entries.register_count(own)
+            registers = profile_entries.register_count(own)
             words = [value >> 16 * i & 0xFFFF for i in reversed(range(registers))]
             if master.write(UNITS[name], own["address"], *words) == 2:
                 unknown.append(own["name"])
@@ -180,18 +186,20 @@ IDENTIFIED = ("abb_acs580", "abb_meter", "orv3_rpu", "schneider_iem3000", "sunsp
 
 
 def identity_of(name: str, profile_name: str) -> str:
-    """What the probes of one profile make of the device of another (or the same) model."""
-    master = master_of(name)
+    """Return the result of one profile's identity check on the device of another (or the same)
+    model.
+    """
+    master = make_master(name)
     device = ModbusDevice("d", UNITS[name], DeviceProfile(raw_profile(profile_name)))
     for request, tag in device.identity_probes():
         if request[0] == 43:
-            asked: Any = mei.ReadDeviceInformationRequest(
+            pdu: Any = mei_message.ReadDeviceInformationRequest(
                 request[2], request[3], dev_id=UNITS[name]
             )
         else:
             place = {"address": request[1] << 8 | request[2], "count": request[4]}
-            asked = READS[request[0]](dev_id=UNITS[name], **place)
-        reply: Any = master.request(asked)
+            pdu = READS[request[0]](dev_id=UNITS[name], **place)
+        reply: Any = master.request(pdu)
         if reply.isError():
             device.store_probe_result(tag, "exception", reply.exception_code, ())
         elif request[0] == 43:
@@ -204,5 +212,5 @@ def identity_of(name: str, profile_name: str) -> str:
 
 def test_identity_check_accepts_only_its_own_model(name: str) -> None:
     for profile_name in IDENTIFIED:
-        want = "match" if profile_name == name else "mismatch"
-        assert (profile_name, identity_of(name, profile_name)) == (profile_name, want)
+        expected = "match" if profile_name == name else "mismatch"
+        assert (profile_name, identity_of(name, profile_name)) == (profile_name, expected)

@@ -1,4 +1,4 @@
-"""Our Redfish client against the emulated service, which reads HTTP with Python's own packages."""
+"""The agent's Redfish client and the emulated service, which uses Python's own HTTP packages."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LOGIN = ("coldloop", "s3cret")
 
 
 class RedfishBench:
-    """Client and service, turned in virtual time; the connection takes 1 ms each way."""
+    """Client and service in virtual time; the connection takes 1 ms each way."""
 
     def __init__(self, login=None, session=False, **targets):
         self.loads = [CappedLoad("new", 10_000, 1_000), CappedLoad("old", 5_000, 500)]
@@ -74,164 +74,164 @@ class RedfishBench:
 
 @pytest.mark.parametrize("fault", ["", "chunked", "closing", "tags"])
 def test_limits_of_both_schemas_are_set_and_verified(fault):
-    joined = RedfishBench()
+    bench = RedfishBench()
     if fault:
-        setattr(joined.bmc, fault, True)
-    joined.run(1)
-    new, old = joined.client.targets
+        setattr(bench.bmc, fault, True)
+    bench.run(1)
+    new, old = bench.client.targets
     assert (new.reported_w, new.min_w, new.max_w, new.power_w) == (10_000, 2_500, 10_000, 10_000)
     assert (old.reported_w, old.max_w, old.power_w) == (5_000, 5_000, 5_000)
-    joined.set_limit(0, 4_000)
-    joined.set_limit(1, 3_000)
-    joined.run(5)
-    assert (joined.bmc.limits_w, new.is_in_force, old.is_in_force) == (
+    bench.set_limit(0, 4_000)
+    bench.set_limit(1, 3_000)
+    bench.run(5)
+    assert (bench.bmc.limits_w, new.is_in_force, old.is_in_force) == (
         {"new": 4_000, "old": 3_000},
         True,
         True,
     )
-    joined.run(20)
+    bench.run(20)
     assert (new.power_w, old.power_w) == (4_000, 3_000)
-    assert len(joined.bmc.patches) == 2
+    assert len(bench.bmc.patches) == 2
 
 
 def test_limit_is_sent_immediately():
-    joined = RedfishBench()
-    joined.run(1)
-    joined.set_limit(0, 4_000)
-    assert joined.sent[-1] == (joined.now, joined.sent[-1][1])
-    assert joined.sent[-1][1].startswith(b"PATCH ")
+    bench = RedfishBench()
+    bench.run(1)
+    bench.set_limit(0, 4_000)
+    assert bench.sent[-1] == (bench.now, bench.sent[-1][1])
+    assert bench.sent[-1][1].startswith(b"PATCH ")
 
 
 def test_limit_interrupts_slow_reading():
-    joined = RedfishBench()
-    joined.run(1)
-    joined.bmc.response_us = 4 * SECOND
-    joined.run(9.5)  # a reading is on its way
-    began = joined.now
-    joined.set_limit(0, 4_000)
-    joined.run(2)
-    sent = [at for at, data in joined.sent if data.startswith(b"PATCH")]
+    bench = RedfishBench()
+    bench.run(1)
+    bench.bmc.response_us = 4 * SECOND
+    bench.run(9.5)  # a reading is in transit
+    began = bench.now
+    bench.set_limit(0, 4_000)
+    bench.run(2)
+    sent = [at for at, data in bench.sent if data.startswith(b"PATCH")]
     assert len(sent) == 1
     assert sent[0] - began <= SECOND
 
 
 def test_limit_is_clamped_to_allowed_range():
-    joined = RedfishBench()
-    joined.set_limit(0, 1_000)
-    joined.run(3)
-    target = joined.client.targets[0]
-    assert joined.bmc.limits_w["new"] == 2_500 == target.reported_w
+    bench = RedfishBench()
+    bench.set_limit(0, 1_000)
+    bench.run(3)
+    target = bench.client.targets[0]
+    assert bench.bmc.limits_w["new"] == 2_500 == target.reported_w
     assert target.rejected_status == 0
     assert target.is_in_force
 
 
 def test_rejected_limit_is_retried_later():
-    joined = RedfishBench()
-    joined.bmc.rejects_limits = True
-    joined.run(1)
-    joined.set_limit(0, 4_000)
-    joined.run(10)
-    assert joined.client.targets[0].rejected_status == 400
-    joined.bmc.rejects_limits = False
-    joined.run(40)
-    assert joined.client.targets[0].rejected_status == 0
-    assert joined.client.targets[0].is_in_force
+    bench = RedfishBench()
+    bench.bmc.rejects_limits = True
+    bench.run(1)
+    bench.set_limit(0, 4_000)
+    bench.run(10)
+    assert bench.client.targets[0].rejected_status == 400
+    bench.bmc.rejects_limits = False
+    bench.run(40)
+    assert bench.client.targets[0].rejected_status == 0
+    assert bench.client.targets[0].is_in_force
 
 
 def test_retry_after_is_respected():
-    joined = RedfishBench()
-    joined.run(1)
-    joined.bmc.retry_after_s = 3
-    joined.set_limit(0, 4_000)
-    joined.run(1)
-    assert joined.client.fault == "busy"
-    joined.bmc.retry_after_s = 0
-    joined.run(1)
-    assert joined.bmc.patches == []
-    joined.run(2)
-    assert [watts for _, _, watts in joined.bmc.patches] == [4_000]
+    bench = RedfishBench()
+    bench.run(1)
+    bench.bmc.retry_after_s = 3
+    bench.set_limit(0, 4_000)
+    bench.run(1)
+    assert bench.client.fault == "busy"
+    bench.bmc.retry_after_s = 0
+    bench.run(1)
+    assert bench.bmc.patches == []
+    bench.run(2)
+    assert [watts for _, _, watts in bench.bmc.patches] == [4_000]
 
 
 def test_limits_are_restored_after_restart():
-    joined = RedfishBench()
-    joined.set_limit(0, 4_000)
-    joined.run(15)
-    joined.bmc.reboot(joined.now)
-    assert joined.bmc.limits_w["new"] == 10_000
-    joined.run(15)
-    assert joined.bmc.limits_w["new"] == 4_000
+    bench = RedfishBench()
+    bench.set_limit(0, 4_000)
+    bench.run(15)
+    bench.bmc.reboot(bench.now)
+    assert bench.bmc.limits_w["new"] == 10_000
+    bench.run(15)
+    assert bench.bmc.limits_w["new"] == 4_000
 
 
 def test_deferred_limit_is_sent_once_and_not_in_force():
-    joined = RedfishBench(deferred=True)
-    joined.bmc.limits_deferred = True
-    joined.set_limit(1, 3_000)
-    joined.run(60)
-    assert len(joined.bmc.patches) == 1
-    assert not joined.client.targets[1].is_in_force
+    bench = RedfishBench(deferred=True)
+    bench.bmc.limits_deferred = True
+    bench.set_limit(1, 3_000)
+    bench.run(60)
+    assert len(bench.bmc.patches) == 1
+    assert not bench.client.targets[1].is_in_force
 
 
 @pytest.mark.parametrize("session", [True, False])
 def test_login_by_session_and_basic(session):
-    joined = RedfishBench(LOGIN, session)
-    joined.bmc.token_uses = 3
-    joined.bmc.reboot(0)  # which forgets the first token
-    joined.set_limit(0, 4_000)
-    joined.run(60)
-    assert joined.client.targets[0].is_in_force
-    assert joined.client.fault == ""
-    assert (joined.bmc.logins > 2) == session
-    assert joined.bmc.unauthorized == (joined.bmc.logins - 1 if session else 0)
+    bench = RedfishBench(LOGIN, session)
+    bench.bmc.token_uses = 3
+    bench.bmc.reboot(0)  # a restart invalidates the first token
+    bench.set_limit(0, 4_000)
+    bench.run(60)
+    assert bench.client.targets[0].is_in_force
+    assert bench.client.fault == ""
+    assert (bench.bmc.logins > 2) == session
+    assert bench.bmc.unauthorized == (bench.bmc.logins - 1 if session else 0)
 
 
 def test_wrong_password_is_retried_rarely_and_not_shown():
-    joined = RedfishBench(LOGIN, True)
-    joined.bmc.login = ("coldloop", "other")
-    joined.run(1)
-    joined.bmc.reboot(joined.now)
-    before = joined.bmc.requests
-    joined.run(60)
-    assert 3 <= joined.bmc.requests - before <= 7
-    assert joined.client.fault == "login refused with 401"
-    assert "s3cret" not in joined.client.fault
+    bench = RedfishBench(LOGIN, True)
+    bench.bmc.login = ("coldloop", "other")
+    bench.run(1)
+    bench.bmc.reboot(bench.now)
+    before = bench.bmc.requests
+    bench.run(60)
+    assert 3 <= bench.bmc.requests - before <= 7
+    assert bench.client.fault == "login refused with 401"
+    assert "s3cret" not in bench.client.fault
 
 
 def test_timeout_and_invalid_data_reconnect():
-    joined = RedfishBench()
-    joined.run(1)
-    joined.bmc.silent = True
-    joined.run(20)
-    joined.bmc.silent = False
-    joined.set_limit(0, 4_000)
-    joined.run(10)
-    assert joined.client.targets[0].is_in_force
-    joined.client.receive(b"nonsense" * 1000, joined.now)
-    assert joined.client.close_requested == "again"
-    joined.client.connection_opened(joined.now)
-    joined.client.receive(b"nonsense" * 1000, joined.now)
-    assert joined.client.close_requested == "later"
+    bench = RedfishBench()
+    bench.run(1)
+    bench.bmc.silent = True
+    bench.run(20)
+    bench.bmc.silent = False
+    bench.set_limit(0, 4_000)
+    bench.run(10)
+    assert bench.client.targets[0].is_in_force
+    bench.client.receive(b"nonsense" * 1000, bench.now)
+    assert bench.client.close_requested == "again"
+    bench.client.connection_opened(bench.now)
+    bench.client.receive(b"nonsense" * 1000, bench.now)
+    assert bench.client.close_requested == "later"
 
 
 def test_power_off_and_on():
-    joined = RedfishBench(system="/redfish/v1/Systems/old")
-    joined.run(1)
-    joined.client.set_power(1, False, joined.now)
-    joined._transfer()
-    joined.run(30)
-    assert joined.client.targets[1].power_w == 0
-    joined.client.set_power(1, True, joined.now)
-    joined._transfer()
-    joined.run(30)
-    assert joined.client.targets[1].power_w == 5_000
+    bench = RedfishBench(system="/redfish/v1/Systems/old")
+    bench.run(1)
+    bench.client.set_power(1, False, bench.now)
+    bench._transfer()
+    bench.run(30)
+    assert bench.client.targets[1].power_w == 0
+    bench.client.set_power(1, True, bench.now)
+    bench._transfer()
+    bench.run(30)
+    assert bench.client.targets[1].power_w == 5_000
 
 
 def test_limit_in_transit_is_resent_after_reconnect() -> None:
-    joined = RedfishBench()
-    joined.run(1)
-    joined.bmc.silent = True
-    joined.set_limit(0, 4_000)
-    joined.bmc.silent = False
-    joined.client.connection_closed(joined.now)
-    joined._connect()
-    joined.run(0.1)
-    assert joined.bmc.limits_w["new"] == 4_000
+    bench = RedfishBench()
+    bench.run(1)
+    bench.bmc.silent = True
+    bench.set_limit(0, 4_000)
+    bench.bmc.silent = False
+    bench.client.connection_closed(bench.now)
+    bench._connect()
+    bench.run(0.1)
+    assert bench.bmc.limits_w["new"] == 4_000

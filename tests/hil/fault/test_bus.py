@@ -1,4 +1,4 @@
-"""Each word for a fault of the field bus does what it says, and its end takes it away."""
+"""Each fault of the field bus has its described effect, and its end removes the effect."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from drivers.modbus.bus import Bus
 from hil.fault.bus import BUS_EVENTS
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 from tests.support.cli_tools import SHORT
 
 SECOND = 1_000_000
 BEFORE, DURING, AFTER = 15, 30, 60
 
-# word, value, what the bus counts of it, and how often at least in the 15 s
+# fault, value, counter of the bus, lowest count in the 15 s of the fault
 COUNTED_FAULTS: list[tuple[str, float, Callable[[Bus], int], int]] = [
     ("rpu_slow", 450, lambda bus: bus.timeouts, 4),
     ("rpu_twice", 0, lambda bus: bus.unsolicited, 15),
@@ -30,7 +30,7 @@ COUNTED_FAULTS: list[tuple[str, float, Callable[[Bus], int], int]] = [
     ("bus_echo", 0, lambda bus: bus.client.echoes, 60),
     ("other_master", 200, lambda bus: bus.other_unit_frames + bus.unsolicited, 60),
 ]
-# word, value, the alarm that comes of it
+# fault, value, resulting alarm
 ALARM_FAULTS = [
     ("rpu_no_value", 0, "supply_sensor"),
     ("rpu_reboot", 0, "device_lost:rpu"),
@@ -42,7 +42,7 @@ ALARM_FAULTS = [
 
 
 class SteppedRun(VirtualRun):
-    """A run in steps, with the agent's bus at hand."""
+    """A run in steps, with access to the bus of the agent."""
 
     def __init__(self) -> None:
         super().__init__(parse(SHORT.replace("= 3", "= 200"), "x"), 1)
@@ -56,7 +56,7 @@ class SteppedRun(VirtualRun):
         self.shell.run(second * SECOND)
 
     def raise_load(self) -> None:
-        """Something to do for the loops, so that there is something to write."""
+        """Raise the load, so that the loops write to their actuators."""
         self.testbed.plant.set_load(110.0)
 
 

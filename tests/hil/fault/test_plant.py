@@ -1,4 +1,4 @@
-"""Each word for a fault of the plant does what it says, and its end takes it away."""
+"""Each fault of the plant has its described effect, and its end removes the effect."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.inventory import head_fraction
 from hil.plant.plant import Plant
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 
 SECOND = 1_000_000
 P = PlantParameters()
 
 
 def make_testbed() -> Testbed:
-    """A row with both pumps running, a meter and two humidity sensors, at 60 s."""
+    """Make a row with both pumps running, a meter and two humidity sensors, at 60 s."""
     testbed = Testbed(
         World(1, 0), TestbedSettings(it_kw=80.0, meters=1, humidity_sensors=2, outdoor_sensors=1)
     )
@@ -36,7 +35,7 @@ def make_testbed() -> Testbed:
 
 
 def advance(testbed: Testbed, seconds: float) -> None:
-    """Let time pass: events of the world, plant, meter."""
+    """Advance the events of the world, the plant and the bus devices."""
     end = testbed.world.now + int(seconds * SECOND)
     heap = testbed.world.heap
     while heap and heap[0][0] <= end:
@@ -45,11 +44,11 @@ def advance(testbed: Testbed, seconds: float) -> None:
         event[3](*event[4])
     testbed.world.now = end
     testbed.plant.advance(end)
-    for slave in testbed.surroundings.slaves():
+    for slave in testbed.surroundings.list_servers():
         slave.refresh(end)
 
 
-# word, value, seconds, what is looked at, by how much it has to move, how much may be left after
+# fault, value, seconds, observed value, least change, largest remainder after the end
 MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] = [
     ("leak", 2.0, 60, lambda r: r.plant.inventory.level_l, -1.9, 99.0),
     ("leak", 2.0, 60, lambda r: r.rpu.leakage, 256.0, 0.0),
@@ -192,7 +191,8 @@ def test_stuck_humidity_sensor_does_not_follow_room() -> None:
 def test_every_plant_fault_is_tested() -> None:
     tested = {fault for fault, *_ in MOVES}
     tested |= {"supply_stuck", "dp_stuck", "flow_stuck", "supply_noise", "humidity_stuck"}
-    tested |= {"fan_lost", "fan_dead", "fan_trip"}  # `test_plant_fans`: they need a cooler
+    # `tests/hil/plant/test_fan_bank.py` tests these: they need a cooler
+    tested |= {"fan_lost", "fan_dead", "fan_trip"}
     assert tested == set(PLANT_EVENTS)
 
 
@@ -204,7 +204,8 @@ def test_coolant_mass_is_conserved() -> None:
         (30.0, 2.0, 1.0, 60),
         (0.0, 0.0, 20.0, 3600),
     ):
-        inventory.leak_lpm, inventory.makeup_lpm = leak, makeup
+        inventory.set_leak(leak)
+        inventory.set_makeup(makeup)
         if air:
             inventory.admit_air(air)
         advance(testbed, seconds)

@@ -1,4 +1,4 @@
-"""Far ends of ports: in virtual time, and the real ones (pseudo-terminals, TCP) that tests open."""
+"""Endpoints in virtual time, and the real ports (pseudo-terminals, TCP)."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ TcpReplies = list[tuple[int, int, bytes | None]]
 
 
 class FakeTcpServer:
-    """A TCP server; it answers each byte with the delay that `delays` has for it."""
+    """A TCP server; it replies to each byte with its delay in `delays`."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
@@ -57,7 +57,7 @@ class FakeTcpServer:
 
 
 class VirtualRig:
-    """A world, a shell, and a controller whose turns are noted."""
+    """A world, a shell, and a controller that records its inputs."""
 
     def __init__(self) -> None:
         self.world = World(1, 0)
@@ -67,7 +67,7 @@ class VirtualRig:
         del self.dut.inputs[0]
 
     def run_for(self, us: int) -> list[tuple[object, ...]]:
-        """Let time pass; what the controller was told in it."""
+        """Run for a time; return the inputs of the controller in this time."""
         self.shell.run(self.world.now + us)
         turns, self.dut.inputs = self.dut.inputs, []
         return turns
@@ -76,7 +76,7 @@ class VirtualRig:
 def test_serial_port_opens_and_carries_bytes() -> None:
     virtual = VirtualRig()
     end = SerialEndpoint(virtual.shell, 4)
-    end.line = SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 4)
+    end.connect(SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 4))
     end.write(b"too early")
     end.open(b"")
     assert virtual.run_for(100_000) == [("event", 4, "opened", 1_000)]
@@ -90,13 +90,13 @@ def test_serial_port_opens_and_carries_bytes() -> None:
 def test_absent_port_fails_and_unplugged_port_closes() -> None:
     virtual = VirtualRig()
     end = SerialEndpoint(virtual.shell, 0)
-    end.line = SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 0)
-    end.absent = True
+    end.connect(SerialLine(virtual.world, EchoDevice(), 100, end.to_agent, 0))
+    end.unplug()
     end.open(b"")
     assert virtual.run_for(2_000) == [("event", 0, "failed", 1_000)]
-    end.unplug()  # what is not open cannot close
+    end.unplug()  # a closed port sends no `closed`
     assert virtual.run_for(1_000) == []
-    end.absent = False
+    end.plug()
     end.open(b"")
     assert [turn[2] for turn in virtual.run_for(2_000)] == ["opened"]
     end.unplug()
@@ -202,7 +202,7 @@ def shell() -> Iterator[RealTimeShell]:
 
 
 def collect(shell: RealTimeShell, sock: socket.socket, count: int, limit_s: float = 5.0) -> bytes:
-    """Turn the shell until `count` bytes have come through the socket."""
+    """Run the shell until the socket has received `count` bytes."""
     sock.setblocking(False)
     received = b""
     end = time.monotonic() + limit_s
@@ -254,7 +254,7 @@ def test_slow_client_loses_nothing(shell: RealTimeShell) -> None:
     port = TcpListener(shell, server, 30_000)
     with socket.create_connection(port.address) as client:
         shell.run(shell.now() + 10_000)
-        # The least buffer that the kernel gives: what is sent goes in many pieces.
+        # The smallest buffer of the kernel: the data is sent in many pieces.
         port._clients[1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         shell.run(shell.now() + 50_000)
         assert port._clients[1].unsent
@@ -264,7 +264,7 @@ def test_slow_client_loses_nothing(shell: RealTimeShell) -> None:
 
 def test_pseudo_terminal_keeps_line_timing(shell: RealTimeShell) -> None:
     port = PtyPort(shell)
-    port.line = SerialLine(shell.world, EchoDevice(), 1_000, port.to_agent, 4)
+    port.connect(SerialLine(shell.world, EchoDevice(), 1_000, port.to_agent, 4))
     descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     started_us = shell.now()
     os.write(descriptor, bytes(range(256))[:40])
@@ -281,7 +281,7 @@ def test_pseudo_terminal_keeps_line_timing(shell: RealTimeShell) -> None:
 
 
 def read_all(descriptor: int) -> bytes:
-    """All that can be read now."""
+    """Read all available bytes."""
     received = b""
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -297,7 +297,7 @@ def test_full_pseudo_terminal_counts_lost_bytes(shell: RealTimeShell) -> None:
     descriptor = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     assert len(read_all(descriptor)) + port.lost_bytes == 100_000
     os.close(descriptor)
-    port.disconnected = True
+    port.set_disconnected(True)
     lost = port.lost_bytes
     port.to_agent(b"not even sent")
     assert port.lost_bytes == lost

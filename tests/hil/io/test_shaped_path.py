@@ -1,4 +1,4 @@
-"""The shaped TCP path: outages that keep what is sent, half-open links, a cut at any byte."""
+"""The shaped TCP path: outages that hold data, half-open links, a cut at any byte."""
 
 import socket
 import threading
@@ -11,12 +11,12 @@ from hil.io.shaped_path import ShapedPath
 from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 _WORDS = b"0123456789"
 
 
 class EchoSink:
-    """A server that keeps what comes, and answers each piece with `ok`."""
+    """A server that stores its input and answers each piece with `ok`."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -56,7 +56,7 @@ class EchoSink:
 
 
 class ShapedPathRig:
-    """A quick path to a sink, turned by `run_until`."""
+    """A fast path to a sink; `run_until` runs the shell."""
 
     def __init__(self) -> None:
         self.sink = EchoSink()
@@ -65,7 +65,7 @@ class ShapedPathRig:
         self._clients: list[socket.socket] = []
 
     def connect(self) -> socket.socket:
-        client = socket.create_connection(self.path.address, timeout=PATIENCE_S)
+        client = socket.create_connection(self.path.address, timeout=TIMEOUT_S)
         self._clients.append(client)
         client.setblocking(False)
         count = self.path.connections
@@ -73,13 +73,13 @@ class ShapedPathRig:
         return client
 
     def run_until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + TIMEOUT_S
         while not condition():
             assert time.monotonic() < end, self.sink.received
             self.shell.run(self.shell.now() + 5_000)
 
     def run_pending(self) -> None:
-        """Let all that is on its way arrive."""
+        """Run until all bytes under way have arrived."""
         self.shell.run(self.shell.now() + 100_000)
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ def test_outage_delays_sent_bytes(rig: ShapedPathRig) -> None:
 
 
 def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -> None:
-    rig.path.lossy = True
+    rig.path.set_lossy(True)
     client = rig.connect()
     client.sendall(_WORDS)
     rig.run_until(lambda: _read_answer(client) == b"ok")
@@ -125,10 +125,10 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
     client.sendall(_WORDS)
     rig.run_pending()
     rig.path.set_link_up(True)
-    client.sendall(_WORDS)  # behind a hole: a stream has none, so nothing may arrive
+    client.sendall(_WORDS)  # after lost bytes no later byte of a stream arrives
     rig.run_pending()
     assert rig.sink.received == [_WORDS]
-    assert _read_answer(client) == b""  # and nobody is told
+    assert _read_answer(client) == b""  # and no event is sent
     again = rig.connect()
     again.sendall(b"new")
     rig.run_until(lambda: rig.sink.received == [_WORDS, b"new"])
@@ -136,10 +136,10 @@ def test_half_open_connection_stays_dead_and_new_one_works(rig: ShapedPathRig) -
 
 @pytest.mark.parametrize("lossy", [True, False])
 def test_link_cut_at_any_byte(rig: ShapedPathRig, lossy: bool) -> None:
-    rig.path.lossy = lossy
+    rig.path.set_lossy(lossy)
     for at in range(1, len(_WORDS) + 1):
         client = rig.connect()
-        rig.path.cut_after = at
+        rig.path.set_cut_after(at)
         client.sendall(_WORDS)
         rig.run_until(lambda: not rig.path.is_up)
         rig.run_pending()

@@ -1,4 +1,4 @@
-"""The bench's flash: order, durability, what a power cut leaves, a full disk; power of a unit."""
+"""The store endpoint: order, durability, power cut, full disk; and a power cut of a unit."""
 
 import random
 
@@ -6,7 +6,7 @@ from hil.io.store_endpoint import DELAY_US, StoreEndpoint
 from hil.kernel.dut import InProcessDut, StepResult
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 from hil.shells.virtual import VirtualShell
 from tests.hil.scenario.test_scenario import SHORT
 
@@ -14,7 +14,7 @@ PORT = 9
 
 
 class ListeningDut:
-    """A controller that only listens."""
+    """A controller that only records its inputs."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, object]] = []
@@ -34,7 +34,7 @@ class ListeningDut:
         return 1 << 62, []
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def make_store(seed: int = 1) -> tuple[VirtualShell, StoreEndpoint, ListeningDut]:
@@ -95,7 +95,7 @@ def test_power_cut_keeps_old_or_new_record() -> None:
 
 def test_full_disk_fails_the_port_after_truncated_append() -> None:
     shell, store, dut = make_store()
-    store.capacity = 5
+    store.set_capacity(5)
     store.request("append", b"a\0abc")
     store.request("append", b"a\0def")
     store.request("append", b"a\0ghi")

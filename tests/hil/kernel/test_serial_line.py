@@ -1,4 +1,4 @@
-"""Serial lines: what a byte costs, how bytes are chunked, in what order they come."""
+"""Serial lines: transmission time, chunks and order of bytes."""
 
 import heapq
 
@@ -6,11 +6,11 @@ from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 
 NEVER = 1 << 62
-CHAR = 100  # microseconds a character
+CHAR = 100  # µs for each character
 
 
 class EchoDevice:
-    """A device that answers what it gets after `delay`, and says `greeting` at `due`."""
+    """A device that answers after `delay` and sends `greetings` at `due`."""
 
     def __init__(self, delay: int = 0, due: int = NEVER) -> None:
         self.delay = delay
@@ -32,7 +32,7 @@ class EchoDevice:
 
 
 class LineRig:
-    """A line in a world of its own; `received` is what came out at the agent's end."""
+    """A line with its own world; `received` is the output at the agent's end."""
 
     def __init__(self, device: EchoDevice, chunk: int = 512) -> None:
         self.world = World(1, 0)
@@ -68,7 +68,7 @@ def test_busy_line_delays_later_bytes() -> None:
     rig.line.write(b"b" * 5)
     rig.run()
     assert device.requests == [(1_000, b"a" * 10), (1_500, b"b" * 5)]
-    rig.world.now = 10_000
+    rig.world.advance_to(10_000)
     rig.line.write(b"c")
     rig.run()
     assert device.requests[-1] == (10_100, b"c")
@@ -108,6 +108,6 @@ def test_earlier_deadline_replaces_later_one() -> None:
     rig = LineRig(device)
     device.answers = []
     device.due = 2_000
-    rig.line.write(b"x")  # the deadline is asked for again when bytes have arrived
+    rig.line.write(b"x")  # the line asks for the deadline again when bytes have arrived
     rig.run()
     assert rig.received == [(2_000 + 8 * CHAR, b"greeting")]

@@ -1,6 +1,5 @@
-"""The world's order of events, the virtual shell's order of turns, and the digest."""
+"""The order of events, the order of the virtual shell's steps, and the digest."""
 
-import heapq
 import random
 
 from hil.kernel.digest import Digest
@@ -13,10 +12,10 @@ NEVER = 1 << 62
 
 
 def run_all(world: World) -> list[tuple[int, object]]:
-    """Let everything happen at once; what was called, and when."""
+    """Run all events; return the calls with their times."""
     calls: list[tuple[int, object]] = []
     while world.heap:
-        world.now, _, _, call, args = heapq.heappop(world.heap)
+        call, args = world.pop_event()
         call(calls, *args)
     return calls
 
@@ -51,7 +50,7 @@ def test_events_are_ordered_by_time_rank_and_request() -> None:
 
 def test_event_in_the_past_happens_now() -> None:
     world = World(1, 0)
-    world.now = 50
+    world.advance_to(50)
     world.schedule(10, make_note(world, "late"))
     assert run_all(world) == [(50, "late")]
 
@@ -79,7 +78,7 @@ def test_mono_is_the_inverse_of_drifting_utc() -> None:
 
 
 class ScriptedDut:
-    """A controller that notes its turns and asks for what the test has put into `actions`."""
+    """A controller that records its inputs and returns the `actions` of the test."""
 
     def __init__(self, deadline: int = NEVER) -> None:
         self.inputs: list[tuple[object, ...]] = []
@@ -104,11 +103,11 @@ class ScriptedDut:
         return self._record_step("wake", now)
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
 
 class RecordingEndpoint:
-    """A far end that notes what is asked of it."""
+    """An endpoint that records its calls."""
 
     def __init__(self) -> None:
         self.calls: list[object] = []
@@ -162,7 +161,7 @@ def test_controller_actions_are_executed_in_order() -> None:
     assert endpoint.calls == [b"/dev/x", b"hello", "close"]
 
 
-def test_the_digest_covers_time_port_operation_and_bytes_both_ways() -> None:
+def test_digest_covers_time_port_operation_and_bytes() -> None:
     base: tuple[int, int, str, bytes] = (5, 1, "receive", b"ab")
     digests = set()
     for record in (
@@ -208,7 +207,7 @@ def test_real_time_shell_stops_on_request() -> None:
     world = World(1, 0)
     shell = RealTimeShell(world)
     world.schedule(1_000, shell.stop)
-    shell.run()  # hangs for ever if `stop` does nothing
+    shell.run()  # does not return if `stop` has no effect
     assert shell.stopped
     shell.close()
-    shell.stop()  # as a signal may, while the bench is put away
+    shell.stop()  # as a signal handler can, during `close`

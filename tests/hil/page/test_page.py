@@ -1,4 +1,4 @@
-"""The live page, driven in Chromium: runs, faults, swaps, prompts, reload, keyboard, phone size."""
+"""The live page in Chromium: runs, faults, swaps, prompts, reload, keyboard, small screens."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ FAILING = SHORT.replace("glance", "hopeless", 1).replace("max = 40", "max = 25")
 
 
 class PageBench:
-    """`coldloop bench --page` as a process; `address` is the page's."""
+    """`coldloop bench --page` as a process; `address` is the address of the page."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         for name, text in (("glance", SHORT), ("hopeless", FAILING)):
@@ -69,13 +69,13 @@ class PageBench:
         self.process.terminate()
         self.process.communicate(timeout=30)
 
-    def ask(self, question: str, **arguments: object) -> Any:
-        request = urllib.request.Request(
-            f"{self.address}ask/{question}",
+    def request(self, name: str, **arguments: object) -> Any:
+        http_request = urllib.request.Request(
+            f"{self.address}ask/{name}",
             json.dumps(arguments).encode(),
             {"X-Coldloop": "1", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as reply:
+        with urllib.request.urlopen(http_request, timeout=20) as reply:
             return json.load(reply)["answer"]
 
 
@@ -125,7 +125,7 @@ def test_page_shows_live_values(page: Page) -> None:
 
 def test_keyboard_run_survives_reload_and_is_signed(bench: PageBench, page: Page) -> None:
     expect(page.locator("select[name=suite] option").first).to_be_attached(timeout=TIMEOUT_MS)
-    page.keyboard.type(SERIAL)  # the field has the focus: a scanner types and sends Enter
+    page.keyboard.type(SERIAL)  # the field has the focus; a scanner types, then sends Enter
     page.keyboard.press("Tab")
     page.keyboard.type("Ada")
     page.keyboard.press("Tab")
@@ -137,7 +137,7 @@ def test_keyboard_run_survives_reload_and_is_signed(bench: PageBench, page: Page
     expect(page.locator("#asking")).to_be_visible(timeout=TIMEOUT_MS)
     page.reload()
     expect(page.locator("#asking p")).to_have_text("Is the flow meter's arrow with the flow?")
-    page.keyboard.press("Enter")  # "Yes" has the focus
+    page.keyboard.press("Enter")  # the button Yes has the focus
     expect(page.locator(".limit")).to_have_count(2)
     expect(page.locator("#verdict strong")).to_have_text("PASS")
     expect(page.locator("#mode")).to_have_text("free")
@@ -150,7 +150,7 @@ def test_keyboard_run_survives_reload_and_is_signed(bench: PageBench, page: Page
 
 
 def test_failing_run_shows_next_step(bench: PageBench, page: Page) -> None:
-    bench.ask("start", suite=str(bench.records.parent / "hopeless.toml"))
+    bench.request("start", suite=str(bench.records.parent / "hopeless.toml"))
     expect(page.locator("#asking")).to_be_visible(timeout=TIMEOUT_MS)
     page.locator("#asking button[value=yes]").click()
     expect(page.locator("#verdict strong")).to_have_text("FAIL")
@@ -163,7 +163,7 @@ def test_value_close_to_limit_is_shown_as_marginal(bench: PageBench, page: Page)
     text = SHORT.replace("glance", "close", 1).replace("max = 40", "max = 40\nmarginal = 9", 1)
     prompt = text[text.index("[[prompt]]") : text.index("[[expect]]")]
     path.write_text(text.replace(prompt, "").replace("seconds = 16", "seconds = 12"))
-    bench.ask("start", suite=str(path))
+    bench.request("start", suite=str(path))
     limit = page.locator(".limit", has_text="true supply temperature")
     expect(limit).to_contain_text("20 to 40 °C", timeout=TIMEOUT_MS)
     expect(limit).to_contain_text("MARGINAL")
@@ -186,14 +186,12 @@ def test_legend_shows_last_value(page: Page) -> None:
 
 
 def test_wrong_serial_number_fails_immediately(bench: PageBench, page: Page) -> None:
-    bench.ask("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
-    expect(page.locator("#verdict")).to_contain_text(
-        f"scanned OTHER, but the CDU says it is {SERIAL}"
-    )
+    bench.request("start", suite=str(bench.records.parent / "glance.toml"), serial="OTHER")
+    expect(page.locator("#verdict")).to_contain_text(f"scanned OTHER, but the CDU gives {SERIAL}")
 
 
 def test_aborted_run_is_recorded_as_failed(bench: PageBench, page: Page) -> None:
-    bench.ask("start", suite=str(bench.records.parent / "glance.toml"))
+    bench.request("start", suite=str(bench.records.parent / "glance.toml"))
     expect(page.locator("#abort")).to_be_enabled(timeout=TIMEOUT_MS)
     page.locator("#abort").click()
     expect(page.locator("#verdict")).to_contain_text("aborted")
@@ -201,7 +199,7 @@ def test_aborted_run_is_recorded_as_failed(bench: PageBench, page: Page) -> None
 
 
 def test_fault_is_set_and_cleared_and_invalid_fault_refused(bench: PageBench, page: Page) -> None:
-    page.locator("#find").fill("the RPU does not answer")
+    page.locator("#find").fill("the RPU does not reply")
     row = page.locator(".fault[data-name=rpu_dead]")
     row.locator("button").click()
     expect(page.locator("#alarms")).to_contain_text("device_lost:rpu")
@@ -214,7 +212,7 @@ def test_fault_is_set_and_cleared_and_invalid_fault_refused(bench: PageBench, pa
         {"name": "it_load", "value": 9999},
     ):
         with pytest.raises(urllib.error.HTTPError, match="409"):
-            bench.ask("fault", on=True, **arguments)
+            bench.request("fault", on=True, **arguments)
 
 
 def test_failed_device_swap_changes_nothing(page: Page) -> None:
@@ -250,7 +248,7 @@ def test_page_is_small_and_loads_nothing_external(bench: PageBench, browser: Bro
 
 
 def http_status(address: str, **headers: str) -> int:
-    """What the server answers to a plain request."""
+    """Give the HTTP status of a simple request."""
     try:
         with urllib.request.urlopen(
             urllib.request.Request(address, headers=headers), timeout=20
@@ -286,7 +284,7 @@ def test_token_is_required_beyond_loopback(tmp_path: Path) -> None:
 
 
 def store_record(bench: PageBench, serial: str) -> None:
-    """Put a record and its report among the others, as an earlier day left them."""
+    """Write a record and a report of an earlier day."""
     folder = bench.records / f"20260101T000000Z-{serial}"
     folder.mkdir(parents=True)
     fields = {"suite": f"suite of {serial}", "operator": "Ada", "ended_utc": "2026-01-01T00:00:00Z"}
@@ -312,16 +310,16 @@ def test_history_filters_by_serial_number_and_opens_report(bench: PageBench, pag
         links.click()
     expect(popup.value.locator("h1")).to_have_text("CDU-A")
     popup.value.close()
-    assert {row["serial"] for row in bench.ask("history", serial="")} >= {"CDU-A", "CDU-B"}
+    assert {row["serial"] for row in bench.request("history", serial="")} >= {"CDU-A", "CDU-B"}
 
 
 def test_prompts_are_queued_and_run_waits_for_answers(bench: PageBench, page: Page) -> None:
-    """Two questions at once, near the end: no answer is lost, no run ends with one open."""
+    """Two prompts at the same time, near the end: both are answered before the run ends."""
     text = SHORT.replace("glance", "asked", 1).replace("seconds = 16", "seconds = 10")
     second_prompt = '[[prompt]]\nat_s = 2\ntext = "And is the pan dry?"\n[[expect]]'
     path = bench.records.parent / "asked.toml"
     path.write_text(text.replace("[[expect]]", second_prompt, 1))
-    bench.ask("start", suite=str(path))
+    bench.request("start", suite=str(path))
     question = page.locator("#asking p")
     expect(question).to_have_text("Is the flow meter's arrow with the flow?")
     expect(page.locator("#mode")).to_have_text("running asked")
@@ -334,14 +332,14 @@ def test_prompts_are_queued_and_run_waits_for_answers(bench: PageBench, page: Pa
 
 
 def received_bytes(bench: PageBench, name: str) -> int:
-    """How many bytes came from a real device in the place of `name`."""
+    """Give the number of bytes from the real device that replaces `name`."""
     with urllib.request.urlopen(bench.address + "state", timeout=20) as reply:
         devices = json.load(reply)["devices"]
     return int(next(d for d in devices if d["name"] == name).get("received", 0))
 
 
 def test_libmodbus_server_is_attached_and_restored(bench: PageBench, page: Page) -> None:
-    # All are known by then: libmodbus' server has no answer to who it is.
+    # By then all devices are identified: the server of libmodbus does not support that.
     expect(page.locator("#agent")).to_contain_text("normal", timeout=TIMEOUT_MS)
     cable = Cable()
     device = LibmodbusDevice("rtu", cable.ends[1], str(DRIVE2))
@@ -350,7 +348,7 @@ def test_libmodbus_server_is_attached_and_restored(bench: PageBench, page: Page)
         row.locator("input").fill(f"serial:{cable.ends[0]}")
         row.locator("button").click()
         expect(row.locator("b")).to_have_class("pass")
-        wait_until("a reply of the real one", lambda: received_bytes(bench, "drive2"))
+        wait_until("a reply of the real device", lambda: received_bytes(bench, "drive2"))
         request = device.request()
         assert (request[0], with_crc(request[:-2])) == (DRIVE2, request), "the agent's own requests"
         expect(row.locator("button")).to_have_text("Emulate")

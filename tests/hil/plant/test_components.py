@@ -1,4 +1,4 @@
-"""Parts of the plant beyond the row: air, coolant, coolers, facility, weather, servers, losses."""
+"""Parts of the plant outside the row: air, coolant, coolers, facility, weather, servers, losses."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from hil.plant.air.psychrometrics import (
     wet_bulb_c,
 )
 from hil.plant.air.synthetic_climate import CLIMATES
-from hil.plant.air.weather import WeatherError, find, read_epw
-from hil.plant.facility import Facility, FacilityParameters, pump_w
+from hil.plant.air.weather import WeatherError, load_weather, read_epw
+from hil.plant.facility import Facility, FacilityParameters, facility_pump_w
 from hil.plant.facility_variables import FACILITY_VARIABLES
 from hil.plant.fluid import coolant
 from hil.plant.plant import Plant
@@ -86,7 +86,7 @@ def test_pg25_agrees_with_coolprop(celsius: float) -> None:
     assert coolant.viscosity_pa_s(celsius) == pytest.approx(coolprop_value("V"), rel=1e-3)
 
 
-def test_pg25_outside_its_table_is_refused() -> None:
+def test_pg25_outside_its_range_is_rejected() -> None:
     with pytest.raises(ValueError, match="outside"):
         coolant.density_kg_m3(95.0)
 
@@ -119,8 +119,8 @@ def test_pad_and_tower_bring_the_air_towards_its_wet_bulb() -> None:
 def test_water_use_is_near_evaporation_bound() -> None:
     air = Air(40.0, 24.0, 1.0)
     assert water_kg_s(COOLER, "dry", air, True, 1.0, 1e6) == 0.0
-    tower = water_kg_s(COOLER, "tower", air, True, 0.5, 1e6) * 3600.0 / 1000.0  # L for each kWh
-    assert 1.47 < tower < 2.2  # evaporation alone is 1.47; bleed and drift are on top
+    tower = water_kg_s(COOLER, "tower", air, True, 0.5, 1e6) * 3600.0 / 1000.0  # L/kWh
+    assert 1.47 < tower < 2.2  # evaporation alone is 1.47 L/kWh; bleed and drift are additional
     pad = water_kg_s(COOLER, "adiabatic", air, True, 0.3, 1e6)
     assert 0.0 < pad < water_kg_s(COOLER, "adiabatic", air, True, 0.6, 1e6)
 
@@ -139,8 +139,8 @@ def test_scaled_cooler_has_same_figures_per_megawatt() -> None:
 def reference_plant(kind: str = "dry") -> Plant:
     p = reference_parameters(1000.0, start_supply_c=38.0, fws_c=30.0)
     plant = Plant(Random(1), p, quantum_us=SECOND)
-    plant.facility = Facility(p, COOLER, kind, FacilityParameters(), 30.0)
-    plant.facility.fan_pct = plant.facility.fan_command_pct = 40.0
+    plant.attach_facility(Facility(p, COOLER, kind, FacilityParameters(), 30.0))
+    plant.facility.start_fans(40.0)
     plant.facility.set_air(Air(28.0, 20.0, 0.95))
     return plant
 
@@ -153,8 +153,8 @@ def test_reference_plant_matches_reference_figures() -> None:
     assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97
     assert shaft_w(p, plant.point) == pytest.approx(25e-3 * 260e3 / 0.7, rel=0.02)
     facility = FacilityParameters()
-    assert pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
-    half = pump_w(facility, 0.5, 1410.0) / pump_w(facility, 1.0, 1410.0)
+    assert facility_pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
+    half = facility_pump_w(facility, 0.5, 1410.0) / facility_pump_w(facility, 1.0, 1410.0)
     assert half == pytest.approx(0.5 * (0.3 + 0.7 * 0.25))
     assert reference_parameters(500.0).tcs_design_lpm == 750.0
     with pytest.raises(ValueError, match="50 kW"):
@@ -164,30 +164,29 @@ def test_reference_plant_matches_reference_figures() -> None:
 @pytest.mark.parametrize("kind", ["dry", "adiabatic", "tower"])
 @pytest.mark.parametrize("quantum_s", [0.25, 1, 5])
 def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> None:
-    """0.1 % of what flows in a step, in each step, while everything moves and something leaks."""
+    """The balances close to 0.1 % of the flow of each step, with all inputs changing and a leak."""
     plant, rng = reference_plant(kind), Random(3)
     plant.set_quantum(int(quantum_s * SECOND))
     plant.resume_at(0)
     facility = plant.facility
     assert facility is not None
-    before, there = plant.energy(), facility.residual_j
+    before, residual_before = plant.energy(), facility.residual_j
     for i in range(1, 400):
         if i % 7 == 0:
             plant.valve.command(rng.uniform(20.0, 100.0))
             plant.pumps[0].command(rng.uniform(60.0, 100.0), 10.0)
-            facility.fan_command_pct = rng.uniform(0.0, 100.0)
-            facility.wet = rng.random() < 0.5
+            facility.command(rng.uniform(0.0, 100.0), rng.random() < 0.5)
         if i % 50 == 0:
             plant.set_load(rng.uniform(200.0, 1000.0))
-            plant.inventory.leak_lpm = rng.uniform(0.0, 20.0)
+            plant.inventory.set_leak(rng.uniform(0.0, 20.0))
             facility.set_air(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
         plant.advance(int(i * quantum_s * SECOND))
         energy = plant.energy()
         step_j = 1000.0 * plant.it_kw * quantum_s
         assert abs(energy.residual_j - before.residual_j) <= 1e-3 * step_j, i
-        assert abs(facility.residual_j - there) <= 1e-3 * step_j, i
+        assert abs(facility.residual_j - residual_before) <= 1e-3 * step_j, i
         assert abs(plant.missing_l) <= 1e-6, i
-        before, there = energy, facility.residual_j
+        before, residual_before = energy, facility.residual_j
     assert plant.steps == 399
 
 
@@ -197,18 +196,18 @@ def test_higher_fan_speed_cools_the_plant() -> None:
     assert facility is not None
     plant.advance(3600 * SECOND)
     warm = plant.supply_true_c
-    facility.fan_command_pct = 90.0
+    facility.command(90.0, facility.wet)
     plant.advance(7200 * SECOND)
     assert plant.supply_true_c < warm - 2.0
     assert facility.rejected_w == pytest.approx(1e6 + plant.shaft_w + facility.pump_w, rel=0.001)
-    facility.stopped = True
+    facility.set_stopped(True)
     plant.advance(7500 * SECOND)
     assert plant.supply_true_c > warm
 
 
-def test_a_facility_without_flow_rejects_nothing() -> None:
+def test_facility_without_flow_rejects_no_heat() -> None:
     plant = reference_plant()
-    plant.fws_pressure = 0.0
+    plant.set_fws_pressure(0.0)
     plant.advance(60 * SECOND)
     assert plant.facility is not None
     assert plant.facility.rejected_w == 0.0
@@ -219,17 +218,19 @@ def test_a_facility_without_flow_rejects_nothing() -> None:
 
 def test_synthetic_climates_match_their_normals() -> None:
     for name, climate in CLIMATES.items():
-        weather = find(name)
+        weather = load_weather(name)
         assert len(weather.hours) == 8760
         mean = sum(h.dry_c for h in weather.hours) / 8760
         normal = sum(climate.high_c + climate.low_c) / 24
         assert mean == pytest.approx(normal, abs=1.2), name
         assert all(h.dew_c <= h.dry_c for h in weather.hours)
-    assert [h.dry_c for h in find("dubai").hours] == [h.dry_c for h in find("dubai").hours]
+    assert [h.dry_c for h in load_weather("dubai").hours] == [
+        h.dry_c for h in load_weather("dubai").hours
+    ]
 
 
 def test_weather_is_interpolated_linearly() -> None:
-    weather = find("dubai")
+    weather = load_weather("dubai")
     a, b = weather.at(4000.0), weather.at(4001.0)
     middle = weather.at(4000.5)
     assert middle.dry_c == pytest.approx((a.dry_c + b.dry_c) / 2)
@@ -254,13 +255,14 @@ def test_epw_missing_values_repeat_previous_hour(tmp_path: Path) -> None:
     assert weather.name == "Somewhere"
     assert weather.hours[24].dry_c == 30.0
     assert weather.hours[24].pressure_pa == 101_000.0
-    assert weather.hours[25].dew_c == pytest.approx(18.4, abs=0.1)  # 35 cannot be: from 50 %
+    # 35 degC is impossible: computed from 50 %
+    assert weather.hours[25].dew_c == pytest.approx(18.4, abs=0.1)
 
 
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ([epw_line()] * 5, "a day at least"),
+        ([epw_line()] * 5, "at least 24"),
         ([epw_line()] * 24 + [epw_line(dry="hot")], ":33: columns 7 to 10"),
         ([epw_line()] * 24 + [epw_line(dry=80.0)], ":33: .*out of range"),
         ([epw_line()] * 24 + ["2005,1"], ":33: columns"),
@@ -271,20 +273,20 @@ def test_epw_error_names_file_and_line(tmp_path: Path, rows: list[str], what: st
         read_epw(epw(tmp_path, *rows))
 
 
-def test_unknown_weather_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeatherError, match="there are dubai"):
-        find("atlantis")
+def test_unknown_weather_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(WeatherError, match="give dubai"):
+        load_weather("atlantis")
     with pytest.raises(WeatherError, match="No such file"):
-        find(str(tmp_path / "none.epw"))
+        load_weather(str(tmp_path / "none.epw"))
     (tmp_path / "text.epw").write_text("hello\n", encoding="ascii")
     with pytest.raises(WeatherError, match="LOCATION"):
-        find(str(tmp_path / "text.epw"))
+        load_weather(str(tmp_path / "text.epw"))
 
 
 # Loads, room, power.
 
 
-def settle(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
+def run_server(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
     for _ in range(int(seconds * 10)):
         server.step(0.1, 32.0, plate)
 
@@ -292,22 +294,22 @@ def settle(server: ServerModel, seconds: float, plate: float = 30.0) -> None:
 def test_server_heats_its_case_and_applies_limit_after_delay() -> None:
     server = ServerModel()
     server.demand_w = 900.0
-    settle(server, 200)
+    run_server(server, 200)
     hot = server.case_c
     assert server.power_w == pytest.approx(900.0 + server.leakage_w, rel=0.001)
     assert hot == pytest.approx(32.0 + server.power_w / 30.0, abs=0.2)
     server.set_limit(500.0)
-    settle(server, 0.3)
-    assert server.power_w > 850.0  # the limit is under way
-    settle(server, 5.0)
+    run_server(server, 0.3)
+    assert server.power_w > 850.0  # the limit is delayed
+    run_server(server, 5.0)
     assert server.power_w <= 501.0
-    settle(server, 200)
+    run_server(server, 200)
     assert server.case_c < hot - 10.0
     server.set_limit(50.0)
-    settle(server, 5.0)
-    assert server.limit_w == 200.0  # no lower than the device can
+    run_server(server, 5.0)
+    assert server.limit_w == 200.0  # the minimum limit of the device
     server.set_limit(None)
-    settle(server, 5.0)
+    run_server(server, 5.0)
     assert server.power_w > 850.0
 
 
@@ -316,11 +318,11 @@ def test_leakage_rises_with_case_temperature_and_hot_server_throttles() -> None:
     assert hot.leakage_w > 1.5 * cold.leakage_w
     server = ServerModel(case_c=60.0)
     server.demand_w = 950.0
-    settle(server, 300, plate=12.0)
+    run_server(server, 300, plate=12.0)
     assert server.self_throttled
     assert server.power_w < 800.0
     before = server.case_c
-    assert server.step(0.1, 32.0, 0.0) == 0.0  # no flow: all the heat stays in the case
+    assert server.step(0.1, 32.0, 0.0) == 0.0  # no flow: all heat remains in the case
     assert server.case_c > before
 
 

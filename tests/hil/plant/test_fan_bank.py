@@ -1,4 +1,4 @@
-"""The cooler of a row of its own: fans that turn each by itself, on emulated drives."""
+"""The cooler of one row: fans with their own speeds, on emulated drives."""
 
 from random import Random
 
@@ -70,7 +70,7 @@ def test_warmer_air_makes_warmer_water(row: Testbed) -> None:
 def test_fan_drive_runs_full_speed_without_master() -> None:
     plant = Plant(Random(1), PlantParameters())
     fans = FanBank(plant.parameters, 1)
-    plant.facility = fans
+    plant.attach_facility(fans)
     fans.set_air(Air(20.0, 12.0))
     drive = FanDrive(plant, fans, 0, 61)
     drive.on_request(0)

@@ -1,4 +1,4 @@
-"""The plant: its parts against their laws, its energy, and whether a PI can hold it."""
+"""The plant: its parts against their formulas, its energy balance, and control by a PI."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUIET = replace(P, temperature_noise_k=0.0, fws_swing_k=0.0)
 
 
 def plant(**changes: object) -> Plant:
-    """A plant without noise and swing, with some parameters changed."""
+    """Make a plant without noise and swing, with some parameters changed."""
     return Plant(Random(1), replace(QUIET, **changes))  # type: ignore[arg-type]
 
 
@@ -73,7 +73,7 @@ def test_pump_ramp_is_limited() -> None:
     pump.step(1.0)
     assert pump.speed_pct == 50.0
     assert not pump.step(1.0)
-    pump.seized = True
+    pump.set_seized(True)
     assert pump.step(0.25)
     assert pump.speed_pct == 0.0
 
@@ -101,7 +101,7 @@ def test_cold_plate_is_physical_at_every_flow() -> None:
     assert plate_w_k(P, 0.0, 37.5) == 0.0
     assert 700.0 < plate_w_k(P, 37.5, 37.5) < 800.0
     for share in (1e-4, 0.01, 0.1, 1.0, 2.0):
-        # The coolant never leaves hotter than the wall: conductance stays below its capacity.
+        # The coolant is never hotter than the wall: conductance is below its capacity.
         assert 0.0 < plate_w_k(P, 37.5 * share, 37.5) <= c_design * share
 
 
@@ -128,7 +128,7 @@ def test_actuator_stroke_and_deadband() -> None:
         actuator.step(0.25)
     assert actuator.position_pct == 80.0
     assert actuator.travel_pct == pytest.approx(30.0)
-    actuator.stuck = True
+    actuator.set_stuck(True)
     actuator.command(0.0)
     assert not actuator.step(0.25)
     assert actuator.position_pct == 80.0
@@ -140,7 +140,7 @@ def test_pipe_delays_by_volume() -> None:
     for _ in range(60):
         out.append(pipe.draw(0.625))
         pipe.fill(0.625, 40.0)
-    # 25 L at 0.625 L a push: the front arrives after 40 pushes.
+    # 25 L at 0.625 L a step: the front arrives after 40 steps.
     assert out[38] == pytest.approx(30.0)
     assert out[41] == pytest.approx(40.0)
 
@@ -165,13 +165,13 @@ def test_load_schedule() -> None:
     load.plan_step(20, 80.0)
     load.plan_step(10, 100.0)
     assert [load.power_kw(t) for t in (9, 10, 19, 20)] == [50.0, 100.0, 100.0, 80.0]
-    load.limit_kw = 60.0
+    load.set_limit(60.0)
     assert load.power_kw(21) == 60.0
     with pytest.raises(ValueError, match="below 0"):
         load.set_power(-1.0)
 
 
-# The whole.
+# The whole plant.
 
 
 def test_variable_table_matches_attributes() -> None:
@@ -183,7 +183,7 @@ def test_variable_table_matches_attributes() -> None:
     assert {v.causality for v in VARIABLES} == set(Causality)
 
 
-def test_starts_settled() -> None:
+def test_starts_in_steady_state() -> None:
     row = plant()
     row.advance(600 * SECOND)
     assert row.supply_true_c == pytest.approx(32.0, abs=1e-6)
@@ -230,11 +230,11 @@ def test_energy_balance_closes(quantum_us: int) -> None:
     energy = row.energy()
     assert energy.in_j > 1e6
     assert energy.out_j > 1e6
-    assert abs(energy.residual_j) < 1e-3 * energy.in_j  # what the issue asks
-    assert abs(energy.residual_j) < 1.0  # what the method gives
+    assert abs(energy.residual_j) < 1e-3 * energy.in_j  # the requirement
+    assert abs(energy.residual_j) < 1.0  # the accuracy of the method
 
 
-def test_a_longer_quantum_gives_the_same_run() -> None:
+def test_longer_quantum_gives_same_run() -> None:
     runs = []
     for quantum_us in (50_000, 1_000_000):
         row = Plant(Random(1), QUIET, quantum_us=quantum_us)
@@ -250,29 +250,29 @@ def test_load_step_delay_round_the_loop() -> None:
     row = plant()
     row.load.plan_step(SECOND, 100.0)
     row.advance(9 * SECOND)
-    assert row.case_c > 52.0, "cases warm at once"
+    assert row.case_c > 52.0, "cases warm immediately"
     assert row.return_c < 37.1, "the return pipe still holds cold coolant"
     row.advance(41 * SECOND)
     assert row.return_c > 40.0
-    assert row.supply_c > 33.0, "with the valve held, the supply follows"
+    assert row.supply_c > 33.0, "with a constant valve, the supply follows"
 
 
 def test_no_flow_heats_only_the_cases() -> None:
     row = plant()
-    row.pumps[0].seized = True
+    row.pumps[0].set_seized(True)
     row.advance(30 * SECOND)
     assert row.flow_true_lpm == 0.0
     assert row.hx_w == 0.0
     # 12.5 kW into 10 kJ/K in each rack: 1.25 K/s.
     assert row.case_c == pytest.approx(48.6 + 30 * 1.25, abs=1.5)
-    row.pumps[0].seized = False
+    row.pumps[0].set_seized(False)
     row.advance(400 * SECOND)
     assert row.case_c == pytest.approx(48.6, abs=1.0)
 
 
 def test_second_pump_replaces_first() -> None:
     row = plant()
-    row.pumps[0].seized = True
+    row.pumps[0].set_seized(True)
     row.pumps[1].command(70.0, 20.0)
     row.advance(10 * SECOND)
     assert row.dp_kpa == pytest.approx(80.2, abs=0.1)
@@ -291,11 +291,11 @@ def test_facility_water_ramps_and_swings() -> None:
 
 
 def test_fouling_and_mains_pressure_warm_the_supply() -> None:
-    for name, share in (("fouling", 0.5), ("fws_pressure", 0.5)):
+    for set_fraction in (Plant.set_fouling, Plant.set_fws_pressure):
         row = plant()
-        setattr(row, name, share)
+        set_fraction(row, 0.5)
         row.advance(300 * SECOND)
-        assert row.supply_true_c > 32.5, name
+        assert row.supply_true_c > 32.5, set_fraction
 
 
 def test_sensors_lag_and_are_noisy_but_seeded() -> None:
@@ -325,7 +325,7 @@ def test_advance_steps_whole_quanta_and_never_back() -> None:
     assert row.steps == 1
 
 
-def test_bad_parameters_are_refused() -> None:
+def test_invalid_parameters_are_rejected() -> None:
     for bad in (
         replace(P, rack_fraction=(0.5, 0.5)),
         replace(P, start_pump_pct=(70.0,)),
@@ -339,7 +339,7 @@ def test_bad_parameters_are_refused() -> None:
 
 
 def pi_run(kp: float, ti_s: float) -> tuple[float, float]:
-    """Step 50 to 100 kW under a plain PI at 1 Hz; (worst, last-minute worst) deviation in K."""
+    """Step 50 to 100 kW with a PI at 1 Hz; return the largest deviations, K: all, last minute."""
     row = Plant(Random(5), P)
     setpoint, integral = 32.0, row.valve_position_pct
     worst = late = 0.0

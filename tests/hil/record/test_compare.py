@@ -1,4 +1,4 @@
-"""Records side by side: what changed, what became worse, what was tampered with."""
+"""Comparing records: changed rows, worsened rows, modified records."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ GOOD = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 20\nmax = 40\n'
 
 
 def record_run(folder: Path, name: str, text: str, *arguments: str) -> str:
-    """Run a short scenario into a folder of its own; its place."""
+    """Run a short scenario into a folder; give the folder."""
     path = scenario_file(folder, SHORT + text)
     key = str(folder / "bench.key")
     hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])
@@ -28,7 +28,7 @@ def test_equal_runs_differ_only_in_time(tmp_path: Path, capsys: pytest.CaptureFi
     assert set(comparison["differs"]) <= {"ended_utc"}
     assert [row["changed"] for row in comparison["rows"]] == [False]
     assert hil(["compare", one, two]) == 0
-    assert "1 findings, 1 the same in all, 0 became worse" in capsys.readouterr().out
+    assert "1 expectations, 1 equal in all records, 0 worsened" in capsys.readouterr().out
 
 
 def test_worsened_row_is_named_and_exits_1(
@@ -49,7 +49,7 @@ def test_worsened_row_is_named_and_exits_1(
     assert line.startswith("  ! modbus_errors <= 0")
     assert "pass 0" in line
     assert "fail " in line
-    assert hil(["compare", bad, good]) == 0, "it became better"
+    assert hil(["compare", bad, good]) == 0, "it has improved"
 
 
 def test_missing_row_is_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,4 +70,4 @@ def test_modified_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert hil(["compare", one, two]) == 1
     assert f"BAD  {path}: content and hash differ" in capsys.readouterr().out
     assert hil(["compare", one]) == 2
-    assert "nothing to be compared with" in capsys.readouterr().err
+    assert "cannot be compared" in capsys.readouterr().err

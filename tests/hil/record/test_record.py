@@ -1,4 +1,4 @@
-"""The record of a suite: what it holds, what a change of one byte does, the chain, the reports."""
+"""The record of a suite: content, detection of changes, hash chain, reports."""
 
 import copy
 import json
@@ -74,7 +74,7 @@ def test_verify_names_file_and_problem(tmp_path: Path, capsys: pytest.CaptureFix
     assert hil(["verify", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert out.startswith(f"BAD   {path}")
-    assert "it was changed after it was written" in out
+    assert "the record was changed after it was written" in out
     assert hil(["report", str(tmp_path / "one")]) == 2
     assert "no report is made of it" in capsys.readouterr().err
 
@@ -82,9 +82,9 @@ def test_verify_names_file_and_problem(tmp_path: Path, capsys: pytest.CaptureFix
 def test_record_of_another_bench_is_detected(tmp_path: Path) -> None:
     run_record = record_run(tmp_path)
     assert find_problems(run_record, run_record["key"]) == []
-    assert find_problems(run_record, "00" * 32) == ["signed by another bench's key"]
+    assert find_problems(run_record, "00" * 32) == ["signed with the key of another bench"]
     forged = {**run_record, "signature": "00" * 64}
-    assert find_problems(forged) == ["the signature does not fit hash and key"]
+    assert find_problems(forged) == ["the signature does not match hash and key"]
 
 
 def test_records_of_a_folder_form_a_chain(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_every_requirement_has_a_scenario() -> None:
 
 
 def test_every_scenario_names_a_requirement() -> None:
-    """Nearly all: what is only a look at the set-up need not."""
+    """At least one expectation of each scenario names a requirement."""
     for name in shipped_names():
         named = [bool(expectation.requirement) for expectation in find(name).expectations]
         assert any(named), name

@@ -1,4 +1,4 @@
-"""Captures: what is written is replayed, on both interpreters; one changed byte is seen."""
+"""Captures: replay on both interpreters, and detection of one changed byte."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\
 
 @pytest.fixture
 def capture_path(tmp_path: Path) -> Path:
-    """The capture of a run of 40 seconds."""
+    """Give the capture of a run of 40 s."""
     event = '[[event]]\nat_s = 10\ndo = "it_load"\nvalue = 90\n'
     path = tmp_path / "run.jsonl"
     scenario = scenario_file(tmp_path, MINUTE + event)
@@ -39,19 +39,19 @@ def test_replay_repeats_captured_outputs(capture_path: Path, dut: str) -> None:
 
 
 def test_power_cut_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is done between the cut and the next start."""
+    """The controller does nothing between the power cut and the next start."""
     path = tmp_path / "cut.jsonl"
     assert hil(["run", "restart", "--capture", str(path)]) == 0
     assert hil(["replay", str(path)]) == 0
     capture = load(path)
     capture.lines = [line for line in capture.lines if line[2] != "stop"]
-    path.write_text(capture.text())
+    path.write_text(capture.to_text())
     assert hil(["replay", str(path)]) == 1
     assert "operation " in capsys.readouterr().out
 
 
 def test_remotely_managed_unit_is_replayed(tmp_path: Path) -> None:
-    """It starts anew from what its store holds by then."""
+    """The unit restarts from the records that its store holds at that time."""
     events = (("push_setpoint", 15, "value = 33"), ("power_cut", 25, "for_s = 2"))
     text = MINUTE + 'from_s = 35\n[row]\nparts = "remote"\n'
     for fault, at_s, extra in events:
@@ -71,7 +71,7 @@ def test_changed_input_is_detected(capture_path: Path, capsys: pytest.CaptureFix
     )
     time_us, port, kind, data = capture.lines[first + 40]
     capture.lines[first + 40] = (time_us, port, kind, bytes(len(data)))
-    capture_path.write_text(capture.text())
+    capture_path.write_text(capture.to_text())
     capsys.readouterr()
     assert hil(["replay", str(capture_path)]) == 1
     assert "operation " in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_input_only_capture_is_completed_and_stored(capture_path: Path, tmp_path
     capture = load(capture_path)
     outputs = capture.outputs
     inputs_only = replace(capture, lines=capture.inputs)
-    capture_path.write_text(inputs_only.text())
+    capture_path.write_text(inputs_only.to_text())
     assert hil(["replay", str(capture_path), "--keep", str(tmp_path / "kept")]) == 0
     stored = load(tmp_path / "kept" / capture_path.name)
     assert compare_outputs(outputs[:300], stored.outputs[:300]) is None
@@ -117,7 +117,7 @@ def test_readback_shows_written_value_within_tolerance() -> None:
         )
         other = with_crc(
             bytes((12, 3, 4, 1, 200, 1, 199))
-        )  # what was not written there stays as it is
+        )  # registers with other values do not change
         assert registers.adapt_reply(FIRST_BUS, 30, other) == other
         assert registers.adapt_reply(FIRST_BUS, 30, reply[:-1]) == reply[:-1]
 
@@ -130,7 +130,7 @@ def test_multi_register_and_tcp_frames_are_decoded() -> None:
         assert register_writes([(0, FIRST_BUS, "write", frame)], FIRST_BUS) == expected
     short_frame = bytes(
         (12, 6, 0, 0, 0, 2, 0, 0)
-    )  # not a frame of TCP, though it looks like its head
+    )  # an RTU frame with bytes that look like a TCP header
     assert register_writes([(0, FIRST_BUS, "write", short_frame)], FIRST_BUS) == [
         (FIRST_BUS, 12, 0, 2)
     ]
@@ -157,7 +157,7 @@ def test_float32_writes_equal_within_one_count(name: str, tmp_path: Path) -> Non
         ('{"format": "coldloop-capture-1", "config": {}}\n[1, 2]\n', ":2: not a line"),
         (
             '{"format": "coldloop-capture-1", "config": {}}\n[2,0,"event",""]\n[1,0,"event",""]\n',
-            "do not rise",
+            "do not increase",
         ),
     ],
 )
@@ -171,7 +171,7 @@ def test_invalid_capture_prints_one_line(
 
 
 def test_stored_captures_are_replayed() -> None:
-    """Whatever `--keep tests/captures` has put there."""
+    """Replay all captures that `--keep tests/captures` has stored."""
     for path in STORED_CAPTURES:
         capture = load(path)
         player = CapturePlayer(capture, DUTS["cpython"])

@@ -1,8 +1,7 @@
-"""A controller that hangs or dies, at any moment of its cycle: what the drives do by themselves.
+"""A controller that hangs at any moment of its cycle: the drives go to their safe speed.
 
-The bench's drives hold their safe speed when no request has come for their loss time (ABB's
-parameters 58.14 to 58.16); the time to safety is that, a ramp, and not the agent's affair. Emulated
-drives, no real ones.
+A drive holds its safe speed if no request comes within its timeout (ABB parameters 58.14 to 58.16).
+The time to the safe speed is this timeout plus a ramp. The drives are emulated.
 """
 
 import pytest
@@ -13,12 +12,12 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario
 from protocols.time_units import NEVER, SECOND
 
-HANGS_S = 60
+HANG_S = 60
 RAMP_US = 5 * SECOND
 
 
 class HangingDut(InProcessDut):
-    """The agent, which from `hang_at_us` on does nothing any more."""
+    """An agent that does nothing from `hang_at_us` on."""
 
     hang_at_us = NEVER
 
@@ -36,12 +35,13 @@ class HangingDut(InProcessDut):
 def test_drives_reach_fail_safe_speed_in_time(phase_ms: int) -> None:
     run = VirtualRun(Scenario("hang", "hang", 200, TestbedSettings(it_kw=70.0)), 1, HangingDut)
     assert isinstance(run.dut, HangingDut)
-    run.dut.hang_at_us = HANGS_S * SECOND + phase_ms * 1000
+    run.dut.hang_at_us = HANG_S * SECOND + phase_ms * 1000
     run.shell.start()
     run.shell.run(run.dut.hang_at_us)
     pump, drive = run.testbed.plant.pumps[0], run.testbed.drives[0]
     for other_drive in run.testbed.drives:
-        other_drive.safe_pct = 85.0  # of its own parameters; the loop is far from it
+        # a parameter of the drive, far from the speed that the loop sets
+        other_drive.safe_pct = 85.0
     assert pump.speed_pct < 75
     safe_at = run.dut.hang_at_us + drive.comm_timeout_us + RAMP_US
     run.shell.run(safe_at)
@@ -54,7 +54,7 @@ def test_drives_reach_fail_safe_speed_in_time(phase_ms: int) -> None:
         run.testbed.plant.advance(now)
         hottest = max(hottest, run.testbed.plant.supply_true_c)
     assert pump.speed_pct == pytest.approx(drive.safe_pct, abs=0.5)
-    assert hottest < 45, "the valve stays where it was, and so the water stays cool"
+    assert hottest < 45, "the valve keeps its position, so that the water stays cool"
 
 
 def test_running_controller_prevents_drive_fallback() -> None:

@@ -1,14 +1,14 @@
-"""A virtual week of clean sky: real orbits, multipath, jitter, pulses, and not one alarm."""
+"""A virtual week without faults: real orbits, multipath, jitter, pulses, and no alarm."""
 
 import pytest
 
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import parse
+from hil.scenario.loader import parse
 
 WEEK = """
 name = "clean-week"
-title = "a week of clean sky"
+title = "a week without faults"
 seconds = {seconds}
 
 [row]

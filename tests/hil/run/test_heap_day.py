@@ -1,4 +1,4 @@
-"""A day of virtual time with 32-bit floats: the heap is at its end what it was after an hour."""
+"""A day of virtual time with 32-bit floats: the heap is constant after the first hour."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from tests.support.peers import require_program
 
 HOUR = 3600
 _TOLERANCE_BYTES = 4096
-"""Bytes that live objects may differ by from hour to hour: bytes on their way, a longer text."""
+"""Allowed change of the live heap from hour to hour, bytes: queued data, a longer text."""
 
 
 def live_heap(hours: int) -> list[int]:
-    """Live heap at the end of each hour of a steady unit, bytes."""
+    """Give the live heap at the end of each hour of a steady unit, bytes."""
     run = VirtualRun(replace(find("smoke"), seconds=float(hours * HOUR)), 1, UnixF32)
     samples: list[int] = []
     assert isinstance(run.dut, UnixF32)

@@ -1,4 +1,4 @@
-"""The log's scenarios on both interpreters, and on a board's heap; many seeds of power cuts."""
+"""The scenarios of the log on both interpreters, with the heap of a board, and with many seeds."""
 
 import random
 from dataclasses import replace
@@ -13,7 +13,7 @@ from hil.scenario.loader import find
 from hil.scenario.model import ScenarioEvent
 from hil.shells.lockstep import LockStepDut
 from protocols.telemetry import block, varint
-from protocols.telemetry import message as parcel
+from protocols.telemetry.message import MERGED, ROWS, parse_message
 from tests.support.peers import require_program
 from tests.support.repository import compiled_flash
 
@@ -32,7 +32,7 @@ def run_scenario(name: str, seed: int = 1, make_dut: DutFactory = InProcessDut) 
 def test_digest_is_equal_with_board_heap(name: str) -> None:
     require_program("micropython")
 
-    # 272 KiB: names of precompiled files outgrew a table, 15 KiB at once; a board's are frozen
+    # 272 KiB: a table of names grows by 15 KiB for precompiled files; a board has them frozen
     def board(*given: Any) -> LockStepDut:
         return LockStepDut(*given, path=compiled_flash(), heap="272wK")
 
@@ -49,7 +49,7 @@ def test_scenario_passes_with_many_seeds(name: str) -> None:
 
 
 def run_long_outage(seed: int) -> None:
-    """Cut the power every few minutes of an outage in which the backlog is coded anew."""
+    """Cut the power every few minutes of an outage, while the log compacts its backlog."""
     rng = random.Random(seed)
     cuts = sorted(rng.uniform(30, 1500) for _ in range(6))
     events = [ScenarioEvent(at_s=20, do="broker_down", for_s=1500)]
@@ -57,16 +57,13 @@ def run_long_outage(seed: int) -> None:
     run = VirtualRun(replace(find("link-outage"), seconds=1700, events=tuple(events)), seed)
     merged_counts: list[int] = []
     broker = run.testbed.broker
-    next_handler = broker.on_message
 
     def count(message: QueuedPublish) -> None:
         if message.topic.endswith("/tele"):
-            kinds = [record[1] for record in parcel.parse_message(message.payload)[1]]
-            merged_counts.append(kinds.count(parcel.MERGED))
-        if next_handler is not None:
-            next_handler(message)
+            kinds = [record[1] for record in parse_message(message.payload)[1]]
+            merged_counts.append(kinds.count(MERGED))
 
-    broker.on_message = count
+    broker.observe_messages(count)
     try:
         run.run()
     finally:
@@ -78,8 +75,8 @@ def run_long_outage(seed: int) -> None:
     rows: list[tuple[int, int]] = []
     for key in ground.arrival_order:
         kind, payload = ground.records[key]
-        if kind == parcel.ROWS:
-            _, length, _, at, _ = block.parse_head(payload)
+        if kind == ROWS:
+            _, length, _, at, _ = block.parse_header(payload)
             start, at = varint.get(payload, at)
             offset = varint.get(payload, at)[0]
             rows += [(start, offset + 1000 * i) for i in range(length)]

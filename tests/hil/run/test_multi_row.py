@@ -1,4 +1,4 @@
-"""A hall of rows: a cap at a UTC instant with the link down; steps that are staggered."""
+"""Many rows: a power cap at a UTC time without a network, and staggered actions."""
 
 import json
 

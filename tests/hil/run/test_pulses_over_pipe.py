@@ -1,4 +1,4 @@
-"""The bench's pulses reach an agent of its own, through a named pipe, in real time."""
+"""The agent process gets the pulses of the bench through a named pipe, in real time."""
 
 import time
 

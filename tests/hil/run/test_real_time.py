@@ -1,4 +1,4 @@
-"""Scenarios in real time: real ports, the agent as a process on each interpreter, all at once."""
+"""Scenarios in real time: real ports, and the agent as a process on each interpreter."""
 
 import json
 import re
@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from hil.errors import ScenarioError
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 from tests.support.cli_tools import (
     SHORT,
     TIMEOUT_S,
@@ -26,7 +25,6 @@ from tests.support.cli_tools import (
     wait_until,
 )
 from tests.support.peers import require_program
-from tests.support.repository import ROOT
 
 OUTAGE = """
 name = "outage"
@@ -86,7 +84,7 @@ Processes = dict[str, "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Processes]]:
-    """The outage on both interpreters, one that fails, one to be interrupted, side by side."""
+    """Run at the same time: the outage on both interpreters, a failing run, an interrupted run."""
     folder = tmp_path_factory.mktemp("realtime")
     outage = scenario_file(folder, OUTAGE, "outage.toml")
     failing = scenario_file(folder, FAILING, "failing.toml")
@@ -122,7 +120,7 @@ def test_failing_run_exits_1_with_repeat_line(
 def test_sigterm_ends_run_in_order(runs: tuple[Path, Processes]) -> None:
     process = runs[1]["interrupted"]
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    children = wait_until("there is an agent", lambda: listed.read_text().split())
+    children = wait_until("the agent has started", lambda: listed.read_text().split())
     assert len(children) == 1
     assert wait_for_exit(process, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
     assert not Path("/proc", children[0]).exists()
@@ -149,7 +147,7 @@ def test_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> N
 
 
 def test_log_contains_agent_output(runs: tuple[Path, Processes]) -> None:
-    """After the run above has ended."""
+    """Uses the log of the run above."""
     output = (runs[0] / "log").read_text()
     assert "alarm raised bus_lost:bus" in output
     assert "alarm cleared bus_lost:bus" in output
@@ -171,15 +169,15 @@ def test_agent_exit_ends_the_run(
     from hil.run import real_bench  # noqa: PLC0415 - only here
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setitem(real_bench.AGENT, "cpython", ["false"])
+    monkeypatch.setitem(real_bench.AGENT_COMMANDS, "cpython", ["false"])
     assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)
     output = check_one_line(capsys.readouterr().err)
-    assert output == "coldloop hil run: the agent ended with 1 after 1 s"
+    assert output == "coldloop hil run: the agent ended with exit code 1 after 1 s"
 
 
-# The same verdict as in virtual time, for every scenario that is tagged `realtime`.
+# Each scenario with `realtime` has the same verdict as in virtual time.
 
 REAL_TIME_NAMES = [name for name in shipped_names() if find(name).realtime]
 PARALLEL_RUNS = 4
@@ -191,7 +189,7 @@ def read_verdict(name: str, process: "subprocess.CompletedProcess[str]") -> dict
 
 
 def run_in_real_time(name: str, tries: int = 1) -> dict[str, Any]:
-    """A machine that is busy with other things misses ticks: then once more."""
+    """Run a scenario; try again if a busy machine has missed ticks."""
     verdict: dict[str, Any] = {}
     for _ in range(tries):
         process = run_coldloop("hil", "run", name, "--real-time", "--json", timeout_s=400)
@@ -202,24 +200,24 @@ def run_in_real_time(name: str, tries: int = 1) -> dict[str, Any]:
 
 
 def test_virtual_only_faults_are_refused_in_real_time() -> None:
-    """Power cuts, stores' faults and a start in another year are virtual only."""
+    """Power cuts, faults of stores and another start time need virtual time."""
     assert len(REAL_TIME_NAMES) >= 15
-    text = (ROOT / "hil" / "scenarios" / "power-cuts.toml").read_text()
+    text = find("power-cuts").text
     invalid = re.sub(r"(?m)^seconds = .*$", "seconds = 100\nrealtime = true", text)
     invalid = re.sub(r"(?m)^(from_s|until_s) = .*$", r"\1 = 99", invalid)
     invalid = re.sub(r"(?m)^at_s = .*$", "at_s = 50", invalid)
-    with pytest.raises(ScenarioError, match="power_cut is there in virtual time alone"):
+    with pytest.raises(ScenarioError, match="power_cut is available in virtual time only"):
         parse(invalid, "x.toml")
 
 
 def test_short_scenario_has_the_same_verdict_in_real_time() -> None:
-    """The technician's look, which has prompts: `make soak` runs all."""
+    """The scenario `look` has prompts; `make soak` runs all."""
     assert run_in_real_time("look", 3) == {"name": "look", "verdict": "pass", "failures": []}
 
 
 @pytest.mark.soak
 def test_all_real_time_scenarios_have_the_same_verdict() -> None:
-    """A few beside each other: a busy machine is late, and that is not what is judged."""
+    """At most four runs at a time: a busy machine would be late."""
     virtual = [
         read_verdict(name, run_coldloop("hil", "run", name, "--json")) for name in REAL_TIME_NAMES
     ]

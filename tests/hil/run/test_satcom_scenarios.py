@@ -1,13 +1,13 @@
-"""Scenarios of the satellite link with other seeds; tests/hil/run/test_virtual.py runs each with
-one.
+"""Scenarios of the satellite link with other seeds.
+
+tests/hil/run/test_virtual.py runs each of them with one seed.
 """
 
 import pytest
 
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import RunResult, VirtualRun
-from hil.scenario.loader import find
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse
 
 QUICK = ("link-alarm", "link-budget", "link-hostile", "link-no-sky", "link-resets")
 

@@ -1,4 +1,4 @@
-"""Runs in virtual time: one seed is one run, on every interpreter; verdicts, exit codes."""
+"""Runs in virtual time: a seed gives one digest on every interpreter; verdicts, exit codes."""
 
 import json
 import os
@@ -15,8 +15,7 @@ import pytest
 from hil.errors import BenchError
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.run.virtual import RunResult, VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import parse
+from hil.scenario.loader import find, parse, shipped_names
 from hil.shells.lockstep import LockStepDut
 from tests.support.cli_tools import (
     SHORT,
@@ -67,7 +66,7 @@ LONG = [name for name in shipped_names() if find(name).seconds > LONG_S]
 
 @pytest.mark.parametrize("name", LONG)
 def test_long_scenario_passes(name: str) -> None:
-    """Beside MicroPython these are run by `make soak`."""
+    """On CPython only; `make soak` adds MicroPython."""
     assert run_scenario(name).failures == ()
 
 
@@ -86,7 +85,7 @@ def test_both_interpreters_give_the_same_digest(name: str) -> None:
 
 
 def find_other_pythons() -> list[str]:
-    """Other CPythons of 3.11 or newer on this machine, one for each version."""
+    """Find other versions of CPython from 3.11 on, one path for each version."""
     own_version = sys.version_info[:2]
     paths: dict[str, str] = {}
     for folder in os.environ["PATH"].split(":"):
@@ -98,7 +97,7 @@ def find_other_pythons() -> list[str]:
 
 
 def run_with(python: str, hash_seed: str) -> "dict[str, Any] | None":
-    """A smoke run by another interpreter with this one's (pure Python) libraries."""
+    """Run `smoke` with another interpreter and the (pure Python) libraries of this one."""
     variables = {
         **os.environ,
         "PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}",
@@ -177,7 +176,7 @@ def test_killed_micropython_is_a_bench_error() -> None:
     with pytest.raises(BenchError, match="MicroPython process ended with -9"):
         run.run()
     assert os.sched_getaffinity(0) == cores
-    run.dut.close()  # as the command does in any case
+    run.dut.close()  # the command closes it in any case
 
 
 def test_failed_agent_start_is_a_bench_error(
@@ -219,22 +218,27 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
     with running_command(*arguments) as one, running_command(*arguments) as two:
         for process in (one, two):
-            wait_until("it minds signals", lambda p=process: catches(p.pid, signal.SIGTERM))
-            begun = cpu_s(process.pid)
-            wait_until("it works hard", lambda p=process, b=begun: cpu_s(p.pid) > b + 0.3)
+            wait_until(
+                "the process handles signals",
+                lambda p=process: handles_signal(p.pid, signal.SIGTERM),
+            )
+            cpu_before = cpu_s(process.pid)
+            wait_until(
+                "the process uses CPU time", lambda p=process, b=cpu_before: cpu_s(p.pid) > b + 0.3
+            )
         assert wait_for_exit(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
         assert wait_for_exit(two, signal.SIGINT) == (130, "", "")
 
 
-def catches(pid: int, number: int) -> bool:
-    """Say whether a process has a handler of its own for a signal."""
+def handles_signal(pid: int, number: int) -> bool:
+    """Tell whether a process handles a signal."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught.split()[1], 16) >> number - 1 & 1)
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time that a process has used, seconds."""
+    """Give the CPU time of a process, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

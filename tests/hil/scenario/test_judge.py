@@ -1,4 +1,4 @@
-"""The judge: limits, windows, `ever`, what is not known, and the one line of a failure."""
+"""The evaluator: limits, windows, forms, unknown values, and the line of a failure."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Samples = dict[int, "float | None"]
 
 
 def evaluate(samples: Samples, **limits: Any) -> list[str]:
-    """The failures of a run in which the measure "ticks" had these values."""
+    """Give the failures of a run in which the measure "ticks" has these values."""
     scenario = Scenario("x", "x", 10, expectations=(Expectation("ticks", **limits),))
     evaluator = Evaluator(scenario)
     for at_s, value in samples.items():
@@ -33,18 +33,18 @@ STEADY: Samples = {1: 5.0, 2: 5.0, 3: 5.0}
         ({1: 1, 2: -9, 3: 7}, {"min": 0}, ["ticks: not >= 0; worst -9  at 2 s"]),
         ({1: 0, 2: 7}, {"min": 1, "max": 5}, ["ticks: not >= 1 and <= 5; worst 7  at 2 s"]),
         ({1: 2}, {"min": 1, "max": 1}, ["ticks: not 1; worst 2  at 1 s"]),
-        # Windows: both ends belong to them, what is outside does not count.
+        # Windows: both ends are included, samples outside do not count.
         ({1: 9, 2: 5, 4: 5, 5: 9}, {"max": 6, "from_s": 2, "until_s": 4}, []),
         ({2: 9}, {"max": 6, "from_s": 2}, ["ticks: not <= 6; worst 9  at 2 s"]),
         ({4: 9}, {"max": 6, "until_s": 4}, ["ticks: not <= 6; worst 9  at 4 s"]),
         ({1: 5}, {"max": 6, "from_s": 2}, ["ticks: no sample in its window"]),
         ({}, {"max": 6, "ever": True}, ["ticks: no sample in its window"]),
-        # Ever: one sample is enough; the nearest is named when there was none.
+        # Ever: one sample is enough; a failure names the nearest sample.
         ({1: 9, 2: 5, 3: 9}, {"max": 6, "ever": True}, []),
         ({1: 9, 2: 7, 3: 8}, {"max": 6, "ever": True}, ["ticks: never <= 6; nearest 7 "]),
         ({1: None, 2: 5}, {"max": 6, "ever": True}, []),
         ({1: None}, {"max": 6, "ever": True}, ["ticks: never <= 6; nearest not known "]),
-        # Not known is never good enough for what must always hold, and is said first.
+        # An unknown value violates a limit that must always hold, and is reported first.
         ({1: 5, 2: None, 3: None}, {"max": 6}, ["ticks: not known at 2 s"]),
         ({1: 9, 2: None}, {"max": 6}, ["ticks: not known at 2 s"]),
     ],
@@ -66,8 +66,8 @@ def test_failure_names_the_unit() -> None:
     ("values", "limits", "near"),
     [
         ([4.0, 5.5], {"max": 6}, "ticks: 5.5 K at 2 s, closer than 1 to <= 6"),
-        ([4.0, 5.0], {"max": 6}, None),  # as far as the band
-        ([4.0, 6.5], {"max": 6}, None),  # that is a failure, and nothing else
+        ([4.0, 5.0], {"max": 6}, None),  # equal to the band
+        ([4.0, 6.5], {"max": 6}, None),  # a failure is not marginal
         ([0.5, 5.0], {"min": 0, "max": 10}, "ticks: 0.5 K at 1 s, closer than 1 to >= 0 and <= 10"),
         ([4.0, 5.5], {"min": 6, "never": True}, "ticks: 5.5 K at 2 s, closer than 1 to never >= 6"),
         ([4.0, 1.0], {"min": 6, "never": True}, None),

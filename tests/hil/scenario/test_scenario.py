@@ -1,4 +1,4 @@
-"""Scenarios as text: what is read, and that each mistake is one clear line and exit 2."""
+"""Scenario files: what is read; each mistake gives one error line and exit code 2."""
 
 import itertools
 from pathlib import Path
@@ -12,8 +12,8 @@ from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import Expectation, ScenarioEvent, parse
+from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.model import Expectation, ScenarioEvent
 from hil.scenario.suite import suite_names
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop, scenario_file
 
@@ -233,7 +233,7 @@ def test_list_shows_scenarios_and_suites(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_testbed_runs_at_the_limits_of_its_settings(side: int) -> None:
-    """Each pair of values at its ends, the others as usual: nothing raises."""
+    """All pairs of settings at their limits, the others at their defaults."""
     for (one, one_limits), (two, two_limits) in itertools.combinations(LIMITS.items(), 2):
         for other in (0, 1):
             values = {one: one_limits[side], two: two_limits[other]}
@@ -253,7 +253,7 @@ def test_every_setting_has_limits_around_its_default() -> None:
 
 
 def test_every_fault_runs_and_every_measure_has_a_value() -> None:
-    """One run with all the words: nothing raises, and no measure is for ever unknown."""
+    """One run with all faults: no exception, and each measure is known at some time."""
     events = ""
     for i, (fault, fault_type) in enumerate(EVENTS.items()):
         value = None if fault_type.limits is None else sum(fault_type.limits) / 2
@@ -296,7 +296,7 @@ def test_every_fault_runs_and_every_measure_has_a_value() -> None:
 def test_event_moves_its_measure(
     fault: str, value: "float | None", measure: str, low: float, high: float
 ) -> None:
-    """How far a measure has moved 20 s after the event."""
+    """Compare the measure 20 s after the event with its value before."""
     text = SHORT.replace("= 3", "= 35") + event_table(at_s=15, do=f'"{fault}"', value=value)
     run = VirtualRun(parse(text, "x"), 1)
     samples: list[float] = []

@@ -1,4 +1,4 @@
-"""Logging in to a Redfish service: what is on the wire, on both interpreters, and nowhere else."""
+"""Login to a Redfish service: the bytes on the wire; secrets in no other text."""
 
 from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget, apply_reading
 from protocols.time_units import SECOND

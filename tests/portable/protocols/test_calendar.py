@@ -1,4 +1,4 @@
-"""Dates, times of day and ISO text: known instants, every day of 800 years, and what is refused."""
+"""Dates, times of day and ISO text: known instants, every day of 800 years, rejected values."""
 
 from protocols import calendar
 from protocols.errors import DecodeError
@@ -104,7 +104,7 @@ def test_iso_text() -> None:
     seed = 1
     for _ in range(500):
         seed = (seed * 6364136223846793005 + 1442695040888963407) & 0xFFFFFFFFFFFFFFFF
-        utc = seed % (4102444800 * 1000) * 1000  # a millisecond before 2100
+        utc = seed % (4102444800 * 1000) * 1000  # 1 ms before 2100
         eq(calendar.parse_iso8601(calendar.iso8601(utc)), (utc, False))
     raises(DecodeError, calendar.iso8601, 1 << 62)
 

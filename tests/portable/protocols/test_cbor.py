@@ -1,4 +1,4 @@
-"""Deterministic CBOR: the examples of RFC 8949 that have a place here, and what must be refused."""
+"""Deterministic CBOR: supported examples of RFC 8949, and values that must be rejected."""
 
 from protocols.cbor import MAX_INT, MIN_INT, Decimal, Map, decode, encode
 from protocols.errors import DecodeError, EncodeError
@@ -74,7 +74,7 @@ def test_non_deterministic_encoding_is_rejected():
         "fb3ff199999999999a",  # a float
         "c11a514b67b0",  # a tag
         "c48220190014",  # 2.0
-        "c4822000",  # 0 with a place
+        "c4822000",  # 0 with a decimal place
         "c4820005",  # no places
         "c4822905",  # ten places
         "c48120",
@@ -86,7 +86,7 @@ def test_non_deterministic_encoding_is_rejected():
         "61ff",  # not UTF-8
         "1bffffffffffffffff",
         "3bffffffffffffffff",
-        "0000",  # something after the end
+        "0000",  # bytes after the end
         "",
         "18",
         "4401",

@@ -1,4 +1,4 @@
-"""The envelope of datagrams: parts, numbers, tags, and what is refused."""
+"""The envelope of datagrams: fragments, numbers, tags, rejected datagrams."""
 
 from protocols import datagram
 from protocols.errors import DecodeError, EncodeError
@@ -16,7 +16,7 @@ def test_small_message_is_one_datagram():
 def test_large_message_is_fragmented():
     content = bytes([i % 251 for i in range(1000)])
     parts = datagram.split(datagram.LIVE, 9, content, 340)
-    eq([len(p) for p in parts], [340, 340, 340])  # 1002 bytes in rooms of 334
+    eq([len(p) for p in parts], [340, 340, 340])  # 1002 bytes in fragments of 334
     opened = [datagram.unpack(p) for p in parts]
     eq([(p.index, p.last_index, p.kind) for p in opened], [(0, 2, 1), (1, 2, 1), (2, 2, 1)])
     eq(datagram.reassemble([p.data for p in opened]), content)
@@ -41,5 +41,5 @@ def test_ack_tag_is_verified():
 
 
 def test_tag_is_hmac_sha256():
-    # Made with CPython's hmac module.
+    # Computed with CPython's hmac module.
     eq(datagram.make_tag(KEY, "s/u", b"abc").hex(), "bd27683eda1be9ba")

@@ -1,4 +1,4 @@
-"""HTTP/1.1 responses in any pieces, bounded; requests that cannot be broken out of."""
+"""HTTP/1.1: responses in any chunks, bounded; requests without injection."""
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.http import ResponseReader, build_request

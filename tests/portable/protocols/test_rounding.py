@@ -1,4 +1,4 @@
-"""Whole numbers from floats."""
+"""Integers from floats."""
 
 from protocols.rounding import round_decimal, round_half_away
 from tests.portable.support.check import eq

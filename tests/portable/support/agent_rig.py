@@ -387,4 +387,4 @@ class FieldbusRig:
         """What the device is asked to hold, raw by point name; empty when nothing."""
         session = self.session(name)
         points = session.profile.points
-        return {points[i].name: raw for i, raw in session._requested}
+        return {points[i].name: raw for i, raw in session._write_cycle._requested}

@@ -95,7 +95,7 @@ class NorFlash:
 class BoardSlots:
     """What a start-up hands to the agent."""
 
-    sector, room = SECTOR, SLOT_BYTES
+    sector_bytes, slot_bytes = SECTOR, SLOT_BYTES
 
     def __init__(self, nor, slot, release):
         self.slot, self.release = slot, release
@@ -130,8 +130,8 @@ class BoardStore:
             if op == "write":
                 self._port.write(data)
             else:
-                self._port.ask(op, data)
-            while not self._port.settled():
+                self._port.request(op, data)
+            while not self._port.is_drained():
                 answer = answer or self._port.read()
         except PowerCut:
             return None

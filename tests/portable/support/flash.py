@@ -122,11 +122,14 @@ class LogUnit:
         self.start()
 
     def start(self):
-        self.record_store = RecordStore(UNIT_PATH, self.settings)
+        self.record_store = RecordStore(UNIT_PATH, self.settings, self.make_compactor())
         self.sender = Sender(self.record_store, self.key)
         self.pending = []
         self.record_store.event("opened", self.now)
         self.collect()
+
+    def make_compactor(self):
+        return None
 
     def collect(self):
         self.pending.extend(self.record_store.outbox())

@@ -146,7 +146,7 @@ class PolledUnits:
 
     def cycle(self) -> None:
         """Poll what is not asked for, and let a second pass."""
-        self.bus.next_cycle_at = self.now + SECOND
+        self.bus.expect_cycle(self.now + SECOND)
         for slave in self.slaves:
             for block in (0, 1):
                 tag = (slave.unit, block)

@@ -241,7 +241,7 @@ def temperature_run(with_model, hours=12):
     """A crystal of 0.8 ppm a degree learned from pulses over a swing, then 2 h of holdover."""
     clock = synced_leap_clock()
     if with_model:
-        clock.holdover.tempco_model = TempcoModel(1_000)
+        clock.holdover.use_model(TempcoModel(1_000))
     bench = ClockRig(clock, 6, ppm=5.0, tempco=0.8, pps_us=1.0)
     bench.sensor = True
 
@@ -273,8 +273,8 @@ def test_tempco_needs_temperature_swing_above_noise():
 
 def test_silent_temperature_sensor_gives_no_correction():
     holdover = Holdover(50_000, 1_000)
-    holdover.tempco_model = TempcoModel(1_000)
-    holdover.tempco_model.slope = 1_000_000
+    holdover.use_model(TempcoModel(1_000))
+    holdover.tempco_model.restore(1_000_000)
     holdover.add_temperature(2500, 0)
     learned = TemperatureIntegral(0, holdover.temperature_integral(0), 2500, 0)
     holdover.add_temperature(2600, 0)

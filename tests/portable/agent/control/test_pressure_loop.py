@@ -141,9 +141,10 @@ def test_both_pumps_are_commanded_when_both_are_lost():
     made.lose_device("lag")
     asked = made.step(apply=False)
     assert asked[0] == asked[1] >= 25, asked
-    made.bench.bus.event("opened", made.bench.now)  # what waited is gone
-    for station in made.bench.fieldbus.sessions:
-        station._write_active = station._superseded = False
+    made.bench.bus.event("opened", made.bench.now)  # the queued requests are lost
+    for session in made.bench.fieldbus.sessions:
+        writes = session._write_cycle
+        writes._write_active = writes._superseded = False
     made.step(500, apply=False)
     for job in made.bench.bus._urgent:
         eq(job.pdu[6:8], b"\x04\x7f")  # no stop in between, which a pump may hear

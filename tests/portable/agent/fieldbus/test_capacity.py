@@ -1,7 +1,8 @@
 """What a cycle's polls take on a bus, and what is said when that is more than the cycle."""
 
 from agent.core.config_records import DeviceConfig
-from agent.fieldbus.fieldbus import Fieldbus, cycle_load_us, over_capacity
+from agent.fieldbus.capacity import cycle_load_us, over_capacity
+from agent.fieldbus.fieldbus import Fieldbus
 from drivers.device.profile import DeviceProfile
 from drivers.ports.address import parse_address
 from protocols.time_units import SECOND

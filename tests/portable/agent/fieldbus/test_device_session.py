@@ -1,6 +1,7 @@
 """One device in the agent, on a line in virtual time: plans that learn, writes that are seen."""
 
 from agent.core.config_records import DeviceConfig
+from agent.fieldbus.capacity import make_poll_plans
 from agent.fieldbus.device_session import DeviceSession
 from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import Bus
@@ -92,13 +93,14 @@ class SessionRig:
         self.bus.event("opened", 0)
         self.drive = FakeDrive()
         config = DeviceConfig("pump", "bus", 9, DeviceProfile(profile or profile_json()))
-        self.session = DeviceSession(0, config, self.bus, WireTime(19200, 11), True)
+        plans = make_poll_plans(config.profile, WireTime(19200, 11), True)
+        self.session = DeviceSession(0, config, self.bus, plans)
         self.now = 0
         self.pending_replies = []
 
     def cycle(self, count=1):
         for _ in range(count):
-            self.bus.next_cycle_at = self.now + CYCLE
+            self.bus.expect_cycle(self.now + CYCLE)
             self.session.poll(self.now, CYCLE)
             end = self.now + CYCLE
             while True:
@@ -151,7 +153,7 @@ def test_verified_write_is_not_repeated():
     rig.request(1, 50)
     rig.cycle(5)
     eq((rig.drive.table, rig.drive.writes()), ({0: 1, 1: 50}, [(16, 0, 2)]))
-    eq((rig.session.write_unverified, rig.session._unverified_rounds), (False, 0))
+    eq((rig.session.write_unverified, rig.session._write_cycle._unverified_rounds), (False, 0))
     rig.drive.table[1] = 0  # rebooted
     rig.cycle(4)
     eq((rig.drive.table[1], len(rig.drive.writes())), (50, 2))

@@ -71,7 +71,7 @@ def test_a_slow_bus_never_grows_its_queue():
     session_count = len(rig.agent.fieldbus.sessions)
     assert max_waiting <= 2 * session_count, max_waiting
     for session in rig.agent.fieldbus.sessions:
-        assert len(session._pending) == 1
+        assert len(session._poll_cycle._pending) == 1
 
 
 def test_one_write_is_active_and_latest_request_wins():
@@ -82,7 +82,7 @@ def test_one_write_is_active_and_latest_request_wins():
     eq(len(bench.bus._urgent), 1)
     eq([job.pdu[-2:] for job in bench.finish_writes(False)], [bytes((1000 >> 8, 1000 & 255))])
     eq([job.pdu[-2:] for job in bench.finish_writes()], [bytes((4000 >> 8, 4000 & 255))])
-    eq((bench.bus._urgent, valve._write_active), ([], 0))
+    eq((bench.bus._urgent, valve._write_cycle._write_active), ([], 0))
 
 
 def test_stop_does_not_wait_for_other_writes():

@@ -34,9 +34,9 @@ def block_of(serial, number=NUMBER):
 class CompactingUnit(LogUnit):
     """A log that makes longer blocks when its flash has nothing else to do."""
 
-    def start(self):
-        LogUnit.start(self)
-        self.merger = self.record_store.compactor = BlockCompactor(120, NUMBER, WIDTH)
+    def make_compactor(self):
+        self.merger = BlockCompactor(120, NUMBER, WIDTH)
+        return self.merger
 
     def step(self):
         if LogUnit.step(self):

@@ -79,8 +79,7 @@ def test_noise_and_other_logs_hold_no_record():
 
 def make_class_index(*firsts, to=100):
     made = ClassIndex(BULK, 0)
-    made.first_ids = list(firsts)
-    made.sizes = [1000] * len(firsts)
+    made.load(list(firsts), 1000)
     made.resume(to)
     return made
 
@@ -259,14 +258,16 @@ def test_time_to_live_uses_the_log_time():
     unit.run_until_idle()
     unit.append(LIVE, b"young")
     unit.run_until_idle()
-    unit.record_store.now = unit.now = unit.now + 50 * SECOND
+    unit.now += 50 * SECOND
+    unit.record_store.set_time(unit.now)
     unit.append(LIVE, b"new")
     unit.run_until_idle()
     unit.send(ground)
     eq(sorted(payloads(ground, LIVE)), [b"new", b"old", b"young"])
     unit.append(LIVE, b"late")
     unit.run_until_idle()
-    unit.record_store.now = unit.now = unit.now + 101 * SECOND
+    unit.now += 101 * SECOND
+    unit.record_store.set_time(unit.now)
     unit.send(ground)
     eq((payloads(ground, LIVE)[-1], unit.record_store.class_indexes[LIVE].expired), (b"new", 1))
 

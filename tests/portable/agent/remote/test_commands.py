@@ -2,9 +2,9 @@
 
 from agent.core.component import Component
 from agent.core.errors import CommandError, DecommissionedError
+from agent.core.tunable import LIMITS
 from agent.remote.decommission import secret_paths
 from agent.remote.message.command import ROLES
-from agent.remote.message.parameters import LIMITS
 from agent.remote.storage.audit import SEGMENTS, AuditReader
 from agent.remote.storage.config_slots import decode_sealed
 from agent.remote.update.boot import DECOMMISSIONED_KEY

@@ -105,7 +105,7 @@ class EndlessPort:
 
     pollable, wants_write, age_us = 1, False, 0
 
-    def finish(self):
+    def continue_open(self):
         return True
 
     def read(self):
@@ -114,7 +114,7 @@ class EndlessPort:
     def write(self, data):
         return len(data)
 
-    def settled(self):
+    def is_drained(self):
         return True
 
     def close(self):

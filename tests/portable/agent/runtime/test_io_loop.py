@@ -115,7 +115,7 @@ class FakePort:
         if self.error is not None:
             raise PortError(self.error)
 
-    def finish(self):
+    def continue_open(self):
         self._raise_error()
         return self.ready
 
@@ -130,11 +130,11 @@ class FakePort:
         self.room -= count
         return count
 
-    def settled(self):
+    def is_drained(self):
         self._raise_error()
         return self.durable
 
-    def set(self, text):
+    def set_options(self, text):
         raise PortError("cannot set " + text)
 
     def close(self):
@@ -196,7 +196,7 @@ def test_closed_by_the_other_side():
     w.io_loop.step([])
     eq(w.take_calls(), [(0, "closed")])
     eq((w.ports[1].closed, w.watched), (True, {}))
-    eq(w.lines[-1], "port 0: closed by the other side: tcp:h:1")
+    eq(w.lines[-1], "port 0: closed by the peer: tcp:h:1")
 
 
 def test_failure_while_reading_and_writing():
@@ -262,7 +262,7 @@ def test_backlog_is_bounded():
     w.io_loop.start()
     w.io_loop.step([])
     eq((w.take_calls(), port.closed), ([(0, "failed")], True))
-    assert "takes no data" in w.lines[-1]
+    assert "accepts no data" in w.lines[-1]
 
 
 def test_a_store_drains_when_it_is_durable():
@@ -349,7 +349,7 @@ def test_unfinished_open_times_out():
     w.io_loop.step([])
     w.io_loop.step([])
     eq(w.take_calls(), [(0, "failed")])
-    assert "tcp:h:1: no answer for 10 s" in w.lines[-1]
+    assert "tcp:h:1: no reply for 10 s" in w.lines[-1]
     assert w.ports[1].closed
 
 
@@ -556,7 +556,7 @@ def test_store_requests_fail_on_other_ports():
         if op == "list":
             raise PortError("is no store")
 
-    world.ports[1].ask = ask
+    world.ports[1].request = ask
     world.requests.extend([(0, "get", b"a"), (0, "list", b"")])
     world.io_loop.start()
     world.io_loop.step([])

@@ -31,7 +31,7 @@ def test_price_gives_billed_bytes():
 
 def test_budget_day_starts_with_utc_once():
     budget = Budget(1000, 0, 20)
-    budget.day, budget.spent = START // DAY, 700
+    budget.restore(START // DAY, 700)
     eq(budget.roll_day(None, 0), False)
     eq(budget.roll_day(START, 5 * SECOND), False)
     eq(budget.available(False), 100)
@@ -61,7 +61,7 @@ def test_budget_day_starts_without_utc():
 
 def test_bytes_sent_before_utc_count_today():
     budget = Budget(1000, 0, 0)
-    budget.day, budget.spent = START // DAY - 3, 900
+    budget.restore(START // DAY - 3, 900)
     budget.roll_day(None, 0)
     budget.spend(50)
     eq(budget.roll_day(START, SECOND), True)

@@ -85,14 +85,14 @@ def test_text_lines():
     eq(
         text,
         [
-            "bus        bus  12.3 % of the wire in use, 1 timeouts, 2 retries, 0 units silent",
-            "device     rpu  ok  answers in 5.1 ms, last 0.5 s ago, 1 of 99 failed",
-            "device     valve  LOST  answers in --, last never, 4 of 4 failed",
+            "bus        bus  load 12.3 %, 1 time-outs, 2 retries, 0 units offline",
+            "device     rpu  ok  replies in 5.1 ms, last 0.5 s ago, 1 of 99 failed",
+            "device     valve  LOST  replies in --, last never, 4 of 4 failed",
         ],
     )
     bus["open"], bus["overload"] = False, True
     (line,) = bus_text.lines({"mono_us": 0, "modbus": {"buses": [bus], "devices": []}})
-    assert line.endswith("0 units silent, PORT NOT OPEN, OVERLOAD"), line
+    assert line.endswith("0 units offline, PORT NOT OPEN, OVERLOAD"), line
 
 
 def test_snapshot_of_minimal_config():

@@ -158,7 +158,7 @@ def test_garbage_from_the_broker_closes_the_connection():
     count = rig.agent.ticks.count
     rig.deliver("receive", BROKER, b"\xff\xff\xff\xff\xff\xff")
     eq(rig.agent.uplink.link.up, False)
-    assert rig.agent.uplink.last_error.startswith("broken: "), rig.agent.uplink.refused
+    assert rig.agent.uplink.last_error.startswith("broken: "), rig.agent.uplink.last_error
     rig.run(5)
     eq((rig.agent.uplink.connected, rig.agent.ticks.count), (True, count + 50))
 

@@ -1,9 +1,9 @@
-"""Every number format against its published examples, and back again."""
+"""Number formats against published examples, in both directions."""
 
 from drivers.device import number_format
 from tests.portable.support.check import eq
 
-FLAT = {1: ((0,), False), 2: ((0, 1), False), 4: ((0, 1, 2, 3), False)}
+STANDARD_ORDERS = {size: number_format.compile_order("", size) for size in (1, 2, 4)}
 
 
 def test_orders_of_two_and_four_words():
@@ -38,13 +38,13 @@ def test_signed_integers():
         ("u64", (0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF), 18446744073709551615),
     )
     for kind, words, value in cases:
-        order = FLAT[len(words)]
+        order = STANDARD_ORDERS[len(words)]
         eq((kind, number_format.decode(kind, words, 0, order)), (kind, value))
         eq(tuple(number_format.encode(kind, value, order)), words)
 
 
 def test_floats_are_decoded_without_float_arithmetic():
-    # Bits from IEEE 754's tables: value * num / den, halves away from zero.
+    # Bits from the tables of IEEE 754: value * num / den, halves away from zero.
     cases = (
         (0x3F800000, False, 100, 1, 100),
         (0xBF800000, False, 100, 1, -100),
@@ -52,7 +52,7 @@ def test_floats_are_decoded_without_float_arithmetic():
         (0x3F000000, False, 1, 1, 1),  # 0.5
         (0xBF000000, False, 1, 1, -1),
         (0x3EFFFFFF, False, 1, 1, 0),  # just below 0.5
-        (0x00000001, False, 1, 1, 0),  # the smallest there is
+        (0x00000001, False, 1, 1, 0),  # the smallest number
         (0x80000000, False, 1, 1, 0),
         (0x7F800000, False, 1, 1, None),  # infinite
         (0xFF800000, False, 1, 1, None),
@@ -67,8 +67,8 @@ def test_floats_are_decoded_without_float_arithmetic():
         (0x41DFFFFFFFC00000, True, 1, 1, 2147483647),
         (0x44C80000, False, -1, 10, -160),
     )
-    for bits, wide, num, den, count in cases:
-        eq((hex(bits), number_format.float_to_count(bits, wide, num, den)), (hex(bits), count))
+    for bits, is_double, num, den, count in cases:
+        eq((hex(bits), number_format.float_to_count(bits, is_double, num, den)), (hex(bits), count))
 
 
 def test_floats_are_encoded():
@@ -80,7 +80,7 @@ def test_floats_are_encoded():
         (1, 3, 0x3EAAAAAB, 0x3FD5555555555555),
         (16777217, 1, 0x4B800000, 0x4170000010000000),  # a tie goes to even
         (16777219, 1, 0x4B800002, 0x4170000030000000),
-        (33554431, 1, 0x4C000000, 0x417FFFFFF0000000),  # rounding up makes it one bit longer
+        (33554431, 1, 0x4C000000, 0x417FFFFFF0000000),  # rounded up, one bit longer
         (123456, 1000, 0x42F6E979, 0x405EDD2F1A9FBE77),
         (10**40, 1, 0x7F800000, 0x483D6329F1C35CA5),
         (1, 10**40, 0, 0x37B6C3B18FC49A0C),
@@ -90,10 +90,10 @@ def test_floats_are_encoded():
             (top, bottom, hex(number_format.ratio_to_float(top, bottom, False))),
             (top, bottom, hex(narrow)),
         )
-    for top, bottom, _, wide in cases[:9]:
+    for top, bottom, _, is_double in cases[:9]:
         eq(
             (top, bottom, hex(number_format.ratio_to_float(top, bottom, True))),
-            (top, bottom, hex(wide)),
+            (top, bottom, hex(is_double)),
         )
 
 
@@ -102,15 +102,15 @@ def test_float_round_trip():
     for _ in range(300):
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
         count = seed % 2000001 - 1000000
-        words = tuple(number_format.encode("f32", count, FLAT[2], (100, 1)))
-        eq(number_format.decode("f32", words, 0, FLAT[2], (100, 1)), count)
+        words = tuple(number_format.encode("f32", count, STANDARD_ORDERS[2], (100, 1)))
+        eq(number_format.decode("f32", words, 0, STANDARD_ORDERS[2], (100, 1)), count)
 
 
 def test_bcd():
-    eq(number_format.decode("bcd", (0x1234,), 0, FLAT[1]), 1234)
-    eq(number_format.decode("bcd", (0x0012, 0x3456), 0, FLAT[2]), 123456)
-    eq(number_format.decode("bcd", (0x123A,), 0, FLAT[1]), None)
-    eq(number_format.encode("bcd", 90817263, FLAT[2]), [0x9081, 0x7263])
+    eq(number_format.decode("bcd", (0x1234,), 0, STANDARD_ORDERS[1]), 1234)
+    eq(number_format.decode("bcd", (0x0012, 0x3456), 0, STANDARD_ORDERS[2]), 123456)
+    eq(number_format.decode("bcd", (0x123A,), 0, STANDARD_ORDERS[1]), None)
+    eq(number_format.encode("bcd", 90817263, STANDARD_ORDERS[2]), [0x9081, 0x7263])
     eq(number_format.decode_split((9, 59, 58, 1), 0, (1, 60, 3600, 86400), False), 298749)
     eq(number_format.decode_split((0x59, 0x23), 0, (1, 60), True), 59 + 23 * 60)
     eq(number_format.decode_split((0x5A, 0x23), 0, (1, 60), True), None)

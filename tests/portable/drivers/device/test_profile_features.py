@@ -4,6 +4,7 @@ from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_entries import wire_address
 from drivers.errors import ProfileError
+from drivers.modbus.register_span import ReadBlock
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from tests.portable.support.check import eq, raises
@@ -74,7 +75,7 @@ def test_offset_gives_integer_counts():
     odd = device([point("T", 0, scale=[1, 10], offset=[1, 3], unit="1", write=True, limits=[0, 9])])
     eq(store_words(odd, (5,)), [(25, "good")])
     eq(abs(odd.value(0) - 0.8333333333) < 1e-9, True)
-    eq(odd.write([(0, odd.raw(0, 0.7 + 1 / 3))]), pdu.write_single(0, 7))
+    eq(odd.build_write([(0, odd.to_count(0, 0.7 + 1 / 3))]), pdu.write_single(0, 7))
 
 
 def test_binary_fractions_and_fields():
@@ -87,7 +88,7 @@ def test_binary_fractions_and_fields():
         ]
     )
     eq(store_words(made, (0xA5C3,)), [(3, "good"), (10, "good"), (0x5C, "good")])
-    eq(made.write([(1, 9)]), pdu.mask_write(0, 0x0FFF, 0x9000))
+    eq(made.build_write([(1, 9)]), pdu.mask_write(0, 0x0FFF, 0x9000))
 
 
 def test_no_value_is_not_a_number():
@@ -152,13 +153,16 @@ def test_percent_of_a_range():
     ]
     points[1].update({"write": True, "limits": [0, 10000]})
     made = device(points)
-    eq(str(raises(EncodeError, made.write, [(1, 500)])), "d.Dp: the range Top is not known yet")
+    eq(
+        str(raises(EncodeError, made.build_write, [(1, 500)])),
+        "d.Dp: the range Top is not known yet",
+    )
     eq(store_words(made, (600, 5000))[1], (3000, "good"))
     eq(made.value(1), 300.0)
-    eq(made.write([(1, made.raw(1, 150.0))]), pdu.write_single(1, 2500))
+    eq(made.build_write([(1, made.to_count(1, 150.0))]), pdu.write_single(1, 2500))
     eq(made.readback_matches([(1, 3000)]), True)
     eq(made.readback_matches([(1, 3100)]), False)
-    eq(str(raises(EncodeError, made.write, [(1, 6001)])), "d.Dp 10002 is not 0 to 10000")
+    eq(str(raises(EncodeError, made.build_write, [(1, 6001)])), "d.Dp 10002 is not 0 to 10000")
 
 
 def test_floats_are_written_as_counts():
@@ -168,8 +172,8 @@ def test_floats_are_written_as_counts():
         "S", 0, "f32", step=[1, 10], unit="Cel", order="CDAB", write=True, limits=[150, 400]
     )
     made = device([raw])
-    eq(made.write([(0, 250)]), pdu.write_multiple(0, (0, 0x41C8)))
-    eq(str(raises(EncodeError, made.write, [(0, 401)])), "d.S 401 is not 150 to 400")
+    eq(made.build_write([(0, 250)]), pdu.write_multiple(0, (0, 0x41C8)))
+    eq(str(raises(EncodeError, made.build_write, [(0, 401)])), "d.S 401 is not 150 to 400")
 
 
 def test_bits_inverted_single_and_of_flags():
@@ -241,7 +245,7 @@ def test_write_only_points_and_gaps():
     eq(made.blocks, [(3, 9, 1), (3, 20, 2)])
     eq(made.build_writes([(0, 5), (1, 50)]), [pdu.write_single(99, 5), pdu.write_single(9, 50)])
     text = "d: registers to write are not side by side"
-    eq(str(raises(EncodeError, made.write, [(0, 5), (1, 50)])), text)
+    eq(str(raises(EncodeError, made.build_write, [(0, 5), (1, 50)])), text)
     eq(made.readback_matches([(0, 5)]), True)
     eq(made.readback_matches([(1, 50)]), None)
     made.store_block(1, (48, 0), 1)
@@ -262,14 +266,14 @@ def test_write_function():
         (23, pdu.read_write(4, 1, 4, (9,))),
     ):
         made = device([point("A", 4, write=True, limits=[0, 9])], write_with=how)
-        eq(made.write([(0, 9)]), request)
+        eq(made.build_write([(0, 9)]), request)
 
 
 def test_watchdog():
     points = [point("Beat", 13, write=True, limits=[0, 5], verify="none")]
     dog = {"point": "Beat", "value": 3, "period_ms": 5000}
-    eq(device(points, watchdog=dog).watchdog(), (pdu.write_single(13, 3), 5_000_000))
-    eq(device(points).watchdog(), None)
+    eq(device(points, watchdog=dog).watchdog_request(), (pdu.write_single(13, 3), 5_000_000))
+    eq(device(points).watchdog_request(), None)
 
 
 def test_identity_mismatch_blocks_writes():
@@ -292,8 +296,8 @@ def test_identity_mismatch_blocks_writes():
     eq(made.identity, "unknown")
     made.store_probe_result(3, "ok", 0, (20,))
     eq(made.identity, "match")
-    made.write([(0, 1)])
-    made.identity = "unknown"  # it was away: all has to be proven anew
+    made.build_write([(0, 1)])
+    made.forget_identity()  # after a loss, all probes must match again
     made.store_probe_result(0, "ok", 0, (7, 8))
     eq(made.identity, "unknown")
     for tag, status, code, values in (
@@ -306,7 +310,7 @@ def test_identity_mismatch_blocks_writes():
         other = device(points, identity=probes)
         other.store_probe_result(tag, status, code, values)
         eq((tag, other.identity), (tag, "mismatch"))
-        text = str(raises(EncodeError, other.write, [(0, 1)]))
+        text = str(raises(EncodeError, other.build_write, [(0, 1)]))
         eq(text.startswith("d is no x (") and text.endswith("): no writes"), True)
         raises(EncodeError, other.build_writes, [(0, 1)])
 
@@ -360,11 +364,11 @@ def test_unpolled_points_are_dropped():
 
 def test_device_reads_the_blocks_it_is_given():
     raw = profile([point("A", 0), point("B", 40)], max_block=30)
-    made = ModbusDevice("d", 1, DeviceProfile(raw), [(3, 0, 41)])
+    made = ModbusDevice("d", 1, DeviceProfile(raw), [ReadBlock(3, 0, 41)])
     eq(made.poll_requests(), [(pdu.read_holding(0, 41), 0)])
     made.store_block(0, tuple(range(41)), 3)
     eq([r.raw for r in made.readings], [0, 40])
-    made.set_blocks([(3, 40, 1)])
+    made.set_blocks([ReadBlock(3, 40, 1)])
     made.store_block(0, (99,), 4)
     eq([(r.raw, r.read_at) for r in made.readings], [(0, 3), (99, 4)])
 

@@ -1,4 +1,4 @@
-"""Epochs: sentences of one fix together, whatever their order; validity, time, line, flags."""
+"""Epochs: sentences of one fix in any order; validity, time, line load, flags."""
 
 from drivers.gnss.epoch import Epoch, EpochDecoder
 from drivers.gnss.fix_rules import is_month_end, undo_week_rollover
@@ -30,8 +30,8 @@ def gsa_set() -> bytes:
 
 
 def casic(time: str) -> bytes:
-    sky = gsa_set() + GPS + BDS
-    return gga(time) + gll(time) + sky + rmc(time) + vtg() + line(ZDA % time) + OK
+    view = gsa_set() + GPS + BDS
+    return gga(time) + gll(time) + view + rmc(time) + vtg() + line(ZDA % time) + OK
 
 
 def unicore(time: str) -> bytes:
@@ -92,7 +92,7 @@ def test_idle_line_closes_epoch() -> None:
     assert epoch is not None
     eq((epoch.time_us, len(epoch.group.bodies)), (1000000, 8))
     assert receiver.last_epoch(1200000) is epoch
-    # without asking, the silence shows when the next bytes come
+    # without a check, the pause shows with the next bytes
     receiver.receive(gsv_first("000002.00"), 2000000)
     receiver.receive(GPS, 3000000)
     epoch = receiver.last_epoch()
@@ -101,7 +101,7 @@ def test_idle_line_closes_epoch() -> None:
 
 
 def test_repeated_gsv_set_does_not_split_epoch() -> None:
-    """Some list a view twice: the time that follows is the same, so it was one epoch."""
+    """Some receivers list a view twice: the next time is equal, so it is one epoch."""
     stream = b"".join([gga(t) + GPS + GPS + rmc(t) for t in ("000001.0", "000002.0")])
     eq(epoch_times(decode(stream)), [1, 2])
 
@@ -193,7 +193,7 @@ def test_invalid_times() -> None:
     good = calendar.utc_from_civil(2026, 11, 25, 1000000)
     eq(decode_utc(rmc("000001.0")), (good, ()))
     eq(decode_utc(gga("000001.0") + line(ZDA % "000001.0")), (good, ()))
-    # what no calendar and no clock has is refused with its sentence
+    # an impossible date or time is rejected with its sentence
     for stream in (
         rmc("000001.0", "A", "A", "300226"),
         rmc("250000.0"),
@@ -221,7 +221,7 @@ def test_week_rollover() -> None:
     receiver.receive(rmc("000001.0", "A", "A", date) + gga("000001.0"), 0)
     fix = receiver.take_fixes()[0]
     eq((fix.utc_us, fix.valid, fix.reasons), (real, False, ("week rollover",)))
-    # a floor that was kept makes it later still, but not a date shortly before it
+    # a stored minimum UTC makes it even later, but not a date shortly before the minimum
     years = 3 * 366 * calendar.DAY
     for above, said in ((1, real), (years, real + 1024 * 7 * calendar.DAY)):
         receiver = ReceiverDriver(0, 9600)
@@ -242,10 +242,10 @@ def test_leap_second() -> None:
     eq([e.utc_us for e in epochs], [midnight - 1000000, midnight, midnight, midnight + 1000000])
     eq([e.in_leap_second for e in epochs], [False, True, False, False])
     eq([e.flags for e in epochs], [(), ("leap second",), (), ()])
-    # ten times a second, UTC's numbers go back at midnight, and it is no fault
+    # at 10 Hz, UTC values go back after a leap second; this is not an error
     stream = rmc("235960.9", "A", "A", "311226") + rmc("000000.0", "A", "A", "010127")
     eq([e.flags for e in decode(stream)], [("leap second",), ()])
-    # no leap second is put in the middle of a month
+    # a leap second exists only at the end of a month
     epoch = single_epoch(rmc("235960.0", "A", "A", "251126"))
     eq((epoch.utc_us, epoch.in_leap_second, epoch.flags), (None, False, ("leap second",)))
     eq([is_month_end(2024, 2, day) for day in (28, 29)], [False, True])
@@ -254,7 +254,7 @@ def test_leap_second() -> None:
 def test_midnight_and_steps() -> None:
     stream = rmc("235959.0") + rmc("000000.0", "A", "A", "261126")
     eq([e.flags for e in decode(stream)], [(), ()])
-    # the date came a second late: a day back
+    # the date came 1 s late: one day back
     eq([e.flags for e in decode(rmc("235959.0") + rmc("000000.0"))], [(), ("time back",)])
     receiver = ReceiverDriver(0, 115200, max_epochs=20)
     for second, said in enumerate((1, 2, 3, 8, 9, 27, 28)):
@@ -367,8 +367,8 @@ def test_bounds() -> None:
 def test_satellites_are_decoded_on_demand_once() -> None:
     epoch = single_epoch(casic("000001.0"))
     eq(epoch._satellite_view, None)
-    sky = epoch.satellite_view
-    assert epoch.satellite_view is sky
+    view = epoch.satellite_view
+    assert epoch.satellite_view is view
     eq((epoch.visible, epoch.used), (7, 4))
 
 

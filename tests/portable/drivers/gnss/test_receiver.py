@@ -1,4 +1,4 @@
-"""The receiver: one fix an epoch, exact arrival times, and a reason for every fix that is none."""
+"""The receiver driver: one fix per epoch, exact arrival times, a reason for every invalid fix."""
 
 from drivers.errors import DriverError
 from drivers.gnss.receiver import Fix, ReceiverDriver
@@ -39,7 +39,7 @@ def char_us(count: int) -> int:
 def feed_stream(
     receiver: ReceiverDriver, stream: bytes, first_us: int, step: int = 0
 ) -> "list[Fix]":
-    """Feed a stream whose first byte arrives at `first_us`, in chunks of `step`, on time."""
+    """Feed a stream whose first byte arrives at `first_us`, in chunks of `step`, without delay."""
     fixes = []
     step = step or len(stream)
     for at in range(0, len(stream), step):
@@ -95,7 +95,7 @@ def test_chunking_does_not_matter() -> None:
 
 
 def test_a_pause_inside_the_first_sentence() -> None:
-    """The mark came with an earlier chunk: its time counts, not the last chunk's."""
+    """The mark came with an earlier chunk: its time counts, not that of the last chunk."""
     first = gga("010203.0")
     rest = rmc("010203.0")
     for cut in range(1, len(first) - 2):
@@ -107,7 +107,7 @@ def test_a_pause_inside_the_first_sentence() -> None:
 
 
 def test_a_pause_before_a_spliced_sentence() -> None:
-    """A cut sentence came with the first chunk, the one that counts began in the second."""
+    """A truncated sentence came with the first chunk, the valid one began in the second."""
     good = gga("010203.0") + rmc("010203.0")
     receiver = ReceiverDriver(0, BAUD)
     receiver.receive(good[:20], 1000000)
@@ -220,7 +220,7 @@ def test_late_zda_is_awaited() -> None:
     eq(feed_stream(receiver, rmc("010204.0") + gga("010204.0"), 1000000), [])
     fix = only_fix(feed_stream(receiver, zda("010204.0", "26,11,2026"), 1300000))
     eq((fix.mono_us, fix.reasons), (1000000, ("dates differ",)))
-    # it does not come any more: one fix waits for the next epoch, the others do not
+    # ZDA stops: one fix waits for the next epoch, the others do not
     eq(feed_stream(receiver, rmc("010205.0") + gga("010205.0"), 2000000), [])
     eq(len(feed_stream(receiver, rmc("010206.0"), 3000000)), 1)
     eq(len(feed_stream(receiver, gga("010206.0"), 3100000)), 1)

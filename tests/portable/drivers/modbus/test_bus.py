@@ -109,8 +109,8 @@ def test_urgent_queue_is_first_and_bounded():
     for tag in range(5):
         eq(bus.submit(5, READ, tag), tag < 3)
     for tag in range(5):
-        eq(bus.submit(5, pdu.write_single(tag, tag), 10 + tag, urgent=True), tag < 3)
-    eq(bus.refused, 4)
+        eq(bus.submit(5, pdu.write_single(tag, tag), 10 + tag, priority=True), tag < 3)
+    eq(bus.rejected, 4)
     order = []
     for _ in range(6):
         now, frame = run_until_write(bus)
@@ -245,7 +245,7 @@ def run_late_reply(with_disambiguating_reply):
     bus.receive(with_crc(b"\x05\x03\x04\x00\x63\x00\x64"), now + 20_000)
     result = only_result(bus)
     eq((result.tag, result.values), ("other", (99, 100)))
-    assert bus.late + bus.client.mismatches >= 2
+    assert bus.unsolicited + bus.client.mismatches >= 2
 
 
 def test_late_reply_does_not_match_other_request():
@@ -345,7 +345,7 @@ def test_port_close_fails_pending_requests():
         bus.event(kind, 5_000)
         lost = [(r.tag, r.status, r.reason, r.done_at) for r in bus.take_results()]
         eq(lost, [(tag, "lost", "port " + kind, 5_000) for tag in range(3)])
-        eq((bus.deadline(), bus.lost, bus.submit(5, READ, 9)), (NEVER, 3, False))
+        eq((bus.deadline(), bus.port_closed, bus.submit(5, READ, 9)), (NEVER, 3, False))
         bus.receive(REPLY, 6_000)
         bus.wake(7_000)
         eq((bus.take_results(), bus.outbox()), ([], []))
@@ -371,7 +371,7 @@ def test_tcp_sends_next_request_immediately():
     (port, op, second) = bus.outbox()[0]
     eq((port, op, bus.deadline()), (4, "write", 30 + TIMEOUT))
     bus.receive(mbap(frame), 40)  # a duplicate
-    eq((bus.take_results(), bus.late), ([], 1))
+    eq((bus.take_results(), bus.unsolicited), ([], 1))
     bus.receive(mbap(second), 50)
     eq(only_result(bus).tag, 2)
 

@@ -121,7 +121,7 @@ def run_slow_unit(turnaround_us, seconds):
     for second in range(20 + seconds):
         if second == 20:
             slave.turnaround_us = turnaround_us
-        bus.next_cycle_at = line.now + SECOND
+        bus.expect_cycle(line.now + SECOND)
         bus.submit(7, pdu.read_holding(100, COUNT), 100)
         line.run(line.now + SECOND, collect)
     failed = [r for r in collected if r.status != "ok"]

@@ -1,6 +1,7 @@
-"""Plans of reads: the cheapest cut, holes, fixed blocks, and what a refusing device teaches."""
+"""Poll plans: least wire time, unreadable ranges, atomic blocks, learning from rejections."""
 
 from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan, plan_blocks, plan_time_us
+from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from tests.portable.support.check import eq
 
@@ -14,11 +15,15 @@ class Item:
         self.registers = registers
 
 
+def blocks_at(*places):
+    return [ReadBlock(*place) for place in places]
+
+
 def items(*places):
     return [Item(*place) if type(place) is tuple else Item(place) for place in places]
 
 
-class Lcg:
+class PlanLcg:
     def __init__(self, seed):
         self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
 
@@ -45,21 +50,21 @@ def test_gap_is_read_through_when_cheaper():
         wire = WireTime(baud, 11, 5000)
         for gap in range(100):
             blocks = plan_blocks(items(0, gap + 1), wire)
-            together = [(3, 0, gap + 2)]
-            apart = [(3, 0, 1), (3, gap + 1, 1)]
+            together = blocks_at((3, 0, gap + 2))
+            apart = blocks_at((3, 0, 1), (3, gap + 1, 1))
             cheaper = plan_time_us(together, wire) <= plan_time_us(apart, wire)
             eq((baud, gap, blocks), (baud, gap, together if cheaper else apart))
 
 
 def brute_force(spans, wire, max_length):
-    """The least cost over every way to cut: exponential, for a few points."""
+    """Return the least wire time over all possible plans (exponential; for a few points)."""
     best = None
     for cuts in range(1 << (len(spans) - 1)):
         blocks, start = [], 0
         for i in range(len(spans)):
             if i == len(spans) - 1 or cuts >> i & 1:
                 end = max([s.address + s.registers for s in spans[start : i + 1]])
-                blocks.append((3, spans[start].address, end - spans[start].address))
+                blocks.append(ReadBlock(3, spans[start].address, end - spans[start].address))
                 start = i + 1
         legal = max([count for _, _, count in blocks]) <= max_length
         cost = plan_time_us(blocks, wire)
@@ -70,7 +75,7 @@ def brute_force(spans, wire, max_length):
 
 def test_plan_is_optimal():
     for seed in range(120):
-        lcg = Lcg(seed)
+        lcg = PlanLcg(seed)
         wire = WireTime((9600, 19200, 115200)[seed % 3], 11, 1000 * lcg.below(12))
         spans, at = [], lcg.below(100)
         for _ in range(1 + lcg.below(8)):
@@ -88,14 +93,13 @@ def test_plan_is_optimal():
 def test_unreadable_ranges_borders_atomic_blocks():
     points = items(0, 1, 3, 4)
     eq(plan_blocks(points, WIRE), [(3, 0, 5)])
-    eq(plan_blocks(points, WIRE, [(3, 2, 1)]), [(3, 0, 2), (3, 3, 2)])
-    eq(plan_blocks(points, WIRE, [(4, 2, 1)]), [(3, 0, 5)])
-    eq(plan_blocks(points, WIRE, [(3, 1, 0)]), [(3, 0, 1), (3, 1, 4)])
-    eq(
-        plan_blocks(points, WIRE, [(3, 1, 1)]), [(3, 0, 1), (3, 3, 2)]
-    )  # a point in a hole is left out
-    eq(plan_blocks(points, WIRE, (), [(3, 3, 9)]), [(3, 0, 2), (3, 3, 9)])
-    eq(plan_blocks(points, WIRE, (), [(3, 50, 9)]), [(3, 0, 5)])
+    eq(plan_blocks(points, WIRE, blocks_at((3, 2, 1))), [(3, 0, 2), (3, 3, 2)])
+    eq(plan_blocks(points, WIRE, blocks_at((4, 2, 1))), [(3, 0, 5)])
+    eq(plan_blocks(points, WIRE, blocks_at((3, 1, 0))), [(3, 0, 1), (3, 1, 4)])
+    # The plan leaves out a point in a hole.
+    eq(plan_blocks(points, WIRE, blocks_at((3, 1, 1))), [(3, 0, 1), (3, 3, 2)])
+    eq(plan_blocks(points, WIRE, (), blocks_at((3, 3, 9))), [(3, 0, 2), (3, 3, 9)])
+    eq(plan_blocks(points, WIRE, (), blocks_at((3, 50, 9))), [(3, 0, 5)])
     eq(plan_blocks(points + items((0, 1, 4)), WIRE), [(3, 0, 5), (4, 0, 1)])
     eq(plan_blocks([], WIRE), [])
     eq(plan_blocks(items((5, 1, 1), (60, 1, 1)), WIRE), [(1, 5, 56)])
@@ -103,7 +107,7 @@ def test_unreadable_ranges_borders_atomic_blocks():
 
 
 def simulate_device(plan, is_refused, rounds=60, now=0):
-    """Poll until nothing is refused; returns how many requests were refused."""
+    """Poll until no read is rejected; return the number of rejected reads."""
     refusals = 0
     for _ in range(rounds):
         version = plan.version
@@ -120,7 +124,7 @@ def simulate_device(plan, is_refused, rounds=60, now=0):
 
 def test_plan_learns_unreadable_registers():
     for seed in range(150):
-        lcg = Lcg(seed)
+        lcg = PlanLcg(seed)
         points, gaps, at = [], [], 0
         for _ in range(20):
             points.append(Item(at))
@@ -130,58 +134,58 @@ def test_plan_learns_unreadable_registers():
         holes = [place for place in gaps if lcg.below(5) == 0]
 
         def refuses(block, holes=holes):
-            return bool([1 for h in holes if block[1] <= h < block[1] + block[2]])
+            return bool([1 for h in holes if block.address <= h < block.address + block.count])
 
-        layout = PollPlan(points, WIRE)
-        eq(layout.blocks, [(3, 0, points[-1].address + 1)])
-        refusals = simulate_device(layout, refuses)
-        best = plan_blocks(points, WIRE, [(3, place, 1) for place in holes])
+        plan = PollPlan(points, WIRE)
+        eq(plan.blocks, [(3, 0, points[-1].address + 1)])
+        refusals = simulate_device(plan, refuses)
+        best = plan_blocks(points, WIRE, [ReadBlock(3, place, 1) for place in holes])
         assert refusals <= 8 * len(holes), (seed, refusals)
-        eq((seed, layout.excluded), (seed, []))
-        # As good as if the holes had been known.
-        assert len(layout.blocks) <= len(best), (seed, layout.blocks, best)
+        eq((seed, plan.excluded), (seed, []))
+        # The plan is as good as one with known holes.
+        assert len(plan.blocks) <= len(best), (seed, plan.blocks, best)
 
 
 def test_missing_point_is_excluded_and_retried_alone():
     points = items(0, 1, 2, 3, 4, 5)
-    layout = PollPlan(points, WIRE)
-    simulate_device(layout, lambda block: block[1] <= 2 < block[1] + block[2])
-    eq((layout.blocks, layout.excluded), ([(3, 0, 2), (3, 3, 3)], [(3, 2, 1)]))
-    eq((layout.retry_at, layout.retry_excluded(layout.retry_at - 1)), (RETRY_US, False))
-    assert layout.retry_excluded(RETRY_US)
-    eq(layout.blocks, [(3, 0, 2), (3, 2, 1), (3, 3, 3)])
-    layout.exclude((3, 2, 1), RETRY_US)
-    eq((layout.blocks, layout.retry_at), ([(3, 0, 2), (3, 3, 3)], 3 * RETRY_US))
-    layout.retry_excluded(layout.retry_at)
-    layout.block_answered((3, 2, 1))
-    eq(layout.excluded, [])
-    assert layout.retry_at > 1 << 60
+    plan = PollPlan(points, WIRE)
+    simulate_device(plan, lambda block: block.address <= 2 < block.address + block.count)
+    eq((plan.blocks, plan.excluded), ([(3, 0, 2), (3, 3, 3)], [(3, 2, 1)]))
+    eq((plan.retry_at, plan.retry_excluded(plan.retry_at - 1)), (RETRY_US, False))
+    assert plan.retry_excluded(RETRY_US)
+    eq(plan.blocks, [(3, 0, 2), (3, 2, 1), (3, 3, 3)])
+    plan.exclude(ReadBlock(3, 2, 1), RETRY_US)
+    eq((plan.blocks, plan.retry_at), ([(3, 0, 2), (3, 3, 3)], 3 * RETRY_US))
+    plan.retry_excluded(plan.retry_at)
+    plan.block_answered(ReadBlock(3, 2, 1))
+    eq(plan.excluded, [])
+    assert plan.retry_at > 1 << 60
 
 
 def test_device_refusing_everything_recovers():
     points = items(0, 1, 2, 9, (20, 2))
-    layout = PollPlan(points, WIRE, (), [(3, 20, 8)])
-    simulate_device(layout, lambda _: True)
-    eq(layout.blocks, [])
-    version = layout.version
-    layout.exclude((3, 0, 99), 5)  # a block of an older plan
-    eq(layout.version, version)
-    layout.retry_excluded(layout.retry_at)
-    eq(simulate_device(layout, lambda _: False), 0)
-    eq(layout.excluded, [])
-    covered = [block for block in layout.blocks if block[1] <= 9 < block[1] + block[2]]
+    plan = PollPlan(points, WIRE, (), blocks_at((3, 20, 8)))
+    simulate_device(plan, lambda _: True)
+    eq(plan.blocks, [])
+    version = plan.version
+    plan.exclude(ReadBlock(3, 0, 99), 5)  # a block of an older plan
+    eq(plan.version, version)
+    plan.retry_excluded(plan.retry_at)
+    eq(simulate_device(plan, lambda _: False), 0)
+    eq(plan.excluded, [])
+    covered = [block for block in plan.blocks if block.address <= 9 < block.address + block.count]
     eq(len(covered), 1)
 
 
 def test_temporary_refusal_does_not_change_plan():
-    layout = PollPlan(items(0, 1, 2), WIRE)
-    (block,) = layout.blocks
-    layout.block_answered(block)
+    plan = PollPlan(items(0, 1, 2), WIRE)
+    (block,) = plan.blocks
+    plan.block_answered(block)
     for now in (5, LEARN_AFTER_US):
-        layout.exclude(block, now)
-        eq(layout.blocks, [block])
-    layout.block_answered(block)  # well again: the time counts anew
-    layout.exclude(block, LEARN_AFTER_US + 9)
-    eq(layout.blocks, [block])
-    layout.exclude(block, 2 * LEARN_AFTER_US + 9)
-    assert layout.blocks != [block], "a register has gone for good"
+        plan.exclude(block, now)
+        eq(plan.blocks, [block])
+    plan.block_answered(block)  # the time starts again
+    plan.exclude(block, LEARN_AFTER_US + 9)
+    eq(plan.blocks, [block])
+    plan.exclude(block, 2 * LEARN_AFTER_US + 9)
+    assert plan.blocks != [block], "a register is missing permanently"

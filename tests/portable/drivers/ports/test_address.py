@@ -1,4 +1,4 @@
-"""Addresses: what is read, what is refused and why, and the way back to text."""
+"""Addresses: parsing, errors with reasons, canonical text."""
 
 from drivers.errors import AddressError
 from drivers.ports.address import BAUDS, MAX_TEXT, parse_address
@@ -6,7 +6,7 @@ from tests.portable.support.check import eq, raises
 
 
 def check_rejected(text: str, *parts: str) -> None:
-    """Check that `text` is refused with a message that holds every part."""
+    """Check that `text` is rejected with a message that has every part."""
     message = str(raises(AddressError, parse_address, text))
     for part in parts:
         assert part in message, "%r lacks %r" % (message, part)

@@ -1,4 +1,4 @@
-"""A board's UART as a port: what it gives, and when that came."""
+"""A board's UART as a port: its data and their arrival time."""
 
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import uart as micropython_uart
@@ -6,8 +6,8 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
 
-class Uart:
-    """What MicroPython's UART has, and what our board's has beside that."""
+class MachineUart:
+    """MicroPython's UART, with the additional `arrived` of the project's board firmware."""
 
     def __init__(self):
         self.waiting = b""
@@ -29,7 +29,7 @@ class Uart:
 
 
 class Time:
-    """MicroPython's time; the counter goes round at 2^30."""
+    """MicroPython's time; the counter wraps at 2^30."""
 
     ROUND = 1 << 30
 
@@ -54,13 +54,13 @@ def with_fake_time(test):
 
 def test_age_is_of_last_byte():
     def test(time):
-        uart = Uart()
+        uart = MachineUart()
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)  # 10 us a byte
         eq(uart.options["baudrate"], 1_000_000)
         eq((port.read(), port.age_us), (b"", 0))
         uart.waiting, uart.came, time.now = b"12345678901", 5000, 25_100
         eq((port.read(), port.age_us), (b"12345678901", 20_000))
-        uart.waiting, uart.came = b"12345678901", 25_050  # quicker than the line: an emulator
+        uart.waiting, uart.came = b"12345678901", 25_050  # faster than the line: an emulator
         eq((port.read(), port.age_us), (b"12345678901", 0))
         uart.waiting, uart.came = b"1", None
         eq((port.read(), port.age_us), (b"1", 0))
@@ -70,7 +70,7 @@ def test_age_is_of_last_byte():
 
 def test_tick_counter_wraps():
     def test(time):
-        uart = Uart()
+        uart = MachineUart()
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, uart.came, time.now = b"1", Time.ROUND - 1000, Time.ROUND + 500
         port.read()
@@ -81,14 +81,14 @@ def test_tick_counter_wraps():
 
 def test_uart_without_arrival_time():
     def test(time):
-        uart = Uart()
-        del Uart.arrived
+        uart = MachineUart()
+        del MachineUart.arrived
         port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
         uart.waiting, time.now = b"12", 3 * SECOND
         eq((port.read(), port.age_us), (b"12", 0))
 
-    arrived = Uart.arrived
+    arrived = MachineUart.arrived
     try:
         with_fake_time(test)
     finally:
-        Uart.arrived = arrived
+        MachineUart.arrived = arrived

@@ -1,4 +1,4 @@
-"""CRC, requests and the verdict on replies."""
+"""CRC, requests and checks of replies."""
 
 from protocols.errors import EncodeError
 from protocols.modbus import pdu, rtu, tcp

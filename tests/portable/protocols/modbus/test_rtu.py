@@ -1,4 +1,4 @@
-"""The RTU matcher against a line that does everything a line can do, at every split."""
+"""The RTU client on a line with all kinds of faults, with every split."""
 
 from protocols.modbus import pdu, rtu
 from protocols.modbus.crc import with_crc
@@ -8,7 +8,7 @@ SEEDS = 200
 
 
 class Lcg:
-    """The same numbers on every interpreter (constants of Numerical Recipes)."""
+    """Equal pseudo-random numbers on every interpreter (constants of Numerical Recipes)."""
 
     def __init__(self, seed):
         self.state = (seed * 2654435761 + 12345) & 0xFFFFFFFF
@@ -22,7 +22,7 @@ class Lcg:
 
 
 class RequestCase:
-    """A random request, its good reply and what that means."""
+    """A random request, its good reply and the values of the reply."""
 
     def __init__(self, seed):
         self.lcg = lcg = Lcg(seed)
@@ -54,10 +54,12 @@ class RequestCase:
         return 1 + (self.unit + self.lcg.below(246)) % 247
 
     def is_echo_function(self):
-        """A request whose echo is its own good reply: nothing but experience tells them apart."""
+        """Return True if an echo of the request is also its good reply; only earlier reads
+        distinguish them.
+        """
         return self.pdu[0] == pdu.WRITE_SINGLE
 
-    # Each method is one thing that can lie in front of, or instead of, the good reply.
+    # Each method is one fault before, or instead of, the good reply.
 
     def noise(self):
         return self.lcg.data(1 + self.lcg.below(40))
@@ -121,7 +123,7 @@ FAULTS = (
 
 
 def feed_all(client, data, most, lcg=None):
-    """Feed pieces of `most` bytes, or of 1 to `most`; returns [(bytes fed by then, answer)]."""
+    """Feed chunks of `most` bytes, or of 1 to `most`; return [(bytes fed so far, result)]."""
     results = []
     at = 0
     while at < len(data):
@@ -141,8 +143,8 @@ def test_good_frame_is_accepted_on_last_byte_after_any_prefix():
             data = before + case.good + case.noise()
             client = rtu.RtuClient()
             client.start(case.unit, case.pdu)
-            answers = feed_all(client, data, 1)
-            eq((seed, answers), (seed, [(len(before) + len(case.good), case.expected)]))
+            results = feed_all(client, data, 1)
+            eq((seed, results), (seed, [(len(before) + len(case.good), case.expected)]))
 
 
 def test_any_split_and_several_faults_in_a_row():
@@ -154,9 +156,9 @@ def test_any_split_and_several_faults_in_a_row():
         data = before + case.good + case.good  # a duplicate in the same segment
         client = rtu.RtuClient()
         client.start(case.unit, case.pdu)
-        answers = feed_all(client, data, 70, case.lcg)
-        eq(len(answers), 1)
-        eq((seed, answers[0][1]), (seed, case.expected))
+        results = feed_all(client, data, 70, case.lcg)
+        eq(len(results), 1)
+        eq((seed, results[0][1]), (seed, case.expected))
 
 
 def test_wrong_frames_are_never_accepted():
@@ -293,27 +295,27 @@ def test_replies_of_every_function_at_every_split():
             for step in (1, 3, 99):
                 client = rtu.RtuClient()
                 client.start(9, request)
-                answers = feed_all(client, before + good + b"\x77", step)
-                eq(len(answers), 1)
-                eq(answers[0][1][0], "ok")
+                results = feed_all(client, before + good + b"\x77", step)
+                eq(len(results), 1)
+                eq(results[0][1][0], "ok")
                 if values is None:
-                    eq(pdu.parse_objects(answers[0][1][2])[0][0], (0, b"ACME"))
+                    eq(pdu.parse_objects(results[0][1][2])[0][0], (0, b"ACME"))
                 else:
-                    eq(answers[0][1][2], values)
+                    eq(results[0][1][2], values)
 
 
 def test_reply_to_other_master_is_ignored():
-    """Its request to our unit is heard first; what would begin like our reply is its own."""
+    """Its request to our unit arrives first; the next matching reply belongs to it."""
     lcg = Lcg(7)
     for split in range(1, 40):
         client = rtu.RtuClient()
         client.start(5, pdu.read_holding(16, 2))
-        theirs = rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(
+        other_exchange = rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(
             b"\x05\x03\x04\x00\x63\x00\x64"
         )
-        ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
-        answers = feed_all(client, lcg.data(lcg.below(9)) + theirs + ours, split)
-        eq([answer for _, answer in answers], [("ok", 0, (1, 2))])
+        own_reply = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
+        results = feed_all(client, lcg.data(lcg.below(9)) + other_exchange + own_reply, split)
+        eq([answer for _, answer in results], [("ok", 0, (1, 2))])
         eq(client.other_unit_frames, 1)
     client = rtu.RtuClient()
     client.start(6, pdu.read_holding(16, 2))
@@ -330,11 +332,11 @@ def test_reply_can_be_discarded():
     client = rtu.RtuClient()
     client.start(5, pdu.read_holding(16, 2))
     copy = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
-    ours = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
-    eq(client.feed(copy + ours), ("ok", 0, (99, 100)))
-    eq(client.trailing_bytes, len(ours))
+    own_reply = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
+    eq(client.feed(copy + own_reply), ("ok", 0, (99, 100)))
+    eq(client.trailing_bytes, len(own_reply))
     eq(client.discard(), ("ok", 0, (1, 2)))
     client.start(5, pdu.read_holding(16, 2))
     client.feed(copy)
     eq(client.discard(), None)
-    eq(client.feed(ours), ("ok", 0, (1, 2)))
+    eq(client.feed(own_reply), ("ok", 0, (1, 2)))

@@ -1,9 +1,8 @@
-"""What is overheard is told apart, paired and timed, at every split and after noise."""
+"""Sniffed frames are classified, paired and timed, with every split and after noise."""
 
 from protocols.modbus import pdu
-from protocols.modbus import sniffer as sniff
 from protocols.modbus.crc import with_crc
-from protocols.modbus.sniffer import Sniffer
+from protocols.modbus.sniffer import MAX_BUFFER, Sniffer
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 from tests.portable.support.check import eq
 
@@ -14,7 +13,7 @@ WRITE_REQUEST = with_crc(b"\x01" + pdu.write_single(5, 9))
 
 
 def sniff_chunks(*chunks):
-    """Kinds of events of (pause in ms, bytes) chunks, with a long silence at the end."""
+    """Return the kinds of events for (pause in ms, bytes) chunks, with a long pause at the end."""
     sniffer, now, events = Sniffer(CHAR), 0, []
     for pause, data in chunks:
         now += pause * MILLISECOND + len(data) * CHAR
@@ -31,18 +30,18 @@ def frame_kinds(*chunks):
 
 
 def test_reply_is_paired_with_request_and_timed():
-    asked, told = sniff_chunks((10, READ_REQUEST), (7, READ_REPLY))
-    eq((asked.kind, told.kind), ("request", "reply"))
-    eq(told.response_us, 7 * MILLISECOND)
-    eq((asked.gap_us, told.gap_us), (-1, 7 * MILLISECOND))
-    eq(told.request, asked)
-    eq(told.end - told.start, len(READ_REPLY) * CHAR)
+    request, reply = sniff_chunks((10, READ_REQUEST), (7, READ_REPLY))
+    eq((request.kind, reply.kind), ("request", "reply"))
+    eq(reply.response_us, 7 * MILLISECOND)
+    eq((request.gap_us, reply.gap_us), (-1, 7 * MILLISECOND))
+    eq(reply.request, request)
+    eq(reply.end - reply.start, len(READ_REPLY) * CHAR)
 
 
 def test_times_within_chunk_follow_character_time():
-    asked, told = sniff_chunks((10, READ_REQUEST + READ_REPLY))
-    eq(told.start - asked.end, 0)
-    eq(asked.end - asked.start, len(READ_REQUEST) * CHAR)
+    request, reply = sniff_chunks((10, READ_REQUEST + READ_REPLY))
+    eq(reply.start - request.end, 0)
+    eq(request.end - request.start, len(READ_REQUEST) * CHAR)
 
 
 def test_every_split_gives_same_frames():
@@ -94,16 +93,16 @@ def test_noise_hides_no_frame():
 
 
 def test_device_identification_length():
-    asked = with_crc(b"\x03" + pdu.read_device_id())
-    told = with_crc(b"\x03\x2b\x0e\x01\x01\x00\x00\x02\x00\x04ACME\x01\x02P1")
-    for cut in range(1, len(told)):
-        eq(frame_kinds((10, asked), (5, told[:cut]), (1, told[cut:])), ["request", "reply"])
+    request = with_crc(b"\x03" + pdu.read_device_id())
+    reply = with_crc(b"\x03\x2b\x0e\x01\x01\x00\x00\x02\x00\x04ACME\x01\x02P1")
+    for cut in range(1, len(reply)):
+        eq(frame_kinds((10, request), (5, reply[:cut]), (1, reply[cut:])), ["request", "reply"])
 
 
 def test_unknown_function_is_framed_by_pauses():
-    asked = with_crc(b"\x05\x64hello")
-    eq(frame_kinds((10, asked), (60, with_crc(b"\x05\x64yes")))[0], "request")
-    eq(frame_kinds((10, asked), (60, with_crc(b"\x05\x64yes")))[1], "reply")
+    request = with_crc(b"\x05\x64hello")
+    eq(frame_kinds((10, request), (60, with_crc(b"\x05\x64yes")))[0], "request")
+    eq(frame_kinds((10, request), (60, with_crc(b"\x05\x64yes")))[1], "reply")
 
 
 def test_noise_is_bounded_and_never_raises():
@@ -117,8 +116,8 @@ def test_noise_is_bounded_and_never_raises():
         now += len(data) * CHAR + (seed >> 8) % (50 * MILLISECOND)
         for event in sniffer.feed(bytes(data), now):
             known += len(event.data) if event.kind != "silent" else 0
-        assert len(sniffer._buffer) <= sniff.MAX_BUFFER
-        assert len(sniffer._arrivals) <= sniff.MAX_BUFFER
+        assert len(sniffer._buffer) <= MAX_BUFFER
+        assert len(sniffer._arrivals) <= MAX_BUFFER
     for event in sniffer.wake(now + SECOND):
         known += len(event.data) if event.kind != "silent" else 0
     assert sniffer.discarded_bytes > 0

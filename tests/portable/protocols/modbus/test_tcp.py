@@ -1,4 +1,4 @@
-"""The TCP matcher: transaction numbers, broken streams, every split."""
+"""The TCP client: transaction numbers, broken streams, every split."""
 
 import struct
 
@@ -17,7 +17,7 @@ def adu(transaction, body, unit=12, protocol=0, length=None):
 
 
 def make_client():
-    """A client with one request outstanding, and its transaction number."""
+    """Return a client with one pending request, and its transaction number."""
     client = tcp.TcpClient()
     request = client.start(12, READ)
     return client, struct.unpack(">H", request[:2])[0]
@@ -34,7 +34,7 @@ def test_each_request_has_new_transaction_number():
     for _ in range(65536):
         number = client.start(12, READ)[:2]
         seen += number == request[:2]
-    eq(seen, 1)  # it comes round only after all the others
+    eq(seen, 1)  # reused only after all other numbers
 
 
 def test_reply_at_every_split():
@@ -87,11 +87,11 @@ def test_stream_out_of_sync_is_reported():
         (adu(1, REPLY, length=255), "length"),
         (b"\x55" + adu(1, REPLY), "protocol id"),
     )
-    for data, why in cases:
+    for data, reason in cases:
         client, _ = make_client()
         eq(client.feed(data), None)
-        eq(client.stream_error, why)
-        eq(client.feed(adu(1, REPLY)), None)  # not even what looks right
+        eq(client.stream_error, reason)
+        eq(client.feed(adu(1, REPLY)), None)  # not even a valid reply
         eq(client.discarded_bytes, len(data) + 7 + len(REPLY))
         client.reset()
         eq(client.stream_error, "")

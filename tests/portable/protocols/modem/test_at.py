@@ -1,4 +1,4 @@
-"""AT lines with unsolicited codes at any byte, SBD's binary transfers, sums and times."""
+"""AT lines with unsolicited codes at any byte, SBD binary transfers, checksums and times."""
 
 from protocols.modem import sbd
 from protocols.modem.at import AtReader
@@ -9,14 +9,14 @@ _RINGS = (b"SBDRING\r\n", b"\r\nSBDRING\r\n")
 URCS = ((b"SBDRING", True), (b"+CIEV:", False))
 
 
-def is_answer(line):
+def is_response(line):
     return line in (b"OK", b"ERROR", b"READY", b"0", b"1", b"2", b"3") or (
         sbd.parse_session(line) is not None or (line.startswith(b"+CSQ:") and len(line) == 6)
     )
 
 
 def _lines(data, size=0):
-    reader = AtReader(is_answer, URCS)
+    reader = AtReader(is_response, URCS)
     events = []
     for i in range(0, len(data), size or len(data)):
         events += reader.feed(data[i : i + (size or len(data))])
@@ -29,13 +29,13 @@ def test_checksums():
     eq(sbd.build_transfer(b"hello"), b"hello\x02\x14")
 
 
-def test_ring_alert_inside_answer():
+def test_ring_alert_inside_response():
     answer = b"\r\n+SBDIX: 0, 12, 1, 3, 6, 2\r\n\r\nOK\r\n"
     for ring in _RINGS:
         for cut in range(len(answer) + 1):
             for size in (0, 1):
                 events = _lines(answer[:cut] + ring + answer[cut:], size)
-                eq([e for e in events if e[0] == "code"], [("code", b"SBDRING")])
+                eq([e for e in events if e[0] == "urc"], [("urc", b"SBDRING")])
                 lines = [line for kind, line in events if kind == "line"]
                 eq(len(lines), 2)
                 eq(sbd.parse_session(lines[0])[:5], [0, 12, 1, 3, 6])
@@ -44,7 +44,7 @@ def test_ring_alert_inside_answer():
 
 def test_urcs_and_noise():
     events = _lines(b"\r\n+CIEV:0,4\r\nAT+CSQ\r\n+CSQ:3\r\nOK\r\n", 1)
-    eq(events[0], ("code", b"+CIEV:0,4"))
+    eq(events[0], ("urc", b"+CIEV:0,4"))
     eq(events[1:], [("unknown", b"AT+CSQ"), ("line", b"+CSQ:3"), ("line", b"OK")])
     eq(sbd.parse_signal(b"+CIEV:0,4"), 4)
     eq(sbd.parse_service(b"+CIEV:1,1"), 1)
@@ -52,7 +52,7 @@ def test_urcs_and_noise():
 
 
 def test_overlong_line_is_dropped():
-    reader = AtReader(is_answer, URCS)
+    reader = AtReader(is_response, URCS)
     for _ in range(100):
         reader.feed(b"x" * 100)
     eq(reader.overlong_lines, 2)
@@ -70,7 +70,7 @@ def test_ring_alert_inside_binary_message():
             for cut in range(len(stream) + 1):
                 data = stream[:cut] + ring + stream[cut:]
                 for size in (0, 1):
-                    reader = AtReader(is_answer, URCS)
+                    reader = AtReader(is_response, URCS)
                     reader.expect_binary(sbd.parse_received, 600)
                     events = []
                     for i in range(0, len(data), size or len(data)):
@@ -80,7 +80,8 @@ def test_ring_alert_inside_binary_message():
 
 
 def test_ring_alert_text_in_message_is_ambiguous():
-    # The sum does not say which of the two was the ring. Our own messages are proven by a tag.
+    # The sum does not show which of the two is the ring alert. A tag authenticates the agent's
+    # messages.
     stream = _binary(b"OK\r\nSBDRING\r\nE")
     for cut in range(len(stream) + 1):
         found = sbd.parse_received(stream[:cut] + _RINGS[0] + stream[cut:] + b"\r\n")
@@ -104,7 +105,7 @@ def test_every_mo_status_has_meaning():
         eq(word == sbd.SENT, value <= 4)
 
 
-def test_invalid_answers():
+def test_invalid_responses():
     for line in (
         b"+SBDIX: 0, 1, 2",
         b"+SBDIX: 0, x, 1, 2, 3, 4",
@@ -115,7 +116,7 @@ def test_invalid_answers():
 
 
 def test_system_time_counter_wrap():
-    near = 1_795_500_000_000_000  # after the count has wrapped
+    near = 1_795_500_000_000_000  # after the counter has wrapped
     ticks = (near - 1_399_818_235_000_000) // 90_000
     assert ticks > 1 << 32
     line = b"-MSSTM: %08x" % (ticks % (1 << 32))

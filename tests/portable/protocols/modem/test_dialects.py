@@ -1,4 +1,4 @@
-"""JSPR, NIDD and UDP, RDSS: lines in, meaning out, and nothing for what is broken."""
+"""JSPR, NIDD and UDP, RDSS: parsing of valid lines, rejection of invalid ones."""
 
 from protocols.errors import DecodeError
 from protocols.modem import jspr, ntn, rdss
@@ -6,7 +6,7 @@ from protocols.modem.strict_json import load
 from tests.portable.support.check import eq, raises
 
 
-def test_jspr_answers_in_any_chunks():
+def test_jspr_responses_in_any_chunks():
     stream = b'200 apiVersion {"a":1}\r\n299 messageOriginateSegment {"segment_start":0}\r'
     stream += b'junk\r500 x {"a"\r'
     for size in (1, 7, 100):
@@ -56,7 +56,7 @@ def test_jspr_content_has_a_crc():
     eq(jspr.decode_base64(7), None)
 
 
-def test_registration_in_answers_and_urcs():
+def test_registration_in_responses_and_urcs():
     eq(ntn.parse_registration(b"+CEREG: 5,1"), 1)
     eq(ntn.parse_registration(b'+CEREG: 5,5,"1A","2B",14'), 5)
     eq(ntn.parse_registration(b"+CEREG: 2"), 2)

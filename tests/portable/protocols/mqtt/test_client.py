@@ -1,4 +1,4 @@
-"""The client as transcripts: what it sends, what it reports, and when it gives up."""
+"""The MQTT client as transcripts: its packets, its events and its timeouts."""
 
 from protocols.errors import EncodeError
 from protocols.mqtt.client import MqttClient
@@ -95,7 +95,7 @@ def test_resend_in_order_with_the_same_ids() -> None:
         ])  # fmt: skip
         eq(client.take_events(), [("connected", present)])
         eq(client.resent, 3)
-        # a second loss: DUP stays set, the order too
+        # a second loss: DUP and order stay
         client.connection_closed(9)
         client.connection_opened(10)
         client.receive(answer, 11)
@@ -181,7 +181,7 @@ def test_missing_pingresp() -> None:
 
 
 def test_sending_does_not_mask_dead_link() -> None:
-    """QoS 0 every second and nothing back: the ping comes all the same."""
+    """QoS 0 every second and no reply: the client still sends PINGREQ."""
     client = make_connected()
     for second in range(1, 30):
         client.wake(second * SECOND)
@@ -192,7 +192,7 @@ def test_sending_does_not_mask_dead_link() -> None:
 
 
 def test_receiving_does_not_replace_a_ping() -> None:
-    """The server wants to hear from us, too."""
+    """The server also needs data from the client."""
     client = make_connected()
     for second in range(1, 30):
         client.receive(b"\x30\x04\0\1ax", second * SECOND)

@@ -1,4 +1,4 @@
-"""The client of MQTT 5: what goes over the wire, a server's limits, and servers that mean harm."""
+"""The MQTT 5 client: packets, limits of the server, and invalid servers."""
 
 from protocols.errors import DecodeError
 from protocols.mqtt import packets_v5
@@ -21,7 +21,7 @@ def puback(number, more=b""):
 
 
 def make_connected(properties=LIMITS, **settings):
-    """Give a client that a server has taken."""
+    """Return a client after CONNACK."""
     client = MqttClientV5("u1", **settings)
     client.connection_opened(0)
     client.take_output()
@@ -31,7 +31,7 @@ def make_connected(properties=LIMITS, **settings):
 
 
 def split(packet):
-    """Take a PUBLISH of less than 128 bytes apart: first byte, topic, id, properties, payload."""
+    """Split a PUBLISH of less than 128 bytes: first byte, topic, id, properties, payload."""
     assert packet[1] == len(packet) - 2 < 128
     at = 4 + packet[3]
     number = 0
@@ -45,49 +45,47 @@ def split(packet):
 def test_connect_keeps_session_expiry():
     client = MqttClientV5("u1", keepalive_s=60, will=("w", b"gone", 1, True), username="me")
     client.connection_opened(0)
-    want = (
+    expected = (
         b"\x10\x29\x00\x04MQTT\x05\xac\x00\x3c"
         b"\x0c\x11\xff\xff\xff\xff\x17\x00\x27\x00\x00\x20\x00"
         b"\x00\x02u1\x00\x00\x01w\x00\x04gone\x00\x02me"
     )
-    eq(client.take_output(), [want])
+    eq(client.take_output(), [expected])
     client = MqttClientV5("u1", clean_session=True)
     client.connection_opened(0)
     eq(client.take_output()[0][12:20], b"\x07\x17\x00\x27\x00\x00\x20\x00")
 
 
 def test_topic_alias_per_connection():
-    client = make_connected()
-    client.expiry_s = 300
+    client = make_connected(expiry_s=300)
     for topic in (TOPIC, TOPIC, "a/state"):
         client.publish(topic, b"x", 1)
-        client.receive(puback(client._last_id), 0)
-    found = [split(packet) for packet in client.out()]
+        client.receive(puback(client._last_packet_id), 0)
+    found = [split(packet) for packet in client.take_output()]
     expiry = b"\x02\x00\x00\x01\x2c"
     eq(found[0], (0x32, b"a/tele", 1, expiry + b"\x23\x00\x01", b"x"))
     eq(found[1], (0x32, b"", 2, expiry + b"\x23\x00\x01", b"x"))
-    eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server takes one alias
+    eq(found[2], (0x32, b"a/state", 3, expiry, b"x"))  # the server accepts one alias
     client.publish(TOPIC, b"lost", 1)
-    client.closed(1)
+    client.connection_closed(1)
     client.connection_opened(2)
-    client.out()
+    client.take_output()
     client.receive(connack(LIMITS), 3)
-    eq(split(client.out()[0]), (0x3A, b"a/tele", 4, expiry, b"lost"))
+    eq(split(client.take_output()[0]), (0x3A, b"a/tele", 4, expiry, b"lost"))
     client.publish(TOPIC, b"y", 1)
-    eq(split(client.out()[0]), (0x32, b"a/tele", 5, expiry + b"\x23\x00\x01", b"y"))
+    eq(split(client.take_output()[0]), (0x32, b"a/tele", 5, expiry + b"\x23\x00\x01", b"y"))
 
 
 def test_retained_and_qos_0_do_not_expire():
-    client = make_connected(b"")
-    client.expiry_s = 300
+    client = make_connected(b"", expiry_s=300)
     client.publish("s", b"x", 1, True)
     client.publish("s", b"x", 0)
-    eq([split(packet)[3] for packet in client.out()], [b"", b""])
+    eq([split(packet)[3] for packet in client.take_output()], [b"", b""])
 
 
 def unacknowledged(client, server):
-    """Take what the client sends as a server that counts; give how many it has not acknowledged."""
-    for packet in client.out():
+    """Receive the client's packets as a server; return the number of unacknowledged ones."""
+    for packet in client.take_output():
         if packet[0] & 0xF0 == 0x30 and packet[0] & 6:
             server.append(split(packet)[2])
     return len(server)
@@ -97,7 +95,7 @@ def test_receive_maximum_of_one():
     client = make_connected(b"\x21\x00\x01")
     server, order = [], []
     for _ in range(20):
-        while client.room:
+        while client.can_publish:
             assert client.publish(TOPIC, b"x", 1)
         eq(client.publish(TOPIC, b"x", 1), False)
         eq(unacknowledged(client, server), 1)
@@ -107,30 +105,30 @@ def test_receive_maximum_of_one():
 
 
 def test_smaller_receive_maximum_limits_resend():
-    for eager in (False, True):
+    for early in (False, True):
         client = make_connected(b"\x21\x00\x05")
-        client.publish_early = eager
+        client.set_publish_early(early)
         for number in range(5):
             assert client.publish(TOPIC, b"x", 1, False, number)
-        client.out()
-        client.closed(1)
+        client.take_output()
+        client.connection_closed(1)
         client.connection_opened(2)
         server, done = [], []
-        eq(unacknowledged(client, server), 5 if eager else 0)  # the last that it had
+        eq(unacknowledged(client, server), 5 if early else 0)  # the last known limit
         client.receive(connack(b"\x21\x00\x01"), 3)
         for _ in range(5):
-            eq(client.room, False)
+            eq(client.can_publish, False)
             eq(client.publish(TOPIC, b"new", 1), False)
             most = unacknowledged(client, server)
-            assert most == 1 or (eager and most <= 5), most
+            assert most == 1 or (early and most <= 5), most
             client.receive(puback(server.pop(0)), 4)
-            done.extend([event[1] for event in client.events() if event[0] == "acknowledged"])
-        eq((done, client.inflight, client.room), ([0, 1, 2, 3, 4], 0, True))
+            done.extend([event[1] for event in client.take_events() if event[0] == "acknowledged"])
+        eq((done, client.inflight, client.can_publish), ([0, 1, 2, 3, 4], 0, True))
 
 
 def test_one_publish_before_first_connack():
     client = MqttClientV5("u1")
-    client.publish_early = True
+    client.set_publish_early(True)
     client.connection_opened(0)
     eq([client.publish(TOPIC, b"x", 1) for _ in range(3)], [True, False, False])
     eq(len(client.take_output()), 2)
@@ -139,9 +137,9 @@ def test_one_publish_before_first_connack():
 
 
 def check_failed(client, data):
-    """Give what the client says of bytes that it cannot take."""
+    """Return the reason of a client that fails on these bytes."""
     client.receive(data, 1)
-    events = client.events()
+    events = client.take_events()
     eq([event[0] for event in events[-1:]], ["broken"])
     return events[-1][1]
 
@@ -150,13 +148,13 @@ def test_reason_codes_are_reported():
     client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
     eq(check_failed(client, puback(1, b"\x97")), "PUBACK refuses with reason 151")
-    eq(client.inflight, 1)  # nothing that was refused is taken for sent
+    eq(client.inflight, 1)  # a rejected message does not count as sent
     client = make_connected()
     eq(check_failed(client, b"\xe0\x02\x8d\x00"), "the server says goodbye with reason 141")
     client = make_connected()
     client.publish(TOPIC, b"x", 1, False, "tag")
-    client.receive(puback(1, b"\x10"), 1)  # nobody has subscribed
-    eq(client.events(), [("acknowledged", "tag")])
+    client.receive(puback(1, b"\x10"), 1)  # no subscriber
+    eq(client.take_events(), [("acknowledged", "tag")])
     for answer, code in ((connack(b"", 0x87), 0x87), (b"\x20\x02\x00\x01", 1)):
         client = MqttClientV5("u1")
         client.connection_opened(0)
@@ -167,19 +165,19 @@ def test_reason_codes_are_reported():
 def test_subscription_and_message():
     client = make_connected()
     client.subscribe("c/#", 1)
-    eq(client.out(), [b"\x82\x09\x00\x01\x00\x00\x03c/#\x01"])
+    eq(client.take_output(), [b"\x82\x09\x00\x01\x00\x00\x03c/#\x01"])
     client.receive(b"\x90\x04\x00\x01\x00\x01", 0)
     client.subscribe("d", 1)
     client.receive(b"\x90\x04\x00\x02\x00\x87", 0)
-    eq(client.events(), [("subscribed", "c/#", 1), ("subscribed", "d", 128)])
-    client.out()
+    eq(client.take_events(), [("subscribed", "c/#", 1), ("subscribed", "d", 128)])
+    client.take_output()
     properties = (
         b"\x01\x01\x02\x00\x00\x00\x09\x26\x00\x01k\x00\x01v\x26\x00\x01k\x00\x01w\x0b\x85\x01"
     )
     body = b"\x00\x03c/x\x00\x07" + bytes([len(properties)]) + properties + b"hello"
     client.receive(bytes([0x32, len(body)]) + body, 0)
-    eq(client.events(), [("message", "c/x", b"hello", 1, False)])
-    eq(client.out(), [b"\x40\x02\x00\x07"])
+    eq(client.take_events(), [("message", "c/x", b"hello", 1, False)])
+    eq(client.take_output(), [b"\x40\x02\x00\x07"])
     assert "alias" in check_failed(client, b"\x30\x08\x00\x00\x03\x23\x00\x01hi")
 
 

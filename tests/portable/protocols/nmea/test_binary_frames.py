@@ -1,4 +1,4 @@
-"""Binary frames between sentences: stepped over when whole, and nothing hidden when not."""
+"""Binary frames between sentences: complete ones are skipped, incomplete ones hide no sentence."""
 
 from protocols.nmea import binary_frames
 from protocols.nmea.framing import Framer
@@ -6,7 +6,7 @@ from tests.portable.support.check import eq
 
 TXT = b"$GPTXT,01,01,01,ANTENNA OK*35\r\n"
 TEXT = b"GPTXT,01,01,01,ANTENNA OK"
-# The sample of message 1005 that RTCM 10403 itself prints.
+# The sample of message 1005 in RTCM 10403.
 RTCM = (
     b"\xd3\x00\x13\x3e\xd7\xd3\x02\x02\x98\x0e\xde\xef\x34\xb4\xbd\x62\xac\x09\x41\x98\x6f\x33"
     b"\x36\x0b\x98"
@@ -29,7 +29,7 @@ FRAMES = (ubx(b"$GP*$x!"), casic(b"\0\1$,*00!\xff"), RTCM, ubx(b""), casic(b""))
 
 def test_published_checksums() -> None:
     eq(binary_frames.crc24q(RTCM[:-3]), 0x360B98)
-    # u-blox' poll of CFG-PRT for UART 1: B5 62 06 00 01 00 01 08 22
+    # u-blox poll of CFG-PRT for UART 1: B5 62 06 00 01 00 01 08 22
     eq(binary_frames.ubx_checksum(b"\x06\x00\x01\x00\x01"), 0x08 | 0x22 << 8)
     # CASIC's own example: cold start, BA CE 04 00 06 02 00 00 02 00 04 00 08 02
     content = b"\x04\x00\x06\x02\x00\x00\x02\x00"

@@ -1,4 +1,4 @@
-"""The framer: what comes out, what is counted, and that chunk borders never matter."""
+"""The framer: its sentences and counters, independent of chunk limits."""
 
 from protocols.nmea import framing
 from tests.portable.support.check import eq
@@ -30,7 +30,9 @@ def counts(framer: framing.Framer) -> "dict[str, int]":
 def run_framer(
     stream: bytes, step: int = 0
 ) -> "tuple[list[tuple[int, bytes]], dict[str, int], bytes]":
-    """Feed in chunks of `step` bytes; positions from the stream's start, counts, what is kept."""
+    """Feed chunks of `step` bytes; return positions from the start of the stream, counters, pending
+    bytes.
+    """
     framer = framing.Framer()
     found = []
     for at in range(0, len(stream), step or len(stream)):

@@ -1,4 +1,4 @@
-"""GLL, GNS, VTG, GST, GBS, DTM, TXT and the makers' own sentences."""
+"""GLL, GNS, VTG, GST, GBS, DTM, TXT and vendor sentences."""
 
 from protocols.nmea import nav_sentences
 from protocols.nmea.sentences import SecondAntenna, parse
@@ -133,7 +133,7 @@ def test_antenna_and_jamming_of_each_vendor() -> None:
 
 
 def test_vendors() -> None:
-    for body, maker in (
+    for body, vendor in (
         ("PCAS03,1,1,1", "casic"),
         ("PQTMVERNO,LC29HEA", "quectel"),
         ("PSTMVER,GNSSLIB", "st"),
@@ -143,7 +143,7 @@ def test_vendors() -> None:
     ):
         eq(
             (parse_vendor_sentence(body).vendor, parse_vendor_sentence(body).kind),
-            (maker, body.split(",")[0].encode()),
+            (vendor, body.split(",")[0].encode()),
         )
     for body in ("PGRME,15.0", "PMTK001,1,3", "PQ", "P", ""):
         eq(parse_error(body), "kind")

@@ -1,6 +1,6 @@
-"""Lines as receivers really write them, each with a twist that trips parsers, and their meaning.
+"""Real lines of receivers, each with a property that causes parser errors, and their meaning.
 
-Kept here word for word, so that they are tried on every interpreter and in every clone.
+The file holds them unchanged, so that every interpreter and every clone tests them.
 """
 
 from protocols.nmea import vendor_sentences
@@ -17,7 +17,7 @@ GLUED = (
 
 
 def sentence(raw: bytes) -> "object":
-    """The one sentence in a line."""
+    """Return the one sentence of a line."""
     found = Framer().feed(raw + b"\r\n")
     eq(len(found), 1)
     parsed, reason = parse(found[0][1])
@@ -26,7 +26,7 @@ def sentence(raw: bytes) -> "object":
 
 
 def view_entries(raw: bytes, vendor: "str | None" = None) -> "list[str]":
-    """Name, elevation, azimuth, signals of each satellite that a line makes."""
+    """Return name, elevation, azimuth and signals of each satellite of a line."""
     texts = []
     for s in single_epoch(raw + b"\r\n", vendor).satellite_view.satellites:
         signals = ";".join(["%s:%s:%d" % signal for signal in s.signals])
@@ -183,7 +183,7 @@ def test_discarded_bytes() -> None:
 
 
 def test_unicore_checksum_rule_is_for_replies_only() -> None:
-    """A checksum over the `$` too is Unicore's; anybody else's is wrong."""
+    """A checksum that includes the `$` is valid for Unicore only."""
     for body, digits in ((b"command,GPRMC 1,response: OK", b"04"), (b"comment,GPRMC 1", b"1E")):
         total = 36
         for byte in body:

@@ -1,4 +1,4 @@
-"""The sky of one epoch: each satellite once, used among visible, and gaps that are said."""
+"""The satellites of one epoch: each once, used among visible, missing ones reported."""
 
 from protocols.nmea.satellite_view import SatelliteInView, SatelliteView
 from protocols.nmea.sentences import Gsa, Gsv, parse
@@ -97,7 +97,7 @@ def test_incomplete_set_is_reported() -> None:
     eq(make_view(*(B3 + whole)).complete, True)
     eq(make_view(whole[0], whole[2], whole[1]).complete, False)
     eq(make_view().complete, False)
-    # the number in view may be left out
+    # the number in view can be empty
     eq(make_view("GPGSV,2,1,,01,10,020,30,02,10,020,30,03,10,020,30,04,10,020,30").complete, False)
     eq(make_view("GPGSV,1,1,,01,10,020,30").complete, True)
     # three are in view, two are listed

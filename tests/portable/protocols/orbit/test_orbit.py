@@ -1,4 +1,4 @@
-"""Orbits on both interpreters: elements, one known position, look angles, a whole constellation."""
+"""Orbits on both interpreters: elements, one known position, look angles, a constellation."""
 
 from protocols.errors import DecodeError
 from protocols.orbit import tle
@@ -13,7 +13,7 @@ LINE2 = "2 06251  58.0579  54.0425 0030035 139.1568 221.1854 15.56387291  6774"
 
 
 ROUGH = 1e5 * EPSILON
-"""With 32-bit floats 12 m or 0.012 degrees: what a contact window does not notice."""
+"""With 32-bit floats 12 m or 0.012 degrees: negligible for a contact window."""
 
 
 def check_near(actual, expected, tolerance):
@@ -52,7 +52,7 @@ def test_look_angles():
 
 
 def test_sidereal_time():
-    # 2026-01-01T00:00:00Z, by the package sgp4's gstime
+    # 2026-01-01T00:00:00Z, by gstime of the package sgp4
     check_near(sidereal_time(1_767_225_600_000_000) * 57.29577951308232, 100.66086, 1e-4)
     day = 86_164_090_500
     check_near(

@@ -1,4 +1,4 @@
-"""Ed25519 and SHA-512: the RFC's vectors, and the signatures that a lax verifier takes."""
+"""Ed25519 and SHA-512: test vectors of the RFC, and signatures that a lax verifier accepts."""
 
 from protocols.signing import ed25519
 from protocols.signing import sha512 as sha512_module
@@ -87,7 +87,7 @@ def test_malleable_signature_is_rejected():
 
 
 def test_small_order_keys_are_rejected():
-    # With one of these as key and R, S = 0 "signs" every message of some hashes.
+    # With one of these as key and R, S = 0 is a signature of every message with certain hashes.
     for text in (
         "0100000000000000000000000000000000000000000000000000000000000000",
         "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
@@ -125,7 +125,7 @@ def test_verification_in_slices():
 
 
 def mod_root(value, power):
-    """The integer part of the `power`-th root of `value`, by Newton's method."""
+    """Return the integer part of the `power`-th root of `value`, by Newton's method."""
     guess = 1 << (len(bin(value)) // power + 1)
     while True:
         less = ((power - 1) * guess + value // guess ** (power - 1)) // power

@@ -1,4 +1,4 @@
-"""Blocks: each shape of column there and back, alone; damage and nonsense found, never believed."""
+"""Blocks: round trip of each kind of column; damaged and random blocks are rejected."""
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import block, initial_contexts, linear_counter, varint
@@ -10,8 +10,8 @@ from tests.portable.support.check import eq, raises
 ID = b"\x01\x02\x03\x04"
 
 
-class Lcg:
-    """Numbers that look random and are the same on every interpreter (Park and Miller's)."""
+class BlockLcg:
+    """Pseudo-random numbers, equal on every interpreter (Park and Miller)."""
 
     def __init__(self, seed):
         self.state = seed * 2 + 1
@@ -41,7 +41,7 @@ def random_walk(lcg, rows, width, drift=1):
 
 
 def test_noise_of_every_width():
-    chance = Lcg(1)
+    chance = BlockLcg(1)
     for bits in range(24):
         round_trip([random_walk(chance, 60, 1 << bits), random_walk(chance, 60, 1, 1 << bits)])
 
@@ -80,7 +80,7 @@ def test_steps_cost_only_when_present():
 
 
 def test_missing_values():
-    chance = Lcg(2)
+    chance = BlockLcg(2)
     column = random_walk(chance, 120, 3)
     holes = [value if t % 7 and not 30 < t < 50 else None for t, value in enumerate(column)]
     late = [None] * 100 + column[:20]
@@ -88,7 +88,7 @@ def test_missing_values():
 
 
 def test_random_integers():
-    chance = Lcg(3)
+    chance = BlockLcg(3)
     for round_ in range(40):
         rows = 1 + chance.below(90)
         columns = []
@@ -110,7 +110,7 @@ def test_invalid_columns_are_rejected():
 
 
 def test_damage_is_detected():
-    data = round_trip([random_walk(Lcg(4), 60, 2) for _ in range(5)])
+    data = round_trip([random_walk(BlockLcg(4), 60, 2) for _ in range(5)])
     for bit in range(0, 8 * len(data), 3):
         bad = bytearray(data)
         bad[bit // 8] ^= 1 << bit % 8
@@ -120,10 +120,10 @@ def test_damage_is_detected():
 
 
 def test_random_block_with_valid_crc_is_bounded():
-    """Whoever writes a right check over nonsense gets an error or some integers, and no more."""
+    """Random content with a right CRC gives an error or some integers, bounded in size."""
     from binascii import crc32  # noqa: PLC0415
 
-    chance = Lcg(5)
+    chance = BlockLcg(5)
     for _ in range(60):
         body = bytearray([block.VERSION]) + ID + bytes([60, 1, 0])
         body.extend(bytes([chance.below(256) for _ in range(chance.below(60))]))
@@ -147,7 +147,7 @@ def test_varints():
 
 
 def test_range_coder_carry_and_end():
-    chance = Lcg(6)
+    chance = BlockLcg(6)
     for odds in (2, 3, 100, 4000):
         for count in (0, 1, 2, 9, 3000):
             bits = [1 if chance.below(odds) == 0 else 0 for _ in range(count)]

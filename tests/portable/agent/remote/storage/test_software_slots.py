@@ -162,7 +162,7 @@ def test_chunk_is_written_in_slices():
     port = SlotStorePort(address, lambda: woken.append(disk.steps), BoardSlots(nor, 0, 1))
     port.write(b"update.b.700\0" + bytes(CHUNK))
     turns = [disk.steps]
-    while not port.settled():
+    while not port.is_drained():
         turns.append(disk.steps)
     # To the end of a sector; one sector erased and programmed: never two of these at once.
     eq(turns, [0, 0, 1, 2, 3])
@@ -170,7 +170,7 @@ def test_chunk_is_written_in_slices():
     eq(bytes(nor.cells[1][690:1510]), b"\xff" * 10 + bytes(CHUNK) + b"\xff" * 10)
     for key in ("update.a.0", "update.b.%d" % (SLOT_BYTES - CHUNK + 1)):
         port.write(key.encode() + b"\0" + bytes(CHUNK))
-        raises(PortError, port.settled)
+        raises(PortError, port.is_drained)
 
 
 def test_power_cut_at_every_step_leaves_old_or_new():

@@ -1,0 +1,195 @@
+"""The writes of one device: requested outputs, the batch on the bus, verification by polls.
+
+Does not make requests (see `drivers.device.write_request`) and does not decide what to write.
+
+One batch is on its way at most. Outputs that are requested meanwhile follow after it. The session
+discards a superseded output before it sends the new one. Only a stop does not wait for the batch.
+
+A request stands until a poll round that began after the write shows the requested values. If
+`_REWRITE_AFTER` rounds do not show them, the batch is written again. If `_UNVERIFIED_AFTER` rounds
+do not show them, the write is unverified, also if the request changed meanwhile. The session
+continues to retry.
+
+A request to a lost device can be out of date when the device replies again. Such a request waits
+until the loops have decided again.
+"""
+
+from agent.fieldbus.poll_cycle import WRITE_KIND, RequestTag
+from drivers.device.identity import MATCH
+from drivers.modbus.transaction import STOP, WRITE
+from protocols.errors import EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.device.device import ModbusDevice
+    from drivers.modbus.bus import Bus
+
+    Pairs = list[tuple[int, int]]
+
+_REWRITE_AFTER = 2
+_UNVERIFIED_AFTER = 10
+_DECISION_CYCLES = 2
+"""Cycles after which the loops have decided on a device that replies again."""
+
+
+class WriteCycle:
+    """The writes of one device. `identify` starts the identification of an unknown device.
+
+    `unverified`: the polls do not show the requested values. `error` says why the last batch could
+    not be made; it is empty if the batch could be made.
+    """
+
+    def __init__(
+        self, number: int, device: "ModbusDevice", bus: "Bus", identify: "Callable[[], None]"
+    ) -> None:
+        self.unverified = False
+        self.error = ""
+        self._number = number
+        self._device = device
+        self._bus = bus
+        self._identify = identify
+        self._requested: Pairs = []
+        self._priority = WRITE
+        self._write_pending = False
+        self._write_only = False
+        self._batch_pdus: list[bytes] = []  # the rest of the batch, behind the active request
+        self._write_active = False
+        self._batch_number = 0
+        self._batch_priority = WRITE
+        self._superseded = False
+        self._acknowledged = False
+        self._verifying = False
+        self._awaiting_decision = 0
+        self._unverified_rounds = 0
+        self._rounds_since_write = 0
+
+    # Requests.
+
+    def ramp_limited(self, i: int, value: float, elapsed_us: int) -> "tuple[float, int]":
+        """Return (value, count) of point `i`, on the way to `value` within its ramp.
+
+        The ramp starts at the requested count, or at the reading if there is no request.
+        """
+        device = self._device
+        count = device.to_count(i, value)
+        point = device.profile.points[i]
+        if not point.ramp:
+            return value, count
+        previous = device.readings[i].raw
+        for index, requested in self._requested:
+            if index == i:
+                previous = requested
+        count = device.ramp_limited(i, previous, count, elapsed_us)
+        return count * point.num / point.den, count
+
+    def request(self, outputs: "Pairs", stop: bool) -> None:
+        """Request that (point index, count) pairs be written and verified."""
+        if outputs != self._requested:
+            self._requested = outputs
+            self._priority = STOP if stop else WRITE
+            points = self._device.profile.points
+            self._write_only = False not in [points[i].verify == "none" for i, _ in outputs]
+            self._awaiting_decision = 0
+            self._start_write()
+
+    def cycle_begins(self) -> None:
+        """Count a control cycle, in which the loops decide."""
+        if self._awaiting_decision:
+            self._awaiting_decision -= 1
+
+    def round_begins(self) -> None:
+        """Note whether the poll round that begins now can verify the last write."""
+        self._verifying = not self._write_active
+
+    def device_recovered(self) -> None:
+        """Let a pending request wait for the loops, because a lost device replied."""
+        self._awaiting_decision = _DECISION_CYCLES
+
+    def device_identified(self) -> None:
+        """Write a pending request, because the device is the model of the profile."""
+        if self._write_pending and not self._awaiting_decision:
+            self._start_write()
+
+    def watchdog_failed(self, error: str) -> None:
+        """Record that the request for the watchdog could not be made."""
+        self.error = error
+
+    # Batches.
+
+    def _start_write(self) -> None:
+        self._rounds_since_write = 0
+        if self._write_active and self._batch_priority >= self._priority:
+            self._superseded = True
+            return
+        self._superseded = False
+        self._write_pending = True
+        device = self._device
+        if device.identity != MATCH:
+            self._identify()
+        if device.identity != MATCH:
+            return
+        self.error = ""
+        try:
+            requests = device.build_writes(self._requested)
+        except EncodeError as error:
+            self.error = str(error)
+            return
+        self._start_batch(requests)
+
+    def _start_batch(self, requests: "list[bytes]") -> None:
+        """Give the bus a new batch; the rest of an older batch is not waited for."""
+        self._write_pending = False
+        self._batch_number += 1
+        self._batch_priority = self._priority
+        self._batch_pdus = requests
+        self._acknowledged = True
+        self._verifying = False
+        self._submit_next()
+
+    def _submit_next(self) -> None:
+        """Send the next request of the batch; the device has acknowledged the one before it."""
+        tag = RequestTag(self._number, WRITE_KIND, self._batch_number)
+        self._write_active = self._bus.submit(
+            self._device.unit, self._batch_pdus.pop(0), tag, self._priority
+        )
+        if not self._write_active:
+            self._acknowledged = False
+
+    def handle_result(self, tag: "RequestTag", ok: bool) -> None:
+        """Handle the end of one request of the batch.
+
+        The next request can need the one that failed, for example a remote bit. The rest of the
+        batch then waits for the retry. A stop continues after any failure.
+        """
+        if tag.number != self._batch_number:
+            return
+        self._write_active = False
+        self._acknowledged = self._acknowledged and ok
+        if self._superseded:
+            self._start_write()
+        elif self._batch_pdus and (ok or self._batch_priority == STOP):
+            self._submit_next()
+
+    # Verification.
+
+    def verify(self) -> None:
+        """After a complete poll round: check whether it shows the requested values."""
+        if not self._requested:
+            return
+        shown = not self._write_pending and self._device.readback_matches(self._requested)
+        if shown and (self._acknowledged or not self._write_only):
+            if self._verifying:
+                self._unverified_rounds = self._rounds_since_write = 0
+                self.unverified = False
+            return
+        self._unverified_rounds += 1
+        self.unverified = self._unverified_rounds >= _UNVERIFIED_AFTER
+        if self._write_pending:
+            if not self._awaiting_decision:
+                self._start_write()  # the batch could not be made before
+        elif self._verifying:
+            self._rounds_since_write += 1
+            if self._rounds_since_write >= _REWRITE_AFTER and not self._awaiting_decision:
+                self._start_write()

@@ -1,0 +1,156 @@
+"""The load-time work of a device profile: attribute values of points, blocks, selection of entries.
+
+Does not check a profile; see `drivers.device.profile_check`. A board drops this module after
+loading; see `drivers.device.profile.unload_checker`.
+"""
+
+from drivers.device import profile_entries as entries
+from drivers.device.number_format import ByteOrder, compile_order
+from drivers.modbus.register_span import ReadBlock, is_within
+from protocols.modbus.pdu import BIT_READS, MAX_READ_BITS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from drivers.modbus.poll_plan import PlannedItem
+
+    Raw = dict[str, Any]
+
+_COMMON_ORDERS = {compile_order("", count): compile_order("", count) for count in (2, 4)}
+"""All points share the objects of the usual orders."""
+
+_ONE_REGISTER = ByteOrder((0,), False)
+
+
+def point_values(fields: "Raw") -> "Raw":
+    """Return the attributes of a `Point` that differ from those of the class."""
+    values: Raw = {key: fields[key] for key in ("name", "function", "address")}
+    registers = entries.register_count(fields)
+    if registers != 1:
+        values["registers"] = registers
+    if fields["type"] != "u16":
+        values["kind"] = fields["type"]
+    order = compile_order(fields.get("order", ""), registers)
+    if order != _ONE_REGISTER:
+        values["order"] = _COMMON_ORDERS.get(order, order)
+    for key in ("poll", "unit", "verify", "within", "ramp", "bcd", "exponent", "full"):
+        if key in fields:
+            values[key] = fields[key]
+    for key in ("none", "weights", "field", "limits"):
+        if key in fields:
+            values[key] = tuple(fields[key])
+    if "needs" in fields:
+        values["needs"] = [(name, raw) for name, raw in fields["needs"]]
+    if "range" in fields:
+        values["bottom"], values["top"] = fields["range"]
+    if not fields.get("read", True):
+        values["poll"] = "never"
+    _set_scale(values, fields)
+    _set_bounds(values, fields)
+    return values
+
+
+def _set_scale(values: "Raw", fields: "Raw") -> None:
+    """Set the conversions from the raw value to the count and from the count to the unit."""
+    numerator, denominator = fields.get("scale", (1, 1))
+    shift = fields.get("offset", (0, 1))
+    if "step" in fields:
+        num, den = values["num"], values["den"] = fields["step"]
+        values["step"] = _reduce(numerator * den, denominator * num)
+        if shift[0]:
+            values["add"] = shift[0] * den // (shift[1] * num)
+        return
+    denominator <<= fields.get("fraction", 0)
+    if shift[0]:
+        # value = (raw + shift / scale) * scale; a finer count if the sum is not an integer
+        values["add"], values["mul"] = _reduce(shift[0] * denominator, shift[1] * numerator)
+        denominator *= values["mul"]
+    if (numerator, denominator) != (1, 1):
+        values["num"], values["den"] = numerator, denominator
+
+
+def _reduce(numerator: int, denominator: int) -> "tuple[int, int]":
+    """Return the fraction in lowest terms, with a denominator above 0."""
+    divisor, remainder = abs(numerator), abs(denominator)
+    while remainder:
+        divisor, remainder = remainder, divisor % remainder
+    if denominator < 0:
+        divisor = -divisor
+    return numerator // divisor, denominator // divisor
+
+
+def _set_bounds(values: "Raw", fields: "Raw") -> None:
+    """Set the plausible range. It excludes a "no value" at its end, which saves a check."""
+    low, high = entries.raw_range(fields)
+    low, high = fields.get("min", low), fields.get("max", high)
+    none = values.get("none", ())
+    while low in none:
+        low += 1
+    while high in none:
+        high -= 1
+    values["low"], values["high"] = low, high
+    if none:
+        values["none"] = tuple([value for value in none if low <= value <= high])
+
+
+def included(
+    found: "Iterator[Raw]", include_unpolled: bool, base: int, referenced: "set[str]"
+) -> "Iterator[Raw]":
+    """Yield the entries that a profile needs, with addresses moved to the base of the model."""
+    for fields in found:
+        fields["address"] += base
+        is_polled = fields.get("poll", "fast") != "never"
+        if include_unpolled and not is_polled:
+            fields["poll"] = "slow"
+        if (
+            include_unpolled
+            or is_polled
+            or not fields.get("read", True)
+            or fields["name"] in referenced
+        ):
+            yield fields
+
+
+def read_blocks(raw: "Raw", key: str, base: int) -> "list[ReadBlock]":
+    """Return the blocks in the list `key` of a profile, as on the wire."""
+    found = []
+    for span in raw.get(key, []):
+        wire = entries.wire_address(
+            span["address"], raw.get("notation", "base0"), span.get("function")
+        )
+        if wire is not None:
+            found.append(ReadBlock(wire.function, wire.address + base, span["count"]))
+    return found
+
+
+def adjacent_blocks(
+    items: "Sequence[PlannedItem]", fixed_blocks: "list[ReadBlock]", max_block: int
+) -> "list[ReadBlock]":
+    """Return the blocks that read all items. `max_block` is in registers."""
+    blocks: list[ReadBlock] = []
+    previous = ReadBlock(0, 0, 0)
+    for span in sorted({ReadBlock(i.function, i.address, i.registers) for i in items}):
+        fixed = [block for block in fixed_blocks if is_within(span, block)]
+        if fixed and fixed[0] in blocks:
+            continue
+        max_length = MAX_READ_BITS if span.function in BIT_READS else max_block
+        merged = None if previous in fixed_blocks else _merge_blocks(previous, span, max_length)
+        if merged and not fixed:
+            blocks.pop()
+        previous = fixed[0] if fixed else merged or span
+        blocks.append(previous)
+    return blocks
+
+
+def _merge_blocks(previous: "ReadBlock", span: "ReadBlock", max_length: int) -> "ReadBlock | None":
+    """Return a block and an adjacent span as one block; None if they must stay apart."""
+    start = previous.address
+    end = max(start + previous.count, span.address + span.count)
+    is_adjacent = (
+        span.function == previous.function
+        and span.address <= start + previous.count
+        and end - start <= max_length
+    )
+    return ReadBlock(span.function, start, end - start) if is_adjacent else None

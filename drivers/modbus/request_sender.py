@@ -1,0 +1,186 @@
+"""The sending half of a bus: chooses the next request and puts it on the wire.
+
+Does not queue requests and does not evaluate replies; see `bus`, which extends this class.
+
+The line must be idle first (`line_timer`). If another master has just sent a request on the line,
+the bus leaves it the time of the reply. Urgent requests go out first, then polls, then probes of
+offline units. A poll waits while a late or duplicate reply could match it.
+"""
+
+from drivers.modbus.counters import BusCounters
+from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
+from drivers.modbus.line_timer import LineTimer
+from drivers.modbus.recovery_probe import RecoveryProbe
+from drivers.modbus.request_queue import RequestQueue
+from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.unit_health import UnitHealth
+from protocols.modbus import rtu, tcp
+from protocols.time_units import MILLISECOND, NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from drivers.modbus.transaction import Transaction
+    from drivers.modbus.wire_time import WireTime
+
+    Action = tuple[int, str, bytes]
+
+_OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master
+_MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
+_MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
+INCREMENTAL_AFTER = TIMING_VALID_AFTER
+_UART_FIFO_CHARS = 16  # a UART can hold back so many characters
+_MAX_FRAME = 256  # bytes of the longest frame
+
+
+class RequestSender(BusCounters):
+    """The queue and the wire of one port; times are in microseconds."""
+
+    def __init__(
+        self, port: int, wire_time: "WireTime", timeout_us: int, flush_us: int, stale_us: int
+    ) -> None:
+        self.serial = wire_time.serial
+        super().__init__(rtu.RtuClient() if self.serial else tcp.TcpClient())
+        self.port = port
+        self.wire_time = wire_time
+        self.open = False
+        self.next_cycle_at = NEVER
+        self._units = rtu.UNITS if self.serial else tcp.UNITS
+        self._max_timeout_us = timeout_us
+        line_flush_us = max(flush_us, wire_time.gap_us) if self.serial else 0
+        self._line_timer = LineTimer(wire_time.gap_us, line_flush_us)
+        self._mismatches_before = 0
+        self._health: dict[int, UnitHealth] = {}
+        self._recovery_probe = RecoveryProbe(wire_time, line_flush_us)
+        self._stale_replies = StaleReplyGuard(stale_us)
+        self._duplicate_filter = DuplicateFilter(wire_time, line_flush_us)
+        self._request_queue = RequestQueue()
+        self._polls = self._request_queue.polls
+        self._urgent = self._request_queue.urgent
+        self._transaction: Transaction | None = None
+        self._sent_at = 0
+        self._request_chars = 0
+        self._earliest_end = 0
+        self._timeout_at = 0
+        self._incremental_count = 0
+        self._wake_at = NEVER
+        self._actions: list[Action] = []
+
+    @property
+    def pending_count(self) -> int:
+        """Number of transactions that are queued or on the wire."""
+        return len(self._polls) + len(self._urgent) + (self._transaction is not None)
+
+    @property
+    def offline_units(self) -> int:
+        """Number of offline units."""
+        return len(self._recovery_probe.offline)
+
+    def unit_health(self, unit: int) -> UnitHealth:
+        """Return the health of `unit`."""
+        if unit not in self._health:
+            min_us = _MIN_SERIAL_US if self.serial else _MIN_STREAM_US
+            self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
+        return self._health[unit]
+
+    def _send(self, now: int) -> None:
+        """Send the next request if the line is free, else set the deadline."""
+        if not self.open:
+            self._wake_at = NEVER
+            return
+        if self._urgent:
+            if now < self._line_timer.t35_at:
+                self._wake_at = self._line_timer.t35_at
+                return
+        elif now < self._line_timer.drained_at:
+            has_pending = self._polls or self._recovery_probe.offline
+            self._wake_at = self._line_timer.drained_at if has_pending else NEVER
+            return
+        elif self.client.buffer and self.serial and self._polls and self._yield_to_master(now):
+            return
+        transaction = self._next_transaction(now)
+        if transaction is not None:
+            self._start_transaction(transaction, now)
+
+    def _yield_to_master(self, now: int) -> bool:
+        """If another master has sent a request, wait for the reply to it."""
+        unsolicited = self.client.unsolicited
+        request = self.client.pending_request()
+        if self.client.unsolicited != unsolicited:
+            self._stale_replies.late_reply_seen(self._duplicate_due(now))
+        if request is None:
+            return False
+        self._stale_replies.expire_later(request[0], request[1], now)
+        self._wake_at = now + _OTHER_MASTER_US
+        self._line_timer.hold_polls(self._wake_at)
+        return True
+
+    def _start_transaction(self, transaction: "Transaction", now: int) -> None:
+        client = self.client
+        exception_ambiguous = False
+        if self._stale_replies.stale_replies:
+            exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
+            transaction.is_ambiguous = (
+                transaction.priority > 0 and self._stale_replies.is_ambiguous(transaction)
+            )
+        frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
+        if client.duplicate_unit and self.serial:
+            self.unit_health(client.take_duplicate()).duplicate_seen()
+        self._mismatches_before = client.mismatches
+        self._actions.append((self.port, "write", frame))
+        self._transaction = transaction
+        self._sent_at = now
+        self._line_timer.request_sent()
+        health = transaction.health
+        timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
+        if not self.serial:
+            self._wake_at = self._timeout_at = now + timeout_us
+            return
+        request_chars, reply_chars = len(frame), client.reply_length
+        self._request_chars = request_chars
+        self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
+        self._wake_at = self._timeout_at = self._earliest_end + timeout_us
+        if self._incremental_count >= INCREMENTAL_AFTER and reply_chars > _UART_FIFO_CHARS:
+            self._wake_at = (
+                now + timeout_us + self.wire_time.chars_us(request_chars + _UART_FIFO_CHARS)
+            )
+
+    def _next_transaction(self, now: int) -> "Transaction | None":
+        """Remove the first request that can be sent; None (and a later deadline) without one."""
+        queue = self._urgent or self._polls
+        if not queue:
+            return self._next_probe(now)
+        first, has_stale = queue[0], self._stale_replies.stale_replies
+        if not first.not_before and (
+            first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
+        ):
+            return queue.pop(0)
+        if has_stale:
+            self._stale_replies.drop_expired(now)
+        transaction, self._wake_at = self._request_queue.take_first_ready(
+            now, self._stale_replies, self._duplicate_filter
+        )
+        return transaction
+
+    def _next_probe(self, now: int) -> "Transaction | None":
+        """Return a probe if one is due, else None."""
+        transaction, self._wake_at = None, NEVER
+        if self._recovery_probe.offline:
+            transaction, self._wake_at = self._recovery_probe.next_probe(
+                self._health, now, self.next_cycle_at
+            )
+        if transaction is None:
+            return None
+        if self.serial:
+            blocked_until = max(
+                self._stale_replies.blocked_until(transaction, now),
+                self._duplicate_filter.blocked_until(transaction, now),
+            )
+            if blocked_until > now:
+                self._wake_at = blocked_until
+                return None
+        self.probes += 1
+        return transaction
+
+    def _duplicate_due(self, now: int) -> int:
+        """Return the time until which a duplicate of a late reply can come."""
+        return now + self.wire_time.chars_us(_MAX_FRAME) + self._line_timer.flush_us

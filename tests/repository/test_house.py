@@ -1,0 +1,173 @@
+"""Gates of the house: names that exist once, folders that fit one screen, seams without back doors.
+
+Does not check behaviour. The words that must not come back stand in `words.toml`, with their
+reason.
+"""
+
+import ast
+import collections
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.foreign_writes import foreign_writes
+from tests.support.repository import PACKAGES, ROOT, module_name, portable_files, repo_files
+
+MOST_ENTRIES = 15
+CAPACITY = {
+    "": 25,
+    "agent": 17,
+    "agent/power": 17,
+    "deploy": 16,
+    "deploy/firmware": 18,
+    "hil": 21,
+    "tests/portable/support": 16,
+}
+"""Folders that can hold more: the roots of the floors, and rooms that are one idea."""
+DATA = ("drivers/profiles", "hil/scenarios", "docs")
+"""Folders of data and of documents; the documents have a gate of their own."""
+TWINS = {
+    "SerialPort": "drivers/ports/",
+    "Store": "drivers/ports/",
+    "StorePort": "drivers/ports/",
+    "TcpPort": "drivers/ports/",
+    "WatchdogPort": "drivers/ports/",
+}
+"""Classes that exist once for each platform, behind one interface."""
+LONGEST_NAME = 20
+LONG_NAMES = {"do_handshake_on_connect"}
+"""Names that an interface of others sets."""
+BUILDS_IMPORTS = ("agent/core/registry.py", "drivers/modems/__init__.py")
+"""The registries; nothing else imports a module by a name that it puts together."""
+
+
+def sources() -> list[str]:
+    return [name for name in repo_files() if name.endswith(".py")]
+
+
+def code() -> list[str]:
+    return [name for name in sources() if name.split("/")[0] in PACKAGES]
+
+
+def tree(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_bytes())
+
+
+def test_no_class_name_exists_twice() -> None:
+    places = collections.defaultdict(list)
+    for name in sources():
+        for node in ast.walk(tree(name)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name)
+    twice = {
+        name: found
+        for name, found in places.items()
+        if len(found) > 1 and not all(path.startswith(TWINS.get(name, "?")) for path in found)
+    }
+    assert not twice
+
+
+def test_a_folder_fits_one_screen() -> None:
+    entries = collections.defaultdict(set)
+    for name in repo_files():
+        parts = name.split("/")
+        for i in range(len(parts)):
+            entries["/".join(parts[:i])].add(parts[i])
+    full = {}
+    for folder, names in entries.items():
+        count = len(names - {"__init__.py", "py.typed"})
+        if count > CAPACITY.get(folder, MOST_ENTRIES) and not folder.startswith(DATA):
+            full[folder] = count
+    assert not full
+
+
+def test_portable_names_are_short() -> None:
+    long = set()
+    for name in portable_files():
+        if name.startswith("tests/"):
+            continue
+        for node in ast.walk(tree(name)):
+            long |= {n for n in _names(node) if len(n.strip("_")) > LONGEST_NAME}
+    assert not long - LONG_NAMES
+
+
+def _names(node: ast.AST) -> list[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Attribute(attr=name, ctx=ast.Store()) | ast.Name(id=name, ctx=ast.Store()):
+            return [name]
+        case ast.arg(arg=name):
+            return [name]
+    return []
+
+
+def test_only_the_registries_import_by_a_built_name() -> None:
+    found = []
+    for name in code():
+        for node in ast.walk(tree(name)):
+            match node:
+                case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(), *_]):
+                    continue
+                case ast.Call(func=ast.Name(id="__import__")):
+                    found.append(name)
+    assert set(found) <= set(BUILDS_IMPORTS)
+
+
+def test_no_code_writes_an_attribute_of_another_class() -> None:
+    # mypy's syntax tree is walked in depth; an expression can be deep
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        files = {module_name(n): n for n in code() if not n.startswith("deploy/firmware/mps2/")}
+        assert foreign_writes(ROOT, files) == []
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def rules() -> list[dict[str, Any]]:
+    """Read the list of words: `word` (a pattern), `term` (what to write), `names`, `prose`,
+    `allow`.
+    """
+    path = Path(__file__).with_name("words.toml")
+    found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["word"]
+    return found
+
+
+def prose(name: str) -> str:
+    """The text of a file that a person reads: a document, or the docstrings and comments of code."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name.endswith(".md"):
+        return text
+    docstrings = [
+        ast.get_docstring(node) or ""
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    comments = re.findall(r"(?:^|\s)# (.*)", text)
+    return "\n".join(docstrings + comments)
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule["word"]))
+def test_no_home_made_word_comes_back(rule: dict[str, Any]) -> None:
+    pattern = re.compile(rf"\b(?:{rule['word']})\b", re.IGNORECASE)
+    found = []
+    for name in repo_files():
+        if not name.endswith((".py", ".md")) or name.startswith(tuple(rule.get("allow", ["\0"]))):
+            continue
+        if rule.get("prose", True):
+            plain = re.sub(r"`[^`]*`|\"[^\"]*\"", "", prose(name))
+            found += [f"{name}: {match.group()}" for match in pattern.finditer(plain)]
+        if rule.get("names", True) and name.endswith(".py"):
+            for node in ast.walk(tree(name)):
+                for own in _names(node):
+                    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", own)
+                    found += [f"{name}: {own}" for word in words if pattern.fullmatch(word)]
+    assert not found, f"write {rule['term']!r} instead"
