@@ -89,18 +89,11 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
 
 
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
-    """Build the components of `chosen`: section, settings, number of its port or -1.
-
-    Raises `AgentError` if their declarations clash; see `agent.core.declarations`.
-    """
-    built: list[Component] = []
+    """Build the components of `chosen`: section, settings, number of its port or -1."""
+    built = []
     for section, settings, port in chosen:
         for spec in COMPONENTS:
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
-    if built:
-        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
-
-        check_declarations(built)
     return built
