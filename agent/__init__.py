@@ -1,5 +1,5 @@
 """Second floor: decisions. Clock, ticks, control, safety, telemetry, uplink.
 
-`agent.agent.Agent` is the whole controller as one object without input or output; the shells in
-`agent.runtime` turn its crank on each platform.
+`agent.agent.Agent` is the complete controller as one object without input or output. The runtimes in
+`agent.runtime` step it on each platform.
 """

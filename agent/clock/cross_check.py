@@ -22,34 +22,34 @@ if TYPE_CHECKING:
     from agent.clock.leap_second import LeapSecondTracker
 
     class CheckedClock(Protocol):
-        """The clock that is checked; see `agent.clock.utc_clock`."""
+        """The clock that is checked; see `agent.clock.utc_clock`. Times are microseconds."""
 
         min_utc_us: int
         drift_ppb: int
         leap: LeapSecondTracker
 
         def utc(self, now: int) -> "int | None":
-            """Return UTC, None if unknown."""
+            """Return UTC."""
             ...
 
         def subsecond_bound_us(self, now: int) -> "int | None":
             """Return the error bound without whole seconds."""
             ...
 
-        def set_disagreement(self, disagreement_us: int) -> None:
-            """Widen the error bound."""
+        def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
+            """Record that a check failed."""
             ...
 
-        def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
-            """Record a failed check."""
+        def set_disagreement(self, disagreement_us: int) -> None:
+            """Set the difference to the reference time; 0: they agree."""
             ...
 
         def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
-            """Set UTC from the reference alone."""
+            """Set UTC from the reference time alone."""
             ...
 
         def step_whole_seconds(self, seconds: int) -> None:
-            """Step UTC by whole seconds."""
+            """Correct UTC by whole seconds."""
             ...
 
 

@@ -118,6 +118,10 @@ class UtcClock:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
 
+    def set_failed_signals(self, count: int) -> None:
+        """Set how many signal checks fail (`agent.gnss.component`). Above 0, fixes are rejected."""
+        self.failed_signal_checks = count
+
     def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
         """Compare UTC with another clock, for example network time; see `agent.clock.cross_check`.
 
@@ -133,10 +137,6 @@ class UtcClock:
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
-
-    def set_failed_signal_checks(self, count: int) -> None:
-        """Set how many signal checks fail. While it is not 0, fixes are rejected."""
-        self.failed_signal_checks = count
 
     def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""

@@ -136,7 +136,7 @@ if TYPE_CHECKING:
     class TelemetryView(Protocol):
         """The rows in memory; see `agent.telemetry.rows`."""
 
-        def stop_queueing(self) -> None:
+        def stop_queue(self) -> None:
             """Queue no rows: a log takes them."""
             ...
 

@@ -96,4 +96,8 @@ def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> 
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
+    if built:
+        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
+
+        check_declarations(built)
     return built

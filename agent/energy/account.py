@@ -1,14 +1,15 @@
-"""What was used in an interval, by role, and the figures that are made of it.
+"""Energy and water of one interval by role, and the figures that follow from them.
 
-Energies in mWh, water in mL, figures in thousandths; whole numbers, rounded to the nearest.
+Energy is in mWh, water in mL, figures in 1/1000; all are integers, rounded to the nearest.
 
     PUE    all energy / IT energy                         ISO/IEC 30134-2 (over 12 months)
     loop   (IT + loop) / IT: partial PUE of the cooling loop
     WUE    water / IT energy, L/kWh                       ISO/IEC 30134-9
     ERF    reused heat / all energy                       ISO/IEC 30134-6
-"All energy" is the facility's meter; without one it is the sum of the roles, and the report says
-so. Over less than 12 months PUE is an interim value. Losses: electrical (metered, or what the
-facility's meter shows and nobody else), residual air (fans and chillers of the room), loop.
+"All energy" is the value of the facility meter. Without a facility meter it is the sum of the
+roles, and the report says so. Over less than 12 months the PUE is an interim value. Losses:
+electrical (metered, or the energy of the facility meter without the other roles), residual air
+(fans and chillers of the room), loop.
 """
 
 ROLES = ("it", "facility", "loop", "air", "electrical", "other", "reuse", "water")
@@ -16,33 +17,37 @@ IT, FACILITY, LOOP, AIR, ELECTRICAL, OTHER, REUSE, WATER = range(8)
 
 
 def scaled_ratio(top: int, bottom: int, scale: int = 1000) -> "int | None":
-    """`scale` times top / bottom, to the nearest; None when there is nothing to divide by."""
+    """Return scale * top / bottom, rounded; None if `bottom` is not above 0."""
     return None if bottom <= 0 else (2 * scale * top + bottom) // (2 * bottom)
 
 
 class Account:
-    """One interval: `used` by role, from `start_us` (UTC) on."""
+    """The account of one interval: `used` by role (mWh, mL) since `start_us` (UTC, 0: unknown)."""
 
     def __init__(self, start_us: int = 0, used: "list[int] | None" = None) -> None:
         self.start_us = start_us
         self.used = [0] * len(ROLES) if used is None else used
 
+    def begin(self, utc: int) -> None:
+        """Set the start of the interval, if it is unknown."""
+        self.start_us = self.start_us or utc
+
     def total(self, metered: "list[bool]") -> int:
-        """All energy."""
+        """Return all energy, in mWh."""
         used = self.used
         if metered[FACILITY]:
             return used[FACILITY]
         return used[IT] + used[LOOP] + used[AIR] + used[ELECTRICAL] + used[OTHER]
 
     def electrical(self, metered: "list[bool]") -> int:
-        """Losses of UPS and distribution, as metered or as what is left over."""
+        """Return the losses of UPS and distribution in mWh, metered or as the remainder."""
         used = self.used
         if metered[ELECTRICAL] or not metered[FACILITY]:
             return used[ELECTRICAL]
         return max(0, used[FACILITY] - used[IT] - used[LOOP] - used[AIR] - used[OTHER])
 
     def figures(self, metered: "list[bool]") -> "list[tuple[str, int | None]]":
-        """PUE and the others, in thousandths; losses in thousandths of the IT energy."""
+        """Return (name, figure in 1/1000) pairs; losses are relative to the IT energy."""
         used = self.used
         it, total = used[IT], self.total(metered)
         return [
@@ -56,12 +61,12 @@ class Account:
         ]
 
     def encode(self) -> str:
-        """Write it as one line of numbers."""
+        """Return the account as one line of numbers."""
         return " ".join([str(n) for n in [self.start_us] + self.used])
 
 
 def decode(line: str) -> "Account | None":
-    """Read what `Account.encode` wrote; None for anything else."""
+    """Parse a line of `Account.encode`; return None for any other text."""
     words = line.split(" ")
     if len(words) != 1 + len(ROLES) or "" in words or "".join(words).strip("0123456789"):
         return None

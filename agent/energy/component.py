@@ -1,12 +1,12 @@
-"""The ledger: meters read, energy by role and interval, figures, kept over power cuts.
+"""Energy accounting (section `ledger`): energy and water by role and interval, with figures.
 
-Not control, and nothing that cools looks here. Once a second every meter's reading is taken
-(`agent.energy.counter`) and entered in the accounts of all time, of the UTC day and of the UTC
-month; of the last twelve whole months the accounts are kept too. The store is written every
-`save_s` seconds and at the turn of a day: a power cut loses what was integrated from rates since,
-and nothing of what counters counted, since their last readings are kept as well.
+Does not control. Once per second the component reads each meter (`agent.energy.counter`). It adds
+the energy to the accounts of the total, of the UTC day and of the UTC month. It keeps the accounts
+of the last twelve whole months. It writes the store every `save_s` seconds and at the change of the
+day. A power cut loses the integrated rates since the last write. It loses nothing of the counters,
+because the store also has their last readings.
 
-Until the store has answered (or does not for `_STORE_TIMEOUT`), nothing is entered.
+The component adds no energy until the store has answered, or until `_STORE_TIMEOUT`.
 """
 
 from agent.core.component import Component
@@ -46,7 +46,7 @@ POINTS = (
 
 
 class MeterInput:
-    """One meter of one role."""
+    """One meter of one role: its counter and its last reading."""
 
     def __init__(self, agent: "Context", raw: "dict[str, Any]") -> None:
         session = agent.fieldbus.session(raw["device"])
@@ -58,7 +58,7 @@ class MeterInput:
 
 
 class EnergyComponent(Component):
-    """See the module's docstring. `settings` is the section `ledger` of the configuration."""
+    """See the module docstring. `settings` is the section `ledger` of the configuration."""
 
     PORTS = ("store",)
     POINTS = POINTS
@@ -79,24 +79,24 @@ class EnergyComponent(Component):
         self._started = self._due = self._save_at = 0
 
     def start(self, now: int) -> None:
-        """Begin."""
+        """Start the timers."""
         self._started = self._due = now
         self._save_at = now + self.settings["save_s"] * SECOND
 
     # The store.
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store port."""
         self._store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take what was kept."""
+        """Handle the stored record."""
         payload = self._store.receive(data)
         if payload is not None:
             self._restore(payload)
 
     def _restore(self, payload: bytes) -> None:
-        """Take over what was kept, if all of it makes sense; else begin anew and say so."""
+        """Restore the accounts from the record; if it is damaged, start new accounts."""
         try:
             lines = payload.decode().split("\n")
         except UnicodeError:
@@ -123,7 +123,7 @@ class EnergyComponent(Component):
         for meter in self.meters:
             number = raw[1:] if raw[:1] == "-" else raw
             if meter.name == name and number and not number.strip("0123456789"):
-                meter.counter.last_raw = int(raw)
+                meter.counter.restore(int(raw))
 
     def _encode(self) -> bytes:
         lines = [_FORMAT, self.total.encode(), self.day.encode(), self.month.encode()]
@@ -141,18 +141,19 @@ class EnergyComponent(Component):
             self._store.write(self._encode())
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Remove and return the actions for the store port."""
         return self._store.outbox()
 
     # Time.
 
     def tick(self, now: int) -> None:
-        """Enter what the meters counted, once a second."""
+        """Add the energy of all meters to the accounts, once per second."""
         if now < self._due:
             return
         self._due = now + SECOND
         if not self._store.loaded:
-            self._store.loaded = now - self._started >= _STORE_TIMEOUT
+            if now - self._started >= _STORE_TIMEOUT:
+                self._store.stop_waiting()
             return
         utc = self.agent.clock.utc(now)
         if utc is not None:
@@ -166,13 +167,13 @@ class EnergyComponent(Component):
             self._save(now)
 
     def _roll_intervals(self, utc: int, now: int) -> None:
-        """Begin a new day or month of UTC when its time has come."""
+        """Start a new day or month when the UTC date changes."""
         date = civil_from_utc(utc)[:3]
         if date == self._date:
             return
-        if self._date == (0, 0, 0):  # UTC became known: what was entered till now counts from here
+        if self._date == (0, 0, 0):  # UTC became known: the accounts start now
             for entry in (self.total, self.day, self.month):
-                entry.start_us = entry.start_us or utc
+                entry.begin(utc)
         elif date > self._date:
             if date[:2] != self._date[:2]:
                 self.months = (self.months + [self.month])[-MONTHS:]
@@ -181,17 +182,17 @@ class EnergyComponent(Component):
             self._save(now)
         self._date = date
 
-    # What is said.
+    # Output.
 
     def twelve_months(self) -> "tuple[Account, bool]":
-        """The last twelve months, and whether they are whole; else all there is (interim)."""
+        """Return (account of the last 12 whole months, True), or (total account, False)."""
         if len(self.months) < MONTHS:
             return self.total, False
         used = [sum([month.used[i] for month in self.months]) for i in range(len(ROLES))]
         return Account(self.months[0].start_us, used), True
 
     def values(self, now: int) -> "list[int | None]":
-        """Give their values."""
+        """Return the values of the points."""
         figures = [value for _, value in self.twelve_months()[0].figures(self.metered)]
         total = self.total.total(self.metered)
         return figures + [
@@ -201,7 +202,7 @@ class EnergyComponent(Component):
         ]
 
     def status(self, now: int) -> JsonObject:
-        """Show figures by interval, energies, and what the meters did."""
+        """Return figures and energies by interval, and the counters of the meters."""
         year, complete = self.twelve_months()
         intervals = (
             ("year" if complete else "interim", year),

@@ -1,17 +1,18 @@
-"""From a meter's readings to what was used between them: counters that wrap and start again.
+"""Meter readings to energy or water: counters with rollover and reset, and integrated rates.
 
-Whole numbers only: energy in mWh, water in mL; what a division leaves over is kept, so that nothing
-is lost in a year of small steps.
+All values are integers: energy in mWh, water in mL. The remainder of a division is kept, so small
+steps lose nothing over a year.
 
-A counter (kWh, m3) counts between two readings, also over a restart of the controller. A step that
-the meter cannot have made (`max_w`, in the time between the readings) is not counted:
-    backwards, and right when `rollover_at` is added      the counter rolled over: counted
-    backwards otherwise                                the meter started from 0: what it shows now
-                                                       is counted, what it had before is unknown
-    forwards by too much                               the meter was replaced: nothing is counted
-Each of the three is counted by itself. A rate (W, L/min) is taken times the time since the last
-reading, but for no longer than `_MAX_GAP`: a gap is not filled with guesses.
+A counter (kWh, m3) gives the difference of two readings, also over a restart of the controller. An
+implausible step (more than `max_w` permits in the time between the readings) is not counted:
+    backwards, plausible with `rollover_at` added      rollover: counted
+    backwards otherwise                                reset to 0: only the present reading counts
+    forwards by too much                               jump (new meter): not counted
+Each of the three has a counter. A rate (W, L/min) is multiplied by the time since the last reading.
+A gap longer than `_MAX_GAP` counts nothing.
 """
+
+from collections import namedtuple
 
 from protocols.time_units import SECOND
 
@@ -24,28 +25,30 @@ _MAX_GAP = 30 * SECOND
 _HOUR_US = 3600 * SECOND
 _MINUTE_US = 60 * SECOND
 _SLACK = 20_000_000
-"""mWh (20 kWh) or mL that a step may be above what `max_w` allows: counters have coarse steps."""
+"""mWh (20 kWh) or mL above the limit of `max_w`, because counters have coarse steps."""
 
-UNITS: "tuple[tuple[str, bool, int, int], ...]" = (
-    ("kW.h", True, 1_000_000, 1),
-    ("W.h", True, 1_000, 1),
-    ("m3", True, 1_000_000, 1),
-    ("L", True, 1_000, 1),
-    ("W", False, 1_000, _HOUR_US),
-    ("kW", False, 1_000_000, _HOUR_US),
-    ("L/min", False, 1_000, _MINUTE_US),
+MeterUnit = namedtuple("MeterUnit", ("unit", "is_counter", "num", "den"))
+"""A UCUM unit. One unit is num / den mWh or mL; for a rate, one unit during one microsecond."""
+
+UNITS = (
+    MeterUnit("kW.h", True, 1_000_000, 1),
+    MeterUnit("W.h", True, 1_000, 1),
+    MeterUnit("m3", True, 1_000_000, 1),
+    MeterUnit("L", True, 1_000, 1),
+    MeterUnit("W", False, 1_000, _HOUR_US),
+    MeterUnit("kW", False, 1_000_000, _HOUR_US),
+    MeterUnit("L/min", False, 1_000, _MINUTE_US),
 )
-"""UCUM unit, whether it is a counter, then mWh or mL in one of it, as numerator and denominator; of
-a rate, in one microsecond of it."""
 
 
 class CounterInput:
-    """One meter. `last_raw` is the counter's last reading, None before the first."""
+    """One meter. `last_raw` is the last reading of a counter, None before the first."""
 
     def __init__(self, point: "Point", rollover_at: int, max_w: int) -> None:
-        _, self.is_counter, num, den = next(row for row in UNITS if row[0] == point.unit)
-        self.num = point.num * num
-        self.den = point.den * den
+        meter_unit = next(row for row in UNITS if row.unit == point.unit)
+        self.is_counter: bool = meter_unit.is_counter
+        self.num: int = point.num * meter_unit.num
+        self.den: int = point.den * meter_unit.den
         self.rollover_at = rollover_at * point.den // point.num
         self.max_w = max_w
         self.last_raw: int | None = None
@@ -53,8 +56,12 @@ class CounterInput:
         self.rollovers = self.resets = self.jumps = 0
         self._remainder = 0
 
+    def restore(self, last_raw: int) -> None:
+        """Set the last reading from before a restart."""
+        self.last_raw = last_raw
+
     def add_reading(self, reading: "Reading", now: int) -> int:
-        """What was used since the last call, mWh or mL; 0 while there is no good, new reading."""
+        """Return the mWh or mL since the last call; 0 without a good new reading."""
         if reading.quality != "good" or reading.read_at == self.last_read_at:
             return 0
         before, self.last_read_at = self.last_read_at, reading.read_at
@@ -86,8 +93,9 @@ class CounterInput:
         return self._to_base_units(raw) if self._is_plausible(raw, elapsed) else 0
 
     def _is_plausible(self, step: int, elapsed: "int | None") -> bool:
-        """Whether a step is not more than the meter can have counted; a gap of unknown length, as
-        over a restart, may be a day.
+        """Return whether the meter can have made a step in `elapsed` microseconds.
+
+        An unknown time, as after a restart, counts as one day.
         """
         gap_us = 24 * _HOUR_US if elapsed is None else elapsed
         return step * self.num <= (self.max_w * gap_us // (_HOUR_US // 1000) + _SLACK) * self.den

@@ -1,7 +1,8 @@
 """One device in the agent: its polls, its writes, its identity and its health.
 
 Does not make or send requests; see `drivers.device.device` and `drivers.modbus.bus`. Does not
-decide what to write; the loops do. The polls are in `poll_cycle`, the writes in `write_cycle`.
+choose the values to write; the loops do. The polls are in `poll_cycle`, the writes in
+`write_cycle`.
 
 The session identifies the device before the first write. It does not write to another model. It
 identifies such a device again after `_REIDENTIFY_US`, because a device that rejects all requests
@@ -179,7 +180,7 @@ class DeviceSession:
         """Request that points (index, count) be written and verified.
 
         A `stop` goes out before all other requests. The session does not send outputs that cannot
-        be written (limits, another model); `write_error` says why.
+        be written (limits, another model); `write_error` gives the reason.
         """
         self._write_cycle.request(outputs, stop)
 

@@ -1,8 +1,8 @@
 """All field buses and their devices: polls in each cycle, results, lost and overloaded buses.
 
-Does not carry requests (see `drivers.modbus.bus`) and does not decide what to write. The state of
-one device is in `agent.fieldbus.device_session`. The check that a cycle is long enough for the
-polls is in `agent.fieldbus.capacity`.
+Does not carry requests (see `drivers.modbus.bus`) and does not choose the values to write. The
+state of one device is in `agent.fieldbus.device_session`. The check that a cycle is long enough for
+the polls is in `agent.fieldbus.capacity`.
 """
 
 from agent.fieldbus.device_session import OVERLOADED_AFTER, DeviceSession

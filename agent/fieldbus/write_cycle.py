@@ -1,6 +1,6 @@
 """The writes of one device: requested outputs, the batch on the bus, verification by polls.
 
-Does not make requests (see `drivers.device.write_request`) and does not decide what to write.
+Does not make requests (see `drivers.device.write_request`) and does not choose the values.
 
 One batch is on its way at most. Outputs that are requested meanwhile follow after it. The session
 discards a superseded output before it sends the new one. Only a stop does not wait for the batch.
@@ -37,8 +37,8 @@ _DECISION_CYCLES = 2
 class WriteCycle:
     """The writes of one device. `identify` starts the identification of an unknown device.
 
-    `unverified`: the polls do not show the requested values. `error` says why the last batch could
-    not be made; it is empty if the batch could be made.
+    `unverified`: the polls do not show the requested values. `error` is the reason if the last
+    batch could not be made, else empty.
     """
 
     def __init__(

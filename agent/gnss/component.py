@@ -97,7 +97,7 @@ class IntegrityComponent(Component):
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
         failed = len(self.detectors.active) if self.detectors.integrity_failed() else 0
-        self.agent.clock.set_failed_signal_checks(failed)
+        self.agent.clock.set_failed_signals(failed)
         self._update_alarms(now)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:

@@ -79,7 +79,7 @@ class LogComponent(Component):
             )
         self._due = NEVER
         self._schema_not_before = 0
-        agent.telemetry.stop_queueing()
+        agent.telemetry.stop_queue()
         agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:
             agent.uplink.send_from_log(self.sender, self._on_link)

@@ -2,10 +2,9 @@
 
 Does not decode the bytes. A signed command starts it; the module is loaded then.
 
-    capture.0 … capture.7    text, one line for each chunk: MICROSECONDS < or > HEX
-
-`<` is to the agent, `>` from it. The capture is limited in time and bytes. Bytes that the store is
-too slow for are counted and dropped.
+`<` is to the agent, `>` from it. The agent calls the capture for all that passes the ports
+(`agent.core.context.PortListener`). The capture is limited in time and bytes. Bytes that the store
+is too slow for are counted and dropped. The first command for a capture loads this module.
 """
 
 TYPE_CHECKING = False

@@ -2,6 +2,11 @@
 
 Does not decide about permissions; see `agent.remote.message.command`.
 
+A method takes the arguments and returns the result to report, or raises `Rejection`. It is called
+between two ticks, after the record of the command is durable, and must be quick. A command that is
+not in the table goes to the component that declares it (`Component.COMMANDS`). If no component
+declares it, it is rejected as `unsupported`.
+
 A method takes the arguments and returns the reported result, or raises `Rejection`. It is called
 between two ticks, after the record of the command is durable, and must be fast. A command that is
 not in the table goes to the component that declares it (`agent.core.component.Component.COMMANDS`).
@@ -52,7 +57,7 @@ class CommandTable:
         self._manager = manager
         self._export: RecordExport | None = None
         self._capture: PortCapture | None = None
-        self._wipe: Decommission | None = None
+        self._decommissioning: Decommission | None = None
         self._table: dict[str, Callable[[Map, int], str]] = {
             "confirm": self._confirm,
             "rollback": self._roll_back,
@@ -81,7 +86,7 @@ class CommandTable:
 
     def is_idle(self) -> bool:
         """Say whether nothing is in progress here."""
-        return self._export is None and self._capture is None and self._wipe is None
+        return self._export is None and self._capture is None and self._decommissioning is None
 
     def tick(self, now: int) -> None:
         """Continue exports, captures and decommissioning."""
@@ -93,8 +98,8 @@ class CommandTable:
             self._export.tick(now)
             if self._export.done:
                 self._export = None
-        if self._wipe is not None:
-            self._wipe.tick(now)
+        if self._decommissioning is not None:
+            self._decommissioning.tick(now)
 
     def on_record(self, data: bytes, now: int) -> None:
         """Handle a record from the store."""
@@ -136,7 +141,7 @@ class CommandTable:
     def _decommission(self, _: "Map", now: int) -> str:
         from agent.remote.decommission import Decommission  # noqa: PLC0415 - once in a unit's life
 
-        self._wipe = Decommission(self._manager, now)
+        self._decommissioning = Decommission(self._manager, now)
         return "erases itself and ends"
 
     def _fetch(self, arguments: "Map", _: int) -> str:

@@ -191,14 +191,14 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     agent requests a restart: a board resets, a shell script calls again.
     """
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
-    from agent.config.file import parse as parse_text  # noqa: PLC0415
+    from agent.config.file import parse  # noqa: PLC0415
     from agent.config.load import unload_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.core.errors import ConfigError  # noqa: PLC0415
 
     try:
         with open(path) as file:
             text = file.read()
-        raw = parse_text(text, path)
+        raw = parse(text, path)
         config, boot = _choose(raw, path, flash)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))

@@ -26,8 +26,7 @@ from agent.satcom.window_statistics import WindowStatistics
 from drivers.modems import make_driver
 from drivers.modems.regions import barred_reason
 from protocols.datagram import ACK, ALARM, BULK, EVENT, LIVE, MESSAGE
-from protocols.modem.sbd import BLOCKED, MAX_MT_BYTES, REJECTED
-from protocols.modem.sbd import WAIT as WAITS
+from protocols.modem import sbd
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -73,7 +72,7 @@ _SESSION_TIME = 15 * SECOND
 """Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
 _TIME_UNCERTAINTY = 1_500_000
 """Uncertainty of the network time, µs: ticks of 90 ms and the delay of the modem."""
-_PAUSES = {WAITS: WAIT, BLOCKED: HOUR, REJECTED: 600 * SECOND}
+_PAUSES = {sbd.WAIT: WAIT, sbd.BLOCKED: HOUR, sbd.REJECTED: 600 * SECOND}
 
 
 class SatcomComponent(Component):
@@ -153,9 +152,9 @@ class SatcomComponent(Component):
         }
 
     def start(self, now: int) -> None:
-        """Take the services of other components; set up the pass prediction."""
+        """Get the services of other components; set up the pass prediction."""
         service = self.agent.service
-        self.spend_guard.use_store(service("satcom_store"))
+        self.spend_guard.set_store(service("satcom_store"))
         self.downlink.connect(service("satcom_store"), service("message"))
         self._coexistence = service("coexistence")
         sender = service("sender")
@@ -179,7 +178,7 @@ class SatcomComponent(Component):
         self._log_sender = sender
         timeout_us = self.settings["ack_s"] * SECOND
         authenticated = "key" in self.settings
-        self.messages.use_source(
+        self.messages.set_source(
             LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
         )
 
@@ -319,7 +318,7 @@ class SatcomComponent(Component):
     def _try(self, classes: "tuple[int, ...]", now: int) -> bool:
         """Send the next part of the first class with messages, or fetch waiting messages."""
         alarm = classes[0] == ALARM
-        downlink_cost = self.price.billed_bytes(MAX_MT_BYTES) if self.kind == "sbd" else 0
+        downlink_cost = self.price.billed_bytes(sbd.MAX_MT_BYTES) if self.kind == "sbd" else 0
         max_bytes = self._max_content(alarm, downlink_cost)
         message = self.messages.next_message(classes, self.spend_guard.number_limit, max_bytes)
         if message is None:

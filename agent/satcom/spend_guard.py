@@ -6,7 +6,7 @@ and a power cut costs little of it.
 """
 
 from agent.satcom.persistence import NUMBERS_PER_WRITE
-from protocols.datagram import SEQUENCE_MODULUS as ALL_NUMBERS
+from protocols.datagram import SEQUENCE_MODULUS
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ class SpendGuard:
         self.first_number: int | None = None
         self._requested_limit = 0
 
-    def use_store(self, store: "SatcomStore | None") -> None:
+    def set_store(self, store: "SatcomStore | None") -> None:
         """Store the state in `store`."""
         self.store = store
 
@@ -64,7 +64,7 @@ class SpendGuard:
                 day, spent = utc_us // SECOND // 86_400, budget.limit
             budget.restore(day, spent)
         self.offsets = list(record.offsets)
-        self.first_number = number % ALL_NUMBERS
+        self.first_number = number % SEQUENCE_MODULUS
         self._requested_limit = self.first_number
         self.reserve(0, self.first_number)
         return True

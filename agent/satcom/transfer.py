@@ -62,7 +62,7 @@ class MessageTransfer:
         """Highest rejected number of a message from the ground relay; last accepted number."""
         self._received_numbers: list[int] = []
 
-    def use_source(self, source: "ContentSource") -> None:
+    def set_source(self, source: "ContentSource") -> None:
         """Take the contents from `source`."""
         self._source = source
 
@@ -140,6 +140,10 @@ class MessageTransfer:
                 message.sent_at = None
                 self._in_progress[message.kind] = message
                 return
+
+    def raise_min_number(self, number: int) -> None:
+        """Reject numbers from the ground up to `number`."""
+        self.min_number = max(self.min_number, number)
 
     def on_datagram(self, data: bytes) -> bytes:
         """Handle a datagram of the ground relay. Return the content of a message for this unit."""

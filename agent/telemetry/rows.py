@@ -29,6 +29,10 @@ class Telemetry:
         self._components: list[Component] = []
         self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
 
+    def stop_queue(self) -> None:
+        """Queue no rows from now on: a log takes them (`agent.log`)."""
+        self._queues_rows = False
+
     def add_components(self, components: "list[Component]") -> None:
         """Put the points of `components` behind those of the devices."""
         self._components.extend(components)
@@ -56,10 +60,6 @@ class Telemetry:
             self.queue.pop(0)
             self.dropped += 1
         self.queue.append(text.encode())
-
-    def stop_queueing(self) -> None:
-        """Queue no more rows, because a log takes them."""
-        self._queues_rows = False
 
     def drop_sent(self, count: int) -> None:
         """Drop the oldest `count` rows, which were published."""

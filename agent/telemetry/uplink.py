@@ -210,7 +210,7 @@ class Uplink:
 
     def _next_message(self) -> "tuple[str, bytes, int, bool, str]":
         topic, payload, retain = self._pending_messages[0]
-        return topic, payload, 1, retain, "say"
+        return topic, payload, 1, retain, "latest"
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Return the requests for the port, in order."""

@@ -1,1 +1,1 @@
-"""Coldloop clock|ledger|link|telemetry."""
+"""Subcommands of coldloop clock, ledger, link and telemetry, one file each."""

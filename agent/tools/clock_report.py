@@ -1,4 +1,4 @@
-"""`coldloop clock report`: what this site's time is worth, and what was wrong with it."""
+"""`coldloop clock report`: quality of the time at this site, and the findings of its checks."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it: 0 when the clock is trusted and fresh, else 1."""
+    """Print the report; return 0 if the status is recent and the clock is trusted, else 1."""
     snapshot = read_status(state_folder(arguments) / KEY)
     age = age_s(snapshot)
     if arguments.json:

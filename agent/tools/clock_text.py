@@ -1,6 +1,6 @@
-"""The clock of a status snapshot as text: a line for `coldloop clock watch`, a page for its report.
+"""The clock of a status snapshot as text: one line for `clock watch`, a page for `clock report`.
 
-Times in a snapshot are monotonic; the page shows them as UTC where that is known.
+The times of a snapshot are monotonic. The page shows them as UTC if the UTC is known.
 """
 
 from agent.clock.evidence import CHECKS
@@ -18,10 +18,10 @@ _WIDTH = 13
 
 
 def status_line(snapshot: "Snapshot") -> str:
-    """One line: UTC, state and bound, what is followed, the oscillator's rate."""
+    """Return one line: UTC, state and error bound, time source, rate of the oscillator."""
     clock = snapshot["clock"]
     parts = [utc_text(snapshot["utc_us"]), clock_text(snapshot)]
-    parts.append("by %s" % (clock["source"] or "the first fixes"))
+    parts.append("source %s" % (clock["source"] or "the first fixes"))
     rate = rate_text(clock["rate_ppt"], clock["skew_ppt"])
     if rate:
         parts.append(rate)
@@ -29,24 +29,24 @@ def status_line(snapshot: "Snapshot") -> str:
 
 
 def rate_text(rate_ppt: "int | None", skew_ppt: "int | None") -> str:
-    """The rate of UTC against the oscillator, ppm, with its uncertainty; nothing if unknown."""
+    """Return the rate of UTC against the oscillator with its uncertainty, ppm; empty if unknown."""
     if rate_ppt is None or skew_ppt is None:
         return ""
-    return "%+.4f ppm, give or take %.4f" % (rate_ppt / 1e6, skew_ppt / 1e6)
+    return "%+.4f ppm +- %.4f ppm" % (rate_ppt / 1e6, skew_ppt / 1e6)
 
 
 def render_report(snapshot: "Snapshot") -> str:
-    """Write the site's time report."""
+    """Return the time report of the site."""
     clock = snapshot["clock"]
     rows = [
         ("site", "%s/%s" % (snapshot["site"], snapshot["unit"])),
         ("UTC", "%s  %s" % (utc_text(snapshot["utc_us"]), clock_text(snapshot))),
-        ("followed", clock["source"] or "nothing yet"),
-        ("oscillator", rate_text(clock["rate_ppt"], clock["skew_ppt"]) or "not learned yet"),
+        ("source", clock["source"] or "none yet"),
+        ("oscillator", rate_text(clock["rate_ppt"], clock["skew_ppt"]) or "unknown"),
         ("leap seconds", _leap_text(clock)),
         (
             "fixes",
-            "%d believed, %d refused, %d held up"
+            "%d accepted, %d rejected, %d late"
             % (clock["accepted"], clock["rejected"], clock["late"]),
         ),
         ("receiver", _receiver_text(snapshot["receiver"])),
@@ -67,13 +67,13 @@ def render_report(snapshot: "Snapshot") -> str:
 
 
 def _leap_text(clock: "Snapshot") -> str:
-    known = "not known yet" if "leap_uncertain" in clock["flags"] else "known"
+    known = "not yet confirmed" if "leap_uncertain" in clock["flags"] else "confirmed"
     return "GPS is %d s ahead of UTC, %s" % (clock["leap_s"], known)
 
 
 def _receiver_text(receiver: "Snapshot | None") -> str:
     if receiver is None:
-        return "none is configured"
+        return "not configured"
     used = receiver["used"]
     return "%d fixes, %d void, %s satellites used" % (
         receiver["fixes"],
@@ -84,11 +84,11 @@ def _receiver_text(receiver: "Snapshot | None") -> str:
 
 def _timekeeping_rows(timekeeping: "Snapshot") -> "list[tuple[str, str]]":
     rows = [
-        ("floor", utc_text(timekeeping["floor_us"]) if timekeeping["floor_us"] else "none was kept")
+        ("earliest UTC", utc_text(timekeeping["floor_us"]) if timekeeping["floor_us"] else "none")
     ]
     if timekeeping["centi_c"] is not None:
         tempco = timekeeping["tempco_ppt"]
-        tempco_text = "" if tempco is None else ", %+.3f ppm a degree" % (tempco / 1e6)
+        tempco_text = "" if tempco is None else ", %+.3f ppm/C" % (tempco / 1e6)
         rows.append(
             (
                 "temperature",
@@ -100,35 +100,35 @@ def _timekeeping_rows(timekeeping: "Snapshot") -> "list[tuple[str, str]]":
 
 def _signal_rows(signals: "Snapshot") -> "list[tuple[str, str]]":
     cn0 = signals["cn0_centi"]
-    text = "strength %s" % ("not learned yet" if cn0 is None else "%.1f dBHz" % (cn0 / 100))
+    text = "strength %s" % ("unknown" if cn0 is None else "%.1f dBHz" % (cn0 / 100))
     derating = signals["derating_milli_db_per_c"]
     if derating is not None:
-        text += ", %+.3f dB a degree" % (derating / 1000)
+        text += ", %+.3f dB/C" % (derating / 1000)
     if signals["antenna"] is not None:
         text += ", antenna %s" % signals["antenna"]
     rows = [("signals", text)]
     if signals["tagged"]:
         cost = signals["desense_centi_db"] / 100
         tagged = signals["tagged"]
-        rows.append(("transmitting", "costs %.1f dB, seen in %d epochs" % (cost, tagged)))
+        rows.append(("transmitting", "C/N0 loss %.1f dB, %d epochs" % (cost, tagged)))
     return rows
 
 
 def _pulse_rows(pulses: "Snapshot") -> "list[tuple[str, str]]":
-    return [("pulses", "%d, %d with their second" % (pulses["pulses"], pulses["used"]))]
+    return [("pulses", "%d, %d with their UTC second" % (pulses["pulses"], pulses["used"]))]
 
 
 def _chrony_rows(chrony: "Snapshot") -> "list[tuple[str, str]]":
-    return [("chronyd", "told %d times, withheld %d" % (chrony["sent"], chrony["withheld"]))]
+    return [("chronyd", "%d samples sent, %d withheld" % (chrony["sent"], chrony["withheld"]))]
 
 
 def _setup_rows(setup: "Snapshot") -> "list[tuple[str, str]]":
     steps = ["%s %s" % (step["step"], step["verdict"]) for step in setup["steps"]]
-    return [("set-up", ", ".join(steps) or "not begun")]
+    return [("set-up", ", ".join(steps) or "not started")]
 
 
 def evidence_lines(snapshot: "Snapshot") -> "list[str]":
-    """The evidence, a row a line: check, from when to when, how often, figures, limit, meaning."""
+    """Return the findings of the checks, one line each: check, times, figures, limit, meaning."""
     lines = []
     for item in snapshot["clock"]["evidence"]:
         unit, text = "", ""
@@ -140,7 +140,7 @@ def evidence_lines(snapshot: "Snapshot") -> "list[str]":
         if item["check"] == "step":
             scale = time_scale_name(item["figure"], item["limit"], snapshot["clock"]["leap_s"])
         lines.append(
-            "verdict       %s %d times, %s to %s: %d to %d %s where %d is allowed; %s%s"
+            "finding       %s %d times, %s to %s: %d to %d %s, limit %d; %s%s"
             % (
                 item["check"],
                 item["count"],
@@ -151,14 +151,14 @@ def evidence_lines(snapshot: "Snapshot") -> "list[str]":
                 unit,
                 item["limit"],
                 text,
-                " (it looks like %s)" % scale if scale else "",
+                " (probably %s)" % scale if scale else "",
             )
         )
     return lines
 
 
 def _time_text(snapshot: "Snapshot", mono_us: int) -> str:
-    """UTC of a monotonic time, or how long ago it was."""
+    """Return the UTC of a monotonic time, or its age if UTC is unknown."""
     ago = snapshot["mono_us"] - mono_us
     if snapshot["utc_us"] is None:
         return "%d s ago" % (ago // 1_000_000)

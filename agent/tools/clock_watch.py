@@ -1,4 +1,4 @@
-"""`coldloop clock watch`: the clock of the running agent, one line each time it says something."""
+"""`coldloop clock watch`: the clock of the running agent, one line for each new status."""
 
 import argparse
 import json
@@ -16,12 +16,12 @@ _POLL_S = 0.2
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop clock watch`."""
     add_status_options(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each change")
     parser.add_argument("--seconds", type=float, metavar="N", help="end after N seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run it until SIGINT or `--seconds`: 1 when the agent said nothing new, else 0."""
+    """Run until SIGINT or `--seconds`; return 1 without a new status of the agent, else 0."""
     path = state_folder(arguments) / KEY
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     last = read_status(path)["mono_us"] if end is not None else None
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _print_new(
     snapshot: "dict[str, Any]", printed: "list[tuple[str, int]]"
 ) -> "list[tuple[str, int]]":
-    """Print the line, and the verdicts that were not told yet; return those that were."""
+    """Print the line and new findings; return the keys of all findings."""
     print(status_line(snapshot), flush=True)
     known = [(item["check"], item["since_us"]) for item in snapshot["clock"]["evidence"]]
     for key, text in zip(known, evidence_lines(snapshot), strict=True):

@@ -1,7 +1,7 @@
-"""`coldloop ledger report`: the row's energy bill, from what the agent last said of itself.
+"""`coldloop ledger report`: the energy accounts of the row, from the last status of the agent.
 
-Works without a link: the agent's status is on the controller. Figures over less than twelve whole
-months are called interim, as ISO/IEC 30134-2 wants it.
+Needs no network: the status is on the controller. Figures over less than twelve whole months are
+interim, as ISO/IEC 30134-2 requires.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from protocols.calendar import iso8601
 
 EXAMPLE = "coldloop ledger report --config /etc/coldloop/unit.json"
 _LOSSES = (("electrical", "electrical"), ("air", "residual air"), ("loop", "cooling loop"))
-_CATEGORIES = {1: "IT at the UPS' output", 2: "IT at the PDUs' output", 3: "IT at its input"}
+_CATEGORIES = {1: "IT at the UPS output", 2: "IT at the PDU outputs", 3: "IT at its input"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +26,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report."""
+    """Print the report; return 0."""
     from agent.commands import read_status, state_folder  # noqa: PLC0415
 
     snapshot = read_status(state_folder(arguments) / KEY)
     ledger = snapshot.get("ledger")
     if ledger is None:
-        raise ConfigError("coldloop ledger: this unit keeps none (no section `ledger`)")
+        raise ConfigError(
+            "unit: no section `ledger` in its configuration, so it has no energy accounts"
+        )
     if arguments.json:
         print(json.dumps({"site": snapshot["site"], "unit": snapshot["unit"], **ledger}))
     else:
@@ -41,11 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def render(name: str, ledger: dict[str, Any]) -> str:
-    """Write the report as text."""
+    """Return the report as text."""
     category = ledger["category"]
     lines = [
-        f"{name}  energy ledger, PUE category {category} ({_CATEGORIES[category]})",
-        f"all energy is the {ledger['total_is']}; {ledger['months']} whole months are kept",
+        f"{name}  energy accounts, PUE category {category} ({_CATEGORIES[category]})",
+        f"all energy: {ledger['total_is']}; {ledger['months']} whole months stored",
     ]
     for entry in ledger["intervals"]:
         lines.append("")
@@ -56,15 +58,15 @@ def render(name: str, ledger: dict[str, Any]) -> str:
         if meter["rollovers"] or meter["resets"] or meter["jumps"]
     ]
     lines.extend(
-        f"meter {meter['name']}: rolled over {meter['rollovers']}, began anew {meter['resets']}, "
-        f"jumped {meter['jumps']} times"
+        f"meter {meter['name']}: {meter['rollovers']} rollovers, {meter['resets']} resets, "
+        f"{meter['jumps']} jumps"
         for meter in implausible
     )
     return "\n".join(lines)
 
 
 def _interval(entry: dict[str, Any]) -> list[str]:
-    began = iso8601(entry["began_us"]) if entry["began_us"] else "the start, UTC not known yet"
+    began = iso8601(entry["began_us"]) if entry["began_us"] else "the start, UTC unknown"
     name = {"interim": "interim", "year": "12 months"}.get(entry["interval"], entry["interval"])
     lines = [
         f"{name}, since {began}",

@@ -1,7 +1,7 @@
-"""`coldloop telemetry cat`: what a log's folder holds, on any machine that has a copy.
+"""`coldloop telemetry cat`: the contents of a log folder, on any machine that has a copy.
 
-Only reads. Records come class by class, in their order; blocks are shown as rows in units when
-their schema is in the log, else without rows.
+Only reads. Prints the records class by class, in their order. Blocks are printed as rows in units
+if the log has their schema, else without rows.
 """
 
 import argparse
@@ -32,7 +32,7 @@ BLOCKS = (*_ROWS, message.SUMMARY)
 
 
 class LogContents:
-    """All that was found in a log's folder."""
+    """The records and schemas in the folder of a log."""
 
     def __init__(self, folder: str) -> None:
         path = Path(folder)
@@ -41,7 +41,7 @@ class LogContents:
         found = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
         self.segments = [(name, file) for name, file in found if name is not None]
         if not self.segments:
-            raise AgentError(f"{folder}: no log is in it (files named log.…)")
+            raise AgentError(f"{folder}: contains no log (files named log.…)")
         self.damaged = 0
         self.bytes = 0
         self.records: list[tuple[int, segment.LogRecord]] = []
@@ -57,7 +57,7 @@ class LogContents:
                 self.add_schema(record.payload)
 
     def add_schema(self, text: bytes) -> None:
-        """Know another schema."""
+        """Add a schema; count it as damaged if it is invalid."""
         try:
             schema = parse_schema(text)
         except DecodeError:
@@ -66,7 +66,7 @@ class LogContents:
         self.schemas[schema.number] = schema
 
     def decode(self, record: segment.LogRecord) -> tuple[Schema, block.Block] | None:
-        """Decode a block's record; None when its schema is unknown or it is damaged."""
+        """Decode the record of a block; return None if it is damaged or its schema is unknown."""
         try:
             payload = record.payload
             if record.kind == message.MERGED:
@@ -77,7 +77,7 @@ class LogContents:
             return None
 
     def rows(self, record: segment.LogRecord) -> Iterator[dict[str, Any]]:
-        """Give a block's rows: sequence number, then values in units by name."""
+        """Yield the rows of a block: sequence number, then values in units by name."""
         decoded = self.decode(record)
         if decoded is None:
             return
@@ -95,8 +95,8 @@ class LogContents:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("log", metavar="LOG", help="the log's folder")
-    parser.add_argument("--csv", action="store_true", help="only rows, as a table")
+    parser.add_argument("log", metavar="LOG", help="folder of the log")
+    parser.add_argument("--csv", action="store_true", help="print only rows, as CSV")
 
 
 def _print_records(contents: LogContents) -> None:
@@ -132,14 +132,16 @@ def _print_csv(contents: LogContents) -> None:
 
 
 def report_damage(contents: LogContents) -> int:
-    """Say what is damaged; give the exit code."""
+    """Report damage on stderr; return the exit code."""
     if contents.damaged:
-        sys.stderr.write(f"{contents.damaged} places are no record: torn or damaged\n")
+        sys.stderr.write(
+            f"{contents.damaged} places without a valid record: truncated or damaged\n"
+        )
     return 1 if contents.damaged else 0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print; 1 when something is damaged."""
+    """Print the log; return 1 if a part is damaged."""
     contents = LogContents(arguments.log)
     (_print_csv if arguments.csv else _print_records)(contents)
     return report_damage(contents)

@@ -1,9 +1,9 @@
-"""`coldloop telemetry codec`: a CSV of integers through the codec in blocks, beside other coders.
+"""`coldloop telemetry codec`: encode a CSV of integers in blocks, compared with other coders.
 
-The table has a column a signal, its names in the first line, whole numbers below (an empty cell: no
-value). Every block is decoded again, alone, and compared. What stands beside: the columns'
-differences as zig-zag numbers (the best that is easily done) through zlib -9, and zstd -19 when
-Python has it, each block for itself too. Bits a value are all bytes of the blocks, heads included.
+The table has one column for each signal. The first line has the names; integers follow (an empty
+cell: no value). Each block is decoded again, alone, and compared. For comparison, the deltas of the
+columns as zig-zag numbers go through zlib -9, and zstd -19 if Python has it, also block by block.
+Bits per value include all bytes of the blocks.
 """
 
 import argparse
@@ -28,29 +28,31 @@ Compressor = Callable[[bytes], bytes]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("file", metavar="FILE.csv")
-    parser.add_argument("--block", type=int, default=60, metavar="ROWS", help="rows a block (60)")
+    parser.add_argument(
+        "--block", type=int, default=60, metavar="ROWS", help="rows for each block (60)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def read_table(path: str) -> tuple[list[str], Columns]:
-    """Read names and columns; raises AgentError with file and line."""
+    """Return names and columns. Raises `AgentError` with file and line."""
     with Path(path).open(encoding="utf-8", newline="") as file:
         lines = list(csv.reader(file))
     if len(lines) < 2 or not lines[0]:
-        raise AgentError(f"{path}: no rows: the first line names the columns, figures follow")
+        raise AgentError(f"{path}: no rows; the first line must name the columns, values follow")
     names, rows = lines[0], []
     for number, line in enumerate(lines[1:], 2):
         if len(line) != len(names):
-            raise AgentError(f"{path}:{number}: {len(line)} cells, {len(names)} columns")
+            raise AgentError(f"{path}:{number}: {len(line)} cells for {len(names)} columns")
         try:
             rows.append([int(cell) if cell.strip() else None for cell in line])
         except ValueError:
-            raise AgentError(f"{path}:{number}: only whole numbers (or nothing)") from None
+            raise AgentError(f"{path}:{number}: a cell must be an integer or empty") from None
     return names, [list(column) for column in zip(*rows, strict=True)]
 
 
 def zigzag_deltas(columns: Columns) -> bytes:
-    """Give a block as zig-zag differences, column by column; a gap repeats the last value."""
+    """Return a block as zig-zag deltas, column by column; a gap repeats the last value."""
     out = bytearray()
     for column in columns:
         last = 0
@@ -62,7 +64,7 @@ def zigzag_deltas(columns: Columns) -> bytes:
 
 
 def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
-    """Put the table through the codec; give the record of --json."""
+    """Encode and decode the table; return the record of --json."""
     try:
         schema = Schema([(name or "?", "", 1, 1) for name in names])
     except EncodeError as error:
@@ -89,7 +91,7 @@ def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
 
 
 def zstd_compressor() -> Compressor | None:
-    """Give zstd's compressor at level 19: Python's own (from 3.14 on) or zstandard's, if any."""
+    """Return a zstd compressor of level 19 (Python 3.14 or zstandard); None without one."""
     for name in ("compression.zstd", "zstandard"):
         try:
             module = importlib.import_module(name)
@@ -102,7 +104,7 @@ def zstd_compressor() -> Compressor | None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print; 1 when a block does not come back as it went in."""
+    """Measure and print; return 1 if a decoded block differs from its source."""
     if not 1 <= arguments.block <= block.MAX_ROWS:
         raise AgentError(f"--block {arguments.block}: 1 to {block.MAX_ROWS}")
     names, columns = read_table(arguments.file)
@@ -112,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0 if record["roundtrip"] else 1
     compress = zstd_compressor()
     print(f"{record['values']} values in blocks of {record['block']} rows: {record['bytes']} bytes")
-    print(f"this codec               {record['bits_per_value']:>7} bits a value")
-    print(f"differences and zlib -9  {record['zlib_bits_per_value']:>7} bits a value")
+    print(f"this codec          {record['bits_per_value']:>7} bits per value")
+    print(f"deltas and zlib -9  {record['zlib_bits_per_value']:>7} bits per value")
     if compress is not None:
         rows = arguments.block
         parts = [
@@ -125,6 +127,6 @@ def run(arguments: argparse.Namespace) -> int:
             * sum(len(compress(zigzag_deltas(part))) for part in parts)
             / float(str(record["values"]))
         )
-        print(f"differences and zstd -19 {bits:>7.4f} bits a value")
-    print("every block decodes alone" if record["roundtrip"] else "A BLOCK CAME BACK CHANGED")
+        print(f"deltas and zstd -19 {bits:>7.4f} bits per value")
+    print("every block decodes alone" if record["roundtrip"] else "A DECODED BLOCK DIFFERS")
     return 0 if record["roundtrip"] else 1

@@ -1,6 +1,6 @@
-"""`coldloop telemetry stats`: a log's folder summed up.
+"""`coldloop telemetry stats`: totals of a log folder.
 
-Not the reading of it (`agent.tools.log_cat`).
+Does not read the log; see `agent.tools.log_cat`.
 """
 
 import argparse
@@ -15,12 +15,12 @@ EXAMPLE = "coldloop telemetry stats /var/lib/coldloop/log --json"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("log", metavar="LOG", help="the log's folder")
+    parser.add_argument("log", metavar="LOG", help="folder of the log")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def stats(contents: LogContents) -> dict[str, Any]:
-    """Sum a log up."""
+    """Return the totals of a log."""
     rows = values = block_bytes = 0
     for _, record in contents.records:
         decoded = contents.decode(record) if record.kind in BLOCKS else None
@@ -51,7 +51,7 @@ def stats(contents: LogContents) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print; 1 when something is damaged."""
+    """Print the totals; return 1 if a part is damaged."""
     contents = LogContents(arguments.log)
     record = stats(contents)
     if arguments.json:

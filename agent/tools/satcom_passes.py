@@ -1,7 +1,7 @@
 """`coldloop link passes`: the contact windows of the next hours, as a table and a plot.
 
-By the agent's own prediction (agent.satcom.pass_predictor), with the elements, mask and place of a
-configuration, without what experience has corrected since.
+Uses the prediction of the agent (`agent.satcom.pass_predictor`) with the orbital elements, horizon
+mask and position of a configuration. Does not use what the agent has learned since then.
 """
 
 import argparse
@@ -22,14 +22,14 @@ _WIDTH = 72
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--config", metavar="FILE", required=True, help="the unit's configuration")
-    parser.add_argument("--hours", type=int, default=6, metavar="N", help="how far ahead (6)")
-    parser.add_argument("--at", type=int, metavar="S", help="from UTC seconds since 1970 on (now)")
+    parser.add_argument("--config", metavar="FILE", required=True, help="configuration of the unit")
+    parser.add_argument("--hours", type=int, default=6, metavar="N", help="hours to predict (6)")
+    parser.add_argument("--at", type=int, metavar="S", help="start in UTC seconds since 1970 (now)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the windows; 1 when there are none."""
+    """Print the windows; return 1 without a window."""
     if not 1 <= arguments.hours <= 240:
         raise AgentError(f"--hours: {arguments.hours} is outside 1 to 240")
     start = (int(time.time()) if arguments.at is None else arguments.at) * SECOND
@@ -56,17 +56,17 @@ def _predictor(path: str) -> PassPredictor:
         if section == "modem":
             settings = section_settings
     if settings is None or not ("constellation" in settings or "elements" in settings):
-        raise AgentError(f"{path}: modem has neither constellation nor elements")
-    place = config.position_e7
-    if place is None:
-        raise AgentError(f"{path}: receiver.latitude and receiver.longitude are needed")
+        raise AgentError(f"{path}: modem: needs constellation or elements")
+    position = config.position_e7
+    if position is None:
+        raise AgentError(f"{path}: receiver: needs latitude and longitude")
     return PassPredictor(
-        ConstellationModel(settings), GroundSite(place[0], place[1]), settings["mask_deg"]
+        ConstellationModel(settings), GroundSite(position[0], position[1]), settings["mask_deg"]
     )
 
 
 def _find_windows(predictor: PassPredictor, start: int, hours: int) -> list[tuple[int, int, int]]:
-    """Walk along, gathering the windows."""
+    """Step through the hours and collect the windows."""
     windows: dict[int, tuple[int, int, int]] = {}
     end = start + hours * 3600 * SECOND
     time_us = start
@@ -86,7 +86,7 @@ def _find_windows(predictor: PassPredictor, start: int, hours: int) -> list[tupl
 
 
 def plot(windows: list[tuple[int, int, int]], start: int, hours: int) -> list[str]:
-    """Draw each hour as a line: a digit (tens of degrees) while a window is open, dots between."""
+    """Return one line per hour: a digit (elevation / 10 deg) in a window, dots between."""
     lines = []
     for hour in range(hours):
         begin = start + hour * 3600 * SECOND

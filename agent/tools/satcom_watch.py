@@ -1,8 +1,8 @@
-"""`coldloop link watch`: what a modem says of its network, or what the agent makes of it.
+"""`coldloop link watch`: the state of a satellite modem, from the modem or from the running agent.
 
-With a port, the modem itself is spoken to (the agent must not hold the port): nothing is sent, no
-session is opened, nothing costs money. With --config the status that the running agent leaves once
-a second is shown: signal, windows ahead, queue, budget.
+With a port, the command talks to the modem; the agent must not use the port at the same time. It
+sends no message and opens no session, so it causes no cost. With --config it shows the status of
+the running agent once per second: signal, next windows, queue, budget.
 """
 
 import argparse
@@ -27,17 +27,21 @@ _PORT = 0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("port", nargs="?", help="the modem's port, serial:/dev/ttyUSB2?baud=19200")
-    parser.add_argument("--config", metavar="FILE", help="show what the running agent says instead")
+    parser.add_argument(
+        "port", nargs="?", help="port of the modem, such as serial:/dev/ttyUSB2?baud=19200"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="show the modem status of the running agent instead"
+    )
     parser.add_argument("--kind", choices=sorted(KINDS), default="sbd", help="kind of modem (sbd)")
     parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each change")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Watch until interrupted or over; 1 when the modem never answered."""
+    """Watch until SIGINT or `--seconds`; return 1 without an answer of the modem."""
     if (arguments.port is None) == (arguments.config is None):
-        raise AgentError("name either a port or --config FILE")
+        raise AgentError("arguments: use either a port or --config FILE")
     if arguments.config is not None:
         return _show_agent(arguments)
     try:
@@ -53,31 +57,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class ModemWatcher:
-    """An agent of one port: the modem's driver, and a line whenever something changed."""
+    """A stand-in for the agent with one port: the modem driver, and a line for each change."""
 
     def __init__(self, kind: str, address: str, print_state: "Any") -> None:
         self.modem_state: dict[str, Any] = {"ready": False, "bars": None, "service": None}
         self.modem_state.update({"waiting": 0, "network_time_us": None, "resets": 0})
         self._modem = make_driver(kind, _PORT, {})
         self._address = address
-        self._show = print_state
+        self._print_state = print_state
         self._printed_state: dict[str, Any] = {}
         self._out = [(_PORT, "open", address.encode())]
         self._retry_at = NEVER
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        """Take bytes of the modem."""
+        """Handle bytes from the modem."""
         self._modem.receive(data, now)
         self._update()
 
     def event(self, port: int, kind: str, now: int) -> None:
-        """Take an event of the port; try again a second after it was lost."""
+        """Handle an event of the port; open a lost port again after 1 s."""
         self._modem.event(kind, now)
         self._retry_at = NEVER if kind in ("opened", "drained") else now + SECOND
         self._update()
 
     def wake(self, now: int) -> None:
-        """Take a deadline."""
+        """Handle the deadline."""
         if now >= self._retry_at:
             self._retry_at = NEVER
             self._out.append((_PORT, "open", self._address.encode()))
@@ -86,11 +90,11 @@ class ModemWatcher:
         self._update()
 
     def deadline(self) -> int:
-        """When it wants to be woken."""
+        """Return when to call `wake`."""
         return min(self._modem.deadline(), self._retry_at)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
-        """What the port is asked to do."""
+        """Remove and return the actions for the port."""
         out, self._out = self._out, []
         return out + self._modem.outbox()
 
@@ -104,36 +108,36 @@ class ModemWatcher:
         self.modem_state["resets"] = self._modem.resets
         if self.modem_state != self._printed_state:
             self._printed_state = dict(self.modem_state)
-            self._show(self._printed_state)
+            self._print_state(self._printed_state)
 
 
 def _make_printer(as_json: bool) -> "Any":
-    def print_state(seen: dict[str, Any]) -> None:
+    def print_state(state: dict[str, Any]) -> None:
         if as_json:
-            print(json.dumps(seen), flush=True)
+            print(json.dumps(state), flush=True)
             return
-        bars = "?" if seen["bars"] is None else "#" * seen["bars"] + "." * (5 - seen["bars"])
-        service = {None: "service unknown", True: "service", False: "no service"}[seen["service"]]
-        ready = "modem answers" if seen["ready"] else "modem is silent"
-        print(f"{ready:15}  [{bars:5}]  {service:15}  {seen['waiting']} waiting", flush=True)
+        bars = "?" if state["bars"] is None else "#" * state["bars"] + "." * (5 - state["bars"])
+        service = {None: "service unknown", True: "service", False: "no service"}[state["service"]]
+        ready = "modem answers" if state["ready"] else "no answer"
+        print(f"{ready:15}  [{bars:5}]  {service:15}  {state['waiting']} waiting", flush=True)
 
     return print_state
 
 
 def _show_agent(arguments: argparse.Namespace) -> int:
-    """Show the section `modem` of the running agent's status, each second."""
+    """Show the section `modem` of the status of the running agent, each second."""
     config = read_config(arguments.config)
     if config.state is None:
-        raise AgentError(f"{arguments.config}: has no state folder to read the status from")
+        raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
     path = Path(config.state.path) / KEY
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:
             status = json.loads(path.read_text(encoding="utf-8")).get("modem")
         except (OSError, ValueError):
-            raise AgentError(f"{path}: no status; is the agent running?") from None
+            raise AgentError(f"{path}: no status; check that the agent runs") from None
         if status is None:
-            raise AgentError(f"{arguments.config}: the running agent has no modem")
+            raise AgentError(f"{arguments.config}: no modem in the status of the running agent")
         print(json.dumps(status) if arguments.json else status_page(status), flush=True)
         if end is not None and time.monotonic() + 1 > end:
             return 0 if status["ready"] else 1
@@ -141,7 +145,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
 
 
 def status_page(status: dict[str, Any]) -> str:
-    """Lay out the agent's status of the modem."""
+    """Return the modem status of the agent as text."""
     bars = status["bars"]
     gauge = "?" if bars is None else "#" * bars + "." * (5 - bars)
     queued = dict(zip(("alarm", "live", "event", "bulk"), status["queued"], strict=True))
@@ -151,11 +155,12 @@ def status_page(status: dict[str, Any]) -> str:
     ready = "ready" if status["ready"] else "silent"
     service = "service" if status["service"] else "no service"
     reason_text = f" ({status['why']})" if status["why"] else ""
+    sessions_text = f"sessions {status['tried']} tried, {status['sent']} sent, "
+    sessions_text += f"{status['failed']} failed{reason_text}"
     lines = [
         f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
         f"queue    {queue_text} waiting, {status['unacknowledged']} unacknowledged",
-        f"sessions {status['tried']} tried, {status['sent']} sent, "
-        f"{status['failed']} failed{reason_text}",
+        sessions_text,
         f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
         "windows  " + _windows_text(status),
     ]

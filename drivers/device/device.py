@@ -1,7 +1,7 @@
 """One device on a bus: its poll requests, the meaning of its registers, its write requests.
 
-Does not send requests and does not decide what to write; see `agent.fieldbus.device_session`. One
-`DeviceProfile` can serve many devices.
+Does not send requests and does not choose the values to write; see `agent.fieldbus.device_session`.
+One `DeviceProfile` can serve many devices.
 
 How it works. For each block there is a decode plan, made once. `store_block` follows the plan and
 changes the readings in place. If the registers of a block are the same as last time, only the times
@@ -85,7 +85,7 @@ class ModbusDevice:
     `readings` are in the order of the points of the profile. `blocks` are the reads of one poll
     round, by default those of the profile. `failures` counts, for each block, the failed polls in
     a row. `identity` is "unknown", "match" or "mismatch". A device with a mismatch is not written;
-    `mismatch_reason` says why.
+    `mismatch_reason` gives the reason.
     """
 
     def __init__(
@@ -311,8 +311,8 @@ class ModbusDevice:
         """Return the single request that writes (point index, count) pairs.
 
         The points must be side by side, because one request is all or nothing. Raises
-        `EncodeError` if they are not, if a point is read-only, if a value is outside its limits,
-        or if the device is not the model of the profile.
+        `EncodeError` if they are not, if a point is read-only or if a value is outside its limits.
+        Raises it also if the device is not the model of the profile.
         """
         return write_request.build_write(self, pairs)
 
@@ -339,8 +339,7 @@ class ModbusDevice:
     def readback_matches(self, pairs: "Pairs") -> "bool | None":
         """Return whether the latest poll shows the written pairs; None while a point is unread.
 
-        The profile says for each point where its readback is: in itself, in another point, or
-        nowhere.
+        The profile gives the readback of each point: the point itself, another point, or none.
         """
         return write_request.readback_matches(self, pairs)
 

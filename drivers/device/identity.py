@@ -5,8 +5,8 @@ requests, and the verdict on the replies. A probe reads registers that must hold
 text, or a number in a range. It can also read one object of "read device identification" (function
 43/14, code 4). Code 4 reads a single object: some makers number the objects of the streams from 0.
 
-If the device replies with other contents, or says that it lacks the registers, it is another
-model, and the agent does not write to it. Silence or "busy" leaves the identity unknown.
+If the device replies with other contents, or with an exception for missing registers, it is another
+model. The agent does not write to it. No reply, or "busy", leaves the identity unknown.
 """
 
 from collections import namedtuple

@@ -13,9 +13,9 @@ have an error of one unit in the last place.
               "stop": [["ControlWord", 1150]], "trip": "Tripped"}}
 
 A compiled point gives a count, which is always an integer: value = count * num / den, in `unit`
-(UCUM: Cel, kPa, L/min, %). For most points the count is the register. If the register has an
-offset, is a float, or needs a scale factor or range from another register, the count is the result
-of that conversion (`mul`, `add`, `step` and the links). Other modules only see counts.
+(UCUM: Cel, kPa, L/min, %). For most points the count is the register. Some registers have
+an offset, are floats, or need a scale factor or range from another register. Their count is the
+result of that conversion (`mul`, `add`, `step` and the links). Other modules only see counts.
 
 Points of poll class "never" are for diagnostic commands. They are checked and then left out,
 unless `include_unpolled` is set. Thus a map of hundreds of registers costs a small controller only

@@ -4,9 +4,9 @@ Does not check (see `drivers.device.profile_check`) and does not compile (see `p
 one dictionary at a time, so a long profile needs no second copy of itself.
 
 Notations of addresses: "base0" is the address on the wire; "base1" counts from 1, as many manuals
-do; "reference" is the old notation with table and number in one. It has 0xxxx for coils, 1xxxx for
-discrete inputs, 3xxxx for input registers and 4xxxx for holding registers, with 5 or 6 digits,
-counted from 1. References with leading zeros are texts ("000017"). A `function` in the entry has
+do; "reference" is the old notation with table and number in one. It has 5 or 6 digits and counts
+from 1: 0xxxx for coils, 1xxxx for discrete inputs, 3xxxx for input registers, 4xxxx for holding
+registers. References with leading zeros are texts ("000017"). A `function` in the entry has
 priority over the digit of the table, because some makers write 4xxxx for all tables.
 """
 

@@ -6,7 +6,7 @@ reply can take, and gives the result.
 
 RTU timing. A request waits until the line has been idle for t3.5 (`wire_time`). The reply must
 begin within the timeout of the unit (`unit_health`), counted from the end of the request on the
-wire, and then gets the time of its characters. Some gateways hold whole frames back, others deliver
+wire. It then gets the time of its characters. Some gateways hold whole frames back, others deliver
 incrementally. If `INCREMENTAL_AFTER` long replies in a row came in more than one chunk, the line
 delivers incrementally. The first characters must then arrive within the timeout. After a timeout
 the line must be idle for `flush_us` (`line_timer`).

@@ -1,6 +1,6 @@
 """Idle time of a serial line: the earliest time of the next request.
 
-Does not wait and does not send; the bus asks. A request can begin t3.5 after the last byte
+Does not wait and does not send; see `bus`. A request can begin t3.5 after the last byte
 (`t35_at`). After a timeout the line must also be idle for `flush_us` (`drained_at`). Bytes without
 a pending transaction extend both times. If the line is never idle, polls continue after 250 ms and
 urgent writes after 20 ms.
@@ -44,7 +44,7 @@ class LineTimer:
         self.drained_at = now + self._required_us
 
     def reply_timed_out(self, now: int) -> None:
-        """Start the flush time, so that a late reply does not meet the next request."""
+        """Start the flush time, so that a late reply does not match the next request."""
         self._required_us = self.flush_us
         self.drained_at = max(self.t35_at, now + self.flush_us)
         self._poll_limit_at = now + _MAX_POLL_WAIT_US

@@ -15,10 +15,10 @@ which register is missing. The plan therefore puts a border into the widest gap 
 plans the rest again. If the device then rejects one of the parts, that part explains the first
 rejection, and the border of the whole block is tentative. When the device answers all blocks, the
 plan removes the tentative borders one by one. It puts a border back if the device rejects the
-joined block. The plan excludes a single point that the device rejects, and tries it again alone
-after `RETRY_US`, because a device can reject all reads while it starts. A block that the device
-answered before has no unreadable range. The plan only learns from its rejection if that lasts for
-`LEARN_AFTER_US`.
+joined block. The plan excludes a single point that the device rejects. It tries this point again
+alone after `RETRY_US`, because a device can reject all reads while it starts. A block that the
+device answered before has no unreadable range. The plan only learns from its rejection if that
+lasts for `LEARN_AFTER_US`.
 """
 
 from drivers.modbus.register_span import ReadBlock, is_within, overlaps

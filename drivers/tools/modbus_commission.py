@@ -1,17 +1,19 @@
 """`coldloop modbus commission`: scan, identify, ask, and write a configuration for the agent.
 
-Not the check of that configuration: `coldloop agent --config FILE --check` is, and the next step is
-printed. What is proposed follows from the profiles: a device whose profile is a valve or a pump is
-used as one, and the first that reads the supply temperature or the loop's pressures is the sensor.
-A model that only resembles a profile is marked, since nobody but the technician knows.
+Does not check that configuration. `coldloop agent --config FILE --check` does, and the command
+prints it as the next step. The proposals follow from the profiles. A device with the profile of a
+valve or pump gets that role. The first device that measures the supply temperature, or the
+pressures of the loop, is the sensor. A model that only resembles a profile is marked, because only
+the technician can confirm it.
 
-Several ports may be named: each becomes a bus.
+With several ports, each port becomes a bus.
 """
 
 import argparse
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from drivers.device.profile import DeviceProfile
 from drivers.tools.lib.arguments import (
@@ -36,13 +38,31 @@ if TYPE_CHECKING:
     from typing import Any
 
 EXAMPLE = "coldloop modbus commission '/dev/ttyUSB0?baud=19200&parity=E' --units 1-40 -o unit.json"
-_NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the agent's schema
+_NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the schema of the agent
 _EXCLUDE = "-"
 _MAX_DEVICES, _MAX_BUSES, _MAX_PUMPS = 16, 4, 2
-_SETPOINTS = {  # key: (what is asked, proposal, lowest, highest), as in the agent's schema
-    "setpoint_c": ("supply temperature to hold, °C", 32.0, 15, 45),
-    "setpoint_kpa": ("differential pressure to hold, kPa", 80.0, 5, 400),
+
+
+class SetpointQuestion(NamedTuple):
+    """A set-point of the configuration: question, proposal and range."""
+
+    text: str
+    proposal: float
+    low: float
+    high: float
+
+
+_SETPOINTS = {  # ranges as in the schema of the agent
+    "setpoint_c": SetpointQuestion("supply temperature set-point, °C", 32.0, 15, 45),
+    "setpoint_kpa": SetpointQuestion("differential pressure set-point, kPa", 80.0, 5, 400),
 }
+
+
+class UnitOnBus(NamedTuple):
+    """A unit that the scan found, and the name of its bus in the configuration."""
+
+    bus: str
+    found_unit: FoundUnit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,18 +72,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_scan(parser)
     parser.add_argument("-o", "--output", default="unit.json", metavar="FILE", help="(unit.json)")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
-    parser.add_argument("--yes", action="store_true", help="ask nothing, take what is proposed")
+    parser.add_argument("--yes", action="store_true", help="do not ask; accept all proposals")
     parser.add_argument(
         "--site", default="site1", type=_parse_name, help="name of the site (site1)"
     )
     parser.add_argument("--name", default="cdu1", type=_parse_name, help="name of this unit (cdu1)")
-    for key, (text, proposal, _, _) in _SETPOINTS.items():
+    for key, setpoint in _SETPOINTS.items():
         option = "--" + key.replace("_", "-")
-        help_text = "%s (%g)" % (text, proposal)
-        parser.add_argument(option, default=proposal, type=float, metavar="X", help=help_text)
+        help_text = "%s (%g)" % (setpoint.text, setpoint.proposal)
+        parser.add_argument(
+            option, default=setpoint.proposal, type=float, metavar="X", help=help_text
+        )
     parser.add_argument("--receiver", metavar="ADDRESS", help="port of the BeiDou receiver")
     parser.add_argument("--broker", metavar="ADDRESS", help="MQTT broker, tcp:HOST:PORT")
-    parser.add_argument("--state", metavar="ADDRESS", help="such as store:/run/coldloop")
+    parser.add_argument(
+        "--state", metavar="ADDRESS", help="store for the status, such as store:/run/coldloop"
+    )
 
 
 def _parse_name(text: str) -> str:
@@ -73,7 +97,7 @@ def _parse_name(text: str) -> str:
 
 
 class ChosenDevice:
-    """A device that goes into the configuration."""
+    """A device of the configuration."""
 
     def __init__(self, found_unit: FoundUnit, bus: str, name: str, model: str) -> None:
         self.found_unit = found_unit
@@ -83,30 +107,30 @@ class ChosenDevice:
         self.profile = DeviceProfile(raw_profile(model))
 
     def entry(self) -> "dict[str, Any]":
-        """As in the configuration."""
+        """Return its entry in the configuration."""
         location = {"name": self.name, "bus": self.bus}
         return {**location, "unit": self.found_unit.unit, "profile": self.model}
 
     def reads_pressure(self) -> bool:
-        """Whether it is a sensor of the loop's differential pressure."""
+        """Return whether it measures the differential pressure of the loop."""
         has = self.profile.has_point
         has_both = has("SupplyPressurekPa") and has("ReturnPressurekPa")
         return has("DeltaPressurekPa") or has_both
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scan, ask, write; 1 when what was found does not make a unit."""
+    """Scan, ask, write; return 1 if a necessary device is missing."""
     output = Path(arguments.output)
     _check_arguments(arguments, output)
     buses: dict[str, str] = {}
-    found: list[tuple[str, FoundUnit]] = []
+    found: list[UnitOnBus] = []
     for number, text in enumerate(arguments.ports):
         bus = "bus" if len(arguments.ports) == 1 else "bus%d" % (number + 1)
         address = port_address(text)
         scans = scan_port(arguments, address, True)
         devices = [device for scan in scans for device in scan.found_units]
         buses[bus] = str(devices[0].address if devices else address)
-        found += [(bus, device) for device in devices]
+        found += [UnitOnBus(bus, device) for device in devices]
         if not devices:
             for scan in scans:
                 print_error("commission", scan.describe())
@@ -136,18 +160,19 @@ def _check_arguments(arguments: argparse.Namespace, output: Path) -> None:
 
 
 def _check_setpoint(key: str, raw_value: "str | float") -> float:
-    """A set-point within the agent's limits."""
-    text, _, low, high = _SETPOINTS[key]
+    """Return a set-point if it is within the limits of the agent. Raises `UsageError`."""
+    setpoint = _SETPOINTS[key]
     try:
         value = float(raw_value)
     except ValueError:
-        raise UsageError("%s: %r is not a number" % (text, raw_value))
-    if not low <= value <= high:
-        raise UsageError("%s: %g is not %g to %g" % (text, value, low, high))
+        raise UsageError("%s: %r is not a number" % (setpoint.text, raw_value))
+    if not setpoint.low <= value <= setpoint.high:
+        limits = (setpoint.text, value, setpoint.low, setpoint.high)
+        raise UsageError("%s: %g is not %g to %g" % limits)
     return value
 
 
-def _show_found(found: "list[tuple[str, FoundUnit]]") -> None:
+def _show_found(found: "list[UnitOnBus]") -> None:
     rows: list[tuple[str, ...]] = [("bus", "unit", "settings", "model")]
     for bus, device in found:
         rows.append((bus, str(device.unit), describe_port(device.address), device.describe()))
@@ -155,23 +180,28 @@ def _show_found(found: "list[tuple[str, FoundUnit]]") -> None:
         print_line(row)
 
 
-# What goes in.
+# Devices and roles.
 
 
-def _choose(found: "list[tuple[str, FoundUnit]]", assume_yes: bool) -> "list[ChosenDevice]":
-    """Ask for profile and name of each device, proposing what is known."""
+def _choose(found: "list[UnitOnBus]", assume_yes: bool) -> "list[ChosenDevice]":
+    """Ask for the profile and the name of each device, with proposals."""
     chosen: list[ChosenDevice] = []
     for bus, device in found:
-        question = "%s unit %d: profile (%s leaves it out)" % (bus, device.unit, _EXCLUDE)
+        question = "%s unit %d: profile (%s excludes it)" % (bus, device.unit, _EXCLUDE)
         model = prompt(question, device.best_model() or _EXCLUDE, assume_yes)
         if model == _EXCLUDE:
-            print_error("commission", "%s unit %d is left out: no model" % (bus, device.unit))
+            print_error(
+                "commission",
+                "%s unit %d: excluded, because its model is unknown" % (bus, device.unit),
+            )
             continue
         taken_names = [other.name for other in chosen]
         proposal = _propose_name(DeviceProfile(raw_profile(model)), taken_names)
         name = prompt("%s unit %d: name" % (bus, device.unit), proposal, assume_yes)
         if not _NAME.match(name) or name in taken_names:
-            raise UsageError("name %r is taken, or not like pump1 (a-z, 0-9, _ and -)" % name)
+            raise UsageError(
+                "name %r: already in use, or not like pump1 (a-z, 0-9, _ and -)" % name
+            )
         chosen.append(ChosenDevice(device, bus, name, model))
     if len(chosen) > _MAX_DEVICES:
         raise UsageError("%d devices; the agent takes %d" % (len(chosen), _MAX_DEVICES))
@@ -179,7 +209,7 @@ def _choose(found: "list[tuple[str, FoundUnit]]", assume_yes: bool) -> "list[Cho
 
 
 def _propose_name(profile: DeviceProfile, taken_names: "list[str]") -> str:
-    """A name by what the device is, with a number where there is another."""
+    """Return a free name for the kind of device, if necessary with a number."""
     stem = "valve" if profile.valve else "pump" if profile.pump else profile.model.split("_")[-1]
     names = [stem] if stem != "pump" else []
     names += ["%s%d" % (stem, number) for number in range(1 if stem == "pump" else 2, 248)]
@@ -187,7 +217,7 @@ def _propose_name(profile: DeviceProfile, taken_names: "list[str]") -> str:
 
 
 def assign_roles(chosen: "list[ChosenDevice]") -> "tuple[dict[str, Any], list[str]]":
-    """(who does what, what is missing)."""
+    """Return (device names by role, missing roles)."""
     valves = [device.name for device in chosen if device.profile.valve]
     pumps = [device.name for device in chosen if device.profile.pump]
     supply_sensors = [
@@ -197,9 +227,9 @@ def assign_roles(chosen: "list[ChosenDevice]") -> "tuple[dict[str, Any], list[st
     missing = []
     for names, description in (
         (valves, "a valve"),
-        (pumps, "a pump's drive"),
+        (pumps, "a pump drive"),
         (supply_sensors, "a sensor of SupplyTemperatureCelsius"),
-        (pressure_sensors, "a sensor of the loop's pressures"),
+        (pressure_sensors, "a sensor of the loop pressures"),
     ):
         if not names:
             missing.append(description)
@@ -217,7 +247,7 @@ def assign_roles(chosen: "list[ChosenDevice]") -> "tuple[dict[str, Any], list[st
 def _report_missing(missing: "list[str]", as_json: bool) -> int:
     if as_json:
         print_json({"written": None, "missing": missing})
-    text = "nothing written: the agent needs %s; name the other ports too, or widen --units"
+    text = "nothing written: the agent needs %s; add the other ports, or widen --units"
     print_error("commission", text % ", ".join(missing))
     return BAD_EXIT
 
@@ -229,8 +259,8 @@ def _build_configuration(
     roles: "dict[str, Any]",
 ) -> "dict[str, Any]":
     points = {}
-    for key, (text, _, _, _) in _SETPOINTS.items():
-        answer = prompt(text, "%g" % getattr(arguments, key), arguments.yes)
+    for key, setpoint in _SETPOINTS.items():
+        answer = prompt(setpoint.text, "%g" % getattr(arguments, key), arguments.yes)
         points[key] = _check_setpoint(key, answer)
     used = {device.bus for device in chosen}
     config: dict[str, Any] = {"version": 1, "site": arguments.site, "unit": arguments.name}
@@ -271,5 +301,7 @@ def _report(
     pumps = ", ".join(pressure["pumps"])
     print_line("  dp %(setpoint_kpa)g kPa: sensor %(sensor)s, pumps " % pressure + pumps)
     if unproven_names:
-        print_line("  not proven by a probe, look at the nameplate: %s" % ", ".join(unproven_names))
+        print_line(
+            "  not identified by a probe, check the nameplate: %s" % ", ".join(unproven_names)
+        )
     print_line("next: coldloop agent --config %s --check" % arguments.output)

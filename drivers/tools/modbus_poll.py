@@ -1,9 +1,9 @@
-"""`coldloop modbus poll`: a device's values by its profile: value, unit, quality and age, live.
+"""`coldloop modbus poll`: values of a device by its profile, live, with unit, quality and age.
 
-Not the agent: nothing is controlled, nothing is written. On a terminal the table stays in place;
-elsewhere each round is printed below the last; with --json a round is one line. A device that is
-not the profile's model is shown all the same, and it is said. Requests are planned for the wire at
-hand, and the plan learns from what the device refuses, as the agent's does.
+Does not control and does not write. On a terminal the table stays in place. Elsewhere each round is
+printed below the last one. With --json each round is one line. A device that is not the model of
+the profile is shown with a warning. As in the agent, the plan of the requests is made for the wire
+and learns from rejected reads.
 """
 
 import argparse
@@ -48,24 +48,26 @@ _CLEAR_BELOW = "\x1b[J"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_port(parser)
-    parser.add_argument("--profile", required=True, metavar="P", help="a profile's name or file")
+    parser.add_argument("--profile", required=True, metavar="P", help="name or file of a profile")
     parser.add_argument("--unit", required=True, type=bounded("--unit", 0, 255), metavar="N")
     parser.add_argument(
         "--period-ms",
         type=bounded("--period-ms", 50, 3_600_000),
         default=1000,
         metavar="N",
-        help="from round to round (1000)",
+        help="time between rounds (1000)",
     )
     parser.add_argument(
         "--rounds", type=bounded("--rounds", 1, 1_000_000), metavar="N", help="end after N rounds"
     )
-    parser.add_argument("--every", action="store_true", help="also what the agent never polls")
+    parser.add_argument(
+        "--every", action="store_true", help="also show points that the agent never polls"
+    )
     add_timeout(parser, 300)
 
 
 class PollView:
-    """One device, polled round by round; `faults` are those of the last round, in words."""
+    """One device and its polls; `faults` are the faults of the last round as text."""
 
     def __init__(self, client: BlockingModbusClient, device: ModbusDevice) -> None:
         profile = device.profile
@@ -80,7 +82,7 @@ class PollView:
         device.set_blocks(self._plan.blocks)
 
     def poll_round(self) -> None:
-        """Read every block once; what is refused changes the plan of the next round."""
+        """Read every block once; a rejected block changes the plan of the next round."""
         self.faults = []
         plan, device = self._plan, self.device
         version = plan.version
@@ -95,15 +97,15 @@ class PollView:
             device.block_failed(tag, result.done_at)
             if result.code in REFUSAL_CODES:
                 plan.exclude(block, result.done_at)
-            function, address, count = block
-            details = (function, address, address + count - 1, describe_result(result))
+            last = block.address + block.count - 1
+            details = (block.function, block.address, last, describe_result(result))
             self.faults.append("function %d, registers %d to %d: %s" % details)
         plan.retry_excluded(monotonic_us())
         if plan.version != version:
             device.set_blocks(plan.blocks)
 
     def rows(self, now: int) -> "list[dict[str, Any]]":
-        """Name, value, unit, quality and age (s) of every point."""
+        """Return name, value, unit, quality and age (s) of every point."""
         found = []
         for i, (point, reading) in enumerate(zip(self.device.profile.points, self.device.readings)):
             is_known = reading.quality != NONE
@@ -119,24 +121,23 @@ class PollView:
         return found
 
     def alarms(self) -> "list[str]":
-        """The alarm bits that are on."""
+        """Return the names of the active alarm bits."""
         return self.device.active_alarm_bits()
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Poll until interrupted or --rounds; 1 when nothing ever answered, or the model is wrong."""
+    """Poll until SIGINT or --rounds; return 1 without any reply, or for another model."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
     model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
     device_text = describe_device(address, arguments.unit)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
-        unit = ProbedUnit(line, arguments.unit)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+        unit = ProbedUnit(client, arguments.unit)
         device = probe_device(unit, model.profile_for(unit))
         if device.identity == MISMATCH:
-            print_error(
-                "poll", "%s is no %s: %s" % (device_text, model.name, device.mismatch_reason)
-            )
-        view = PollView(line, device)
+            details = (device_text, model.name, device.mismatch_reason)
+            print_error("poll", "%s: is not model %s: %s" % details)
+        view = PollView(client, device)
         try:
             _poll_loop(view, device_text, arguments)
         except KeyboardInterrupt:

@@ -1,7 +1,6 @@
-"""`coldloop modbus profile`: check a profile's file, or show what a profile says.
+"""`coldloop modbus profile`: check the file of a profile, or show a profile.
 
-Not the checker: that is `drivers.device.profile_check`, which names every error with its entry and
-rule.
+The check itself is in `drivers.device.profile_check`; it names each error with entry and rule.
 """
 
 import argparse
@@ -32,23 +31,26 @@ EXAMPLE = "coldloop modbus profile check ./my_pump.json; coldloop modbus profile
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="check|show")
-    check_parser = commands.add_parser("check", help="every error of a profile's file")
+    check_parser = commands.add_parser("check", help="print all errors of a profile")
     check_parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="profiles (JSON), or their names"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="files of profiles (JSON), or names of shipped profiles",
     )
     add_json(check_parser)
-    show_parser = commands.add_parser("show", help="a profile as a table")
+    show_parser = commands.add_parser("show", help="print a profile as a table")
     show_parser.add_argument("profile", metavar="P", help="name of a shipped profile, or a file")
     add_json(show_parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check or show."""
+    """Run `check` or `show`."""
     return (_check if arguments.command == "check" else _show)(arguments)
 
 
 def find_errors(name: str) -> "list[str]":
-    """Every error of a profile, each beginning with the file's name. Raises `UseError`."""
+    """Return all errors of a profile, each with the name of the file. Raises `UsageError`."""
     try:
         raw = raw_profile(name)
     except ProfileError as error:
@@ -78,7 +80,7 @@ def _show(arguments: argparse.Namespace) -> int:
         return GOOD_EXIT
     print_line("%s: %s" % (profile.model, profile.title))
     print_line("source: %s" % profile.source)
-    print_line("hardware: %s" % ("tried on it" if profile.met_hardware else "not met yet"))
+    print_line("hardware: %s" % ("tested" if profile.met_hardware else "not tested yet"))
     rows: list[tuple[str, ...]] = [("address", "function", "type", "name", "unit", "write limits")]
     rows += [_format_row(p, p.kind, p.name, p.unit, _format_limits(p)) for p in profile.points]
     rows += [
@@ -97,7 +99,7 @@ def _format_row(item: "Any", *cells: str) -> "tuple[str, ...]":
 
 
 def _format_limits(point: "Point") -> str:
-    """Write limits in the point's unit; of one whose scale is in another register, as raw."""
+    """Return the write limits in the unit of the point, or raw for a linked point."""
     if point.limits is None:
         return ""
     if point.is_linked:
@@ -107,6 +109,6 @@ def _format_limits(point: "Point") -> str:
 
 
 def convert_limit(point: "Point", limit: int) -> float:
-    """A limit in the point's unit. Those of floats are counts already."""
+    """Return a limit in the unit of the point. The limits of a float are counts."""
     count = limit if point.kind in FLOATS else limit * point.mul + point.add
     return count * point.num / point.den

@@ -1,7 +1,7 @@
-"""`coldloop modbus read`: registers or bits of one unit, decoded as asked.
+"""`coldloop modbus read`: read registers or bits of one unit once, and decode them.
 
-Not a poll: it reads once. ADDRESS is as on the wire (0-based); COUNT counts values, not registers.
-More than one request can carry is read in several, one after the other.
+ADDRESS is the address on the wire (0-based). COUNT is the number of values, not of registers. A
+long range takes several requests.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=1,
         metavar="COUNT",
-        help="how many values (1)",
+        help="number of values (1)",
     )
     parser.add_argument(
         "--function",
@@ -73,33 +73,33 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 def add_type(parser: argparse.ArgumentParser) -> None:
     """Add --type and --order."""
     parser.add_argument(
-        "--type", choices=register_values.KINDS, default="u16", help="what the registers hold (u16)"
+        "--type", choices=register_values.KINDS, default="u16", help="type of the values (u16)"
     )
     parser.add_argument(
         "--order",
         default="",
         metavar="ABCD",
-        help="order of the bytes, A the highest: ABCD (default), CDAB, BADC, DCBA, …",
+        help="order of the bytes, A the most significant: ABCD (default), CDAB, BADC, DCBA, …",
     )
 
 
 def check_unit(unit: int, kind: str) -> None:
-    """Refuse a unit that a serial line cannot address."""
+    """Check that a serial line can address the unit. Raises `UsageError`."""
     if kind == "serial" and not UNITS[0] <= unit <= UNITS[1]:
         raise UsageError("unit %d is not 1 to 247 (serial line)" % unit)
 
 
 def read_values(
-    line: BlockingModbusClient, unit: int, function: int, address: int, count: int
+    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
 ) -> "tuple[list[int], TransactionResult | None]":
-    """`count` registers or bits, in as many requests as needed; (values, the result that failed).
+    """Read `count` registers or bits; return (values, failed result or None).
 
-    Raises `EncodeError` when the last address is beyond 65535.
+    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
     """
     found: list[int] = []
     while len(found) < count:
         size = min(count - len(found), _MAX_COUNT[function])
-        result = line.request(unit, pdu.read(function, address + len(found), size))
+        result = client.request(unit, pdu.read(function, address + len(found), size))
         if result.status != GOOD:
             return found, result
         found.extend(result.values)
@@ -107,7 +107,7 @@ def read_values(
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read and show; 1 when the unit does not answer well."""
+    """Read and print the values; return 1 without a good reply."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
     bits = arguments.function in (1, 2)
@@ -117,10 +117,10 @@ def run(arguments: argparse.Namespace) -> int:
     first, count = arguments.address, arguments.count * size
     if first + count > 65536:
         raise UsageError(
-            "address %d and %d values end after address 65535" % (first, arguments.count)
+            "address %d with %d values: ends after address 65535" % (first, arguments.count)
         )
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
-        words, failed_result = read_values(line, arguments.unit, arguments.function, first, count)
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+        words, failed_result = read_values(client, arguments.unit, arguments.function, first, count)
     if failed_result is not None:
         return _report_failed(
             arguments, address, first + len(words), describe_result(failed_result)
@@ -138,7 +138,7 @@ def _report_failed(arguments: argparse.Namespace, address: "Any", at: int, text:
     )
     if arguments.json:
         print_json({"unit": arguments.unit, "address": at, "error": text})
-    hint = "; `coldloop modbus scan` finds who answers" if text == "no reply" else ""
+    hint = "; `coldloop modbus scan` finds the units that reply" if text == "no reply" else ""
     print_error("read", "%s: %s%s" % (location, text, hint))
     return BAD_EXIT
 

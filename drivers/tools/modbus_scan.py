@@ -1,14 +1,14 @@
-"""`coldloop modbus scan`: which units answer on a port, with which settings, and what they are.
+"""`coldloop modbus scan`: the units that reply on a port, with their settings and models.
 
-Not a test of a device: it only reads. Each unit is asked one question of each function until it
-says anything; an exception is an answer too. Function by function over all units, so that the usual
-devices appear early. Only who answered is asked for its identification (43/14), unless --functions
-says otherwise: some slaves lose step at a function that they do not know, also when another unit
-was asked, and hardly a device answers to nothing else. A gateway's "the target does not answer"
-(exceptions 10, 11) is no device.
+Does not test devices: it only reads. The scan sends one request of each function to each unit,
+until the unit replies; an exception is also a reply. It tries function by function over all units,
+so the usual devices appear early. Only units that replied get the identification request (43/14),
+unless --functions names it. Some units lose synchronisation after an unknown function, also if the
+request was for another unit. Few devices reply only to 43/14. The exceptions 10 and 11 of a gateway
+("target does not answer") are not a reply of a device.
 
-Bytes that are no reply are kept as evidence: with the wrong baud rate or parity a line answers, but
-with rubbish, and two devices with one number answer at once.
+The scan reports bytes that are not a valid reply. They show a wrong baud rate or parity, or two
+devices with the same unit number.
 """
 
 import argparse
@@ -56,11 +56,11 @@ _PROBES = {
 }
 _OBJECTS = {0: "maker", 1: "product", 2: "revision"}
 _ONE_OBJECT, _NO_SUCH_CODE = 4, 3
-_ANY_UNIT_COUNT = 20  # as many answers on one TCP port: it hardly looks at the unit
+_ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit
 
 
 class FoundUnit:
-    """A unit that answered, to which function, and what is known of its model."""
+    """A unit that replied: the function, the reply, its identification and matching profiles."""
 
     def __init__(self, unit: int, address: "Address", function: int, reply_text: str) -> None:
         self.unit = unit
@@ -71,18 +71,18 @@ class FoundUnit:
         self.matches: list[Match] = []
 
     def best_model(self) -> str:
-        """The best guess at its model; empty when nothing fits, or two fit equally well."""
+        """Return the most likely model; empty without a match, or if two match equally."""
         best = self.matches[:2]
         if len(best) == 2 and best[0].registers == best[1].registers:
             return ""
         return best[0].model if best else ""
 
     def is_proven(self, model: str) -> bool:
-        """Whether a probe has shown that it is this model."""
+        """Return whether a probe identified the unit as this model."""
         return any(match.model == model and match.method == PROBE for match in self.matches)
 
     def describe(self) -> str:
-        """What it is, for people."""
+        """Return the model and identification as text."""
         identity_text = " ".join(self.identification.values())
         if not self.matches:
             return identity_text or "unknown model"
@@ -98,7 +98,7 @@ class FoundUnit:
         return "%s, %s" % (text, identity_text) if identity_text else text
 
     def record(self) -> "dict[str, Any]":
-        """For JSON."""
+        """Return the unit as a JSON object."""
         return {
             "unit": self.unit,
             "port": str(self.address),
@@ -111,18 +111,18 @@ class FoundUnit:
 
 
 class ScanAttempt:
-    """What was asked with one setting of the line, and what came back."""
+    """The requests and replies with one setting of the line."""
 
     def __init__(self, address: "Address") -> None:
         self.address = address
         self.requests = 0
         self.found_units: list[FoundUnit] = []
-        self.garbled_units: dict[int, str] = {}  # unit: what was wrong with its answers
+        self.garbled_units: dict[int, str] = {}  # unit: the error of its reply
         self.gateway_errors = 0
         self.noise_bytes = 0
 
     def record(self) -> "dict[str, Any]":
-        """For JSON."""
+        """Return the attempt as a JSON object."""
         return {
             "port": str(self.address),
             "requests": self.requests,
@@ -133,9 +133,9 @@ class ScanAttempt:
         }
 
     def describe(self) -> str:
-        """One line for people."""
-        answered_units = ", ".join(str(found.unit) for found in self.found_units) or "nobody"
-        text = "%s: %d requests; answered: %s" % (
+        """Return the attempt as one line of text."""
+        answered_units = ", ".join(str(found.unit) for found in self.found_units) or "none"
+        text = "%s: %d requests; replies: %s" % (
             describe_port(self.address),
             self.requests,
             answered_units,
@@ -144,14 +144,14 @@ class ScanAttempt:
             units = ", ".join("%d (%s)" % item for item in sorted(self.garbled_units.items())[:8])
             text += "; garbled: " + units
         if self.noise_bytes:
-            text += "; %d bytes that are no frame" % self.noise_bytes
+            text += "; %d bytes without a frame" % self.noise_bytes
         if self.gateway_errors:
-            text += "; %d times a gateway said that nobody is there" % self.gateway_errors
+            text += "; %d gateway exceptions: no unit" % self.gateway_errors
         return text
 
 
 class UnitScan:
-    """One scan of one open line: `units` by `functions`, at the line's present settings."""
+    """One scan of one open line: `units` by `functions`, with the present line options."""
 
     def __init__(
         self,
@@ -166,7 +166,7 @@ class UnitScan:
         self._progress = progress
 
     def run(self) -> ScanAttempt:
-        """Ask everybody. Raises `PortError`."""
+        """Scan all units with all functions. Raises `PortError`."""
         attempt = ScanAttempt(self._client.address)
         remaining = list(self._units)
         for function in self._functions:
@@ -180,7 +180,7 @@ class UnitScan:
     def _scan_function(
         self, function: int, units: "list[int]", attempt: ScanAttempt
     ) -> "list[int]":
-        """Ask `units` with one function; those who say nothing are left for the next."""
+        """Send one function to `units`; return the units without a reply."""
         unanswered = []
         self._client.reset_bus()
         for index, unit in enumerate(units):
@@ -204,7 +204,7 @@ class UnitScan:
     def _show_progress(
         self, function: int, unit: int, remaining: int, attempt: ScanAttempt
     ) -> None:
-        text = "%s  function %d  unit %d, %d to go  found %d"
+        text = "%s  function %d  unit %d, %d left  found %d"
         port_text = describe_port(self._client.address)
         self._progress.update(
             text % (port_text, function, unit, remaining, len(attempt.found_units))
@@ -212,7 +212,7 @@ class UnitScan:
 
 
 def format_units(units: "list[int]") -> "str":
-    """Units as text, such as `1-10,15`."""
+    """Return units as text, such as `1-10,15`."""
     found: list[list[int]] = []
     for unit in units:
         if found and found[-1][-1] == unit - 1:
@@ -229,7 +229,7 @@ def _is_reply(result: "TransactionResult") -> bool:
 
 
 def identify_unit(client: BlockingModbusClient, found: FoundUnit, models: "list[Model]") -> None:
-    """Ask a unit that answered who it is: 43/14 and the profiles."""
+    """Identify a unit that replied: function 43/14 and the profiles."""
     unit = ProbedUnit(client, found.unit)
     for number, content in _read_objects(unit):
         if number in _OBJECTS:
@@ -239,7 +239,7 @@ def identify_unit(client: BlockingModbusClient, found: FoundUnit, models: "list[
 
 
 def _read_objects(unit: ProbedUnit) -> "list[tuple[int, bytes]]":
-    """What a unit says of itself: all at once, or one by one if it knows no streams."""
+    """Return the identification objects: as a stream, or one by one if it rejects streams."""
     result = unit.request(_PROBES[43])
     if result.status == GOOD:
         return pdu.parse_objects(result.values)[0]
@@ -260,32 +260,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_port(parser)
     add_scan(parser)
     parser.add_argument(
-        "--all", action="store_true", help="go on with other settings after one found devices"
+        "--all", action="store_true", help="try all settings, also after devices were found"
     )
-    parser.add_argument("--no-identify", action="store_true", help="do not ask for models")
+    parser.add_argument("--no-identify", action="store_true", help="do not identify models")
 
 
 def add_scan(parser: argparse.ArgumentParser) -> None:
-    """Add what says whom to ask, and how."""
+    """Add the arguments for units, settings and functions."""
     parser.add_argument(
         "--units",
         type=parse_units,
         default=list(range(1, 248)),
         metavar="A-B,C",
-        help="units (1-247)",
+        help="units to scan (1-247)",
     )
     parser.add_argument(
         "--baud", type=_parse_choices(BAUDS, int), metavar="B,…", help="baud rates to try, in order"
     )
     parser.add_argument(
-        "--parity", type=_parse_choices(_PARITIES, str), metavar="P,…", help="of N, E, O, to try"
+        "--parity",
+        type=_parse_choices(_PARITIES, str),
+        metavar="P,…",
+        help="parities to try, of N, E, O, in order",
     )
     parser.add_argument(
         "--functions",
         type=_parse_choices(tuple(_PROBES), int),
         default=[3, 4, 1],
         metavar="F,…",
-        help="functions to look for devices with, in order, of 3, 4, 1, 43 (3,4,1)",
+        help="functions to try, of 3, 4, 1, 43, in order (3,4,1)",
     )
     add_timeout(parser, TIMEOUT_MS)
 
@@ -306,10 +309,10 @@ def _parse_choices(
 
 
 def port_settings(arguments: argparse.Namespace, address: "Address") -> "list[str]":
-    """The settings to try, as options of the address; one empty text for "as it stands"."""
+    """Return the line options to try; one empty text means the options of the address."""
     if address.kind != "serial":
         if arguments.baud or arguments.parity:
-            raise UsageError("%s: only a serial line has --baud and --parity" % address.location())
+            raise UsageError("%s: --baud and --parity need a serial line" % address.location())
         return [""]
     bauds = arguments.baud or [address.baud]
     parities = arguments.parity or [address.parity]
@@ -317,29 +320,29 @@ def port_settings(arguments: argparse.Namespace, address: "Address") -> "list[st
 
 
 def shipped_models() -> "list[Model]":
-    """The profiles that come with the package."""
+    """Return the shipped profiles."""
     return [Model(raw_profile(name)) for name in profile_names()]
 
 
 def scan_port(
     arguments: argparse.Namespace, address: "Address", identify_models: bool
 ) -> "list[ScanAttempt]":
-    """Scan with each setting until one finds devices; raises `PortError`."""
+    """Scan with each setting until one finds devices. Raises `PortError`."""
     attempts = []
     progress = Progress()
     models = shipped_models() if identify_models else []
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
     try:
-        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
             for text in options:
                 if text:
-                    line.set_options(text)
-                attempt = UnitScan(line, arguments.units, arguments.functions, progress).run()
+                    client.set_options(text)
+                attempt = UnitScan(client, arguments.units, arguments.functions, progress).run()
                 attempts.append(attempt)
                 for found in attempt.found_units if identify_models else []:
-                    progress.update("asking unit %d who it is" % found.unit)
-                    identify_unit(line, found, models)
+                    progress.update("identifying unit %d" % found.unit)
+                    identify_unit(client, found, models)
                 if attempt.found_units and not try_all:
                     break
     finally:
@@ -348,30 +351,33 @@ def scan_port(
 
 
 def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
-    """What the findings hint at."""
+    """Return probable causes of the results."""
     hints = []
     if any(attempt.garbled_units or attempt.noise_bytes for attempt in attempts) and not any(
         attempt.found_units for attempt in attempts
     ):
-        hints.append("bytes came but no reply among them: wrong baud rate or parity?")
+        hints.append("bytes without a valid reply: check baud rate and parity")
     for attempt in attempts:
         for unit, reason in sorted(attempt.garbled_units.items()) if attempt.found_units else []:
             hints.append(
-                "unit %d answers garbled (%s): two devices with one number?" % (unit, reason)
+                "unit %d: garbled reply (%s); check for two devices with this number"
+                % (unit, reason)
             )
         if attempt.address.kind == "tcp" and len(attempt.found_units) >= _ANY_UNIT_COUNT:
-            hints.append("many units answer on one TCP port: one device that ignores the number?")
+            hints.append(
+                "many units reply on one TCP port: it can be one device that ignores the number"
+            )
     if not hints and not any(attempt.found_units for attempt in attempts):
         hints.append(
-            "nothing came at all: check power, A/B swapped, unit range, baud and parity"
+            "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
             if attempts[0].address.kind == "serial"
-            else "connected, but nobody answers: check the units, or --timeout-ms"
+            else "connected, but no unit replies: check --units and --timeout-ms"
         )
     return hints
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scan and say what was tried and what answered; 1 when nothing did."""
+    """Scan and print settings and replies; return 1 without a reply."""
     attempts = scan_port(arguments, port_address(arguments.port), not arguments.no_identify)
     found = [unit for attempt in attempts for unit in attempt.found_units]
     hints = find_hints(attempts)
@@ -398,7 +404,7 @@ def _show(
     arguments: argparse.Namespace,
 ) -> None:
     if found:
-        rows: list[tuple[str, ...]] = [("unit", "settings", "function", "answer", "model")]
+        rows: list[tuple[str, ...]] = [("unit", "settings", "function", "reply", "model")]
         for unit in found:
             port_text = describe_port(unit.address)
             rows.append(
@@ -407,7 +413,7 @@ def _show(
         for row in format_table(rows):
             print_line(row)
     else:
-        print_line("no device answered")
+        print_line("no device replied")
     functions = ", ".join(str(function) for function in arguments.functions)
     units = format_units(arguments.units)
     print_line(

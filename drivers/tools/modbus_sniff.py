@@ -1,9 +1,8 @@
-"""`coldloop modbus sniff`: what others say on a serial line, paired and timed; nothing is sent.
+"""`coldloop modbus sniff`: the traffic of other devices on a serial line, with its timing.
 
-Not the decoder (that is `protocols.modbus.sniffer`): here are the port, the words and the sums. A
-tap on the line is needed whose transmitter is off, or a second adapter that only listens. At the
-end, or when interrupted, a table says for each unit how often it was asked and answered, and how
-fast.
+Sends nothing and does not decode frames; see `protocols.modbus.sniffer`. It needs a tap on the line
+with its transmitter off, or a second adapter that only listens. At the end a table shows for each
+unit the numbers of requests and replies and the response times.
 """
 
 import argparse
@@ -23,8 +22,17 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
-from protocols.modbus import sniffer as sniff
 from protocols.modbus.pdu import EXCEPTIONS
+from protocols.modbus.sniffer import (
+    CRC_ERROR,
+    EXCEPTION,
+    NOISE,
+    REPLY,
+    REQUEST,
+    UNANSWERED,
+    UNSOLICITED,
+    Sniffer,
+)
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -57,25 +65,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_port(parser)
     parser.add_argument("--seconds", type=bounded("--seconds", 1, 1_000_000), metavar="N")
     parser.add_argument("--frames", type=bounded("--frames", 1, 1_000_000_000), metavar="N")
-    parser.add_argument("--quiet", action="store_true", help="only the table at the end")
+    parser.add_argument("--quiet", action="store_true", help="print only the table at the end")
     parser.add_argument(
         "--silent-ms",
         type=bounded("--silent-ms", 10, 60_000),
         default=1000,
         metavar="N",
-        help="after this time a request counts as not answered (1000)",
+        help="time after which a request counts as unanswered (1000)",
     )
     parser.add_argument(
         "--pause-ms",
         type=bounded("--pause-ms", 2, 1000),
         default=30,
         metavar="N",
-        help="after this pause bytes without a frame are given up (30)",
+        help="pause after which bytes without a frame are discarded (30)",
     )
 
 
 class TrafficTally:
-    """What was heard of one unit."""
+    """Counters of the frames of one unit."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -84,19 +92,19 @@ class TrafficTally:
         self.silent = 0
         self.crc = 0
         self.stray = 0
-        self.response_times: list[int] = []  # us; bounded, see _MOST
+        self.response_times: list[int] = []  # us; at most _MAX_TIMES
 
     _MAX_TIMES = 100_000
 
     def add(self, frame: "SniffedFrame") -> None:
-        """Count an event of this unit."""
+        """Count a frame of this unit."""
         kinds = {
-            sniff.REQUEST: "requests",
-            sniff.REPLY: "replies",
-            sniff.EXCEPTION: "exceptions",
-            sniff.UNANSWERED: "silent",
-            sniff.CRC_ERROR: "crc",
-            sniff.UNSOLICITED: "stray",
+            REQUEST: "requests",
+            REPLY: "replies",
+            EXCEPTION: "exceptions",
+            UNANSWERED: "silent",
+            CRC_ERROR: "crc",
+            UNSOLICITED: "stray",
         }
         name = kinds[frame.kind]
         setattr(self, name, getattr(self, name) + 1)
@@ -104,7 +112,7 @@ class TrafficTally:
             self.response_times.append(frame.response_us)
 
     def record(self) -> "dict[str, Any]":
-        """For JSON; times in milliseconds."""
+        """Return the counters as a JSON object; times in milliseconds."""
         response_times = sorted(self.response_times)
         record: dict[str, Any] = {
             "requests": self.requests,
@@ -126,7 +134,7 @@ class TrafficTally:
 
 
 class TrafficSummary:
-    """Everything that was heard: by unit, and the noise."""
+    """Counters of the whole line: by unit, and bytes without a frame."""
 
     def __init__(self) -> None:
         self.units: dict[int, TrafficTally] = {}
@@ -135,24 +143,24 @@ class TrafficSummary:
         self.busy_us = 0
 
     def add(self, frame: "SniffedFrame") -> None:
-        """Count an event."""
-        if frame.kind != sniff.UNANSWERED:
+        """Count a frame."""
+        if frame.kind != UNANSWERED:
             self.busy_us += frame.end - frame.start
-        if frame.kind == sniff.NOISE:
+        if frame.kind == NOISE:
             self.noise_bytes += len(frame.data)
             return
-        if frame.kind not in (sniff.UNANSWERED, sniff.CRC_ERROR):
+        if frame.kind not in (UNANSWERED, CRC_ERROR):
             self.frames += 1
         self.units.setdefault(frame.unit, TrafficTally()).add(frame)
 
     def has_frames(self) -> bool:
-        """Whether any intact frame was heard."""
+        """Return whether there was any valid frame."""
         return self.frames > 0
 
 
 def describe(frame: "SniffedFrame") -> str:
-    """An event in words, without its time."""
-    if frame.kind == sniff.NOISE:
+    """Return a frame as text, without its time."""
+    if frame.kind == NOISE:
         return "noise      %d bytes  %s" % (len(frame.data), _format_bytes(frame.data))
     name = _NAMES.get(frame.function, "function %d" % frame.function)
     text = "%-9s  unit %3d  %s" % (frame.kind, frame.unit, name)
@@ -162,17 +170,17 @@ def describe(frame: "SniffedFrame") -> str:
 
 def _describe_data(frame: "SniffedFrame") -> str:
     data = frame.data[1:-2]
-    if frame.kind in (sniff.REQUEST, sniff.UNANSWERED):
+    if frame.kind in (REQUEST, UNANSWERED):
         return _describe_request(data)
-    if frame.data[1] & 0x80 and frame.kind != sniff.CRC_ERROR:
+    if frame.data[1] & 0x80 and frame.kind != CRC_ERROR:
         return "exception %d (%s)" % (data[1], EXCEPTIONS.get(data[1], "not in the standard"))
-    if frame.kind == sniff.REPLY and frame.request is not None:
+    if frame.kind == REPLY and frame.request is not None:
         return _describe_reply(frame.request.data[1:-2], data)
     return _format_bytes(frame.data)
 
 
 def _describe_request(data: bytes) -> str:
-    """The data of a request."""
+    """Return the data of a request as text."""
     function = data[0]
     address = data[1] << 8 | data[2] if len(data) > 2 else 0
     if function in (1, 2, 3, 4):
@@ -186,7 +194,7 @@ def _describe_request(data: bytes) -> str:
 
 
 def _describe_reply(request: bytes, data: bytes) -> str:
-    """The data of a reply to `request`."""
+    """Return the data of a reply to `request` as text."""
     if request[0] in (*_BITS, 3, 4, pdu.READ_WRITE):
         return _format_values(list(pdu.reply_values(request, data)))
     if request[0] == pdu.DEVICE_ID:
@@ -206,13 +214,13 @@ def _format_bytes(data: bytes) -> str:
 
 
 def build_record(frame: "SniffedFrame", base: int) -> "dict[str, Any]":
-    """An event for JSON; times in milliseconds since `base`."""
+    """Return a frame as a JSON object; times in milliseconds since `base`."""
     record: dict[str, Any] = {
         "t_ms": round((frame.start - base) / MILLISECOND, 2),
         "kind": frame.kind,
         "data": frame.data.hex(),
     }
-    if frame.kind != sniff.NOISE:
+    if frame.kind != NOISE:
         record["unit"] = frame.unit
         record["function"] = frame.function
         record["text"] = _describe_data(frame)
@@ -224,22 +232,20 @@ def build_record(frame: "SniffedFrame", base: int) -> "dict[str, Any]":
 
 
 def format_line(frame: "SniffedFrame", base: int) -> str:
-    """An event for people: time, quiet before it, what."""
+    """Return a frame as text: time (s), gap before it, contents."""
     seconds = (frame.start - base) / SECOND
     gap = "+%.1f ms" % (frame.gap_us / MILLISECOND) if frame.gap_us >= 0 else ""
     text = describe(frame)
-    if frame.kind == sniff.UNANSWERED:
-        text += "  nobody answered"
+    if frame.kind == UNANSWERED:
+        text += "  no reply"
     return "%10.4f  %11s  %s" % (seconds, gap, text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Listen until interrupted, --seconds or --frames; 1 when no frame was heard."""
+    """Listen until SIGINT, --seconds or --frames; return 1 without a valid frame."""
     address = port_address(arguments.port)
     if address.kind != "serial":
-        raise UsageError(
-            "%s: only a serial line can be overheard; use tcpdump" % address.location()
-        )
+        raise UsageError("%s: sniff needs a serial line; for TCP use tcpdump" % address.location())
     summary = TrafficSummary()
     open_port = OpenPort(address)
     base = monotonic_us()
@@ -256,7 +262,7 @@ def _listen(
     open_port: OpenPort, arguments: argparse.Namespace, summary: TrafficSummary, base: int
 ) -> None:
     pause_us, timeout_us = arguments.pause_ms * MILLISECOND, arguments.silent_ms * MILLISECOND
-    sniffer = sniff.Sniffer(open_port.address.char_us, pause_us, timeout_us)
+    sniffer = Sniffer(open_port.address.char_us, pause_us, timeout_us)
     end = base + arguments.seconds * SECOND if arguments.seconds else NEVER
     while True:
         open_port.wait(min(sniffer.deadline(), end))
@@ -289,13 +295,13 @@ def _print_summary(
         print_json({"kind": "summary", **summary, "load_percent": round(load, 1)})
         return
     if not traffic.has_frames():
-        print_line("%s: no frame in %.1f s" % (port_text, duration_us / SECOND))
+        print_line("%s: no valid frame in %.1f s" % (port_text, duration_us / SECOND))
         if traffic.noise_bytes:
-            print_line("hint: %d bytes came: wrong baud rate or parity?" % traffic.noise_bytes)
+            print_line("hint: %d bytes received: check baud rate and parity" % traffic.noise_bytes)
         return
     names = ("requests", "replies", "exceptions", "silent", "crc", "stray")
     time_names = ("wait_ms_min", "wait_ms_median", "wait_ms_max")
-    rows: list[tuple[str, ...]] = [("unit", *names, "wait ms: least", "median", "most")]
+    rows: list[tuple[str, ...]] = [("unit", *names, "wait ms: min", "median", "max")]
     for unit, unit_record in units.items():
         cells = [str(unit_record.get(name, "")) for name in (*names, *time_names)]
         rows.append((unit, *cells))

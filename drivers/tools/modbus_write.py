@@ -1,10 +1,13 @@
-"""`coldloop modbus write`: one value, after asking; what it was, what was sent, what it reads now.
+"""`coldloop modbus write`: write one value after confirmation; show it before and after.
 
-Not a control: it writes once. With a profile the value is in the point's unit, its limits are kept,
-what the point needs first is written first, and a device that is not the profile's model is left
-alone; a profile's bits are written by their names, on or off. Without one only the limits of the
-type are known. A value that is refused never reaches the wire. The read-back is tried for a second,
-as a device may take that long.
+Writes one value once. Without a profile it knows only the limits of the type. With a profile:
+- the value is in the unit of the point and within its limits;
+- prerequisites of the point (for example remote mode) are written first;
+- bits are written by name, on or off;
+- a device that is not the model of the profile is not written.
+
+A value outside its limits is not sent. The command reads the value back for about 1 s, because a
+device can need this time.
 """
 
 import argparse
@@ -62,49 +65,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="0 to 65535, as on the wire, or the name of a point or bit of --profile",
     )
-    parser.add_argument("value", metavar="VALUE", help="in the point's unit with --profile")
-    parser.add_argument("--profile", metavar="P", help="a shipped profile's name, or a file")
     parser.add_argument(
-        "--function", type=int, choices=(5, 6, 16), help="5 a coil; 6, 16 registers (6 if one)"
+        "value", metavar="VALUE", help="value; with --profile in the unit of the point"
+    )
+    parser.add_argument("--profile", metavar="P", help="name of a shipped profile, or a file")
+    parser.add_argument(
+        "--function",
+        type=int,
+        choices=(5, 6, 16),
+        help="5: a coil; 6, 16: registers (6 for one register)",
     )
     add_type(parser)
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="write without confirmation")
     add_timeout(parser, 300)
 
 
 class WritePlan:
-    """What is to be written: requests, and how to look at it before and after."""
+    """The write of one value: its requests, and its readings before and after."""
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.requested: Any = None
 
     def build_requests(self) -> "list[bytes]":
-        """The PDUs to send, in order."""
+        """Return the PDUs to send, in order."""
         raise NotImplementedError
 
     def read_current(self) -> "Any":
-        """What it is now; None when it cannot be read."""
+        """Read and return the present value; None if it cannot be read."""
         raise NotImplementedError
 
     def is_verified(self, reading: "Any") -> "bool | None":
-        """Whether `seen` is what was wanted; None when that cannot be told."""
+        """Return whether `reading` is the requested value; None if this is unknown."""
         return None if reading is None else bool(reading == self.requested)
 
     def format_value(self, value: "Any") -> str:
-        """A value for people."""
+        """Return a value as text."""
         return "unreadable" if value is None else register_values.format_value(value)
 
 
 class AddressWrite(WritePlan):
-    """Registers or a coil by address."""
+    """The write of registers or a coil by address."""
 
     def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
         parse = bounded("ADDRESS", 0, 65535)
         try:
             self._address = parse(arguments.address)
         except argparse.ArgumentTypeError as error:
-            raise UsageError("%s; a name needs --profile" % error)
+            raise UsageError("%s; a name also needs --profile" % error)
         super().__init__("address %d" % self._address)
         self._client = client
         self._unit: int = arguments.unit
@@ -124,7 +132,7 @@ class AddressWrite(WritePlan):
             )
 
     def build_requests(self) -> "list[bytes]":
-        """One request."""
+        """Return the request."""
         if self._coil:
             return [pdu.write_coil(self._address, self._words[0])]
         if self._use_single and len(self._words) == 1:
@@ -132,7 +140,7 @@ class AddressWrite(WritePlan):
         return [pdu.write_multiple(self._address, self._words)]
 
     def read_current(self) -> "Any":
-        """Read the same registers, or the coil."""
+        """Read the same registers or the coil."""
         function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
         size = len(self._words)
         words, failed_result = read_values(self._client, self._unit, function, self._address, size)
@@ -146,7 +154,7 @@ class AddressWrite(WritePlan):
 
 
 class ProfileWrite(WritePlan):
-    """Something of a profile, in a device that has been asked who it is."""
+    """The write of an entry of a profile, to a device after its identity probes."""
 
     def __init__(
         self, target: str, client: BlockingModbusClient, unit: ProbedUnit, profile: DeviceProfile
@@ -156,7 +164,7 @@ class ProfileWrite(WritePlan):
         self.device = probe_device(unit, profile)
 
     def poll_blocks(self) -> None:
-        """Read all blocks: what a write needs to know stands in other registers."""
+        """Read all blocks, because a write can need the values of other registers."""
         for request, tag in self.device.poll_requests():
             result = self._client.request(self.device.unit, request)
             if result.status == GOOD:
@@ -166,7 +174,7 @@ class ProfileWrite(WritePlan):
 
 
 class BitWrite(ProfileWrite):
-    """A bit of a profile: a coil, or a bit of a register with the others as they are."""
+    """The write of a bit: a coil, or one bit of a register without a change of the others."""
 
     def __init__(
         self,
@@ -180,22 +188,22 @@ class BitWrite(ProfileWrite):
         self.requested = int(_parse_switch(arguments.value))
 
     def build_requests(self) -> "list[bytes]":
-        """One request."""
+        """Return the request."""
         return [self.device.build_bit_write(self._bit.name, bool(self.requested))]
 
     def read_current(self) -> "Any":
-        """The bit as it reads now, turned round if the profile says so."""
+        """Read and return the bit, inverted if the profile says so."""
         self.poll_blocks()
         is_known = self.device.register_value(self._bit) is not None
         return int(self.device.is_bit_on(self._bit.name)) if is_known else None
 
     def format_value(self, value: "Any") -> str:
-        """In words."""
+        """Return "on", "off" or "unreadable"."""
         return super().format_value(value) if value is None else ("off", "on")[value]
 
 
 class PointWrite(ProfileWrite):
-    """A point of a profile. Raises `UsageError` for what the profile does not allow."""
+    """The write of a point. Raises `UsageError` if the profile does not permit the value."""
 
     def __init__(
         self,
@@ -213,11 +221,11 @@ class PointWrite(ProfileWrite):
         self.requested = self._count * point.num / point.den
 
     def build_requests(self) -> "list[bytes]":
-        """What the point needs first, and the point."""
+        """Return the requests for the prerequisites and for the point."""
         return self.device.build_writes([(self._index, self._count)])
 
     def read_current(self) -> "Any":
-        """The point where its profile says that the effect is seen."""
+        """Read and return the point that verifies the write, see `verify` in the profile."""
         self.poll_blocks()
         name = self._point.verify
         index = self._index if name in ("same", "none") else self.device.point_index(name)
@@ -225,11 +233,11 @@ class PointWrite(ProfileWrite):
         return self.device.value(index) if quality in ("good", BAD) else None
 
     def is_verified(self, reading: "Any") -> "bool | None":
-        """What the device's own rule says."""
+        """Return whether the readback matches by the rules of the profile."""
         return self.device.readback_matches([(self._index, self._count)])
 
     def format_value(self, value: "Any") -> str:
-        """With the unit."""
+        """Return a value as text with its unit."""
         unit = "" if self._point.unit == "1" else " " + self._point.unit
         return super().format_value(value) + (unit if value is not None else "")
 
@@ -241,19 +249,19 @@ def _parse_switch(text: str) -> bool:
 
 
 def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
-    """A bit by its name. Raises `UsageError` when it is not to be written."""
+    """Return a bit by its name. Raises `UsageError` if it is read-only."""
     bit = profile.bits[profile.bit_index(name)]
     if not bit.write:
-        raise UsageError("%s: %s is not to be written" % (profile.model, name))
+        raise UsageError("%s: %s is read-only" % (profile.model, name))
     return bit
 
 
 def _find_point(profile: DeviceProfile, name: str) -> int:
-    """A point by its name or wire address."""
+    """Return the index of a point by its name or wire address. Raises `UsageError`."""
     if name.isdigit():
         found = [i for i, p in enumerate(profile.points) if p.address == int(name) and p.limits]
         if not found:
-            raise UsageError("%s: no point at address %s is to be written" % (profile.model, name))
+            raise UsageError("%s: no point at address %s can be written" % (profile.model, name))
         return found[0]
     if not profile.has_point(name):
         raise UsageError("%s: no point or bit is named %s" % (profile.model, name))
@@ -268,10 +276,10 @@ def _parse_number(text: str, point: "Point") -> float:
 
 
 def _check_limits(point: "Point", number: float) -> None:
-    """Refuse what is outside the limits, in the point's unit."""
+    """Check the limits in the unit of the point. Raises `UsageError`."""
     if point.limits is None:
-        raise UsageError("%s is not to be written" % point.name)
-    if point.is_linked:  # its limits are the device's own numbers; checked when they are known
+        raise UsageError("%s is read-only" % point.name)
+    if point.is_linked:  # its limits are raw values of the device, which are not known yet
         return
     low, high = sorted(convert_limit(point, limit) for limit in point.limits)
     slack = 0.0 if point.kind in FLOATS else abs(point.num / point.den) / 2
@@ -281,27 +289,27 @@ def _check_limits(point: "Point", number: float) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ask, write, read back; 1 when the device refuses or does not show it."""
+    """Ask, write, read back; return 1 if the device rejects or does not show the value."""
     address = port_address(arguments.port)
     check_unit(arguments.unit, address.kind)
     device_text = describe_device(address, arguments.unit)
     raw = None if arguments.profile is None else raw_profile(arguments.profile)
     _check_before_opening(arguments, raw)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as line:
+    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
         plan: WritePlan
         if raw is None:
-            plan = AddressWrite(arguments, line)
+            plan = AddressWrite(arguments, client)
         else:
-            unit = ProbedUnit(line, arguments.unit)
+            unit = ProbedUnit(client, arguments.unit)
             profile = Model(raw, include_unpolled=True).profile_for(unit)
             kind = BitWrite if profile.has_bit(arguments.address) else PointWrite
-            plan = kind(arguments, line, unit, profile)
+            plan = kind(arguments, client, unit, profile)
             identity_fault = _identity_fault(plan.device)
             if identity_fault:
                 return _report_refused(arguments, device_text, identity_fault)
         value_before = plan.read_current()
         requests = plan.build_requests()
-        question = "%s %s: now %s, to be %s. Write?"
+        question = "%s %s: present value %s, new value %s. Write?"
         texts = (
             device_text,
             plan.target,
@@ -312,7 +320,7 @@ def run(arguments: argparse.Namespace) -> int:
             print_line("nothing written")
             return BAD_EXIT
         for request in requests:
-            result = line.request(arguments.unit, request)
+            result = client.request(arguments.unit, request)
             if result.status != GOOD:
                 return _report_refused(
                     arguments, device_text, "%s: %s" % (plan.target, describe_result(result))
@@ -322,7 +330,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
-    """Refuse what needs no device to be refused."""
+    """Check everything that needs no device. Raises `UsageError`."""
     if raw is None:
         if arguments.function != pdu.WRITE_COIL:
             order = register_values.check_order(arguments.order, arguments.type)
@@ -343,10 +351,10 @@ def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
 def _identity_fault(device: ModbusDevice) -> str:
     if device.identity == UNKNOWN and device.identity_probes():
         model = device.profile.model
-        return "did not say whether it is %s; nothing written" % model
+        return "did not identify itself as %s; nothing written" % model
     if device.identity != MISMATCH:
         return ""
-    return "is no %s: %s; nothing written" % (device.profile.model, device.mismatch_reason)
+    return "is not model %s: %s; nothing written" % (device.profile.model, device.mismatch_reason)
 
 
 def _report_refused(arguments: argparse.Namespace, device_text: str, text: str) -> int:
@@ -357,7 +365,7 @@ def _report_refused(arguments: argparse.Namespace, device_text: str, text: str) 
 
 
 def _read_back(plan: WritePlan) -> "tuple[Any, bool | None]":
-    """Look until it is what was wanted, for about a second."""
+    """Read until the value is as requested, for about 1 s; return (reading, verified)."""
     reading = plan.read_current()
     verified = plan.is_verified(reading)
     for _ in range(_MAX_READBACKS):

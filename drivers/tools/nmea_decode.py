@@ -1,4 +1,4 @@
-"""`coldloop nmea decode`: what a receiver says, one line an epoch, and what was wrong with it."""
+"""`coldloop nmea decode`: print one line for each epoch of a receiver, with its integrity flags."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
 _MAX_EPOCHS = 4096  # more epochs than one chunk can close
 _MODES = {1: "no fix", 2: "2D", 3: "3D"}
-_ANY_BAUD = 115_200  # of a file: the line's speed is not known and not used
+_ANY_BAUD = 115_200  # for a file, whose line speed is unknown and unused
 LETTERS = {
     "GPS": "G",
     "GLO": "R",
@@ -28,14 +28,14 @@ LETTERS = {
     "IRN": "I",
     "SBAS": "S",
 }
-"""RINEX' letters of the systems."""
+"""The RINEX letters of the satellite systems."""
 
 
 def make_receiver(text: str, vendor: "str | None") -> ReceiverDriver:
-    """Return the receiver for what `text` names.
+    """Return the receiver driver for a file, standard input or port.
 
     Raises:
-        AddressError: it looks like an address and is none.
+        AddressError: an invalid address.
     """
     address = None if text == "-" else byte_source.find_address(text)
     if address is None:
@@ -48,7 +48,7 @@ def make_receiver(text: str, vendor: "str | None") -> ReceiverDriver:
 
 
 def iter_epochs(receiver: ReceiverDriver, chunks: byte_source.Chunks) -> Iterator[Epoch]:
-    """Yield the epochs of a stream as they close; the last one at its end or at SIGINT."""
+    """Yield the complete epochs of a stream, the last one at its end or at SIGINT."""
     try:
         for data, now in chunks:
             receiver.receive(data, now)
@@ -59,12 +59,12 @@ def iter_epochs(receiver: ReceiverDriver, chunks: byte_source.Chunks) -> Iterato
 
 
 def format_utc(epoch: Epoch) -> "str | None":
-    """The epoch's UTC as ISO 8601, None if it is not known."""
+    """Return the UTC of an epoch as ISO 8601; None if it is unknown."""
     return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.in_leap_second)
 
 
 def build_record(epoch: Epoch) -> "dict[str, Any]":
-    """An epoch as the object that `--json` prints. Without a valid fix there is no position."""
+    """Return an epoch as a JSON object; without a valid fix it has no position."""
     valid = epoch.valid
     return {
         "utc": format_utc(epoch),
@@ -102,10 +102,10 @@ def _satellite(satellite: SatelliteInView) -> "dict[str, Any]":
 
 
 def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
-    """What the whole stream held.
+    """Return the counters of the whole stream.
 
-    `bad_checksum` counts a sentence with a byte that cannot be in one, too; a maker's sentence of
-    a known kind with a bad field is neither `typed` nor `unknown`.
+    `bad_checksum` includes sentences with an invalid byte. A vendor sentence of a known type with
+    an invalid field is neither `typed` nor `unknown`.
     """
     framer, decoder = receiver.framer, receiver.decoder
     return {
@@ -120,13 +120,13 @@ def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
 
 
 def satellite_name(satellite: SatelliteInView) -> str:
-    """RINEX' name, such as C06; `R??` where the receiver does not say which."""
+    """Return the RINEX name, such as C06; `R??` if the receiver does not give the number."""
     number = "??" if satellite.sv is None else f"{satellite.sv:02d}"
     return LETTERS[satellite.gnss] + number
 
 
 def _format_epoch(epoch: Epoch) -> str:
-    """An epoch as one line for people."""
+    """Return an epoch as one line of text."""
     parts = [format_utc(epoch) or "time unknown".ljust(24), f"{_MODES[epoch.mode]:<6}"]
     if epoch.valid and epoch.lat_e7 is not None and epoch.lon_e7 is not None:
         parts.append(f"{epoch.lat_e7 / 1e7:.7f} {epoch.lon_e7 / 1e7:.7f}")
@@ -154,19 +154,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a capture, standard input (the default), or a port such as "
         "serial:/dev/ttyUSB0?baud=115200",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object an epoch")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each epoch")
     add_common(parser)
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what decode and monitor share."""
+    """Add the arguments that decode and monitor share."""
     parser.add_argument(
         "--vendor",
         choices=VENDORS,
-        help="who made the receiver, where its numbers mean something of their own",
+        help="vendor of the receiver, if its satellite numbers are not standard",
     )
     parser.add_argument(
-        "--seconds", type=_parse_seconds, metavar="N", help="of a port: end after N seconds"
+        "--seconds", type=_parse_seconds, metavar="N", help="end after N seconds (port only)"
     )
 
 
@@ -190,8 +190,9 @@ def run(arguments: argparse.Namespace) -> int:
 def print_epochs(
     text: str, *, as_json: bool = False, vendor: "str | None" = None, seconds: "float | None" = None
 ) -> int:
-    """Print every epoch of `text` and the summary; 1 if there was no sentence at all, 2 if it
-    cannot be read.
+    """Print the epochs and the summary of a file or port.
+
+    Return 1 without a sentence, 2 if the file or port cannot be read.
     """
     count = 0
     try:
@@ -214,6 +215,6 @@ def print_epochs(
     else:
         print(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in totals.items()))
     if not totals["sentences"]:
-        print(f"coldloop nmea decode: {text}: no sentence with a checksum in it", file=sys.stderr)
+        print(f"coldloop nmea decode: {text}: no sentence with a checksum", file=sys.stderr)
         return 1
     return 0

@@ -1,12 +1,12 @@
-"""What a watcher of the sky can tell beyond one epoch: jamming, spoofing, a wrong time scale.
+"""Integrity checks over several epochs: jamming, spoofing, wrong time scale.
 
-For a technician at the terminal, in whole epochs and without a configuration; the agent's own
-checks are stricter, know the site, and act (docs/engineer/time.md). A verdict here acts on nothing.
+For a technician at the terminal, in whole epochs and without a configuration. The checks of the
+agent are stricter, know the site and act (docs/engineer/time.md). These checks only print:
 
-    moved N m          from the mean of the first ten valid epochs, by more than 100 m
-    signals weaker     the strongest eight have lost 3 dB against their mean of the last minute
-    signals alike      70 % of at least eight within 1 dB of the commonest, over ten epochs
-    time looks like X  the receiver is 4, 14 or 18 s ahead of the system's clock
+    moved N m          more than 100 m from the mean of the first ten valid epochs
+    signals weaker     the eight strongest lost 3 dB against their mean of the last minute
+    signals alike      70 % of at least eight within 1 dB of the most frequent, over ten epochs
+    time looks like X  the receiver is 4, 14 or 18 s ahead of the system clock
 
 Sources of the figures: docs/engineer/time.md.
 """
@@ -26,7 +26,7 @@ _TOLERANCE_US = 600_000
 
 
 class EpochChecks:
-    """Takes epochs in order; `lines` says what is wrong now."""
+    """The checks over several epochs, which are given in order."""
 
     def __init__(self) -> None:
         self._reference_positions: list[tuple[int, int]] = []
@@ -34,7 +34,7 @@ class EpochChecks:
         self._equal_fractions: list[float] = []
 
     def check_epoch(self, epoch: Epoch, error_us: "int | None") -> "list[str]":
-        """What is wrong with this epoch and those before it; `error_us`: system less receiver."""
+        """Return the findings of this epoch; `error_us` is system clock less receiver (us)."""
         found = [
             self._check_position(epoch),
             *self._check_signals(epoch),
@@ -82,7 +82,7 @@ class EpochChecks:
 
 
 def _equal_fraction(strengths: "list[int]") -> float:
-    """Share of the signals within 1 dB of the commonest strength; 0 for too few."""
+    """Return the share of signals within 1 dB of the most frequent strength; 0 for too few."""
     if len(strengths) < _MIN_SIGNALS:
         return 0.0
     counts = [sum(abs(other - strength) <= 1 for other in strengths) for strength in set(strengths)]
@@ -90,7 +90,7 @@ def _equal_fraction(strengths: "list[int]") -> float:
 
 
 def _check_time_scale(error_us: "int | None") -> str:
-    """The time scale that a receiver prints by mistake, told by how far it is ahead."""
+    """Return the time scale that fits the time error of a receiver; empty if none fits."""
     for seconds, name in _SCALES.items():
         if error_us is not None and abs(error_us + seconds * SECOND) < _TOLERANCE_US:
             return f"time looks like {name}"

@@ -1,7 +1,7 @@
-"""`coldloop nmea monitor`: a live sky on the terminal.
+"""`coldloop nmea monitor`: fix, time and satellites of a receiver, live on the terminal.
 
-Drawn anew with each epoch: fix, time error, satellites with bars of C/N0, what is wrong. On
-anything but a terminal the pictures follow one another.
+The screen changes with each epoch: fix, time error, satellites with bars of C/N0, findings of the
+integrity checks. Without a terminal the screens follow each other.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _MODES = {1: "no fix", 2: "2D fix", 3: "3D fix"}
 
 
 def clock_error_us(epoch: Epoch) -> "int | None":
-    """System clock less receiver, in microseconds; None without a valid epoch with a time."""
+    """Return system clock less receiver, in us; None without a valid epoch with a time."""
     if epoch.utc_us is None or not epoch.valid:
         return None
     age_us = monotonic_us() - epoch.mono_us
@@ -42,7 +42,7 @@ def render(
     error_us: "int | None",
     checks: "EpochChecks | None" = None,
 ) -> "list[str]":
-    """The lines of one picture; `checks` remembers the epochs before."""
+    """Return the lines of one screen; `checks` knows the earlier epochs."""
     lines = [_fix_line(epoch), _time_line(epoch, error_us), _port_line(epoch, receiver), ""]
     lines += [
         _satellite_line(satellite)
@@ -51,7 +51,7 @@ def render(
     findings = list(epoch.all_flags())
     if checks is not None:
         findings += checks.check_epoch(epoch, error_us)
-    lines += ["", f"verdicts   {', '.join(findings) if findings else 'nothing is wrong'}"]
+    lines += ["", f"findings   {', '.join(findings) or 'none'}"]
     return lines
 
 
@@ -72,7 +72,7 @@ def _time_line(epoch: Epoch, error_us: "int | None") -> str:
     text = f"time       {nmea_decode.format_utc(epoch) or 'unknown'}"
     if error_us is None:
         return text
-    return text + f"  system clock {error_us / SECOND:+.3f} s, receiver's latency included"
+    return text + f"  system clock {error_us / SECOND:+.3f} s, with the latency of the receiver"
 
 
 def _port_line(epoch: Epoch, receiver: ReceiverDriver) -> str:
@@ -87,7 +87,7 @@ def _sort_key(satellite: SatelliteInView) -> "tuple[int, int]":
 
 
 def _satellite_line(satellite: SatelliteInView) -> str:
-    """One satellite: name, used, where, strongest signal as a bar, all signals."""
+    """Return one satellite: name, used, direction, bar of the strongest signal, all signals."""
     strongest = satellite.cn0
     length = max(0, min(strongest or 0, _BAR_TO) - _BAR_FROM)
     direction = "".join(
@@ -111,7 +111,7 @@ def _draw(lines: "list[str]", first: bool) -> None:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop nmea monitor`."""
-    parser.add_argument("port", metavar="PORT", help="a device, or an address of a port")
+    parser.add_argument("port", metavar="PORT", help="a device, or the address of a port")
     nmea_decode.add_common(parser)
 
 
@@ -121,11 +121,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def watch_port(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
-    """Watch a port until SIGINT or `seconds`; 1 if it gave no sentence, 2 if it cannot be used."""
+    """Show a port until SIGINT or `seconds`; return 1 without a sentence, 2 for a port error."""
     try:
         if byte_source.find_address(text) is None:
             print(
-                f"coldloop nmea monitor: {text}: no port; name one such as /dev/ttyUSB0 or "
+                f"coldloop nmea monitor: {text}: not a port; use for example /dev/ttyUSB0 or "
                 "serial:/dev/ttyUSB0?baud=115200",
                 file=sys.stderr,
             )
@@ -140,6 +140,6 @@ def watch_port(text: str, *, vendor: "str | None" = None, seconds: "float | None
         print(f"coldloop nmea monitor: {error}", file=sys.stderr)
         return 2
     if not receiver.framer.sentences:
-        print(f"coldloop nmea monitor: {text}: nothing heard; right baud rate?", file=sys.stderr)
+        print(f"coldloop nmea monitor: {text}: no sentence; check the baud rate", file=sys.stderr)
         return 1
     return 0

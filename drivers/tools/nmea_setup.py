@@ -1,6 +1,7 @@
-"""`coldloop nmea setup`: tell a receiver what to do, and see that it does it.
+"""`coldloop nmea setup`: change the settings of a receiver, and verify them.
 
-Each step is judged by what the receiver then sends, not by its acknowledgement.
+The verdict of each step follows from the sentences that the receiver sends afterwards. The
+acknowledgement is not sufficient.
 """
 
 import argparse
@@ -23,34 +24,38 @@ EXAMPLE = (
     "--constellations BDS,GPS --baud 115200 --save"
 )
 _STEP_US = 100_000
-_BAUD_CHANGE_S = 0.1  # a receiver needs a moment between the command and its new speed
+_BAUD_CHANGE_S = 0.1  # time that a receiver needs to change its speed
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop nmea setup`."""
-    parser.add_argument("port", metavar="PORT", help="a device, or an address of a port")
+    parser.add_argument("port", metavar="PORT", help="a device, or the address of a port")
     parser.add_argument(
         "--maker",
         required=True,
         choices=sorted(VENDOR_COMMANDS),
-        help="whose commands it understands",
+        help="vendor whose commands the receiver understands",
     )
     parser.add_argument(
-        "--constellations", metavar="LIST", help=f"the only ones, of {','.join(SYSTEMS)}"
+        "--constellations", metavar="LIST", help=f"constellations to use, of {','.join(SYSTEMS)}"
     )
-    parser.add_argument("--sentences", metavar="LIST", help=f"the only ones, of {','.join(KINDS)}")
+    parser.add_argument(
+        "--sentences", metavar="LIST", help=f"sentences to send, of {','.join(KINDS)}"
+    )
     parser.add_argument("--rate-ms", type=int, default=0, metavar="N", help="time between fixes")
-    parser.add_argument("--baud", type=int, default=0, metavar="N", help="speed of its line")
-    parser.add_argument("--save", action="store_true", help="keep it over a loss of power")
-    parser.add_argument("--start", choices=STARTS, default="", help="start it anew, at the end")
-    parser.add_argument("--json", action="store_true", help="one JSON object a step")
+    parser.add_argument("--baud", type=int, default=0, metavar="N", help="new speed of the line")
+    parser.add_argument("--save", action="store_true", help="save the settings in the receiver")
+    parser.add_argument(
+        "--start", choices=STARTS, default="", help="restart the receiver at the end"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each step")
 
 
 def _parse_list(text: "str | None", allowed: "tuple[str, ...]", option: str) -> "tuple[str, ...]":
     words = tuple(text.upper().split(",")) if text else ()
     for word in words:
         if word not in allowed:
-            raise DriverError(f"{option}: {word!r} is none of {', '.join(allowed)}")
+            raise DriverError(f"{option}: {word!r} is not one of {', '.join(allowed)}")
     return words
 
 
@@ -65,16 +70,16 @@ def _requested_steps(arguments: argparse.Namespace) -> "list[SetupStep]":
         arguments.start,
     )
     if not found:
-        raise DriverError("nothing is wished; see --help")
+        raise DriverError("no setting requested; see --help")
     return found
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run `coldloop nmea setup`: 0 all done, 1 something was not, 2 wrong use."""
+    """Run `coldloop nmea setup`; return 0 if all steps succeeded, else 1."""
     requested = _requested_steps(arguments)
     address = byte_source.find_address(arguments.port)
     if address is None:
-        raise DriverError(f"{arguments.port}: no port; name one such as /dev/ttyUSB0")
+        raise DriverError(f"{arguments.port}: not a port; use for example /dev/ttyUSB0")
     open_port = OpenPort(address)
     try:
         return _run_setup(
@@ -99,7 +104,7 @@ def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
         open_port.wait(min(monotonic_us() + _STEP_US, setup.deadline()))
         received = open_port.port.read()
         if received is None:
-            raise make_error(address, "closed by the other side")
+            raise make_error(address, "closed by the peer")
         now = monotonic_us()
         receiver.receive(received, now)
         for epoch in receiver.take_epochs(now):
@@ -113,7 +118,7 @@ def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
 
 
 def _set_port_options(open_port: OpenPort, options: str) -> None:
-    """Change the line's speed, once what was written is out."""
+    """Change the speed of the line after the written bytes have left."""
     descriptor = open_port.port.pollable
     if isinstance(descriptor, int) and open_port.address.kind == "serial":
         termios.tcdrain(descriptor)
@@ -138,7 +143,7 @@ def _show(result: SetupResult, as_json: bool) -> None:
         return
     text = f"{result.name:<15}{requested:<24}{result.outcome}"
     if result.observed:
-        text += f", seen: {result.observed}"
+        text += f", observed: {result.observed}"
     if result.acknowledged and result.outcome == "refused":
-        text += " (it was acknowledged, all the same)"
+        text += " (although acknowledged)"
     print(text, flush=True)

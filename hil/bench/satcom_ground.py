@@ -1,7 +1,7 @@
 """The ground behind the emulated message gateway: decodes and acknowledges datagrams.
 
-Does not replace the ground relay; see `deploy.relay`. It keeps what the measures need: alarms with
-their times, and the number of messages of each class.
+Does not replace the ground relay; see `deploy.relay`. It keeps the data for the measures: alarms
+with their times, and the number of messages of each class.
 """
 
 from typing import NamedTuple

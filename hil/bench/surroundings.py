@@ -1,9 +1,9 @@
 """The optional devices of a row: humidity sensors, outdoor sensor, meters, fans; room and grid.
 
-Does not contain CDU, valve and pumps; see `hil.bench.testbed`. The settings say which devices are
-on the bus. So the rows of other scenarios do not change. Their names in the agent's configuration
-are `meter`, `meter_it`, `room1`, `room2` …, `outdoor`, `fan1`, `fan2` … The fans belong to a dry
-cooler of the row.
+Does not contain CDU, valve and pumps; see `hil.bench.testbed`. The settings determine the devices
+on the bus. So the rows of other scenarios do not change. The fans belong to a dry cooler of the
+row. Names in the agent's configuration: `meter`, `meter_it`, `room1`, `room2` …, `outdoor`, `fan1`,
+`fan2` …
 """
 
 from typing import NamedTuple

@@ -17,6 +17,8 @@ from hil.fault.link import LINK_EVENTS
 from hil.fault.load import LOAD_EVENTS
 from hil.fault.modem import MODEM_EVENTS
 from hil.fault.plant import PLANT_EVENTS
+from hil.fault.power import POWER_EVENTS
+from hil.fault.sensor import SENSOR_EVENTS
 from hil.fault.store import STORE_EVENTS
 
 __all__ = ["EVENTS", "FaultType"]
@@ -73,6 +75,8 @@ EVENTS: dict[str, FaultType] = {
     **COOLING_EVENTS,
     **LINK_EVENTS,
     **PLANT_EVENTS,
+    **POWER_EVENTS,
+    **SENSOR_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,
 }

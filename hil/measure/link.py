@@ -1,4 +1,4 @@
-"""Measures of the log: what the agent reports, and what the ground received."""
+"""Measures of the log: counters of the agent, and records on the ground."""
 
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
-from hil.fault.registry import EVENTS
+from hil.page.catalogue import build_catalogue, fits_real_time
 from hil.page.device_identity import read_serial
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
@@ -29,13 +29,7 @@ from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from hil.scenario.loader import find, shipped_names
-from hil.scenario.model import Scenario
-from hil.scenario.semantic_check import find_virtual_only
-from hil.scenario.suite import load_suite, resolve, suite_names
-
-MAX_REAL_TIME_S = 600
-"""Longest duration of a scenario that the page offers, s."""
+from hil.scenario.suite import resolve
 
 _MAX_HISTORY = 50
 
@@ -215,9 +209,7 @@ class SessionManager:
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
         suite = resolve(str(arguments["suite"]))
-        unsuitable = [
-            scenario.name for scenario in suite.scenarios if not _fits_real_time(scenario)
-        ]
+        unsuitable = [scenario.name for scenario in suite.scenarios if not fits_real_time(scenario)]
         if unsuitable:
             raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
         serial, operator = str(arguments.get("serial", "")), str(arguments.get("operator", ""))
@@ -277,46 +269,6 @@ def first_line(lines: list[str]) -> str:
     """Give the first line, and the number of further lines."""
     suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + suffix if lines else ""
-
-
-def _fits_real_time(scenario: Scenario) -> bool:
-    """Tell whether a scenario can run in real time under the page."""
-    return scenario.seconds <= MAX_REAL_TIME_S and find_virtual_only(scenario) is None
-
-
-def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
-    """List the suites, scenarios and faults that the page offers.
-
-    `scenario_files` are paths of further scenarios; they come first.
-    """
-    scenarios = [(path, find(path)) for path in scenario_files]
-    scenarios += [(name, find(name)) for name in shipped_names()]
-    return {
-        "suites": [
-            {
-                "name": suite.name,
-                "title": suite.title,
-                "seconds": sum(scenario.seconds for scenario in suite.scenarios),
-            }
-            for suite in map(load_suite, suite_names())
-            if all(_fits_real_time(scenario) for scenario in suite.scenarios)
-        ],
-        "scenarios": [
-            {"name": name, "title": scenario.title, "seconds": scenario.seconds}
-            for name, scenario in scenarios
-            if _fits_real_time(scenario)
-        ],
-        "faults": [
-            {
-                "name": name,
-                "about": fault_type.description,
-                "limits": fault_type.limits,
-                "ends": fault_type.undo is not None,
-            }
-            for name, fault_type in EVENTS.items()
-            if not fault_type.needs_dialect
-        ],
-    }
 
 
 _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {

@@ -130,7 +130,7 @@ def seal(record: Record, previous: str, key: BenchKey) -> Record:
 
 
 def find_problems(record: Record, key: str | None = None) -> list[str]:
-    """List what is wrong with a record; `key` is the expected public key, if it is known."""
+    """List the problems of a record; `key` is the expected public key, if it is known."""
     body = {k: v for k, v in record.items() if k not in ("hash", "signature")}
     messages = []
     if record.get("format") != FORMAT:

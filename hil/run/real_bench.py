@@ -6,18 +6,13 @@ folder is temporary. True UTC is the clock of the machine. A fleet (`hil.bench.d
 two ports. Each Modbus device can be replaced by a real one at any time (`hil.bench.device_swap`).
 """
 
-import ctypes
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from agent.agent import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
@@ -39,30 +34,14 @@ from hil.errors import BenchError
 from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.run.agent_process import AgentSubprocess, agent_command
 from hil.shells.realtime import RealTimeShell
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
-ROOT = Path(__file__).resolve().parents[2]
-AGENT_COMMANDS = {
-    "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
-    "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.runtime.micropython"],
-    "qemu": [],
-}
-"""Commands that start the agent, by interpreter, without the configuration file at their end."""
 _VIRTUAL_STORE = "store:/virtual/"
-_LARGE_HEAP = "heapsize=512wK"
-"""Heap with optional components: MicroPython compiles them on it; a board has them compiled."""
-
-
-def agent_command(dut: str, has_components: bool) -> list[str]:
-    """Give the command that starts the agent with or without optional components."""
-    return [
-        _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
-        for argument in AGENT_COMMANDS[dut]
-    ]
 
 
 class RealBench:
@@ -89,7 +68,7 @@ class RealBench:
         self.bus = PtyPort(self.shell)
         self.pulses: PulsePipe | None = None
         self.broker: TcpListener | None = None
-        self._agent: subprocess.Popen[bytes] | None = None
+        self._agent: AgentSubprocess | None = None
         self._make_board_agent = make_board_agent
         self._board_agent: BoardAgent | None = None
         self._connect_ports()
@@ -247,23 +226,11 @@ class RealBench:
             self._board_agent = self._make_board_agent(self)
             config, arguments = self._board_agent.config(), self._board_agent.command()
         path.write_text(json.dumps(config, indent=2), encoding="utf-8")
-        environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
-        with _open_log(log) as target:
-            try:
-                self._agent = subprocess.Popen(
-                    [*arguments, str(path)],
-                    stdout=target,
-                    stderr=target,
-                    cwd=ROOT,
-                    env=environment,
-                    preexec_fn=_set_death_signal,  # noqa: PLW1509 - the bench has no threads
-                )
-            except FileNotFoundError:
-                raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
+        self._agent = AgentSubprocess(dut, [*arguments, str(path)], log)
 
     def agent_exit_code(self) -> int | None:
         """Give the exit code of an agent that has ended; None: it runs."""
-        return None if self._agent is None else self._agent.poll()
+        return None if self._agent is None else self._agent.exit_code()
 
     def status(self) -> dict[str, Any] | None:
         """Read the last status of the agent; None: there is none yet."""
@@ -278,14 +245,8 @@ class RealBench:
 
     def stop_agent(self) -> None:
         """Terminate the agent; kill it after 5 s."""
-        if self._agent is None or self._agent.poll() is not None:
-            return
-        self._agent.terminate()
-        try:
-            self._agent.wait(5)
-        except subprocess.TimeoutExpired:
-            self._agent.kill()
-            self._agent.wait(5)
+        if self._agent is not None:
+            self._agent.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -309,25 +270,3 @@ class RealBench:
                 port.close()
         self.shell.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
-
-
-def _set_death_signal() -> None:
-    """Let the kernel end this process (the agent) if its bench is killed.
-
-    Otherwise the agent would run forever. It would open pseudo-terminals whose numbers other
-    programs use by then. Linux only; elsewhere this does nothing.
-    """
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _open_log(path: Path | None) -> BinaryIO:
-    """Open the file for the output of the agent; without a path the output is discarded."""
-    try:
-        return open(path or os.devnull, "wb")
-    except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}; name a writable log file") from None

@@ -28,7 +28,7 @@ _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
 
 class Problem(NamedTuple):
-    """A wrong value of a scenario: its key, and what is wrong."""
+    """A wrong value of a scenario: its key, and a description of the problem."""
 
     key_path: str
     text: str

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
     if arguments.table and not arguments.faults:
-        raise BenchError("--table: needs --faults")
+        raise BenchError("--table: add --faults")
     if arguments.table:
         print(write_table())
         return 0

@@ -2,8 +2,8 @@
 
 Advantages on a slow link: a topic is sent once per connection and then as its alias (saves some 25
 bytes a message). A message can expire at the broker, so that a repeated message is not queued there
-twice. A server gives a reason when it rejects a request. The client obeys the server's receive
-maximum (unacknowledged QoS 1 publishes), packet limit and keep-alive.
+twice. A server gives a reason when it rejects a request. The client respects the receive
+maximum (unacknowledged QoS 1 publishes), packet limit and keep-alive of the server.
 
 Before CONNACK the limits of the server are unknown. The receive maximum is then the last one, or 1.
 The client rejects a server that accepts only QoS 0, or only packets shorter than `max_packet`.

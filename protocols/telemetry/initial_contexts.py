@@ -1,6 +1,6 @@
 """The context indices of the column model and their initial probabilities.
 
-The initial values are trained in advance (`python -m benchmarks.codec_train`, on streams that no
+The initial values are trained in advance (`python -m benchmarks.telemetry.codec_train`, on streams that no
 test uses), so that a short block need not learn common statistics: one byte per context, in 1/256.
 They are part of the format: a change of one byte requires a new version.
 

@@ -1,4 +1,4 @@
-"""The largest units: more than a small board's heap holds, so on CPython only."""
+"""The largest units: they need more heap than a small board has, so only on CPython."""
 
 import json
 

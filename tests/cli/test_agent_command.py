@@ -1,5 +1,7 @@
-"""`coldloop agent` as a technician meets it: wrong configurations, ports that are busy, absent or
-full of garbage, and its end. What is wrong use starts nothing; what is absent is retried."""
+"""`coldloop agent` for a technician: wrong configurations, busy, missing or garbled ports, its end.
+
+Wrong use starts nothing. The agent retries a missing port.
+"""
 
 import copy
 import json
@@ -33,7 +35,7 @@ Raw = dict[str, Any]
 
 @pytest.fixture
 def bench() -> Iterator[RealBench]:
-    """A row behind real ports; the test turns its crank."""
+    """A row behind real ports; the test runs its event loop."""
     with RealBench(TestbedSettings(), seed=1) as made:
         yield made
 
@@ -41,7 +43,7 @@ def bench() -> Iterator[RealBench]:
 def run_until(
     bench: RealBench, condition: Callable[[], object], what: str, limit_s: float = 30.0
 ) -> None:
-    """Let the bench go on until `condition()` is."""
+    """Run the bench until `condition()` is true."""
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, f"never: {what}; {bench.status()}"
@@ -58,7 +60,7 @@ def write(folder: Path, raw: object) -> str:
 
 
 def example() -> Raw:
-    """A good configuration whose ports do not exist."""
+    """Return a valid configuration whose ports do not exist."""
     names = ("rpu", "valve", "pump1", "spare")
     profiles = ("orv3_rpu", "belimo_valve", "abb_acs580", "abb_acs580")
     return {
@@ -82,7 +84,7 @@ def example() -> Raw:
 
 REMOVED = object()
 MISTAKES: dict[str, tuple[str, object, str]] = {
-    # what: (place, value, what the line says after the file's name)
+    # name: (path, value, text of the error after the file name)
     "wrong type": (
         "control.supply.setpoint_c",
         "32",
@@ -132,7 +134,7 @@ MISTAKES: dict[str, tuple[str, object, str]] = {
 
 
 def changed(raw: Raw, path: str, value: object) -> Raw:
-    """The configuration with the value at a dotted place replaced, added or taken away."""
+    """Return the configuration with the value at a dotted path replaced, added or removed."""
     result = copy.deepcopy(raw)
     *parents, last = path.split(".")
     node: Any = result
@@ -146,7 +148,7 @@ def changed(raw: Raw, path: str, value: object) -> Raw:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_configuration_is_one_line_and_exit_2(
+def test_invalid_configuration_is_one_line_and_exit_2(
     mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place, value, message = MISTAKES[mistake]
@@ -170,7 +172,7 @@ def test_a_wrong_configuration_is_one_line_and_exit_2(
         ('{"version": NaN}', ": "),
     ],
 )
-def test_file_that_is_no_configuration_is_reported(
+def test_file_without_configuration_is_reported(
     text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert agent(["--config", write(tmp_path, text)]) == 2
@@ -181,9 +183,7 @@ def test_file_that_is_no_configuration_is_reported(
     assert "Traceback" not in err
 
 
-def test_each_of_many_mistakes_has_its_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_error_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = changed(changed(example(), "site", 3), "control.dp.setpoint_kpa", -1)
     assert agent(["--config", write(tmp_path, raw)]) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -192,7 +192,7 @@ def test_each_of_many_mistakes_has_its_line(
     assert any("control.dp.setpoint_kpa: -1 is outside 5 to 400" in line for line in lines)
 
 
-def test_a_file_that_cannot_be_read_is_one_line_and_exit_2(tmp_path: Path) -> None:
+def test_unreadable_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     for name, message in (
         ("none.json", "No such file or directory; name the agent's configuration"),
@@ -214,7 +214,7 @@ def test_wrong_arguments_are_one_line_and_exit_2(
     assert check_one_line(capsys.readouterr().err).startswith("coldloop agent: ")
 
 
-def test_check_says_good_and_opens_nothing(
+def test_check_prints_good_and_opens_no_port(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, example())
@@ -222,11 +222,11 @@ def test_check_says_good_and_opens_nothing(
     assert capsys.readouterr().out == f"{path}: good\n"
 
 
-# Ports that are wrong use.
+# Ports with wrong use.
 
 
 class UnusedPorts:
-    """Good ports for everything, which must stay untouched when the agent refuses to start."""
+    """Valid ports for all sections, which must stay unused if the agent does not start."""
 
     def __init__(self, bench: RealBench, folder: Path) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -254,13 +254,13 @@ def untouched(bench: RealBench, tmp_path: Path) -> Iterator[UnusedPorts]:
 
 
 def refusal_line(path: str) -> str:
-    """The one line with which the agent refuses to start."""
+    """Return the single error line of an agent that does not start."""
     done = run_coldloop("agent", "--config", path)
     assert (done.returncode, done.stdout) == (2, "")
     return check_one_line(done.stderr)
 
 
-def test_a_busy_port_is_one_line_and_nothing_is_started(
+def test_busy_port_is_one_line_without_start(
     bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     with serial.Serial(bench.bus.path, exclusive=True):
@@ -269,7 +269,7 @@ def test_a_busy_port_is_one_line_and_nothing_is_started(
         untouched.check(bench)
 
 
-def test_a_running_agent_keeps_a_second_one_out(bench: RealBench, tmp_path: Path) -> None:
+def test_running_agent_blocks_a_second_one(bench: RealBench, tmp_path: Path) -> None:
     bench.start_agent()
     run_until(bench, bench.status, "the first agent runs")
     done = run_coldloop("agent", "--config", str(bench.folder / "unit.json"))
@@ -280,7 +280,7 @@ def test_a_running_agent_keeps_a_second_one_out(bench: RealBench, tmp_path: Path
     assert bench.agent_exit_code() is None
 
 
-def test_a_path_that_is_no_tty_is_one_line_and_nothing_is_started(
+def test_path_without_tty_is_one_line_without_start(
     bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     plain = tmp_path / "plain"
@@ -295,7 +295,7 @@ def test_a_path_that_is_no_tty_is_one_line_and_nothing_is_started(
     untouched.check(bench)
 
 
-def test_one_line_by_two_names_is_refused(
+def test_two_names_of_one_line_are_rejected(
     bench: RealBench, untouched: UnusedPorts, tmp_path: Path
 ) -> None:
     alias = tmp_path / "alias"
@@ -305,14 +305,13 @@ def test_one_line_by_two_names_is_refused(
     untouched.check(bench)
 
 
-# What is absent, what is garbage.
+# Missing ports, garbage on ports.
 
 
-def test_what_is_absent_is_reported_and_retried_while_the_agent_goes_on(
-    bench: RealBench, tmp_path: Path
-) -> None:
-    """Receiver and bus appear after some seconds, as an adapter that is plugged in does; the
-    broker never. Meanwhile and afterwards `coldloop status` says what is the matter."""
+def test_missing_ports_are_reported_and_retried(bench: RealBench, tmp_path: Path) -> None:
+    """Receiver and bus appear after some seconds, as after an adapter is plugged in; the broker
+    never appears. `coldloop status` shows the state throughout.
+    """
     receiver, bus = tmp_path / "ttyReceiver", tmp_path / "ttyBus"
     raw = bench.config()
     raw["receiver"]["port"] = f"serial:{receiver}?baud=115200"
@@ -330,7 +329,7 @@ def test_what_is_absent_is_reported_and_retried_while_the_agent_goes_on(
         bus.symlink_to(bench.bus.path)
         run_until(bench, lambda: is_normal(bench), "it cools on when its ports appear")
         check_without_broker(bench, path)
-        # The five rows that may wait are the newest; the older ones are counted.
+        # The queue holds the five newest rows; the agent counts the older ones.
         run_until(bench, lambda: telemetry(bench)["dropped"] > 0, "the queue is bounded")
         assert telemetry(bench)["queued"] == 5
         code, out, err = wait_for_exit(process, signal.SIGTERM)
@@ -373,7 +372,7 @@ def check_without_broker(bench: RealBench, path: str) -> None:
 
 
 def check_final_status(bench: RealBench, path: str) -> None:
-    """An agent that has ended leaves its last status, which is soon stale."""
+    """Check that an agent that has ended leaves its last status, which is soon stale."""
     left = bench.folder / "status.json"
     snapshot = json.loads(left.read_text())
     snapshot["mono_us"] -= 10_000_000
@@ -383,7 +382,7 @@ def check_final_status(bench: RealBench, path: str) -> None:
     assert float(age.split()[1]) >= 10
 
 
-def test_garbage_on_every_port_is_counted_and_harmless(bench: RealBench, tmp_path: Path) -> None:
+def test_garbage_on_all_ports_is_counted_without_harm(bench: RealBench, tmp_path: Path) -> None:
     chance = random.Random(5)
     raw = bench.config()
     with running_command("agent", "--config", write(tmp_path, raw)) as process:
@@ -415,7 +414,7 @@ def test_garbage_on_every_port_is_counted_and_harmless(bench: RealBench, tmp_pat
 
 
 def garbage(chance: random.Random, count: int) -> bytes:
-    """Random bytes with pieces of what a framer looks for among them."""
+    """Return random bytes with fragments that a framer looks for."""
     pieces = [b"$", b"\r\n", b"$GNRMC,", b"*00\r\n", b"\x0c\x03", b"\0", b"$" * 90]
     return chance.randbytes(count - 200) + b"".join(chance.choices(pieces, k=20))[:200]
 
@@ -428,7 +427,7 @@ def resident_kb(pid: int) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(bench: RealBench, number: int) -> None:
+def test_signal_ends_the_agent_in_order(bench: RealBench, number: int) -> None:
     bench.start_agent(log=bench.folder / "log")
     process = bench._agent
     assert process is not None

@@ -1,4 +1,4 @@
-"""`coldloop clock`: the report and the watch, on what an agent that was lied to leaves behind."""
+"""`coldloop clock`: report and watch, on the status of an agent with a false time source."""
 
 import json
 import time
@@ -59,7 +59,7 @@ EVIDENCE: Snapshot = {
 
 @pytest.fixture(scope="module")
 def real_snapshot() -> Snapshot:
-    """The status of an agent that has run for 20 s."""
+    """Return the status of an agent after 20 s."""
     run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
     run.run()
     assert run.status is not None
@@ -67,7 +67,7 @@ def real_snapshot() -> Snapshot:
 
 
 def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False) -> str:
-    """Leave a status behind as if the agent had written it `age_s` ago."""
+    """Write a status as if the agent had written it `age_s` ago; return its folder."""
     kind = time.CLOCK_MONOTONIC_RAW if raw else time.CLOCK_MONOTONIC
     now_us = time.clock_gettime_ns(kind) // 1000
     changed = {**snapshot, "mono_us": now_us - int(age_s * 1e6)}
@@ -75,7 +75,7 @@ def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool
     return str(folder)
 
 
-def test_the_report_of_a_real_status(
+def test_report_of_a_real_status(
     real_snapshot: Snapshot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert clock(["report", "--state", write_status(tmp_path, real_snapshot)]) == 0
@@ -84,10 +84,10 @@ def test_the_report_of_a_real_status(
     rows = dict(text.split(None, 1) for text in out.splitlines() if not text.startswith("leap"))
     assert rows["site"] == "bench/cdu1"
     assert "sync, within 19." in rows["UTC"]
-    assert rows["followed"] == "nothing yet"
-    assert "GPS is 18 s ahead of UTC, not known yet" in out
-    assert "0 refused" in rows["fixes"]
-    assert "verdict" not in out
+    assert rows["source"] == "none yet"
+    assert "GPS is 18 s ahead of UTC, not yet confirmed" in out
+    assert "0 rejected" in rows["fixes"]
+    assert "finding" not in out
 
 
 def test_old_or_untrusted_status_exits_1(real_snapshot: Snapshot, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_old_or_untrusted_status_exits_1(real_snapshot: Snapshot, tmp_path: Path
         assert clock(["report", "--state", write_status(tmp_path, changed)]) == code
 
 
-def test_an_agent_that_feeds_chronyd_counts_by_the_raw_clock(
+def test_age_is_by_the_raw_clock_if_the_agent_has_chrony(
     real_snapshot: Snapshot, tmp_path: Path
 ) -> None:
     folder = write_status(tmp_path, {**real_snapshot, "chrony": PARTS["chrony"]}, raw=True)
@@ -105,27 +105,27 @@ def test_an_agent_that_feeds_chronyd_counts_by_the_raw_clock(
 
 
 def test_report_has_all_components_and_evidence(real_snapshot: Snapshot) -> None:
-    told = {
+    clock_status = {
         **real_snapshot["clock"],
         "evidence": [EVIDENCE],
         "rate_ppt": 2_013_000,
         "skew_ppt": 900,
     }
-    snapshot = {**real_snapshot, **PARTS, "clock": told, "alarms": []}
+    snapshot = {**real_snapshot, **PARTS, "clock": clock_status, "alarms": []}
     snapshot["alarms"] = [{"code": "time_step", "text": "it jumped"}, {"code": "x", "text": "no"}]
     out = render_report(snapshot)
     for words in (
-        "+2.0130 ppm, give or take 0.0009",
-        "31.5 C at the oscillator, -0.800 ppm a degree",
-        "strength 45.2 dBHz, -0.021 dB a degree, antenna ok",
-        "costs 2.4 dB, seen in 12 epochs",
-        "100, 98 with their second",
-        "told 60 times, withheld 3",
+        "+2.0130 ppm +- 0.0009 ppm",
+        "31.5 C at the oscillator, -0.800 ppm/C",
+        "strength 45.2 dBHz, -0.021 dB/C, antenna ok",
+        "C/N0 loss 2.4 dB, 12 epochs",
+        "100, 98 with their UTC second",
+        "60 samples sent, 3 withheld",
         "rate already",
         "time_step  it jumped",
         "step 3 times",
-        "4001000 to 3999000 us where 200000 is allowed",
-        "(it looks like BDT)",
+        "4001000 to 3999000 us, limit 200000",
+        "(probably BDT)",
     ):
         assert words in out, words
     assert "x  no" not in out
@@ -134,7 +134,7 @@ def test_report_has_all_components_and_evidence(real_snapshot: Snapshot) -> None
     assert status_line(snapshot).startswith("2026-11-24T06:00:")
 
 
-def test_the_report_as_json(real_snapshot: Snapshot, tmp_path: Path) -> None:
+def test_report_as_json(real_snapshot: Snapshot, tmp_path: Path) -> None:
     done = run_coldloop(
         "clock", "report", "--state", write_status(tmp_path, real_snapshot), "--json"
     )
@@ -153,16 +153,16 @@ def test_watch_prints_changes(
     folder = write_status(tmp_path, real_snapshot)
     assert clock(["watch", "--state", folder, "--seconds", "0.5"]) == 1
     assert capsys.readouterr().out == ""
-    bad = {
+    changed = {
         **real_snapshot,
         "clock": {**real_snapshot["clock"], "evidence": [EVIDENCE], "state": "untrusted"},
     }
-    monkeypatch.setattr(clock_watch.time, "sleep", lambda _: write_status(tmp_path, bad))
+    monkeypatch.setattr(clock_watch.time, "sleep", lambda _: write_status(tmp_path, changed))
     assert clock(["watch", "--state", folder, "--seconds", "0.3"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert "untrusted" in out[0]
     assert "step 3 times" in out[1]
-    assert "step 3 times" not in "".join(out[2:])  # told once
+    assert "step 3 times" not in "".join(out[2:])  # printed once
 
 
 def test_missing_status_is_one_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The front door: help, version, exit codes, one-line errors, and the guard against namesakes."""
+"""The command dispatcher: help, version, exit codes, one-line errors, guard against namesakes."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ from tests.support.repository import ROOT, project_settings
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """The command, in a process of its own."""
+    """Run the command in a process of its own."""
     command = [sys.executable, str(ROOT / "coldloop.py"), *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
@@ -54,13 +54,13 @@ def test_wrong_use_is_one_line_and_exit_2(words: tuple[str, ...]) -> None:
     assert completed.stdout == ""
 
 
-def test_a_misspelt_command_gets_a_suggestion() -> None:
+def test_misspelt_command_gets_a_suggestion() -> None:
     assert "did you mean 'demo'?" in run("dmeo").stderr
     assert "did you mean" not in run("xyzzy").stderr
 
 
 @pytest.mark.parametrize("name", coldloop.COMMANDS)
-def test_every_command_exists_and_explains_itself(name: str) -> None:
+def test_every_command_exists_with_help(name: str) -> None:
     module, function = coldloop.COMMANDS[name][0].split(":")
     assert callable(getattr(importlib.import_module(module), function))
     completed = run(name, "--help")
@@ -69,7 +69,7 @@ def test_every_command_exists_and_explains_itself(name: str) -> None:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, body: object) -> int:
-    """What `coldloop probe x y` exits with when its function is `body`."""
+    """Return the exit code of `coldloop probe x y` if its function is `body`."""
     monkeypatch.setattr(sys.modules[__name__], "probe", body, raising=False)
     monkeypatch.setitem(coldloop.COMMANDS, "probe", (f"{__name__}:probe", "a probe"))
     return coldloop.main(["probe", "x", "y"])
@@ -84,7 +84,7 @@ def test_command_gets_arguments_and_returns_exit_code(
     assert got == [["x", "y"]]
 
 
-def test_ctrl_c_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(argv: list[str]) -> int:
         raise KeyboardInterrupt
 
@@ -113,7 +113,7 @@ def test_closed_output_pipe_is_no_error() -> None:
     assert talker.returncode == 0
 
 
-def test_a_missing_library_is_one_line(
+def test_missing_library_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(coldloop.COMMANDS, "probe", ("no_such_module:run", ""))
@@ -121,7 +121,7 @@ def test_a_missing_library_is_one_line(
     assert "No module named 'no_such_module'" in one_line(capsys.readouterr().err)
 
 
-def test_refuses_another_package_of_the_same_name(tmp_path: Path) -> None:
+def test_package_of_the_same_name_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "agent").mkdir()
     (tmp_path / "agent" / "__init__.py").write_text("raise SystemExit('the wrong agent ran')\n")
     code = f"import sys; sys.path.append({str(ROOT)!r}); import coldloop; sys.exit(coldloop.main())"

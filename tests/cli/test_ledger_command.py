@@ -1,4 +1,4 @@
-"""`coldloop ledger report`, from the status that a run of the bench left."""
+"""`coldloop ledger report`, from the status of a bench run."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from hil.scenario.loader import parse
 
 SCENARIO = """
 name = "bill"
-title = "a minute with a ledger"
+title = "a minute with energy accounts"
 seconds = 60
 [row]
 it_kw = 80
@@ -22,26 +22,26 @@ parts = "PARTS"
 
 
 def write_status(folder: Path, parts: str) -> Path:
-    """Run, and leave the status as the agent would."""
+    """Run the scenario, write its status as the agent does, return the folder."""
     run = VirtualRun(parse(SCENARIO.replace("PARTS", parts), "bill"), 1)
     run.run()
     (folder / "status.json").write_text(json.dumps(run.status))
     return folder
 
 
-def test_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = str(write_status(tmp_path, "ledger"))
     assert ledger(["report", "--state", state]) == 0
     text = capsys.readouterr().out
-    assert "bench/cdu1  energy ledger, PUE category 1 (IT at the UPS' output)" in text
+    assert "bench/cdu1  energy accounts, PUE category 1 (IT at the UPS output)" in text
     assert "interim, since 2026-11-24T06:00:0" in text
     assert "losses, % of IT: electrical" in text
     assert ledger(["report", "--state", state, "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
-    entry = shown["intervals"][0]
+    record = json.loads(capsys.readouterr().out)
+    entry = record["intervals"][0]
     assert entry["it_wh"] > 500
     assert 1000 <= entry["pue_milli"] <= 1300
-    assert shown["total_is"] == "facility meter"
+    assert record["total_is"] == "facility meter"
 
 
 def test_unit_without_energy_accounting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

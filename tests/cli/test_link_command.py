@@ -20,14 +20,14 @@ from hil.bench.testbed import SITE_E7, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES
 from hil.kernel.world import World
-from hil.run.real_bench import ROOT
+from tests.support.repository import ROOT
 
 COLDLOOP = [sys.executable, str(ROOT / "coldloop.py")]
 
 
 @pytest.fixture(scope="module")
 def webhook_posts() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A webhook on loopback: its URL, and the forms that were posted."""
+    """A webhook on loopback: its URL and the forms that it received."""
     got: list[dict[str, str]] = []
 
     class WebhookHandler(http.server.BaseHTTPRequestHandler):
@@ -89,7 +89,7 @@ def test_watch_shows_a_modem(ports: dict[str, str], kind: str) -> None:
         watch.wait(20)
 
 
-def test_a_message_goes_to_the_webhook(
+def test_message_goes_to_the_webhook(
     ports: dict[str, str], webhook_posts: tuple[str, list[dict[str, str]]]
 ) -> None:
     path = ports["modem_sbd"].removeprefix("serial:").partition("?")[0]

@@ -1,4 +1,4 @@
-"""`coldloop modbus` on the bench's fleet: what it finds, reads, writes and refuses, and how."""
+"""`coldloop modbus` with the emulated devices of the bench: scan, read, write, poll, errors."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def ports(bench: BenchThread) -> dict[str, str]:
 
 
 def run_command(*words: object) -> int:
-    """The exit code, also when argparse leaves by itself."""
+    """Return the exit code, also if argparse exits."""
     try:
         return modbus([str(word) for word in words])
     except SystemExit as error:
@@ -38,7 +38,7 @@ def run_command(*words: object) -> int:
 
 
 def only_json(capsys: pytest.CaptureFixture[str]) -> Any:
-    """The one JSON object that was printed."""
+    """Return the only printed JSON object."""
     (line,) = capsys.readouterr().out.splitlines()
     return json.loads(line)
 
@@ -53,15 +53,19 @@ def test_scan_finds_devices_and_models(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     units = ",".join(str(unit) for unit in [*LINE_UNITS.values(), 11])
-    patient = ("--timeout-ms", "500")  # the machine may be busy with other tests
-    port, chosen = ports["bus8"], ("--units", units, "--functions", "3")
-    assert run_command("scan", port, *chosen, *patient, "--json") == 0
+    timeout = ("--timeout-ms", "500")  # the machine can be busy with other tests
+    port, selection = ports["bus8"], ("--units", units, "--functions", "3")
+    assert run_command("scan", port, *selection, *timeout, "--json") == 0
     found = only_json(capsys)
     models = {device["model"]: device["unit"] for device in found["devices"]}
     assert models == LINE_UNITS
-    says = {device["model"]: device["identification"] for device in found["devices"]}
-    assert says["abb_acs580"] == {"maker": "ABB", "product": "ASCKX", "revision": "2.20.0.0"}
-    assert says["schneider_iem3000"]["product"] == "A9MEM3155"
+    identifications = {d["model"]: d["identification"] for d in found["devices"]}
+    assert identifications["abb_acs580"] == {
+        "maker": "ABB",
+        "product": "ASCKX",
+        "revision": "2.20.0.0",
+    }
+    assert identifications["schneider_iem3000"]["product"] == "A9MEM3155"
     proven = {d["model"] for d in found["devices"] if d["matches"][0]["how"] == "probe"}
     assert proven == {"orv3_rpu", "abb_acs580", "schneider_iem3000"}
     assert found["tried"][0]["requests"] == len(LINE_UNITS) + 1
@@ -84,11 +88,11 @@ def test_scan_without_reply_reports_attempts(
     words = ("--units", "1-2", "--functions", "3,4", "--baud", "9600,19200", "--parity", "N,E")
     assert run_command("scan", ports["bus8"], *words, "--timeout-ms", "20") == 1
     text = capsys.readouterr().out
-    assert "no device answered" in text
+    assert "no device replied" in text
     assert "functions 3, 4, units 1-2, 20 ms each" in text
     for setting in ("9600 8N1", "9600 8E1", "19200 8N1", "19200 8E1"):
-        assert f"{setting}: 4 requests; answered: nobody" in text
-    assert "hint: nothing came at all" in text
+        assert f"{setting}: 4 requests; replies: none" in text
+    assert "hint: no bytes: check power" in text
 
 
 def test_scan_reports_garbled_replies(
@@ -101,7 +105,7 @@ def test_scan_reports_garbled_replies(
     assert code == 1
     found = only_json(capsys)
     assert found["tried"][0]["garbled"] == [{"unit": VALVE, "reason": "crc"}]
-    assert "wrong baud rate or parity" in found["hints"][0]
+    assert "check baud rate and parity" in found["hints"][0]
 
 
 def test_read_decodes(ports: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,20 +137,20 @@ def test_write_by_profile_reads_back(
 
 
 def test_bit_is_written_by_name(ports: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    where = (ports["bus8"], LINE_UNITS["grundfos_cim"])
+    target = (ports["bus8"], LINE_UNITS["grundfos_cim"])
     more = ("--profile", "grundfos_cim", "--yes", "--json")
-    for word, was, then in (("on", None, 1), ("off", 1, 0), ("1", 0, 1)):
-        assert run_command("write", *where, "RemoteControl", word, *more) == 0
+    for word, before, after in (("on", None, 1), ("off", 1, 0), ("1", 0, 1)):
+        assert run_command("write", *target, "RemoteControl", word, *more) == 0
         found = only_json(capsys)
-        assert (found["written"], found["readback"], found["verified"]) == (then, then, True)
-        assert was is None or found["before"] == was
-    assert run_command("write", *where, "RemoteControl", "2", *more) == 2
+        assert (found["written"], found["readback"], found["verified"]) == (after, after, True)
+        assert before is None or found["before"] == before
+    assert run_command("write", *target, "RemoteControl", "2", *more) == 2
     assert "'2' is not on, off, 1 or 0" in error_line(capsys)
     more = ("--profile", "abb_acs580", "--yes")
     assert (
         run_command("write", ports["bus8"], LINE_UNITS["abb_acs580"], "Tripped", "on", *more) == 2
     )
-    assert "Tripped is not to be written" in error_line(capsys)
+    assert "Tripped is read-only" in error_line(capsys)
 
 
 def test_ignored_write_fails(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,17 +176,17 @@ def test_ignored_write_fails(bench: BenchThread, capsys: pytest.CaptureFixture[s
 def test_write_outside_limits_is_rejected_before_sending(
     bench: BenchThread, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], limit: str
 ) -> None:
-    heard = bench.call(lambda b: b.fleet.line.request_count)
+    count_before = bench.call(lambda b: b.fleet.line.request_count)
     assert run_command("write", bench.ports["bus8"], VALVE, *words, "--yes") == 2
     assert limit in error_line(capsys)
-    assert bench.call(lambda b: b.fleet.line.request_count) == heard
+    assert bench.call(lambda b: b.fleet.line.request_count) == count_before
 
 
 def test_wrong_profile_stops_write(bench: BenchThread, capsys: pytest.CaptureFixture[str]) -> None:
     writes = bench.call(lambda b: b.fleet.devices["belimo_valve"].writes)
     words = ("FlowControlLitersPerMinute", "150", "--profile", "orv3_rpu", "--yes")
     assert run_command("write", bench.ports["bus8"], VALVE, *words) == 1
-    assert "is no orv3_rpu: " in error_line(capsys)
+    assert "is not model orv3_rpu: " in error_line(capsys)
     assert bench.call(lambda b: b.fleet.devices["belimo_valve"].writes) == writes
 
 
@@ -221,7 +225,10 @@ def test_poll_plans_requests_and_learns(
         == 0
     )
     assert only_json(capsys)["requests"] == 4
-    unit, rounds = LINE_UNITS["eastron_sdm630"], ("--rounds", "12")  # it has holes all over
+    unit, rounds = (
+        LINE_UNITS["eastron_sdm630"],
+        ("--rounds", "12"),
+    )  # its map has many unreadable ranges
     assert (
         run_command("poll", port, "--profile", "eastron_sdm630", "--unit", unit, *rounds, *more)
         == 0
@@ -266,7 +273,7 @@ def test_commission_reports_missing_devices(
     output = tmp_path / "unit.json"
     words = ("--units", "12", "--functions", "3", "--yes", "--json", "-o", output)
     assert run_command("commission", ports["bus"], *words) == 1
-    assert only_json(capsys)["missing"] == ["a valve", "a pump's drive"]
+    assert only_json(capsys)["missing"] == ["a valve", "a pump drive"]
     assert not output.exists()
 
 
@@ -311,12 +318,12 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (("scan", "/dev/nosuch"), "no such port"),
         (("scan", "/dev/null", "--units", "0-5"), "not within 1 to 247"),
         (("scan", "/dev/null", "--baud", "9601"), "'9601' is not one of"),
-        (("scan", "tcp:127.0.0.1:1", "--baud", "9600"), "only a serial line"),
+        (("scan", "tcp:127.0.0.1:1", "--baud", "9600"), "need a serial line"),
         (("read", "tcp:127.0.0.1:1", "1", "0"), "refused: nothing listens there"),
         (("read", "/dev/null", "248", "0"), "unit 248 is not 1 to 247"),
-        (("read", "/dev/null", "1", "65535", "2"), "end after address 65535"),
+        (("read", "/dev/null", "1", "65535", "2"), "ends after address 65535"),
         (("read", "/dev/null", "1", "0", "--order", "ABDC", "--type", "f32"), "is not one of"),
-        (("sniff", "tcp:127.0.0.1:1"), "only a serial line can be overheard"),
+        (("sniff", "tcp:127.0.0.1:1"), "sniff needs a serial line"),
         (("commission", "/dev/null", "--setpoint-c", "90"), "90 is not 15 to 45"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`coldloop nmea`: exact keys, gpsd beside it, recorded oddities, and what it cannot read."""
+"""`coldloop nmea`: exact keys, comparison with gpsd, recorded quirks, unreadable sources."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import coldloop
-from benchmarks.nmea_peers import micropython
+from benchmarks.gnss.nmea_peers import micropython
 from drivers.tools import nmea_decode, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
@@ -54,7 +54,7 @@ TOTALS = [
 def run_decode(
     stream: bytes, tmp_path: Path, capsys: Any, *options: str, code: int = 0
 ) -> tuple[list[Any], Any]:
-    """The epochs and the summary that the command prints of a capture."""
+    """Return the epochs and the summary that the command prints for a capture."""
     log = tmp_path / "log.nmea"
     log.write_bytes(stream)
     assert coldloop.main(["nmea", "decode", str(log), "--json", *options]) == code
@@ -72,7 +72,7 @@ def gpsd_reports(stream: bytes, tmp_path: Path) -> list[Any]:
 
 
 def valid_checksums(stream: bytes) -> int:
-    """How many sentences a plain reading, byte by byte, finds."""
+    """Return the number of sentences that a simple byte-by-byte reader finds."""
     count = 0
     for at, byte in enumerate(stream):
         star = stream.find(b"*", at)
@@ -112,7 +112,7 @@ def test_matches_gpsd(dialect: str, tmp_path: Path, capsys: Any) -> None:
     ours = {epoch["utc"]: epoch for epoch in run_decode(stream, tmp_path, capsys)[0]}
     reports = gpsd_reports(stream, tmp_path)
     fixes = [r for r in reports if r["class"] == "TPV" and "time" in r and "lat" in r]
-    # what gpsd reports before it has seen where this receiver's epochs end is left out
+    # Without the reports of gpsd before it knows the end of an epoch of this receiver.
     assert len(fixes) >= 55
     for theirs in fixes[3:]:
         mine = ours[theirs["time"]]
@@ -124,7 +124,7 @@ def test_matches_gpsd(dialect: str, tmp_path: Path, capsys: Any) -> None:
     theirs_seen = {(names[s["gnssid"]], s["svid"]): s["used"] for s in sky["satellites"]}
     mine_seen = {(s["gnss"], s["sv"]): s["used"] for s in ours[max(ours)]["satellites"]}
     if dialect == "beidou-talker":
-        # GN without a system id: gpsd takes every number for GPS', ours looks who is in view
+        # GN without a system id: gpsd takes all numbers as GPS, ours uses the satellites in view.
         assert set(mine_seen) == set(theirs_seen)
         twin = run_decode(nmea_captures.capture(), tmp_path, capsys)[0][-1]
         theirs_seen = {(s["gnss"], s["sv"]): s["used"] for s in twin["satellites"]}
@@ -132,7 +132,7 @@ def test_matches_gpsd(dialect: str, tmp_path: Path, capsys: Any) -> None:
 
 
 def test_damaged_capture(tmp_path: Path, capsys: Any) -> None:
-    """Every sentence that is whole is framed, none that is not, and what is missing is said."""
+    """Every complete sentence is framed, no incomplete one is, and flags name the missing parts."""
     rng = random.Random(5)
     stream = bytearray(nmea_captures.casic(200))
     for _ in range(len(stream) // 400):
@@ -155,15 +155,16 @@ def test_recorded_quirks(tmp_path: Path, capsys: Any) -> None:
     quirks = json.loads(path.read_text(encoding="utf-8"))
     stream = "".join(quirk["raw"] + "\r\n" for quirk in quirks).encode("latin-1")
     _, totals = run_decode(stream, tmp_path, capsys)
-    replies = [q for q in quirks if q["raw"].startswith("$command")]  # a checksum by vendor's rule
+    # a checksum by the rule of the vendor
+    replies = [q for q in quirks if q["raw"].startswith("$command")]
     assert totals["sentences"] == sum(q["checksum_ok"] for q in quirks) + len(replies)
     assert totals["unknown"] == 0
-    assert totals["sentences"] - totals["typed"] == 1  # the view with a wrong number of fields
+    assert totals["sentences"] - totals["typed"] == 1  # the GSV with a wrong number of fields
     assert totals["bad_checksum"] == sum(not q["checksum_ok"] for q in quirks) - len(replies)
 
 
 def test_differences_from_gpsd(tmp_path: Path, capsys: Any) -> None:
-    """30 February, hour 25 and second 61 are no times; gpsd makes some of them."""
+    """30 February, hour 25 and second 61 are invalid times; gpsd converts some of them."""
     head = "A,2512.5,N,05516.5,E,0.0,0.0"
     lines = [
         nmea_captures.line(f"GNRMC,{time},{head},{date},,,A,V")
@@ -225,7 +226,7 @@ def test_unreadable_sources(tmp_path: Path, capsys: Any) -> None:
         (["decode", "serial:/dev/none?baud=1"], 2, "baud"),
         (["decode", "store:/tmp"], 2, "name a serial"),
         (["decode", str(empty)], 1, "no sentence"),
-        (["monitor", str(empty)], 2, "no port"),
+        (["monitor", str(empty)], 2, "not a port"),
         (["monitor", "serial:/dev/none"], 2, "no such port"),
     ):
         assert coldloop.main(["nmea", *argv]) == code
@@ -242,7 +243,7 @@ def test_unreadable_sources(tmp_path: Path, capsys: Any) -> None:
 
 @pytest.fixture
 def receiver_port() -> Any:
-    """A pseudo-terminal on which an epoch arrives every 0.3 s, its second counted up."""
+    """A pseudo-terminal with one epoch every 0.3 s and increasing seconds."""
     near, far = pty.openpty()
     stream = nmea_captures.casic(60)
     epochs = [b"$GNGGA" + part for part in stream.split(b"$GNGGA")[1:]]
@@ -282,7 +283,7 @@ def test_monitor(receiver_port: str, capsys: Any) -> None:
     assert "C20 *" in out
     assert "#####" in out
     assert "B1I:" in out
-    assert "verdicts   " in out
+    assert "findings   " in out
 
 
 def test_monitor_measures_the_system_clock() -> None:
@@ -318,7 +319,7 @@ def test_framer_matches_line_reader() -> None:
 
 
 def test_memory_does_not_grow_on_micropython(tmp_path: Path) -> None:
-    """As much live after 16,000 sentences, every sky of them decoded, as after the first epochs."""
+    """The live memory after 16,000 sentences with all satellites is that after the first epochs."""
     require_program("micropython")
     log = tmp_path / "long.nmea"
     log.write_bytes(nmea_captures.casic(60) * 20)

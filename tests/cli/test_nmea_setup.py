@@ -1,4 +1,4 @@
-"""`coldloop nmea setup` against a receiver on a pseudo-terminal; wrong use is one line."""
+"""`coldloop nmea setup` with a receiver on a pseudo-terminal; errors are one line."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.runtime_rig import TIMEOUT_S, open_pty
 
 
 def run_receiver(fake: ReceiverModel, master: int, stop: threading.Event) -> None:
-    """Let the receiver speak five times faster than real ones, and hear what it is told."""
+    """Run the receiver five times faster than a real one, and pass it the received commands."""
     due = time.monotonic()
     while not stop.is_set():
         due += 0.3
@@ -62,11 +62,11 @@ def test_setup_is_applied_and_observed() -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["/dev/null", "--maker", "casic", "--save"], "no port"),
+        (["/dev/null", "--maker", "casic", "--save"], "not a port"),
         (["serial:/dev/none", "--maker", "casic", "--save"], "no such port"),
-        (["serial:/dev/none", "--maker", "casic"], "nothing is wished"),
+        (["serial:/dev/none", "--maker", "casic"], "no setting requested"),
         (["serial:/dev/none", "--maker", "casic", "--constellations", "GAL"], "no GAL"),
-        (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "none of RMC"),
+        (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "not one of RMC"),
     ],
 )
 def test_usage_error_is_one_line(words: list[str], error: str) -> None:

@@ -1,4 +1,4 @@
-"""`coldloop status`: exit codes, JSON, and one line when there is nothing to show."""
+"""`coldloop status`: exit codes, JSON, and one line without a status."""
 
 import json
 import time
@@ -18,14 +18,14 @@ Snapshot = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def real() -> str:
-    """What an agent that has run for 20 s leaves behind."""
+    """Return the status of an agent after 20 s."""
     run = VirtualRun(parse(SHORT.replace("= 3", "= 20"), "x"), 1)
     run.run()
     return json.dumps(run.status)
 
 
 def write_status(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
-    """Leave a status behind as if the agent had written it `age_s` ago."""
+    """Write a status as if the agent had written it `age_s` ago; return its folder."""
     snapshot = json.loads(text)
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     snapshot.update({"mono_us": now_us - int(age_s * 1e6), **change})
@@ -33,7 +33,7 @@ def write_status(folder: Path, text: str, age_s: float = 0.2, **change: object) 
     return str(folder)
 
 
-def test_a_fresh_and_normal_one_is_exit_0(
+def test_recent_normal_status_is_exit_0(
     real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(["--state", write_status(tmp_path, real)]) == 0
@@ -51,7 +51,7 @@ def test_a_fresh_and_normal_one_is_exit_0(
 
 
 @pytest.mark.parametrize("state", ["degraded", "safe"])
-def test_one_that_is_not_normal_is_exit_1(
+def test_abnormal_status_is_exit_1(
     state: str, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(["--state", write_status(tmp_path, real, state=state)]) == 1
@@ -62,7 +62,7 @@ def test_one_that_is_not_normal_is_exit_1(
     ("age_s", "code"),
     [(STALE_AFTER_S - 1, 0), (STALE_AFTER_S + 1, 1), (1e6, 1), (-3.0, 1)],  # -3: before a reboot
 )
-def test_a_stale_one_is_exit_1_and_shows_its_age(
+def test_stale_status_is_exit_1_with_its_age(
     age_s: float, code: int, real: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status(["--state", write_status(tmp_path, real, age_s)]) == code
@@ -84,7 +84,7 @@ def test_json_is_the_snapshot_with_its_age(
 def test_unknown_values_are_shown_as_dashes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run in which nothing answers and the receiver is silent from the start."""
+    """A run without any reply, with a silent receiver from the start."""
     events = "".join(
         f'[[event]]\nat_s = 0\ndo = "{word}"\n'
         for word in ("bus_silent", "receiver_outage", "broker_down")
@@ -99,7 +99,7 @@ def test_unknown_values_are_shown_as_dashes(
     assert "alarm      bus_lost:bus  no device answers on bus bus" in out
 
 
-def test_every_shipped_scenario_leaves_a_status_that_can_be_shown(
+def test_status_of_every_shipped_scenario_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = VirtualRun(find("bus-loss"), 1)
@@ -130,7 +130,7 @@ def test_missing_broker_is_shown(
         ('{"version": 99}', "not a status of this version; restart the agent"),
     ],
 )
-def test_nothing_to_show_is_one_line_and_exit_2(
+def test_missing_status_is_one_line_and_exit_2(
     text: "str | None", message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if text is not None:
@@ -155,7 +155,7 @@ def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
         assert message in check_one_line(done.stderr)
 
 
-def test_a_configuration_without_a_state_folder_says_so(
+def test_configuration_without_state_folder_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from tests.cli.test_agent_command import REMOVED, changed, example  # noqa: PLC0415 - only here

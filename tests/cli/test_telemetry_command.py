@@ -1,4 +1,4 @@
-"""`coldloop telemetry codec`: figures within the promise, exact JSON, errors in a line."""
+"""`coldloop telemetry`: bits per value within limits, exact JSON, errors on one line."""
 
 import csv
 import hashlib
@@ -10,7 +10,7 @@ import pytest
 
 import coldloop
 from agent.log import segment
-from benchmarks import codec_train, stream
+from benchmarks.telemetry import codec_train, stream
 from protocols.telemetry import block, merged_block, message
 from protocols.telemetry.schema import Schema
 from tests.support.repository import ROOT
@@ -61,8 +61,8 @@ def test_gaps_and_a_short_last_block(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("", "no rows"),
         ("a,b\n", "no rows"),
-        ("a,b\n1\n", "s.csv:2: 1 cells, 2 columns"),
-        ("a,b\n1,2\n1,2.5\n", "s.csv:3: only whole numbers"),
+        ("a,b\n1\n", "s.csv:2: 1 cells for 2 columns"),
+        ("a,b\n1,2\n1,2.5\n", "s.csv:3: a cell must be an integer"),
         ("a\n9007199254740992\n", "53 bits"),
         ("a\tb\n1\n", "cannot be told"),
     ],
@@ -85,15 +85,15 @@ def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "--block 0" in capsys.readouterr().err
 
 
-def test_the_stream_is_what_it_was() -> None:
-    """The digest of what the generator beside the data prints for the same seed."""
+def test_reference_stream_is_unchanged() -> None:
+    """The digest of the output of the generator (beside the data) for the same seed."""
     lines = [stream.NAMES, *stream.rows(5, 50)]
     text = "\n".join(",".join(map(str, line)) for line in lines)
     digest = "3ce25fa9ad998a8785579d3c32f36d1f116f4e692cdef737de6381b129fbc4a2"
     assert hashlib.sha256(text.encode()).hexdigest() == digest
 
 
-def test_the_stream_is_the_one_that_others_measure_on() -> None:
+def test_reference_stream_is_that_of_the_benchmarks() -> None:
     tool = DATA.parent / "tools" / "stream"
     if not tool.exists():
         pytest.skip("the generator of the stream is not beside the data")
@@ -106,12 +106,12 @@ def test_the_stream_is_the_one_that_others_measure_on() -> None:
     assert lines[1:] == [",".join(map(str, row)) for row in stream.rows(5, 50)]
 
 
-def test_innovation_entropy_lies_below_what_the_codec_needs() -> None:
+def test_innovation_entropy_is_below_the_codec() -> None:
     assert 1.7 < stream.innovation_bits(3, 1200) < 1.85
 
 
 def write_log(folder: Path) -> None:
-    """Write what the log of a unit writes: a schema, two blocks, a note."""
+    """Write the log of a unit: a schema, two blocks, a note."""
     schema = Schema([("t", "ms", 1, 1), ("cdu.P", "kPa", 1, 10)])
     life = b"\1\2\3"
     blocks = [
@@ -181,7 +181,7 @@ def test_damaged_and_missing_log(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = sorted(tmp_path.iterdir())[-1]
     path.write_bytes(path.read_bytes()[:-1])
     assert coldloop.main(["telemetry", "stats", str(tmp_path)]) == 1
-    assert "torn or damaged" in capsys.readouterr().err
+    assert "truncated or damaged" in capsys.readouterr().err
     for where in (tmp_path / "none", tmp_path / "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
         assert coldloop.main(["telemetry", "cat", str(where)]) == 2

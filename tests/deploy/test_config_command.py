@@ -15,7 +15,7 @@ import pytest
 
 from agent.commands import profiles
 from agent.remote.storage import software_slots
-from benchmarks import fleet
+from benchmarks.remote import fleet
 from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys, messages
 from deploy.ops.command import command as config_command

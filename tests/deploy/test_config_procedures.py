@@ -13,7 +13,7 @@ from agent.commands import profiles
 from agent.config.load import load
 from agent.core.errors import DecommissionedError
 from agent.remote.update import boot
-from benchmarks import fleet
+from benchmarks.remote import fleet
 from deploy.ops import keys
 from tests.deploy.test_config_command import SETPOINT, SPEED, config
 from tests.support.cli_tools import wait_until

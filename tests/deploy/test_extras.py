@@ -65,7 +65,7 @@ def test_the_commands_of_a_controller_run(python: Path, tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout) == (0, "deploy/examples/unit.json: good\n")
     status = run(python, "coldloop.py", "status", "--state", str(tmp_path))
     assert status.returncode == 2
-    assert "is the agent running" in check_one_line(status.stderr)
+    assert "check that the agent runs" in check_one_line(status.stderr)
     profile = run(python, "coldloop.py", "modbus", "profile", "show", "orv3_rpu")
     assert profile.returncode == 0
     assert "SupplyTemperatureCelsius" in profile.stdout

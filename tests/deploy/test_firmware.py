@@ -13,7 +13,7 @@ import pytest
 
 from agent.commands import profiles
 from agent.remote.storage import software_slots
-from benchmarks.firmware import HEAP, capture_scenario, play_capture
+from benchmarks.firmware.image import HEAP, capture_scenario, play_capture
 from deploy.errors import FirmwareError
 from deploy.firmware import board_image, flash, memory_layout, rp2
 from deploy.firmware.board_image import Image, build

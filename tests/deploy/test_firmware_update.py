@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import fleet
+from benchmarks.remote import fleet
 from deploy.firmware import memory_layout
 from deploy.firmware.romfs import build_application
 from deploy.ops import keys, messages

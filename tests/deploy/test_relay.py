@@ -14,7 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks import stream
+from benchmarks.telemetry import stream
 from deploy.errors import DeployError
 from deploy.relay import command, outputs, sparkplug_payload
 from deploy.relay.broker_client import BrokerSettings

@@ -15,6 +15,7 @@ from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_rules import SHAPES
 from drivers.errors import ProfileError
+from drivers.modbus.register_span import ReadBlock
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "drivers" / "profiles"
@@ -268,7 +269,7 @@ def test_rpu_matches_reference_rows() -> None:
 
 def test_drive_words() -> None:
     profile = DeviceProfile(load_profile("abb_acs580"))
-    drive = ModbusDevice("pump1", 1, profile, [(3, 0, 5)])
+    drive = ModbusDevice("pump1", 1, profile, [ReadBlock(3, 0, 5)])
     run = [(drive.point_index(name), raw) for name, raw in profile.pump["run"]]
     speed = drive.point_index(profile.pump["setpoint"])
     assert (
@@ -283,7 +284,7 @@ def test_drive_words() -> None:
 
 def test_valve_words() -> None:
     profile = DeviceProfile(load_profile("belimo_valve"))
-    valve = ModbusDevice("valve", 2, profile, [(3, 0, 22)])
+    valve = ModbusDevice("valve", 2, profile, [ReadBlock(3, 0, 22)])
     setpoint = valve.point_index(profile.valve["setpoint"])
     assert valve.build_write([(setpoint, valve.to_count(setpoint, 42.5))]).hex() == "060000109a"
     words = [0] * 22

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 
-from benchmarks import signing
+from benchmarks.remote import signing
 from protocols.cbor import MAX_INT, MIN_INT, Map, decode, encode
 from protocols.errors import DecodeError
 from protocols.signing.ed25519 import verify

@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from benchmarks import digests
+from benchmarks.bench import digests
 from tests.support.peers import require_program
 from tests.support.repository import ROOT
 
 NAMES = (
-    "clock",
-    "digests",
-    "firmware",
-    "heap",
-    "modbus",
-    "nmea",
-    "realtime",
-    "sky",
-    "page",
-    "speed",
-    "startup",
-    "throttle",
-    "year",
+    "bench.digests",
+    "bench.page",
+    "bench.realtime",
+    "bench.speed",
+    "control.annual",
+    "control.power_limits",
+    "firmware.heap",
+    "firmware.image",
+    "gnss.clock",
+    "gnss.nmea",
+    "gnss.sky",
+    "modbus.transaction",
+    "runtime.startup",
 )
 
 
@@ -47,7 +47,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
 
 def test_speed() -> None:
     require_program("micropython")
-    record = benchmark("speed", "--seconds", "30", "--rounds", "1", "--profile")
+    record = benchmark("bench.speed", "--seconds", "30", "--rounds", "1", "--profile")
     assert [run["dut"] for run in record["runs"]] == [
         "cpython",
         "micropython",
@@ -62,13 +62,13 @@ def test_speed() -> None:
 
 
 def test_startup() -> None:
-    record = benchmark("startup", "--rounds", "1", "--seconds", "1")
+    record = benchmark("runtime.startup", "--rounds", "1", "--seconds", "1")
     assert 0 < record["ready_s"]["min"] <= record["control_s"]["min"]
     assert 5 < record["pss_mib"]["max"] <= record["rss_mib"]["max"] <= record["peak_mib"]["max"]
 
 
 def test_throttle() -> None:
-    record = benchmark("throttle", "--phases", "1", "--rows", "2")
+    record = benchmark("control.power_limits", "--phases", "1", "--rows", "2")
     assert record["lost"]["with flow"]["told_s"]["max"] <= 2.0
     assert record["lost"]["with flow"]["case_c_3min"] <= 85 + 3
     assert record["kept"]["off_after_s"] is not None
@@ -78,7 +78,7 @@ def test_throttle() -> None:
 
 def test_control() -> None:
     """The law with the model moves the valve less than the others; figures need a complete run."""
-    record = benchmark("control", "--case", "UA -30 %", "--seconds", "2400")
+    record = benchmark("control.laws", "--case", "UA -30 %", "--seconds", "2400")
     trials = {item["law"]: item for item in record["trials"]}
     assert set(trials) == {"coldloop", "coldloop PI", "phosphor", "manual", "simple-pid"}
     assert trials["coldloop"]["settle_s"] <= 60
@@ -89,7 +89,7 @@ def test_control() -> None:
 def test_digests() -> None:
     require_program("micropython")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    record = benchmark("digests", "--repeats", "2", "--interpreters", here)
+    record = benchmark("bench.digests", "--repeats", "2", "--interpreters", here)
     assert record["equal"]
     duts = record["scenarios"]["smoke"]["duts"]
     assert len(duts) == 2
@@ -111,7 +111,7 @@ def test_a_differing_digest_is_detected(
 
 def test_realtime() -> None:
     require_program("micropython")
-    record = benchmark("realtime", "--seconds", "4")
+    record = benchmark("bench.realtime", "--seconds", "4")
     assert [run["dut"] for run in record["runs"]] == ["cpython", "micropython"]
     for run in record["runs"]:
         assert run["ticks"] == sum(run["lateness"])
@@ -122,7 +122,7 @@ def test_realtime() -> None:
 
 def test_heap() -> None:
     require_program("micropython")
-    record = benchmark("heap", "smoke", "--long", "24")
+    record = benchmark("firmware.heap", "smoke", "--long", "24")
     assert record["verdicts"] == {"smoke": "pass"}
     assert 0 < record["code_kib"] < 200
     assert record["peaks"]["smoke"] < record["smallest_heap_kib"] <= 256
@@ -132,7 +132,7 @@ def test_heap() -> None:
 def test_firmware() -> None:
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
-    record = benchmark("firmware", "smoke", "--seconds", "3", "--watch", "20")
+    record = benchmark("firmware.image", "smoke", "--seconds", "3", "--watch", "20")
     assert 100_000 < record["firmware_bytes"] < record["app_bytes"] < 1024 * 1024
     assert record["start_kib"] <= record["peak_kib"] < 192
     assert record["turns"] > 30
@@ -140,13 +140,13 @@ def test_firmware() -> None:
 
 
 def test_modbus() -> None:
-    record = benchmark("modbus", "--transactions", "50", "--rounds", "1")
+    record = benchmark("modbus.transaction", "--transactions", "50", "--rounds", "1")
     assert set(record["us_per_transaction"]) == set(record["ratio"])
     assert len(record["ratio"]) == 3
 
 
 def test_nmea() -> None:
-    record = benchmark("nmea", "--epochs", "5", "--rounds", "1")
+    record = benchmark("gnss.nmea", "--epochs", "5", "--rounds", "1")
     assert (
         set(record["thousand_per_s"])
         == set(record["ratio"])
@@ -159,16 +159,16 @@ def test_nmea() -> None:
 
 
 def test_clock() -> None:
-    record = benchmark("clock", "--runs", "2", "--only", "lies", "bounds")
+    record = benchmark("gnss.clock", "--runs", "2", "--only", "false_time", "bounds")
     assert [figure["what"] for figure in record["figures"] if not figure["met"]] == []
     assert len(record["figures"]) == 5
 
 
 def test_sky() -> None:
-    record = benchmark("sky", "--days", "0.003")
+    record = benchmark("gnss.sky", "--days", "0.003")
     assert record["sky"]["alarms"] == []
     assert record["sky"]["believed"] > 200
-    record = benchmark("sky", "--quick", "--days", "0.02", "--dialect", "casic")
+    record = benchmark("gnss.sky", "--quick", "--days", "0.02", "--dialect", "casic")
     assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
 
 
@@ -180,9 +180,9 @@ def test_help_shows_an_example(name: str) -> None:
     assert "--json" in output
 
 
-@pytest.mark.parametrize("name", ["digests", "speed", "heap"])
+@pytest.mark.parametrize("name", ["bench.digests", "bench.speed", "firmware.heap"])
 def test_wrong_use_is_one_line_and_2(name: str) -> None:
-    option = ["--scenario", "smok"] if name == "speed" else ["smok"]
+    option = ["--scenario", "smok"] if name == "bench.speed" else ["smok"]
     command = [sys.executable, "-m", f"benchmarks.{name}", *option]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
@@ -193,7 +193,7 @@ def test_wrong_use_is_one_line_and_2(name: str) -> None:
 def test_nmea_beside_gpsdecode() -> None:
     """A minute of each vendor dialect, undamaged and damaged: both decoders agree."""
     require_program("gpsdecode")
-    record = benchmark("nmea_gpsd", "--seconds", "60")
+    record = benchmark("gnss.gpsd", "--seconds", "60")
     assert len(record["captures"]) == 16
     for name, capture in record["captures"].items():
         assert capture["sentences"] == capture["right"] == capture["typed"], name
@@ -205,7 +205,7 @@ def test_nmea_beside_gpsdecode() -> None:
 
 def test_year() -> None:
     record = benchmark(
-        *("year", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
+        *("control.annual", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
         *("--policies", "coldloop,optimum,fixed:40"),
     )
     shares = {run["policy"]: run["over_optimum"] for run in record["runs"]}
@@ -215,7 +215,9 @@ def test_year() -> None:
 
 
 def test_satlink() -> None:
-    record = benchmark("satlink", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4")
+    record = benchmark(
+        "satcom.figures", "alarm", "budgets", "tls", "day", "--seeds", "20", "--hours", "4"
+    )
     for name, result in record["alarm"].items():
         assert result["within"] >= result["tries"] >= 17, name
         assert result["datagrams"] == 1, name
@@ -229,25 +231,25 @@ def test_satlink() -> None:
 
 def test_codec() -> None:
     require_program("micropython")
-    record = benchmark("codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
+    record = benchmark("telemetry.codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
     assert record["bits"]["this codec"]["60"] < record["bits"]["differences, zlib -9"]["60"]
     assert record["micropython"]["heap"] == "64wK"
 
 
 def test_link() -> None:
-    record = benchmark("link", "--hours", "0.5")
+    record = benchmark("telemetry.outage", "--hours", "0.5")
     assert record["alarms_before_backlog"] is True
     assert (record["lost"], record["twice"]) == (0, 0)
 
 
 def test_relay() -> None:
     require_program("mosquitto")
-    record = benchmark("relay", "--racks", "3", "--blocks", "1", "--relays", "1")
+    record = benchmark("telemetry.relay", "--racks", "3", "--blocks", "1", "--relays", "1")
     assert [run["blocks"] for run in record["runs"]] == [3]
 
 
 def test_page() -> None:
-    record = benchmark("page", "--clients", "3", "--seconds", "1", "--rounds", "1")
+    record = benchmark("bench.page", "--clients", "3", "--seconds", "1", "--rounds", "1")
     assert [run["clients"] for run in record["stream"]] == [0, 3]
     assert record["stream"][1]["frames_s"] > 0
     assert record["front_end"]["bytes"] <= 80_000

@@ -35,7 +35,7 @@ class PlantCheck:
 
     def degraded(self, before: "PlantCheck") -> str:
         """Return the name of a value that is too much worse than `before`, or an empty text."""
-        for name, is_degraded in _SIGNS:
+        for name, is_degraded in _CHECKS:
             if is_degraded(self, before):
                 return name
         return ""
@@ -79,4 +79,4 @@ def _delta_t(now: PlantCheck, before: PlantCheck) -> bool:
     return rise > _DELTA_T_K and now.delta_t > _MORE_DELTA_T * before.delta_t
 
 
-_SIGNS = (("flow", _flow), ("delta_t", _delta_t), ("pump_current", _current), ("dew", _margin))
+_CHECKS = (("flow", _flow), ("delta_t", _delta_t), ("pump_current", _current), ("dew", _margin))

@@ -63,7 +63,7 @@ class TrialMonitor:
             if self._initial_check is None:
                 self._initial_check = PlantCheck(self._agent, now)
             self.reason = self._new_alarm() or (
-                self._degraded_sign(now) if now >= self._health_until else ""
+                self._degraded_value(now) if now >= self._health_until else ""
             )
             if self.reason:
                 return PLANT_DEGRADED
@@ -94,7 +94,7 @@ class TrialMonitor:
             None if kpa is None else abs(kpa - dp.setpoint) / dp.setpoint,
         )
 
-    def _degraded_sign(self, now: int) -> str:
+    def _degraded_value(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
         for (name, tolerance), before, after in zip(

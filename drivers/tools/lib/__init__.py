@@ -1,1 +1,1 @@
-"""What the commands share."""
+"""Shared modules of the diagnostic commands."""

@@ -1,4 +1,4 @@
-"""What the probes share: arguments, ranges, profiles by name or file, words for a result."""
+"""Shared parts of the diagnostic commands: arguments, profiles by name or file, texts, prompts."""
 
 import argparse
 import contextlib
@@ -24,7 +24,7 @@ PORT_HELP = "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, or a bare /d
 
 
 class UsageError(DriverError):
-    """Wrong use of a probe; the text is the one line that says what is wrong and what to do."""
+    """Wrong use of a command; the text is one line with the error and the remedy."""
 
 
 def add_port(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +45,12 @@ def add_timeout(parser: argparse.ArgumentParser, default: int) -> None:
         type=bounded("--timeout-ms", 5, 10_000),
         default=default,
         metavar="N",
-        help="time a device has to begin its reply (%d)" % default,
+        help="time in which a reply must begin (%d)" % default,
     )
 
 
 class bounded:  # noqa: N801 - used like a function, as argparse's types are
-    """An integer from `low` to `high`, decimal or 0x…; argparse prints the text of its error."""
+    """An argparse type: an integer from `low` to `high`, decimal or 0x…."""
 
     def __init__(self, name: str, low: int, high: int) -> None:
         self._name = name
@@ -58,7 +58,7 @@ class bounded:  # noqa: N801 - used like a function, as argparse's types are
         self._high = high
 
     def __call__(self, text: str) -> int:
-        """Read `text`; raises what argparse shows."""
+        """Parse `text`. Raises `ArgumentTypeError`."""
         value: int | None = None
         with contextlib.suppress(ValueError):
             value = int(text, 0)
@@ -69,7 +69,7 @@ class bounded:  # noqa: N801 - used like a function, as argparse's types are
 
 
 def parse_units(text: str) -> "list[int]":
-    """Units such as `1-10,15`; each 1 to 247, in order, none twice."""
+    """Parse units such as `1-10,15`, each 1 to 247; return them sorted, without duplicates."""
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -84,7 +84,7 @@ def parse_units(text: str) -> "list[int]":
 
 
 def describe_result(result: "TransactionResult") -> str:
-    """What became of a request, in words."""
+    """Return the result of a request as text."""
     if result.status == GOOD:
         return "ok"
     if result.status == EXCEPTION:
@@ -96,12 +96,12 @@ def describe_result(result: "TransactionResult") -> str:
 
 
 def describe_device(address: "Address", unit: int) -> str:
-    """What a message calls a device: port with its settings, and unit."""
+    """Return the name of a device in messages: port, line options and unit."""
     return "%s unit %d" % (describe_port(address), unit)
 
 
 def describe_port(address: "Address") -> str:
-    """The port with the settings that must agree with the devices'."""
+    """Return the port with the line options that must agree with those of the devices."""
     if address.kind != "serial":
         return address.location()
     frame = "8%s%d" % (address.parity, address.stop)
@@ -112,18 +112,18 @@ def describe_port(address: "Address") -> str:
 
 
 def profile_names() -> "list[str]":
-    """The names of the profiles that come with the package."""
+    """Return the names of the shipped profiles."""
     folder = resources.files("drivers") / "profiles"
     names = [entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json")]
     return sorted(name for name in names if not name.endswith(".schema"))
 
 
 def read_json(path: "Any", name: str) -> "Any":
-    """Parse a file; raises `UsageError` when it cannot be read, `ProfileError` when not JSON."""
+    """Parse a file. Raises `UsageError` if it cannot be read, `ProfileError` if it is not JSON."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageError("%s: %s; name a profile's file" % (name, error.strerror))
+        raise UsageError("%s: %s; name the file of a profile" % (name, error.strerror))
     except UnicodeDecodeError:
         raise ProfileError("%s: not UTF-8 text" % name)
     try:
@@ -134,7 +134,7 @@ def read_json(path: "Any", name: str) -> "Any":
 
 
 def raw_profile(name: str) -> "Any":
-    """The parsed JSON of a shipped profile (by name) or of a file (by path)."""
+    """Return the parsed JSON of a shipped profile (by name) or of a file (by path)."""
     if "/" in name or name.endswith(".json"):
         return read_json(Path(name), name)
     if name not in profile_names():
@@ -148,7 +148,7 @@ def raw_profile(name: str) -> "Any":
 
 
 def print_line(text: str) -> None:
-    """Print a line at once, so that a pipe's reader sees it."""
+    """Print a line immediately, also to a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -164,7 +164,7 @@ def print_error(prog: str, text: str) -> None:
 
 
 class Progress:
-    """One line on a terminal (stderr) that overwrites itself; nothing elsewhere."""
+    """One line on a terminal (stderr) that overwrites itself; no output without a terminal."""
 
     def __init__(self) -> None:
         self._shown_length = 0
@@ -179,7 +179,7 @@ class Progress:
             self._shown_length = len(text)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Clear the line."""
         if self._shown_length:
             sys.stderr.write("\r" + " " * self._shown_length + "\r")
             sys.stderr.flush()
@@ -187,30 +187,35 @@ class Progress:
 
 
 def confirm(question: str, assume_yes: bool) -> bool:
-    """Ask on the terminal; `assume_yes` answers for it. Raises `UsageError` when nobody can be
-    asked.
+    """Ask on the terminal; `assume_yes` skips the question.
+
+    Raises `UsageError` if standard input is not a terminal.
     """
     if assume_yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("nobody to ask: stdin is no terminal; add --yes to go on without asking")
+        raise UsageError(
+            "stdin: not a terminal, so it cannot ask; add --yes to continue without questions"
+        )
     sys.stderr.write(question + " [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def prompt(question: str, default: str, assume_yes: bool) -> str:
-    """Ask for a text; an empty answer, or `assume_yes`, takes the default."""
+    """Ask for a text; return `default` for an empty answer or with `assume_yes`."""
     if assume_yes:
         return default
     if not sys.stdin.isatty():
-        raise UsageError("nobody to ask: stdin is no terminal; add --yes to take what is proposed")
+        raise UsageError(
+            "stdin: not a terminal, so it cannot ask; add --yes to accept the proposals"
+        )
     sys.stderr.write("%s [%s] " % (question, default))
     sys.stderr.flush()
     return sys.stdin.readline().strip() or default
 
 
 def format_table(rows: "list[tuple[str, ...]]") -> "list[str]":
-    """Lines of a table; the first row is its head. Columns as wide as they must be."""
+    """Return the lines of a table; the first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]

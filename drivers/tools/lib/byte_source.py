@@ -1,7 +1,7 @@
-"""Where a probe's bytes come from: a file, standard input or a port, in one shape.
+"""Bytes from a file, standard input or a port, in one form.
 
-`read_chunks` yields (bytes, monotonic microseconds of the last of them). A file has no times: 0
-each. An idle port yields (b"", now) ten times a second, so that whoever listens notices silence.
+`read_chunks` yields (bytes, monotonic microseconds of the last byte). The time is 0 for a file. An
+idle port yields (b"", now) ten times per second, so that the caller can notice silence.
 """
 
 import os
@@ -20,10 +20,12 @@ Chunks = Iterator["tuple[bytes, int]"]
 
 
 def find_address(text: str) -> "Address | None":
-    """The port that a word names: an address, or a device's path at 9600 baud; None for a file.
+    """Return the port that `text` names; None if it names a file.
+
+    A port is an address, or the path of a device (9600 baud).
 
     Raises:
-        AddressError: it looks like an address and is none.
+        AddressError: an invalid address.
     """
     if text.split(":", 1)[0] in KINDS and ":" in text:
         return parse_address(text)
@@ -35,12 +37,14 @@ def find_address(text: str) -> "Address | None":
 
 
 def read_chunks(text: str, seconds: "float | None" = None) -> Chunks:
-    """Yield what a file, `-` or a port has; a port ends after `seconds`, or never.
+    """Yield the chunks of a file, of standard input (`-`) or of a port.
+
+    A port ends after `seconds`, or not at all.
 
     Raises:
-        AddressError: a word that looks like an address and is none.
-        PortError: a port that cannot be used.
-        OSError: a file that cannot be read.
+        AddressError: an invalid address.
+        PortError: the port cannot be used.
+        OSError: the file cannot be read.
     """
     address = None if text == "-" else find_address(text)
     if address is not None:

@@ -1,11 +1,11 @@
-"""A family of commands, `coldloop FAMILY SUBCOMMAND`: help, wrong use, errors on one line.
+"""A group of subcommands, `coldloop GROUP SUBCOMMAND`: help, wrong use, errors on one line.
 
-On the lowest floor that has commands, so that all of them may use it. Each subcommand is a module,
-imported only when called, with three names:
+It is in the lowest floor that has commands, so that all floors can use it. Each subcommand is a
+module, imported only when it runs, with three names:
 
-    EXAMPLE                  the line under its --help
+    EXAMPLE                  the line below its --help
     configure(parser)        adds its arguments
-    run(arguments) -> code   0 good, 1 judged bad or nothing found, 2 wrong use
+    run(arguments) -> code   0 good, 1 bad result or nothing found, 2 wrong use
 """
 
 import difflib
@@ -26,9 +26,9 @@ WRONG_USE = 2
 
 
 class CommandGroup:
-    """The subcommands of `coldloop NAME`: word -> (module, what --help says of it).
+    """The subcommands of `coldloop NAME`: name -> (module, help text).
 
-    `errors` are what a subcommand may raise to say on one line what is wrong (exit 2).
+    A subcommand that raises one of `errors` prints it on one line and exits with code 2.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CommandGroup:
         self._errors = errors
 
     def run(self, argv: "list[str]") -> int:
-        """Run the subcommand that `argv` names; return the exit code."""
+        """Run the subcommand that `argv` names; return its exit code."""
         if argv and argv[0] in ("-h", "--help"):
             sys.stdout.write(self._overview())
             return 0

@@ -1,9 +1,9 @@
-"""Which model a unit is: asked by the profiles' identity probes, else by what its registers allow.
+"""The model of a unit, found by the identity probes of profiles or by its registers.
 
-Not a certainty where a profile has no probe: then a device "resembles" every profile whose blocks
-it answers with plausible values. The one with the least share of implausible values comes first
-(in tenths: a device may say "no value"), and among equals the one that the most registers bear out.
-A probe that fits is decisive, and one that does not rules its profile out.
+Not a certainty for a profile without a probe. A unit "resembles" a profile if it returns all its
+blocks with plausible values. The profile with the lowest share of implausible values comes first
+(in tenths, because a device can have no value). Among equals, the profile with the most registers
+comes first. A probe that matches decides; a probe that does not match excludes its profile.
 """
 
 from drivers.device.device import BAD, ModbusDevice
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from drivers.modbus.bus import TransactionResult
     from drivers.tools.lib.modbus_client import BlockingModbusClient
 
-_IMPLAUSIBLE_SHARE = (
-    4  # one reading in so many may be implausible: a device says "no value" that way
-)
-_ABSENT_CODES = (1, 2)  # exceptions: no such function, no such registers
+_IMPLAUSIBLE_SHARE = 4
+"""One of so many readings can be implausible, because a device can have no value for it."""
+_ABSENT_CODES = (1, 2)  # exceptions for unknown functions and registers
 PROBE = "probe"
 RESEMBLES = "resembles"
 
 
 class Match:
-    """A profile that fits a unit: `method` is "probe" or "resembles", `registers` bear it out.
+    """A profile that fits a unit; `method` is PROBE or RESEMBLES.
 
-    `implausible_tenths`: tenths of its values that are implausible.
+    `registers` is the number of registers that support the match. `implausible_tenths` is the share
+    of implausible values in tenths.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Match:
         self.registers = registers
 
     def record(self) -> "dict[str, object]":
-        """For JSON."""
+        """Return the match as a JSON object."""
         return {"model": self.model, "how": self.method, "registers": self.registers}
 
 
 class ProbedUnit:
-    """One unit on a line; what it has answered already is not asked again."""
+    """One unit on a line. It keeps the results, so that each request goes out only once."""
 
     def __init__(self, client: "BlockingModbusClient", number: int) -> None:
         self.number = number
@@ -55,24 +55,24 @@ class ProbedUnit:
         self._results: dict[bytes, TransactionResult] = {}
 
     def request(self, pdu: bytes) -> "TransactionResult":
-        """The reply to `pdu`, from the wire the first time."""
+        """Return the result of `pdu`, from the wire or from an earlier request."""
         if pdu not in self._results:
             self._results[pdu] = self._client.request(self.number, pdu)
         return self._results[pdu]
 
 
 class Model:
-    """A profile that may be found at more than one place, as SunSpec's models are."""
+    """A profile whose registers can begin at several addresses, such as a SunSpec model."""
 
     def __init__(self, raw: "Any", include_unpolled: bool = False) -> None:
-        """Compile parsed JSON. Raises `ProfileError`."""
+        """Compile the parsed JSON of a profile. Raises `ProfileError`."""
         self._raw = raw
         self._include_unpolled = include_unpolled
         self._profile = DeviceProfile(raw, include_unpolled=include_unpolled)
         self.name = self._profile.model
 
     def profile_for(self, unit: ProbedUnit) -> DeviceProfile:
-        """The profile, at the place where this unit has it; at the usual one when not found."""
+        """Return the profile at the address in this unit, or at the usual address if not found."""
         if not self._profile.scan:
             return self._profile
         scan = SunSpecScan(self._profile.scan)
@@ -87,7 +87,7 @@ class Model:
 
 
 def identify(unit: ProbedUnit, models: "list[Model]") -> "list[Match]":
-    """The profiles that fit, best first; those whose probes fitted leave no room for others."""
+    """Return the profiles that fit, best first; a probe that matches excludes the others."""
     found = [
         match
         for match in (_match_profile(unit, model.profile_for(unit)) for model in models)
@@ -101,7 +101,7 @@ def identify(unit: ProbedUnit, models: "list[Model]") -> "list[Match]":
 
 def _match_profile(unit: ProbedUnit, profile: DeviceProfile) -> "Match | None":
     device = probe_device(unit, profile)
-    registers = sum(count for _, _, count in profile.blocks)
+    registers = sum(block.count for block in profile.blocks)
     if device.identity == MATCH:
         return Match(profile.model, PROBE, registers)
     if device.identity_probes() or device.identity == MISMATCH:
@@ -119,9 +119,9 @@ def _match_profile(unit: ProbedUnit, profile: DeviceProfile) -> "Match | None":
 
 
 def probe_device(unit: ProbedUnit, profile: DeviceProfile, name: str = "") -> ModbusDevice:
-    """A device of this profile, its probes asked: see its `identity` and `mismatch`.
+    """Return a device of this profile after its probes; see its `identity`.
 
-    A device without a probe can only show that it is another one, by not having the registers.
+    Without a probe, only missing registers can show that the device is another model.
     """
     device = ModbusDevice(name or "unit %d" % unit.number, unit.number, profile)
     probes = device.identity_probes()
@@ -137,8 +137,10 @@ def _check_registers(unit: ProbedUnit, device: ModbusDevice) -> None:
     for pdu, tag in device.poll_requests():
         result = unit.request(pdu)
         if result.status == EXCEPTION and result.code in _ABSENT_CODES:
-            function, address, count = device.blocks[tag]
-            details = (result.code, function, address, address + count - 1)
-            device.identity = MISMATCH
-            device.mismatch_reason = "exception %d to function %d, registers %d to %d" % details
+            block = device.blocks[tag]
+            last = block.address + block.count - 1
+            details = (result.code, block.function, block.address, last)
+            device.set_identity(
+                MISMATCH, "exception %d to function %d, registers %d to %d" % details
+            )
             return

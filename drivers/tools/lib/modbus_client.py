@@ -1,10 +1,10 @@
-"""A port with the agent's own bus on it, asked one question at a time: what the probes stand on.
+"""A blocking Modbus client on the bus of the agent, for one request at a time.
 
-Not a second Modbus: requests go through `drivers.modbus.bus.Bus` and the ports of `drivers.ports`,
-just as in the agent; here is only the loop that waits. It blocks, which no part of the agent may.
+Not a second Modbus client: requests go through `drivers.modbus.bus.Bus` and `drivers.ports`, as in
+the agent. Contains only the loop that waits. It blocks, so the agent cannot use it.
 
-A connection that the other end closed is opened again by the next question. A serial line that
-hangs up raises `PortError`: it will not come back by itself.
+The next request opens a connection again that the peer closed. A serial line that hangs up raises
+`PortError`, because it does not recover.
 """
 
 from drivers.errors import AddressError
@@ -30,9 +30,9 @@ TIMEOUT_US = 300 * MILLISECOND
 
 
 def port_address(text: str) -> Address:
-    """Read the address of a Modbus port; a bare path means a serial port.
+    """Parse the address of a Modbus port; a bare path is a serial port.
 
-    Raises `AddressError`, also for a kind of port that cannot carry Modbus here.
+    Raises `AddressError`, also for other kinds of ports.
     """
     address = parse_address("serial:" + text if text.startswith("/") else text)
     if address.kind not in _PORT_KINDS:
@@ -42,7 +42,7 @@ def port_address(text: str) -> Address:
 
 
 class BlockingModbusClient:
-    """A Modbus line or connection. Use it in a `with` block; `bus` holds the counters."""
+    """A Modbus line or connection, for a `with` block; `bus` holds the counters."""
 
     def __init__(self, address: Address, timeout_us: int = TIMEOUT_US) -> None:
         """Open the port. Raises `PortError`."""
@@ -67,33 +67,33 @@ class BlockingModbusClient:
 
     @property
     def discarded_bytes(self) -> int:
-        """Bytes that were no frame, since the line's settings were changed."""
+        """Bytes that did not belong to a frame, since the last change of the line options."""
         return self._discarded_before + self.bus.discarded_bytes
 
     def reset_bus(self) -> None:
-        """Forget what is known of the units' silence and response times."""
+        """Use a new bus, without the health and response times of the units."""
         self._discarded_before += self.bus.discarded_bytes
         self._reply_count = 0
         self.bus = self._make_bus()
 
     def set_options(self, options: str) -> None:
-        """Change the line's options (`baud=9600&parity=E`); the counters begin anew."""
+        """Change the line options (`baud=9600&parity=E`) and reset the counters."""
         self._ensure_open().port.set_options(options)
         self.address = self.address.with_options(options)
         self.bus = self._make_bus()
         self._discarded_before = 0
 
     def _ensure_open(self) -> OpenPort:
-        """The open port; a connection that was closed is opened again."""
+        """Return the open port; open a closed connection again."""
         if self._open_port is None:
             self._open_port = OpenPort(self.address)
             self.bus.event("opened", monotonic_us())
         return self._open_port
 
     def request(self, unit: int, pdu: bytes, retries: int = 1) -> TransactionResult:
-        """Send one request and wait for what becomes of it.
+        """Send one request and return its result.
 
-        Raises `PortError` when the port fails, `EncodeError` for a unit that cannot be.
+        Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
         self._ensure_open()
         if self._reply_count >= _MAX_REPLIES:
@@ -109,11 +109,11 @@ class BlockingModbusClient:
                 return results[0]
 
     def _restart_bus(self, pause_us: int) -> None:
-        """Begin with a new bus after a pause, in which what is still under way may come.
+        """Use a new bus after a pause in which late replies can arrive.
 
-        The old one asks a silent unit rarely, but a person asks now. And once it has learnt how
-        fast the units are, it refuses replies that come earlier; a program that is put to sleep
-        between its questions cannot take the times that this needs.
+        The old bus probes an offline unit rarely, but the operator needs a result now. After
+        several replies a bus discards premature ones. This program can sleep between requests, so
+        it does not measure times exactly enough for that.
         """
         due = monotonic_us() + pause_us
         while monotonic_us() < due and self._open_port is not None:
@@ -124,7 +124,7 @@ class BlockingModbusClient:
         self._ensure_open()
 
     def _step(self, open_port: OpenPort) -> "list[TransactionResult]":
-        """One turn: let time pass, send, wait, take bytes; returns what was decided."""
+        """Run the bus once: send, wait, receive. Return the new results."""
         bus = self.bus
         now = monotonic_us()
         if bus.deadline() <= now:

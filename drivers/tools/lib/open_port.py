@@ -1,6 +1,7 @@
-"""An open port and the wait for its bytes: what every probe stands on.
+"""An open port with blocking waits for its bytes; the basis of the diagnostic commands.
 
-Not a shell: it blocks, which no part of the agent may. It knows no protocol.
+Not an I/O loop (see `agent.runtime.io_loop`) and without knowledge of a protocol. It blocks, so
+the agent cannot use it.
 """
 
 import select
@@ -19,20 +20,20 @@ _OPENERS: "dict[str, Opener]" = {
     "tcp": tcp.open_port,
     "tls": tcp.open_port,
 }
-_LOOK_UP_PAUSE_S = 0.01  # between looks at a name that is being looked up
+_LOOK_UP_PAUSE_S = 0.01  # between polls of a name look-up
 _MAX_WAIT_S = 0.25
 
 
 def monotonic_us() -> int:
-    """Monotonic microseconds."""
+    """Return the monotonic time in microseconds."""
     return time.monotonic_ns() // 1000
 
 
 class OpenPort:
-    """An open port and the wait for its bytes."""
+    """An open port with blocking waits."""
 
     def __init__(self, address: Address) -> None:
-        """Open the port, however long that takes (at most 10 s). Raises `PortError`."""
+        """Open the port within 10 s. Raises `PortError`."""
         self.address = address
         opener = _OPENERS.get(address.kind)
         if opener is None:
@@ -57,18 +58,18 @@ class OpenPort:
             self._wait_writable()
 
     def _descriptor(self) -> int:
-        return int(str(self.port.pollable))  # every port of this platform has a descriptor
+        return int(str(self.port.pollable))  # all ports of this platform have one
 
     def _wait_writable(self) -> None:
         select.select([], [self._descriptor()], [], _MAX_WAIT_S)
 
     def wait(self, until: int) -> None:
-        """Wait for bytes, at most until `until` (us) or a quarter of a second."""
+        """Wait for bytes, at most until `until` (us) and at most 0.25 s."""
         seconds = min(max(until - monotonic_us(), 0) / 1e6, _MAX_WAIT_S)
         select.select([self._descriptor()], [], [], seconds)
 
     def write(self, data: bytes) -> None:
-        """Hand over all of `data`. Raises `PortError`."""
+        """Write all of `data`. Raises `PortError`."""
         due = monotonic_us() + CONNECT_TIMEOUT
         while data:
             count = self.port.write(data)
@@ -80,4 +81,4 @@ class OpenPort:
 
 
 def _ignore_wake() -> None:
-    """Nothing sleeps here without a limit, so nothing has to be woken."""
+    """Do nothing: each wait has a limit."""

@@ -1,6 +1,6 @@
-"""The parser of every command: what is wrong stands on one line.
+"""The argument parser of all commands, with errors on one line.
 
-On the lowest floor that has commands, so that all of them may use it.
+It is in the lowest floor that has commands, so that all floors can use it.
 """
 
 import argparse
@@ -13,10 +13,10 @@ WRONG_USE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, with `hint` at its end."""
+    """An argument parser that prints each error on one line, with `hint` at the end."""
 
     hint = "; --help tells more"
 
     def error(self, message: str) -> "NoReturn":
-        """Print one line and end with exit code 2."""
+        """Print one line and exit with code 2."""
         self.exit(WRONG_USE, "%s: %s%s\n" % (self.prog, message, self.hint))

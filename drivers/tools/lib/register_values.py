@@ -1,8 +1,8 @@
-"""Registers as the values a person means, and back, for `read` and `write`.
+"""Registers as values and back, for `modbus read` and `modbus write`.
 
-Not the decoder of profiles: words are put together by `drivers.device.number_format`, as there; but
-a technician wants a float as it stands, not as a count of steps. What does not fit a type is
-refused with the type's limits.
+Does not decode profiles. It combines words as `drivers.device.number_format` does, but returns a
+float as a float and not as a count of steps. A value that does not fit its type is rejected with
+the limits of the type.
 """
 
 import math
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BCD = "bcd"
 HEX = "hex"
 TEXT = "text"
-NUMBERS = [kind for kind, (registers, _, _) in TYPES.items() if registers]
+NUMBERS = [kind for kind, number_type in TYPES.items() if number_type.registers]
 KINDS = (*NUMBERS, BCD, HEX, TEXT)
 _FLOATS = {"f32": ">f", "f64": ">d"}
 _WORDS = {2: ">I", 4: ">Q"}
@@ -37,12 +37,12 @@ _BCD_MAX = 9999
 
 
 def register_width(kind: str) -> int:
-    """Registers of one value."""
-    return TYPES[kind][0] if kind in NUMBERS else 1
+    """Return the number of registers of one value."""
+    return TYPES[kind].registers if kind in NUMBERS else 1
 
 
 def check_order(order: str, kind: str) -> str:
-    """Refuse an order that is none for values of this width; returns it."""
+    """Return `order` if it is valid for the width of `kind`. Raises `UsageError`."""
     allowed = ORDERS.get(register_width(kind), ())
     if order and order not in allowed:
         raise UsageError("--order %s is not one of %s for %s" % (order, ", ".join(allowed), kind))
@@ -50,7 +50,7 @@ def check_order(order: str, kind: str) -> str:
 
 
 def decode_values(kind: str, order: str, words: "Sequence[int]") -> "list[Value]":
-    """The values in `words`; a float that is no number and a wrong BCD digit are None."""
+    """Return the values in `words`; None for "not a number" and for a wrong BCD digit."""
     if kind == TEXT:
         return [decode_text(words, order == "BA")]
     size = register_width(kind)
@@ -73,20 +73,21 @@ def _decode_value(kind: str, size: int, raw: int) -> "Value":
 
 
 def format_value(value: "Value") -> str:
-    """A value for people; floats with the digits that a 32-bit one has."""
+    """Return a value as text; floats with the digits of a 32-bit float."""
     if value is None:
         return "no number"
     return "%.7g" % value if isinstance(value, float) else str(value)
 
 
 def encode_value(kind: str, order: str, text_value: str) -> "list[int]":
-    """The words of a value. Raises `UsageError` that names the limits."""
+    """Return the words of a value. Raises `UsageError` with the limits of the type."""
     size = register_width(kind)
     if kind == TEXT:
-        raise UsageError("text cannot be written; write its registers one by one")
+        raise UsageError("text: cannot be written; write its registers one by one")
     if kind in _FLOATS:
         return split_words(_encode_float(kind, size, text_value), compile_order(order, size))
-    low, high = (0, _BCD_MAX) if kind == BCD else TYPES.get(kind, (1, 0, 0xFFFF))[1:]
+    number_type = TYPES.get(kind, TYPES["u16"])
+    low, high = (0, _BCD_MAX) if kind == BCD else (number_type.low, number_type.high)
     try:
         number = int(text_value, 0)
     except ValueError:

@@ -1,8 +1,8 @@
-"""The clock's figures at full length, by hand (`make soak`): bounds, lies, days of clean sky."""
+"""Long tests of the clock (`make soak`): error bounds, false times, days of clean signals."""
 
 import pytest
 
-from benchmarks import clock, sky
+from benchmarks.gnss import clock, sky
 
 pytestmark = pytest.mark.soak
 
@@ -11,7 +11,7 @@ def test_the_bound_holds_in_a_thousand_runs() -> None:
     assert [result for result in clock.bounds(1000) if not result[3]] == []
 
 
-def test_every_figure_is_met() -> None:
+def test_all_limits_are_met() -> None:
     for name in ("lies", "sentences", "pulses", "heat"):
         assert [result for result in clock.FIGURES[name](100) if not result[3]] == []
 

@@ -1,4 +1,4 @@
-"""The published schema is the one that the agent checks by, in the words of JSON Schema."""
+"""The published JSON Schema agrees with the schema that the agent uses."""
 
 import copy
 import json
@@ -53,7 +53,7 @@ def test_the_schema_is_standard() -> None:
 
 
 def keywords(rule: dict[str, Any]) -> set[str]:
-    """Every schema word that is used anywhere in `rule`."""
+    """Return all schema keywords in `rule`."""
     found = set(rule)
     inner = [rule["items"]] if "items" in rule else []
     for keyword in ("properties", "patternProperties"):
@@ -67,7 +67,7 @@ def test_the_copy_in_docs_is_the_schema() -> None:
     )
 
 
-def test_it_is_the_same_whatever_was_loaded_before() -> None:
+def test_schema_is_independent_of_earlier_loads() -> None:
     names = list(DOCUMENT["properties"])
     for some in (["modem", "log"], ["chrony"], []):
         asked = with_components(some)["properties"]
@@ -76,7 +76,7 @@ def test_it_is_the_same_whatever_was_loaded_before() -> None:
     assert list(json.loads(schema_text())["properties"]) == names
 
 
-def test_the_command_prints_it() -> None:
+def test_command_prints_the_schema() -> None:
     done = agent("--schema")
     assert (done.returncode, done.stdout, done.stderr) == (0, schema_text(), "")
     assert agent("--schema", "--config", "x").returncode == 2
@@ -118,7 +118,7 @@ VALUES += [[], ["a"], ["a", "b", "c"], {}, {"a": "b"}, {"A": "b"}, {"port": "x"}
 
 
 def paths(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a configuration at which something may be changed."""
+    """Return all places in a configuration that can be changed."""
     found = [path] if path else []
     inner: Any = enumerate(raw) if isinstance(raw, list) else ()
     for key, value in raw.items() if isinstance(raw, dict) else inner:
@@ -128,7 +128,7 @@ def paths(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def mutated(draw: Any) -> dict[str, Any]:
-    """A good configuration with one to three small changes."""
+    """A valid configuration with one to three small changes."""
     raw = copy.deepcopy(draw(st.sampled_from(GOOD)))
     for _ in range(draw(st.integers(1, 3))):
         *path, last = draw(st.sampled_from(paths(raw)))
@@ -168,7 +168,7 @@ def test_a_changed_configuration_is_compiled_or_refused_in_lines(raw: dict[str, 
 
 
 def test_changes_cover_valid_and_invalid() -> None:
-    """Of single changes at every place, some must pass and many must fail."""
+    """Of single changes at all places, some are valid and many invalid."""
     verdicts = []
     for good in GOOD:
         for *path, last in paths(good):
@@ -186,7 +186,7 @@ def test_changes_cover_valid_and_invalid() -> None:
 
 
 def test_nan_is_refused_everywhere() -> None:
-    """NaN is no JSON, but Python's parser takes it, and other validators let it pass."""
+    """NaN is not JSON, but the parser of Python accepts it, and so do other validators."""
     for good in GOOD:
         for *path, last in paths(good):
             raw = copy.deepcopy(good)
@@ -222,7 +222,7 @@ def test_invalid_json_is_reported_with_line_and_column() -> None:
         json.dumps({f"key{i}": i for i in range(3000)}),
     ],
 )
-def test_strange_files_are_refused_in_lines_and_exit_2(text: str, tmp_path: Path) -> None:
+def test_invalid_files_are_rejected_with_exit_2(text: str, tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
     path.write_text(text, encoding="utf-8")
     done = agent("--config", str(path))

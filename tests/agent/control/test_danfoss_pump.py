@@ -1,4 +1,4 @@
-"""A drive with command and reference apart: the agent's pump against the emulated Danfoss."""
+"""A drive with separate command and reference: the pump of the agent and the emulated Danfoss."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNIT, BAUD = 7, 19200
 
 
 class Drive(DanfossFc):
-    """Keeps what was written, and where that sent the shaft."""
+    """Records the writes and the resulting speed of the shaft."""
 
     def __init__(self, plant: Plant) -> None:
         self.log: list[tuple[int, int]] = []
@@ -43,7 +43,7 @@ class Drive(DanfossFc):
 
 
 class PumpBench:
-    """Bus, station and line in virtual time; each cycle is a second."""
+    """Bus, device session and line in virtual time; each cycle is a second."""
 
     def __init__(self, raw: dict[str, object]) -> None:
         plant = Plant(Random(1), PlantParameters(pumps=2, start_pump_pct=(0.0, 60.0)))
@@ -59,7 +59,7 @@ class PumpBench:
         self._pending_replies: list[tuple[int, int, bytes]] = []
 
     def cycle(self, percent: float) -> None:
-        """Poll, decide half a second later, go on to the next second."""
+        """Poll, decide half a second later, advance to the next second."""
         self.session.poll(self.now, SECOND)
         self._advance_to(self.now + SECOND // 2)
         self.pump.request(percent)
@@ -95,7 +95,7 @@ def turn() -> PumpBench:
 
 
 def test_reference_is_written_before_the_run_command(turn: PumpBench) -> None:
-    turn.drive.registers[REFERENCE] = 0x4000  # what someone left there: full speed
+    turn.drive.registers[REFERENCE] = 0x4000  # an earlier value: full speed
     turn.cycle(60.0)
     assert turn.drive.log == [(REFERENCE, 9830), (CONTROL, RUN)]
     assert turn.drive.targets == [60.0]
@@ -136,7 +136,7 @@ def test_ramp_limits_the_reference_but_not_a_stop() -> None:
     raw = json.loads((ROOT / "drivers" / "profiles" / "danfoss_fc.json").read_text())
     for point in raw["points"]:
         if point["name"] == "SpeedControlPercent":
-            point["ramp"] = 1638  # 10 percent a second
+            point["ramp"] = 1638  # 10 % a second
     turn = PumpBench(raw)
     turn.cycle(25.0)
     turn.cycle(25.0)

@@ -1,8 +1,8 @@
-"""Flow and outputs of a whole row when pumps trip, rotate and restart; in virtual time."""
+"""Flow and outputs of a complete row during trips, rotations and restarts of pumps; virtual time."""
 
 import pytest
 
-from benchmarks.takeover import agent_of, disturb, make_run, trip
+from benchmarks.control.takeover import agent_of, disturb, make_run, trip
 
 SECOND = 1_000_000
 

@@ -1,8 +1,8 @@
-"""A log on a real folder, written until somebody kills the process; runs on both interpreters.
+"""Writes a log to a real folder until the process is killed; runs on both interpreters.
 
     python -m tests.agent.log.log_writer FOLDER
 
-Says `durable CLASS ID` for each record once the store has said that it is durable.
+Prints `durable CLASS ID` for each record that the store reports as durable.
 """
 
 import sys
@@ -23,7 +23,7 @@ def open_store(folder):
 
 
 def run_store(record_store, port, now):
-    """Let the store do what is asked."""
+    """Execute the requests for the store."""
     for op, data in record_store.outbox():
         port.request(op, data)
     while not port.is_drained():
@@ -34,7 +34,7 @@ def run_store(record_store, port, now):
 
 
 def print_durable(record_store, printed_to):
-    """Print what has become durable."""
+    """Print the new durable records."""
     for class_index in record_store.class_indexes:
         for ident in range(printed_to[class_index.group], class_index.durable_to):
             sys.stdout.write("durable " + str(class_index.group) + " " + str(ident) + chr(10))

@@ -1,7 +1,7 @@
-"""A log on real files whose process is killed again and again: what was called durable is there.
+"""A log on real files whose process is killed repeatedly: each durable record is still there.
 
-A kill loses no page of the system's cache, so this proves the order of writes, flushes and renames
-as the process does them; what a power cut loses beyond that is in the virtual flash's tests.
+A kill does not lose pages of the system cache. So this tests the order of writes, flushes and
+renames of the process. The tests of the virtual flash cover the losses of a power cut.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.support.runtime_rig import INTERPRETERS
 
 
 def run_until_killed(interpreter: str, folder: Path, seconds: float) -> list[tuple[int, int]]:
-    """Let the writer live for a while, then kill it; give what it called durable."""
+    """Run the writer for some time, then kill it; return its durable records."""
     program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
     with subprocess.Popen(
         [*program, "-m", "tests.agent.log.log_writer", str(folder)],
@@ -39,7 +39,7 @@ def run_until_killed(interpreter: str, folder: Path, seconds: float) -> list[tup
 
 
 def on_disk(folder: Path) -> dict[tuple[int, int], bytes]:
-    """Read the log back with the scanner alone."""
+    """Read the log with the scanner alone."""
     found: dict[tuple[int, int], bytes] = {}
     for file in sorted(folder.iterdir()):
         name = segment.parse_name(file.name)
@@ -52,10 +52,10 @@ def on_disk(folder: Path) -> dict[tuple[int, int], bytes]:
 
 
 def campaign(interpreter: str, folder: Path, kills: int, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     durable: set[tuple[int, int]] = set()
     for _ in range(kills):
-        said = run_until_killed(interpreter, folder, chance.random() * 0.05)
+        said = run_until_killed(interpreter, folder, rng.random() * 0.05)
         assert said
         assert not durable & set(said), "a number was given twice"
         durable |= set(said)
@@ -82,7 +82,7 @@ def test_a_thousand_kills_lose_no_durable_record(
 @pytest.mark.soak
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_a_thousand_power_cuts_of_the_flash_model(interpreter: str) -> None:
-    """At every moment of every write, append and delete, torn at any byte."""
+    """Cut at each time of each write, append and delete, truncated at any byte."""
     code = "from tests.portable.agent.log.test_record_store import campaign\nfor i in range(100, 190): campaign(i, 12)"
     program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
     subprocess.run(

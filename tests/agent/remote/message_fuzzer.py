@@ -1,8 +1,7 @@
-"""Hostile messages by the thousand, for the tests of `agent.remote.message.verifier`: no exception,
-no entry.
+"""Hostile messages for the tests of `agent.remote.message.verifier`: no exception, none accepted.
 
-Not a fuzzer with feedback: good messages are cut, spliced, flipped and re-encoded, so that most get
-past the first checks, and the deep ones are reached often (the tests count how often).
+Does not use coverage feedback. Valid messages are cut, spliced, flipped and encoded again. So most
+of them pass the first checks, and the deep checks are reached often (the tests count that).
 """
 
 import random
@@ -25,7 +24,7 @@ _ATOMS: tuple[Any, ...] = (
 
 
 def make_keyring() -> Keyring:
-    """Two keys; nobody holds their private halves."""
+    """Return two keys without their private keys."""
     return Keyring(
         [
             {"number": 1, "public": "58" + "66" * 31, "role": "operate"},
@@ -62,14 +61,14 @@ def _value(rng: random.Random, depth: int) -> Any:
 
 
 def make_valid(rng: random.Random) -> bytes:
-    """A message that a holder of the keys could have made, but for its signatures."""
+    """Return a valid message, except for its signatures."""
     kind, body = _make_body(rng)
     numbers = rng.choice(((1,), (1,), (1, 2), (2, 1), (9,)))
     return pack(SignedMessage(kind, body, [(n, rng.randbytes(64)) for n in numbers]))
 
 
 def _reencode(rng: random.Random) -> bytes:
-    """Right in form at every level, wrong in meaning at one."""
+    """Return a message with a valid form at each level and one invalid value."""
     parts: list[Any] = [rng.choice((*KINDS, 0, 7)), b"", rng.randbytes(65)]
     body = [_value(rng, 3) for _ in range(rng.randrange(9))]
     if rng.random() < 0.7:
@@ -103,7 +102,7 @@ def _mutate(rng: random.Random, data: bytes) -> bytes:
 
 
 def make_hostile(rng: random.Random) -> bytes:
-    """One message of any of the kinds above."""
+    """Return a message of one of the kinds above."""
     kind = rng.randrange(10)
     if kind == 0:
         return rng.randbytes(rng.randrange(200))
@@ -114,9 +113,9 @@ def make_hostile(rng: random.Random) -> bytes:
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
-    """Look at `count` hostile messages; how often each word was the answer ("verify": got there).
+    """Verify `count` hostile messages; count the results ("verify": it reached the signatures).
 
-    Anything but a refusal is an exception, and ends it.
+    Everything but a rejection is an exception and ends it.
     """
     rng, keys, context = random.Random(seed), make_keyring(), make_context()
     answers: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Fuzzed envelopes: nothing but a refusal comes of them, and nothing is applied."""
+"""Fuzzed envelopes: they are only rejected, and nothing is applied."""
 
 import os
 import random
@@ -27,7 +27,7 @@ def test_messages_that_reach_the_signature_check_fail_there() -> None:
     chance, tried = random.Random(2), 0
     while tried < 40:
         try:
-            examination = MessageVerification(
+            verification = MessageVerification(
                 message_fuzzer.make_hostile(chance),
                 message_fuzzer.make_keyring(),
                 message_fuzzer.make_context(),
@@ -37,7 +37,7 @@ def test_messages_that_reach_the_signature_check_fail_there() -> None:
             continue
         tried += 1
         with pytest.raises(Rejection, match="bad_signature"):
-            _finish(examination)
+            _finish(verification)
 
 
 def _finish(verification: MessageVerification) -> None:

@@ -1,4 +1,4 @@
-"""The long tests of changes from afar: every step of a power cut, on both interpreters."""
+"""Long tests of remote changes: a power cut at each step, on both interpreters."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ SEEN_OF_A_BOARD = {"update": "[(1, False), (2, False), (2, True)]"}
 
 
 def run_sweep(command: list[str], seen: dict[str, str] = SEEN, **rest: object) -> None:
-    """Sweep in a process; each line says what was seen."""
+    """Run the sweep in a process; return its lines."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=True, **rest)  # type: ignore[call-overload]
     lines = done.stdout.splitlines()
     assert len(lines) == len(seen)

@@ -1,4 +1,4 @@
-"""A start of `coldloop agent` runs an update from its slot, and gives up one that fails."""
+"""A start of `coldloop agent` runs an update from its slot, and rolls back one that fails."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ BAD = "raise SystemExit(9)\n"
 
 
 def wheel(first_lines: str) -> bytes:
-    """Our packages as a zip, with something before the front door."""
+    """Return the packages as a zip, with code before the command dispatcher."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in ("agent", "deploy", "drivers", "hil", "protocols"):
@@ -54,7 +54,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def on_trial(site: Path, bundle: bytes) -> Store:
-    """Leave in the store what a unit leaves that has fetched `bundle`."""
+    """Write the records of a unit that has fetched `bundle` to the store."""
     store = Store(parse_address(f"store:{site}/store"))
     found = software_slots.ReleaseRecord()
     digest = hashlib.sha256(bundle).digest()

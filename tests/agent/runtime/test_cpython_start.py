@@ -1,4 +1,4 @@
-"""What a start of `coldloop agent` runs when operators have changed its configuration."""
+"""The configuration of a start of `coldloop agent` after changes of operators."""
 
 import json
 import subprocess
@@ -38,13 +38,13 @@ def site(tmp_path: Path) -> Raw:
 
 
 def started_setpoint(tmp_path: Path, name: str = "unit.json") -> float:
-    """The set-point that a start would run with."""
+    """Return the set-point of a start."""
     config, _ = choose_config(str(tmp_path / name), str(tmp_path / "store"), profiles())
     return config.supply.setpoint
 
 
 def store_change(tmp_path: Path, site: Raw, setpoint: float, confirmed: bool) -> None:
-    """Leave in the store what the desk would."""
+    """Write the records of the remote manager to the store."""
     store = Store(parse_address(f"store:{tmp_path}/store"))
     file = json.loads((tmp_path / "unit.json").read_text())
     changed = json.loads(json.dumps(site))
@@ -74,7 +74,7 @@ def test_trial_starts_are_limited(tmp_path: Path, site: Raw) -> None:
     for _ in range(5):
         config, boot = choose_config(str(tmp_path / "unit.json"), "", profiles())
         assert boot is not None
-        for key, data in boot.writes:  # as the desk does when its port has opened
+        for key, data in boot.writes:  # like the remote manager when its port has opened
             store.write(key, data)
         seen.append(config.supply.setpoint)
     assert seen == [33.5, 33.5, 33.5, 32, 32]
@@ -135,7 +135,7 @@ pumps = ["pump"]
 
 
 def decommission_unit(tmp_path: Path, site: Raw) -> None:
-    """Leave in the store what a unit leaves that was told to end, besides what it had."""
+    """Write the records of a decommissioned unit to the store, besides its other records."""
     store_change(tmp_path, site, 33.5, confirmed=True)
     store = Store(parse_address(f"store:{tmp_path}/store"))
     file = json.loads((tmp_path / "unit.json").read_text())
@@ -185,4 +185,4 @@ def test_paths_that_cannot_be_erased_are_reported(
     monkeypatch.setattr("os.remove", refuse)
     with pytest.raises(ConfigError, match=r"CANNOT be erased.*unit\.json"):
         started_setpoint(tmp_path)
-    assert set((tmp_path / "unit.json").read_bytes()) == {0}  # overwritten all the same
+    assert set((tmp_path / "unit.json").read_bytes()) == {0}  # overwritten anyway

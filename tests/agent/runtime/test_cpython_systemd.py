@@ -1,4 +1,4 @@
-"""systemd hears READY=1 once, and WATCHDOG=1 only when the loops have been stepped since."""
+"""systemd gets READY=1 once, and WATCHDOG=1 only after steps of the loops."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.support.cli_tools import running_command, wait_for_exit
 
 
 class FakeLoopStatus:
-    """An agent whose steps the test makes."""
+    """An agent whose steps the test sets."""
 
     last_step: int | None = None
 
@@ -33,7 +33,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 
 def read_all(end: socket.socket) -> list[bytes]:
-    """All that waits to be read."""
+    """Read all waiting messages."""
     messages = []
     end.setblocking(False)
     try:
@@ -73,7 +73,7 @@ def test_failed_message_is_sent_again(tmp_path: Path) -> None:
 
 
 def write_config(folder: Path, **sections: object) -> str:
-    """The package's sample, with ports that are not there."""
+    """Write the sample of the package, with ports that do not exist."""
     raw = json.loads((tree.FILES / "unit.json").read_text())
     raw |= {"broker": {"address": "tcp:127.0.0.1:1"}, "state": f"store:{folder}"}
     raw["log"]["port"] = f"store:{folder}/log"

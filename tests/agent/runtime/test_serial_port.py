@@ -1,4 +1,4 @@
-"""Both shells over pseudo-terminals: a toy agent in a process of its own, on each interpreter."""
+"""Both runtimes over pseudo-terminals: a toy agent in its own process, on each interpreter."""
 
 import fcntl
 import signal
@@ -123,7 +123,7 @@ def test_hang_up_is_closed_then_retried(interpreter: str, tmp_path: Path) -> Non
             assert "closed by the peer" in agent.errors()
 
 
-def test_close_gives_the_port_back(interpreter: str, tmp_path: Path) -> None:
+def test_close_releases_the_port(interpreter: str, tmp_path: Path) -> None:
     with (
         open_pty() as line,
         run_toy(interpreter, tmp_path, "--tick", "50000", f"serial:{line.path}") as agent,
@@ -180,7 +180,7 @@ def test_not_a_serial_port(interpreter: str, tmp_path: Path, kind: str) -> None:
         assert f"serial:{path}: not a serial port: name a tty such as" in agent.errors()
 
 
-def test_rs485_is_refused_where_it_cannot_be(interpreter: str, tmp_path: Path) -> None:
+def test_rs485_is_rejected_without_support(interpreter: str, tmp_path: Path) -> None:
     with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}?rs485=1") as agent:
         agent.expect("event 0 failed")
         assert "rs485=1" in agent.errors()

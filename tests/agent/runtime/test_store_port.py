@@ -1,4 +1,4 @@
-"""Both shells writing to a store, beside a serial line that goes on."""
+"""Both runtimes writing to a store beside a serial line in use."""
 
 from pathlib import Path
 

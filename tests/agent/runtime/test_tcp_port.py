@@ -1,4 +1,4 @@
-"""Both shells over TCP and TLS, against sockets of the test and against OpenSSL."""
+"""Both runtimes over TCP and TLS, against sockets of the test and against OpenSSL."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ each = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
 @contextmanager
 def listener(port: int = 0) -> Iterator[socket.socket]:
-    """A listening socket on the loopback whose every wait ends."""
+    """A listening socket on the loopback with a time-out for each wait."""
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(TIMEOUT_S)
         yield server
@@ -81,7 +81,7 @@ def test_reset_is_failed_or_closed(interpreter: str, tmp_path: Path) -> None:
 
 
 @each
-def test_name_that_does_not_exist(interpreter: str, tmp_path: Path) -> None:
+def test_unknown_name(interpreter: str, tmp_path: Path) -> None:
     with run_toy(interpreter, tmp_path, "tcp:no-such-host.invalid:1883") as agent:
         agent.expect("event 0 failed")
         assert "tcp:no-such-host.invalid:1883: no such host" in agent.errors()
@@ -135,7 +135,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
 
 
 class EchoServer:
-    """A TLS server that echoes; one connection after the other."""
+    """A TLS echo server for one connection after the other."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -234,7 +234,7 @@ def test_tls_for_another_host_is_refused(
 
 @each
 @pytest.mark.parametrize("kind", ["DNS", "IP"])
-def test_tls_to_an_ip_address_wants_its_certificate(
+def test_tls_to_an_ip_address_needs_its_certificate(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority, kind: str
 ) -> None:
     name = {"DNS": "localhost", "IP": "127.0.0.1"}[kind]
@@ -261,7 +261,7 @@ def test_tls_with_a_client_certificate(
 
 
 def connected(text: str) -> None:
-    """Open a port in this process, say something and close it, as when a link goes away."""
+    """Open a port in this process, send some bytes and close it, like a lost link."""
     woken = threading.Event()
     port = tcp.open_port(parse_address(text), woken.set)
     try:
@@ -286,7 +286,7 @@ def test_a_session_of_tls_1_2_is_resumed(authority: CertificateAuthority) -> Non
         assert server.resumed == [("TLSv1.2", reused) for reused in (False, True, True)]
         late = secure(server, authority, "localhost", f"{more}{int(time.time()) + 10**9}")
         with pytest.raises(PortError, match="has expired"):
-            connected(late)  # dates are looked at, resumed or not
+            connected(late)  # the dates are checked for a resumed session too
         Path(certificate).touch()
         connected(secure(server, authority, "localhost", f"{more}0"))
         assert server.resumed[-1] == ("TLSv1.2", False)
@@ -294,11 +294,11 @@ def test_a_session_of_tls_1_2_is_resumed(authority: CertificateAuthority) -> Non
         assert server.resumed[-1] == ("TLSv1.3", False)
 
 
-def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuthority) -> None:
+def test_session_that_the_server_rejects_ends(authority: CertificateAuthority) -> None:
     with tls_server(authority, "localhost") as server:
         text = secure(server, authority, "localhost", "&tls=1.2")
         connected(text)
-        server._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # no ciphers of the session's
+        server._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # no ciphers of the session
         server._context.load_cert_chain(*authority.issue("localhost", "DNS"))
         server._context.set_ciphers("ECDHE+CHACHA20")
         connected(text)
@@ -309,7 +309,7 @@ def test_a_session_that_the_server_does_not_want_ends(authority: CertificateAuth
 def test_tls_carries_more_than_a_record(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
-    """What TLS holds decrypted is not seen by select: it must be read to the end."""
+    """select does not see data that TLS has decrypted: it must be read to the end."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue("localhost"))
     with listener() as server:
@@ -328,7 +328,7 @@ def test_tls_carries_more_than_a_record(
 
 
 @each
-def test_peer_that_speaks_no_tls(
+def test_peer_without_tls(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
     with listener() as server:
@@ -347,7 +347,7 @@ def test_peer_that_speaks_no_tls(
 def test_silent_peer_does_not_stop_the_clock(
     interpreter: str, tmp_path: Path, authority: CertificateAuthority
 ) -> None:
-    """A handshake that hangs must not hold up a tick."""
+    """A handshake without a reply must not delay a tick."""
     with listener() as server:
         address = f"tls:localhost:{server.getsockname()[1]}?ca={authority.ca}"
         with run_toy(interpreter, tmp_path, "--tick", "20000", address) as agent, accept(server):

@@ -12,6 +12,8 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
 from hil.devices.power.abb_meter import AbbMeter
 from hil.fault.plant import PLANT_EVENTS
+from hil.fault.power import POWER_EVENTS
+from hil.fault.sensor import SENSOR_EVENTS
 from hil.kernel.world import World
 from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.parameters import PlantParameters
@@ -21,6 +23,7 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, parse, shipped_names
 
 SECOND = 1_000_000
+TESTED_EVENTS = {**PLANT_EVENTS, **POWER_EVENTS, **SENSOR_EVENTS}
 P = PlantParameters()
 
 
@@ -130,11 +133,11 @@ def test_fault_and_its_end(
 ) -> None:
     testbed = make_testbed()
     before = read(testbed)
-    PLANT_EVENTS[fault].do(testbed, value)
+    TESTED_EVENTS[fault].do(testbed, value)
     advance(testbed, seconds)
     moved = read(testbed) - before
     assert moved / min_change >= 1.0, moved
-    undo = PLANT_EVENTS[fault].undo
+    undo = TESTED_EVENTS[fault].undo
     if undo is not None:
         undo(testbed)
         advance(testbed, 2)
@@ -147,13 +150,13 @@ def test_fault_and_its_end(
 )
 def test_stuck_sensor_holds_its_value(fault: str, name: str) -> None:
     testbed = make_testbed()
-    PLANT_EVENTS[fault].do(testbed, 0.0)
+    TESTED_EVENTS[fault].do(testbed, 0.0)
     shown = getattr(testbed.plant, name)
     testbed.plant.set_load(20.0)
     testbed.plant.pumps[0].command(90.0, 20.0)
     advance(testbed, 60)
     assert getattr(testbed.plant, name) == shown
-    undo = PLANT_EVENTS[fault].undo
+    undo = TESTED_EVENTS[fault].undo
     assert undo is not None
     undo(testbed)
     advance(testbed, 30)
@@ -162,7 +165,7 @@ def test_stuck_sensor_holds_its_value(fault: str, name: str) -> None:
 
 def test_noise_fault_adds_noise() -> None:
     testbed = make_testbed()
-    PLANT_EVENTS["supply_noise"].do(testbed, 1.0)
+    TESTED_EVENTS["supply_noise"].do(testbed, 1.0)
     errors = []
     for _ in range(200):
         advance(testbed, 1)
@@ -172,14 +175,14 @@ def test_noise_fault_adds_noise() -> None:
 
 def test_stuck_humidity_sensor_does_not_follow_room() -> None:
     testbed = make_testbed()
-    PLANT_EVENTS["humidity_stuck"].do(testbed, 1.0)
-    PLANT_EVENTS["room_humidity"].do(testbed, 85.0)
+    TESTED_EVENTS["humidity_stuck"].do(testbed, 1.0)
+    TESTED_EVENTS["room_humidity"].do(testbed, 85.0)
     advance(testbed, 2)
     assert (
         testbed.surroundings.humidity_sensors[0].measured_values[2] + 5.0
         < testbed.surroundings.humidity_sensors[1].measured_values[2]
     )
-    undo = PLANT_EVENTS["humidity_stuck"].undo
+    undo = TESTED_EVENTS["humidity_stuck"].undo
     assert undo is not None
     undo(testbed)
     advance(testbed, 2)
@@ -193,7 +196,7 @@ def test_every_plant_fault_is_tested() -> None:
     tested |= {"supply_stuck", "dp_stuck", "flow_stuck", "supply_noise", "humidity_stuck"}
     # `tests/hil/plant/test_fan_bank.py` tests these: they need a cooler
     tested |= {"fan_lost", "fan_dead", "fan_trip"}
-    assert tested == set(PLANT_EVENTS)
+    assert tested == set(TESTED_EVENTS)
 
 
 def test_coolant_mass_is_conserved() -> None:
@@ -272,4 +275,4 @@ def test_testbed_with_meter_and_humidity_sensors_runs() -> None:
 
 def test_shipped_scenarios_use_plant_faults() -> None:
     events = {event.do for name in shipped_names() for event in find(name).events}
-    assert len(events & set(PLANT_EVENTS)) >= 8
+    assert len(events & set(TESTED_EVENTS)) >= 8

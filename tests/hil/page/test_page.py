@@ -69,9 +69,9 @@ class PageBench:
         self.process.terminate()
         self.process.communicate(timeout=30)
 
-    def request(self, name: str, **arguments: object) -> Any:
+    def request(self, request_name: str, **arguments: object) -> Any:
         http_request = urllib.request.Request(
-            f"{self.address}ask/{name}",
+            f"{self.address}ask/{request_name}",
             json.dumps(arguments).encode(),
             {"X-Coldloop": "1", "Content-Type": "application/json"},
         )

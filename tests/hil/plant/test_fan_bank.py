@@ -9,7 +9,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.base import SECOND
 from hil.devices.drives.abb_ach580_fan import FanDrive
 from hil.devices.drives.abb_acs580 import ACT1, CONTROL, REF1, STATUS, TRIPPED
-from hil.fault.plant import PLANT_EVENTS
+from hil.fault.registry import EVENTS
 from hil.kernel.world import World
 from hil.plant.air.cooler import Air
 from hil.plant.fan_bank import FanBank
@@ -58,10 +58,10 @@ def test_air_flow_is_mean_of_fans(row: Testbed) -> None:
 def test_warmer_air_makes_warmer_water(row: Testbed) -> None:
     advance_s(row, 600)
     before = row.plant.fws_c
-    PLANT_EVENTS["outdoor_temperature"].do(row, 28.0)
+    EVENTS["outdoor_temperature"].do(row, 28.0)
     advance_s(row, 600)
     assert row.plant.fws_c > before + 4.0
-    PLANT_EVENTS["heat_rejection_lost"].do(row, 0.0)
+    EVENTS["heat_rejection_lost"].do(row, 0.0)
     warm = row.plant.fws_c
     advance_s(row, 60)
     assert row.plant.fws_c > warm + 1.0
@@ -84,27 +84,27 @@ def test_fan_drive_runs_full_speed_without_master() -> None:
 
 def test_faults_of_fans_begin_and_end(row: Testbed) -> None:
     drive = row.surroundings.fans[1]
-    PLANT_EVENTS["fan_lost"].do(row, 2.0)
+    EVENTS["fan_lost"].do(row, 2.0)
     advance_s(row, 5)
     assert (drive.dead, drive.shaft.speed_pct) == (True, 0.0)
-    undo = PLANT_EVENTS["fan_lost"].undo
+    undo = EVENTS["fan_lost"].undo
     assert undo is not None
     undo(row)
     assert not drive.dead
-    PLANT_EVENTS["fan_dead"].do(row, 2.0)
+    EVENTS["fan_dead"].do(row, 2.0)
     assert (drive.dead, row.surroundings.fans[0].dead) == (True, False)
-    undo = PLANT_EVENTS["fan_dead"].undo
+    undo = EVENTS["fan_dead"].undo
     assert undo is not None
     undo(row)
     assert not drive.dead
-    PLANT_EVENTS["fan_trip"].do(row, 1.0)
+    EVENTS["fan_trip"].do(row, 1.0)
     advance_s(row, 1)
     row.surroundings.fans[0].refresh(row.world.now)
     assert row.surroundings.fans[0].registers[STATUS] & TRIPPED
 
 
 def test_grid_outage_stops_the_fans(row: Testbed) -> None:
-    PLANT_EVENTS["grid_outage"].do(row, 0.0)
+    EVENTS["grid_outage"].do(row, 0.0)
     advance_s(row, 5)
     assert bank(row).fan_pct == 0.0
 
@@ -112,5 +112,5 @@ def test_grid_outage_stops_the_fans(row: Testbed) -> None:
 def test_fan_faults_without_fans_do_nothing() -> None:
     plain = Testbed(World(1, 0), TestbedSettings())
     for word in ("fan_lost", "fan_dead", "fan_trip"):
-        PLANT_EVENTS[word].do(plain, 1.0)
+        EVENTS[word].do(plain, 1.0)
     assert plain.surroundings.fans == []

@@ -158,7 +158,7 @@ def test_unwritable_log_prints_one_line_and_exits_2() -> None:
     assert process.returncode == 2
     output = check_one_line(process.stderr)
     assert output.startswith(
-        "coldloop hil run: /nowhere/log: No such file or directory; name a log"
+        "coldloop hil run: /nowhere/log: No such file or directory; name a writable log"
     )
 
 
@@ -166,10 +166,10 @@ def test_agent_exit_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hil.commands import hil  # noqa: PLC0415
-    from hil.run import real_bench  # noqa: PLC0415 - only here
+    from hil.run import agent_process  # noqa: PLC0415 - only here
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setitem(real_bench.AGENT_COMMANDS, "cpython", ["false"])
+    monkeypatch.setitem(agent_process.AGENT_COMMANDS, "cpython", ["false"])
     assert hil(["run", "--real-time", scenario_file(tmp_path, FAILING)]) == 2
     for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
         signal.signal(number, handler)

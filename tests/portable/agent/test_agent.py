@@ -1,4 +1,4 @@
-"""The whole controller: ports, ticks, first readings, garbage, and time that jumps."""
+"""The complete controller: ports, ticks, first readings, garbage, and steps of time."""
 
 import gc
 
@@ -27,11 +27,11 @@ from tests.portable.support.agent_rig import (
 from tests.portable.support.check import eq
 
 ALLOWANCE = 6 * 1024
-"""Bytes that an agent may grow by in a flood: buffers, telemetry that waits, counters."""
+"""Allowed growth of an agent in a flood, bytes: buffers, queued telemetry, counters."""
 
 
 def heap_in_use():
-    """Bytes in use; 0 where the interpreter cannot say."""
+    """Return the bytes in use; 0 if the interpreter cannot report them."""
     gc.collect()
     gc.collect()
     return gc.mem_alloc() if hasattr(gc, "mem_alloc") else 0
@@ -79,7 +79,7 @@ def test_nothing_is_written_before_the_first_readings():
         if rig.agent.supply_loop.sensor.value(rig.now) is None:
             eq(rig.devices.writes, [])
     rig.run(4)
-    eq(outputs(rig)[0][:1], [4000])  # taken over where they stood
+    eq(outputs(rig)[0][:1], [4000])  # taken over at their positions
     eq(outputs(rig)[1], [1151, 8000, 0, 8000])
 
 
@@ -124,7 +124,7 @@ def test_a_loss_of_the_sensor_and_its_return():
     for _ in range(6):
         rig.run(1)
         opening.append(rig.devices.registers[VALVE][0])
-    eq(opening, [6000] * 6)  # from there, at the set-point
+    eq(opening, [6000] * 6)  # from there to the set-point
 
 
 def test_bus_loss_and_return_do_not_move_outputs():
@@ -198,7 +198,7 @@ def test_a_wake_too_early_does_nothing():
 
 
 def flood(rig, port, data, size):
-    """Give `data` in pieces of `size`, one each millisecond, while the agent goes on."""
+    """Pass `data` in chunks of `size`, one each millisecond, while the agent runs."""
     for start in range(0, len(data), size):
         rig.deliver("receive", port, data[start : start + size])
         rig.run(0.001 if size > 1 else 0.0001)
@@ -224,7 +224,7 @@ def test_garbage_on_every_port_is_survived_in_bounded_memory():
     eq((rig.agent.ticks.missed, rig.agent.ticks.max_late_us), (0, 0))
     eq((rig.agent.ticks.due - due) % 100_000, 0)
     assert rig.agent.receiver.framer.skipped_bytes > 3000
-    rig.run(70)  # the broker's pauses have grown
+    rig.run(70)  # the back-off of the broker has grown
     eq((rig.alarm_codes(), rig.agent.uplink.connected), ([], True))
 
 
@@ -272,7 +272,7 @@ def test_events_in_any_order_are_survived():
 
 
 def receive_fixes(rig, first, seconds, date):
-    """One epoch a second, its first byte 50 ms after the second that it names."""
+    """Pass one epoch a second; its first byte comes 50 ms after the second of its time."""
     for i in range(seconds):
         second = first + i
         time = "%02d%02d%02d" % (second // 3600, second // 60 % 60, second % 60)
@@ -281,7 +281,7 @@ def receive_fixes(rig, first, seconds, date):
 
 
 def test_time_steps_never_move_an_output():
-    """Fixes that jump by years, by a week number's rollover and back again."""
+    """Fixes that jump by years and by a week number rollover, in both directions."""
     rig = AgentRig()
     rig.run(6)
     before = outputs(rig)
@@ -340,7 +340,7 @@ def test_a_stream_out_of_step_is_closed_reported_and_opened_again():
         if len([port for _, port in rig.open_requests if port == FIRST_BUS]) == 2:
             break
     eq([port for _, port in rig.open_requests if port == FIRST_BUS], [FIRST_BUS] * 2)
-    rig.run(0.01)  # a stream that stays silent is closed again later
+    rig.run(0.01)  # a stream that remains silent is closed again later
     assert "port:bus" not in rig.alarm_codes()
 
 

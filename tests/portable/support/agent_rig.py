@@ -1,8 +1,8 @@
-"""A small unit for the tests of agent/: profiles, a configuration, slaves, a broker, a crank.
+"""A small unit for the tests of agent/: profiles, a configuration, devices, a broker, I/O.
 
-Everything here is made by hand from the standards, with no code of ours below agent/, and runs on
-both interpreters. Not a plant: registers stay what a test makes them, except that a valve and the
-drives do what they are told.
+The models here are written from the standards. They use no code of the project below agent/ and run
+on both interpreters. Does not model a plant: registers keep the values of a test. Only the valve
+and the drives execute their requests.
 """
 
 import sys
@@ -17,7 +17,7 @@ RUN, STOP = 1151, 1150
 SUPPLY, RETURN, UPPER, LOWER, FLAGS = 0, 1, 2, 3, 4  # registers of the CDU
 CDU, VALVE, LEAD, LAG = 1, 2, 3, 4  # units
 REPLY_US = 5 * MILLISECOND
-SMALL = sys.implementation.name == "micropython"  # as its shell does
+SMALL = sys.implementation.name == "micropython"  # as its runtime does
 
 
 def _point(name, address, den, low, high, limits=None):
@@ -38,7 +38,7 @@ def profile(model, count, points, bits=(), function=3, **role):
 
 
 def profiles():
-    """Four devices, by the names of their profiles."""
+    """Return four devices, by the names of their profiles."""
     cdu = [_point("SupplyTemperatureCelsius", SUPPLY, 10, 0, 1000)]
     cdu.append(_point("ReturnTemperatureCelsius", RETURN, 10, 0, 1000))
     cdu.append(_point("SupplyPressurekPa", UPPER, 10, 0, 16000))
@@ -62,7 +62,7 @@ def profiles():
 
 
 def config():
-    """A configuration with every section; the caller may change it."""
+    """Return a configuration with all sections; the caller can change it."""
     names = (("cdu", "cdu"), ("valve", "valve"), ("lead", "drive"), ("lag", "drive"))
     supply = {"setpoint_c": 32, "sensor": "cdu", "valve": "valve", "gain_pct_per_k": 5}
     dp = {"setpoint_kpa": 100, "sensor": "cdu", "pumps": ["lead", "lag"], "gain_pct_per_kpa": 0.2}
@@ -86,7 +86,7 @@ def config():
 
 
 def minimal_config():
-    """A configuration with what is required and nothing else."""
+    """Return a configuration with only the required keys."""
     raw = config()
     for key in ("receiver", "broker", "state", "limits", "telemetry", "bus_timeout_ms"):
         raw.pop(key)
@@ -94,7 +94,7 @@ def minimal_config():
 
 
 class RigLcg:
-    """Bytes and numbers that look random and are the same everywhere."""
+    """Pseudo-random bytes and numbers, equal on every interpreter."""
 
     def __init__(self, seed):
         self.state = seed
@@ -108,7 +108,7 @@ class RigLcg:
 
 
 def crc(data):
-    """CRC-16/MODBUS, bit by bit."""
+    """Return CRC-16/MODBUS, computed bit by bit."""
     value = 0xFFFF
     for byte in data:
         value ^= byte
@@ -123,10 +123,10 @@ def with_crc(body):
 
 
 class DeviceModels:
-    """The slaves of one line: registers by unit, and what is wrong with them.
+    """The devices of one line: registers by unit, and their faults.
 
-    `silent` units do not answer; `ignoring` ones echo a write and do not do it; `rejecting` ones
-    answer a write with exception 4.
+    `silent` units do not reply. `ignoring` ones echo a write without an effect. `rejecting` ones
+    reply to a write with exception 4.
     """
 
     def __init__(self):
@@ -137,11 +137,13 @@ class DeviceModels:
             LAG: [STOP, 0, 0, 0],
         }
         self.silent, self.ignoring, self.rejecting = set(), set(), set()
-        self.writes = []  # (unit, address, values) that were asked for
+        self.writes = []  # requested writes: (unit, address, values)
         self._reply_cache = {}
 
     def answer(self, request):
-        """The reply to a request, or None. Replies are kept: a CRC bit by bit is slow."""
+        """Return the reply to a request, or None. It caches replies, because a CRC bit by bit is
+        slow.
+        """
         unit, function = request[0], request[1]
         if unit in self.silent or unit not in self.registers:
             return None
@@ -183,8 +185,9 @@ class DeviceModels:
 
 
 class FakeBroker:
-    """An MQTT server: takes what it is sent, acknowledges when `acknowledges`; CONNACK carries
-    `code`.
+    """An MQTT server that stores messages, and acknowledges them if `acknowledges` is set.
+
+    CONNACK has the code `code`.
     """
 
     def __init__(self):
@@ -227,7 +230,7 @@ class FakeBroker:
 
 
 def sentence(body):
-    """An NMEA sentence around `body`."""
+    """Return an NMEA sentence with the content `body`."""
     value = 0
     for char in body:
         value ^= ord(char)
@@ -235,7 +238,7 @@ def sentence(body):
 
 
 def epoch(time, date):
-    """RMC and GGA of one second: `time` is hhmmss, `date` is ddmmyy."""
+    """Return RMC and GGA of one second: `time` is hhmmss, `date` is ddmmyy."""
     place = "2430.0000,N,04640.0000,E"
     rmc = "GNRMC,%s.000,A,%s,0.0,0.0,%s,,,A" % (time, place, date)
     gga = "GNGGA,%s.000,%s,1,20,0.6,600.0,M,0.0,M,," % (time, place)
@@ -243,7 +246,7 @@ def epoch(time, date):
 
 
 class AgentRig:
-    """An agent that is turned in virtual time. `absent` ports fail to open."""
+    """An agent in virtual time. `absent` ports fail to open."""
 
     def __init__(self, raw=None, absent=(), models=None):
         self.agent = self.make(raw or config(), models or profiles())
@@ -293,12 +296,12 @@ class AgentRig:
                 self.schedule(REPLY_US, "receive", port, reply)
 
     def deliver(self, call, port, data):
-        """Hand something to the agent now."""
+        """Pass data or an event to the agent now."""
         getattr(self.agent, call)(port, data, self.now)
         self.process_outbox()
 
     def run(self, seconds):
-        """Let time go on, waking the agent exactly when it asks for it."""
+        """Advance the time; wake the agent exactly at its deadlines."""
         until = self.now + int(seconds * SECOND)
         while True:
             due = self.agent.deadline()
@@ -322,14 +325,14 @@ class AgentRig:
         self.devices.registers[unit][register] = value
 
     def take_writes(self, unit):
-        """Take what was written to a unit since the last call: lists of values."""
+        """Return the writes to a unit since the last call: lists of values."""
         values_written = [values for to, _, values in self.devices.writes if to == unit]
         self.devices.writes = [w for w in self.devices.writes if w[0] != unit]
         return values_written
 
 
 class FieldbusRig:
-    """The stations of the configuration alone, their registers set by hand: for one loop's test."""
+    """Only the device sessions of the configuration, with registers set by the test of one loop."""
 
     def __init__(self, raw=None):
         self.config = load(raw or config(), profiles())
@@ -343,24 +346,24 @@ class FieldbusRig:
         return self.fieldbus.session(name)
 
     def cycle(self):
-        """Begin a cycle; nothing answers by itself."""
+        """Begin a cycle; no device replies."""
         self.fieldbus.begin_cycle(self.now, SECOND)
 
     def read(self, name, *registers):
-        """The device does what it is told, is polled and answers with these registers."""
+        """Let the device execute its requests and reply to a poll with these registers."""
         session = self.session(name)
         self.finish_writes(only=session.unit)
         session.poll(self.now, SECOND)
         self._finish(self._dequeue(self.bus_of(name)._polls, session.unit), "ok", registers)
 
     def no_reply(self, name):
-        """The device is polled and does not answer."""
+        """Poll the device without a reply."""
         session = self.session(name)
         session.poll(self.now, SECOND)
         self._finish(self._dequeue(self.bus_of(name)._polls, session.unit), "timeout")
 
     def finish_writes(self, ok=True, only=None):
-        """Decide the writes that wait, of one unit or all; give them back."""
+        """Finish the pending writes of one unit or of all; return them."""
         transactions = []
         for bus in self.fieldbus.buses:
             transactions.extend(self._dequeue(bus._urgent, only))
@@ -384,7 +387,7 @@ class FieldbusRig:
             self.fieldbus.sessions[transaction.tag[0]].handle_result(result)
 
     def requested(self, name):
-        """What the device is asked to hold, raw by point name; empty when nothing."""
+        """Return the requested outputs of the device, raw, by point name."""
         session = self.session(name)
         points = session.profile.points
         return {points[i].name: raw for i, raw in session._write_cycle._requested}

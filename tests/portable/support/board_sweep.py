@@ -1,13 +1,14 @@
-"""A board with two slots, whose power goes at each step that an update takes.
+"""A board with two slots, with a power cut at each step of an update.
 
-`NorFlash` is flash as chips have it: a program only clears bits, a sector is erased whole, and what
-the power interrupts is half done. The files lie on `flash_model.Disk`; both count the same steps.
-The code between is the real one: the store's port, the agent, and the start-up's choice of a slot.
+`NorFlash` is flash as in real chips: a program only clears bits, an erase clears a whole sector,
+and a power cut leaves a partial result. The files are on `flash_model.Disk`; both count the same
+steps. The code between is real: the port of the store, the agent, and the choice of a slot at the
+start.
 
-    what the start-up finds is a whole application, the old one or the new one
-    the new one runs on trial until it is confirmed; the old one never comes back as the new
+    the start finds a complete application, the old one or the new one
+    the new one runs on trial until it is confirmed; the old one never returns as the new one
 
-Run by itself it sweeps every step: tests/agent/remote/test_power_cut_soak.py does so on
+Run as a program, it sweeps every step: tests/agent/remote/test_power_cut_soak.py does this on
 MicroPython.
 """
 
@@ -39,12 +40,12 @@ from tests.portable.support.remote_rig import (
 )
 
 SECTOR, SLOT_BYTES = 512, 4096
-CHUNK = 800  # not a divisor of anything
+CHUNK = 800  # does not divide any length
 MESSAGES = {}
 
 
 def application(release, size=1500):
-    """What `coldloop firmware build` makes, with noise for a ROMFS."""
+    """Return the output of `coldloop firmware build`, with noise for a ROMFS."""
     romfs = RigLcg(release).bytes(size)
     header = b"CLDLOOP1" + struct.pack("<II", size, release) + hashlib.sha256(romfs).digest()
     return header + bytes(16) + romfs
@@ -78,11 +79,11 @@ class NorFlash:
 
     def program(self, slot, at, data):
         for old, new in zip(self.cells[slot][at:], data):
-            eq(old & new, new)  # else it would have to be erased
+            eq(old & new, new)  # else it must be erased first
         self._step(slot, at, data)
 
     def after_cut(self, disk, outcome):
-        """The flash as the next start finds it."""
+        """Return the flash as the next start finds it."""
         result = NorFlash(disk)
         result.cells = [bytearray(cells) for cells in self.cells]
         if self.interrupted is not None and outcome != "lost":
@@ -93,7 +94,7 @@ class NorFlash:
 
 
 class BoardSlots:
-    """What a start-up hands to the agent."""
+    """The slots that a start passes to the agent."""
 
     sector_bytes, slot_bytes = SECTOR, SLOT_BYTES
 
@@ -103,7 +104,7 @@ class BoardSlots:
 
 
 class BoardStore:
-    """The store of a board with slots; None once the power has gone."""
+    """The store of a board with slots; None after the power cut."""
 
     def __init__(self, disk, flash):
         self.disk = disk
@@ -139,7 +140,7 @@ class BoardStore:
 
 
 def select_slot(disk, nor):
-    """What the start-up does: count a trial, check the slots; (slot, release), or None."""
+    """Do the work of a start: count a trial, check the slots; return (slot, release) or None."""
     _slots.open, _slots.os = disk.open, disk
     slots, record = _slots.order(_slots.read_record())
     if record is not None:
@@ -161,7 +162,7 @@ THIRD = application(3, 900)
 
 
 class BoardRig(RemoteRig):
-    """A unit on the application that the start-up has chosen."""
+    """A unit on the application that the start has selected."""
 
     def __init__(self, disk, nor, room=SLOT_BYTES):
         result = select_slot(disk, nor)
@@ -180,7 +181,7 @@ class BoardRig(RemoteRig):
 
 
 def send_update(rig, bundle, release, at=START_S, confirm_s=600):
-    """Send the manifest and all pieces."""
+    """Send the manifest and all chunks."""
     if (release, at) not in MESSAGES:  # signing is slow
         body = manifest.encode_manifest(at, at + HOUR, release, bundle, CHUNK, confirm_s)
         MESSAGES[(release, at)] = sign_message(MANIFEST, body, (OPERATOR, LIMITER))
@@ -190,7 +191,7 @@ def send_update(rig, bundle, release, at=START_S, confirm_s=600):
 
 
 def send_chunks(rig, bundle, at=START_S):
-    """Send the pieces that it has not, as long as it takes them."""
+    """Send the missing chunks until the unit accepts no more."""
     if rig.manager.update is None:
         return
     counter = COUNTER + at - START_S
@@ -203,11 +204,11 @@ def send_chunks(rig, bundle, at=START_S):
         rig.process_outbox()
         rig.run(0.1)
         if rig.manager.update.received_chunks == received:
-            return  # the power has gone
+            return  # the power was cut
 
 
 def confirm(rig):
-    """Let it be well, and say so."""
+    """Let the unit be normal, then confirm."""
     rig.run(40)
     if "confirm" not in MESSAGES:
         MESSAGES["confirm"] = make_command("confirm")
@@ -216,7 +217,7 @@ def confirm(rig):
 
 
 def run_update(disk, nor):
-    """The whole way of an update, in two lives."""
+    """Run a complete update over two starts."""
     rig = BoardRig(disk, nor)
     rig.run(2)
     send_update(rig, NEW, 2)
@@ -229,7 +230,7 @@ def run_update(disk, nor):
 
 
 def new_board():
-    """A board as it leaves the workshop: release 1 in slot a."""
+    """Return a new board: release 1 in slot a."""
     disk = Disk()
     nor = NorFlash(disk)
     nor.load(0, OLD)
@@ -237,7 +238,7 @@ def new_board():
 
 
 def start_and_inspect(disk, nor):
-    """Start on what is left; say what runs, whether on trial, and what the record says is good."""
+    """Start after the cut; return the release, whether it is on trial, and the confirmed release."""
     rig = BoardRig(disk, nor)
     eq(rig.slot, {1: 0, 2: 1}[rig.release])
     update = rig.manager.update
@@ -248,7 +249,7 @@ def start_and_inspect(disk, nor):
 
 
 def sweep(stride=1):
-    """Cut at every `stride`-th step, end in every way; give what was seen and how many steps."""
+    """Cut at every `stride`-th step with each outcome; return the results and the number of steps."""
     complete = new_board()
     run_update(*complete)
     outcomes = []

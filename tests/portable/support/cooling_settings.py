@@ -1,4 +1,4 @@
-"""Settings of the cooling laws for tests: a row of 100 kW, as a configuration would give them."""
+"""Settings of the cooling laws for tests: a row of 100 kW, in the form of a configuration."""
 
 EXCHANGER = {
     "ua_kw_k": 33.3,
@@ -29,7 +29,7 @@ OPTIMUM = {
 
 
 def settings(**more):
-    """The sections every row has, and more."""
+    """Return the sections of every row, and others."""
     sections = {
         "exchanger": dict(EXCHANGER),
         "supply": {

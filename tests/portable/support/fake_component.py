@@ -1,4 +1,4 @@
-"""A part that remembers how it was turned, for the tests of `agent.core.registry`."""
+"""A component that records its calls, for the tests of `agent.core.registry`."""
 
 from agent.core.component import Component
 from protocols.time_units import SECOND

@@ -6,8 +6,7 @@ flash; it can be killed and started anew. `GroundModel` keeps what arrives, as a
 
 from agent.log.record_store import RecordStore
 from agent.log.sender import Sender
-from protocols.telemetry import merged_block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import merged_block, message, receipt
 from protocols.time_units import MILLISECOND, SECOND
 
 SETTINGS = {"bytes": 1 << 20, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}
@@ -73,9 +72,9 @@ class GroundModel:
         self.chunks = {}
         self.generation = b""
 
-    def receive(self, message):
+    def receive(self, packed):
         """Take a message; give the receipt for it."""
-        self.generation, records, chunk = parcel.parse_message(message)
+        self.generation, records, chunk = message.parse_message(packed)
         if chunk is not None:
             parts = self.chunks.setdefault(chunk.number, {})
             parts[chunk.index] = chunk.data
@@ -101,10 +100,10 @@ def split_merged(records):
     """Give the records that longer blocks were made of."""
     result = []
     for number, kind, payload in records:
-        if kind == parcel.MERGED:
-            first = number % parcel.MERGED_OFFSET
+        if kind == message.MERGED:
+            first = number % message.MERGED_OFFSET
             blocks = merged_block.split_blocks(payload)
-            result.extend([(first + 4 * i, parcel.ROWS, block) for i, block in enumerate(blocks)])
+            result.extend([(first + 4 * i, message.ROWS, block) for i, block in enumerate(blocks)])
         else:
             result.append((number, kind, payload))
     return result
@@ -167,21 +166,21 @@ class LogUnit:
         self.start()
 
     def append(self, group, payload):
-        self.record_store.append(group, parcel.NOTE, payload, self.now)
+        self.record_store.append(group, message.NOTE, payload, self.now)
         self.collect()
 
     def send(self, ground, limit=1000, groups=(0, 1, 2, 3), max_messages=1000):
         """Send until nothing is left; the receipts come at once."""
         count = 0
         while count < max_messages:
-            ids, message = self.sender.next(limit, groups)
+            ids, packed = self.sender.next(limit, groups)
             if not ids:
                 if not self.step():
                     return count
                 continue
-            assert len(message) <= limit, (len(message), limit)
+            assert len(packed) <= limit, (len(packed), limit)
             count += 1
-            receipt = ground.receive(message)
+            receipt = ground.receive(packed)
             if receipt:
                 self.sender.on_receipt(receipt, self.now)
             self.collect()

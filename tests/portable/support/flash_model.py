@@ -1,18 +1,18 @@
-"""A file system whose power may go at any step: what was not made durable is lost, or half there.
+"""A file system with a power cut at any step: data that are not durable are lost or truncated.
 
-Takes the place of `open` and `os` in a store of ours (drivers/ports/*_store.py), on both
-interpreters. As ext4 or littlefs at their worst: what is written is durable only after fsync, a new
-or renamed name only after fsync of the folder. `cut_at` is the step at which the power goes.
+Replaces `open` and `os` in a store of the project (drivers/ports/*/store.py), on both interpreters.
+It behaves like the worst case of ext4 or littlefs: written data are durable only after fsync, a new
+or renamed name only after fsync of the folder. `cut_at` is the step of the power cut.
 
-How a cut ends, `outcome`: "lost" (nothing that was not durable is there), "kept" (all of it is),
-"torn" (names are there, and half of the bytes).
+`outcome` of a cut: "lost" (no data without fsync remain), "kept" (all data remain), "torn" (names
+and half of the bytes remain).
 """
 
 ENOENT = 2
 
 
 class PowerCut(Exception):  # noqa: N818 - no error of the program
-    """The power has gone."""
+    """The power was cut."""
 
 
 class File:
@@ -43,7 +43,7 @@ class File:
 
 
 class Disk:
-    """Names to nodes; a node is [content now, content that is durable]."""
+    """Names to nodes; a node is [present content, durable content]."""
 
     def __init__(self):
         self.names, self.durable = {}, {}
@@ -92,7 +92,7 @@ class Disk:
         return [path.split("/")[-1] for path in self.names]
 
     def after_cut(self, outcome):
-        """The disk as the next start finds it."""
+        """Return the disk as the next start finds it."""
         result = Disk()
         names = self.durable if outcome == "lost" else self.names
         for path in names:

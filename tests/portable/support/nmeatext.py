@@ -1,4 +1,4 @@
-"""Sentences for tests: their checksums, and whole streams in receivers' dialects."""
+"""Sentences for tests: checksums, and streams in the dialects of receivers."""
 
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
@@ -8,35 +8,35 @@ POSITION = "2512.5,N,05516.5,E"
 
 
 def line(body: str) -> bytes:
-    """A body as a sentence with its line end."""
+    """Return a body as a sentence with its line end."""
     raw = body.encode()
     return b"$" + raw + b"*%02X\r\n" % xor_by_loop(raw)
 
 
 def lines(*bodies: str) -> bytes:
-    """Several of them."""
+    """Return several sentences."""
     return b"".join([line(body) for body in bodies])
 
 
 def rmc(time: str, status: str = "A", mode: str = "A", date: str = "251126") -> bytes:
-    """An RMC at the test's place."""
+    """Return an RMC at the position of the tests."""
     return line("GNRMC,%s,%s,%s,0.0,0.0,%s,,,%s,V" % (time, status, POSITION, date, mode))
 
 
 def gga(time: str, quality: str = "1", used: str = "16") -> bytes:
-    """A GGA at the test's place."""
+    """Return a GGA at the position of the tests."""
     return line("GNGGA,%s,%s,%s,%s,0.7,12.3,M,-33.1,M,," % (time, POSITION, quality, used))
 
 
 def decode(stream: bytes, vendor: "str | None" = None) -> "list[Epoch]":
-    """The epochs of a recording."""
+    """Return the epochs of a recording."""
     receiver = ReceiverDriver(0, 9600, max_epochs=1000, vendor=vendor, timing_valid=False)
     receiver.receive(stream, 0)
     return receiver.take_epochs() + receiver.finish_stream()
 
 
 def single_epoch(stream: bytes, vendor: "str | None" = None) -> Epoch:
-    """The one epoch of a recording."""
+    """Return the only epoch of a recording."""
     epochs = decode(stream, vendor)
     assert len(epochs) == 1, len(epochs)
     return epochs[0]

@@ -1,4 +1,4 @@
-"""A unit with a throttle for the portable tests: two GPUs behind one service, one on an outlet."""
+"""A unit with power limits for the portable tests: two GPUs behind one service, one on an outlet."""
 
 from agent.agent import FIRST_BUS
 from protocols.time_units import SECOND
@@ -12,7 +12,7 @@ OUTLET = [{"device": "strip", "point": "Outlet2On"}]
 
 
 def make_models():
-    """The rig's devices; the valve knows the facility's flow, a strip has two outlets."""
+    """Return the devices; the valve reads the facility flow, a power strip has two outlets."""
     by_name = profiles()
     flow = {"address": 2, "type": "i16", "function": 3, "scale": [1, 10], "unit": "1"}
     flow.update({"name": "PrimaryFlowLitersPerMinute", "min": 0, "max": 30000})
@@ -43,7 +43,7 @@ def load_section(name, **options):
 
 
 def throttle_section(**options):
-    """The section `throttle`."""
+    """Return the section `throttle`."""
     raw = {
         "ports": {"bmc": "tcp:bmc:80"},
         "loads": [
@@ -57,9 +57,7 @@ def throttle_section(**options):
 
 
 class BmcModel:
-    """A service that keeps limits; what it was told is in `received_limits` as (seconds, name,
-    watts).
-    """
+    """A service that stores limits; `received_limits` has its requests as (seconds, name, watts)."""
 
     def __init__(self, rig):
         self.rig = rig
@@ -80,7 +78,7 @@ class BmcModel:
 
 
 class PowerRig(AgentRig):
-    """The rig with the section; `component` is the throttle, `bmc` its service."""
+    """The rig with the section; `component` is the power limit component, `bmc` its service."""
 
     def __init__(self, records=None, **options):
         raw = config()
@@ -109,7 +107,7 @@ class PowerRig(AgentRig):
             AgentRig.perform(self, port, op, data)
 
     def set_registers(self):
-        """Registers of the larger devices."""
+        """Set registers of the larger devices."""
         registers = self.devices.registers
         registers[CDU] = [320, 400, 3000, 2000, 0, 600, 5000, 400]
         registers[VALVE] = [4000, 4000, 800, 240]

@@ -1,12 +1,12 @@
-"""The power goes at each step that apply, confirm and rollback take in a file system.
+"""A power cut at each file system step of apply, confirm and rollback.
 
 `sweep` runs a unit whose store is `flash_model.Disk` behind the real code of
-`drivers/ports/micropython/store.py`, cuts the power at chosen steps, starts it anew and looks:
+`drivers/ports/micropython/store.py`. It cuts the power at selected steps and starts the unit again:
 
-    what runs is the old configuration or the new one, whole, and has its hash
-    the log has the entry of a change before anything of it is durable, and its chain holds
+    the active configuration is complete, old or new, and has its hash
+    the log has the entry of a change before any part of the change is durable; its chain is valid
 
-Run by itself (on both interpreters) it sweeps every step: see
+Run as a program (on both interpreters), it sweeps every step: see
 tests/agent/remote/test_power_cut_soak.py.
 """
 
@@ -34,7 +34,7 @@ CUT_RESULTS = ("lost", "torn", "kept")
 
 
 class FileStore:
-    """The store of a board on a disk of the model; None once the power has gone."""
+    """The store of a board on a disk of the model; None after the power cut."""
 
     def __init__(self, disk):
         self.disk = disk
@@ -77,7 +77,7 @@ class SweepRig(RemoteRig):
 
 
 def run_change(disk, changes, command_name, at=START_S):
-    """One life: a change, and its confirmation or its end."""
+    """Run one start: a change, and its confirmation or its rollback."""
     rig = SweepRig(disk)
     rig.run(2)
     if (at, command_name) not in MESSAGES:  # signing is slow
@@ -91,7 +91,7 @@ def run_change(disk, changes, command_name, at=START_S):
 
 
 def audit_log(store):
-    """The log's entries; its chain must hold."""
+    """Return the entries of the log; check its chain."""
     readers = []
     for i in range(SEGMENTS):
         data = store.read(key_of(i))
@@ -105,11 +105,11 @@ def audit_log(store):
 
 
 OLD, NEW = (31, 100), (33, 90)
-"""Set-points of supply and dP, confirmed before and pushed now."""
+"""Set-points of supply and dP: the confirmed ones and the pushed ones."""
 
 
 def start_and_inspect(disk):
-    """Start on what is left; say what runs."""
+    """Start after the cut; return the active configuration."""
     rig = SweepRig(disk)
     boot = rig.manager.boot
     eq(
@@ -135,7 +135,7 @@ def start_and_inspect(disk):
 
 
 def sweep(command_name, stride=1, first=0):
-    """Cut at every `stride`-th step, end in every way; give what was seen and how many steps."""
+    """Cut at every `stride`-th step with each outcome; return the results and the number of steps."""
     changes = [(SETPOINT, NEW[0]), (PRESSURE, NEW[1])]
     base = Disk()
     run_change(base, [(SETPOINT, OLD[0])], "confirm", START_S - 100)

@@ -1,7 +1,8 @@
-"""Receivers that do what they are told, by four makers' commands, for the tests of setting up.
+"""Receivers that execute the commands of four vendors, for the tests of the set-up.
 
-Not `hil`'s receiver: no sky behind it. Each maker's commands are read from its documents apart from
-`drivers.gnss.setup_vendors`. `ignored` names what is acknowledged and not done.
+Does not use the receiver of `hil` and has no satellites. The commands of each vendor come from its
+documents, independently of `drivers.gnss.setup_vendors`. `ignored` names commands that are
+acknowledged and not executed.
 """
 
 from protocols.time_units import SECOND
@@ -28,16 +29,16 @@ class ReceiverModel:
         self._buffer = b""
 
     def reset_to_factory(self):
-        """As it left the works."""
+        """Restore the factory settings."""
         self.systems = list(ALL)
         self.kinds = list(KINDS)
         self.rate_ms = 1000
         self.lost = 0
 
-    # What it says.
+    # Output.
 
     def next_epoch(self):
-        """Its next epoch."""
+        """Return the next epoch."""
         self.time_us += self.rate_ms * 1000
         seconds, rest = divmod(self.time_us, SECOND)
         time = "%02d%02d%02d.%03d" % (
@@ -85,10 +86,10 @@ class ReceiverModel:
             out += line("%sGSV,1,1,04,%s,1" % (TALKERS[system][0], ",".join(quads)))
         return out
 
-    # What it is told.
+    # Commands.
 
     def receive(self, data):
-        """Take bytes; whole commands are carried out."""
+        """Receive bytes; execute complete commands."""
         self._buffer += data
         while self._buffer:
             size = self._command_length()
@@ -207,7 +208,7 @@ class ReceiverModel:
     def _key(self, key, value):
         signals = {0x1031001F: "GPS", 0x10310021: "GAL", 0x10310022: "BDS", 0x10310025: "GLO"}
         first = {"RMC": 0xAB, "GGA": 0xBA, "GLL": 0xC9, "GSA": 0xBF, "GSV": 0xC4}
-        first.update({"VTG": 0xB0, "ZDA": 0xD8, "GST": 0xD3})  # ..._I2C; UART1 is the next
+        first.update({"VTG": 0xB0, "ZDA": 0xD8, "GST": 0xD3})  # ..._I2C; UART1 is the next key
         if key in signals:
             self._switch("constellations", "systems", signals[key], value, ALL)
         elif key == 0x30210001:

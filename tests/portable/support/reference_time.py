@@ -1,8 +1,8 @@
-"""True time, an oscillator that drifts with temperature, and the fixes and pulses of a second.
+"""True time, an oscillator with temperature drift, and the fixes and pulses of a second.
 
-No bytes and no devices: what `agent.clock.utc_clock` is given, and the truth to compare it with.
-Temperature is degrees, frequency parts per million, jitter milliseconds (sentences, exponential:
-late, never early) and microseconds (pulses).
+Has no bytes and no devices: it makes the inputs of `agent.clock.utc_clock`, and the true time for
+comparison. Units: temperature in degrees, frequency in parts per million, jitter of sentences in
+milliseconds (exponential, only late), jitter of pulses in microseconds.
 """
 
 from math import log
@@ -20,7 +20,7 @@ TICK = 100_000
 
 
 class NoiseSource:
-    """A small linear congruential generator, the same on every interpreter."""
+    """A small linear congruential generator, equal on every interpreter."""
 
     def __init__(self, seed: int) -> None:
         self.state = seed * 2_654_435_761 % 4_294_967_296
@@ -28,25 +28,25 @@ class NoiseSource:
             self.uniform()
 
     def uniform(self) -> float:
-        """Above 0, below 1."""
+        """Return a number above 0 and below 1."""
         self.state = (self.state * 1_664_525 + 1_013_904_223) % 4_294_967_296
         return (self.state + 0.5) / 4_294_967_296
 
     def exponential(self, mean: float) -> float:
-        """Exponential with the mean given."""
+        """Return an exponential number with this mean."""
         return -mean * log(self.uniform())
 
     def normal(self, sigma: float) -> float:
-        """Nearly normal: the sum of twelve."""
+        """Return a nearly normal number: the sum of twelve."""
         return sigma * (sum([self.uniform() for _ in range(12)]) - 6)
 
     def below(self, n: int) -> int:
-        """A whole number of 0 … n - 1."""
+        """Return an integer from 0 to n - 1."""
         return int(self.uniform() * n)
 
 
 class ReferenceFix(Fix):
-    """A fix as the driver gives it."""
+    """A fix as from the driver."""
 
     def __init__(
         self,
@@ -62,10 +62,10 @@ class ReferenceFix(Fix):
 
 
 class ClockRig:
-    """A clock under test. Faults, plain attributes:
+    """A clock under test. Faults are plain attributes:
 
-    outage, drag (us a second while on), step_us, leap_s (label off), away_e7, no_pulse.
-    `ppm`, `temp` and `tempco` (ppm a degree) may change; `sensor` gives the clock the temperature.
+    outage, drag (us a second while set), step_us, leap_s (offset of UTC), away_e7, no_pulse. `ppm`,
+    `temp` and `tempco` (ppm a degree) can change; `sensor` gives the temperature to the clock.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ClockRig:
         self.temp = 25.0
         self.sensor = False
         self.jitter_ms = jitter_ms
-        self.latency_us = 0  # what the configuration does not know of
+        self.latency_us = 0  # not in the configuration
         self.pps_us = pps_us
         self.second = 0
         self.mono_ns = 5_000_000_000
@@ -100,7 +100,7 @@ class ClockRig:
     def run(
         self, seconds: int, ticks: int = 10, observe: "Callable[[ClockRig], None] | None" = None
     ) -> None:
-        """Run; after each second `error_us`, `bound_us` hold what the clock said at its end."""
+        """Run; after each second `error_us` and `bound_us` have the values of the clock at its end."""
         for _ in range(seconds):
             self._run_second(ticks)
             if observe is not None:
@@ -146,7 +146,7 @@ class ClockRig:
         self.max_excess_us = max(self.max_excess_us, abs(self.error_us) - self.bound_us)
 
     def state(self) -> str:
-        """What the clock calls itself now."""
+        """Return the state of the clock."""
         return self.clock.state(self.mono_ns // 1000)
 
 

@@ -1,4 +1,4 @@
-"""A unit that takes changes from operators, for the tests of agent/remote."""
+"""A unit that accepts changes from operators, for the tests of agent/remote."""
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, Agent
 from agent.config.load import load
@@ -13,7 +13,7 @@ from tests.portable.support.signer import Signer
 
 STORE = FIRST_BUS + 1
 OPERATOR, LIMITER, UNKNOWN_SIGNER = 1, 2, 3
-KEYS = {}  # made when first used: a key costs 10 ms on a board's interpreter
+KEYS = {}  # made at the first use: a key costs 10 ms on the interpreter of a board
 START_S = 1_795_500_000  # 2026-11-24T06:00:00Z
 HOUR = 3600
 TARGET = "s1/u1"
@@ -28,7 +28,7 @@ def key(number):
 def remote_config():
     raw = config()
     raw.pop("receiver")
-    raw["telemetry"] = {"period_ms": 60000}  # the rig's broker keeps what it is sent
+    raw["telemetry"] = {"period_ms": 60000}  # the broker of the rig stores messages
     raw["remote"] = {
         "port": "store:/var/lib/coldloop",
         "health_s": 20,
@@ -42,9 +42,7 @@ def remote_config():
 
 
 class RemoteStore:
-    """Records that survive; writes are durable after `delay`, and end when `cut_at_write` is
-    reached.
-    """
+    """Records that survive; writes are durable after `delay`, and fail from `cut_at_write` on."""
 
     def __init__(self):
         self.records = {}
@@ -55,7 +53,7 @@ class RemoteStore:
         return self.records.get(name)
 
     def ask(self, op, data):
-        """The answer, empty for what has none; None when the power went before."""
+        """Return the answer, empty if there is none; None after the power cut."""
         if op == "get":
             result = self.records.get(data.decode())
             return data if result is None else data + b"\0" + result
@@ -75,7 +73,7 @@ class RemoteStore:
 
 
 class RemoteRig(AgentRig):
-    """`file` is the site's own configuration; `store` is what an earlier life left behind."""
+    """`file` is the configuration of the site; `store` has the records of an earlier start."""
 
     def __init__(self, file=None, store=None, models=None):
         self.store = store or RemoteStore()
@@ -92,7 +90,7 @@ class RemoteRig(AgentRig):
         return load(raw, self.models)
 
     def audit_entries(self):
-        """The log's entries: (keys, what, result)."""
+        """Return the entries of the log: (keys, action, result)."""
         entries = []
         for number in range(SEGMENTS):
             data = self.store.read(key_of(number))
@@ -117,7 +115,7 @@ class RemoteRig(AgentRig):
         return next(part for part in self.agent.components if hasattr(part, "write_queue"))
 
     def send(self, data):
-        """What a broker would deliver on cfg/desired."""
+        """Pass a message on cfg/desired, as a broker does."""
         topic = b"coldloop/v1/s1/u1/cfg/desired"
         body = bytes((0, len(topic))) + topic + b"\0\x07" + data
         size = len(body)
@@ -125,19 +123,19 @@ class RemoteRig(AgentRig):
         self.deliver("receive", BROKER, head + body)
 
     def slot_state(self):
-        """What is confirmed, what is on trial, the last outcome."""
+        """Return the confirmed version, the version on trial, and the last result."""
         slots = self.manager.boot.slots
         return slots.version, slots.trial and slots.trial.counter, slots.last
 
 
 def sign_message(kind, body, signers, target=TARGET, base=b""):
-    """A message as an operator's tool makes it."""
+    """Return a message as the tool of an operator makes it."""
     text = build_signing_input(kind, target, base, body)
     return pack(SignedMessage(kind, body, [(number, key(number).sign(text)) for number in signers]))
 
 
 def make_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **options):
-    """A patch for what the rig runs now."""
+    """Return a patch for the active configuration of the rig."""
     hours = options.pop("hours", 24)
     version = options.pop("version", rig.manager.boot.slots.version)
     base = options.pop("base", canonical.hash_config(rig.manager.boot.config))
@@ -163,7 +161,7 @@ COUNTER = START_S - 1_767_225_600
 
 
 def start_rig():
-    """A unit that has come to stand well."""
+    """Return a unit in the normal state."""
     rig = RemoteRig()
     rig.run(6)
     eq(rig.agent.supervisor.state, "normal")
@@ -171,7 +169,7 @@ def start_rig():
 
 
 def command_result(rig, data):
-    """The result of a command that is done."""
+    """Return the result of a completed command."""
     before = len(rig.manager.results)
     rig.send(data)
     rig.run(1)
@@ -180,7 +178,7 @@ def command_result(rig, data):
 
 
 def reject_reason(rig, data):
-    """The reason for which `data` is refused."""
+    """Return the reject reason of `data`."""
     before = rig.manager.rejected_count
     rig.send(data)
     rig.run(1)

@@ -1,13 +1,13 @@
-"""Runs the tests of one module where there is no pytest: on MicroPython.
+"""Runs the tests of one module without pytest: on MicroPython.
 
-Not a test framework: it calls the functions it is told to, in that order, and prints one line
-for each. `tests/conftest.py` starts it and reads what it prints:
+Is not a test framework: it calls the named functions in this order and prints one line for each.
+`tests/conftest.py` starts it and reads its output:
 
     micropython -X heapsize=384wK -m tests.portable.support.runner MODULE [TEST]...
 
     @@ ok NAME               the test passed
     @@ fail NAME             it raised; its traceback follows, up to the next line with `@@`
-    @@ end                   all was run: without it, the interpreter died on the way
+    @@ end                   all tests were run: without it, the interpreter has died
 """
 
 import gc
@@ -21,7 +21,7 @@ MARK = "@@"
 
 
 def run(name: str, test: "Callable[[], None]") -> bool:
-    """Call one test and print what came of it."""
+    """Call one test and print its result."""
     try:
         test()
     except Exception as error:  # noqa: BLE001  (the outermost: every failure is a result)
@@ -33,7 +33,7 @@ def run(name: str, test: "Callable[[], None]") -> bool:
 
 
 def main(argv: "list[str]") -> int:
-    """Run the named tests of a module, or all of them; return how many failed."""
+    """Run the named tests of a module, or all of them; return the number of failures."""
     gc.threshold(32768)  # type: ignore[attr-defined]  # as in the lock-step: keeps objects together
     module = __import__(argv[0])
     for part in argv[0].split(".")[1:]:

@@ -1,7 +1,7 @@
-"""A paced line with well-behaved slaves in virtual time, to measure what a bus makes of the wire.
+"""A paced line with correct Modbus servers in virtual time, to measure how a bus uses the wire.
 
-Not a test and not the bench's line: a few dozen lines that run on both interpreters. Bytes take the
-time of the baud rate both ways; a slave answers `turnaround_us` after the last byte.
+Not a test and not the line of the bench: a small model for both interpreters. Bytes take the time
+of the baud rate in both directions. A server answers `turnaround_us` after the last byte.
 """
 
 from drivers.modbus.bus import Bus
@@ -23,7 +23,7 @@ COUNT = 20
 
 
 class ModbusServerModel:
-    """A unit whose register n holds n; it takes any write."""
+    """A unit whose register n holds n; it accepts any write."""
 
     def __init__(self, unit: int, turnaround_us: int = 5_000) -> None:
         self.unit = unit
@@ -33,7 +33,7 @@ class ModbusServerModel:
         self.request_count = 0
 
     def answer(self, frame: bytes) -> bytes:
-        """The reply to an intact request."""
+        """Return the reply to a valid request."""
         self.request_count += 1
         head = frame[:2]
         address = frame[2] << 8 | frame[3]
@@ -48,15 +48,15 @@ class ModbusServerModel:
 
 
 class SerialLineModel:
-    """`bus` and `slaves` on one line. `first_bytes`, if it is a list, takes (when, unit, function)
-    of every request.
+    """`bus` and `servers` on one line. If `first_bytes` is a list, it gets (time, unit, function)
+    of each request.
     """
 
     def __init__(
-        self, bus: "Bus", slaves: "list[ModbusServerModel]", baud: int, bits: int = 11
+        self, bus: "Bus", servers: "list[ModbusServerModel]", baud: int, bits: int = 11
     ) -> None:
         self.bus = bus
-        self.slaves = {slave.unit: slave for slave in slaves}
+        self.servers = {server.unit: server for server in servers}
         self.now = 0
         self.chunk = 16
         self.first_bytes: list[tuple[int, int, int]] | None = None
@@ -65,7 +65,7 @@ class SerialLineModel:
         bus.event("opened", 0)
 
     def run(self, until: int, collect: "Callable[[list[TransactionResult], int], None]") -> None:
-        """Go on to `until`; `collect` gets the bus's results and may submit more."""
+        """Run until `until`; `collect` gets the results of the bus and can submit more requests."""
         bus = self.bus
         while True:
             due = bus.deadline()
@@ -89,11 +89,11 @@ class SerialLineModel:
                 continue
             if self.first_bytes is not None:
                 self.first_bytes.append((self.now, frame[0], frame[1]))
-            slave = self.slaves.get(frame[0])
-            if slave is None or slave.is_offline:
+            server = self.servers.get(frame[0])
+            if server is None or server.is_offline:
                 continue
-            reply = slave.answer(frame)
-            begin = self.now + int(len(frame) * self._char + 0.999) + slave.turnaround_us
+            reply = server.answer(frame)
+            begin = self.now + int(len(frame) * self._char + 0.999) + server.turnaround_us
             for at in range(0, len(reply), self.chunk):
                 part = reply[at : at + self.chunk]
                 end = begin + int((at + len(part)) * self._char + 0.999)
@@ -101,7 +101,7 @@ class SerialLineModel:
 
 
 def measure_full_load(baud: int, units: "list[int]", seconds: int) -> int:
-    """Every unit asked again as soon as it has answered; returns transactions in the time."""
+    """Poll every unit again after each reply; return the transactions in the time."""
     bus = Bus(4, "rtu", baud, 11)
     line = SerialLineModel(bus, [ModbusServerModel(unit) for unit in units], baud)
     completed = [0]
@@ -121,21 +121,21 @@ def measure_full_load(baud: int, units: "list[int]", seconds: int) -> int:
 
 
 class PolledUnits:
-    """Ten units polled once a second for two blocks, some of them dead."""
+    """Ten units that are polled once per second for two blocks; some of them are offline."""
 
     def __init__(self, offline: int) -> None:
         self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
-        self.slaves = [ModbusServerModel(unit) for unit in range(1, 11)]
-        for slave in self.slaves[:offline]:
-            slave.is_offline = True
-        self.line = SerialLineModel(self.bus, self.slaves, 19200)
+        self.servers = [ModbusServerModel(unit) for unit in range(1, 11)]
+        for server in self.servers[:offline]:
+            server.is_offline = True
+        self.line = SerialLineModel(self.bus, self.servers, 19200)
         self.pending: set[Tag] = set()
         self.last_reply_at: dict[Tag, int] = {}
         self.longest_gap_us: dict[int, int] = {}
         self.now = 0
 
     def collect(self, results: "list[TransactionResult]", now: int) -> None:
-        """Take results."""
+        """Handle results of the bus."""
         for result in results:
             self.pending.discard(result.tag)
             if result.status == "ok":
@@ -145,34 +145,36 @@ class PolledUnits:
                 self.last_reply_at[result.tag] = now
 
     def cycle(self) -> None:
-        """Poll what is not asked for, and let a second pass."""
+        """Poll what is not pending, and run for a second."""
         self.bus.expect_cycle(self.now + SECOND)
-        for slave in self.slaves:
+        for server in self.servers:
             for block in (0, 1):
-                tag = (slave.unit, block)
+                tag = (server.unit, block)
                 request = pdu.read_holding(50 * block, 20)
-                if tag not in self.pending and self.bus.submit(slave.unit, request, tag):
+                if tag not in self.pending and self.bus.submit(server.unit, request, tag):
                     self.pending.add(tag)
         self.now += SECOND
         self.line.run(self.now, self.collect)
 
 
 def measure_stop_delay(baud: int, count: int, offline: bool, when: int) -> int:
-    """From the decision to the first byte of a stop, under full load of reads of `count`."""
+    """Return the time from the decision to the first byte of a stop, under full load of reads of
+    `count`.
+    """
     bus = Bus(4, "rtu", baud, 11, timeout_us=200_000)
-    slaves = [ModbusServerModel(unit) for unit in (1, 2, 3)]
-    line = SerialLineModel(bus, slaves, baud)
+    servers = [ModbusServerModel(unit) for unit in (1, 2, 3)]
+    line = SerialLineModel(bus, servers, baud)
 
     def resubmit(results: "list[TransactionResult]", now: int) -> None:
         for result in results:
             if result.tag != "stop":
                 bus.submit(result.unit, pdu.read_holding(0, count), result.tag)
 
-    for slave in slaves:
+    for server in servers:
         for tag in range(4):
-            bus.submit(slave.unit, pdu.read_holding(0, count), tag)
+            bus.submit(server.unit, pdu.read_holding(0, count), tag)
     line.run(3 * SECOND, resubmit)
-    slaves[0].is_offline = offline
+    servers[0].is_offline = offline
     line.run(3 * SECOND + when, resubmit)
     decided_at = line.now
     line.first_bytes = []

@@ -1,4 +1,4 @@
-"""Ed25519 signing for the tests (RFC 8032, 5.1.6), slow and with nothing secret about it."""
+"""Ed25519 signing for the tests (RFC 8032, 5.1.6); slow, and its keys are not secret."""
 
 from protocols.signing import ed25519
 from protocols.signing.sha512 import sha512

@@ -1,4 +1,4 @@
-"""What chronyd is told, when it is told nothing, and the sections for pulses and chronyd."""
+"""Time samples for chronyd, times without samples, and the sections `pps` and `chrony`."""
 
 import struct
 
@@ -17,7 +17,7 @@ TICK = 100_000
 
 
 class AgentStub:
-    """As much of an agent as the part needs."""
+    """The parts of the agent that the component needs."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -33,7 +33,7 @@ def synced_component():
 
 
 def run_seconds(bench, component, count):
-    """Run for seconds; return what was sent."""
+    """Run for seconds; return the samples."""
     sent = []
     for _ in range(count):
         bench.run(1)
@@ -65,7 +65,7 @@ def test_no_sample_while_utc_is_not_trusted():
     bench.outage = True
     assert (
         0 < len(run_seconds(bench, component, 5_000)) < 5_000
-    )  # holdover, until the bound is too large
+    )  # holdover, until the error bound is too large
     bench.outage = False
     bench.clock.leap.uncertain = True
     bench.run(60)
@@ -81,7 +81,7 @@ def test_no_sample_before_port_is_open():
     eq(len(run_seconds(bench, component, 3)), 3)
 
 
-def test_both_are_sections_with_a_port():
+def test_both_sections_have_a_port():
     raw = config()
     raw["pps"] = {"port": "pps:/dev/pps0?edge=fall"}
     raw["chrony"] = {"port": "chrony:/run/x.sock"}

@@ -1,4 +1,4 @@
-"""A witness: it confirms, contradicts, corrects whole seconds, and alone it names the second."""
+"""Cross-check: it confirms, contradicts, corrects whole seconds, and sets UTC without fixes."""
 
 from agent.clock.utc_clock import UtcClock
 from protocols.time_units import SECOND
@@ -9,7 +9,7 @@ PRECISE_US, COARSE_US = 100_000, 700_000
 
 
 def reference_utc(bench):
-    """Now by the clock's time, and what UTC is."""
+    """Return the time of the clock and UTC."""
     return bench.mono_ns // 1000, UTC + bench.second * SECOND
 
 
@@ -18,7 +18,7 @@ def test_agreeing_reference_confirms_leap_seconds():
     bench.run(60, ticks=1)
     now, utc = reference_utc(bench)
     eq(bench.clock.cross_check(utc + 300_000, COARSE_US, now), True)
-    eq(bench.clock.flags(), ["leap_uncertain"])  # it cannot tell a second
+    eq(bench.clock.flags(), ["leap_uncertain"])  # not precise enough for a second
     eq(bench.clock.cross_check(utc + 50_000, PRECISE_US, now), True)
     eq(bench.clock.flags(), [])
 
@@ -32,7 +32,7 @@ def test_two_references_correct_whole_seconds():
         eq(bench.clock.cross_check(utc, PRECISE_US, now), False)
         bench.run(1)
     assert abs(bench.error_us) < 50_000
-    eq(bench.state(), "untrusted")  # the receiver still says something else
+    eq(bench.state(), "untrusted")  # the receiver still sends the old time
     bench.leap_s = 0
     bench.run(5)
     eq((bench.state(), bench.max_excess_us <= 0), ("sync", True))
@@ -43,7 +43,7 @@ def test_disagreement_is_alarmed_and_widens_bound():
     bench.run(600, ticks=1)
     now, utc = reference_utc(bench)
     bench.clock.cross_check(utc + 5 * SECOND, PRECISE_US, now)
-    eq(bench.state(), "sync")  # once may be a mistake
+    eq(bench.state(), "sync")  # once can be an error
     bench.clock.cross_check(utc + 5 * SECOND, PRECISE_US, now)
     eq((bench.state(), bench.clock.failed_checks), ("untrusted", ["witness"]))
     bench.run(30, ticks=1)

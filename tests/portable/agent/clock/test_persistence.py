@@ -1,4 +1,4 @@
-"""What is kept of time over a restart, and what of it is believed."""
+"""Clock state that survives a restart, and the checks of the stored values."""
 
 import json
 
@@ -24,7 +24,7 @@ STORE = FIRST_BUS + 1
 
 
 class PersistenceRig(AgentRig):
-    """An agent with the part `timekeeping` and a store that remembers."""
+    """An agent with the component `timekeeping` and a store that keeps its records."""
 
     def __init__(self, records=None, late=False, **section):
         self.records = {} if records is None else records
@@ -58,7 +58,7 @@ class PersistenceRig(AgentRig):
 
 
 def record(**changed):
-    """A record as it is kept."""
+    """Return a stored record."""
     fields = {
         "version": 1,
         "utc_us": UTC,
@@ -95,7 +95,7 @@ def test_stored_min_utc_and_rate_are_used():
     clock = rig.agent.clock
     eq((clock.min_utc_us, clock.rate_ppt), (UTC, 4_000_000))
     assert clock.rate_skew_ppb == 5 + 5000 + 100
-    rig.receive(5, date="231126")  # yesterday's recording: UTC is the 24th
+    rig.receive(5, date="231126")  # a recording of the day before: UTC is the 24th
     eq((clock.utc(rig.now), clock.failed_checks), (None, ["floor"]))
     rig.receive(5)
     eq(clock.state(rig.now), "sync")
@@ -125,7 +125,7 @@ def test_utc_before_stored_min_utc_is_dropped():
 
 
 def start_unit(records, date, seconds=70):
-    """One start of the unit, whose receiver knows its leap seconds already."""
+    """Start the unit once; its receiver knows the leap seconds already."""
     rig = PersistenceRig(records, save_s=60)
     rig.run(3.05)
     rig.agent.clock.leap.uncertain = False
@@ -134,7 +134,7 @@ def start_unit(records, date, seconds=70):
 
 
 def kept_days(records, name):
-    """A time that was kept, days after 1 November 2026."""
+    """Return the stored time in days after 1 November 2026."""
     stored = json.loads(records[KEY.encode()])
     return (stored[name] - utc_from_civil(2026, 11, 1)) // (86_400 * SECOND)
 
@@ -145,7 +145,7 @@ def test_one_false_future_date_does_not_block_later_dates():
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us") < -365), (0, True))
     start_unit(records, "021126")
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (1, 0))
-    start_unit(records, "010140")  # a liar: 2040
+    start_unit(records, "010140")  # a false date: 2040
     eq((kept_days(records, "utc_us") > 4000, kept_days(records, "floor_us")), (True, 1))
     eq(start_unit(records, "011126", 30).agent.clock.state(0), "free")  # a recording
     rig = start_unit(records, "031126")
@@ -166,14 +166,14 @@ def test_min_utc_rises_with_monotonic_clock_and_cross_check():
 
 
 def test_operator_can_clear_min_utc():
-    # a liar's, of two starts; in the second case the truth looks like a rolled over date
+    # two starts with a false date; in the second case the true date looks like a week rollover
     for years, state in ((3, "free"), (31, "sync")):
         records = {KEY.encode(): record(floor_us=UTC + years * 31_557_600 * SECOND)}
         clear_clock(start_unit(records, "251126", 30), records, state)
 
 
 def clear_clock(rig, records, state):
-    """Let a person forgive the clock."""
+    """Send the operator command that clears the clock."""
     eq(rig.agent.clock.state(rig.now), state)
     component = next(p for p in rig.agent.components if type(p).__name__ == "TimePersistence")
     eq(component.handle_command("dance", None, rig.now), None)
@@ -238,7 +238,7 @@ def test_stored_rate_improves_first_holdover():
 
 
 def temperature_run(with_model, hours=12):
-    """A crystal of 0.8 ppm a degree learned from pulses over a swing, then 2 h of holdover."""
+    """Train the model of a crystal of 0.8 ppm/K with pulses, then run 2 h of holdover."""
     clock = synced_leap_clock()
     if with_model:
         clock.holdover.use_model(TempcoModel(1_000))
@@ -257,7 +257,7 @@ def temperature_run(with_model, hours=12):
 def test_holdover_uses_learned_tempco():
     without, with_it = temperature_run(False), temperature_run(True)
     slope = with_it.clock.holdover.tempco_model.slope
-    assert -860_000 < slope < -740_000, slope  # a fast oscillator makes the offset fall
+    assert -860_000 < slope < -740_000, slope  # with a fast oscillator the offset falls
     assert abs(with_it.error_us) * 5 < abs(without.error_us), (with_it.error_us, without.error_us)
     eq((with_it.max_excess_us <= 0, without.max_excess_us <= 0), (True, True))
 
@@ -281,12 +281,13 @@ def test_silent_temperature_sensor_gives_no_correction():
     eq(holdover.temp_drift_ns(learned, 100 * SECOND), 100_000)  # 1 ppm for 100 s
     eq(holdover.temp_drift_ns(learned, 400 * SECOND), 0)
     eq(holdover.temp_drift_ns(TemperatureIntegral(0, 0, None, 0), 100 * SECOND), 0)
-    holdover.add_temperature(2600, 400 * SECOND)  # it is back, but nobody knows what was between
+    # the sensor is back, but the temperature in between is unknown
+    holdover.add_temperature(2600, 400 * SECOND)
     eq((holdover.temp_drift_ns(learned, 400 * SECOND), holdover.gaps), (0, 1))
 
 
 def allowance(*hours):
-    """What may have been added, us, after hours of these hundredths of a degree."""
+    """Return the allowance in us after hours at these hundredths of a degree."""
     holdover = Holdover(50_000, 1_000)
     holdover.add_temperature(2500, 0)
     second = 0
@@ -299,7 +300,7 @@ def allowance(*hours):
 
 
 def test_warm_and_cold_hours_cancel_in_allowance():
-    sensor_error = 1_800  # half a degree for an hour: what the sensor may not see
+    sensor_error = 1_800  # 0.5 K for an hour: the largest error of the sensor
     eq(allowance(2600), 3_600 + sensor_error)
     eq(allowance(2600, 2500), 3_600 + 2 * sensor_error)
     eq(allowance(2600, 2400), 2 * sensor_error)

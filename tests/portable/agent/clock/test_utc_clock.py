@@ -1,4 +1,4 @@
-"""The clock: when it sets its label, how it slews, whom it believes, what it states."""
+"""The clock: first UTC, slewing, rejected fixes, states and error bound."""
 
 from agent.clock.utc_clock import UtcClock
 from protocols.time_units import MILLISECOND, SECOND
@@ -51,7 +51,7 @@ def test_offset_moves_by_at_most_one_percent_of_a_tick():
     eq(clock.offset - before, MILLISECOND)
     for i in range(100):
         clock.slew(100 * MILLISECOND, 39 * SECOND + i * 100 * MILLISECOND)
-    eq(clock.offset - before, 25 * MILLISECOND)  # the mean of what was said
+    eq(clock.offset - before, 25 * MILLISECOND)  # the mean of the fixes
 
 
 def test_time_step_is_rejected_and_recorded():
@@ -70,11 +70,11 @@ def test_holdover_states_a_bound_that_grows_with_the_drift():
     eq(clock.state(last + 3 * SECOND), "sync")
     eq(clock.state(last + 4 * SECOND), "holdover")
     early, late = clock.bound_us(last), clock.bound_us(last + 1000 * SECOND)
-    eq(late - early, 50_000)  # nothing is learned yet: 50 ppm
+    eq(late - early, 50_000)  # no rate is known: 50 ppm
 
 
 def test_long_outage_widens_the_step_limit():
-    # 50 ppm over 20000 s is 1 s: what the oscillator may have drifted is believed, more is not.
+    # 50 ppm over 20000 s is 1 s: a possible drift is accepted, more is rejected.
     outage = 20_000 * SECOND
     assert synced_clock().add_fix(ReferenceFix(UTC + outage + 900 * MILLISECOND, outage))
     assert not synced_clock().add_fix(ReferenceFix(UTC + outage + 1500 * MILLISECOND, outage))

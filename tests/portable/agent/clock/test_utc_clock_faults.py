@@ -1,4 +1,4 @@
-"""Lies: jumps of time and place, leap seconds that are not known, weeks that roll over."""
+"""Faults: steps of time and position, unknown leap seconds, week rollovers."""
 
 from agent.clock.evidence import EvidenceLog
 from agent.clock.leap_second import LeapSecondTracker, time_scale_name, whole_seconds
@@ -67,7 +67,7 @@ def test_position_check_distance():
     eq(check.distance_m(fix), 0)  # across the date line
     check = PositionCheck((600_000_000, 0))
     fix = ReferenceFix(0, 0, lat_e7=600_000_000, lon_e7=100_000)
-    assert 550 <= check.distance_m(fix) <= 562  # cos 60 is a half
+    assert 550 <= check.distance_m(fix) <= 562  # cos 60° is 0.5
     fix.lat_e7 = None
     eq(check.distance_m(fix), 0)
 
@@ -156,7 +156,7 @@ def test_cold_restart_makes_leap_seconds_uncertain():
     start = utc_from_civil(2026, 10, 5) + 100 * SECOND
     for i in range(5):
         clock.add_fix(ReferenceFix(start + i * SECOND, i * SECOND))
-    for i in range(37, 37 + 750):  # it has forgotten its leap seconds, and is 2 s off
+    for i in range(37, 37 + 750):  # it lost its leap seconds and is 2 s off
         clock.add_fix(ReferenceFix(start + (i - 2) * SECOND, i * SECOND))
         assert (clock.bound_us(i * SECOND) or 0) > 2 * SECOND
     for i in range(787, 793):
@@ -242,7 +242,7 @@ NEW_YEAR = utc_from_civil(2027, 1, 1)
 
 
 def leap_fix(second, late_us=0):
-    """The fix of a second around 23:59:60, which is second 0; before it they are below 0."""
+    """Return the fix of a second around 23:59:60, which is second 0."""
     utc = NEW_YEAR + (second if second <= 0 else second - 1) * SECOND
     fix = ReferenceFix(utc, (second + 100) * SECOND + late_us)
     if not second:
@@ -251,13 +251,13 @@ def leap_fix(second, late_us=0):
 
 
 def reference_utc(mono_us):
-    """UTC by the label that repeats 00:00:00."""
+    """Return UTC as a time scale that repeats 00:00:00."""
     utc = NEW_YEAR + mono_us - 100 * SECOND
     return utc - (SECOND if utc >= NEW_YEAR + SECOND else 0)
 
 
 def test_leap_second_is_applied_within_bound():
-    # told by 23:59:60; by a receiver that does not say it; in an outage; by one that wobbles
+    # with 23:59:60; without it; during an outage; with a receiver that repeats a second
     for missing, late in (((), 0), ((0,), 0), ((-1, 0, 1, 2), 0), ((), 30_000)):
         clock = synced_leap_clock()
         for second in range(-60, 12):

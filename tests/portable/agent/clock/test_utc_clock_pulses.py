@@ -1,4 +1,4 @@
-"""Pulses: how good UTC gets, whose second they are, and a drag of time that is seen in time."""
+"""Pulses: precision of UTC, association with seconds, detection of a slow drag."""
 
 from math import sin
 
@@ -8,7 +8,7 @@ from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clo
 
 
 def seconds_to_detect_drag(bench, drag, limit_s):
-    """Learn for 15 minutes, drag, and return after how many seconds it was seen."""
+    """Train for 15 minutes, drag the time, and return the seconds until detection."""
     bench.run(900, ticks=1)
     eq(bench.state(), "sync")
     bench.drag = drag
@@ -44,7 +44,7 @@ def test_1_us_per_s_drag_is_detected_within_a_minute():
 def test_100_ns_per_s_drag_is_detected_with_a_tcxo():
     bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
     assert seconds_to_detect_drag(bench, 0.1, 600)
-    # What the drag taught is forgotten: time goes on as if it had not been.
+    # The fit drops the blocks of the drag: UTC continues as before.
     bench.run(120, ticks=10)
     assert abs(bench.error_us) <= 10
     assert bench.max_excess_us <= 0
@@ -55,7 +55,7 @@ def test_temperature_drift_is_no_alarm():
     bench = ClockRig(synced_leap_clock(), 5, tempco=1.0, pps_us=1.0)
 
     def watch(b):
-        b.temp = 25 + b.second / 600  # 0.1 degree a minute
+        b.temp = 25 + b.second / 600  # 0.1 K per minute
 
     bench.run(3600, ticks=1, observe=watch)
     eq(bench.clock.rejected, 0)
@@ -92,13 +92,13 @@ def test_nmea_source_takes_over_without_pulses():
     eq(bench.state(), "sync")
     bench.run(20_000, ticks=1)
     assert bench.max_excess_us <= 0
-    assert bench.bound_us <= 60_000  # what sentences give
+    assert bench.bound_us <= 60_000  # the precision of sentences
 
 
 def test_rejection_lasts_until_consistent_or_cleared():
     bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, tempco=0.05, pps_us=1.0)
     bench.run(900, ticks=1)
-    bench.step_us = 19  # inside the gate of a single pulse
+    bench.step_us = 19  # within the limit of a single pulse
     bench.run(60, ticks=1)
     eq(bench.state(), "untrusted")
     assert bench.clock.pps.source_rejected

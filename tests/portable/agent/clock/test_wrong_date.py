@@ -1,6 +1,6 @@
-"""Time that cannot be, or cannot be true: bytes in, and UTC stays what it was (or unknown).
+"""Impossible and false times as bytes: UTC stays as it is, or unknown.
 
-`KINDS` is also what `benchmarks.clock` counts.
+`benchmarks.gnss.clock` counts `KINDS` too.
 """
 
 from agent.clock.utc_clock import UtcClock
@@ -23,7 +23,7 @@ WEEKS = 1024 * 7 * 86_400
 def sentences(
     utc_us: int, shift_s: int = 0, date: "str | None" = None, time: "str | None" = None
 ) -> bytes:
-    """What a receiver says at a second, with what is wrong about it."""
+    """Return the sentences of a receiver at a second, with a fault."""
     year, month, day, of_day = civil_from_utc(utc_us + shift_s * SECOND)
     second = of_day // SECOND
     hms = "%02d%02d%02d.000" % (second // 3600, second // 60 % 60, second % 60)
@@ -60,13 +60,13 @@ KINDS: "dict[str, tuple[int, Callable[[int], bytes]]]" = {
     "tomorrow before midnight": (MIDNIGHT - 40 * SECOND, lambda utc: sentences(utc, date="271126")),
     "no date": (NOON, lambda utc: sentences(utc, date=",")),
 }
-"""What is bogus: when it begins, and what the receiver then says at a second."""
+"""The fault: when it begins, and the sentences at a second."""
 
 
 def feed_clock(name: str, settled: bool, epochs: int = 30) -> "tuple[int, int]":
-    """Let a clock hear a kind; return how many fixes it took, and how far UTC was moved (us).
+    """Feed a fault to a clock; return the number of accepted fixes and the change of UTC in us.
 
-    `settled`: the clock has heard the truth for a minute before.
+    `settled`: the clock had correct fixes for one minute before.
     """
     start, make_sentences = KINDS[name]
     receiver = ReceiverDriver(0, BAUD)
@@ -94,7 +94,7 @@ def feed_clock(name: str, settled: bool, epochs: int = 30) -> "tuple[int, int]":
 def test_synced_clock_rejects_wrong_times() -> None:
     for name in KINDS:
         accepted, moved = feed_clock(name, True)
-        eq((name, accepted), (name, 30 if name in ROLLOVERS else 0))  # those are put right
+        eq((name, accepted), (name, 30 if name in ROLLOVERS else 0))  # those are corrected
         assert moved < 100_000, (name, moved)
 
 
@@ -117,7 +117,7 @@ POSSIBLE_DATES = ROLLOVERS + (
     "a second back",
     "an hour",
 )
-"""A clock without any time before cannot know these to be wrong; the rolled are put right."""
+"""A clock without a stored time cannot detect these; a week rollover is corrected."""
 
 
 def test_week_rollover_is_corrected_by_min_utc() -> None:

@@ -1,4 +1,4 @@
-"""A file that is no JSON is refused in one line that names it."""
+"""A file that is not JSON is rejected with one line that names it."""
 
 from agent.config import file
 from agent.core.errors import ConfigError
@@ -10,7 +10,7 @@ def test_json_is_read():
 
 
 def test_invalid_json_is_one_line_with_the_file_name():
-    # MicroPython's parser lets more pass, such as a missing comma.
+    # The parser of MicroPython accepts more, for example a missing comma.
     for text in ("", "{", "[", "{'a': 1}", '{"a": tru}', '{"a', "{} x"):
         error = str(raises(ConfigError, file.parse, text, "unit.json"))
         assert error.startswith("unit.json:"), error
@@ -18,7 +18,7 @@ def test_invalid_json_is_one_line_with_the_file_name():
         eq(error.count("\n"), 0)
 
 
-def test_a_text_that_ends_early_is_refused():
+def test_truncated_text_is_rejected():
     text = '{"a": "}\\"}", "b": [1, {"c": 20}]}'
     eq(file.parse(text, "f")["a"], '}"}')
     for end in range(len(text)):

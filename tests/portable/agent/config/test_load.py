@@ -1,4 +1,4 @@
-"""Every way in which a configuration can be wrong is one line; what is absent has a default."""
+"""Each configuration error is reported in one line; missing sections get their defaults."""
 
 import json
 
@@ -10,14 +10,14 @@ from tests.portable.support.check import EPSILON, eq, raises
 
 
 def config_error(change, raw=None):
-    """What `load` says of a good configuration after `change`."""
+    """Return the error text of `load` for a valid configuration after `change`."""
     raw = raw or config()
     change(raw)
     return str(raises(ConfigError, load, raw, profiles()))
 
 
 def set_value(path, value):
-    """A change: `value` at `path` (names and numbers between dots)."""
+    """Return a change: `value` at `path` (names and numbers between dots)."""
 
     def change(raw):
         at = raw
@@ -40,7 +40,7 @@ def test_a_good_configuration_is_compiled():
     eq(str(loaded.broker), "tcp:broker:1883")
 
 
-def test_sections_that_are_absent_get_their_defaults():
+def test_missing_sections_get_their_defaults():
     loaded = load(minimal_config(), profiles())
     eq((loaded.receiver, loaded.broker, loaded.state), (None, None, None))
     eq((loaded.supply_max_c, loaded.stale_us, loaded.bus_timeout_us), (40.0, 5_000_000, 200_000))
@@ -103,7 +103,7 @@ def test_each_error_is_one_line_with_its_path():
     for path, value, text in cases:
         message = config_error(set_value(path, value))
         assert message.startswith(text), (path, message)
-        # Some mistakes make a second thing wrong too.
+        # Some errors cause a second one.
         assert "\n" not in message or path in ("control.tick_ms", "devices.1.name"), message
 
 
@@ -145,7 +145,7 @@ def test_a_device_with_a_bad_profile_is_not_also_called_missing():
     )
 
 
-def test_a_profile_that_is_wrong_is_named():
+def test_invalid_profile_is_named():
     raw, wrong = config(), profiles()
     wrong["valve"]["points"][0]["type"] = "u17"
     message = str(raises(ConfigError, load, raw, wrong))
@@ -176,7 +176,7 @@ def test_numbers_are_the_same_floats_on_both_interpreters():
         text = "%d.%03d" % (count // 1000, count % 1000)
         eq(round_to_thousandth(json.loads(text)), count / 1000)
         eq(round_to_thousandth(json.loads("-" + text)), -count / 1000)
-        if EPSILON < 1e-9:  # 32 bits hold no half of a thousandth of a number so great
+        if EPSILON < 1e-9:  # 32 bits hold no half of a thousandth of such a large number
             eq(to_thousandths(json.loads(text + "5")), count + 1)
     halves = (("0.0005", 1), ("5.0005", 5001), ("2.0015", 2002), ("-5.0005", -5001))
     for text, count in halves if EPSILON < 1e-9 else ():

@@ -1,4 +1,4 @@
-"""Every kind of wrong value is named with its path, its value and what is allowed; all at once."""
+"""The validator reports each invalid value with path, value and allowed values, all together."""
 
 from agent.config.validate import HEX_PATTERN, is_valid_name, validate
 from tests.portable.support.check import eq
@@ -42,7 +42,7 @@ def test_valid_value_gets_its_defaults():
     assert "x" not in raw
 
 
-def test_each_error_names_path_value_and_what_is_allowed():
+def test_each_error_names_path_value_and_allowed_values():
     cases = (
         ({"n": "1"}, "n: '1' is not a whole number"),
         ({"n": True}, "n: True is not a whole number"),
@@ -91,7 +91,7 @@ def test_errors_are_in_key_order_and_bounded():
     assert max([len(line) for line in errors_of({"n": "x" * 5000})]) < 100
 
 
-def test_a_key_is_pairs_of_hexadecimal_digits_and_is_not_shown():
+def test_key_is_hexadecimal_and_not_shown():
     rule = {"type": "string", "minLength": 4, "maxLength": 64, "pattern": HEX_PATTERN}
     for good in ("c0de", "0" * 64):
         errors = []

@@ -1,4 +1,6 @@
-"""The part `cooling` on a bus: modes, hand, feedback, dew point, doubt, take-over, staged start."""
+"""Cooling component on a bus: modes, manual control, feedback, dew point, sensor checks, failover,
+staggered start.
+"""
 
 import json
 
@@ -63,7 +65,7 @@ def make_rig(dew=False, pumps=None, raw=None, **more):
 
 
 class RoomRig(AgentRig):
-    """A rig whose drives are remote, with a flow, facility water at 24 °C, and two rooms."""
+    """A rig with drives in remote mode, a flow, facility water at 24 °C, and two rooms."""
 
     def process_outbox(self):
         registers = self.devices.registers

@@ -1,4 +1,4 @@
-"""The fans of the row's cooler on a bus: alike, for each other, and at full speed when in doubt."""
+"""Fans of the row cooler on a bus: equal speeds, compensation, full speed without inputs."""
 
 from agent.core.errors import ConfigError
 from tests.portable.agent.control.test_component import COLD, REMOTE, TRIP, RoomRig, make_models
@@ -11,7 +11,7 @@ FAN1, FAN2 = 7, 8
 
 
 class FanRig(RoomRig):
-    """The rig of the part `cooling` with two fans that turn at 40 %."""
+    """The rig of the cooling component with two fans that turn at 40 %."""
 
     def process_outbox(self):
         for unit in (FAN1, FAN2):
@@ -19,7 +19,7 @@ class FanRig(RoomRig):
         RoomRig.process_outbox(self)
 
     def references(self):
-        """What both drives hold as their reference, in hundredths of a percent."""
+        """Return the reference of both drives, in hundredths of a percent."""
         return [self.devices.registers[unit][1] // 2 for unit in (FAN1, FAN2)]
 
 
@@ -42,7 +42,7 @@ def start_rig(rate=1):
 def test_fans_start_bumpless_and_run_at_one_speed():
     rig = start_rig()
     eq((rig.alarm_codes(), rig.references()), ([], [4000, 4000]))
-    rig.set(VALVE, COLD, 3100)  # warmer than the valve's middle wants
+    rig.set(VALVE, COLD, 3100)  # warmer than the mid-range position of the valve needs
     rig.run(60)
     one, other = rig.references()
     assert one == other > 4500, (one, other)

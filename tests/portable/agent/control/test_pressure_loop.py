@@ -1,4 +1,4 @@
-"""The dP loop: lead and lag, safe speed without a reading, and no pump stopped without a reason."""
+"""The dP loop: lead and lag pump, safe speed without a reading, no stop without a reason."""
 
 from agent.control.arbiter import Arbiter
 from agent.control.pressure_loop import PressureLoop
@@ -32,7 +32,7 @@ class PressureBench:
         self.bench.read(name, word, raw, status, raw if word == RUN else 0)
 
     def apply_requests(self):
-        """The drives do what was asked."""
+        """Set the registers of the drives to the requested values."""
         for name in self.names:
             wanted = self.bench.requested(name)
             if wanted and not self.bench.session(name).lost:
@@ -48,7 +48,7 @@ class PressureBench:
         return speeds
 
     def speeds(self):
-        """Percent asked of each pump; 0 is a stop."""
+        """Return the requested speed of each pump, percent; 0 is a stop."""
         found = []
         for name in self.names:
             wanted = self.bench.requested(name)
@@ -67,7 +67,7 @@ def test_start_is_bumpless():
     eq(made.step(), [40.0, 0])
     both = PressureBench()
     both.set_drive("lag", RUN, 8000)
-    eq(both.step(), [40.0, 40.0])  # a restart of the agent stops no pump
+    eq(both.step(), [40.0, 40.0])  # a restart of the agent does not stop a pump
 
 
 def test_low_dp_raises_speed_within_the_rate_limit():
@@ -103,7 +103,7 @@ def test_running_pumps_continue_when_readings_return():
 def test_staging_timer_restarts_after_a_loss():
     made = PressureBench(1)
     for _ in range(20):
-        made.step(500)  # at its limit; with 9 more seconds it would ask for help
+        made.step(500)  # at its limit; after 9 more seconds it would start the lag pump
     made.loop.lag_running, made.loop._stage_since = False, made.bench.now - 8 * SECOND
     made.step(16001)
     made.set_drive("lead", RUN, 20000)
@@ -147,7 +147,7 @@ def test_both_pumps_are_commanded_when_both_are_lost():
         writes._write_active = writes._superseded = False
     made.step(500, apply=False)
     for job in made.bench.bus._urgent:
-        eq(job.pdu[6:8], b"\x04\x7f")  # no stop in between, which a pump may hear
+        eq(job.pdu[6:8], b"\x04\x7f")  # no stop in between, which a pump could execute
 
 
 def test_lag_pump_starts_after_ten_seconds_at_the_limit_and_stops():
@@ -160,7 +160,7 @@ def test_lag_pump_starts_after_ten_seconds_at_the_limit_and_stops():
     while made.step(500)[1] == 0:
         alone += 1
         assert alone < 60
-    eq(alone, 9)  # and the second that saw it first
+    eq(alone, 9)  # and the second of its detection
     eq(made.speeds(), [100.0, 100.0])
     below = 0
     while made.step(1100 if below < 20 else 1000)[1] > 0:
@@ -191,4 +191,4 @@ def test_one_pump_alone():
     eq(asked, [100.0])
     eq(made.step(16001), [80.0])
     made.set_drive("lead", RUN, 0, TRIP)
-    assert made.step(apply=False)[0] > 0  # there is no other
+    assert made.step(apply=False)[0] > 0  # there is no other pump

@@ -1,4 +1,4 @@
-"""A drive starts on the change from stop to run, runs at what it was asked for, and may trip."""
+"""A drive starts on the change from stop to run, runs at the requested speed, and can trip."""
 
 from agent.control.pump import PumpActuator
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig
@@ -47,13 +47,13 @@ def test_drive_with_unknown_command_gets_stop_first():
     bench.read("lead", STOP, 0, 0, 0)
     lead.request(40)
     eq(requested(bench), (RUN, 8000))
-    bench.read("lead", 0, 0, 0, 0)  # its power failed and came back
+    bench.read("lead", 0, 0, 0, 0)  # its power failed and returned
     lead.request(40)
     eq(requested(bench), (STOP, 0))
 
 
 def test_drive_at_zero_speed_is_restarted():
-    """The run command was the first it heard after its power came back: no change, no start."""
+    """Its first command after the return of its power was run: without a change it does not start."""
     bench, lead = make_pump()
     lead.request(40)
     eq(requested(bench), (RUN, 8000))

@@ -1,4 +1,4 @@
-"""The supply loop: follows the reading, goes to its safe opening without one, and never jumps."""
+"""Supply loop: follows the reading, has a fail-safe opening without one, and never jumps."""
 
 from agent.control.arbiter import Arbiter
 from agent.control.supply_loop import SupplyLoop
@@ -43,11 +43,11 @@ def test_warm_opens_and_cold_closes_within_limits():
     for _ in range(60):
         made.temperature(300)
         cold.append(made.step())
-    assert 5.0 <= cold[-1] < 5.5, cold[-1]  # within the dead band of its lowest
+    assert 5.0 <= cold[-1] < 5.5, cold[-1]  # within the deadband of its lowest position
     for _ in range(60):
         made.temperature(400)
         warm.append(made.step())
-    eq(warm[-1], 100.0)  # the end of the stroke is always asked for
+    eq(warm[-1], 100.0)  # the end of the stroke is always requested
 
 
 def test_start_is_bumpless():
@@ -91,7 +91,7 @@ def test_return_of_readings_is_bumpless():
     made.step()
     made.temperature(1001)
     eq(made.step(), 60.0)
-    made.valve(4300)  # still on its way
+    made.valve(4300)  # still moving
     made.temperature(330)
     assert abs(made.step() - 43.0) <= RATE
     assert not made.loop.at_fail_safe

@@ -1,4 +1,4 @@
-"""The valve is asked in its registers' terms, not for every hair, and believed while it answers."""
+"""Valve: requests in register counts, deadband, and a position that is known while it replies."""
 
 from agent.control.valve import ValveActuator
 from tests.portable.support.agent_rig import FieldbusRig

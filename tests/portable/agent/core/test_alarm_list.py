@@ -1,4 +1,4 @@
-"""The alarm list: raised once, cleared once, in order, bounded."""
+"""Alarm list: an alarm is raised once and cleared once, in order; the list is bounded."""
 
 from agent.core.alarm_list import AlarmList
 from tests.portable.support.check import eq

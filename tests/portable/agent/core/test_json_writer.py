@@ -1,4 +1,4 @@
-"""JSON whose bytes are the same everywhere."""
+"""JSON with the same bytes on every interpreter."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A port that should be open: asked for, retried with back-off, reported."""
+"""A port that must be open: requested, retried with back-off, reported."""
 
 from agent.core.port_link import PortLink
 from protocols.time_units import NEVER, SECOND

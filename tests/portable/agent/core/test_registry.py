@@ -1,4 +1,4 @@
-"""Optional rooms of the agent: only there when configured, turned in order, with their own port."""
+"""Optional components: present only if configured, called in order, with their own port."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ FAKE = ("fake", "tests.portable.support.fake_component", "FakeComponent", ("seri
 
 
 def make_agent(section):
-    """An agent with the section `fake`; schema and registry are loaded for it, and dropped again."""
+    """An agent with the section `fake`; schema and registry are loaded for it, then dropped."""
     unload_checks()
     registry = __import__("agent.core.registry", None, None, ("COMPONENTS",))
     registry.COMPONENTS = (registry.ComponentSpec(*FAKE),)

@@ -1,4 +1,4 @@
-"""The ticks: period, alignment, slot, cycles, and what is counted when one comes late."""
+"""Ticks: period, alignment, slot, cycles, and the counters of late ticks."""
 
 from agent.core.tick_scheduler import LATENESS_EDGES, TickScheduler
 from protocols.time_units import MILLISECOND, SECOND

@@ -1,4 +1,4 @@
-"""The ledger: what counters and rates add up to, figures, intervals, what a power cut leaves."""
+"""Energy accounting: counters and rates, figures, intervals, restore after a power cut."""
 
 import json
 
@@ -140,7 +140,7 @@ def make_models():
 
 
 class EnergyRig(AgentRig):
-    """The rig with a ledger whose store is `kept`."""
+    """The rig with energy accounting and a store with the records `kept`."""
 
     def __init__(self, kept=None, meters=None, **more):
         raw = config()
@@ -191,7 +191,7 @@ def test_counts_are_stored_and_restored():
     again.devices.registers[CDU][5] = 1030
     again.run(5)
     eq(again.component.restore_result, "restored")
-    eq(again.component.total.used[IT], 30 * 100_000)  # nothing was missed while it was away
+    eq(again.component.total.used[IT], 30 * 100_000)  # the counter covers the time without power
     values = again.component.values(again.now)
     eq(len(values), len(again.component.POINTS))
     shown = json.loads(again.state.split(b"\0", 1)[1])["ledger"]
@@ -227,7 +227,7 @@ def test_day_month_and_year_intervals():
     eq((part.day.used[IT], part.month.used[IT], part.total.used[IT]), (0, 0, 77))
     eq([old.used[IT] for old in part.months], [77])
     eq(part.twelve_months()[1], False)
-    part._roll_intervals(day, rig.now)  # time that goes back begins nothing
+    part._roll_intervals(day, rig.now)  # an earlier date starts no interval
     eq(len(part.months), 1)
     part.months = [Account(i + 1, [i + 1] + [0] * 7) for i in range(12)]
     year, whole = part.twelve_months()

@@ -1,4 +1,4 @@
-"""What a cycle's polls take on a bus, and what is said when that is more than the cycle."""
+"""The wire time of the polls of a cycle, and the error if it exceeds the cycle."""
 
 from agent.core.config_records import DeviceConfig
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
@@ -14,7 +14,7 @@ def device(name, profile, unit=1):
 
 
 class FakeConfig:
-    """What the field bus needs of a configuration."""
+    """The part of a configuration that the field bus needs."""
 
     bus_timeout_us = 200_000
 
@@ -24,7 +24,7 @@ class FakeConfig:
 
 
 def meter(points, slow=0):
-    """A profile whose points lie too far apart to be read together."""
+    """A profile with points that are too far apart for one block."""
     entries = []
     for i in range(points + slow):
         entry = {"name": "Point%d" % i, "address": 200 * i, "type": "u16", "unit": "1"}
@@ -36,7 +36,7 @@ def meter(points, slow=0):
     )
 
 
-def test_a_bus_that_fits_and_one_that_does_not():
+def test_load_is_compared_with_cycle():
     address = parse_address("serial:/dev/ttyUSB0?baud=9600&parity=E")
     few = [device("a", meter(10))]
     many = [device("a", meter(10)), device("b", meter(40), 2)]
@@ -63,7 +63,7 @@ def test_tcp_bus_has_more_capacity():
     assert stream * 5 < serial, (stream, serial)
 
 
-def test_an_overloaded_bus_is_reported_and_its_queue_does_not_grow():
+def test_overloaded_bus_is_reported_and_queue_is_bounded():
     devices = [device("d%d" % unit, meter(20), unit) for unit in range(1, 5)]
     fieldbus = Fieldbus(FakeConfig("serial:/dev/ttyUSB0?baud=1200", devices), 4)
     bus = fieldbus.buses[0]

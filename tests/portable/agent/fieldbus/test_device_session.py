@@ -1,4 +1,4 @@
-"""One device in the agent, on a line in virtual time: plans that learn, writes that are seen."""
+"""One device session on a line in virtual time: learning plans, verified writes."""
 
 from agent.core.config_records import DeviceConfig
 from agent.fieldbus.capacity import make_poll_plans
@@ -44,10 +44,10 @@ def profile_json(**more):
 
 
 class FakeDrive:
-    """A slave with a register table; `holes` refuse, `ignores_writes` writes are acknowledged and
-    ignored.
+    """A server with a register table; reads of `holes` are rejected.
 
-    `rejects_all`: it answers, to everything, that it has no such thing.
+    With `ignores_writes` it acknowledges and ignores writes. With `rejects_all` it answers every
+    request with an exception.
     """
 
     def __init__(self):
@@ -86,7 +86,7 @@ class FakeDrive:
 
 
 class SessionRig:
-    """A station, its bus and its drive."""
+    """A device session, its bus and its drive."""
 
     def __init__(self, profile=None):
         self.bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
@@ -154,7 +154,7 @@ def test_verified_write_is_not_repeated():
     rig.cycle(5)
     eq((rig.drive.table, rig.drive.writes()), ({0: 1, 1: 50}, [(16, 0, 2)]))
     eq((rig.session.write_unverified, rig.session._write_cycle._unverified_rounds), (False, 0))
-    rig.drive.table[1] = 0  # rebooted
+    rig.drive.table[1] = 0  # the drive restarted
     rig.cycle(4)
     eq((rig.drive.table[1], len(rig.drive.writes())), (50, 2))
 
@@ -188,7 +188,7 @@ def test_identity_is_checked_before_first_write():
     rig = SessionRig(profile_json(**probe))
     rig.drive.table = {40: 77}
     rig.request(1, 50)
-    rig.cycle(4)  # wanted before it was heard: the loops may think again
+    rig.cycle(4)  # requested before the first reply: the loops can decide again
     eq(rig.drive.requests[0], (3, 40, 1))
     eq(rig.drive.writes(), [(16, 0, 2)])
     eq((rig.session.identity_mismatch, rig.drive.table[1]), (False, 50))
@@ -201,7 +201,7 @@ def test_other_model_is_not_written():
     rig.request(1, 50)
     rig.cycle(6)
     eq((rig.session.identity_mismatch, rig.drive.writes()), (True, []))
-    eq(rig.session.device.value(2), 5.0)  # it is read all the same
+    eq(rig.session.device.value(2), 5.0)  # it is still read
     rig.drive.is_silent = True
     rig.cycle(6)
     assert rig.session.lost

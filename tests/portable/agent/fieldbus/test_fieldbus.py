@@ -1,4 +1,4 @@
-"""Polls and writes: what goes out when, what is known of a device, and how little may wait."""
+"""Polls and writes of the field bus: order, comm state, bounded queues."""
 
 from drivers.modbus.bus import Bus
 from protocols.time_units import SECOND
@@ -16,10 +16,10 @@ from tests.portable.support.agent_rig import (
 from tests.portable.support.check import eq
 
 
-def test_a_device_is_polled_once_a_cycle_and_found():
+def test_device_is_polled_once_per_cycle():
     rig = AgentRig()
     eq([s.lost for s in rig.agent.fieldbus.sessions], [True] * 4)
-    rig.run(0.1)  # as soon as the bus is there, not a cycle later
+    rig.run(0.1)  # immediately after the bus opens, not one cycle later
     eq([s.lost for s in rig.agent.fieldbus.sessions], [False] * 4)
     before = rig.agent.fieldbus.transactions()
     rig.run(10)
@@ -44,7 +44,7 @@ def test_device_is_lost_after_three_silent_cycles():
     eq(bench.fieldbus.lost_buses(), [])
 
 
-def test_only_the_bus_whose_devices_are_all_silent_is_lost():
+def test_bus_is_lost_if_all_its_devices_are_silent():
     raw = config()
     raw["buses"]["other"] = "serial:/dev/other"
     raw["devices"][3]["bus"] = "other"
@@ -55,8 +55,8 @@ def test_only_the_bus_whose_devices_are_all_silent_is_lost():
     eq(bench.fieldbus.lost_buses(), [])
 
 
-def test_a_slow_bus_never_grows_its_queue():
-    """No answer comes for a minute; the loops' wishes change every cycle meanwhile."""
+def test_queue_of_slow_bus_is_bounded():
+    """There is no reply for a minute, and the requested outputs change every cycle."""
     raw = config()
     raw["bus_timeout_ms"] = 5000
     rig = AgentRig(raw)
@@ -65,7 +65,7 @@ def test_a_slow_bus_never_grows_its_queue():
         rig.devices.silent.add(unit)
     max_waiting = 0
     for i in range(120):
-        rig.set(CDU, 2, 2500 + 20 * (i % 40))  # the dP wanders, so the speed does
+        rig.set(CDU, 2, 2500 + 20 * (i % 40))  # the dP varies, so the speed varies
         rig.run(0.5)
         max_waiting = max(max_waiting, rig.agent.fieldbus.buses[0].pending_count)
     session_count = len(rig.agent.fieldbus.sessions)
@@ -80,8 +80,14 @@ def test_one_write_is_active_and_latest_request_wins():
     for raw in (1000, 2000, 3000, 4000):
         valve.request_outputs([(0, raw)])
     eq(len(bench.bus._urgent), 1)
-    eq([job.pdu[-2:] for job in bench.finish_writes(False)], [bytes((1000 >> 8, 1000 & 255))])
-    eq([job.pdu[-2:] for job in bench.finish_writes()], [bytes((4000 >> 8, 4000 & 255))])
+    eq(
+        [transaction.pdu[-2:] for transaction in bench.finish_writes(False)],
+        [bytes((1000 >> 8, 1000 & 255))],
+    )
+    eq(
+        [transaction.pdu[-2:] for transaction in bench.finish_writes()],
+        [bytes((4000 >> 8, 4000 & 255))],
+    )
     eq((bench.bus._urgent, valve._write_cycle._write_active), ([], 0))
 
 
@@ -90,13 +96,16 @@ def test_stop_does_not_wait_for_other_writes():
     lead = bench.session("lead")
     lead.request_outputs([(0, RUN), (1, 8000)])
     lead.request_outputs([(0, STOP), (1, 0)], stop=True)
-    eq([job.pdu[-4:] for job in bench.bus._urgent], [bytes((STOP >> 8, STOP & 255, 0, 0))])
+    eq(
+        [transaction.pdu[-4:] for transaction in bench.bus._urgent],
+        [bytes((STOP >> 8, STOP & 255, 0, 0))],
+    )
     for speed in (1000, 2000):
         lead.request_outputs([(0, RUN), (1, speed)])
         lead.request_outputs([(0, STOP), (1, 0)], stop=True)
-    eq(len(bench.bus._urgent), 1)  # stop upon stop: no queue grows
+    eq(len(bench.bus._urgent), 1)  # repeated stops do not grow the queue
     bench.finish_writes()
-    eq([job.priority for job in bench.bus._urgent], [2])
+    eq([transaction.priority for transaction in bench.bus._urgent], [2])
     eq(len(bench.finish_writes()), 1)
     eq(bench.bus._urgent, [])
 
@@ -115,7 +124,7 @@ def test_recovered_device_awaits_loop_decision():
     for _ in range(4):
         bench.read("valve", 1000, 1000)
         writes.append(len(bench.bus._urgent))
-    eq(writes, [0, 0, 1, 0])  # in the fourth round it has been carried out
+    eq(writes, [0, 0, 1, 0])  # in the fourth round it is complete
     bench.read("valve", 2000, 2000)
     eq((valve.write_unverified, bench.bus._urgent), (False, []))
 
@@ -134,7 +143,7 @@ def test_unverified_write_is_repeated_and_alarmed():
         rig.run(6)
         getattr(rig.devices, fault).add(VALVE)
         rig.take_writes(VALVE)
-        rig.set(CDU, 0, 1001)  # implausible: the safe opening is wanted
+        rig.set(CDU, 0, 1001)  # implausible: the loop requests its fail-safe output
         rig.run(7)
         assert len(rig.take_writes(VALVE)) >= 3
         assert "write_refused:valve" not in rig.alarm_codes()
@@ -177,7 +186,7 @@ def test_sessions_recover_from_closed_bus():
     bench.bus.event("closed", SECOND)
     bench.fieldbus.dispatch_results(bench.bus)
     assert bench.fieldbus.polls_complete()
-    bench.cycle()  # nothing can be asked; nothing may hang
+    bench.cycle()  # requests are not possible, but polls must not hang
     assert bench.fieldbus.polls_complete()
     bench.bus.event("opened", 2 * SECOND)
     bench.cycle()

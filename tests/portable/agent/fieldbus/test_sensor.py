@@ -1,4 +1,4 @@
-"""A reading has a value only while it is good: read, plausible and young."""
+"""A reading has a value only while it is good: read, plausible and recent."""
 
 from agent.fieldbus.sensor import DifferenceSensor, PointSensor, pressure_sensor
 from protocols.time_units import SECOND
@@ -13,13 +13,13 @@ def sensor():
     return bench, PointSensor(bench.session("cdu"), "SupplyTemperatureCelsius", STALE)
 
 
-def test_never_read_is_none():
+def test_unread_point_is_none():
     bench, supply = sensor()
     eq((supply.quality(bench.now), supply.value(bench.now), supply.age(bench.now)),
        ("none", None, None))  # fmt: skip
 
 
-def test_good_until_it_is_too_old():
+def test_reading_is_good_until_stale():
     bench, supply = sensor()
     bench.read("cdu", 325, 400, 3000, 2000, 0)
     at = bench.now
@@ -29,7 +29,7 @@ def test_good_until_it_is_too_old():
     eq((supply.quality(late), supply.value(late), supply.age(late)), ("stale", None, STALE + 1))
 
 
-def test_implausible_is_bad_and_has_no_value():
+def test_implausible_reading_is_bad_without_value():
     bench, supply = sensor()
     for raw in (1001, 65535):
         bench.read("cdu", raw, 400, 3000, 2000, 0)
@@ -38,7 +38,7 @@ def test_implausible_is_bad_and_has_no_value():
     eq(supply.value(bench.now), 100.0)
 
 
-def test_a_poll_that_fails_leaves_the_reading_to_age():
+def test_reading_ages_after_failed_poll():
     bench, supply = sensor()
     bench.read("cdu", 325, 400, 3000, 2000, 0)
     bench.no_reply("cdu")
@@ -46,7 +46,7 @@ def test_a_poll_that_fails_leaves_the_reading_to_age():
     eq(supply.age(bench.now + SECOND), SECOND)
 
 
-def test_a_difference_is_as_good_as_the_worse_of_the_two():
+def test_difference_has_the_worse_quality():
     bench = FieldbusRig()
     dp = pressure_sensor(bench.session("cdu"), STALE)
     assert type(dp) is DifferenceSensor
@@ -62,7 +62,7 @@ def test_a_difference_is_as_good_as_the_worse_of_the_two():
     eq((dp.quality(now + STALE + 1), dp.value(now + STALE + 1)), ("stale", None))
 
 
-def test_device_dp_is_preferred():
+def test_own_pressure_point_is_preferred():
     raw = config()
     raw["devices"].append({"name": "meter", "bus": "bus", "unit": 9, "profile": "meter"})
     bench = FieldbusRig(raw)

@@ -1,4 +1,4 @@
-"""The part `integrity`: what each epoch says, its alarms, and what becomes of the time."""
+"""Component `integrity`: checks of each epoch, alarms, and the effect on the clock."""
 
 from agent.agent import RECEIVER
 from agent.config.load import load
@@ -13,7 +13,7 @@ GPS, BDS = "GP", "GB"
 
 
 def gsv_set(talker, first, strengths, signal="1"):
-    """The GSV set of one system: four satellites a sentence."""
+    """Return the GSV set of a constellation: four satellites in each sentence."""
     out = b""
     sentences = -(-len(strengths) // 4)
     for sentence in range(sentences):
@@ -26,13 +26,13 @@ def gsv_set(talker, first, strengths, signal="1"):
 
 
 def gsa(system, numbers):
-    """The GSA of one system."""
+    """Return the GSA sentence of a constellation."""
     fields = ["%02d" % number for number in numbers] + [""] * (12 - len(numbers))
     return line("GNGSA,A,3,%s,1.2,0.6,1.0,%s" % (",".join(fields), system))
 
 
 class IntegrityRig:
-    """An agent with `integrity`, and what its receiver says second by second."""
+    """An agent with `integrity` and the sentences of its receiver for each second."""
 
     def __init__(self, **section):
         raw = config()
@@ -151,7 +151,7 @@ def test_tx_epochs_are_marked_and_desense_is_reported():
     coexistence = roof.rig.agent.service("coexistence")
     for _ in range(8):
         coexistence.announce_tx(roof.rig.now - 200_000, roof.rig.now + 200_000)
-        roof.run(2, weaker=6)  # what is told a second later is the mean of the one before
+        roof.run(2, weaker=6)  # a C/N0 is the mean of the second before
         roof.run(1)
     eq(roof.codes(), ["gnss_desense"])
     eq(coexistence.tx_affected, 16)
@@ -172,21 +172,21 @@ def test_silence_and_missing_fix_are_alarms():
     sentences = roof.sentences
     roof.sentences = lambda: sentences().replace(b",A,2512", b",V,2512")
     roof.run(14)
-    eq(roof.codes(), [])  # its checksum is wrong: no sentence at all
+    eq(roof.codes(), [])  # wrong checksum: the sentence is dropped
     roof.sentences = lambda: rmc("020000.000", "V") + gga("020000.000", "0")
     roof.run(14)
     eq(roof.codes(), ["gnss_no_fix"])
 
 
 def test_large_bound_is_an_alarm_after_startup():
-    roof = IntegrityRig(bound_ms=10)  # what latency may have wrong, and jitter
+    roof = IntegrityRig(bound_ms=10)  # uncertainty of latency and jitter
     roof.run(100)
     eq(roof.codes(), [])
     roof.run(30)
     eq(roof.codes(), ["time_bound"])
 
 
-def test_its_status_has_the_figures():
+def test_status_has_its_values():
     roof = IntegrityRig()
     roof.run(50)
     text = roof.rig.state.decode()
@@ -195,7 +195,7 @@ def test_its_status_has_the_figures():
     assert '"votes":[]' in text
 
 
-def test_the_temperature_is_one_that_a_device_reads():
+def test_temperature_source_must_exist():
     raw = config()
     raw["integrity"] = {"temperature": "cdu.ReturnTemperatureCelsius"}
     load(raw, profiles())

@@ -1,4 +1,4 @@
-"""Setting a receiver up, judged by what it then sends: five makers, and those that only say yes."""
+"""Receiver set-up, verified by the sentences: five vendors, and receivers that only acknowledge."""
 
 from agent.agent import RECEIVER
 from drivers.errors import DriverError
@@ -16,7 +16,7 @@ KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")
 
 
 def run_setup(fake, setup_steps, limit_s=600, baud=9600):
-    """Set `fake` up over a line at `baud`; return the outcomes as (step, verdict, seen)."""
+    """Set `fake` up over a line at `baud`; return the outcomes as (step, outcome, observed)."""
     receiver = ReceiverDriver(0, baud, max_epochs=4)
     setup = SetupSequence(setup_steps, 0, baud)
     now, line_baud = 0, baud
@@ -28,7 +28,7 @@ def run_setup(fake, setup_steps, limit_s=600, baud=9600):
                 fake.receive(data)
         data = fake.next_epoch()
         if line_baud != fake.baud:
-            data = b"\xff\x00\xfe" * 20  # what another speed makes of it
+            data = b"\xff\x00\xfe" * 20  # bytes at the wrong baud rate
         receiver.receive(data, now)
         now += fake.rate_ms * 1000
         for epoch in receiver.take_epochs(now):
@@ -81,7 +81,7 @@ def test_acknowledgement_alone_is_not_accepted():
         ],
     )
     eq((setup.results[0].acknowledged, setup.succeeded()), (True, False))
-    eq(len([c for c in fake.commands if c.startswith(b"MASK GPS")]), 2)  # it is asked twice
+    eq(len([c for c in fake.commands if c.startswith(b"MASK GPS")]), 2)  # it is sent twice
 
 
 def test_refused_baud_rate_is_restored():
@@ -132,7 +132,7 @@ def test_bytes_match_vendor_documents():
     eq(body[:-5], b"$PQTMCFGCNST,W,1,0,1,1,0,0")
     eq(
         build_ubx(0x0A, 0x04, b""), b"\xb5\x62\x0a\x04\x00\x00\x0e\x34"
-    )  # UBX-MON-VER, as in every manual
+    )  # UBX-MON-VER, as in each manual
 
 
 def test_acknowledgements_by_vendor():
@@ -143,7 +143,7 @@ def test_acknowledgements_by_vendor():
 
 
 class SetupRig(AgentRig):
-    """An agent with the part, and a fake receiver on its port."""
+    """An agent with the component, and a fake receiver on its port."""
 
     def __init__(self, fake, **section):
         self.fake = fake

@@ -1,4 +1,4 @@
-"""Votes on the strength of the signals: jamming, equal power, and a sky that is only hot."""
+"""Detectors of signal strengths: jamming, uniform C/N0, and a hot receiver without a fault."""
 
 from agent.clock.evidence import EvidenceLog
 from agent.gnss.detectors import DetectorSet
@@ -9,7 +9,7 @@ from tests.portable.support.reference_time import NoiseSource
 
 
 class SignalModel:
-    """Twenty satellites that rise and set, each as strong as its height, with noise."""
+    """Twenty satellites that rise and set; C/N0 follows the elevation, with noise."""
 
     def __init__(self, seed=1):
         self.noise = NoiseSource(seed)
@@ -21,7 +21,7 @@ class SignalModel:
         self.loss = 0.0
 
     def values(self):
-        """C/N0 of this second."""
+        """Return the C/N0 of this second."""
         strengths = []
         for age in self.ages:
             height = 1 - abs(age - 10_000) / 10_000
@@ -30,7 +30,7 @@ class SignalModel:
         return [c for c in strengths if c > 12]
 
     def run(self, seconds, values=None):
-        """Go on; return after how many seconds the first new vote was raised, or None."""
+        """Continue; return the seconds until the first detector is active, or None."""
         before = len(self.detectors.active)
         for i in range(seconds):
             self.second += 1
@@ -41,56 +41,56 @@ class SignalModel:
 
 
 def test_clean_signals_raise_no_detector():
-    sky = SignalModel()
-    eq(sky.run(20_000), None)
-    eq(sky.evidence_log.counts, {})
+    signals = SignalModel()
+    eq(signals.run(20_000), None)
+    eq(signals.evidence_log.counts, {})
 
 
 def test_uniform_cn0_is_detected_within_ten_epochs():
-    sky = SignalModel()
-    sky.run(100)
-    delay = sky.run(10, lambda: [43 + sky.noise.below(2) for _ in range(12)])
+    signals = SignalModel()
+    signals.run(100)
+    delay = signals.run(10, lambda: [43 + signals.noise.below(2) for _ in range(12)])
     assert delay is not None
     assert delay <= 10
-    assert "uniform" in sky.detectors.active
+    assert "uniform" in signals.detectors.active
 
 
 def test_jamming_is_a_drop_of_all_signals():
-    sky = SignalModel()
-    sky.run(100)
-    sky.loss = 8.0
-    delay = sky.run(5)
+    signals = SignalModel()
+    signals.run(100)
+    signals.loss = 8.0
+    delay = signals.run(5)
     assert delay is not None
     assert delay <= 5
-    eq(sky.detectors.active, ["drop"])
-    eq(sky.evidence_log.entries[-1].check, "drop")
-    assert sky.evidence_log.entries[-1].figure >= 600
-    assert not sky.detectors.integrity_failed()  # one vote is a hint
+    eq(signals.detectors.active, ["drop"])
+    eq(signals.evidence_log.entries[-1].check, "drop")
+    assert signals.evidence_log.entries[-1].figure >= 600
+    assert not signals.detectors.integrity_failed()  # one detector is not sufficient
 
 
 def test_no_signal_at_all_is_a_drop():
-    sky = SignalModel()
-    sky.run(100)
-    eq(sky.run(5, list), 2)
+    signals = SignalModel()
+    signals.run(100)
+    eq(signals.run(5, list), 2)
 
 
 def test_temperature_loss_is_no_jamming():
-    sky = SignalModel()
-    sky.run(100)
+    signals = SignalModel()
+    signals.run(100)
     for _ in range(200):
-        sky.loss += 0.01  # 2 dB in all
-        eq(sky.run(20), None)
+        signals.loss += 0.01  # 2 dB in total
+        eq(signals.run(20), None)
 
 
 def test_slow_ramp_is_detected_by_the_long_mean():
-    sky = SignalModel()
-    sky.run(1000)
+    signals = SignalModel()
+    signals.run(1000)
     for _ in range(150):
-        sky.loss += 0.1
-        if sky.run(4):
+        signals.loss += 0.1
+        if signals.run(4):
             break
-    assert "drop" in sky.detectors.active
-    assert sky.loss <= 9
+    assert "drop" in signals.detectors.active
+    assert signals.loss <= 9
 
 
 def test_detector_hysteresis_and_two_of_them_fail_integrity():
@@ -114,7 +114,7 @@ def test_detector_hysteresis_and_two_of_them_fail_integrity():
 
 
 def test_excess_cn0_is_detected():
-    sky = SignalModel()
-    sky.run(100)
-    sky.run(5, lambda: [55, 56, 57, 58, 40, 41, 38, 36, 30])
-    assert "strong" in sky.detectors.active
+    signals = SignalModel()
+    signals.run(100)
+    signals.run(5, lambda: [55, 56, 57, 58, 40, 41, 38, 36, 30])
+    assert "strong" in signals.detectors.active

@@ -1,4 +1,4 @@
-"""When it may be transmitted, which epochs that touches, and what it costs."""
+"""Permitted transmission times, affected epochs, and desensitisation."""
 
 from agent.gnss.tx_coexistence import MAX_RESERVATION, TxCoexistence
 from protocols.time_units import SECOND
@@ -13,7 +13,7 @@ def test_epoch_during_transmission_is_tx_affected():
     eq([coexistence.is_tx_affected(t * S) for t in (10, 11, 12)], [False, True, False])
     for i in range(20):
         coexistence.announce_tx((20 + i) * S, (20 + i) * S + 1)
-    eq(coexistence.is_tx_affected(11 * S), False)  # only the last are kept
+    eq(coexistence.is_tx_affected(11 * S), False)  # only the last ones are stored
     eq(coexistence.is_tx_affected(39 * S), True)
 
 

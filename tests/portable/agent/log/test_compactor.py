@@ -1,10 +1,9 @@
-"""Longer blocks for the backlog: the same rows, fewer bytes; no kill loses or doubles any."""
+"""Longer blocks for the backlog: the same rows in fewer bytes; no kill loses or duplicates any."""
 
 from agent.log.compactor import BlockCompactor
 from agent.log.segment import scan
 from protocols.errors import DecodeError
-from protocols.telemetry import block, merged_block
-from protocols.telemetry import message as parcel
+from protocols.telemetry import block, merged_block, message
 from protocols.telemetry.message import ALARM, BULK, LIVE
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises
@@ -18,48 +17,50 @@ SMALL["segment_bytes"] = 400
 
 
 def block_of(serial, number=NUMBER):
-    """Make block `serial`, from 0: 12 rows of a time, gaps, a walk, a constant, noise."""
+    """Return block `serial`, from 0: 12 rows of a time, gaps, a walk, a constant, noise."""
     first = 1 + ROWS * serial
-    chance = LogLcg(serial)
+    rng = LogLcg(serial)
     columns = [
         [1000 * (first + i) for i in range(ROWS)],
         [None if (first + i) % 5 == 0 else 7 for i in range(ROWS)],
         [300 + (first + i) // 9 for i in range(ROWS)],
         [5] * ROWS,
-        [3000 + chance.below(40) for _ in range(ROWS)],
+        [3000 + rng.below(40) for _ in range(ROWS)],
     ]
     return block.encode(number, first, columns, b"run" + bytes([serial & 127]))
 
 
 class CompactingUnit(LogUnit):
-    """A log that makes longer blocks when its flash has nothing else to do."""
+    """A log that compacts blocks while its flash is idle."""
 
     def make_compactor(self):
-        self.merger = BlockCompactor(120, NUMBER, WIDTH)
-        return self.merger
+        self.compactor = BlockCompactor(120, NUMBER, WIDTH)
+        return self.compactor
 
     def step(self):
         if LogUnit.step(self):
             return True
-        if not self.merger.is_coding():
+        if not self.compactor.is_coding():
             return False
-        self.merger.step()
+        self.compactor.step()
         self.record_store.advance(self.now)
         self.collect()
         return True
 
     def log(self, serial, group=BULK, number=NUMBER):
-        self.record_store.append(group, parcel.ROWS, block_of(serial, number), self.now)
+        self.record_store.append(group, message.ROWS, block_of(serial, number), self.now)
         self.collect()
 
 
 def kinds(flash):
-    """Give the kinds of the records on flash, segment by segment of the backlog."""
+    """Return the kinds of the records on flash for each segment of the backlog."""
     found = []
     for key in sorted(flash.records):
-        life, group = bytes.fromhex(str(key[4:10], "ascii")), int(key[11:12])
+        generation, group = bytes.fromhex(str(key[4:10], "ascii")), int(key[11:12])
         if group == BULK:
-            found.append([record.kind for record in scan(flash.records[key], life, group).records])
+            found.append(
+                [record.kind for record in scan(flash.records[key], generation, group).records]
+            )
     return found
 
 
@@ -83,7 +84,7 @@ def test_merged_block_decodes_to_the_same_rows():
     while not merge.step():
         steps += 1
     content = merge.finish()
-    eq(steps, WIDTH * (len(blocks) + 1))  # a column of one block at a time: no tick is late
+    eq(steps, WIDTH * (len(blocks) + 1))  # one column of one block in each step: no tick is late
     eq(merged_block.split_blocks(content), blocks)
     assert len(content) < sum([len(each) for each in blocks])
     whole = block.decode(merged_block.extract_block(content), WIDTH)
@@ -104,11 +105,11 @@ def test_full_segment_is_rewritten():
     plain = LogUnit(LogFlash(), settings=SMALL)
     plain.run_until_idle()
     for serial in range(30):
-        plain.record_store.append(BULK, parcel.ROWS, block_of(serial), plain.now)
+        plain.record_store.append(BULK, message.ROWS, block_of(serial), plain.now)
         plain.run_until_idle()
     unit = make_filled_flash(30)
     found = kinds(unit.flash)
-    assert found.count([parcel.MERGED]) == len(found) - 1, found  # the newest still grows
+    assert found.count([message.MERGED]) == len(found) - 1, found  # the newest one still grows
     eq(
         unit.record_store.class_indexes[BULK].first_ids,
         plain.record_store.class_indexes[BULK].first_ids,
@@ -134,7 +135,7 @@ def test_only_consecutive_blocks_are_merged():
     want = [block_of(s, b"diff" if at == 8 else NUMBER) for at, s in enumerate(serials)]
     eq(bulk(ground), want)
     for segment in kinds(unit.flash):
-        assert segment != [parcel.MERGED]
+        assert segment != [message.MERGED]
 
 
 def test_live_blocks_and_notes_are_not_merged():
@@ -142,7 +143,7 @@ def test_live_blocks_and_notes_are_not_merged():
     unit.run_until_idle()
     for serial in range(12):
         unit.log(serial, LIVE)
-        unit.record_store.append(BULK, parcel.NOTE, b"note %d" % serial * 9, unit.now)
+        unit.record_store.append(BULK, message.NOTE, b"note %d" % serial * 9, unit.now)
         unit.run_until_idle()
     ground = GroundModel()
     unit.send(ground)
@@ -152,15 +153,15 @@ def test_live_blocks_and_notes_are_not_merged():
 
 def test_merged_blocks_respect_the_row_limit():
     unit = CompactingUnit(LogFlash(), settings=SETTINGS)
-    unit.merger._rows = 36
+    unit.compactor._rows = 36
     unit.run_until_idle()
     for serial in range(40):
         unit.log(serial)
         unit.run_until_idle()
-    assert kinds(unit.flash)[0][:3] == [parcel.MERGED] * 3, kinds(unit.flash)
+    assert kinds(unit.flash)[0][:3] == [message.MERGED] * 3, kinds(unit.flash)
     key = sorted(unit.flash.records)[0]
-    life = bytes.fromhex(str(key[4:10], "ascii"))
-    for record in scan(unit.flash.records[key], life, BULK).records[:3]:
+    generation = bytes.fromhex(str(key[4:10], "ascii"))
+    for record in scan(unit.flash.records[key], generation, BULK).records[:3]:
         eq(len(merged_block.split_blocks(record.payload)), 3)
 
 
@@ -170,14 +171,14 @@ def test_chunks_of_merged_and_original_blocks_do_not_mix():
     unit.run_until_idle()
     unit.log(0)
     unit.run_until_idle()
-    ids, message = unit.sender.next(50)  # the first piece of a short block arrives
-    eq((len(ids), message[0]), (1, parcel.FRAGMENT))
-    ground.receive(message)
+    ids, packed = unit.sender.next(50)  # the first chunk of a short block arrives
+    eq((len(ids), packed[0]), (1, message.FRAGMENT))
+    ground.receive(packed)
     unit.sender.resend_all()
     for serial in range(1, 12):
         unit.log(serial)
         unit.run_until_idle()
-    eq(kinds(unit.flash)[0], [parcel.MERGED])
+    eq(kinds(unit.flash)[0], [message.MERGED])
     unit.send(ground, limit=50)
     eq(bulk(ground), [block_of(serial) for serial in range(12)])
 
@@ -185,7 +186,8 @@ def test_chunks_of_merged_and_original_blocks_do_not_mix():
 def test_rows_already_received_are_not_duplicated():
     unit = make_filled_flash(12)
     ground = GroundModel()
-    ground.received[2 * 4 + BULK] = (parcel.ROWS, block_of(1))  # an earlier life's message had it
+    # a message of an earlier process had it
+    ground.received[2 * 4 + BULK] = (message.ROWS, block_of(1))
     unit.send(ground)
     eq(sorted(bulk(ground)), sorted([block_of(s) for s in range(12) if s != 1]))
     eq((ground.duplicates, unit.record_store.class_indexes[BULK].unacked_count()), (1, 0))
@@ -198,18 +200,18 @@ def test_segment_being_sent_is_not_rewritten():
         unit.log(serial)
         while LogUnit.step(unit):
             pass
-    assert unit.merger.is_coding()
+    assert unit.compactor.is_coding()
     while not unit.sender.next(1000)[0]:
         assert LogUnit.step(unit)
     unit.run_until_idle()
-    eq([kind for segment in kinds(unit.flash) for kind in segment], [parcel.ROWS] * 8)
+    eq([kind for segment in kinds(unit.flash) for kind in segment], [message.ROWS] * 8)
 
 
 def test_full_disk_drops_nothing_for_compaction():
     unit = CompactingUnit(LogFlash(), settings=SMALL)
     unit.run_until_idle()
     serial = 0
-    while not unit.merger.is_coding():
+    while not unit.compactor.is_coding():
         unit.log(serial)
         serial += 1
         while LogUnit.step(unit):
@@ -245,18 +247,18 @@ def test_existing_damage_is_kept_and_counted_once():
     unit = CompactingUnit(LogFlash(), settings=SMALL)
     unit.run_until_idle()
     serial = 0
-    while not unit.merger.segment_first:
+    while not unit.compactor.segment_first:
         unit.log(serial)
         serial += 1
-        while not unit.merger.segment_first and LogUnit.step(unit):
+        while not unit.compactor.segment_first and LogUnit.step(unit):
             pass
     key = min([key for key in unit.flash.records if b".3." in key])
     bad = bytearray(unit.flash.records[key])
     bad[30] ^= 4
     unit.flash.records[key] = bytes(bad)
     unit.run_until_idle()
-    eq(parcel.MERGED in kinds(unit.flash)[0], False)
-    unit.cut_power(0)  # what was written last is not in memory any more
+    eq(message.MERGED in kinds(unit.flash)[0], False)
+    unit.cut_power(0)  # the last written records are not in memory any more
     unit.run_until_idle()
     ground = GroundModel()
     unit.send(ground)
@@ -264,7 +266,7 @@ def test_existing_damage_is_kept_and_counted_once():
 
 
 def test_power_cut_at_every_request_loses_and_duplicates_nothing():
-    """The power goes at each request of a run in turn, with nothing or most of it done."""
+    """Cut the power at each request of a run, with nothing or most of it done."""
     at = 0
     while True:
         for part in (0, 200):
@@ -294,21 +296,21 @@ def test_power_cut_at_every_request_loses_and_duplicates_nothing():
 
 def test_random_power_cuts_lose_and_duplicate_nothing():
     for seed in range(6):
-        chance, flash, ground, serial = LogLcg(seed), LogFlash(), GroundModel(), 0
+        rng, flash, ground, serial = LogLcg(seed), LogFlash(), GroundModel(), 0
         unit, durable, longer = CompactingUnit(flash, settings=SMALL), set(), 0
         for _ in range(10):
-            for _ in range(chance.below(16)):
+            for _ in range(rng.below(16)):
                 unit.log(serial)
                 serial += 1
-                if not chance.below(3):
-                    unit.record_store.append(ALARM, parcel.NOTE, b"alarm", unit.now)
-                for _ in range(chance.below(60)):
+                if not rng.below(3):
+                    unit.record_store.append(ALARM, message.NOTE, b"alarm", unit.now)
+                for _ in range(rng.below(60)):
                     unit.step()
-                if chance.below(4) == 0:
-                    unit.send(ground, 100 + chance.below(900), max_messages=chance.below(4))
+                if rng.below(4) == 0:
+                    unit.send(ground, 100 + rng.below(900), max_messages=rng.below(4))
                 durable.update([r.payload for n, r in unit.record_store._recent if n & 3 == BULK])
-            longer += parcel.MERGED in [kind for each in kinds(flash) for kind in each]
-            unit.cut_power(chance.below(257))
+            longer += message.MERGED in [kind for each in kinds(flash) for kind in each]
+            unit.cut_power(rng.below(257))
         unit.run_until_idle()
         unit.now += 10 * SECOND
         unit.send(ground)

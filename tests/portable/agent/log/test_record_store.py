@@ -1,4 +1,4 @@
-"""The log: order, priority, expiry, bounds, receipts; torn tails, flips, full disks, kills."""
+"""The log: order, priority, expiry, bounds, receipts; truncation, bit errors, full disks, kills."""
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
@@ -67,14 +67,14 @@ def test_every_flipped_bit_costs_one_record_at_most():
 
 
 def test_noise_and_other_logs_hold_no_record():
-    chance = LogLcg(5)
-    noise = bytes([chance.below(256) for _ in range(3000)]) + b"\xc7\x1d" * 300
+    rng = LogLcg(5)
+    noise = bytes([rng.below(256) for _ in range(3000)]) + b"\xc7\x1d" * 300
     eq(segment.scan(noise, GENERATION, BULK).records, [])
     eq(segment.scan(frames(1)[0], b"\x01\x02\x04", BULK).records, [])
     eq(segment.scan(frames(1)[0], GENERATION, LIVE).records, [])
 
 
-# --- The count ------------------------------------------------------------------------------------
+# --- The index ------------------------------------------------------------------------------------
 
 
 def make_class_index(*firsts, to=100):
@@ -97,10 +97,10 @@ def test_receipts_in_any_order():
 
 def test_random_receipts_agree_with_a_set():
     for seed in range(20):
-        chance, made, want = LogLcg(seed), make_class_index(1), set()
+        rng, made, want = LogLcg(seed), make_class_index(1), set()
         for _ in range(60):
-            first = 1 + chance.below(99)
-            last = min(99, first + chance.below(6))
+            first = 1 + rng.below(99)
+            last = min(99, first + rng.below(6))
             made.ack(first, last)
             want.update(range(first, last + 1))
         eq([ident for ident in range(1, 100) if made.is_acked(ident)], sorted(want))
@@ -156,7 +156,7 @@ def test_only_a_receipt_deletes():
     for message in messages:
         unit.sender.on_receipt(ground.receive(message), unit.now)
     unit.run_until_idle()
-    eq(len(unit.flash.records), 1)  # the newest keeps the count
+    eq(len(unit.flash.records), 1)  # the newest one keeps the ids
     eq((len(ground.order), unit.record_store.class_indexes[BULK].unacked_count()), (30, 0))
 
 
@@ -223,7 +223,7 @@ def test_record_is_acknowledged_when_all_chunks_are():
         unit.sender.mark_accepted(ids)
         unit.sender.mark_acknowledged(ids)
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
-    unit.sender.resend_all()  # cut otherwise, which begins the count anew
+    unit.sender.resend_all()  # other chunks: the count starts again
     ids = unit.sender.next(700)[0]
     unit.sender.mark_acknowledged(ids + sent[1][0])
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
@@ -254,7 +254,7 @@ def test_time_to_live_uses_the_log_time():
     unit.append(BULK, b"kept")
     unit.run_until_idle()
     unit.now += 60 * SECOND
-    unit.cut_power(0)  # the next life's clock begins anew; the age does not
+    unit.cut_power(0)  # the clock restarts with the process; the age of a record does not
     unit.run_until_idle()
     unit.append(LIVE, b"young")
     unit.run_until_idle()
@@ -320,9 +320,9 @@ def test_full_disk_keeps_memory_bounded():
             unit.record_store.event("opened", unit.now)
         unit.run_until_idle()
     assert unit.record_store._unwritten_bytes <= 6144
-    shelves = unit.record_store.class_indexes
-    eq(shelves[ALARM].lost, 0)
-    assert shelves[BULK].lost > 100
+    class_indexes = unit.record_store.class_indexes
+    eq(class_indexes[ALARM].lost, 0)
+    assert class_indexes[BULK].lost > 100
     unit.flash.capacity = None
     unit.record_store.event("opened", unit.now)
     ground = GroundModel()
@@ -331,7 +331,7 @@ def test_full_disk_keeps_memory_bounded():
     eq(len(payloads(ground, ALARM)), 20)
 
 
-# --- The ground's word ----------------------------------------------------------------------------
+# --- Receipts -------------------------------------------------------------------------------------
 
 
 def send_one_record(key=b""):
@@ -380,12 +380,12 @@ def test_replayed_and_foreign_receipts_change_nothing():
         (unit.sender.redundant_receipts, unit.record_store.class_indexes[BULK].unacked_count()),
         (2, 1),
     )
-    life = unit.record_store.generation
-    other = bytes([life[0] ^ 1]) + life[1:]
+    generation = unit.record_store.generation
+    other = bytes([generation[0] ^ 1]) + generation[1:]
     for said in (
         receipt.Receipt(other, 0, [(BULK, 4, 4)]),
-        receipt.Receipt(life, 0, [(BULK, 4, 4)]),  # not sent yet
-        receipt.Receipt(life, 0, [(BULK, 4, 1 << 40)]),
+        receipt.Receipt(generation, 0, [(BULK, 4, 4)]),  # not sent yet
+        receipt.Receipt(generation, 0, [(BULK, 4, 1 << 40)]),
     ):
         unit.sender.on_receipt(receipt.build_receipt(said, UNIT_PATH, b""), unit.now)
     eq((unit.sender.foreign_receipts, unit.sender.unsent_receipts), (1, 2))
@@ -405,22 +405,22 @@ def test_hmac_matches_rfc_vectors():
 
 
 def campaign(seed, kills):
-    """Log, send and kill; judge that nothing durable is lost and nothing comes twice."""
-    chance, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
+    """Log, send and kill; check that no durable record is lost or sent twice."""
+    rng, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
     unit = LogUnit(flash)
     durable, written, count = set(), {}, 0
     for _ in range(kills):
-        for _ in range(chance.below(12)):
-            if chance.below(3):
-                payload = b"%d." % count * (1 + chance.below(30))
-                unit.append(chance.below(4), payload)
+        for _ in range(rng.below(12)):
+            if rng.below(3):
+                payload = b"%d." % count * (1 + rng.below(30))
+                unit.append(rng.below(4), payload)
                 count += 1
-            for _ in range(chance.below(4)):
+            for _ in range(rng.below(4)):
                 unit.step()
-            if chance.below(4) == 0:
-                unit.send(ground, 100 + chance.below(900), max_messages=chance.below(5))
+            if rng.below(4) == 0:
+                unit.send(ground, 100 + rng.below(900), max_messages=rng.below(5))
             note_durable(unit, durable)
-        unit.cut_power(chance.below(257))
+        unit.cut_power(rng.below(257))
     unit.run_until_idle()
     note_durable(unit, durable)
     unit.send(ground)
@@ -435,7 +435,7 @@ def campaign(seed, kills):
 
 
 def note_durable(unit, durable):
-    """Remember what the log says is durable: what it may send."""
+    """Store which records are durable and can be sent."""
     for number, record in unit.record_store._recent:
         if record.ident < unit.record_store.class_indexes[number & 3].durable_to:
             durable.add(record.payload)
@@ -448,7 +448,7 @@ def test_power_cuts_lose_no_durable_record():
 
 def test_flipped_bit_loses_only_its_record():
     for seed in range(6):
-        chance, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
+        rng, flash, ground = LogLcg(seed), LogFlash(), GroundModel()
         unit = LogUnit(flash)
         unit.run_until_idle()
         for i in range(60):
@@ -456,9 +456,9 @@ def test_flipped_bit_loses_only_its_record():
             unit.run_until_idle()
         keys = sorted(flash.records)
         for _ in range(3):
-            key = keys[chance.below(len(keys) - 1)]
+            key = keys[rng.below(len(keys) - 1)]
             bad = bytearray(flash.records[key])
-            bad[chance.below(len(bad))] ^= 1 << chance.below(8)
+            bad[rng.below(len(bad))] ^= 1 << rng.below(8)
             flash.records[key] = bytes(bad)
         unit.cut_power(0)
         unit.run_until_idle()

@@ -1,4 +1,4 @@
-"""The throttle in the agent: what it tells its services and outlets, and when."""
+"""Power limits in the agent: requests to services and outlets, and their times."""
 
 import json
 
@@ -95,7 +95,8 @@ def test_overheating_loads_are_shed_and_restored():
         rig.run(1)
         if rig.devices.registers[PDU][1] == 0:
             break
-    # It draws its full 4 kW: 38 K above the supply, which rises by 0.2 K/s: 30 s ahead, 8 s sure.
+    # It uses its full 4 kW: 38 K above the supply, which rises by 0.2 K/s: 30 s ahead, confirmed in
+    # 8 s.
     assert 85 - 38 - 6 <= tenths / 10 <= 85 - 38 - 6 + 2, tenths
     eq(rig.devices.registers[PDU][:2], [1, 0])
     assert "load_shed:spare" in rig.alarm_codes()
@@ -137,7 +138,7 @@ def test_existing_limit_is_kept_for_the_hold_time():
 
 
 def make_timed_rig(**more):
-    """A rig with UTC; its start is 2026-11-24T06:00:00Z."""
+    """Return a rig with UTC; it starts at 2026-11-24T06:00:00Z."""
     rig = PowerRig(**more)
     rig.set_registers()
     for second in range(20):

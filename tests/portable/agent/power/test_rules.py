@@ -1,4 +1,4 @@
-"""Sharing, holding, derating, droop, profile, schedule, headroom: the throttle's rules alone."""
+"""Rules of the power limits: allocation, ramp, derating, droop, interval, schedule, headroom."""
 
 from agent.power.allocator import allocate_power
 from agent.power.demand_interval import DemandInterval
@@ -16,7 +16,7 @@ from tests.portable.support.check import eq
 def detect_heat_loss(
     supplies, backs=(42.0,), inlet_c=24.0, flows=(150.0,), valves=(50.0,), every_s=0.5
 ):
-    watched, found = HeatLossDetector(), NORMAL
+    detector, found = HeatLossDetector(), NORMAL
     for i in range(12 + len(supplies)):
         k = max(0, i - 11)
         at = int(i * every_s * SECOND)
@@ -24,7 +24,7 @@ def detect_heat_loss(
         back, flow = backs[min(k, len(backs) - 1)], flows[min(k, len(flows) - 1)]
         found = max(
             found,
-            watched.add_readings(at, supply, back, inlet_c, flow, valves[min(k, len(valves) - 1)]),
+            detector.add_readings(at, supply, back, inlet_c, flow, valves[min(k, len(valves) - 1)]),
         )
     return found
 
@@ -56,10 +56,10 @@ def test_slow_rise_is_not_detected():
 
 
 def test_missing_reading_restarts_detection():
-    watched = HeatLossDetector()
+    detector = HeatLossDetector()
     for i in range(20):
         supply = None if i == 14 else 32.0 + max(0, i - 14) / 10
-        found = watched.add_readings(i * SECOND // 2, supply, 42.0, 24.0, 150.0, 50.0)
+        found = detector.add_readings(i * SECOND // 2, supply, 42.0, 24.0, 150.0, 50.0)
     eq(found, NORMAL)
 
 
@@ -86,15 +86,15 @@ def test_no_budget_is_ever_exceeded():
     seed = 1
     for _ in range(300):
         seeds = [(seed + i) * 1103515245 + 12345 & 0x7FFFFFFF for i in range(5)]
-        claims = [(s % 3, s % 97, s % 97 + s % 1013) for s in seeds]
+        demands = [(s % 3, s % 97, s % 97 + s % 1013) for s in seeds]
         seed = seeds[4]
         budget = seed % 4000
-        given, missing = allocate_power(budget, claims)
-        least, most = sum([c[1] for c in claims]), sum([c[2] for c in claims])
+        given, missing = allocate_power(budget, demands)
+        least, most = sum([c[1] for c in demands]), sum([c[2] for c in demands])
         eq(missing, max(0, least - budget))
         assert sum(given) <= max(budget, least)
-        assert sum(given) >= min(budget, most) - len(claims), (given, budget)
-        for watts, (_, low, high) in zip(given, claims):
+        assert sum(given) >= min(budget, most) - len(demands), (given, budget)
+        for watts, (_, low, high) in zip(given, demands):
             assert low <= watts <= high
 
 
@@ -168,7 +168,7 @@ def test_demand_interval_covers_whole_utc_intervals():
         watts = 1000 if second <= 120 else 3000 if second <= 150 else 1000
         profile.add_power(start + second * SECOND, watts, SECOND)
         if second == 61:
-            eq((profile.mean_w, profile.peak_w), (None, None))  # half an interval was seen
+            eq((profile.mean_w, profile.peak_w), (None, None))  # half of the interval was covered
         if second == 121:
             eq((profile.mean_w, profile.peak_w), (1000, 1000))
         if second == 181:
@@ -226,7 +226,7 @@ def test_fast_rise_sets_heat_rejection_lost():
     head = CoolingHeadroom(45.0)
     run_steps(head, [30.0, 30.5, 31.0, 31.5], False)  # towards the set-point
     eq(head.heat_rejection_lost, False)
-    run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5], True, 30_000)  # 20 kW of 30 leave the coolant
+    run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5], True, 30_000)  # 20 of 30 kW leave the coolant
     eq(head.heat_rejection_lost, False)
 
 
@@ -251,5 +251,5 @@ def test_two_zero_flow_readings_set_heat_rejection_lost():
     run_steps(head, [32.0, 32.0])
     eq(head.heat_rejection_lost, False)
     for _ in range(5):
-        head.add_fws_flow(0.0, 5.0)  # a valve that is shut lets nothing through
+        head.add_fws_flow(0.0, 5.0)  # a closed valve has no flow
     eq(head.no_flow_count, 0)

@@ -1,4 +1,4 @@
-"""Commands whose arguments make no sense: every part says so, none raises anything else."""
+"""Commands with invalid arguments: each component reports them and raises nothing else."""
 
 from agent.core.errors import AgentError
 from agent.remote.message.command import ROLES
@@ -15,7 +15,7 @@ VALUES = (None, True, 0, 1, -1, 101, 1 << 40, -(1 << 63), "", "x", "setpoint_c",
 
 
 def parts():
-    """A unit with as many parts that take commands as one test can hold."""
+    """Return the components of two units that accept commands."""
     rig = PowerRig()
     rig.run(5)
     pan = {"name": "pan", "device": "cdu", "bit": "Leak", "kind": "leak_critical"}
@@ -28,13 +28,13 @@ def parts():
 
 def test_no_argument_breaks_a_component():
     known, rig = parts()
-    chance = RigLcg(5)
+    rng = RigLcg(5)
     names = [name for name, _ in ROLES]
     done = refused = 0
     for _ in range(3000):
-        chosen = sorted({KEYS[chance.below(len(KEYS))] for _ in range(chance.below(4))})
-        pairs = [(key, VALUES[chance.below(len(VALUES))]) for key in chosen]
-        name = names[chance.below(len(names))]
+        chosen = sorted({KEYS[rng.below(len(KEYS))] for _ in range(rng.below(4))})
+        pairs = [(key, VALUES[rng.below(len(VALUES))]) for key in chosen]
+        name = names[rng.below(len(names))]
         for part in known:
             try:
                 answer = part.handle_command(name, Map(pairs), rig.now)

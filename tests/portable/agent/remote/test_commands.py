@@ -1,4 +1,4 @@
-"""Commands from operators: done once, with a result, or refused with a reason."""
+"""Commands of operators: executed once with a result, or rejected with a reason."""
 
 from agent.core.component import Component
 from agent.core.errors import CommandError, DecommissionedError
@@ -27,7 +27,9 @@ HEAP = "512wK"
 
 
 class CommandRecorder(Component):
-    """A part that knows two commands."""
+    """A component with two commands."""
+
+    COMMANDS = ("rotate", "override")
 
     COMMANDS = ("rotate", "override")
 
@@ -44,12 +46,12 @@ class CommandRecorder(Component):
 
 def test_commands_are_executed_once():
     rig = start_rig()
-    doer = CommandRecorder(rig.agent)
-    rig.agent.components.append(doer)
+    recorder = CommandRecorder(rig.agent)
+    rig.agent.components.append(recorder)
     data = make_command("rotate", [("pump", "lead")])
     eq(command_result(rig, data), "%d rotate: lead is lag" % COUNTER)
     eq(reject_reason(rig, data), "replay")
-    eq(doer.done, [("rotate", [("pump", "lead")])])
+    eq(recorder.done, [("rotate", [("pump", "lead")])])
     eq(reject_reason(rig, make_command("rotate", counter_s=START_S - 1)), "rollback")
     eq(
         reject_reason(rig, make_command("rotate", [("pump", "none")], counter_s=START_S + 1)),
@@ -71,7 +73,8 @@ def test_a_latched_leak_is_acknowledged_and_reset_by_signed_commands():
     assert "acknowledged: leak_critical:pan" in command_result(
         rig, make_command("acknowledge", counter_s=at)
     )
-    eq(reject_reason(rig, make_command("reset", counter_s=at + 1)), "out_of_range")  # still wet
+    # the input is still active
+    eq(reject_reason(rig, make_command("reset", counter_s=at + 1)), "out_of_range")
     rig.set(1, 4, 0)
     rig.run(3)
     assert "reset: leak_critical:pan" in command_result(
@@ -139,7 +142,7 @@ def test_expired_command_is_rejected():
 
 
 def published_records(rig):
-    """What was published of records: {key: data}."""
+    """Return the published records: {key: data}."""
     found = {}
     for _, topic, payload in rig.broker.published:
         if "/cfg/record/" in topic:
@@ -178,7 +181,8 @@ def test_raw_bytes_of_a_port_are_captured():
     lines = [line.split() for line in text.splitlines()]
     eq(sorted({line[1] for line in lines}), ["<", ">"])
     assert len(lines) > 10
-    assert [line for line in lines if line[2].startswith("0103")], lines[0]  # a read of the CDU
+    # a read request to the CDU
+    assert [line for line in lines if line[2].startswith("0103")], lines[0]
     rig.run(2)
     eq(rig.store.records["capture.0"].decode(), text)
     command_result(rig, make_command("fetch", [("what", "capture")], counter_s=START_S + 1))
@@ -187,7 +191,7 @@ def test_raw_bytes_of_a_port_are_captured():
 
 
 def decommission(store=None, cut=None):
-    """A unit that is told to end, its power cut at the write `cut`."""
+    """Decommission a unit and cut its power at the write `cut`."""
     rig = RemoteRig(store=store)
     rig.run(6)
     rig.store.cut_at_write = cut

@@ -1,4 +1,4 @@
-"""Commands to the parts, signed: what is asked for is seen at the devices, and is in the log."""
+"""Signed commands to components: their effect on the devices and in the audit log."""
 
 from agent.agent import RECEIVER
 from agent.control.law.proof_test import PASSED
@@ -24,7 +24,7 @@ SERVICE = power_rig.SERVICE + 1  # after the store of the section remote
 
 
 class CoolingRemoteRig(RemoteRig):
-    """A unit that takes commands and has the part `cooling`."""
+    """A unit that accepts commands and has the component `cooling`."""
 
     process_outbox = RoomRig.process_outbox
 
@@ -40,7 +40,7 @@ class CoolingRemoteRig(RemoteRig):
         return registers[LEAD][0], registers[LAG][0]
 
     def command(self, name, *arguments, signers=(OPERATOR,)):
-        """Sign and send a command, one second later than the last."""
+        """Sign and send a command, one second after the last one."""
         self.at += 1
         return command_result(self, make_command(name, arguments, signers, self.at)).split(" ", 1)[
             1
@@ -113,7 +113,9 @@ def test_valve_proof_test_on_command_reports_its_result():
 
 
 class LoadRemoteRig(RemoteRig):
-    """A unit that takes commands and has the part `throttle`, with two loads behind a service."""
+    """A unit that accepts commands and has the component `throttle`, with two loads behind a
+    service.
+    """
 
     fill = power_rig.PowerRig.set_registers
 

@@ -1,4 +1,4 @@
-"""Changes from afar: taken, on trial, confirmed, rolled back."""
+"""Remote changes: accepted, on trial, confirmed, rolled back."""
 
 from protocols import datagram
 from protocols.cbor import Decimal
@@ -18,7 +18,7 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents at a time, a signer, and what they say
+HEAP = "512wK"  # two agents, a signer, and their messages
 
 
 def test_setpoint_change_is_bumpless_and_confirmed():
@@ -96,7 +96,7 @@ def test_trial_continues_after_a_restart():
     again.run(180)
     eq((again.agent.supply_loop.setpoint, again.restarts), (33, 0))
     again.run(100)
-    eq(again.restarts, 1)  # it has nothing to go back to but by a start
+    eq(again.restarts, 1)  # only a restart brings the previous one back
     eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 32)
 
 

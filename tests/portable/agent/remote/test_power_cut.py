@@ -1,4 +1,4 @@
-"""The power goes, or the flash lies: the old configuration or the new, never a mix."""
+"""Power cuts and flash errors: the old configuration or the new one runs, never a mix."""
 
 from agent.remote.message import canonical
 from tests.portable.support.check import eq
@@ -11,7 +11,7 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents at a time, a signer, and what they say
+HEAP = "512wK"  # two agents, a signer, and their messages
 
 
 def test_power_cut_in_a_file_system_leaves_old_or_new():

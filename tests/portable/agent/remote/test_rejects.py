@@ -1,4 +1,4 @@
-"""What a unit does not take: every reason to refuse a message, and no harm by any of them."""
+"""Rejected messages: each reject reason, and no effect of the message."""
 
 from agent.remote.message.reject import REJECT_REASONS
 from protocols.signed_message import MAX_BYTES, PATCH
@@ -20,7 +20,7 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents at a time, a signer, and what they say
+HEAP = "512wK"  # two agents, a signer, and their messages
 
 
 def test_every_reject_reason():

@@ -1,6 +1,6 @@
-"""A secret of the configuration leaves the unit in no form: not in logs, dumps, telemetry, reports.
+"""A secret of the configuration never leaves the unit: not in logs, dumps, telemetry or reports.
 
-Only the stored configuration itself holds it, in the folder that the unit alone may read.
+Only the stored configuration holds it, in a folder that only the unit can read.
 """
 
 from agent.config.load import load
@@ -32,7 +32,7 @@ def secret_config():
 
 
 def sent_texts(rig):
-    """All that left the unit but for its stored configuration, as one text."""
+    """Return all data that left the unit, without its stored configuration, as one text."""
     texts = [payload for _, _, payload in rig.broker.published]
     texts += [rig.state, repr(rig.console).encode()]
     texts += [rig.store.records[key] for key in rig.store.records if not key.startswith("config.")]
@@ -61,7 +61,7 @@ def test_published_configuration_has_no_secret_at_any_depth():
     eq(without_secrets(raw), {"a": [{"b": 1}], "c": {"d": {}}, "broker": {}})
 
 
-def test_an_error_does_not_quote_a_secret():
+def test_error_does_not_show_a_secret():
     for bad in (SECRET_1 + "\n", [SECRET_1]):
         raw = secret_config()
         raw["broker"]["password"] = bad
@@ -71,7 +71,7 @@ def test_an_error_does_not_quote_a_secret():
 
 
 def names(rule):
-    """Every key that a schema names."""
+    """Return all keys of a schema."""
     found = []
     for name in rule.get("properties", {}):
         found.append(name)
@@ -82,7 +82,7 @@ def names(rule):
     return found
 
 
-def test_every_secret_looking_key_is_a_secret():
+def test_each_key_with_a_secret_name_is_secret():
     keys = names(with_components([spec.section for spec in COMPONENTS]))
     assert len(keys) > 150, len(keys)
     suspects = [key for key in keys if [word for word in _WORDS if word in key.split("_")]]

@@ -1,4 +1,4 @@
-"""Application updates: fetched in pieces across windows, on trial, kept or given up."""
+"""Application updates: fetched in chunks over windows, on trial, confirmed or rolled back."""
 
 from agent.remote.message import manifest
 from agent.remote.storage import software_slots
@@ -43,7 +43,7 @@ def deliver_chunks(rig, *pieces):
 
 
 def make_fetched_rig(rig=None):
-    """A unit that has fetched the bundle, and asks for a restart."""
+    """Return a unit that has fetched the bundle and requests a restart."""
     rig = rig or start_rig()
     rig.send(make_manifest())
     rig.run(1)
@@ -53,7 +53,7 @@ def make_fetched_rig(rig=None):
 
 
 def start(store):
-    """What a launcher does, and the unit that it starts; the release that runs."""
+    """Start like a launcher; return the unit and its release."""
     chosen, writes = software_slots.choose_release(store.read)
     for key, data in writes:
         store.write("write", key.encode() + b"\0" + data)
@@ -139,7 +139,7 @@ def test_harmful_update_is_rolled_back():
     rig.run(35)
     rig.set(1, 4, 1)  # a leak is reported
     rig.run(20)
-    eq(rig.restarts, 0)  # after its health window it is for the operators to say
+    eq(rig.restarts, 0)  # after the health window the operators decide
     rig, _ = start(make_fetched_rig().store)
     rig.set(1, 4, 1)
     rig.run(40)

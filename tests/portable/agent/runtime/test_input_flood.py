@@ -1,8 +1,8 @@
-"""Floods and slow trickles on each input: control is not late by a cycle, nothing grows.
+"""Floods and single bytes on each input: no control cycle is late, no queue grows.
 
-In virtual time: what is counted are the steps of the loops, the ticks missed, and what is kept.
-What a flood costs in computing is bounded by the crank, which reads a few pieces of a port a turn;
-that is the second half, where every call of the agent takes time.
+In virtual time. The tests count the steps of the loops, the missed ticks, and the stored data. The
+I/O loop limits the computing time of a flood: it reads a few chunks of a port in each step. The
+second half tests that with an agent that needs time for each call.
 """
 
 from agent.agent import BROKER, FIRST_BUS, RECEIVER
@@ -19,7 +19,7 @@ INPUTS = ((RECEIVER, "receiver"), (BROKER, "broker"), (FIRST_BUS, "bus"))
 
 
 def count_steps(rig):
-    """Count the steps of the supply loop, and the longest time between two, microseconds."""
+    """Count the steps of the supply loop, and the longest time between two in us."""
     stats = {"steps": 0, "gap": 0, "last": rig.now}
     step = rig.agent.supply_loop.step
 
@@ -34,7 +34,7 @@ def count_steps(rig):
 
 
 def run_disturbed(port, piece, every_us, rig=None):
-    """Run a unit on whose `port` a piece of bytes comes again and again."""
+    """Run a unit while bytes arrive on `port` again and again."""
     rig = rig or AgentRig(config())
     rig.run(6)
     stats = count_steps(rig)
@@ -54,7 +54,7 @@ def run_disturbed(port, piece, every_us, rig=None):
 def test_a_flood_of_noise_on_each_input_delays_no_cycle():
     for port, name in INPUTS:
         rig = run_disturbed(port, lambda i: NOISE[i % 256 : i % 256 + 256], 20 * MILLISECOND)
-        if name != "bus":  # a jammed bus may be lost; its loops then ask for what is safe
+        if name != "bus":  # a jammed bus can be lost; its loops then use fail-safe outputs
             eq((name, rig.agent.supervisor.state), (name, "normal"))
 
 
@@ -69,7 +69,7 @@ def test_ten_times_the_messages_on_each_input_delay_no_cycle():
     fix = epoch("060000", "241126")
     rig = run_disturbed(RECEIVER, lambda _: fix, 100 * MILLISECOND)
     eq(rig.agent.supervisor.state, "normal")
-    packet = b"\x30\x0c\x00\x0acoldloop/x"  # messages on a topic nobody listens to
+    packet = b"\x30\x0c\x00\x0acoldloop/x"  # messages on a topic without a subscription
     rig = run_disturbed(BROKER, lambda _: packet * 10, 100 * MILLISECOND)
     eq(rig.agent.supervisor.state, "normal")
 
@@ -101,7 +101,7 @@ def test_unfinished_packet_closes_the_broker():
 
 
 class EndlessPort:
-    """A port that always has more to say."""
+    """A port with unlimited data."""
 
     pollable, wants_write, age_us = 1, False, 0
 
@@ -122,7 +122,7 @@ class EndlessPort:
 
 
 class SlowAgent:
-    """An agent of four ports for which every piece costs 2 ms, with a tick each 100 ms."""
+    """An agent with four ports; each chunk costs 2 ms; a tick each 100 ms."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -138,7 +138,7 @@ class SlowAgent:
 
     def wake(self, now):
         self.max_late_us = max(self.max_late_us, now - self.due)
-        self.due = now + 100 * MILLISECOND  # as the ticks do: what was missed is skipped
+        self.due = now + 100 * MILLISECOND  # like the ticks: missed ones are skipped
 
     def deadline(self):
         return self.due
@@ -149,7 +149,7 @@ class SlowAgent:
 
 
 class VirtualPlatform:
-    """The platform: time passes by what the agent does, and by waiting."""
+    """The platform: time passes with the work of the agent and by waiting."""
 
     def __init__(self):
         self.now = SECOND
@@ -176,6 +176,6 @@ def test_four_busy_ports_do_not_delay_ticks():
     agent = SlowAgent(platform)
     io_loop = IoLoop(agent, {"tcp": lambda *_: EndlessPort()}, platform, lambda _: None)
     io_loop.run(lambda: platform.now > 20 * SECOND)
-    # In a turn each port gives FAIR pieces; a cycle of control is a second.
+    # In a step each port gives MAX_CHUNKS chunks; a control cycle is one second.
     assert agent.max_late_us <= 4 * MAX_CHUNKS * 2 * MILLISECOND + 100, agent.max_late_us
     assert agent.max_late_us < SECOND

@@ -1,4 +1,4 @@
-"""The crank, turned by hand: ports that do as they are told, a clock that stands still."""
+"""The I/O loop, stepped manually, with fake ports and a clock that the test sets."""
 
 from agent.runtime.io_loop import IoLoop
 from agent.runtime.monotonic import MonotonicCounter
@@ -11,7 +11,7 @@ NEVER = 1 << 62
 
 
 class FakePlatform:
-    """The clock, the poller, the agent and the openers in one: everything around the crank."""
+    """Clock, poller, agent and openers in one object."""
 
     def __init__(self):
         self.now = 1000
@@ -26,7 +26,7 @@ class FakePlatform:
         self.answers = {}
         self.io_loop = IoLoop(FakeAgent(self), {"tcp": self.open_port}, self, self.lines.append, 9)
 
-    # what a poller has
+    # the interface of a poller
     def clock(self):
         return self.now
 
@@ -45,7 +45,7 @@ class FakePlatform:
     def unwatch(self, number):
         del self.watched[number]
 
-    # what an agent has
+    # the interface of an agent
     def receive(self, port, data, now):
         self.calls.append((port, data))
         self.requests += self.answers.pop((port, data), [])
@@ -66,7 +66,7 @@ class FakePlatform:
         requests, self.requests = self.requests, []
         return requests
 
-    # what opens
+    # the openers
     def open_port(self, address, wake):
         port = FakePort(address.port)
         self.ports[address.port] = port
@@ -77,7 +77,7 @@ class FakePlatform:
         return calls
 
     def open_ports(self, *numbers):
-        """Open ports whose address carries their number plus one, and hear of it."""
+        """Open ports whose address is their number plus one, and take the events."""
         for number in numbers:
             self.requests.append((number, "open", b"tcp:h:%d" % (number + 1)))
         self.io_loop.start()
@@ -86,7 +86,7 @@ class FakePlatform:
 
 
 class FakeAgent:
-    """The world as the agent sees it (`wake` means something else to a poller)."""
+    """The platform as the agent sees it (`wake` has another meaning for a poller)."""
 
     def __init__(self, world):
         self.receive = world.receive
@@ -97,7 +97,7 @@ class FakeAgent:
 
 
 class FakePort:
-    """A port that gives what is laid in `incoming` and takes `room` bytes."""
+    """A port that returns the data in `incoming` and accepts `room` bytes."""
 
     def __init__(self, number):
         self.pollable = 100 + number
@@ -187,7 +187,7 @@ def test_every_call_is_followed_by_its_outbox():
     eq(w.ports[1].written, b"A")
 
 
-def test_closed_by_the_other_side():
+def test_closed_by_the_peer():
     w = FakePlatform()
     w.open_ports(0)
     w.ports[1].incoming = [b"last", None]
@@ -298,7 +298,8 @@ def test_arrival_time_uses_port_age():
     w.now = 1_200_000
     port.incoming, port.age_us = [b"b"], 30_000
     w.io_loop.step([0])
-    port.incoming, port.age_us = [b"c"], 190_000  # before what the agent was told: time stays
+    # before the last time of the agent: the time stays
+    port.incoming, port.age_us = [b"c"], 190_000
     w.io_loop.step([0])
     eq(times, [1_000_000, 1_170_000, 1_170_000])
 
@@ -493,7 +494,7 @@ def test_port_log_is_rate_limited():
 
 
 def test_ticks_unwrap():
-    """A counter of eight bits, as ticks_us is one of thirty."""
+    """A counter of 8 bits; ticks_us has 30."""
     counter = [250]
     clock = MonotonicCounter(lambda: counter[0], lambda a, b: ((a - b + 128) & 255) - 128)
     total = clock.now()

@@ -1,4 +1,4 @@
-"""What stops the unit: each cause, its rank, latch and evidence; and who feeds the watchdog."""
+"""Trips of the unit: each cause, its priority, latch and snapshot; the kick of the watchdog."""
 
 import json
 
@@ -48,7 +48,9 @@ def state(rig):
 
 
 def outputs(rig):
-    """What the valve and the two pumps are told: (valve register, lead's word, lag's word)."""
+    """Return the requests to valve and pumps: (valve register, lead control word, lag control
+    word).
+    """
     registers = rig.devices.registers
     return registers[VALVE][0], registers[LEAD][0], registers[LAG][0]
 
@@ -120,7 +122,7 @@ def test_leak_warning_clears_without_reset():
 def test_emergency_stop_acts_immediately():
     rig = make_rig()
     rig.set(CDU, FLAGS, 4)
-    rig.run(1.6)  # one cycle until it is read, half of one until the loops step
+    rig.run(1.6)  # one cycle until the reading, half a cycle until the step of the loops
     eq((state(rig), outputs(rig)), ("stopped", (0, STOP, STOP)))
 
 
@@ -154,7 +156,8 @@ def test_dry_run_stops_the_pumps():
     rig.run(5)
     eq((state(rig), rig.alarm_codes()), ("stopped", ["dry_run"]))
     rig.run(5)
-    eq(interlock_component(rig).reset(), "reset: dry_run")  # they stand: it is calm
+    # the pumps are stopped: no dry-run condition
+    eq(interlock_component(rig).reset(), "reset: dry_run")
 
 
 def test_shut_valve_leaves_the_pumps_alone():
@@ -203,7 +206,7 @@ def test_it_needs_no_broker_no_receiver_and_no_store():
 
 
 class WatchdogRig(AgentRig):
-    """A rig that counts what the watchdog is fed."""
+    """A rig that counts the kicks of the watchdog."""
 
     def perform(self, port, op, data):
         if port == WATCHDOG and op == "write":
@@ -224,7 +227,7 @@ def test_watchdog_is_kicked_once_per_complete_cycle():
     assert 16 <= len(rig.feeds) <= 20, len(rig.feeds)
     gaps = [b - a for a, b in zip(rig.feeds, rig.feeds[1:])]
     assert max(gaps) < 2 * SECOND
-    rig.agent.cycle.step_when_ready = lambda _: False  # a cycle that does not come to its end
+    rig.agent.cycle.step_when_ready = lambda _: False  # a cycle that does not end
     before = len(rig.feeds)
     rig.run(5)
     eq(len(rig.feeds), before)

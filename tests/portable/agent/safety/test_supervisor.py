@@ -1,4 +1,4 @@
-"""Causes become alarms with the right names, and one state; nothing is raised at the start."""
+"""Conditions become alarms with the right names, and one state; no alarm is raised at the start."""
 
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, VALVE, AgentRig, FieldbusRig, config
 from tests.portable.support.check import eq
@@ -57,7 +57,7 @@ def test_each_condition_sets_alarm_and_state_and_clears():
         rig.run(9)
         eq((sorted(rig.alarm_codes()), rig.agent.supervisor.state), (codes, state))
         mend(rig)
-        rig.run(8)  # a dead unit is probed every six seconds at the least
+        rig.run(8)  # an offline unit is probed at least every six seconds
         eq((rig.alarm_codes(), rig.agent.supervisor.state), ([], "normal"))
 
 
@@ -86,7 +86,7 @@ def test_standing_alarm_is_raised_once():
 
 
 def test_device_names_do_not_affect_alarms():
-    """Names that the causes use for themselves, once."""
+    """Names that the conditions also use, each once."""
     raw = config()
     for device, name in zip(raw["devices"], ("sensor", "limit", "lead", "lag")):
         device["name"] = name

@@ -1,4 +1,4 @@
-"""The carrier's pieces: budget and purse, ladder, queue, messages, memory. No modem, no agent."""
+"""Parts of the satellite link without modem and agent: budget, back-off, queue, messages, store."""
 
 from agent.satcom.backoff import Backoff
 from agent.satcom.budget import Budget, Price
@@ -36,7 +36,7 @@ def test_budget_day_starts_with_utc_once():
     eq(budget.roll_day(START, 5 * SECOND), False)
     eq(budget.available(False), 100)
     eq(budget.available(True), 300)
-    eq(budget.roll_day(START + 400 * DAY, 10 * SECOND), False)  # led astray by a year
+    eq(budget.roll_day(START + 400 * DAY, 10 * SECOND), False)  # UTC is wrong by a year
     eq(budget.roll_day(START + DAY, 10 * 3_600 * SECOND), False)  # or by hours
     eq(budget.roll_day(START + 18 * 3_600 * SECOND - 1, 18 * 3_600 * SECOND + 5), False)
     eq(
@@ -100,7 +100,7 @@ def test_queue_drops_lowest_class_first():
     eq(queue.next(340, (ALARM,))[1], b"ab")
     eq(queue.oldest_queued_at(ALARM), None)
     ids, content = queue.next(340, (LIVE,))
-    eq(content, b"10")  # the oldest that is left
+    eq(content, b"10")  # the oldest one left
     queue.mark_acknowledged(ids)
     eq(queue.waiting_counts(), [0, 29, 0, 0])
 
@@ -197,35 +197,35 @@ class _MessageSink:
 
 
 def _make_downlink(store):
-    """A unit that has just started on `store`: its messages, its memory, what takes messages."""
+    """Return the parts of a unit that has just started on `store`."""
     sink = _MessageSink()
     _, messages = _make_transfer(KEY)
-    memory = SatcomStore(None, {}, 3)
-    downward = DownlinkReceiver(messages)
-    downward.connect(memory, sink.message)
-    memory.event("opened", 0)
-    store.serve(memory)
-    downward.step(0)
-    return downward, messages, memory, sink.received
+    satcom_store = SatcomStore(None, {}, 3)
+    downlink = DownlinkReceiver(messages)
+    downlink.connect(satcom_store, sink.message)
+    satcom_store.event("opened", 0)
+    store.serve(satcom_store)
+    downlink.step(0)
+    return downlink, messages, satcom_store, sink.received
 
 
 def test_downlink_number_is_durable_before_delivery():
     store = _Store()
     data = datagram.pack_message(KEY, "s/u", 7, b"do")
-    downward, messages, memory, got = _make_downlink(store)
-    downward.add(messages.on_datagram(data))
-    downward.step(1)
+    downlink, messages, satcom_store, got = _make_downlink(store)
+    downlink.add(messages.on_datagram(data))
+    downlink.step(1)
     eq(got, [])  # not durable yet: a power cut here loses it
-    store.serve(memory)
-    downward.step(2)
+    store.serve(satcom_store)
+    downlink.step(2)
     eq(got, [b"do"])
-    downward, messages, memory, got = _make_downlink(store)
+    downlink, messages, satcom_store, got = _make_downlink(store)
     eq(messages.on_datagram(data), b"")
     eq(messages.on_datagram(datagram.pack_message(KEY, "s/u", 6, b"older")), b"")
     eq(messages.replayed, 2)
-    downward.add(messages.on_datagram(datagram.pack_message(KEY, "s/u", 8, b"next")))
-    store.serve(memory)
-    downward.step(3)
+    downlink.add(messages.on_datagram(datagram.pack_message(KEY, "s/u", 8, b"next")))
+    store.serve(satcom_store)
+    downlink.step(3)
     eq(got, [b"next"])
 
 
@@ -233,53 +233,53 @@ def test_damaged_downlink_number_is_ignored():
     for bad in (b"", b"7", b"7 0000", b"x 1234", b" 0000"):
         store = _Store()
         store.records[b"link.heard"] = bad
-        _, messages, memory, _ = _make_downlink(store)
-        eq((memory.loaded, messages.min_number), (True, -1))
+        _, messages, satcom_store, _ = _make_downlink(store)
+        eq((satcom_store.loaded, messages.min_number), (True, -1))
 
 
 class _Store:
-    """Carries out what a memory asks for, at once."""
+    """Executes the requests for a store immediately."""
 
     def __init__(self):
         self.records = {}
 
-    def serve(self, memory):
+    def serve(self, satcom_store):
         while True:
-            actions = memory.outbox()
+            actions = satcom_store.outbox()
             if not actions:
                 return
-            self._carry_out(memory, actions)
+            self._carry_out(satcom_store, actions)
 
-    def _carry_out(self, memory, actions):
+    def _carry_out(self, satcom_store, actions):
         for _, op, data in actions:
             key, _, payload = data.partition(b"\0")
             if op == "write":
                 self.records[key] = payload
-                memory.event("drained", 0)
+                satcom_store.event("drained", 0)
             else:
                 found = self.records.get(key)
-                memory.receive(key if found is None else key + b"\0" + found, 0)
+                satcom_store.receive(key if found is None else key + b"\0" + found, 0)
 
 
 def _make_spend_guard(store, limit=5000):
-    memory = SatcomStore(None, {}, 3)
-    memory.event("opened", 0)
+    satcom_store = SatcomStore(None, {}, 3)
+    satcom_store.event("opened", 0)
     for _ in range(4):
-        store.serve(memory)
+        store.serve(satcom_store)
     budget = Budget(limit, 0, 0)
-    purse = SpendGuard(budget, memory)
-    return purse, memory
+    guard = SpendGuard(budget, satcom_store)
+    return guard, satcom_store
 
 
 def test_bytes_are_reserved_before_they_are_spent():
     store = _Store()
-    purse, memory = _make_spend_guard(store)
-    eq(purse.restore(START), True)
-    purse.budget.roll_day(START, 0)
-    eq(purse.may_spend(350, True), False)  # asked for, not durable yet
-    store.serve(memory)
-    eq(purse.may_spend(350, True), True)
-    purse.budget.spend(350)
+    guard, satcom_store = _make_spend_guard(store)
+    eq(guard.restore(START), True)
+    guard.budget.roll_day(START, 0)
+    eq(guard.may_spend(350, True), False)  # requested, not durable yet
+    store.serve(satcom_store)
+    eq(guard.may_spend(350, True), True)
+    guard.budget.spend(350)
     again, _ = _make_spend_guard(store)
     again.restore(START)
     assert again.budget.spent >= 350
@@ -290,23 +290,23 @@ def test_a_budget_survives_any_number_of_restarts():
     store = _Store()
     spent = 0
     for _ in range(60):
-        purse, memory = _make_spend_guard(store, 1000)
-        purse.restore(START)
-        purse.budget.roll_day(START, 0)
+        guard, satcom_store = _make_spend_guard(store, 1000)
+        guard.restore(START)
+        guard.budget.roll_day(START, 0)
         for _i in range(3):
-            if not purse.may_spend(50, True):
-                store.serve(memory)
-            if purse.may_spend(50, True):
-                purse.budget.spend(50)
+            if not guard.may_spend(50, True):
+                store.serve(satcom_store)
+            if guard.may_spend(50, True):
+                guard.budget.spend(50)
                 spent += 50
     assert 500 <= spent <= 1000, spent
 
 
 def test_no_spending_without_a_store():
     budget = Budget(5000, 0, 0)
-    purse = SpendGuard(budget, None)
-    eq(purse.restore(START), False)
-    eq(purse.may_spend(50, True), False)
+    guard = SpendGuard(budget, None)
+    eq(guard.restore(START), False)
+    eq(guard.may_spend(50, True), False)
 
 
 def test_damaged_records_are_detected():
@@ -318,18 +318,18 @@ def test_damaged_records_are_detected():
         for flip in (1, 0x10):
             eq(decode(text[:i] + bytes((text[i] ^ flip,)) + text[i + 1 :]), None)
     store = _Store()
-    purse, memory = _make_spend_guard(store)
-    purse.restore(START)
-    store.serve(memory)
+    guard, satcom_store = _make_spend_guard(store)
+    guard.restore(START)
+    store.serve(satcom_store)
     good = dict(store.records)
     eq(len(good), 1)
     store.records[RECORD_KEYS[0].encode()] = b"junk"
-    purse, _ = _make_spend_guard(store)
-    eq(purse.restore(None), False)  # how many numbers were used is not known without the time
-    eq(purse.restore(START), True)
-    assert purse.first_number >= 2 * NUMBERS_PER_WRITE
+    guard, _ = _make_spend_guard(store)
+    eq(guard.restore(None), False)  # without UTC the number of used numbers is unknown
+    eq(guard.restore(START), True)
+    assert guard.first_number >= 2 * NUMBERS_PER_WRITE
     store.records = {RECORD_KEYS[0].encode(): b"junk", RECORD_KEYS[1].encode(): b"junk"}
-    purse, _ = _make_spend_guard(store)
-    eq(purse.restore(START), True)
-    eq(purse.budget.available(True), 0)
-    assert purse.first_number > 1_000_000
+    guard, _ = _make_spend_guard(store)
+    eq(guard.restore(START), True)
+    eq(guard.budget.available(True), 0)
+    assert guard.first_number > 1_000_000

@@ -1,4 +1,4 @@
-"""Contact windows ahead, found in slices, corrected by what is heard."""
+"""Predicted contact windows: searched in slices, corrected by the observed signal."""
 
 from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor
 from protocols.orbit.look_angle import GroundSite
@@ -41,9 +41,9 @@ def test_windows_with_an_obstruction_mask():
     eq(passes.is_open(start + SECOND), True)
     eq(passes.is_open(end + SECOND), False)
     eq(passes.is_open(start - 20 * SECOND, 30 * SECOND), True)
-    # what the scan says is what the sky shows
+    # the search agrees with the positions
     utc = start
-    while utc < end:  # a range of a board counts no further than 31 bits
+    while utc < end:  # a range on a board has at most 31 bits
         assert passes.highest_satellite(utc)[0] >= 39
         utc += 60 * SECOND
 

@@ -1,4 +1,4 @@
-"""How devices and buses stand in the status, as JSON and in words."""
+"""Devices and buses in the status, as JSON and as text."""
 
 import json
 
@@ -51,7 +51,7 @@ def test_states_of_a_device():
 
 def test_a_bus():
     rig = AgentRig()
-    rig.run(16.5)  # it writes its status once a second
+    rig.run(16.5)  # the agent writes its status once a second
     (row,) = json.loads(rig.state.split(b"\0", 1)[1].decode())["modbus"]["buses"]
     eq((row["name"], row["open"], row["overload"]), (rig.agent.fieldbus.names[0], True, False))
     assert 500 < row["load_milli_pct"] < 60_000, row

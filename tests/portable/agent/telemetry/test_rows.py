@@ -1,4 +1,4 @@
-"""Rows are JSON with one value a point, null when it is not good; the queue is bounded."""
+"""Rows are JSON with one value for each point, null if it is not good; the queue is bounded."""
 
 import json
 

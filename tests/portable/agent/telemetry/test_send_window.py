@@ -1,8 +1,7 @@
-"""The log over MQTT: one flight, alarms first, receipts, no more on its way than the link bears."""
+"""The log over MQTT: alarms first, receipts, and a send window that fits the link."""
 
 from agent.log.component import LogComponent
-from protocols.telemetry import block, receipt
-from protocols.telemetry import message as parcel
+from protocols.telemetry import block, message, receipt
 from protocols.telemetry.message import ALARM, BULK, LIVE
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.agent_rig import BROKER, AgentRig, config
@@ -13,7 +12,7 @@ PORT = 5
 
 
 class LogRig(AgentRig):
-    """A unit with a log; its store takes 2 ms for each thing."""
+    """A unit with a log; its store needs 2 ms for each request."""
 
     def __init__(self, flash=None, raw=None, **changed):
         self.flash = flash or LogFlash()
@@ -39,7 +38,7 @@ class LogRig(AgentRig):
         self.schedule(2 * MILLISECOND, "event", port, "drained")
 
     def take_messages(self):
-        """Take the parcels published since the last call, and give their receipts."""
+        """Take the messages published since the last call, and send their receipts."""
         messages = [body for _, topic, body in self.broker.published if topic.endswith("/tele")]
         self.broker.published = []
         for body in messages:
@@ -49,8 +48,8 @@ class LogRig(AgentRig):
         return messages
 
 
-def numbers(message):
-    return [record[0] for record in parcel.parse_message(message)[1]]
+def numbers(packed):
+    return [record[0] for record in message.parse_message(packed)[1]]
 
 
 def test_rows_leave_as_blocks_and_not_as_json():
@@ -58,15 +57,15 @@ def test_rows_leave_as_blocks_and_not_as_json():
     rig.run(35)
     messages = rig.take_messages()
     assert messages
-    eq([message[0] for message in messages], [parcel.PACK] * len(messages))
+    eq([packed[0] for packed in messages], [message.PACK] * len(messages))
     rig.run(30)
     rig.take_messages()
     kinds = [rig.ground.received[number][0] for number in rig.ground.order]
-    eq(kinds[0], parcel.SCHEMA)
+    eq(kinds[0], message.SCHEMA)
     blocks = [
         rig.ground.received[n][1]
         for n in rig.ground.order
-        if rig.ground.received[n][0] == parcel.ROWS
+        if rig.ground.received[n][0] == message.ROWS
     ]
     width = len(rig.log._schema.entries)
     seqs = []
@@ -113,8 +112,8 @@ def test_alarms_and_live_before_the_backlog_after_an_outage():
     rig.absent.clear()
     rig.run(40)
     order = []
-    for message in rig.take_messages():
-        order.extend([number & 3 for number in numbers(message)])
+    for packed in rig.take_messages():
+        order.extend([number & 3 for number in numbers(packed)])
     first_bulk = order.index(BULK)
     assert ALARM in order[:first_bulk]
     eq(order[:first_bulk].count(ALARM), order.count(ALARM))
@@ -132,9 +131,9 @@ def test_queued_blocks_are_compacted_without_loss():
     rig.absent.clear()
     rig.run(60)
     kinds = []
-    for message in rig.take_messages():
-        kinds.extend([kind for _, kind, _ in parcel.parse_message(message)[1]])
-    assert kinds.count(parcel.MERGED) >= 2, kinds
+    for packed in rig.take_messages():
+        kinds.extend([kind for _, kind, _ in message.parse_message(packed)[1]])
+    assert kinds.count(message.MERGED) >= 2, kinds
     rig.run(20)
     rig.take_messages()
     eq(rig.log.record_store.class_indexes[BULK].unacked_count(), 0)
@@ -142,7 +141,7 @@ def test_queued_blocks_are_compacted_without_loss():
     seqs = []
     for number in rig.ground.order:
         kind, payload = rig.ground.received[number]
-        if kind == parcel.ROWS:
+        if kind == message.ROWS:
             found = block.decode(payload, len(rig.log._schema.entries))
             seqs.extend([found.seq + i for i in range(len(found.columns[0]))])
     eq(sorted(seqs), list(range(1, len(seqs) + 1)))
@@ -153,7 +152,7 @@ def test_few_messages_in_flight_while_broker_is_slow():
     rig = LogRig()
     rig.broker.acknowledges = False
     for i in range(20):
-        rig.log.record_store.append(BULK, parcel.NOTE, b"%d" % i * 700, rig.now)
+        rig.log.record_store.append(BULK, message.NOTE, b"%d" % i * 700, rig.now)
         rig.run(0.05)
     rig.run(1)
     eq(len([1 for _, topic, _ in rig.broker.published if topic.endswith("/tele")]), 2)
@@ -180,7 +179,7 @@ def test_relay_without_schema_gets_it_again():
     rig.run(20)
     rig.take_messages()
     count = len(
-        [1 for number in rig.ground.order if rig.ground.received[number][0] == parcel.SCHEMA]
+        [1 for number in rig.ground.order if rig.ground.received[number][0] == message.SCHEMA]
     )
     for _ in range(3):
         reply = receipt.Receipt(rig.log.record_store.generation, receipt.SCHEMA_MISSING, [])
@@ -189,7 +188,7 @@ def test_relay_without_schema_gets_it_again():
     rig.run(60)
     rig.take_messages()
     again = len(
-        [1 for number in rig.ground.order if rig.ground.received[number][0] == parcel.SCHEMA]
+        [1 for number in rig.ground.order if rig.ground.received[number][0] == message.SCHEMA]
     )
     eq((count, again), (1, 2))
 
@@ -204,8 +203,8 @@ def test_restart_does_not_repeat_the_schema():
     again.run(20)
     again.take_messages()
     kinds = [ground.received[number][0] for number in ground.order]
-    eq(kinds.count(parcel.SCHEMA), 1)
-    assert kinds.count(parcel.ROWS) >= 2
+    eq(kinds.count(message.SCHEMA), 1)
+    assert kinds.count(message.ROWS) >= 2
 
 
 def test_clock_steps_of_a_year_neither_reorder_nor_expire():
@@ -216,11 +215,11 @@ def test_clock_steps_of_a_year_neither_reorder_nor_expire():
         rig.agent.clock.offset = offset + step
         rig.run(15)
         rig.take_messages()
-    eq(sum([shelf.expired for shelf in rig.log.record_store.class_indexes]), 0)
+    eq(sum([class_index.expired for class_index in rig.log.record_store.class_indexes]), 0)
     seqs = []
     for number in rig.ground.order:
         kind, payload = rig.ground.received[number]
-        if kind == parcel.ROWS:
+        if kind == message.ROWS:
             seqs.append(block.decode(payload, len(rig.log._schema.entries)).seq)
     eq(seqs, sorted(seqs))
     assert len(seqs) >= 4
@@ -242,6 +241,6 @@ def test_summaries_go_as_live_while_rows_wait():
     rig.run(90)
     rig.take_messages()
     kinds = [(number & 3, rig.ground.received[number][0]) for number in rig.ground.order]
-    assert kinds.count((LIVE, parcel.SUMMARY)) >= 3
-    assert (LIVE, parcel.ROWS) not in kinds
-    eq(kinds.count((ALARM, parcel.SCHEMA)), 2)
+    assert kinds.count((LIVE, message.SUMMARY)) >= 3
+    assert (LIVE, message.ROWS) not in kinds
+    eq(kinds.count((ALARM, message.SCHEMA)), 2)

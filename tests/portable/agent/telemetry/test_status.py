@@ -1,4 +1,4 @@
-"""The snapshot is JSON with the same bytes everywhere: keys in order, whole numbers only."""
+"""The snapshot is JSON with the same bytes on each interpreter: ordered keys, integers only."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_sections_byte_for_byte():
     supply = (
         '"supply":{"quality":"good","milli_c":32500,"setpoint_milli_c":32000,'
         '"return_milli_c":null,"valve_milli_pct":40000,"valve_asked_milli_pct":40167}'
-    )  # 40 % and one second's integral: 0.5 K * 5 %/K / 15 s
+    )  # 40 % and the integral of one second: 0.5 K * 5 %/K / 15 s
     assert supply in text, text
     dp = (
         '"dp":{"quality":"good","milli_kpa":100000,"setpoint_milli_kpa":100000,'
@@ -61,7 +61,7 @@ def test_alarms_are_in_it():
     ), text
 
 
-def test_what_is_absent_is_null():
+def test_missing_sections_are_null():
     rig = AgentRig(minimal_config())
     rig.run(3)
     parsed = json.loads(status.snapshot(rig.agent, rig.now))

@@ -1,4 +1,6 @@
-"""A clock that is not trusted neither locks the door to the broker nor leaves it open."""
+"""An untrusted clock neither blocks the connection to the broker nor disables the certificate
+check.
+"""
 
 from agent.agent import BROKER
 from agent.config.load import load

@@ -1,4 +1,4 @@
-"""The way to the ground: will, birth, rows at least once, back-off, and a broker that refuses."""
+"""The uplink: will, birth, rows at least once, back-off, and a broker that refuses."""
 
 import json
 
@@ -22,11 +22,11 @@ def broker_opens(rig):
     return [second for second, port in rig.open_requests if port == BROKER]
 
 
-def test_the_will_says_offline_and_is_retained():
+def test_will_is_offline_and_retained():
     rig = AgentRig()
     rig.run(1)
     (connect,) = rig.broker.connects
-    # protocol name and level, then the flags: will, QoS 1, retained, session kept
+    # protocol name and level, then the flags: will, QoS 1, retained, persistent session
     eq(connect[:8], b"\x00\x04MQTT\x04" + bytes((0x04 | 0x08 | 0x20,)))
     topic = STATE_TOPIC.encode()
     will = bytes((0, len(topic))) + topic + b'\x00\x10{"online":false}'
@@ -97,12 +97,12 @@ def test_rows_are_sent_again_after_a_loss_until_they_are_acknowledged():
     rig.run(5)
     again = [json.loads(p[2])["seq"] for p in rig.broker.published if p[0] & DUP]
     eq(again, unacknowledged)
-    eq(sorted(set(rows(rig))), list(range(again[0], rows(rig)[-1] + 1)))  # none left out
+    eq(sorted(set(rows(rig))), list(range(again[0], rows(rig)[-1] + 1)))  # no gap
     rig.run(0.5)
     eq(rig.agent.uplink.published - rig.agent.uplink.acknowledged, 0)
 
 
-def test_rows_wait_while_the_broker_is_away_and_the_oldest_go_first():
+def test_rows_wait_while_the_broker_is_offline():
     rig = AgentRig(absent=(BROKER,))
     rig.run(15)
     queued = len(rig.agent.telemetry.queue)
@@ -128,7 +128,7 @@ def test_absent_broker_is_retried_with_backoff():
 
 
 def test_refusing_broker_is_retried_with_backoff():
-    """The connection opens each time: that alone is no success."""
+    """The port opens each time; that alone is no success."""
     rig = AgentRig()
     rig.broker.code = 5
     rig.run(100)
@@ -140,7 +140,7 @@ def test_refusing_broker_is_retried_with_backoff():
     rig.deliver("event", BROKER, "closed")
     before = len(broker_opens(rig))
     rig.run(1.1)
-    eq(len(broker_opens(rig)), before + 1)  # the pauses began anew
+    eq(len(broker_opens(rig)), before + 1)  # the back-off started again
 
 
 def test_silent_broker_is_closed_after_ten_seconds():

@@ -1,4 +1,4 @@
-"""Profiles that contradict themselves are refused by name; good ones decode and write exactly."""
+"""Contradictory profiles are rejected with names; valid ones decode and write exactly."""
 
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
@@ -9,7 +9,7 @@ from tests.portable.support.check import eq, raises
 
 
 def sample_profile():
-    """A small pump with every type in it."""
+    """A small pump with all number types."""
     return {
         "model": "sample",
         "title": "Sample pump",
@@ -183,7 +183,7 @@ def test_decoding():
     eq([(r.quality, r.read_at) for r in readings], [("good", 5_000)] * 5 + [("none", 0)])
     eq((device.is_bit_on("Ready"), device.is_bit_on("Warning")), (True, False))
     eq(device.active_alarm_bits(), ["Tripped"])
-    device.store_block(0, REGISTERS, 6_000)  # the same registers: only the time moves
+    device.store_block(0, REGISTERS, 6_000)  # the same registers: only the time changes
     eq(
         (readings[2].raw, readings[2].read_at, device.active_alarm_bits()),
         (20000, 6_000, ["Tripped"]),

@@ -1,4 +1,4 @@
-"""Every rule of a profile has a name, and all that are broken are told at once."""
+"""Every rule of a profile has an error with a name, and all errors are reported together."""
 
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
@@ -192,9 +192,9 @@ def test_errors_of_other_sections():
 
 
 def test_random_input_never_raises():
-    """Whatever JSON stands in the place of any value: faults or none, no exception.
+    """Replace any value by random JSON: errors or none, but no exception.
 
-    What has no fault compiles, and a device can be made of it.
+    A profile without errors compiles, and a device can use it.
     """
     junk = (None, True, 7, -1, "x", "", [], [7], [None], {}, {"name": 7}, 1.5, [[7, 7]])
     whole = profile(

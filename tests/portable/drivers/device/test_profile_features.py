@@ -1,4 +1,4 @@
-"""What a profile can say beyond whole registers: links, offsets, orders, bits, writes, identity."""
+"""Features of profiles: links, offsets, orders, bits, writes, identity."""
 
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
@@ -28,7 +28,7 @@ def point(name, address, kind="u16", **more):
 
 
 def store_words(made, words):
-    """Accept the words of the only block; gives (raw, quality) of each point."""
+    """Store the words of the only block; return (raw, quality) of each point."""
     eq(len(made.blocks), 1)
     made.store_block(0, words, 7)
     return [(reading.raw, reading.quality) for reading in made.readings]
@@ -110,7 +110,7 @@ def test_no_value_is_not_a_number():
     eq(store_words(made, words), got + [(250, "good"), (42, "good"), (9, "good")])
     eq(made.readings[0].read_at, 7)
     plain = [made.profile.points[i].is_plain for i in range(4)]
-    eq(plain, [True, True, True, False])  # at the end of the range it costs nothing
+    eq(plain, [True, True, True, False])  # excluded from the range, without a check
 
 
 def sunspec():
@@ -142,7 +142,7 @@ def test_scale_factor_of_another_block():
     made.store_block(0, (5,), 1)
     eq(made.readings[0].quality, "bad")
     made.store_block(1, (2,), 1)
-    made.store_block(0, (5,), 2)  # the same register as before, but its factor is known now
+    made.store_block(0, (5,), 2)  # the same register as before, but its factor is now known
     eq((made.readings[0].raw, made.readings[0].quality), (500, "good"))
 
 
@@ -285,8 +285,8 @@ def test_identity_mismatch_blocks_writes():
     ]
     points = [point("A", 4, write=True, limits=[0, 9])]
     made = device(points, identity=probes)
-    asked = [pdu.read_holding(40, 2), pdu.read_holding(50, 2), pdu.read_device_id(4, 1)]
-    eq([request for request, _ in made.identity_probes()], asked + [pdu.read_input(60, 1)])
+    probe_requests = [pdu.read_holding(40, 2), pdu.read_holding(50, 2), pdu.read_device_id(4, 1)]
+    eq([request for request, _ in made.identity_probes()], probe_requests + [pdu.read_input(60, 1)])
     made.store_probe_result(0, "ok", 0, (7, 8))
     made.store_probe_result(1, "ok", 0, (0x5055, 0x4D50))
     made.store_probe_result(2, "ok", 0, (1, 0, 0, 1, 1, 5, 67, 73, 77, 53, 48))
@@ -322,8 +322,11 @@ def test_text_probe_with_several_prefixes():
         {"function": 3, "address": 60, "any": ["B2", "A43"]},
     ]
     points = [point("A", 4, write=True, limits=[0, 9])]
-    asked = [pdu.read_device_id(4, 4), pdu.read_holding(50, 6), pdu.read_holding(60, 2)]
-    eq([request for request, _ in device(points, identity=probes).identity_probes()], asked)
+    probe_requests = [pdu.read_device_id(4, 4), pdu.read_holding(50, 6), pdu.read_holding(60, 2)]
+    eq(
+        [request for request, _ in device(points, identity=probes).identity_probes()],
+        probe_requests,
+    )
 
     def found(tag, *values):
         made = device(points, identity=probes[tag : tag + 1])

@@ -1,4 +1,4 @@
-"""The chain of models is walked to the one that is wanted, and never without end."""
+"""The SunSpec scan finds the requested model in the chain, and always ends."""
 
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
@@ -10,15 +10,15 @@ RAW = {"words": [21365, 28243], "bases": [40000, 50000, 0], "model": 203, "usual
 
 
 def run_scan(registers):
-    """Scan a device that has these registers; gives the base and the addresses that were read."""
+    """Scan a device with these registers; return the base and the addresses that were read."""
     scan = SunSpecScan(RAW)
-    asked = []
+    addresses = []
     while True:
         request = scan.next_request()
         if request is None:
-            return scan.base, asked
+            return scan.base, addresses
         _, address, count = request
-        asked.append(address)
+        addresses.append(address)
         wanted = range(address, address + count)
         known = [registers[i] for i in wanted if i in registers]
         scan.take_answer(tuple(known) if len(known) == count else None)
@@ -33,7 +33,7 @@ def build_chain(base, models):
     return made
 
 
-def test_usual_place():
+def test_model_at_usual_address():
     eq(
         run_scan(build_chain(40000, [(1, 66), (203, 105), (65535, 0)])),
         (40070, [40000, 40002, 40070]),
@@ -52,8 +52,8 @@ def test_model_not_found():
 
 def test_endless_chain_is_abandoned():
     registers = build_chain(40000, [(1, 0)] * 200)
-    base, asked = run_scan(registers)
-    eq((base, len(asked) < 80), (None, True))
+    base, addresses = run_scan(registers)
+    eq((base, len(addresses) < 80), (None, True))
     eq(run_scan(build_chain(40000, [(1, 65535)]))[0], None)
 
 

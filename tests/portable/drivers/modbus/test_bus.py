@@ -1,4 +1,4 @@
-"""The bus in virtual time: silence, timeouts, order, late replies, closed ports."""
+"""The bus in virtual time: idle time, timeouts, order, late replies, closed ports."""
 
 import struct
 
@@ -11,12 +11,12 @@ from protocols.time_units import NEVER
 from tests.portable.support.check import eq, raises
 
 CHAR = 521  # microseconds of 10 bits at 19200 baud, rounded up
-GAP = 1823  # 3.5 of them
+GAP = 1823  # 3.5 characters
 TIMEOUT = 100_000
 DRAIN = 10_000
 LATE = 500_000
 READ = pdu.read_holding(16, 2)
-OTHER = pdu.read_holding(99, 2)  # its replies look the same
+OTHER = pdu.read_holding(99, 2)  # its replies have the same shape
 REPLY = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
 
 
@@ -27,7 +27,7 @@ def make_bus(framing="rtu", **more):
 
 
 def wake_once(bus):
-    """Let the bus have its next deadline; returns (when, what it wrote)."""
+    """Wake the bus at its next deadline; return (time, written bytes)."""
     now = bus.deadline()
     assert now != NEVER
     bus.wake(now)
@@ -35,7 +35,7 @@ def wake_once(bus):
 
 
 def run_until_write(bus):
-    """Turn until something is written; returns (when, the frame)."""
+    """Wake the bus until it writes; return (time, frame)."""
     for _ in range(10):
         now, frames = wake_once(bus)
         if frames:
@@ -77,7 +77,7 @@ def test_t35_before_each_request():
         eq(run_until_write(bus)[0], gap)
         bus.receive(REPLY, 50_000)
         eq(bus.deadline(), 50_000 + gap)
-        bus.receive(b"\x00", 50_500)  # somebody still talks
+        bus.receive(b"\x00", 50_500)  # bytes still arrive
         eq(bus.outbox(), [])
         eq(run_until_write(bus)[0], 50_500 + gap)
 
@@ -152,7 +152,7 @@ def test_superseded_write_is_not_retried():
         assert "run" in [r.tag for r in bus.take_results()]
 
 
-def test_stop_waits_for_timeout_and_t35_not_for_drain():
+def test_stop_waits_for_timeout_and_t35_not_for_flush_time():
     bus = make_bus()
     bus.submit(5, READ, "read", retries=0)
     now, _ = run_until_write(bus)
@@ -175,7 +175,7 @@ def test_noise_delays_stop_briefly():
             bus.wake(now)
 
 
-def test_timeout_drains_line_and_retries():
+def test_timeout_flushes_line_and_retries():
     bus = make_bus()
     bus.submit(5, READ, 1, retries=2)
     for attempt in range(3):
@@ -186,7 +186,7 @@ def test_timeout_drains_line_and_retries():
         bus.wake(due)
         if attempt < 2:
             eq(bus.deadline(), due + DRAIN)
-            bus.receive(b"\x00", due + 5_000)  # a byte makes the silence begin again
+            bus.receive(b"\x00", due + 5_000)  # a byte restarts the idle time
             eq(bus.deadline(), due + 5_000 + DRAIN)
     result = only_result(bus)
     eq((result.status, result.done_at, result.values), ("timeout", due, ()))
@@ -206,7 +206,7 @@ def test_invalid_reply_has_reason():
         bus.submit(5, READ, 1, retries=0)
         now, _ = run_until_write(bus)
         bus.receive(data, now + 20_000)
-        eq(bus.take_results(), [])  # the right one may still come
+        eq(bus.take_results(), [])  # the correct reply can still come
         wake_once(bus)
         result = only_result(bus)
         eq((result.status, result.reason), (status, reason))
@@ -230,12 +230,12 @@ def run_late_reply(with_disambiguating_reply):
     run_until_write(bus)
     timed_out, _ = wake_once(bus)
     eq(only_result(bus).status, "timeout")
-    # The late reply comes while the line is drained, or any time within LATE: it meets nobody.
+    # The late reply comes during the flush time, or later within LATE: it matches no request.
     bus.receive(REPLY, timed_out + 4_000)
     bus.receive(REPLY, timed_out + 400_000)
     now, frame = run_until_write(bus)
     assert now >= timed_out + LATE
-    eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply is of another length
+    eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply has another length
     bus.receive(REPLY, now + 15_000)
     eq(bus.take_results(), [])
     if with_disambiguating_reply:
@@ -269,14 +269,14 @@ def test_write_is_sent_and_its_echo_is_ambiguous():
     bus.receive(with_crc(frame[:6]), now + 9_000)
     result = only_result(bus)
     eq((result.tag, result.status), ("w2", "unsure"))
-    bus.submit(5, READ, "read")  # its reply proves that both echoes are over
+    bus.submit(5, READ, "read")  # its reply ends both guards
     now, _ = run_until_write(bus)
     bus.receive(REPLY, now + 20_000)
     eq(only_result(bus).status, "ok")
     bus.submit(5, writes[0], "w3", WRITE)
     now, frame = run_until_write(bus)
     bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq(only_result(bus).status, "ok")  # the same as the first: whichever's echo it is
+    eq(only_result(bus).status, "ok")  # the same as the first, so either echo is correct
     bus.submit(6, READ, "read")
     bus.wake(now + 3 * LATE)
     bus.outbox()
@@ -287,18 +287,18 @@ def test_write_is_sent_and_its_echo_is_ambiguous():
     eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "ok")])
 
 
-def test_same_request_is_repeated_and_may_get_two_replies():
+def test_same_request_is_repeated_and_can_get_two_replies():
     bus = make_bus()
     bus.submit(5, READ, "first", retries=1)
     run_until_write(bus)
     wake_once(bus)
     now, _ = run_until_write(bus)
-    bus.receive(REPLY, now + 10_000)  # perhaps the late reply of the first: the same block
+    bus.receive(REPLY, now + 10_000)  # possibly the late reply to the first request: the same block
     eq(only_result(bus).status, "ok")
     bus.submit(5, OTHER, "other")
     eq(
         run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(99, 1))
-    )  # the second's may still come
+    )  # the reply to the second request can still come
 
 
 def test_duplicate_reply_does_not_match_next_request():
@@ -318,7 +318,7 @@ def test_duplicate_reply_does_not_match_next_request():
     bus.receive(REPLY, now + 20_000)
     bus.receive(REPLY, now + 25_000)
     eq(len(bus.take_results()), 1)
-    bus.submit(5, pdu.read_holding(3, 1), 3)  # what cannot be confused goes first
+    bus.submit(5, pdu.read_holding(3, 1), 3)  # a request that is not ambiguous goes first
     eq(run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(3, 1)))
 
 
@@ -394,7 +394,8 @@ def test_tcp_late_reply_after_timeout():
     bus.submit(5, OTHER, 2, retries=0)
     _, frame = run_until_write(bus)
     now, frames = wake_once(bus)
-    eq((only_result(bus).status, len(frames)), ("timeout", 1))  # the next goes out in the same turn
+    # the next request goes out in the same call
+    eq((only_result(bus).status, len(frames)), ("timeout", 1))
     bus.receive(mbap(frame), now + 10)
     eq(bus.take_results(), [])
     bus.receive(mbap(frames[0], body=b"\x03\x04\x00\x63\x00\x64"), now + 20)
@@ -428,11 +429,11 @@ def test_invalid_unit_is_rejected():
 
 
 class FaultyLine:
-    """Slaves of every kind of bad manners; each reply says which request it belongs to."""
+    """Faulty servers; each reply identifies its request."""
 
     def __init__(self, seed):
         self.state = seed * 2654435761 & 0xFFFFFFFF
-        self.pending_data = []  # (when, order, bytes)
+        self.pending_data = []  # (time, order, bytes)
         self.order = 0
 
     def below(self, n):
@@ -444,14 +445,14 @@ class FaultyLine:
         self.pending_data.append((when, self.order, data))
 
     def answer_request(self, frame, now):
-        """Answer a read with registers (unit, address), a write with its echo; or do worse."""
+        """Answer a read with registers (unit, address), a write with its echo, or apply a fault."""
         unit, function, address = struct.unpack(">BBH", frame[:4])
         body = frame[:2] + b"\x04" + struct.pack(">HH", unit, address)
         reply = with_crc(body if function == 3 else frame[:6])
         done = now + (len(frame) + len(reply)) * CHAR + 5_000
         kind = self.below(12)
         if kind == 0:
-            return  # silent
+            return  # no reply
         if kind == 1:
             reply = self.noise() + reply
         elif kind == 2:
@@ -463,7 +464,7 @@ class FaultyLine:
         elif kind == 5:
             reply = with_crc(bytes((unit + 100,)) + reply[1:-2]) + reply
         elif kind in (6, 7, 8):
-            done += TIMEOUT + self.below(LATE - TIMEOUT)  # late, among whatever is asked then
+            done += TIMEOUT + self.below(LATE - TIMEOUT)  # late, during a later request
         cut = self.below(len(reply))
         if cut:
             self.schedule(done - (len(reply) - cut) * CHAR, reply[:cut])
@@ -473,13 +474,13 @@ class FaultyLine:
         return bytes([self.below(256) for _ in range(1 + self.below(20))])
 
 
-def run_faulty_line(seed, jobs):
-    """Serve `jobs` on a bad line; returns [(job, result)] and the virtual end."""
+def run_faulty_line(seed, requests):
+    """Serve `requests` on a faulty line; return [(request, result)] and the virtual end time."""
     bus = Bus(4, "rtu", 19200, 10, TIMEOUT)
     bus.event("opened", 0)
     line = FaultyLine(seed)
     results = []
-    for tag, (unit, request, urgent) in enumerate(jobs):
+    for tag, (unit, request, urgent) in enumerate(requests):
         bus.submit(unit, request, tag, urgent)
     now = 0
     for _ in range(4000):
@@ -503,19 +504,19 @@ def run_faulty_line(seed, jobs):
 def test_faulty_lines_give_no_wrong_value():
     good = 0
     for seed in range(150):
-        jobs = []
+        requests = []
         line = FaultyLine(seed + 1000)
         for _ in range(20):
             unit, address = 1 + line.below(2), 10 + line.below(3)
             if line.below(4):
-                jobs.append((unit, pdu.read_holding(address, 2), False))
+                requests.append((unit, pdu.read_holding(address, 2), False))
             else:
                 request = pdu.write_multiple(address, (line.below(4), 0))
-                jobs.append((unit, request, True))
-        decided, end, bus = run_faulty_line(seed, jobs)
+                requests.append((unit, request, True))
+        decided, end, bus = run_faulty_line(seed, requests)
         eq(sorted({result.tag for result in decided}), list(range(20)))
         for result in decided:
-            unit, request, _ = jobs[result.tag]
+            unit, request, _ = requests[result.tag]
             if result.status == "ok":
                 good += 1
                 want = struct.unpack(">H", request[1:3])[0]
@@ -541,7 +542,7 @@ def test_silent_or_partial_stream_is_closed():
     eq((bus.open, bus.stream_closes, only_result(bus).status), (False, 1, "lost"))
 
 
-def test_late_reply_may_be_duplicated():
+def test_late_reply_can_be_duplicated():
     for idle in (False, True):
         bus = make_bus()
         bus.submit(5, READ, "gone", retries=0)

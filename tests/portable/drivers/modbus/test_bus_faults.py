@@ -1,4 +1,4 @@
-"""The fault matrix in virtual time: whatever a slave does, no value is taken for another's."""
+"""The fault matrix in virtual time: no fault of a server gives a value of another request."""
 
 from drivers.modbus.bus import Bus
 from protocols.modbus import pdu
@@ -18,12 +18,12 @@ COUNT = 20
 
 
 class FaultCase:
-    """One line, one fault, then good manners; the bus keeps asking."""
+    """One line with one fault, then without faults; the bus continues to poll."""
 
     def __init__(self, framing, fault, seed):
         self.framing = framing
         self.fault = fault
-        self.slave = FaultyServer(framing, seed)
+        self.server = FaultyServer(framing, seed)
         lcg = FaultLcg(seed + 1)
         self.char = CHAR[framing]
         self.bus = Bus(4, framing, 19200, 11, timeout_us=200_000)
@@ -35,7 +35,7 @@ class FaultCase:
         self.wrong_values = []
         self.good_count = 0
         self.delay_after_reply = None
-        self.faulty_number = lcg.below(2) * 9  # at once, or when the line is known
+        self.faulty_number = lcg.below(2) * 9  # immediately, or with valid line timing
         self.now = 0
 
     def submit(self, number, retries=0):
@@ -77,8 +77,8 @@ class FaultCase:
         assert self.framing == "tcp" or is_intact(frame)
         sent = self.now + len(frame) * self.char
         ends = sent
-        good = self.slave.good_reply(frame)
-        for delay, data in self.slave.script(fault, frame):
+        good = self.server.good_reply(frame)
+        for delay, data in self.server.script(fault, frame):
             for at in range(0, len(data), 16):
                 part = data[at : at + 16]
                 ends = max(ends, sent + delay + at * self.char) + len(part) * self.char
@@ -123,11 +123,11 @@ def test_stream_faults_give_no_wrong_value():
 
 
 def test_fault_scripts_differ_from_good_reply():
-    """The scripts differ from good manners, and a client without care would be fooled."""
+    """The scripts differ from a good reply, and a careless client would accept a wrong value."""
     for framing in ("rtu", "tcp"):
         request = bytes((0, 1, 0, 0, 0, 6)) if framing == "tcp" else b""
         request += b"\x05\x03\x00\x10\x00\x14"
         for fault in fault_names(framing):
-            slave = FaultyServer(framing, 3)
-            script = slave.script(fault, request)
-            assert (script == [(5000, slave.good_reply(request))]) == (fault == "none"), fault
+            server = FaultyServer(framing, 3)
+            script = server.script(fault, request)
+            assert (script == [(5000, server.good_reply(request))]) == (fault == "none"), fault

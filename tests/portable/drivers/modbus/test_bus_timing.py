@@ -1,6 +1,6 @@
-"""The bus on a paced line: its use of the wire, what dead units cost, how soon a stop goes.
+"""The bus on a paced line: line load, cost of offline units, delay of a stop.
 
-All in virtual time; the figures are those of docs/engineer/modbus.md.
+All in virtual time. The figures are those of docs/engineer/modbus.md.
 """
 
 from drivers.modbus.bus import Bus
@@ -28,8 +28,8 @@ def test_line_load_reaches_95_percent():
 
 
 def test_offline_units_cost_little_and_recover():
-    for dead in (1, 3, 5):
-        poller = PolledUnits(dead)
+    for offline in (1, 3, 5):
+        poller = PolledUnits(offline)
         for _ in range(60):
             poller.cycle()
         used, probed = poller.bus.busy_us, poller.bus.probe_us
@@ -37,18 +37,22 @@ def test_offline_units_cost_little_and_recover():
         for _ in range(60):
             poller.cycle()
         probed = poller.bus.probe_us - probed
-        assert 0 < probed <= 0.05 * 60 * SECOND, (dead, probed)
+        assert 0 < probed <= 0.05 * 60 * SECOND, (offline, probed)
         assert poller.bus.busy_us > used
-        for unit in range(dead + 1, 11):
-            assert poller.longest_gap_us[unit] <= 1.05 * SECOND, (dead, unit, poller.longest_gap_us)
-        poller.slaves[0].is_offline = False
+        for unit in range(offline + 1, 11):
+            assert poller.longest_gap_us[unit] <= 1.05 * SECOND, (
+                offline,
+                unit,
+                poller.longest_gap_us,
+            )
+        poller.servers[0].is_offline = False
         back = poller.now
         poller.last_reply_at.pop((1, 0), None)
         while (1, 0) not in poller.last_reply_at:
             poller.cycle()
-            assert poller.now - back <= 11 * SECOND, dead
+            assert poller.now - back <= 11 * SECOND, offline
         assert poller.last_reply_at[(1, 0)] - back <= 10 * SECOND, (
-            dead,
+            offline,
             poller.last_reply_at[(1, 0)] - back,
         )
 
@@ -61,8 +65,8 @@ def test_offline_unit_gets_no_poll():
     health = poller.bus.unit_health(1)
     assert health.offline
     assert poller.bus.skipped_polls > 20
-    asked = len([1 for _, unit, _ in poller.line.first_bytes if unit == 1])
-    assert asked < 14, asked
+    poll_count = len([1 for _, unit, _ in poller.line.first_bytes if unit == 1])
+    assert poll_count < 14, poll_count
 
 
 def test_stop_is_sent_within_one_transaction_and_t35():
@@ -70,19 +74,19 @@ def test_stop_is_sent_within_one_transaction_and_t35():
         wire = WireTime(baud, 11, 5000)
         count = wire.max_read(3, 90_000)
         worst = 0
-        for dead in (False, True):
+        for offline in (False, True):
             for when in range(0, 300_000, 3_700):
-                worst = max(worst, measure_stop_delay(baud, count, dead, when))
+                worst = max(worst, measure_stop_delay(baud, count, offline, when))
         assert worst <= (100_000 if baud > 9600 else 110_000), (baud, count, worst)
-        assert worst > 5_000  # it has waited for something
+        assert worst > 5_000  # it has waited
 
 
 def test_exceptions_are_neither_duplicates_nor_fast_replies():
-    """An exception is shorter than the good reply, so it comes earlier; that means nothing."""
+    """An exception is shorter than the good reply, so it comes earlier. This is not premature."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
-    slave = ModbusServerModel(7)
-    slave.unreadable = [500]
-    line = SerialLineModel(bus, [slave], 19200)
+    server = ModbusServerModel(7)
+    server.unreadable = [500]
+    line = SerialLineModel(bus, [server], 19200)
     collected = []
 
     def collect(results, now):
@@ -109,10 +113,10 @@ def test_exceptions_are_neither_duplicates_nor_fast_replies():
 
 
 def run_slow_unit(turnaround_us, seconds):
-    """A unit polled once a second that becomes slow; how many polls failed, and the last state."""
+    """Poll a unit once per second that becomes slow; return the failed polls and the last state."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=300_000)
-    slave = ModbusServerModel(7)
-    line = SerialLineModel(bus, [slave], 19200)
+    server = ModbusServerModel(7)
+    line = SerialLineModel(bus, [server], 19200)
     collected = []
 
     def collect(results, now):
@@ -120,7 +124,7 @@ def run_slow_unit(turnaround_us, seconds):
 
     for second in range(20 + seconds):
         if second == 20:
-            slave.turnaround_us = turnaround_us
+            server.turnaround_us = turnaround_us
         bus.expect_cycle(line.now + SECOND)
         bus.submit(7, pdu.read_holding(100, COUNT), 100)
         line.run(line.now + SECOND, collect)
@@ -129,17 +133,15 @@ def run_slow_unit(turnaround_us, seconds):
 
 
 def test_slow_unit_gets_longer_timeout():
-    eq(run_slow_unit(65_000, 10), (1, "ok", False))  # a further attempt waits longer, and teaches
-    failed, last, dead = run_slow_unit(
-        250_000, 20
-    )  # found by a probe that waits as long as allowed
+    eq(run_slow_unit(65_000, 10), (1, "ok", False))  # a retry waits longer and adjusts the timeout
+    failed, last, offline = run_slow_unit(250_000, 20)  # found by a probe with the longest wait
     assert 1 <= failed <= 4, failed
-    eq((last, dead), ("ok", False))
-    eq(run_slow_unit(350_000, 20)[1:], ("timeout", True))  # beyond what the bus allows
+    eq((last, offline), ("ok", False))
+    eq(run_slow_unit(350_000, 20)[1:], ("timeout", True))  # above the limit of the bus
 
 
 def pause_before_read(turnaround_us, count):
-    """On a line that shows true times: how long after a reply a read of `count` others leaves."""
+    """Return the pause between a reply and a read of `count` others, with valid line timing."""
     bus = Bus(4, "rtu", 19200, 11, timeout_us=200_000)
     line = SerialLineModel(bus, [ModbusServerModel(7, turnaround_us)], 19200)
     replies = []
@@ -160,6 +162,6 @@ def pause_before_read(turnaround_us, count):
 
 def test_pause_for_duplicate_of_fast_unit():
     gap = WireTime(19200, 11).gap_us
-    assert pause_before_read(200, COUNT) > 5_000  # a second copy would pass for the next reply
-    eq(pause_before_read(200, COUNT - 1), gap)  # not for one of another length
-    eq(pause_before_read(5_000, COUNT), gap)  # it would be too early to be one
+    assert pause_before_read(200, COUNT) > 5_000  # a duplicate would match the next reply
+    eq(pause_before_read(200, COUNT - 1), gap)  # another length is not ambiguous
+    eq(pause_before_read(5_000, COUNT), gap)  # a duplicate would be premature

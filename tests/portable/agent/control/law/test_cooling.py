@@ -20,7 +20,7 @@ FANS = {
 
 
 def settle_controller(mode, setpoint, measure, start=70.0):
-    """The speed that a law comes to on a plant without dynamics, and its largest step."""
+    """Return the speed at which a law settles on a plant without dynamics, and its largest step."""
     controller = PumpFlowControl(25.0, 100.0, 5.0)
     controller.set_mode(mode)
     controller.track(start)
@@ -188,7 +188,7 @@ def test_optimiser_ramps_setpoints_and_is_optional():
     assert 29.9 < cooling.setpoint_c < 34.1
     cooling.step(
         make_readings(), 700 * SECOND, 1.0
-    )  # no air temperature: back to what is configured
+    )  # no air temperature: back to the configured value
     eq(cooling.target_c, 32.0)
 
 

@@ -1,4 +1,4 @@
-"""The dew point's floor: right by psychrolib, the worst sensor counts, none is the fallback."""
+"""Dew-point limit: agrees with psychrolib, uses the highest sensor; without sensors the fallback."""
 
 from agent.control.law.dew_point import DewPointLimit, dew_point
 from protocols.time_units import SECOND
@@ -8,7 +8,7 @@ SETTINGS = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.
 
 
 def test_dew_point_matches_psychrometric_tables():
-    """ASHRAE Fundamentals, as psychrolib 2.5 gives them to a hundredth."""
+    """ASHRAE Fundamentals, as psychrolib 2.5 gives them to 0.01 K."""
     for air, rh, wanted in ((20.0, 50.0, 9.27), (32.0, 70.0, 25.84), (45.0, 40.0, 28.25)):
         near(dew_point(air, rh), wanted, 0.05)
     near(dew_point(25.0, 100.0), 25.0, 1e-9)
@@ -62,7 +62,7 @@ def test_sudden_fall_makes_a_sensor_suspect_until_steady():
 
 
 def make_stepped_limit(falls):
-    """Two sensors at 30 °C and 60 %; then each of `falls` is (sensor, humidity, at seconds)."""
+    """Make two sensors at 30 °C and 60 %; each of `falls` is (sensor, humidity, at seconds)."""
     dew = DewPointLimit(SETTINGS)
     dew.add_reading(0, 30.0, 60.0, 0)
     dew.add_reading(1, 30.0, 60.0, 0)
@@ -73,7 +73,7 @@ def make_stepped_limit(falls):
 
 
 def test_sensors_that_fall_together_and_agree_are_valid():
-    """A door was opened: the floor falls as slowly as it always does."""
+    """A door was opened: the limit falls as slowly as in all other cases."""
     for later in (0, 1, 100):
         dew = make_stepped_limit([(0, 35.0, 60), (1, 37.0, 60 + later)])
         high = dew_point(30.0, 60.0) + 3.0
@@ -89,8 +89,8 @@ def test_smaller_fall_confirms_the_other_sensor():
 
 def test_sensors_that_fall_apart_stay_suspect():
     for falls, believed in (
-        ([(0, 35.0, 60), (1, 22.0, 60)], 0),  # 8 and 15 K: one of them lies at least
-        ([(0, 35.0, 60), (1, 35.0, 200)], 0),  # the second more than two minutes later
+        ([(0, 35.0, 60), (1, 22.0, 60)], 0),  # 8 and 15 K: at least one of them is wrong
+        ([(0, 35.0, 60), (1, 35.0, 200)], 0),  # the second falls more than two minutes later
         ([(0, 35.0, 60)], 1),  # alone
         ([(0, 35.0, 60), (1, 58.0, 60)], 1),  # the other did not fall
     ):
@@ -100,7 +100,7 @@ def test_sensors_that_fall_apart_stay_suspect():
         )
         eq(dew.valid_count, believed)
         assert floor >= dew_point(30.0, 60.0) + 2.9, floor
-        dew.add_reading(0, 30.0, 35.0, 215 * SECOND)  # and the next reading does not make up for it
+        dew.add_reading(0, 30.0, 35.0, 215 * SECOND)  # the next reading does not compensate
         dew.min_setpoint_c(216 * SECOND, 1.0)
         assert dew.valid_count <= believed, believed
 

@@ -1,4 +1,4 @@
-"""The exchanger's table: as the textbook says, and the same read forwards and backwards."""
+"""Table of the exchanger: equal to the textbook, and equal in both directions."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_effectiveness_for_equal_capacity_rates():
 
 
 def test_effectiveness_at_very_high_fws_flow():
-    """1 - exp(-NTU) when the other side's rate is infinite; the film there vanishes."""
+    """1 - exp(-NTU) when the other side has an infinite rate and no film resistance."""
     hx = Exchanger(EXCHANGER)
     ntu = 2.0 * 33_300.0 / (150.0 / 60.0 * 4008.0)
     near(hx.effectiveness_at(150.0, 1e7), 1.0 - math.exp(-ntu), 1e-3)

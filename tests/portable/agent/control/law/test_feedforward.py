@@ -1,4 +1,4 @@
-"""The supply's law on a small plant of its own: fast, no bump, whatever the model has wrong."""
+"""Feedforward law of the supply on a small plant: fast and bumpless, also with a wrong model."""
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
@@ -7,9 +7,7 @@ from tests.portable.support.cooling_settings import EXCHANGER
 
 
 class SmallPlant:
-    """Exchanger, sensor and stroke as one step each; `true_exchanger` may differ from the law's
-    model.
-    """
+    """Exchanger, sensor and stroke as one step each; `true_exchanger` can differ from the model."""
 
     def __init__(self, ua=1.0, water=1.0, load_kw=50.0):
         model = dict(EXCHANGER)
@@ -71,7 +69,7 @@ def test_load_step_deviation_is_small():
 
 
 def test_no_windup_after_saturation():
-    """The water cools slowly after ten minutes in which the valve was wide open and not enough."""
+    """The water cools slowly after ten minutes with a valve that was fully open and not sufficient."""
     row = SmallPlant(load_kw=90.0)
     row.facility = 31.5
     for _ in range(600):
@@ -98,12 +96,12 @@ def test_start_is_bumpless():
 
 def test_no_integral_windup_at_an_end_position():
     row = SmallPlant(load_kw=90.0)
-    row.facility = 31.5  # nothing reaches the set-point
+    row.facility = 31.5  # the set-point is not reachable
     for _ in range(900):
         row.step()
     eq(row.outputs[-1], 100.0)
     row.facility = 24.0
-    for _ in range(70):  # of which the stroke takes thirty
+    for _ in range(70):  # the stroke takes thirty of them
         row.step()
     for _ in range(100):
         row.step()

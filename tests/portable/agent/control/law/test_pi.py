@@ -1,4 +1,4 @@
-"""The PI controller: its form, its limits, no windup, no bump."""
+"""PI controller: form, limits, no windup, bumpless transfer."""
 
 from agent.control.law.pi import PiController
 from tests.portable.support.check import eq
@@ -30,7 +30,7 @@ def test_no_windup_at_a_limit():
     for _ in range(1000):
         pi.step(20.0, 1.0)
     eq(pi.output, 100.0)
-    # As soon as the error turns, the output leaves its limit.
+    # When the error changes its sign, the output leaves its limit.
     assert pi.step(-1.0, 1.0) < 100.0
 
 
@@ -47,7 +47,7 @@ def test_rate_is_limited():
 def test_track_is_bumpless():
     pi = PiController(4.0, 60.0, 5.0, 100.0, 100.0)
     pi.track(37.0, 2.5)
-    # The first step differs by one second's integration only.
+    # The first step differs only by the integration of one second.
     assert abs(pi.step(2.5, 1.0) - 37.0) <= 4.0 * 2.5 / 60.0 + 1e-9
 
 

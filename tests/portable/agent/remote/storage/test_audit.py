@@ -1,4 +1,4 @@
-"""The log of commands and changes: chained, found again, whole after a power cut."""
+"""The audit log: hash chain, recovery, truncated entries."""
 
 from agent.remote.storage import audit
 from agent.remote.storage.audit import (
@@ -32,7 +32,7 @@ def append_entry(log, store, text, result="done"):
 
 
 def entries(store):
-    """All entries of the ring in order, and whether the chain holds."""
+    """Return all entries of the ring in order, and whether the chain is valid."""
     walks = [
         AuditReader(store.records[key_of(i)]) for i in range(SEGMENTS) if key_of(i) in store.records
     ]
@@ -97,7 +97,7 @@ def test_changed_or_removed_entry_breaks_the_chain():
     assert AuditReader(data[:-1]).head != log.head
 
 
-def test_a_store_that_fails_leaves_no_gap():
+def test_failed_store_leaves_no_gap():
     log, store = AuditLog(), RemoteStore()
     append_entry(log, store, "first")
     op, key, payload = log.prepare(0, [], "second", 0, "")
@@ -119,7 +119,7 @@ def audit_texts(rig):
     return [(e[2], e[3], e[4], e[5]) for e in entries(rig.store)[0]]
 
 
-def test_what_operators_do_is_in_the_log():
+def test_actions_of_operators_are_logged():
     rig = start_rig()
     rig.send(make_patch(rig, [(SETPOINT, 33)]))
     rig.run(22)
@@ -154,7 +154,7 @@ def entries_head(rig):
     return AuditReader(rig.store.records[key_of(0)]).head.hex()
 
 
-def test_a_roll_back_and_a_start_on_trial_are_in_the_log():
+def test_roll_back_and_start_on_trial_are_logged():
     rig = start_rig()
     rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=60))
     rig.run(1)

@@ -1,4 +1,4 @@
-"""A board's slots: an update goes into the idle one, runs on trial, is kept or given up."""
+"""Slots of a board: an update goes to the idle slot, runs on trial, is confirmed or rolled back."""
 
 import sys
 
@@ -27,11 +27,11 @@ from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import START_S
 
 HEAP = "768wK"
-EVERY = 8 if sys.implementation.name == "micropython" else 1  # there each in the soak
+EVERY = 8 if sys.implementation.name == "micropython" else 1  # each of them in the soak
 
 
 def make_fetched_rig():
-    """A board whose slot b has release 2, to be tried."""
+    """Return a board whose slot b has release 2, ready for the trial."""
     disk, nor = new_board()
     rig = BoardRig(disk, nor)
     rig.run(2)
@@ -71,7 +71,7 @@ def test_older_release_is_rejected():
     disk, nor = new_board()
     rig = BoardRig(disk, nor)
     rig.run(2)
-    send_update(rig, OLD, 1, START_S - 60)  # the one that runs, although no record knows it
+    send_update(rig, OLD, 1, START_S - 60)  # the running one, although no record has it
     eq(rig.manager.rejection[0], "rollback")
     run_update(disk, nor)
     rig = BoardRig(disk, nor)
@@ -121,7 +121,7 @@ def test_damaged_confirmed_release_falls_back_and_is_replaced():
     eq(bytes(nor.cells[1][: len(THIRD)]), THIRD)
     for _ in range(3):
         select_slot(disk, nor)
-    eq(select_slot(disk, nor), (0, 1))  # what was given up is not what was good before
+    eq(select_slot(disk, nor), (0, 1))  # the rolled-back release is not the previous one
 
 
 def test_fetch_continues_after_a_restart():
@@ -142,7 +142,7 @@ def test_fetch_continues_after_a_restart():
     eq((rig.restarts, select_slot(left, flash)), (1, (1, 2)))
 
 
-def test_the_start_up_reads_no_damaged_record():
+def test_start_up_ignores_damaged_records():
     disk, _ = make_fetched_rig()
     path = _slots.RECORD
     whole = disk.names[path][0]
@@ -164,7 +164,7 @@ def test_chunk_is_written_in_slices():
     turns = [disk.steps]
     while not port.is_drained():
         turns.append(disk.steps)
-    # To the end of a sector; one sector erased and programmed: never two of these at once.
+    # To the end of a sector; one sector erased and programmed: never two of these in one step.
     eq(turns, [0, 0, 1, 2, 3])
     eq(woken, [0, 0, 1, 2, 3])
     eq(bytes(nor.cells[1][690:1510]), b"\xff" * 10 + bytes(CHUNK) + b"\xff" * 10)

@@ -1,4 +1,4 @@
-"""The plant's vital signs: what is measured is judged beside a trial, each by itself."""
+"""The plant check of a trial: each measured value is checked separately."""
 
 from agent.remote.update.plant_check import PlantCheck
 from tests.portable.support.check import eq
@@ -8,14 +8,14 @@ HEAP = "512wK"
 
 
 def make_check(**values):
-    """Signs with these values, the rest not measured."""
+    """Return a check with these values; the others are not measured."""
     made = object.__new__(PlantCheck)
     for name in ("flow", "current", "margin", "delta_t"):
         setattr(made, name, values.get(name))
     return made
 
 
-def test_each_sign_is_checked():
+def test_each_value_is_checked():
     for before, after, verdict in (
         ({}, {}, ""),
         ({"flow": 100}, {"flow": 61}, ""),
@@ -37,7 +37,7 @@ def test_each_sign_is_checked():
         )
 
 
-def test_signs_are_read_from_the_devices():
+def test_values_are_read_from_the_devices():
     rig = start_rig()
     found = PlantCheck(rig.agent, rig.now)
     eq((found.flow, found.current, found.margin, found.delta_t), (None, None, None, 8.0))
@@ -50,7 +50,7 @@ def test_change_with_much_higher_delta_t_is_rolled_back():
     rig = start_rig()
     rig.send(make_patch(rig, [(PRESSURE, 95)]))
     rig.run(10)
-    rig.set(1, RETURN_C, 460)  # 14 K where there were 8
-    rig.set(1, 2, 2950)  # the loop itself is well
+    rig.set(1, RETURN_C, 460)  # 14 K instead of 8 K
+    rig.set(1, 2, 2950)  # the loop itself is healthy
     rig.run(15)
     eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell delta_t"))

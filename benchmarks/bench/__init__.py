@@ -1,0 +1,1 @@
+"""Benchmarks of the bench: speed, digests, real time, the page."""

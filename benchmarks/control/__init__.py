@@ -1,0 +1,1 @@
+"""Benchmarks of control: laws, pump take-over, power limits, a year."""

@@ -1,0 +1,1 @@
+"""Benchmarks of MicroPython: heap, the ARM image."""

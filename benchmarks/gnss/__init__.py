@@ -1,0 +1,1 @@
+"""Benchmarks of time and GNSS: the clock, NMEA, false alarms."""

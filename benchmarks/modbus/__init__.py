@@ -1,0 +1,1 @@
+"""Benchmarks of Modbus: transactions, other clients, use of the line."""

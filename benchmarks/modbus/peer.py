@@ -1,0 +1,232 @@
+"""One Modbus client of benchmarks/modbus/peers.py in a separate process.
+
+    python benchmarks/modbus/peer.py LIBRARY tcp|rtu PORT cpu COUNT
+    python benchmarks/modbus/peer.py LIBRARY tcp|rtu PORT faults ADDRESS ...
+
+It prints "ready", then microseconds of CPU time a transaction, or for each address 20 registers or
+"error". It imports only the selected library; the interpreter can be that of another venv.
+"""
+
+import os
+import resource
+import select
+import socket
+import sys
+import time
+import tty
+from collections.abc import Callable, Sequence
+from typing import Any
+
+COUNT = 20
+TIMEOUT = 0.2
+Read = Callable[[int, int], "Sequence[int] | None"]
+
+
+def cpu_us() -> float:
+    """Return the CPU time of this process, microseconds."""
+    use = resource.getrusage(resource.RUSAGE_SELF)
+    return 1e6 * (use.ru_utime + use.ru_stime)
+
+
+def open_port(kind: str, port: str) -> int:
+    """Return a descriptor of the pseudo-terminal or the socket."""
+    if kind == "tcp":
+        sock = socket.create_connection(("127.0.0.1", int(port)))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setblocking(False)
+        return sock.detach()
+    fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(fd)
+    return fd
+
+
+def read_available(fd: int) -> bytes:
+    """Read the available bytes; a readable pseudo-terminal can have none."""
+    try:
+        return os.read(fd, 512)
+    except BlockingIOError:
+        return b""
+
+
+def coldloop_matcher(kind: str, port: str) -> Read:
+    """Our matcher and decoder in a minimal loop: the cost of a transaction without a queue."""
+    from drivers.device.device import ModbusDevice
+    from drivers.device.profile import DeviceProfile
+    from protocols.modbus import pdu, rtu, tcp
+
+    points = [
+        {"name": f"P{n}", "address": 100 + n, "type": "i16", "scale": [1, 10], "unit": "1"}
+        for n in range(COUNT)
+    ]
+    raw = {"model": "bench", "title": "t", "source": "s", "met_hardware": False, "points": points}
+    profile = DeviceProfile(raw)
+    devices = {unit: ModbusDevice("d", unit, profile) for unit in range(1, 11)}
+    client = tcp.TcpClient() if kind == "tcp" else rtu.RtuClient()
+    fd = open_port(kind, port)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    requests: dict[int, bytes] = {}
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        request = requests.get(address) or requests.setdefault(
+            address, pdu.read_holding(address, COUNT)
+        )
+        os.write(fd, client.start(unit, request))
+        while True:
+            if not poll.poll(1000):
+                client.stop()
+                return None
+            answer = client.feed(read_available(fd))
+            if answer is not None:
+                devices[unit].store_block(0, answer[2], 1)
+                return answer[2]
+
+    return read
+
+
+def coldloop(kind: str, port: str) -> Read:
+    """Our complete bus in real time."""
+    from drivers.modbus.bus import Bus
+    from protocols.modbus import pdu
+    from protocols.time_units import NEVER
+
+    fd = open_port(kind, port)
+    bus = Bus(4, kind, 115200, 10, timeout_us=200_000)
+    bus.event("opened", time.monotonic_ns() // 1000)
+
+    requests: dict[int, bytes] = {}  # as in the agent: made once
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        nonlocal fd
+        if not bus.open:
+            os.close(fd)
+            fd = open_port(kind, port)
+            bus.event("opened", time.monotonic_ns() // 1000)
+        request = requests.get(address) or requests.setdefault(
+            address, pdu.read_holding(address, COUNT)
+        )
+        bus.submit(unit, request, address, 0, 0)
+        while True:
+            now = time.monotonic_ns() // 1000
+            due = bus.deadline()
+            if due <= now:
+                bus.wake(now)
+            else:
+                wait = 1.0 if due == NEVER else (due - now) / 1e6
+                if not select.select([fd], [], [], wait)[0]:
+                    continue
+                bus.receive(read_available(fd), time.monotonic_ns() // 1000)
+            for _, op, data in bus.outbox():
+                if op == "write":
+                    os.write(fd, data)
+            for result in bus.take_results():
+                return result.values if result.status == "ok" else None
+
+    return read
+
+
+def pymodbus(kind: str, port: str) -> Read:
+    """The synchronous client of pymodbus."""
+    from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+    from pymodbus.exceptions import ModbusException
+
+    client: ModbusTcpClient | ModbusSerialClient
+    if kind == "tcp":
+        client = ModbusTcpClient("127.0.0.1", port=int(port), timeout=TIMEOUT, retries=0)
+    else:
+        client = ModbusSerialClient(port, baudrate=115200, timeout=TIMEOUT, retries=0)
+    client.connect()
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        try:
+            reply = client.read_holding_registers(address, count=COUNT, device_id=unit)
+        except ModbusException:
+            return None
+        return None if reply.isError() else reply.registers
+
+    return read
+
+
+def umodbus(kind: str, port: str) -> Read:
+    """The client of umodbus."""
+    channel: Any
+    if kind == "tcp":
+        from umodbus.client import tcp as client  # type: ignore[import-not-found]
+
+        channel = socket.create_connection(("127.0.0.1", int(port)), timeout=TIMEOUT)
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    else:
+        import serial
+        from umodbus.client.serial import rtu as client  # type: ignore[import-not-found]
+
+        channel = serial.Serial(port, 115200, timeout=TIMEOUT)
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        request = client.read_holding_registers(unit, address, COUNT)
+        try:
+            return list(client.send_message(request, channel))
+        except Exception:  # noqa: BLE001  whatever it raises is its answer
+            return None
+
+    return read
+
+
+def minimalmodbus(kind: str, port: str) -> Read:
+    """The client of minimalmodbus: serial lines only."""
+    import minimalmodbus as library  # type: ignore[import-not-found]
+
+    assert kind == "rtu"
+    instruments = {}
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        if unit not in instruments:
+            instruments[unit] = library.Instrument(port, unit)
+            instruments[unit].serial.baudrate = 115200
+            instruments[unit].serial.timeout = TIMEOUT
+        try:
+            return list(instruments[unit].read_registers(address, COUNT))
+        except (OSError, ValueError):
+            return None
+
+    return read
+
+
+LIBRARIES = {
+    "coldloop": coldloop,
+    "coldloop_matcher": coldloop_matcher,
+    "pymodbus": pymodbus,
+    "umodbus": umodbus,
+    "minimalmodbus": minimalmodbus,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one client."""
+    library, kind, port, mode, *rest = arguments
+    read = LIBRARIES[library](kind, port)
+    print("ready", flush=True)
+    if mode == "cpu":
+        count = int(rest[0])
+        before = cpu_us()
+        for i in range(count):
+            registers = read(1 + i % 10, 100 + i % 3) or read(1 + i % 10, 100 + i % 3)
+            if registers is None or len(registers) != COUNT:
+                return 1
+            if not library.startswith("coldloop"):
+                [
+                    (register - 65536 if register > 32767 else register) * 0.1
+                    for register in registers
+                ]
+        print(f"{(cpu_us() - before) / count:.3f}")
+        return 0
+    for address in rest:
+        started = time.monotonic()
+        registers = read(5, int(address))
+        duration = time.monotonic() - started
+        text = "error" if registers is None else " ".join(map(str, registers))
+        print(f"{text} t{duration:.4f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

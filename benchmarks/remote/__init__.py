@@ -1,0 +1,1 @@
+"""Benchmarks of remote management: signatures, rollouts."""

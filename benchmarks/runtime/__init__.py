@@ -1,0 +1,1 @@
+"""Benchmarks of the runtime: start, lateness of ticks."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the satellite link: alarms, budgets, handshakes."""

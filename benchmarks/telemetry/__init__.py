@@ -1,0 +1,1 @@
+"""Benchmarks of telemetry: codec, outage, relay."""

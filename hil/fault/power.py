@@ -1,0 +1,132 @@
+"""Faults of the mains and of the fan drives.
+
+Does not contain the grid; see `hil.plant.power.grid`. The RPU, the valve actuator and the
+controller have a buffered control supply. So a grid failure stops only the drives and the loads
+behind them.
+"""
+
+from hil.bench.testbed import Testbed
+from hil.bench.testbed_settings import LIMITS
+from hil.devices.drives.abb_acs580 import Drive
+from hil.fault.base import FaultType
+from hil.plant.power.grid import UNDERVOLTAGE
+
+_SECOND = 1_000_000
+_UNDERVOLTAGE_FAULT = 0x3220  # fault code of the drive: undervoltage of the DC link
+_FAN_LIMITS = (1.0, float(LIMITS["fans"][1]))
+
+
+def _fail_grid(testbed: Testbed, _: float) -> None:
+    testbed.surroundings.grid.fail()
+    testbed.plant.advance(testbed.world.now)
+    for drive in _mains_drives(testbed):
+        drive.cut_power()
+
+
+def _mains_drives(testbed: Testbed) -> list[Drive]:
+    return [*testbed.drives, *testbed.surroundings.fans]
+
+
+def _restore_drive_power(testbed: Testbed) -> None:
+    for drive in _mains_drives(testbed):
+        drive.restore_power(testbed.world.now)
+
+
+def _restore_grid(testbed: Testbed) -> None:
+    testbed.surroundings.grid.restore()
+    _restore_drive_power(testbed)
+
+
+def _schedule_generator(testbed: Testbed, delay_s: float) -> None:
+    _fail_grid(testbed, 0.0)
+    testbed.world.schedule(testbed.world.now + int(delay_s * _SECOND), _start_generator, testbed)
+
+
+def _start_generator(testbed: Testbed) -> None:
+    testbed.surroundings.grid.start_generator()
+    _restore_drive_power(testbed)
+
+
+def _dip_grid(testbed: Testbed, percent: float) -> None:
+    testbed.surroundings.grid.set_voltage(percent / 100.0)
+    if testbed.surroundings.grid.voltage < UNDERVOLTAGE:
+        testbed.plant.advance(testbed.world.now)
+        for drive in _mains_drives(testbed):
+            if drive.running:
+                drive.trip(_UNDERVOLTAGE_FAULT)
+
+
+def _set_frequency(testbed: Testbed, hertz: float) -> None:
+    testbed.surroundings.grid.set_frequency(hertz)
+
+
+def _fan_slice(value: float) -> slice:
+    return slice(int(value) - 1, int(value))
+
+
+def _cut_fan_power(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+        drive.cut_power()
+
+
+def _restore_fan_power(testbed: Testbed) -> None:
+    for drive in testbed.surroundings.fans:
+        drive.restore_power(testbed.world.now)
+
+
+def _silence_fan(testbed: Testbed, value: float) -> None:
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+        drive.inject("dead", True)
+
+
+def _unsilence_fans(testbed: Testbed) -> None:
+    for drive in testbed.surroundings.fans:
+        drive.inject("dead", False)
+
+
+def _trip_fan(testbed: Testbed, value: float) -> None:
+    testbed.plant.advance(testbed.world.now)
+    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+        drive.trip()
+
+
+POWER_EVENTS: dict[str, FaultType] = {
+    "grid_outage": FaultType(
+        "the mains fail: the drives lose their power; at the end they restart",
+        _fail_grid,
+        _restore_grid,
+    ),
+    "grid_generator": FaultType(
+        "the mains fail; a generator supplies after value s; at the end the mains return",
+        _schedule_generator,
+        _restore_grid,
+        limits=(1, 600),
+    ),
+    "grid_dip": FaultType(
+        "the mains voltage dips to value % of nominal; below 65 % running drives trip",
+        _dip_grid,
+        lambda testbed: testbed.surroundings.grid.restore(),
+        limits=(1, 110),
+    ),
+    "grid_frequency": FaultType(
+        "the grid frequency is value Hz",
+        _set_frequency,
+        lambda testbed: testbed.surroundings.grid.restore(),
+        limits=(45, 65),
+    ),
+    "fan_lost": FaultType(
+        "fan number value loses its power: it stops, and its drive does not reply",
+        _cut_fan_power,
+        _restore_fan_power,
+        limits=_FAN_LIMITS,
+    ),
+    "fan_dead": FaultType(
+        "the drive of fan number value does not reply and goes to full speed",
+        _silence_fan,
+        _unsilence_fans,
+        limits=_FAN_LIMITS,
+    ),
+    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_LIMITS),
+}
+"""All faults of this module."""

@@ -1,0 +1,87 @@
+"""The agent as a process on this machine, on CPython or MicroPython, or as an image in QEMU.
+
+Does not write its configuration; see `hil.run.real_bench`.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hil.errors import BenchError
+
+ROOT = Path(__file__).resolve().parents[2]
+AGENT_COMMANDS = {
+    "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
+    "micropython": ["micropython", "-X", "heapsize=256wK", "-m", "agent.runtime.micropython"],
+    "qemu": [],
+}
+"""Commands that start the agent, by interpreter, without the configuration file at their end."""
+_LARGE_HEAP = "heapsize=512wK"
+"""Heap with optional components: MicroPython compiles them on it; a board has them compiled."""
+_STOP_TIMEOUT_S = 5
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def agent_command(dut: str, has_components: bool) -> list[str]:
+    """Give the command that starts the agent with or without optional components."""
+    return [
+        _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
+        for argument in AGENT_COMMANDS[dut]
+    ]
+
+
+class AgentSubprocess:
+    """A running agent; `log` gets its output. Raises BenchError if `dut` is not installed."""
+
+    def __init__(self, dut: str, command: list[str], log: Path | None) -> None:
+        environment = {**os.environ, "MICROPYPATH": f"{ROOT}:.frozen"}
+        with _open_log(log) as target:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=target,
+                    stderr=target,
+                    cwd=ROOT,
+                    env=environment,
+                    preexec_fn=_set_death_signal,  # noqa: PLW1509 - the bench has no threads
+                )
+            except FileNotFoundError:
+                raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
+
+    def exit_code(self) -> int | None:
+        """Give the exit code of an agent that has ended; None: it runs."""
+        return self._process.poll()
+
+    def stop(self) -> None:
+        """Terminate the agent; kill it after 5 s."""
+        if self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(_STOP_TIMEOUT_S)
+
+
+def _set_death_signal() -> None:
+    """Let the kernel end this process (the agent) if its bench is killed.
+
+    Otherwise the agent would run forever. It would open pseudo-terminals whose numbers other
+    programs use by then. Linux only; elsewhere this does nothing.
+    """
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _open_log(path: Path | None) -> BinaryIO:
+    """Open the file for the output of the agent; without a path the output is discarded."""
+    try:
+        return open(path or os.devnull, "wb")
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}; name a writable log file") from None
