@@ -26,10 +26,8 @@ from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
-from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PortLink
-from agent.core.registry import build
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
 from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
@@ -46,7 +44,8 @@ if TYPE_CHECKING:
 
     from agent.control.arbiter import Arbiter
     from agent.core.actuator import SetpointRequest
-    from agent.core.component import Actions
+    from agent.core.component import Actions, Component
+    from agent.core.component_set import ComponentSet
     from agent.core.config_records import Config
     from agent.core.context import PortListener, SensorView
     from agent.remote.storage.boot_state import BootState
@@ -89,18 +88,15 @@ class Agent:
         self._port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
         self._build_actuators(config)
-        self._services: dict[str, Any] = {}
-        self.components = build(self, self._number_ports(config))
-        for component in self.components:
-            for name in component.PROVIDES:
-                self._services[name] = getattr(component, name)
-        self._build_loops(config)
-        # these two are asked many times a second: only of those that have an answer of their own
-        self._with_deadline = [
-            p for p in self.components if type(p).deadline is not Component.deadline
-        ]
-        self._with_outbox = [p for p in self.components if type(p).outbox is not Component.outbox]
-        self._add_component_links(config)
+        self.components: list[Component] = []
+        self._component_set: ComponentSet | None = None
+        # only components with a method of their own: these are called many times a second
+        self._with_deadline: list[Component] = []
+        self._with_outbox: list[Component] = []
+        providers: list[Component] = []
+        if config.components:
+            providers = self._build_components(config)
+        self._build_loops(config, providers)
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 
@@ -149,7 +145,24 @@ class Agent:
         self.dp_sensor: SensorView = pressure_sensor(session(config.pressure.sensor), stale)
         self.pumps = [PumpActuator(session(name)) for name in config.pressure.actuators]
 
-    def _build_loops(self, config: "Config") -> None:
+    def _build_components(self, config: "Config") -> "list[Component]":
+        """Build the components; give those that name conditions to the supervisor."""
+        from agent.core.component_set import ComponentSet  # noqa: PLC0415 - many units have none
+
+        component_set = ComponentSet(self, config, self._first_component)
+        self._component_set = component_set
+        self.components = component_set.components
+        self._links.extend(component_set.links)
+        self._with_deadline = component_set.overriding("deadline")
+        self._with_outbox = component_set.overriding("outbox")
+        with_points = [component for component in self.components if component.POINTS]
+        if with_points:
+            self.telemetry.add_components(with_points)
+            if self.uplink is not None:
+                self.uplink.set_birth(self._birth_message())
+        return component_set.overriding("active_conditions")
+
+    def _build_loops(self, config: "Config", providers: "list[Component]") -> None:
         """Take the loops that a component offers, else the plain ones."""
         sensor = self.service("supply_sensor") or self.supply_sensor
         self.supply_loop: SupplyLoop = self.service("supply_loop") or SupplyLoop(
@@ -158,44 +171,11 @@ class Agent:
         self.pressure_loop: PressureLoop = self.service("pressure_loop") or PressureLoop(
             config.pressure, self.dp_sensor, self.pumps, self.arbiters.get("pumps")
         )
-        loops, components = (self.supply_loop, self.pressure_loop), self.components
-        providers = [
-            p for p in components if type(p).active_conditions is not Component.active_conditions
-        ]
+        loops = self.supply_loop, self.pressure_loop
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
         )
-        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, components)
-
-    def _number_ports(self, config: "Config") -> "list[tuple[str, dict[str, Any], int]]":
-        """Number the ports of the components, after the buses."""
-        chosen = []
-        port = FIRST_BUS + len(config.buses)
-        self._component_links: list[PortLink] = []
-        for section, settings, address in config.components:
-            if address is None:
-                chosen.append((section, settings, -1))
-                continue
-            self._component_links.append(PortLink(port, section, str(address)))
-            chosen.append((section, settings, port))
-            port += 1
-        self._links.extend(self._component_links)
-        return chosen
-
-    def _add_component_links(self, config: "Config") -> None:
-        """Number the further ports of the components, after all others; take up their points."""
-        port = self._first_component + len(self._component_links)
-        sections = [section for section, _, _ in config.components]
-        for section, name, address in config.component_ports:
-            link = PortLink(port, section + "." + name, str(address), needs_handshake=True)
-            self.components[sections.index(section)].add_link(link)
-            self._links.append(link)
-            port += 1
-        with_points = [component for component in self.components if component.POINTS]
-        if with_points:
-            self.telemetry.add_components(with_points)
-            if self.uplink is not None:
-                self.uplink.set_birth(self._birth_message())
+        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, self.components)
 
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()
@@ -204,7 +184,7 @@ class Agent:
 
     def service(self, name: str) -> "Any":
         """Give the service `name` of a component, None if no component has it."""
-        return self._services.get(name)
+        return None if self._component_set is None else self._component_set.services.get(name)
 
     def request_setpoint(self, request: "SetpointRequest") -> None:
         """Let a loop hold another set-point until the next request or change of it."""
@@ -267,12 +247,8 @@ class Agent:
         for listener in self._port_listeners:
             listener.on_receive(port, data, now)
         if port >= self._first_component:
-            for component in self.components:
-                if component.port == port:
-                    component.receive(data, now)
-                for i, link in enumerate(component.links):
-                    if link.port == port:
-                        component.link_receive(i, data, now)
+            if self._component_set is not None:
+                self._component_set.receive(port, data, now)
         elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.receive(data, now)
@@ -303,12 +279,8 @@ class Agent:
             if link.port == port:
                 self._link_event(link, kind, now)
         if port >= self._first_component:
-            for component in self.components:
-                if component.port == port:
-                    component.event(kind, now)
-                for i, link in enumerate(component.links):
-                    if link.port == port:
-                        component.link_event(i, kind, now)
+            if self._component_set is not None:
+                self._component_set.event(port, kind, now)
         elif port >= FIRST_BUS:
             bus = self.fieldbus.buses[port - FIRST_BUS]
             bus.event(kind, now)

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
 
 
-_PREFIXES = ("agent.config.", "agent.core.schema_", "agent.core.tunable", "agent.fieldbus.capacity")
+_PREFIXES = (
+    "agent.config.",
+    "agent.core.schema_",
+    "agent.core.registry",
+    "agent.core.tunable",
+    "agent.fieldbus.capacity",
+)
 
 
 def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "Config":

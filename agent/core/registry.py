@@ -7,7 +7,6 @@ The order of the records is part of the agent's behaviour: it numbers the ports,
 status and is the order in which components prepare a control cycle.
 """
 
-import sys
 from collections import namedtuple
 
 TYPE_CHECKING = False
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 STREAM_KINDS = ("tcp", "tls")
 """Kinds of address that the further `ports` of a component can have."""
-
-_IS_BOARD = sys.implementation.name == "micropython"
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
 """A component: its section of the configuration, its module and class, the kinds of address that
@@ -91,19 +88,11 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
 
 
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
-    """Build the components of `chosen`: section, settings, number of its port or -1.
-
-    Raises `AgentError` if their declarations clash; see `agent.core.declarations`. A board does not
-    check: the declarations depend on the code alone, and its tests have checked them.
-    """
+    """Build the components of `chosen`: section, settings, number of its port or -1."""
     built: list[Component] = []
     for section, settings, port in chosen:
         for spec in COMPONENTS:
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
-    if built and not _IS_BOARD:
-        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
-
-        check_declarations(built)
     return built

@@ -10,8 +10,8 @@ declares it, it is rejected as `unsupported`.
 
 A method takes the arguments and returns the reported result, or raises `Rejection`. It is called
 between two ticks, after the record of the command is durable, and must be fast. A command that is
-not in the table goes to the components (`agent.core.component.Component.handle_command`). The first
-one that knows it executes it. If none does, it is rejected as `unsupported`.
+not in the table goes to the component that declares it (`agent.core.component.Component.COMMANDS`).
+If none does, it is rejected as `unsupported`.
 """
 
 from agent.core.errors import AgentError

@@ -31,7 +31,7 @@ class DownlinkReceiver:
     def connect(
         self, store: "SatcomStore | None", handler: "Callable[[bytes, int], None] | None"
     ) -> None:
-        """Set the store, and the handler of messages: `handler(content, now)`."""
+        """Hold messages until `store` has their number; then call `handler(content, now)`."""
         self.store, self._handler = store, handler
 
     def add(self, content: bytes) -> None:

@@ -62,10 +62,6 @@ class Telemetry:
             self.dropped += 1
         self.queue.append(text.encode())
 
-    def stop_queueing(self) -> None:
-        """Queue no more rows, because a log takes them."""
-        self.queues_rows = False
-
     def drop_sent(self, count: int) -> None:
         """Drop the oldest `count` rows, which were published."""
         self.queue = self.queue[count:]

@@ -85,8 +85,8 @@ class ReceiverDriver:
     the first `$` of the epoch; the driver subtracts it from `Fix.mono_us`. `max_epochs` is the
     maximum number of closed epochs for `take_epochs`. `vendor` and `min_utc_us`: see
     `drivers.gnss.epoch.EpochDecoder`. `timing_valid` is False for recordings, whose arrival times
-    have no meaning. Raises `DriverError` for a line without a
-    baud rate. `satellites_used` is the number of satellites in the last fix.
+    have no meaning. Raises `DriverError` for a line without a baud rate. `satellites_used` is the
+    number of satellites in the last fix that was taken.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ CAPACITY = {
     "": 25,
     "agent": 17,
     "agent/control": 17,
-    "agent/core": 16,
+    "agent/core": 17,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 18,

@@ -48,7 +48,7 @@ def test_proof_tests_pass_and_detect_a_stuck_valve() -> None:
     assert component.manual.start_proof_test("pumps") == "proof of pumps begun"
     run.shell.run(400 * SECOND)
     assert component.manual.proofs.records[-1][1:3] == ("pumps", "passed")
-    run.testbed.valve.stuck = True
+    run.testbed.valve.set_stuck(True)
     component.manual.start_proof_test("valve")
     run.shell.run(480 * SECOND)
     assert component.manual.proofs.records[-1][1:3] == ("valve", "failed")

@@ -4,7 +4,6 @@
 import json
 import sys
 
-import agent.core.registry
 from agent.agent import FIRST_BUS, STATE, Agent, port_names
 from agent.config.load import load, unload_checks
 from agent.core.errors import ConfigError
@@ -12,21 +11,15 @@ from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
 
 PART = FIRST_BUS + 1
-TABLE = (
-    agent.core.registry.ComponentSpec(
-        "fake", "tests.portable.support.fake_component", "FakeComponent", ("serial",), ""
-    ),
-)
+FAKE = ("fake", "tests.portable.support.fake_component", "FakeComponent", ("serial",), "")
 
 
 def make_agent(section):
-    """An agent with the section `fake`; afterwards the tables are unchanged."""
-    before = agent.core.registry.COMPONENTS
+    """An agent with the section `fake`; schema and registry are loaded for it, then dropped."""
     unload_checks()
-    schema = __import__(
-        "agent.config.schema", None, None, ("SCHEMA",)
-    )  # loaded again, and unloaded later
-    agent.core.registry.COMPONENTS = TABLE
+    registry = __import__("agent.core.registry", None, None, ("COMPONENTS",))
+    registry.COMPONENTS = (registry.ComponentSpec(*FAKE),)
+    schema = __import__("agent.config.schema", None, None, ("SCHEMA",))
     schema.SCHEMA["properties"]["fake"] = {
         "type": "object",
         "description": "a part",
@@ -51,7 +44,6 @@ def make_agent(section):
         loaded = load(raw, profiles())
         return loaded, Agent(loaded)
     finally:
-        agent.core.registry.COMPONENTS = before
         unload_checks()
 
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The components of a unit: built, with numbered ports, asked by port.
+
+Loaded only on a unit that has components. Does not know which components exist; see
+`agent.core.registry`. The ports of all components come first, in the order of the registry; their
+further `ports` follow.
+"""
+
+import sys
+
+from agent.core.component import Component
+from agent.core.port_link import PortLink
+from agent.core.registry import build
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.core.config_records import Config
+    from agent.core.context import Context
+
+_IS_BOARD = sys.implementation.name == "micropython"
+
+
+class ComponentSet:
+    """The components of `config`; their ports have the numbers from `first_port` on.
+
+    `links`: all their ports, in the order of the numbers. `services`: by name. Raises `AgentError`
+    if the declarations of two components clash. A board does not check: the declarations depend on
+    the code alone, and the tests have checked them.
+    """
+
+    def __init__(self, agent: "Context", config: "Config", first_port: int) -> None:
+        self.links: list[PortLink] = []
+        chosen = []
+        for section, settings, address in config.components:
+            port = -1
+            if address is not None:
+                port = first_port + len(self.links)
+                self.links.append(PortLink(port, section, str(address)))
+            chosen.append((section, settings, port))
+        self.components: list[Component] = build(agent, chosen)
+        if not _IS_BOARD:
+            from agent.core.declarations import check_declarations  # noqa: PLC0415
+
+            check_declarations(self.components)
+        sections = [section for section, _, _ in chosen]
+        for section, name, address in config.component_ports:
+            port = first_port + len(self.links)
+            link = PortLink(port, section + "." + name, str(address), needs_handshake=True)
+            self.components[sections.index(section)].add_link(link)
+            self.links.append(link)
+        self.services: dict[str, Any] = {}
+        for component in self.components:
+            for name in component.PROVIDES:
+                self.services[name] = getattr(component, name)
+
+    def overriding(self, method: str) -> "list[Component]":
+        """List the components that have a `method` of their own."""
+        default = getattr(Component, method)
+        return [c for c in self.components if getattr(type(c), method) is not default]
+
+    def receive(self, port: int, data: bytes, now: int) -> None:
+        """Take bytes from the port of a component."""
+        for component in self.components:
+            if component.port == port:
+                component.receive(data, now)
+            for i, link in enumerate(component.links):
+                if link.port == port:
+                    component.link_receive(i, data, now)
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        """Take an event of the port of a component."""
+        for component in self.components:
+            if component.port == port:
+                component.event(kind, now)
+            for i, link in enumerate(component.links):
+                if link.port == port:
+                    component.link_event(i, kind, now)
