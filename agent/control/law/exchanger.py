@@ -54,6 +54,14 @@ class Exchanger:
         self._last_index = 0
         self.update_table(self.design_lpm)
 
+    def set_ua_factor(self, factor: float) -> None:
+        """Take the share of UA that is there."""
+        self.ua_factor = factor
+
+    def set_flow_factor(self, factor: float) -> None:
+        """Take the facility water's flow over the table's."""
+        self.valve_flow_factor = factor
+
     def update_table(self, tcs_lpm: float) -> None:
         """Make the table ready for a secondary flow, L/min."""
         if tcs_lpm < _MIN_LPM:

@@ -126,7 +126,7 @@ class FeedforwardControl:
                 1.0 + dt / _FLOW_ADAPT_S * (lpm - model_lpm) / model_lpm
             )
             if _MIN_FACTOR < factor < _MAX_FACTOR:
-                exchanger.valve_flow_factor = factor
+                exchanger.set_flow_factor(factor)
 
     def _limit(self, demand: float, dt: float) -> float:
         max_step = self.rate * dt
@@ -172,7 +172,7 @@ class FeedforwardControl:
         measured = (return_c - supply_c) / (return_c - fws_supply_c)
         factor = exchanger.ua_factor * (1.0 + dt / _UA_ADAPT_S * (measured - model) / model)
         if _MIN_FACTOR < factor < _MAX_FACTOR:
-            exchanger.ua_factor = factor
+            exchanger.set_ua_factor(factor)
 
 
 def _clip(value: float, limit: float) -> float:
