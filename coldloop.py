@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command dispatcher: one table from a subcommand to the function that does it.
 
 Does not contain the commands. A command is `function(argv) -> exit code` in the `commands.py` of

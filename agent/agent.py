@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The composition root: one controller as one object without input or output.
 
 A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when
@@ -187,7 +188,7 @@ class Agent:
 
     def request_setpoint(self, request: "SetpointRequest") -> None:
         """Let a loop hold another set-point until the next request or change of it."""
-        from agent.core.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
+        from agent.config.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
 
         is_supply = request.key == "supply"
         loop = self.supply_loop if is_supply else self.pressure_loop
@@ -195,13 +196,13 @@ class Agent:
 
     def running_config(self) -> "Config":
         """Give the configuration with the tuning in force: live changes and set-point requests."""
-        from agent.core.config_copy import with_tuning  # noqa: PLC0415 - few units change live
+        from agent.config.config_copy import with_tuning  # noqa: PLC0415 - few units change live
 
         loops = self.supply_loop.config, self.pressure_loop.config
         return with_tuning(self.config, *loops, self.supervisor.supply_max_c)
 
     def apply_live_config(self, config: "Config") -> None:
-        """Take over the tuning of the loops and the supply limit, without a bump."""
+        """Take over the tuning of the loops and the supply limit, with bumpless transfer."""
         self.supply_loop.set_tuning(config.supply)
         self.pressure_loop.set_tuning(config.pressure)
         self.supervisor.set_supply_max(config.supply_max_c)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of the agent: `coldloop agent` runs it, `coldloop status` shows its state.
 
 Does not contain the tools; the groups import them from `agent.tools` when they are called.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Common parts of the benchmarks: description of the machine, summaries, tables.
 
 Not a benchmark. Compare only figures of one run. The fastest round shows the cost of the code, the

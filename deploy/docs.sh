@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Builds the site of the documents into build/docs. Usage: make docs
 #
 # Diagrams need the JavaScript of mermaid, from npm, with the digest below. Without npm or without

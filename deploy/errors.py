@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exceptions of deploy.
 
 DeployError +-- OpsError        an operation of an operator is not possible

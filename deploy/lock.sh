@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Resolves the dependencies of pyproject.toml and writes them to requirements/*.txt, with hashes
 # and without host names:
 #     agent.txt   the agent and the diagnostic commands

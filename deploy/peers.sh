@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs missing Debian packages of the test peers, as root or with a sudo without password. Never
 # fails: the tests of a missing peer skip and name it (with CI=true they fail).
 # Usage: deploy/peers.sh [PACKAGE...]

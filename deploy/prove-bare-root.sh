@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs `make demo` and `make test` in a bare Debian root with only git, make, python3 and
 # python3-venv. Needs root and debootstrap. Usage:
 #     deploy/prove-bare-root.sh [FOLDER]

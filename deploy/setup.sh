@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Makes .venv on the newest suitable Python, with the command .venv/bin/coldloop.
 # Usage: deploy/setup.sh run         agent, bench and operators' commands
 #        deploy/setup.sh agent       the agent and the diagnostic commands only

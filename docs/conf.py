@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sphinx's settings for the documents: `make docs` builds the site with them.
 
 The source folder is the root of the repository, so that README.md, ARCHITECTURE.md and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drivers: one device on one port, through a protocol. The first floor of the house.
 
 The drivers do no input or output themselves. They take bytes and the time, and return bytes to

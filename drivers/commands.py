@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The diagnostic commands of the drivers: `coldloop modbus` and `coldloop nmea`.
 
 Holds the tables only. Each subcommand is a module of `drivers.tools`; see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power limits of servers and GPUs behind one Redfish service: sent, read back, sent again.
 
 Sans-IO: the caller owns the connection. It reports connect, disconnect and received bytes. After

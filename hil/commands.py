@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of the bench: `coldloop demo`, `coldloop bench`, `coldloop hil …`.
 
 Does not contain their logic: the subcommands of `hil` are modules of `hil.tools` (see

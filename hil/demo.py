@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo: the agent controls an emulated row over real ports.
 
 Does not judge scenarios; see `hil.run.real`. After 20 s the IT load steps from 50 to 100 kW, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exceptions of the bench.
 
 BenchError +-- ScenarioError   a scenario that cannot run; the text names file, key and remedy

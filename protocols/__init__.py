@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Protocols: convert bytes to values and values to bytes. The ground floor of the house.
 
 All modules are pure: no port, no clock, no thread, no file. The caller passes the time as

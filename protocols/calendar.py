@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The civil calendar in integers: dates, time of day, UTC microseconds, ISO 8601 text.
 
 UTC is one integer here: microseconds since 1970-01-01T00:00:00Z. Every day counts 86,400 s, as in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CBOR in its core deterministic form (RFC 8949, 4.2.1), the subset of signed messages.
 
     integers (-2^63 to 2^63-1), bytes, text, lists, maps, true, false, null,

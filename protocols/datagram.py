@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The envelope of a datagram: a message of at most N bytes over a satellite modem.
 
 Does not read the content (see `protocols.telemetry`) and does not frame for a modem (see

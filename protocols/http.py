@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 client messages for a controller board: writes requests, parses responses.
 
 Has no socket and no clock. The caller sends the bytes of `build_request` and feeds received bytes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rounding of floats to the nearest integer, halves away from zero, equal on all interpreters.
 
 Python's `round` is not used: it rounds halves to even, and MicroPython can differ. A decimal

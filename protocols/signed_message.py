@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The signed message from operators to a controller, over MQTT or in a datagram.
 
     [kind, body, signatures]        CBOR (protocols.cbor), at most `MAX_BYTES`

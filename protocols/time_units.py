@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units of time of all floors: monotonic integer microseconds.
 
 Does not read a clock. `NEVER` stands for "no deadline". It is later than every real deadline, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`make test`: first the tests that need an idle machine, then the rest on all cores.
 
 A test marked `realtime` depends on wall time: late ticks, timeouts of programs. Other load would

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hooks of pytest: portable tests on four targets, and a count of skipped tests.
 
 1. Each `test_*.py` below `tests/portable/` is collected twice: by pytest as usual, and by

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """UTC: clock discipline, holdover, leap seconds, PPS, chrony."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `chrony`: sends chronyd one time sample a second while UTC is trusted.
 
 Does not set the system clock; chronyd does. The port is `drivers/ports/cpython/chrony.py`; it adds

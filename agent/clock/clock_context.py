@@ -1,4 +1,5 @@
-"""What the components of time and GNSS see of the agent: a protocol for the type checker."""
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as the components of time and GNSS use it: a protocol for the type checker."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,7 +9,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
 
     class ClockContext(Context, Protocol):
-        """The agent with its whole clock."""
+        """The agent with its clock."""
 
         @property
         def clock(self) -> "UtcClock":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-check of UTC against another clock: the network time of a modem, or an operator.
 
 Does not discipline the clock: the other time is far less precise than a fix. But a spoofer of the
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agent.clock.leap_second import LeapSecondTracker
 
     class CheckedClock(Protocol):
-        """The clock that is checked; see `agent.clock.utc_clock`. Times are microseconds."""
+        """The checked clock; see `agent.clock.utc_clock`. Times are µs."""
 
         min_utc_us: int
         drift_ppb: int
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
             ...
 
         def set_disagreement(self, disagreement_us: int) -> None:
-            """Set the difference to the reference time; 0: they agree."""
+            """Set the difference from the reference time; 0: they agree."""
             ...
 
         def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evidence of failed checks of time and GNSS.
 
 Does not check. `agent.clock.position_check` checks the position, `agent.clock.utc_clock` the time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drift allowance of the oscillator: the part of the error bound that grows in holdover.
 
 Does not correct the time; see `agent.clock.temperature_model`.

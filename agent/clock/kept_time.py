@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of an earlier start as the clock uses it: a protocol for the type checker."""
 
 TYPE_CHECKING = False
@@ -12,5 +13,5 @@ if TYPE_CHECKING:
         rate_ppt: "int | None"
 
         def monotonic_continued(self, utc_us: int, now: int) -> bool:
-            """Say whether the controller never stopped since: `utc_us` is its UTC at `now`."""
+            """Say whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
             ...

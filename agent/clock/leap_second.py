@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whole seconds of UTC: leap seconds, and time scales that a receiver reports as UTC by mistake.
 
 Does not handle fractions of a second; see `agent.clock.oscillator`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model of the oscillator: a line of the UTC offset over monotonic time, fitted to samples.
 
 Does not check samples (see `agent.clock.time_source`) and is not a clock (see

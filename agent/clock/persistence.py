@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `timekeeping`: clock state that survives a restart, and the oscillator's temperature.
 
 Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.temperature_model`.

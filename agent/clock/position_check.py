@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Position check: the site is fixed, so a fix far from it is rejected.
 
 Does not keep evidence; see `agent.clock.evidence`.

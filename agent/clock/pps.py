@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `pps`: keeps the port of the pulses open and counts them.
 
 Does not use the pulses: the agent passes them to `agent.clock.utc_clock`, from every kind of port.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Temperature coefficient of the oscillator, learned from pulses: pairs of temperature and rate.
 
 Does not give an allowance (see `agent.clock.holdover`); it gives a correction.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A time source (sentences or pulses): its offset line and the checks of its rate.
 
 Does not keep UTC; see `agent.clock.utc_clock`. Fits a line to accepted samples

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UTC from the monotonic clock of the controller, the fixes of the receiver and its pulses.
 
 Does not parse sentences; see `drivers.gnss.receiver`. It uses valid fixes only if they agree with

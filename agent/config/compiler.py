@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check a configuration and compile it. A board drops this module after loading.
 
 Does not hold the schema (see `agent.config.schema`) or the compiled records (see

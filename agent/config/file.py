@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parse the text of a configuration file and report the place of an error.
 
 Does not check the meaning of the values; see `agent.config.compiler`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration's schema as standard JSON Schema (2020-12), for editors and other programs.
 
 Does not validate; see `agent.config.validate`.

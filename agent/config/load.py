@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load a configuration, and drop the code that only loading needs.
 
 Does not check anything; see `agent.config.compiler`, which a board drops after loading. A module

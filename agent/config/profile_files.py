@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Device profiles by name. A profile is read only when it is requested.
 
 Does not cache: `agent.core.config_records` keeps the compiled profiles. A board thus holds one

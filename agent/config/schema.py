@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration's schema as data, in the form of JSON Schema (2020-12).
 
 Does not validate (see `agent.config.validate`) and does not hold the compiled form (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Validator for the subset of JSON Schema that `agent.config.schema` uses; runs on both
 interpreters.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arbiter of one actuator: of the claims of a cycle, the highest rank wins.
 
 Does not move the actuator; the control loop reads the winner. A claim is valid for one cycle. If

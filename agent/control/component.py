@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part `cooling`: more than two PI loops. It gathers readings, and offers loops that do better.
 
     exchanger   the supply loop by one with a model (`agent.control.supply_feedforward`)
@@ -6,7 +7,8 @@
     dew         a floor under the supply's set-point (`agent.control.law.dew_point`)
     optimum     set-points of least power (`agent.control.law.optimizer`); nothing needs it
     fans        the cooler's fans on drives on the bus (`agent.control.fan_group`)
-    always      readings and doubt of them (`agent.control.sensors`), the valve's feedback against
+    always      readings and their validation (`agent.control.sensors`), the valve's feedback
+    against
     its
                 demand, hand on a drive, operating modes and proof tests (`agent.control.manual`)
 
@@ -219,7 +221,7 @@ class CoolingComponent(Component):
             )
 
     def _check_drives(self) -> None:
-        """A drive that somebody has taken in hand does not obey: another one carries."""
+        """A drive in local mode does not accept commands. Another pump takes its load."""
         locked_out = []
         pumps, fans = self.agent.pumps, self.fan_group
         for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):

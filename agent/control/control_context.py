@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the components of control and safety see of the agent: protocols for the type checker."""
 
 TYPE_CHECKING = False

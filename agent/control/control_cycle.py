@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One control cycle: the components prepare it, then both loops step once.
 
 Does not poll the devices (`agent.fieldbus.fieldbus`) and does not decide the unit state

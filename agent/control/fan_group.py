@@ -1,11 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fans of the row's cooler, on drives on the bus: who of them runs how fast.
 
 Not the law (that is `agent.control.law.fan`, by `agent.control.law.cooling`): it says one speed for
 all, which is written to each drive and read back like anything that is asked of a device. Here is
-what may go wrong. A fan that is lost or has tripped leaves its air to the others at once; the valve
-makes up for the rest, since warmer facility water is all that it sees. The safe side is full speed:
-when return or facility water are not known for `_FAULT_S`, and while the unit is in its safe state,
-whatever the reason. A tripped drive is reset as pumps are.
+what may go wrong. A fan that is lost or has tripped leaves its air to the others immediately; the
+valve makes up for the rest, since warmer facility water is all that it sees. The safe side is full
+speed: when return or facility water are not known for `_FAULT_S`, and while the unit is in its safe
+state, whatever the reason. A tripped drive is reset as pumps are.
 
 A drive stops for nothing but its own trip: neither a leak in the row nor a stop button there says
 anything about the facility's water.
@@ -66,7 +67,7 @@ class FanGroup:
         return self._initialized or self.at_full_speed
 
     def _request_all(self, reset_index: int) -> None:
-        """Those that are there share the air; one that is lost hears us, perhaps, or is back."""
+        """The available fans share the air. A lost fan gets the request too."""
         available = [drive for drive in self.drives if drive.available()]
         speed = self.max_pct
         if available:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people ask of the cooling: operating modes, proof tests, the lead, what pumps hold.
 
     mode    valve   pumps                    for
@@ -5,11 +6,11 @@
     fill    shut    30 %                     filling, with the dry-run guard of `safety`
     vent    shut    60 and 20 %, by turns    driving air to the vents
     drain   open    stopped                  emptying
-    hand    as told as told                  trials
+    hand    command command                  trials
     auto    the loops
 
 A mode holds the actuators for a time, then it is automatic again; safety (`agent.safety.interlock`)
-outranks it. Not the loops: a force is asked for anew each cycle.
+outranks it. Not the loops: an override is claimed again each cycle.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration

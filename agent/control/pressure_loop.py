@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The differential pressure loop: one or two pumps, lead and lag, hold the secondary loop's dP.
 
 PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the
@@ -48,7 +49,7 @@ class PressureLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, without a bump."""
+        """Take another set-point and other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(
@@ -104,8 +105,8 @@ class PressureLoop:
     def _request_pumps(self, speed: float) -> None:
         """Give `speed` to the pumps that should run, 0 to the others.
 
-        When none is available all are asked, so that whichever returns (or hears us, though we do
-        not hear it) runs.
+        When none is available all are asked, so that the pump that returns (or receives without an
+        answer) runs.
         """
         pump_count = len(self.pumps) if self.lag_running or self.at_fail_safe else 1
         chosen = [pump for pump in self.pumps if pump.available()][:pump_count] or self.pumps

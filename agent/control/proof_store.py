@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proof records that survive a restart: the newest lines of them in one record of a store.
 
 Not a log: `proof.records` is replaced as a whole when a proof ends, `_MAX_LINES` lines, the newest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A pump on a variable-speed drive as an actuator: run, stop, percent of speed, trip.
 
 Not a loop. The profile says which point is the reference, which the feedback, what must be written
@@ -7,8 +8,8 @@ at a reference it was not given, and a stop waits for nothing. A reference moves
 profile's ramp; a stop is not slowed.
 
 A drive starts on the change from its stop to its run command. One that shows neither (it was just
-powered) is given the stop command first; so is one that was told to run and stands still (the run
-command was the first it heard after its power came back, or its start was inhibited).
+powered) is given the stop command first; so is a drive that has the run command and stands still
+(the run command was the first after its power returned, or its start was inhibited).
 """
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _DEADBAND = 0.1
 _STILL_CYCLES = 5
-"""Requests, one a cycle, after which a drive that was told to run should turn."""
+"""Requests, one a cycle, after which a drive with a run command must turn."""
 
 
 class PumpActuator:
@@ -72,7 +73,7 @@ class PumpActuator:
         return readback(self._run) is not False or readback(self._stop) is not False
 
     def _count_still_cycles(self) -> bool:
-        """Say whether the drive has not turned for too many requests; then begin to count anew."""
+        """Say whether the drive has not turned for too many requests; then count from zero."""
         commanded = self.running and self.command_pct is not None
         self._still_cycles = (
             self._still_cycles + 1 if commanded and self.speed() == 0 and not self.tripped() else 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pumps as a pair: held dP, flow or temperature difference, rotation, take-over, staged starts.
 
 `PressureLoop` with a better law (`agent.control.law.pump_flow`) and with a share for each pump. All
@@ -6,7 +7,7 @@ slowly where it matters (above `_CHECK_VALVE_OPENS`, where a pump begins to lift
 valve), so that the loop can follow: make before break. A pump goes out only when the one for it is
 there.
 
-Take-over. When no pump that carried is left, the next one gets its full share at once. To see a
+Take-over. When no pump that carried is left, the next one gets its full share immediately. To see a
 trip early, running drives are asked more often than once a cycle (`fast_poll`).
 
 Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
@@ -77,7 +78,7 @@ class PumpGroup(PressureLoop):
         self._reset_index = -1
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other limits, without a bump."""
+        """Take another set-point and other limits, with bumpless transfer."""
         super().set_tuning(config)
         self.controller.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
@@ -160,7 +161,7 @@ class PumpGroup(PressureLoop):
 
     def _await_start(self) -> None:
         """All were gone: who is back stands until its time has come, unless it turns."""
-        if not self._start_delay_us:  # whoever hears us, though we do not hear it, runs
+        if not self._start_delay_us:  # a pump that receives but does not answer runs
             self._request_all(self.config.safe_pct)
             return
         for i, pump in enumerate(self.pumps):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Resets of tripped drives: after a while, a few times an hour, one at a time. Not who carries."""
 
 from protocols.time_units import SECOND

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The section `cooling` of the configuration: exchanger model, dew point, pumps, fans, optimiser.
 
 Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules

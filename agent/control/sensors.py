@@ -1,8 +1,9 @@
-"""What the part `cooling` sees: its sensors, what is doubted of them, and the readings of a cycle.
+# SPDX-License-Identifier: Apache-2.0
+"""The sensors of the component `cooling`: validation, and the readings of a cycle.
 
-`validated` is offered to the loops in place of the supply's sensor: it gives what is left after all
-doubt (`agent.control.law.sensor_check`): its spare, or nothing. Not what is done about it: what is
-found wrong goes to the supervisor as causes.
+`validated` is offered to the loops in place of the supply's sensor: it is the
+value after validation (`agent.control.law.sensor_check`): the sensor, its redundant sensor, or
+nothing. Does not react to a failed check: the supervisor gets it as an active condition.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
@@ -146,7 +147,7 @@ class ControlSensors:
 
 
 class ValidatedSensor:
-    """The supply's sensor as the loops see it: what is left of it after all doubt."""
+    """The supply sensor after validation, as the loops read it."""
 
     def __init__(self, raw_sensor: "SensorView") -> None:
         self.raw_sensor = raw_sensor
@@ -158,7 +159,7 @@ class ValidatedSensor:
         self._validated_at, self._value = now, value
 
     def quality(self, now: int) -> str:
-        """Say good, bad, stale or none; what is doubted is bad."""
+        """Return good, bad, stale or none. A suspect sensor is bad."""
         quality = self.raw_sensor.quality(now)
         if self.value(now) is not None:
             return "good"

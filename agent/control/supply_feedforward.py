@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The supply temperature loop with the exchanger's model: `SupplyLoop` with a better law.
 
 As the plain loop, it asks for its declared safe opening without a supply reading, and takes over
-without a bump. While one of the other readings that the model needs is missing (return, facility
-water, flow), the plain PI goes on from where the valve is. The opening is sent when it has moved by
-what the actuator resolves, twice that to turn back: a valve wears by travel and by reversals.
+with bumpless transfer. While one of the other readings that the model needs is missing (return,
+facility water, flow), the plain PI goes on from where the valve is. The opening is sent when it has
+moved by what the actuator resolves, twice that to turn back: a valve wears by travel and by
+reversals.
 """
 
 from agent.control.supply_loop import SupplyLoop
@@ -40,7 +42,7 @@ class SupplyLoopFf(SupplyLoop):
         self._pi_active = False
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other limits, without a bump."""
+        """Take another set-point and other limits, with bumpless transfer."""
         super().set_tuning(config)
         self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)

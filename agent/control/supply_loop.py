@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The supply temperature loop: the facility water's valve holds the secondary supply.
 
 PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
@@ -38,7 +39,7 @@ class SupplyLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, without a bump."""
+        """Take another set-point and other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A control valve as an actuator: percent of stroke to register writes.
 
 Not a loop. The profile says which point is the set-point and which the feedback. Requests smaller

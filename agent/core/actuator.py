@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Claims on actuators and requests for set-points: their ranks and records.
 
 Does not decide which claim wins; see `agent.control.arbiter`. A component declares its ranks in

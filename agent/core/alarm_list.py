@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """The list of alarms: what is wrong now, since when, and what was wrong before.
 
 Not a judge: the rooms that see a fault raise it by code and clear it again. A code is raised once,
-and stays until it is cleared; what cannot be cleared by itself is latched by whoever raises it.
+and stays until it is cleared; the component that raises an alarm latches it, if it must be latched.
 The order is the order of raising. The history holds the last `_HISTORY` changes.
 """
 

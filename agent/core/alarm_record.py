@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The unit states that an alarm can cause.
 
 Does not decide the state; see `agent.safety.supervisor`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional components of the agent: the base class and what a component declares.
 
 Does not contain the control loops, the clock or the supervisor; each agent has them. A component is

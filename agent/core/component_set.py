@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The components of a unit: built, with numbered ports, asked by port.
 
 Loaded only on a unit that has components. Does not know which components exist; see
@@ -5,8 +6,9 @@ Loaded only on a unit that has components. Does not know which components exist;
 further `ports` follow.
 """
 
+import sys
+
 from agent.core.component import Component
-from agent.core.declarations import check_declarations
 from agent.core.port_link import PortLink
 from agent.core.registry import build
 
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.core.context import Context
 
+_IS_BOARD = sys.implementation.name == "micropython"
+
 
 class ComponentSet:
     """The components of `config`; their ports have the numbers from `first_port` on.
 
     `links`: all their ports, in the order of the numbers. `services`: by name. Raises `AgentError`
-    if the declarations of two components clash.
+    if the declarations of two components clash. A board does not check: the declarations depend on
+    the code alone, and the tests have checked them.
     """
 
     def __init__(self, agent: "Context", config: "Config", first_port: int) -> None:
@@ -35,7 +40,10 @@ class ComponentSet:
                 self.links.append(PortLink(port, section, str(address)))
             chosen.append((section, settings, port))
         self.components: list[Component] = build(agent, chosen)
-        check_declarations(self.components)
+        if not _IS_BOARD:
+            from agent.core.declarations import check_declarations  # noqa: PLC0415
+
+            check_declarations(self.components)
         sections = [section for section, _, _ in chosen]
         for section, name, address in config.component_ports:
             port = first_port + len(self.links)

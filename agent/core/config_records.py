@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration, compiled: what the rooms of the agent are built from.
 
 Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they
@@ -11,11 +12,22 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from agent.core.parsed_config import ParsedNames
     from drivers.device.profile import DeviceProfile, Point
     from drivers.modbus.poll_plan import PollPlan
+    from drivers.ports.address import Address
+
+    class ParsedNames(Protocol):
+        """What was looked up by name or parsed. `devices`: records `DeviceConfig`."""
+
+        receiver: "Address | None"
+        broker: "Address | None"
+        state: "Address | None"
+        buses: "list[tuple[str, Address]]"
+        devices: "list[Any]"
+        components: "list[tuple[str, dict[str, Any], Address | None]]"
+        component_ports: "list[tuple[str, str, Address]]"
 
 
 def to_thousandths(value: "float | int") -> int:
@@ -32,7 +44,7 @@ class DeviceConfig:
     """One device: name, bus name, Modbus unit address, compiled profile.
 
     `poll_plans`: the plans of its polls (fast, slow), when the check of the cycle's length has made
-    them already; the device's station takes them.
+    them already; the device session uses them.
     """
 
     def __init__(self, name: str, bus: str, unit: int, profile: "DeviceProfile") -> None:

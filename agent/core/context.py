@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a component can see of the agent: protocols for the type checker.
 
 Has no code at run time; `agent.agent.Agent` is the context of its components. A `…View` protocol
@@ -171,7 +172,7 @@ if TYPE_CHECKING:
             ...
 
     class PortListener(Protocol):
-        """Hears all that passes the ports; see `agent.remote.capture`."""
+        """Gets all that passes the ports; see `agent.remote.capture`."""
 
         def on_receive(self, port: int, data: bytes, now: int) -> None:
             """Take bytes that a port received, before the agent takes them."""

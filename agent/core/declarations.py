@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check that the declarations of a unit's components fit together.
 
 Loaded only on a unit that has components; see `agent.core.component` for what they declare.

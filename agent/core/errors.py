@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exceptions of the second floor.
 
 AgentError +-- ConfigError   a configuration that cannot be used; the text names path, value and

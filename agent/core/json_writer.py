@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON text whose bytes are the same on every interpreter.
 
 Not a general encoder: it writes what the agent publishes. MicroPython's dicts have no order and its

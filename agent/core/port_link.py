@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """One port that should be open: opened, retried with back-off, reported.
 
-Not a driver: it knows nothing of what is said over the port. The bench and the shells answer an
+Not a driver: it does not read the bytes of the port. The bench and the shells answer an
 `open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
 not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile. A
-port that only proves good by what is said over it (a broker may take a connection and refuse the
+port that is good only after an exchange over it (a broker may take a connection and refuse the
 client) starts again at 1 s not when it opens but when `mark_good` is called.
 """
 
@@ -14,7 +15,7 @@ _LONGEST_RETRY = 30 * SECOND
 
 
 class PortLink:
-    """The wish to have `port` open at `address`. Times are monotonic microseconds.
+    """Keeps `port` open at `address`. Times are monotonic microseconds.
 
     `needs_handshake`: its user calls `mark_good`. `requests`: what `outbox` will hand over.
     """
@@ -69,7 +70,7 @@ class PortLink:
         self.event("closed", now)
 
     def reopen(self) -> None:
-        """End the connection and open another at once: the far end serves one request on each."""
+        """Close the connection and open another; the server serves one request on each."""
         self.up = False
         self.requests.append((self.port, "close", b""))
         self.start()

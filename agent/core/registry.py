@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional components of the agent, one record each. A component is imported only when it is
 configured.
 
@@ -35,10 +36,10 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.clock.persistence",
         "TimePersistence",
         ("store",),
-        "agent.clock.schema_timekeeping",
+        "agent.clock.schema",
     ),
     ComponentSpec(
-        "integrity", "agent.gnss.component", "IntegrityComponent", (), "agent.gnss.schema_integrity"
+        "integrity", "agent.gnss.component", "IntegrityComponent", (), "agent.gnss.schema"
     ),
     ComponentSpec(
         "throttle", "agent.power.component", "PowerLimitComponent", ("store",), "agent.power.schema"
@@ -54,12 +55,10 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.gnss.receiver_setup",
         "ReceiverSetup",
         (),
-        "agent.gnss.schema_receiver_setup",
+        "agent.gnss.schema",
     ),
-    ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema_pps"),
-    ComponentSpec(
-        "chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema_chrony"
-    ),
+    ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema"),
+    ComponentSpec("chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema"),
     ComponentSpec(
         "modem",
         "agent.satcom.component",
@@ -90,14 +89,10 @@ def schema_module(spec: ComponentSpec, name: str) -> "Any":
 
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
     """Build the components of `chosen`: section, settings, number of its port or -1."""
-    built = []
+    built: list[Component] = []
     for section, settings, port in chosen:
         for spec in COMPONENTS:
             if spec.section == section:
                 module = __import__(spec.module, None, None, (spec.cls,))
                 built.append(getattr(module, spec.cls)(agent, settings, port))
-    if built:
-        from agent.core.declarations import check_declarations  # noqa: PLC0415 - only with components
-
-        check_declarations(built)
     return built

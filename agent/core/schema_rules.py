@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The words in which the configuration's schemas are written: one rule each, as JSON Schema.
 
 Shared by `agent.config.schema` and the schemas of the components; dropped with them after loading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The temperature source of the sections about time, with a check that a schema cannot express.
 
 Loaded only if a configuration has one of the sections.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One record of a part's store: asked for once, when the store first opens; replaced as a whole.
 
 Shared by parts that keep a little over a restart. Not for what must be durable before something is

@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """When to act: ticks on the monotonic clock that line up with UTC.
 
-Not a timer: it says when the next tick is due and is told when one was run. While UTC is not known
-the ticks go on at their period. Once it is, each tick is moved by at most 1 % of the period until
-ticks fall on whole multiples of the period in UTC, plus the unit's slot; so units act together,
-and no loop ever sees a period that is off by more than 1 %.
+Not a timer: it computes when the next tick is due; the agent reports each tick that has run. While
+UTC is not known the ticks go on at their period. Once it is, each tick is moved by at most 1 % of
+the period until ticks fall on whole multiples of the period in UTC, plus the unit's slot; so units
+act together, and no loop ever sees a period that is off by more than 1 %.
 
 A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the
 cycle's length; while the phase is still moving, cycles may be up to 90 % longer once, never

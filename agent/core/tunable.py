@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration keys that a signed message can change by number, one record each.
 
 Does not check or apply a change; see `agent.remote.message.patch` and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy and water of one interval by role, and the figures that follow from them.
 
 Energy is in mWh, water in mL, figures in 1/1000; all are integers, rounded to the nearest.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy accounting (section `ledger`): energy and water by role and interval, with figures.
 
 Does not control. Once per second the component reads each meter (`agent.energy.counter`). It adds

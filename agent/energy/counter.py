@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Meter readings to energy or water: counters with rollover and reset, and integrated rates.
 
 All values are integers: energy in mWh, water in mL. The remainder of a division is kept, so small

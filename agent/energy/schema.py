@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The section `ledger` of the configuration: the meters and their roles.
 
 Loaded only if a configuration has the section, or for the complete schema.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One device in the agent: its polls, its writes, its identity and its health.
 
 Does not make or send requests; see `drivers.device.device` and `drivers.modbus.bus`. Does not

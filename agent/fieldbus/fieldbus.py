@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All field buses and their devices: polls in each cycle, results, lost and overloaded buses.
 
 Does not carry requests (see `drivers.modbus.bus`) and does not choose the values to write. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The polls of one device: which blocks are pending, which slow block is next.
 
 Does not decide when a cycle begins and does not decode registers; see `device_session` and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sensors of the loops: the value of a point with its quality and its age.
 
 Does not decode registers; see `drivers.device.device`. A reading is "good" only if it is plausible

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The writes of one device: requested outputs, the batch on the bus, verification by polls.
 
 Does not make requests (see `drivers.device.write_request`) and does not choose the values.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `integrity`: checks each epoch of the receiver and reports failed checks.
 
 Does not make the checks of the clock (step, rate, pulse, floor, position), which every agent has;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compare the satellite constellations: a spoofer seldom simulates all of them.
 
 Does not reject fixes; it reports to the detector "constellations" (see `agent.gnss.detectors`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detectors of GNSS interference, with hysteresis. Two active detectors make the time untrusted.
 
 Does not measure; see `agent.gnss.signal_check` and `agent.gnss.constellation_check`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `receiver_setup`: sets the receiver up at the start, and again after it lost its
 settings.
 

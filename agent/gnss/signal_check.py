@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check the signal strengths: jamming weakens all signals, a spoofer makes them equally strong.
 
 Does not reject fixes: each check is a detector, and two active detectors make the time untrusted

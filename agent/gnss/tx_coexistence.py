@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coexistence of the modem's transmitter and the GNSS receiver.
 
 Does not control the modem; see `agent.satcom.component`.

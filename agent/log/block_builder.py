@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build telemetry blocks for the log from rows.
 
 Does not store blocks; see `agent.log.record_store`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Index of one class of the log: its ids and segments, the sent and the acknowledged records.
 
 Does not access the flash and does not hold records; see `agent.log.record_store`.

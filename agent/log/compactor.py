@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Merge blocks of the backlog into longer blocks: read a full segment, encode it again, replace it.
 
 Does not access the flash (see `agent.log.record_store`) and does not encode (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The telemetry log as a component: its records survive power cuts until the ground relay has them.
 
     rows ─▶ block builder ─▶ blocks ─┐

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of the log on a store: append, make durable, find, delete.
 
 Does not send; see `agent.log.sender`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section `log` of the configuration: the telemetry log on flash.
 
 A part of `agent.config.schema`; loaded only with a configuration.

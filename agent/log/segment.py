@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segment of the log: a file of records, each protected by a checksum.
 
     C7 1D  length (2)  crc (4)  then `length` bytes: id, stamp, kind, payload

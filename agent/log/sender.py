@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Select the next records of the log to send, and handle their receipts.
 
 Does not transmit; a carrier does. A carrier with free capacity calls `next` for a message of at

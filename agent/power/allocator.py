@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Allocation of a power budget to the loads: water-filling by priority, in integer watts.
 
 Pure: reads no sensors and sends no limits; see `agent.power.component`.

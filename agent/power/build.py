@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build loads, services and sensors from the section `throttle` of the configuration.
 
 Does not check the section; see `agent.power.schema`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `throttle`: limits the power of the IT loads before they, or the coolant, become too
 hot.
 

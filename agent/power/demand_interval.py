@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Demand interval: mean and peak power of complete UTC intervals, the same intervals on each row.
 
 Does not sample for telemetry rows, which hold instantaneous values. The values of the last complete

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frequency droop: less power as the grid frequency falls, like a governor.
 
 Does not read the frequency; see `agent.power.component`.

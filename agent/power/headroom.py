@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cooling headroom: rejected heat, possible heat rejection, and its loss.
 
 Does not model the plant: it derives four values from the readings of a cycle.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detect the first seconds of a loss of heat rejection without a reading of the facility flow.
 
 Does not prove a loss: it detects a pattern. Slower changes are detected by `agent.power.headroom`.

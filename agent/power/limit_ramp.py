@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ramp of the power limits: down immediately, up slowly.
 
 Does not send limits; see `agent.power.load`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A load: its rated power, its limit, and how the limit is set.
 
 Does not decide about the limit; see `agent.power.component`.

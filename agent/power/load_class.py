@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load classes: the permitted power against the supply temperature, as data.
 
 Does not apply limits; see `agent.power.component`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load shedding: switch loads off if their minimum power is too much, and on when it is cold again.
 
 Does not set limits. They are sent first, and shedding waits until they had time to act.

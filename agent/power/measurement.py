@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readings for the power limits: supply, return, flows and power of the loads.
 
 Does not decide about limits; see `agent.power.component`. It passes the readings to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monitor of optical modules: a warm module is reported, a hot one can switch off its load.
 
 Does not limit modules, because their power cannot be limited. Does not switch off ports, which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports of the power limits: state, alarms, telemetry points and status."""
 
 from agent.core.json_writer import JsonObject
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from drivers.redfish import RedfishClient
 
     class PowerState(Protocol):
-        """What a report reads; see `agent.power.component`."""
+        """The source of a report; see `agent.power.component`."""
 
         agent: Context
         loads: list[Load]

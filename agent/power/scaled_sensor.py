@@ -1,4 +1,5 @@
-"""A reading in thousandths of its unit, for decisions in whole numbers."""
+# SPDX-License-Identifier: Apache-2.0
+"""A reading in 1/1000 of its unit, for decisions with integers."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Schedule of actions at UTC instants. An action is executed in the tick that begins then.
 
 Does not execute actions (see `agent.power.component`) and is not a clock.

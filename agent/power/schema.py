@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section `throttle` of the configuration: loads and the limits of their power.
 
 A part of `agent.config.schema`; loaded only with a configuration that has the section, or for the

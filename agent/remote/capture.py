@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Capture of the raw bytes of one port, both directions, for a replay at the bench.
 
 Does not decode the bytes. A signed command starts it; the module is loaded then.
 
-`<` is to the agent, `>` from it. The agent calls the capture for all that passes the ports
+`<` is to the agent, `>` from it. The agent calls the capture for each input and output
 (`agent.core.context.PortListener`). The capture is limited in time and bytes. Bytes that the store
 is too slow for are counted and dropped. The first command for a capture loads this module.
 """
@@ -46,13 +47,13 @@ class PortCapture:
         agent.add_port_listener(self)
 
     def on_receive(self, port: int, data: bytes, now: int) -> None:
-        """Take bytes that a port received."""
+        """Handle received bytes of a port."""
         if port == self._port:
             self._record("<", data, now)
         self._now = now
 
     def on_outbox(self, actions: "Actions") -> None:
-        """Take what the ports are asked to do."""
+        """Handle the requests for the ports."""
         for port, op, data in actions:
             if port == self._port and op == "write":
                 self._record(">", data, self._now)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Table of commands: the name of a command and its method; other commands go to the components.
 
 Does not decide about permissions; see `agent.remote.message.command`.
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     from protocols.cbor import Map
 
     class CommandHost(RemoteHost, Protocol):
-        """What the commands see of the remote manager."""
+        """The remote manager as the commands use it."""
 
         update: "SoftwareUpdate | None"
         trial_monitor: "trial.TrialMonitor | None"
 
         def confirm(self, now: int) -> None:
-            """Make the configuration on trial the confirmed one."""
+            """Confirm the configuration on trial."""
             ...
 
         def roll_back(self, reason: str, now: int) -> None:
-            """Go back to the configuration before."""
+            """Return to the previous configuration."""
             ...
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decommission a unit: a signed command, a final report, and erasure of all secrets.
 
 Does not erase certificates, programs, or the journal of the system.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Export of records from the store: the audit log, or a capture.
 
 Does not change records. A signed command starts it; the module is loaded then. The records are read

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `remote`: receives, verifies and executes the messages of operators.
 
     broker ──cfg/desired, cmd──▶ queue ─▶ verification (in slices) ─▶ waits for its time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Unload code that only messages need. On a board it is loaded with a message and dropped
 afterwards.
 

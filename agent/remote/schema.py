@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section `remote` of the configuration: keys and roles of operators.
 
 A part of `agent.config.schema`; loaded only with a configuration.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runtime on CPython: real ports and real time; see `run`.
 
 Does not contain the I/O loop; see `agent.runtime.io_loop`.
@@ -11,8 +12,8 @@ kernel can return late by 0.1 % (fs/select.c, select_estimate_accuracy): 100 us 
 the first step ends NEAR before the deadline, and the second step waits only the rest. A wait of up
 to FAR, for example the idle time between two frames, is one step; this saves a wake-up.
 Measured on an idle machine with two cores, median of lateness: epoll 760 us, one select 270,
-timerfd 160, two selects 120 (see benchmarks/runtime/tick_lateness.py). The garbage collector ignores the
-objects of the start-up.
+timerfd 160, two selects 120 (see benchmarks/runtime/tick_lateness.py). The garbage collector
+ignores the objects of the start-up.
 """
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check of the installed files against their checksums, once at the start of the process.
 
 Does not protect against an attacker with root rights, who can change the list too.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check of the port addresses before the agent starts.
 
 Does not keep ports open; the I/O loop opens them later.

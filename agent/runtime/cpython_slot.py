@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Select the application of this process: the installed one, or an update from a slot of the store.
 
 Does not fetch or verify updates; see `agent.remote.update.software_update`.

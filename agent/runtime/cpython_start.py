@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Load the configuration at a start on CPython: from the file of the site or from the store.
 
 Does not check the configuration itself; see `agent.config.load`.

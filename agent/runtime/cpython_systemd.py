@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Notify systemd: READY=1 after the start, WATCHDOG=1 in each control cycle.
 
 Does nothing if the section `safety` has `watchdog:systemd`; then that port does it (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """I/O loop of every runtime: ports to the agent, the agent's outbox to the ports.
 
 Does not make system calls, does not depend on a platform and does not retry. The agent receives

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runtime on MicroPython, for the unix port and boards; see `run`.
 
 Does not contain the I/O loop; see `agent.runtime.io_loop`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A monotonic clock from a counter that wraps.
 
 Does not measure time by itself: `now` must be called at least once in half a period of the counter.

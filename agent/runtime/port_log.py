@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Log of port states: one line for each change, with a limited rate.
 
 Does not log the plant: alarms and events leave through the ports of the agent.

@@ -1,12 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stops the unit on purpose, and what brings it back: a state machine as two tables.
 
 An optional part (section `safety`), but bound to nothing that is optional: it looks at readings of
 the local bus and speaks to the two loops. MQTT, receiver, meter, flash and optimiser may be away.
 
     reaction     state      valve   pumps     until
-    stop         stopped    shut    stop      somebody resets it
+    stop         stopped    shut    stop      an operator resets it
     cool         safe       open    run full  the heat is gone
-    shut_valve   safe       shut    -         somebody resets it
+    shut_valve   safe       shut    -         an operator resets it
     report       degraded   -       -         the input is calm again
 
 `ALARM_RECORDS` is their rank: a leak outranks heat, heat outranks condensation (which is the
@@ -234,7 +235,7 @@ class Interlock(Component):
         return None
 
     def acknowledge(self, code: "str | None" = None) -> str:
-        """Note that somebody has seen what is latched. Raises `CommandError` for unknown codes."""
+        """Acknowledge latched alarms. Raises `CommandError` for unknown codes."""
         matching = [trip_input for trip_input in self._matching(code) if trip_input.active]
         for trip_input in matching:
             trip_input.acknowledged = True

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The section `safety` of the configuration: interlock inputs, limits and the watchdog.
 
 Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules

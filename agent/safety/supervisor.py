@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong, and what state that puts the unit in.
 
 Not what puts outputs on their safe values: each loop does that itself at the moment its reading is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Back-off between attempts: immediately, then seconds, then minutes.
 
 Does not decide whether to send; see `agent.satcom.component`.

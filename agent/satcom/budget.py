@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Budget of billed bytes for a day and a contact window, with a reserve for alarms.
 
 Does not store the budget; see `agent.satcom.persistence`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `modem`: telemetry and alarms as datagrams over a satellite modem.
 
     queue or log ─▶ messages (numbers, parts) ─▶ spend guard ─▶ modem ─▶ gateway
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
     from agent.satcom.transfer import OutgoingMessage
 
     class TxPermission(Protocol):
-        """The service `coexistence`: when the receiver can spare the sky."""
+        """The service `coexistence`: times when the modem can transmit."""
 
         def earliest_tx(self, now: int, length: int) -> int:
-            """Give the first moment from `now` on at which `length` may be transmitted."""
+            """Return the earliest time from `now` on at which `length` may be transmitted."""
             ...
 
         def announce_tx(self, start: int, end: int) -> None:
-            """Say that something is transmitted from `start` to `end`."""
+            """Announce a transmission from `start` to `end`."""
             ...
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages from the ground relay: passed on when their number is stored.
 
 Does not authenticate messages; see `protocols.datagram` and `agent.satcom.transfer`.

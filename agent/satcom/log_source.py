@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log of the unit as a source of datagrams, beside the queue of alarms.
 
 Does not store records; see `agent.log.sender`.
@@ -25,23 +26,23 @@ if TYPE_CHECKING:
         receipt_timeout_us: int
 
         def set_receipt_timeout(self, timeout_us: int) -> None:
-            """Wait so long for a receipt."""
+            """Set the time-out of the next receipts."""
             ...
 
         def next(self, limit: int, groups: "tuple[int, ...]") -> "tuple[list[int], bytes]":
-            """Give the next records of the classes `groups`, at most `limit` bytes."""
+            """Return the next records of the classes `groups`, at most `limit` bytes."""
             ...
 
         def mark_accepted(self, numbers: "Sequence[int]") -> None:
-            """A carrier has delivered records."""
+            """Start the time-out of the receipt for delivered records."""
             ...
 
         def mark_acknowledged(self, numbers: "Sequence[int]") -> None:
-            """The ground has records."""
+            """Mark records as stored by the ground relay."""
             ...
 
         def on_receipt(self, data: bytes, now: int) -> None:
-            """Take a receipt of the ground."""
+            """Handle a receipt of the ground relay."""
             ...
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prediction of contact windows: times when a satellite is above the horizon mask.
 
 Does not control the radio; see `agent.satcom.component`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `modem_store`: state of the satellite link that survives a restart.
 
 Does not decide about spending; see `agent.satcom.spend_guard`.
@@ -91,7 +92,7 @@ class SatcomStore(Component):
 
     @property
     def satcom_store(self) -> "SatcomStore":
-        """The service that it provides: itself."""
+        """Return itself as the service of the store."""
         return self
 
     def event(self, kind: str, now: int) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Queue in RAM: alarms, and sometimes a row of all readings. Used on units without a log.
 
 Does not survive a power cut. After a start active alarms are raised and queued again. The queue is

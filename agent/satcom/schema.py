@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section `modem` of the configuration: datagrams over a satellite modem.
 
 A part of `agent.config.schema`; loaded only if a configuration has the section.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section `modem_store` of the configuration: stored state of the satellite link.
 
 A part of `agent.config.schema`; loaded only if a configuration has the section.

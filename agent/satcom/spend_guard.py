@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spend guard: bytes and message numbers are stored before they are used.
 
 Does not count (see `agent.satcom.budget`) and does not store (see `agent.satcom.persistence`); it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Status of the satellite link for `coldloop status` and `coldloop link watch`."""
 
 from agent.core.json_writer import JsonObject
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from drivers.modems.base import ModemDriver
 
     class SatcomState(Protocol):
-        """What a report reads; see `agent.satcom.component`."""
+        """The source of a report; see `agent.satcom.component`."""
 
         kind: str
         modem: ModemDriver

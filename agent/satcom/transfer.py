@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transfer of messages: split into datagrams, number, send part by part, repeat until acknowledged.
 
 Does not queue contents (see `agent.satcom.ram_queue` and `agent.satcom.log_source`) and does not
@@ -142,7 +143,7 @@ class MessageTransfer:
                 return
 
     def raise_min_number(self, number: int) -> None:
-        """Reject numbers from the ground up to `number`."""
+        """Reject messages from the ground relay up to `number`."""
         self.min_number = max(self.min_number, number)
 
     def on_datagram(self, data: bytes) -> bytes:

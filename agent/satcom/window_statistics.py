@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Statistics of contact windows: attempts, successes, bytes, and the delay of the first success.
 
 Does not predict windows; see `agent.satcom.pass_predictor`. A window here is a time when the link

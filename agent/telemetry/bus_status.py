@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices and buses in the status snapshot: state and error counts of each.
 
 Does not decide about the state of a device; see `agent.fieldbus.device_session`. The rows are

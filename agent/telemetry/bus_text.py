@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Buses and devices of a status snapshot as text lines, one for each."""
 
 TYPE_CHECKING = False

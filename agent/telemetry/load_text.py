@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power limits and energy accounting of a status snapshot as text lines."""
 
 TYPE_CHECKING = False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Telemetry rows: readings and their time as scaled integers, queued in memory until they are sent.
 
 Does not send (see `agent.telemetry.uplink`) and does not survive a power cut (see
@@ -30,11 +31,11 @@ class Telemetry:
         self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
 
     def stop_queue(self) -> None:
-        """Queue no rows from now on: a log takes them (`agent.log`)."""
+        """Stop queueing rows, because a log takes them (`agent.log`)."""
         self._queues_rows = False
 
     def add_components(self, components: "list[Component]") -> None:
-        """Put the points of `components` behind those of the devices."""
+        """Add the points of `components` after those of the devices."""
         self._components.extend(components)
 
     def add_row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number and size of the log messages in flight over MQTT.
 
 Does not select records (see `agent.log.sender`) and does not hold the connection (see

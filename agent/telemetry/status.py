@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Status snapshot for `coldloop status`; works without a link.
 
 Does not belong to the telemetry: the agent replaces it once a second in the state folder. A board

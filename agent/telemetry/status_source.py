@@ -1,4 +1,5 @@
-"""What the status shows of the agent: a protocol for the type checker."""
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as the status reads it: a protocol for the type checker."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from agent.telemetry.uplink import Uplink
 
     class StatusSource(ClockContext, Protocol):
-        """The agent as the status reads it."""
+        """The agent; see `agent.agent`."""
 
         @property
         def fieldbus(self) -> "Fieldbus":

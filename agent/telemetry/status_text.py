@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
 
 from agent.telemetry import bus_text, load_text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Link to a TLS port. It gives the port a UTC for the check of the certificate dates.
 
 Does not check certificates; the port does (`drivers/ports/cpython/tcp.py`).

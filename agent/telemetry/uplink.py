@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Uplink: telemetry and state over MQTT while the link is up.
 
 Does not block control: no loop waits for the uplink. Rows are published at QoS 1, oldest first,

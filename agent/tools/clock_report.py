@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop clock report`: quality of the time at this site, and the findings of its checks."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clock of a status snapshot as text: one line for `clock watch`, a page for `clock report`.
 
 The times of a snapshot are monotonic. The page shows them as UTC if the UTC is known.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop clock watch`: the clock of the running agent, one line for each new status."""
 
 import argparse

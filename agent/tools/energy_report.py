@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop ledger report`: the energy accounts of the row, from the last status of the agent.
 
 Needs no network: the status is on the controller. Figures over less than twelve whole months are

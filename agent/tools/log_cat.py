@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop telemetry cat`: the contents of a log folder, on any machine that has a copy.
 
 Only reads. Prints the records class by class, in their order. Blocks are printed as rows in units

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop telemetry codec`: encode a CSV of integers in blocks, compared with other coders.
 
 The table has one column for each signal. The first line has the names; integers follow (an empty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop telemetry stats`: totals of a log folder.
 
 Does not read the log; see `agent.tools.log_cat`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop link passes`: the contact windows of the next hours, as a table and a plot.
 
 Uses the prediction of the agent (`agent.satcom.pass_predictor`) with the orbital elements, horizon

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop link watch`: the state of a satellite modem, from the modem or from the running agent.
 
 With a port, the command talks to the modem; the agent must not use the port at the same time. It

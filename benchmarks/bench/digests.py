@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Digests of the same run on several interpreters, repeated.
 
     python -m benchmarks.bench.digests [SCENARIO ...] [--repeats 20] [--interpreters 3.11,3.13]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cost of the live page: share of a core for many browsers, bytes, time to the first paint.
 
     python -m benchmarks.bench.page [--clients 20] [--channels 40] [--hz 10] [--seconds 20]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real time at 10 Hz: lateness of ticks, and error of the agent's UTC.
 
     python -m benchmarks.bench.realtime [--seconds 600] [--dut both]

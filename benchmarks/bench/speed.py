@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speed of the bench relative to real time, on one core.
 
     python -m benchmarks.bench.speed [--seconds 1200] [--rounds 5] [--profile]

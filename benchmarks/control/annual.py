@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A year of cooling: policies side by side on one plant and one weather.
 
     python -m benchmarks.control.annual [--weather dubai] [--rejection adiabatic] [--hours 8760]

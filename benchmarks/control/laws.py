@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Control laws of the supply temperature on one plant: load 30, 90, 50 % in 70 minutes.
 
 Does not run the agent: the laws get readings and return outputs once a second. So all laws have the

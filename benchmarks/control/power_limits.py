@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delay of power limits after a loss of heat rejection, and simultaneous caps of many rows.
 
     python -m benchmarks.control.power_limits [--phases 20] [--rows 64]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flow during pump trips, rotation, mode change, reload and restart.
 
 A complete row in virtual time with its bus and drives (`hil`), sampled every 50 ms. A trip happens

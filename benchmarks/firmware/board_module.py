@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measuring module on the image: replaces the runtime, steps the agent with a capture.
 
 Not a benchmark: `benchmarks.firmware.image` builds it into the image, starts it and reads its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flash of a board as a folder: precompiled portable files of the packages, and the profiles.
 
 Not a benchmark and not a firmware image: the unix port imports from the folder. A board needs heap

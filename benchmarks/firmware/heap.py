@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heap of the running agent on MicroPython.
 
     python -m benchmarks.firmware.heap [SCENARIO ...] [--long 7200]

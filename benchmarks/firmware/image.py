@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cost of the image: bytes, time from reset to the first write, time a step, heap.
 
     python -m benchmarks.firmware.image [SCENARIO] [--seconds N] [--shift 3]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of UTC, validity of its bound, delay of the detection of false time, in virtual runs.
 
     python -m benchmarks.gnss.clock [--runs 1000] [--seeds 100] [--only sentences …] [--json]
@@ -149,15 +150,15 @@ def false_time(_seeds: int) -> list[Row]:
 
 
 def _equal_power() -> int:
-    votes = DetectorSet(EvidenceLog())
-    signals = SignalCheck(votes)
+    detectors = DetectorSet(EvidenceLog())
+    signals = SignalCheck(detectors)
     rng = NoiseSource(5)
     for second in range(100):
         sky = [int(30 + 18 * i / 19 + rng.uniform() * 3) for i in range(20)]
         signals.add_epoch(sky, second * SECOND)
     for count in range(1, 100):
         signals.add_epoch([43 + rng.below(2) for _ in range(12)], (100 + count) * SECOND)
-        if "uniform" in votes.active:
+        if "uniform" in detectors.active:
             return count
     return 100
 

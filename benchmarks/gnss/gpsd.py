@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea decode` beside gpsdecode: comparison of the results for the captures of vendors.
 
     python -m benchmarks.gnss.gpsd [CAPTURE…] [--seconds 600] [--damage 400] [--json]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NMEA sentences a second, framed and parsed, beside pynmea2.
 
     python -m benchmarks.gnss.nmea [--epochs 500] [--rounds 7]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speed and results of the NMEA parser and of other parsers on the same capture, in one run.
 
     python -m benchmarks.gnss.nmea_peers [CAPTURE] [--seconds N] [--runs N] [--python PYTHON]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Days without faults under a virtual sky: number of false alarms.
 
     python -m benchmarks.gnss.sky [--days 7] [--dialect trimble] [--no-pulses] [--seed 1] [--json]
@@ -98,9 +99,9 @@ def run_checks(days: float, dialect: str, pulses: bool, seed: int) -> Record:
     def on_second(b: ClockRig) -> None:
         b.temp = 25 + 4 * math.sin(b.second * 2 * math.pi / 86_400)
         mono = b.second * SECOND
-        heard = [_CheckedSatellite(one) for one in device._report(UTC + mono, mono).satellites]  # noqa: SLF001
-        signals.add_epoch([cn0 for one in heard for cn0 in one.strengths], mono)
-        systems.add_epoch(heard, mono)  # type: ignore[arg-type]
+        received = [_CheckedSatellite(one) for one in device._report(UTC + mono, mono).satellites]  # noqa: SLF001
+        signals.add_epoch([cn0 for one in received for cn0 in one.strengths], mono)
+        systems.add_epoch(received, mono)  # type: ignore[arg-type]
         if detectors.active or clock.failed_checks:
             alarms.extend(
                 name for name in detectors.active + clock.failed_checks if name not in alarms

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* libmodbus client of benchmarks/modbus/peers.py: CPU time of a transaction, results for faults.
 
    libmodbus tcp|rtu PORT cpu COUNT [US] prints microseconds of CPU time a transaction; with US it

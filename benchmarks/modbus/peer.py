@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One Modbus client of benchmarks/modbus/peers.py in a separate process.
 
     python benchmarks/modbus/peer.py LIBRARY tcp|rtu PORT cpu COUNT

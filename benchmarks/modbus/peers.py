@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus beside other clients, in one run: CPU time, faults, use of the line.
 
     python benchmarks/modbus/peers.py [--rounds N] [--seeds N] [--only cpu|faults|wire]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CPU time of one Modbus RTU transaction of 20 registers, beside pymodbus.
 
     python -m benchmarks.modbus.transaction [--transactions 5000] [--rounds 7]

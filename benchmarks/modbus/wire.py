@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Use of the line by the bus, in virtual time: poll plans, utilisation, offline units, stops.
 
 Part of benchmarks/modbus/peers.py. The register map of the ORv3 RPU (243 entries) comes from the

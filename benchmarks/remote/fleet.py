@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rollout to many controllers: final state of each, messages and time.
 
     python -m benchmarks.remote.fleet [--units 1000] [--broken 0] [--canary 5]

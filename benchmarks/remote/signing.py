@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cost of the verification of a signature, and its longest slice in a tick.
 
     python -m benchmarks.remote.signing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time from start to control, and memory: the agent as a process, on real ports.
 
     ready      from exec to READY=1: the agent is built and its ports are requested

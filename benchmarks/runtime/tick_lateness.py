@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lateness of a 10 Hz tick for several ways of waiting.
 
     python benchmarks/runtime/tick_lateness.py [SECONDS] [WAY ...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures of the satellite link: alarms by SBD, budgets, and MQTT over an IP link of windows.
 
     alarm     share of alarms (one datagram each) that two sessions transmit, over 1000 seeds.

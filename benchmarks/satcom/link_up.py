@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time from link-up to the first acknowledged block, in real time: part of `satlink`.
 
 Our agent (CPython) with a modem in IP mode and a log, and paho, use the same shaped path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Satcom component and its store with an emulated modem, without the rest of the agent.
 
 The stand-in for the agent has a clock that knows UTC, a list of alarms and no devices. All other
@@ -73,13 +74,11 @@ class SatcomRig:
             clock=_RigClock(world),
             ticks=SimpleNamespace(period=100_000),
             fieldbus=SimpleNamespace(sessions=[]),
-            telemetry=SimpleNamespace(parts=[]),
             uplink=None,
-            components=[],
         )
         self.satcom = SatcomComponent(self.agent, self.settings, 4)
         self.satcom_store = SatcomStore(self.agent, {}, 5)
-        self.agent.components = [self.satcom, self.satcom_store]
+        self.agent.service = {"satcom_store": self.satcom_store}.get
         device = self.satellite.device
         self.line = SerialLine(
             world,

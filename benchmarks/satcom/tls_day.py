@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS handshakes and a day of windows: parts of `satlink`.
 
 The handshakes are real ones, in memory. The MQTT packets of the day are those of our client and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bits a value of the telemetry codec beside other coders, and its CPU time on MicroPython.
 
     python -m benchmarks.telemetry.codec [--seeds 1-5] [--rows 3600]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training of the initial contexts of the codec, protocols/telemetry/initial_contexts.py.
 
     python -m benchmarks.telemetry.codec_train [--seeds 1001-1008] [--rows 1200] [--write]

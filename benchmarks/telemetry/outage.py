@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long link outage and its end: flash, first receipt, newest alarm, rate of the log transfer.
 
     python -m benchmarks.telemetry.outage [--hours 72] [--rate 22000] [--rtt-ms 600]
@@ -69,12 +70,12 @@ class RateLimitedEnd(TcpEndpoint):
 
 def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:
     """Fill a flash with an outage; return the records and the bytes of the blocks."""
-    merger = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3) if merge_rows else None
-    keeper = RecordStore("bench/cdu1", _SETTINGS, merger)
+    compactor = BlockCompactor(merge_rows, bytes(4), len(stream.NAMES) + 3) if merge_rows else None
+    record_store = RecordStore("bench/cdu1", _SETTINGS, compactor)
     flash: dict[str, bytes] = {}
-    keeper.event("opened", 0)
+    record_store.event("opened", 0)
     blocks = 0
-    _process_store(keeper, merger, flash)
+    _process_store(record_store, compactor, flash)
     count = int(hours * 3600)
     columns = stream.columns(seed, count)
     for at in range(0, count, _ROWS):
@@ -87,15 +88,15 @@ def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, byte
         part: list[list[int | None]] = [[*column[at : at + _ROWS]] for column in columns]
         data = block.encode(bytes(4), at + 1, [times, zeros, zeros, *part], bytes(extra))
         blocks += len(data)
-        keeper.append(message.BULK, message.ROWS, data, now)
-        _process_store(keeper, merger, flash)
+        record_store.append(message.BULK, message.ROWS, data, now)
+        _process_store(record_store, compactor, flash)
     return flash, blocks
 
 
 def _process_store(
-    keeper: RecordStore, merger: BlockCompactor | None, flash: dict[str, bytes]
+    record_store: RecordStore, compactor: BlockCompactor | None, flash: dict[str, bytes]
 ) -> None:
-    for requests in iter(keeper.outbox, []):
+    for requests in iter(record_store.outbox, []):
         for op, data in requests:
             name, _, payload = data.partition(b"\0")
             key = name.decode()
@@ -107,13 +108,13 @@ def _process_store(
                 flash.pop(key, None)
             else:
                 result = b"\0" + flash[key] if key in flash else b""
-                keeper.receive(b"\0" if op == "list" else name + result, keeper.now)
-            keeper.event("drained", keeper.now)
-    if merger is not None and merger.is_coding():
-        while merger.is_coding():
-            merger.step()
-        keeper.advance(keeper.now)
-        _process_store(keeper, merger, flash)
+                record_store.receive(b"\0" if op == "list" else name + result, record_store.now)
+            record_store.event("drained", record_store.now)
+    if compactor is not None and compactor.is_coding():
+        while compactor.is_coding():
+            compactor.step()
+        record_store.advance(record_store.now)
+        _process_store(record_store, compactor, flash)
 
 
 class Drain:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blocks and values a second of 1, 2 and 4 relays on one mosquitto.
 
     python -m benchmarks.telemetry.relay [--racks 1000] [--blocks 2] [--relays 1,2] [--output lines]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Telemetry stream of 40 signals at 1 Hz, as scaled integers: the input of codec measurements.
 
 Mean-reverting walks plus white noise, rounded to the quantum of the sensor; valves with steps, an

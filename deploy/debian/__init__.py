@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian package: content (`tree`), manual page (`manual`), build (`build`).
 
 Not a Debian source package. The agent needs newer libraries than Debian has. So the package holds a

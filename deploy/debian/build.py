@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build of the Debian package: `make deb`.
 
     python -m deploy.debian.build [--out dist]

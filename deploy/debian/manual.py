@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Manual page coldloop(1), made from the table of the command dispatcher."""
 
 import coldloop

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tree of the Debian package: all files in the places from which `dpkg-deb` packs them.
 
 Does not use `venv`: its scripts contain absolute paths. The tree has the same three parts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop doctor`: options, order of the checks, exit code."""
 
 import json

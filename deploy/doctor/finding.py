@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check results: place, verdict, text, next step."""
 
 from collections.abc import Iterable

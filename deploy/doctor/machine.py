@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the machine: clock, disk, systemd unit of the agent.
 
 The checks read the state of systemd with its commands. Without them the result is a warning: the

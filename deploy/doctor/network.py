@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the broker: name, connection, certificate, IP address filter of the unit."""
 
 import ipaddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of ports: existence, kind, access rights of the user of the agent.
 
 The agent of the package runs as a separate user in the group dialout (`SupplementaryGroups=`). The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Board image: builds firmware.elf (MicroPython, the board) and app.bin (the agent, one slot)."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boards that QEMU runs."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build tools: finds programs beside the interpreter or on the machine, locks the cache."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop firmware build`: build an image for a board."""
 
 import argparse

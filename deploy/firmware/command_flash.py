@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop firmware flash`: write an image and a configuration to a board.
 
 Not tested on a board. The steps are those of mpremote and of the boot loaders.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop firmware run`: run an image under QEMU, its console here, its UARTs on terminals.
 
 QEMU replaces this process, so signals and exit code are those of QEMU.

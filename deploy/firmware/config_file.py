@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configuration file of a board, checked by the rules of the agent."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flashing of a board: the image through the drive of the boot loader, the rest with mpremote."""
 
 import hashlib

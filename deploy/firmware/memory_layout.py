@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory layout of the QEMU board, and the header of an application.
 
     0x000000  firmware: MicroPython, C code of the board, frozen start-up (mps2/)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Source of MicroPython: the Debian source package, checked by its hash and unpacked once.
 
 Does not change the package lists of the machine: apt downloads with separate lists. Source: Debian

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Profile trim: removes notes and unused entries from a profile for a board.
 
 Does not compile the profile: the result is a valid profile and compiles to the same points. All

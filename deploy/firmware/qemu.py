@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image under QEMU: console and UARTs on pseudo-terminals or on existing ports.
 
 Does not model the speed of a serial line: the UARTs of QEMU deliver bytes immediately. With `shift`

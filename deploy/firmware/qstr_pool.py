@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pool of qstrs: the names of the application, frozen into the firmware, without cost of heap.
 
 MicroPython stores each name once and looks up each name of a module that it loads. The names in the

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Application as a ROMFS: precompiled portable modules, profiles, a configuration.
 
 The portable modules are those of pyproject.toml without tests. The same files give the same bytes:
 names are sorted, and no file has a time.
 """
 
+import ast
 import fnmatch
 import hashlib
 import os
@@ -44,7 +46,8 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
     for name in portable_modules():
-        files[name[:-3] + ".mpy"] = compile_module(name, cache)
+        if not is_empty(name):
+            files[name[:-3] + ".mpy"] = compile_module(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
@@ -55,18 +58,46 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
     return pack_romfs(files | (extra or {}))
 
 
+def is_empty(name: str) -> bool:
+    """Say whether a module has only a docstring: MicroPython imports a folder without it."""
+    return len(ast.parse((ROOT / name).read_bytes()).body) <= 1 and name.endswith("__init__.py")
+
+
+def without_type_blocks(source: bytes) -> bytes:
+    """Return a module without its `if TYPE_CHECKING:` blocks; each line keeps its number.
+
+    mpy-cross would compile them: their names would stay in the heap of a board for nothing.
+    """
+    lines = source.splitlines(keepends=True)
+    for node in ast.parse(source).body:
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=[]):
+                pass
+            case ast.Assign([ast.Name("TYPE_CHECKING")]):
+                pass
+            case _:
+                continue
+        for i in range(node.lineno - 1, node.end_lineno or node.lineno):
+            lines[i] = b"\n"
+    stripped = b"".join(lines)
+    return source if b"TYPE_CHECKING" in stripped else stripped
+
+
 def compile_module(name: str, cache: Path) -> bytes:
     """Compile a module with mpy-cross, or return the cached result of the same source.
 
     Raises FirmwareError.
     """
-    source = (ROOT / name).read_bytes()
+    source = without_type_blocks((ROOT / name).read_bytes())
     target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
-        command = [find_mpy_cross(), "-s", name, "-o", str(temporary), str(ROOT / name)]
+        stripped = target.with_suffix(f".{os.getpid()}.py")
+        stripped.write_bytes(source)
+        command = [find_mpy_cross(), "-s", name, "-o", str(temporary), str(stripped)]
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
+        stripped.unlink()
         if completed.returncode:
             raise FirmwareError(f"{name}: mpy-cross: {completed.stderr.strip()}")
         temporary.rename(target)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images for RP2350 and RP2040 boards: Debian's source of MicroPython's rp2 port, our code frozen.
 
 Not tested: QEMU has no such machine. `picotool info` reads the identity of an image. Debian removes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start of an RP2350 or RP2040: runs the agent on /unit.json, if the file exists.
 
 Frozen into the image as main.py. The profiles of the configuration lie in /drivers/profiles;

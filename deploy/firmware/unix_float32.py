@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MicroPython's unix port with 32-bit floats: the arithmetic of a board on a computer.
 
 For the bench and the tests only. Debian's `micropython` has 64-bit floats, as CPython; the boards

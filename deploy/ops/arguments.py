@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arguments, units, keys and reports that the subcommands of `coldloop config` share."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audit log of a unit (`agent.remote.storage.audit`): joins its segments and checks the hash chain.
 
 Does not read files or topics. The log is a ring: new entries overwrite the oldest. A valid chain

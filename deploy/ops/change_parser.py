@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parser of changes on the command line: `control.supply.setpoint_c=32.5` becomes a part of a
 patch.
 

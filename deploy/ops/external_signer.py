@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 r"""External signer: another program signs with a key in a PKCS #11 token, an agent or another
 machine.
 

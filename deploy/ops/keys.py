@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators' keys: generation, key files, signatures.
 
     NAME.key    private key, PEM (PKCS #8), mode 0600, with a passphrase unless --no-passphrase

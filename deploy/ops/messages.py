@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signed messages for a unit, made from the report of the unit."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Broker session with paho-mqtt for a command that publishes and waits for messages.
 
 A thread of paho receives the messages and puts them into a queue. The command reads the queue.

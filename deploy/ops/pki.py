@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Private certificate authority of a fleet: clients of the broker, their names and their rights.
 
     FOLDER/ca.pem, ca.key          the authority; ca.key stays with the operators, mode 0600

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rollout of a change to many units: canaries first, then the rest in waves.
 
 Does not connect to a broker. Inputs are reports of units and the time; outputs are messages to

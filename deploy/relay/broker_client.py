@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT clients of the relay: settings, and the connection that the outputs publish on.
 
 Does not reconnect; the paho library does that, after 1 s to 30 s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop relay`: options and process of a relay."""
 
 import argparse

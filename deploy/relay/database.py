@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Database of the relay: schemas, received records, outbox.
 
 One SQLite file. All relays on a machine can share it (WAL, one writer at a time). ONE transaction

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Downlink through a message gateway: acknowledgements and receipts as MT messages.
 
 Does not receive messages; see `http_server`. A gateway bills each message, so the downlink collects

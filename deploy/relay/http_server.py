@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTP server of the relay: the pages of the outputs, and the webhook `/sbd` of a message gateway.
 
 Not a general server: bodies of at most 64 KiB, one thread for each request. The webhook accepts the

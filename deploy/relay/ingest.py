@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ingest: stores new records of telemetry messages and makes the receipts.
 
 Does not connect to a broker. `satcom_envelope` decodes the datagrams of a satellite carrier first.

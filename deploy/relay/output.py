@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Output: the interface of one output format of the relay.
 
 Does not list the formats; see `outputs`. A new format is a subclass of `Output` and one row in

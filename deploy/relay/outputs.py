@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outputs of the relay: the registry of the formats, and one front for those that are selected.
 
 Does not write a format; see `sparkplug_output` and `text_outputs`. Each output takes a block's rows

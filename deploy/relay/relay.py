@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Relay: the process between the broker of the units and the outputs, as one loop.
 
     broker of the units ──$share/GROUP/coldloop/v1/+/+/tele──▶ ingest ──commit──▶ outbox ──▶ outputs

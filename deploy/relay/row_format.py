@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Row formats: rows of a unit in physical units, and their texts for other systems.
 
 A time is UTC in ms. If a row has no UTC, a later row of the same block dates it. If no row of the

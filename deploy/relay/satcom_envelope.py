@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Satcom envelope: decodes the datagrams of a satellite carrier.
 
 Does not connect to a gateway and does not define the format; see `protocols.datagram`. A datagram

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparkplug edge node: the messages, their order and their numbers.
 
 Does not connect to a broker; `SparkplugEdge` returns (topic, payload, QoS, retain). The relay is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparkplug B 3.0 output: each unit is a device of the edge node of the relay.
 
 Does not build the messages; see `sparkplug_edge`. Sends the birth messages after each connection,

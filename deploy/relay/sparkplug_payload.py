@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sparkplug B payloads: a Protocol Buffers encoder for the messages of an edge node.
 
 Does not decode payloads, except the rebirth command. Values are doubles, booleans, int64 or texts.

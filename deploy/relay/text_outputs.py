@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text outputs: JSON over MQTT, a file in InfluxDB's line protocol, OpenMetrics over HTTP.
 
 Does not write the texts; see `row_format`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check of the pinned packages against a database of advisories: `make advisories`.
 
     python -m deploy.release.advisories [--strict]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Software bill of materials in CycloneDX 1.5 (JSON), from the locks: `make sbom`.
 
     python -m deploy.release.sbom [--out dist/sbom.cdx.json]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the pages of docs/reference that the code knows best: `make reference`.
 
     python docs/tools/reference.py            write the pages
@@ -86,13 +87,13 @@ def _parser_of(call: Callable[[list[str]], int], words: list[str]) -> argparse.A
 
 def _subcommands(call: Callable[[list[str]], int]) -> list[str]:
     """The subcommands of a command that has some, as its --help lists them."""
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with _captured(), contextlib.redirect_stdout(said):
+        with _captured(), contextlib.redirect_stdout(output):
             call(["--help"])
     except CapturedError:
         return []
-    block = said.getvalue().split("subcommands:\n")[1].split("\n\n")[0]
+    block = output.getvalue().split("subcommands:\n")[1].split("\n\n")[0]
     return [line.split()[0] for line in block.splitlines()]
 
 
@@ -373,10 +374,10 @@ def alarms() -> str:
     """Every alarm with what to do."""
     source = Path(__file__).with_name("alarms.toml")
     groups = tomllib.loads(source.read_text(encoding="utf-8"))
-    told = {code for group in groups.values() for code in group if code != "title"}
-    if told != codes():
-        missing, gone = sorted(codes() - told), sorted(told - codes())
-        raise SystemExit(f"alarms.toml: missing {missing}, not in the code {gone}")
+    described = {code for group in groups.values() for code in group if code != "title"}
+    if described != codes():
+        missing, unused = sorted(codes() - described), sorted(described - codes())
+        raise SystemExit(f"alarms.toml: missing {missing}, not in the code {unused}")
     text = (
         "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
         "`docs/tools/alarms.toml` has the meanings and steps; a test compares its codes with the "

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One device on a bus: its poll requests, the meaning of its registers, its write requests.
 
 Does not send requests and does not choose the values to write; see `agent.fieldbus.device_session`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Types only: the parts of a device that `write_encoder` and `write_request` use.
 
 Never imported at run time, so it costs a board no heap.

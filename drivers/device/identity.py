@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Identity of a device: whether it is the model that its profile describes.
 
 Does not search for models; see `drivers.tools.lib.identify`. Contains the probes of a profile as

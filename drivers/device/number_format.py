@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number formats of device profiles: registers to integers and back.
 
 Does not read profiles and does not know points. All arithmetic is in integers, also for floats.

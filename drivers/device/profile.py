@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Device profiles: a register map as data, checked and compiled for fast decoding.
 
 Does not read files: the caller passes the parsed JSON. `drivers.device.profile_check` checks a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check of a device profile: all its errors, with the names of the entries.
 
 Does not compile (see `drivers.device.profile`). The published schema can express only a part of the

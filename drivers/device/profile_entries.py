@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entries of a profile: as written -> as on the wire, with defaults and translated addresses.
 
 Does not check (see `drivers.device.profile_check`) and does not compile (see `profile`). Translates

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check of one profile entry alone: its shape and its contradictions.
 
 Does not compare entries with each other; see `drivers.device.profile_check`. First it compares the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The load-time work of a device profile: attribute values of points, blocks, selection of entries.
 
 Does not check a profile; see `drivers.device.profile_check`. A board drops this module after

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The permitted keys of device profiles and their values, as one table.
 
 Does not contain the rules between entries; see `drivers.device.profile_check`. `SHAPES` maps a kind

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Search for the address of a SunSpec model.
 
 Does not send requests: it names the next read and takes the reply. A SunSpec device has a mark (the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts of points to register words, with a check of the limits.
 
 Does not make requests; see `write_request`. Some points are linked: their scale factor or range is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write requests of a device, and the check that the latest poll shows the written values.
 
 Does not send requests; see `drivers.modbus.bus`. A value outside its limits gives no request. The

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """GNSS receiver driver: fixes, epochs and receiver set-up."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One decoded epoch of a receiver: the combined content of all sentences of one fix.
 
 An epoch is valid if all sentences about the fix agree:

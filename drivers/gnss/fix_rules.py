@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules for a usable fix and its date; shared by `receiver` (fixes) and `epoch`."""
 
 from protocols import calendar

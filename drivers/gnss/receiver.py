@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A GNSS receiver on a serial line: bytes in; one fix per epoch out, with UTC and monotonic time.
 
 The driver has two outputs from the same bytes. A *fix* is for the clock: as early as possible, with

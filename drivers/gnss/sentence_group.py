@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Groups the sentences of one fix, as bytes.
 
 Receivers send them in any order. The time is in the first sentence, the last, or both, and most

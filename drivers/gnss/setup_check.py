@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks whether an epoch shows a requested setting: one function per step.
 
 A check returns True, False, or None (unknown). The functions are pure, except that they update a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receiver set-up, step by step; the received epochs verify each step.
 
 Does not rely on acknowledgements: some receivers acknowledge commands that they do not execute (for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requested receiver settings as steps: each with its command bytes.
 
 Does not check the result; see `drivers.gnss.setup_sequence`. The bytes come from

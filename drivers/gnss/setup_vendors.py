@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vendor commands for receiver settings: pure functions from a setting to bytes.
 
     casic     AT6558, ATGM336H, L76K: `$PCAS…` (CASIC receiver protocol specification)

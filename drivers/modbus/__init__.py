@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bus: request queue, timing, timeouts, duplicate and late replies."""

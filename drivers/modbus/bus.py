@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Modbus serial line or TCP stream: a bounded queue of requests, one on the wire at a time.
 
 Does not know registers; see `drivers.device.device`. Does not open a port: the owner carries out

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counters of a bus: transactions, attempts, received bytes and wire time.
 
 Does not decide anything: `drivers.modbus.bus` counts, other modules read. Counters are monotonic.

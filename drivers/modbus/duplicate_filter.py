@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Duplicate replies on a serial line: discard premature replies, delay ambiguous requests.
 
 Does not compare bytes. A unit or gateway can send its reply twice. The duplicate could match the

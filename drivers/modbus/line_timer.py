@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Idle time of a serial line: the earliest time of the next request.
 
 Does not wait and does not send; see `bus`. A request can begin t3.5 after the last byte

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poll plans: the reads that fetch the points of a device in the least wire time.
 
 Does not schedule polls and does not decode registers. To read through a gap costs its registers.

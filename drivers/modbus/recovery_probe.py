@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probes for the offline units of one bus, within a limited share of the wire time.
 
 Does not decide which unit is offline; see `unit_health`. The probe is the shortest of the unit's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blocks of registers or bits: overlap, containment, and the block that a request writes.
 
 Does not plan reads (see `poll_plan`) and does not hold requests (see `request_queue`).

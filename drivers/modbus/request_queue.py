@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that wait on one bus, in the order in which they can be sent.
 
 Does not know whether the line is free; the bus does. There are two queues. `polls` is first in,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sending half of a bus: chooses the next request and puts it on the wire.
 
 Does not queue requests and does not evaluate replies; see `bus`, which extends this class.

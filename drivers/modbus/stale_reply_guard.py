@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Late replies to requests that timed out, kept apart from later requests.
 
 Does not queue requests and does not match bytes. The reply to a read does not name its registers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One Modbus request on its way through a bus, and its result.
 
 Does not queue or send: `drivers.modbus.bus` does. Contains the priorities of requests and the

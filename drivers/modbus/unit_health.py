@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Health of one unit on a bus: response time, reply timeout, online or offline.
 
 Does not send anything and does not hold a queue; see `bus` and `recovery_probe`.

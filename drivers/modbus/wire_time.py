@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wire time of a Modbus transaction, in microseconds.
 
 Does not access a port. Contains only arithmetic over baud rate, bits of a character and the gap

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Satellite modem drivers as state machines: one module per family (see `base`). Portable."""
 
 TYPE_CHECKING = False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common interface of all modem drivers, and the command queue of AT modems.
 
     send(content, tag, now) -> bool    start to send one datagram; False while busy or not ready

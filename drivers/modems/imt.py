@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Iridium 9704: messages of up to 100,000 bytes, by JSPR at 230400 8N1.
 
     set up   apiVersion -> simConfig internal -> simStatus -> operationalState active

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A modem with an IP network interface: reads its status by AT commands.
 
 Does not send datagrams: MQTT uses the network interface (`broker`). The driver reports the network

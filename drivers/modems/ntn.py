@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A 3GPP NTN modem (NB-IoT by satellite): datagrams by NIDD, or by UDP if `address` is set.
 
 The modem is usable if it is registered. OK after a datagram means that the network accepted it. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A BeiDou RDSS terminal: short messages by sentences, at most one a minute.
 
 Does not work outside 80 to 140 degrees East (see `protocols.modem.rdss`). `Y` of $BDFKI means that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transmission rules by region: bands, power and licences, as data.
 
 Not legal advice, and not verified with any authority. The content is general knowledge of 2026; the

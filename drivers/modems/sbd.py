@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Iridium 9602 and 9603: short-burst data at 19200 8N1, up to 340 bytes uplink, 270 downlink.
 
     send    AT+SBDWB=n -> READY -> content, sum -> 0 -> OK -> AT+SBDIX -> +SBDIX: … -> OK

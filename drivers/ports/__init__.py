@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ports: interface, addresses, store requests; one subpackage per platform."""

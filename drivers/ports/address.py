@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The address of a port: one text form for all kinds of port on all platforms.
 
     serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common interface of all ports, their limits, and the texts of their errors.
 
 A port is one open (or opening) end of a line, a connection or a store. The runtime uses only this

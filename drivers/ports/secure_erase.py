@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Secure erase of files, as far as a program can: overwrites once, then removes.
 
 Works on CPython and MicroPython. Gives no guarantee on flash: a retired block, or a file system

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The requests of a store and their format; the queue of pending requests.
 
     write   key NUL payload   replace the whole record of a key

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus commission`: scan, identify, ask, and write a configuration for the agent.
 
 Does not check that configuration. `coldloop agent --config FILE --check` does, and the command

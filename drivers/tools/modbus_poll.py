@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus poll`: values of a device by its profile, live, with unit, quality and age.
 
 Does not control and does not write. On a terminal the table stays in place. Elsewhere each round is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus profile`: check the file of a profile, or show a profile.
 
 The check itself is in `drivers.device.profile_check`; it names each error with entry and rule.

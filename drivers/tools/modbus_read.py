@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus read`: read registers or bits of one unit once, and decode them.
 
 ADDRESS is the address on the wire (0-based). COUNT is the number of values, not of registers. A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus scan`: the units that reply on a port, with their settings and models.
 
 Does not test devices: it only reads. The scan sends one request of each function to each unit,

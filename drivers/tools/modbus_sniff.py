@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus sniff`: the traffic of other devices on a serial line, with its timing.
 
 Sends nothing and does not decode frames; see `protocols.modbus.sniffer`. It needs a tap on the line

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus write`: write one value after confirmation; show it before and after.
 
 Writes one value once. Without a profile it knows only the limits of the type. With a profile:

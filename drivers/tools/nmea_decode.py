@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea decode`: print one line for each epoch of a receiver, with its integrity flags."""
 
 import argparse

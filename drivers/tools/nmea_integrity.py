@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integrity checks over several epochs: jamming, spoofing, wrong time scale.
 
 For a technician at the terminal, in whole epochs and without a configuration. The checks of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea monitor`: fix, time and satellites of a receiver, live on the terminal.
 
 The screen changes with each epoch: fix, time error, satellites with bars of C/N0, findings of the

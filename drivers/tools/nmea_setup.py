@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea setup`: change the settings of a receiver, and verify them.
 
 The verdict of each step follows from the sentences that the receiver sends afterwards. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil year`: run one policy over one weather, with progress, a record and a plot."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The account of a year: energies, water, hours, extremes, and the printed record.
 
 Does not emulate meters: the sums use true values of the plant. PUE is on the input side of

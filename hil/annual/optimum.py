@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The year of the policy `optimum`: the cheapest steady state of each hour, found by search.
 
 Has no controller and no dynamics: it knows the weather and the plant exactly and moves immediately.

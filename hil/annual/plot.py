@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plot of a year: one HTML page with embedded drawings and no external files."""
 
 from __future__ import annotations

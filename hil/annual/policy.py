@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The control policies of a year, and their interface to the plant.
 
     policy.step(readings, case_c, now, dt)   once a control step, with `ControlReadings` of the

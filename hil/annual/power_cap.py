@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The power cap of the annual runs: load shedding that holds case and supply limits.
 
 An integral controller caps the row's power, only as far as the hottest case and the supply require.

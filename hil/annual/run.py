@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A controlled year: the weather changes, the control code steps, the plant follows.
 
 The control code steps once a second during a transient: the supply is off its set-point, or the

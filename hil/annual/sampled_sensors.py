@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The readings of the control code in a year: the plant's sensors with their register resolution.
 
 Resolution as in the bench's devices: row temperatures 0.1 K, facility temperatures 0.01 K, flow

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The site of a year: the reference plant at some power, a weather, a kind of heat rejection.
 
 Has no policy and no loop over the hours (see `policy` and `run`). The controlled year and the

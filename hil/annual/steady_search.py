@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cheapest steady state of the site, found by search: the bound for every controller.
 
 For each pair of flows (secondary, facility) a closed form gives the hottest facility water that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The argument values of `coldloop hil year`; imports nothing, so that the help is fast."""
 
 from __future__ import annotations

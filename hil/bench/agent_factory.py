@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Interface of an agent that runs on a board or an emulated board, and of its factory.
 
 Does not contain such an agent; see `hil.run.dut_qemu`. A bench takes the factory as an argument.

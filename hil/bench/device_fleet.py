@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One device of each shipped model: eight on one RS-485 line, four behind one TCP host.
 
 Does not contain the devices that the agent controls; see `hil.bench.testbed`. The fleet has its own
@@ -12,7 +13,7 @@ from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
 from hil.devices.cooling.rpu import Rpu
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
@@ -59,7 +60,7 @@ class DeviceFleet:
         self.devices: dict[str, ModbusServer] = {
             "orv3_rpu": Rpu(hall_plant, LINE_UNITS["orv3_rpu"]),
             "belimo_valve": BelimoValve(hall_plant, LINE_UNITS["belimo_valve"]),
-            "abb_acs580": Drive(hall_plant, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
+            "abb_acs580": AbbAcs580(hall_plant, ACS580_PUMP, LINE_UNITS["abb_acs580"]),
             "danfoss_fc": DanfossFc(hall_plant, FC_PUMP, LINE_UNITS["danfoss_fc"]),
             "grundfos_cim": GrundfosCim(hall_plant, GRUNDFOS_PUMP, LINE_UNITS["grundfos_cim"]),
             "wilo_booster": WiloBooster(hall_plant, WILO_PUMPS, LINE_UNITS["wilo_booster"]),

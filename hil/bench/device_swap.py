@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replace emulated devices by real ones, one at a time, while the bench runs.
 
 Does not open the ports; see `hil.io.real_link`. While a device is real, its emulated server does

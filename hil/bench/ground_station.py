@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ground side of the MQTT link in virtual time: stores log records and sends receipts.
 
 Does not replace the ground relay; see `deploy.relay`. It does the part of a relay that scenarios

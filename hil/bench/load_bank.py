@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The IT loads of the row: BMCs with Redfish, a switched PDU, an optics gateway.
 
 Does not model the power of a load; see `hil.devices.power.capped_load`. The load bank exists if the

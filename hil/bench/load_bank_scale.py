@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scale the plant of the row to a multiple of 100 kW.
 
 Does not give the plant of the annual figures; see `hil.annual`. Flows, volumes, masses and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signed messages of operators to the emulated unit, for scenarios.
 
 Does not replace the operators' tools; see `deploy.ops`. The messages can be valid or invalid. The

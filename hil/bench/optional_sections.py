@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional sections of the unit's configuration, by name.
 
 Does not describe the components; see their rooms in `agent`. A scenario names sections with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The GNSS receiver of a row: a basic one, or one with the dialect of a vendor.
 
 Does not contain the receivers; see `hil.devices.gnss`. The basic receiver (no dialect) writes RMC,

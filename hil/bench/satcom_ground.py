@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ground behind the emulated message gateway: decodes and acknowledges datagrams.
 
 Does not replace the ground relay; see `deploy.relay`. It keeps the data for the measures: alarms

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sections `cooling` and `safety` of the emulated unit, as an engineer of a site writes them.
 
 Does not read the plant: the figures of the exchanger are the design figures

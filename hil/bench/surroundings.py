@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The optional devices of a row: humidity sensors, outdoor sensor, meters, fans; room and grid.
 
 Does not contain CDU, valve and pumps; see `hil.bench.testbed`. The settings determine the devices
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
-from hil.devices.drives.abb_ach580_fan import FanDrive
+from hil.devices.drives.abb_ach580_fan import AbbAch580Fan
 from hil.devices.modbus.server import ModbusServer
 from hil.devices.power.abb_meter import AbbMeter
 from hil.kernel.world import World
@@ -57,7 +58,7 @@ class Surroundings:
             plant.attach_facility(self.fan_bank)
             self.fan_bank.set_air(Air(settings.outdoor_c, settings.outdoor_c - _WET_BULB_DIFF_K))
         self.fans = [
-            FanDrive(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
+            AbbAch580Fan(plant, self.fan_bank, i, FIRST_FAN_UNIT + i)
             for i in range(settings.fans)
             if self.fan_bank is not None
         ]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One row of racks: the plant, the emulated devices, and the agent's configuration for them.
 
 Does not open ports: `hil.run.virtual` and `hil.run.real_bench` connect the devices to endpoints or
@@ -18,7 +19,7 @@ from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
 from hil.io.endpoints import SerialEndpoint
@@ -80,7 +81,9 @@ class Testbed:
         self.load_bank = build_load_bank(self.plant, settings, world.utc(0) // 1_000_000)
         self.rpu = Rpu(self.plant, RPU_UNIT)
         self.valve = BelimoValve(self.plant, VALVE_UNIT)
-        self.drives = [Drive(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)]
+        self.drives = [
+            AbbAcs580(self.plant, i, FIRST_DRIVE_UNIT + i) for i in range(settings.pumps)
+        ]
         self.surroundings = Surroundings(world, self.plant, settings)
         self.bus = ModbusLine(
             [self.rpu, self.valve, *self.drives, *self.surroundings.list_servers()]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellite link of a row: modem, emulated sky, message gateway and ground.
 
 Does not open a port: `hil.run.virtual` and `hil.run.real_bench` connect `device` to one. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The settings of a testbed at the start of a run."""
 
 from dataclasses import dataclass

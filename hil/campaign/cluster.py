@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs jobs on a cluster: `dask:HOST:PORT` or `ray:HOST:PORT`.
 
 Does not install Dask or Ray (extras `dask`, `ray`). The workers need the same code. Each job

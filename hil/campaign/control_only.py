@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A random campaign of control and plant without buses: weather, loads and faults.
 
 Does not run the whole controller, only its control code (`agent.control`) through `hil.annual`:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A random campaign: draws scenarios, runs them, and keeps those that violate an invariant.
 
 Does not define the rules; see `hil.campaign.words`. From a seed, `draw` makes a scenario of one

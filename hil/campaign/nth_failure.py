@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sweep over the n-th failure, n from 1 to N: of a store request, a bus reply or a broker packet.
 
 Does not draw faults; see `hil.campaign.draw`. In each run exactly one place fails, and the sweep

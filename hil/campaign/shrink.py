@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds the fewest events with which a scenario still fails, by QuickXplain.
 
 Theory of operation. `fails(events)` runs the scenario with a part of its events. It tells whether

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules of random campaigns: faults to draw, faults not to draw, and the invariants.
 
 Does not draw; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in

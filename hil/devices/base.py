@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interfaces of the emulated devices.
 
 A device does no I/O: its inputs are bytes and times, its outputs are bytes and delays. It does not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record type of a fault or event, and `attribute_fault`, which makes most of them."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the field bus: late, wrong, duplicate and damaged replies, writes without effect.
 
 Does not contain the faults themselves; they are attributes of the emulated servers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Messages of operators and attackers to the unit, for scenarios with the section `remote`."""
 
 from hil.bench import operator_messages

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of operators to the cooling, for scenarios with the sections `cooling` and `remote`."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the GNSS receiver, its antenna, its line and its signals.
 
 Does not contain the faults themselves; they are attributes of the emulated receiver

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the link to the broker: connections without traffic, missing and forged receipts."""
 
 from operator import attrgetter

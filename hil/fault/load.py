@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of loads: services, meters, optics, and the loss of facility water."""
 
 from typing import Any

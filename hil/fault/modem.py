@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the satellite link: sky, modem, gateway, ground.
 
 All of them need a row with a modem (`parts = "modem, modem_store"`). A fault acts on the kind of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of coolant, facility water, weather, valve, pumps and room.
 
 Does not contain the physics; see `hil.plant`. Faults of power and of sensors are in

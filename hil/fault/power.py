@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the mains and of the fan drives.
 
 Does not contain the grid; see `hil.plant.power.grid`. The RPU, the valve actuator and the
@@ -7,7 +8,7 @@ behind them.
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.fault.base import FaultType
 from hil.plant.power.grid import UNDERVOLTAGE
 
@@ -23,7 +24,7 @@ def _fail_grid(testbed: Testbed, _: float) -> None:
         drive.cut_power()
 
 
-def _mains_drives(testbed: Testbed) -> list[Drive]:
+def _mains_drives(testbed: Testbed) -> list[AbbAcs580]:
     return [*testbed.drives, *testbed.surroundings.fans]
 
 

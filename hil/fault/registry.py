@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All faults and events that a scenario can name, each with start and end.
 
 Does not contain the faults themselves; each sets an attribute of an emulated device, the plant or a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the plant sensors, the humidity sensors and the outdoor sensor.
 
 Does not contain the faults themselves; see `hil.plant.fluid.sensor_fault` and the devices.

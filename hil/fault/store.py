@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of the controller's power and of its stores.
 
 Does not describe the reaction of the components. A value is a fraction of 1: position of the bit,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Endpoints of the agent's ports in virtual time.
 
 Does not emulate devices; see `hil.devices`. An endpoint connects a port of the agent to a line or

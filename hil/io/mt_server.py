@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The downlink of the message gateway: an HTTP server for messages to modems, as a provider has it.
 
 The interface is that of RockBLOCK: POST with `imei`, `username`, `password` and `data`

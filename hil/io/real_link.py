@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Links to real devices: a serial port or a TCP connection that passes bytes unchanged.
 
 Does not add line timing or a protocol. A lost link (unplugged, closed by the peer) stays silent. If

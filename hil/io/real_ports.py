@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real ports for emulated devices: pseudo-terminals for serial lines, TCP sockets for servers.
 
 Does not emulate devices or line timing: a port passes bytes between a descriptor and a line (see

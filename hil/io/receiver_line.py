@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial line of a receiver with a vendor dialect: variable speed, USB adapter, pulses.
 
 Does not emulate the receiver; see `hil.devices.gnss.receiver`. The line always uses the present

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The register writes of a capture: extraction, comparison, and their effect on recorded replies.
 
 Does not send requests or emulate devices. A replay gives recorded replies, which show registers as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TCP path with the properties of a satellite link, in user space: delay, rate, outages.
 
 Does not model packets: the kernel's TCP ends on both sides, so there are no lost segments and no

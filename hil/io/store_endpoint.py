@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The endpoint of a store in virtual time: flash with a write time and power cuts.
 
 Does not use files. It executes one request after another, each `delay_us` after the one before. A

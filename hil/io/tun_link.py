@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A satellite link for IP packets: two network namespaces with a TUN device each; needs root.
 
 Does not terminate TCP (see `hil.io.shaped_path`): the kernel's TCP runs over the link, with

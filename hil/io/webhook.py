@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The webhook of the message gateway: it posts each uplink datagram to a URL, as a provider does.
 
 The form is that of RockBLOCK: `imei`, `momsn`, `transmit_time` (YY-MM-DD HH:MM:SS UTC), `data` in

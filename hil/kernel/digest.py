@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The digest of a run: one hash over all inputs and outputs of the agent, with their times.
 
 It is SHA-256 over one record for each input and each output: time (8 bytes), port, operation,

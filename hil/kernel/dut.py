@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interface of the controller under test in virtual time.
 
 Two implementations give the same outputs: `InProcessDut` runs the agent in this process;

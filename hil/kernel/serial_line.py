@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serial lines between the agent's ports and the devices, with the transmission time of each byte.
 
 Does not emulate a device or a protocol; see `hil.devices`. A line knows the time of one character.

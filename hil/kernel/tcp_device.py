@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The link to an emulated TCP server: delivery times of its replies and its wake-up times.
 
 Does not implement a port. In virtual time the port is `hil.io.endpoints.TcpEndpoint`; over real

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time on the bench: a queue of events in integer microseconds, and one seeded random source.
 
 Does not control the speed; see `hil.shells`. It decides the order of events. In virtual time a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of remote management, from the status of a unit with the section `remote`."""
 
 from hil.bench.testbed import Testbed

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of the cooling control: set-points, limits, pumps, fans, valve travel, proof tests.
 
 They come from the status of the components `cooling` and `safety`, and from the plant.

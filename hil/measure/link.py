@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of the log: counters of the agent, and records on the ground."""
 
 from hil.bench.testbed import Testbed

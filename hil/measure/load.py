@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of power limits and energy accounting, from the true loads and the agent's status."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures of the satellite link: true values at the gateway, and the agent's status.
 
 All of them need a row with a modem. In other rows they are not known.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All measures that a scenario can name, each with its unit and its source.
 
 Does not judge; see `hil.scenario.judge`. A measure comes from the plant (the true value, without

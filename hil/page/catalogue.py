@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The suites, scenarios and faults that the page offers.
 
 Does not start them; see `hil.page.session_manager`.

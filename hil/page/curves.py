@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The values of a frame of the page: true values of the plant, and values of the agent's status.
 
 Does not use the measures of scenarios (`hil.measure.registry`): the page takes ten frames a second,

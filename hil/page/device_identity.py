@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The serial number of the CDU: registers 6616 to 6623 of the RPU, two characters each.
 
 Source: the public ORv3 register map, RpuMFRSerial. If the RPU is real, the number is read over the

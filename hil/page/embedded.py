@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page for a bench that another program runs, such as the demo.
 
 Does not run scenarios; see `hil.page.session_manager`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distributes frames and states from the bench's thread to all browsers.
 
 Does not contain the bench or the web server; see `hil.page.session` and `hil.page.server`. A frame

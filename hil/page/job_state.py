@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The state of session and job for the page, as one JSON object.
 
 Does not contain the numbers of the curves; see `hil.page.curves`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts hub, session manager and web server for `coldloop bench --page`."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The web server of the page: files, server-sent events, and requests to the bench.
 
 Does not answer requests; it passes them to `hil.page.session_manager` in the bench's thread. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A session of the bench under the page: without a scenario, or through one scenario.
 
 Does not select the next session; see `hil.page.session_manager`. It runs in the bench's thread:
@@ -219,7 +220,12 @@ class BenchSession:
         for prompt in (
             [self.open_prompt] if self.open_prompt is not None else []
         ) + self._waiting_prompts:
-            entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": None, "by": "nobody"}
+            entry = {
+                "at_s": prompt["at_s"],
+                "text": prompt["text"],
+                "answer": None,
+                "by": "no answer",
+            }
             self.answers.append(entry)
         unconfirmed = [
             f"prompt: {answer['text']}: {answer['answer']}"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Selects the session that runs, and processes the requests of the page, in the bench's thread.
 
 Does not serve HTTP; see `hil.page.server`. The server calls `submit` from any thread. The bench's

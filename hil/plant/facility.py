@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The facility behind the row's inlet: pump, hot and cold water, cooler, outdoor air; dynamic.
 
     exchanger --hot tank--> cooler (fans, pads) --cold tank--> exchanger

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The facility water supply of a row without a facility model: its temperature over time.
 
 Does not model a cooler; see `hil.plant.facility`. The temperature ramps to a target, with a slow

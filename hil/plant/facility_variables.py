@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The variables of facility, room, grid and inventory, in the form of `hil.plant.variables`.
 
 The names are attributes of `Facility`, `Room`, `Grid` and `Inventory`, with the owner as prefix.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dry cooler of one row, with fans that each have their own speed.
 
 It is a `Facility`. Its air flow follows the mean of the fan speeds, as for equal fans side by side.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coolant inventory of the loop: reservoir, leaks, make-up, and air in the loop.
 
 The reservoir feeds a leak. When the reservoir is empty, air enters the loop. While the reservoir is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thermal-hydraulic plant behind the emulated devices: one row, its CDU and facility water.
 
     racks (cold plates) --return pipe--> heat exchanger --supply pipe--> racks      secondary, TCS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The air around the racks: temperature, humidity, and the residual heat that it removes.
 
 Does not model zones: the air is well mixed, and its state is an input (an air handler or a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Larger plants from the row's parameters: the same plant for any IT power.
 
 This is the reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steady states of the plant in closed form (and by bisection), without simulation.
 
 In steady state the exchanger takes the IT power and the pumps' shaft power. So the temperatures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The thermal side of the plant: racks, pipes and the exchanger of the secondary loop.
 
     racks (cold plates) --return pipe--> heat exchanger --supply pipe--> racks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The variables of the plant as a table, like the model description of FMI.
 
 The table has names, units, ranges and causality; the values are attributes of `Plant` with the same

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The key of the bench: it signs records and so identifies the bench that wrote them.
 
 Does not sign changes or commands; see `deploy.ops.keys` for the keys of operators. The first use

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares records: one bench over time, or several benches.
 
 Does not judge: the verdicts come from the records. A row is one expectation of one run. Rows of two

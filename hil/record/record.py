@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of a suite: content, hash chain and signature, so that any later change is detected.
 
 Does not judge; see `hil.scenario.judge`. A record is one JSON file. It holds the hash of the

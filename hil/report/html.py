@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report as one HTML page without external files: verdict, results, plots, versions.
 
 Does not serve the live page; see `hil.page`. Style, script, uPlot (vendored, MIT) and data are

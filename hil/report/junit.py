@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A record as JUnit XML: each run is a test suite, each expectation a test case."""
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The next step for the technician after a failed expectation, by measure.
 
 Does not give a diagnosis: the bench knows the violated limit, but not the cause.

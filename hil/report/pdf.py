@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report as PDF: Chromium prints the HTML page with its print style."""
 
 import shutil

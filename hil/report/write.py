@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the record of a suite and its reports into a folder.
 
     record.json   the record: chained, hashed, signed (`hil.record.record`)

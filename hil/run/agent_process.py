@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent as a process on this machine, on CPython or MicroPython, or as an image in QEMU.
 
 Does not write its configuration; see `hil.run.real_bench`.

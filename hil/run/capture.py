@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A capture: all inputs and outputs of a controller, with times, as lines of JSON.
 
     {"format": "coldloop-capture-1", "config": {...}, "note": "..."}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The controller under test with 32-bit floats, as on a board: lock-step with another interpreter.
 
 Does not give the digest of 64-bit floats: the loops round differently, and closed loops diverge.

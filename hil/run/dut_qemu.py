@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The controller under test as an ARM image in QEMU: connects the ports of the bench to its UARTs.
 
     UART 1  GNSS receiver                  UART 2  field bus

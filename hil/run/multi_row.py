@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many rows with a power cap at the same UTC time and without a network.
 
 Does not run the rows at the same time: they share only UTC. Each run starts at the same UTC. Each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a scenario in real time over real ports, with the same row, faults and measures.
 
 Does not give a digest: the times of a real run differ by microseconds. The agent is a process on

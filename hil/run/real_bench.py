@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench in real time: a row on real ports, and the agent as a process.
 
 Does not run a scenario; see `hil.run.real`, `hil.page` and `hil.demo`, which use it. The serial

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellite modems of the bench on real ports: a pseudo-terminal for each kind, and an IP path.
 
 Does not contain the modems; see `hil.devices.satcom`. All kinds exist at the same time, each with

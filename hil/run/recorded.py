@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a scenario in virtual or real time and keeps all data for its record.
 
 Does not contain the runs (see `hil.run.virtual`, `hil.run.real`) and does not write the record (see
@@ -61,7 +62,7 @@ def confirm_prompts(scenario: Scenario) -> list[dict[str, Any]]:
             "at_s": prompt.at_s,
             "text": prompt.text,
             "answer": None,
-            "by": "nobody: counts as confirmed",
+            "by": "no technician: counts as confirmed",
         }
         for prompt in scenario.prompts
     ]

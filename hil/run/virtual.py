@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs a scenario in virtual time: testbed, endpoints, shell and controller.
 
 Does not judge (see `hil.scenario.judge`) and does not read measures (see `hil.measure`). At the end

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The measures that the bench records once a second for the plots of reports and the live page.
 
 Does not contain the measures; see `hil.measure.registry`.

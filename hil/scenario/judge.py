@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares the samples of a run with the expectations of the scenario.
 
 Does not read the measures; see `hil.measure.registry`. For each expectation the evaluator keeps

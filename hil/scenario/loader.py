@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds, reads and checks scenario files: shipped ones by name, others by path.
 
 Does not define the types; see `hil.scenario.model`. The shipped files are in folders by subject

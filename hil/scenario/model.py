@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A scenario as data: settings of the testbed, events, expectations, prompts, cases.
 
 Does not run a scenario (see `hil.run`) and does not check the meaning of its values (see

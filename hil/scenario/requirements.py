@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The requirements on the controller, by number; an expectation can name one.
 
 Does not contain tests. A report lists each requirement with its expectations. A number is never

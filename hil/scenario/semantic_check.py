@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the values of a scenario against the abilities of the bench.
 
 Does not read the file; see `hil.scenario.model`, which checks keys and types. `find_problem`
@@ -119,7 +120,7 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
     if event.for_s is None:
         return
     if EVENTS[event.do].undo is None:
-        yield Problem(f"{key_path}.for_s", f"{event.do} does not end by itself")
+        yield Problem(f"{key_path}.for_s", f"{event.do} has no end")
     if event.for_s <= 0:
         yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
 

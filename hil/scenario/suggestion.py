@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finds the known name that is closest to a misspelt one, for error lines."""
 
 import difflib

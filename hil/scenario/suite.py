@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A suite: scenarios that run one after the other and give one record.
 
 Does not contain events: a suite has a name, a title and the names of scenarios.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Schedules the events of a scenario in the world."""
 
 from hil.bench.testbed import Testbed

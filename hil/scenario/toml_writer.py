@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a scenario as TOML, for the results of shrinking and campaigns.
 
 Does not write default values. If `hil.scenario.loader` reads the text, the scenario is equal.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lock-step shell: the agent in a MicroPython process, stepped over a pipe in virtual time.
 
 Does not advance the time; see `virtual`. It is a controller under test (`hil.kernel.dut`). For each

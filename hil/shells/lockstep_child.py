@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's side of the lock-step: a MicroPython process that the bench steps over a pipe.
 
 This module is portable. `hil.shells.lockstep` starts it. A message from the bench has a header

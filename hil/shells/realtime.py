@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real-time shell: runs bench events at their wall-clock time and serves real descriptors.
 
 Does not run the agent: the agent is a separate process that sees only ports. The bench time is the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The virtual shell: steps the agent from a queue of events, as fast as the processor allows.
 
 Does not wait for a clock: time jumps from one event to the next. The shell takes the events in

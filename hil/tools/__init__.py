@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Subcommands of `coldloop hil`, one module each."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil campaign`: run random scenarios on all cores and keep those that fail.
 
 `--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.

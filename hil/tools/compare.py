@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil compare`: compare records of one bench over time, or of several benches.
 
 Exit 0: no row is worse in its last record than in its first. Exit 1: a row has worsened, or a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil hall`: test that many rows apply a power cap at the same UTC time without a
 network.
 

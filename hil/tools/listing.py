@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil list`: list the shipped scenarios and suites, or the faults."""
 
 import argparse
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the list."""
     if arguments.table and not arguments.faults:
-        raise BenchError("--table: add --faults")
+        raise BenchError("--table: needs --faults")
     if arguments.table:
         print(write_table())
         return 0

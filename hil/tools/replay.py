@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil replay`: feed a capture to the controller and compare its operations.
 
 `--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a

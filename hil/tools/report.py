@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil report`: write HTML, PDF and JUnit from a record."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil run`: run a scenario or a suite and judge it; `--report` also writes a record.
 
 Runs in virtual time unless `--real-time` is given. Exit 0: all passed, also if marginal. Exit 1: an

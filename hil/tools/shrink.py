@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil shrink`: find the fewest events with which a scenario still fails."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil verify`: check that records were not changed after they were written.
 
 Checks format, hash, signature and scenario hashes of each record. Does not check that the chain of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil year`: simulate a year of cooling with the control code and the plant."""
 
 import argparse

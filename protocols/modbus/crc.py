@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRC-16/MODBUS: the two last bytes of every RTU frame, low byte first.
 
 Polynomial 0x8005 reflected (0xA001), start 0xFFFF, no final xor. Source: "MODBUS over Serial Line,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus PDUs: builds requests and checks replies. Common to RTU and TCP framing.
 
 A PDU is a function code and its data, without unit, CRC or header ("MODBUS Application Protocol

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus RTU, client side: builds request frames and finds the reply in the received bytes.
 
 Has no queue and no time; see `drivers.modbus.bus`. One request is pending at a time: `start` sets

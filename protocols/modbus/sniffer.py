@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus RTU sniffer: the frames of a master and its slaves, classified, paired and timed.
 
 Does not send. `feed` and `wake` return events, and no byte raises. RTU only: a port cannot observe

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus over TCP, client side: the MBAP header, and replies matched by transaction number.
 
 Does not open or close the connection and has no time. A stream has no gaps that separate frames.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The line reader of an AT modem, with unsolicited result codes (URC) at any byte.
 
 Does not send and does not interpret responses; see `drivers.modems`. A modem can insert a URC such

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two checksums of Iridium modems.
 
     sum16   SBD binary transfers: sum of the bytes modulo 65536, big-endian ("hello" -> 02 14)

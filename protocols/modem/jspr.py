@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSPR, the protocol of the Iridium 9704: JSON requests and responses, one per line.
 
 Does not drive the modem; see `drivers.modems.imt`. Source: RockBLOCK-9704 library (src/jspr*.c).

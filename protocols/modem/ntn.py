@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AT commands of a 3GPP NTN modem (NB-IoT by satellite): registration, NIDD, UDP datagrams.
 
 Does not drive the modem; see `drivers.modems.ntn`. Sources: 3GPP TS 27.007 (+CEREG 10.1.22, +CSQ

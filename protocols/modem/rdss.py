@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BeiDou RDSS short messages: the sentences of protocol 2.1 of a terminal.
 
 Does not drive the terminal; see `drivers.modems.rdss`. Does not cover the Gulf or southern Africa:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Short-burst data of the Iridium 9602 and 9603: responses, status values, binary transfers, time.
 
 Does not drive the modem; see `drivers.modems.sbd`. Sources: Iridium 9601/9602 AT command

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A strict parser of small JSON objects, with equal results on both interpreters.
 
 Not a general JSON parser. MicroPython's own `json` accepts `{"a"` as an object, and the output of a

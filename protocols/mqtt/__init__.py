@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1.1 and 5 client."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An MQTT 3.1.1 client as a state machine: no socket, no clock, no thread.
 
 The caller owns the transport. It reports open, closed and received bytes. After every call it sends

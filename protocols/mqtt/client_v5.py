@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 5 client: extends `client` by topic aliases, message expiry and the limits of the server.
 
 Advantages on a slow link: a topic is sent once per connection and then as its alias (saves some 25

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1.1 control packets of a client: encoders and decoders.
 
 Encoders return complete packets and raise `EncodeError` for values that the protocol cannot carry.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 5 control packets where they differ from 3.1.1 (`packets`): properties and reason codes.
 
 Covers only the needs of the client: it reads the limits of a server and reason codes; it writes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): found, counted and skipped.
 
 Does not decode payloads. Length and checksum distinguish a complete frame from noise. A `$` inside

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fields of NMEA 0183 sentences, from bytes to integers.
 
 An empty field is None. A field that breaks the standard raises `DecodeError`. The text is the short

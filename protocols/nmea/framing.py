@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NMEA 0183 framing: from a byte stream to sentences with a valid checksum.
 
 A sentence is `$` or `!`, a body of printable ASCII, `*` and two hexadecimal digits: the xor of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Six further NMEA 0183 sentences as objects: GLL, GNS, VTG, GST, GBS, DTM.
 
 The table in `protocols.nmea.sentences` refers to this module. A constructor takes the body. An

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellite and the signal that a number in GSA or GSV means.
 
 A receiver gives up to four indications: the talker, the NMEA 4.1 system id, the range of the number

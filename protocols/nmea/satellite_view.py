@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellites of one epoch, from its GSV and GSA sentences.
 
 One satellite is one entry, independent of its number of signals, sentences and numbering schemes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NMEA 0183 sentences as objects, and the table of all of them.
 
 `parse` takes the body that the framer found and looks up its three-letter kind in a table. It

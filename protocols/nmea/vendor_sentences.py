@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receiver status in TXT and vendor sentences.
 
 Vendors report antenna, interference, identity, accuracy and command replies in different shapes.

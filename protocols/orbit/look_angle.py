@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Elevation and azimuth of a satellite at a site on the rotating Earth.
 
 Does not propagate an orbit; see `protocols.orbit.sgp4`. The site is on the WGS 84 ellipsoid.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SGP4 for near-earth orbits: from the mean elements of a TLE to a position in TEME kilometres.
 
 Does not support SDP4: a period of 225 minutes or more is rejected. No satellite of the supported

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two-line elements: text to `protocols.orbit.sgp4.MeanElements`.
 
 Does not write elements and is not a catalogue. Columns and check digits as in Spacetrack Report 3;

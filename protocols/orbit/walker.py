@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A constellation of evenly spread circular orbits in seven numbers (a Walker pattern).
 
 Does not use SGP4. The orbits are circular; node and phase drift by the secular effect of the

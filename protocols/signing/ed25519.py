@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ed25519 verification (RFC 8032, 5.1.7), in slices, so that a signature delays no control cycle.
 
 Does not sign: secret keys stay with the operators, in a constant-time library. This module handles

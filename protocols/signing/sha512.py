@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SHA-512 (FIPS 180-4), in slices: each `step` hashes a few blocks.
 
 MicroPython has no SHA-512. Not for secrets (it is not constant-time). It is slow: on CPython,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A telemetry block: rows of scaled integers, coded by column. Each block decodes alone.
 
     byte 0      version, 1

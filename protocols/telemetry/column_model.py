@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A column of integers as binary decisions for the range coder, and back.
 
 Theory of operation. Sensors give a slow drift plus noise, rounded to counts. The model tracks a

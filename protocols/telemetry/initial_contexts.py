@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The context indices of the column model and their initial probabilities.
 
-The initial values are trained in advance (`python -m benchmarks.telemetry.codec_train`, on streams that no
-test uses), so that a short block need not learn common statistics: one byte per context, in 1/256.
-They are part of the format: a change of one byte requires a new version.
+The initial values are trained in advance (`python -m benchmarks.telemetry.codec_train`, on streams
+that no test uses). So a short block need not learn common statistics. Each context has one byte, in
+1/256. They are part of the format: a change of one byte requires a new version.
 
 The contexts of a value belong to an octave of the signal's spread (0: up to 1/16 of a count, 7: 64
 counts or more, shifted down). The first two also depend on the eighth of a count of the prediction:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A counter at a steady rate as a straight line: y = start + floor(offset + slope * t).
 
 Not a general fit. It accepts only a column that never turns back and stays within two counts of its

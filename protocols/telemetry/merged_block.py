@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Consecutive blocks coded again as one longer block, and back, byte for byte.
 
 Not a format for rows: it stores and carries a backlog of blocks. A longer block needs fewer bits

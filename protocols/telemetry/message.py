@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The telemetry message: several records, or a fragment of a record that is too long for one.
 
     D1 generation records…                  a record is: number, kind, length, payload

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An adaptive binary range coder: binary decisions to bytes and back.
 
 Does not map values to decisions; see `protocols.telemetry.column_model`. A decision is

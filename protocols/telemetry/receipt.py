@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The acknowledgement of the ground relay: the records that the unit can delete.
 
     A1 generation flags count (class first last)… [mac]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The columns of a block: name, unit, scale. Sent once, then identified by a number.
 
 The number is the first four bytes of the SHA-256 of the text below. A unit with other points thus

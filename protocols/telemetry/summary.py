@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows summarised for a slow link: the mean, or mean, minimum and maximum, of each signal.
 
 The summary is lossy; the names say so: `P1~mean`, `P1~min`, `P1~max`. A mean is rounded to an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integers in seven bits per byte, the lowest first (LEB128), as short as possible.
 
 Signed integers are mapped first: 0, -1, 1, -2 … become 0, 1, 2, 3 …. Source: DWARF 5, 7.6; Protocol

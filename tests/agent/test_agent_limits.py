@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The largest units: they need more heap than a small board has, so only on CPython."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop agent` for a technician: wrong configurations, busy, missing or garbled ports, its end.
 
 Wrong use starts nothing. The agent retries a missing port.
@@ -334,11 +335,11 @@ def test_missing_ports_are_reported_and_retried(bench: RealBench, tmp_path: Path
         assert telemetry(bench)["queued"] == 5
         code, out, err = wait_for_exit(process, signal.SIGTERM)
     assert (code, out) == (0, "")
-    said = err.splitlines()
-    assert said[0].startswith(f"warning: serial:{receiver}: no such port")
-    assert said[1].startswith(f"warning: serial:{bus}: no such port")
-    assert sum("Traceback" in line for line in said) == 0
-    assert len(said) < 60
+    messages = err.splitlines()
+    assert messages[0].startswith(f"warning: serial:{receiver}: no such port")
+    assert messages[1].startswith(f"warning: serial:{bus}: no such port")
+    assert sum("Traceback" in line for line in messages) == 0
+    assert len(messages) < 60
     check_final_status(bench, path)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop clock`: report and watch, on the status of an agent with a false time source."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command dispatcher: help, version, exit codes, one-line errors, guard against namesakes."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop ledger report`, from the status of a bench run."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop link`, and the satellite modems of `coldloop bench`, over real ports."""
 
 import http.server
@@ -104,8 +105,8 @@ def test_message_goes_to_the_webhook(
             (b"AT+SBDIX\r", b"OK"),
         ):
             port.write(command)
-            said = port.read_until(answer + b"\r\n")
-            assert said.endswith(answer + b"\r\n"), said
+            printed = port.read_until(answer + b"\r\n")
+            assert printed.endswith(answer + b"\r\n"), printed
     end = time.monotonic() + 30
     while not webhook_posts[1] and time.monotonic() < end:
         time.sleep(0.1)
@@ -140,10 +141,10 @@ def test_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = _unit(tmp_path, constellation=SHAPES["polar66"].section())
     arguments = ["passes", "--config", config, "--hours", "24", "--at", "1795500000"]
     assert link([*arguments, "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    windows = said["windows"]
+    printed = json.loads(capsys.readouterr().out)
+    windows = printed["windows"]
     assert 50 <= len(windows) <= 120
-    assert 10 <= said["covered_pct"] <= 25
+    assert 10 <= printed["covered_pct"] <= 25
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(windows))
     assert link(arguments) == 0
     text = capsys.readouterr().out

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus` with the emulated devices of the bench: scan, read, write, poll, errors."""
 
 import io

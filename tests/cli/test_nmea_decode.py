@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea`: exact keys, comparison with gpsd, recorded quirks, unreadable sources."""
 
 import json

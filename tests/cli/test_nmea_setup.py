@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop nmea setup` with a receiver on a pseudo-terminal; errors are one line."""
 
 import json

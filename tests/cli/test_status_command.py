@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop status`: exit codes, JSON, and one line without a status."""
 
 import json
@@ -163,5 +164,5 @@ def test_configuration_without_state_folder_is_reported(
     path = tmp_path / "unit.json"
     path.write_text(json.dumps(changed(example(), "state", REMOVED)), encoding="utf-8")
     assert status(["--config", str(path)]) == 2
-    said = check_one_line(capsys.readouterr().err)
-    assert said == f"{path}: state: missing; the agent writes no status"
+    message = check_one_line(capsys.readouterr().err)
+    assert message == f"{path}: state: missing; the agent writes no status"

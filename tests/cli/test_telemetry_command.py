@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop telemetry`: bits per value within limits, exact JSON, errors on one line."""
 
 import csv
@@ -73,9 +74,9 @@ def test_bad_tables(
     path = tmp_path / "s.csv"
     path.write_text(text, encoding="utf-8")
     assert coldloop.main(["telemetry", "codec", str(path)]) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert errors.count("\n") == 1
 
 
 def test_missing_file_and_bad_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audit reader: joined segments and the faults of the hash chain."""
 
 from agent.remote.storage.audit import SEGMENTS, AuditLog, key_of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shipped broker configuration: clients need a certificate, and a unit has only its topics."""
 
 import queue

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config` end to end: real keys, a real mosquitto, real agents behind it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Procedures of docs/operator/roll_out.md on a real broker: lost key, decommission."""
 
 import json

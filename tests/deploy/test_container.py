@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Container files for operators: fixed versions, no secrets, a restricted broker.
 
 No test builds or pulls an image. The mosquitto of this machine runs the shipped configuration. With

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datagrams of a unit to the fleet and back: modem, gateway, webhook, relay, broker, MT message.
 
 The agent, the relay, mosquitto and `mosquitto_sub` are processes. The modem, its gateway and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian package: reproducible, hardened, relocatable; installation, upgrade and removal.
 
 The package holds the packages of this environment, so the tests download nothing. With `-m soak` it

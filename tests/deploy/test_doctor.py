@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop doctor`: each fault of a controller is found, with the next step."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Extras of the distribution: an environment with requirements/agent.txt alone runs the agent."""
 
 import importlib.metadata

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ARM image: reproducible build, start under QEMU, slots, storage, watchdog, control of a row."""
 
 import hashlib
@@ -22,7 +23,12 @@ from deploy.firmware.build_tools import find_mpy_cross
 from deploy.firmware.profile_trim import trim_profile
 from deploy.firmware.qemu import Machine, run_image
 from deploy.firmware.qstr_pool import read_qstrs
-from deploy.firmware.romfs import build_application, pack_romfs, portable_modules
+from deploy.firmware.romfs import (
+    build_application,
+    pack_romfs,
+    portable_modules,
+    without_type_blocks,
+)
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from hil.bench.testbed import Testbed
@@ -354,3 +360,10 @@ def test_the_image_controls_a_row(name: str) -> None:
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     assert hil(["run", name, "--dut", "qemu"]) == 0
+
+
+def test_type_blocks_are_not_compiled() -> None:
+    source = b'"""x"""\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n    from a import b\n\nX = 1\n'
+    assert without_type_blocks(source) == b'"""x"""\n\n\n\n\nX = 1\n'
+    used = source + b"Y = TYPE_CHECKING\n"
+    assert without_type_blocks(used) == used

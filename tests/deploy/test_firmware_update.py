@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Remote update of the ARM image: signed, sent, written to slot b, on trial, confirmed."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--signer` with the program of OpenSC and a key in a PKCS #11 token (SoftHSM)."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Relay on a real mosquitto: stored before acknowledged, delivered once, also over restarts."""
 
 import json

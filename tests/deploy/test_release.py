@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Release steps: the bill of materials lists the pinned packages; the check of advisories."""
 
 import json

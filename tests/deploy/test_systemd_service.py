@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian package as a service under a systemd that is PID 1 (soak; needs root and Debian).
 
 Namespaces replace a machine: a bare root with its own processes, mounts, host name and control

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A modem driver and an emulated modem on a line in virtual time, without the agent."""
 
 import heapq

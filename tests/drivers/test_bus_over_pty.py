@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bus in the real runtime over a pseudo-terminal whose slave keeps the times of the wire."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modem drivers against emulated modems, with and without faults, in virtual time."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The findings of `coldloop nmea monitor` for emulated receivers under attack."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ports of CPython one by one, shared port code, and the board's UART with a model."""
 
 import fcntl
@@ -102,8 +103,8 @@ def test_dropped_baud_rate_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_pty() as line:
         # A driver that does not support the rate keeps another one without an error.
         real = vars(serial.SerialBase)["baudrate"]
-        deaf = property(real.fget, lambda self, _rate: real.fset(self, 19200))
-        monkeypatch.setattr(serial.Serial, "baudrate", deaf)
+        fixed_rate = property(real.fget, lambda self, _rate: real.fset(self, 19200))
+        monkeypatch.setattr(serial.Serial, "baudrate", fixed_rate)
         with pytest.raises(PortError, match="baud rate refused"):
             cpython_serial.open_port(parse_address(f"serial:{line.path}?baud=115200"), no_wake)
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -351,23 +352,23 @@ def test_missing_uart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wake_from_another_thread() -> None:
-    said: list[str] = []
+    output: list[str] = []
     lines: list[str] = []
     with open_pty() as line:
-        toy = ToyAgent([f"serial:{line.path}"], 0, said.append)
+        toy = ToyAgent([f"serial:{line.path}"], 0, output.append)
         codes: list[int] = []
         thread = threading.Thread(
             target=lambda: codes.append(cpython.run(toy, lambda: toy.quit, out=lines.append))
         )
         thread.start()
         end = time.monotonic() + TIMEOUT_S
-        while not said and time.monotonic() < end:
+        while not output and time.monotonic() < end:
             time.sleep(0.005)
         line.write(b"!quit")
         thread.join(TIMEOUT_S)
         toy.quit = True
         assert codes == [0]
-        assert "event 0 opened" in said
+        assert "event 0 opened" in output
         assert len(lines) == 1
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shipped profiles against the schema, the compiler, and the source of the register map."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands of `drivers.gnss` with the emulated receivers, over a line in virtual time.
 
 The receivers are of another code base (pynmea2, construct) than the commands. A wrong number on one

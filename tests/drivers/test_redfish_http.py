@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Redfish client over a real socket to Python's own HTTP server.
 
 The server is `http.server` with HTTP/1.1. It keeps the connection, or ends it after each response.
@@ -18,7 +19,7 @@ from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget
 
 PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
 LOGIN = ("coldloop", "s3cret")
-PATIENCE_S = 20.0
+LIMIT_S = 20.0
 
 
 class RedfishHandler(BaseHTTPRequestHandler):
@@ -87,13 +88,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[int]:
 def run_client(client: RedfishClient, port: int, condition: Any) -> None:
     """Carry bytes between client and server until `condition()`; reconnect on request."""
     sock: socket.socket | None = None
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + LIMIT_S
     try:
         while not condition():
             assert time.monotonic() < end, client.fault
             now = time.monotonic_ns() // 1000
             if sock is None:
-                sock = socket.create_connection(("127.0.0.1", port), PATIENCE_S)
+                sock = socket.create_connection(("127.0.0.1", port), LIMIT_S)
                 client.connection_opened(now)
             for data in client.take_output():
                 sock.sendall(data)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PPS input and time samples: the ports one by one, and chronyd as the reference."""
 
 import errno
@@ -253,14 +254,14 @@ def test_sample_holds_the_system_clock_offset(tmp_path: Path) -> None:
 
 def test_raw_clock_is_not_slewed() -> None:
     try:
-        steered = monotonic()
+        slewed = monotonic()
         clock.use_raw()
         first = monotonic()
         assert 0 <= monotonic() - first < 10_000_000
         assert abs(time.time_ns() - system_offset_ns() - monotonic() * 1000) < 1_000_000_000
     finally:
         clock._clock_ids[0] = time.CLOCK_MONOTONIC
-    assert monotonic() >= steered
+    assert monotonic() >= slewed
 
 
 class ChronyAgent:

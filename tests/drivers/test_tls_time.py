@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dates of certificates and the clock for their check, with CPython's TLS port."""
 
 import ssl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dates of certificates with MicroPython's TLS port, on a board whose clock is not set.
 
 The unix port has no clock of its own. A file replaces `time` of the C library; the test and an
@@ -153,9 +154,9 @@ def test_expired_certificate_is_rejected_when_utc_known(
     with server(authority, monkeypatch, 3 * YEAR, -2) as echo_server:
         address = f"tls:localhost:{echo_server.port}?ca={authority}/ca.pem"
         unknown, known = f"{address}&utc=0", f"{address}&utc={NOW}"
-        said = board.try_addresses(unknown, unknown, known, known)
-    assert said[1] == "opened"
-    assert ["certificate refused" in text for text in said] == [True, False, True, True]
+        results = board.try_addresses(unknown, unknown, known, known)
+    assert results[1] == "opened"
+    assert ["certificate refused" in text for text in results] == [True, False, True, True]
 
 
 def test_chain_and_host_are_always_checked(
@@ -168,8 +169,8 @@ def test_chain_and_host_are_always_checked(
     with server(authority, monkeypatch, YEAR, 3) as echo_server:
         for ca, host in ((other, "localhost"), (authority, "127.0.0.1")):
             address = f"tls:{host}:{echo_server.port}?ca={ca}/ca.pem&utc="
-            said = board.try_addresses(*[address + "0"] * 3, f"{address}{NOW}")
-            assert ["certificate refused" in text for text in said] == [True] * 4, said
+            results = board.try_addresses(*[address + "0"] * 3, f"{address}{NOW}")
+            assert ["certificate refused" in text for text in results] == [True] * 4, results
 
 
 def test_system_clock_is_not_set(

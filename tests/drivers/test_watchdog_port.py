@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watchdogs of Linux: a byte services a device, a datagram services systemd; missing ones are
 reported.
 """

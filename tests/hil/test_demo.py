@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo: its record, an external broker, and the display on a terminal."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An MQTT 5 client on a blocking socket, on both interpreters: publishes and prints the result.
 
     python -m tests.oracle.mqtt_writer PORT COUNT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bench with independent programs: mbpoll, libmodbus, gpsd, the clients of mosquitto.
 
 One `coldloop bench --no-agent --json` serves all these tests; a second one runs with its agent.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Independent masters with the emulated devices: mbpoll and libmodbus, over pty and TCP."""
 
 import struct

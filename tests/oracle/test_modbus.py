@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Modbus client against pymodbus: each reads the messages of the other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus` with independent slaves, as a sniffer, and on a terminal."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fault matrix with a thousand seeds, and decoders with noise, on CPython only for speed."""
 
 from __future__ import annotations

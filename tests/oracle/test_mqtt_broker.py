@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MQTT client with mosquitto, and paho-mqtt as the second client."""
 
 import contextlib

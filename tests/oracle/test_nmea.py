@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NMEA sentences against independent work: pynmea2's writer, recorded lines, gpsd's decoder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SGP4 and look angles against the package sgp4 and Vallado's verification set."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gpsd, live, on the ports of emulated receivers: equal fixes and equal distinct satellites.
 
 Four vendors at the same time, each on its own pseudo-terminal, at the baud rate of its line.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The relay's Sparkplug B output, read by pysparkplug in its own environment (it pins paho 1.6)."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verifier and CBOR against `cryptography` and cbor2, which share no code with the project."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents that name tests: each named test exists, and each row of a table names one."""
 
 import ast
@@ -36,7 +37,7 @@ def test_every_link_names_a_test_that_exists(document: str) -> None:
     assert missing == []
 
 
-def test_all_lines_of_the_checklist_are_there_and_each_is_shown() -> None:
+def test_checklist_is_complete_and_each_line_has_a_test() -> None:
     result = {}
     for row in rows("docs/project/assurance.md"):
         cells = [cell.strip() for cell in row.strip("|").split("|")]

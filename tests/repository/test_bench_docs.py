@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents of the bench: they name all words, suites and commands."""
 
 import pytest
@@ -20,7 +21,7 @@ def test_command_prints_the_fault_table(capsys: pytest.CaptureFixture[str]) -> N
     assert hil(["list", "--faults", "--table"]) == 0
     assert capsys.readouterr().out == write_table() + "\n"
     assert hil(["list", "--table"]) == 2
-    assert "needs --faults" in capsys.readouterr().err
+    assert "add --faults" in capsys.readouterr().err
 
 
 def test_suites_and_commands_are_documented() -> None:

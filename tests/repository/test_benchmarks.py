@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Benchmarks: each runs once with a small size and returns its figures; speed is not checked."""
 
 import json
@@ -181,7 +182,7 @@ def test_help_shows_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["bench.digests", "bench.speed", "firmware.heap"])
-def test_wrong_use_is_one_line_and_2(name: str) -> None:
+def test_usage_error_is_one_line(name: str) -> None:
     option = ["--scenario", "smok"] if name == "bench.speed" else ["smok"]
     command = [sys.executable, "-m", f"benchmarks.{name}", *option]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

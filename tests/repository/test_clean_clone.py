@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clean clone: locks, environment and wheel."""
 
 import os
@@ -82,7 +83,7 @@ def test_ci_does_not_inherit_machine_settings(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize("minor", [11, 12, 13, 14])
-def test_setup_works_from_nothing(clone: Path, minor: int) -> None:
+def test_setup_works_in_a_clean_clone(clone: Path, minor: int) -> None:
     python = shutil.which(f"python3.{minor}")
     if python is None or subprocess.run([python, "-c", "import ensurepip"], check=False).returncode:
         pytest.skip(f"{MISSING}python3.{minor}")

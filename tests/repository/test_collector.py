@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collector in tests/conftest.py: output of MicroPython becomes results; skips are counted."""
 
 import os

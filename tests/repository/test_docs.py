@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents: the site builds without a warning, and generated pages are current."""
 
 import os
@@ -25,7 +26,7 @@ def run(*arguments: str) -> None:
         pytest.fail(done.stdout + done.stderr, pytrace=False)
 
 
-def test_the_site_builds_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+def test_the_site_builds_and_every_link_has_a_target(tmp_path: Path) -> None:
     """A link to a missing page, heading or file is an error."""
     arguments = [
         "-m",
@@ -44,7 +45,7 @@ def test_the_site_builds_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     assert outside == [], "the site must work without a network"
 
 
-def test_pages_from_the_code_are_as_the_code_is() -> None:
+def test_generated_pages_match_the_code() -> None:
     run("docs/tools/reference.py", "--check")
 
 
@@ -53,12 +54,12 @@ def test_documents_are_easy_to_read() -> None:
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_a_page_says_for_whom_it_is(name: str) -> None:
+def test_a_page_names_its_readers(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
     assert [line for line in lines[1:4] if line.startswith("For ")]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_folder_can_be_read_at_a_glance(folder: str) -> None:
+def test_a_folder_has_few_pages(folder: str) -> None:
     assert 0 < len([n for n in DOCS if n.startswith(f"docs/{folder}/")]) <= MOST

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates: checks that each file must pass.
 
 Each tool runs once over the whole repository. The list of the files that must run on MicroPython is
@@ -79,7 +80,7 @@ def test_the_portable_list_is_complete() -> None:
     assert not [name for name in portable if "/cpython" in name]
 
 
-def test_ruff_writes_for_micropython_wherever_it_must() -> None:
+def test_ruff_has_the_target_of_micropython_for_portable_files() -> None:
     targets = project_settings()["tool"]["ruff"]["per-file-target-version"]
     assert set(targets.values()) == {"py38"}
     missed = [name for name in portable_files() if not matches(name, list(targets))]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/technician/add_device_model.md: its steps work, on a device with the table of the page."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/engineer/emulated_receivers.md names all words, dialects and scenarios of the receiver."""
 
 from hil.devices.gnss.dialects import DIALECTS

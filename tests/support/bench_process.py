@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop bench` for tests: as a process, or in a thread with access to its object."""
 
 import json

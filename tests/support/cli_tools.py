@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Helpers for tests of commands: processes, time limits, one-line checks."""
 
 import os

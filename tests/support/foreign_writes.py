@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Foreign writes: finds code that writes an attribute of an object from outside its class.
 
 Does not check style. Reads the types that mypy infers for the five packages. For each assignment to
@@ -39,11 +40,11 @@ from mypy.types import Instance, Type, UnionType, get_proper_type
 
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
 FOLLOWED = {"node", "info", "type", "unanalyzed_type", "original_def", "analyzed", "names"}
-"""Attributes of mypy's nodes that lead out of the file; they are not followed."""
+"""Attributes of nodes of mypy that lead out of the file; the search skips them."""
 
 
 def foreign_writes(root: Path, files: dict[str, str]) -> list[str]:
-    """List the foreign writes in `files` (module -> path from `root`) as `path:line: text`."""
+    """Return the foreign writes in `files` (module -> path from `root`) as `path:line: text`."""
     result = _build(root, files)
     records = {
         info.fullname: _is_record(info)
@@ -117,7 +118,7 @@ def _classes(file: MypyFile) -> Iterator[TypeInfo]:
 
 
 def _is_record(info: TypeInfo) -> bool:
-    """Say whether a class has no behaviour: no method but `__init__` and its like, no property."""
+    """Return whether a class has no behaviour: only `__init__` and similar methods, no property."""
     for base in info.mro:
         if base.fullname == "builtins.object":
             continue

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """libmodbus as a peer: its client through ctypes, and a device in C on its server."""
 
 import ctypes

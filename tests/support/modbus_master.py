@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus master for emulated devices: requests and replies through pymodbus.
 
 No socket and no clock: the test sets the time. `LineMaster` speaks RTU to a `ModbusLine`,

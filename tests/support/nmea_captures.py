@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Captures of the emulated receiver of the bench, in the dialects of several vendors."""
 
 from collections.abc import Callable

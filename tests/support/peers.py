@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Peers of the tests: other programs and libraries, and free ports.
 
 A test that needs a peer calls `require_program`, which skips the test and names the missing peer.

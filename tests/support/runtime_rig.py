@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rig for tests of the runtimes: a toy agent as a process, pseudo-terminals, a temporary CA."""
 
 import os

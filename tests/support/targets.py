@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Targets of the portable tests beside CPython, and the way to run a file on each.
 
     unix        Debian's MicroPython, 64-bit floats            all tests, always

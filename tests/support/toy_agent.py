@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Toy agent with the interface of the agent, for tests of the runtimes on both interpreters.
 
     python -m tests.support.toy_agent [--tick MICROSECONDS] ADDRESS ...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cooling of a row as one object: readings in, outputs out, no bytes.
 
 Not the room on the bus (that is `agent.control.component`, which reads sensors and asks actuators
@@ -9,7 +10,7 @@ the optimiser moves it (`optimizer`).
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
 A reading that is not known is None; what cannot be held without it keeps its output, and
-`inputs_missing` says so: whoever asks the actuators puts them on their safe values.
+`inputs_missing` is set: the caller then moves the actuators to their fail-safe outputs.
 """
 
 from agent.control.law.exchanger import Exchanger
@@ -96,17 +97,17 @@ class CoolingControl:
     def _build_options(self, settings: "dict[str, Any]") -> None:
         """Add what is asked for; code that is not costs a board no heap."""
         if "dew" in settings:
-            from agent.control.law.dew_point import DewPointLimit  # noqa: PLC0415 - as said
+            from agent.control.law.dew_point import DewPointLimit  # noqa: PLC0415 - only with its section
 
             self.dew_limit = DewPointLimit(settings["dew"])
         if "fans" in settings:
-            from agent.control.law.fan import FanControl  # noqa: PLC0415 - as said
+            from agent.control.law.fan import FanControl  # noqa: PLC0415 - only with its section
 
             fans = settings["fans"]
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
-            from agent.control.law.optimizer import SetpointOptimizer  # noqa: PLC0415 - as said
+            from agent.control.law.optimizer import SetpointOptimizer  # noqa: PLC0415 - only with its section
 
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])
@@ -116,12 +117,12 @@ class CoolingControl:
         self.target_c = target_c
 
     def track_valve(self, valve_pct: float) -> None:
-        """Take over from what the valve does, without a bump."""
+        """Take over from what the valve does, with bumpless transfer."""
         self.valve_pct = valve_pct
         self.feedforward.track(valve_pct)
 
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
-        """Take over from what the actuators do, without a bump."""
+        """Take over from what the actuators do, with bumpless transfer."""
         self.track_valve(valve_pct)
         self.pump_pct = pump_pct
         self.pump_flow.track(pump_pct)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exponential, logarithm and power from the four operations alone.
 
 Not fast: tables are built with them, no tick. The C libraries behind `math` and `**` differ in the

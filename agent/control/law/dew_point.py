@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lowest supply temperature that condenses nothing: the dew point of the room, and a margin.
 
 Not a sensor driver: air temperature and relative humidity come in, a floor for the set-point goes
@@ -5,13 +6,13 @@ out. Dew point by Magnus' formula with 17.62 and 243.12 °C (WMO Guide to Instru
 4.B): within 0.05 K from 0 to 50 °C. Sensors err more: +3 % RH is +0.7 K at 32 °C and 70 %, +0.3 K
 is +0.3 K; `uncertainty_k` is for that and for the loop's own error, `margin_k` is what must remain.
 
-The worst (highest) of the sensors that can be believed counts. One that is out of range, silent or
-falls by more than `_MAX_FALL_K` between readings is left out until it has been calm again for
-`_STEADY_US` (one that rises is believed at once: that is the safe side), or until another that fell
-too, within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
+The worst (highest) of the valid sensors counts. One that is out of range, silent or falls by more
+than `_MAX_FALL_K` between readings is left out until it has been calm again for `_STEADY_US` (a
+sensor that rises is valid immediately: that is the safe side), or until another that fell too,
+within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
 handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer
 than two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew
-point of the region). The floor rises with the dew point at once.
+point of the region). The floor rises with the dew point immediately.
 """
 
 from agent.control.law.deterministic_math import log
@@ -89,7 +90,7 @@ class DewPointLimit:
                 self._confirm(sensor, other, now)
 
     def _confirm(self, sensor: _HumiditySensor, other: _HumiditySensor, now: int) -> None:
-        """Believe two that fell together and show the same."""
+        """Accept two sensors that fell together and agree."""
         if sensor.suspect_since is None and other.suspect_since is None:
             return
         if (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What opening of the valve gives what supply temperature: the plate exchanger, steady, as a table.
 
 Not a controller and not the bench's plant: the same textbook in a second hand. Of a counter-flow
@@ -7,9 +8,9 @@ exchanger, the share of the way from return to facility water that the supply is
 
 by the effectiveness-NTU method (Kays and London, Compact Heat Exchangers), with UA = UAd * [0.5
 (V1^-0.8 + V2^-0.8)]^-1 of the flows over their design values. No temperature enters, so the table
-from opening to share is made anew only when the secondary flow, or what has been learned of UA and
-of the facility water's flow, has moved. The valve is equal-percentage, R^(x-1) of Kvs at stroke x,
-in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of
+from opening to share is computed again only when the secondary flow, or what has been learned of UA
+and of the facility water's flow, has moved. The valve is equal-percentage, R^(x-1) of Kvs at stroke
+x, in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of
 two-way valves).
 """
 
@@ -54,13 +55,13 @@ class Exchanger:
         self._last_index = 0
         self.update_table(self.design_lpm)
 
-    def set_ua_factor(self, factor: float) -> None:
-        """Take the share of UA that is there."""
-        self.ua_factor = factor
-
     def set_flow_factor(self, factor: float) -> None:
-        """Take the facility water's flow over the table's."""
+        """Set the ratio of the real flow through the valve to the flow of the model."""
         self.valve_flow_factor = factor
+
+    def set_ua_factor(self, factor: float) -> None:
+        """Set the ratio of the real UA to the UA of a clean exchanger."""
+        self.ua_factor = factor
 
     def update_table(self, tcs_lpm: float) -> None:
         """Make the table ready for a secondary flow, L/min."""

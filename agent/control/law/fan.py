@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the fans: the slow actuator gives the fast one its middle back (mid-ranging control).
 
 The valve holds the supply within seconds; the fans of the dry cooler or tower take minutes. They

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the supply temperature: the exchanger inverted, corrected by a small PI.
 
 Not a loop: no sensor, no actuator, no time; `agent.control.law.cooling` gives it readings. How it
@@ -9,8 +10,8 @@ goes:
     `agent.control.law.exchanger`
     correction     = gain * error + integral                            kelvin, by the PI
 
-So a change of load, of facility water or of flow moves the valve at once and by the right amount
-(feed-forward), a kelvin of error moves it as far as a kelvin needs at that point of a curved
+So a change of load, of facility water or of flow moves the valve immediately and by the right
+amount (feed-forward), a kelvin of error moves it as far as a kelvin needs at that point of a curved
 characteristic (gain scheduling), and the coolant that comes round again is not met as a new
 disturbance. What the model has wrong (UA, flows, sensors) is the integral's; slowly, the share of
 UA that is there is learned from the heat balance, so that the next change is met better.
@@ -68,7 +69,7 @@ class FeedforwardControl:
         self.low, self.high, self.rate = low, high, rate
 
     def track(self, valve_pct: float) -> None:
-        """Take over from `valve_pct` without a bump: the next step starts from there."""
+        """Take over from `valve_pct` with bumpless transfer: the next step starts from there."""
         self.output = valve_pct
         self._tracking = True
 

@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which offsets two temperature sensors need: both see the same coolant when there is no heat.
 
 Not a change of anything: it averages over a steady minute with the pumps running, the valve shut
 and no load, and says what `supply_offset_k` and `return_offset_k` would make both show their mean.
-Whoever reads that changes the configuration, or does not. What is left of the pumps' heat (about
+An operator decides if the configuration is changed. What is left of the pumps' heat (about
 0.1 K at the design flow) counts as an error of the sensors.
 """
 

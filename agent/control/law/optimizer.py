@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The set-points that cost least: pumps, fans and the chips' own leakage against each other.
 
 Not a loop and never needed for safety: it proposes; limits, dew point and safety are held by those

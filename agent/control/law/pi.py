@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """A PI controller with anti-windup, a rate limit and bumpless transfer.
 
 Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced
 PID Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which
-keeps the integral honest when the output is held by its limits or its rate.
+prevents windup of the integral when a limit or the rate holds the output.
 
 Percent in and out; only + - * / on floats, so that every interpreter gives the same answer.
 """
@@ -53,6 +54,6 @@ class PiController:
         self.rate = rate
 
     def track(self, output: float, error: float = 0.0) -> None:
-        """Take over from `output` without a bump: the next step starts from there."""
+        """Take over from `output` with bumpless transfer: the next step starts from there."""
         self.output = output
         self._integral = max(self.low, min(self.high, output - self.gain * error))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proof tests: that what will be needed one day still moves; each with a record.
 
 Not an alarm by itself: `step` is called once a cycle while a test runs and says what the actuator

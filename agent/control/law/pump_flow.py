@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The law of the pumps: differential pressure, flow or temperature difference, by their speed.
 
 Not a loop. Whatever is held, the error is first turned into percent of speed, by the affinity laws:
@@ -30,7 +31,7 @@ class PumpFlowControl:
         return self._pi.output
 
     def set_mode(self, mode: str) -> None:
-        """Hold something else from now on, without a bump."""
+        """Hold something else from now on, with bumpless transfer."""
         if mode != self.mode:
             self.mode = mode
             pi = self._pi
@@ -39,13 +40,13 @@ class PumpFlowControl:
             self._tracking = True
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
-        """Take other limits of the speed, without a bump."""
+        """Take other limits of the speed, with bumpless transfer."""
         pi = self._pi
         pi.set_tuning(pi.gain, pi.integral_s, low, high, rate)
         self._tracking = True
 
     def track(self, speed: float) -> None:
-        """Take over from `speed` without a bump."""
+        """Take over from `speed` with bumpless transfer."""
         self._pi.track(speed)
         self._tracking = True
 

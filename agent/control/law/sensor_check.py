@@ -1,14 +1,15 @@
-"""Whether a sensor can be believed, beyond what its device and its range say.
+# SPDX-License-Identifier: Apache-2.0
+"""Validation of sensors beyond the checks of the device and the range.
 
-Not a filter: values pass unchanged, or are doubted and named. What is looked at, once a cycle:
+Not a filter: values pass unchanged, or are suspect and named. The checks run once a cycle:
 
     rate      it moved faster than the plant can, and has not been calm for `_STEADY_S` since
     stuck     not a count of change for `_STUCK_S`, while what belongs to it moved
     apart     it and its spare differ by more than `apart` for `_DISAGREE_S`
     balance   heat by one side of the exchanger and by the other differ, see `HeatBalanceCheck`
 
-A doubted sensor with a spare is replaced by it; of two that differ the one that asks for more
-cooling counts, since heat outranks condensation.
+A suspect sensor is replaced by its redundant sensor. If two sensors differ, the one that requests
+more cooling is used: overheating has priority over condensation.
 """
 
 # seconds end between two steps: see docs/project/decisions.md, thresholds

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A configuration as bytes that are the same on each interpreter, and its hash.
 
 Does not write a file for people, which is JSON. Numbers with decimals become decimal fractions,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A signed command: one action, executed once, before it expires.
 
 Does not execute commands; see `agent.remote.command_table`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times and counters in the bodies of all signed messages."""
 
 from agent.remote.message.reject import Rejection

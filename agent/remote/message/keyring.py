@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Public keys that the unit accepts, each with its number and role.
 
 Does not verify signatures; see `agent.remote.message.verifier`. The keys come from the section

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A manifest: the application update to fetch, and the hashes of its chunks.
 
 Does not fetch; see `agent.remote.update.software_update`.

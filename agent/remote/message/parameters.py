@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters that messages change: their numbers, who can change them, and by how much at a time.
 
 Does not hold the table; see `agent.core.tunable`. Does not check the range of a value; see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patch: changed parameters, their base, and the times for the change.
 
 Does not verify signatures (see `agent.remote.message.verifier`) and does not run the trial (see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reject reasons of messages: one table of words, each for a fault or an attack.
 
 Does not check messages; see `agent.remote.message.verifier`. The names of attacks are those of The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verification of a message in slices: format, target, signers, age, signatures.
 
 Does not execute messages; see `agent.remote.manager`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Audit log of the requests of operators: signer, action, time, result.
 
 Does not decide which events get an entry (see `agent.remote.manager`). Does not hold secrets: no

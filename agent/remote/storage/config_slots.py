@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two configuration slots and one record in a store. A power cut leaves the old or the new one.
 
 Does not select the configuration of a start; see `agent.remote.update.boot`.

@@ -1,16 +1,17 @@
-"""The slot that this application runs from.
+# SPDX-License-Identifier: Apache-2.0
+"""The slot of the running application.
 
-Does not choose the slot; see `agent.remote.storage.software_slots`.
+Does not select the slot; see `agent.remote.storage.software_slots`.
 """
 
 INSTALLED = -1
-"""The slot of an application that lies in neither."""
+"""The slot of an application that is in no slot."""
 
 
 class RunningSlot:
-    """Where this application runs: its slot, its release, and the bytes that a slot has room for.
+    """The slot of this application, its release, and the capacity of a slot in bytes.
 
-    On a server it is a process that something else chose and started; `INSTALLED` stands for both.
+    On a server the process does not select its slot; `INSTALLED` stands for both kinds.
     """
 
     def __init__(self, slot: int = INSTALLED, release: int = 0, capacity: int = 1 << 30) -> None:

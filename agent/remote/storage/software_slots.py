@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Application slots: the installed application or one of two slots. A power cut leaves the old or
 new.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Queue of store requests: one at a time and in order, with callbacks when they are durable.
 
 Does not decide what is written; see `agent.remote.manager`.
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     AuditEntry = tuple[int, list[int], str, int, str]
 
     class RemoteContext(Context, Protocol):
-        """What the component `remote` sees of the agent."""
+        """The agent as the component `remote` uses it."""
 
         @property
         def boot(self) -> "BootState | None":
-            """What the start has chosen to run."""
+            """The configuration and slot of this start."""
             ...
 
         @property
@@ -40,27 +41,27 @@ if TYPE_CHECKING:
             ...
 
         def running_config(self) -> "Config":
-            """Give the configuration with the tuning in force."""
+            """Return the configuration with the present tuning."""
             ...
 
         def apply_live_config(self, config: "Config") -> None:
-            """Take over the tuning of `config`."""
+            """Apply the tuning of `config`."""
             ...
 
         def port_names(self) -> "list[str]":
-            """Name the ports by their numbers."""
+            """Return the names of the ports in the order of their numbers."""
             ...
 
         def add_port_listener(self, listener: "PortListener") -> None:
-            """Have `listener` called for all that passes the ports."""
+            """Call `listener` for each input and output of the ports."""
             ...
 
         def remove_port_listener(self, listener: "PortListener") -> None:
-            """Call `listener` no more."""
+            """Stop the calls of `listener`."""
             ...
 
     class RemoteHost(Protocol):
-        """What the helpers of `agent.remote.manager` see of it."""
+        """The remote manager as its helpers use it."""
 
         agent: "RemoteContext"
         settings: "dict[str, Any]"
@@ -70,11 +71,11 @@ if TYPE_CHECKING:
         def audit_entry(
             self, signers: "list[int]", action: str, counter: int, result: str, now: int
         ) -> None:
-            """Write an entry of the log."""
+            """Write an entry of the audit log."""
             ...
 
         def trusted_utc_s(self, now: int) -> int:
-            """Give UTC seconds that a message can trust, 0 without."""
+            """Return the trusted UTC in seconds since 1970, 0 without one."""
             ...
 
         def add_result(self, result: str) -> None:
@@ -82,15 +83,15 @@ if TYPE_CHECKING:
             ...
 
         def request_report(self) -> None:
-            """Have the report published."""
+            """Publish the report at the next tick."""
             ...
 
         def report_pending(self) -> bool:
-            """Say whether a report still waits to leave."""
+            """Say whether a report waits to be sent."""
             ...
 
         def final_report(self) -> None:
-            """Publish the final report of a unit that is decommissioned."""
+            """Publish the final report of a decommissioned unit."""
             ...
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Select the configuration of a start: the site file, the confirmed one, or the one on trial.
 
 Does not run the trial; see `agent.remote.update.trial`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A changed configuration for a running agent, checked without the schema.
 
 Does not check a change that needs a restart; the next start checks it; see `agent.config.compiler`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Check of the plant during a trial: flow, temperature difference, pump current, dew-point margin.
 
 Does not use alarms: a changed set-point can halve the flow without any alarm. The points of all

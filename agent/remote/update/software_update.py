@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Application update: fetch the chunks over any number of contact windows, then start a trial.
 
 Does not start applications; the runtime does.

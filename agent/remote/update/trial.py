@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trial of a changed configuration: the plant must stay healthy, and operators must confirm.
 
 Does not change the configuration; see `agent.remote.manager`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slots: the slot that a start runs, and the slots as a flash for updates.
 
 Frozen into the firmware beside _start.py. Does not check applications; _start.py does that at each

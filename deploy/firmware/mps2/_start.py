@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Start of the board: storage, self-test, selection of the slot, the agent.
 
 Frozen into the firmware, so it does not depend on the slots. Two slots hold applications

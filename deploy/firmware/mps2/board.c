@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Start-up, time, UARTs, watchdog and the host's file of the MPS2 board. No MicroPython here but
 // the few functions that its core asks of every board.
 #include <string.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MPS2 with a Cortex-M, as QEMU's machines mps2-an385, -an386 and -an500 model it.
 // Registers: Arm DDI 0479 (CMSDK), Arm DAI 0385 (memory map of AN385).
 #ifndef COLDLOOP_BOARD_H

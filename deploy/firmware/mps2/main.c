@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // MicroPython's life on this board: heap, the frozen start-up, then a prompt on UART 0.
 #include "py/builtin.h"
 #include "py/compile.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Module board: memory that holds an application, and storage in the host's file.
 //
 //     board.image(address, size) -> bytes-like, read only    what lies in the code memory

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What this build of MicroPython holds: enough for the agent, its ports and a way to provision it.
 // For the ARM MPS2 board as QEMU models it; no network, five UARTs, storage in a file of the host.
 #include <stdint.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The rest of the module machine; included by extmod/modmachine.c.
 #include "board.h"
 

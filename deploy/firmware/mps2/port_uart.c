@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // machine.UART of this board; included by extmod/machine_uart.c. Numbers 1 to 4; 0 is the console.
 // The model has no parity and no stop bits: both are taken and have no effect.
 #include "py/smallint.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // machine.WDT of this board; included by extmod/machine_wdt.c. Once started it cannot be stopped.
 #include "board.h"
 

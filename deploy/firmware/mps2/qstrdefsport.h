@@ -1,1 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
 // No names beside those that the sources themselves hold.

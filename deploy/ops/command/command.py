@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config command`: send a signed command to a unit and show its result."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config confirm`: send the command `confirm`."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config decommission`: a unit erases its data and ends. This is not reversible.
 
 First the command fetches the log of the unit, checks it and writes it to a file. Then it sends the

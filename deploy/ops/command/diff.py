@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config diff`: compare the configuration of a unit with a file, or save it as a file.
 
 A unit publishes its whole configuration without secrets after each change. The saved file is for a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config history`: changes and commands of a unit with signer, time and result.
 
 The log comes from the unit, after a signed command, or from a copy of the folder of its store.

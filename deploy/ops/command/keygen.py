@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config keygen`: make a key of an operator, or import the public part of one."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config pki`: certificates for units, operators and the broker."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config push`: send a signed change to one unit or many, canaries first.
 
 Ctrl-C (SIGINT) stops the rollout: the command sends no new change and rolls back each unconfirmed

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config rollback`: send the command `rollback`."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config show`: configuration, trial and last result of a unit."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config sign`: write a signed change to a file, for a carrier without a broker.
 
 The report of the unit (output of `config show --json`) gives the base of the change.

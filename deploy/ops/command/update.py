@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config update`: send an application update to one unit, over any number of windows.
 
 Two keys sign the manifest. The command sends the chunks that the unit reports as missing. The same

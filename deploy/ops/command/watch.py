@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop config watch`: print a line for each change in the reports of units, until Ctrl-C."""
 
 import argparse

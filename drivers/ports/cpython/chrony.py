@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time samples for chronyd: its SOCK reference clock (`refclock SOCK PATH`, chrony.conf(5)).
 
 The agent sends a sample of 17 bytes: a time of the runtime's clock (q), its UTC (q, both

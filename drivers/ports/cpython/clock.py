@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monotonic clock of a CPython process, and the offset of the system's UTC.
 
     monotonic()          the time of the runtime, microseconds

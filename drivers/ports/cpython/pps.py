@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PPS on CPython: a Linux PPS device, or a named pipe with the pulses of the bench.
 
     pps:/dev/pps0             the kernel timestamps the edge (RFC 2783, include/uapi/linux/pps.h)

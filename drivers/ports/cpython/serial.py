@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A serial line on CPython: pyserial opens and configures it; reads and writes are direct.
 
 The port is exclusive: flock, as in pyserial, and on a real device also TIOCEXCL, which excludes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A store on CPython: one small file per key, replaced or appended, durable when reported.
 
 `Store` is the synchronous form, for commands and for the start. `StorePort` is the port. Its thread

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TCP connection on CPython, with optional TLS, in steps that never wait.
 
     prepare     look up the name and read the certificates. Both can take long, so a helper thread

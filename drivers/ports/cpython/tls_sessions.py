@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS session resumption: a handshake of a few hundred bytes instead of thousands.
 
 Only for addresses with `tls=1.2`: in TLS 1.3 a resumed handshake is nearly as long as a full one

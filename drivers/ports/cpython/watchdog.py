@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watchdogs on Linux: `watchdog:/dev/watchdog` (the kernel's) and `watchdog:systemd` (the unit's).
 
 Any write services the watchdog. The kernel's takes one byte (linux/watchdog: any write but `V`).

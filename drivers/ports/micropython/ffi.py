@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions of the C library that MicroPython's unix port lacks.
 
 File locks, non-blocking files, durable files, and signals as a file. Each function does nothing

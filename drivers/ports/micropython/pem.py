@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certificate files for mbedTLS, which needs DER: decodes PEM, passes DER unchanged.
 
 Does not parse certificates, only the base64 encoding of PEM (RFC 7468).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PPS on a board: an edge on a pin (`pps:15`, `pps:15?edge=fall`), MicroPython's `machine.Pin`.
 
 The interrupt only stores `ticks_us` in a preallocated buffer. It allocates nothing and can thus be

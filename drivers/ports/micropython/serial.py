@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A serial line on MicroPython's unix port: a tty by its path, configured with `termios`.
 
 VMIN = VTIME = 0, because another value would block the loop in a read. `poll` distinguishes an

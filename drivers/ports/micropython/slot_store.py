@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board's application slots, as records of its store: `update.b.8192` is slot b at byte 8192.
 
 Thus a chunk of an update is written directly to its final position, without a second copy or a

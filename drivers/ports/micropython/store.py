@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A store on MicroPython: one small file per key, replaced or appended.
 
 MicroPython has no thread that waits for the flash. Therefore the port executes one request per loop

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A TCP connection on MicroPython, with optional TLS (mbedTLS), in steps.
 
 Connect and TLS handshake never wait. The look-up of a name does, because MicroPython has no other

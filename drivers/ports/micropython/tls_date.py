@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clock of a board for mbedTLS certificate checks, and the start date of a certificate.
 
 A board without a battery starts in 1970, 2000 or the year of its firmware. mbedTLS then rejects

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board's UART by its number (`uart:1?baud=19200&parity=E`): MicroPython's `machine.UART`.
 
 `machine` is imported only when a port is opened, so that the module loads on any platform. Pins are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watchdogs on MicroPython: `watchdog:board` is machine.WDT, a path is a device of the system.
 
 Any write services the watchdog. A board's watchdog starts with the first write and cannot be

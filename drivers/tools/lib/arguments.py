@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared parts of the diagnostic commands: arguments, profiles by name or file, texts, prompts."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bytes from a file, standard input or a port, in one form.
 
 `read_chunks` yields (bytes, monotonic microseconds of the last byte). The time is 0 for a file. An

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A group of subcommands, `coldloop GROUP SUBCOMMAND`: help, wrong use, errors on one line.
 
 It is in the lowest floor that has commands, so that all floors can use it. Each subcommand is a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model of a unit, found by the identity probes of profiles or by its registers.
 
 Not a certainty for a profile without a probe. A unit "resembles" a profile if it returns all its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A blocking Modbus client on the bus of the agent, for one request at a time.
 
 Not a second Modbus client: requests go through `drivers.modbus.bus.Bus` and `drivers.ports`, as in

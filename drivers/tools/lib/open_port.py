@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An open port with blocking waits for its bytes; the basis of the diagnostic commands.
 
 Not an I/O loop (see `agent.runtime.io_loop`) and without knowledge of a protocol. It blocks, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The argument parser of all commands, with errors on one line.
 
 It is in the lowest floor that has commands, so that all floors can use it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registers as values and back, for `modbus read` and `modbus write`.
 
 Does not decode profiles. It combines words as `drivers.device.number_format` does, but returns a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Belimo energy valve on the facility water, without pressure-independent control.
 
 Holding registers (0-based, vendor's register list): 0 set-point and 4 relative position in 0.01 %,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Kenmec LS80A CDU: a whole unit with its own control loops, on the plant.
 
 The vendor's references (4xxxx) are wire address + 40001; the six-digit references (4xxxxx) are wire

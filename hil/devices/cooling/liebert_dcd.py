@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Liebert DCD rack cooler: floats in input registers, low word first.
 
 Input registers (function 04, 0-based) as on page 69 of the manual: 110 cabinet temperature, 122

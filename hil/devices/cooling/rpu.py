@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Open Compute ORv3 reservoir and pumping unit (RPU) on the plant.
 
 Addresses, scales and bit names are those of facebook/openbmc's register map for the ORv3 RPU.

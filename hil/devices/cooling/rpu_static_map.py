@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static part of the RPU's register map: names, boards, fans, heat exchanger.
 
 Does not model these parts: names are invented, and the values are plausible constants. So every

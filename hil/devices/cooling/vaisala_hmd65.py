@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Vaisala HMD65 duct transmitter for humidity and temperature, in the room air.
 
 Addresses follow the vendor's user guide (M212243EN, measurement data registers, 0-based). From

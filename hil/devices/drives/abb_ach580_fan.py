@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated ABB ACH580 drive on a fan of the row's cooler.
 
 It is the drive of `abb_acs580` on another shaft. After a loss of communication it goes to full
@@ -6,17 +7,17 @@ speed: too much air costs power, too little air costs cooling.
 
 from __future__ import annotations
 
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.plant.fan_bank import FanBank
 from hil.plant.plant import Plant
 
 _RAMP_S = 30.0
 
 
-class FanDrive(Drive):
+class AbbAch580Fan(AbbAcs580):
     """Drive of fan number `fan` of `bank`."""
 
-    identity = {**Drive.identity, 4: "ACH580"}  # noqa: RUF012
+    identity = {**AbbAcs580.identity, 4: "ACH580"}  # noqa: RUF012
 
     def __init__(self, plant: Plant, bank: FanBank, fan: int, unit: int) -> None:
         self._bank = bank

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated ABB ACS580 drive on one pump: embedded fieldbus, ABB Drives profile.
 
 Holding registers (0-based): 0 control word, 1 reference 1 (20000 is full speed), 2 reference 2,
@@ -67,7 +68,7 @@ def _parameter_addresses(group: int, index: int) -> tuple[int, int, int]:
     return 100 * group + index - 1, wide_address, wide_address + 1
 
 
-class Drive(ModbusServer):
+class AbbAcs580(ModbusServer):
     """The drive; faults besides those of `ModbusServer`:
 
     trip(code)     the shaft coasts to a stop; bit 3 is set until a reset

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Danfoss VLT FC 102/302 drive on one pump: FC profile over Modbus.
 
 Holding registers (0-based) are parameter x 10 - 1; pairs have the high word first. 49999 is the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Grundfos pump with a CIM/CIU fieldbus module, on a pump of the plant.
 
 Wire addresses are the manual's registers minus 1. Holding registers: 100 control bits, 101 control

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Wilo booster (Control EC) with two pumps of the plant, for constant pressure.
 
 Holding registers follow Wilo's document 2228099211 (its numbers are used as wire addresses): 13 bus

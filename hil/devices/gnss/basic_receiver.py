@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated BeiDou and GPS timing receiver: NMEA 0183 sentences, built by pynmea2.
 
 It sends one epoch each UTC second: RMC, GGA, one GSA and the GSVs for each system, ZDA. The epoch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A plausible sky: BeiDou and GPS satellites on circular orbits over a site.
 
 It has mean elements only: correct shells, planes and spacing, but no real almanac. Geostationary

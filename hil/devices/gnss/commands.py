@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vendor commands of emulated receivers: CASIC PCAS, Unicore commands, Quectel PQTM and PAIR.
 
 The set of each vendor is a table from command name to handler. An unknown command has no effect;

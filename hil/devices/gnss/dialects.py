@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Vendor dialects of NMEA: order, talkers, satellite numbers, signals, timing.
 
 This module is data only. Values from captures or manuals are listed below; the other values are
@@ -47,7 +48,7 @@ class Dialect:
     variation   the two fields of magnetic variation in RMC
     latency_us, jitter_us   minimum delay of an epoch's first byte, mean of the exponential part
     usb_us      a USB adapter delivers at multiples of this time (0: immediately)
-    chunk       maximum number of bytes delivered at once
+    chunk       maximum number of bytes in one delivery
     baud        speed as delivered
     first_fix_s time to first fix after a cold, a warm, a hot start
     banner      texts after power-up

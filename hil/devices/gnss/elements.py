@@ -1,9 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Orbits of navigation satellites: mean elements of BeiDou and GPS, design orbits of the others.
 
 BeiDou and GPS use the NORAD two-line elements of September and March 2026, as published by
 CelesTrak, reduced to what a sky over a site needs. SGP4 propagates them (see `sky`). GLONASS and
 Galileo use their design: three planes of eight on circular orbits with evenly spread slots. So the
-elevations of BeiDou and GPS are real near the epoch and drift away with orbit corrections. The
+elevations of BeiDou and GPS are real near the epoch; later orbit corrections change them. The
 elevations of the others are only similar to reality.
 """
 

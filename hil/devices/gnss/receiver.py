@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated GNSS receiver with real orbits, a vendor dialect, commands and faults.
 
 It has its own clock (true time plus the effect of a spoofer), cold, warm and hot starts, an

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sentences of one epoch in a vendor dialect, as text.
 
 Does not observe satellites; see `receiver`. The input is an `EpochReport`. This module adds talker,

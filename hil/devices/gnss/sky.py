@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The navigation satellites over a site: direction and signal strength.
 
 Geometry: SGP4 propagates the mean elements of `elements`. The strength is a model, not a

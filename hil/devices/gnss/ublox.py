@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """UBX commands of an emulated u-blox receiver; construct describes the frames.
 
 Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST and CFG-VALSET. The reply to each except

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The faults of every Modbus server. A test or a scenario sets them with `inject`.
 
 Does not have the faults of a device model (see its module) or of the line (see `line`). A counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Extraction of whole RTU frames from the bytes of a shared line.
 
 The framer of pymodbus supports one server that is alone with its client. It takes the bytes after a

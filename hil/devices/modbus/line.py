@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One RS-485 line with emulated Modbus RTU servers.
 
 pymodbus decodes and builds the frames (its CRC, PDU classes and framer). So an error in the agent's

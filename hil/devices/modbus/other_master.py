@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A second master on the line, with a device that replies to it.
 
 Every `period_us` it sends a request to one unit, which replies after a turnaround time. All devices

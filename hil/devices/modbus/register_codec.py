@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers in registers: integers and floats in both word orders, with a value for "no value".
 
 A `RegisterFormat` encodes a value in its own unit as register words. It limits a value to the range

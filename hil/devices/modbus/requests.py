@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modbus requests on the server side: decode, check, execute, confirm.
 
 pymodbus decodes the requests and builds the replies. Its datastore is not used, because it cannot

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One Modbus server: tables of registers and bits with a unit id.
 
 Does not know frames or requests; see `line`, `tcp` and `requests`. A subclass updates its tables in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server with a table of measured values and with sensor faults.
 
 Each row of the table is a `MeasuredPoint`: name, address, number format and source of the value.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Modbus TCP host: several servers at one address, several clients at a time.
 
 It does no I/O: each call returns the outputs in order as (connection, delay in µs, bytes). None

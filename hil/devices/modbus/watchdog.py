@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Communication watchdog: the client must send again before a time limit."""
 
 from __future__ import annotations

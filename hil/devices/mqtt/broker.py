@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small MQTT 3.1.1 broker as an emulated device: no I/O, many connections, faults.
 
 It supports QoS 0 and 1 in both directions, retained messages, wills, persistent and clean sessions,

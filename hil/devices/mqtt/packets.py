@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1.1 packets described with construct, for the emulated broker.
 
 It is independent of the agent's codec. Source: OASIS MQTT 3.1.1, sections 2 and 3. A body is the

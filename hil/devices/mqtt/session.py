@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The session of one MQTT client in the emulated broker: subscriptions and pending messages.
 
 A session has packet ids, a window and a queue. Does not send; it returns packets. After a reconnect

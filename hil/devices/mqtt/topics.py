@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topics and topic filters of MQTT 3.1.1 (section 4.7), for the emulated broker."""
 
 from __future__ import annotations

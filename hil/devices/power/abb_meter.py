@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated ABB A/B series meter: scaled integers, high word first.
 
 Addresses (0-based, function 03) follow mbmd's meters/rs485/abb.go. A missing unsigned value is all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A load with a power limit: demand, limit, and the lag of its power.
 
 Does not model a server's inside; see `hil.plant.power.server`. The power follows the lower of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Eastron SDM630 meter: each value is a float in two input registers, high word first.
 
 Addresses (0-based, function 04) follow mbmd's meters/rs485/sdm.go and the manufacturer's protocol

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Three-phase mains in front of a load, as measured by the electricity meters.
 
 Does not model a network: voltages and frequency vary a little around their nominal values. The load

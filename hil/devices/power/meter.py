@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common part of the electricity meters: mains in front of a load of the plant.
 
 A model defines the table of its registers over `self.mains`. Energies are updated at each read and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Case temperatures of optical modules, as a switch reports them: Modbus, input registers.
 
 Register N (0-based) is the temperature of module N in the format of CMIS (lower page, bytes 14 and

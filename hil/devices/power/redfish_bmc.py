@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Redfish service for loads with a power limit, in two generations of the schema.
 
 It does no I/O: each call returns (connection, delay in µs, bytes); None closes the connection. It

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Schneider iEM3000 meter: floats in holding registers, high word first.
 
 Addresses (0-based, function 03) follow mbmd's meters/rs485/iem3000.go; energies are 64-bit integers

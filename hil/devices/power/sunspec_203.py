@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated SunSpec meter, model 203: three-phase star, integers with scale-factor registers.
 
 The map follows model_1 and model_203 of sunspec/models: "SunS", common model, meter model, end

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated PDU with switched outlets: Modbus, holding registers.
 
 No public register map of such a PDU was found. The map is a choice of this bench, and the profile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated sky of satellite modems: the visible satellites and their signal.
 
 It uses the package sgp4, independent of the agent's own prediction. There are two constellations,

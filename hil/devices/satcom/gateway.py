@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The message gateway of a satellite provider: datagrams from and to modems, and billing.
 
 It does no I/O. It identifies modems by serial number and stores downlink messages until a session

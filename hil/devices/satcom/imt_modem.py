@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Iridium 9704: JSPR at 230400 baud, messages in segments that the modem requests.
 
 construct describes the frames and Python's own package reads JSON; no code is shared with the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The common part of the emulated satellite modems: radio, gateway, restart.
 
 Does not implement a protocol; see the module of each modem.

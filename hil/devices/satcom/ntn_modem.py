@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated NB-IoT modem on a satellite network: registration, signal, NIDD and UDP datagrams.
 
 It follows 3GPP TS 27.007 and Quectel's UDP commands and shares no code with the agent. With

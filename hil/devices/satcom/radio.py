@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The radio of an emulated modem: signal bars, and success of each session.
 
 Does not compute the bars (0 to 5); see `constellation`. The success of a session is random. Its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated BeiDou RDSS terminal of protocol 2.1, with a class 3 card: one message a minute.
 
 It follows the public description of the interface and shares no code with the agent. Checksums come

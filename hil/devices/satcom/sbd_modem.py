@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An emulated Iridium 9602/9603: AT commands at 19200 baud, short-burst data sessions.
 
 It follows the vendor's command reference and shares no code with the agent. Echo is on after a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 "use strict";
 // Receives frames and states of the bench, sends requests to it, and draws with View.
 (() => {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 "use strict";
 // Draws frames and states. It sends no requests and keeps only the plots.
 const View = (() => {

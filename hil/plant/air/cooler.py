@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Coolers of the facility water in steady state: dry, adiabatic or evaporative tower.
 
 Plain functions of water flow, fan speed and air. Does not store temperatures; see

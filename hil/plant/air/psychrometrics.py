@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Moist air: saturation pressure, dew point, humidity, wet bulb, density. Plain functions.
 
 Saturation over water from 0 degC, over ice below 0 degC: Hyland and Wexler (ASHRAE Handbook -

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small synthetic climates from published monthly normals; not measured weather.
 
 Each month has the mean daily maximum and minimum temperature and the mean relative humidity. A day

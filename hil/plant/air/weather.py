@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hourly weather of a year, from an EPW file or from a shipped synthetic climate.
 
 EPW is the format of EnergyPlus: 8 header lines, then one line an hour. Columns (1-based): 7 dry

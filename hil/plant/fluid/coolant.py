@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PG25 (25 % propylene glycol by mass in water): fitted functions of its properties.
 
 Polynomials in x = (t - 40 degC) / 50 K, fitted to CoolProp 8's INCOMP::MPG[0.25] from -5 to 90 degC

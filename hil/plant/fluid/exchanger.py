@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heat exchange: cold plates and the counter-flow plate heat exchanger.
 
 Plain functions of the flows; temperatures are not an input. The plant calls them only when a flow

@@ -1,6 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parallel pumps on a system curve.
 
-Each pump follows H = H0 n^2 - k Q^2, with n the speed over full speed. This satisfies the affinity laws
+Each pump follows H = H0 n^2 - k Q^2, with n the speed over full speed. This fits the affinity laws
 exactly: at the same point of the curve, Q is proportional to n and H to n^2. Each pump has a
 non-return valve, so a slower pump has no backflow. The system needs H = static + r Q^2. Does not
 model the inertia of the fluid: the flow follows the speeds immediately.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The parameters of the plant: one row of four racks, 100 kW of IT, cooled by one CDU.
 
 This is a table, not a model. Each parameter has its unit in its name and its source in a comment.

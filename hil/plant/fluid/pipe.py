@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plug flow in a pipe: the delay depends on volume, not on time.
 
 It is a first-in first-out queue of parcels (volume, temperature). Parcels do not mix and lose no

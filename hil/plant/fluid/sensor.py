@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sensor: first-order lag and seeded noise.
 
 The noise comes from a table, because a look-up takes a tenth of the time of a Gaussian draw. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of a plant sensor: offset, drift, noise, a constant value.
 
 The plant makes a fault object on demand, so that a fault-free sensor costs no time. Does not model

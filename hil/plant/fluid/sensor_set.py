@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The five sensors of the row: supply and return temperature, flow, supply and return pressure.
 
 Does not know the registers that show the values; see `hil.devices`. The plant steps the set with

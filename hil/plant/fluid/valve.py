@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two-way control valve on the facility water, with its actuator.
 
 The characteristic is equal-percentage: at stroke x the inherent flow is R^(x-1) of Kvs. When the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses of the electrical chain in front of the IT: transformer, UPS, distribution.
 
 Each loss is a + b x + c x^2 of the rated power, with x the load over the rated power. The terms are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public grid and the generator, as the row sees them: voltage, frequency, supply.
 
 It is a state, not a network: the bench sets it (dip, outage, frequency), and the devices read it. A

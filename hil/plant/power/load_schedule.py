@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The IT load of the row: a schedule of power steps in kW, with times in integer microseconds.
 
 Does not model the lag between a step and the heat; see `hil.plant.plant`. A power limit can cap the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An 800G optical module in the room air: 25 W, case temperature, CMIS thresholds.
 
 The module is air-cooled also in a liquid-cooled rack. So it shows a hot room or a failed fan first.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server or GPU behind its cold plate: power, leakage, case temperature, power limit.
 
 The input is the work demand (`demand_w`). The electric power is the work, at least the idle power,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 "use strict";
 // Draws the channels of each run; channels with the same plot title share a plot.
 (() => {

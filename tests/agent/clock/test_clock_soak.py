@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long tests of the clock (`make soak`): error bounds, false times, days of clean signals."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The published JSON Schema agrees with the schema that the agent uses."""
 
 import copy
@@ -82,7 +83,7 @@ def test_command_prints_the_schema() -> None:
     assert agent("--schema", "--config", "x").returncode == 2
 
 
-def test_every_default_is_allowed_by_its_own_rule() -> None:
+def test_every_default_is_valid() -> None:
     def check(rule: dict[str, Any]) -> int:
         count = 0
         if "default" in rule:
@@ -94,12 +95,12 @@ def test_every_default_is_allowed_by_its_own_rule() -> None:
 
 
 @pytest.mark.parametrize("good", GOOD)
-def test_good_configurations_pass_in_both(good: dict[str, Any]) -> None:
+def test_valid_configurations_pass_both_validators(good: dict[str, Any]) -> None:
     STANDARD.validate(good)
     assert is_valid(good)
 
 
-def test_the_example_is_good() -> None:
+def test_example_is_valid() -> None:
     done = agent("--config", str(EXAMPLE), "--check")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("unit.json: good\n")
@@ -157,7 +158,7 @@ def test_both_validators_agree_on_small_changes(raw: dict[str, Any]) -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(mutated())
-def test_a_changed_configuration_is_compiled_or_refused_in_lines(raw: dict[str, Any]) -> None:
+def test_changed_configuration_is_compiled_or_rejected(raw: dict[str, Any]) -> None:
     known = agent_rig.profiles() | profiles()
     try:
         load(raw, known)
@@ -197,7 +198,7 @@ def test_nan_is_refused_everywhere() -> None:
             assert not is_valid(raw), (path, last)
 
 
-def test_a_key_written_twice_is_an_error_here_though_json_allows_it() -> None:
+def test_duplicate_key_is_rejected() -> None:
     with pytest.raises(ConfigError, match="the key a is written twice"):
         file.parse('{"b": {"a": 1, "a": 2}}', "f.json")
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A drive with separate command and reference: the pump of the agent and the emulated Danfoss."""
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ RUN, STOP = 0x047C, 0x043C
 UNIT, BAUD = 7, 19200
 
 
-class Drive(DanfossFc):
+class HeldDrive(DanfossFc):
     """Records the writes and the resulting speed of the shaft."""
 
     def __init__(self, plant: Plant) -> None:
@@ -47,7 +48,7 @@ class PumpBench:
 
     def __init__(self, raw: dict[str, object]) -> None:
         plant = Plant(Random(1), PlantParameters(pumps=2, start_pump_pct=(0.0, 60.0)))
-        self.drive = Drive(plant)
+        self.drive = HeldDrive(plant)
         self.line = ModbusLine([self.drive])
         self.bus = Bus(4, "rtu", BAUD, 11)
         self.bus.event("opened", 0)
@@ -141,8 +142,8 @@ def test_ramp_limits_the_reference_but_not_a_stop() -> None:
     turn.cycle(25.0)
     turn.cycle(25.0)
     turn.cycle(25.0)
-    asked = [value for address, value in turn.drive.log if address == REFERENCE]
-    assert asked == [1638, 3276, 4096]
+    references = [value for address, value in turn.drive.log if address == REFERENCE]
+    assert references == [1638, 3276, 4096]
     turn.drive.log.clear()
     turn.cycle(0.0)
     assert turn.drive.log == [(CONTROL, STOP), (REFERENCE, 0)]

@@ -1,4 +1,5 @@
-"""Flow and outputs of a complete row during trips, rotations and restarts of pumps; virtual time."""
+# SPDX-License-Identifier: Apache-2.0
+"""Flow and outputs of a row in virtual time during trips, rotations and restarts of pumps."""
 
 import pytest
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a log to a real folder until the process is killed; runs on both interpreters.
 
     python -m tests.agent.log.log_writer FOLDER

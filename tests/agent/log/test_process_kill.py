@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A log on real files whose process is killed repeatedly: each durable record is still there.
 
 A kill does not lose pages of the system cache. So this tests the order of writes, flushes and
@@ -55,10 +56,10 @@ def campaign(interpreter: str, folder: Path, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     durable: set[tuple[int, int]] = set()
     for _ in range(kills):
-        said = run_until_killed(interpreter, folder, rng.random() * 0.05)
-        assert said
-        assert not durable & set(said), "a number was given twice"
-        durable |= set(said)
+        reported = run_until_killed(interpreter, folder, rng.random() * 0.05)
+        assert reported
+        assert not durable & set(reported), "a number was given twice"
+        durable |= set(reported)
         found = on_disk(folder)
         oldest = {group: min(i for g, i in found if g == group) for group in {g for g, _ in found}}
         missing = [key for key in durable if key not in found and key[1] >= oldest.get(key[0], 0)]
@@ -83,7 +84,10 @@ def test_a_thousand_kills_lose_no_durable_record(
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_a_thousand_power_cuts_of_the_flash_model(interpreter: str) -> None:
     """Cut at each time of each write, append and delete, truncated at any byte."""
-    code = "from tests.portable.agent.log.test_record_store import campaign\nfor i in range(100, 190): campaign(i, 12)"
+    code = (
+        "from tests.portable.agent.log.test_record_store import campaign\n"
+        "for i in range(100, 190): campaign(i, 12)"
+    )
     program = [sys.executable] if interpreter == "cpython" else [require_program("micropython")]
     subprocess.run(
         [*program, "-c", code],

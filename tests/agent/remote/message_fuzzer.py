@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hostile messages for the tests of `agent.remote.message.verifier`: no exception, none accepted.
 
 Does not use coverage feedback. Valid messages are cut, spliced, flipped and encoded again. So most

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changes of a running agent: the same ranges and results as the check of a whole file."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Long tests of remote changes: a power cut at each step, on both interpreters."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A start of `coldloop agent` runs an update from its slot, and rolls back one that fails."""
 
 import hashlib
@@ -89,9 +90,9 @@ def test_update_on_trial_is_started(site: Path) -> None:
     with start_agent(site) as process:
         wait_until("it runs", is_running(site))
         assert exit_code(process) == 0
-    said = (site / "log").read_text()
-    assert MARK in said
-    assert "starting " in said
+    log_text = (site / "log").read_text()
+    assert MARK in log_text
+    assert "starting " in log_text
     found = software_slots.load_releases(store.read)
     assert found is not None
     assert found.trial is not None

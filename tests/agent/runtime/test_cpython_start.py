@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration of a start of `coldloop agent` after changes of operators."""
 
 import json
@@ -93,9 +94,9 @@ def test_confirmed_configuration_runs_when_the_file_is_invalid(
     store_change(tmp_path, site, 33.5, confirmed=True)
     (tmp_path / "bad.json").write_text("{")
     assert started_setpoint(tmp_path, "bad.json") == 33.5
-    said = capsys.readouterr().err
-    assert "bad.json" in said
-    assert "running the confirmed configuration" in said
+    errors = capsys.readouterr().err
+    assert "bad.json" in errors
+    assert "running the confirmed configuration" in errors
     (tmp_path / "store" / SLOTS[0]).write_bytes(b"damaged")
     with pytest.raises(ConfigError):
         started_setpoint(tmp_path, "bad.json")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """systemd gets READY=1 once, and WATCHDOG=1 only after steps of the loops."""
 
 import json

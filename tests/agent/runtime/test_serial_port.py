@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both runtimes over pseudo-terminals: a toy agent in its own process, on each interpreter."""
 
 import fcntl
@@ -13,7 +14,7 @@ from tests.support.toy_agent import LAST_BYTES, pattern
 pytestmark = pytest.mark.parametrize("interpreter", INTERPRETERS)
 
 
-def test_echo_and_orderly_end(interpreter: str, tmp_path: Path) -> None:
+def test_echo_and_end_in_order(interpreter: str, tmp_path: Path) -> None:
     with (
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}?baud=19200") as agent,
@@ -131,7 +132,7 @@ def test_close_releases_the_port(interpreter: str, tmp_path: Path) -> None:
         agent.expect("event 0 opened")
         line.write(b"!close")
         agent.expect("data 0 6")
-        agent.expect(f"tick {sum('tick' in said for said in agent.lines) + 2}")
+        agent.expect(f"tick {sum('tick' in text for text in agent.lines) + 2}")
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
         assert "event 0 closed" not in agent.lines
 
@@ -201,11 +202,11 @@ def test_deadlines_are_kept_in_order(interpreter: str, tmp_path: Path) -> None:
         run_toy(interpreter, tmp_path, "--tick", "20000", f"serial:{line.path}") as agent,
     ):
         agent.expect("tick 20")
-        ticks = [said for said in agent.lines if said[:4] == "tick"]
+        ticks = [text for text in agent.lines if text[:4] == "tick"]
         assert ticks == [f"tick {count}" for count in range(1, 21)]
 
 
-def test_interrupt_ends_in_an_orderly_way(interpreter: str, tmp_path: Path) -> None:
+def test_interrupt_ends_the_run_in_order(interpreter: str, tmp_path: Path) -> None:
     with open_pty() as line, run_toy(interpreter, tmp_path, f"serial:{line.path}") as agent:
         agent.expect("event 0 opened")
         agent.process.send_signal(signal.SIGINT)

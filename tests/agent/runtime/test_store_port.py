@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both runtimes writing to a store beside a serial line in use."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Both runtimes over TCP and TLS, against sockets of the test and against OpenSSL."""
 
 import socket

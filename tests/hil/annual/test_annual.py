@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`coldloop hil year`: short parts of a year, each policy, the record, the plot, and wrong use."""
 
 from __future__ import annotations

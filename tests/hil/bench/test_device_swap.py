@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Replacing emulated devices by real ones: by option, during a run, and with errors."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Campaigns: a seed determines scenario and run; a violation is stored and can be repeated."""
 
 import gc

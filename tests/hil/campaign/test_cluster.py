@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Campaigns on a cluster: error lines, and (`make soak`) real Dask and Ray on loopback."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shrinking: result and number of runs of QuickXplain; scenarios written and read."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A strict parser of NMEA 0183, like small C libraries (minmea's formats), for the emulated
 receivers.
 

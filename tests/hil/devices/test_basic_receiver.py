@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated basic receiver: time, satellites, faults; decoded by gpsd and pynmea2."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated broker: literal packets, faults, clients of paho and mosquitto over sockets."""
 
 from __future__ import annotations

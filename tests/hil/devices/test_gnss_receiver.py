@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Emulated receivers of several vendors, read by gpsd, pynmeagps, pynmea2 and a strict parser."""
 
 import json

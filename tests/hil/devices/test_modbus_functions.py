@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The behaviour of every emulated Modbus server: functions, faults, shared line, TCP host."""
 
 from random import Random
@@ -5,7 +6,7 @@ from random import Random
 import pytest
 from pymodbus.pdu import bit_message, register_message
 
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.other_master import OtherMaster
 from hil.devices.modbus.server import ModbusServer
@@ -22,7 +23,7 @@ class FunctionBench:
 
     def __init__(self) -> None:
         self.plant = Plant(Random(1))
-        self.drive = Drive(self.plant, 0, DRIVE, comm_timeout_us=0)
+        self.drive = AbbAcs580(self.plant, 0, DRIVE, comm_timeout_us=0)
         self.meter = Iem3000(self.plant, METER)
         self.plain = ModbusServer(PLAIN)
         self.plain.registers = {a: 100 + a for a in range(10)}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated Modbus line and its servers; pymodbus frames the requests."""
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hil.devices.cooling import rpu as rpu_map
 from hil.devices.cooling.belimo_valve import BelimoValve
 from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives import abb_acs580
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.server import ModbusServer
 from hil.plant.fluid.parameters import PlantParameters
@@ -43,8 +44,8 @@ class ModbusLineBench:
         self.plant = Plant(Random(1), PlantParameters(fws_swing_k=0.0))
         self.rpu = Rpu(self.plant)
         self.valve = BelimoValve(self.plant)
-        self.lead = Drive(self.plant, 0, unit=1)
-        self.lag = Drive(self.plant, 1, unit=3)
+        self.lead = AbbAcs580(self.plant, 0, unit=1)
+        self.lag = AbbAcs580(self.plant, 1, unit=3)
         self.line = ModbusLine([self.rpu, self.valve, self.lead, self.lag])
 
     def send(self, request: ModbusPDU, now: int = 0) -> bytes:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The behaviour of each emulated model: registers, commands, rejected writes, loss of the bus."""
 
 import csv
@@ -19,7 +20,7 @@ from hil.devices.cooling.kenmec_ls80a import KenmecLs80a
 from hil.devices.cooling.liebert_dcd import LiebertDcd
 from hil.devices.cooling.rpu import Rpu
 from hil.devices.drives import danfoss_fc, grundfos_cim, wilo_booster
-from hil.devices.drives.abb_acs580 import Drive
+from hil.devices.drives.abb_acs580 import AbbAcs580
 from hil.devices.drives.danfoss_fc import DanfossFc
 from hil.devices.drives.grundfos_cim import GrundfosCim
 from hil.devices.drives.wilo_booster import WiloBooster
@@ -413,7 +414,7 @@ def test_danfoss_comm_timeout() -> None:
 
 
 def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
-    drive = Drive(plant(), 0, UNIT, comm_timeout_us=0)
+    drive = AbbAcs580(plant(), 0, UNIT, comm_timeout_us=0)
     master = single_device_master(drive)
     assert master.read(UNIT, 100) == [3_360]
     low, high = master.read(UNIT, 20_201, 2)
@@ -430,7 +431,7 @@ def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
 
 def test_acs580_waits_for_off1_after_power_cut() -> None:
     hall = plant()
-    drive = Drive(hall, 0, UNIT, comm_timeout_us=0)
+    drive = AbbAcs580(hall, 0, UNIT, comm_timeout_us=0)
     master = single_device_master(drive)
     drive.reboot(0)
     assert master.read_exception(UNIT, 3) == -1

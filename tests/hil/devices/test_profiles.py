@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shipped profiles against the emulated devices, which were written independently.
 
 Two transcriptions of the same public lists must agree. Every entry that a profile reads must exist

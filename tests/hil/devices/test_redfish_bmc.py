@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's Redfish client and the emulated service, which uses Python's own HTTP packages."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each fault of the field bus has its described effect, and its end removes the effect."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Endpoints in virtual time, and the real ports (pseudo-terminals, TCP)."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shaped TCP path: outages that hold data, half-open links, a cut at any byte."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store endpoint: order, durability, power cut, full disk; and a power cut of a unit."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The IP link between two namespaces; skipped without root."""
 
 import subprocess

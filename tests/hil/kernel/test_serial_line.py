@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Serial lines: transmission time, chunks and order of bytes."""
 
 import heapq

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The order of events, the order of the virtual shell's steps, and the digest."""
 
 import random

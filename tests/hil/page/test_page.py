@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The live page in Chromium: runs, faults, swaps, prompts, reload, keyboard, small screens."""
 
 import json

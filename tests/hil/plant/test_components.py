@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the plant outside the row: air, coolant, coolers, facility, weather, servers, losses."""
 
 from __future__ import annotations

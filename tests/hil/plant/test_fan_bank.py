@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cooler of one row: fans with their own speeds, on emulated drives."""
 
 from random import Random
@@ -7,7 +8,7 @@ import pytest
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.base import SECOND
-from hil.devices.drives.abb_ach580_fan import FanDrive
+from hil.devices.drives.abb_ach580_fan import AbbAch580Fan
 from hil.devices.drives.abb_acs580 import ACT1, CONTROL, REF1, STATUS, TRIPPED
 from hil.fault.registry import EVENTS
 from hil.kernel.world import World
@@ -72,7 +73,7 @@ def test_fan_drive_runs_full_speed_without_master() -> None:
     fans = FanBank(plant.parameters, 1)
     plant.attach_facility(fans)
     fans.set_air(Air(20.0, 12.0))
-    drive = FanDrive(plant, fans, 0, 61)
+    drive = AbbAch580Fan(plant, fans, 0, 61)
     drive.on_request(0)
     assert drive.write(CONTROL, [RUN, 8000], 0) == 0 or drive.registers[REF1] == 8000
     drive.wake(11 * SECOND)

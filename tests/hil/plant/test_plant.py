@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plant: its parts against their formulas, its energy balance, and control by a PI."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Comparing records: changed rows, worsened rows, modified records."""
 
 import json

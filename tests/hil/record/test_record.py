@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of a suite: content, detection of changes, hash chain, reports."""
 
 import copy

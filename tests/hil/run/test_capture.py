@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Captures: replay on both interpreters, and detection of one changed byte."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A controller that hangs at any moment of its cycle: the drives go to their safe speed.
 
 A drive holds its safe speed if no request comes within its timeout (ABB parameters 58.14 to 58.16).

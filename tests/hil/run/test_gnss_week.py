@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A virtual week without faults: real orbits, multipath, jitter, pulses, and no alarm."""
 
 import pytest

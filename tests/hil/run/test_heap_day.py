@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A day of virtual time with 32-bit floats: the heap is constant after the first hour."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scenarios of the log on both interpreters, with the heap of a board, and with many seeds."""
 
 import random

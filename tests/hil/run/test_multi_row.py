@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many rows: a power cap at a UTC time without a network, and staggered actions."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent process gets the pulses of the bench through a named pipe, in real time."""
 
 import time

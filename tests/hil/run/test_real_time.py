@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenarios in real time: real ports, and the agent as a process on each interpreter."""
 
 import json

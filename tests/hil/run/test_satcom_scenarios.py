@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenarios of the satellite link with other seeds.
 
 tests/hil/run/test_virtual.py runs each of them with one seed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs in virtual time: a seed gives one digest on every interpreter; verdicts, exit codes."""
 
 import json

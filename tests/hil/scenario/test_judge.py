@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluator: limits, windows, forms, unknown values, and the line of a failure."""
 
 from typing import Any

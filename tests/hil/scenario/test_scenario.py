@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Scenario files: what is read; each mistake gives one error line and exit code 2."""
 
 import itertools
@@ -87,7 +88,7 @@ MISTAKES: dict[str, tuple[str, str]] = {
     "event: for 0": (LONGER + event_table(for_s=0), "event[0].for_s: 0 is not above 0"),
     "event: for ever": (
         LONGER + event_table(do='"it_load"', value=3, for_s=9),
-        "event[0].for_s: it_load does not end by itself",
+        "event[0].for_s: it_load has no end",
     ),
     "second event": (LONGER + event_table() + event_table(at_s=99), "event[1].at_s: 99 is outside"),
     "expect: measure": (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The complete controller: ports, ticks, first readings, garbage, and steps of time."""
 
 import gc
@@ -41,7 +42,7 @@ def outputs(rig):
     return [list(rig.devices.registers[unit]) for unit in (VALVE, LEAD, LAG)]
 
 
-def test_every_port_is_asked_for_at_the_start():
+def test_every_port_is_requested_at_the_start():
     rig = AgentRig()
     eq(rig.open_requests, [(0.0, RECEIVER), (0.0, FIRST_BUS), (0.0, STATE), (0.0, BROKER)])
     eq(port_names(load(config(), profiles())), ["receiver", "broker", "state", "console", "bus"])
@@ -83,7 +84,7 @@ def test_nothing_is_written_before_the_first_readings():
     eq(outputs(rig)[1], [1151, 8000, 0, 8000])
 
 
-def test_after_three_seconds_without_readings_safe_outputs_are_asked_for():
+def test_safe_outputs_after_three_seconds_without_readings():
     rig = AgentRig()
     rig.devices.silent.add(CDU)
     rig.run(2.9)
@@ -113,7 +114,7 @@ def test_restart_does_not_move_outputs():
     eq(outputs(rig), before)
 
 
-def test_a_loss_of_the_sensor_and_its_return():
+def test_lost_sensor_gives_safe_output_until_it_returns():
     rig = AgentRig()
     rig.run(8)
     rig.set(CDU, 0, 1001)
@@ -175,7 +176,7 @@ def test_the_deadline_is_never_in_the_past_after_a_wake_in_time():
         eq(rig.process_outbox(), None)
 
 
-def test_a_wake_that_comes_very_late_catches_up_in_one_tick():
+def test_very_late_wake_is_one_tick():
     rig = AgentRig()
     rig.run(5)
     count = rig.agent.ticks.count
@@ -189,7 +190,7 @@ def test_a_wake_that_comes_very_late_catches_up_in_one_tick():
     assert len(rig.agent.telemetry.queue) <= 2
 
 
-def test_a_wake_too_early_does_nothing():
+def test_early_wake_does_nothing():
     rig = AgentRig()
     rig.run(1.05)
     count, due = rig.agent.ticks.count, rig.agent.deadline()
@@ -297,7 +298,7 @@ def test_time_steps_never_move_an_output():
     eq(rig.agent.supervisor.state, "normal")
 
 
-def test_ticks_keep_their_period_when_utc_comes_and_goes():
+def test_ticks_keep_their_period_when_utc_changes():
     rig = AgentRig()
     rig.run(0.237)
     gaps, last = [], rig.agent.ticks.due
@@ -327,7 +328,7 @@ def test_alarms_go_to_the_console():
     assert CONSOLE not in [port for _, port in rig.open_requests]
 
 
-def test_a_stream_out_of_step_is_closed_reported_and_opened_again():
+def test_stream_out_of_sync_is_closed_and_reopened():
     raw = config()
     raw["buses"]["bus"] = "tcp:gateway:502"
     rig = AgentRig(raw)

@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """Set-point requests and live changes: the last one holds, the configuration stays as loaded."""
 
+from agent.config.config_copy import with_setpoint, with_tuning
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
-from agent.core.config_copy import with_setpoint, with_tuning
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
 from tests.portable.agent.control.test_component import make_rig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Login to a Redfish service: the bytes on the wire; secrets in no other text."""
 
 from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget, apply_reading

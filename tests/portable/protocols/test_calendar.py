@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Dates, times of day and ISO text: known instants, every day of 800 years, rejected values."""
 
 from protocols import calendar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Deterministic CBOR: supported examples of RFC 8949, and values that must be rejected."""
 
 from protocols.cbor import MAX_INT, MIN_INT, Decimal, Map, decode, encode
@@ -121,7 +122,7 @@ def test_unsupported_types_are_not_encoded():
 
 def test_random_bytes_are_rejected_or_canonical():
     seed = 12345
-    meant = 0
+    canonical_count = 0
     for _ in range(3000):
         data = bytearray()
         seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
@@ -132,6 +133,6 @@ def test_random_bytes_are_rejected_or_canonical():
             value = decode(bytes(data))
         except DecodeError:
             continue
-        meant += 1
+        canonical_count += 1
         eq(encode(value), bytes(data))
-    assert meant > 50, meant
+    assert canonical_count > 50, canonical_count

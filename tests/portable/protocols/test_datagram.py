@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The envelope of datagrams: fragments, numbers, tags, rejected datagrams."""
 
 from protocols import datagram

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1: responses in any chunks, bounded; requests without injection."""
 
 from protocols.errors import DecodeError, EncodeError
@@ -55,7 +56,7 @@ def test_body_without_length_ends_with_connection():
     eq(reader.finish(), None)
 
 
-def test_everything_is_bounded():
+def test_sizes_are_bounded():
     for bad in (
         b"HTTP/1.1 200 OK\r\nContent-Length: 65\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",

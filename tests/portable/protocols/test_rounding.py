@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integers from floats."""
 
 from protocols.rounding import round_decimal, round_half_away

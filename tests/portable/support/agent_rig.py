@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small unit for the tests of agent/: profiles, a configuration, devices, a broker, I/O.
 
 The models here are written from the standards. They use no code of the project below agent/ and run

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board with two slots, with a power cut at each step of an update.
 
 `NorFlash` is flash as in real chips: a program only clears bits, an erase clears a whole sector,
@@ -238,7 +239,7 @@ def new_board():
 
 
 def start_and_inspect(disk, nor):
-    """Start after the cut; return the release, whether it is on trial, and the confirmed release."""
+    """Start after the cut; return the release, its trial flag and the confirmed release."""
     rig = BoardRig(disk, nor)
     eq(rig.slot, {1: 0, 2: 1}[rig.release])
     update = rig.manager.update
@@ -249,7 +250,7 @@ def start_and_inspect(disk, nor):
 
 
 def sweep(stride=1):
-    """Cut at every `stride`-th step with each outcome; return the results and the number of steps."""
+    """Cut at every `stride`-th step with each outcome; return results and number of steps."""
     complete = new_board()
     run_update(*complete)
     outcomes = []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Helpers for the portable tests, where pytest is not there to help."""
 
 TYPE_CHECKING = False
@@ -5,7 +6,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EPSILON = 1.2e-7 if float(16_777_217) == 16_777_216.0 else 2.3e-16
-"""Half of what a float of this interpreter resolves of its value: 32 bits or 64."""
+"""Half of the relative resolution of a float of this interpreter: 32 or 64 bits."""
 
 
 def eq(got: object, expected: object) -> None:
@@ -14,7 +15,7 @@ def eq(got: object, expected: object) -> None:
 
 
 def near(got: float, expected: float, tolerance: float, roundings: int = 16) -> None:
-    """Assert that two floats are `tolerance` each other, and so many roundings of this interpreter."""
+    """Assert that two floats differ by at most `tolerance` and some roundings."""
     limit = tolerance + roundings * EPSILON * max(abs(got), abs(expected))
     assert -limit < got - expected < limit, "got %r, want %r" % (got, expected)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings of the cooling laws for tests: a row of 100 kW, in the form of a configuration."""
 
 EXCHANGER = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A component that records its calls, for the tests of `agent.core.registry`."""
 
 from agent.core.component import Component

@@ -1,7 +1,8 @@
-"""Flash in the hand: a log's store that does one thing when told to, and loses its power when told.
+# SPDX-License-Identifier: Apache-2.0
+"""Flash under control of a test: executes one store request at a time, and can lose its power.
 
-Shared by the tests of the log, on both interpreters. `LogUnit` is a log (keeper and sender) on
-flash; it can be killed and started anew. `GroundModel` keeps what arrives, as a relay does.
+Shared by the tests of the log, on both interpreters. `LogUnit` is a log (record store and sender)
+on flash; a test can kill it and start it again. `GroundModel` stores messages, as a relay does.
 """
 
 from agent.log.record_store import RecordStore
@@ -14,7 +15,7 @@ UNIT_PATH = "s1/u1"
 
 
 class LogLcg:
-    """Numbers that look random and are the same everywhere."""
+    """Pseudo-random numbers, equal on every interpreter."""
 
     def __init__(self, seed):
         self.state = seed & 0x7FFFFFFF
@@ -37,7 +38,7 @@ class LogFlash:
         return op == "delete" or self.capacity is None or used + len(payload) <= self.capacity
 
     def execute(self, op, data):
-        """Carry out one request; give its answer."""
+        """Execute one request; return its answer."""
         key, _, payload = data.partition(b"\0")
         self.operations += 1
         if op == "write":
@@ -53,7 +54,7 @@ class LogFlash:
         return b""
 
     def execute_partly(self, op, data, part):
-        """The power goes while a request is carried out: `part` of 256 of it is done."""
+        """Cut the power during a request: `part` of 256 of it is done."""
         key, _, payload = data.partition(b"\0")
         if op == "append":
             self.execute(op, key + b"\0" + payload[: len(payload) * part // 256])
@@ -62,7 +63,9 @@ class LogFlash:
 
 
 class GroundModel:
-    """Takes messages; drops what it has; `received` has payloads by number, `order` numbers as new."""
+    """Accepts messages and drops duplicates; `received` has payloads by number, `order` new
+    numbers.
+    """
 
     def __init__(self, key=b""):
         self.key = key
@@ -73,7 +76,7 @@ class GroundModel:
         self.generation = b""
 
     def receive(self, packed):
-        """Take a message; give the receipt for it."""
+        """Accept a message; return its receipt."""
         self.generation, records, chunk = message.parse_message(packed)
         if chunk is not None:
             parts = self.chunks.setdefault(chunk.number, {})
@@ -97,7 +100,7 @@ class GroundModel:
 
 
 def split_merged(records):
-    """Give the records that longer blocks were made of."""
+    """Return the original records of merged blocks."""
     result = []
     for number, kind, payload in records:
         if kind == message.MERGED:
@@ -110,7 +113,7 @@ def split_merged(records):
 
 
 class LogUnit:
-    """A log on `flash`, started; `now` goes on."""
+    """A started log on `flash`; its time is `now`."""
 
     def __init__(self, flash, now=5 * SECOND, settings=None, key=b""):
         self.flash = flash
@@ -134,7 +137,7 @@ class LogUnit:
         self.pending.extend(self.record_store.outbox())
 
     def step(self):
-        """Carry out one request; False when there is none."""
+        """Execute one request; return False if there is none."""
         self.collect()
         if not self.pending:
             return False
@@ -158,7 +161,7 @@ class LogUnit:
             pass
 
     def cut_power(self, part):
-        """Cut the power while the oldest request is carried out, then start anew."""
+        """Cut the power during the oldest request, then start again."""
         if self.pending:
             op, data = self.pending[0]
             self.flash.execute_partly(op, data, part)
@@ -170,7 +173,7 @@ class LogUnit:
         self.collect()
 
     def send(self, ground, limit=1000, groups=(0, 1, 2, 3), max_messages=1000):
-        """Send until nothing is left; the receipts come at once."""
+        """Send until nothing is left; the receipts come immediately."""
         count = 0
         while count < max_messages:
             ids, packed = self.sender.next(limit, groups)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file system with a power cut at any step: data that are not durable are lost or truncated.
 
 Replaces `open` and `os` in a store of the project (drivers/ports/*/store.py), on both interpreters.

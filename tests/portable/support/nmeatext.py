@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sentences for tests: checksums, and streams in the dialects of receivers."""
 
 from drivers.gnss.epoch import Epoch

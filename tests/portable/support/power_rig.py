@@ -1,4 +1,5 @@
-"""A unit with power limits for the portable tests: two GPUs behind one service, one on an outlet."""
+# SPDX-License-Identifier: Apache-2.0
+"""A unit with power limits for the tests: two GPUs behind one service, one on an outlet."""
 
 from agent.agent import FIRST_BUS
 from protocols.time_units import SECOND
@@ -57,7 +58,7 @@ def throttle_section(**options):
 
 
 class BmcModel:
-    """A service that stores limits; `received_limits` has its requests as (seconds, name, watts)."""
+    """A service that stores limits; `received_limits` has the requests: (seconds, name, watts)."""
 
     def __init__(self, rig):
         self.rig = rig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A power cut at each file system step of apply, confirm and rollback.
 
 `sweep` runs a unit whose store is `flash_model.Disk` behind the real code of
@@ -135,7 +136,7 @@ def start_and_inspect(disk):
 
 
 def sweep(command_name, stride=1, first=0):
-    """Cut at every `stride`-th step with each outcome; return the results and the number of steps."""
+    """Cut at every `stride`-th step with each outcome; return results and number of steps."""
     changes = [(SETPOINT, NEW[0]), (PRESSURE, NEW[1])]
     base = Disk()
     run_change(base, [(SETPOINT, OLD[0])], "confirm", START_S - 100)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receivers that execute the commands of four vendors, for the tests of the set-up.
 
 Does not use the receiver of `hil` and has no satellites. The commands of each vendor come from its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """True time, an oscillator with temperature drift, and the fixes and pulses of a second.
 
 Has no bytes and no devices: it makes the inputs of `agent.clock.utc_clock`, and the true time for
@@ -100,7 +101,7 @@ class ClockRig:
     def run(
         self, seconds: int, ticks: int = 10, observe: "Callable[[ClockRig], None] | None" = None
     ) -> None:
-        """Run; after each second `error_us` and `bound_us` have the values of the clock at its end."""
+        """Run; after each second `error_us` and `bound_us` are those of the clock at its end."""
         for _ in range(seconds):
             self._run_second(ticks)
             if observe is not None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit that accepts changes from operators, for the tests of agent/remote."""
 
 from agent.agent import BROKER, CONSOLE, FIRST_BUS, Agent

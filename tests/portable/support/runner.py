@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the tests of one module without pytest: on MicroPython.
 
 Is not a test framework: it calls the named functions in this order and prints one line for each.

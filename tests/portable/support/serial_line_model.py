@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A paced line with correct Modbus servers in virtual time, to measure how a bus uses the wire.
 
 Not a test and not the line of the bench: a small model for both interpreters. Bytes take the time

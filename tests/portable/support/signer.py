@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ed25519 signing for the tests (RFC 8032, 5.1.6); slow, and its keys are not secret."""
 
 from protocols.signing import ed25519

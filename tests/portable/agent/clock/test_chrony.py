@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time samples for chronyd, times without samples, and the sections `pps` and `chrony`."""
 
 import struct

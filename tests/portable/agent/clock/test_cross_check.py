@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-check: it confirms, contradicts, corrects whole seconds, and sets UTC without fixes."""
 
 from agent.clock.utc_clock import UtcClock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clock state that survives a restart, and the checks of the stored values."""
 
 import json

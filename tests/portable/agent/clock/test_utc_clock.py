@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clock: first UTC, slewing, rejected fixes, states and error bound."""
 
 from agent.clock.utc_clock import UtcClock

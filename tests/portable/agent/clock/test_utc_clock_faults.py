@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults: steps of time and position, unknown leap seconds, week rollovers."""
 
 from agent.clock.evidence import EvidenceLog

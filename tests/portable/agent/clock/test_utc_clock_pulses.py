@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pulses: precision of UTC, association with seconds, detection of a slow drag."""
 
 from math import sin

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Impossible and false times as bytes: UTC stays as it is, or unknown.
 
 `benchmarks.gnss.clock` counts `KINDS` too.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file that is not JSON is rejected with one line that names it."""
 
 from agent.config import file

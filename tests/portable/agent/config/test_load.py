@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each configuration error is reported in one line; missing sections get their defaults."""
 
 import json
@@ -29,7 +30,7 @@ def set_value(path, value):
     return change
 
 
-def test_a_good_configuration_is_compiled():
+def test_valid_configuration_is_compiled():
     loaded = load(config(), profiles())
     eq((loaded.site, loaded.unit), ("s1", "u1"))
     eq((loaded.tick_us, loaded.slot_us, loaded.ticks_per_cycle), (100_000, 0, 10))
@@ -107,7 +108,7 @@ def test_each_error_is_one_line_with_its_path():
         assert "\n" not in message or path in ("control.tick_ms", "devices.1.name"), message
 
 
-def test_a_reading_must_outlive_one_lost_reply():
+def test_stale_limit_covers_one_lost_reply():
     message = config_error(set_value("control.cycle_ms", 3000))
     eq(
         message,
@@ -115,7 +116,7 @@ def test_a_reading_must_outlive_one_lost_reply():
     )
 
 
-def test_two_spellings_of_one_port_are_one_port():
+def test_port_with_two_spellings_is_detected():
     raw = config()
     raw["buses"] = {"a": "tcp:plc:502", "bus": "tcp:plc:0502"}
     eq(
@@ -138,7 +139,7 @@ def test_all_errors_are_reported_together():
     eq(paths, expected + ["devices[1].name", "state", "telemetry.period_ms"])
 
 
-def test_a_device_with_a_bad_profile_is_not_also_called_missing():
+def test_device_with_invalid_profile_is_not_reported_as_missing():
     eq(
         config_error(set_value("devices.0.profile", "nix")),
         "devices[0].profile: no profile is named nix; there are cdu, drive, meter, valve",

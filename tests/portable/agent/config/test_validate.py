@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The validator reports each invalid value with path, value and allowed values, all together."""
 
 from agent.config.validate import HEX_PATTERN, is_valid_name, validate
@@ -109,7 +110,7 @@ def test_names_are_the_same_on_both_interpreters():
         assert not is_valid_name(bad), bad
 
 
-def test_a_whole_number_may_be_written_with_a_point():
+def test_integer_with_decimal_point_is_accepted():
     errors = []
     complete = validate({"n": 3.0}, RULE, "", errors)
     eq((errors, complete["n"], type(complete["n"]) is int), ([], 3, True))

@@ -1,4 +1,5 @@
-"""The arbiter: the highest rank wins, for one cycle, and the loops take over without a bump."""
+# SPDX-License-Identifier: Apache-2.0
+"""The arbiter: the highest rank wins, for one cycle, and the transfer to the loops is bumpless."""
 
 from agent.control.arbiter import Arbiter
 from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE
@@ -55,7 +56,7 @@ def test_claim_ends_with_its_cycle():
     eq(arbiter.winner(), None)
 
 
-def test_supply_loop_obeys_a_claim_and_returns_bumplessly():
+def test_supply_loop_follows_a_claim_and_returns_bumplessly():
     made = SupplyBench()
     made.valve(4000)
     made.temperature(320)
@@ -77,7 +78,7 @@ def test_claim_outranks_the_fail_safe_opening():
     eq(made.step(), 0.0)
 
 
-def test_pressure_loop_obeys_a_claim_and_returns_bumplessly():
+def test_pressure_loop_follows_a_claim_and_returns_bumplessly():
     made = PressureBench()
     eq(made.step(), [40, 0])
     made.arbiter.claim(MODE, "mode", 60.0)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cooling component on a bus: modes, manual control, feedback, dew point, sensor checks, failover,
 staggered start.
 """
@@ -210,7 +211,7 @@ def test_proof_records_are_stored():
     eq(len(kept.outbox()), 1)
 
 
-def test_optimiser_stays_within_limits_and_may_stop():
+def test_optimiser_stays_within_limits_and_can_stop():
     model = {key: value for key, value in OPTIMUM.items() if key not in ("every_s",)}
     rig = make_rig(dew=True, optimum=dict(model, air="room2", every_s=60), low_c=25, high_c=34)
     rig.set(ROOM2, 0, 3000)
@@ -354,19 +355,19 @@ def test_reading_with_excess_rate_is_rejected():
 
 
 def test_stuck_sensor_and_redundant_sensor():
-    doubt = SensorValidator(2.0, 1.5)
+    validator = SensorValidator(2.0, 1.5)
     for second in range(1000):
-        used = doubt.validate(32.0, None, 38.0 + second / 100, 1.0)
-    eq((used, doubt.stuck), (None, True))
-    doubt.validate(32.1, None, 48.0, 1.0)
-    eq(doubt.stuck, False)
-    doubt = SensorValidator(2.0, 1.5)
+        used = validator.validate(32.0, None, 38.0 + second / 100, 1.0)
+    eq((used, validator.stuck), (None, True))
+    validator.validate(32.1, None, 48.0, 1.0)
+    eq(validator.stuck, False)
+    validator = SensorValidator(2.0, 1.5)
     for _ in range(40):
-        used = doubt.validate(30.0, 33.0, 38.0, 1.0)
-    eq((used, doubt.sensors_disagree), (33.0, True))
+        used = validator.validate(30.0, 33.0, 38.0, 1.0)
+    eq((used, validator.sensors_disagree), (33.0, True))
     for _ in range(40):
-        used = doubt.validate(33.0, 30.0, 38.0, 1.0)
-    eq((used, doubt.sensors_disagree), (33.0, True))
+        used = validator.validate(33.0, 30.0, 38.0, 1.0)
+    eq((used, validator.sensors_disagree), (33.0, True))
 
 
 def test_heat_balance_check():

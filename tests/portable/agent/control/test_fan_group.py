@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fans of the row cooler on a bus: equal speeds, compensation, full speed without inputs."""
 
 from agent.core.errors import ConfigError
@@ -99,7 +100,7 @@ def test_invalid_fan_drives_are_rejected():
         change(raw)
         return str(raises(ConfigError, lambda: FanRig(raw, (), make_models())))
 
-    for change, told in (
+    for change, error in (
         (lambda r: r["cooling"]["fans"].update(drives=["lead"]), "is one of control.dp.pumps"),
         (lambda r: r["cooling"]["fans"].update(drives=["gone"]), "no device is named gone"),
         (lambda r: r["cooling"]["fans"].update(drives=["cdu"]), "cdu (profile cdu) is no drive"),
@@ -107,4 +108,4 @@ def test_invalid_fan_drives_are_rejected():
         (lambda r: r["cooling"]["fans"].update(min_pct=60, max_pct=60), "is not below max_pct"),
         (lambda r: r["cooling"].pop("exchanger"), "cooling.fans: needs cooling.exchanger too"),
     ):
-        assert told in errors(change), (told, errors(change))
+        assert error in errors(change), (error, errors(change))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dP loop: lead and lag pump, safe speed without a reading, no stop without a reason."""
 
 from agent.control.arbiter import Arbiter
@@ -34,9 +35,9 @@ class PressureBench:
     def apply_requests(self):
         """Set the registers of the drives to the requested values."""
         for name in self.names:
-            wanted = self.bench.requested(name)
-            if wanted and not self.bench.session(name).lost:
-                self.set_drive(name, wanted["ControlWord"], wanted["SpeedControlPercent"])
+            requested = self.bench.requested(name)
+            if requested and not self.bench.session(name).lost:
+                self.set_drive(name, requested["ControlWord"], requested["SpeedControlPercent"])
 
     def step(self, tenths=1000, apply=True):
         self.bench.now += SECOND
@@ -51,9 +52,9 @@ class PressureBench:
         """Return the requested speed of each pump, percent; 0 is a stop."""
         found = []
         for name in self.names:
-            wanted = self.bench.requested(name)
-            run = wanted.get("ControlWord") == RUN
-            found.append(wanted["SpeedControlPercent"] / 200 if run else 0)
+            requested = self.bench.requested(name)
+            run = requested.get("ControlWord") == RUN
+            found.append(requested["SpeedControlPercent"] / 200 if run else 0)
         return found
 
     def lose_device(self, name):
@@ -115,23 +116,23 @@ def test_lag_pump_replaces_tripped_lead_and_returns_duty():
     made = PressureBench()
     made.step()
     made.set_drive("lead", RUN, 0, TRIP)
-    asked = made.step(apply=False)
-    eq(asked[0], 0)
-    assert asked[1] >= 25, asked
+    speeds = made.step(apply=False)
+    eq(speeds[0], 0)
+    assert speeds[1] >= 25, speeds
     made.set_drive("lead", STOP, 0)
     made.set_drive("lag", RUN, 8000)
-    asked = made.step()
-    assert asked[0] >= 25, asked
-    eq(asked[1], 0)
+    speeds = made.step()
+    assert speeds[0] >= 25, speeds
+    eq(speeds[1], 0)
 
 
 def test_lag_pump_replaces_lost_lead():
     made = PressureBench()
     made.step()
     made.lose_device("lead")
-    asked = made.step(apply=False)
-    eq(asked[0], 0)
-    assert asked[1] >= 25, asked
+    speeds = made.step(apply=False)
+    eq(speeds[0], 0)
+    assert speeds[1] >= 25, speeds
 
 
 def test_both_pumps_are_commanded_when_both_are_lost():
@@ -139,8 +140,8 @@ def test_both_pumps_are_commanded_when_both_are_lost():
     made.step()
     made.lose_device("lead")
     made.lose_device("lag")
-    asked = made.step(apply=False)
-    assert asked[0] == asked[1] >= 25, asked
+    speeds = made.step(apply=False)
+    assert speeds[0] == speeds[1] >= 25, speeds
     made.bench.bus.event("opened", made.bench.now)  # the queued requests are lost
     for session in made.bench.fieldbus.sessions:
         writes = session._write_cycle
@@ -187,8 +188,8 @@ def test_one_pump_alone():
     made = PressureBench(1)
     eq(made.step(), [40.0])
     for _ in range(40):
-        asked = made.step(500)
-    eq(asked, [100.0])
+        speeds = made.step(500)
+    eq(speeds, [100.0])
     eq(made.step(16001), [80.0])
     made.set_drive("lead", RUN, 0, TRIP)
     assert made.step(apply=False)[0] > 0  # there is no other pump

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A drive starts on the change from stop to run, runs at the requested speed, and can trip."""
 
 from agent.control.pump import PumpActuator
@@ -53,7 +54,7 @@ def test_drive_with_unknown_command_gets_stop_first():
 
 
 def test_drive_at_zero_speed_is_restarted():
-    """Its first command after the return of its power was run: without a change it does not start."""
+    """Its first command after a power failure was run: without a change it does not start."""
     bench, lead = make_pump()
     lead.request(40)
     eq(requested(bench), (RUN, 8000))
@@ -77,7 +78,7 @@ def test_tripped_or_lost_drive_is_not_restarted():
             eq(requested(bench), (RUN, 8000))
 
 
-def test_trip_and_loss_make_it_unavailable():
+def test_trip_and_loss_make_drive_unavailable():
     bench, lead = make_pump()
     eq((lead.available(), lead.tripped(), lead.speed()), (False, False, None))
     bench.read("lead", RUN, 8000, 0, 7900)

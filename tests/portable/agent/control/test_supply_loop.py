@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Supply loop: follows the reading, has a fail-safe opening without one, and never jumps."""
 
 from agent.control.arbiter import Arbiter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Valve: requests in register counts, deadband, and a position that is known while it replies."""
 
 from agent.control.valve import ValveActuator
@@ -20,7 +21,7 @@ def test_percent_becomes_register_counts():
         eq(requested_raw(percent), raw)
 
 
-def test_changes_within_the_deadband_are_not_sent_except_at_the_ends():
+def test_changes_within_deadband_are_sent_only_at_the_ends():
     eq(requested_raw(50, 50.4), 5000)
     eq(requested_raw(50, 50.4, 50.4, 50.4), 5000)
     eq(requested_raw(50, 50.6), 5060)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Alarm list: an alarm is raised once and cleared once, in order; the list is bounded."""
 
 from agent.core.alarm_list import AlarmList

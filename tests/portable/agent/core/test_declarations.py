@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What components declare: ports, claims, services and commands that fit together."""
 
 from agent.core import registry

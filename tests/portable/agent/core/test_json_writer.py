@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON with the same bytes on every interpreter."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A port that must be open: requested, retried with back-off, reported."""
 
 from agent.core.port_link import PortLink
@@ -31,7 +32,7 @@ def test_retry_pause_doubles_up_to_30_s():
     eq(pauses, [1, 2, 4, 8, 16, 30, 30, 30])
 
 
-def test_an_open_resets_the_pause():
+def test_open_port_resets_the_pause():
     link = PortLink(7, "bus", "serial:/dev/x")
     for _ in range(4):
         link.event("failed", 0)

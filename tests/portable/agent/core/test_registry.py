@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Optional components: present only if configured, called in order, with their own port."""
 
 import json
@@ -73,7 +74,7 @@ def test_component_has_port_after_the_buses():
     assert (PART, "write", b"ask") in controller.outbox()
 
 
-def test_its_status_is_shown():
+def test_component_status_is_shown():
     _, controller = make_agent({})
     controller.start(0)
     controller.event(STATE, "opened", 0)
@@ -83,14 +84,14 @@ def test_its_status_is_shown():
     eq(json.loads(written[-1].split(b"\0", 1)[1])["fake"], 2)
 
 
-def test_its_port_is_checked_like_any_other():
+def test_component_port_is_checked():
     error = raises(ConfigError, make_agent, {"port": "tcp:host:1"})
     assert "fake.port" in str(error), error
     error = raises(ConfigError, make_agent, {"port": "serial:/dev/bus?baud=115200"})
     assert "fake.port: serial:/dev/bus" in str(error), error
 
 
-def test_further_ports_come_after_all_others_by_name():
+def test_further_ports_are_last_and_ordered_by_name():
     loaded, controller = make_agent({"ports": {"b": "tls:host:2", "a": "tcp:host:1"}})
     eq(port_names(loaded)[PART:], ["fake.a", "fake.b"])
     controller.start(0)
@@ -113,7 +114,7 @@ def test_further_ports_are_streams():
     assert "fake.ports.a" in str(error), error
 
 
-def test_its_points_stand_behind_those_of_the_devices():
+def test_component_points_follow_device_points():
     _, controller = make_agent({"points": 1})
     eq(controller.telemetry.describe()[-1], ["fake.PowerWatts", "W", 1, 10])
     controller.start(0)

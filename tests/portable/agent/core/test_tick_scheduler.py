@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ticks: period, alignment, slot, cycles, and the counters of late ticks."""
 
 from agent.core.tick_scheduler import LATENESS_EDGES, TickScheduler
@@ -17,7 +18,7 @@ def test_without_utc_the_ticks_keep_their_period():
     eq(ticks.missed, 0)
 
 
-def test_ticks_line_up_with_utc_without_a_step():
+def test_ticks_align_to_utc_without_a_step():
     ticks = TickScheduler(PERIOD, 0, 10)
     ticks.start(0)
     offset = 1_795_500_000 * SECOND + 37_000

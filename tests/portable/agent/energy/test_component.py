@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Energy accounting: counters and rates, figures, intervals, restore after a power cut."""
 
 import json

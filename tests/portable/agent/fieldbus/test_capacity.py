@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wire time of the polls of a cycle, and the error if it exceeds the cycle."""
 
 from agent.core.config_records import DeviceConfig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One device session on a line in virtual time: learning plans, verified writes."""
 
 from agent.core.config_records import DeviceConfig

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Polls and writes of the field bus: order, comm state, bounded queues."""
 
 from drivers.modbus.bus import Bus

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A reading has a value only while it is good: read, plausible and recent."""
 
 from agent.fieldbus.sensor import DifferenceSensor, PointSensor, pressure_sensor

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Component `integrity`: checks of each epoch, alarms, and the effect on the clock."""
 
 from agent.agent import RECEIVER

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Receiver set-up, verified by the sentences: five vendors, and receivers that only acknowledge."""
 
 from agent.agent import RECEIVER

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Detectors of signal strengths: jamming, uniform C/N0, and a hot receiver without a fault."""
 
 from agent.clock.evidence import EvidenceLog

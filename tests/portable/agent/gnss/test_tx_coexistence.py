@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Permitted transmission times, affected epochs, and desensitisation."""
 
 from agent.gnss.tx_coexistence import MAX_RESERVATION, TxCoexistence

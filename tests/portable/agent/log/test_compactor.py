@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Longer blocks for the backlog: the same rows in fewer bytes; no kill loses or duplicates any."""
 
 from agent.log.compactor import BlockCompactor

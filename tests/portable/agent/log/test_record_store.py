@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log: order, priority, expiry, bounds, receipts; truncation, bit errors, full disks, kills."""
 
 from agent.log import segment
@@ -130,10 +131,10 @@ def test_nothing_is_sent_before_it_is_durable():
     unit.run_until_idle()
     unit.append(ALARM, b"x")
     eq(unit.sender.next(1000), ([], b""))
-    heard = []
-    unit.record_store.listeners.append(heard.append)
+    calls = []
+    unit.record_store.listeners.append(calls.append)
     unit.step()
-    assert heard
+    assert calls
     assert unit.sender.next(1000)[0]
 
 
@@ -350,13 +351,13 @@ def test_forged_receipts_change_nothing():
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         unit.sender.on_receipt(bytes(bad), unit.now)
-    said = receipt.Receipt(unit.record_store.generation, 0, [(BULK, 1, 3)])
+    genuine = receipt.Receipt(unit.record_store.generation, 0, [(BULK, 1, 3)])
     for forged in (
         b"",
         b"\xa1",
-        receipt.build_receipt(said, UNIT_PATH, b""),
-        receipt.build_receipt(said, UNIT_PATH, b"x" * 16),
-        receipt.build_receipt(said, "s1/u2", key),
+        receipt.build_receipt(genuine, UNIT_PATH, b""),
+        receipt.build_receipt(genuine, UNIT_PATH, b"x" * 16),
+        receipt.build_receipt(genuine, "s1/u2", key),
     ):
         unit.sender.on_receipt(forged, unit.now)
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 3)
@@ -382,12 +383,12 @@ def test_replayed_and_foreign_receipts_change_nothing():
     )
     generation = unit.record_store.generation
     other = bytes([generation[0] ^ 1]) + generation[1:]
-    for said in (
+    for genuine in (
         receipt.Receipt(other, 0, [(BULK, 4, 4)]),
         receipt.Receipt(generation, 0, [(BULK, 4, 4)]),  # not sent yet
         receipt.Receipt(generation, 0, [(BULK, 4, 1 << 40)]),
     ):
-        unit.sender.on_receipt(receipt.build_receipt(said, UNIT_PATH, b""), unit.now)
+        unit.sender.on_receipt(receipt.build_receipt(genuine, UNIT_PATH, b""), unit.now)
     eq((unit.sender.foreign_receipts, unit.sender.unsent_receipts), (1, 2))
     eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power limits in the agent: requests to services and outlets, and their times."""
 
 import json

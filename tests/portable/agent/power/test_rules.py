@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules of the power limits: allocation, ramp, derating, droop, interval, schedule, headroom."""
 
 from agent.power.allocator import allocate_power

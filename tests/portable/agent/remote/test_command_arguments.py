@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands with invalid arguments: each component reports them and raises nothing else."""
 
 from agent.core.errors import AgentError

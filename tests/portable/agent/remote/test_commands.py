@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands of operators: executed once with a result, or rejected with a reason."""
 
 from agent.core.component import Component
@@ -28,8 +29,6 @@ HEAP = "512wK"
 
 class CommandRecorder(Component):
     """A component with two commands."""
-
-    COMMANDS = ("rotate", "override")
 
     COMMANDS = ("rotate", "override")
 
@@ -205,13 +204,13 @@ def test_decommission_needs_two_signatures_and_sends_a_final_report():
     eq(reject_reason(rig, make_command("decommission")), "wrong_role")
     rig = decommission()
     eq(rig.restarts, 1)
-    said = [(topic, payload) for _, topic, payload in rig.broker.published if "/cfg/" in topic]
-    last = [p for t, p in said if t.endswith("cfg/reported")][-1]
+    messages = [(topic, payload) for _, topic, payload in rig.broker.published if "/cfg/" in topic]
+    last = [p for t, p in messages if t.endswith("cfg/reported")][-1]
     log = rig.manager.write_queue.audit
     assert (
         '"audit":[%d,"%s"],"decommissioned":true' % (log.number, log.head.hex())
     ).encode() in last
-    eq([p for t, p in said if t.endswith("cfg/config")][-1], b"")
+    eq([p for t, p in messages if t.endswith("cfg/config")][-1], b"")
     eq(
         rig.audit_entries()[-1],
         ((OPERATOR, LIMITER), "done decommission", "erases itself and ends"),

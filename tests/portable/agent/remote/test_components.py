@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Signed commands to components: their effect on the devices and in the audit log."""
 
 from agent.agent import RECEIVER
@@ -99,12 +100,12 @@ def test_the_lead_is_rotated_on_command():
 def test_valve_proof_test_on_command_reports_its_result():
     rig = CoolingRemoteRig()
     rest = rig.devices.registers[VALVE][0]
-    said = rig.command("proof", ("what", "valve"))
+    result = rig.command("proof", ("what", "valve"))
     moved = []
     for _ in range(90):
         rig.run(1)
         moved.append(abs(rig.devices.registers[VALVE][0] - rest))
-    assert max(moved) > 200, (said, max(moved))
+    assert max(moved) > 200, (result, max(moved))
     proven = [entry[1:3] for entry in rig.agent.components[1].manual.proofs.records]
     eq(proven, [("valve", PASSED)])
     assert [e for e in rig.audit_entries() if e[:2] == ((OPERATOR,), "done proof")], (
@@ -141,8 +142,8 @@ class LoadRemoteRig(RemoteRig):
 def test_loads_are_capped_on_command_and_released():
     rig = LoadRemoteRig()
     eq(rig.bmc.limits, {"gpu1": 10_000, "gpu2": 10_000})
-    said = command_result(rig, make_command("shed", [("pct", 50)]))
-    eq(said, "%d shed: loads may draw 50 %%" % COUNTER)
+    result = command_result(rig, make_command("shed", [("pct", 50)]))
+    eq(result, "%d shed: loads may draw 50 %%" % COUNTER)
     rig.run(20)
     assert sum(rig.bmc.limits.values()) <= 12_000, rig.bmc.limits
     command_result(rig, make_command("shed", [("pct", 100)], counter_s=START_S + 1))
@@ -163,8 +164,8 @@ def test_schedule_command_is_stored():
         rig.deliver("receive", RECEIVER, epoch("0600%02d" % second, "241126"))
     begins = START_S + 50
     entry = [("at_utc_s", begins), ("action", "cap_pct"), ("value", 50)]
-    said = command_result(rig, make_command("schedule", entry))
-    eq(said, "%d schedule: cap_pct 50 at %d" % (COUNTER, begins))
+    result = command_result(rig, make_command("schedule", entry))
+    eq(result, "%d schedule: cap_pct 50 at %d" % (COUNTER, begins))
     wrong = [("at_utc_s", begins + 60), ("action", "dance"), ("value", 50)]
     eq(reject_reason(rig, make_command("schedule", wrong, counter_s=START_S + 1)), "out_of_range")
     for second in range(22, 55):
@@ -172,6 +173,6 @@ def test_schedule_command_is_stored():
         rig.deliver("receive", RECEIVER, epoch("0600%02d" % second, "241126"))
         if second not in (50, 51):
             eq((second, sum(rig.bmc.limits.values()) > 12_000), (second, second < 50))
-    said = command_result(rig, make_command("schedule", [("cancel", 1)], counter_s=START_S + 2))
-    assert said.endswith("0 entries forgotten"), said
+    result = command_result(rig, make_command("schedule", [("cancel", 1)], counter_s=START_S + 2))
+    assert result.endswith("0 entries forgotten"), result
     assert ((OPERATOR,), "done schedule", "cap_pct 50 at %d" % begins) in rig.audit_entries()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Remote changes: accepted, on trial, confirmed, rolled back."""
 
 from protocols import datagram
@@ -57,7 +58,7 @@ def test_edited_file_takes_precedence():
     eq(reject_reason(again, make_patch(rig, [(SETPOINT, 33)])), "replay")
 
 
-def test_without_a_confirmation_it_is_rolled_back():
+def test_unconfirmed_change_is_rolled_back():
     rig = start_rig()
     rig.send(make_patch(rig, [(SETPOINT, 33)], confirm_s=300))
     rig.run(295)

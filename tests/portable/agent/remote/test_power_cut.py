@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power cuts and flash errors: the old configuration or the new one runs, never a mix."""
 
 from agent.remote.message import canonical

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rejected messages: each reject reason, and no effect of the message."""
 
 from agent.remote.message.reject import REJECT_REASONS

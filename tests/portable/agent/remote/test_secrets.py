@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A secret of the configuration never leaves the unit: not in logs, dumps, telemetry or reports.
 
 Only the stored configuration holds it, in a folder that only the unit can read.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Application updates: fetched in chunks over windows, on trial, confirmed or rolled back."""
 
 from agent.remote.message import manifest

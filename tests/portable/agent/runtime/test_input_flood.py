@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Floods and single bytes on each input: no control cycle is late, no queue grows.
 
 In virtual time. The tests count the steps of the loops, the missed ticks, and the stored data. The

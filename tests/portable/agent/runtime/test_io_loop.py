@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The I/O loop, stepped manually, with fake ports and a clock that the test sets."""
 
 from agent.runtime.io_loop import IoLoop

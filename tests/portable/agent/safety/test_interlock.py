@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trips of the unit: each cause, its priority, latch and snapshot; the kick of the watchdog."""
 
 import json
@@ -160,7 +161,7 @@ def test_dry_run_stops_the_pumps():
     eq(interlock_component(rig).reset(), "reset: dry_run")
 
 
-def test_shut_valve_leaves_the_pumps_alone():
+def test_shut_valve_does_not_stop_pumps():
     safety = safety_section()
     safety["inputs"][3]["reaction"] = "shut_valve"
     rig = make_rig(safety)
@@ -198,7 +199,7 @@ def test_snapshot_is_taken_at_the_trip():
     eq((shown["valve_forced"], shown["pumps_forced"]), (True, True))
 
 
-def test_it_needs_no_broker_no_receiver_and_no_store():
+def test_trip_needs_no_broker_receiver_or_store():
     rig = make_rig(absent=(BROKER, RECEIVER, STATE))
     rig.set(CDU, FLAGS, 1)
     rig.run(5)

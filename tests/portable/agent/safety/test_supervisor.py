@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Conditions become alarms with the right names, and one state; no alarm is raised at the start."""
 
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, VALVE, AgentRig, FieldbusRig, config

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of the satellite link without modem and agent: budget, back-off, queue, messages, store."""
 
 from agent.satcom.backoff import Backoff
@@ -78,15 +79,15 @@ def test_window_budget():
 
 
 def test_backoff_starts_short():
-    ladder = Backoff(7)
-    pauses = [ladder.next_pause() for _ in range(8)]
+    backoff = Backoff(7)
+    pauses = [backoff.next_pause() for _ in range(8)]
     assert pauses[0] < SECOND
     assert all(p < 5 * SECOND for p in pauses[:2])
     assert all(p < 30 * SECOND for p in pauses[:4])
     assert all(60 * SECOND <= p < 180 * SECOND for p in pauses[4:])
     eq(pauses, [Backoff(7).next_pause()] + pauses[1:])
-    ladder.reset()
-    assert ladder.next_pause() < SECOND
+    backoff.reset()
+    assert backoff.next_pause() < SECOND
 
 
 def test_queue_drops_lowest_class_first():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predicted contact windows: searched in slices, corrected by the observed signal."""
 
 from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor

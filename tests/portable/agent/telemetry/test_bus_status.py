@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Devices and buses in the status, as JSON and as text."""
 
 import json
@@ -17,7 +18,7 @@ def by_name(rows):
     return {row["name"]: row for row in rows}
 
 
-def test_devices_that_answer():
+def test_devices_that_reply():
     rig = AgentRig()
     rig.run(6.5)
     found = by_name(modbus(rig)["devices"])
@@ -35,12 +36,12 @@ def test_states_of_a_device():
     eq({row["state"] for row in modbus(rig)["devices"]}, {"lost"})
     rig.run(6.5)
     session = rig.agent.fieldbus.sessions[0]
-    for name, value, state in (
-        ("write_unverified", True, "refuses"),
-        ("lost", True, "lost"),
-        ("write_unverified", False, "lost"),
+    for owner, name, value, state in (
+        (session._write_cycle, "unverified", True, "refuses"),
+        (session, "lost", True, "lost"),
+        (session._write_cycle, "unverified", False, "lost"),
     ):
-        setattr(session, name, value)
+        setattr(owner, name, value)
         eq(bus_status.device_state(session), state)
     session.lost = False
     session.device.identity = "unknown"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows are JSON with one value for each point, null if it is not good; the queue is bounded."""
 
 import json
@@ -40,7 +41,7 @@ def test_old_values_are_null():
     eq(json.loads(add_row(telemetry, bench.now + STALE + 1))["v"], [None] * POINTS)
 
 
-def test_the_values_stand_in_the_order_of_the_description():
+def test_values_are_in_the_order_of_the_description():
     _, telemetry = make_telemetry()
     points = telemetry.describe()
     eq(len(points), POINTS)

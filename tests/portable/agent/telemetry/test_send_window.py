@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log over MQTT: alarms first, receipts, and a send window that fits the link."""
 
 from agent.log.component import LogComponent
@@ -236,7 +237,7 @@ def test_status_shows_unsaved_data_age():
     eq((shown["ready"], shown["failures"]), (True, 0))
 
 
-def test_summaries_go_as_live_while_rows_wait():
+def test_summaries_are_sent_live_while_rows_are_queued():
     rig = LogRig(rows="bulk", summary_s=10, summary_rows=2, summary_bounds=1)
     rig.run(90)
     rig.take_messages()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The snapshot is JSON with the same bytes on each interpreter: ordered keys, integers only."""
 
 import json
@@ -16,7 +17,7 @@ def test_thousandths():
         eq(status.to_milli(value), count)
 
 
-def test_the_keys_stand_in_order():
+def test_keys_have_a_fixed_order():
     rig = AgentRig()
     rig.run(6)
     text = status.snapshot(rig.agent, rig.now).decode()
@@ -49,7 +50,7 @@ def test_sections_byte_for_byte():
     assert clock in text, text
 
 
-def test_alarms_are_in_it():
+def test_status_has_the_alarms():
     rig = AgentRig()
     rig.run(7)
     rig.set(CDU, 4, 1)
@@ -69,7 +70,7 @@ def test_missing_sections_are_null():
     eq(rig.state, b"")
 
 
-def test_it_is_written_once_a_second_under_its_name():
+def test_status_is_written_once_a_second():
     rig = AgentRig()
     rig.run(1)
     states = []
@@ -81,7 +82,7 @@ def test_it_is_written_once_a_second_under_its_name():
     eq((name, json.loads(text)["site"]), (b"status.json", "s1"))
 
 
-def test_it_is_not_written_while_port_is_closed():
+def test_status_is_not_written_while_port_is_closed():
     rig = AgentRig(absent=(STATE,))
     rig.run(5)
     eq(rig.state, b"")
@@ -92,7 +93,7 @@ def test_it_is_not_written_while_port_is_closed():
     eq(rig.alarm_codes(), [])
 
 
-def test_serial_line_gets_it_in_chunks():
+def test_serial_line_gets_status_in_chunks():
     raw = config()
     raw["state"] = "uart:4?baud=115200"
     rig = AgentRig(raw)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An untrusted clock neither blocks the connection to the broker nor disables the certificate
 check.
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The uplink: will, birth, rows at least once, back-off, and a broker that refuses."""
 
 import json
@@ -43,7 +44,7 @@ def test_user_and_password_are_sent():
     assert connect.endswith(b"\x00\x02me\x00\x06secret")
 
 
-def test_the_birth_is_retained_and_comes_first():
+def test_birth_is_retained_and_first():
     rig = AgentRig()
     rig.run(5)
     first, topic, payload = rig.broker.published[0]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contradictory profiles are rejected with names; valid ones decode and write exactly."""
 
 from drivers.device.device import ModbusDevice

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number formats against published examples, in both directions."""
 
 from drivers.device import number_format

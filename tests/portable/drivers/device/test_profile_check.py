@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every rule of a profile has an error with a name, and all errors are reported together."""
 
 from drivers.device.device import ModbusDevice

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features of profiles: links, offsets, orders, bits, writes, identity."""
 
 from drivers.device.device import ModbusDevice
@@ -72,10 +73,12 @@ def test_offset_gives_integer_counts():
     fahrenheit = device([point("T", 0, scale=[1, 18], offset=[-160, 9], unit="Cel")])
     eq(store_words(fahrenheit, (770,)), [(450, "good")])  # 77.0 F
     eq(fahrenheit.value(0), 25.0)
-    odd = device([point("T", 0, scale=[1, 10], offset=[1, 3], unit="1", write=True, limits=[0, 9])])
-    eq(store_words(odd, (5,)), [(25, "good")])
-    eq(abs(odd.value(0) - 0.8333333333) < 1e-9, True)
-    eq(odd.build_write([(0, odd.to_count(0, 0.7 + 1 / 3))]), pdu.write_single(0, 7))
+    thirds = device(
+        [point("T", 0, scale=[1, 10], offset=[1, 3], unit="1", write=True, limits=[0, 9])]
+    )
+    eq(store_words(thirds, (5,)), [(25, "good")])
+    eq(abs(thirds.value(0) - 0.8333333333) < 1e-9, True)
+    eq(thirds.build_write([(0, thirds.to_count(0, 0.7 + 1 / 3))]), pdu.write_single(0, 7))
 
 
 def test_binary_fractions_and_fields():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SunSpec scan finds the requested model in the chain, and always ends."""
 
 from drivers.device.device import ModbusDevice

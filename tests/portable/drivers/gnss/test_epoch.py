@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Epochs: sentences of one fix in any order; validity, time, line load, flags."""
 
 from drivers.gnss.epoch import Epoch, EpochDecoder
@@ -223,11 +224,11 @@ def test_week_rollover() -> None:
     eq((fix.utc_us, fix.valid, fix.reasons), (real, False, ("week rollover",)))
     # a stored minimum UTC makes it even later, but not a date shortly before the minimum
     years = 3 * 366 * calendar.DAY
-    for above, said in ((1, real), (years, real + 1024 * 7 * calendar.DAY)):
+    for above, value in ((1, real), (years, real + 1024 * 7 * calendar.DAY)):
         receiver = ReceiverDriver(0, 9600)
         receiver.raise_min_utc(real + above)
         receiver.receive(rmc("000001.0") + gga("000001.0"), 0)
-        eq(receiver.take_fixes()[0].utc_us, said)
+        eq(receiver.take_fixes()[0].utc_us, value)
     eq(
         [undo_week_rollover(5, floor) - 5 for floor in (0, 5, 6, 5 + years)],
         [0, 0, 0, 1024 * 7 * calendar.DAY],
@@ -257,8 +258,8 @@ def test_midnight_and_steps() -> None:
     # the date came 1 s late: one day back
     eq([e.flags for e in decode(rmc("235959.0") + rmc("000000.0"))], [(), ("time back",)])
     receiver = ReceiverDriver(0, 115200, max_epochs=20)
-    for second, said in enumerate((1, 2, 3, 8, 9, 27, 28)):
-        receiver.receive(rmc("0000%02d.0" % said), 1000000 * second + 300000)
+    for second, stated in enumerate((1, 2, 3, 8, 9, 27, 28)):
+        receiver.receive(rmc("0000%02d.0" % stated), 1000000 * second + 300000)
     eq([e.flags for e in receiver.take_epochs(99000000)],
        [(), (), (), ("time step",), (), ("time step",), ()])  # fmt: skip
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The receiver driver: one fix per epoch, exact arrival times, a reason for every invalid fix."""
 
 from drivers.errors import DriverError
@@ -200,7 +201,7 @@ def test_leap_second_is_the_next_midnight() -> None:
     eq(fix.utc_us, calendar.utc_from_civil(2017, 1, 1))
 
 
-def test_the_date_may_come_from_zda() -> None:
+def test_date_can_come_from_zda() -> None:
     stream = zda("010203.0") + rmc("010203.0", "A", "A", "") + gga("010203.0")
     fix = only_fix(feed_stream(ReceiverDriver(0, BAUD), stream, 0))
     eq((fix.valid, fix.utc_us), (True, DAY_START + 3723000000))

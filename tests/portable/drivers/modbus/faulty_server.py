@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
 """A scripted Modbus server with all faults of the fault table.
 
 Not a test. It implements the table of faults of docs/engineer/modbus.md. The tests use it in
-virtual time. benchmarks/modbus_peers.py uses it in real time, over a pseudo-terminal or a socket.
+virtual time. benchmarks/modbus/peers.py uses it in real time, over a pseudo-terminal or a socket.
 One request gets a fault, the other requests do not. The value of a register encodes its unit and
 its address.
 """

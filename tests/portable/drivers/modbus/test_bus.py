@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bus in virtual time: idle time, timeouts, order, late replies, closed ports."""
 
 import struct

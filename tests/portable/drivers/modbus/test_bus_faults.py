@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fault matrix in virtual time: no fault of a server gives a value of another request."""
 
 from drivers.modbus.bus import Bus

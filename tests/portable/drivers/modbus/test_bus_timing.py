@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bus on a paced line: line load, cost of offline units, delay of a stop.
 
 All in virtual time. The figures are those of docs/engineer/modbus.md.

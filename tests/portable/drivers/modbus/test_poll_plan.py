@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Poll plans: least wire time, unreadable ranges, atomic blocks, learning from rejections."""
 
 from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan, plan_blocks, plan_time_us
@@ -162,7 +163,7 @@ def test_missing_point_is_excluded_and_retried_alone():
     assert plan.retry_at > 1 << 60
 
 
-def test_device_refusing_everything_recovers():
+def test_device_that_rejects_all_reads_recovers():
     points = items(0, 1, 2, 9, (20, 2))
     plan = PollPlan(points, WIRE, (), blocks_at((3, 20, 8)))
     simulate_device(plan, lambda _: True)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Addresses: parsing, errors with reasons, canonical text."""
 
 from drivers.errors import AddressError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board's UART as a port: its data and their arrival time."""
 
 from drivers.ports.address import parse_address

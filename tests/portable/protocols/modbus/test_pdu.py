@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRC, requests and checks of replies."""
 
 from protocols.errors import EncodeError
@@ -126,7 +127,7 @@ def test_further_reply_checks():
     mask = pdu.mask_write(4, 0xF2, 0x25)
     both = pdu.read_write(3, 2, 14, (255,))
     many = pdu.write_coils(19, (1, 0))
-    who = pdu.read_device_id()
+    identify = pdu.read_device_id()
     cases = (
         (coils, b"\x01\x02\xcd\x01", ("ok", 0, (1, 0, 1, 1, 0, 0, 1, 1, 1, 0))),
         (coils, b"\x01\x01\xcd", ("byte count", 0, ())),
@@ -144,13 +145,13 @@ def test_further_reply_checks():
         (both, b"\x17\x04\x00\x01\x00\x02", ("ok", 0, (1, 2))),
         (both, b"\x17\x02\x00\x01", ("byte count", 0, ())),
         (both, b"\x97\x06", ("exception", 6, ())),
-        (who, IDENTITY, ("ok", 0, tuple(IDENTITY[3:]))),
-        (who, IDENTITY[:-1], ("length", 0, ())),
-        (who, IDENTITY + b"x", ("length", 0, ())),
-        (who, b"\x2b\x0d" + IDENTITY[2:], ("interface", 0, ())),
-        (who, b"\x2b\x0e\x02" + IDENTITY[3:], ("code", 0, ())),
-        (who, b"\x2b\x0e\x01", ("length", 0, ())),
-        (who, b"\xab\x01", ("exception", 1, ())),
+        (identify, IDENTITY, ("ok", 0, tuple(IDENTITY[3:]))),
+        (identify, IDENTITY[:-1], ("length", 0, ())),
+        (identify, IDENTITY + b"x", ("length", 0, ())),
+        (identify, b"\x2b\x0d" + IDENTITY[2:], ("interface", 0, ())),
+        (identify, b"\x2b\x0e\x02" + IDENTITY[3:], ("code", 0, ())),
+        (identify, b"\x2b\x0e\x01", ("length", 0, ())),
+        (identify, b"\xab\x01", ("exception", 1, ())),
     )
     for request, reply, verdict in cases:
         eq((reply, pdu.check_reply(request, reply)), (reply, verdict))
@@ -166,11 +167,11 @@ def test_further_reply_lengths():
 
 
 def test_device_identification_length_and_objects():
-    who = pdu.read_device_id()
-    sizes = [pdu.expected_length(who, IDENTITY[:size]) for size in range(len(IDENTITY) + 1)]
+    identify = pdu.read_device_id()
+    sizes = [pdu.expected_length(identify, IDENTITY[:size]) for size in range(len(IDENTITY) + 1)]
     eq(sizes, [7] * 7 + [9, 9] + [13] * 4 + [16] * 4)
-    eq(pdu.parse_objects(pdu.check_reply(who, IDENTITY)[2]), ([(0, b"AB"), (1, b"CDE")], 0))
+    eq(pdu.parse_objects(pdu.check_reply(identify, IDENTITY)[2]), ([(0, b"AB"), (1, b"CDE")], 0))
     more = IDENTITY[:4] + b"\xff\x02" + IDENTITY[6:]
-    eq(pdu.parse_objects(pdu.check_reply(who, more)[2])[1], 2)
+    eq(pdu.parse_objects(pdu.check_reply(identify, more)[2])[1], 2)
     endless = IDENTITY[:6] + b"\xff" + b"\x00\xfa" + b"x" * 250
-    eq(pdu.expected_length(who, endless), 253)
+    eq(pdu.expected_length(identify, endless), 253)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The RTU client on a line with all kinds of faults, with every split."""
 
 from protocols.modbus import pdu, rtu

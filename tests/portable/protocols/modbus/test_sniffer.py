@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sniffed frames are classified, paired and timed, with every split and after noise."""
 
 from protocols.modbus import pdu

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The TCP client: transaction numbers, broken streams, every split."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AT lines with unsolicited codes at any byte, SBD binary transfers, checksums and times."""
 
 from protocols.modem import sbd

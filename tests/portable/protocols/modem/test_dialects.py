@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSPR, NIDD and UDP, RDSS: parsing of valid lines, rejection of invalid ones."""
 
 from protocols.errors import DecodeError

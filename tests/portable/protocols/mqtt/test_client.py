@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MQTT client as transcripts: its packets, its events and its timeouts."""
 
 from protocols.errors import EncodeError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MQTT 5 client: packets, limits of the server, and invalid servers."""
 
 from protocols.errors import DecodeError

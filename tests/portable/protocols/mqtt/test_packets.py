@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Packets byte by byte, the rules for invalid ones, and the reader with every split."""
 
 from protocols.errors import DecodeError, EncodeError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Binary frames between sentences: complete ones are skipped, incomplete ones hide no sentence."""
 
 from protocols.nmea import binary_frames

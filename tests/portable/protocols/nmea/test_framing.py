@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The framer: its sentences and counters, independent of chunk limits."""
 
 from protocols.nmea import framing
@@ -82,7 +83,7 @@ def test_restart_on_inner_mark() -> None:
     check_stream(RMC[:30] + AIS, [body_of(AIS)], {"bad_checksum": 1, "skipped_bytes": 30})
 
 
-def test_text_may_contain_exclamation_mark() -> None:
+def test_text_can_contain_exclamation_mark() -> None:
     body = b"GPTXT,01,01,01,LOW VOLTAGE!"
     stream = b"$" + body + b"*%02X" % framing.xor_by_loop(body)
     check_stream(stream, [body], {})
@@ -217,9 +218,9 @@ def test_checksum_variants_agree() -> None:
         eq(framing.xor_by_folding(data), framing.xor_by_loop(data))
         data = data.replace(b"$", b"_").replace(b"*", b"_")
         assert framing.is_plain_range(data)
-        for odd in (b"$", b"\r", b"\x7f", b"\xc3", b"\x1f", b"\0"):
-            assert not framing.is_plain_range(data + odd)
-            assert not framing.is_plain_range(odd + data)
+        for not_plain in (b"$", b"\r", b"\x7f", b"\xc3", b"\x1f", b"\0"):
+            assert not framing.is_plain_range(data + not_plain)
+            assert not framing.is_plain_range(not_plain + data)
             if hasattr(data, "translate"):
                 assert framing.is_plain_translate(data)
-                assert not framing.is_plain_translate(odd + data)
+                assert not framing.is_plain_translate(not_plain + data)

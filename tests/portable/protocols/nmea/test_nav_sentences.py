@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GLL, GNS, VTG, GST, GBS, DTM, TXT and vendor sentences."""
 
 from protocols.nmea import nav_sentences
@@ -128,8 +129,8 @@ def test_antenna_and_jamming_of_each_vendor() -> None:
         ("PTNLRBA,V", None, None),
         ("PERDCRJ,0,1", None, None),
     ):
-        said = parse_vendor_sentence(body)
-        eq((body, said.antenna, said.jamming), (body, antenna, jamming))
+        parsed = parse_vendor_sentence(body)
+        eq((body, parsed.antenna, parsed.jamming), (body, antenna, jamming))
 
 
 def test_vendors() -> None:

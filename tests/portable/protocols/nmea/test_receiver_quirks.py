@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real lines of receivers, each with a property that causes parser errors, and their meaning.
 
 The file holds them unchanged, so that every interpreter and every clone tests them.
@@ -175,11 +176,11 @@ def test_discarded_bytes() -> None:
         eq(framer.feed(raw + b"\r\n"), [])
         eq(framer.bad_checksum, 1)
         eq(decode(raw + b"\r\n"), [])
-    odd = b"$GPGSV,3,3,12,2,40,16,00,090,*72"
-    found = Framer().feed(odd + b"\r\n")
+    sentence_bytes = b"$GPGSV,3,3,12,2,40,16,00,090,*72"
+    found = Framer().feed(sentence_bytes + b"\r\n")
     eq(parse(found[0][1]), (None, "fields"))
-    eq(single_epoch(odd + b"\r\n").flags[-1], "malformed")
-    eq(single_epoch(odd + b"\r\n").satellite_view.satellites, [])
+    eq(single_epoch(sentence_bytes + b"\r\n").flags[-1], "malformed")
+    eq(single_epoch(sentence_bytes + b"\r\n").satellite_view.satellites, [])
 
 
 def test_unicore_checksum_rule_is_for_replies_only() -> None:

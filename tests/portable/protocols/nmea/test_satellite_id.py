@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers to satellites and signals: every dialect, and no satellite twice."""
 
 from protocols.nmea.satellite_id import (

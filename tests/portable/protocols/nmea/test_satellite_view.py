@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The satellites of one epoch: each once, used among visible, missing ones reported."""
 
 from protocols.nmea.satellite_view import SatelliteInView, SatelliteView
@@ -104,7 +105,7 @@ def test_incomplete_set_is_reported() -> None:
     eq(make_view("GPGSV,1,1,03,01,10,020,30,02,10,020,30").complete, False)
 
 
-def test_set_may_continue_over_signals() -> None:
+def test_set_can_continue_over_signals() -> None:
     view = make_view(
         "BDGSV,2,1,03,216,79,57,44,220,53,301,44,870,53,301,40,,,,", "BDGSV,2,2,03,,,,,,,,,,,,,,,,"
     )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fields and sentences: exact integers for good ones, a named reason for every bad field."""
 
 from protocols import calendar

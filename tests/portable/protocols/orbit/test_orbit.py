@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Orbits on both interpreters: elements, one known position, look angles, a constellation."""
 
 from protocols.errors import DecodeError

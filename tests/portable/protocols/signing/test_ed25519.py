@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ed25519 and SHA-512: test vectors of the RFC, and signatures that a lax verifier accepts."""
 
 from protocols.signing import ed25519

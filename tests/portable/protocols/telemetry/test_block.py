@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blocks: round trip of each kind of column; damaged and random blocks are rejected."""
 
 from protocols.errors import DecodeError, EncodeError

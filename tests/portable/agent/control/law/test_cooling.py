@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pumps, fans, optimiser, and all laws as one object."""
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
@@ -37,9 +38,9 @@ def test_each_pump_mode_holds_its_setpoint():
         (FLOW, 100.0, lambda n: 150.0 * n / 70.0, 46.667),
         (DELTA_T, 12.0, lambda n: 700.0 / n, 58.333),
     )
-    for mode, setpoint, measure, wanted in cases:
+    for mode, setpoint, measure, expected in cases:
         speed, most = settle_controller(mode, setpoint, measure)
-        assert -0.1 < speed - wanted < 0.1, (mode, speed)
+        assert -0.1 < speed - expected < 0.1, (mode, speed)
         assert most <= 5.0 + 1e-9, (mode, most)
 
 

@@ -1,4 +1,5 @@
-"""Dew-point limit: agrees with psychrolib, uses the highest sensor; without sensors the fallback."""
+# SPDX-License-Identifier: Apache-2.0
+"""Dew-point limit: agrees with psychrolib, uses the highest sensor or the fallback."""
 
 from agent.control.law.dew_point import DewPointLimit, dew_point
 from protocols.time_units import SECOND
@@ -9,8 +10,8 @@ SETTINGS = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.
 
 def test_dew_point_matches_psychrometric_tables():
     """ASHRAE Fundamentals, as psychrolib 2.5 gives them to 0.01 K."""
-    for air, rh, wanted in ((20.0, 50.0, 9.27), (32.0, 70.0, 25.84), (45.0, 40.0, 28.25)):
-        near(dew_point(air, rh), wanted, 0.05)
+    for air, rh, expected in ((20.0, 50.0, 9.27), (32.0, 70.0, 25.84), (45.0, 40.0, 28.25)):
+        near(dew_point(air, rh), expected, 0.05)
     near(dew_point(25.0, 100.0), 25.0, 1e-9)
 
 
@@ -88,7 +89,7 @@ def test_smaller_fall_confirms_the_other_sensor():
 
 
 def test_sensors_that_fall_apart_stay_suspect():
-    for falls, believed in (
+    for falls, valid in (
         ([(0, 35.0, 60), (1, 22.0, 60)], 0),  # 8 and 15 K: at least one of them is wrong
         ([(0, 35.0, 60), (1, 35.0, 200)], 0),  # the second falls more than two minutes later
         ([(0, 35.0, 60)], 1),  # alone
@@ -98,11 +99,11 @@ def test_sensors_that_fall_apart_stay_suspect():
         floor = dew.min_setpoint_c(
             210 * SECOND if len(falls) > 1 and falls[1][2] > 60 else 61 * SECOND, 1.0
         )
-        eq(dew.valid_count, believed)
+        eq(dew.valid_count, valid)
         assert floor >= dew_point(30.0, 60.0) + 2.9, floor
         dew.add_reading(0, 30.0, 35.0, 215 * SECOND)  # the next reading does not compensate
         dew.min_setpoint_c(216 * SECOND, 1.0)
-        assert dew.valid_count <= believed, believed
+        assert dew.valid_count <= valid, valid
 
 
 def test_disagreement_is_flagged_and_min_setpoint_falls_slowly():

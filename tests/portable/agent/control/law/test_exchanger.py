@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Table of the exchanger: equal to the textbook, and equal in both directions."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feedforward law of the supply on a small plant: fast and bumpless, also with a wrong model."""
 
 from agent.control.law.exchanger import Exchanger
@@ -69,7 +70,7 @@ def test_load_step_deviation_is_small():
 
 
 def test_no_windup_after_saturation():
-    """The water cools slowly after ten minutes with a valve that was fully open and not sufficient."""
+    """The water cools slowly after ten minutes with an open valve that was not sufficient."""
     row = SmallPlant(load_kw=90.0)
     row.facility = 31.5
     for _ in range(600):
@@ -127,10 +128,12 @@ def test_fouling_is_estimated():
 
 
 def test_valve_flow_factor_is_calibrated_from_a_meter():
-    steer = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+    controller = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
     for _ in range(1200):
-        steer.calibrate_valve_flow(0.8 * 100.0, steer.exchanger.valve_for_effect(0.5), 1.0)
-    seen = steer.exchanger.flow_at(steer.exchanger.valve_for_effect(0.5))
+        controller.calibrate_valve_flow(
+            0.8 * 100.0, controller.exchanger.valve_for_effect(0.5), 1.0
+        )
+    seen = controller.exchanger.flow_at(controller.exchanger.valve_for_effect(0.5))
     assert 78.0 < seen < 82.0, seen
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PI controller: form, limits, no windup, bumpless transfer."""
 
 from agent.control.law.pi import PiController

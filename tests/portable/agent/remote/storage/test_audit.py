@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The audit log: hash chain, recovery, truncated entries."""
 
 from agent.remote.storage import audit
@@ -175,8 +176,8 @@ def test_texts_of_a_change_are_not_logged():
         )
     )
     rig.run(1)
-    said = audit_texts(rig)[0]
-    eq(said[1], "patch broker.password broker.username")
+    entry = audit_texts(rig)[0]
+    eq(entry[1], "patch broker.password broker.username")
     assert "hush" not in repr(audit_texts(rig))
     assert b"hush" not in b"".join([rig.store.records[key_of(0)]])
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slots of a board: an update goes to the idle slot, runs on trial, is confirmed or rolled back."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plant check of a trial: each measured value is checked separately."""
 
 from agent.remote.update.plant_check import PlantCheck

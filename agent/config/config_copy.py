@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Copies of configuration records with other values; the originals stay as loaded.
 
 Loaded only on a unit whose tuning changes while it runs: by a live change or a set-point request.

@@ -1,13 +1,29 @@
-"""Section `receiver_setup` of the configuration: requested settings of the receiver.
+# SPDX-License-Identifier: Apache-2.0
+"""Sections `integrity` and `receiver_setup` of the configuration.
 
-A part of `agent.config.schema`; loaded only if a configuration has the section.
+A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
 from agent.core.schema_rules import enum, integer, list_of, object_of
+from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.schema_rules import Rule
+
+
+INTEGRITY = object_of(
+    "checks of the satellite signals; they can make the clock untrusted",
+    [],
+    {
+        "temperature": TEMPERATURE_SOURCE,
+        "bound_ms": integer("alarm limit of the error bound of UTC, ms", 1, 100_000, 1_000),
+        "desense_db": integer("alarm limit of the C/N0 loss during a transmission, dB", 1, 20, 3),
+        "tx_wait_s": integer(
+            "longest delay of the modem while the clock needs the receiver, s", 0, 900, 0
+        ),
+    },
+)
 
 
 def _list_of_enum(description: str, values: "list[str]") -> "Rule":

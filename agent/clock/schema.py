@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sections `timekeeping`, `pps` and `chrony` of the configuration.
+
+A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
+"""
+
+from agent.core.schema_rules import integer, object_of, text
+from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
+
+TIMEKEEPING = object_of(
+    "clock state that survives a restart, and the temperature of the oscillator",
+    ["port"],
+    {
+        "port": text("folder that survives a power cut, for example store:/var/lib/coldloop"),
+        "save_s": integer("interval of the writes, s", 10, 86_400, 600),
+        "temperature": TEMPERATURE_SOURCE,
+    },
+)
+
+PPS = object_of(
+    "PPS pulses of the receiver",
+    ["port"],
+    {"port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall")},
+)
+
+CHRONY = object_of(
+    "time samples for chronyd of the system",
+    ["port"],
+    {
+        "port": text("socket of `refclock SOCK PATH`, for example chrony:/run/coldloop.sock"),
+        "bound_ms": integer("largest error bound of UTC in a sample, ms", 1, 10_000, 100),
+    },
+)
