@@ -120,6 +120,17 @@ def test_imports_point_down() -> None:
     check_passes(find_tool("lint-imports"), "--no-cache", "--no-logo")
 
 
+@pytest.mark.parametrize("floor", ["agent", "drivers", "protocols"])
+def test_each_module_stands_in_a_layer_of_its_floor(floor: str) -> None:
+    contracts = project_settings()["tool"]["importlinter"]["contracts"]
+    (layers,) = [c["layers"] for c in contracts if c["id"] == f"rooms-of-{floor}"]
+    rooms = [name.strip() for layer in layers for name in layer.split(":")]
+    for file in PACKAGE_FILES:
+        module = module_name(file)
+        if file.startswith(floor + "/") and not file.endswith("__init__.py"):
+            assert [r for r in rooms if (module + ".").startswith(r + ".")], f"{module}: no layer"
+
+
 @pytest.mark.parametrize("name", PACKAGE_FILES)
 def test_module_has_a_docstring_and_short_functions(name: str) -> None:
     tree = ast.parse((ROOT / name).read_bytes())
