@@ -58,6 +58,10 @@ class AgentSubprocess:
         """Give the exit code of an agent that has ended; None: it runs."""
         return self._process.poll()
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the agent."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Terminate the agent; kill it after 5 s."""
         if self._process.poll() is not None:

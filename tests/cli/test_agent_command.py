@@ -434,8 +434,8 @@ def test_signal_ends_the_agent_in_order(bench: RealBench, number: int) -> None:
     assert process is not None
     run_until(bench, bench.status, "it runs")
     process.send_signal(number)
-    run_until(bench, lambda: process.poll() is not None, "it ends", TIMEOUT_S)
-    assert process.returncode == 0
+    run_until(bench, lambda: process.exit_code() is not None, "it ends", TIMEOUT_S)
+    assert process.exit_code() == 0
     assert "Traceback" not in (bench.folder / "log").read_text()
     # Its ports are free again.
     with serial.Serial(bench.bus.path, exclusive=True):

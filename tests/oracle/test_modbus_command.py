@@ -181,8 +181,8 @@ def test_sniff_pairs_requests_and_replies() -> None:
 def test_sniff_reports_a_wrong_baud_rate() -> None:
     code, lines = run_sniff((0, bytes(range(40))))
     assert code == 1
-    assert "no frame in" in lines[-2]
-    assert lines[-1] == "hint: 40 bytes came: wrong baud rate or parity?"
+    assert "no valid frame in" in lines[-2]
+    assert lines[-1] == "hint: 40 bytes received: check baud rate and parity"
 
 
 # On a terminal.
@@ -225,7 +225,7 @@ def test_scan_shows_and_clears_its_progress(bench: BenchThread) -> None:
     arguments = ("--units", "19-20", "--functions", "3", "--no-identify")
     code, screen = run_on_terminal("scan", bench.ports["bus8"], *arguments)
     assert code == 0
-    assert re.search(r"\rserial:\S+ 19200 8E1  function 3  unit 19, 2 to go  found 0", screen)
+    assert re.search(r"\rserial:\S+ 19200 8E1  function 3  unit 19, 2 left  found 0", screen)
     last = screen.replace("\r\n", "\n").split("\r")[-1]
     assert last.startswith("unit  settings")
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-// Receives frames and states of the bench, sends requests to it, and draws with View.
+// Receives frames and states, sends requests, draws with View.
 (() => {
   const { id, make } = View;
   const token = new URLSearchParams(location.search).get("token");
@@ -39,7 +39,7 @@
     if (report !== shownReport) { shownReport = report; showHistory(); }
   }
 
-  // An update of the devices does not overwrite a field with the focus.
+  // Keeps a field with the focus.
   function showDevices(list) {
     const place = id("devices");
     if (place.childElementCount !== list.length) place.replaceChildren(...list.map(makeDevice));

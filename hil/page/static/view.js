@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-// Draws frames and states. It sends no requests and keeps only the plots.
+// Draws frames and states; sends no requests.
 const View = (() => {
   const COLORS = ["#1c7ed6", "#d9622b", "#2f9e63", "#9650c0", "#c92a2a"];
   const SYSTEM_COLORS = { BDS: "#d9622b", GPS: "#1c7ed6", GAL: "#2f9e63", GLO: "#9650c0" };
@@ -30,7 +30,7 @@ const View = (() => {
     open() {
       const units = [...new Set(this.curves.map((c) => c.unit))];
       const color = getComputedStyle(document.body).color;
-      // An axis spans at least MIN_SPANS, so that noise looks small.
+      // An axis spans at least MIN_SPANS.
       const range = (unit) => (_, low, high) => {
         if (low === null) return [0, MIN_SPANS[unit] || 1];
         const more = Math.max(0.05 * (high - low), ((MIN_SPANS[unit] || 1) - (high - low)) / 2);
