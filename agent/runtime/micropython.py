@@ -15,10 +15,10 @@ import select
 import sys
 import time
 
-import drivers
 from agent.config.profile_files import ProfileFiles
 from agent.runtime.io_loop import RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
+from drivers import errors
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
@@ -258,7 +258,7 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
 
 def _profiles() -> ProfileFiles:
     """Return the device profiles beside the drivers."""
-    folder = drivers.__file__.rsplit("/", 1)[0] + "/profiles"
+    folder = errors.__file__.rsplit("/", 1)[0] + "/profiles"
     found = os.listdir(folder)
     files = [name for name in found if name.endswith(".json") and name != _SCHEMA]
 

@@ -22,6 +22,8 @@ from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
+SOURCE_HEAP = "288wK"
+"""Heap for the sources: their type-only blocks are compiled too, but not those of a board."""
 LARGE_HEAP = "512wK"
 """Heap for optional components: their code is compiled here, but is precompiled on a board."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
@@ -49,7 +51,9 @@ class LockStepDut:
         start = _START + f"lockstep_child.Child().run({watch_memory})"
         if heap is None:
             components = [s.section for s in COMPONENTS if s.section in config]
-            heap = LARGE_HEAP if path == ROOT and components else HEAP
+            heap = HEAP
+            if path == ROOT:
+                heap = LARGE_HEAP if components else SOURCE_HEAP
         command = [interpreter, "-X", f"heapsize={heap}", "-c", start]
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:

@@ -21,7 +21,7 @@ def test_command_prints_the_fault_table(capsys: pytest.CaptureFixture[str]) -> N
     assert hil(["list", "--faults", "--table"]) == 0
     assert capsys.readouterr().out == write_table() + "\n"
     assert hil(["list", "--table"]) == 2
-    assert "add --faults" in capsys.readouterr().err
+    assert "needs --faults" in capsys.readouterr().err
 
 
 def test_suites_and_commands_are_documented() -> None:
