@@ -10,6 +10,7 @@ import sys
 
 from agent.core.component import Component
 from agent.core.port_link import PortLink
+from agent.core.registry import build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ class ComponentSet:
                 port = first_port + len(self.links)
                 self.links.append(PortLink(port, section, str(address)))
             chosen.append((section, settings, port))
-        from agent.core.registry import build  # noqa: PLC0415 - dropped after loading
-
         self.components: list[Component] = build(agent, chosen)
         if not _IS_BOARD:
             from agent.core.declarations import check_declarations  # noqa: PLC0415

@@ -16,7 +16,7 @@ FAKE = ("fake", "tests.portable.support.fake_component", "FakeComponent", ("seri
 
 def make_agent(section):
     """An agent with the section `fake`; schema and registry are loaded for it, then dropped."""
-    unload_checks()
+    _unload()
     registry = __import__("agent.core.registry", None, None, ("COMPONENTS",))
     registry.COMPONENTS = (registry.ComponentSpec(*FAKE),)
     schema = __import__("agent.config.schema", None, None, ("SCHEMA",))
@@ -44,7 +44,13 @@ def make_agent(section):
         loaded = load(raw, profiles())
         return loaded, Agent(loaded)
     finally:
-        unload_checks()
+        _unload()
+
+
+def _unload():
+    """Drop the registry, and the module that keeps a reference to it."""
+    unload_checks()
+    sys.modules.pop("agent.core.component_set", None)
 
 
 def test_component_without_section_is_not_loaded():
