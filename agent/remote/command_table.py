@@ -7,11 +7,6 @@ A method takes the arguments and returns the result to report, or raises `Reject
 between two ticks, after the record of the command is durable, and must be quick. A command that is
 not in the table goes to the component that declares it (`Component.COMMANDS`). If no component
 declares it, it is rejected as `unsupported`.
-
-A method takes the arguments and returns the reported result, or raises `Rejection`. It is called
-between two ticks, after the record of the command is durable, and must be fast. A command that is
-not in the table goes to the component that declares it (`agent.core.component.Component.COMMANDS`).
-If none does, it is rejected as `unsupported`.
 """
 
 from agent.core.errors import AgentError
