@@ -63,9 +63,7 @@ def keywords(rule: dict[str, Any]) -> set[str]:
 
 
 def test_the_copy_in_docs_is_the_schema() -> None:
-    assert COPY.read_text(encoding="utf-8") == schema_text(), (
-        "coldloop agent --schema > docs/config.schema.json"
-    )
+    assert COPY.read_text(encoding="utf-8") == schema_text(), "make reference"
 
 
 def test_schema_is_independent_of_earlier_loads() -> None:
