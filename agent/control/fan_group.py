@@ -5,9 +5,9 @@ Does not compute the speed (`agent.control.law.fan`, called by `agent.control.la
 gives one speed for all fans; each drive gets it as its reference.
 
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
-because the facility water becomes warmer. The fans run at full speed if the return temperature or
-the facility water temperature is unknown for `_FAULT_S`, or if the unit state is safe for this
-time. Tripped drives are reset like pumps (`agent.control.reset_drives`).
+because the facility water becomes warmer. The fans run at full speed in two cases that last
+for `_FAULT_S`: the return or the facility water temperature is unknown, or the unit state is safe.
+Tripped drives are reset like pumps (`agent.control.reset_drives`).
 
 A fan stops only after its own trip. A leak or an emergency stop in the row does not stop fans,
 because it does not concern the facility water.

@@ -8,9 +8,10 @@ Reference and command are in one request. If the drive has separate registers, t
 first in a run request and last in a stop request. So the drive never runs at an old reference, and
 a stop is not delayed. The ramp of the profile limits the reference, but not a stop.
 
-A drive starts at the change from stop to run. So the stop command is sent first in two cases: the
-drive shows neither command (it was powered on), or it has the run command but does not turn (its
-power has returned, or its start was inhibited).
+A drive starts at the change from stop to run. So the stop command is sent first in two cases:
+
+- the drive shows neither command: it was powered on;
+- it has the run command but does not turn: its power has returned, or its start was inhibited.
 """
 
 TYPE_CHECKING = False

@@ -17,13 +17,15 @@ actuator, the active cause with the highest priority and a defined output sets t
 becomes active when its input is on without a pause for its delay. `stop` and `shut_valve` are
 latched with a snapshot of that moment. `reset` ends them only while the input is off.
 
-The time to the safe state has four parts: the delay of the input, at most one cycle until the bit
-is read, at most half a cycle until the loops step, and the write. The write has priority over all
-polls.
+The time to the safe state has four parts:
 
-The component services the watchdog once a cycle, at the end of the tick that has read the inputs,
-evaluated the causes and stepped the loops. A cycle that does not reach this point does not service
-it.
+- the delay of the input;
+- at most one cycle until the bit is read;
+- at most half a cycle until the loops step;
+- the write, which has priority over all polls.
+
+The component services the watchdog once a cycle, at the end of the tick that has read the inputs
+and stepped the loops. A cycle that does not reach this point does not service it.
 """
 
 from agent.core.actuator import PUMPS, VALVE, ClaimSpec

@@ -3,8 +3,8 @@
 
 Does not read sensors or write actuators; `agent.control.law.cooling` gives it readings. Equations:
 
-    wanted supply = set-point - correction
-    effectiveness = (return - wanted supply) / (return - fws_supply)
+    target supply = set-point - correction
+    effectiveness = (return - target supply) / (return - fws_supply)
     position      = inverse of the exchanger table; see `agent.control.law.exchanger`
     correction    = gain * error + integral; kelvin
 
