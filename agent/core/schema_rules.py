@@ -2,7 +2,7 @@
 """Functions that make the rules of configuration schemas, as JSON Schema.
 
 Used by `agent.config.schema` and the schemas of the components. Dropped with them after loading
-(`agent.config.load.forget_checks`). Does not apply the rules; see `agent.config.validate`.
+(`agent.config.load.unload_checks`). Does not apply the rules; see `agent.config.validate`.
 """
 
 TYPE_CHECKING = False
