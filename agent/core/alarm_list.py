@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The list of alarms: what is wrong now, since when, and what was wrong before.
 
-Not a judge: the rooms that see a fault raise it by code and clear it again. A code is raised once,
-and stays until it is cleared; the component that raises an alarm latches it, if it must be latched.
-The order is the order of raising. The history holds the last `_HISTORY` changes.
+Does not judge: a room that sees a fault raises the alarm by its record and clears it. An alarm
+is raised once and stays until it is cleared. The component that raises an alarm latches it if
+necessary. The order is the order of raising. The history holds the last `_HISTORY` changes.
 """
+
+from agent.core.alarm_record import alarm_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent.core.alarm_record import AlarmRecord
 
     Listener = Callable[[int, str, str, str], None]
 
@@ -16,9 +20,10 @@ _HISTORY = 32
 
 
 class Alarm:
-    """One active alarm: code, text, monotonic microseconds of its raising."""
+    """One active alarm: record, full code, text, monotonic microseconds of its raising."""
 
-    def __init__(self, code: str, text: str, since: int) -> None:
+    def __init__(self, record: "AlarmRecord", code: str, text: str, since: int) -> None:
+        self.record = record
         self.code = code
         self.text = text
         self.since = since
@@ -38,18 +43,32 @@ class AlarmList:
         """Have `listener` called at each change: (time, raised|cleared, code, text)."""
         self._listeners.append(listener)
 
-    def update(self, code: str, active: bool, text: str, now: int) -> None:
-        """Raise `code` while `active`, clear it when not; nothing happens without a change."""
+    def update(
+        self, record: "AlarmRecord", source: str, active: bool, now: int, text: str = ""
+    ) -> None:
+        """Raise the alarm of `source` while `active`, clear it when not.
+
+        Nothing happens without a change. `text`: in place of the text of the record.
+        """
+        code = alarm_code(record, source)
+        if not active:
+            self.clear(code, now)
+            return
+        for alarm in self.active:
+            if alarm.code == code:
+                return
+        text = text or record.text
+        self.raised_count += 1
+        self.active.append(Alarm(record, code, text, now))
+        self._record_change(now, "raised", code, text)
+
+    def clear(self, code: str, now: int) -> None:
+        """Clear the alarm with this full code, if it is active."""
         for i, alarm in enumerate(self.active):
             if alarm.code == code:
-                if not active:
-                    self.active.pop(i)
-                    self._record_change(now, "cleared", code, alarm.text)
+                self.active.pop(i)
+                self._record_change(now, "cleared", code, alarm.text)
                 return
-        if active:
-            self.raised_count += 1
-            self.active.append(Alarm(code, text, now))
-            self._record_change(now, "raised", code, text)
 
     def _record_change(self, now: int, change: str, code: str, text: str) -> None:
         self.history.append((now, change, code))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.actuator import ClaimSpec
+    from agent.core.alarm_record import Condition
     from agent.core.context import Context
     from agent.core.port_link import PortLink
     from protocols.cbor import Map
@@ -97,8 +98,8 @@ class Component:
         """Hand over what ports are asked to do, in order: (port, operation, data)."""
         return []
 
-    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Name the active conditions: (alarm code, unit state it causes, text)."""
+    def active_conditions(self, now: int) -> "list[Condition]":
+        """Name the active conditions: (record of the alarm, its source, its text)."""
         return []
 
     def values(self, now: int) -> "list[int | None]":

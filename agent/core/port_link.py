@@ -8,7 +8,10 @@ port that is good only after an exchange over it (a broker may take a connection
 client) starts again at 1 s not when it opens but when `mark_good` is called.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import NEVER, SECOND
+
+PORT = AlarmRecord("port", NORMAL, "cannot use port", "port", False)
 
 _FIRST_RETRY = SECOND
 _LONGEST_RETRY = 30 * SECOND
