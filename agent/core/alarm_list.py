@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of alarms: what is wrong now, since when, and what was wrong before.
+"""List of alarms: the active alarms, the time of each, and the recent changes.
 
-Does not judge: a room that sees a fault raises the alarm by its record and clears it. An alarm
-is raised once and stays until it is cleared. The component that raises an alarm latches it if
-necessary. The order is the order of raising. The history holds the last `_HISTORY` changes.
+Does not detect faults. The room that detects a fault raises an alarm by its record and clears it
+later. An alarm stays active until it is cleared. If an alarm must be latched, the component that
+raises it latches it. The list has the order in which the alarms were raised. The history holds the
+last `_HISTORY` changes.
 """
 
 from agent.core.alarm_record import alarm_code
@@ -20,7 +21,7 @@ _HISTORY = 32
 
 
 class Alarm:
-    """One active alarm: record, full code, text, monotonic microseconds of its raising."""
+    """One active alarm. `code`: the full code. `since`: monotonic time in µs of its raising."""
 
     def __init__(self, record: "AlarmRecord", code: str, text: str, since: int) -> None:
         self.record = record
@@ -30,7 +31,7 @@ class Alarm:
 
 
 class AlarmList:
-    """Active alarms and their recent history."""
+    """Active alarms and the recent changes. Times are monotonic microseconds."""
 
     def __init__(self) -> None:
         self.active: list[Alarm] = []
@@ -40,15 +41,15 @@ class AlarmList:
         self._unread: list[tuple[int, str, str, str]] = []
 
     def add_listener(self, listener: "Listener") -> None:
-        """Have `listener` called at each change: (time, raised|cleared, code, text)."""
+        """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
         self._listeners.append(listener)
 
     def update(
         self, record: "AlarmRecord", source: str, active: bool, now: int, text: str = ""
     ) -> None:
-        """Raise the alarm of `source` while `active`, clear it when not.
+        """Raise the alarm of `source` if `active`, else clear it. An unchanged state has no effect.
 
-        Nothing happens without a change. `text`: in place of the text of the record.
+        `text` replaces the text of the record.
         """
         code = alarm_code(record, source)
         if not active:
@@ -81,10 +82,10 @@ class AlarmList:
             listener(now, change, code, text)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
-        """Hand over the changes since the last call: (time, raised|cleared, code, text)."""
+        """Return the changes since the last call: (time, "raised" or "cleared", code, text)."""
         unread, self._unread = self._unread, []
         return unread
 
     def codes(self) -> "list[str]":
-        """List the active codes in the order of their raising."""
+        """Return the active codes in the order in which they were raised."""
         return [alarm.code for alarm in self.active]

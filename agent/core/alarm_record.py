@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     """An active condition: its record, its source, the text of its alarm."""
 
 STATES = ("normal", "degraded", "safe", "stopped")
-"""Unit states by severity; the constants below are their indexes."""
+"""Unit states by severity. The constants below are their indexes."""
 NORMAL, DEGRADED, SAFE, STOPPED = 0, 1, 2, 3
 
 AlarmRecord = namedtuple("AlarmRecord", ("code", "state", "text", "per", "trial"))

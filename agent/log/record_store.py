@@ -419,7 +419,7 @@ class RecordStore:
         return self.size() <= max_bytes
 
     def _fill_batch(self) -> None:
-        """Give ids to the records of the next write: one class, at most one segment."""
+        """Return ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten:
             group = min([waiting.group for waiting in self._unwritten])
             self._batch_class = self.class_indexes[group]

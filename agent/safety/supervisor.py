@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong, and what state that puts the unit in.
+"""Supervisor: raises alarms for active conditions and sets the unit state.
 
-Not what puts outputs on their safe values: each loop does that itself at the moment its reading is
-not good, so that it needs no second opinion. Here the causes are named, raised as alarms, and
-weighed into one state for people and for the ground: normal, degraded (it cools, but something is
-missing), safe (the supply temperature is not under control: declared safe outputs are asked for),
-stopped (it does not cool, on purpose: see `agent.safety.interlock`).
+Does not set fail-safe outputs: each loop does this itself when its reading is not good. The unit
+state is the worst state of all active conditions. It is for operators and the ground relay:
 
-The records below are the whole policy: code, state, and what a person reads. `_find_conditions`
-has their order. Optional parts see more: those among `providers` are asked for their causes each
-time.
+    normal     no condition is active
+    degraded   the unit cools, but a part of it is faulty or missing
+    safe       the supply temperature is not under control; fail-safe outputs are requested
+    stopped    a trip has stopped the cooling; see `agent.safety.interlock`
+
+The records below are the complete policy: code, state, text. `_find_conditions` has their order.
+Optional components in `providers` report more conditions in each step.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES, AlarmRecord, alarm_code
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
     from agent.fieldbus.fieldbus import Fieldbus
 
     class ConditionProvider(Protocol):
-        """Who else knows of causes."""
+        """A component that reports conditions."""
 
         def active_conditions(self, now: int) -> "list[Condition]":
-            """Name what is wrong now: (record of the alarm, its source, its text)."""
+            """Return the active conditions: (record of the alarm, its source, its text)."""
             ...
 
 
 _START_GRACE = 5 * SECOND
-"""After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
+"""After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
 BUS_LOST = AlarmRecord("bus_lost", SAFE, "no device answers on bus", "bus", True)
 SUPPLY_SENSOR = AlarmRecord(
@@ -64,11 +65,11 @@ SUPPLY_HIGH = AlarmRecord(
 )
 
 _WHOLE_UNIT = [""]
-"""What a cause that concerns the whole unit is found to name."""
+"""Name list of a condition that concerns the whole unit."""
 
 
 class Supervisor:
-    """Weighs the causes once a tick. `state` is one of `STATES`."""
+    """Evaluates the conditions once a cycle. `state` is one of `STATES`."""
 
     def __init__(
         self,
@@ -91,11 +92,11 @@ class Supervisor:
         self._provider_codes: list[str] = []
 
     def set_supply_max(self, supply_max_c: float) -> None:
-        """Take another limit of the supply temperature."""
+        """Set another limit of the supply temperature, °C."""
         self.supply_max_c = supply_max_c
 
     def step(self, now: int) -> None:
-        """Look at everything, raise and clear alarms, set the state."""
+        """Evaluate all conditions, raise and clear alarms, set the state."""
         if self._started is None:
             self._started = now
         conditions = self._find_conditions(now)
@@ -113,7 +114,7 @@ class Supervisor:
             self._update_alarms(record, names, now)
 
     def _collect_conditions(self, now: int) -> int:
-        """Raise what the sources know, clear what they know no more; the worst state of it."""
+        """Raise and clear the alarms of the providers. Return the worst of their states."""
         severity = NORMAL
         codes = []
         for provider in self._providers:
@@ -128,7 +129,7 @@ class Supervisor:
         return severity
 
     def _find_conditions(self, now: int) -> "list[tuple[AlarmRecord, list[str]]]":
-        """Name what is wrong: each alarm with its sources, in the order of raising."""
+        """Return each alarm with the names of its sources, in the order of raising; empty: none."""
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
         too_high = measured is not None and measured > self.supply_max_c
@@ -147,7 +148,7 @@ class Supervisor:
         ]
 
     def _update_alarms(self, record: AlarmRecord, names: "list[str]", now: int) -> None:
-        """Raise one alarm for each name, and clear the ones whose name is gone."""
+        """Raise one alarm for each name. Clear the alarms of names that are not in the list."""
         codes = [alarm_code(record, name) for name in names]
         for alarm in self._alarms.active[:]:
             if alarm.record is record and alarm.code not in codes:

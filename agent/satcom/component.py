@@ -250,18 +250,18 @@ class SatcomComponent(Component):
     # Decisions.
 
     def alarm_pending(self) -> bool:
-        """Say whether an alarm waits."""
+        """Return whether an alarm waits."""
         return self.messages.is_in_progress(ALARM) or self.queue.oldest_queued_at(ALARM) is not None
 
     def window_predicted(self, now: int, lead_us: int = 0) -> "bool | None":
-        """Say whether a window is predicted. None: no prediction is possible."""
+        """Return whether a window is predicted. None: no prediction is possible."""
         utc = self.agent.clock.utc(now)
         if self.predictor is None or utc is None:
             return None
         return self.predictor.is_open(utc, lead_us)
 
     def link_usable(self) -> bool:
-        """Say whether the modem reports a network with sufficient signal."""
+        """Return whether the modem reports a network with sufficient signal."""
         return self.service is True and (self.bars or 0) >= self.settings["min_signal"]
 
     def _decide(self, now: int) -> None:
@@ -361,7 +361,7 @@ class SatcomComponent(Component):
         return True
 
     def _is_slot_free(self, alarm: bool, now: int) -> bool:
-        """Say whether the GNSS receiver permits a transmission now. An alarm does not wait."""
+        """Return whether the GNSS receiver permits a transmission now. An alarm does not wait."""
         free_at = now
         if self._coexistence is not None and not alarm:
             free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
@@ -418,7 +418,8 @@ class SatcomComponent(Component):
     def _notify_uplink(self, uplink: "UplinkView", service: bool, now: int) -> None:
         """Open a new socket when the link is up, none while it is down: TCP would back off.
 
-        A modem without replies says nothing about the link. MQTT then retries as without a modem.
+        If the modem does not reply, the state of the link is unknown. MQTT then retries as without
+        a modem.
         """
         link = uplink.link
         if link.up and not (service and uplink.connected):
