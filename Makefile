@@ -42,7 +42,7 @@ soak: dev ## the long tests: campaigns, fuzzing, installations
 docs: dev ## builds and checks the site of the documents in build/docs
 	@sh deploy/docs.sh
 
-reference: dev ## writes the pages of docs/reference from the code
+reference: dev ## writes docs/reference and docs/config.schema.json from the code
 	@$(PY) docs/tools/reference.py
 
 readability: dev ## prints sentence lengths of the documents

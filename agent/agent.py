@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The composition root: one controller as one object without input or output.
+"""Composition root: one agent as one object without input or output.
 
-A runtime (CPython, MicroPython or the bench) calls `receive` when bytes have arrived, `event` when
-a port opened, failed or closed, and `wake` when `deadline` has passed. After each call it carries
-out what `outbox` holds. `now` is monotonic integer microseconds. Nothing here reads a clock. Ports
-are small integers, numbered by `port_names`:
+Does not open ports and does not read a clock; the runtime does (CPython, MicroPython or the bench).
+It calls `receive` when bytes have arrived, `event` when a port was opened, has failed or was
+closed, and `wake` when `deadline` has passed. After each call it executes the requests of `outbox`.
+`now` is monotonic integer microseconds. `port_names` numbers the ports with small integers:
 
-    0 receiver   1 broker   2 state (a store)   3 console (lines for the log)   4… buses, then the
-    ports of the components (see `agent.core.registry`)
+    0 receiver   1 broker   2 state (a store)   3 console (log lines)   4… buses, then the ports
+    of the components (see `agent.core.registry`)
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
-After `__init__` no attribute of the agent is assigned; what changes at run time is in its parts.
+After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
 
-A tick does, in this order: schedule the next tick; slew the clock; at the start of a cycle, poll
-the devices; when the polls are answered, or half the cycle is over, step the loops once
-(`agent.control.control_cycle`) and the supervisor; run the components; queue telemetry; write
-the status once a second. A tick never waits.
+A tick never waits. Its steps, in this order:
+
+1. Schedule the next tick and slew the clock.
+2. At the start of a cycle, poll the devices.
+3. If all polls are answered or half the cycle is over, step the loops once
+   (`agent.control.control_cycle`), then the supervisor.
+4. Run the components.
+5. Queue telemetry. Write the status once a second.
 """
 
 from agent.clock.evidence import alarm_for
@@ -55,7 +59,7 @@ RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
 
 
 def port_names(config: "Config") -> "list[str]":
-    """Name the ports by their numbers."""
+    """Return the names of the ports; the index is the port number."""
     buses = [name for name, _ in config.buses]
     components = [section for section, _, address in config.components if address is not None]
     component_ports = [section + "." + name for section, name, _ in config.component_ports]
@@ -63,11 +67,11 @@ def port_names(config: "Config") -> "list[str]":
 
 
 class Agent:
-    """The controller built from `config`; call `start` once, then the other methods.
+    """The agent built from `config`. Call `start` first and only once.
 
-    `boot`: what the start has chosen to run, and how a changed configuration is checked; for a unit
-    that takes changes from operators. `arbiters`: by actuator, none on a unit without components.
-    `supply_sensor` to `pumps` are the parts of the loops; a component can put its own loop on them.
+    `boot`: the selected software and configuration, and the check of a changed configuration; None
+    on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
+    components. `supply_sensor` to `pumps`: the parts from which a component can build its own loop.
     """
 
     def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
@@ -90,7 +94,7 @@ class Agent:
         self._build_actuators(config)
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
-        # only components with a method of their own: these are called many times a second
+        # Only components that override the method: the agent calls these many times a second.
         self._with_deadline: list[Component] = []
         self._with_outbox: list[Component] = []
         providers: list[Component] = []
@@ -146,7 +150,7 @@ class Agent:
         self.pumps = [PumpActuator(session(name)) for name in config.pressure.actuators]
 
     def _build_components(self, config: "Config") -> "list[Component]":
-        """Build the components; give those that name conditions to the supervisor."""
+        """Build the components. Return those that report active conditions to the supervisor."""
         from agent.core.component_set import ComponentSet  # noqa: PLC0415 - many units have none
 
         component_set = ComponentSet(self, config, self._first_component)
@@ -163,7 +167,7 @@ class Agent:
         return component_set.overriding("active_conditions")
 
     def _build_loops(self, config: "Config", providers: "list[Component]") -> None:
-        """Take the loops that a component offers, else the plain ones."""
+        """Use the loops that a component offers, else the basic ones."""
         sensor = self.service("supply_sensor") or self.supply_sensor
         self.supply_loop: SupplyLoop = self.service("supply_loop") or SupplyLoop(
             config.supply, sensor, self.valve, self.arbiters.get("valve")
@@ -180,14 +184,14 @@ class Agent:
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()
 
-    # What components use; see `agent.core.context`.
+    # The interface for components; see `agent.core.context`.
 
     def service(self, name: str) -> "Any":
-        """Give the service `name` of a component, None if no component has it."""
+        """Return the service `name` of a component; None if no component has it."""
         return None if self._component_set is None else self._component_set.services.get(name)
 
     def request_setpoint(self, request: "SetpointRequest") -> None:
-        """Let a loop hold another set-point until the next request or change of it."""
+        """Set another set-point in a loop, until the next request or configuration change."""
         from agent.config.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
 
         is_supply = request.key == "supply"
@@ -195,43 +199,43 @@ class Agent:
         loop.set_tuning(with_setpoint(loop.config, request.value))
 
     def running_config(self) -> "Config":
-        """Give the configuration with the tuning in force: live changes and set-point requests."""
+        """Return the configuration with the active tuning: live changes and set-point requests."""
         from agent.config.config_copy import with_tuning  # noqa: PLC0415 - few units change live
 
         loops = self.supply_loop.config, self.pressure_loop.config
         return with_tuning(self.config, *loops, self.supervisor.supply_max_c)
 
     def apply_live_config(self, config: "Config") -> None:
-        """Take over the tuning of the loops and the supply limit, with bumpless transfer."""
+        """Use the tuning of the loops and the supply limit of `config`, with bumpless transfer."""
         self.supply_loop.set_tuning(config.supply)
         self.pressure_loop.set_tuning(config.pressure)
         self.supervisor.set_supply_max(config.supply_max_c)
 
     def port_names(self) -> "list[str]":
-        """Name the ports of this agent by their numbers."""
+        """Return the names of the ports of this agent; the index is the port number."""
         return port_names(self.config)
 
     def add_port_listener(self, listener: "PortListener") -> None:
-        """Have `listener` called for all that ports receive and are asked to do."""
+        """Call `listener` for all received bytes and all requests of the ports."""
         self._port_listeners.append(listener)
 
     def remove_port_listener(self, listener: "PortListener") -> None:
-        """Call `listener` no more."""
+        """Stop the calls of `listener`."""
         self._port_listeners.remove(listener)
 
     def restart(self) -> None:
-        """Ask the runtime to start the agent again."""
+        """Request a restart of the agent from the runtime."""
         self._out.append((CONSOLE, "set", b"restart"))
 
     @property
     def last_step(self) -> "int | None":
-        """When the loops were stepped last, None before the first step."""
+        """Monotonic microseconds of the last step of the loops; None before the first step."""
         return self.cycle.last_step
 
-    # What the runtime calls.
+    # The interface for the runtime.
 
     def start(self, now: int) -> None:
-        """Begin: ask for every port, make the first tick due."""
+        """Request to open all ports and schedule the first tick."""
         for link in self._links:
             link.start()
         if self.uplink is not None:
@@ -243,7 +247,7 @@ class Agent:
         self._status_writer.start(now)
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        """Take bytes from `port`; `now` is when the last of them arrived."""
+        """Handle bytes from `port`. `now` is the arrival time of the last byte."""
         for listener in self._port_listeners:
             listener.on_receive(port, data, now)
         if port >= self._first_component:
@@ -264,11 +268,11 @@ class Agent:
         self.fieldbus.dispatch_results(bus)
         link = self._bus_links[bus.port - FIRST_BUS]
         if link.up and not bus.open:
-            # A stream out of step or silent: the bus has asked for the port to be closed.
+            # The stream is invalid or silent: the bus has requested to close the port.
             self._link_event(link, "closed", now)
 
     def event(self, port: int, kind: str, now: int) -> None:
-        """Take `opened`, `closed`, `failed`, `drained` or `pulse` from `port`."""
+        """Handle the event `opened`, `closed`, `failed`, `drained` or `pulse` of `port`."""
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
@@ -293,7 +297,7 @@ class Agent:
         self.alarms.update("port:" + link.name, not link.up, "cannot use port " + link.name, now)
 
     def wake(self, now: int) -> None:
-        """Take the passing of a deadline."""
+        """Do all work that is due at `now`."""
         if now >= self.ticks.due:
             self._tick(now)
         for bus in self.fieldbus.buses:
@@ -310,7 +314,7 @@ class Agent:
             self.uplink.wake(now)
 
     def deadline(self) -> int:
-        """Give the time at which `wake` wants to be called next."""
+        """Return the time of the next `wake`, monotonic microseconds."""
         due = self.ticks.due
         for bus in self.fieldbus.buses:
             due = min(due, bus.deadline())
@@ -322,7 +326,7 @@ class Agent:
         return due if self.uplink is None else min(due, self.uplink.deadline())
 
     def outbox(self) -> "Actions":
-        """Hand over what the ports are asked to do, in order: (port, operation, data)."""
+        """Return the requests for the ports, in order: (port, operation, data)."""
         out = self._out[:]
         self._out.clear()
         for link in self._links:
@@ -353,7 +357,7 @@ class Agent:
         self._report(now)
 
     def _update_clock_alarms(self, now: int) -> None:
-        """Raise an alarm for each check that rejected a fix, until the clock is trusted again."""
+        """Raise an alarm for each check that has rejected a fix; clear it when the check passes."""
         failed = self._failed_checks
         before = failed[:]
         failed.clear()

@@ -5,7 +5,7 @@ Does not set the system clock; chronyd does. The port is `drivers/ports/cpython/
 the system time of the sample.
 
 No sample is sent if UTC is unknown, untrusted, uncertain by whole seconds, or if its error bound is
-above `bound_ms`. chronyd then sees a silent source: it coasts or selects another one.
+above `bound_ms`. chronyd then gets no samples: it coasts or selects another source.
 """
 
 import struct
@@ -62,5 +62,5 @@ class RefClock(Component):
         return out
 
     def status(self, now: int) -> JsonObject:
-        """Return how many samples were sent, and how many seconds had none."""
+        """Return the number of sent samples and of seconds without a sample."""
         return JsonObject([("sent", self.sent), ("withheld", self.withheld)])

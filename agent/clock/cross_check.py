@@ -70,11 +70,11 @@ class CrossCheck:
         self._last_reference: Reference | None = None
 
     def clear(self) -> None:
-        """Forget disagreements."""
+        """Clear the count of disagreements."""
         self._disagreements = 0
 
     def forget_confirmed(self) -> None:
-        """Forget the earliest possible UTC."""
+        """Clear the earliest possible UTC."""
         self.confirmed_us = 0
 
     def check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
@@ -111,7 +111,7 @@ class CrossCheck:
 
 
 def _consistent(first: "Reference", second: "Reference", drift_ppb: int) -> bool:
-    """Say whether two reference times agree over the time between them."""
+    """Return whether two reference times agree over the time between them."""
     elapsed = second.mono_us - first.mono_us
     difference: int = second.utc_us - first.utc_us - elapsed
     limit: int = first.uncertainty_us + second.uncertainty_us

@@ -13,5 +13,5 @@ if TYPE_CHECKING:
         rate_ppt: "int | None"
 
         def monotonic_continued(self, utc_us: int, now: int) -> bool:
-            """Say whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
+            """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
             ...

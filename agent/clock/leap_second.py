@@ -40,7 +40,7 @@ def time_scale_name(step_us: int, tolerance_us: int, leap_s: int = LEAP_S) -> "s
 
 
 def may_have_leap_second(utc_us: int) -> bool:
-    """Say whether a leap second may just have passed: first hour of 1 January or 1 July (ITU-R
+    """Return whether a leap second may just have passed: first hour of 1 January or 1 July (ITU-R
     TF.460).
 
     A clock that missed it is one second ahead; the hour covers that.
@@ -105,7 +105,7 @@ class LeapSecondTracker:
         self.second_60_seen = self.applied = False
 
     def is_leap_possible(self, latest_us: int) -> bool:
-        """Say whether a leap second may have passed unseen. `latest_us`: latest possible UTC."""
+        """Return whether a leap second may have passed unseen. `latest_us`: latest possible UTC."""
         return self.second_60_seen or self.applied or latest_us >= self.month_end_us + SECOND
 
     def confirm(self, utc_us: int) -> None:

@@ -3,19 +3,19 @@
 
 Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.temperature_model`.
 
-The record `clock.state` is a JSON object: the last UTC, the earliest valid UTC, the monotonic time
-of the last UTC, the leap seconds, the rate of the oscillator, its temperature, and its temperature
-coefficient. It is written every `save_s` while the clock is in sync, knows its leap seconds and has
-no failed check. It is read once, when the store opens.
+The record `clock.state` is a JSON object. It has the last UTC with its monotonic time, the earliest
+valid UTC and the leap seconds. For the oscillator it has rate, temperature and temperature
+coefficient. It is written every `save_s` while the clock is in sync, its leap seconds are known and
+no check has failed. It is read once, when the store opens.
 
 **The earliest valid UTC never depends on one start alone.** Otherwise one false future date makes
 the clock reject all later correct dates. The UTC of this start becomes valid only if the fixes of
 the next start are not before it. From then on the earliest valid UTC advances with the monotonic
 clock. A cross-check that agrees (`agent.clock.cross_check`) raises it immediately.
 
-A receiver that starts with the controller can have wrong leap seconds for 12.5 minutes, whatever is
-stored. They are known immediately only if the controller did not stop: its monotonic clock then
-leads from the stored UTC to the new one.
+A receiver that starts with the controller can have wrong leap seconds for 12.5 minutes. The stored
+record does not help. They are known immediately only if the controller did not stop: its monotonic
+clock then leads from the stored UTC to the new one.
 """
 
 import json
@@ -68,7 +68,7 @@ class TimeRecord:
         self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:]
 
     def monotonic_continued(self, utc_us: int, now: int) -> bool:
-        """Say whether the monotonic clock leads from the stored UTC to `utc_us`."""
+        """Return whether the monotonic clock leads from the stored UTC to `utc_us`."""
         elapsed = now - self.mono_us
         allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
         return (
@@ -220,7 +220,7 @@ class TimePersistence(Component):
         return self._record.outbox()
 
     def status(self, now: int) -> JsonObject:
-        """Return what was found and written, and the parameters of the oscillator."""
+        """Return the state of the record and the parameters of the oscillator."""
         clock = self.agent.clock
         model = clock.holdover.tempco_model
         rate = clock.rate()

@@ -8,9 +8,9 @@ How it works. UTC = monotonic time + offset. Two lines of the offset are fitted
 (`agent.clock.oscillator`): a *coarse* one to the arrival of sentences, a *fine* one to pulses. Each
 pulse is associated with the fix that names its second. The first `CONSISTENT_COUNT` fixes that
 agree set the UTC offset once. From then on the offset is slewed towards the better line, by at most
-1 % of a period in a tick, so that no step reaches a control loop. UTC can step only by whole
-seconds, while the leap seconds are unknown and at a leap second. The phase of the ticks in a second
-then stays.
+1 % of a period in a tick. So no step reaches a control loop. UTC can step only by whole seconds,
+while the leap seconds are unknown and at a leap second. The phase of the ticks in a second then
+stays.
 
 A fix is rejected if no delay explains its time error, or if it is away from the site. A block of
 samples is rejected if it leaves its line faster than temperature moves the oscillator. The fit then
@@ -370,7 +370,7 @@ class UtcClock:
         self._step_count = 0
 
     def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
-        """Reject what `check` (of `agent.clock.evidence.CHECKS`) saw: a figure and its limit."""
+        """Reject a fix: its `figure` fails `check` of `agent.clock.evidence.CHECKS`."""
         self.rejected += 1
         self._untrusted = self.offset is not None
         self._good_count = 0

@@ -20,7 +20,7 @@ def copy_record(record: "Any") -> "Any":
 
 
 def with_setpoint(config: "LoopConfig", setpoint: float) -> "LoopConfig":
-    """Give a copy with another set-point."""
+    """Return a copy with another set-point."""
     changed: LoopConfig = copy_record(config)
     changed.setpoint = setpoint
     return changed
@@ -29,7 +29,7 @@ def with_setpoint(config: "LoopConfig", setpoint: float) -> "LoopConfig":
 def with_tuning(
     config: "Config", supply: "LoopConfig", pressure: "LoopConfig", supply_max_c: float
 ) -> "Config":
-    """Give a copy with another tuning of the loops and another supply limit."""
+    """Return a copy with another tuning of the loops and another supply limit."""
     changed: Config = copy_record(config)
     changed.supply, changed.pressure, changed.supply_max_c = supply, pressure, supply_max_c
     return changed

@@ -45,7 +45,7 @@ def parse(text: str, name: str) -> "Any":
 
 
 def _is_complete(text: str) -> bool:
-    """Say whether all brackets and quotation marks of a JSON text are closed."""
+    """Return whether all brackets and quotation marks of a JSON text are closed."""
     depth, quoted, escaped = 0, False, False
     for c in text:
         if quoted:

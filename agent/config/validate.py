@@ -89,7 +89,7 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
 
 
 def is_valid_name(text: str) -> bool:
-    """Say whether `text` matches `NAME_PATTERN` of `agent.core.schema_rules`.
+    """Return whether `text` matches `NAME_PATTERN` of `agent.core.schema_rules`.
 
     Does not use a regular expression: those of MicroPython have no {n}, and `$` of Python matches
     before a final line end.
@@ -98,7 +98,7 @@ def is_valid_name(text: str) -> bool:
 
 
 def _printable(text: str) -> bool:
-    """Say whether each character can stand in a message, a topic and a log line."""
+    """Return whether each character can stand in a message, a topic and a log line."""
     return not [c for c in text if c < " " or c == "\x7f" or 0xD800 <= ord(c) <= 0xDFFF]
 
 
@@ -164,7 +164,7 @@ _CHECKS: "dict[str, Callable[..., Any]]" = {
 
 
 def _is_secret(path: str) -> bool:
-    """Say whether the value at `path` is secret. Errors do not show secrets."""
+    """Return whether the value at `path` is secret. Errors do not show secrets."""
     return path.rsplit(".", 1)[-1] in _SECRETS
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loops, actuators, operating modes (section cooling)."""
+"""Loops, actuators and operating modes (section `cooling`)."""

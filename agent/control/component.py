@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part `cooling`: more than two PI loops. It gathers readings, and offers loops that do better.
+"""Component `cooling`: model-based loops, pump group, fans, sensor validation and operating modes.
 
-    exchanger   the supply loop by one with a model (`agent.control.supply_feedforward`)
-    pumps       the pressure loop by a pair with modes, rotation, take-over
-    (`agent.control.pump_group`)
-    dew         a floor under the supply's set-point (`agent.control.law.dew_point`)
-    optimum     set-points of least power (`agent.control.law.optimizer`); nothing needs it
-    fans        the cooler's fans on drives on the bus (`agent.control.fan_group`)
-    always      readings and their validation (`agent.control.sensors`), the valve's feedback
-    against
-    its
-                demand, hand on a drive, operating modes and proof tests (`agent.control.manual`)
+Does not contain the basic PI loops (`agent.control.supply_loop`, `agent.control.pressure_loop`) and
+does not decide trips (`agent.safety.interlock`). Each part needs its key in the section:
 
-Each cycle, before the loops step, `prepare` reads, judges and aims; what it finds wrong goes to the
-supervisor as causes.
+    exchanger   a supply loop with a model (`agent.control.supply_feedforward`)
+    pumps       a loop for two pumps: modes, rotation, failover (`agent.control.pump_group`)
+    dew         a minimum of the supply set-point (`agent.control.law.dew_point`)
+    optimum     set-points of least power (`agent.control.law.optimizer`); no part depends on it
+    fans        the fans of the cooler, on drives on the bus (`agent.control.fan_group`)
+
+Always active: readings and their validation (`agent.control.sensors`), a check of the valve
+position, detection of drives in local mode, operating modes and proof tests
+(`agent.control.manual`).
+
+In each cycle, `before_control` takes the readings, checks them and moves the set-points. The
+supervisor gets all findings as active conditions.
 """
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
@@ -41,7 +43,7 @@ _REMOTE_BIT = "Remote"
 
 
 class CoolingComponent(Component):
-    """Built from the section `cooling`. Offers its loops and its supply sensor to the agent."""
+    """The component `cooling`. Offers its loops and its supply sensor as services."""
 
     PORTS = ("store",)
     CLAIMS = (ClaimSpec(VALVE, MODE), ClaimSpec(VALVE, PROOF), ClaimSpec(PUMPS, MODE))
@@ -70,7 +72,7 @@ class CoolingComponent(Component):
         self.proof_store = ProofStore(self.manual.proofs, port)
 
     def _build_supply_loop(self) -> None:
-        """Offer a supply loop with the exchanger's model."""
+        """Build the supply loop with a model of the exchanger."""
         from agent.control.supply_feedforward import SupplyLoopFf  # noqa: PLC0415 - only where there is a model
 
         agent, settings = self.agent, self.settings
@@ -117,7 +119,7 @@ class CoolingComponent(Component):
         )
 
     def _build_pump_group(self) -> None:
-        """Offer a pressure loop for the pumps as a pair."""
+        """Build the pressure loop for a group of pumps."""
         from agent.control.pump_group import PumpGroup  # noqa: PLC0415 - only where it is wanted
 
         agent = self.agent
@@ -130,10 +132,10 @@ class CoolingComponent(Component):
             self.readings,
         )
 
-    # The cycle.
+    # The control cycle.
 
     def before_control(self, now: int, dt: float) -> None:
-        """Read, judge, aim; hold what an operating mode or a proof holds."""
+        """Read and check the sensors, move the set-points, claim for a mode or a proof test."""
         self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
         self._conditions = self.sensors.read(exchanger, now, dt)
@@ -150,19 +152,19 @@ class CoolingComponent(Component):
             self.manual.calibrate(supply_c, return_c, dt)
 
     def event(self, kind: str, now: int) -> None:
-        """Take what the store says."""
+        """Handle an event of the store."""
         self.proof_store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take what the store has kept."""
+        """Handle the stored proof records."""
         self.proof_store.receive(data)
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         return self.proof_store.outbox()
 
     def _update_setpoints(self, cooling: CoolingControl, now: int, dt: float) -> None:
-        """Move the set-points: dew point, optimiser."""
+        """Ramp the supply set-point. Its limits come from the dew point and the optimiser."""
         for i, (air, humidity) in enumerate(self.sensors.room_sensors):
             cooling.add_humidity(i, air.value(now), humidity.value(now), now)
         if self.sensors.outdoor is not None:
@@ -184,7 +186,9 @@ class CoolingComponent(Component):
                 self._conditions.append(("humidity_apart", DEGRADED, "humidity sensors differ"))
 
     def _optimise_dp(self, cooling: CoolingControl) -> None:
-        """The optimiser's flow as a set-point of dP, which goes with the square of the flow."""
+        """Ramp the dP set-point to the flow of the optimiser. dP is proportional to the flow
+        squared.
+        """
         loop = self.agent.pressure_loop
         config = loop.config
         speed = cooling.optimal_pump_pct
@@ -221,7 +225,7 @@ class CoolingComponent(Component):
             )
 
     def _check_drives(self) -> None:
-        """A drive in local mode does not accept commands. Another pump takes its load."""
+        """Detect drives in local mode. Such a drive does not accept commands; another pump runs."""
         locked_out = []
         pumps, fans = self.agent.pumps, self.fan_group
         for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
@@ -243,7 +247,7 @@ class CoolingComponent(Component):
             self.pressure_loop.lock_out([i for i in locked_out if i < len(pumps)])
 
     def tick(self, now: int) -> None:
-        """See a trip between two cycles."""
+        """Poll running drives between two cycles and start the failover after a trip."""
         pump_group = self.pressure_loop
         if pump_group is None:
             return
@@ -259,7 +263,7 @@ class CoolingComponent(Component):
             pump_group.fast_poll()
 
     def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Name what is wrong, for the supervisor."""
+        """Return the active conditions for the supervisor."""
         conditions = self._conditions
         if self.pressure_loop is not None and self.pressure_loop.start_pending(now):
             conditions = conditions + [
@@ -270,11 +274,11 @@ class CoolingComponent(Component):
         return conditions + self.manual.active_conditions(now)
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do what `agent.control.manual` knows."""
+        """Execute a command; see `agent.control.manual`."""
         return self.manual.handle_command(name, arguments, now)
 
     def status(self, now: int) -> "object":
-        """Show what is held, what is learned, what was proven."""
+        """Return modes, set-points, learned factors and proof records."""
         cooling, pump_group = self.cooling, self.pressure_loop
         fields: list[tuple[str, object]] = [("mode", self.manual.mode)]
         if cooling is not None:

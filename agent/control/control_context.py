@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the components of control and safety see of the agent: protocols for the type checker."""
+"""Interface of the agent for components of control and safety: protocols for the type checker.
+
+Has no code at run time; see `agent.core.context`.
+"""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +25,12 @@ if TYPE_CHECKING:
 
         @property
         def supply_sensor(self) -> "SensorView":
-            """The supply temperature as read; see the service `supply_sensor`."""
+            """The supply temperature without validation; see also the service `supply_sensor`."""
             ...
 
         @property
         def dp_sensor(self) -> "SensorView":
-            """The differential pressure."""
+            """The sensor of the differential pressure."""
             ...
 
         @property
@@ -42,10 +45,10 @@ if TYPE_CHECKING:
 
         @property
         def supply_loop(self) -> "SupplyLoop":
-            """The supply temperature loop. Not there before `Component.start`."""
+            """The supply temperature loop. Not available before `Component.start`."""
             ...
 
         @property
         def pressure_loop(self) -> "PressureLoop":
-            """The differential pressure loop. Not there before `Component.start`."""
+            """The differential pressure loop. Not available before `Component.start`."""
             ...

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One control cycle: the components prepare it, then both loops step once.
 
-Does not poll the devices (`agent.fieldbus.fieldbus`) and does not decide the unit state
-(`agent.safety.supervisor`). The loops step as soon as all polls of the cycle are answered, at the
-latest when half the cycle is over.
+Does not poll the devices (`agent.fieldbus.fieldbus`) and does not set the unit state
+(`agent.safety.supervisor`). The loops step when all polls of the cycle are answered, at the latest
+after half the cycle.
 """
 
 from protocols.time_units import SECOND
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from agent.fieldbus.fieldbus import Fieldbus
 
 _FIRST_READING_TIME = 3 * SECOND
-"""After a start the loops wait this long for first readings before they ask for fail-safe outputs:
-a restart must not move an actuator."""
+"""Time to wait for the first readings after a start. Then the loops request fail-safe outputs. So a
+restart of the agent does not move an actuator."""
 
 
 class ControlCycle:
-    """Steps the loops. `last_step`: monotonic microseconds of the last step, None before it."""
+    """Steps the loops. `last_step`: monotonic microseconds; None before the first step."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class ControlCycle:
         self._started = 0
 
     def start(self, now: int) -> None:
-        """Begin to wait for first readings."""
+        """Start to wait for the first readings."""
         self._started = now
 
     def begin(self) -> None:
@@ -52,7 +52,7 @@ class ControlCycle:
         self._stepped = False
 
     def step_when_ready(self, now: int) -> bool:
-        """Step the loops once in this cycle, as soon as it is ready; say if they stepped now."""
+        """Step the loops once in this cycle when it is ready. Return True if they step now."""
         ticks = self._ticks
         if self._stepped:
             return False
@@ -73,7 +73,7 @@ class ControlCycle:
         return supply.value(now) is not None and pressure.value(now) is not None
 
     def _step(self, now: int, dt: float) -> None:
-        """Let the components claim and prepare, then step both loops."""
+        """Call `before_control` of the components, then step both loops. `dt` is in seconds."""
         for actuator in self._arbiters:
             self._arbiters[actuator].begin_cycle()
         for component in self._components:

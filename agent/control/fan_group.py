@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fans of the row's cooler, on drives on the bus: who of them runs how fast.
+"""Fan group: the fans of the cooler, on drives on the bus.
 
-Not the law (that is `agent.control.law.fan`, by `agent.control.law.cooling`): it says one speed for
-all, which is written to each drive and read back like anything that is asked of a device. Here is
-what may go wrong. A fan that is lost or has tripped leaves its air to the others immediately; the
-valve makes up for the rest, since warmer facility water is all that it sees. The safe side is full
-speed: when return or facility water are not known for `_FAULT_S`, and while the unit is in its safe
-state, whatever the reason. A tripped drive is reset as pumps are.
+Does not compute the speed (`agent.control.law.fan`, called by `agent.control.law.cooling`). The law
+gives one speed for all fans; each drive gets it as its reference.
 
-A drive stops for nothing but its own trip: neither a leak in the row nor a stop button there says
-anything about the facility's water.
+If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
+because the facility water becomes warmer. The fans run at full speed in two cases that last
+for `_FAULT_S`: the return or the facility water temperature is unknown, or the unit state is safe.
+Tripped drives are reset like pumps (`agent.control.reset_drives`).
+
+A fan stops only after its own trip. A leak or an emergency stop in the row does not stop fans,
+because it does not concern the facility water.
 """
 
 from agent.control.pump import PumpActuator
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.core.context import Context
 
-_FAULT_S = 2.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
+_FAULT_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
 class FanGroup:
-    """Turns the drives of `settings` {drives, max_pct, auto_reset} as `cooling` wants them."""
+    """Controls the drives of `settings` {drives, max_pct, auto_reset} at the speed of `cooling`."""
 
     def __init__(
         self, agent: "Context", cooling: "CoolingControl", settings: "dict[str, Any]"
@@ -43,7 +44,7 @@ class FanGroup:
         self._drive_reset = DriveReset(self.drives, settings["auto_reset"])
 
     def step(self, readings: "ControlReadings", now: int, dt: float) -> None:
-        """Advance by `dt` seconds and ask the drives for what is needed."""
+        """Advance by `dt` seconds and request the speed of the drives."""
         cooling = self.cooling
         reset_index = self._drive_reset.step(now)
         self._inputs_missing = readings.return_c is None or readings.fws_supply_c is None
@@ -59,7 +60,7 @@ class FanGroup:
         self._request_all(reset_index)
 
     def _initialize(self) -> bool:
-        """Go on from what the fans do; wait a little for the first readings."""
+        """Continue from the present speed; True when started. Without readings, wait `_FAULT_S`."""
         speeds = [speed for speed in [drive.speed() for drive in self.drives] if speed is not None]
         if speeds and not self._inputs_missing:
             self.cooling.track_fans(max(speeds))
@@ -67,7 +68,7 @@ class FanGroup:
         return self._initialized or self.at_full_speed
 
     def _request_all(self, reset_index: int) -> None:
-        """The available fans share the air. A lost fan gets the request too."""
+        """Divide the air flow among the available fans. A lost fan gets the request too."""
         available = [drive for drive in self.drives if drive.available()]
         speed = self.max_pct
         if available:
@@ -78,7 +79,7 @@ class FanGroup:
                 drive.request(0.0 if drive.tripped() else speed)
 
     def active_conditions(self) -> "list[tuple[str, int, str]]":
-        """Name what is wrong, for the supervisor."""
+        """Return the active conditions for the supervisor."""
         conditions = [
             (
                 "fan_trip:" + drive.session.name,

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people ask of the cooling: operating modes, proof tests, the lead, what pumps hold.
+"""Manual control: operating modes, proof tests, lead pump and control mode of the pumps.
 
-    mode    valve   pumps                    for
-    off     shut    stopped                  nothing cools
-    fill    shut    30 %                     filling, with the dry-run guard of `safety`
-    vent    shut    60 and 20 %, by turns    driving air to the vents
-    drain   open    stopped                  emptying
-    hand    command command                  trials
-    auto    the loops
+Does not replace the loops: a mode claims the actuators again in each cycle.
 
-A mode holds the actuators for a time, then it is automatic again; safety (`agent.safety.interlock`)
-outranks it. Not the loops: an override is claimed again each cycle.
+    mode    valve    pumps                    use
+    off     closed   stopped                  no cooling
+    fill    closed   30 %                     filling; dry-run protection of `safety` is active
+    vent    closed   60 % and 20 % in turn    moves air to the vents
+    drain   open     stopped                  draining
+    hand    command  command                  tests
+    auto    loop     loop                     normal operation
+
+A mode ends after its time, 1 to 240 minutes; then the mode is `auto`. The interlocks
+(`agent.safety.interlock`) have priority over a mode.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration
@@ -40,11 +42,11 @@ OPERATING_MODES = (
     ("vent", 0.0, 60.0),
     ("drain", 100.0, 0.0),
 )
-"""Operating mode, valve, pumps, percent; `hand` brings its own, `auto` has none."""
+"""(operating mode, valve and pumps in percent). `hand` has its own values, `auto` has none."""
 
 
 class ManualControl:
-    """Modes and proofs of one unit; `pump_group` is None without a pair of pumps."""
+    """Operating modes and proof tests of one unit. `pump_group`: None without a group of pumps."""
 
     def __init__(
         self,
@@ -61,28 +63,28 @@ class ManualControl:
         self._mode_s = 0.0
 
     def step(self, now: int, dt: float) -> None:
-        """Ask for what a mode or a proof holds, once a cycle."""
+        """Make the claims of the operating mode and of the proof test; called once a cycle."""
         if self.mode != "auto":
             self._apply_mode(now, dt)
         if self.proofs.running:
             self._run_proof_test(now, dt)
 
     def calibrate(self, supply_c: "float | None", return_c: "float | None", dt: float) -> None:
-        """Let the calibration see raw readings."""
+        """Add readings without offsets, °C, to the calibration."""
         running = [pump for pump in self.agent.pumps if (pump.speed() or 0.0) > 0]
         self.calibration.add_reading(
             supply_c, return_c, self.readings.valve_pct, len(running) > 0, dt
         )
 
     def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Name the mode, for the supervisor."""
+        """Return the operating mode as an active condition for the supervisor."""
         if self.mode == "auto":
             return []
         left_s = (self.until - now) // SECOND
         return [("mode:" + self.mode, DEGRADED, "held by hand, %d s left" % left_s)]
 
     def _apply_mode(self, now: int, dt: float) -> None:
-        """What the operating mode asks of the actuators."""
+        """Claim the outputs of the operating mode. End the mode after its time."""
         if now >= self.until:
             self.mode = "auto"
             return
@@ -107,7 +109,7 @@ class ManualControl:
             proofs.step_pumps(lead.speed(), dp_fraction, now, dt)
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do `override`, `release`, `rotate`, `hold`, `proof` and `calibrate`."""
+        """Execute `override`, `release`, `rotate`, `hold`, `proof` or `calibrate`."""
         if name == "override":
             return self.override(
                 str(arguments.get("mode", "hand")),
@@ -135,7 +137,7 @@ class ManualControl:
     def override(
         self, mode: str, minutes: int, valve_pct: "int | None", pump_pct: "int | None", now: int
     ) -> str:
-        """Hold an operating mode for so many minutes. Raises `CommandError`."""
+        """Start an operating mode for 1 to 240 `minutes`. Raises `CommandError`."""
         if type(minutes) is not int or not 1 <= minutes <= _LONGEST_MIN:
             raise CommandError("minutes: 1 to %d" % _LONGEST_MIN)
         outputs = [(valve, pumps) for name, valve, pumps in OPERATING_MODES if name == mode]
@@ -153,15 +155,16 @@ class ManualControl:
         return "%s for %d min" % (mode, minutes)
 
     def rotate(self) -> str:
-        """Change the lead pump. Raises `CommandError` when there is no other."""
+        """Change the lead pump. Raises `CommandError` if no other pump is available."""
         lead = "" if self.pump_group is None else self.pump_group.rotate()
         if not lead:
             raise CommandError("no other pump is available")
         return "lead is " + lead
 
     def set_pump_mode(self, mode: str, setpoint_milli: "int | None") -> str:
-        """Let the pumps hold `dp`, `flow` (L/min) or `delta_t` (K), until a restart; without a
-        set-point (thousandths) what is there now. Raises `CommandError`.
+        """Set the control mode of the pumps: `dp`, `flow` (L/min) or `delta_t` (K), until a
+        restart. Without `setpoint_milli` (thousandths) the present value is the set-point. Raises
+        `CommandError`.
         """
         pump_group, readings = self.pump_group, self.readings
         if pump_group is None or mode not in (DP, FLOW, DELTA_T):
@@ -181,7 +184,7 @@ class ManualControl:
         return "pumps hold " + mode
 
     def start_proof_test(self, what: str) -> str:
-        """Begin a proof test, `valve` or `pump_pct`. Raises `CommandError`."""
+        """Start a proof test, `valve` or `pumps`. Raises `CommandError`."""
         if self.proofs.running:
             raise CommandError("a proof of %s runs" % self.proofs.running)
         if self.agent.supervisor.state != "normal":
@@ -199,7 +202,7 @@ class ManualControl:
         return "proof of %s begun" % what
 
     def proof_status(self) -> "list[tuple[str, object]]":
-        """Show what was proven."""
+        """Return the records of proof tests."""
         records = [
             JsonObject([("at_us", at), ("what", what), ("result", result), ("s", seconds)])
             for at, what, result, seconds in self.proofs.records
@@ -207,7 +210,7 @@ class ManualControl:
         return [("proofs", records)]
 
     def calibration_status(self) -> "list[tuple[str, object]]":
-        """Show what a calibration found, when there was one."""
+        """Return state and offsets of the calibration; empty if none was started."""
         calibration = self.calibration
         if calibration.state == "idle":
             return []

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The differential pressure loop: one or two pumps, lead and lag, hold the secondary loop's dP.
+"""Differential pressure loop: one or two pumps, lead and lag, control the secondary dP.
 
-PI on the dP (too little asks for more speed). One pump is the lead. The lag pump starts when the
-lead is not available, and when the lead alone has run at its limit for `_LAG_START_DELAY`; it rests
-again when both together have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get
-the same speed. Without a good reading the pumps that are available run at the declared safe speed;
-when readings return (or the agent was started again), as many pumps go on as were running. While
-`arbiter` has a winner (an interlock, an operating mode), all pumps run at its output; 0 stops them.
+Does not rotate the lead and has only dP as its mode; see `agent.control.pump_group`.
+
+A PI controller on dP: low dP increases the speed. The lag pump starts in two cases: the lead is not
+available, or the lead alone runs at its limit for `_LAG_START_DELAY`. The lag pump stops after both
+have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get the same speed.
+
+Without a good reading, the available pumps run at the fail-safe speed. When readings return, or
+after a restart of the agent, the same number of pumps continues to run. While `arbiter` has a
+winner (an interlock, an operating mode), all pumps run at its output; 0 stops them.
 """
 
 from agent.control.law.pi import PiController
@@ -22,11 +25,11 @@ if TYPE_CHECKING:
 _LAG_START_DELAY = 10 * SECOND
 _LAG_STOP_DELAY = 120 * SECOND
 _LAG_STOP_PCT = 55.0
-"""Two pumps below this speed can be replaced by one below its limit on a quadratic system curve."""
+"""Percent. Below it, one pump below its limit can replace two on a quadratic system curve."""
 
 
 class PressureLoop:
-    """Holds `config.setpoint` kilopascal with `pumps` (lead first)."""
+    """Controls dP to `config.setpoint`, kPa, with `pumps` (lead first)."""
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class PressureLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, with bumpless transfer."""
+        """Set the set-point and the other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(
@@ -58,11 +61,11 @@ class PressureLoop:
         self._tuning_changed = True
 
     def set_setpoint(self, setpoint: float) -> None:
-        """Take another set-point, kilopascal, until the next `set_tuning`."""
+        """Set the set-point, kPa, until the next `set_tuning`."""
         self.setpoint = setpoint
 
     def step(self, now: int, dt: float) -> None:
-        """Advance by `dt` seconds and ask the pumps for what is needed."""
+        """Advance by `dt` seconds and request the pump speeds."""
         measured = self.sensor.value(now)
         claim = None if self.arbiter is None else self.arbiter.winner()
         if measured is None or claim is not None:
@@ -84,12 +87,12 @@ class PressureLoop:
         self._request_pumps(speed)
 
     def _running_speeds(self) -> "list[float]":
-        """The speeds of the pumps that turn."""
+        """Return the speeds of the running pumps, percent."""
         speeds = [pump.speed() for pump in self.pumps]
         return [speed for speed in speeds if speed is not None and speed > 0]
 
     def _stage_lag_pump(self, speed: float, now: int) -> None:
-        """Bring the lag pump in or let it rest, when the reason has lasted."""
+        """Start or stop the lag pump after its condition was true for its delay."""
         if self.lag_running:
             due, delay = speed < _LAG_STOP_PCT, _LAG_STOP_DELAY
         else:
@@ -103,10 +106,10 @@ class PressureLoop:
             self._stage_since = None
 
     def _request_pumps(self, speed: float) -> None:
-        """Give `speed` to the pumps that should run, 0 to the others.
+        """Request `speed` from the selected pumps, and 0 from the others.
 
-        When none is available all are asked, so that the pump that returns (or receives without an
-        answer) runs.
+        If no pump is available, all get the request. So a returning pump runs, and also a pump that
+        receives requests but does not answer.
         """
         pump_count = len(self.pumps) if self.lag_running or self.at_fail_safe else 1
         chosen = [pump for pump in self.pumps if pump.available()][:pump_count] or self.pumps

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof records that survive a restart: the newest lines of them in one record of a store.
+"""Proof records over a restart: the last lines in one record of a store.
 
-Not a log: `proof.records` is replaced as a whole when a proof ends, `_MAX_LINES` lines, the newest
-last, each "UTC-seconds what result seconds"; 0 for a time that was not known. Without a store (no
-`port` in the section) there is nothing to keep, and nothing is asked for.
+Not a log: when a proof test ends, the record `proof.records` is replaced as a whole. It holds at
+most `_MAX_LINES` lines, the newest last, each "UTC-seconds what result seconds". The first number
+is 0 if UTC was unknown. Without a store (no `port` in the section) nothing is kept.
 """
 
 from agent.control.law.proof_test import ProofTests
@@ -19,7 +19,7 @@ _LONGEST = 64
 
 
 class ProofStore:
-    """Keeps what `proofs` records through the port numbered `port`; -1: none."""
+    """Stores the records of `proofs` through the port with the number `port`; -1: no store."""
 
     def __init__(self, proofs: ProofTests, port: int) -> None:
         self.proofs = proofs
@@ -30,12 +30,12 @@ class ProofStore:
         self._write_due = False
 
     def event(self, kind: str) -> None:
-        """Take what the store says; ask for what is kept, once."""
+        """Handle an event of the store. The first `opened` requests the stored lines."""
         self._store.event(kind)
         self._write()
 
     def receive(self, data: bytes) -> None:
-        """Take the lines that were kept; what does not look like one is left out."""
+        """Handle the stored lines; invalid lines are discarded."""
         payload = self._store.receive(data)
         if payload is None:
             return
@@ -50,7 +50,7 @@ class ProofStore:
         self.lines = (stored + self.lines)[-_MAX_LINES:]
 
     def check_records(self, utc_us: "int | None") -> None:
-        """See whether a proof has ended; called once a cycle."""
+        """Store the record of a proof test that has ended; called once a cycle."""
         records = self.proofs.records
         if self.port < 0 or not records or records[-1] is self._last_record:
             return
@@ -67,5 +67,5 @@ class ProofStore:
             self._store.write("\n".join(self.lines).encode())
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         return self._store.outbox()

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pump on a variable-speed drive as an actuator: run, stop, percent of speed, trip.
+"""Pump on a variable-speed drive: run, stop, speed in percent, trip.
 
-Not a loop. The profile says which point is the reference, which the feedback, what must be written
-to run and to stop, and which bit means tripped. Reference and command go out in one request; where
-the drive has them apart, the reference goes first to run and last to stop. So the drive never runs
-at a reference it was not given, and a stop waits for nothing. A reference moves no faster than the
-profile's ramp; a stop is not slowed.
+Does not control pressure; see `agent.control.pressure_loop`. The profile names the points of
+reference and feedback, the values to run and to stop, and the bit of the trip.
 
-A drive starts on the change from its stop to its run command. One that shows neither (it was just
-powered) is given the stop command first; so is a drive that has the run command and stands still
-(the run command was the first after its power returned, or its start was inhibited).
+Reference and command are in one request. If the drive has separate registers, the reference is
+first in a run request and last in a stop request. So the drive never runs at an old reference, and
+a stop is not delayed. The ramp of the profile limits the reference, but not a stop.
+
+A drive starts at the change from stop to run. So the stop command is sent first in two cases:
+
+- the drive shows neither command: it was powered on;
+- it has the run command but does not turn: its power has returned, or its start was inhibited.
 """
 
 TYPE_CHECKING = False
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
 
 _DEADBAND = 0.1
 _STILL_CYCLES = 5
-"""Requests, one a cycle, after which a drive with a run command must turn."""
+"""Number of requests, one a cycle, after which a drive with a run command must turn."""
 
 
 class PumpActuator:
-    """The pump behind `session`."""
+    """The pump of one device session."""
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -40,7 +42,7 @@ class PumpActuator:
         self._still_cycles = 0
 
     def request(self, percent: float) -> None:
-        """Run at `percent` of full speed; 0 stops. Called once a cycle."""
+        """Request `percent` of full speed, 0 to 100; 0 stops. Called once a cycle."""
         run = percent > 0
         if run and (self._count_still_cycles() or not self._is_armed()):
             self.command_pct = None
@@ -49,7 +51,7 @@ class PumpActuator:
         raw = 0
         if run:
             percent, raw = self.session.ramp_limited(self._setpoint, percent)
-        # Compared in counts, so that floats of 32 and of 64 bits decide alike.
+        # Compared in register counts, so that floats of 32 and of 64 bits give the same result.
         within_deadband = (
             self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
         )
@@ -61,9 +63,7 @@ class PumpActuator:
         self.session.request_outputs(pairs, stop=not run)
 
     def reset(self) -> None:
-        """Reset a trip, where the profile says how; the next `request` gives the stop command
-        first.
-        """
+        """Reset a trip if the profile supports it; the next `request` sends a stop first."""
         if self._reset:
             self.command_pct, self.running = None, False
             self.session.request_outputs(self._reset + [(self._setpoint, 0)], stop=True)
@@ -73,7 +73,9 @@ class PumpActuator:
         return readback(self._run) is not False or readback(self._stop) is not False
 
     def _count_still_cycles(self) -> bool:
-        """Say whether the drive has not turned for too many requests; then count from zero."""
+        """Return True if the drive has not turned for `_STILL_CYCLES` requests; then restart the
+        count.
+        """
         commanded = self.running and self.command_pct is not None
         self._still_cycles = (
             self._still_cycles + 1 if commanded and self.speed() == 0 and not self.tripped() else 0
@@ -84,14 +86,14 @@ class PumpActuator:
         return True
 
     def speed(self) -> "float | None":
-        """Give the speed the drive reports, percent, or None when it is lost or out of range."""
+        """Return the speed that the drive reports, percent; None if it is lost or out of range."""
         good = self.session.device.readings[self._speed].quality == "good"
         return self.session.device.value(self._speed) if good and not self.session.lost else None
 
     def tripped(self) -> bool:
-        """Say whether the drive reports a trip."""
+        """Return True if the drive reports a trip."""
         return self.session.device.is_bit_on(self._trip_bit)
 
     def available(self) -> bool:
-        """Say whether the drive answers and has not tripped."""
+        """Return True if the drive answers and has not tripped."""
         return not self.session.lost and not self.tripped()

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pumps as a pair: held dP, flow or temperature difference, rotation, take-over, staged starts.
+"""Pump group: control of dP, flow or temperature difference, rotation, failover, staged start.
 
-`PressureLoop` with a better law (`agent.control.law.pump_flow`) and with a share for each pump. All
-pumps that carry get the loop's speed; one that comes in or goes out gets a share of it, which moves
-slowly where it matters (above `_CHECK_VALVE_OPENS`, where a pump begins to lift its non-return
-valve), so that the loop can follow: make before break. A pump goes out only when the one for it is
-there.
+Extends `PressureLoop`. Does not contain the control law; see `agent.control.law.pump_flow`.
 
-Take-over. When no pump that carried is left, the next one gets its full share immediately. To see a
-trip early, running drives are asked more often than once a cycle (`fast_poll`).
+Speed fraction. Each pump has a fraction, 0 to 1, of the speed of the loop. Running pumps have 1. A
+pump that starts or stops moves through the values from 0.4 to 1. Above `_CHECK_VALVE_OPENS` the
+pump begins to open its check valve, so the fraction moves slowly and the loop can follow. A pump
+stops only after its replacement runs (make before break).
+
+Failover. If no running pump is left, the next pump gets the fraction 1 immediately. To detect a
+trip early, `fast_poll` polls running drives more often than once a cycle.
 
 Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
-(`agent.control.reset_drives`). After all pumps were gone, and after a start of the controller that
-finds them at rest, the first starts after `stagger_s` and `slot` times `slot_s` (a site's rows then
-do not start together: each has its own slot), the others `_START_SPACING` after each other.
+(`agent.control.reset_drives`). A start delay applies after a loss of all pumps, and after a start
+of the agent with all pumps stopped. The first pump starts after `stagger_s` + `slot` * `slot_s`.
+Each unit of a site has its own slot, so the units do not start at the same time. Each further pump
+starts `_START_SPACING` after the last one.
 """
 
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
@@ -33,16 +35,16 @@ if TYPE_CHECKING:
 
 _CHECK_VALVE_OPENS = 8 / 10
 _SLOW_PER_S, _FAST_PER_S = 1 / 100, 1 / 20
-"""Share a second, above and below `_CHECK_VALVE_OPENS`."""
+"""Speed fraction per second, above and below `_CHECK_VALVE_OPENS`."""
 _RUNNING_BAND_PCT = 5.0
 _START_SPACING = 5 * SECOND
 _FAIL_OVER_FACTOR = 108 / 100
-"""What one pump needs of the speed that two had: 4 to 8 % more on a quadratic system curve."""
+"""Speed of one pump over the speed of two, for equal dP: 1.04 to 1.08 on a quadratic curve."""
 
 
 class PumpGroup(PressureLoop):
     """`settings`: mode, setpoint_lpm, setpoint_k, rotate_h, stagger_s, slot, slot_s, auto_reset.
-    `readings` is filled by its owner.
+    The owner fills `readings`.
     """
 
     def __init__(
@@ -78,33 +80,33 @@ class PumpGroup(PressureLoop):
         self._reset_index = -1
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other limits, with bumpless transfer."""
+        """Set the set-point and the limits, with bumpless transfer."""
         super().set_tuning(config)
         self.controller.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
     @property
     def mode(self) -> str:
-        """What is held: dp, flow or delta_t."""
+        """The control mode: dp, flow or delta_t."""
         return self.controller.mode
 
     def set_mode(self, mode: str, setpoint: "float | None" = None) -> None:
-        """Hold something else. The other controls of the pumps are off by that, as Redfish has it:
-        one actuator has one control. `setpoint`: L/min or K; None: as before.
+        """Set the control mode; the other modes become inactive. Redfish defines one control for
+        each actuator. `setpoint`: L/min or K; None: unchanged.
         """
         if setpoint is not None:
             self._mode_setpoints[mode] = setpoint
         self.controller.set_mode(mode)
 
     def mode_setpoint(self, mode: str) -> float:
-        """Give the set-point of the mode `flow` (L/min) or `delta_t` (K)."""
+        """Return the set-point of the mode `flow` (L/min) or `delta_t` (K)."""
         return self._mode_setpoints[mode]
 
     def lock_out(self, indexes: "list[int]") -> None:
-        """Do not use the pumps with these indexes until the next call."""
+        """Exclude the pumps with these indexes until the next call."""
         self.locked_out = indexes
 
     def rotate(self) -> str:
-        """Make the next available pump the lead. Says what was done."""
+        """Make the next available pump the lead. Return its name, or "" if there is none."""
         available = [i for i in self.order[1:] if self._is_available(i)]
         if not available:
             return ""
@@ -114,27 +116,27 @@ class PumpGroup(PressureLoop):
         return self.pumps[available[0]].session.name
 
     def fast_poll(self) -> None:
-        """Ask the drives that run for their state, between cycles."""
+        """Poll the running drives between two cycles."""
         for pump, fraction in zip(self.pumps, self.speed_fractions):
             session = pump.session
             if fraction > 0 and not session.lost and session.polls_complete():
                 session.poll_now()
 
     def running_pump_tripped(self) -> bool:
-        """Say whether a pump that carries has tripped since the last step."""
+        """Return True if a pump with a speed fraction above 0 has tripped."""
         return True in [
             fraction > 0 and pump.tripped()
             for pump, fraction in zip(self.pumps, self.speed_fractions)
         ]
 
     def fail_over(self, now: int) -> None:
-        """Act on a trip between two cycles."""
+        """Start the next pump between two cycles after a trip."""
         if not self._not_in_control and self.controller.output > 0:
             self._blend_pumps(now, 0.0)
             self._request_all(self.controller.output)
 
     def step(self, now: int, dt: float) -> None:
-        """Advance by `dt` seconds and ask the pumps for what is needed."""
+        """Advance by `dt` seconds and request the pump speeds."""
         self._reset_index = self._drive_reset.step(now)
         measured = self._measured(now)
         claimed = self.arbiter is not None and self.arbiter.winner() is not None
@@ -156,12 +158,12 @@ class PumpGroup(PressureLoop):
         self._request_all(speed)
 
     def start_pending(self, now: int) -> bool:
-        """Say whether pumps stand though they could run, until it is their turn."""
+        """Return True while stopped pumps wait for their start delay."""
         return self._all_stopped and not self._not_in_control and now < self._start_at
 
     def _await_start(self) -> None:
-        """All were gone: who is back stands until its time has come, unless it turns."""
-        if not self._start_delay_us:  # a pump that receives but does not answer runs
+        """After a loss of all pumps: keep a returned pump stopped, unless it already runs."""
+        if not self._start_delay_us:  # a pump that receives requests but does not answer also runs
             self._request_all(self.config.safe_pct)
             return
         for i, pump in enumerate(self.pumps):
@@ -173,7 +175,7 @@ class PumpGroup(PressureLoop):
                     pump.request(0.0)
 
     def _bumpless_start(self, now: int) -> None:
-        """Go on from what the pumps do."""
+        """Continue from the present state of the pumps."""
         self._not_in_control = self.at_fail_safe = False
         speeds = [pump.speed() or 0.0 for pump in self.pumps]
         max_speed = max(speeds)
@@ -206,7 +208,7 @@ class PumpGroup(PressureLoop):
         return self.pumps[i].available() and i not in self.locked_out
 
     def _rotate_if_due(self, now: int) -> None:
-        """Rotate by the hours, while nothing else is the matter."""
+        """Rotate the lead every `rotate_h` hours, while the lag pump is stopped."""
         hours = self._rotate_h
         if hours <= 0 or len(self.pumps) < 2:
             return
@@ -217,7 +219,7 @@ class PumpGroup(PressureLoop):
             self.rotate()
 
     def _blend_pumps(self, now: int, dt: float) -> None:
-        """Move each pump's share to where it belongs."""
+        """Move the speed fraction of each pump towards its target."""
         available = [i for i in self.order if self._is_available(i)]
         chosen = available[: 2 if self.lag_running else 1]
         running = [
@@ -234,7 +236,7 @@ class PumpGroup(PressureLoop):
         ready = True
         for i in chosen:
             if self.speed_fractions[i] <= 0 and now < self._next_start_at:
-                ready = False  # another pump has just begun to start
+                ready = False  # another pump has just started
             elif self.speed_fractions[i] < 1.0:
                 self.speed_fractions[i] = _step_fraction(self.speed_fractions[i], dt)
             ready = ready and self.speed_fractions[i] >= 1.0 and self._is_running(i)
@@ -250,11 +252,11 @@ class PumpGroup(PressureLoop):
         )
 
     def _is_starting(self, available: "list[int]") -> bool:
-        """Whether a pump is on its way up at full share already."""
+        """Return True if a pump already has the speed fraction 1 and accelerates."""
         return True in [self.speed_fractions[i] >= 1.0 for i in available]
 
     def _start_pumps(self, chosen: "list[int]", now: int) -> None:
-        """Nothing carries: the chosen start at full share, staged after all were gone."""
+        """No pump runs: start the first chosen pump at fraction 1 after the start delay."""
         if not chosen:
             self._all_stopped = True
             self._start_at = now + self._start_delay_us
@@ -270,7 +272,7 @@ class PumpGroup(PressureLoop):
         )
 
     def _request_all(self, speed: float) -> None:
-        """Give each pump its share of `speed`; when none is available all are asked."""
+        """Request `speed` times its fraction from each pump; if none is available, `speed`."""
         available = [i for i in self.order if self._is_available(i)]
         for i, pump in enumerate(self.pumps):
             if i == self._reset_index:
@@ -287,7 +289,7 @@ class PumpGroup(PressureLoop):
 
 
 def _step_fraction(fraction: float, dt: float) -> float:
-    """A share after `dt` seconds of coming in (negative: of going out)."""
+    """Return the speed fraction after `dt` seconds; negative `dt`: the pump stops."""
     rate = _SLOW_PER_S if fraction >= _CHECK_VALVE_OPENS else _FAST_PER_S
     fraction += rate * dt
     return 1.0 if fraction > 1.0 else 0.0 if fraction < 0.4 and dt < 0 else max(fraction, 0.4)

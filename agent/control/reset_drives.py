@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resets of tripped drives: after a while, a few times an hour, one at a time. Not who carries."""
+"""Automatic reset of tripped drives: `_RESET_DELAY` after the trip, with a limit per hour.
+
+Does not select the running pumps; see `agent.control.pump_group`.
+"""
 
 from protocols.time_units import SECOND
 
@@ -12,7 +15,7 @@ _HOUR = 3600 * SECOND
 
 
 class DriveReset:
-    """Of `drives`, `max_per_hour` times an hour in all."""
+    """Resets `drives`, one at a time, at most `max_per_hour` times an hour in total."""
 
     def __init__(self, drives: "list[PumpActuator]", max_per_hour: int) -> None:
         self.drives = drives
@@ -21,7 +24,9 @@ class DriveReset:
         self._tripped_at: list[int | None] = [None] * len(drives)
 
     def step(self, now: int) -> int:
-        """Reset a drive whose time has come; give its index, or -1. Not to be asked before more."""
+        """Reset at most one drive. Return its index or -1. The caller sends it no request in this
+        cycle.
+        """
         self._reset_times = [
             tripped_at for tripped_at in self._reset_times if now - tripped_at < _HOUR
         ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The section `cooling` of the configuration: exchanger model, dew point, pumps, fans, optimiser.
+"""Section `cooling` of the configuration: exchanger model, dew point, pumps, fans, optimiser.
 
-Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+A part of `agent.config.schema`, loaded only while a configuration is compiled. `check` covers rules
 that a schema cannot express: the named devices exist and measure the necessary points.
 """
 
@@ -152,7 +152,7 @@ COOLING: "dict[str, Any]" = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Check that the named devices exist and have the necessary points."""
+    """Check that the named devices exist and have the necessary points; append to `errors`."""
     cooling = raw["cooling"]
     sensor = raw["control"]["supply"]["sensor"]
     required = [("facility", cooling["facility"], "PrimarySupplyTemperatureCelsius")]
@@ -194,7 +194,7 @@ def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_fans(
     raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]"
 ) -> None:
-    """Check the drives: they exist, are not pumps of the row, and permit the speed limits."""
+    """Check the fan drives: they exist, are not pumps of the row, and permit the speed limits."""
     fans, pumps = raw["cooling"]["fans"], raw["control"]["dp"]["pumps"]
     if "exchanger" not in raw["cooling"]:
         errors.append("cooling.fans: needs cooling.exchanger too")

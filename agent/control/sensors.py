@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sensors of the component `cooling`: validation, and the readings of a cycle.
+"""Sensors of the component `cooling`: validation, and the readings of a cycle.
 
-`validated` is offered to the loops in place of the supply's sensor: it is the
-value after validation (`agent.control.law.sensor_check`): the sensor, its redundant sensor, or
-nothing. Does not react to a failed check: the supervisor gets it as an active condition.
+Does not react to a failed check; the supervisor gets it as an active condition. The loops use
+`validated` instead of the supply sensor. Its value comes from `agent.control.law.sensor_check`: the
+sensor, its redundant sensor, or None.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
@@ -33,7 +33,7 @@ _RATE_K_S, _MAX_DIFFERENCE_K = 2.0, 15 / 10
 
 
 class ControlSensors:
-    """Fills `readings`; `settings` is the section `cooling`."""
+    """Fills `readings` once a cycle. `settings` is the section `cooling`."""
 
     def __init__(
         self, agent: "ControlContext", settings: "dict[str, Any]", readings: "ControlReadings"
@@ -71,11 +71,11 @@ class ControlSensors:
         self.validated = ValidatedSensor(agent.supply_sensor)
 
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
-        """Give supply and return as they were read."""
+        """Return supply and return temperature without offsets, °C."""
         return self.validated.raw_sensor.value(now), value_or_none(self._return, now)
 
     def read(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Condition]":
-        """Take the readings of a cycle; give what is wrong with them."""
+        """Take the readings of a cycle. Return the active conditions of their checks."""
         readings, settings, agent = self._readings, self._settings, self._agent
         supply_c, return_c = self.read_raw(now)
         readings.return_c = None if return_c is None else return_c + settings["return_offset_k"]
@@ -119,7 +119,7 @@ class ControlSensors:
     def _check_heat_balance(
         self, exchanger: "Exchanger | None", now: int, dt: float
     ) -> "list[Condition]":
-        """Hold the heat of both sides against each other, where all of it is measured."""
+        """Compare the heat on both sides of the exchanger, if all readings are available."""
         heat_balance, readings = self.heat_balance, self._readings
         fws_return_c = value_or_none(self._fws_return, now)
         fws_supply_c, fws_flow_lpm, flow_lpm = (
@@ -147,7 +147,7 @@ class ControlSensors:
 
 
 class ValidatedSensor:
-    """The supply sensor after validation, as the loops read it."""
+    """The supply sensor after validation; the loops use it."""
 
     def __init__(self, raw_sensor: "SensorView") -> None:
         self.raw_sensor = raw_sensor
@@ -155,16 +155,16 @@ class ValidatedSensor:
         self._value: float | None = None
 
     def set_value(self, value: "float | None", now: int) -> None:
-        """Take the validated value of the cycle at `now`."""
+        """Set the validated value of the cycle at `now`."""
         self._validated_at, self._value = now, value
 
     def quality(self, now: int) -> str:
-        """Return good, bad, stale or none. A suspect sensor is bad."""
+        """Return the quality: good, bad, stale or none. A suspect sensor is bad."""
         quality = self.raw_sensor.quality(now)
         if self.value(now) is not None:
             return "good"
         return "bad" if quality == "good" else quality
 
     def value(self, now: int) -> "float | None":
-        """Give the value of this cycle, or None when it is not good."""
+        """Return the value of this cycle; None if it is not good."""
         return self._value if now == self._validated_at else self.raw_sensor.value(now)

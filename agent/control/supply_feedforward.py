@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supply temperature loop with the exchanger's model: `SupplyLoop` with a better law.
+"""Supply temperature loop with a model of the exchanger: `SupplyLoop` with feedforward control.
 
-As the plain loop, it asks for its declared safe opening without a supply reading, and takes over
-with bumpless transfer. While one of the other readings that the model needs is missing (return,
-facility water, flow), the plain PI goes on from where the valve is. The opening is sent when it has
-moved by what the actuator resolves, twice that to turn back: a valve wears by travel and by
-reversals.
+Does not contain the control law; see `agent.control.law.feedforward`. Without a supply reading, it
+requests the fail-safe position, as `SupplyLoop` does. If another input of the model is missing
+(return temperature, facility water temperature, flow), the PI controller continues from the present
+position. Each change of the mode is bumpless.
+
+The loop sends a new position after a change of `_RESOLUTION_PCT`, or `_REVERSAL_PCT` if the
+direction changes, because travel and reversals cause wear of a valve.
 """
 
 from agent.control.supply_loop import SupplyLoop
@@ -23,7 +25,7 @@ _REVERSAL_PCT = 1.0
 
 
 class SupplyLoopFf(SupplyLoop):
-    """`cooling` holds the law, `readings` is filled by its owner."""
+    """`cooling` has the control law. The owner fills `readings`."""
 
     def __init__(
         self,
@@ -42,13 +44,13 @@ class SupplyLoopFf(SupplyLoop):
         self._pi_active = False
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other limits, with bumpless transfer."""
+        """Set the set-point and the limits, with bumpless transfer."""
         super().set_tuning(config)
         self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
     def step(self, now: int, dt: float) -> None:
-        """Advance by `dt` seconds and ask the valve for what is needed."""
+        """Advance by `dt` seconds and request the valve position."""
         cooling, readings = self.cooling, self.readings
         self.setpoint = cooling.setpoint_c
         inputs_valid = readings.supply_c is not None and readings.return_c is not None

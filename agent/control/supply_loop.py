@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The supply temperature loop: the facility water's valve holds the secondary supply.
+"""Supply temperature loop: the facility water valve controls the secondary supply temperature.
 
-PI on the supply temperature (warmer than the set-point opens the valve). Without a good reading the
-valve goes to its declared safe opening; when readings return the loop takes over from there. While
-`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve goes to its
+Has no model of the exchanger; see `agent.control.supply_feedforward`. A PI controller on the supply
+temperature: a temperature above the set-point opens the valve. Without a good reading, the valve
+moves to its fail-safe position. When readings return, the loop continues from this position. While
+`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve moves to its
 output.
 """
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SupplyLoop:
-    """Holds `config.setpoint` degrees Celsius with `valve`."""
+    """Controls the supply temperature to `config.setpoint`, °C, with `valve`."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class SupplyLoop:
         )
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Take another set-point and other settings, with bumpless transfer."""
+        """Set the set-point and the other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
         self._pi.set_tuning(
@@ -48,7 +49,7 @@ class SupplyLoop:
         self._tuning_changed = True
 
     def step(self, now: int, dt: float) -> None:
-        """Advance by `dt` seconds and ask the valve for what is needed."""
+        """Advance by `dt` seconds and request the valve position."""
         measured = self.sensor.value(now)
         claim = None if self.arbiter is None else self.arbiter.winner()
         if measured is None or claim is not None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A control valve as an actuator: percent of stroke to register writes.
+"""Control valve: position in percent of stroke to register writes.
 
-Not a loop. The profile says which point is the set-point and which the feedback. Requests smaller
-than `_DEADBAND` are not sent, except at the ends of the stroke: a valve wears by travel and by
-reversals. It is compared in counts, so that floats of 32 and of 64 bits decide alike. A set-point
-moves no faster than the profile's ramp.
+Does not control temperature; see `agent.control.supply_loop`. The profile names the points of
+set-point and feedback, and its ramp limits the set-point. A change below `_DEADBAND` is not sent,
+except at the ends of the stroke, because travel and reversals cause wear. Changes are compared in
+register counts, so that floats of 32 and of 64 bits give the same result.
 """
 
 TYPE_CHECKING = False
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from agent.core.context import SessionView
 
 _DEADBAND = 0.5
-"""Percent of stroke: about what an electric actuator resolves (assumed, to be set by profile)."""
+"""Percent of stroke. Typical resolution of an electric actuator; an assumption."""
 
 
 class ValveActuator:
-    """The valve behind `session`."""
+    """The valve of one device session."""
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -28,7 +28,7 @@ class ValveActuator:
         self.command_pct: float | None = None
 
     def request(self, percent: float) -> None:
-        """Ask for an opening of 0 to 100 percent. Called once a cycle."""
+        """Request a position of 0 to 100 percent. Called once a cycle."""
         percent, raw = self.session.ramp_limited(self._setpoint, percent)
         within_deadband = (
             self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
@@ -39,6 +39,6 @@ class ValveActuator:
         self.session.request_outputs([(self._setpoint, raw)])
 
     def position(self) -> "float | None":
-        """Give the opening the valve reports, percent, or None when it is lost or out of range."""
+        """Return the reported position, percent; None if it is lost or out of range."""
         good = self.session.device.readings[self._position].quality == "good"
         return self.session.device.value(self._position) if good and not self.session.lost else None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all rooms share: component interface, registry, alarms, records, errors."""
+"""Shared by all rooms: component interface, registry, alarms, records, errors."""

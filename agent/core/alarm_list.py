@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of alarms: what is wrong now, since when, and what was wrong before.
+"""List of alarms: the active alarms, the time of each, and the recent changes.
 
-Not a judge: the rooms that see a fault raise it by code and clear it again. A code is raised once,
-and stays until it is cleared; the component that raises an alarm latches it, if it must be latched.
-The order is the order of raising. The history holds the last `_HISTORY` changes.
+Does not detect faults. The room that detects a fault raises an alarm by its code and clears it
+later. An alarm stays active until it is cleared. If an alarm must be latched, the component that
+raises it latches it. The list has the order in which the alarms were raised. The history holds the
+last `_HISTORY` changes.
 """
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ _HISTORY = 32
 
 
 class Alarm:
-    """One active alarm: code, text, monotonic microseconds of its raising."""
+    """One active alarm. `since`: monotonic time in µs at which it was raised."""
 
     def __init__(self, code: str, text: str, since: int) -> None:
         self.code = code
@@ -25,7 +26,7 @@ class Alarm:
 
 
 class AlarmList:
-    """Active alarms and their recent history."""
+    """Active alarms and the recent changes. Times are monotonic microseconds."""
 
     def __init__(self) -> None:
         self.active: list[Alarm] = []
@@ -35,11 +36,11 @@ class AlarmList:
         self._unread: list[tuple[int, str, str, str]] = []
 
     def add_listener(self, listener: "Listener") -> None:
-        """Have `listener` called at each change: (time, raised|cleared, code, text)."""
+        """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
         self._listeners.append(listener)
 
     def update(self, code: str, active: bool, text: str, now: int) -> None:
-        """Raise `code` while `active`, clear it when not; nothing happens without a change."""
+        """Raise the alarm `code` if `active`, else clear it. An unchanged state has no effect."""
         for i, alarm in enumerate(self.active):
             if alarm.code == code:
                 if not active:
@@ -62,10 +63,10 @@ class AlarmList:
             listener(now, change, code, text)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
-        """Hand over the changes since the last call: (time, raised|cleared, code, text)."""
+        """Return the changes since the last call: (time, "raised" or "cleared", code, text)."""
         unread, self._unread = self._unread, []
         return unread
 
     def codes(self) -> "list[str]":
-        """List the active codes in the order of their raising."""
+        """Return the active codes in the order in which they were raised."""
         return [alarm.code for alarm in self.active]

@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optional components of the agent: the base class and what a component declares.
+"""Optional components of the agent: the base class and the declarations of a component.
 
-Does not contain the control loops, the clock or the supervisor; each agent has them. A component is
-imported only if the configuration has its section, because code costs heap on a board.
-`agent.core.registry` lists all components. The agent calls a component in this order:
+Does not contain the control loops, the clock or the supervisor; each agent has them. The agent
+imports a component only if the configuration has its section, because code costs heap on a board.
+`agent.core.registry` lists all components. The agent calls the methods of a component in this
+order:
 
     start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
 
-The class attributes are its declarations. The registry refuses two components that declare the same
-command, the same service or the same rank on an actuator:
+The class attributes are the declarations. `agent.core.declarations` rejects two components that
+declare the same command, the same service or the same rank on one actuator:
 
     PORTS      kinds of address that its `port` can have
     CLAIMS     its ranks on actuators (`agent.core.actuator`), used from `before_control`
     PROVIDES   services: names of its attributes that others get by `Context.service`; an attribute
-               is None if the settings leave the service out
+               is None if the settings do not include the service
     REQUIRES   services that it uses; each of them can be absent
-    COMMANDS   commands of operators that it executes (roles: `agent.remote.message.command`)
-    POINTS     points of the telemetry: (name, UCUM unit, numerator, denominator)
+    COMMANDS   operator commands that it executes (roles: `agent.remote.message.command`)
+    POINTS     telemetry points: (name, UCUM unit, numerator, denominator)
 
-A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and passes on its
-bytes and events. It can name further streams as `ports` (`{"bmc1": "tcp:HOST:80"}`). Each is a
-`PortLink` in `Component.links`, in the order of the names. A component must not delay a tick: it
-does slow work in slices.
+A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and forwards its
+bytes and events. A section can name further streams as `ports` (`{"bmc1": "tcp:HOST:80"}`). Each is
+a `PortLink` in `Component.links`, in the order of the names. A component must not delay a tick. It
+does long work in slices.
 """
 
 from protocols.time_units import NEVER
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
 
 
 class Component:
-    """A component that does nothing; others override what they need.
+    """A component without functions. A subclass overrides the methods that it needs.
 
-    `agent` is the agent as a component sees it, `port` is -1 without a port.
+    `agent` is the context of the component. `port` is -1 if the section has no port.
     """
 
     PORTS: "tuple[str, ...]" = ()
@@ -59,60 +60,62 @@ class Component:
         self.links: list[PortLink] = []
 
     def add_link(self, link: "PortLink") -> None:
-        """Take the link of one more port; the agent calls this before `start`."""
+        """Add the link of a further port. The agent calls this before `start`."""
         self.links.append(link)
 
     def start(self, now: int) -> None:
-        """Begin."""
+        """Start the component. `now` is monotonic time in µs, here and below."""
 
     def receive(self, data: bytes, now: int) -> None:
-        """Take bytes from the part's port; `now` is when the last of them arrived."""
+        """Handle bytes from the port. `now` is the arrival time of the last byte."""
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `closed`, `failed` or `drained` from the part's port.
+        """Handle the event `opened`, `closed`, `failed` or `drained` of the port of the component.
 
-        A store says `full` before `failed` when it has no room.
+        If a store has no space, it sends `full` before `failed`.
         """
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
-        """Take bytes from the port of `links[index]`."""
+        """Handle bytes from the port of `links[index]`."""
 
     def link_event(self, index: int, kind: str, now: int) -> None:
-        """Take an event of the port of `links[index]`."""
+        """Handle an event of the port of `links[index]`."""
 
     def before_control(self, now: int, dt: float) -> None:
-        """Run once a cycle, before the loops; make claims here. `dt` is in seconds."""
+        """Prepare the control cycle and make claims; called before the loops step. `dt` is in
+        seconds.
+        """
 
     def tick(self, now: int) -> None:
-        """Run once a tick, after the loops."""
+        """Do the work of one tick; called after the loops."""
 
     def wake(self, now: int) -> None:
-        """Take the passing of `deadline`."""
+        """Do the work that is due at `deadline`."""
 
     def deadline(self) -> int:
-        """Give the time at which `wake` wants to be called next, besides the ticks."""
+        """Return the time of the next `wake` in monotonic µs. Ticks do not need it."""
         return NEVER
 
     def outbox(self) -> "Actions":
-        """Hand over what ports are asked to do, in order: (port, operation, data)."""
+        """Return the requests for the ports, in order: (port, operation, data)."""
         return []
 
     def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Name the active conditions: (alarm code, unit state it causes, text)."""
+        """Return the active conditions: (alarm code, unit state that it causes, text)."""
         return []
 
     def values(self, now: int) -> "list[int | None]":
-        """Give the value of each of `POINTS`, in their order; None: not known."""
+        """Return the value of each point in `POINTS`, in order. None: unknown."""
         return []
 
     def handle_command(self, name: str, arguments: "Map", now: int) -> "str | None":
-        """Execute a command of `COMMANDS`, between two ticks and quickly; give the result.
+        """Execute a command of `COMMANDS` and return its result.
 
-        None: the component does not know the command. Raises `agent.core.errors.CommandError` for
-        wrong arguments.
+        The agent calls this between two ticks, so it must return quickly. None: the component does
+        not have this command. Raises `agent.core.errors.CommandError` if the arguments are invalid.
         """
         return None
 
     def status(self, now: int) -> "object":
-        """Give what `coldloop status` shows of this part, for `agent.core.json_writer`."""
+        """Return the status for `coldloop status`; see `agent.core.json_writer`."""
         return None

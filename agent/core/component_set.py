@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The components of a unit: built, with numbered ports, asked by port.
+"""All components of a unit, with their port numbers.
 
-Loaded only on a unit that has components. Does not know which components exist; see
-`agent.core.registry`. The ports of all components come first, in the order of the registry; their
-further `ports` follow.
+Loaded only on a unit that has components. Does not list the available components; see
+`agent.core.registry`. The main ports of all components have the first numbers, in the order of the
+registry. The further `ports` of the components follow.
 """
 
 import sys
@@ -23,11 +23,11 @@ _IS_BOARD = sys.implementation.name == "micropython"
 
 
 class ComponentSet:
-    """The components of `config`; their ports have the numbers from `first_port` on.
+    """The components of `config`. Their port numbers start at `first_port`.
 
     `links`: all their ports, in the order of the numbers. `services`: by name. Raises `AgentError`
-    if the declarations of two components clash. A board does not check: the declarations depend on
-    the code alone, and the tests have checked them.
+    if the declarations of two components conflict. A board does not make this check, because the
+    declarations depend only on the code and the tests check them.
     """
 
     def __init__(self, agent: "Context", config: "Config", first_port: int) -> None:
@@ -56,12 +56,12 @@ class ComponentSet:
                 self.services[name] = getattr(component, name)
 
     def overriding(self, method: str) -> "list[Component]":
-        """List the components that have a `method` of their own."""
+        """Return the components that override `method`."""
         default = getattr(Component, method)
         return [c for c in self.components if getattr(type(c), method) is not default]
 
     def receive(self, port: int, data: bytes, now: int) -> None:
-        """Take bytes from the port of a component."""
+        """Forward bytes from a port to its component."""
         for component in self.components:
             if component.port == port:
                 component.receive(data, now)
@@ -70,7 +70,7 @@ class ComponentSet:
                     component.link_receive(i, data, now)
 
     def event(self, port: int, kind: str, now: int) -> None:
-        """Take an event of the port of a component."""
+        """Forward an event of a port to its component."""
         for component in self.components:
             if component.port == port:
                 component.event(kind, now)

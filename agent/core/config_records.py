@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration, compiled: what the rooms of the agent are built from.
+"""The compiled configuration: records from which the rooms of the agent are built.
 
-Not a file reader: a shell hands over the parsed JSON and the profiles. Not the checks either: they
-are `agent.config.compiler`, which a board forgets once the agent runs. Times become integer
-microseconds; other numbers stay as written, rounded to a thousandth through an integer, since the
-two interpreters parse decimal fractions differently.
+Does not read files: a runtime passes the parsed JSON and the profiles. Does not check values; see
+`agent.config.compiler`, which a board drops after loading. Times become integer microseconds. Other
+numbers keep their unit. They are rounded to a thousandth through an integer, because the two
+interpreters parse decimal fractions differently.
 """
 
 from protocols.rounding import round_decimal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
 
     class ParsedNames(Protocol):
-        """What was looked up by name or parsed. `devices`: records `DeviceConfig`."""
+        """Objects that were found by name or parsed. `devices`: records `DeviceConfig`."""
 
         receiver: "Address | None"
         broker: "Address | None"
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
 
 
 def to_thousandths(value: "float | int") -> int:
-    """Count the thousandths in `value`, to the nearest; the same on both interpreters."""
+    """Return `value` in thousandths, rounded to the nearest integer; equal on both interpreters."""
     return round_decimal(value * 1000)
 
 
 def round_to_thousandth(value: "float | int") -> float:
-    """Round to a thousandth by way of an integer, so that both interpreters hold the same float."""
+    """Round to a thousandth through an integer. So both interpreters have the same float."""
     return to_thousandths(value) / 1000
 
 
 class DeviceConfig:
     """One device: name, bus name, Modbus unit address, compiled profile.
 
-    `poll_plans`: the plans of its polls (fast, slow), when the check of the cycle's length has made
-    them already; the device session uses them.
+    `poll_plans`: the plans of its fast and slow polls, if the check of the cycle time has already
+    made them. The device session uses them.
     """
 
     def __init__(self, name: str, bus: str, unit: int, profile: "DeviceProfile") -> None:
@@ -56,7 +56,9 @@ class DeviceConfig:
 
 
 class LoopConfig:
-    """Set-point, sensor, actuators and tuning of one loop, in the loop's own units."""
+    """Set-point, sensor, actuators and tuning of one loop. Set-point in °C or kPa; outputs in
+    percent.
+    """
 
     def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
         self.setpoint = round_to_thousandth(raw["setpoint_" + unit])
@@ -71,7 +73,9 @@ class LoopConfig:
 
 
 def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
-    """Where the antenna is, 1e-7 degrees, None unless both are given."""
+    """Return latitude and longitude of the antenna in 1e-7 degrees; None unless both are
+    configured.
+    """
     latitude, longitude = receiver.get("latitude"), receiver.get("longitude")
     if latitude is None or longitude is None:
         return None
@@ -79,7 +83,7 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 
 
 class Config:
-    """Everything the agent is built from. See `agent.config.schema` for meaning and ranges."""
+    """All settings of the agent. See `agent.config.schema` for meaning, units and ranges."""
 
     def __init__(self, raw: "dict[str, Any]", parsed: "ParsedNames") -> None:
         control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
@@ -121,7 +125,7 @@ def check_outputs(
     path: str,
     errors: "list[str]",
 ) -> None:
-    """Hold what the loop may ask for against what may be written to the actuator's set-point."""
+    """Check that the actuator accepts all outputs of the loop; append texts to `errors`."""
     data = None if profile is None else getattr(profile, role)
     if profile is None or not data:
         return

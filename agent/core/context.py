@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a component can see of the agent: protocols for the type checker.
+"""Interface of the agent for its components: protocols for the type checker.
 
 Has no code at run time; `agent.agent.Agent` is the context of its components. A `…View` protocol
-names the part of a class of a higher room that lower rooms use. A room whose components need more
-extends `Context` in a module of its own (`agent.clock.clock_context`,
+lists the members of a class in a higher room that lower rooms use. If the components of a room need
+more members, the room extends `Context` in a module of its own (`agent.clock.clock_context`,
 `agent.control.control_context`).
 """
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         """UTC and its state. Times are microseconds."""
 
         def utc(self, now: int) -> "int | None":
-            """Give UTC since 1970, None while it is not known."""
+            """Return UTC since 1970 in µs at the monotonic time `now`; None while it is unknown."""
             ...
 
         def state(self, now: int) -> str:
-            """Name the state: free, sync, holdover or untrusted."""
+            """Return the state: free, sync, holdover or untrusted."""
             ...
 
     class SessionView(Protocol):
@@ -41,19 +41,21 @@ if TYPE_CHECKING:
         lost: bool
 
         def polls_complete(self) -> bool:
-            """Say whether no fast poll is outstanding."""
+            """Return True if no fast poll is outstanding."""
             ...
 
         def poll_now(self) -> None:
-            """Poll the device now."""
+            """Poll the device immediately."""
             ...
 
         def ramp_limited(self, i: int, value: float) -> "tuple[float, int]":
-            """Limit a value of point `i` by its ramp; give it and its count."""
+            """Limit a value of point `i` by its ramp. Return the limited value and its register
+            count.
+            """
             ...
 
         def request_outputs(self, outputs: "list[tuple[int, int]]", stop: bool = False) -> None:
-            """Have the points hold these counts."""
+            """Request these register counts for the points."""
             ...
 
     class FieldbusView(Protocol):
@@ -65,18 +67,18 @@ if TYPE_CHECKING:
             ...
 
         def session(self, name: str) -> "SessionView":
-            """Find a device by its name."""
+            """Return the session of the device `name`."""
             ...
 
     class SensorView(Protocol):
         """A reading with a quality; see `agent.fieldbus.sensor`."""
 
         def quality(self, now: int) -> str:
-            """Say good, bad, stale or none."""
+            """Return the quality: good, bad, stale or none."""
             ...
 
         def value(self, now: int) -> "float | None":
-            """Give the value, None when it is not good."""
+            """Return the value; None if its quality is not good."""
             ...
 
     class ValveView(Protocol):
@@ -85,7 +87,7 @@ if TYPE_CHECKING:
         command_pct: "float | None"
 
         def position(self) -> "float | None":
-            """Give the opening that the valve reports, percent."""
+            """Return the position that the valve reports, percent."""
             ...
 
     class PumpView(Protocol):
@@ -94,18 +96,18 @@ if TYPE_CHECKING:
         command_pct: "float | None"
 
         def speed(self) -> "float | None":
-            """Give the speed that the drive reports, percent."""
+            """Return the speed that the drive reports, percent."""
             ...
 
     class SupplyLoopView(Protocol):
-        """The supply temperature loop; `config` is the tuning in force."""
+        """The supply temperature loop. `config` has the active tuning."""
 
         config: "LoopConfig"
         setpoint: float
 
         @property
         def sensor(self) -> "SensorView":
-            """The supply temperature."""
+            """The sensor of the supply temperature."""
             ...
 
         @property
@@ -114,14 +116,14 @@ if TYPE_CHECKING:
             ...
 
     class PressureLoopView(Protocol):
-        """The differential pressure loop; `config` is the tuning in force."""
+        """The differential pressure loop. `config` has the active tuning."""
 
         config: "LoopConfig"
         setpoint: float
 
         @property
         def sensor(self) -> "SensorView":
-            """The differential pressure."""
+            """The sensor of the differential pressure."""
             ...
 
         @property
@@ -135,10 +137,10 @@ if TYPE_CHECKING:
         state: str
 
     class TelemetryView(Protocol):
-        """The rows in memory; see `agent.telemetry.rows`."""
+        """The telemetry rows in memory; see `agent.telemetry.rows`."""
 
         def stop_queue(self) -> None:
-            """Queue no rows: a log takes them."""
+            """Stop the queue of rows, because a log stores them."""
             ...
 
     class UplinkView(Protocol):
@@ -148,7 +150,7 @@ if TYPE_CHECKING:
         connected: bool
 
         def listen(self, topic: str, listener: "Callable[[bytes, int], None]") -> None:
-            """Have `listener(payload, now)` called for messages on `topic` of this unit."""
+            """Call `listener(payload, now)` for messages on `topic` of this unit."""
             ...
 
         def publish_latest(self, topic: str, payload: bytes, retain: bool = False) -> None:
@@ -156,34 +158,34 @@ if TYPE_CHECKING:
             ...
 
         def is_pending(self, topic: str) -> bool:
-            """Tell whether a message on `topic` still waits."""
+            """Return True while a message on `topic` is not yet sent."""
             ...
 
         def set_birth(self, birth: bytes) -> None:
-            """Publish another birth message from the next connection on."""
+            """Set the birth message; used from the next connection on."""
             ...
 
         def event(self, kind: str, now: int) -> None:
-            """Take an event of the port."""
+            """Handle an event of the port."""
             ...
 
         def send_from_log(self, sender: "Any", on_link: "Callable[[bool, int], None]") -> None:
-            """Send the records of `sender` in place of the rows in memory."""
+            """Send the records of `sender` instead of the rows in memory."""
             ...
 
     class PortListener(Protocol):
-        """Gets all that passes the ports; see `agent.remote.capture`."""
+        """Receives all traffic of the ports; see `agent.remote.capture`."""
 
         def on_receive(self, port: int, data: bytes, now: int) -> None:
-            """Take bytes that a port received, before the agent takes them."""
+            """Handle bytes that a port received; called before the agent handles them."""
             ...
 
         def on_outbox(self, actions: "list[tuple[int, str, bytes]]") -> None:
-            """Take what the ports are asked to do."""
+            """Handle the requests for the ports."""
             ...
 
     class Context(Protocol):
-        """The agent as its components see it. All of it is fixed once the agent is built."""
+        """The agent as its components see it. Its members are fixed after construction."""
 
         @property
         def config(self) -> "Config":
@@ -217,7 +219,7 @@ if TYPE_CHECKING:
 
         @property
         def telemetry(self) -> "TelemetryView":
-            """The rows in memory."""
+            """The telemetry rows in memory."""
             ...
 
         @property
@@ -227,30 +229,30 @@ if TYPE_CHECKING:
 
         @property
         def supply_loop(self) -> "SupplyLoopView":
-            """The supply temperature loop. Not there before `Component.start`."""
+            """The supply temperature loop. Not available before `Component.start`."""
             ...
 
         @property
         def pressure_loop(self) -> "PressureLoopView":
-            """The differential pressure loop. Not there before `Component.start`."""
+            """The differential pressure loop. Not available before `Component.start`."""
             ...
 
         @property
         def supervisor(self) -> "SupervisorView":
-            """The unit state. Not there before `Component.start`."""
+            """The unit state. Not available before `Component.start`."""
             ...
 
         def service(self, name: str) -> "Any":
-            """Give the service `name` of another component, None if no component has it.
+            """Return the service `name` of another component; None if no component has it.
 
-            To be called from `Component.start` on.
+            Call this only from `Component.start` on.
             """
             ...
 
         def request_setpoint(self, request: "SetpointRequest") -> None:
-            """Let a loop hold another set-point until the next request or change of it."""
+            """Set another set-point in a loop, until the next request or configuration change."""
             ...
 
         def restart(self) -> None:
-            """Ask the runtime to start the agent again."""
+            """Request a restart of the agent from the runtime."""
             ...

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check that the declarations of a unit's components fit together.
+"""Check that the declarations of the components of a unit do not conflict.
 
-Loaded only on a unit that has components; see `agent.core.component` for what they declare.
+Loaded only on a unit that has components. `agent.core.component` describes the declarations.
 """
 
 from agent.core.actuator import LOOP

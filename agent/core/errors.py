@@ -1,24 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions of the second floor.
+"""Exceptions of the agent.
 
-AgentError +-- ConfigError   a configuration that cannot be used; the text names path, value and
-                             what is allowed
-               +-- Decommissioned  this unit was taken out of service for good
-           +-- OrderError    a command with an argument that cannot be
+The hierarchy:
+
+    AgentError
+        ConfigError              an invalid configuration; the text has path, value and limits
+            DecommissionedError  this unit was permanently taken out of service
+        CommandError             a command with an invalid argument
 """
 
 
 class AgentError(Exception):
-    """Root of everything that `agent` raises."""
+    """Base class of all exceptions that `agent` raises."""
 
 
 class ConfigError(AgentError):
-    """A configuration with an unknown key, or a value of the wrong type, unit or range."""
+    """The configuration has an unknown key, or a value with a wrong type, unit or range."""
 
 
 class DecommissionedError(ConfigError):
-    """The unit was taken out of service: it erases what it holds and runs no more."""
+    """The unit was taken out of service: it erases its data and stops permanently."""
 
 
 class CommandError(AgentError):
-    """A command with an argument that cannot be; the text says which and what is allowed."""
+    """A command has an invalid argument. The text names the argument and its limits."""

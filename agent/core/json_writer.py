@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON text whose bytes are the same on every interpreter.
+"""JSON text with the same bytes on every interpreter.
 
-Not a general encoder: it writes what the agent publishes. MicroPython's dicts have no order and its
-`json.dumps` cannot sort, so an object is given as a list of (key, value) pairs and written in that
-order. Floats are refused on purpose: their text differs between interpreters.
+Not a general encoder: it writes only the types that the agent publishes. Dictionaries have no order
+on MicroPython, and its `json.dumps` cannot sort. So an object is a list of (key, value) pairs and
+keeps this order. Floats are rejected, because their text differs between interpreters.
 """
 
 from protocols.errors import EncodeError
@@ -12,7 +12,7 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 
 def quote(text: str) -> str:
-    """Quote `text` as a JSON string; everything outside printable ASCII becomes an escape."""
+    """Quote `text` as a JSON string; characters outside printable ASCII become escapes."""
     if '"' not in text and "\\" not in text:
         data = text.encode()
         if not data or (min(data) >= 0x20 and max(data) <= 0x7E):
@@ -31,10 +31,10 @@ def quote(text: str) -> str:
 
 
 def write(value: object) -> str:
-    """Write None, bool, int, str, a list of values, `JsonObject` or `JsonValue`, as JSON without
-    spaces.
+    """Write a value as JSON without spaces.
 
-    Raises `EncodeError` for anything else (a float above all).
+    Types: None, bool, int, str, list, tuple, `JsonObject`, `JsonValue`. Raises `EncodeError` for
+    all other types, also for float.
     """
     if value is None:
         return "null"
@@ -47,7 +47,7 @@ def write(value: object) -> str:
     if type(value) is str:
         return quote(value)
     if type(value) is JsonObject:
-        # nearly all that is written is whole numbers: no call for each
+        # Almost all values are integers; these need no function call.
         pairs = ['"' + k + '":' + (str(v) if type(v) is int else write(v)) for k, v in value.pairs]
         return "{" + ",".join(pairs) + "}"
     if type(value) is JsonValue:
@@ -58,15 +58,15 @@ def write(value: object) -> str:
 
 
 class JsonValue:
-    """JSON that is written already."""
+    """A value that is already JSON text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
 
 class JsonObject:
-    """A JSON object as ordered pairs. Keys are names, of our own or checked as such, and no quotes
-    or escapes are looked for in them.
+    """A JSON object as ordered pairs. Keys are fixed or already checked names; they are not
+    escaped.
     """
 
     def __init__(self, pairs: "list[tuple[str, object]]") -> None:

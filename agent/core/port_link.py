@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One port that should be open: opened, retried with back-off, reported.
+"""One port that must be open: opens it, retries with back-off, counts failures.
 
-Not a driver: it does not read the bytes of the port. The bench and the shells answer an
-`open` with the event `opened` or `failed`; the event `closed` ends an open port. A port that will
-not open is asked for again after 1, 2, 4 … 30 s, for ever, since the agent cools on meanwhile. A
-port that is good only after an exchange over it (a broker may take a connection and refuse the
-client) starts again at 1 s not when it opens but when `mark_good` is called.
+Does not read the bytes of the port. The runtime answers an `open` with the event `opened` or
+`failed`. The event `closed` ends an open port. The link retries after 1, 2, 4 … 30 s, without an
+end, because the agent continues to cool without the port.
+
+A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
+True: the pause returns to 1 s only after `mark_good`, not after `opened`.
 """
 
 from protocols.time_units import NEVER, SECOND
@@ -17,7 +18,8 @@ _LONGEST_RETRY = 30 * SECOND
 class PortLink:
     """Keeps `port` open at `address`. Times are monotonic microseconds.
 
-    `needs_handshake`: its user calls `mark_good`. `requests`: what `outbox` will hand over.
+    `needs_handshake`: the owner calls `mark_good` after the handshake. `requests`: waiting for
+    `outbox`.
     """
 
     def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
@@ -33,12 +35,12 @@ class PortLink:
         self.requests: list[tuple[int, str, bytes]] = []
 
     def start(self) -> None:
-        """Ask for the port to be opened."""
+        """Request to open the port."""
         self.due = NEVER
         self.requests.append((self.port, "open", self._address))
 
     def event(self, kind: str, now: int) -> None:
-        """Take `opened`, `failed` or `closed` from the port."""
+        """Handle the event `opened`, `failed` or `closed` of the port."""
         if kind == "opened":
             self.up = True
             self.opens += 1
@@ -51,36 +53,36 @@ class PortLink:
             self._pause = min(2 * self._pause, _LONGEST_RETRY)
 
     def mark_good(self) -> None:
-        """The port does what it is for: the next pause is a short one again."""
+        """Record a successful handshake: the next pause is 1 s again."""
         self._pause = _FIRST_RETRY
 
     def retry_now(self, now: int) -> None:
-        """The way is free: try now, and begin with short pauses again."""
+        """Retry now and start again with a pause of 1 s."""
         self._pause = _FIRST_RETRY
         if not self.up:
             self.due = now
 
     def suspend(self) -> None:
-        """There is no way at present: do not try until `retry_now` is called."""
+        """Stop the retries until `retry_now` is called."""
         self.due = NEVER
 
     def close(self, now: int) -> None:
-        """Close the port ourselves and try again later."""
+        """Close the port and open it again after the pause."""
         self.requests.append((self.port, "close", b""))
         self.event("closed", now)
 
     def reopen(self) -> None:
-        """Close the connection and open another; the server serves one request on each."""
+        """Close the connection and open a new one, for a server of one request each."""
         self.up = False
         self.requests.append((self.port, "close", b""))
         self.start()
 
     def wake(self, now: int) -> None:
-        """Retry when the pause is over."""
+        """Retry if the pause has ended."""
         if now >= self.due:
             self.start()
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
-        """Hand over what the port is asked to do."""
+        """Return the requests for the port."""
         out, self.requests = self.requests, []
         return out

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optional components of the agent, one record each. A component is imported only when it is
-configured.
+"""List of the optional components, one record each.
 
-Does not contain the control loops, the clock or the safety supervisor: each agent has them.
-The order of the records is part of the agent's behaviour: it numbers the ports, orders the
-status and is the order in which components prepare a control cycle.
+Does not contain the control loops, the clock or the supervisor; each agent has them. The agent
+imports a component only if it is configured. The order of the records is a part of the behaviour:
+it defines the port numbers, the order in the status and the order of `before_control`.
 """
 
 from collections import namedtuple
@@ -20,8 +19,9 @@ STREAM_KINDS = ("tcp", "tls")
 """Kinds of address that the further `ports` of a component can have."""
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
-"""A component: its section of the configuration, its module and class, the kinds of address that
-its `port` can have (empty: no port), and the module of its schema."""
+"""A component. `section`: its section of the configuration. `module`, `cls`: its class.
+`port_kinds`: kinds of address for its `port`; empty: no port. `schema`: the module with its schema.
+"""
 
 COMPONENTS: "tuple[ComponentSpec, ...]" = (
     ComponentSpec("log", "agent.log.component", "LogComponent", ("store",), "agent.log.schema"),
@@ -78,17 +78,17 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
 
 
 def sections(raw: "dict[str, Any]") -> "list[tuple[str, tuple[str, ...]]]":
-    """Name the sections of components that `raw` has, each with the kinds its port can have."""
+    """Return the component sections in `raw`, each with the kinds of address for its port."""
     return [(spec.section, spec.port_kinds) for spec in COMPONENTS if spec.section in raw]
 
 
 def schema_module(spec: ComponentSpec, name: str) -> "Any":
-    """Import the module that holds the schema of a component. `name` is an attribute of it."""
+    """Import the module with the schema of a component. `name` is an attribute of it."""
     return __import__(spec.schema, None, None, (name,))
 
 
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
-    """Build the components of `chosen`: section, settings, number of its port or -1."""
+    """Build the components of `chosen`: (section, settings, port number or -1)."""
     built: list[Component] = []
     for section, settings, port in chosen:
         for spec in COMPONENTS:

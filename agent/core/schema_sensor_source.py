@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The temperature source of the sections about time, with a check that a schema cannot express.
+"""Temperature source of the sections about time, and the check of this source.
 
-Loaded only if a configuration has one of the sections.
+Loaded only if a configuration has one of the sections. A schema alone cannot check that the device
+and its point exist.
 """
 
 from agent.core.schema_rules import text
@@ -21,7 +22,7 @@ TEMPERATURE_SOURCE = text(
 def check_sources(
     raw: "dict[str, Any]", devices: "dict[str, DeviceProfile | None]", errors: "list[str]"
 ) -> None:
-    """Check that the temperature sources exist. `devices` maps names to profiles."""
+    """Check that the temperature sources exist. `devices`: device name to profile."""
     for section in ("timekeeping", "integrity"):
         source = raw.get(section, {}).get("temperature")
         if source is None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One record of a part's store: asked for once, when the store first opens; replaced as a whole.
+"""One record in the store of a component: read once when the store opens, replaced as a whole.
 
-Shared by parts that keep a little over a restart. Not for what must be durable before something is
-done (`agent.remote.storage.write_queue`), nor for what grows (`agent.log`).
+For a component that keeps a small state over a restart. Does not guarantee that data is durable
+before an action; see `agent.remote.storage.write_queue`. Does not store growing data; see
+`agent.log`.
 """
 
 TYPE_CHECKING = False
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
 
 
 class StoredRecord:
-    """The record `key` behind the port numbered `port`; -1: there is no store.
+    """The record `key` in the store with the number `port`; -1: no store.
 
-    `loaded`: what was kept is known, or there is nothing to wait for.
+    `loaded`: the store has answered, or there is no answer to wait for.
     """
 
     def __init__(self, port: int, key: str) -> None:
@@ -25,14 +26,14 @@ class StoredRecord:
         self._out: Actions = []
 
     def event(self, kind: str) -> None:
-        """Take what the store says."""
+        """Handle an event of the store. The first `opened` requests the record."""
         self.open = kind == "opened" or (self.open and kind == "drained")
         if kind == "opened" and not self._requested:
             self._requested = True
             self._out.append((self.port, "get", self.key.encode()))
 
     def receive(self, data: bytes) -> "bytes | None":
-        """Take an answer of the store: what was kept; None for nothing, and for other records."""
+        """Handle an answer of the store. Return the record; None: absent or another record."""
         key, nul, payload = bytes(data).partition(b"\0")
         if key != self.key.encode():
             return None
@@ -40,19 +41,19 @@ class StoredRecord:
         return payload if nul else None
 
     def stop_waiting(self) -> None:
-        """Go on without the stored record, because the store does not answer."""
+        """Continue without the stored record, because the store does not answer."""
         self.loaded = True
 
     def write(self, payload: bytes) -> None:
-        """Have it replaced."""
+        """Request to replace the record."""
         self._out.append((self.port, "write", self.key.encode() + b"\0" + payload))
 
     def delete(self) -> None:
-        """Have it deleted."""
+        """Request to delete the record."""
         self._out.append((self.port, "delete", self.key.encode()))
 
     def outbox(self) -> "Actions":
-        """Hand over what the store is asked to do."""
+        """Return the requests for the store."""
         if not self._out:
             return []
         out, self._out = self._out, []

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to act: ticks on the monotonic clock that line up with UTC.
+"""Schedule of ticks on the monotonic clock, aligned with UTC.
 
-Not a timer: it computes when the next tick is due; the agent reports each tick that has run. While
-UTC is not known the ticks go on at their period. Once it is, each tick is moved by at most 1 % of
-the period until ticks fall on whole multiples of the period in UTC, plus the unit's slot; so units
-act together, and no loop ever sees a period that is off by more than 1 %.
+Not a timer: it computes the time of the next tick; the agent reports each tick that has run. While
+UTC is unknown, ticks follow each other at their period. With UTC, the scheduler moves each tick by
+at most 1 % of the period. It stops when ticks fall on whole multiples of the period in UTC, plus
+the slot of the unit. So units act at the same time, and the period error of a loop is at most 1 %.
 
-A cycle (one round of the field bus) begins on a tick whose number in UTC is a multiple of the
-cycle's length; while the phase is still moving, cycles may be up to 90 % longer once, never
-shorter than half.
+A cycle is one round of the field bus. It begins on a tick whose number in UTC is a multiple of the
+cycle length. While the phase moves, one cycle can be up to 90 % longer. No cycle is shorter than
+half the length.
 """
 
 _SLEW_DIVISOR = 100
 LATENESS_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
-"""Upper edges, in microseconds, of the histogram of how late a tick ran; one more bin is above."""
+"""Upper limits of the tick lateness histogram, in µs. One more bin is above the last limit."""
 
 
 class TickScheduler:
@@ -33,17 +33,16 @@ class TickScheduler:
         self.cycle_starts = False
 
     def start(self, now: int) -> None:
-        """Make the first tick due now, and let it begin a cycle."""
+        """Schedule the first tick now; it begins a cycle."""
         self.due = now
         self.in_cycle = 2 * self.per_cycle
 
     def run(self, now: int, offset: "int | None") -> None:
-        """Account for the tick that is due and schedule the next.
+        """Count the tick that is due and schedule the next one.
 
-        `offset` is UTC minus monotonic time in microseconds, or None. Afterwards `cycle_starts`
-        says whether this tick begins a cycle, `in_cycle` which tick of the cycle it is, and
-        `number` how many periods of UTC (of monotonic time, while UTC is not known) it stands
-        after 0.
+        `offset` is UTC minus monotonic time in µs, or None. Results: `cycle_starts`: this tick
+        begins a cycle. `in_cycle`: index of the tick in the cycle. `number`: periods since 1970 in
+        UTC, or since the zero of monotonic time while UTC is unknown.
         """
         self._account(now)
         period, due = self.period, self.due
@@ -57,7 +56,7 @@ class TickScheduler:
         step = period - max(-max_step, min(max_step, error)) if offset is not None else period
         self.due = due + step
         if now >= self.due:
-            # This one ran where a later one belongs: what lies between was missed.
+            # The tick ran at or after the time of the next one: the ticks between were missed.
             skipped = (now - self.due) // period + 1
             self.missed += skipped
             self.due += skipped * period

@@ -2,13 +2,13 @@
 """Configuration keys that a signed message can change by number, one record each.
 
 Does not check or apply a change; see `agent.remote.message.patch` and
-`agent.remote.update.live_change`. Three rooms read the table: `agent.config.schema` takes the
-number rules from it, `agent.remote` takes the numbers, roles, steps and live attributes. A new key
-is one more row.
+`agent.remote.update.live_change`. `agent.config.schema` takes the limits from this table.
+`agent.remote` takes the numbers, roles, steps and live attributes. A new key is one more record.
 
 A number never changes its meaning and is never used again. Otherwise an old message could change
-the wrong key. A key without a number is named by its path and counts as structure (devices, ports,
-limits). Structure needs two signatures, one of them from a holder of the role `LIMITS`.
+the wrong key. A message names a key without a number by its path. Such a key belongs to the
+structure (devices, ports, limits). A change of the structure needs two signatures, one of them from
+a holder of the role `LIMITS`.
 
 A board drops this module after loading and after each message.
 """

@@ -8,7 +8,7 @@ Energy is in mWh, water in mL, figures in 1/1000; all are integers, rounded to t
     WUE    water / IT energy, L/kWh                       ISO/IEC 30134-9
     ERF    reused heat / all energy                       ISO/IEC 30134-6
 "All energy" is the value of the facility meter. Without a facility meter it is the sum of the
-roles, and the report says so. Over less than 12 months the PUE is an interim value. Losses:
+roles, and the report states this. Over less than 12 months the PUE is an interim value. Losses:
 electrical (metered, or the energy of the facility meter without the other roles), residual air
 (fans and chillers of the room), loop.
 """

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from drivers.modbus.transaction import TransactionResult
 
 RequestTag = namedtuple("RequestTag", ("session", "block", "number"))
-"""The tag of a request on the bus: the number of its session; the block of a poll, or a kind below
-0; the version of the plan, the number of the write batch or the number of the probe."""
+"""The tag of a request on the bus.
+
+session   number of the device session
+block     index of the block of a poll; below 0: a kind of other request (see below)
+number    of a poll: the version of its plan; of a write: its batch; of a recovery probe: its number
+"""
 
 WRITE_KIND, PROBE_KIND, WATCHDOG_KIND = -1, -2, -3
 
@@ -118,12 +122,12 @@ class PollCycle:
                 self._update_plan(block, True, result.done_at)
         return self._fast_pending == 0 and block < self._fast_count
 
-    def _update_plan(self, number: int, is_rejected: bool, now: int) -> None:
-        plan = self._fast if number < self._fast_count else self._slow
+    def _update_plan(self, block: int, is_rejected: bool, now: int) -> None:
+        plan = self._fast if block < self._fast_count else self._slow
         version = plan.version
         if is_rejected:
-            plan.exclude(self._device.blocks[number], now)
+            plan.exclude(self._device.blocks[block], now)
         else:
-            plan.block_answered(self._device.blocks[number])
+            plan.block_answered(self._device.blocks[block])
         if plan.version != version:
             self._set_blocks()

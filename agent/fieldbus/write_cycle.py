@@ -3,7 +3,7 @@
 
 Does not make requests (see `drivers.device.write_request`) and does not choose the values.
 
-One batch is on its way at most. Outputs that are requested meanwhile follow after it. The session
+At most one batch is in progress. Outputs that are requested meanwhile follow after it. The session
 discards a superseded output before it sends the new one. Only a stop does not wait for the batch.
 
 A request stands until a poll round that began after the write shows the requested values. If
@@ -140,7 +140,7 @@ class WriteCycle:
         self._start_batch(requests)
 
     def _start_batch(self, requests: "list[bytes]") -> None:
-        """Give the bus a new batch; the rest of an older batch is not waited for."""
+        """Return the bus a new batch; the rest of an older batch is not waited for."""
         self._write_pending = False
         self._batch_number += 1
         self._batch_priority = self._priority

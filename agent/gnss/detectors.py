@@ -74,5 +74,5 @@ class DetectorSet:
         self._streaks[name] = streak
 
     def integrity_failed(self) -> bool:
-        """Say whether two or more detectors are active."""
+        """Return whether two or more detectors are active."""
         return len(self.active) >= 2

@@ -2,7 +2,7 @@
 """Component `receiver_setup`: sets the receiver up at the start, and again after it lost its
 settings.
 
-Does not know the commands or judge the steps; see `drivers.gnss.setup_sequence`.
+Does not contain the commands or evaluate the steps; see `drivers.gnss.setup_sequence`.
 
 A receiver that lost its power uses its factory settings. If epochs show other settings than the
 requested ones for `_LOST_EPOCHS`, the set-up runs again, at most once in ten minutes. A failed step
@@ -77,7 +77,7 @@ class ReceiverSetup(Component):
         self.setup = SetupSequence(self._steps, now)
 
     def _is_setup_lost(self, epoch: "Epoch", now: int) -> bool:
-        """Say whether the epochs have not shown the requested settings for `_LOST_EPOCHS`."""
+        """Return whether the epochs have not shown the requested settings for `_LOST_EPOCHS`."""
         persistent = [step for step in self._steps if step.name in _PERSISTENT]
         results = [CHECKS[step.name](step, epoch, self._observation, now) for step in persistent]
         self._mismatch_count = self._mismatch_count + 1 if False in results else 0

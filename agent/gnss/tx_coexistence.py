@@ -70,7 +70,7 @@ class TxCoexistence:
         return at
 
     def is_tx_affected(self, epoch_us: int) -> bool:
-        """Say whether the epoch was measured during a transmission."""
+        """Return whether the epoch was measured during a transmission."""
         for start, end in self._windows:
             if start <= epoch_us and epoch_us - _INTEGRATION <= end:
                 return True

@@ -98,7 +98,7 @@ class BlockBuilder:
         self._column = 0
 
     def is_coding(self) -> bool:
-        """Say whether `step` has work."""
+        """Return whether `step` has work."""
         return self._writer is not None
 
     def step(self) -> "tuple[bytes, int] | None":

@@ -70,7 +70,7 @@ class ClassIndex:
         self.lost += 1
 
     def expire(self, ident: int) -> None:
-        """Give up a record that is too old to send."""
+        """Drop a record that is too old to send."""
         self.expired += 1
         self.drop(ident)
 
@@ -105,7 +105,7 @@ class ClassIndex:
         return self.next_id - self.acked_to - acked_beyond_gap
 
     def is_acked(self, ident: int) -> bool:
-        """Say whether the ground relay has acknowledged a record."""
+        """Return whether the ground relay has acknowledged a record."""
         if ident < self.acked_to:
             return True
         return any(first <= ident <= last for first, last in self.acked_ranges)
@@ -158,7 +158,7 @@ class ClassIndex:
         self.acked_ranges = merged
 
     def drop(self, ident: int) -> None:
-        """Give up a record that cannot be sent any more (expired or damaged)."""
+        """Drop a record that cannot be sent any more (expired or damaged)."""
         self.sent_to = max(self.sent_to, ident + 1)
         self.max_sent_to = max(self.max_sent_to, ident + 1)
         self.ack(ident, ident)

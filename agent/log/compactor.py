@@ -53,7 +53,7 @@ class BlockCompactor:
         self._merge = None
 
     def is_coding(self) -> bool:
-        """Say whether `step` has work."""
+        """Return whether `step` has work."""
         return bool(self._groups)
 
     def load_records(self, records: "list[LogRecord]") -> None:

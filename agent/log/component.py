@@ -8,8 +8,8 @@
 
 Does not send: the uplink and the satellite link take messages from `sender`.
 
-A power cut destroys what is not on flash: rows of at most `at_risk_s`, and the write in progress.
-A record is sent only when it is durable, so that no number is used twice.
+A power cut destroys data that is not on flash: rows of at most `at_risk_s`, and the write in
+progress. A record is sent only when it is durable, so that no number is used twice.
 """
 
 from agent.core.component import Component

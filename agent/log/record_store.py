@@ -402,7 +402,7 @@ class RecordStore:
         return self.size() <= max_bytes
 
     def _fill_batch(self) -> None:
-        """Give ids to the records of the next write: one class, at most one segment."""
+        """Assign ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten.records:
             waiting_records = self._unwritten.take(self._segment_bytes)
             self._batch_class = self.class_indexes[waiting_records[0].group]

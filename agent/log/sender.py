@@ -225,7 +225,7 @@ class Sender:
         self.record_store.advance(now)
 
     def take_schema_request(self) -> bool:
-        """Say whether the ground relay lacks the schema. Clears the request."""
+        """Return whether the ground relay lacks the schema. Clears the request."""
         is_missing, self.schema_missing = self.schema_missing, False
         return is_missing
 

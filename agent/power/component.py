@@ -295,7 +295,7 @@ class PowerLimitComponent(Component):
         return demands, budget_w
 
     def _in_restore_slot(self) -> bool:
-        """Say whether the restore slot of this row is open: many rows do not step up together."""
+        """Return whether the restore slot of this row is open, so rows do not rise together."""
         ticks, settings = self.agent.ticks, self.settings
         period: int = settings["step_s"] * SECOND
         slot_us: int = period * settings["slot"] // settings["slots"]

@@ -103,7 +103,7 @@ class HeatLossDetector:
 
 
 def _is_steady(sample: SupplySample, baseline: "list[SupplySample]") -> bool:
-    """Say whether the supply was steady before, and nothing that explains a rise has changed."""
+    """Return whether the supply was steady before, and nothing that explains a rise has changed."""
     supplies = [old.supply_c for old in baseline]
     if max(supplies) - min(supplies) > _BAND_K or sample.return_c - sample.supply_c < _MIN_SPAN_K:
         return False

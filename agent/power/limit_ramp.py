@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.power.load import Load
 
 _DEADBAND_DIVISOR = 50
-"""A smaller step down is not worth a command."""
+"""A smaller step down is not sent."""
 
 _JITTER_DIVISOR = 4
 """A step can come this fraction of a period early, because ticks are slewed; the slot decides."""

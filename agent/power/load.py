@@ -20,7 +20,7 @@ ON, OFF = 1, 0
 
 
 class Load:
-    """A load. `limit_w` is the last limit; `on` says whether it should run.
+    """A load. `limit_w` is the last limit; `on`: True if it should run.
 
     `service`, `index`: the Redfish service and the number of its target, or None.
     """
@@ -86,7 +86,7 @@ class Load:
         return 1000 * self.min_w // self.max_w if self.can_limit else 1000
 
     def adopt_limit(self, now: int) -> None:
-        """Take over the limit in force at the first reading, so that a restart changes nothing.
+        """Use the active limit of the first reading, so that a restart changes nothing.
 
         It counts as just lowered and does not rise before the hold time ends.
         """

@@ -3,9 +3,10 @@
 
 Does not apply limits; see `agent.power.component`.
 
-A row: name, highest case temperature (°C), rise of the hottest case above the supply at the rated
-power (K, including the rise of the coolant), and the derating curve. The curve has points (°C,
-percent of the rated power), is linear between them and constant outside.
+A row has four fields: name, highest case temperature (°C), case rise (K) and derating curve. The
+case rise is that of the hottest case above the supply at the rated power, with the rise of the
+coolant. The curve has points (°C, percent of the rated power), is linear between them and constant
+outside.
 
 Sources: `gpu` is the cold plate of the bench plant (a 1 kW device, 0.028 K/W, and a coolant rise of
 10 K at 1.5 L/min per kW: 38 K in total) with a case limit of 85 °C. Its curve stays at least 2 K

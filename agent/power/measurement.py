@@ -47,7 +47,7 @@ class PowerMeasurement:
         self._polled_at = 0
 
     def has_new_reading(self, now: int) -> bool:
-        """Say whether there is a new supply reading. Poll more often if there is no flow sensor."""
+        """Return whether there is a new supply reading. Without a flow sensor poll more often."""
         age = self._supply.age(now)
         read_at = -1 if age is None else now - age
         self._poll_more_often(read_at, now)
@@ -100,7 +100,7 @@ class PowerMeasurement:
             self.headroom.report_loss("supply rises and nothing else moves")
 
     def _detect_heat_loss(self, now: int) -> bool:
-        """Say whether the supply shows, without a flow reading, that the water has stopped."""
+        """Return whether the supply shows, without a flow reading, that the water has stopped."""
         if self._has_flow(now):
             return False
         result = self._loss_detector.add_readings(
@@ -116,7 +116,7 @@ class PowerMeasurement:
         return result == CONFIRMED
 
     def valve_saturated(self) -> bool:
-        """Say whether the valve is open to its limit."""
+        """Return whether the valve is open to its limit."""
         loop = self._agent.supply_loop
         position = loop.valve.position()
         if position is None:

@@ -5,8 +5,8 @@ Does not execute actions (see `agent.power.component`) and is not a clock.
 
 Rows with the same entry execute it in the same tick, with or without a link, because ticks are
 aligned with UTC. With a stagger, row k of n is k steps later. An entry in the past (the row was
-off, or UTC was unknown) is executed when UTC is known, the oldest first, so that the final state is
-right.
+off, or UTC was unknown) is executed when UTC is known. The oldest entry is executed first, so that
+the final state is right.
 """
 
 from collections import namedtuple

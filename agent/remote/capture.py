@@ -4,8 +4,8 @@
 Does not decode the bytes. A signed command starts it; the module is loaded then.
 
 `<` is to the agent, `>` from it. The agent calls the capture for each input and output
-(`agent.core.context.PortListener`). The capture is limited in time and bytes. Bytes that the store
-is too slow for are counted and dropped. The first command for a capture loads this module.
+(`agent.core.context.PortListener`). The capture is limited in time and bytes. If the store is too
+slow, bytes are dropped and counted.
 """
 
 TYPE_CHECKING = False

@@ -81,7 +81,7 @@ class CommandTable:
         raise Rejection("unknown_key", "no command " + message.name)
 
     def is_idle(self) -> bool:
-        """Say whether nothing is in progress here."""
+        """Return whether nothing is in progress here."""
         return self._export is None and self._capture is None and self._decommissioning is None
 
     def tick(self, now: int) -> None:

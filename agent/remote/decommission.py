@@ -8,14 +8,15 @@ Does not erase certificates, programs, or the journal of the system.
     exit 2, also at each later start ◀── site file ◀── own store ◀── other stores, keys ◀─┘
 
 The report holds number and hash of the last audit entry (`audit`) and `decommissioned`. The unit
-waits at most one minute for the broker, so that a unit without a link ends too. With the record
-there is no way back: after a power cut the next start continues. The record stays, with unit, time,
-and that number and hash. To use the controller again, an operator must remove the record manually.
-The site file is erased only if it is the decommissioned one. A new file is left alone and not used.
+waits at most one minute for the broker, so that a unit without a link ends too. After the record is
+written, nothing stops the erasure: after a power cut the next start continues it. The record stays,
+with unit, time, and that number and hash. To use the controller again, an operator must remove the
+record manually. The site file is erased only if it is the decommissioned one. A new file is left
+alone and not used.
 
-The configurations of the unit name what is erased: each record of each `store:`, the private key of
-each `tls:`, the site file. Files are overwritten once and removed. Blocks that flash has set aside
-are not reached (encrypt the disk, or destroy it).
+The configurations of the unit name the data to erase: each record of each `store:`, the private key
+of each `tls:`, the site file. Files are overwritten once and removed. Spare blocks of the flash are
+not erased (encrypt the disk, or destroy it).
 """
 
 from agent.remote.message import canonical
@@ -92,7 +93,7 @@ def erase_unit(path: str, raw: "dict[str, Any]", read: "Read") -> str:
 
 
 def _erase_all(path: str, raw: "dict[str, Any]", read: "Read", store: str) -> "list[str]":
-    """Erase in an order that a later start can continue. Return what is left."""
+    """Erase in an order that a later start can continue. Return the names that remain."""
     folders, files = secret_paths(raw)
     record = config_slots.load_slots(None, read)
     for number in (0, 1) if record.origin else ():

@@ -49,7 +49,7 @@ DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg
 _MAX_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
 _START_GRACE_S = 10
-"""Time after a start before a fault counts against a trial, s: readings are missing yet."""
+"""Time after a start before a fault counts against a trial, s. There are no readings yet."""
 _MAX_RESULTS = 8
 _NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
@@ -391,7 +391,7 @@ class RemoteManager(Component):
             self.agent.uplink.publish_latest(CONFIG, b"", True)
 
     def report_pending(self) -> bool:
-        """Say whether a report or the configuration waits to be sent."""
+        """Return whether a report or the configuration waits to be sent."""
         uplink = self.agent.uplink
         is_pending = uplink is not None and (
             uplink.is_pending(REPORTED) or uplink.is_pending(CONFIG)
@@ -429,7 +429,7 @@ class RemoteManager(Component):
                 self.agent.uplink.publish_latest(CONFIG, canonical.encode_config(config), True)
 
     def status(self, now: int) -> JsonObject:
-        """Return what runs, what is on trial, and the results of the last messages."""
+        """Return the running version, the trial and the results of the last messages."""
         slots, monitor, audit = self.boot.slots, self.trial_monitor, self.write_queue.audit
         report: list[tuple[str, object]] = [
             ("version", slots.version),

@@ -3,10 +3,15 @@
 
 Does not keep ports open; the I/O loop opens them later.
 
-Wrong use (exit 2) is an error that time does not repair: an invalid address, a path that is no
-serial port, a port that another program or another port of the agent uses, a baud rate that the
-hardware rejects, an unreadable certificate file. A missing device or folder is only a warning: the
-agent retries.
+Wrong use (exit 2) is an error that a retry cannot repair:
+
+- an invalid address;
+- a path that is not a serial port;
+- a port that another program or another port of the agent uses;
+- a baud rate that the hardware rejects;
+- an unreadable certificate file.
+
+A missing device or folder is only a warning: the agent retries.
 """
 
 import os

@@ -3,9 +3,9 @@
 
 Does not check the configuration itself; see `agent.config.load`.
 
-Reads the file (JSON, or TOML by its name). Then looks in the store of the section `remote` for a
-configuration that is confirmed or on trial (see `agent.remote.update.boot`), and compiles it. An
-invalid file stops the start only if the store has no confirmed configuration.
+It reads the file (JSON, or TOML by its name). Then it looks in the store of the section `remote`
+for a configuration that is confirmed or on trial (see `agent.remote.update.boot`), and compiles it.
+An invalid file stops the start only if the store has no confirmed configuration.
 """
 
 import sys

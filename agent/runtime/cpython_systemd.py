@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class LoopStatus(Protocol):
-        """An object that tells when its loops were last stepped (monotonic µs; None: not yet)."""
+        """An object with the time of the last step of its loops (monotonic µs; None: not yet)."""
 
         @property
         def last_step(self) -> int | None: ...  # noqa: D102

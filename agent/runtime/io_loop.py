@@ -2,7 +2,7 @@
 """I/O loop of every runtime: ports to the agent, the agent's outbox to the ports.
 
 Does not make system calls, does not depend on a platform and does not retry. The agent receives
-"failed" or "closed" and opens the port again when it wants to.
+"failed" or "closed" and decides when to open the port again.
 
     runtime  waits until a port is ready or the deadline passes, then calls `step(ready)`
     loop     passes the inputs to the agent: at equal times in the order of the ports, then wake;
@@ -86,7 +86,7 @@ class PortSlot:
         self.watched: tuple[object, bool] | None = None
 
     def is_open(self) -> bool:
-        """Say whether data can be sent and received."""
+        """Return whether data can be sent and received."""
         return self.port is not None and not self.opening
 
 
@@ -129,8 +129,8 @@ class IoLoop:
     def run(self, until: "Callable[[], bool]") -> bool:
         """Step until `until()`; then execute the last outbox and close all ports.
 
-        `until` is called after each step, at least every MAX_WAIT. Ctrl-C ends the loop too; the
-        return value says whether it did.
+        `until` is called after each step, at least every MAX_WAIT. Ctrl-C ends the loop too. Return
+        True after Ctrl-C.
         """
         interrupted = False
         try:
@@ -206,7 +206,7 @@ class IoLoop:
     # Ports.
 
     def _needs_step(self, slot: PortSlot) -> bool:
-        """Say whether a port needs a step although its descriptor is not ready, or has none."""
+        """Return whether a port needs a step although its descriptor is not ready, or has none."""
         if slot.events or slot.read_again or (slot.drain_event_due and not slot.backlog):
             return True
         port = slot.port
@@ -231,7 +231,7 @@ class IoLoop:
             self._fail(slot, error)
 
     def _step_open(self, slot: PortSlot) -> None:
-        """Advance a connection; tell the agent when it is open."""
+        """Advance a connection; notify the agent when it is open."""
         port = slot.port
         if port is None:
             return

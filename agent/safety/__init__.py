@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interlocks, unit state (section safety)."""
+"""Interlocks and unit state (section `safety`)."""

@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stops the unit on purpose, and what brings it back: a state machine as two tables.
+"""Interlocks: trips of the unit, their reset, and the watchdog. A state machine in two tables.
 
-An optional part (section `safety`), but bound to nothing that is optional: it looks at readings of
-the local bus and speaks to the two loops. MQTT, receiver, meter, flash and optimiser may be away.
+Does not set the unit state; see `agent.safety.supervisor`. Does not prevent condensation; see
+`agent.control.law.dew_point`: condensation never trips the unit. This component is optional
+(section `safety`). It needs no other optional part: it uses readings of the local bus and claims
+the actuators. It works without MQTT, receiver, meter, flash and optimiser.
 
-    reaction     state      valve   pumps     until
-    stop         stopped    shut    stop      an operator resets it
-    cool         safe       open    run full  the heat is gone
-    shut_valve   safe       shut    -         an operator resets it
-    report       degraded   -       -         the input is calm again
+    reaction     state      valve   pumps       active until
+    stop         stopped    closed  stopped     an operator resets it
+    cool         safe       open    full speed  the input is off
+    shut_valve   safe       closed  -           an operator resets it
+    report       degraded   -       -           the input is off
 
-`ALARM_RECORDS` is their rank: a leak outranks heat, heat outranks condensation (which is the
-set-point's affair, see `agent.control.law.dew_point`, and never stops anything). For each actuator
-the first cause that is active and has an opinion decides. A cause is active once its input was on
-for its delay, without a pause; `stop` and `shut_valve` stay latched, with the evidence of that
-moment, until `reset` finds the input calm. Time to reach the safe state: the input's delay, at most
-one cycle until the bit is read, at most half a cycle until the loops step, then the write, which
-goes before all polling.
+`ALARM_RECORDS` is in the order of priority. A leak has priority over overheating. For each
+actuator, the active cause with the highest priority and a defined output sets the output. A cause
+becomes active when its input is on without a pause for its delay. `stop` and `shut_valve` are
+latched with a snapshot of that moment. `reset` ends them only while the input is off.
 
-The watchdog is fed once a cycle, by the one who has run the whole of it: readings taken, causes
-weighed, loops stepped, ticks on time. A cycle that does not come so far feeds nothing.
+The time to the safe state has four parts:
+
+- the delay of the input;
+- at most one cycle until the bit is read;
+- at most half a cycle until the loops step;
+- the write, which has priority over all polls.
+
+The component services the watchdog once a cycle, at the end of the tick that has read the inputs
+and stepped the loops. A cycle that does not reach this point does not service it.
 """
 
 from agent.core.actuator import PUMPS, VALVE, ClaimSpec
@@ -47,7 +53,7 @@ ALARM_RECORDS = (
     ("overheat", "cool", "supply is far too hot: everything open, everything runs"),
     ("leak_warning", "report", "leak warning:"),
 )
-"""Cause, its reaction if the configuration says no other, what a person reads; in their rank."""
+"""(cause, default reaction, alarm text), in the order of priority."""
 
 REACTIONS = (
     ("stop", STOPPED, 0.0, 0.0, True),
@@ -55,14 +61,14 @@ REACTIONS = (
     ("cool", SAFE, 100.0, 100.0, False),
     ("report", DEGRADED, None, None, False),
 )
-"""Reaction, state of the unit, valve and pumps in percent (None: the loop goes on), latched."""
+"""(reaction, unit state, valve and pumps in percent, latched). None: no output is defined."""
 
 _RUNNING_PCT = 5.0
 _SNAPSHOT_LENGTH = 120
 
 
 class InterlockInput:
-    """One thing that may be wrong: input, reaction, and what became of it."""
+    """One cause: its input, its reaction and its state."""
 
     def __init__(self, priority: int, name: str, reaction: str, delay_s: float) -> None:
         code, default, text = ALARM_RECORDS[priority]
@@ -79,7 +85,7 @@ class InterlockInput:
         self.snapshot = ""
 
     def update(self, on: bool, now: int) -> bool:
-        """Take what the input says in this cycle; say whether the cause became active by it."""
+        """Use the state of the input in this cycle. Return True if the cause becomes active now."""
         self.on = on
         if not on:
             self.since = None
@@ -95,7 +101,7 @@ class InterlockInput:
 
 
 class Interlock(Component):
-    """The part `safety`."""
+    """The component `safety`."""
 
     PORTS = ("watchdog",)
     CLAIMS = (ClaimSpec(VALVE, RANK), ClaimSpec(PUMPS, RANK))
@@ -132,10 +138,10 @@ class Interlock(Component):
         self._open = False
         self._out: Actions = []
 
-    # The cycle.
+    # The control cycle.
 
     def before_control(self, now: int, dt: float) -> None:
-        """Look at every input and claim the actuators."""
+        """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
         valve, pumps = self.demand()
         arbiters = self.agent.arbiters
@@ -144,7 +150,7 @@ class Interlock(Component):
         self._cycle_complete = True
 
     def demand(self) -> "tuple[float | None, float | None]":
-        """What valve and pumps must do now, percent; None where the loop may go on."""
+        """Return the outputs for valve and pumps, percent; None: the loop controls the actuator."""
         valve: float | None = None
         pumps: float | None = None
         for trip_input in self.by_priority:
@@ -184,7 +190,7 @@ class Interlock(Component):
         return False
 
     def _take_snapshot(self, now: int) -> str:
-        """What the unit looked like: the evidence of a cause."""
+        """Return the first-out snapshot of the unit: the measured values at the trip."""
         agent = self.agent
         speeds = [pump.speed() for pump in agent.pressure_loop.pumps]
         return "supply %s C, dp %s kPa, valve %s %%, pumps %s %%" % (
@@ -195,7 +201,7 @@ class Interlock(Component):
         )
 
     def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Name what is wrong, for the supervisor."""
+        """Return the active conditions for the supervisor."""
         conditions = [
             (trip_input.code, trip_input.reaction[1], trip_input.text + "; " + trip_input.snapshot)
             for trip_input in self.by_priority
@@ -209,25 +215,25 @@ class Interlock(Component):
     # The watchdog.
 
     def event(self, kind: str, now: int) -> None:
-        """The watchdog's port opened, or cannot be used."""
+        """Handle an event of the watchdog port."""
         self._open = kind == "opened" or (self._open and kind == "drained")
 
     def tick(self, now: int) -> None:
-        """Feed the watchdog, if a whole cycle was run since."""
+        """Service the watchdog if the control cycle has run in this tick."""
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now
         self._cycle_complete = False
 
     def outbox(self) -> "Actions":
-        """Hand over what the watchdog is fed."""
+        """Return the requests for the watchdog."""
         out, self._out = self._out, []
         return out
 
-    # People.
+    # Operator commands.
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Do `acknowledge` and `reset`, of one `code` or of all."""
+        """Execute `acknowledge` or `reset` for one `code` or for all."""
         if name == "acknowledge":
             return self.acknowledge(arguments.get("code"))
         if name == "reset":
@@ -235,7 +241,7 @@ class Interlock(Component):
         return None
 
     def acknowledge(self, code: "str | None" = None) -> str:
-        """Acknowledge latched alarms. Raises `CommandError` for unknown codes."""
+        """Acknowledge active causes. Raises `CommandError` if `code` is unknown."""
         matching = [trip_input for trip_input in self._matching(code) if trip_input.active]
         for trip_input in matching:
             trip_input.acknowledged = True
@@ -244,7 +250,7 @@ class Interlock(Component):
         )
 
     def reset(self, code: "str | None" = None) -> str:
-        """Let go of what is latched and calm. Raises `CommandError` while an input is on."""
+        """Reset latched causes. Raises `CommandError` if an input is on or `code` is unknown."""
         matching = [
             trip_input
             for trip_input in self._matching(code)
@@ -266,7 +272,7 @@ class Interlock(Component):
         return matching
 
     def status(self, now: int) -> "object":
-        """Show every active cause with its evidence, and when the watchdog was fed."""
+        """Return all active causes with their snapshots, and the last service of the watchdog."""
         valve, pumps = self.demand()
         return JsonObject(
             [
@@ -296,7 +302,7 @@ class Interlock(Component):
 
 
 def _one_decimal(value: "float | None") -> str:
-    """A value with one decimal, through an integer, so that both interpreters write the same."""
+    """Return a value with one decimal. It uses integers, so both interpreters give equal text."""
     if value is None:
         return "?"
     tenths = round_half_away(value * 10)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The section `safety` of the configuration: interlock inputs, limits and the watchdog.
+"""Section `safety` of the configuration: interlock inputs, limits and the watchdog.
 
-Part of `agent.config.schema`; loaded only while a configuration is compiled. `check` covers rules
+A part of `agent.config.schema`, loaded only while a configuration is compiled. `check` covers rules
 that a schema cannot express: the devices and bits exist.
 """
 
@@ -64,7 +64,7 @@ SAFETY = object_of(
 
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
-    """Check that the devices and bits of the inputs exist."""
+    """Check that the devices and bits of the inputs exist; append each error to `errors`."""
     names: list[str] = []
     for i, entry in enumerate(raw["safety"]["inputs"]):
         path = "safety.inputs[%d]" % i

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong, and what state that puts the unit in.
+"""Supervisor: raises alarms for active conditions and sets the unit state.
 
-Not what puts outputs on their safe values: each loop does that itself at the moment its reading is
-not good, so that it needs no second opinion. Here the causes are named, raised as alarms, and
-weighed into one state for people and for the ground: normal, degraded (it cools, but something is
-missing), safe (the supply temperature is not under control: declared safe outputs are asked for),
-stopped (it does not cool, on purpose: see `agent.safety.interlock`).
+Does not set fail-safe outputs: each loop does this itself when its reading is not good. The unit
+state is the worst state of all active conditions. It is for operators and the ground relay:
 
-The table below is the whole policy: code, state, and what a person reads. Optional parts see more:
-those among `providers` are asked for their causes each time.
+    normal     no condition is active
+    degraded   the unit cools, but a part of it is faulty or missing
+    safe       the supply temperature is not under control; fail-safe outputs are requested
+    stopped    a trip has stopped the cooling; see `agent.safety.interlock`
+
+`ALARM_RECORDS` is the complete policy: code, state, text. Optional components in `providers` report
+more conditions in each step.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES
@@ -26,15 +28,15 @@ if TYPE_CHECKING:
     from agent.fieldbus.fieldbus import Fieldbus
 
     class ConditionProvider(Protocol):
-        """Who else knows of causes."""
+        """A component that reports conditions."""
 
         def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-            """Name what is wrong now: (code, state it puts the unit in, what a person reads)."""
+            """Return the active conditions: (code, unit state that it causes, text)."""
             ...
 
 
 _START_GRACE = 5 * SECOND
-"""After a start nothing has been read yet: the outputs are safe, but that is no alarm."""
+"""After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
 ALARM_RECORDS = (
     ("bus_lost", SAFE, "no device answers on bus"),
@@ -48,13 +50,13 @@ ALARM_RECORDS = (
     ("device_alarm", DEGRADED, "reports"),
     ("supply_high", DEGRADED, "supply temperature is above its limit"),
 )
-"""The causes in the order they are checked."""
+"""The conditions in the order of their checks."""
 _WHOLE_UNIT = [""]
-"""What a cause that concerns the whole unit is found to name."""
+"""Name list of a condition that concerns the whole unit."""
 
 
 class Supervisor:
-    """Weighs the causes once a tick. `state` is one of `STATES`."""
+    """Evaluates the conditions once a cycle. `state` is one of `STATES`."""
 
     def __init__(
         self,
@@ -77,11 +79,11 @@ class Supervisor:
         self._provider_codes: list[str] = []
 
     def set_supply_max(self, supply_max_c: float) -> None:
-        """Take another limit of the supply temperature."""
+        """Set another limit of the supply temperature, °C."""
         self.supply_max_c = supply_max_c
 
     def step(self, now: int) -> None:
-        """Look at everything, raise and clear alarms, set the state."""
+        """Evaluate all conditions, raise and clear alarms, set the state."""
         if self._started is None:
             self._started = now
         conditions = self._find_conditions(now)
@@ -99,7 +101,7 @@ class Supervisor:
             self._update_alarms(code, text, names, now)
 
     def _collect_conditions(self, now: int) -> int:
-        """Raise what the sources know, clear what they know no more; the worst state of it."""
+        """Raise and clear the alarms of the providers. Return the worst of their states."""
         severity = NORMAL
         codes = []
         for provider in self._providers:
@@ -114,7 +116,7 @@ class Supervisor:
         return severity
 
     def _find_conditions(self, now: int) -> "list[list[str]]":
-        """Name what is wrong, a list for each cause, empty when nothing is."""
+        """Return for each record the names with an active condition; empty: none."""
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
         lost_sessions = [session for session in sessions if session.lost]
@@ -132,7 +134,7 @@ class Supervisor:
         ]
 
     def _update_alarms(self, code: str, text: str, names: "list[str]", now: int) -> None:
-        """Raise one alarm for each name, and clear the ones whose name is gone."""
+        """Raise one alarm for each name. Clear the alarms of names that are not in the list."""
         codes = [code + ":" + name if name else code for name in names]
         for active in self._alarms.codes():
             if active.split(":")[0] == code and active not in codes:

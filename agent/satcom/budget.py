@@ -3,9 +3,9 @@
 
 Does not store the budget; see `agent.satcom.persistence`.
 
-A day is a UTC day. It begins when UTC says so, but not within 23 hours of the previous one. So a
-false UTC cannot release one budget after the other. While UTC is unknown, or in the past, a day
-begins 24 hours after the previous one. The cost of a datagram is what the provider bills: at least
+A day is a UTC day. It begins at 00:00 UTC, but not within 23 hours of the previous one. So a false
+UTC cannot release one budget after the other. While UTC is unknown, or in the past, a day begins 24
+hours after the previous one. The cost of a datagram is its number of billed bytes: at least
 `min_bytes`, in increments.
 """
 

@@ -224,18 +224,18 @@ class SatcomComponent(Component):
     # Decisions.
 
     def alarm_pending(self) -> bool:
-        """Say whether an alarm waits."""
+        """Return whether an alarm waits."""
         return self.messages.is_in_progress(ALARM) or self.queue.oldest_queued_at(ALARM) is not None
 
     def window_predicted(self, now: int, lead_us: int = 0) -> "bool | None":
-        """Say whether a window is predicted. None: no prediction is possible."""
+        """Return whether a window is predicted. None: no prediction is possible."""
         utc = self.agent.clock.utc(now)
         if self.predictor is None or utc is None:
             return None
         return self.predictor.is_open(utc, lead_us)
 
     def link_usable(self) -> bool:
-        """Say whether the modem reports a network with sufficient signal."""
+        """Return whether the modem reports a network with sufficient signal."""
         return self.service is True and (self.bars or 0) >= self.settings["min_signal"]
 
     def _decide(self, now: int) -> None:

@@ -69,7 +69,7 @@ class LogSource:
         self._authenticated = authenticated
 
     def _mqtt_is_down(self) -> bool:
-        """Say whether MQTT is down. The receipt time-out of the log depends on the link in use."""
+        """Return whether MQTT is down. The receipt time-out depends on the link in use."""
         uplink = self._agent.uplink
         is_down = uplink is None or not uplink.connected
         self._sender.set_receipt_timeout(

@@ -193,7 +193,7 @@ class PassPredictor:
         self._best_elevation = -90.0
 
     def is_open(self, utc_us: int, lead_us: int = 0) -> bool:
-        """Say whether a window is open now, or opens within `lead_us`."""
+        """Return whether a window is open now, or opens within `lead_us`."""
         since = self._open_since
         if since is not None and since <= utc_us + lead_us:
             return True

@@ -50,7 +50,7 @@ class SessionTimer:
         self._coexistence = coexistence
 
     def is_due(self, now: int) -> bool:
-        """Say whether a session can begin now."""
+        """Return whether a session can begin now."""
         return now >= max(self._next_try, self._pause_until)
 
     def advance(self, at: int) -> None:
@@ -58,7 +58,7 @@ class SessionTimer:
         self._next_try = min(self._next_try, at)
 
     def is_slot_free(self, alarm: bool, now: int) -> bool:
-        """Say whether the GNSS receiver permits a transmission now. An alarm does not wait."""
+        """Return whether the GNSS receiver permits a transmission now. An alarm does not wait."""
         free_at = now
         if self._coexistence is not None and not alarm:
             free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
@@ -68,7 +68,7 @@ class SessionTimer:
     def alarm_waits(
         self, now: int, service: "bool | None", bars: "int | None", radio_since: int, since: int
     ) -> bool:
-        """Say whether an alarm that waits since `since` needs a better signal.
+        """Return whether an alarm that waits since `since` needs a better signal.
 
         It waits only while no satellite is received, and briefly after a failure. A session without
         a signal always fails. After a failure at a weak signal, a retry has more success with the

@@ -71,7 +71,7 @@ class SpendGuard:
         return True
 
     def may_spend(self, cost: int, alarm: bool) -> bool:
-        """Say whether `cost` can be spent. If it is not stored yet, request that."""
+        """Return whether `cost` can be spent. If it is not stored yet, request that."""
         if cost > self.budget.available(alarm):
             return False
         return self._is_durable(cost) or self.reserve(cost, self._requested_limit)

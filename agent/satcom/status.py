@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         max_alarm_latency_us: int
 
         def window_predicted(self, now: int) -> "bool | None":
-            """Say whether a window is predicted now."""
+            """Return whether a window is predicted now."""
             ...
 
 

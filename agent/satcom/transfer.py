@@ -100,7 +100,7 @@ class MessageTransfer:
         return None
 
     def is_in_progress(self, kind: int) -> bool:
-        """Say whether a message of `kind` is partly sent."""
+        """Return whether a message of `kind` is partly sent."""
         return self._in_progress[kind] is not None
 
     def oldest_waiting_at(self, kind: int) -> "int | None":

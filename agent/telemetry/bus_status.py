@@ -3,7 +3,7 @@
 
 Does not decide about the state of a device; see `agent.fieldbus.device_session`. The rows are
 written directly as JSON text, because they are made every second and a board has little memory.
-`agent.telemetry.bus_text` shows them to people.
+`agent.telemetry.bus_text` formats them as text.
 
 The state of a device is the first that applies: "wrong model" (the agent writes nothing to it),
 "lost" (no reply), "refuses" (it does not show the requested value), "unproven" (not identified

@@ -2,8 +2,8 @@
 """Status snapshot for `coldloop status`; works without a link.
 
 Does not belong to the telemetry: the agent replaces it once a second in the state folder. A board
-without a folder writes it on a line, in chunks. Numbers are integers, in thousandths if the name
-says `_milli`. The order of the keys is fixed, so that both interpreters write the same bytes.
+without a folder writes it on a line, in chunks. Numbers are integers, in thousandths if the key
+contains `_milli`. The order of the keys is fixed, so that both interpreters write the same bytes.
 """
 
 from agent.core.json_writer import JsonObject, write

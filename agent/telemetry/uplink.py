@@ -143,7 +143,7 @@ class Uplink:
             self.flush()
 
     def is_pending(self, topic: str) -> bool:
-        """Say whether the last message on `topic` of this unit still waits."""
+        """Return whether the last message on `topic` of this unit still waits."""
         return (self._base + topic) in [entry[0] for entry in self._pending_messages]
 
     def _queue_connect_msgs(self) -> None:

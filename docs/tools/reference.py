@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the pages of docs/reference that the code knows best: `make reference`.
+"""Writes docs/config.schema.json and the pages of docs/reference from the code: `make reference`.
 
-    python docs/tools/reference.py            write the pages
-    python docs/tools/reference.py --check    exit 1 and name the pages that are not as the code is
+    python docs/tools/reference.py            write the files
+    python docs/tools/reference.py --check    exit 1 and name the files that are not as the code is
 
 Commands and their options come from the parsers themselves, the configuration from its JSON Schema,
 points from the profiles, scenario words from the bench's tables. Alarms stand in alarms.toml beside
@@ -23,21 +23,21 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-OUT = ROOT / "docs" / "reference"
+OUT = ROOT / "docs"
 NOTE = "`make reference` writes this page from the code; a test compares them."
 STATES = ("NORMAL", "DEGRADED", "SAFE", "STOPPED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the pages, or say which differ."""
-    parser = argparse.ArgumentParser(description="Write the generated pages of docs/reference.")
+    """Write the files, or say which differ."""
+    parser = argparse.ArgumentParser(description="Write the generated files of docs.")
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args(argv).check
     stale = []
     for name, make in PAGES.items():
         path, text = OUT / name, make()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            stale.append(f"docs/reference/{name}")
+            stale.append(f"docs/{name}")
             if not check:
                 path.write_text(text, encoding="utf-8")
     if stale:
@@ -189,9 +189,16 @@ def _below(path: str, rule: dict[str, Any]) -> Iterator[tuple[str, str, str, str
         yield from _below(path + "[]", items)
 
 
+def schema_file() -> str:
+    """The JSON Schema of the configuration."""
+    from agent.commands import schema_text
+
+    return schema_text()
+
+
 def configuration() -> str:
     """Every key of the configuration."""
-    schema = json.loads((ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(schema_file())
     text = (
         "# Configuration keys\n\nFor operators and technicians who write a unit's configuration. "
         + NOTE
@@ -403,11 +410,12 @@ def alarms() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "alarms.md": alarms,
-    "commands.md": commands,
-    "configuration.md": configuration,
-    "points.md": points,
-    "scenario_words.md": scenario_words,
+    "config.schema.json": schema_file,
+    "reference/alarms.md": alarms,
+    "reference/commands.md": commands,
+    "reference/configuration.md": configuration,
+    "reference/points.md": points,
+    "reference/scenario_words.md": scenario_words,
 }
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load-time work of a device profile: attribute values of points, blocks, selection of entries.
+"""Loading of a device profile: attributes of points, blocks of registers, selection of entries.
 
 Does not check a profile; see `drivers.device.profile_check`. A board drops this module after
 loading; see `drivers.device.profile.unload_checker`.
@@ -54,7 +54,7 @@ def point_values(fields: "Raw") -> "Raw":
 
 
 def _set_scale(values: "Raw", fields: "Raw") -> None:
-    """Set the conversions from the raw value to the count and from the count to the unit."""
+    """Set the conversions: raw value to count (an integer), and count to the unit of the point."""
     numerator, denominator = fields.get("scale", (1, 1))
     shift = fields.get("offset", (0, 1))
     if "step" in fields:

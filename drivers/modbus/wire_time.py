@@ -16,7 +16,7 @@ _FAST_BAUD = 19200
 _FAST_GAP_US = 1750
 _READ_REQUEST = 8  # unit, function, address, count, CRC
 _READ_REPLY = 5  # unit, function, byte count, CRC; and the data
-_BITS = (1, 2)  # functions that read bits
+_BIT_FUNCTIONS = (1, 2)  # functions that read bits
 _MAX_REGISTERS = 125
 _MAX_BITS = 2000
 _MIN_REGISTERS = 8
@@ -40,15 +40,15 @@ class WireTime:
         self.baud = baud
         self.serial = serial
         self.turnaround_us = turnaround_us
-        self._bit_us = bits_per_char * SECOND
+        self._char_us_times_baud = bits_per_char * SECOND  # divided last: keeps the fraction
         self.gap_us = 0
         if serial:
-            slow = (7 * self._bit_us + 2 * baud - 1) // (2 * baud)
-            self.gap_us = _FAST_GAP_US if baud > _FAST_BAUD else slow
+            t3_5_us = (7 * self._char_us_times_baud + 2 * baud - 1) // (2 * baud)
+            self.gap_us = _FAST_GAP_US if baud > _FAST_BAUD else t3_5_us
 
     def chars_us(self, count: int) -> int:
         """Return the time of `count` characters; on TCP 0.1 us a byte."""
-        return count * self._bit_us // self.baud if self.serial else count // 10
+        return count * self._char_us_times_baud // self.baud if self.serial else count // 10
 
     def exchange_us(self, request: int, reply: int) -> int:
         """Return the time of gap, request, turnaround and reply; the sizes are frames in bytes."""
@@ -56,7 +56,7 @@ class WireTime:
 
     def read_us(self, function: int, count: int) -> int:
         """Return the time of one read of `count` registers, or of bits for functions 1 and 2."""
-        data = (count + 7) // 8 if function in _BITS else 2 * count
+        data = (count + 7) // 8 if function in _BIT_FUNCTIONS else 2 * count
         return self.exchange_us(_READ_REQUEST, _READ_REPLY + data)
 
     def max_read(self, function: int, max_wait_us: int) -> int:
@@ -69,4 +69,6 @@ class WireTime:
         per_thousand_us = self.chars_us(2000)  # of 1000 registers: keeps the fraction
         count = max(0, max_wait_us - overhead_us) * 1000 // max(1, per_thousand_us)
         count = max(_MIN_REGISTERS, count)
-        return min(16 * count, _MAX_BITS) if function in _BITS else min(count, _MAX_REGISTERS)
+        if function in _BIT_FUNCTIONS:
+            return min(16 * count, _MAX_BITS)
+        return min(count, _MAX_REGISTERS)

@@ -20,9 +20,10 @@ from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.valve import valve_flow_lpm
 from hil.plant.steady_state import shaft_w
 
-_GRID = 24
-_HALVINGS = 24
-_KELVIN, _DENSITY = 4.0, 100.0
+_GRID_STEPS = 24
+_BISECTIONS = 24
+_STEPS_PER_KELVIN, _STEPS_PER_DENSITY = 4.0, 100.0
+"""Resolution of the cache: 0.25 K, and 0.01 of the relative air density."""
 _MIN_VALVE_PCT = 30.0
 
 
@@ -62,10 +63,11 @@ class SteadySearch:
     def _list_pairs(self, load_fraction: float) -> list[FlowPair]:
         """Return every pair of flows for a fraction of the load."""
         pairs = []
-        for i in range(_GRID + 1):
-            pump = MIN_PUMP_PCT + (100.0 - MIN_PUMP_PCT) * i / _GRID
-            for j in range(_GRID + 1):
-                pair = self._evaluate_pair(load_fraction, pump, _MIN_VALVE_PCT + 70.0 * j / _GRID)
+        for i in range(_GRID_STEPS + 1):
+            pump = MIN_PUMP_PCT + (100.0 - MIN_PUMP_PCT) * i / _GRID_STEPS
+            for j in range(_GRID_STEPS + 1):
+                valve = _MIN_VALVE_PCT + 70.0 * j / _GRID_STEPS
+                pair = self._evaluate_pair(load_fraction, pump, valve)
                 if pair is not None:
                     pairs.append(pair)
         return pairs
@@ -75,27 +77,27 @@ class SteadySearch:
     ) -> FlowPair | None:
         p, site = self.site.row, self.site
         point = operating_point(p, [pump_pct, 0.0])
-        lpm, fws = point.flow_lpm, valve_flow_lpm(p, valve_pct)
-        if lpm <= 0.0:
+        tcs_lpm, fws_lpm = point.flow_lpm, valve_flow_lpm(p, valve_pct)
+        if tcs_lpm <= 0.0:
             return None
         it_w = 1000.0 * site.it_kw * load_fraction
         shaft = shaft_w(p, point)
-        c1 = capacity_w_k(lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
-        c2 = capacity_w_k(fws, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        exchange_w_k = exchanger_w_k(p, lpm, fws)
-        part = 1.0 / p.racks
-        case_k = it_w * part / plate_w_k(p, lpm * part, p.tcs_design_lpm * part)
+        tcs_w_k = capacity_w_k(tcs_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
+        fws_w_k = capacity_w_k(fws_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
+        exchange_w_k = exchanger_w_k(p, tcs_lpm, fws_lpm)
+        share = 1.0 / p.racks  # of one rack
+        case_k = it_w * share / plate_w_k(p, tcs_lpm * share, p.tcs_design_lpm * share)
         supply = min(SUPPLY_MAX_C, CASE_MAX_C - case_k)
-        cold = supply + it_w / c1 - (it_w + shaft) / exchange_w_k
-        pump_heat = facility_pump_w(site.water, fws / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
+        max_fws_inlet_c = supply + it_w / tcs_w_k - (it_w + shaft) / exchange_w_k
+        pump_heat = facility_pump_w(site.water, fws_lpm / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
         heat = it_w + shaft + pump_heat
         return FlowPair(
             pump_pct,
             valve_pct,
             shaft / p.motor_efficiency + pump_heat,
             heat,
-            c2,
-            cold + heat / c2,
+            fws_w_k,
+            max_fws_inlet_c + heat / fws_w_k,
             supply,
             supply + case_k,
         )
@@ -105,10 +107,11 @@ class SteadySearch:
         air = hour.air()
         wet = self.site.is_wet(air.dry_c)
         intake = intake_c(self.site.cooler, self.site.kind, air, wet)
-        key = (round(intake * _KELVIN), round(air.density * _DENSITY), wet)
+        key = (round(intake * _STEPS_PER_KELVIN), round(air.density * _STEPS_PER_DENSITY), wet)
         optimum = self._cache.get(key)
         if optimum is None:
-            rounded_air = Air(key[0] / _KELVIN, key[0] / _KELVIN, key[1] / _DENSITY)
+            intake_step_c = key[0] / _STEPS_PER_KELVIN
+            rounded_air = Air(intake_step_c, intake_step_c, key[1] / _STEPS_PER_DENSITY)
             optimum = self._cache[key] = self._search(rounded_air, wet)
         return optimum
 
@@ -128,10 +131,10 @@ class SteadySearch:
             return SteadyOptimum(0.0, 0.0, 1.0, self._pairs[-1])
         return optimum
 
-    def _pairs_for(self, two_hundredths: int) -> list[FlowPair]:
-        if two_hundredths not in self._reduced_pairs:
-            self._reduced_pairs[two_hundredths] = self._list_pairs(max(two_hundredths, 1) / 200.0)
-        return self._reduced_pairs[two_hundredths]
+    def _pairs_for(self, half_percents: int) -> list[FlowPair]:
+        if half_percents not in self._reduced_pairs:
+            self._reduced_pairs[half_percents] = self._list_pairs(max(half_percents, 1) / 200.0)
+        return self._reduced_pairs[half_percents]
 
     def _cheapest(
         self, pairs: list[FlowPair], load_fraction: float, air: Air, wet: bool
@@ -158,7 +161,7 @@ class SteadySearch:
         if heat_w_k(cooler, kind, air, wet, pair.water_w_k, 1.0) < required_w_k:
             return None
         low, high = 0.0, 1.0
-        for _ in range(_HALVINGS):
+        for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
             if heat_w_k(cooler, kind, air, wet, pair.water_w_k, middle) < required_w_k:
                 low = middle

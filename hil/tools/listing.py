@@ -57,7 +57,7 @@ def write_table() -> str:
             else f"{fault_type.limits[0]:g} to {fault_type.limits[1]:g}"
         )
         ends = "yes" if fault_type.undo is not None else "no"
-        campaign_text = "drawn" if name in drawn else NOT_DRAWN[name]
+        campaign_text = "yes" if name in drawn else f"no: {NOT_DRAWN[name]}"
         lines.append(f"| `{name}` | {fault_type.description} | {span} | {ends} | {campaign_text} |")
     return "\n".join(lines)
 

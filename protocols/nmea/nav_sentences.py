@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_KNOT_UMPS = 514_444  # micrometres a second
+_KNOT_UM_PER_S = 514_444  # micrometres a second
 
 
 class Gll:
@@ -103,7 +103,7 @@ class Vtg:
         if kmh_milli is not None:
             self.speed_mmps = kmh_milli * 10 // 36
         elif knots_milli is not None:
-            self.speed_mmps = knots_milli * _KNOT_UMPS // 1_000_000
+            self.speed_mmps = knots_milli * _KNOT_UM_PER_S // 1_000_000
         self.mode = f[9] if len(f) > 9 else b""
 
 
@@ -188,4 +188,4 @@ KINDS: "dict[bytes, Callable[[bytes], Gll | Gns | Vtg | Gst | Gbs | Dtm]]" = {
     b"GBS": Gbs,
     b"DTM": Dtm,
 }
-"""By the three letters after the talker."""
+"""Sentence type (the three letters after the talker) to class."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The largest units: they need more heap than a small board has, so only on CPython."""
+"""Tests of the largest units, only on CPython: a small board does not have enough heap."""
 
 import json
 

@@ -2,6 +2,7 @@
 """Documents: the site builds without a warning, and generated pages are current."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,26 @@ def test_generated_pages_match_the_code() -> None:
 
 def test_documents_are_easy_to_read() -> None:
     run("docs/tools/readability.py", "--check")
+
+
+def test_the_files_in_the_architecture_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:agent|deploy|docs|drivers|hil|protocols|tests)/[\w./]*)`", text)
+    assert [path for path in paths if "NAME" not in path and not (ROOT / path).exists()] == []
+
+
+def test_the_definitions_in_the_architecture_exist() -> None:
+    """Forms: `path`, `Class.method` or `NAME` in `path`."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    found = re.findall(r"`([\w/]+/\w+\.py)`, `([A-Za-z_.]+)`", text)
+    found += [(path, name) for name, path in re.findall(r"`([A-Za-z_.]+)` in `([\w/]+\.py)`", text)]
+    assert found
+    missing = []
+    for path, name in found:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        parts = [] if name.endswith(".py") else name.split(".")
+        missing += [(path, part) for part in parts if not re.search(rf"\b{part}\b", source)]
+    assert missing == []
 
 
 @pytest.mark.parametrize("name", DOCS)

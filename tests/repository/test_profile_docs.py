@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from agent.commands import profiles
@@ -80,6 +81,14 @@ def run_command(command: str, port: str) -> int:
     arguments = [port if word == "PORT" else word for word in shlex.split(command)]
     assert arguments.pop(0) == "modbus"
     return modbus(arguments)
+
+
+def test_the_documented_file_meets_the_schema(device_port: tuple[str, dict[int, int]]) -> None:
+    """A profile of the repository must do so; see `tests/drivers/test_profiles.py`."""
+    folder = ROOT / "drivers" / "profiles"
+    schema = json.loads((folder / "profile.schema.json").read_text(encoding="utf-8"))
+    raw = json.loads(Path("acme_p20.json").read_text(encoding="utf-8"))
+    jsonschema.validate(raw, schema, cls=jsonschema.Draft202012Validator)
 
 
 def test_documented_commands_work(

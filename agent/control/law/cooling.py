@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cooling of a row as one object: readings in, outputs out, no bytes.
+"""The control laws of one unit as one object: readings in, outputs out, no bytes.
 
-Not the room on the bus (that is `agent.control.component`, which reads sensors and asks actuators
-through it) and not what is safe. It joins the laws: the valve holds the supply
-(`agent.control.law.feedforward`), the pumps hold dP, flow or temperature difference (`pump_flow`),
-the fans give the valve its middle back (`fans`), the dew point lifts the set-point (`dew_limit`),
-the optimiser moves it (`optimizer`).
+Does not read sensors or write actuators; `agent.control.component` does. Does not decide trips. It
+connects the laws:
+
+- the valve controls the supply temperature (`agent.control.law.feedforward`);
+- the pumps control dP, flow or temperature difference (`agent.control.law.pump_flow`);
+- the fans move the valve to its mid-range position (`agent.control.law.fan`);
+- the dew point limits the set-point from below (`agent.control.law.dew_point`);
+- the optimiser moves the set-points (`agent.control.law.optimizer`).
 
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
-A reading that is not known is None; what cannot be held without it keeps its output, and
-`inputs_missing` is set: the caller then moves the actuators to their fail-safe outputs.
+An unknown reading is None. A law without a necessary reading keeps its output. The valve law then
+sets `inputs_missing`: the caller must move the actuators to their fail-safe outputs.
 """
 
 from agent.control.law.exchanger import Exchanger
@@ -28,13 +31,13 @@ if TYPE_CHECKING:
 
 _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
-_FAN_PERIOD_S = 9.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
+_FAN_PERIOD_S = 9.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _ADIABATIC_HYST_K = 1.0
 _STEADY_K = 29 / 100
 
 
 class ControlReadings:
-    """What is measured, each None when it is not known: °C, L/min, kPa, %, kW, W."""
+    """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W."""
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
@@ -52,16 +55,15 @@ class ControlReadings:
 
 
 class CoolingControl:
-    """The laws of one unit. `settings` has the sections
+    """The control laws of one unit. `settings` has these sections:
 
-    `exchanger` (see there), `supply_c` {setpoint_c, low_c, high_c, min_pct, max_pct,
-    rate_pct_per_s, lag_s}, `pumps` {mode, setpoint, min_pct, max_pct, rate_pct_per_s}, and, each
-    may be absent, `dew_limit` (see `DewPointLimit`), `fans` {min_pct, max_pct, middle_pct,
-    rate_pct_per_s, wet_above_c}, `optimizer` (see `SetpointOptimizer`; besides `every_s`,
-    `design_kw`).
+    `exchanger` (see `Exchanger`), `supply` {setpoint_c, low_c, high_c, min_pct, max_pct,
+    rate_pct_per_s, lag_s}, `pumps` {mode, setpoint, min_pct, max_pct, rate_pct_per_s}. Optional
+    sections: `dew` (see `DewPointLimit`), `fans` {min_pct, max_pct, middle_pct, rate_pct_per_s,
+    wet_above_c}, `optimum` (see `SetpointOptimizer`; also `every_s`, `design_kw`).
 
     Outputs: `valve_pct`, `pump_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
-    `min_setpoint_c` is the dew point's, `setpoint_c` what is held now.
+    `min_setpoint_c`: limit by the dew point. `setpoint_c`: the present set-point.
     """
 
     def __init__(self, settings: "dict[str, Any]") -> None:
@@ -95,7 +97,7 @@ class CoolingControl:
         self._build_options(settings)
 
     def _build_options(self, settings: "dict[str, Any]") -> None:
-        """Add what is asked for; code that is not costs a board no heap."""
+        """Add the configured options. Code of the other options is not loaded."""
         if "dew" in settings:
             from agent.control.law.dew_point import DewPointLimit  # noqa: PLC0415 - only with its section
 
@@ -113,28 +115,28 @@ class CoolingControl:
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])
 
     def set_target(self, target_c: float) -> None:
-        """Take another set-point to ramp to, degrees Celsius."""
+        """Set the end value of the set-point ramp, °C."""
         self.target_c = target_c
 
     def track_valve(self, valve_pct: float) -> None:
-        """Take over from what the valve does, with bumpless transfer."""
+        """Continue from the present valve position, with bumpless transfer."""
         self.valve_pct = valve_pct
         self.feedforward.track(valve_pct)
 
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
-        """Take over from what the actuators do, with bumpless transfer."""
+        """Continue from the present outputs, with bumpless transfer."""
         self.track_valve(valve_pct)
         self.pump_pct = pump_pct
         self.pump_flow.track(pump_pct)
         self.track_fans(fan_pct)
 
     def add_humidity(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
-        """Take a reading of humidity sensor `i`."""
+        """Add a reading of humidity sensor `i`: °C and % RH; None: unknown."""
         if self.dew_limit is not None:
             self.dew_limit.add_reading(i, air_c, rh_pct, now)
 
     def step(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Advance by `dt` seconds to `now`, monotonic microseconds."""
+        """Step all laws by `dt` seconds to `now`, monotonic microseconds."""
         self.optimise(readings, now)
         self.ramp_setpoint(now, dt)
         self.step_valve(readings, dt)
@@ -142,19 +144,21 @@ class CoolingControl:
         self.step_fans(readings, dt)
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
-        """Let the optimiser move `target_c` and `optimal_pump_pct`, when it is time."""
+        """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
         if self.optimizer is not None and now >= self._search_due:
             self._run_optimizer(readings, now)
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
-        """Move the set-point towards what is wanted, no lower than the dew point's floor."""
+        """Move the set-point to the target. It is never below the dew-point limit or above
+        `high_c`.
+        """
         target_c = self.target_c
         supply = self.settings["supply"]
         if self.dew_limit is not None:
             self.min_setpoint_c = self.dew_limit.min_setpoint_c(now, dt)
             if target_c < self.min_setpoint_c:
                 target_c = self.min_setpoint_c
-        if target_c > supply["high_c"]:  # heat outranks condensation
+        if target_c > supply["high_c"]:  # overheating has priority over condensation
             target_c = supply["high_c"]
         max_step = _SETPOINT_K_S * dt
         difference = target_c - self.setpoint_c
@@ -167,7 +171,7 @@ class CoolingControl:
         )
 
     def step_valve(self, readings: ControlReadings, dt: float) -> None:
-        """Step the valve's law alone."""
+        """Step the valve law."""
         supply_c, return_c, fws_supply_c = (
             readings.supply_c,
             readings.return_c,
@@ -188,7 +192,7 @@ class CoolingControl:
         )
 
     def step_pumps(self, readings: ControlReadings, dt: float) -> None:
-        """Step the pumps' law alone."""
+        """Step the pump law."""
         controller = self.pump_flow
         target = self.optimal_pump_pct
         if target is not None:
@@ -213,13 +217,13 @@ class CoolingControl:
         self.pump_pct = controller.step(self.pump_setpoint, measured, dt)
 
     def track_fans(self, fan_pct: float) -> None:
-        """Take over from what the fans do."""
+        """Continue from the present fan speed, with bumpless transfer."""
         self.fan_pct = fan_pct
         if self.fans is not None:
             self.fans.track(fan_pct)
 
     def step_fans(self, readings: ControlReadings, dt: float) -> None:
-        """Step the law of the fans and the water on the pads, every ten seconds: they are slow."""
+        """Step the fan law and the adiabatic cooling, every 10 s: they are slow."""
         fans = self.fans
         self._fan_elapsed_s += dt
         if fans is None or self._fan_elapsed_s < _FAN_PERIOD_S:
@@ -238,7 +242,7 @@ class CoolingControl:
             self.adiabatic_on = readings.air_c > threshold_c
 
     def _run_optimizer(self, readings: ControlReadings, now: int) -> None:
-        """Let the optimiser propose, when it knows enough."""
+        """Run the optimiser, if air temperature and load are known."""
         optimizer, supply = self.optimizer, self.settings["supply"]
         if optimizer is None:
             return
@@ -270,7 +274,7 @@ class CoolingControl:
         return self.exchanger.tcs_capacity(flow_lpm) * (return_c - supply_c) / 1000.0
 
     def _adapt_models(self, readings: ControlReadings) -> None:
-        """Compare the models with what is seen, when the supply is where it should be."""
+        """Adapt the models while the supply is within `_STEADY_K` of the set-point."""
         optimizer, supply_c = self.optimizer, readings.supply_c
         if optimizer is None or supply_c is None:
             return

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exponential, logarithm and power from the four operations alone.
+"""Exponential, logarithm and power from the four basic operations.
 
-Not fast: tables are built with them, no tick. The C libraries behind `math` and `**` differ in the
-last bit from one build to the next; what is made here does not, so that two interpreters (and a
-board) ask an actuator for the same count. Relative error below 1e-13 for |exponent| <= 50. Method:
-reduction by powers of two, then Taylor's series of exp and the series of the inverse hyperbolic
-tangent (Abramowitz and Stegun, 4.2.1 and 4.1.27).
+Not fast: for tables, not for each tick. The C libraries behind `math` and `**` differ in the last
+bit between builds. These functions have the same result everywhere. So two interpreters (and a
+board) send the same register count to an actuator. The relative error is below 1e-13 for |exponent|
+<= 50. Method: reduction by powers of two, then the Taylor series of exp and the series of the
+inverse hyperbolic tangent (Abramowitz and Stegun, 4.2.1 and 4.1.27).
 """
 
 _LN2 = 6931471805599453 / 10000000000000000
 
 
 def exp(x: float) -> float:
-    """Give e to the power of `x`, for x from -700 to 700."""
+    """Return e to the power of `x`, for `x` from -700 to 700."""
     n = int(x / _LN2 + (0.5 if x >= 0 else -0.5))
     r = x - n * _LN2
     term = total = 1.0
@@ -26,7 +26,7 @@ def exp(x: float) -> float:
 
 
 def log(x: float) -> float:
-    """Give the natural logarithm of `x`, above 0. Raises `ValueError` for others."""
+    """Return the natural logarithm of `x` > 0. Raises `ValueError` if `x` is not above 0."""
     if not x > 0:
         raise ValueError("a logarithm needs a number above 0")
     n = 0
@@ -46,10 +46,10 @@ def log(x: float) -> float:
 
 
 def pow_det(base: float, exponent: float) -> float:
-    """Give `base` (0 or more) to the power of `exponent`."""
+    """Return `base` (0 or more) to the power of `exponent`."""
     return exp(exponent * log(base)) if base > 0 else 0.0
 
 
 def sqrt_det(x: float) -> float:
-    """Give the square root of `x`, 0 or more."""
+    """Return the square root of `x` (0 or more)."""
     return x**0.5 if x > 0 else 0.0

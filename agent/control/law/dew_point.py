@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lowest supply temperature that condenses nothing: the dew point of the room, and a margin.
+"""Minimum of the supply set-point: the dew point of the room plus margins, against condensation.
 
-Not a sensor driver: air temperature and relative humidity come in, a floor for the set-point goes
-out. Dew point by Magnus' formula with 17.62 and 243.12 °C (WMO Guide to Instruments, 2008, annex
-4.B): within 0.05 K from 0 to 50 °C. Sensors err more: +3 % RH is +0.7 K at 32 °C and 70 %, +0.3 K
-is +0.3 K; `uncertainty_k` is for that and for the loop's own error, `margin_k` is what must remain.
+Does not read sensors: it gets air temperature and relative humidity. Dew point by the Magnus
+formula with 17.62 and 243.12 °C (WMO Guide to Instruments, 2008, annex 4.B): error below 0.05 K
+from 0 to 50 °C. Sensor errors are larger. At 32 °C and 70 %, +3 % RH is +0.7 K of dew point. An air
+error of +0.3 K is +0.3 K. `uncertainty_k` covers this and the error of the loop; `margin_k` is the
+distance that must remain.
 
-The worst (highest) of the valid sensors counts. One that is out of range, silent or falls by more
-than `_MAX_FALL_K` between readings is left out until it has been calm again for `_STEADY_US` (a
-sensor that rises is valid immediately: that is the safe side), or until another that fell too,
-within `_COINCIDENCE_US`, shows the same: then it is the room that became dry, a door or an air
-handler. Should they lie as one, the floor still falls by no more than `_FALL_RATE_K_S`. With fewer
-than two the allowance doubles. With none the floor rises to `fallback_c` (32 °C is above any dew
-point of the region). The floor rises with the dew point immediately.
+The highest dew point of the valid sensors counts. Three checks exclude a sensor: a value out of
+range, no reading for `_STALE_US`, or a fall of more than `_MAX_FALL_K` between two readings. After
+such a fall it is valid again after `_STEADY_US`. It is valid earlier if another sensor fell too,
+within `_COINCIDENCE_US`, and both agree within `_DISAGREE_K`: then the air of the room became drier
+(a door, an air handler). A sensor with a rising dew point is valid immediately, because this is the
+safe direction.
+
+The limit rises immediately with the dew point. It falls by at most `_FALL_RATE_K_S`, also if all
+sensors have the same fault. With fewer than two valid sensors the uncertainty doubles. With none
+the limit is `fallback_c` (32 °C is above any dew point of the region).
 """
 
 from agent.control.law.deterministic_math import log
@@ -34,13 +38,13 @@ _FALL_RATE_K_S = 1 / 1000
 
 
 def dew_point(air_c: float, rh_pct: float) -> float:
-    """Give the dew point, degrees Celsius, for an air temperature and 1 to 100 % RH."""
+    """Return the dew point, °C, for an air temperature in °C and 1 to 100 % RH."""
     g = log((rh_pct if rh_pct < 100.0 else 100.0) / 100.0) + _MAGNUS_A * air_c / (_MAGNUS_B + air_c)
     return _MAGNUS_B * g / (_MAGNUS_A - g)
 
 
 class _HumiditySensor:
-    """One humidity sensor: its last dew point, when it fell by half a jump, when by a whole."""
+    """One sensor: last dew point, and times of its reading and of its last falls."""
 
     def __init__(self) -> None:
         self.dew_c: float | None = None
@@ -50,10 +54,10 @@ class _HumiditySensor:
 
 
 class DewPointLimit:
-    """The floor of the supply set-point; call `add_reading` when a sensor was read, `floor` each
-    step.
+    """Lower limit of the supply set-point. Call `add_reading` after each reading, and
+    `min_setpoint_c` in each step.
 
-    `settings`: `sensors` (their number), `margin_k`, `uncertainty_k`, `fallback_c`.
+    `settings`: `sensors` (number of sensors), `margin_k`, `allowance_k`, `fallback_c`.
     """
 
     def __init__(self, settings: "dict[str, Any]") -> None:
@@ -67,7 +71,7 @@ class DewPointLimit:
         self._min_setpoint_c: float | None = None
 
     def add_reading(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
-        """Take a reading of sensor `i`; None for what it does not give."""
+        """Add a reading of sensor `i`: °C and % RH. None or a value out of range: no reading."""
         sensor = self._sensors[i]
         if (
             air_c is None
@@ -90,7 +94,7 @@ class DewPointLimit:
                 self._confirm(sensor, other, now)
 
     def _confirm(self, sensor: _HumiditySensor, other: _HumiditySensor, now: int) -> None:
-        """Accept two sensors that fell together and agree."""
+        """Accept two sensors if both fell at about the same time and agree."""
         if sensor.suspect_since is None and other.suspect_since is None:
             return
         if (
@@ -108,7 +112,7 @@ class DewPointLimit:
             sensor.suspect_since = other.suspect_since = None
 
     def min_setpoint_c(self, now: int, dt: float) -> float:
-        """Give the lowest set-point allowed, degrees Celsius."""
+        """Return the lowest permitted set-point, °C."""
         highest_c: float | None = None
         lowest_c = 0.0
         valid_count = 0

@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What opening of the valve gives what supply temperature: the plate exchanger, steady, as a table.
+"""Steady-state model of the plate exchanger and its valve: a table from position to effectiveness.
 
-Not a controller and not the bench's plant: the same textbook in a second hand. Of a counter-flow
-exchanger, the share of the way from return to facility water that the supply is cooled is
+Not a controller, and independent of the plant model of the bench, which uses the same textbook. For
+a counter-flow exchanger the temperature effectiveness of the secondary side is
 
-    share = (return - supply) / (return - facility) = effectiveness * Cmin / C(secondary)
+    effectiveness = (return - supply) / (return - fws_supply) = eps * Cmin / C(secondary)
 
-by the effectiveness-NTU method (Kays and London, Compact Heat Exchangers), with UA = UAd * [0.5
-(V1^-0.8 + V2^-0.8)]^-1 of the flows over their design values. No temperature enters, so the table
-from opening to share is computed again only when the secondary flow, or what has been learned of UA
-and of the facility water's flow, has moved. The valve is equal-percentage, R^(x-1) of Kvs at stroke
-x, in pipework with authority a: the flow is F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of
-two-way valves).
+with eps of the effectiveness-NTU method (Kays and London, Compact Heat Exchangers) and
+
+    UA = UA(design) * 2 / (V1^-0.8 + V2^-0.8)
+
+V1 and V2 are the flows divided by their design values. No temperature is an input. So the table is
+computed again only after a change of the secondary flow or of one of the two learned factors
+(`ua_factor`, `valve_flow_factor`).
+
+The valve is equal-percentage: R^(x-1) of Kvs at stroke x, in a pipe with authority a. Its flow is
+F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of two-way valves).
 """
 
 from agent.control.law.deterministic_math import exp, pow_det, sqrt_det
@@ -28,12 +32,12 @@ _MIN_LPM = 1.0
 
 
 class Exchanger:
-    """The exchanger and its valve by the figures of `model`, a section of the configuration.
+    """The exchanger and its valve. `model` is a section of the configuration.
 
-    Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows), `tcs_j_lk`,
-    `fws_j_lk` (J per litre and kelvin), `fws_open_lpm` (flow with the valve wide open),
-    `rangeability`, `authority`. `ua_factor` is the share of UA that is there, `valve_flow_factor`
-    the facility water's flow over the table's.
+    Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows, L/min),
+    `tcs_j_lk`, `fws_j_lk` (heat capacity, J/(L K)), `fws_open_lpm` (flow with the valve open,
+    L/min), `rangeability`, `authority`. `ua_factor`: real UA over UA of a clean exchanger.
+    `valve_flow_factor`: real facility water flow over the flow of the table.
     """
 
     def __init__(self, model: "dict[str, Any]") -> None:
@@ -64,7 +68,7 @@ class Exchanger:
         self.ua_factor = factor
 
     def update_table(self, tcs_lpm: float) -> None:
-        """Make the table ready for a secondary flow, L/min."""
+        """Update the table for a secondary flow, L/min, if an input has changed."""
         if tcs_lpm < _MIN_LPM:
             tcs_lpm = _MIN_LPM
         flow_change = tcs_lpm - self._table_lpm
@@ -90,14 +94,14 @@ class Exchanger:
             )
 
     def effectiveness_at(self, tcs_lpm: float, fws_lpm: float) -> float:
-        """Give the share at any pair of flows above 0, without the table."""
+        """Return the effectiveness for two flows above 0, L/min, without the table."""
         film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
         film += pow_det(fws_lpm / self.fws_design_lpm, -8 / 10)
         c1, c2 = tcs_lpm * self._tcs_w, fws_lpm * self._fws_w
         return _effectiveness(2.0 * self._ua * self.ua_factor / film, c1, c2)
 
     def flow_at(self, valve_pct: float) -> float:
-        """Give the facility water's flow at an opening (%), L/min."""
+        """Return the facility water flow at a valve position (0 to 100 %), L/min."""
         x = valve_pct / _STEP
         i = int(x)
         i = i if i < _POINTS - 1 else _POINTS - 2
@@ -106,15 +110,15 @@ class Exchanger:
         )
 
     def fws_capacity(self, fws_lpm: float) -> float:
-        """Heat capacity rate of a flow of facility water, W/K."""
+        """Return the heat capacity rate of a facility water flow, W/K."""
         return fws_lpm * self._fws_w
 
     def tcs_capacity(self, tcs_lpm: float) -> float:
-        """Heat capacity rate of a secondary flow, W/K."""
+        """Return the heat capacity rate of a secondary flow, W/K."""
         return tcs_lpm * self._tcs_w
 
     def valve_for_effect(self, effectiveness: float) -> float:
-        """Give the opening (0 to 100 %) that cools by `effectiveness`; the end if none does."""
+        """Return the valve position (0 to 100 %) for `effectiveness`, or the nearest end."""
         table = self.effectiveness_table
         i = self._last_index
         while i < _POINTS - 2 and table[i + 1] < effectiveness:
@@ -130,7 +134,7 @@ class Exchanger:
         return (i + (effectiveness - low) / (high - low)) * _STEP
 
     def effectiveness(self, valve_pct: float) -> float:
-        """Give the share of the way that an opening (%) cools by."""
+        """Return the effectiveness at a valve position (0 to 100 %)."""
         x = valve_pct / _STEP
         i = int(x)
         if i >= _POINTS - 1:
@@ -141,7 +145,7 @@ class Exchanger:
 
 
 def _flows(model: "dict[str, Any]") -> "list[float]":
-    """The facility water's flow at each opening of the table, L/min."""
+    """Return the facility water flow at each position of the table, L/min."""
     r, a, open_lpm = model["rangeability"], model["authority"], model["fws_open_lpm"]
     flows = [0.0]
     for i in range(1, _POINTS):
@@ -151,7 +155,7 @@ def _flows(model: "dict[str, Any]") -> "list[float]":
 
 
 def _effectiveness(ua: float, c1: float, c2: float) -> float:
-    """Effectiveness times Cmin over the secondary's capacity rate."""
+    """Return eps times Cmin divided by the heat capacity rate of the secondary side."""
     low, high = (c1, c2) if c1 < c2 else (c2, c1)
     ntu, ratio = ua / low, low / high
     gap = 1.0 - ratio

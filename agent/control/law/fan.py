@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The law of the fans: the slow actuator gives the fast one its middle back (mid-ranging control).
+"""Control law of the fans: they move the valve back to its mid-range position (mid-ranging
+control).
 
-The valve holds the supply within seconds; the fans of the dry cooler or tower take minutes. They
-hold the facility water where the valve would rest at its middle: as little fan as the heat allows,
-with stroke left for the next step of the load. (Allison and Isaksson, Design and performance of
-mid-ranging controllers, J. Process Control 8, 1998.) The valve's own opening would be a poor thing
-to hold, since it is steep near its end; so its middle is turned into the temperature that belongs
-to it, by the exchanger's table. PI on that temperature; the optimiser's estimate is a feed-forward,
-of which changes go through.
+Does not write drives; see `agent.control.fan_group`. The valve controls the supply within seconds;
+the fans of the dry cooler or tower need minutes. The fans control the facility water to the
+temperature at which the valve is at its mid-range position. So they run as slowly as the heat
+permits, and the valve has stroke for the next load step. (Allison and Isaksson, Design and
+performance of mid-ranging controllers, J. Process Control 8, 1998.)
+
+The valve position itself is not a good controlled variable, because its characteristic is steep
+near the end. The exchanger table converts the mid-range position to a temperature. A PI controller
+works on this temperature. The estimate of the optimiser is the feedforward: only its changes count.
 """
 
 from agent.control.law.pi import PiController
@@ -17,7 +20,7 @@ _INTEGRAL_S = 400.0
 
 
 class FanControl:
-    """Speed of the fans, percent, from `low` to `high`, moving at most `rate` percent a second."""
+    """Fan speed in percent, from `low` to `high`. `rate`: largest change per second."""
 
     def __init__(self, low: float, high: float, rate: float) -> None:
         self._pi = PiController(_GAIN, _INTEGRAL_S, low, high, rate)
@@ -25,7 +28,7 @@ class FanControl:
         self._error = 0.0
 
     def set_feedforward(self, estimate: float) -> None:
-        """Take the optimiser's estimate of the speed that is needed, percent."""
+        """Set the fan speed that the optimiser estimates, percent."""
         pi = self._pi
         if self._estimate is not None:
             speed = pi.output + estimate - self._estimate
@@ -35,10 +38,10 @@ class FanControl:
         self._estimate = estimate
 
     def track(self, speed: float) -> None:
-        """Take over from `speed`."""
+        """Continue from `speed`, percent, with bumpless transfer."""
         self._pi.track(speed, self._error)
 
     def step(self, error_k: float, dt: float) -> float:
-        """Advance by `dt` seconds; `error_k` is how much too warm the facility water is."""
+        """Advance by `dt` seconds. `error_k`: facility water temperature minus its target, K."""
         self._error = error_k
         return self._pi.step(error_k, dt)

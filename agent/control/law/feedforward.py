@@ -1,25 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The law of the supply temperature: the exchanger inverted, corrected by a small PI.
+"""Control law of the supply temperature: inverse of the exchanger model plus a PI correction.
 
-Not a loop: no sensor, no actuator, no time; `agent.control.law.cooling` gives it readings. How it
-goes:
+Does not read sensors or write actuators; `agent.control.law.cooling` gives it readings. Equations:
 
-    wanted supply  = set-point - correction
-    share          = (return - wanted) / (return - facility)           what the exchanger must do
-    opening        = the exchanger's table, read backwards             see
-    `agent.control.law.exchanger`
-    correction     = gain * error + integral                            kelvin, by the PI
+    target supply = set-point - correction
+    effectiveness = (return - target supply) / (return - fws_supply)
+    position      = inverse of the exchanger table; see `agent.control.law.exchanger`
+    correction    = gain * error + integral; kelvin
 
-So a change of load, of facility water or of flow moves the valve immediately and by the right
-amount (feed-forward), a kelvin of error moves it as far as a kelvin needs at that point of a curved
-characteristic (gain scheduling), and the coolant that comes round again is not met as a new
-disturbance. What the model has wrong (UA, flows, sensors) is the integral's; slowly, the share of
-UA that is there is learned from the heat balance, so that the next change is met better.
+Feedforward: a change of load, facility water or flow moves the valve immediately by the right
+amount. Gain scheduling: an error of 1 K moves the valve by the amount that 1 K needs at this
+position. The return temperature is an input, so returning warm coolant is not a new disturbance.
+The integral corrects errors of the model (UA, flows, sensors). `ua_factor` is learned slowly from
+the heat balance.
 
-Return temperature is taken a sensor's lag ahead, by the slope of its last readings. Anti-windup:
-the integral rests while the output is held by a limit or its rate and the error pushes further, and
-while the valve is still on its way. Within `_DEADBAND_K` the integral rests too: sensors resolve
-0.1 K, and an integral that hunts for less wears the valve. Only + - * / on floats.
+Lag: the return temperature is extrapolated by the lag of its sensor from the slope of the last
+readings. Anti-windup: the integral stops in two cases. The output is at a limit or at its rate and
+the error pushes further, or the valve still moves. It also stops within `_DEADBAND_K`, because
+sensors resolve 0.1 K and a hunting integral wears the valve. Only + - * / on floats.
 """
 
 TYPE_CHECKING = False
@@ -38,16 +36,16 @@ _UA_ADAPT_S = 400.0
 _FLOW_ADAPT_S = 120.0
 _MIN_FACTOR, _MAX_FACTOR = 3 / 10, 18 / 10
 _STEADY_K = 45 / 100
-_STEADY_S = 59.5  # seconds end between two steps: see docs/project/decisions.md, thresholds
+_STEADY_S = 59.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _MIN_SPAN_K = 295 / 100
 _MOVING_PCT = 3.0
 
 
 class FeedforwardControl:
-    """Opening of the valve, percent, from temperatures and flow.
+    """Valve position in percent, from temperatures and flow.
 
-    `low` and `high` limit the opening, `rate` its change, percent a second. `lag_s` is the lag of
-    the return temperature's sensor.
+    `low` and `high` limit the position, `rate` its change in percent per second. `lag_s` is the lag
+    of the return temperature sensor in seconds.
     """
 
     def __init__(
@@ -65,11 +63,11 @@ class FeedforwardControl:
         self._steady_s = 0.0
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
-        """Take other limits of the output."""
+        """Set the limits of the output: percent, and percent per second."""
         self.low, self.high, self.rate = low, high, rate
 
     def track(self, valve_pct: float) -> None:
-        """Take over from `valve_pct` with bumpless transfer: the next step starts from there."""
+        """Continue from `valve_pct` with bumpless transfer."""
         self.output = valve_pct
         self._tracking = True
 
@@ -83,9 +81,10 @@ class FeedforwardControl:
         position: "float | None",
         dt: float,
     ) -> float:
-        """Advance by `dt` seconds: temperatures in degrees Celsius, flow in L/min, valve in %.
+        """Advance by `dt` seconds. Return the valve position, percent.
 
-        `fws_supply_c` is the facility water's temperature, `position` where the valve is, if known.
+        Temperatures in °C, flow in L/min. `fws_supply_c`: facility water temperature. `position`:
+        measured valve position in percent; None: unknown.
         """
         exchanger = self.exchanger
         exchanger.update_table(flow_lpm)
@@ -95,7 +94,7 @@ class FeedforwardControl:
         if span_k < _MIN_RISE_K:
             span_k = _MIN_RISE_K
         if self._tracking:
-            # The correction that asks for what is there now.
+            # Bumpless: the correction that gives the present output.
             self._tracking = False
             present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
             self._integral = _clip(present_k - _GAIN * error, _MAX_CORRECTION_K)
@@ -110,7 +109,7 @@ class FeedforwardControl:
         may_integrate = (
             not valve_moving if limited == demand else (correction > 0) != (demand > limited)
         )
-        # The table ends with the valve: what is asked beyond its ends is not seen in `demand`.
+        # The table ends at the valve limits, so `demand` cannot exceed them.
         if may_integrate and not (limited >= self.high if correction > 0 else limited <= self.low):
             self._integral = integral
         if position is not None:
@@ -119,7 +118,7 @@ class FeedforwardControl:
         return limited
 
     def calibrate_valve_flow(self, lpm: float, position: float, dt: float) -> None:
-        """Learn from a meter how much the valve really lets through, L/min at an opening in %."""
+        """Learn the flow factor of the valve from a flow meter: `lpm` at `position` percent."""
         exchanger = self.exchanger
         model_lpm = exchanger.flow_at(position)
         if position > 10.0 and model_lpm > 0.0:
@@ -136,14 +135,14 @@ class FeedforwardControl:
         return self.low if demand < self.low else self.high if demand > self.high else demand
 
     def _compensate_lag(self, return_c: float, dt: float) -> float:
-        """The return temperature behind its sensor's lag, from the slope of the last readings."""
+        """Return the return temperature without sensor lag, from the slope of the last readings."""
         history = self._return_history
         history.append(return_c)
         if len(history) <= _HISTORY_LENGTH:
             self._filtered_c = return_c
             return return_c
         history.pop(0)
-        # Least squares over five equal steps: weights -2 -1 0 1 2, over 10.
+        # Least squares over five equal steps: weights -2 -1 0 1 2, divided by 10.
         slope = 2.0 * (history[4] - history[0]) + history[3] - history[1]
         lead_k = self.lag_s * slope / (10.0 * dt)
         filtered_c = self._filtered_c + (return_c - self._filtered_c) * dt / (dt + _FILTER_S)
@@ -157,7 +156,7 @@ class FeedforwardControl:
     def _update_fouling(
         self, supply_c: float, return_c: float, fws_supply_c: float, position: float, dt: float
     ) -> None:
-        """The share of UA that is there, from a calm heat balance."""
+        """Learn `ua_factor` from the heat balance while all values are steady."""
         history = self._return_history
         change = history[-1] - history[0]
         if not -_STEADY_K < change < _STEADY_K or not -3.0 < position - self.output < 3.0:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which offsets two temperature sensors need: both see the same coolant when there is no heat.
+"""Offsets of the supply and the return sensor. Without heat load both have the same coolant.
 
-Not a change of anything: it averages over a steady minute with the pumps running, the valve shut
-and no load, and says what `supply_offset_k` and `return_offset_k` would make both show their mean.
-An operator decides if the configuration is changed. What is left of the pumps' heat (about
-0.1 K at the design flow) counts as an error of the sensors.
+Does not change the configuration; an operator decides this. It averages over one steady minute with
+running pumps, a closed valve and no load. The result is `supply_offset_k` and `return_offset_k`, in
+kelvin; with them both sensors show their common mean. The heat of the pumps (about 0.1 K at the
+design flow) counts as a sensor error.
 """
 
-# seconds end between two steps: see docs/project/decisions.md, thresholds
+# between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _AVERAGE_S = 59.5
 _TIMEOUT_S = 599.5
 _STEADY_K = 25 / 100
@@ -18,7 +18,7 @@ IDLE, RUNNING, DONE = "idle", "running", "done"
 
 
 class OffsetCalibration:
-    """`state` is idle, running, done, or why it was given up; the offsets are in kelvin."""
+    """`state`: idle, running, done, or the reason of the failure. Offsets in kelvin."""
 
     def __init__(self) -> None:
         self.state = IDLE
@@ -29,7 +29,7 @@ class OffsetCalibration:
         self._averaged_s = self._elapsed_s = 0.0
 
     def begin(self) -> None:
-        """Begin to average."""
+        """Start the calibration. It ends after one steady minute, at the latest after 10 min."""
         self.state = RUNNING
         self._elapsed_s = 0.0
         self._restart()
@@ -46,8 +46,8 @@ class OffsetCalibration:
         pumps_running: bool,
         dt: float,
     ) -> None:
-        """Take a cycle's readings without any offset, °C, the valve's opening and whether a pump
-        turns.
+        """Add the readings of one cycle without offsets: °C, valve position in percent, a pump
+        runs.
         """
         if self.state != RUNNING:
             return

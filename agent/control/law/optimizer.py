@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The set-points that cost least: pumps, fans and the chips' own leakage against each other.
+"""Search for the set-points of least power: pumps, fans and chip leakage power.
 
-Not a loop and never needed for safety: it proposes; limits, dew point and safety are held by those
-who take the proposal, and without it the configured set-points stand. How it works, every some
-minutes: for each speed of the pumps and each supply temperature of a grid, a steady model gives the
-case temperature, the facility water that is needed, the speed of the fans that makes it, and the
-power of all; the cheapest point within the limits is refined by half steps around it. The model
-adapts: what pumps and cooler really do moves two factors slowly. Where the valve's middle may move,
-it is the third thing that is searched: more facility water makes the exchanger and the cooler
-better, which is cheaper than fans near their full speed.
+Does not apply its result and is not necessary for safety. The caller applies limits, dew point and
+safety. Without this module the configured set-points apply.
 
-    flow goes with the pumps' speed, power with its cube
+Every `every_s` seconds, a steady-state model evaluates a grid of pump speeds and supply
+temperatures. For each point it computes the case temperature, the necessary facility water, the
+necessary fan speed, and the total power. Half steps around the cheapest point within the limits
+refine it. Two factors adapt the model slowly to the measured pumps and cooler.
+
+If the mid-range position of the valve can move, it is the third variable. More facility water
+improves exchanger and cooler. This costs less than fans near their full speed.
+
+    flow is proportional to pump speed, power to its cube
     case = supply + q / (C (1 - exp(-1 / (R C)))), R = r0 + r1 (V/Vd)^-0.7 per device of 1 kW
-    facility = return - rise / share(middle of the valve), see `agent.control.law.exchanger`
-    fans: G(n) = heat / (facility return - air), by a table of an air-side effectiveness-NTU model;
-    where the cooler's UA is given, G(n, water) of a counter-flow cooler (Kays and London)
-    facility pump = facility_w V (0.3 + 0.7 V^2), V the share of its design flow
-    leakage = `leak_pct_k` percent of the load for each kelvin of case
+    fws_supply = return - rise / effectiveness(mid-range position); see
+    `agent.control.law.exchanger`
+    fans: G(n) = heat / (fws_return - air), from a table of an air-side effectiveness-NTU model;
+    if UA of the cooler is configured, G(n, water) of a counter-flow cooler (Kays and London)
+    facility pump = facility_w V (0.3 + 0.7 V^2), V: flow over its design flow
+    chip leakage = `leak_pct_k` percent of the load per kelvin of case temperature
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
@@ -34,16 +37,16 @@ _ADAPT_RATE = 1 / 20
 _VALVE_STEPS = (8.0, -8.0, 4.0, -4.0, 2.0, -2.0)
 _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
-"""Neighbours that are tried; the last two go along the limit of the cases' temperature."""
+"""Tested neighbours. The last two follow the limit of the case temperature."""
 _INFEASIBLE = 1e30
 
 
 _UA_EXPONENT = 6 / 10
-"""How UA of a finned cooler goes with the air's flow (usual for air-side films and fins)."""
+"""Exponent of UA over air flow for a finned cooler (usual for air-side films and fins)."""
 
 
 class FacilitySide:
-    """The facility's side with the valve at one opening: flow, what it costs, G at each speed."""
+    """The facility side at one valve position: flow, pump power, and G at each fan speed."""
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", valve_pct: float) -> None:
         self.valve_pct, self.valve_flow_factor = valve_pct, exchanger.valve_flow_factor
@@ -58,7 +61,7 @@ class FacilitySide:
 
 
 class OptimalPoint:
-    """A point: set-points and what the model expects of it. Power in watts, `feasible` or not."""
+    """Set-points and the values that the model predicts for them. Power in watts, °C, percent."""
 
     def __init__(self) -> None:
         self.supply_c = 0.0
@@ -70,16 +73,17 @@ class OptimalPoint:
 
 
 class SetpointOptimizer:
-    """Searches the cheapest point. `model` is the section of the configuration:
+    """Searches the point of least power. `model` is a section of the configuration:
 
-    `pump_w` (electric, all running pumps at full speed), `full_lpm` (secondary flow there),
+    `pump_w` (electric power of all running pumps at full speed), `full_lpm` (secondary flow there),
     `fan_w` (all fans at full speed), `cooler_kw_k` (G at full speed), `cooler_ntu` (air side, at
-    full speed), `valve_target_pct` (opening that the fans give the valve), `plate_r0_k_kw`,
-    `plate_r1_k_kw`, `leak_pct_k`, `case_max_c`, `pump_min_pct`, `fan_min_pct`.
-    May be absent: `zero_pct` (speed at which flow begins, static head), `facility_w` (its pump at
-    the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and the air's heat capacity rate
-    at full speed; then `cooler_kw_k` and `cooler_ntu` do not count), `middle_min_pct` and
-    `middle_max_pct` (the openings between which the middle may move; without them it stays).
+    full speed), `middle_pct` (mid-range position of the valve), `plate_r0_k_kw`, `plate_r1_k_kw`,
+    `leak_pct_k`, `case_max_c`, `pump_min_pct`, `fan_min_pct`.
+
+    Optional: `zero_pct` (pump speed at which flow begins, static head), `facility_w` (power of the
+    facility pump at the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and heat capacity
+    rate of the air at full speed; they replace `cooler_kw_k` and `cooler_ntu`), `middle_min_pct`
+    and `middle_max_pct` (range of the mid-range position; without them it is constant).
     """
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", design_kw: float) -> None:
@@ -99,9 +103,9 @@ class SetpointOptimizer:
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
     ) -> OptimalPoint:
-        """Find the cheapest point for a load, the air that the cooler takes in, and the limits.
+        """Return the cheapest point for a load in kW, the inlet air of the cooler and the limits.
 
-        When none is feasible, the one with the coldest cases that the cooler can make is given.
+        If no point is feasible, return the point with the coldest cases that the cooler can reach.
         """
         model = self.model
         self._load_w = 1000.0 * (load_kw if load_kw > 0.0 else 0.0)
@@ -128,19 +132,19 @@ class SetpointOptimizer:
         return best
 
     def flow_lpm(self, pump_pct: float) -> float:
-        """Give the secondary flow that the pumps' speed makes, L/min."""
+        """Return the secondary flow at a pump speed in percent, L/min; at least 1."""
         fraction = (pump_pct - self._zero) / (100.0 - self._zero)
         flow: float = self.model["full_lpm"] * fraction
         return flow if flow > 1.0 else 1.0
 
     def _evaluate_inside(self, pump_pct: float, supply_c: float, best: OptimalPoint) -> None:
-        """Weigh a point if it is within the limits."""
+        """Evaluate a point if it is within the limits."""
         low, high = self._supply_limits
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
             self._evaluate(pump_pct, supply_c, best)
 
     def _search_valve(self, best: OptimalPoint, step_n: float, step_s: float) -> None:
-        """Try the best point with the valve's middle further open and further shut."""
+        """Test other mid-range positions of the valve around the best point."""
         low, high = self.model.get("middle_min_pct"), self.model.get("middle_max_pct")
         if low is None or high is None:
             return
@@ -158,7 +162,7 @@ class SetpointOptimizer:
         self._side = self._side_at(valve_pct)
 
     def _side_at(self, valve_pct: float) -> FacilitySide:
-        """The facility's side at an opening; the last few are remembered."""
+        """Return the facility side at a valve position; the last `_CACHED_SIDES` are cached."""
         factor = self.exchanger.valve_flow_factor
         for side in self._sides:
             if side.valve_pct == valve_pct and side.valve_flow_factor == factor:
@@ -168,7 +172,7 @@ class SetpointOptimizer:
         return new_side
 
     def _evaluate(self, pump_pct: float, supply_c: float, best: OptimalPoint) -> None:
-        """Weigh one point; keep it when it is better than the best."""
+        """Evaluate one point. Store it in `best` if its power is lower."""
         model, exchanger, heat = self.model, self.exchanger, self._load_w
         side = self._side
         flow = self.flow_lpm(pump_pct)
@@ -197,7 +201,7 @@ class SetpointOptimizer:
             best.fan_pct, best.case_c, best.valve_target_pct = fan, case_c, side.valve_pct
 
     def _case_k(self, flow: float, heat: float, c: float) -> float:
-        """How much warmer the cases are than the supply, kelvin."""
+        """Return case temperature minus supply temperature, K."""
         model = self.model
         r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * pow_det(
             flow / self.exchanger.design_lpm, -7 / 10
@@ -206,7 +210,7 @@ class SetpointOptimizer:
         return heat / (c * (1.0 - exp(-conductance / c)))
 
     def _fan_speed(self, required_w_k: float) -> float:
-        """The fans' speed that gives `required_w_k`, percent; above 100 when none does."""
+        """Return the fan speed for G of `required_w_k`, percent; above 100: not possible."""
         required = required_w_k / self.cooler_factor
         table = self._side.fan_g
         if required > table[-1]:
@@ -227,7 +231,7 @@ class SetpointOptimizer:
     def adapt_cooler(
         self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
     ) -> None:
-        """Compare what the cooler does at a calm moment with the model; move the factor slowly."""
+        """Adapt the cooler factor slowly to a steady measurement."""
         gap = fws_return_c - air_c
         if gap < 1.0 or heat_w <= 0.0:
             return
@@ -242,7 +246,7 @@ class SetpointOptimizer:
             self.cooler_factor = _adapt(self.cooler_factor, heat_w / gap / model)
 
     def adapt_pumps(self, watts: float, pump_pct: float) -> None:
-        """Compare the pumps' power with the model's; move the factor slowly."""
+        """Adapt the pump factor slowly to the measured pump power."""
         n = pump_pct / 100.0
         model = self.model["pump_w"] * n * n * n
         if model > 0.0:
@@ -255,7 +259,7 @@ def _adapt(factor: float, measured: float) -> float:
 
 
 def _cooler_table(model: "dict[str, Any]") -> "list[float]":
-    """G of the cooler at each speed of the table, W/K: n (1 - exp(-NTU n^-0.4)), scaled."""
+    """Return G of the cooler at each fan speed n, W/K: n (1 - exp(-NTU n^-0.4)), scaled."""
     ntu = model["cooler_ntu"]
     full = 1.0 - exp(-ntu)
     table = [0.0]
@@ -267,7 +271,7 @@ def _cooler_table(model: "dict[str, Any]") -> "list[float]":
 
 
 def _counterflow_table(model: "dict[str, Any]", water: float) -> "list[float]":
-    """G of a counter-flow cooler at each speed, with `water` W/K going through it, W/K."""
+    """Return G of a counter-flow cooler at each fan speed, W/K, for `water` in W/K."""
     table = [0.0]
     for i in range(1, _FAN_POINTS):
         n = i / (_FAN_POINTS - 1)

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PI controller with anti-windup, a rate limit and bumpless transfer.
+"""PI controller with anti-windup, rate limit and bumpless transfer.
 
-Not a loop: it knows no sensor and no actuator. Source of the form: Åström and Hägglund, "Advanced
-PID Control" (ISA, 2006), sections 3.4 and 3.5: positional form with conditional integration, which
-prevents windup of the integral when a limit or the rate holds the output.
+Does not read sensors or write actuators. Input: error in any unit; output: percent. Source: Åström
+and Hägglund, "Advanced PID Control" (ISA, 2006), sections 3.4 and 3.5. Positional form with
+conditional integration, which prevents windup while a limit or the rate holds the output.
 
-Percent in and out; only + - * / on floats, so that every interpreter gives the same answer.
+Only + - * / on floats, so that every interpreter has the same result.
 """
 
 
 class PiController:
-    """Output = gain * error + integral, within [low, high], moving at most `rate` a second.
+    """Output = gain * error + integral, from `low` to `high`; it changes by at most `rate` per
+    second.
 
     `gain` in percent per unit of error, `integral_s` in seconds, `rate` in percent per second.
     """
@@ -23,12 +24,12 @@ class PiController:
         self._integral = low
 
     def step(self, error: float, dt: float) -> float:
-        """Advance by `dt` seconds with `error` (positive asks for more output)."""
+        """Advance by `dt` seconds. A positive `error` increases the output."""
         proportional = self.gain * error
         integral = self._integral + proportional * dt / self.integral_s
         demand = proportional + integral
         limited = self._limit(demand, dt)
-        # Integrate only when the output follows, or when the error leads back from the limit.
+        # Integrate only if the output follows, or if the error moves it away from the limit.
         if limited == demand or (demand > limited) != (error > 0):
             self._integral = max(self.low, min(self.high, integral))
         self.output = limited
@@ -42,7 +43,7 @@ class PiController:
     def set_tuning(
         self, gain: float, integral_s: float, low: float, high: float, rate: float
     ) -> None:
-        """Take other settings; call `track` next, so that the output does not jump."""
+        """Set the tuning. The caller must then call `track`; otherwise the output jumps."""
         self.gain = gain
         self.integral_s = integral_s
         self.low = low
@@ -50,6 +51,6 @@ class PiController:
         self.rate = rate
 
     def track(self, output: float, error: float = 0.0) -> None:
-        """Take over from `output` with bumpless transfer: the next step starts from there."""
+        """Continue from `output`, percent, with bumpless transfer."""
         self.output = output
         self._integral = max(self.low, min(self.high, output - self.gain * error))

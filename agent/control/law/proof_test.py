@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof tests: that what will be needed one day still moves; each with a record.
+"""Proof tests: each shows that a rarely used actuator still moves, and makes a record.
 
-Not an alarm by itself: `step` is called once a cycle while a test runs and says what the actuator
-has to do; at its end there is one more line in `records`: (microseconds, what, result, seconds).
+Does not raise alarms. `step_valve` and `step_pumps` are called once a cycle during a test. At its
+end the test adds a record to `records`: (monotonic microseconds, "valve" or "pumps", result,
+seconds). The list holds the last `_MAX_RECORDS` records.
 
-    valve   partial stroke: `_STROKE_PCT` away from where it is and back; the feedback must follow
-    pumps   the lag pump takes the lead; it must turn, and dP must be there
+    valve   partial stroke: `_STROKE_PCT` away and back; the feedback must follow
+    pumps   the lag pump becomes the lead; it must turn, and dP must be reached
 """
 
 _STROKE_PCT = 5.0
 _FOLLOWED_PCT = 3.0
-# seconds end between two steps: see docs/project/decisions.md, thresholds
+# between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _VALVE_S = 29.5
 _PUMPS_S = 239.5
 _DP_FRACTION = 9 / 10
@@ -20,7 +21,7 @@ PASSED, FAILED, ABORTED = "passed", "failed", "broken off"
 
 
 class ProofTests:
-    """Runs one test at a time."""
+    """Runs one test at a time. `running`: valve, pumps or empty."""
 
     def __init__(self) -> None:
         self.running = ""
@@ -31,17 +32,17 @@ class ProofTests:
         self._returning = False
 
     def begin_valve(self, position: float) -> None:
-        """Begin a partial stroke from `position`, percent."""
+        """Start a partial stroke from `position`, percent."""
         self.running, self._elapsed_s, self._returning = "valve", 0.0, False
         self._start_pct = position
         self._target_pct = position + _STROKE_PCT if position < 90.0 else position - _STROKE_PCT
 
     def begin_pumps(self) -> None:
-        """Begin to watch a change of the lead."""
+        """Start to observe a change of the lead pump."""
         self.running, self._elapsed_s = "pumps", 0.0
 
     def step_valve(self, position: "float | None", now: int, dt: float) -> "float | None":
-        """Give the opening that the test asks for; None when there is none (any more)."""
+        """Return the valve position for the test, percent; None: no test of the valve runs."""
         if self.running != "valve":
             return None
         self._elapsed_s += dt
@@ -65,7 +66,7 @@ class ProofTests:
     def step_pumps(
         self, speed: "float | None", dp_fraction: "float | None", now: int, dt: float
     ) -> None:
-        """Watch the new lead's speed and the share of dP that is there."""
+        """Check the speed of the new lead, percent, and dP divided by its set-point."""
         if self.running != "pumps":
             return
         self._elapsed_s += dt
@@ -76,7 +77,7 @@ class ProofTests:
             self._finish(FAILED, now)
 
     def abort(self, now: int) -> None:
-        """Give up: something more important has come."""
+        """Abort the test, because the unit is not in its normal state."""
         if self.running:
             self._finish(ABORTED, now)
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The law of the pumps: differential pressure, flow or temperature difference, by their speed.
+"""Control law of the pumps: dP, flow or temperature difference by the pump speed.
 
-Not a loop. Whatever is held, the error is first turned into percent of speed, by the affinity laws:
-with the flow going with n and dP with n^2, an error e of a set-point s is worth n e / s of flow,
-n e / 2 s of dP, and (with the heat given) n e / s of temperature difference, the other way round.
-So one PI with one pair of settings holds them all at any speed (gain scheduling). The difference of
-temperature comes with the coolant's way round, so that it is held with a slower pair.
+Does not write drives; see `agent.control.pump_group`. The affinity laws convert the error to
+percent of speed. Flow is proportional to n, dP to n^2. So an error e of a set-point s is n e / s
+for flow and n e / 2 s for dP. For a temperature difference at constant heat it is -n e / s. Thus
+one PI controller with one tuning is valid at any speed (gain scheduling). The temperature
+difference follows only after one circulation of the coolant, so it has a slower tuning.
 
-Bumpless: `track` takes over from a speed; the integral then carries what is left of the error.
+`track` continues from a speed with bumpless transfer.
 """
 
 from agent.control.law.pi import PiController
@@ -17,7 +17,7 @@ _TUNING = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)
 
 
 class PumpFlowControl:
-    """Speed of the pumps, percent. `mode` is what is held: `DP`, `FLOW` or `DELTA_T`."""
+    """Pump speed in percent. `mode` selects the controlled value: `DP`, `FLOW` or `DELTA_T`."""
 
     def __init__(self, low: float, high: float, rate: float) -> None:
         self.mode = DP
@@ -27,11 +27,11 @@ class PumpFlowControl:
 
     @property
     def output(self) -> float:
-        """The speed asked for last, percent."""
+        """The last requested speed, percent."""
         return self._pi.output
 
     def set_mode(self, mode: str) -> None:
-        """Hold something else from now on, with bumpless transfer."""
+        """Set the controlled value, with bumpless transfer."""
         if mode != self.mode:
             self.mode = mode
             pi = self._pi
@@ -40,18 +40,18 @@ class PumpFlowControl:
             self._tracking = True
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
-        """Take other limits of the speed, with bumpless transfer."""
+        """Set the limits of the speed, percent and percent per second, with bumpless transfer."""
         pi = self._pi
         pi.set_tuning(pi.gain, pi.integral_s, low, high, rate)
         self._tracking = True
 
     def track(self, speed: float) -> None:
-        """Take over from `speed` with bumpless transfer."""
+        """Continue from `speed`, percent, with bumpless transfer."""
         self._pi.track(speed)
         self._tracking = True
 
     def step(self, setpoint: float, measured: float, dt: float) -> float:
-        """Advance by `dt` seconds, set-point and reading in the unit of the mode."""
+        """Advance by `dt` seconds. Set-point and reading are in the unit of the mode."""
         pi = self._pi
         speed_error = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
         if self.mode == DP:

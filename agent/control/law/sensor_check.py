@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of sensors beyond the checks of the device and the range.
+"""Validation of sensors, in addition to the checks of device and range.
 
-Not a filter: values pass unchanged, or are suspect and named. The checks run once a cycle:
+Does not filter: a value passes unchanged or is suspect. The checks run once a cycle:
 
-    rate      it moved faster than the plant can, and has not been calm for `_STEADY_S` since
-    stuck     not a count of change for `_STUCK_S`, while what belongs to it moved
-    apart     it and its spare differ by more than `apart` for `_DISAGREE_S`
-    balance   heat by one side of the exchanger and by the other differ, see `HeatBalanceCheck`
+    rate      it changed faster than the plant can, less than `_STEADY_S` ago
+    stuck     no change for `_STUCK_S`, while a related value changed by `_RELATED_CHANGE`
+    apart     it differs from its redundant sensor by `max_difference` for `_DISAGREE_S`
+    balance   the heat on both sides of the exchanger differs; see `HeatBalanceCheck`
 
 A suspect sensor is replaced by its redundant sensor. If two sensors differ, the one that requests
 more cooling is used: overheating has priority over condensation.
 """
 
-# seconds end between two steps: see docs/project/decisions.md, thresholds
+# between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _STEADY_S = 19.5
 _STUCK_S = 899.5
 _RELATED_CHANGE = 15 / 10
@@ -22,7 +22,7 @@ _MIN_HEAT_KW = 2.0
 
 
 class SensorValidator:
-    """Watches one sensor; `rate` is the fastest believable change a second, in its unit."""
+    """Checks one sensor. `rate`: largest plausible change per second, in the unit of the sensor."""
 
     def __init__(self, rate: float, max_difference: float) -> None:
         self.rate = rate
@@ -37,7 +37,7 @@ class SensorValidator:
     def validate(
         self, value: "float | None", redundant: "float | None", related: "float | None", dt: float
     ) -> "float | None":
-        """Give what may be used: the value, its spare, or None; `related` should move with it."""
+        """Return the valid value: `value`, `redundant` or None. `related` must change with it."""
         last, self._last_value = self._last_value, value
         if value is not None and last is not None:
             change = value - last if value > last else last - value
@@ -78,7 +78,7 @@ class SensorValidator:
 
 
 class HeatBalanceCheck:
-    """Heat into the exchanger against heat out of it; both from sensors of their own."""
+    """Compares the heat into the exchanger with the heat out of it, from separate sensors."""
 
     def __init__(self, tolerance_pct: float) -> None:
         self.tolerance = tolerance_pct / 100.0
@@ -88,7 +88,9 @@ class HeatBalanceCheck:
         self._heat_in_w = self._heat_out_w = 0.0
 
     def check(self, heat_in_w: float, heat_out_w: float, dt: float) -> None:
-        """Take both in watts; compared after smoothing, since coolant takes its time."""
+        """Compare both, in watts, after a filter of 60 s, because the coolant has a transport
+        delay.
+        """
         k = dt / (dt + 60.0)
         self._heat_in_w += k * (heat_in_w - self._heat_in_w)
         self._heat_out_w += k * (heat_out_w - self._heat_out_w)

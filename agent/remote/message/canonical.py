@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A configuration as bytes that are the same on each interpreter, and its hash.
 
-Does not write a file for people, which is JSON. Numbers with decimals become decimal fractions,
+Does not write a configuration file, which is JSON. Numbers with decimals become decimal fractions,
 because the floats of a board differ from those of a server. So both compute the same hash.
 """
 

@@ -30,7 +30,7 @@ class Keyring:
         return None if key is None else key[0]
 
     def is_sufficient(self, numbers: "list[int]", role: int) -> bool:
-        """Say whether signatures with these keys are sufficient for `role`.
+        """Return whether signatures with these keys are sufficient for `role`.
 
         `OPERATE`: any one key. `LIMITS`: two different keys, one of them with that role.
         """

@@ -18,7 +18,7 @@ MILLI_TO_NANO = 1_000_000
 
 
 def find_tunable(key: "Any") -> "Tunable | None":
-    """Give the record of `key` (a number or a path). None: `key` is not in the table."""
+    """Return the record of `key` (a number or a path). None: `key` is not in the table."""
     for tunable in TUNABLES:
         if key in (tunable.number, tunable.path):
             return tunable
@@ -26,7 +26,7 @@ def find_tunable(key: "Any") -> "Tunable | None":
 
 
 def path_of(key: "Any") -> "str | None":
-    """Give the path that `key` (a number or a path) names. None: the number is unknown."""
+    """Return the path that `key` (a number or a path) names. None: the number is unknown."""
     if isinstance(key, str):
         return key
     tunable = find_tunable(key)
@@ -34,31 +34,31 @@ def path_of(key: "Any") -> "str | None":
 
 
 def number_of(path: str) -> "int | None":
-    """Give the number of `path`. None: it has no number."""
+    """Return the number of `path`. None: it has no number."""
     tunable = find_tunable(path)
     return tunable.number if tunable else None
 
 
 def role_of(key: "Any") -> int:
-    """Give the role that can change `key`. A key without a number needs `LIMITS`."""
+    """Return the role that can change `key`. A key without a number needs `LIMITS`."""
     tunable = find_tunable(key)
     return tunable.role if tunable else LIMITS
 
 
 def largest_step(key: "Any") -> int:
-    """Give the largest change of `key` in one message, in 1/1000 of its unit. 0: any."""
+    """Return the largest change of `key` in one message, in 1/1000 of its unit. 0: any."""
     tunable = find_tunable(key)
     return tunable.step if tunable else 0
 
 
 def is_live(key: "Any") -> bool:
-    """Say whether the running agent applies a change of `key` without a restart."""
+    """Return whether the running agent applies a change of `key` without a restart."""
     tunable = find_tunable(key)
     return tunable is not None and tunable.live
 
 
 def to_nano(value: "int | Decimal") -> int:
-    """Give a number in 1e-9, for exact comparison."""
+    """Return a number in 1e-9, for exact comparison."""
     if isinstance(value, Decimal):
         return value.mantissa * int(10 ** (9 - value.places))
     return value * 10**9

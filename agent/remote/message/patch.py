@@ -59,7 +59,7 @@ class Patch:
         return LIMITS if LIMITS in roles else OPERATE
 
     def applies_live(self) -> bool:
-        """Say whether the running agent applies it without a restart."""
+        """Return whether the running agent applies it without a restart."""
         return all(value is not None and is_live(key) for key, value in self.changes)
 
     def encode_changes(self, raw: "dict[str, Any]", keep: bool) -> "tuple[bytes, dict[str, Any]]":

@@ -64,7 +64,7 @@ class RejectionLog:
         self._unaudited += not audited
 
     def report_due(self, now: int) -> bool:
-        """Say whether a rejection must be reported now."""
+        """Return whether a rejection must be reported now."""
         return self._is_due and now >= self._report_at
 
     def on_reported(self, now: int) -> None:
@@ -74,7 +74,7 @@ class RejectionLog:
         self._is_due = False
 
     def audit_due(self, now: int) -> bool:
-        """Say whether the rejections without an entry of their own need one now."""
+        """Return whether the rejections without an entry of their own need one now."""
         return self._unaudited > 0 and now >= self._audit_at
 
     def take_unaudited(self, now: int) -> "tuple[int, str]":

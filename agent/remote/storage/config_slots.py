@@ -96,7 +96,7 @@ class ConfigSlots:
         return self.record_write()
 
     def drop_trial(self) -> None:
-        """Forget the trial in memory."""
+        """Clear the trial in memory."""
         self.trial = None
 
     def use_file(self) -> "list[Write]":
@@ -194,7 +194,7 @@ def decode_sealed(data: "bytes | None") -> "Any":
 
 
 def _is_valid(parts: "Any") -> bool:
-    """Say whether a record with a valid hash also has a valid form."""
+    """Return whether a record with a valid hash also has a valid form."""
     if type(parts) is not list or len(parts) != 7 or parts[0] != _FORMAT:
         return False
     if type(parts[4]) is not list or len(parts[4]) != len(KINDS):

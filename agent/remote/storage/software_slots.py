@@ -11,9 +11,9 @@ Does not fetch updates; see `agent.remote.update.software_update`.
 As with configurations, a slot is written only while the record does not refer to it. The code that
 starts the application counts the starts of a trial. An update that does not run is rolled back by
 its failed starts. On a server `choose_release` does this; the installed application always exists,
-in neither slot. On a board the frozen start-up selects, and a chunk lies where it will run
-(drivers/ports/micropython/slot_store.py). The installed application is then in one of the slots,
-and an update goes into the other one.
+in neither slot. On a board the frozen start-up selects, and a chunk is stored at its address of
+execution (drivers/ports/micropython/slot_store.py). The installed application is then in one of the
+slots, and an update goes into the other one.
 
 The start-up cannot decode CBOR. So the record begins with three bytes: the slots (1 a, 2 b, 0
 neither) of the confirmed and the tried application, and the starts of the latter.

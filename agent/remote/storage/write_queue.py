@@ -87,7 +87,7 @@ if TYPE_CHECKING:
             ...
 
         def report_pending(self) -> bool:
-            """Say whether a report waits to be sent."""
+            """Return whether a report waits to be sent."""
             ...
 
         def final_report(self) -> None:
@@ -113,11 +113,11 @@ class WriteQueue:
         self._out: Actions = []
 
     def is_busy(self) -> bool:
-        """Say whether a request waits, or the first opening."""
+        """Return whether a request waits, or the first opening."""
         return bool(self._queue) or not (self._open or self._failed)
 
     def is_open(self) -> bool:
-        """Say whether the store is open."""
+        """Return whether the store is open."""
         return self._open
 
     def write_records(self, writes: "list[tuple[str, bytes]]", now: int) -> None:

@@ -6,10 +6,9 @@ Does not change the configuration; see `agent.remote.manager`.
 Two times run on the monotonic clock and survive a restart (the second in the record, to within
 `_SAVE_INTERVAL_S`). So neither needs UTC or a link:
 
-    health window    some minutes: no new alarm of the plant (leak, dew point), control errors,
-    flow,
-                     temperature difference, pump current and dew-point margin not degraded
-    confirmation     hours, as in the message: operators confirm, or it is rolled back
+    health window    some minutes: no new alarm of the plant (leak, dew point); control errors,
+                     flow, temperature difference, pump current and dew-point margin are not worse
+    confirmation     hours, as in the message: operators confirm, or the trial is rolled back
 
 Alarms of the link, the clock and ports do not count, because a set-point does not cause them.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slots: the slot that a start runs, and the slots as a flash for updates.
+"""Application slots of the board: selection of the slot that a start runs, and writes of updates.
 
 Frozen into the firmware beside _start.py. Does not check applications; _start.py does that at each
 start. The agent writes the record (agent/remote/storage/software_slots.py). This module reads its
@@ -51,9 +51,10 @@ def write_record(data: bytes) -> None:
 
 
 class Flash:
-    """The slots for the agent; see drivers/ports/micropython/slot_store.py.
+    """The flash with the slots, as `SlotFlash` in drivers/ports/micropython/slot_store.py.
 
-    `write(at, data)` writes to the file of the host; the slots follow each other from `base`.
+    Under QEMU a file of the host computer replaces the flash. `write(at, data)` writes to this
+    file. The first slot begins at byte `base`; the slots are adjacent.
     """
 
     sector_bytes = 4096

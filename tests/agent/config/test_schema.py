@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.commands import profiles, read_config, schema_text
-from agent.config import file
+from agent.config import compiler, file
 from agent.config.load import load
 from agent.config.schema import with_components
 from agent.config.validate import validate
 from agent.core.errors import ConfigError
+from agent.core.registry import COMPONENTS, schema_module
 from tests.portable.support import agent_rig
 from tests.support.repository import ROOT
 
@@ -63,9 +64,7 @@ def keywords(rule: dict[str, Any]) -> set[str]:
 
 
 def test_the_copy_in_docs_is_the_schema() -> None:
-    assert COPY.read_text(encoding="utf-8") == schema_text(), (
-        "coldloop agent --schema > docs/config.schema.json"
-    )
+    assert COPY.read_text(encoding="utf-8") == schema_text(), "make reference"
 
 
 def test_schema_is_independent_of_earlier_loads() -> None:
@@ -75,6 +74,11 @@ def test_schema_is_independent_of_earlier_loads() -> None:
         assert list(asked) == [name for name in names if name in asked]
         assert set(asked) - set(some) == set(with_components([])["properties"]) - set(some)
     assert list(json.loads(schema_text())["properties"]) == names
+
+
+def test_the_compiler_calls_every_check_beside_a_schema() -> None:
+    checked = [s.section for s in COMPONENTS if hasattr(schema_module(s, "check"), "check")]
+    assert sorted(compiler._CHECKED_SECTIONS) == sorted(checked)
 
 
 def test_command_prints_the_schema() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A drive with separate command and reference: the pump of the agent and the emulated Danfoss."""
+"""Drive with separate command and reference: pump actuator and emulated Danfoss drive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNIT, BAUD = 7, 19200
 
 
 class HeldDrive(DanfossFc):
-    """Records the writes and the resulting speed of the shaft."""
+    """Records the writes and the resulting shaft speed."""
 
     def __init__(self, plant: Plant) -> None:
         self.log: list[tuple[int, int]] = []
@@ -60,7 +60,7 @@ class PumpBench:
         self._pending_replies: list[tuple[int, int, bytes]] = []
 
     def cycle(self, percent: float) -> None:
-        """Poll, decide half a second later, advance to the next second."""
+        """Poll, step the pump 0.5 s later, advance to the next second."""
         self.session.poll(self.now, SECOND)
         self._advance_to(self.now + SECOND // 2)
         self.pump.request(percent)

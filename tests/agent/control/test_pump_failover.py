@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Flow and outputs of a row in virtual time during trips, rotations and restarts of pumps."""
+"""Flow and outputs in virtual time during trips, rotations and restarts of pumps."""
 
 import pytest
 

@@ -73,6 +73,21 @@ def test_both_checks_give_the_same_result(number: int) -> None:
     assert vars(running.supply) == vars(load(config(), profiles()).supply)
 
 
+@pytest.mark.parametrize("row", [row for row in TUNABLES if row.live], ids=lambda row: row.path)
+def test_agent_applies_and_reports_every_live_key(row: Any) -> None:
+    def value(config: Any) -> float:
+        owner = getattr(config, row.loop) if row.loop else config
+        return float(getattr(owner, row.attribute))
+
+    rig: Any = agent_rig.AgentRig()
+    changed = with_changes(
+        rig.agent.config, [(row.number, to_cbor((3 * row.low + row.high) / 4000))]
+    )
+    assert value(changed) != value(rig.agent.config)
+    rig.agent.apply_live_config(changed)
+    assert value(rig.agent.running_config()) == value(changed)
+
+
 def test_non_numeric_value_is_rejected() -> None:
     running = load(config(), profiles())
     for value in ("33", True, None, [33]):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arbiter: the highest rank wins, for one cycle, and the transfer to the loops is bumpless."""
+"""Arbiter: the highest rank wins for one cycle, and the transfer to the loops is bumpless."""
 
 from agent.control.arbiter import Arbiter
 from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE
@@ -32,7 +32,7 @@ def test_no_claim_leaves_the_loop():
     eq(Arbiter().winner(), None)
 
 
-def test_no_opinion_leaves_the_next_rank():
+def test_none_leaves_the_claim_to_the_next_rank():
     arbiter = Arbiter()
     arbiter.claim(SAFETY, "safety", None)
     eq(arbiter.winner(), None)
@@ -40,7 +40,7 @@ def test_no_opinion_leaves_the_next_rank():
     eq(arbiter.winner().owner, "mode")
 
 
-def test_zero_is_an_opinion():
+def test_zero_is_a_valid_claim():
     arbiter = Arbiter()
     arbiter.claim(MODE, "mode", 60.0)
     arbiter.claim(SAFETY, "safety", 0.0)
@@ -51,7 +51,7 @@ def test_claim_ends_with_its_cycle():
     arbiter = Arbiter()
     arbiter.claim(SAFETY, "safety", 0.0)
     eq(arbiter.winner().output, 0.0)
-    eq(arbiter.winner().output, 0.0)  # it can be read more than once
+    eq(arbiter.winner().output, 0.0)  # the winner can be read more than once
     arbiter.begin_cycle()
     eq(arbiter.winner(), None)
 
@@ -116,7 +116,7 @@ def test_interlock_outranks_an_operating_mode():
     eq((rig.devices.registers[VALVE_UNIT][0], rig.devices.registers[LEAD][0]), (0, STOP))
 
 
-def test_interlock_without_opinion_leaves_the_pumps_to_the_mode():
+def test_undefined_interlock_output_leaves_pumps_to_mode():
     rig = make_safety_rig("shut_valve")
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.set(CDU, FLAGS, 1)

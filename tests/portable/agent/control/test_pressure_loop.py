@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The dP loop: lead and lag pump, safe speed without a reading, no stop without a reason."""
+"""Differential pressure loop: lead and lag pump, fail-safe speed, no stop without a cause."""
 
 from agent.control.arbiter import Arbiter
 from agent.control.pressure_loop import PressureLoop
@@ -148,7 +148,7 @@ def test_both_pumps_are_commanded_when_both_are_lost():
         writes._write_active = writes._superseded = False
     made.step(500, apply=False)
     for job in made.bench.bus._urgent:
-        eq(job.pdu[6:8], b"\x04\x7f")  # no stop in between, which a pump could execute
+        eq(job.pdu[6:8], b"\x04\x7f")  # no stop between, because a pump could execute it
 
 
 def test_lag_pump_starts_after_ten_seconds_at_the_limit_and_stops():
@@ -161,7 +161,7 @@ def test_lag_pump_starts_after_ten_seconds_at_the_limit_and_stops():
     while made.step(500)[1] == 0:
         alone += 1
         assert alone < 60
-    eq(alone, 9)  # and the second of its detection
+    eq(alone, 9)  # the second in which the trip is detected also counts
     eq(made.speeds(), [100.0, 100.0])
     below = 0
     while made.step(1100 if below < 20 else 1000)[1] > 0:

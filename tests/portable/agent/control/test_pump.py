@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A drive starts on the change from stop to run, runs at the requested speed, and can trip."""
+"""Pump actuator: start at the change from stop to run, requested speed, trip."""
 
 from agent.control.pump import PumpActuator
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig
@@ -48,13 +48,13 @@ def test_drive_with_unknown_command_gets_stop_first():
     bench.read("lead", STOP, 0, 0, 0)
     lead.request(40)
     eq(requested(bench), (RUN, 8000))
-    bench.read("lead", 0, 0, 0, 0)  # its power failed and returned
+    bench.read("lead", 0, 0, 0, 0)  # the power of the drive failed and returned
     lead.request(40)
     eq(requested(bench), (STOP, 0))
 
 
 def test_drive_at_zero_speed_is_restarted():
-    """Its first command after a power failure was run: without a change it does not start."""
+    """The first command after a power failure was run: without a change, no start."""
     bench, lead = make_pump()
     lead.request(40)
     eq(requested(bench), (RUN, 8000))

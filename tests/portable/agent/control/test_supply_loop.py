@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Supply loop: follows the reading, has a fail-safe opening without one, and never jumps."""
+"""Supply loop: follows the reading, uses the fail-safe position without it, never jumps."""
 
 from agent.control.arbiter import Arbiter
 from agent.control.supply_loop import SupplyLoop

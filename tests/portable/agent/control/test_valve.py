@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Valve: requests in register counts, deadband, and a position that is known while it replies."""
+"""Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
 from agent.control.valve import ValveActuator
 from tests.portable.support.agent_rig import FieldbusRig

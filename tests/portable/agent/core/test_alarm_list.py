@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarm list: an alarm is raised once and cleared once, in order; the list is bounded."""
+"""Alarm list: each alarm is raised once and cleared once, in order. The list is bounded."""
 
 from agent.core.alarm_list import AlarmList
 from tests.portable.support.check import eq

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What components declare: ports, claims, services and commands that fit together."""
+"""Declarations of components: ports, claims, services and commands do not conflict."""
 
 from agent.core import registry
 from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE, ClaimSpec
@@ -63,7 +63,7 @@ def test_a_service_and_a_command_can_have_one_name():
     check_declarations([declare(PROVIDES=("hold",)), declare(COMMANDS=("hold",))])
 
 
-def test_declarations_of_all_components_fit_together():
+def test_declarations_of_all_components_do_not_conflict():
     check_declarations(
         [
             declare(CLAIMS=cls.CLAIMS, PROVIDES=cls.PROVIDES, COMMANDS=cls.COMMANDS)

@@ -15,7 +15,7 @@ FAKE = ("fake", "tests.portable.support.fake_component", "FakeComponent", ("seri
 
 
 def make_agent(section):
-    """An agent with the section `fake`; schema and registry are loaded for it, then dropped."""
+    """Return an agent with the section `fake`; schema and registry are then dropped."""
     _unload()
     registry = __import__("agent.core.registry", None, None, ("COMPONENTS",))
     registry.COMPONENTS = (registry.ComponentSpec(*FAKE),)

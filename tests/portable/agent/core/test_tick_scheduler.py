@@ -60,7 +60,7 @@ def test_cycles_begin_on_whole_seconds_of_utc():
     eq([b - a for a, b in zip(starts[-5:], starts[-4:])], [SECOND] * 4)
 
 
-def test_cycles_keep_coming_while_the_phase_moves():
+def test_cycles_continue_while_the_phase_moves():
     for offset in range(-500_000, 500_000, 50_000):
         ticks = TickScheduler(PERIOD, 0, 10)
         ticks.start(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trips of the unit: each cause, its priority, latch and snapshot; the kick of the watchdog."""
+"""Interlock: trip of each cause, priority, latch, snapshot, and service of the watchdog."""
 
 import json
 
@@ -207,7 +207,7 @@ def test_trip_needs_no_broker_receiver_or_store():
 
 
 class WatchdogRig(AgentRig):
-    """A rig that counts the kicks of the watchdog."""
+    """A rig that counts the services of the watchdog."""
 
     def perform(self, port, op, data):
         if port == WATCHDOG and op == "write":
@@ -228,7 +228,7 @@ def test_watchdog_is_kicked_once_per_complete_cycle():
     assert 16 <= len(rig.feeds) <= 20, len(rig.feeds)
     gaps = [b - a for a, b in zip(rig.feeds, rig.feeds[1:])]
     assert max(gaps) < 2 * SECOND
-    rig.agent.cycle.step_when_ready = lambda _: False  # a cycle that does not end
+    rig.agent.cycle.step_when_ready = lambda _: False  # a cycle that does not complete
     before = len(rig.feeds)
     rig.run(5)
     eq(len(rig.feeds), before)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conditions become alarms with the right names, and one state; no alarm is raised at the start."""
+"""Supervisor: alarms with correct codes, one unit state, no alarm during the start."""
 
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, VALVE, AgentRig, FieldbusRig, config
 from tests.portable.support.check import eq
@@ -58,7 +58,7 @@ def test_each_condition_sets_alarm_and_state_and_clears():
         rig.run(9)
         eq((sorted(rig.alarm_codes()), rig.agent.supervisor.state), (codes, state))
         mend(rig)
-        rig.run(8)  # an offline unit is probed at least every six seconds
+        rig.run(8)  # the bus probes an offline unit at least every 6 s
         eq((rig.alarm_codes(), rig.agent.supervisor.state), ([], "normal"))
 
 
@@ -87,7 +87,7 @@ def test_standing_alarm_is_raised_once():
 
 
 def test_device_names_do_not_affect_alarms():
-    """Names that the conditions also use, each once."""
+    """Device names equal to condition codes; each condition must still be raised once."""
     raw = config()
     for device, name in zip(raw["devices"], ("sensor", "limit", "lead", "lag")):
         device["name"] = name

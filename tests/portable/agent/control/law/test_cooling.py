@@ -21,7 +21,7 @@ FANS = {
 
 
 def settle_controller(mode, setpoint, measure, start=70.0):
-    """Return the speed at which a law settles on a plant without dynamics, and its largest step."""
+    """Return the final speed of a law on a plant without dynamics, and its largest step."""
     controller = PumpFlowControl(25.0, 100.0, 5.0)
     controller.set_mode(mode)
     controller.track(start)

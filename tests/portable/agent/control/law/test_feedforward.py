@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Feedforward law of the supply on a small plant: fast and bumpless, also with a wrong model."""
+"""Feedforward control of the supply temperature on a small plant, also with a wrong model."""
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
@@ -8,7 +8,7 @@ from tests.portable.support.cooling_settings import EXCHANGER
 
 
 class SmallPlant:
-    """Exchanger, sensor and stroke as one step each; `true_exchanger` can differ from the model."""
+    """Exchanger, sensor and valve, one step each. `true_exchanger` can differ from the model."""
 
     def __init__(self, ua=1.0, water=1.0, load_kw=50.0):
         model = dict(EXCHANGER)
@@ -102,7 +102,7 @@ def test_no_integral_windup_at_an_end_position():
         row.step()
     eq(row.outputs[-1], 100.0)
     row.facility = 24.0
-    for _ in range(70):  # the stroke takes thirty of them
+    for _ in range(70):  # the valve needs 30 steps for the stroke
         row.step()
     for _ in range(100):
         row.step()
