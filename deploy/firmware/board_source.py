@@ -8,7 +8,9 @@ its module, and a look-up at each use. So a board does without two kinds of name
     constants           private ones (`_SIZE = 4`) and imported ones (`from a.b import SECOND`), if
                         the value is known here: numbers, text, bytes, and tuples of them
 
-The value stands at each use. An import without further names goes too. Each line keeps its number.
+The value stands at each use. An import without further names goes too. A public number or text goes
+if no portable module reads it in another way, such as `module.NAME` or an import in a function.
+Each line keeps its number.
 """
 
 import ast
@@ -30,6 +32,8 @@ _OPERATIONS: dict[type[ast.operator], Any] = {
 }
 """Operations on integers. Those on floats stay: a board has 32-bit floats."""
 _PACKAGES = ("agent", "drivers", "protocols")
+_READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "deploy/firmware")
+"""Folders of the modules that MicroPython runs."""
 
 
 def board_source(source: bytes) -> bytes:
@@ -79,8 +83,28 @@ def _public_values(module: str) -> dict[str, Any]:
 
 
 def _known_values(tree: ast.Module) -> dict[str, Any]:
-    private = {name: value for name, value in _assigned_values(tree).items() if name[0] == "_"}
-    return _imported_values(tree) | private
+    assigned = {
+        name: value
+        for name, value in _assigned_values(tree).items()
+        if name[0] == "_" or (isinstance(value, int | str) and name not in _names_read())
+    }
+    return _imported_values(tree) | assigned
+
+
+@functools.cache
+def _names_read() -> frozenset[str]:
+    """Return the names that a module reads from another one at run time."""
+    names = set()
+    for path in (path for folder in _READERS for path in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(without_type_blocks(path.read_bytes()))
+        replaced = _imported_values(tree)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(attr=name):
+                    names.add(name)
+                case ast.alias(name, as_name) if (as_name or name) not in replaced:
+                    names.add(name)
+    return frozenset(names)
 
 
 def _imported_values(tree: ast.Module) -> dict[str, Any]:

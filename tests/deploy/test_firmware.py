@@ -387,6 +387,8 @@ _LOW: int = -(1 << 4)
 _KINDS = ("a", b"b", _LOW)
 _RATE = 1 / 20
 def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
+NOT_READ_BY_OTHERS = 4
+VERSION = 5
 """
     assert (
         without_constants(source)
@@ -399,10 +401,12 @@ _SHIFT, OTHER = -1, 2
 
 _RATE = 1 / 20
 def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
+
+VERSION = 5
 """
     )
 
 
 def test_a_constant_that_is_bound_twice_stays() -> None:
-    source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\nPUBLIC = 4\nX = PUBLIC\n"
+    source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\n"
     assert without_constants(source) == source
