@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import coldloop
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
     PACKAGES,
