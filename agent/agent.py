@@ -31,7 +31,7 @@ from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
 from agent.core.json_writer import JsonObject, write
-from agent.core.port_link import PortLink
+from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
 from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
@@ -294,7 +294,8 @@ class Agent:
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
-        self.alarms.update("port:" + link.name, not link.up, "cannot use port " + link.name, now)
+        text = PORT.text + " " + link.name
+        self.alarms.update(PORT, link.name, not link.up, now, text)
 
     def wake(self, now: int) -> None:
         """Do all work that is due at `now`."""
@@ -363,8 +364,7 @@ class Agent:
         failed.clear()
         failed.extend(self.clock.failed_checks)
         for check in before + failed:
-            code, text = alarm_for(check)
-            self.alarms.update(code, check in failed, text, now)
+            self.alarms.update(alarm_for(check), "", check in failed, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():

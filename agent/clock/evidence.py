@@ -5,30 +5,38 @@ Does not check. `agent.clock.position_check` checks the position, `agent.clock.u
 steps, `agent.gnss.signal_check` the signals.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import SECOND
 
 _MAX_ENTRIES = 16
 _MERGE_WINDOW = 60 * SECOND
 
-
+# fmt: off
 CHECKS = (
-    ("step", "time_step", "us", "the receiver's time jumped"),
-    ("rate", "time_rate", "us", "the receiver's time runs away from the oscillator"),
-    ("pulse", "time_pulse", "us", "a pulse does not stand at a second"),
-    ("floor", "time_floor", "us", "the receiver's date lies before the last one that was known"),
-    ("witness", "time_witness", "us", "another source of time contradicts the receiver's"),
-    ("position", "gnss_position", "m", "the receiver says that it is somewhere else"),
-    ("signals", "gnss_suspect", "votes", "two or more checks vote against the signals"),
+    ("step", AlarmRecord("time_step", NORMAL, "the receiver's time jumped", "", True)),
+    ("rate", AlarmRecord(
+        "time_rate", NORMAL, "the receiver's time runs away from the oscillator", "", True)),
+    ("pulse", AlarmRecord("time_pulse", NORMAL, "a pulse does not stand at a second", "", True)),
+    ("floor", AlarmRecord(
+        "time_floor", NORMAL, "the receiver's date lies before the last one that was known", "",
+        True)),
+    ("witness", AlarmRecord(
+        "time_witness", NORMAL, "another source of time contradicts the receiver's", "", True)),
+    ("position", AlarmRecord(
+        "gnss_position", NORMAL, "the receiver says that it is somewhere else", "", True)),
+    ("signals", AlarmRecord(
+        "gnss_suspect", NORMAL, "two or more checks vote against the signals", "", True)),
 )
-"""The checks that act on the clock: name, alarm code, unit of the figure, alarm text."""
+# fmt: on
+"""The checks that act on the clock: name, alarm. `agent.tools.clock_text` has their units."""
 
 
-def alarm_for(check: str) -> "tuple[str, str]":
-    """Return code and text of the alarm of a check."""
-    for name, code, _, text in CHECKS:
+def alarm_for(check: str) -> "AlarmRecord":
+    """Return the alarm of a check."""
+    for name, record in CHECKS:
         if name == check:
-            return code, text
-    return "time_" + check, ""
+            return record
+    raise KeyError(check)
 
 
 class CheckEvidence:

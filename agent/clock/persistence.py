@@ -21,6 +21,7 @@ clock then leads from the stored UTC to the new one.
 import json
 
 from agent.clock.temperature_model import TempcoModel
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write
 from agent.core.stored_record import StoredRecord
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from agent.core.component import Actions
     from protocols.cbor import Map
 
+TIME_STORE = AlarmRecord(
+    "time_store", NORMAL, "what was kept of the time cannot be read:", "", True
+)
 KEY = "clock.state"
 VERSION = 1
 _MAX_MISMATCH = 2 * SECOND
@@ -124,12 +128,8 @@ class TimePersistence(Component):
             self._restore(TimeRecord(text), now)
         except ValueError as error:
             self.read_error = str(error)
-            self.agent.alarms.update(
-                "time_store",
-                True,
-                "what was kept of the time cannot be read: " + self.read_error,
-                now,
-            )
+            text = TIME_STORE.text + " " + self.read_error
+            self.agent.alarms.update(TIME_STORE, "", True, now, text)
 
     def _restore(self, record: TimeRecord, now: int) -> None:
         """Pass the stored record to the clock."""

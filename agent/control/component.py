@@ -23,7 +23,7 @@ from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
 from agent.core.actuator import MODE, PROOF, PUMPS, VALVE, ClaimSpec
-from agent.core.alarm_record import DEGRADED
+from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
@@ -36,8 +36,19 @@ if TYPE_CHECKING:
     from agent.control.fan_group import FanGroup
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
+    from agent.core.alarm_record import Condition
     from agent.core.component import Actions
     from agent.core.context import SessionView
+
+HUMIDITY_SENSOR = AlarmRecord(
+    "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True
+)
+HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors differ", "", True)
+VALVE_FEEDBACK = AlarmRecord(
+    "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
+)
+HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
+PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
 _REMOTE_BIT = "Remote"
 
@@ -58,7 +69,7 @@ class CoolingComponent(Component):
         self.supply_loop: SupplyLoopFf | None = None
         self.pressure_loop: PumpGroup | None = None
         self.fan_group: FanGroup | None = None
-        self._conditions: list[tuple[str, int, str]] = []
+        self._conditions: list[Condition] = []
         self._deviation_s = 0.0
         self._ticks_since_poll = 0
         self._trip_handled = False
@@ -177,13 +188,13 @@ class CoolingComponent(Component):
         dew_limit = cooling.dew_limit
         if dew_limit is not None:
             if dew_limit.valid_count < len(self.sensors.room_sensors):
-                text = "%d of %d humidity sensors are believed" % (
+                text = HUMIDITY_SENSOR.text % (
                     dew_limit.valid_count,
                     len(self.sensors.room_sensors),
                 )
-                self._conditions.append(("humidity_sensor", DEGRADED, text))
+                self._conditions.append((HUMIDITY_SENSOR, "", text))
             if dew_limit.sensors_disagree:
-                self._conditions.append(("humidity_apart", DEGRADED, "humidity sensors differ"))
+                self._conditions.append((HUMIDITY_APART, "", HUMIDITY_APART.text))
 
     def _optimise_dp(self, cooling: CoolingControl) -> None:
         """Ramp the dP set-point to the flow of the optimiser. dP is proportional to the flow
@@ -220,9 +231,7 @@ class CoolingComponent(Component):
         deviates = not -limit < position - command_pct < limit
         self._deviation_s = self._deviation_s + dt if deviates else 0.0
         if self._deviation_s >= settings["valve_apart_s"]:
-            self._conditions.append(
-                ("valve_feedback", DEGRADED, "the valve is not where it was told to be")
-            )
+            self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
 
     def _check_drives(self) -> None:
         """Detect drives in local mode. Such a drive does not accept commands; another pump runs."""
@@ -236,13 +245,7 @@ class CoolingComponent(Component):
                 _remote_bit(session)
             ) is not None and not session.device.is_bit_on(_REMOTE_BIT):
                 locked_out.append(i)
-                self._conditions.append(
-                    (
-                        "hand:" + session.name,
-                        DEGRADED,
-                        "somebody has the drive in hand:" + session.name,
-                    )
-                )
+                self._conditions.append((HAND, session.name, HAND.text + session.name))
         if self.pressure_loop is not None:
             self.pressure_loop.lock_out([i for i in locked_out if i < len(pumps)])
 
@@ -262,13 +265,11 @@ class CoolingComponent(Component):
             self._ticks_since_poll = 0
             pump_group.fast_poll()
 
-    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
+    def active_conditions(self, now: int) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
         conditions = self._conditions
         if self.pressure_loop is not None and self.pressure_loop.start_pending(now):
-            conditions = conditions + [
-                ("pumps_wait", DEGRADED, "pumps wait for their slot to start")
-            ]
+            conditions = conditions + [(PUMPS_WAIT, "", PUMPS_WAIT.text)]
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
         return conditions + self.manual.active_conditions(now)

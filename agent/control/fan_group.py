@@ -15,15 +15,20 @@ because it does not concern the facility water.
 
 from agent.control.pump import PumpActuator
 from agent.control.reset_drives import DriveReset
-from agent.core.alarm_record import DEGRADED
+from agent.core.alarm_record import DEGRADED, AlarmRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.law.cooling import ControlReadings, CoolingControl
+    from agent.core.alarm_record import Condition
     from agent.core.context import Context
 
+FAN_TRIP = AlarmRecord("fan_trip", DEGRADED, "a fan's drive has tripped:", "device", True)
+FAN_INPUTS_LOST = AlarmRecord(
+    "fans_blind", DEGRADED, "fans at full speed: return or facility water is not known", "", True
+)
 _FAULT_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
@@ -78,18 +83,13 @@ class FanGroup:
             if i != reset_index:
                 drive.request(0.0 if drive.tripped() else speed)
 
-    def active_conditions(self) -> "list[tuple[str, int, str]]":
+    def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
-        conditions = [
-            (
-                "fan_trip:" + drive.session.name,
-                DEGRADED,
-                "a fan's drive has tripped: " + drive.session.name,
-            )
+        conditions: list[Condition] = [
+            (FAN_TRIP, drive.session.name, FAN_TRIP.text + " " + drive.session.name)
             for drive in self.drives
             if drive.tripped()
         ]
         if self.at_full_speed and self._inputs_missing:
-            text = "fans at full speed: return or facility water is not known"
-            conditions.append(("fans_blind", DEGRADED, text))
+            conditions.append((FAN_INPUTS_LOST, "", FAN_INPUTS_LOST.text))
         return conditions

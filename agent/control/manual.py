@@ -19,7 +19,7 @@ from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.proof_test import ProofTests
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW
 from agent.core.actuator import MODE, PROOF, PUMPS, VALVE
-from agent.core.alarm_record import DEGRADED
+from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings
     from agent.control.pump_group import PumpGroup
+    from agent.core.alarm_record import Condition
+
+MODE_HELD = AlarmRecord("mode", DEGRADED, "held by hand, %d s left", "mode", True)
 
 _VENT_S = 20.0
 _LONGEST_MIN = 240
@@ -76,12 +79,12 @@ class ManualControl:
             supply_c, return_c, self.readings.valve_pct, len(running) > 0, dt
         )
 
-    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
+    def active_conditions(self, now: int) -> "list[Condition]":
         """Return the operating mode as an active condition for the supervisor."""
         if self.mode == "auto":
             return []
         left_s = (self.until - now) // SECOND
-        return [("mode:" + self.mode, DEGRADED, "held by hand, %d s left" % left_s)]
+        return [(MODE_HELD, self.mode, MODE_HELD.text % left_s)]
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""

@@ -7,7 +7,7 @@ sensor, its redundant sensor, or None.
 """
 
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
-from agent.core.alarm_record import DEGRADED
+from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 
 TYPE_CHECKING = False
@@ -17,9 +17,21 @@ if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
+    from agent.core.alarm_record import Condition
     from agent.core.context import SensorView
 
-    Condition = tuple[str, int, str]
+SENSOR_RATE = AlarmRecord(
+    "sensor_rate", DEGRADED, "supply temperature moved faster than it can", "", True
+)
+SENSOR_STUCK = AlarmRecord(
+    "sensor_stuck", DEGRADED, "supply temperature stands while the return moves", "", True
+)
+SENSOR_APART = AlarmRecord(
+    "sensor_apart", DEGRADED, "supply temperature and its spare differ", "", True
+)
+HEAT_BALANCE = AlarmRecord(
+    "heat_balance", DEGRADED, "heat on both sides differs: a sensor is off", "", True
+)
 
 _SUPPLY, _RETURN, _FLOW = (
     "SupplyTemperatureCelsius",
@@ -95,23 +107,11 @@ class ControlSensors:
     def _findings(self) -> "list[Condition]":
         validator = self.validator
         return [
-            (code, DEGRADED, text)
-            for active, code, text in (
-                (
-                    validator.rate_exceeded,
-                    "sensor_rate",
-                    "supply temperature moved faster than it can",
-                ),
-                (
-                    validator.stuck,
-                    "sensor_stuck",
-                    "supply temperature stands while the return moves",
-                ),
-                (
-                    validator.sensors_disagree,
-                    "sensor_apart",
-                    "supply temperature and its spare differ",
-                ),
+            (record, "", record.text)
+            for active, record in (
+                (validator.rate_exceeded, SENSOR_RATE),
+                (validator.stuck, SENSOR_STUCK),
+                (validator.sensors_disagree, SENSOR_APART),
             )
             if active
         ]
@@ -143,7 +143,7 @@ class ControlSensors:
         heat_balance.check(heat_in_w, heat_out_w, dt)
         if not heat_balance.unbalanced:
             return []
-        return [("heat_balance", DEGRADED, "heat on both sides differs: a sensor is off")]
+        return [(HEAT_BALANCE, "", HEAT_BALANCE.text)]
 
 
 class ValidatedSensor:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """List of alarms: the active alarms, the time of each, and the recent changes.
 
-Does not detect faults. The room that detects a fault raises an alarm by its code and clears it
+Does not detect faults. The room that detects a fault raises an alarm by its record and clears it
 later. An alarm stays active until it is cleared. If an alarm must be latched, the component that
 raises it latches it. The list has the order in which the alarms were raised. The history holds the
 last `_HISTORY` changes.
 """
 
+from agent.core.alarm_record import alarm_code
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent.core.alarm_record import AlarmRecord
 
     Listener = Callable[[int, str, str, str], None]
 
@@ -17,9 +21,10 @@ _HISTORY = 32
 
 
 class Alarm:
-    """One active alarm. `since`: monotonic time in µs at which it was raised."""
+    """One active alarm. `code`: the full code. `since`: monotonic time in µs of its raising."""
 
-    def __init__(self, code: str, text: str, since: int) -> None:
+    def __init__(self, record: "AlarmRecord", code: str, text: str, since: int) -> None:
+        self.record = record
         self.code = code
         self.text = text
         self.since = since
@@ -39,18 +44,32 @@ class AlarmList:
         """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
         self._listeners.append(listener)
 
-    def update(self, code: str, active: bool, text: str, now: int) -> None:
-        """Raise the alarm `code` if `active`, else clear it. An unchanged state has no effect."""
+    def update(
+        self, record: "AlarmRecord", source: str, active: bool, now: int, text: str = ""
+    ) -> None:
+        """Raise the alarm of `source` if `active`, else clear it. An unchanged state has no effect.
+
+        `text` replaces the text of the record.
+        """
+        code = alarm_code(record, source)
+        if not active:
+            self.clear(code, now)
+            return
+        for alarm in self.active:
+            if alarm.code == code:
+                return
+        text = text or record.text
+        self.raised_count += 1
+        self.active.append(Alarm(record, code, text, now))
+        self._record_change(now, "raised", code, text)
+
+    def clear(self, code: str, now: int) -> None:
+        """Clear the alarm with this full code, if it is active."""
         for i, alarm in enumerate(self.active):
             if alarm.code == code:
-                if not active:
-                    self.active.pop(i)
-                    self._record_change(now, "cleared", code, alarm.text)
+                self.active.pop(i)
+                self._record_change(now, "cleared", code, alarm.text)
                 return
-        if active:
-            self.raised_count += 1
-            self.active.append(Alarm(code, text, now))
-            self._record_change(now, "raised", code, text)
 
     def _record_change(self, now: int, change: str, code: str, text: str) -> None:
         self.history.append((now, change, code))

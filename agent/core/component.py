@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.actuator import ClaimSpec
+    from agent.core.alarm_record import Condition
     from agent.core.context import Context
     from agent.core.port_link import PortLink
     from protocols.cbor import Map
@@ -100,8 +101,8 @@ class Component:
         """Return the requests for the ports, in order: (port, operation, data)."""
         return []
 
-    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-        """Return the active conditions: (alarm code, unit state that it causes, text)."""
+    def active_conditions(self, now: int) -> "list[Condition]":
+        """Return the active conditions: (record of the alarm, its source, its text)."""
         return []
 
     def values(self, now: int) -> "list[int | None]":

@@ -9,7 +9,10 @@ A broker can accept the connection and then reject the client. For such a port `
 True: the pause returns to 1 s only after `mark_good`, not after `opened`.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import NEVER, SECOND
+
+PORT = AlarmRecord("port", NORMAL, "cannot use port", "port", False)
 
 _FIRST_RETRY = SECOND
 _LONGEST_RETRY = 30 * SECOND

@@ -3,32 +3,42 @@
 
 Does not measure; see `agent.gnss.signal_check` and `agent.gnss.constellation_check`.
 
-`DETECTORS` count against the signals, `ADVISORIES` are only reported. A row is (name, alarm code,
-unit of the figure, alarm text).
+`DETECTORS` count against the signals, `ADVISORIES` are only reported. A row is (name, alarm).
+`agent.tools.clock_text` has the units of their figures.
 """
+
+from agent.core.alarm_record import NORMAL, AlarmRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.evidence import EvidenceLog
 
+# fmt: off
 DETECTORS = (
-    ("drop", "gnss_drop", "0.01 dB", "all signals have become weaker: jamming"),
-    ("uniform", "gnss_uniform", "%", "all signals are equally strong: spoofing"),
-    ("strong", "gnss_strong", "signals", "signals are stronger than a sky's: spoofing"),
-    ("constellations", "gnss_constellations", "0.01 dB", "satellite systems contradict each other"),
-    ("antenna_open", "gnss_antenna_open", "", "the antenna is not connected"),
-    ("antenna_short", "gnss_antenna_short", "", "the antenna or its cable is short-circuited"),
-    ("jamming", "gnss_jamming", "", "the receiver itself reports jamming"),
+    ("drop", AlarmRecord("gnss_drop", NORMAL, "all signals have become weaker: jamming", "", True)),
+    ("uniform", AlarmRecord(
+        "gnss_uniform", NORMAL, "all signals are equally strong: spoofing", "", True)),
+    ("strong", AlarmRecord(
+        "gnss_strong", NORMAL, "signals are stronger than a sky's: spoofing", "", True)),
+    ("constellations", AlarmRecord(
+        "gnss_constellations", NORMAL, "satellite systems contradict each other", "", True)),
+    ("antenna_open", AlarmRecord(
+        "gnss_antenna_open", NORMAL, "the antenna is not connected", "", True)),
+    ("antenna_short", AlarmRecord(
+        "gnss_antenna_short", NORMAL, "the antenna or its cable is short-circuited", "", True)),
+    ("jamming", AlarmRecord(
+        "gnss_jamming", NORMAL, "the receiver itself reports jamming", "", True)),
 )
 ADVISORIES = (
-    ("silent", "gnss_silent", "s", "the receiver says nothing"),
-    ("no_fix", "gnss_no_fix", "s", "the receiver has no fix"),
-    ("line_saturated", "gnss_line_saturated", "permille", "the receiver's line is too slow"),
-    ("desense", "gnss_desense", "0.01 dB", "transmitting weakens the signals"),
-    ("bound", "time_bound", "us", "UTC is not as well known as it must be"),
-    ("setup", "gnss_setup", "", "the receiver does not do what it is told"),
-    ("store", "time_store", "", "what was kept of the time cannot be read"),
+    ("silent", AlarmRecord("gnss_silent", NORMAL, "the receiver says nothing", "", True)),
+    ("no_fix", AlarmRecord("gnss_no_fix", NORMAL, "the receiver has no fix", "", True)),
+    ("line_saturated", AlarmRecord(
+        "gnss_line_saturated", NORMAL, "the receiver's line is too slow", "", True)),
+    ("desense", AlarmRecord("gnss_desense", NORMAL, "transmitting weakens the signals", "", True)),
+    ("bound", AlarmRecord(
+        "time_bound", NORMAL, "UTC is not as well known as it must be", "", True)),
 )
+# fmt: on
 
 RAISE_COUNT, CLEAR_COUNT = 2, 30
 

@@ -9,6 +9,7 @@ requested ones for `_LOST_EPOCHS`, the set-up runs again, at most once in ten mi
 raises the alarm `gnss_setup`.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 from drivers.gnss.setup_check import CHECKS, SetupObservation
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from drivers.gnss.epoch import Epoch
 
+GNSS_SETUP = AlarmRecord(
+    "gnss_setup", NORMAL, "the receiver does not do what it is told:", "", True
+)
 RECEIVER = 0
 _LOST_EPOCHS = 30
 _REPEAT_PERIOD = 600 * SECOND
@@ -87,8 +91,8 @@ class ReceiverSetup(Component):
         if self.setup is None or not self.setup.done:
             return
         failed = [o.name for o in self.setup.results if o.outcome not in ACCEPTED_OUTCOMES]
-        text = "the receiver does not do what it is told: " + ", ".join(failed)
-        self.agent.alarms.update("gnss_setup", bool(failed), text, now)
+        text = GNSS_SETUP.text + " " + ", ".join(failed)
+        self.agent.alarms.update(GNSS_SETUP, "", bool(failed), now, text)
 
     def outbox(self) -> "Actions":
         """Return the commands for the receiver."""

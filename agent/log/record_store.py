@@ -52,7 +52,7 @@ _NOTHING_LOADED = LoadedSegment(-1, 0, ())
 
 def _encoded_size(records: "list[LogRecord]") -> int:
     """Return an upper limit of the bytes of `records` in a segment."""
-    return sum([len(record.payload) + segment.HEAD + 9 for record in records])
+    return sum([len(record.payload) + segment.MIN_RECORD_BYTES + 6 for record in records])
 
 
 class RecordStore:

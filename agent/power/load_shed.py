@@ -7,6 +7,7 @@ All loads of the lowest priority are switched off together. They are restored on
 highest priority first.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.power import build
 from protocols.time_units import SECOND
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agent.power.load import Load
     from agent.power.optics_monitor import OpticsMonitor
 
+LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is switched off", "load", True)
 _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
@@ -105,4 +107,4 @@ class LoadShedding:
                 if outlet_session is session and other.shed_at
             ]
             session.request_outputs(pairs, stop=not on)
-        self._agent.alarms.update("load_shed:" + load.name, not on, "is switched off", now)
+        self._agent.alarms.update(LOAD_SHED, load.name, not on, now)

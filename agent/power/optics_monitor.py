@@ -9,6 +9,7 @@ It must be too high for `_HOT_US` before a load is switched off. It must fall by
 before the alarm clears.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from agent.power.load import Load
     from agent.power.scaled_sensor import ScaledSensor
 
+OPTICS_WARM = AlarmRecord("optics_warm", NORMAL, "module is warm", "module", True)
+OPTICS_HOT = AlarmRecord("optics_hot", NORMAL, "module is too hot", "module", True)
 _HOT_US = 10 * SECOND
 _HYSTERESIS_MILLI = 2000
 
@@ -53,6 +56,6 @@ class OpticsMonitor:
         elif self._hot_since is None:
             self._hot_since = now
         hot = self._hot_since is not None and now - self._hot_since >= _HOT_US
-        alarms.update("optics_warm:" + self.name, self._warm and not hot, "module is warm", now)
-        alarms.update("optics_hot:" + self.name, hot, "module is too hot", now)
+        alarms.update(OPTICS_WARM, self.name, self._warm and not hot, now)
+        alarms.update(OPTICS_HOT, self.name, hot, now)
         return hot

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports of the power limits: state, alarms, telemetry points and status."""
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
         droop_permille: int
 
 
+HEAT_LOSS = AlarmRecord("heat_lost", NORMAL, "heat is not rejected:", "", True)
+THROTTLED = AlarmRecord("throttled", NORMAL, "loads are limited to %d of %d W", "", True)
+LIMIT_REFUSED = AlarmRecord("limit_refused", NORMAL, "does not take its limit", "load", True)
+
 FREE, DERATED, LIMITED, HEAT_LOST, SHED = 0, 1, 2, 3, 4
 STATES = ("free", "derated", "limited", "lost", "shed")
 
@@ -62,19 +67,15 @@ def update_state(component: "PowerState", now: int) -> int:
         new_state = LIMITED
     else:
         new_state = DERATED if limit_w < rated_w else FREE
-    alarms.update(
-        "heat_lost",
-        headroom.heat_rejection_lost,
-        "heat is not rejected: " + headroom.loss_reason,
-        now,
-    )
-    text = "loads are limited to %d of %d W" % (limit_w, rated_w)
-    alarms.update("throttled", new_state != FREE, text, now)
+    text = HEAT_LOSS.text + " " + headroom.loss_reason
+    alarms.update(HEAT_LOSS, "", headroom.heat_rejection_lost, now, text)
+    text = THROTTLED.text % (limit_w, rated_w)
+    alarms.update(THROTTLED, "", new_state != FREE, now, text)
     for load in component.loads:
         target = load.target
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0
-            alarms.update("limit_refused:" + load.name, rejected, "does not take its limit", now)
+            alarms.update(LIMIT_REFUSED, load.name, rejected, now)
     return new_state
 
 

@@ -29,6 +29,7 @@ from agent.runtime.port_log import PortLog
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
 from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, make_error
+from drivers.ports.store_request import OPERATIONS
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
@@ -63,7 +64,6 @@ FLUSH_TIME = 2_000_000  # longest time for the last writes at the stop, us
 MAX_CHUNKS = 16  # chunks read from one port before the next port
 RESTART = -1  # return value of `run` if the agent requests a restart
 MAX_PORTS = 64  # an agent that opens more has an error
-_STORE_OPERATIONS = ("append", "delete", "get", "list")
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
 
@@ -356,7 +356,7 @@ class IoLoop:
                 continue
             slot = self._slot(number)
             try:
-                if op in _STORE_OPERATIONS:
+                if op in OPERATIONS:
                     self._request_store(slot, op, data)
                 else:
                     self._ops[op](slot, data)

@@ -12,7 +12,7 @@ the actuators. It works without MQTT, receiver, meter, flash and optimiser.
     shut_valve   safe       closed  -           an operator resets it
     report       degraded   -       -           the input is off
 
-`ALARM_RECORDS` is in the order of priority. A leak has priority over overheating. For each
+`INTERLOCKS` is in the order of priority. A leak has priority over overheating. For each
 actuator, the active cause with the highest priority and a defined output sets the output. A cause
 becomes active when its input is on without a pause for its delay. `stop` and `shut_valve` are
 latched with a snapshot of that moment. `reset` ends them only while the input is off.
@@ -30,7 +30,7 @@ and stepped the loops. A cycle that does not reach this point does not service i
 
 from agent.core.actuator import PUMPS, VALVE, ClaimSpec
 from agent.core.actuator import SAFETY as RANK
-from agent.core.alarm_record import DEGRADED, SAFE, STOPPED
+from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code
 from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
@@ -43,17 +43,22 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.control_context import ControlContext
+    from agent.core.alarm_record import Condition
     from agent.core.component import Actions
 
-ALARM_RECORDS = (
-    ("emergency_stop", "stop", "emergency stop:"),
-    ("leak_critical", "stop", "leak:"),
-    ("dry_run", "stop", "pumps turn and make no pressure"),
-    ("contact", "report", "contact:"),
-    ("overheat", "cool", "supply is far too hot: everything open, everything runs"),
-    ("leak_warning", "report", "leak warning:"),
+# fmt: off
+INTERLOCKS = (
+    ("stop", AlarmRecord("emergency_stop", STOPPED, "emergency stop:", "input", True)),
+    ("stop", AlarmRecord("leak_critical", STOPPED, "leak:", "input", True)),
+    ("stop", AlarmRecord("dry_run", STOPPED, "pumps turn and make no pressure", "", True)),
+    ("report", AlarmRecord("contact", DEGRADED, "contact:", "input", True)),
+    ("cool", AlarmRecord(
+        "overheat", SAFE, "supply is far too hot: everything open, everything runs", "", True)),
+    ("report", AlarmRecord("leak_warning", DEGRADED, "leak warning:", "input", True)),
 )
-"""(cause, default reaction, alarm text), in the order of priority."""
+# fmt: on
+"""(default reaction, alarm with the state of that reaction), in the order of priority."""
+INPUT_LOST = AlarmRecord("input_lost", DEGRADED, "cannot be read: input", "input", True)
 
 REACTIONS = (
     ("stop", STOPPED, 0.0, 0.0, True),
@@ -68,15 +73,19 @@ _SNAPSHOT_LENGTH = 120
 
 
 class InterlockInput:
-    """One cause: its input, its reaction and its state."""
+    """One cause: its input, its reaction and its state.
 
-    def __init__(self, priority: int, name: str, reaction: str, delay_s: float) -> None:
-        code, default, text = ALARM_RECORDS[priority]
-        self.priority = priority
-        self.code = code + ":" + name if name else code
-        self.text = text + " " + name if name else text
+    `kind` is the code of its alarm. `record`: its alarm, with the state of its reaction.
+    """
+
+    def __init__(self, kind: str, name: str, reaction: str, delay_s: float) -> None:
+        default, record = next(row for row in INTERLOCKS if row[1].code == kind)
+        self.kind, self.name = kind, name
+        self.code = alarm_code(record, name)
         self.delay_us = to_thousandths(delay_s) * MILLISECOND
         self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
+        text = record.text + " " + name if name else record.text
+        self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.trial)
         self.on: bool | None = None
         self.since: int | None = None
         self.active = False
@@ -111,26 +120,22 @@ class Interlock(Component):
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
         super().__init__(agent, settings, port)
         self.inputs: list[tuple[InterlockInput, Any, str, bool]] = []
-        codes = [code for code, _, _ in ALARM_RECORDS]
         for entry in settings["inputs"]:
             trip_input = InterlockInput(
-                codes.index(entry["kind"]),
-                entry["name"],
-                entry.get("reaction", ""),
-                entry["delay_s"],
+                entry["kind"], entry["name"], entry.get("reaction", ""), entry["delay_s"]
             )
             session = agent.fieldbus.session(entry["device"])
             self.inputs.append((trip_input, session, entry["bit"], entry["when_lost"] == "act"))
-        self._overheat = InterlockInput(codes.index("overheat"), "", "", settings["overheat_s"])
-        self._dry_run = InterlockInput(codes.index("dry_run"), "", "", settings["dry_run_s"])
+        self._overheat = InterlockInput("overheat", "", "", settings["overheat_s"])
+        self._dry_run = InterlockInput("dry_run", "", "", settings["dry_run_s"])
         trip_inputs = [trip_input for trip_input, _, _, _ in self.inputs] + [
             self._overheat,
             self._dry_run,
         ]
         self.by_priority: list[InterlockInput] = []
-        for priority in range(len(ALARM_RECORDS)):
+        for _, record in INTERLOCKS:
             self.by_priority.extend(
-                [trip_input for trip_input in trip_inputs if trip_input.priority == priority]
+                [trip_input for trip_input in trip_inputs if trip_input.kind == record.code]
             )
         self._lost_inputs: list[str] = []
         self._kicked_at = 0
@@ -200,16 +205,19 @@ class Interlock(Component):
             " ".join([_one_decimal(speed) for speed in speeds]),
         )
 
-    def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
+    def active_conditions(self, now: int) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
-        conditions = [
-            (trip_input.code, trip_input.reaction[1], trip_input.text + "; " + trip_input.snapshot)
+        conditions: list[Condition] = [
+            (
+                trip_input.record,
+                trip_input.name,
+                trip_input.record.text + "; " + trip_input.snapshot,
+            )
             for trip_input in self.by_priority
             if trip_input.active
         ]
         return conditions + [
-            ("input_lost:" + code, DEGRADED, "cannot be read: input " + code)
-            for code in self._lost_inputs
+            (INPUT_LOST, code, INPUT_LOST.text + " " + code) for code in self._lost_inputs
         ]
 
     # The watchdog.

@@ -9,11 +9,11 @@ state is the worst state of all active conditions. It is for operators and the g
     safe       the supply temperature is not under control; fail-safe outputs are requested
     stopped    a trip has stopped the cooling; see `agent.safety.interlock`
 
-`ALARM_RECORDS` is the complete policy: code, state, text. Optional components in `providers` report
-more conditions in each step.
+The records below are the complete policy: code, state, text. `_find_conditions` has their order.
+Optional components in `providers` report more conditions in each step.
 """
 
-from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES
+from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES, AlarmRecord, alarm_code
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -24,33 +24,46 @@ if TYPE_CHECKING:
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
+    from agent.core.alarm_record import Condition
     from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
 
     class ConditionProvider(Protocol):
         """A component that reports conditions."""
 
-        def active_conditions(self, now: int) -> "list[tuple[str, int, str]]":
-            """Return the active conditions: (code, unit state that it causes, text)."""
+        def active_conditions(self, now: int) -> "list[Condition]":
+            """Return the active conditions: (record of the alarm, its source, its text)."""
             ...
 
 
 _START_GRACE = 5 * SECOND
 """After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
-ALARM_RECORDS = (
-    ("bus_lost", SAFE, "no device answers on bus"),
-    ("supply_sensor", SAFE, "supply temperature is not known; valve at its safe opening"),
-    ("dp_sensor", DEGRADED, "differential pressure is not known; pumps at their safe speed"),
-    ("device_lost", DEGRADED, "no answer from"),
-    ("pump_trip", DEGRADED, "drive has tripped:"),
-    ("write_refused", SAFE, "does not take what is written:"),
-    ("identity", SAFE, "is another model than its profile's, nothing is written to it:"),
-    ("bus_overload", DEGRADED, "cannot keep up with its polls: bus"),
-    ("device_alarm", DEGRADED, "reports"),
-    ("supply_high", DEGRADED, "supply temperature is above its limit"),
+BUS_LOST = AlarmRecord("bus_lost", SAFE, "no device answers on bus", "bus", True)
+SUPPLY_SENSOR = AlarmRecord(
+    "supply_sensor", SAFE, "supply temperature is not known; valve at its safe opening", "", True
 )
-"""The conditions in the order of their checks."""
+DP_SENSOR = AlarmRecord(
+    "dp_sensor", DEGRADED, "differential pressure is not known; pumps at their safe speed", "", True
+)
+DEVICE_LOST = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
+PUMP_TRIP = AlarmRecord("pump_trip", DEGRADED, "drive has tripped:", "device", True)
+WRITE_REFUSED = AlarmRecord("write_refused", SAFE, "does not take what is written:", "device", True)
+IDENTITY = AlarmRecord(
+    "identity",
+    SAFE,
+    "is another model than its profile's, nothing is written to it:",
+    "device",
+    True,
+)
+BUS_OVERLOAD = AlarmRecord(
+    "bus_overload", DEGRADED, "cannot keep up with its polls: bus", "bus", True
+)
+DEVICE_ALARM = AlarmRecord("device_alarm", DEGRADED, "reports", "device.bit", True)
+SUPPLY_HIGH = AlarmRecord(
+    "supply_high", DEGRADED, "supply temperature is above its limit", "", True
+)
+
 _WHOLE_UNIT = [""]
 """Name list of a condition that concerns the whole unit."""
 
@@ -74,7 +87,7 @@ class Supervisor:
         self._pressure = pressure
         self._alarms = alarms
         self._started: int | None = None
-        self._conditions: list[list[str]] = []
+        self._conditions: list[tuple[AlarmRecord, list[str]]] = []
         self._providers = providers
         self._provider_codes: list[str] = []
 
@@ -88,59 +101,61 @@ class Supervisor:
             self._started = now
         conditions = self._find_conditions(now)
         severity = NORMAL
-        for (_, state, _), names in zip(ALARM_RECORDS, conditions):
+        for record, names in conditions:
             if names:
-                severity = max(severity, state)
+                severity = max(severity, record.state)
         if self._providers:
             severity = max(severity, self._collect_conditions(now))
         self.state = STATES[severity]
         if now - self._started < _START_GRACE or conditions == self._conditions:
             return
         self._conditions = conditions
-        for (code, _, text), names in zip(ALARM_RECORDS, conditions):
-            self._update_alarms(code, text, names, now)
+        for record, names in conditions:
+            self._update_alarms(record, names, now)
 
     def _collect_conditions(self, now: int) -> int:
         """Raise and clear the alarms of the providers. Return the worst of their states."""
         severity = NORMAL
         codes = []
         for provider in self._providers:
-            for code, state, text in provider.active_conditions(now):
-                severity = max(severity, state)
-                codes.append(code)
-                self._alarms.update(code, True, text, now)
+            for record, source, text in provider.active_conditions(now):
+                severity = max(severity, record.state)
+                codes.append(alarm_code(record, source))
+                self._alarms.update(record, source, True, now, text)
         for code in self._provider_codes:
             if code not in codes:
-                self._alarms.update(code, False, "", now)
+                self._alarms.clear(code, now)
         self._provider_codes = codes
         return severity
 
-    def _find_conditions(self, now: int) -> "list[list[str]]":
-        """Return for each record the names with an active condition; empty: none."""
+    def _find_conditions(self, now: int) -> "list[tuple[AlarmRecord, list[str]]]":
+        """Return each alarm with the names of its sources, in the order of raising; empty: none."""
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
+        too_high = measured is not None and measured > self.supply_max_c
         lost_sessions = [session for session in sessions if session.lost]
         return [
-            self._fieldbus.lost_buses() if lost_sessions else [],
-            _WHOLE_UNIT if measured is None else [],
-            _WHOLE_UNIT if pressure.sensor.value(now) is None else [],
-            [session.name for session in lost_sessions],
-            [pump.session.name for pump in pressure.pumps if pump.tripped()],
-            [session.name for session in sessions if session.write_unverified],
-            [session.name for session in sessions if session.identity_mismatch],
-            self._fieldbus.overloaded_buses(),
-            _device_alarms(sessions),
-            _WHOLE_UNIT if measured is not None and measured > self.supply_max_c else [],
+            (BUS_LOST, self._fieldbus.lost_buses() if lost_sessions else []),
+            (SUPPLY_SENSOR, _WHOLE_UNIT if measured is None else []),
+            (DP_SENSOR, _WHOLE_UNIT if pressure.sensor.value(now) is None else []),
+            (DEVICE_LOST, [session.name for session in lost_sessions]),
+            (PUMP_TRIP, [pump.session.name for pump in pressure.pumps if pump.tripped()]),
+            (WRITE_REFUSED, [session.name for session in sessions if session.write_unverified]),
+            (IDENTITY, [session.name for session in sessions if session.identity_mismatch]),
+            (BUS_OVERLOAD, self._fieldbus.overloaded_buses()),
+            (DEVICE_ALARM, _device_alarms(sessions)),
+            (SUPPLY_HIGH, _WHOLE_UNIT if too_high else []),
         ]
 
-    def _update_alarms(self, code: str, text: str, names: "list[str]", now: int) -> None:
+    def _update_alarms(self, record: AlarmRecord, names: "list[str]", now: int) -> None:
         """Raise one alarm for each name. Clear the alarms of names that are not in the list."""
-        codes = [code + ":" + name if name else code for name in names]
-        for active in self._alarms.codes():
-            if active.split(":")[0] == code and active not in codes:
-                self._alarms.update(active, False, "", now)
-        for full_code, name in zip(codes, names):
-            self._alarms.update(full_code, True, text + " " + name if name else text, now)
+        codes = [alarm_code(record, name) for name in names]
+        for alarm in self._alarms.active[:]:
+            if alarm.record is record and alarm.code not in codes:
+                self._alarms.clear(alarm.code, now)
+        for name in names:
+            text = record.text + " " + name if name else ""
+            self._alarms.update(record, name, True, now, text)
 
 
 def _device_alarms(sessions: "list[DeviceSession]") -> "list[str]":

@@ -15,6 +15,7 @@ windows the radio is off.
 `_decide` makes one decision. It runs once a second and after each event of the modem.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.satcom.backoff import HOUR, WAIT, Backoff
 from agent.satcom.budget import Budget, Price
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
             """Announce a transmission from `start` to `end`."""
             ...
 
+
+MODEM = AlarmRecord("modem", NORMAL, "the satellite modem does not answer", "", True)
 
 _OTHER_CLASSES = (LIVE, EVENT, BULK)
 _CHECK_INTERVAL = SECOND
@@ -396,7 +399,7 @@ class SatcomComponent(Component):
     def _on_ready(self, now: int, ready: bool) -> None:
         self.service = self.bars = None
         self._radio_since = now
-        self.agent.alarms.update("modem", not ready, "the satellite modem does not answer", now)
+        self.agent.alarms.update(MODEM, "", not ready, now)
 
     def _on_signal(self, now: int, bars: int) -> None:
         if self.bars == 0 and bars > 0:

@@ -17,6 +17,29 @@ if TYPE_CHECKING:
 
 _WIDTH = 13
 
+UNITS = {
+    "step": "us",
+    "rate": "us",
+    "pulse": "us",
+    "floor": "us",
+    "witness": "us",
+    "position": "m",
+    "signals": "votes",
+    "drop": "0.01 dB",
+    "uniform": "%",
+    "strong": "signals",
+    "constellations": "0.01 dB",
+    "antenna_open": "",
+    "antenna_short": "",
+    "jamming": "",
+    "silent": "s",
+    "no_fix": "s",
+    "line_saturated": "permille",
+    "desense": "0.01 dB",
+    "bound": "us",
+}
+"""Unit of the figure of each check of `CHECKS`, `DETECTORS` and `ADVISORIES`."""
+
 
 def status_line(snapshot: "Snapshot") -> str:
     """Return one line: UTC, state and error bound, time source, rate of the oscillator."""
@@ -132,11 +155,10 @@ def evidence_lines(snapshot: "Snapshot") -> "list[str]":
     """Return the findings of the checks, one line each: check, times, figures, limit, meaning."""
     lines = []
     for item in snapshot["clock"]["evidence"]:
-        unit, text = "", ""
-        for table in (CHECKS, DETECTORS, ADVISORIES):
-            for name, _, table_unit, meaning in table:
-                if name == item["check"]:
-                    unit, text = table_unit, meaning
+        unit, text = UNITS.get(item["check"], ""), ""
+        for name, record in CHECKS + DETECTORS + ADVISORIES:
+            if name == item["check"]:
+                text = record.text
         scale = None
         if item["check"] == "step":
             scale = time_scale_name(item["figure"], item["limit"], snapshot["clock"]["leap_s"])

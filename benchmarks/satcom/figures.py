@@ -26,6 +26,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from agent.safety.supervisor import PUMP_TRIP
 from benchmarks.common import describe_machine, show
 from benchmarks.satcom.link_up import linkup_rows
 from benchmarks.satcom.rig import SECOND, SatcomRig
@@ -73,7 +74,7 @@ def alarm(seed: int, success_pct: float | None, late_pct: float) -> AlarmCost:
     rig.run(_ALARM_AT + fading.randrange(10 * SECOND))
     device: Any = rig.satellite.device
     started_at, before, aired = rig.world.now, device.sessions, device.transmissions
-    rig.alarms.update("pump_trip:pump1", True, "drive has tripped: pump1", started_at)
+    rig.alarms.update(PUMP_TRIP, "pump1", True, started_at, "drive has tripped: pump1")
     while not rig.satellite.gateway.messages and rig.world.now < started_at + 600 * SECOND:
         rig.run(rig.world.now + SECOND)
     messages = rig.satellite.gateway.messages

@@ -5,12 +5,12 @@
     python docs/tools/reference.py --check    exit 1 and name the files that are not as the code is
 
 Commands and their options come from the parsers themselves, the configuration from its JSON Schema,
-points from the profiles, scenario words from the bench's tables. Alarms stand in alarms.toml beside
-this file, with what to do; the code is searched for their codes, so that none is missing there.
+points from the profiles, scenario words from the bench's tables. Alarms come from the records of
+`agent.tools.alarm_list`; alarms.toml beside this file has their meaning and what to do. A code that
+has no record, or a record without an entry, stops this tool.
 """
 
 import argparse
-import ast
 import contextlib
 import importlib
 import io
@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 OUT = ROOT / "docs"
 NOTE = "`make reference` writes this page from the code; a test compares them."
-STATES = ("NORMAL", "DEGRADED", "SAFE", "STOPPED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -338,52 +337,25 @@ def scenario_words() -> str:
 # Alarms.
 
 
-def _flat(node: ast.expr) -> str:
-    """The literal text of an expression; what is put in at run time is `NAME`."""
-    match node:
-        case ast.Constant(str(text)):
-            return text
-        case ast.BinOp(left, ast.Mod(), _):
-            return _flat(left)
-        case ast.BinOp(left, _, right):
-            return _flat(left) + _flat(right)
-    return "\0"
+def _alarm_row(record: Any, entry: dict[str, str]) -> tuple[str, ...]:
+    """The row of an alarm: what its record says, then what alarms.toml says."""
+    from agent.core.alarm_record import NORMAL, STATES
 
-
-def _codes_in(tree: ast.Module) -> Iterator[str]:
-    """The codes that a module can raise: `alarms.update(CODE, …)` and (CODE, state, text)."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(ast.Attribute(owner, "update"), [code, _, _, _]):
-                if "alarms" in ast.unparse(owner):
-                    yield _flat(code)
-            case ast.Tuple([code, ast.Name(state), _]) if state.strip("_") in STATES:
-                yield _flat(code)
-
-
-def codes() -> set[str]:
-    """Every alarm code in the agent; what follows a colon is the name of a thing, left out."""
-    from agent.clock.evidence import CHECKS
-    from agent.gnss.detectors import ADVISORIES, DETECTORS
-    from agent.safety.interlock import ALARM_RECORDS
-
-    found = {row[0] for row in ALARM_RECORDS} | {
-        row[1] for row in (*CHECKS, *ADVISORIES, *DETECTORS)
-    }
-    for path in sorted((ROOT / "agent").rglob("*.py")):
-        found.update(_codes_in(ast.parse(path.read_bytes())))
-    # (stuck, "sensor_stuck", "…") in `_wrong` of the sensors' check, and humidity's
-    found |= {"sensor_rate", "sensor_stuck", "sensor_apart"}
-    return {code.split(":")[0] for code in found if "\0" not in code.split(":")[0]} - {""}
+    source = ":" + record.per.upper() if record.per else ""
+    state = "-" if record.state == NORMAL else STATES[record.state]
+    return f"`{record.code}{source}`", entry.get("state", state), entry["means"], entry["do"]
 
 
 def alarms() -> str:
     """Every alarm with what to do."""
+    from agent.tools.alarm_list import all_records
+
     source = Path(__file__).with_name("alarms.toml")
     groups = tomllib.loads(source.read_text(encoding="utf-8"))
+    records = all_records()
     described = {code for group in groups.values() for code in group if code != "title"}
-    if described != codes():
-        missing, unused = sorted(codes() - described), sorted(described - codes())
+    if described != set(records):
+        missing, unused = sorted(set(records) - described), sorted(described - set(records))
         raise SystemExit(f"alarms.toml: missing {missing}, not in the code {unused}")
     text = (
         "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
@@ -401,9 +373,7 @@ def alarms() -> str:
     for group in groups.values():
         text += f"\n## {group['title']}\n\n"
         rows = [
-            (f"`{code}{one.get('of', '')}`", one["state"], one["means"], one["do"])
-            for code, one in group.items()
-            if code != "title"
+            _alarm_row(records[code], entry) for code, entry in group.items() if code != "title"
         ]
         text += table(("code", "state", "meaning", "what to do"), rows)
     return text

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MAX_KEY = 64  # characters
 TEMPORARY_SUFFIX = ".new"  # suffix of an incomplete file
-OPERATIONS = ("write", "append", "delete", "get", "list")
+OPERATIONS = ("append", "delete", "get", "list")
+"""The operations of a store besides `write`, which each port has."""
 MAX_PENDING = 256  # requests
 _KEY_CHARS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 

@@ -4,27 +4,8 @@
 They come from the status of the components `cooling` and `safety`, and from the plant.
 """
 
-from agent.safety.interlock import ALARM_RECORDS
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, Status
-
-COOLING_ALARMS = (
-    *[code for code, _, _ in ALARM_RECORDS],
-    "input_lost",
-    "sensor_rate",
-    "sensor_stuck",
-    "sensor_apart",
-    "heat_balance",
-    "humidity_sensor",
-    "humidity_apart",
-    "fan_trip",
-    "fans_blind",
-    "valve_feedback",
-    "hand",
-    "mode",
-    "pumps_wait",
-)
-"""Codes of the alarms that these components raise."""
 
 
 def _setpoint_c(_: Testbed, status: Status, __: str) -> float:

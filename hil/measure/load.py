@@ -7,14 +7,6 @@ from hil.bench.load_bank import LoadBank
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
 
-LOAD_ALARMS = (
-    "throttled",
-    "heat_lost",
-    "load_shed",
-    "limit_refused",
-    "optics_warm",
-    "optics_hot",
-)
 STATES = ("free", "derated", "limited", "lost", "shed")
 
 

@@ -6,30 +6,20 @@ sensor errors) or from the last status of the agent. A name can have an argument
 as `alarm:bus_lost`.
 """
 
-from agent.clock.evidence import CHECKS
-from agent.gnss.detectors import ADVISORIES, DETECTORS
-from agent.safety.supervisor import ALARM_RECORDS
+from agent.core.alarm_record import STATES
+from agent.tools.alarm_list import all_records
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
 from hil.measure.config import CONFIG_MEASURES
-from hil.measure.cooling import COOLING_ALARMS, COOLING_MEASURES
+from hil.measure.cooling import COOLING_MEASURES
 from hil.measure.link import LINK_MEASURES
-from hil.measure.load import LOAD_ALARMS, LOAD_MEASURES
+from hil.measure.load import LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
 
 __all__ = ["MEASURES", "Measure", "read"]
 
-STATES = ("normal", "degraded", "safe", "stopped")
 CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
-ALARM_CODES = (
-    *[code for code, _, _ in ALARM_RECORDS],
-    *[code for _, code, _, _ in (*CHECKS, *DETECTORS, *ADVISORIES)],
-    *COOLING_ALARMS,
-    *LOAD_ALARMS,
-    "gnss_setup",
-    "port",
-    "modem",
-)
+ALARM_CODES = tuple(all_records())
 
 
 def _read_acknowledged_pct(_: Testbed, status: Status, __: str) -> float | None:

@@ -9,12 +9,11 @@ deadline.
 
 from typing import Protocol
 
+from drivers.ports.store_request import OPERATIONS
 from hil.kernel.digest import Digest
 from hil.kernel.dut import Dut, StepResult
 from hil.kernel.serial_line import NEVER
 from hil.kernel.world import World
-
-STORE_OPERATIONS = ("append", "delete", "get", "list")
 
 
 class Endpoint(Protocol):
@@ -87,7 +86,7 @@ class VirtualShell:
                 endpoint.close()
             elif op == "set" and hasattr(endpoint, "set"):
                 endpoint.set(data)
-            elif op in STORE_OPERATIONS:
+            elif op in OPERATIONS:
                 endpoint.request(op, data)  # type: ignore[attr-defined]  # only a store's end is asked
 
     def run(self, until: int) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import serial
 
-from agent.runtime import cpython
+from agent.runtime import cpython, cpython_preflight
 from drivers.errors import PortError
-from drivers.ports.address import parse_address
+from drivers.ports.address import KINDS, OPTIONS, parse_address
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store
@@ -50,6 +50,11 @@ def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
             "no such folder",
         ]
         fcntl.flock(line.slave, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_each_kind_has_a_check_before_the_start() -> None:
+    assert set(cpython_preflight._CHECKS) == set(OPTIONS) == set(KINDS)
+    assert set(cpython.OPENERS) == set(KINDS) - {"uart"}  # only a board has UARTs
 
 
 def test_preflight_reports_each_error(tmp_path: Path) -> None:

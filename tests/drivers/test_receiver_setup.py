@@ -9,9 +9,11 @@ import heapq
 
 import pytest
 
+from agent.gnss.schema import RECEIVER_SETUP
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.gnss.setup_sequence import SetupSequence
 from drivers.gnss.setup_step import build_steps
+from drivers.gnss.setup_vendors import VENDOR_COMMANDS
 from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.elements import BEIDOU
@@ -80,6 +82,11 @@ class ReceiverBench:
                 else:
                     self.line.write(data)
         return [(o.name, o.outcome) for o in setup.results]
+
+
+def test_configuration_and_test_know_each_vendor() -> None:
+    assert RECEIVER_SETUP["properties"]["maker"]["enum"] == list(VENDOR_COMMANDS)
+    assert {vendor for _, vendor in VENDORS} == set(VENDOR_COMMANDS)
 
 
 @pytest.mark.parametrize(("dialect", "vendor"), VENDORS)

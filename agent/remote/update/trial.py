@@ -10,7 +10,8 @@ Two times run on the monotonic clock and survive a restart (the second in the re
                      flow, temperature difference, pump current and dew-point margin are not worse
     confirmation     hours, as in the message: operators confirm, or the trial is rolled back
 
-Alarms of the link, the clock and ports do not count, because a set-point does not cause them.
+Only alarms whose record has `trial` count. A port that cannot be used does not count, because a
+set-point does not cause it.
 """
 
 from agent.remote.update.plant_check import PlantCheck
@@ -20,7 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import Context
 
-_NOT_PLANT_CODES = ("port", "clock", "broker", "receiver", "link")
 _SAVE_INTERVAL_S = 60
 """Interval of saving the remaining time: a restart loses at most this much."""
 _SETTLED_K = 1.5
@@ -73,9 +73,9 @@ class TrialMonitor:
 
     def _new_alarm(self) -> str:
         """Return a new alarm of the plant, or an empty text."""
-        for code in self._agent.alarms.codes():
-            if code not in self._alarms and code.split(":")[0] not in _NOT_PLANT_CODES:
-                return code
+        for alarm in self._agent.alarms.active:
+            if alarm.code not in self._alarms and alarm.record.trial:
+                return alarm.code
         return "safe" if self._agent.supervisor.state in ("safe", "stopped") else ""
 
     def confirm_time_to_save(self, now: int) -> "int | None":

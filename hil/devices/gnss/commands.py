@@ -194,6 +194,8 @@ _QUECTEL: dict[str, CommandHandler] = {
     "PAIR864": lambda r, fields, now: _set_baud(r, int(fields[2]), now),
 }
 
+_TABLES = {"casic": _CASIC, "quectel": _QUECTEL}
+
 
 class LineInterpreter:
     """Splits the input into lines and executes the commands of `maker`."""
@@ -225,7 +227,7 @@ class LineInterpreter:
             receiver.count_ignored(len(line))
             return []
         name, *fields = body.split(",")
-        table = _CASIC if self._maker == "casic" else _QUECTEL
+        table = _TABLES[self._maker]
         if name not in table:
             receiver.count_ignored(len(line))
             return [] if self._maker == "casic" else [_unknown_answer(name)]

@@ -47,9 +47,7 @@ def test_argument_values_match_the_plant() -> None:
     assert set(words.CLIMATES) == set(CLIMATES)
 
 
-@pytest.mark.parametrize(
-    "policy", ["coldloop", "optimum", "fixed:40", "phosphor", "pi", "track:22"]
-)
+@pytest.mark.parametrize("policy", words.POLICIES)
 def test_command_prints_every_key(policy: str, tmp_path: Path) -> None:
     drawn = tmp_path / "x.html"
     done = run_coldloop(

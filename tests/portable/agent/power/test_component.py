@@ -242,6 +242,7 @@ def test_points_and_status():
     at = names.index("throttle.State")
     row = json.loads(rig.agent.telemetry.queue[-1] if rig.agent.telemetry.queue else b'{"v":[]}')
     values = rig.component.values(rig.now)
+    eq(len(values), len(rig.component.POINTS))
     eq(values[:4], [0, 24_000, 24_000, 22_000])
     assert not row["v"] or len(row["v"]) == len(names)
     assert at > 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote changes: accepted, on trial, confirmed, rolled back."""
 
+from agent.agent import STATE
 from protocols import datagram
 from protocols.cbor import Decimal
 from tests.portable.support.check import eq
@@ -79,6 +80,17 @@ def test_harmful_change_is_rolled_back():
     rig.run(3)
     eq(rig.agent.pressure_loop.setpoint, 100)
     eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell device_alarm:cdu.Leak"))
+
+
+def test_an_unusable_port_does_not_end_the_trial():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
+    rig.run(1)
+    rig.deliver("event", STATE, "failed")
+    rig.run(0.6)
+    assert "port:state" in rig.agent.alarms.codes(), rig.agent.alarms.codes()
+    rig.run(21)
+    eq(rig.manager.trial_monitor.phase, "confirm")
 
 
 def test_degraded_loop_is_rolled_back():

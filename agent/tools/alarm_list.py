@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All alarms of the agent, collected from the rooms that raise them.
+
+Does not run on a board, and does not know the active alarms (see `agent.core.alarm_list`). The
+bench takes the codes from here, docs/tools/reference.py the page of alarms. A test finds a record
+in a module that `MODULES` does not name.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from agent.core.alarm_record import AlarmRecord
+
+MODULES = (
+    "agent.safety.supervisor",
+    "agent.safety.interlock",
+    "agent.clock.evidence",
+    "agent.clock.persistence",
+    "agent.gnss.detectors",
+    "agent.gnss.receiver_setup",
+    "agent.control.sensors",
+    "agent.control.component",
+    "agent.control.fan_group",
+    "agent.control.manual",
+    "agent.power.report",
+    "agent.power.load_shed",
+    "agent.power.optics_monitor",
+    "agent.core.port_link",
+    "agent.satcom.component",
+)
+"""The modules with records. A record is a constant of its module or stands in a tuple of it."""
+
+
+def all_records() -> dict[str, AlarmRecord]:
+    """Return the record of each alarm by its code."""
+    records: dict[str, AlarmRecord] = {}
+    for name in MODULES:
+        for value in vars(import_module(name)).values():
+            for record in _records_in(value):
+                if records.setdefault(record.code, record) is not record:
+                    raise ValueError(f"{name}: alarm {record.code} has two records")
+    return records
+
+
+def _records_in(value: object) -> Iterator[AlarmRecord]:
+    if isinstance(value, AlarmRecord):
+        yield value
+    elif type(value) is tuple:
+        for inner in value:
+            yield from _records_in(inner)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each alarm has one record, each record is raised, and docs/tools/alarms.toml describes each."""
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.clock.evidence import CHECKS
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.gnss.detectors import ADVISORIES, DETECTORS
+from agent.safety.interlock import INTERLOCKS, REACTIONS
+from agent.safety.schema import KINDS
+from agent.tools.alarm_list import MODULES, all_records
+from agent.tools.clock_text import UNITS
+from hil.measure.registry import ALARM_CODES
+from tests.support.repository import ROOT
+
+TREES = {
+    path: ast.parse(path.read_bytes())
+    for path in sorted((ROOT / "agent").rglob("*.py"))
+    if path.parent.name != "tools"
+}
+PER = {"", "bus", "device", "device.bit", "input", "load", "mode", "module", "port"}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def calls(name: str, *folders: str) -> Iterator[tuple[Path, ast.Call]]:
+    """Find the calls of a function or method `name` in some rooms of the agent, or in all."""
+    for path, tree in TREES.items():
+        if folders and path.parent.name not in folders:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and name in (
+                getattr(node.func, "id", ""),
+                getattr(node.func, "attr", ""),
+            ):
+                yield path, node
+
+
+def texts(name: str, *folders: str) -> set[str]:
+    """The literal texts that are the first argument of the calls of `name`."""
+    first = [call.args[0] for _, call in calls(name, *folders) if call.args]
+    return {node.value for node in first if isinstance(node, ast.Constant)}
+
+
+def test_every_record_in_the_code_is_listed() -> None:
+    places = {
+        (module_name(path), call.args[0].value)
+        for path, call in calls("AlarmRecord")
+        if isinstance(call.args[0], ast.Constant)
+    }
+    assert {module for module, _ in places} == set(MODULES)
+    assert {code for _, code in places} == set(all_records())
+    assert len(places) == len(all_records()), "an alarm has two records"
+
+
+def test_an_alarm_is_raised_by_its_record_alone() -> None:
+    """Not by a text: mypy refuses one as well."""
+    raised = []
+    for path, call in calls("update"):
+        if "alarms" in ast.unparse(call.func):
+            raised.append(path)
+            assert isinstance(call.args[0], (ast.Name, ast.Call)), ast.unparse(call)
+    assert len(raised) > 10
+    assert texts("clear", "gnss") <= set(all_records())
+
+
+def test_every_record_is_raised() -> None:
+    loaded = {
+        node.id
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    for module in MODULES:
+        for name, value in vars(importlib.import_module(module)).items():
+            if isinstance(value, AlarmRecord):
+                assert name in loaded, f"{module}.{name} is never raised"
+
+
+def test_records_have_known_fields() -> None:
+    for code, record in all_records().items():
+        assert record.per in PER, code
+        assert record.text, code
+        assert type(record.trial) is bool, code
+    assert set(ALARM_CODES) == set(all_records())
+
+
+def test_a_trial_counts_all_alarms_but_those_of_ports() -> None:
+    assert [code for code, record in all_records().items() if not record.trial] == ["port"]
+
+
+def test_only_interlocks_loops_and_buses_change_the_unit_state() -> None:
+    rooms = {
+        module.split(".")[1]
+        for module in MODULES
+        for value in vars(importlib.import_module(module)).values()
+        if isinstance(value, AlarmRecord) and value.state != NORMAL
+    }
+    assert rooms == {"safety", "control"}
+
+
+def test_each_check_of_the_clock_has_an_alarm_and_a_unit() -> None:
+    checks = [name for name, _ in CHECKS]
+    detectors = [name for name, _ in DETECTORS + ADVISORIES]
+    assert texts("reject", "clock") == set(checks)
+    assert texts("report", "gnss") == set(detectors)
+    assert sorted(UNITS) == sorted(checks + detectors)
+
+
+def test_each_kind_of_safety_input_has_an_alarm_with_the_state_of_its_reaction() -> None:
+    states = {name: state for name, state, *_ in REACTIONS}
+    assert {record.code for _, record in INTERLOCKS} == {*KINDS, "overheat", "dry_run"}
+    assert [record.state for _, record in INTERLOCKS] == [states[name] for name, _ in INTERLOCKS]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [("missing", "new_alarm"), ("not in the code", "port")]
+)
+def test_the_page_needs_an_entry_for_each_record(
+    change: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = dict(all_records())
+    if change == "missing":
+        records[code] = AlarmRecord(code, NORMAL, "text", "", True)
+    else:
+        del records[code]
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    reference = importlib.import_module("reference")
+    monkeypatch.setattr("agent.tools.alarm_list.all_records", lambda: records)
+    with pytest.raises(SystemExit, match=f"{change}.*{code}"):
+        reference.alarms()
