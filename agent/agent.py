@@ -328,8 +328,10 @@ class Agent:
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
-        out = self._out[:]
-        self._out.clear()
+        out: Actions = []
+        if self._out:
+            out.extend(self._out)
+            self._out.clear()
         for link in self._links:
             if link.requests:
                 out.extend(link.outbox())

@@ -53,9 +53,9 @@ class ControlCycle:
 
     def step_when_ready(self, now: int) -> bool:
         """Step the loops once in this cycle when it is ready. Return True if they step now."""
-        ticks = self._ticks
         if self._stepped:
             return False
+        ticks = self._ticks
         half = ticks.cycle_index >= ticks.per_cycle // 2
         if not half and not self._fieldbus.polls_complete():
             return False

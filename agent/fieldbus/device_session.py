@@ -200,11 +200,12 @@ class DeviceSession:
             self.silent_cycles = 0
             self.answered_at = result.done_at
         tag = result.tag
-        if tag.block >= 0:
+        kind = tag.block
+        if kind >= 0:
             is_round_complete = self._poll_cycle.handle_result(tag, result)
-            if is_round_complete and self._answered and not self.identity_mismatch:
+            if is_round_complete and self._answered and self.device.identity != MISMATCH:
                 self._write_cycle.verify()
-        elif tag.block == RECOVERY_KIND:
+        elif kind == RECOVERY_KIND:
             self._probe_done(tag, result)
-        elif tag.block == WRITE_KIND:
+        elif kind == WRITE_KIND:
             self._write_cycle.handle_result(tag, ok)

@@ -19,6 +19,7 @@ from collections import namedtuple
 from agent.log import segment
 from agent.log.class_index import ClassIndex
 from agent.log.segment import LogRecord
+from agent.log.unwritten_records import OBJECT_BYTES, UnwrittenRecords, WaitingRecord
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
 from protocols.time_units import SECOND
 
@@ -31,20 +32,14 @@ if TYPE_CHECKING:
 
     Operation = tuple[str, bytes]
 
-WaitingRecord = namedtuple("WaitingRecord", ("group", "kind", "payload", "oldest_at"))
-"""A record without an id, in memory. `oldest_at`: time of its oldest content."""
 BatchRecord = namedtuple("BatchRecord", ("record", "oldest_at"))
 """A record of the write in progress. `oldest_at`: time of its oldest content."""
 LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
 """A segment in memory: class, first id, records."""
 
-MAX_UNWRITTEN = 6144
-"""Largest number of bytes that wait in memory for the flash."""
 MAX_RECENT = 2048
 """Largest number of bytes of durable records that stay in memory for sending."""
 LONGEST = 60000
-_OBJECT_BYTES = 48
-"""Approximate memory of a record beside its payload, bytes."""
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
 _NOTHING_LOADED = LoadedSegment(-1, 0, ())
@@ -81,8 +76,7 @@ class RecordStore:
         self._max_bytes: int = settings["bytes"]
         # The largest size of the log includes one segment of each class that cannot be deleted.
         self._segment_bytes: int = min(settings["segment_bytes"], settings["bytes"] // 8)
-        self._unwritten: list[WaitingRecord] = []
-        self._unwritten_bytes = 0
+        self._unwritten = UnwrittenRecords()
         self._batch: list[BatchRecord] = []
         self._batch_class = self.class_indexes[0]
         self._starts_segment = False
@@ -118,25 +112,14 @@ class RecordStore:
             return
         if oldest_at is None:
             oldest_at = now
-        self._unwritten.append(WaitingRecord(group, kind, payload, oldest_at))
-        self._unwritten_bytes += len(payload) + _OBJECT_BYTES
-        while self._unwritten_bytes > MAX_UNWRITTEN and len(self._unwritten) > 1:
-            self._drop_unwritten()
+        record = WaitingRecord(group, kind, payload, oldest_at)
+        for dropped_class in self._unwritten.add(record):
+            self.class_indexes[dropped_class].lose()
         self.advance(now)
-
-    def _drop_unwritten(self) -> None:
-        """Drop the oldest waiting record of the lowest class."""
-        lowest_class = max([waiting.group for waiting in self._unwritten])
-        for index, waiting in enumerate(self._unwritten):
-            if waiting.group == lowest_class:
-                self._unwritten.pop(index)
-                self._unwritten_bytes -= len(waiting.payload) + _OBJECT_BYTES
-                self.class_indexes[lowest_class].lose()
-                return
 
     def oldest_unsaved(self) -> "int | None":
         """Return the time of the oldest content that a power cut would destroy. None: nothing."""
-        times = [waiting.oldest_at for waiting in self._unwritten]
+        times = [waiting.oldest_at for waiting in self._unwritten.records]
         times.extend([entry.oldest_at for entry in self._batch])
         return min(times) if times else None
 
@@ -299,9 +282,9 @@ class RecordStore:
         for entry in self._batch:
             record = entry.record
             self._recent.append((record.ident * 4 + group, record))
-            self._recent_bytes += len(record.payload) + _OBJECT_BYTES
+            self._recent_bytes += len(record.payload) + OBJECT_BYTES
         while self._recent_bytes > MAX_RECENT and len(self._recent) > 1:
-            self._recent_bytes -= len(self._recent.pop(0)[1].payload) + _OBJECT_BYTES
+            self._recent_bytes -= len(self._recent.pop(0)[1].payload) + OBJECT_BYTES
         if self._loaded.group == group:
             self._loaded = _NOTHING_LOADED
         self._batch = []
@@ -419,23 +402,14 @@ class RecordStore:
         return self.size() <= max_bytes
 
     def _fill_batch(self) -> None:
-        """Return ids to the records of the next write: one class, at most one segment."""
-        if not self._batch and self._unwritten:
-            group = min([waiting.group for waiting in self._unwritten])
-            self._batch_class = self.class_indexes[group]
-            remaining, size, unwritten_bytes = [], 0, 0
-            for waiting in self._unwritten:
-                length = len(waiting.payload)
-                if waiting.group != group or (size and size + length > self._segment_bytes):
-                    remaining.append(waiting)
-                    unwritten_bytes += length + _OBJECT_BYTES
-                    continue
-                size += length
+        """Assign ids to the records of the next write: one class, at most one segment."""
+        if not self._batch and self._unwritten.records:
+            waiting_records = self._unwritten.take(self._segment_bytes)
+            self._batch_class = self.class_indexes[waiting_records[0].group]
+            for waiting in waiting_records:
                 ident = self._batch_class.take_id()
                 record = LogRecord(ident, self.stamp(), waiting.kind, waiting.payload)
                 self._batch.append(BatchRecord(record, waiting.oldest_at))
-            self._unwritten = remaining
-            self._unwritten_bytes = unwritten_bytes
         if self._batch:
             self._fit_batch()
 

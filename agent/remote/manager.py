@@ -19,15 +19,13 @@ record is durable: at most once, also with power cuts.
 """
 
 from agent.core.component import Component
-from agent.core.errors import ConfigError
 from agent.core.json_writer import JsonObject, write
 from agent.remote import module_unload
 from agent.remote.message import canonical
-from agent.remote.message.reject import Rejection
+from agent.remote.message.reject import Rejection, RejectionLog
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
 from agent.remote.storage.write_queue import WriteQueue
-from protocols.errors import EncodeError
 from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -52,11 +50,6 @@ _MAX_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
 _START_GRACE_S = 10
 """Time after a start before a fault counts against a trial, s. There are no readings yet."""
-_REJECTION_INTERVAL = 10 * SECOND
-"""Shortest interval of reports about rejections. A flood of bad messages causes no traffic."""
-_AUDIT_INTERVAL = 600 * SECOND
-"""Shortest interval of audit entries about messages without a valid signature. They are counted in
-one entry, so a flood of bad messages does not displace other entries."""
 _MAX_RESULTS = 8
 _NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
@@ -73,7 +66,7 @@ class RemoteManager(Component):
         self.boot: BootState = agent.boot or BootState(b"", ConfigSlots(b""))
         self.has_boot_state = agent.boot is not None
         self.accepted_count = 0
-        self.rejected_count = 0
+        self.rejections = RejectionLog()
         self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
         self.write_queue = WriteQueue(port, self.boot.audit)
@@ -86,11 +79,6 @@ class RemoteManager(Component):
         self._report_due = True
         self._published_config = b""
         self._is_decommissioned = False
-        self.rejection = ("", "")
-        self._rejection_due = False
-        self._rejection_report_at = 0
-        self._unaudited = 0
-        self._audit_at = 0
         self._commands: CommandTable | None = None
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
@@ -112,17 +100,13 @@ class RemoteManager(Component):
         module_unload.unload_modules(True)
         if self.update is not None:
             self.update.start(now)
-        config_slots = self.boot.slots
-        if self.boot.writes or config_slots.trial is not None:
-            text = (
-                "on trial %d" % config_slots.trial.counter
-                if config_slots.trial
-                else " ".join(config_slots.last[1:])
-            )
-            self.audit_entry([], "start", config_slots.version, text, now)
+        slots, trial = self.boot.slots, self.boot.slots.trial
+        if self.boot.writes or trial is not None:
+            text = "on trial %d" % trial.counter if trial else " ".join(slots.last[1:])
+            self.audit_entry([], "start", slots.version, text, now)
         self.write_queue.write_records(self.boot.writes, now)
-        if config_slots.trial is not None:
-            self._start_monitor(now, config_slots.trial, _START_GRACE_S)
+        if trial is not None:
+            self._start_monitor(now, trial, _START_GRACE_S)
 
     def _start_monitor(self, now: int, config_trial: ConfigTrial, grace_s: int) -> None:
         health_s = int(self.settings["health_s"])
@@ -176,19 +160,15 @@ class RemoteManager(Component):
         if deferred is not None and self.trusted_utc_s(now) >= deferred.message.not_before_s:
             self._deferred = None
             self._act_on(deferred, now)
-        if self.trial_monitor is not None:
-            self._step_trial(now)
+        self._step_trial(now)
         if self._commands is not None:
             self._commands.tick(now)
         if self.update is not None:
             self.update.tick(now)
-        if self._unaudited and now >= self._audit_at:
-            self._audit_at = now + _AUDIT_INTERVAL
-            self.audit_entry(
-                [], "refused", self._unaudited, ": ".join(self.rejection).rstrip(": "), now
-            )
-            self._unaudited = 0
-        if self._report_due or (self._rejection_due and now >= self._rejection_report_at):
+        if self.rejections.audit_due(now):
+            count, text = self.rejections.take_unaudited(now)
+            self.audit_entry([], "refused", count, text, now)
+        if self._report_due or self.rejections.report_due(now):
             self._report(now)
 
     def wake(self, now: int) -> None:
@@ -216,7 +196,7 @@ class RemoteManager(Component):
         if self._verification is None and self._waiting_messages and not self.write_queue.is_busy():
             self._start_check(self._waiting_messages.pop(0), now)
         elif self._verification is not None:
-            self._check_slice(now)
+            self._check_slice(self._verification, now)
         has_more = self._verification is not None or (
             bool(self._waiting_messages) and not self.write_queue.is_busy()
         )
@@ -257,10 +237,7 @@ class RemoteManager(Component):
         except Rejection as rejection:
             self._reject(rejection)
 
-    def _check_slice(self, now: int) -> None:
-        verification = self._verification
-        if verification is None:
-            return
+    def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         try:
             if not verification.step():
                 return
@@ -298,18 +275,24 @@ class RemoteManager(Component):
         except Rejection as rejection:
             self._reject(rejection, message, signers, now)
             if verification.kind == MANIFEST:
-                self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)
+                record = slots.mark_taken(MANIFEST, message.counter)
             else:
-                self.write_queue.write_records(
-                    [slots.mark_rejected(message.counter, rejection.reason)], now
-                )
+                record = slots.mark_rejected(message.counter, rejection.reason)
+            self.write_queue.write_records([record], now)
 
     def _start_trial(self, message: "Patch", signers: "list[int]", now: int) -> None:
         if self.update is not None and self.update.trial_monitor is not None:
             raise Rejection("busy", "an application update is on trial")
-        applies_live = message.applies_live()
-        data, raw = self._apply_changes(message)
-        config = self._check_config(raw, message.changes if applies_live else None)
+        boot, applies_live = self.boot, message.applies_live()
+        data, raw = message.encode_changes(boot.parsed_config(), boot.has_full_checker)
+        if boot.check is None:
+            raise Rejection("store", _NO_BOOT_STATE)
+        config = self.agent.running_config()
+        if applies_live or boot.has_full_checker:
+            module_unload.unload_verifier()
+            from agent.remote.update.live_change import check_change  # noqa: PLC0415 - see `agent.remote.module_unload`
+
+            config = check_change(message, raw, boot, config)
         self.audit_entry(signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MAX_ALARMS]
         writes = self.boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
@@ -326,39 +309,6 @@ class RemoteManager(Component):
 
         self.write_queue.write_records(writes, now)
         self.write_queue.after_durable(durable, now)
-
-    def _apply_changes(self, message: "Patch") -> "tuple[bytes, dict[str, Any]]":
-        """Return the changed configuration as bytes and, if there is memory for it, parsed."""
-        raw = message.apply_to(self.boot.parsed_config())
-        try:
-            return canonical.encode_config(raw), raw if self.boot.has_full_checker else {}
-        except EncodeError as error:
-            raise Rejection("out_of_range", str(error))
-
-    def _check_config(
-        self, raw: "dict[str, Any]", numbers: "list[tuple[Any, Any]] | None"
-    ) -> "Config":
-        """Check a changed configuration. `numbers`: the changes, if all of them are live.
-
-        Without memory for the whole check, the restart that the change needs makes it.
-        """
-        check = self.boot.check
-        if check is None:
-            raise Rejection("store", _NO_BOOT_STATE)
-        checked = self.agent.running_config()
-        try:
-            if numbers is not None:
-                module_unload.unload_verifier()
-                from agent.remote.update.live_change import with_changes  # noqa: PLC0415 - see `agent.remote.module_unload`
-
-                checked = with_changes(checked, numbers)
-            if self.boot.has_full_checker:
-                check(raw)
-            return checked
-        except ConfigError as error:
-            text = str(error).split("\n")[0]
-            reason = "unknown_key" if "unknown key" in text else "out_of_range"
-            raise Rejection(reason, text)
 
     def _run_config(self, config: "Config", data: bytes) -> None:
         self.agent.apply_live_config(config)
@@ -418,8 +368,7 @@ class RemoteManager(Component):
                 result = commands.execute(message, then)
                 self.accepted_count += 1
             except Rejection as refusal:
-                self._reject(refusal)
-                self._unaudited -= 1
+                self.rejections.add(refusal, True)
                 result = str(refusal)
             self.add_result("%d %s: %s" % (message.counter, message.name, result))
             self.audit_entry(signers, "done " + message.name, message.counter, result, then)
@@ -462,51 +411,40 @@ class RemoteManager(Component):
         now: int = 0,
     ) -> None:
         """Count and report a rejection. A signed message gets an audit entry of its own."""
-        self.rejected_count += 1
-        self.rejection = (rejection.reason, rejection.detail[:120])
-        self._rejection_due = True
-        if message is None:
-            self._unaudited += 1
-        else:
+        self.rejections.add(rejection, message is not None)
+        if message is not None:
             self.audit_entry(
                 signers or [], message.describe(), message.counter, str(rejection), now
             )
 
     def _report(self, now: int) -> None:
         self._report_due = False
-        if self._rejection_due:
-            self._rejection_report_at = now + _REJECTION_INTERVAL
-        self._rejection_due = False
+        self.rejections.on_reported(now)
         if self.agent.uplink is not None:
             text = write(self.status(now)).encode()
             self.agent.uplink.publish_latest(REPORTED, text, True)
             if self._published_config != self.boot.config and self.has_boot_state:
                 self._published_config = self.boot.config
-                config_text = canonical.encode_config(
-                    canonical.without_secrets(self.boot.parsed_config())
-                )
-                self.agent.uplink.publish_latest(CONFIG, config_text, True)
+                config = canonical.without_secrets(self.boot.parsed_config())
+                self.agent.uplink.publish_latest(CONFIG, canonical.encode_config(config), True)
 
     def status(self, now: int) -> JsonObject:
         """Return the running version, the trial and the results of the last messages."""
         slots, monitor, audit = self.boot.slots, self.trial_monitor, self.write_queue.audit
-        decommissioned: list[tuple[str, object]] = (
-            [("decommissioned", True)] if self._is_decommissioned else []
-        )
-        return JsonObject(
-            [
-                ("version", slots.version),
-                ("hash", canonical.hash_config(self.boot.config).hex()),
-                ("counters", slots.counters),
-                ("trial", None if slots.trial is None else slots.trial.counter),
-                ("phase", None if monitor is None else monitor.phase),
-                ("last", list(slots.last)),
-                ("accepted", self.accepted_count),
-                ("refused", self.rejected_count),
-                ("refusal", list(self.rejection)),
-                ("results", self.results),
-                ("update", None if self.update is None else self.update.status()),
-                ("audit", [audit.number, audit.head.hex()]),
-            ]
-            + decommissioned
-        )
+        report: list[tuple[str, object]] = [
+            ("version", slots.version),
+            ("hash", canonical.hash_config(self.boot.config).hex()),
+            ("counters", slots.counters),
+            ("trial", None if slots.trial is None else slots.trial.counter),
+            ("phase", None if monitor is None else monitor.phase),
+            ("last", list(slots.last)),
+            ("accepted", self.accepted_count),
+            ("refused", self.rejections.count),
+            ("refusal", list(self.rejections.last)),
+            ("results", self.results),
+            ("update", None if self.update is None else self.update.status()),
+            ("audit", [audit.number, audit.head.hex()]),
+        ]
+        if self._is_decommissioned:
+            report.append(("decommissioned", True))
+        return JsonObject(report)

@@ -17,10 +17,11 @@ windows the radio is off.
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
-from agent.satcom.backoff import HOUR, WAIT, Backoff
+from agent.satcom.backoff import HOUR
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
 from agent.satcom.ram_queue import AlarmWatch, RamQueue, encode_row
+from agent.satcom.session_timer import SessionTimer
 from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.status import build_report
 from agent.satcom.transfer import MessageTransfer
@@ -34,25 +35,13 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol
+    from typing import Any
 
     from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
-    from agent.core.context import UplinkView
     from agent.satcom.log_source import LogSender
     from agent.satcom.pass_predictor import PassPredictor
     from agent.satcom.transfer import OutgoingMessage
-
-    class TxPermission(Protocol):
-        """The service `coexistence`: times when the modem can transmit."""
-
-        def earliest_tx(self, now: int, length: int) -> int:
-            """Return the earliest time from `now` on at which `length` may be transmitted."""
-            ...
-
-        def announce_tx(self, start: int, end: int) -> None:
-            """Announce a transmission from `start` to `end`."""
-            ...
 
 
 MODEM = AlarmRecord("modem", NORMAL, "the satellite modem does not answer", "", True)
@@ -61,22 +50,13 @@ _OTHER_CLASSES = (LIVE, EVENT, BULK)
 _CHECK_INTERVAL = SECOND
 _RADIO_LEAD = 30 * SECOND
 """Time for which the radio is on before a window."""
-_ACQUIRE = 10 * SECOND
-"""Longest time for which an alarm waits for the network after the radio was switched on."""
-_FADING_WAIT = 20 * SECOND
-"""Longest time for which an attempt waits for a signal that is absent."""
-_GOOD_BARS, _WEAK_WAIT = 2, 8 * SECOND
-"""After a failure: bars for a new session without delay, and the time to wait for them."""
 _MASK_INTERVAL = 10 * SECOND
 _LINGER = 5 * SECOND
 """Time for which the radio stays on after its last action."""
 _RING_PAUSE = 60 * SECOND
 _EVALUATIONS = 8
-_SESSION_TIME = 15 * SECOND
-"""Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
 _TIME_UNCERTAINTY = 1_500_000
 """Uncertainty of the network time, µs: ticks of 90 ms and the delay of the modem."""
-_PAUSES = {sbd.WAIT: WAIT, sbd.BLOCKED: HOUR, sbd.REJECTED: 600 * SECOND}
 
 
 class SatcomComponent(Component):
@@ -110,7 +90,7 @@ class SatcomComponent(Component):
         unit = config.site + "/" + config.unit
         self.messages = MessageTransfer(self.queue, self.modem.max_bytes, key, unit)
         self.downlink = DownlinkReceiver(self.messages)
-        self.backoff = Backoff(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
+        self._timer = SessionTimer(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
         self.window_stats = WindowStatistics()
         self.predictor: PassPredictor | None = None
         self.bars: int | None = None
@@ -123,8 +103,6 @@ class SatcomComponent(Component):
         self._alarm_watch = AlarmWatch()
         self._message: OutgoingMessage | None = None
         self._reserved_bytes = 0
-        self._next_try = self._pause_until = 0
-        self._tried_at = self._failed_at = 0
         self._radio_on = True
         self._radio_since = 0
         self._check_due = 0
@@ -135,7 +113,6 @@ class SatcomComponent(Component):
         self._ring_due = 0
         self._ring_pause = _RING_PAUSE
         self._offsets_restored = False
-        self._coexistence: TxPermission | None = None
         self._out: Actions = []
         self._handlers = self._event_handlers()
 
@@ -160,7 +137,7 @@ class SatcomComponent(Component):
         service = self.agent.service
         self.spend_guard.set_store(service("satcom_store"))
         self.downlink.connect(service("satcom_store"), service("message"))
-        self._coexistence = service("coexistence")
+        self._timer.connect(service("coexistence"))
         sender = service("sender")
         if sender is not None and self.kind != "ip":
             self._use_log(sender)
@@ -237,7 +214,7 @@ class SatcomComponent(Component):
         records = self._alarm_watch.changes(self.agent, utc)
         if records and self.kind != "ip":
             self.queue.put(ALARM, records, now)
-            self._next_try = 0  # a new alarm does not wait for the back-off of earlier messages
+            self._timer.advance(0)  # a new alarm does not wait for the back-off of earlier messages
         rows = self.kind != "ip" and self._log_sender is None
         every = self.settings["live_s"] * SECOND if rows else 0
         if now >= self._row_due and (every or self._row_requested):
@@ -269,14 +246,14 @@ class SatcomComponent(Component):
         link_usable = self.link_usable()
         if self.window_stats.update(link_usable or predicted is True, predicted is True, now):
             self.budget.new_window()
-            self._next_try = min(self._next_try, now + _CHECK_INTERVAL)
+            self._timer.advance(now + _CHECK_INTERVAL)
         self._correct_mask(now, predicted)
         if self.barred_reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
             return
         alarm = self.alarm_pending()
         if not self._control_radio(now, alarm):
             return
-        if now < max(self._next_try, self._pause_until) or self.spend_guard.first_number is None:
+        if not self._timer.is_due(now) or self.spend_guard.first_number is None:
             return
         if alarm and self._try_alarm(now):
             return
@@ -288,7 +265,7 @@ class SatcomComponent(Component):
         power = self.settings["power"]
         soon = power != "alarms" and self.window_predicted(now, _RADIO_LEAD) is not False
         radio_needed = power == "always" or alarm or soon
-        if not radio_needed and now - self._tried_at < _LINGER:
+        if not radio_needed and now - self._timer.tried_at < _LINGER:
             radio_needed = True
         if radio_needed != self._radio_on:
             self._radio_on = radio_needed
@@ -298,24 +275,9 @@ class SatcomComponent(Component):
         return self._radio_on
 
     def _try_alarm(self, now: int) -> bool:
-        """Try to send an alarm. Wait only while no satellite is received, and briefly after a
-        failure.
-
-        A session without a signal always fails. After a failure at a weak signal, a retry has more
-        success with the next satellite, some seconds later.
-        """
-        acquiring = self.service is None and now - self._radio_since < _ACQUIRE
-        network_absent = (
-            self.service is False and now - self._tried_at < WAIT and self._tried_at > 0
-        )
-        waiting_since = max(self._failed_at, self.messages.oldest_waiting_at(ALARM) or now)
-        no_signal = self.bars == 0 and now - waiting_since < _FADING_WAIT
-        signal_weak = (
-            self._failed_at > 0
-            and (self.bars or 0) < _GOOD_BARS
-            and now - self._failed_at < _WEAK_WAIT
-        )
-        if acquiring or network_absent or no_signal or signal_weak:
+        """Try to send an alarm, if it does not wait for a better signal."""
+        since = self.messages.oldest_waiting_at(ALARM) or now
+        if self._timer.alarm_waits(now, self.service, self.bars, self._radio_since, since):
             return False
         return self._try((ALARM,), now)
 
@@ -329,7 +291,7 @@ class SatcomComponent(Component):
             return self._fetch(now, downlink_cost)
         part = message.parts[message.part_index]
         cost = self.price.billed_bytes(len(part)) + downlink_cost
-        if not self.spend_guard.may_spend(cost, alarm) or not self._is_slot_free(alarm, now):
+        if not self.spend_guard.may_spend(cost, alarm) or not self._timer.is_slot_free(alarm, now):
             return False
         if not self.modem.send(part, message.number, now):
             return False
@@ -351,7 +313,7 @@ class SatcomComponent(Component):
             or not self.spend_guard.may_spend(downlink_cost, False)
         ):
             return False
-        if not self._is_slot_free(False, now):
+        if not self._timer.is_slot_free(False, now):
             return False
         if not self.modem.fetch(now):
             return False
@@ -360,20 +322,9 @@ class SatcomComponent(Component):
         self._begin_session(now)
         return True
 
-    def _is_slot_free(self, alarm: bool, now: int) -> bool:
-        """Return whether the GNSS receiver permits a transmission now. An alarm does not wait."""
-        free_at = now
-        if self._coexistence is not None and not alarm:
-            free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
-            self._next_try = max(self._next_try, free_at)
-        return free_at <= now
-
     def _begin_session(self, now: int) -> None:
-        if self._coexistence is not None:
-            self._coexistence.announce_tx(now, now + _SESSION_TIME)
+        self._timer.begin(now)
         self.tried += 1
-        self._tried_at = now
-        self._next_try = now
 
     def _correct_mask(self, now: int, predicted: "bool | None") -> None:
         """Correct the horizon mask by the observed service while the radio receives."""
@@ -403,32 +354,19 @@ class SatcomComponent(Component):
 
     def _on_signal(self, now: int, bars: int) -> None:
         if self.bars == 0 and bars > 0:
-            self._next_try = min(self._next_try, now + SECOND)
+            self._timer.advance(now + SECOND)
         self.bars = bars
         if bars > 0 and self.service is None:
             self.service = True
 
     def _on_service(self, now: int, service: bool) -> None:
         if service and not self.service:
-            self._next_try = min(self._next_try, now)
+            self._timer.advance(now)
         self.service = service
         if self.kind == "ip" and self.agent.uplink is not None:
-            self._notify_uplink(self.agent.uplink, service, now)
+            from agent.satcom.ip_link import notify_uplink  # noqa: PLC0415 - only with kind "ip"
 
-    def _notify_uplink(self, uplink: "UplinkView", service: bool, now: int) -> None:
-        """Open a new socket when the link is up, none while it is down: TCP would back off.
-
-        If the modem does not reply, the state of the link is unknown. MQTT then retries as without
-        a modem.
-        """
-        link = uplink.link
-        if link.up and not (service and uplink.connected):
-            self._out.append((link.port, "close", b""))
-            uplink.event("closed", now)
-        if service or not self.modem.ready:
-            link.retry_now(now)
-        else:
-            link.suspend()
+            self._out += notify_uplink(self.agent.uplink, service, self.modem.ready, now)
 
     def _on_transmitting(self, now: int, begins: bool) -> None:
         """Do nothing: a session is announced before it begins, see `_begin_session`."""
@@ -447,10 +385,8 @@ class SatcomComponent(Component):
         self.sent += 1
         if message is None:
             return
-        self.backoff.reset()
-        self._failed_at = 0
         self._settle_cost(len(message.parts[message.part_index]), True, True, now)
-        self._next_try = now
+        self._timer.on_sent(now)
         complete = self.messages.on_part_sent(message, now)
         if complete and message.kind == ALARM and message.queued_at is not None:
             self.alarm_latency_us = now - message.queued_at
@@ -461,12 +397,10 @@ class SatcomComponent(Component):
     ) -> None:
         message, self._message = self._message, None
         self.failed += 1
-        self._failed_at = now
         self.failure_reason = reason
         size = 0 if message is None else len(message.parts[message.part_index])
         self._settle_cost(size, False, billed, now)
-        self._pause_until = now + _PAUSES.get(reason_code, 0)
-        self._next_try = now + self.backoff.next_pause()
+        self._timer.on_send_failed(now, reason_code)
 
     def _on_fetched(self, now: int, succeeded: bool, reason: str, billed: bool) -> None:
         self._settle_cost(0, succeeded, billed, now)
@@ -474,7 +408,7 @@ class SatcomComponent(Component):
         if not succeeded:
             self.failed += 1
             self.failure_reason = reason
-            self._next_try = now + self.backoff.next_pause()
+            self._timer.on_fetch_failed(now)
 
     def _on_ring(self, now: int) -> None:
         """Send a row; the same session fetches waiting messages.

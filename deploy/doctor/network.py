@@ -56,7 +56,7 @@ def _check_address_filter(peer: str, allowed: list[str] | None) -> CheckResult |
     if any(host in ipaddress.ip_network(net, strict=False) for net in allowed):
         return None
     todo = f"add IPAddressAllow={peer} to {_SITE}; systemctl daemon-reload; restart coldloop"
-    return bad("address filter", f"the unit blocks {peer}", todo)
+    return bad("fence", f"the unit blocks {peer}", todo)
 
 
 def _check_certificate(certificate: "Mapping[str, object]") -> CheckResult | None:

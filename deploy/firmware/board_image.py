@@ -61,12 +61,13 @@ def _write_manifest(build: Path, cache: Path) -> Path:
     frozen = build / "frozen"
     frozen.mkdir(parents=True, exist_ok=True)
     manifest = frozen / "manifest.py"
-    for path, text in (
-        (frozen / "_names.py", qstr_module(cache / "mpy")),
-        (manifest, f'freeze("{PORT}", {_FROZEN})\nfreeze("{frozen}", "_names.py")\n'),
+    lines = f'freeze("{PORT}", {_FROZEN})\nfreeze_mpy("{frozen}", "_names.mpy")\n'
+    for path, content in (
+        (frozen / "_names.mpy", qstr_module(cache / "mpy")),
+        (manifest, lines.encode()),
     ):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
     return manifest
 
 

@@ -4,23 +4,25 @@
 MicroPython stores each name once and looks up each name of a module that it loads. The names in the
 firmware are sorted. Names of a loaded module are unsorted and compared one by one, which took half
 of the load time. An application with other names (a later release) also works.
+
+The names are those of the modules, and the paths of their files. They stand in the table of names
+of a .mpy (version 6) that never runs. The file has a header, a count of names and of objects, then
+the names: twice the length and the text with a zero byte, or an odd number for a name that each
+MicroPython has.
 """
 
-import keyword
 from pathlib import Path
 
-from deploy.firmware.romfs import compile_module, portable_modules
+from deploy.firmware.romfs import compile_module, compile_source, is_empty, portable_modules
 
 _HEADER_BYTES = 4
 """Bytes of a .mpy before its counts: magic, version, flags, small integer bits."""
+_FOLDER = "/rom"
+"""Where the start of the board mounts the application."""
 
 
 def read_qstrs(mpy: bytes) -> set[str]:
-    """Return the names that a .mpy (version 6) contains.
-
-    The file has a count of names and of objects, then the names: twice the length and the text with
-    a zero byte, or an odd number for a name that each MicroPython has.
-    """
+    """Return the names that a .mpy contains."""
     count, at = _read_varint(mpy, _HEADER_BYTES)
     _, at = _read_varint(mpy, at)
     qstrs = set()
@@ -33,6 +35,20 @@ def read_qstrs(mpy: bytes) -> set[str]:
     return qstrs
 
 
+def add_qstrs(mpy: bytes, qstrs: set[str]) -> bytes:
+    """Return a .mpy with more names, after those that it has."""
+    count, start = _read_varint(mpy, _HEADER_BYTES)
+    objects, first = _read_varint(mpy, start)
+    end = first
+    for _ in range(count):
+        size, end = _read_varint(mpy, end)
+        end += 0 if size & 1 else size // 2 + 1
+    texts = [qstr.encode() for qstr in sorted(qstrs)]
+    added = b"".join(_write_varint(2 * len(text)) + text + b"\0" for text in texts)
+    counts = _write_varint(count + len(texts)) + _write_varint(objects)
+    return mpy[:_HEADER_BYTES] + counts + mpy[first:end] + added + mpy[end:]
+
+
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Read a number of 7-bit groups, highest first; return it and the next position."""
     value = 0
@@ -43,14 +59,18 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def qstr_module(cache: Path) -> str:
-    """Return the source of a module that contains all names and never runs."""
-    qstrs = set().union(*(read_qstrs(compile_module(name, cache)) for name in portable_modules()))
-    lines = ["def names(x):"]
-    for name in sorted(qstrs):
-        parts = name.split(".")
-        if all(
-            part.isidentifier() and part.isascii() and not keyword.iskeyword(part) for part in parts
-        ):
-            lines.append(f"    x.{name}" if len(parts) == 1 else f"    import {name}")
-    return "\n".join([*lines, ""])
+def _write_varint(value: int) -> bytes:
+    groups = [value & 0x7F]
+    while value := value >> 7:
+        groups.append(value & 0x7F | 0x80)
+    return bytes(reversed(groups))
+
+
+def qstr_module(cache: Path) -> bytes:
+    """Return a .mpy that contains all names and does nothing."""
+    qstrs: set[str] = set()
+    for name in portable_modules():
+        if not is_empty(name):
+            qstrs |= read_qstrs(compile_module(name, cache))
+            qstrs.add(f"{_FOLDER}/{name[:-3]}.mpy")
+    return add_qstrs(compile_source("_names", b"", cache), qstrs)

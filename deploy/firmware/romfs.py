@@ -16,10 +16,10 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
+from deploy.firmware.board_source import ROOT, board_source
 from deploy.firmware.build_tools import CACHE, find_mpy_cross
 from deploy.firmware.profile_trim import trim_profile
 
-ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("agent", "drivers", "protocols")
 _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
@@ -63,43 +63,33 @@ def is_empty(name: str) -> bool:
     return len(ast.parse((ROOT / name).read_bytes()).body) <= 1 and name.endswith("__init__.py")
 
 
-def without_type_blocks(source: bytes) -> bytes:
-    """Return a module without its `if TYPE_CHECKING:` blocks; each line keeps its number.
+def module_name(name: str) -> str:
+    """Return the module name of a path from the root: `a/b/__init__.py` is `a.b`.
 
-    mpy-cross would compile them: their names would stay in the heap of a board for nothing.
+    mpy-cross gets it as the name of the source. MicroPython keeps a name for the import anyway, so
+    a board has one name of each module instead of two.
     """
-    lines = source.splitlines(keepends=True)
-    for node in ast.parse(source).body:
-        match node:
-            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=[]):
-                pass
-            case ast.Assign([ast.Name("TYPE_CHECKING")]):
-                pass
-            case _:
-                continue
-        for i in range(node.lineno - 1, node.end_lineno or node.lineno):
-            lines[i] = b"\n"
-    stripped = b"".join(lines)
-    return source if b"TYPE_CHECKING" in stripped else stripped
+    return name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def compile_module(name: str, cache: Path) -> bytes:
-    """Compile a module with mpy-cross, or return the cached result of the same source.
+    """Compile a module with mpy-cross, or return the cached result. Raises FirmwareError."""
+    return compile_source(module_name(name), board_source((ROOT / name).read_bytes()), cache)
 
-    Raises FirmwareError.
-    """
-    source = without_type_blocks((ROOT / name).read_bytes())
-    target = cache / (hashlib.sha256(name.encode() + b"\0" + source).hexdigest() + ".mpy")
+
+def compile_source(module: str, source: bytes, cache: Path) -> bytes:
+    """Compile the source of a module, or return the cached result. Raises FirmwareError."""
+    target = cache / (hashlib.sha256(module.encode() + b"\0" + source).hexdigest() + ".mpy")
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
         stripped = target.with_suffix(f".{os.getpid()}.py")
         stripped.write_bytes(source)
-        command = [find_mpy_cross(), "-s", name, "-o", str(temporary), str(stripped)]
+        command = [find_mpy_cross(), "-s", module, "-o", str(temporary), str(stripped)]
         completed = subprocess.run(command, capture_output=True, text=True, check=False)
         stripped.unlink()
         if completed.returncode:
-            raise FirmwareError(f"{name}: mpy-cross: {completed.stderr.strip()}")
+            raise FirmwareError(f"{module}: mpy-cross: {completed.stderr.strip()}")
         temporary.rename(target)
     return target.read_bytes()
 

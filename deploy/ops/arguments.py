@@ -19,6 +19,16 @@ PASSPHRASE = "COLDLOOP_PASSPHRASE"  # noqa: S105 - the name of a variable
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+def add_unit(parser: argparse.ArgumentParser) -> None:
+    """Add SITE/UNIT."""
+    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+
+
+def add_time(parser: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
+    """Add an option with a duration; `default` in seconds."""
+    parser.add_argument(name, type=parse_duration, default=default, metavar="TIME", help=text)
+
+
 def add_broker(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options of the connection to the broker."""
     parser.add_argument(
@@ -51,27 +61,14 @@ def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 def add_times(parser: argparse.ArgumentParser) -> None:
     """Add --confirm, --expires and --not-before."""
-    parser.add_argument(
+    add_time(
+        parser,
         "--confirm",
-        type=parse_duration,
-        default=43_200,
-        metavar="TIME",
-        help="time limit for the confirmation, at least twice the longest link outage (12h)",
+        43_200,
+        "time limit for the confirmation, at least twice the longest link outage (12h)",
     )
-    parser.add_argument(
-        "--expires",
-        type=parse_duration,
-        default=86_400,
-        metavar="TIME",
-        help="time limit for the reception (24h)",
-    )
-    parser.add_argument(
-        "--after",
-        type=parse_duration,
-        default=0,
-        metavar="TIME",
-        help="time until it is applied (immediately)",
-    )
+    add_time(parser, "--expires", 86_400, "time limit for the reception (24h)")
+    add_time(parser, "--after", 0, "time until it is applied (immediately)")
 
 
 def parse_duration(text: str) -> int:

@@ -86,6 +86,18 @@ class ModemDriver:
 
     def event(self, kind: str, now: int) -> None:
         """Handle `opened`, `closed` or `failed` of the port."""
+        if kind == "opened":
+            self._is_open = True
+            self._set_up(now)
+        elif kind in ("closed", "failed"):
+            self._is_open = False
+            self._on_closed(now)
+
+    def _set_up(self, now: int) -> None:
+        """Begin the set-up on an opened port."""
+
+    def _on_closed(self, now: int) -> None:
+        """Drop what the closed port cannot finish."""
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes."""
@@ -183,16 +195,10 @@ class AtModem(ModemDriver):
 
     # Called by the owner of the port.
 
-    def event(self, kind: str, now: int) -> None:
-        """Handle an event of the port."""
-        if kind == "opened":
-            self._is_open = True
-            self._set_up(now)
-        elif kind in ("closed", "failed"):
-            self._is_open = False
-            self._drop_commands(now)
-            self._setup_due = self._poll_due = NEVER
-            self._send_next(now)
+    def _on_closed(self, now: int) -> None:
+        self._drop_commands(now)
+        self._setup_due = self._poll_due = NEVER
+        self._send_next(now)
 
     def _set_up(self, now: int) -> None:
         self._drop_commands(now)

@@ -76,15 +76,9 @@ class ImtDriver(ModemDriver):
             "messageTerminateStatus": self._on_down_status,
         }
 
-    def event(self, kind: str, now: int) -> None:
-        """Handle an event of the port."""
-        if kind == "opened":
-            self._is_open = True
-            self._set_up(now)
-        elif kind in ("closed", "failed"):
-            self._is_open = False
-            self._drop_session(now)
-            self._update_deadline()
+    def _on_closed(self, now: int) -> None:
+        self._drop_session(now)
+        self._update_deadline()
 
     def _set_up(self, now: int) -> None:
         self._drop_session(now)

@@ -228,9 +228,9 @@ def assign_roles(chosen: "list[ChosenDevice]") -> "tuple[dict[str, Any], list[st
     missing = []
     for names, description in (
         (valves, "a valve"),
-        (pumps, "a pump drive"),
+        (pumps, "a pump's drive"),
         (supply_sensors, "a sensor of SupplyTemperatureCelsius"),
-        (pressure_sensors, "a sensor of the loop pressures"),
+        (pressure_sensors, "a sensor of the loop's pressures"),
     ):
         if not names:
             missing.append(description)

@@ -17,6 +17,7 @@ from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES, PollPlan
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
+    add_number,
     add_port,
     add_timeout,
     bounded,
@@ -51,16 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_port(parser)
     parser.add_argument("--profile", required=True, metavar="P", help="name or file of a profile")
     parser.add_argument("--unit", required=True, type=bounded("--unit", 0, 255), metavar="N")
-    parser.add_argument(
-        "--period-ms",
-        type=bounded("--period-ms", 50, 3_600_000),
-        default=1000,
-        metavar="N",
-        help="time between rounds (1000)",
-    )
-    parser.add_argument(
-        "--rounds", type=bounded("--rounds", 1, 1_000_000), metavar="N", help="end after N rounds"
-    )
+    add_number(parser, "--period-ms", 50, 3_600_000, 1000, "time between rounds (1000)")
+    add_number(parser, "--rounds", 1, 1_000_000, None, "end after N rounds")
     parser.add_argument(
         "--every", action="store_true", help="also show points that the agent never polls"
     )

@@ -13,8 +13,8 @@ from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UsageError,
+    add_number,
     add_port,
-    bounded,
     describe_port,
     format_table,
     print_json,
@@ -64,22 +64,24 @@ _BITS = (1, 2)
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_port(parser)
-    parser.add_argument("--seconds", type=bounded("--seconds", 1, 1_000_000), metavar="N")
-    parser.add_argument("--frames", type=bounded("--frames", 1, 1_000_000_000), metavar="N")
+    add_number(parser, "--seconds", 1, 1_000_000, None, None)
+    add_number(parser, "--frames", 1, 1_000_000_000, None, None)
     parser.add_argument("--quiet", action="store_true", help="print only the table at the end")
-    parser.add_argument(
+    add_number(
+        parser,
         "--silent-ms",
-        type=bounded("--silent-ms", 10, 60_000),
-        default=1000,
-        metavar="N",
-        help="time after which a request counts as unanswered (1000)",
+        10,
+        60_000,
+        1000,
+        "time after which a request counts as unanswered (1000)",
     )
-    parser.add_argument(
+    add_number(
+        parser,
         "--pause-ms",
-        type=bounded("--pause-ms", 2, 1000),
-        default=30,
-        metavar="N",
-        help="pause after which bytes without a frame are discarded (30)",
+        2,
+        1000,
+        30,
+        "pause after which bytes without a frame are discarded (30)",
     )
 
 

@@ -18,6 +18,16 @@ from hil.shells.realtime import RealTimeShell
 _READ = 4096
 
 
+def send_some(sock: socket.socket, data: bytes) -> bytes | None:
+    """Send to a non-blocking socket. Return the rest that it did not accept; None: it is broken."""
+    try:
+        return data[sock.send(data) :]
+    except BlockingIOError:
+        return data
+    except OSError:
+        return None
+
+
 class PtyPort:
     """A pseudo-terminal; a program opens `path` as its serial port."""
 
@@ -152,16 +162,12 @@ class TcpListener:
         if data is None:
             self._drop(conn)
             return
-        client.unsent += data
-        try:
-            sent = client.sock.send(client.unsent)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
+        unsent = send_some(client.sock, client.unsent + data)
+        if unsent is None:
             self._drop(conn)
             return
-        client.unsent = client.unsent[sent:]
-        if client.unsent:
+        client.unsent = unsent
+        if unsent:
             world = self._shell.world
             world.schedule(world.now + 10_000, self._deliver, conn, b"")
 

@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass, field
 from functools import partial
 
+from hil.io.real_ports import send_some
 from hil.shells.realtime import RealTimeShell
 
 _READ = 4096
@@ -158,15 +159,12 @@ class ShapedPath:
     def _push(self, side: _Side) -> None:
         if not side.unsent or side not in self._sides:
             return
-        try:
-            sent = side.sock.send(side.unsent)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
+        unsent = send_some(side.sock, side.unsent)
+        if unsent is None:
             self._close_pair(side)
             return
-        side.unsent = side.unsent[sent:]
-        if side.unsent:
+        side.unsent = unsent
+        if unsent:
             world = self._shell.world
             world.schedule(world.now + _RETRY_US, self._push, side)
 

@@ -64,4 +64,5 @@ class World:
 
     def advance_to(self, now: int) -> None:
         """Set the time to `now`, if it is later than the present time."""
-        self.now = max(self.now, now)
+        if now > self.now:
+            self.now = now

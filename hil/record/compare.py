@@ -128,7 +128,7 @@ def _find_differences(records: list[Record]) -> dict[str, list[str]]:
 def _collect_facts(record: Record) -> dict[str, str]:
     facts: dict[str, Any] = {name: record.get(name) for name in _HEADER_KEYS}
     facts["firmware"] = str(record.get("firmware_sha256"))[:_HASH_DIGITS]
-    facts["bench key"] = str(record.get("key"))[:_HASH_DIGITS]
+    facts["bench's key"] = str(record.get("key"))[:_HASH_DIGITS]
     facts |= record.get("versions", {})
     for run in record.get("runs", []):
         name = run["scenario"]

@@ -274,7 +274,7 @@ def test_commission_reports_missing_devices(
     output = tmp_path / "unit.json"
     words = ("--units", "12", "--functions", "3", "--yes", "--json", "-o", output)
     assert run_command("commission", ports["bus"], *words) == 1
-    assert only_json(capsys)["missing"] == ["a valve", "a pump drive"]
+    assert only_json(capsys)["missing"] == ["a valve", "a pump's drive"]
     assert not output.exists()
 
 

@@ -122,7 +122,7 @@ def test_the_address_filter_of_the_service() -> None:
         address = parse_address(f"tcp:127.0.0.1:{server.getsockname()[1]}")
         assert [item.verdict for item in network.check_broker(address, allowed)] == [GOOD]
         result = network.check_broker(address, ["192.0.2.0/24"])
-        assert result[1].where == "address filter"
+        assert result[1].where == "fence"
         assert "IPAddressAllow=127.0.0.1" in result[1].todo
         assert [
             item.verdict for item in network.check_broker(address, machine.allowed_networks({}))

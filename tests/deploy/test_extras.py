@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 import coldloop
+from deploy.firmware.romfs import module_name
 from tests.support.cli_tools import check_one_line
-from tests.support.repository import ROOT, module_name, repo_files
+from tests.support.repository import ROOT, repo_files
 
 SENTENCES = "$GNZDA,000000.00,25,11,2026,00,00*79\r\n"
 NEEDS = {name: extra for extra, (commands, _) in coldloop.EXTRAS.items() for name in commands}

@@ -18,16 +18,17 @@ from benchmarks.firmware.image import HEAP, capture_scenario, play_capture
 from deploy.errors import FirmwareError
 from deploy.firmware import board_image, flash, memory_layout, rp2
 from deploy.firmware.board_image import Image, build
+from deploy.firmware.board_source import without_constants, without_type_blocks
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import find_mpy_cross
 from deploy.firmware.profile_trim import trim_profile
 from deploy.firmware.qemu import Machine, run_image
-from deploy.firmware.qstr_pool import read_qstrs
+from deploy.firmware.qstr_pool import add_qstrs, read_qstrs
 from deploy.firmware.romfs import (
     build_application,
+    compile_source,
     pack_romfs,
     portable_modules,
-    without_type_blocks,
 )
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
@@ -295,6 +296,13 @@ def test_qstrs_are_read_from_mpy_files(tmp_path: Path) -> None:
     assert read_qstrs(target.read_bytes()) == {"m", "first", "second", "third", "fourth"}
 
 
+def test_qstrs_are_added_to_mpy_files(tmp_path: Path) -> None:
+    empty = compile_source("m", b"", tmp_path)
+    longer = add_qstrs(empty, {"/rom/a.mpy", "first " * 40})
+    assert read_qstrs(longer) == {"m", "/rom/a.mpy", "first " * 40}
+    assert longer.endswith(b"\0" + empty[-6:])
+
+
 def test_an_invalid_uf2_or_boot_drive_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "x.uf2"
     path.write_bytes(bytes(512))
@@ -367,3 +375,38 @@ def test_type_blocks_are_not_compiled() -> None:
     assert without_type_blocks(source) == b'"""x"""\n\n\n\n\nX = 1\n'
     used = source + b"Y = TYPE_CHECKING\n"
     assert without_type_blocks(used) == used
+
+
+def test_constants_stand_in_their_places() -> None:
+    source = b"""from protocols.time_units import MILLISECOND, SECOND, to_us
+_WAIT = (
+    3 * SECOND
+)
+_SHIFT, OTHER = -1, 2
+_LOW: int = -(1 << 4)
+_KINDS = ("a", b"b", _LOW)
+_RATE = 1 / 20
+def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
+NOT_READ_BY_OTHERS = 4
+VERSION = 5
+"""
+    assert (
+        without_constants(source)
+        == b"""from protocols.time_units import to_us
+
+
+
+_SHIFT, OTHER = -1, 2
+
+
+_RATE = 1 / 20
+def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
+
+VERSION = 5
+"""
+    )
+
+
+def test_a_constant_that_is_bound_twice_stays() -> None:
+    source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\n"
+    assert without_constants(source) == source

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import coldloop
+from deploy.firmware.romfs import module_name
 from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
@@ -24,7 +25,6 @@ from tests.support.repository import (
     heap_options,
     matches,
     micropython_environment,
-    module_name,
     portable_files,
     project_settings,
     repo_files,

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from deploy.firmware.romfs import module_name
 from tests.support.foreign_writes import foreign_writes
-from tests.support.repository import PACKAGES, ROOT, module_name, portable_files, repo_files
+from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 
 MAX_ENTRIES = 15
 CAPACITY = {
@@ -26,7 +27,7 @@ CAPACITY = {
     "agent/core": 17,
     "agent/power": 17,
     "deploy": 16,
-    "deploy/firmware": 18,
+    "deploy/firmware": 19,
     "hil": 21,
     "tests/portable/agent": 16,
     "tests/portable/support": 16,

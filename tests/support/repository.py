@@ -12,10 +12,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from deploy.firmware.romfs import without_type_blocks
+from deploy.firmware.build_tools import CACHE
+from deploy.firmware.romfs import compile_module, is_empty
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
@@ -65,12 +66,6 @@ def portable_files() -> tuple[str, ...]:
     return tuple(n for n in repo_files() if n.endswith(".py") and matches(n, patterns))
 
 
-def module_name(name: str) -> str:
-    """Return the module name of a path from the root: `a/b/__init__.py` is `a.b`."""
-    parts = PurePath(name).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
 def find_tool(name: str) -> str:
     """Return the path of a program of this environment, or of this machine."""
     sibling = Path(sys.executable).parent / name
@@ -85,23 +80,18 @@ def micropython_environment(folder: Path = ROOT) -> dict[str, str]:
 
 
 def compile_to(folder: Path, names: list[str]) -> None:
-    """Fill `folder` with `names` and their packages, precompiled; newer files stay."""
+    """Fill `folder` with `names` and their packages, precompiled as for a board."""
     packages = {str(parent) for n in names for parent in Path(n).parents if parent.name}
     inits = [f"{package}/__init__.py" for package in sorted(packages)]
     for name in sorted({*names, *inits}):
-        source, target = ROOT / name, (folder / name).with_suffix(".mpy")
-        if not source.exists() or (
-            target.exists() and target.stat().st_mtime >= source.stat().st_mtime
-        ):
+        if not (ROOT / name).exists() or is_empty(name):
+            continue
+        compiled, target = compile_module(name, CACHE / "mpy"), (folder / name).with_suffix(".mpy")
+        if target.exists() and target.read_bytes() == compiled:
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        # another worker can need it at the same time
-        temporary = target.with_suffix(f".{os.getpid()}")
-        stripped = target.with_suffix(f".{os.getpid()}.py")
-        stripped.write_bytes(without_type_blocks(source.read_bytes()))
-        command = [find_tool("mpy-cross"), "-s", name, "-o", str(temporary), str(stripped)]
-        subprocess.run(command, check=True)
-        stripped.unlink()
+        temporary = target.with_suffix(f".{os.getpid()}")  # another worker can write the same file
+        temporary.write_bytes(compiled)
         temporary.rename(target)
 
 

@@ -24,7 +24,7 @@ from deploy.firmware import memory_layout
 from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.qemu import Machine
-from deploy.firmware.romfs import build_application
+from deploy.firmware.romfs import build_application, module_name
 from deploy.firmware.unix_float32 import build_unix_f32
 from tests.support.programs import require_program
 from tests.support.repository import (
@@ -32,7 +32,6 @@ from tests.support.repository import (
     compiled_flash,
     heap_options,
     micropython_environment,
-    module_name,
 )
 
 UNIX, UNIX_F32, MPS2 = "unix", "unix-f32", "mps2"

@@ -19,11 +19,7 @@ class PiController:
     def __init__(
         self, gain: float, integral_s: float, low: float, high: float, rate: float
     ) -> None:
-        self.gain = gain
-        self.integral_s = integral_s
-        self.low = low
-        self.high = high
-        self.rate = rate
+        self.set_tuning(gain, integral_s, low, high, rate)
         self.output = low
         self._integral = low
 

@@ -17,7 +17,7 @@ Numbers are integers or decimal fractions.
 """
 
 from agent.core.tunable import LIMITS, OPERATE
-from agent.remote.message.canonical import to_cbor, to_json
+from agent.remote.message.canonical import encode_config, to_cbor, to_json
 from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
 from agent.remote.message.parameters import (
     MILLI_TO_NANO,
@@ -29,7 +29,7 @@ from agent.remote.message.parameters import (
 )
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal, Map, decode, encode
-from protocols.errors import DecodeError
+from protocols.errors import DecodeError, EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,9 +62,13 @@ class Patch:
         """Return whether the running agent applies it without a restart."""
         return all(value is not None and is_live(key) for key, value in self.changes)
 
-    def apply_to(self, raw: "dict[str, Any]") -> "dict[str, Any]":
-        """Return `raw` with the changes; see `apply_changes`."""
-        return apply_changes(raw, self.changes)
+    def encode_changes(self, raw: "dict[str, Any]", keep: bool) -> "tuple[bytes, dict[str, Any]]":
+        """Return `raw` with the changes as bytes and, if `keep`, as it is."""
+        raw = apply_changes(raw, self.changes)
+        try:
+            return encode_config(raw), raw if keep else {}
+        except EncodeError as error:
+            raise Rejection("out_of_range", str(error))
 
     def describe(self) -> str:
         """Return the changed keys, with the values of numbers. A text could be a secret."""

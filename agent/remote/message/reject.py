@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reject reasons of messages: one table of words, each for a fault or an attack.
+"""Reject reasons of messages, each for a fault or an attack, and the counts of rejections.
 
 Does not check messages; see `agent.remote.message.verifier`. The names of attacks are those of The
 Update Framework and Uptane (replay, rollback, freeze).
 """
+
+from protocols.time_units import SECOND
+
+_REPORT_INTERVAL = 10 * SECOND
+"""Shortest interval of reports about rejections. A flood of bad messages causes no traffic."""
+_AUDIT_INTERVAL = 600 * SECOND
+"""Shortest interval of audit entries about messages without a valid signature. They are counted in
+one entry, so a flood of bad messages does not displace other entries."""
 
 REJECT_REASONS = (
     "malformed",  # not a message of this format
@@ -35,3 +43,42 @@ class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
         assert reason in REJECT_REASONS  # noqa: S101 - our own words
         self.reason = reason
         self.detail = detail
+
+
+class RejectionLog:
+    """Count, last rejection, and when to report them. `last`: reason and detail."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = ("", "")
+        self._is_due = False
+        self._report_at = 0
+        self._unaudited = 0
+        self._audit_at = 0
+
+    def add(self, rejection: Rejection, audited: bool) -> None:
+        """Count a rejection. `audited`: it has an audit entry of its own."""
+        self.count += 1
+        self.last = (rejection.reason, rejection.detail[:120])
+        self._is_due = True
+        self._unaudited += not audited
+
+    def report_due(self, now: int) -> bool:
+        """Return whether a rejection must be reported now."""
+        return self._is_due and now >= self._report_at
+
+    def on_reported(self, now: int) -> None:
+        """Handle a report."""
+        if self._is_due:
+            self._report_at = now + _REPORT_INTERVAL
+        self._is_due = False
+
+    def audit_due(self, now: int) -> bool:
+        """Return whether the rejections without an entry of their own need one now."""
+        return self._unaudited > 0 and now >= self._audit_at
+
+    def take_unaudited(self, now: int) -> "tuple[int, str]":
+        """Return and clear their count, with the text of the last rejection."""
+        count, self._unaudited = self._unaudited, 0
+        self._audit_at = now + _AUDIT_INTERVAL
+        return count, ": ".join(self.last).rstrip(": ")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A changed configuration for a running agent, checked without the schema.
 
-Does not check a change that needs a restart; the next start checks it; see `agent.config.compiler`.
+Does not check a change that needs a restart, if there is no memory for the whole check; the next
+start checks it; see `agent.config.compiler`.
 
 A board has no memory for the schema, the validator and the profile compiler beside a running agent,
 and no time for them between two ticks. So this module checks only the live keys of
@@ -13,6 +14,7 @@ from agent.core.config_records import check_outputs, round_to_thousandth
 from agent.core.errors import ConfigError
 from agent.remote.message.canonical import to_json
 from agent.remote.message.parameters import MILLI_TO_NANO, find_tunable, to_nano
+from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal
 
 TYPE_CHECKING = False
@@ -21,6 +23,27 @@ if TYPE_CHECKING:
 
     from agent.core.config_records import Config, LoopConfig
     from agent.core.tunable import Tunable
+    from agent.remote.message.patch import Patch
+    from agent.remote.storage.boot_state import BootState
+
+
+def check_change(
+    message: "Patch", raw: "dict[str, Any]", boot: "BootState", running: "Config"
+) -> "Config":
+    """Return `running` with the changes of `message`, if it is live. Raises `Rejection`.
+
+    `raw`: the changed configuration; it is checked too, if there is memory for the whole check.
+    """
+    try:
+        if message.applies_live():
+            running = with_changes(running, message.changes)
+        if boot.has_full_checker and boot.check is not None:
+            boot.check(raw)
+        return running
+    except ConfigError as error:
+        text = str(error).split("\n")[0]
+        reason = "unknown_key" if "unknown key" in text else "out_of_range"
+        raise Rejection(reason, text)
 
 
 def with_changes(config: "Config", changes: "list[tuple[Any, Any]]") -> "Config":

@@ -13,10 +13,10 @@ from deploy.ops.arguments import (
     REPORTED,
     add_broker,
     add_keys,
+    add_time,
+    add_unit,
     load_keys,
     open_session,
-    parse_duration,
-    parse_unit_name,
     wait_for_report,
 )
 from deploy.ops.command.show import report_to_json, report_to_text
@@ -28,7 +28,7 @@ EXAMPLE = "coldloop config command site/unit acknowledge --broker tcp:broker:188
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.add_argument("command", metavar="COMMAND", help="acknowledge, restart ...")
     parser.add_argument(
         "arguments", metavar="NAME=VALUE", nargs="*", help="arguments of the command"
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def configure_named(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the arguments of a command that has its own subcommand."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.set_defaults(command=name, arguments=[])
     _add_options(parser)
 
@@ -46,16 +46,8 @@ def configure_named(parser: argparse.ArgumentParser, name: str) -> None:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)
     add_keys(parser)
-    parser.add_argument(
-        "--expires",
-        type=parse_duration,
-        default=3600,
-        metavar="TIME",
-        help="time limit for its execution (1h)",
-    )
-    parser.add_argument(
-        "--answer", type=parse_duration, default=60, metavar="TIME", help="wait so long (1m)"
-    )
+    add_time(parser, "--expires", 3600, "time limit for its execution (1h)")
+    add_time(parser, "--answer", 60, "wait so long (1m)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

@@ -22,10 +22,10 @@ from deploy.ops.arguments import (
     REPORTED,
     add_broker,
     add_keys,
+    add_time,
+    add_unit,
     load_keys,
     open_session,
-    parse_duration,
-    parse_unit_name,
     wait_for_report,
 )
 from deploy.ops.command.history import fetch_history
@@ -40,14 +40,12 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.add_argument("--out", metavar="FILE", required=True, help="file for the log of the unit")
     parser.add_argument("--yes", action="store_true", help="do not ask for the name of the unit")
     add_broker(parser)
     add_keys(parser)
-    parser.add_argument(
-        "--answer", type=parse_duration, default=120, metavar="TIME", help="wait so long (2m)"
-    )
+    add_time(parser, "--answer", 120, "wait so long (2m)")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 

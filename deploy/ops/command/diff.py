@@ -15,7 +15,7 @@ from agent.core.errors import ConfigError
 from agent.remote.message import canonical
 from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
-from deploy.ops.arguments import add_broker, open_session, parse_unit_name
+from deploy.ops.arguments import add_broker, add_unit, open_session
 from deploy.ops.mqtt_session import BrokerSession
 from protocols.errors import DecodeError
 
@@ -25,7 +25,7 @@ CONFIG = "cfg/config"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.add_argument("file", metavar="FILE", nargs="?", help="compare with this file")
     parser.add_argument(
         "--out", metavar="FILE", help="write the configuration of the unit to this file"

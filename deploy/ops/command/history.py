@@ -17,9 +17,9 @@ from deploy.ops.arguments import (
     COMMAND,
     add_broker,
     add_keys,
+    add_time,
     load_keys,
     open_session,
-    parse_duration,
     parse_unit_name,
     wait_for_report,
 )
@@ -36,9 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="FOLDER", help="read this folder instead of the unit")
     add_broker(parser, required=False)
     add_keys(parser, required=False)
-    parser.add_argument(
-        "--answer", type=parse_duration, default=60, metavar="TIME", help="wait so long (1m)"
-    )
+    add_time(parser, "--answer", 60, "wait so long (1m)")
     parser.add_argument("--json", action="store_true", help="print the entries as JSON")
 
 

@@ -28,11 +28,11 @@ from deploy.ops.arguments import (
     REPORTED,
     add_broker,
     add_keys,
+    add_time,
     add_times,
     load_keys,
     message_times,
     open_session,
-    parse_duration,
 )
 from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
@@ -67,27 +67,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wave", type=int, default=50, metavar="N", help="maximum in progress (50)"
     )
-    parser.add_argument(
-        "--listen",
-        type=parse_duration,
-        default=5,
-        metavar="TIME",
-        help="time for the reports of the units (5s)",
-    )
-    parser.add_argument(
-        "--answer",
-        type=parse_duration,
-        default=600,
-        metavar="TIME",
-        help="wait so long for a report (10m)",
-    )
-    parser.add_argument(
-        "--trial",
-        type=parse_duration,
-        default=3600,
-        metavar="TIME",
-        help="longest trial (1h)",
-    )
+    add_time(parser, "--listen", 5, "time for the reports of the units (5s)")
+    add_time(parser, "--answer", 600, "wait so long for a report (10m)")
+    add_time(parser, "--trial", 3600, "longest trial (1h)")
     parser.add_argument(
         "--no-confirm", action="store_true", help="leave it on trial; an operator confirms it"
     )

@@ -5,7 +5,7 @@ import argparse
 import dataclasses
 import json
 
-from deploy.ops.arguments import add_broker, open_session, parse_unit_name, wait_for_report
+from deploy.ops.arguments import add_broker, add_unit, open_session, wait_for_report
 from deploy.ops.messages import UnitReport
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
@@ -13,7 +13,7 @@ EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     add_broker(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
-from deploy.ops.arguments import add_keys, add_times, load_keys, message_times, parse_unit_name
+from deploy.ops.arguments import add_keys, add_times, add_unit, load_keys, message_times
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "
@@ -21,7 +21,7 @@ EXAMPLE = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="the changes")
     parser.add_argument("--report", metavar="FILE", required=True, help="output of `show --json`")
     add_keys(parser)

@@ -24,12 +24,12 @@ from deploy.ops.arguments import (
     REPORTED,
     add_broker,
     add_keys,
+    add_time,
     add_times,
+    add_unit,
     load_keys,
     message_times,
     open_session,
-    parse_duration,
-    parse_unit_name,
     wait_for_report,
 )
 from deploy.ops.messages import UnitReport
@@ -46,7 +46,7 @@ _RESEND_S = 5.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name)
+    add_unit(parser)
     parser.add_argument("file", metavar="FILE", help="a wheel, or the app.bin of a board")
     parser.add_argument(
         "--release", type=int, required=True, metavar="N", help="number of the release"
@@ -61,13 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_broker(parser)
     add_keys(parser)
     add_times(parser)
-    parser.add_argument(
-        "--wait",
-        type=parse_duration,
-        default=3600,
-        metavar="TIME",
-        help="time for the chunks (1h)",
-    )
+    add_time(parser, "--wait", 3600, "time for the chunks (1h)")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 

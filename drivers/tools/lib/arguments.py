@@ -39,14 +39,29 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
 
+def add_number(
+    parser: argparse.ArgumentParser,
+    name: str,
+    low: int,
+    high: int,
+    default: "int | None",
+    text: "str | None",
+) -> None:
+    """Add an option with an integer from `low` to `high`."""
+    parser.add_argument(
+        name, type=bounded(name, low, high), default=default, metavar="N", help=text
+    )
+
+
 def add_timeout(parser: argparse.ArgumentParser, default: int) -> None:
     """Add --timeout-ms."""
-    parser.add_argument(
+    add_number(
+        parser,
         "--timeout-ms",
-        type=bounded("--timeout-ms", 5, 10_000),
-        default=default,
-        metavar="N",
-        help="time in which a reply must begin (%d)" % default,
+        5,
+        10_000,
+        default,
+        "time in which a reply must begin (%d)" % default,
     )
 
 

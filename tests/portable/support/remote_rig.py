@@ -180,8 +180,8 @@ def command_result(rig, data):
 
 def reject_reason(rig, data):
     """Return the reject reason of `data`."""
-    before = rig.manager.rejected_count
+    before = rig.manager.rejections.count
     rig.send(data)
     rig.run(1)
-    eq(rig.manager.rejected_count, before + 1)
-    return rig.manager.rejection[0]
+    eq(rig.manager.rejections.count, before + 1)
+    return rig.manager.rejections.last[0]

@@ -320,7 +320,7 @@ def test_full_disk_keeps_memory_bounded():
         if not unit.record_store._open:
             unit.record_store.event("opened", unit.now)
         unit.run_until_idle()
-    assert unit.record_store._unwritten_bytes <= 6144
+    assert unit.record_store._unwritten.size <= 6144
     class_indexes = unit.record_store.class_indexes
     eq(class_indexes[ALARM].lost, 0)
     assert class_indexes[BULK].lost > 100

@@ -192,7 +192,7 @@ def test_flood_of_rejections_is_one_entry():
         [(what, result.split(":")[0]) for _, what, _, result in audit_texts(rig)],
         [("refused", "malformed")],
     )
-    assert rig.manager.rejected_count == 40
+    assert rig.manager.rejections.count == 40
 
 
 def test_the_longest_entry_leaves_room_in_a_segment():

@@ -73,12 +73,12 @@ def test_older_release_is_rejected():
     rig = BoardRig(disk, nor)
     rig.run(2)
     send_update(rig, OLD, 1, START_S - 60)  # the running one, although no record has it
-    eq(rig.manager.rejection[0], "rollback")
+    eq(rig.manager.rejections.last[0], "rollback")
     run_update(disk, nor)
     rig = BoardRig(disk, nor)
     rig.run(2)
     send_update(rig, NEW, 2, START_S + 60)
-    eq(rig.manager.rejection[0], "rollback")
+    eq(rig.manager.rejections.last[0], "rollback")
 
 
 def test_oversized_update_or_missing_slot_is_rejected():
@@ -86,11 +86,11 @@ def test_oversized_update_or_missing_slot_is_rejected():
     rig = BoardRig(disk, nor, len(NEW) - 1)
     rig.run(2)
     send_update(rig, NEW, 2)
-    eq(rig.manager.rejection[0], "out_of_range")
+    eq(rig.manager.rejections.last[0], "out_of_range")
     rig = BoardRig(disk, nor, 0)
     rig.run(2)
     send_update(rig, NEW, 2, START_S + 60)
-    eq(rig.manager.rejection[0], "unsupported")
+    eq(rig.manager.rejections.last[0], "unsupported")
 
 
 def test_crashing_update_is_rolled_back_after_its_starts():

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Earliest time of the next session: back-off, pauses, slots of the GNSS receiver, fading signal.
+
+Does not decide what to send; see `agent.satcom.component`. Does not compute the pauses of the
+back-off; see `agent.satcom.backoff`.
+"""
+
+from agent.satcom.backoff import HOUR, WAIT, Backoff
+from protocols.modem import sbd
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class TxPermission(Protocol):
+        """The service `coexistence`: times when the modem can transmit."""
+
+        def earliest_tx(self, now: int, length: int) -> int:
+            """Return the earliest time from `now` on at which `length` may be transmitted."""
+            ...
+
+        def announce_tx(self, start: int, end: int) -> None:
+            """Announce a transmission from `start` to `end`."""
+            ...
+
+
+_ACQUIRE = 10 * SECOND
+"""Longest time for which an alarm waits for the network after the radio was switched on."""
+_FADING_WAIT = 20 * SECOND
+"""Longest time for which an attempt waits for a signal that is absent."""
+_GOOD_BARS, _WEAK_WAIT = 2, 8 * SECOND
+"""After a failure: bars for a new session without delay, and the time to wait for them."""
+_SESSION_TIME = 15 * SECOND
+"""Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
+_PAUSES = {sbd.WAIT: WAIT, sbd.BLOCKED: HOUR, sbd.REJECTED: 600 * SECOND}
+
+
+class SessionTimer:
+    """Times of the last session and of the next one; `tried_at`: the last one began."""
+
+    def __init__(self, seed: int) -> None:
+        self.tried_at = 0
+        self._backoff = Backoff(seed)
+        self._coexistence: TxPermission | None = None
+        self._next_try = self._pause_until = self._failed_at = 0
+
+    def connect(self, coexistence: "TxPermission | None") -> None:
+        """Use the service `coexistence`, if there is one."""
+        self._coexistence = coexistence
+
+    def is_due(self, now: int) -> bool:
+        """Return whether a session can begin now."""
+        return now >= max(self._next_try, self._pause_until)
+
+    def advance(self, at: int) -> None:
+        """Allow the next session at `at`, if it was to begin later. A pause is not shortened."""
+        self._next_try = min(self._next_try, at)
+
+    def is_slot_free(self, alarm: bool, now: int) -> bool:
+        """Return whether the GNSS receiver permits a transmission now. An alarm does not wait."""
+        free_at = now
+        if self._coexistence is not None and not alarm:
+            free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
+            self._next_try = max(self._next_try, free_at)
+        return free_at <= now
+
+    def alarm_waits(
+        self, now: int, service: "bool | None", bars: "int | None", radio_since: int, since: int
+    ) -> bool:
+        """Return whether an alarm that waits since `since` needs a better signal.
+
+        It waits only while no satellite is received, and briefly after a failure. A session without
+        a signal always fails. After a failure at a weak signal, a retry has more success with the
+        next satellite, some seconds later.
+        """
+        acquiring = service is None and now - radio_since < _ACQUIRE
+        network_absent = service is False and now - self.tried_at < WAIT and self.tried_at > 0
+        no_signal = bars == 0 and now - max(self._failed_at, since) < _FADING_WAIT
+        signal_weak = (
+            self._failed_at > 0 and (bars or 0) < _GOOD_BARS and now - self._failed_at < _WEAK_WAIT
+        )
+        return acquiring or network_absent or no_signal or signal_weak
+
+    def begin(self, now: int) -> None:
+        """Handle the begin of a session; it is announced to the GNSS receiver."""
+        if self._coexistence is not None:
+            self._coexistence.announce_tx(now, now + _SESSION_TIME)
+        self.tried_at = now
+        self._next_try = now
+
+    def on_sent(self, now: int) -> None:
+        """Handle a session that sent its message."""
+        self._backoff.reset()
+        self._failed_at = 0
+        self._next_try = now
+
+    def on_send_failed(self, now: int, reason_code: str) -> None:
+        """Handle a session that did not send its message."""
+        self._failed_at = now
+        self._pause_until = now + _PAUSES.get(reason_code, 0)
+        self.on_fetch_failed(now)
+
+    def on_fetch_failed(self, now: int) -> None:
+        """Handle a session without a message that failed."""
+        self._next_try = now + self._backoff.next_pause()

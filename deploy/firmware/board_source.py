@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Source of a module as a board gets it: without type-only blocks, with numbers in place of names.
+
+Does not compile; see `romfs`. A name costs heap on a board: its text, an entry in the globals of
+its module, and a look-up at each use. So a board does without two kinds of names:
+
+    type-only blocks    `if TYPE_CHECKING:` and `TYPE_CHECKING = False`
+    constants           private ones (`_SIZE = 4`) and imported ones (`from a.b import SECOND`), if
+                        the value is known here: numbers, text, bytes, and tuples of them
+
+The value stands at each use. An import without further names goes too. A public number or text goes
+if no portable module reads it in another way, such as `module.NAME` or an import in a function.
+Each line keeps its number.
+"""
+
+import ast
+import functools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+_OPERATIONS: dict[type[ast.operator], Any] = {
+    ast.Add: int.__add__,
+    ast.Sub: int.__sub__,
+    ast.Mult: int.__mul__,
+    ast.FloorDiv: int.__floordiv__,
+    ast.LShift: int.__lshift__,
+    ast.RShift: int.__rshift__,
+    ast.BitAnd: int.__and__,
+    ast.BitOr: int.__or__,
+}
+"""Operations on integers. Those on floats stay: a board has 32-bit floats."""
+_PACKAGES = ("agent", "drivers", "protocols")
+_READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "deploy/firmware")
+"""Folders of the modules that MicroPython runs."""
+
+
+def board_source(source: bytes) -> bytes:
+    """Return a module without its type-only blocks and its known constants."""
+    return without_constants(without_type_blocks(source))
+
+
+def without_type_blocks(source: bytes) -> bytes:
+    """Return a module without its `if TYPE_CHECKING:` blocks."""
+    lines = source.splitlines(keepends=True)
+    for node in ast.parse(source).body:
+        match node:
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=[]):
+                pass
+            case ast.Assign([ast.Name("TYPE_CHECKING")]):
+                pass
+            case _:
+                continue
+        _replace_lines(lines, node, b"")
+    stripped = b"".join(lines)
+    return source if b"TYPE_CHECKING" in stripped else stripped
+
+
+def without_constants(source: bytes) -> bytes:
+    """Return a module with the values of its private and imported constants in their place."""
+    tree = ast.parse(source)
+    values = _known_values(tree)
+    lines = source.splitlines(keepends=True)
+    uses = [use for use in _uses(tree) if use.id in values]
+    for use in sorted(uses, key=lambda use: (use.lineno, use.col_offset), reverse=True):
+        line, end = lines[use.lineno - 1], use.end_col_offset
+        text = _literal(values[use.id], line[end:])
+        lines[use.lineno - 1] = line[: use.col_offset] + text + line[end:]
+    for statement in tree.body:
+        _drop_bindings(lines, statement, values)
+    return b"".join(lines)
+
+
+@functools.cache
+def _public_values(module: str) -> dict[str, Any]:
+    """Return the numbers and the text that a module offers by name."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    if module.split(".", maxsplit=1)[0] not in _PACKAGES or not path.exists():
+        return {}
+    values = _assigned_values(ast.parse(path.read_bytes()))
+    return {name: value for name, value in values.items() if isinstance(value, int | str)}
+
+
+def _known_values(tree: ast.Module) -> dict[str, Any]:
+    assigned = {
+        name: value
+        for name, value in _assigned_values(tree).items()
+        if name[0] == "_" or (isinstance(value, int | str) and name not in _names_read())
+    }
+    return _imported_values(tree) | assigned
+
+
+@functools.cache
+def _names_read() -> frozenset[str]:
+    """Return the names that a module reads from another one at run time."""
+    names = set()
+    for path in (path for folder in _READERS for path in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(without_type_blocks(path.read_bytes()))
+        replaced = _imported_values(tree)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(attr=name):
+                    names.add(name)
+                case ast.alias(name, as_name) if (as_name or name) not in replaced:
+                    names.add(name)
+    return frozenset(names)
+
+
+def _imported_values(tree: ast.Module) -> dict[str, Any]:
+    values, bound = {}, _count_bindings(tree)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            public = _public_values(node.module)
+            for alias in node.names:
+                name = alias.asname or alias.name
+                if alias.name in public and bound[name] == 1:
+                    values[name] = public[alias.name]
+    return values
+
+
+def _assigned_values(tree: ast.Module) -> dict[str, Any]:
+    """Return the values of the assignments to capital names on top level, bound nowhere else."""
+    imported, bound = _imported_values(tree), _count_bindings(tree)
+    values: dict[str, Any] = {}
+    for node in tree.body:
+        for name in _constant_names(node):
+            value = _evaluate(node.value, imported | values)  # type: ignore[attr-defined]
+            if value is not None and bound[name] == 1:
+                values[name] = value
+    return values
+
+
+def _constant_names(node: ast.stmt) -> list[str]:
+    """Return the capital name that a statement assigns to, as a list."""
+    match node:
+        case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name), value=ast.expr()):
+            return [name] if name.isupper() else []
+    return []
+
+
+def _count_bindings(tree: ast.Module) -> Counter[str]:
+    """Count how often each name is bound, on any level."""
+    bound: Counter[str] = Counter()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(name, ast.Store() | ast.Del()) | ast.arg(name):
+                bound[name] += 1
+            case ast.alias(name, as_name):
+                bound[as_name or name] += 1
+            case ast.FunctionDef(name) | ast.ClassDef(name):
+                bound[name] += 1
+    return bound
+
+
+def _evaluate(node: ast.expr, known: dict[str, Any]) -> Any:
+    """Return the value of an expression, None if it is not known here."""
+    match node:
+        case ast.Constant(bool() | None):
+            return None
+        case ast.Constant(int() | str() | bytes() | float()):
+            return node.value
+        case ast.Name(name):
+            return known.get(name)
+        case ast.UnaryOp(ast.USub(), operand):
+            value = _evaluate(operand, known)
+            return -value if isinstance(value, int) else None
+        case ast.BinOp(left, operator, right) if type(operator) in _OPERATIONS:
+            pair = _evaluate(left, known), _evaluate(right, known)
+            is_integer = all(isinstance(value, int) for value in pair)
+            return _OPERATIONS[type(operator)](*pair) if is_integer else None
+        case ast.Tuple(elements):
+            values = tuple(_evaluate(element, known) for element in elements)
+            return None if None in values else values
+    return None
+
+
+def _uses(tree: ast.Module) -> list[ast.Name]:
+    """Return the places where a name is read."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return [node for node in names if isinstance(node.ctx, ast.Load)]
+
+
+def _literal(value: Any, rest: bytes) -> bytes:
+    """Return a value as source; `rest` of the line follows it."""
+    text = repr(value)
+    is_bare = not isinstance(value, int) or (value >= 0 and rest[:1] != b".")
+    return (text if is_bare else f"({text})").encode()
+
+
+def _drop_bindings(lines: list[bytes], node: ast.stmt, values: dict[str, Any]) -> None:
+    """Remove the assignment or the imported names of `values` from the lines of a statement."""
+    if any(name in values for name in _constant_names(node)):
+        _replace_lines(lines, node, b"")
+    elif isinstance(node, ast.ImportFrom):
+        rest = [alias for alias in node.names if (alias.asname or alias.name) not in values]
+        if len(rest) < len(node.names):
+            kept = ast.ImportFrom(node.module, rest, node.level)
+            _replace_lines(lines, node, ast.unparse(kept).encode() if rest else b"")
+
+
+def _replace_lines(lines: list[bytes], node: ast.stmt, text: bytes) -> None:
+    """Put `text` in place of a statement; the further lines of it become empty."""
+    first, last = node.lineno - 1, node.end_lineno or node.lineno
+    lines[first:last] = [text + b"\n", *[b"\n"] * (last - node.lineno)]
