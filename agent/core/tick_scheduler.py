@@ -47,10 +47,10 @@ class TickScheduler:
         """
         self._record_lateness(now)
         period, due = self.period, self.due
-        relative_us = due + (offset or 0) - self.phase_us
-        self.tick_number = (relative_us + period // 2) // period
+        elapsed_us = due + (offset or 0) - self.phase_us
+        self.tick_number = (elapsed_us + period // 2) // period
         self._advance_cycle()
-        error = relative_us % period
+        error = elapsed_us % period
         if error > period // 2:
             error -= period
         max_step = period // _SLEW_DIVISOR
