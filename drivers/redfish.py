@@ -2,8 +2,12 @@
 """Power limits of servers and GPUs behind one Redfish service: sent, read back, sent again.
 
 Sans-IO: the caller owns the connection. It reports connect, disconnect and received bytes. After
-every call it sends the bytes of `take_output` and checks `close_requested`. Does not know the
-schemas of the resources; see `drivers.redfish_target`.
+every call it sends the bytes of `take_output` and checks `close_requested`. Two schemas are
+supported:
+
+    environment   PATCH .../EnvironmentMetrics {"PowerLimitWatts": {"SetPoint": W, "ControlMode":
+                  "Automatic"}}; the range is AllowableMin to AllowableMax, if the service gives it
+    power         PATCH .../Power {"PowerControl": [{"PowerLimit": {"LimitInWatts": W, ...}}]}
 
 An accepted limit is not proof. The client reads the limit back until it shows the requested value.
 A service can need time for this (`effect_us`, or `deferred` until its restart). If it then shows
@@ -17,22 +21,24 @@ on/off, readings. One request is pending at a time. If a limit is due and a read
 Secrets: name and password are only in the output bytes, a token only there and in this object. No
 text of this module contains them.
 
-Source: DMTF DSP0266 (protocol, sessions, 503 with Retry-After).
+Source: DMTF DSP0266 (protocol, sessions, 503 with Retry-After), DSP2046 (the two schemas).
 """
 
 import binascii
 import json
 
-from drivers.redfish_target import apply_reading, limit_body
 from protocols.errors import DecodeError
 from protocols.http import ResponseReader, build_request
+from protocols.rounding import round_decimal
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.redfish_target import RedfishTarget
+    from typing import Any
+
     from protocols.http import Response
 
+ENVIRONMENT, POWER = "environment", "power"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 _REPLY_TIMEOUT = 5 * SECOND
 _READ_TIMEOUT = 500 * MILLISECOND
@@ -47,6 +53,66 @@ _LOGIN, _LIMIT, _SWITCH, _READ = 0, 1, 2, 3
 _UNAUTHORIZED = (401, 403)
 _BUSY = (429, 503)
 _STALE_ETAG = (412, 428)
+
+
+class RedfishTarget:
+    """One resource with a power limit, in whole watts.
+
+    `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
+    the range that the service allows. `power_w` is the power as read at `read_at`.
+    `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
+    service still shows another limit after several writes.
+    """
+
+    def __init__(
+        self, path: str, schema: str, effect_us: int = 0, deferred: bool = False, system: str = ""
+    ) -> None:
+        self.path = path
+        self.schema = schema
+        self.effect_us = effect_us
+        self.deferred = deferred
+        self.system = system
+        self.requested_w: int | None = None
+        self.reported_w: int | None = None
+        self.min_w: int | None = None
+        self.max_w: int | None = None
+        self.power_w: int | None = None
+        self.read_at = 0
+        self.rejected_status = 0
+        self.write_unverified = False
+        self.power_on = True
+        self.sent_count = 0
+        self.etag = ""
+        self.needs_etag = False  # the service requires If-Match with a limit
+        self.limit_due = NEVER
+        self.switch_due = NEVER
+        self.read_due = 0
+        self.accepted_at: int | None = None
+        self.unverified_count = 0
+
+    @property
+    def target_w(self) -> "int | None":
+        """`requested_w` limited to the range that the service allows."""
+        watts = self.requested_w
+        if watts is None:
+            return None
+        if self.max_w is not None and watts > self.max_w:
+            watts = self.max_w
+        if self.min_w is not None and watts < self.min_w:
+            watts = self.min_w
+        return watts
+
+    @property
+    def is_in_force(self) -> bool:
+        """True if the service shows the requested limit."""
+        return (
+            self.requested_w is not None and self.reported_w == self.target_w and not self.deferred
+        )
+
+    @property
+    def is_increase(self) -> bool:
+        """True if the limit to send is higher than the limit now in force."""
+        return self.reported_w is not None and (self.target_w or 0) > self.reported_w
 
 
 class RedfishClient:
@@ -325,7 +391,7 @@ class RedfishClient:
         self.fault = "access refused"
         self._pause_until = now + _LOGIN_PAUSE
 
-    def _on_limit(self, target: "RedfishTarget", status: int, now: int) -> None:
+    def _on_limit(self, target: RedfishTarget, status: int, now: int) -> None:
         if status < 300:
             target.rejected_status = 0
             target.read_due = now + _CONFIRM_PAUSE
@@ -340,7 +406,7 @@ class RedfishClient:
         target.rejected_status = status
         target.limit_due = now + _REJECT_PAUSE
 
-    def _on_reading(self, target: "RedfishTarget", response: "Response", now: int) -> None:
+    def _on_reading(self, target: RedfishTarget, response: "Response", now: int) -> None:
         if response.status != 200:
             self.fault = "status %d for a reading" % response.status
             target.read_due = now + _REJECT_PAUSE
@@ -356,7 +422,7 @@ class RedfishClient:
         target.read_at = now
         self._check_limit(target, now)
 
-    def _check_limit(self, target: "RedfishTarget", now: int) -> None:
+    def _check_limit(self, target: RedfishTarget, now: int) -> None:
         """Compare the limit that was read with the requested one."""
         if target.requested_w is None or (target.limit_due < NEVER and not target.rejected_status):
             return
@@ -381,3 +447,39 @@ class RedfishClient:
         target.write_unverified = target.unverified_count >= _UNVERIFIED_AFTER
         target.limit_due = now + (_RESEND_PAUSE if target.write_unverified else 0)
         target.accepted_at = None
+
+
+def limit_body(target: RedfishTarget) -> bytes:
+    """Write the body of the request that sets the limit of `target`."""
+    watts = target.target_w or 0
+    if target.schema == ENVIRONMENT:
+        text = '{"PowerLimitWatts": {"SetPoint": %d, "ControlMode": "Automatic"}}'
+    else:
+        text = (
+            '{"PowerControl": [{"PowerLimit": {"LimitInWatts": %d, '
+            '"LimitException": "LogEventOnly"}}]}'
+        )
+    return (text % watts).encode()
+
+
+def apply_reading(target: RedfishTarget, reading: "dict[str, Any]") -> None:
+    """Store limit, allowed range and power of a reading; absent values become None."""
+    if target.schema == ENVIRONMENT:
+        limit = reading.get("PowerLimitWatts") or {}
+        target.reported_w = _to_watts(limit.get("SetPoint"))
+        target.min_w = _to_watts(limit.get("AllowableMin"))
+        target.max_w = _to_watts(limit.get("AllowableMax"))
+        target.power_w = _to_watts((reading.get("PowerWatts") or {}).get("Reading"))
+        return
+    control = reading["PowerControl"][0]
+    limit = control.get("PowerLimit") or {}
+    target.reported_w = _to_watts(limit.get("LimitInWatts"))
+    target.max_w = _to_watts(control.get("PowerCapacityWatts"))
+    target.power_w = _to_watts(control.get("PowerConsumedWatts"))
+
+
+def _to_watts(value: object) -> "int | None":
+    """Return whole watts; None if the value is absent, not a number or out of +-1 GW."""
+    if type(value) is float and -1e9 < value < 1e9:
+        return round_decimal(value)
+    return value if type(value) is int and -(10**9) < value < 10**9 else None

@@ -67,11 +67,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.satcom.schema",
     ),
     ComponentSpec(
-        "modem_store",
-        "agent.satcom.persistence",
-        "SatcomStore",
-        ("store",),
-        "agent.satcom.schema_store",
+        "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
     ),
 )
 """All optional components, in the order of their ports."""

@@ -9,8 +9,7 @@ from agent.power.load import Load
 from agent.power.load_class import LoadClass, find_class
 from agent.power.optics_monitor import OpticsMonitor
 from agent.power.scaled_sensor import ScaledSensor
-from drivers.redfish import RedfishClient
-from drivers.redfish_target import RedfishTarget
+from drivers.redfish import RedfishClient, RedfishTarget
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False

@@ -11,8 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import SessionView
     from agent.power.load_class import LoadClass
-    from drivers.redfish import RedfishClient
-    from drivers.redfish_target import RedfishTarget
+    from drivers.redfish import RedfishClient, RedfishTarget
 
     Outlet = tuple[SessionView, int]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Section `modem` of the configuration: datagrams over a satellite modem.
+"""Sections `modem` and `modem_store`: datagrams over a satellite modem, and its stored state.
 
-A part of `agent.config.schema`; loaded only if a configuration has the section.
+Parts of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
 from agent.core.schema_rules import enum, hexadecimal, integer, list_of, object_of, text
@@ -82,4 +82,10 @@ MODEM = object_of(
         "address": text("ntn: HOST:PORT for UDP; without it NIDD is used", 100),
         "peer": integer("rdss: address of the receiver of the messages", 0, 9_999_999, 0),
     },
+)
+
+MODEM_STORE = object_of(
+    "state of the satellite link that survives a restart",
+    ["port"],
+    {"port": text("folder that survives a power cut, for example store:/var/lib/coldloop/link")},
 )

@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from drivers.redfish import SESSIONS, RedfishClient
-from drivers.redfish_target import ENVIRONMENT, RedfishTarget
+from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget
 
 PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
 LOGIN = ("coldloop", "s3cret")

@@ -3,8 +3,7 @@
 
 import pytest
 
-from drivers.redfish import RedfishClient
-from drivers.redfish_target import ENVIRONMENT, POWER, RedfishTarget
+from drivers.redfish import ENVIRONMENT, POWER, RedfishClient, RedfishTarget
 from hil.devices.power.capped_load import CappedLoad
 from hil.devices.power.redfish_bmc import RedfishBmc
 
