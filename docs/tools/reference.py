@@ -371,7 +371,7 @@ def alarms() -> str:
     if problems:
         raise SystemExit("\n".join(problems))
     text = (
-        "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and what to do. "
+        "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and its action. "
         + NOTE
         + "\nThe data is `agent/alarms/alarms.toml`. `coldloop alarms show CODE` prints the same. "
         "How alarms reach people: [alarms](../operator/alarms.md).\n\n"

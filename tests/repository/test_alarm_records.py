@@ -151,11 +151,7 @@ def test_a_number_of_an_alarm_never_changes() -> None:
     """Append a line when an alarm is new. Never change or delete a line."""
     known = {entry.number: entry.code for entry in catalogue().entries.values()}
     known |= {number: code for code, number in catalogue().retired.items()}
-    lines = (
-        (ROOT / "tests" / "repository" / "alarm_numbers.txt")
-        .read_text(encoding="utf-8")
-        .split("\n")
-    )
-    frozen = dict(line.split() for line in lines if line)
+    text = (ROOT / "tests/repository/alarm_numbers.txt").read_text(encoding="utf-8")
+    frozen = dict(line.split() for line in text.splitlines())
     changed = [f"{n} {code}" for n, code in frozen.items() if known.get(int(n)) != code]
     assert not changed, "a number belongs to one code for ever; a removed code goes to [retired]"
