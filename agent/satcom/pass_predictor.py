@@ -5,8 +5,8 @@ Does not control the radio; see `agent.satcom.component`.
 
 The satellites are either a Walker constellation (seven numbers) or element sets. The horizon mask
 gives the lowest unobstructed elevation of each sector of azimuth. Windows are searched in slices of
-a few evaluations, up to `SEARCH_AHEAD` ahead, with a resolution of 15 s. A satellite that is too far
-away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
+a few evaluations, up to `SEARCH_AHEAD` ahead, with a resolution of 15 s. A satellite that is too
+far away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
 three.
 
 Observations correct the mask. If the modem has a signal below the mask, the sector is lowered to
