@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of random campaigns: faults to draw, faults not to draw, and the invariants.
+"""Rules of random campaigns: faults to select at random, faults to leave out, and the invariants.
 
-Does not draw; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in
-`NOT_DRAWN`; a test checks this. A drawn fault ends, or the row tolerates it permanently. So the
-invariants must hold. A rule names the optional sections that its fault needs.
+Does not select; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in
+`NOT_DRAWN`; a test checks this. A fault in `DRAWN` ends, or the row tolerates it permanently. So
+the invariants must hold. A rule names the optional sections that its fault needs.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hil.scenario.model import Expectation
 
 @dataclass(frozen=True)
 class DrawRule:
-    """Rule for one fault: limits of its value (None: no value) and its longest duration.
+    """Random selection of one fault: limits of its value (None: no value), longest duration.
 
     `max_duration_s` 0: the fault has no end. `components`: sections of the unit that the fault
     needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus.
@@ -207,7 +207,7 @@ NOT_DRAWN: dict[str, str] = {
     "store_bit_flip": "destroys durable data, which the invariants of the log forbid",
     "store_torn": "destroys durable data, which the invariants of the log forbid",
 }
-"""Faults that campaigns do not draw -> reason."""
+"""Faults that campaigns do not select -> reason."""
 
 SAFETY: tuple[Expectation, ...] = (
     Expectation("missed_ticks", min=1, never=True, requirement="SAFE-4"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k, plate_conductance_w_k
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
 
@@ -68,11 +68,11 @@ class ThermalLoop:
         p = self._p
         self._tcs_c_w_k = capacity_w_k(flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         self._fws_c_w_k = capacity_w_k(fws_flow_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        self._hx_w_k = exchanger_w_k(p, flow_lpm, fws_flow_lpm, fouling)
+        self._hx_w_k = exchanger_conductance_w_k(p, flow_lpm, fws_flow_lpm, fouling)
         self._hx_decay = exp(-self._tcs_c_w_k * dt_s / p.hx_j_k)
         design = p.tcs_design_lpm
         self._plate_w_k = [
-            plate_w_k(p, flow_lpm * share, design * fraction)
+            plate_conductance_w_k(p, flow_lpm * share, design * fraction)
             for share, fraction in zip(shares, p.rack_fraction, strict=True)
         ]
         self._plate_decay = [exp(-g * dt_s / p.plate_j_k) for g in self._plate_w_k]

@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 
 def find_problem(scenario: Scenario) -> Problem | None:
-    """Give the first problem of `scenario`, or None."""
+    """Return the first problem of `scenario`, or None."""
     return next(_find_problems(scenario), None)
 
 

@@ -20,7 +20,7 @@ import coldloop
 from agent.commands import read_config
 from agent.runtime import cpython_checksums
 from deploy.debian import build, manual, tree
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import PACKAGES, ROOT, repo_files
 
 EPOCH = 1767225600
