@@ -84,7 +84,7 @@ class Agent:
             site_e7=config.position_e7,
             radius_m=config.radius_m,
         )
-        self.ticks = TickScheduler(config.tick_us, config.slot_us, config.ticks_per_cycle)
+        self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
@@ -179,7 +179,10 @@ class Agent:
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
         )
-        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, self.components)
+        fan_group = self.service("fan_group")
+        self.cycle = ControlCycle(
+            self.ticks, self.fieldbus, *loops, self.arbiters, self.components, fan_group
+        )
 
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()
@@ -372,7 +375,7 @@ class Agent:
         for _, change, code, text in self.alarms.changes():
             line = "alarm %s %s: %s" % (change, code, text)
             self._out.append((CONSOLE, "write", line.encode()))
-        if self.ticks.number % self.config.ticks_per_row == 0:
+        if self.ticks.tick_number % self.config.ticks_per_row == 0:
             self.telemetry.add_row(
                 now,
                 self.clock.utc(now),
