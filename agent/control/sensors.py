@@ -6,7 +6,7 @@ other components by services, use `supply`, `returned` and `flow`: the reading, 
 its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
-from agent.control.law.believed_signal import RATE
+from agent.control.law.checked_signal import RATE
 from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.control_context import ControlContext
-    from agent.control.law.believed_signal import BelievedSignal
+    from agent.control.law.checked_signal import CheckedSignal
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
     from agent.core.alarm_record import Condition
@@ -32,7 +32,7 @@ SENSOR_STUCK = AlarmRecord(
 SENSOR_APART = AlarmRecord(
     "sensor_apart", DEGRADED, "supply temperature and its spare differ", "", True
 )
-SENSOR_LIE = AlarmRecord("sensor_lie", DEGRADED, "%s is not believed (%s), %s", "signal", True)
+SENSOR_LIE = AlarmRecord("sensor_lie", DEGRADED, "%s is suspect (%s), %s", "signal", True)
 HEAT_BALANCE = AlarmRecord(
     "heat_balance", DEGRADED, "heat on both sides differs: a sensor is off", "", True
 )
@@ -132,7 +132,7 @@ class ControlSensors:
         if self.row is not None:
             self.row.step(raw, dt)
             if exchanger is not None:
-                exchanger.ua_steady = self.row.ua_steady
+                exchanger.set_ua_steady(self.row.ua_steady)
         readings.supply_c = self.supply.update(now)
         readings.return_c = self.returned.update(now)
         readings.flow_lpm = self.flow.update(now)
@@ -189,10 +189,10 @@ class ValidatedSensor:
         self.suspect = ""
         self._raw_sensor = raw_sensor
         self._stale_us = stale_us
-        self._signal: BelievedSignal | None = None
+        self._signal: CheckedSignal | None = None
         self._validated_at: int | None = None
 
-    def set_signal(self, signal: "BelievedSignal") -> None:
+    def set_signal(self, signal: "CheckedSignal") -> None:
         """Set the signal of the checks."""
         self._signal = signal
 
@@ -223,7 +223,7 @@ class ValidatedSensor:
         return "bad" if quality == "good" else quality
 
     def value(self, now: int) -> "float | None":
-        """Return the value; None if there is neither a believed reading nor an estimate."""
+        """Return the value; None if there is neither a valid reading nor an estimate."""
         at = self._validated_at
         if at is None or now - at > self._stale_us:
             return self.raw_value(now)

@@ -65,6 +65,10 @@ class Exchanger:
         """Set the ratio of the real flow through the valve to the flow of the model."""
         self.valve_flow_factor = factor
 
+    def set_ua_steady(self, steady: bool) -> None:
+        """Permit or stop the learning of `ua_factor`."""
+        self.ua_steady = steady
+
     def set_ua_factor(self, factor: float) -> None:
         """Set the ratio of the real UA to the UA of a clean exchanger."""
         self.ua_factor = factor

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plausibility of supply temperature, return temperature and flow, by relations of the plant.
 
-Does not read sensors and does not raise alarms. Each signal is a `BelievedSignal`; this module
+Does not read sensors and does not raise alarms. Each signal is a `CheckedSignal`; this module
 gives the estimates and finds the signal that does not agree. Temperatures in °C, flows in L/min.
 
     R1   return - supply = q,  q = C1 (fws_return - fws_supply) / C
     R6   return - supply = e (return - fws_supply)      e: effectiveness, from both flows
-    hold return - supply = the last believed value      at the same heat, for `_HOLD_S`
+    hold return - supply = the last valid value      at the same heat, for `_HOLD_S`
     R4   flow = k sqrt(dP)                              k: learned
     R3   flow = n * pump speed                          n: learned
 
@@ -16,7 +16,7 @@ shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor.
 permits learning of the exchanger: a lying sensor must not become a model.
 """
 
-from agent.control.law.believed_signal import RELATION, BelievedSignal
+from agent.control.law.checked_signal import RELATION, CheckedSignal
 from agent.control.law.deterministic_math import sqrt_det
 
 TYPE_CHECKING = False
@@ -59,9 +59,9 @@ class RowPlausibility:
     """Checks the three signals once a cycle. `exchanger`: None without a model."""
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
-        self.supply = BelievedSignal(5.0, 75.0, 1.0)
-        self.returned = BelievedSignal(5.0, 90.0, 1.0)
-        self.flow = BelievedSignal(-0.5, 16 / 10 * design_lpm, design_lpm / 10.0)
+        self.supply = CheckedSignal(5.0, 75.0, 1.0)
+        self.returned = CheckedSignal(5.0, 90.0, 1.0)
+        self.flow = CheckedSignal(-0.5, 16 / 10 * design_lpm, design_lpm / 10.0)
         self.ua_steady = True
         self.share = 1.0
         self.heat_rise_k: float | None = None
@@ -145,7 +145,7 @@ class RowPlausibility:
     def _compare(
         self, r: RowReadings, flow: "float | None", supply: float, return_c: float, dt: float
     ) -> None:
-        """Compare both believed temperatures with R1 and R6."""
+        """Compare both valid temperatures with R1 and R6."""
         rise_k = return_c - supply
         if flow is not None and flow > 0.0:
             self._held = (rise_k, flow, 0.0)
@@ -172,13 +172,15 @@ class RowPlausibility:
             self._steady_s = 0.0
         steady = self._steady_s >= _STEADY_S
         self.ua_steady = steady and -_LEARN_K < self._fine[0] < _LEARN_K
-        self._fine_s = self._fine_s + dt if steady and self._blame(self._fine, _FINE_K, e) else 0.0
+        self._fine_s = (
+            self._fine_s + dt if steady and self._find_suspect(self._fine, _FINE_K, e) else 0.0
+        )
         larger = rise_k if rise_k > q else q
-        gross = self._blame(self._gross, _GROSS_K + 15 / 100 * larger, e)
+        gross = self._find_suspect(self._gross, _GROSS_K + 15 / 100 * larger, e)
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _PROVE_S or self._gross_s >= _GROSS_S:
-            guilty = self._blame(self._fine, _FINE_K, e) if steady else gross
-            (self.supply if guilty == "supply" else self.returned).accuse(RELATION)
+            suspect = self._find_suspect(self._fine, _FINE_K, e) if steady else gross
+            (self.supply if suspect == "supply" else self.returned).accuse(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
 
     def _update_steady(self, return_c: float, v1: float, dt: float) -> None:
@@ -204,7 +206,7 @@ class RowPlausibility:
                 self.share = share
 
     @staticmethod
-    def _blame(residuals: "list[float]", limit: float, e: float) -> str:
+    def _find_suspect(residuals: "list[float]", limit: float, e: float) -> str:
         """Return the signal that explains both residuals, `supply` or `return`; empty: none."""
         by_heat, by_model = residuals
         size = by_heat if by_heat > 0.0 else -by_heat

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One measured signal and whether it is believed: tests of range and rate, and its substitute.
+"""One measured signal: tests of range and rate, and its substitute while it is suspect.
 
 Does not know the physics: the caller gives the estimate (`agent.control.law.plausibility`).
 
-A signal becomes suspect at once by a value out of range, by a change that the plant cannot make, or
-by the caller (`accuse`). While it is suspect, `value` is the estimate. It is believed again only by
+A signal becomes suspect immediately by a value out of range, by a change that the plant cannot make, or
+by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again only by
 evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S` after a
 second lie in an hour. Without an estimate it stays suspect.
 """
@@ -17,10 +17,10 @@ RANGE, RATE, RELATION = "range", "rate", "relation"
 """Reasons of a suspicion."""
 
 
-class BelievedSignal:
-    """`value` is the reading, its estimate or None. `uncertainty`: 0 for a believed reading.
+class CheckedSignal:
+    """`value` is the reading, its estimate or None. `uncertainty`: 0 for a valid reading.
 
-    `low`, `high`: plausible range. `suspect`: the reason, empty while the reading is believed.
+    `low`, `high`: plausible range. `suspect`: the reason, empty while the reading is valid.
     """
 
     def __init__(self, low: float, high: float, band: float) -> None:
@@ -35,7 +35,7 @@ class BelievedSignal:
     def read(
         self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
     ) -> "float | None":
-        """Take a reading. Return it if it is believed. `rise`, `fall`: largest change per second;
+        """Take a reading. Return it if it is valid. `rise`, `fall`: largest change per second;
         `slack`: what noise can add to a change.
         """
         self._elapsed_s += dt
