@@ -14,9 +14,11 @@ from agent.remote.message.canonical import to_cbor
 from agent.remote.update.live_change import with_changes
 from tests.portable.agent.control import test_component
 from tests.portable.support import agent_rig
+from tests.portable.support.cooling_settings import EXCHANGER
 
 config: Any = agent_rig.config
 profiles: Any = agent_rig.profiles
+make_models: Any = test_component.make_models
 
 
 def schema_rule(path: str) -> dict[str, Any]:
@@ -113,12 +115,12 @@ def test_key_of_a_replaced_loop_is_refused(path: str, key: str) -> None:
     with_loop = copy.deepcopy(config())
     with_loop["cooling"] = {"facility": "valve", key: loops[key]}
     text = f"{path}: has no effect, because cooling.{key} replaces this loop"
-    load(raw, cooling_profiles())  # without the replacing loop the key has an effect
+    load(raw, make_models())  # without the replacing loop the key has an effect
     raw["cooling"][key] = loops[key]
     with pytest.raises(ConfigError) as refused:
-        load(raw, cooling_profiles())
+        load(raw, make_models())
     assert str(refused.value) == text
-    running = load(with_loop, cooling_profiles())
+    running = load(with_loop, make_models())
     number = next(row.number for row in TUNABLES if row.path == path)
     for name in (number, path):
         with pytest.raises(ConfigError) as refused:
