@@ -60,7 +60,7 @@ def test_frozen_humidity_is_found_and_two_changes_end_it():
     eq(feed(dew, 60, 170), 2)
     eq(feed(dew, 170, 180), 0)  # 120 s
     eq(dew.min_setpoint_c(180 * SECOND, 1.0), 32.0)
-    eq(feed(dew, 180, 182, 0.01), 2)
+    eq(feed(dew, 180, 184, 0.01), 2)
     dew = DewPointLimit(SETTINGS)
     eq(feed(dew, 0, 890), 2)  # a coarse sensor
     eq(feed(dew, 890, 905), 0)
