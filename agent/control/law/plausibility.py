@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _PROVE_S = 9.5
 _GROSS_S = 19.5
-_FLOW_S = 1.5
+_FLOW_S, _METER_S = 1.5, 1.5
 _STEADY_S = 29.5
 _UNSTEADY_S, _START_S = 60.0, 30.0
 _FILTER_S = 60.0
@@ -73,6 +73,7 @@ class RowPlausibility:
         self._exchanger = exchanger
         self._design_lpm = design_lpm
         self._dp_factor = self._pump_factor = 0.0
+        self._damped: list[float | None] = [None, None]
         self._flow_s = self._dp_s = self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_s = _START_S
         self._moving_s = self._learned_s = 0.0
@@ -105,9 +106,9 @@ class RowPlausibility:
         dp = self.dp.read(r.dp_kpa, 1e4, 1e4, 0.0, dt)
         by_dp = by_pump = None
         if dp is not None and self._dp_factor > 0.0:
-            by_dp = self._dp_factor * sqrt_det(dp)
+            by_dp = self._damp(0, self._dp_factor * sqrt_det(dp), dt)
         if r.pump_pct is not None and self._pump_factor > 0.0:
-            by_pump = self._pump_factor * r.pump_pct
+            by_pump = self._damp(1, self._pump_factor * r.pump_pct, dt)
         estimate = by_pump if by_dp is None else by_dp
         if flow is not None and by_dp is not None and by_pump is not None:
             flow_apart = _is_third(flow, by_dp, by_pump, tolerance)
@@ -128,6 +129,12 @@ class RowPlausibility:
         self._moving_s = _FILTER_S if moved else self._moving_s - dt
         if flow is not None and not (self.flow.suspect or self.dp.suspect):
             self._learn_flow(flow, r, dt)
+
+    def _damp(self, i: int, lpm: float, dt: float) -> float:
+        """Return an estimate of the flow with the damping of a flow meter."""
+        last = self._damped[i]
+        self._damped[i] = lpm = lpm if last is None else last + dt / (dt + _METER_S) * (lpm - last)
+        return lpm
 
     def _learn_flow(self, flow: float, r: RowReadings, dt: float) -> None:
         k = dt / (dt + _FILTER_S)
