@@ -70,6 +70,9 @@ _TESTBED_RULES: tuple[DrawRule, ...] = (
     DrawRule("dp_offset", -10, 10, 60),
     DrawRule("dp_stuck", max_duration_s=40),
     DrawRule("flow_stuck", max_duration_s=60),
+    DrawRule("return_register", 30, 50, 60),
+    DrawRule("flow_register", 100, 200, 60),
+    DrawRule("rack_blocked", 1, 4, 3, is_integer=True),
     DrawRule("valve_stuck", max_duration_s=40),
     DrawRule("valve_stiction", 0.5, 2, 60),
     DrawRule("air_in_loop", 0.5, 5, 0),
@@ -143,6 +146,11 @@ _SITE_RULES: tuple[DrawRule, ...] = (
     DrawRule("bmc_slow", 1, 3000, 40, components=_LOADS),
     DrawRule("bmc_reboot", max_duration_s=0, components=_LOADS),
     DrawRule("optics_dirty", 1, 15, 60, components=_LOADS),
+    DrawRule("dew_frozen", max_duration_s=60, components=_COOLING, humidity_sensors=2),
+    DrawRule("outlet_ignores", max_duration_s=60, components=_LOADS),
+    DrawRule("loads_stay_on", max_duration_s=60, components=_LOADS),
+    DrawRule("loads_ignore", max_duration_s=60, components=_LOADS),
+    DrawRule("board_restart", max_duration_s=0, components=("log",)),
     DrawRule("meter_rollover", max_duration_s=200, components=("ledger",), meters=2),
     DrawRule("meter_reset", max_duration_s=0, components=("ledger",), meters=2),
 )
@@ -153,6 +161,7 @@ DRAWN: tuple[DrawRule, ...] = _TESTBED_RULES + _RECEIVER_RULES + _LINK_RULES + _
 _STOPS_COOLING = "stops the cooling by design until an operator resets it"
 _FALSE_TIME = "false time without other evidence is accepted; scenarios test its detection"
 _EXCEEDS_HEAT = "exceeds the limits of heat by design"
+_HAZARD = "stops or misleads the cooling by design; `coldloop hil hazard` draws it"
 _LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
 NOT_DRAWN: dict[str, str] = {
@@ -166,6 +175,17 @@ NOT_DRAWN: dict[str, str] = {
     "grid_generator": "stops all pumps until the generator supplies",
     "pump_trip": "trips a drive permanently: the unit stays degraded",
     "pump_seized": "trips a drive permanently: the unit stays degraded",
+    "pumps_seized": _HAZARD,
+    "pumps_tripped": _HAZARD,
+    "pump_uncoupled": _HAZARD,
+    "valve_reversed": _HAZARD,
+    "isolating_valve": _HAZARD,
+    "foreign_write": _HAZARD,
+    "supply_register": _HAZARD,
+    "supply_scale": _HAZARD,
+    "dp_register": _HAZARD,
+    "suction_register": _HAZARD,
+    "sensors_swapped": _HAZARD,
     "valve_clamps": "writes stay rejected until the loop requests less",
     "disk_full": "drops data by design, with a report; a scenario tests it",
     "hold_flow": "selects another control mode, which does not hold the differential pressure",
