@@ -166,11 +166,11 @@ def status(argv: list[str]) -> int:
 
 def _rows_of_alarms(snapshot: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """Return the alarms as a person must read them, with those that are shelved in `folder`."""
-    from agent.alarms.shelf import FILE, Shelf
+    from agent.alarms.shelving import FILE, Shelving
     from agent.alarms.status_lines import alarm_rows
 
     unit = f"{snapshot['site']}/{snapshot['unit']}"
-    return alarm_rows(snapshot, Shelf(folder / FILE).codes(unit, time.time()))
+    return alarm_rows(snapshot, Shelving(folder / FILE).codes(unit, time.time()))
 
 
 def age_s(snapshot: dict[str, Any]) -> float:

@@ -3,18 +3,18 @@
 
 Does not send messages and does not store them. Rules, in this order:
 
-    priority 1   at once, always
+    priority 1   immediately, always
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`)
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
-                 that ends in this time reaches nobody
+                 that ends in this time gives no message
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
                  quiet for `CHATTER_MS`
     flood        at most 10 messages in 10 min without priority 1, the last one is a count of those
                  that were held back
 
-The end of an alarm is told if its beginning was told; it does not count. Times are ms of one clock.
+The end of an alarm is reported if its beginning was reported; it does not count. Times are ms of one clock.
 """
 
 from collections.abc import Collection
@@ -48,13 +48,14 @@ class Notice:
 
 @dataclass(slots=True)
 class _Tracked:
-    """An alarm that is active or held on. `told`: it needs no message; `named`: it had its own."""
+    """An alarm that is active or held on. `handled`: it needs no message; `named`: it had its
+    own."""
 
     text: str
     raised_ms: int
     first_out: bool = False
     is_active: bool = False
-    told: bool = False
+    handled: bool = False
     named: bool = False
     changes: list[int] = field(default_factory=list)
 
@@ -133,7 +134,7 @@ class AlarmFilter:
         for code in sorted(self._active, key=catalogue().priority):
             alarm = self._alarms[code]
             if self._is_due(code, alarm, now, code in shelved):
-                notices += self._tell(code, alarm, now)
+                notices += self._report(code, alarm, now)
         self._forget(now)
         return notices + self._flood(now)
 
@@ -141,17 +142,17 @@ class AlarmFilter:
         """Return whether a person must get the alarm now."""
         priority = catalogue().priority(code)
         if priority == 1:
-            return not alarm.told
+            return not alarm.handled
         if is_shelved:
-            alarm.told = False
+            alarm.handled = False
             return False
-        if alarm.told or priority == 4 or self._root(code):
+        if alarm.handled or priority == 4 or self._root(code):
             return False
         return now - alarm.raised_ms >= SETTLE_MS or alarm.is_chattering(now)
 
-    def _tell(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
+    def _report(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
         """Write the message of an alarm, or hold it back in a flood."""
-        alarm.told = True
+        alarm.handled = True
         if catalogue().priority(code) != 1:
             # The last place of the window is for the count of those that are held back.
             if len(self._sent) >= MAX_SHOWN - 1:
@@ -165,10 +166,10 @@ class AlarmFilter:
         return [Notice("raised", code, alarm.text, now, is_first, chatters, children)]
 
     def _end(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
-        """End an alarm. Tell its end if its beginning was told."""
+        """End an alarm. Report its end if its beginning was reported."""
         self._active.remove(code)
         self._held_back.pop(code, None)
-        was_named, alarm.named, alarm.told = alarm.named, False, False
+        was_named, alarm.named, alarm.handled = alarm.named, False, False
         return [Notice("cleared", code, alarm.text, now)] if was_named else []
 
     def _forget(self, now: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.alarms.alarm_filter import AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
-from agent.alarms.shelf import Shelf
+from agent.alarms.shelving import Shelving
 from deploy.relay.output import Output, OutputContext, Page
 
 _POLL_MS = 1000
@@ -44,7 +44,7 @@ class AlarmOutput(Output):
         self._filters: dict[str, AlarmFilter] = {}
         self._monotonic_ms: dict[str, int] = {}
         self._next_poll = 0
-        self._shelf = None if context.shelf is None else Shelf(context.shelf)
+        self._shelving = None if context.shelved is None else Shelving(context.shelved)
         self._page_text = "{}"
         stored = {} if context.store is None else context.store.load_state(_KEY)
         for key, text in stored.items():
@@ -79,7 +79,7 @@ class AlarmOutput(Output):
             return
         self._next_poll = now + _POLL_MS
         for unit, found in self._filters.items():
-            shelved = set() if self._shelf is None else self._shelf.codes(unit, now / 1000)
+            shelved = set() if self._shelving is None else self._shelving.codes(unit, now / 1000)
             notices = found.poll(now, shelved)
             for notice in notices:
                 self._publish(unit, notice)

@@ -37,7 +37,7 @@ def _make_parser() -> argparse.ArgumentParser:
     for spec in OUTPUTS:
         if spec.metavar:
             add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
-    add("--shelf", metavar="FILE", help="shelved alarms; `coldloop alarms shelve --file` writes it")
+    add("--shelved", metavar="FILE", help="shelved alarms; `coldloop alarms shelve --file` writes it")
     add(
         "--primary",
         default="",
@@ -121,7 +121,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
         gateway=arguments.gateway,
         gateway_login=_read_login(arguments.gateway_login),
         gather_s=arguments.gather,
-        shelf=Path(arguments.shelf) if arguments.shelf else None,
+        shelved=Path(arguments.shelved) if arguments.shelved else None,
     )
 
 

@@ -47,7 +47,7 @@ class OutputContext:
     `argument` is the value of the option of this output. `name` is the name of the relay, `primary`
     the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
     next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
-    texts; `shelf` is the file of shelved alarms.
+    texts; `shelved` is the file of shelved alarms.
     """
 
     argument: str
@@ -58,7 +58,7 @@ class OutputContext:
     clock_ms: Callable[[], int]
     counts: Callable[[], dict[str, int]]
     store: StateStore | None = None
-    shelf: Path | None = None
+    shelved: Path | None = None
 
 
 class Output:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.alarms.alarm_filter import SETTLE_MS
-from agent.alarms.shelf import Shelf
+from agent.alarms.shelving import Shelving
 from deploy.relay import command
 from deploy.relay.alarm_output import AlarmOutput
 from deploy.relay.database import RelayDatabase
@@ -19,7 +19,7 @@ from deploy.relay.text_outputs import JsonOutput
 UNIT = "s1/u1"
 
 
-class Broker:
+class PublishedMessages:
     """Keeps what is published."""
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Bench:
     """An output on a database, with a clock that a test sets."""
 
     def __init__(self, folder: Path) -> None:
-        self.broker, self.now, self.folder = Broker(), 1_000_000, folder
+        self.broker, self.now, self.folder = PublishedMessages(), 1_000_000, folder
         self.database = RelayDatabase(folder / "relay.db", "r1")
-        self.shelf = folder / "shelf.json"
+        self.shelved_file = folder / "shelved.json"
         self.restart()
 
     def restart(self) -> None:
@@ -51,7 +51,7 @@ class Bench:
     def context(self) -> OutputContext:
         return OutputContext(
             *("fleet", "r1", "", self.broker, lambda: 0, lambda: self.now, dict),
-            *(self.database, self.shelf),
+            *(self.database, self.shelved_file),
         )
 
     def note(self, change: str, code: str, monotonic: int = 5) -> None:
@@ -93,7 +93,7 @@ def test_children_are_counted_over_a_restart_of_the_relay(bench: Bench) -> None:
     assert bench.broker.sent[0][1]["children"] == ["device_lost:rpu"]
     bench.broker.sent.clear()
     bench.restart()
-    assert bench.after(SETTLE_MS) == [], "told once"
+    assert bench.after(SETTLE_MS) == [], "reported once"
     bench.note("cleared", "bus_lost:bus1")
     assert bench.after(1000) == ["cleared bus_lost:bus1", "raised device_lost:rpu"]
 
@@ -117,7 +117,7 @@ def test_a_restart_of_the_unit_ends_its_alarms(bench: Bench) -> None:
 
 
 def test_a_shelved_alarm_is_not_sent(bench: Bench) -> None:
-    Shelf(bench.shelf).add(UNIT, "fan_trip:f1", 1, "on order", bench.now / 1000)
+    Shelving(bench.shelved_file).add(UNIT, "fan_trip:f1", 1, "on order", bench.now / 1000)
     bench.note("raised", "fan_trip:f1")
     assert bench.after(SETTLE_MS) == []
     assert bench.after(3_600_000) == ["raised fan_trip:f1"]
@@ -140,7 +140,7 @@ def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
 
 
 def test_the_options() -> None:
-    words = ["--broker", "h:1", "--store", "s", "--alarms", "fleet", "--shelf", "shelf.json"]
+    words = ["--broker", "h:1", "--store", "s", "--alarms", "fleet", "--shelved", "shelved.json"]
     options = command.parse_options(words)
     assert options.outputs == {"alarms": "fleet"}
-    assert options.shelf == Path("shelf.json")
+    assert options.shelved == Path("shelved.json")

@@ -19,7 +19,7 @@ def named(notices: list[Notice]) -> list[str]:
     return [f"{notice.event} {notice.code}" for notice in notices]
 
 
-def test_priority_1_is_told_at_once_and_others_wait() -> None:
+def test_priority_1_comes_immediately_and_others_wait() -> None:
     found = AlarmFilter()
     raise_all(found, 0, "fan_trip:fan1", "leak_critical:leak1")
     assert named(found.poll(0)) == ["raised leak_critical:leak1"]
@@ -28,7 +28,7 @@ def test_priority_1_is_told_at_once_and_others_wait() -> None:
     assert found.poll(SETTLE_MS + 1) == []
 
 
-def test_a_short_alarm_reaches_nobody() -> None:
+def test_a_short_alarm_gives_no_message() -> None:
     found = AlarmFilter()
     raise_all(found, 0, "fan_trip:fan1")
     found.change(5000, False, "fan_trip:fan1")
@@ -36,7 +36,7 @@ def test_a_short_alarm_reaches_nobody() -> None:
     assert found.active() == []
 
 
-def test_the_end_is_told_if_the_beginning_was() -> None:
+def test_the_end_is_reported_if_the_beginning_was() -> None:
     found = AlarmFilter()
     raise_all(found, 0, "fan_trip:fan1")
     found.poll(SETTLE_MS)
@@ -97,7 +97,7 @@ def test_a_shelved_alarm_returns() -> None:
     assert named(found.poll(2 * SETTLE_MS)) == ["raised fan_trip:fan1"]
 
 
-def test_priority_4_reaches_nobody() -> None:
+def test_priority_4_gives_no_message() -> None:
     found = AlarmFilter()
     raise_all(found, 0, "fouling")
     assert found.poll(WINDOW_MS) == []
@@ -113,7 +113,7 @@ def test_a_restart_ends_all_alarms() -> None:
 
 
 def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
-    """Priority 1 is always told once for each time it is raised, and nothing else exceeds 10."""
+    """Priority 1 is always reported once for each time it is raised, and nothing else exceeds 10."""
     rng = random.Random(1)
     entries = list(catalogue().entries)
     for _ in range(20):

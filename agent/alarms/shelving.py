@@ -17,7 +17,7 @@ from agent.alarms.catalogue import catalogue
 from agent.core.errors import AgentError
 
 MAX_HOURS = 8.0
-FILE = "shelf.json"
+FILE = "shelved.json"
 """Name of the file in the state folder of an agent."""
 
 
@@ -32,7 +32,7 @@ class ShelvedAlarm:
     reason: str
 
 
-class Shelf:
+class Shelving:
     """The file at `path`. It is read again when it changes."""
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +64,7 @@ class Shelf:
         self._write([*self._others(unit, code, now_s), shelved])
 
     def remove(self, unit: str, code: str, now_s: float) -> bool:
-        """Take an alarm off the shelf; return whether it was there."""
+        """End the shelving of an alarm; return whether it was there."""
         before, others = self.alarms(now_s), self._others(unit, code, now_s)
         self._write(others)
         return len(others) < len(before)

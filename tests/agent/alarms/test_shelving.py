@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.alarms.shelf import FILE, Shelf
+from agent.alarms.shelving import FILE, Shelving
 from agent.commands import alarms
 from agent.core.errors import AgentError
 
@@ -15,12 +15,12 @@ UNIT = "s1/u1"
 
 
 def test_an_alarm_returns_by_itself(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / FILE)
-    shelf.add(UNIT, "fan_trip:f1", 8, "on order", 1000)
-    assert Shelf(tmp_path / FILE).codes(UNIT, 1000 + 8 * HOUR - 1) == {"fan_trip:f1"}
-    assert shelf.codes(UNIT, 1000 + 8 * HOUR) == set()
-    assert shelf.codes("s1/u2", 1001) == set()
-    assert shelf.codes(UNIT, 999) == set(), "the clock stepped back"
+    shelving = Shelving(tmp_path / FILE)
+    shelving.add(UNIT, "fan_trip:f1", 8, "on order", 1000)
+    assert Shelving(tmp_path / FILE).codes(UNIT, 1000 + 8 * HOUR - 1) == {"fan_trip:f1"}
+    assert shelving.codes(UNIT, 1000 + 8 * HOUR) == set()
+    assert shelving.codes("s1/u2", 1001) == set()
+    assert shelving.codes(UNIT, 999) == set(), "the clock stepped back"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_an_alarm_returns_by_itself(tmp_path: Path) -> None:
 )
 def test_what_is_refused(code: str, hours: float, reason: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(AgentError, match=text):
-        Shelf(tmp_path / FILE).add(UNIT, code, hours, reason, 0)
+        Shelving(tmp_path / FILE).add(UNIT, code, hours, reason, 0)
     assert not (tmp_path / FILE).exists()
 
 
@@ -44,18 +44,18 @@ def test_an_edited_file_cannot_exceed_the_limits(tmp_path: Path) -> None:
     entry = {"from_s": 0, "until_s": 1e12, "reason": "x"}
     content = {UNIT: {"leak_critical:l1": entry, "fan_trip:f1": entry}}
     (tmp_path / FILE).write_text(json.dumps(content))
-    shelf = Shelf(tmp_path / FILE)
-    assert shelf.codes(UNIT, 1) == {"fan_trip:f1"}
-    assert shelf.codes(UNIT, 8 * HOUR) == set()
+    shelving = Shelving(tmp_path / FILE)
+    assert shelving.codes(UNIT, 1) == {"fan_trip:f1"}
+    assert shelving.codes(UNIT, 8 * HOUR) == set()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"s1/u1": 3}', '{"s1/u1": {"fan_trip": {}}}'])
-def test_a_damaged_file_shelves_nothing(text: str, tmp_path: Path) -> None:
+def test_a_damaged_file_has_no_effect(text: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(text)
-    assert Shelf(tmp_path / FILE).codes(UNIT, 1) == set()
+    assert Shelving(tmp_path / FILE).codes(UNIT, 1) == set()
 
 
-def test_the_command_shelves_lists_and_takes_back(
+def test_the_command_adds_lists_and_removes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ["--file", str(tmp_path / FILE)]
