@@ -14,7 +14,8 @@ Does not send messages and does not store them. Rules, in this order:
     flood        at most 10 messages in 10 min without priority 1, the last one is a count of those
                  that were held back
 
-The end of an alarm is reported if its beginning was reported; it does not count. Times are ms of one clock.
+The end of an alarm is reported if its beginning was reported; it does not count. Times are
+ms of one clock.
 """
 
 from collections.abc import Collection

@@ -37,7 +37,11 @@ def _make_parser() -> argparse.ArgumentParser:
     for spec in OUTPUTS:
         if spec.metavar:
             add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
-    add("--shelved", metavar="FILE", help="shelved alarms; `coldloop alarms shelve --file` writes it")
+    add(
+        "--shelved",
+        metavar="FILE",
+        help="shelved alarms; `coldloop alarms shelve --file` writes it",
+    )
     add(
         "--primary",
         default="",
