@@ -139,6 +139,10 @@ const View = (() => {
     id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
   }
 
+  function showActuators(list) {
+    id("actuators").replaceChildren(...list.map((line) => make("li", { textContent: line })));
+  }
+
   function showSky(list) {
     const place = id("sky");
     place.replaceChildren(...[100, 67, 33].map((r) => svg("circle", { r, class: "ring" })),
@@ -151,5 +155,5 @@ const View = (() => {
     }
   }
 
-  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showAlarms, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
+  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showAlarms, showActuators, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
 })();
