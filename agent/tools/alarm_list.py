@@ -24,6 +24,8 @@ MODULES = (
     "agent.control.manual",
     "agent.power.report",
     "agent.power.load_shed",
+    "agent.power.effect_proof",
+    "agent.power.kept_limits",
     "agent.power.optics_monitor",
     "agent.core.port_link",
     "agent.satcom.component",
