@@ -84,7 +84,7 @@ class Agent:
             site_e7=config.position_e7,
             radius_m=config.radius_m,
         )
-        self.ticks = TickScheduler(config.tick_us, config.slot_us, config.ticks_per_cycle)
+        self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
         self._build_ports(config)
@@ -372,7 +372,7 @@ class Agent:
         for _, change, code, text in self.alarms.changes():
             line = "alarm %s %s: %s" % (change, code, text)
             self._out.append((CONSOLE, "write", line.encode()))
-        if self.ticks.number % self.config.ticks_per_row == 0:
+        if self.ticks.tick_number % self.config.ticks_per_row == 0:
             self.telemetry.add_row(
                 now,
                 self.clock.utc(now),

@@ -56,7 +56,7 @@ class ControlCycle:
         if self._stepped:
             return False
         ticks = self._ticks
-        half = ticks.in_cycle >= ticks.per_cycle // 2
+        half = ticks.cycle_index >= ticks.per_cycle // 2
         if not half and not self._fieldbus.polls_complete():
             return False
         self._stepped = True

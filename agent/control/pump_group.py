@@ -38,8 +38,6 @@ _SLOW_PER_S, _FAST_PER_S = 1 / 100, 1 / 20
 """Speed fraction per second, above and below `_CHECK_VALVE_OPENS`."""
 _RUNNING_BAND_PCT = 5.0
 _START_SPACING = 5 * SECOND
-_FAIL_OVER_FACTOR = 108 / 100
-"""Speed of one pump over the speed of two, for equal dP: 1.04 to 1.08 on a quadratic curve."""
 
 
 class PumpGroup(PressureLoop):

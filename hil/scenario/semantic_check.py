@@ -23,7 +23,7 @@ PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
 """Longest duration of a scenario that also runs in real time, s."""
 
-VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn")
+VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn", "board_restart")
 """Faults of virtual time only: in real time the bench does not control power and flash."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 
 def find_problem(scenario: Scenario) -> Problem | None:
-    """Give the first problem of `scenario`, or None."""
+    """Return the first problem of `scenario`, or None."""
     return next(_find_problems(scenario), None)
 
 
