@@ -46,17 +46,17 @@ class LoadLimits:
 
     def _renew(self, order: int) -> None:
         ticks = self._agent.ticks
-        self._valid_until[order] = ticks.number + ticks.per_cycle + ticks.per_cycle // 2
+        self._valid_until[order] = ticks.count + ticks.per_cycle + ticks.per_cycle // 2
 
     def expire(self) -> None:
         """End the orders that were not renewed. Called in each tick."""
-        number = self._agent.ticks.number
+        count = self._agent.ticks.count
         limit, shed, cap = self._valid_until
-        if number > limit:
+        if count > limit:
             self.limit_reason = ""
-        if number > shed:
+        if count > shed:
             self.shed_reason = ""
-        if number > cap:
+        if count > cap:
             self.cap_permille = 1000
 
     @property
