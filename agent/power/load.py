@@ -23,7 +23,7 @@ class Load:
 
     `service`, `index`: the Redfish service and the number of its target, or None. `watts`: points
     that measure its power. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
-    less than 5 % of its rating after it was told to go off.
+    less than 5 % of its rating after it was told to go off. `outlets_off`: its outlets are off.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Load:
         self.index = 0
         self.outlets: list[Outlet] = []
         self.watts: list[Outlet] = []
-        self.ineffective = self.is_proven_off = False
+        self.ineffective = self.is_proven_off = self.outlets_off = False
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
         """Set the limit through the target `index` of `service`."""
@@ -73,8 +73,7 @@ class Load:
     @property
     def can_switch(self) -> bool:
         """True if it can be switched off."""
-        target = self.target
-        return bool(self.outlets) or (target is not None and target.system != "")
+        return bool(self.outlets) or self.has_system
 
     @property
     def power_w(self) -> int:
@@ -85,18 +84,19 @@ class Load:
         return self.limit_w if self.on else 0
 
     def drawn_w(self, since: int) -> "int | None":
-        """Return its power as measured after `since`; None: not measured."""
+        """Return its power as measured after `since`, the higher of two; None: not measured."""
         target = self.target
-        if target is not None and target.power_w is not None and target.read_at > since:
-            return target.power_w
-        total_w: int | None = None
+        reported_w: int | None = None
+        if target is not None and target.read_at > since:
+            reported_w = target.power_w
+        total_w = 0
         for session, index in self.watts:
             reading = session.device.readings[index]
             if reading.quality != "good" or reading.read_at <= since:
-                return None
+                return reported_w
             point = session.profile.points[index]
-            total_w = (total_w or 0) + reading.raw * point.num // point.den
-        return total_w
+            total_w += reading.raw * point.num // point.den
+        return max(total_w, reported_w or 0) if self.watts else reported_w
 
     def min_permille(self) -> int:
         """Return its minimum power while it is on, permille of the rating."""
@@ -123,10 +123,16 @@ class Load:
         if self.service is not None:
             self.service.set_limit(self.index, self.limit_w, now)
 
+    @property
+    def has_system(self) -> bool:
+        """True if its Redfish service can switch it."""
+        target = self.target
+        return target is not None and target.system != ""
+
     def switch(self, on: bool, now: int, force: bool = False) -> None:
-        """Switch it on or off, by its outlets if it has some. `force`: without a shutdown."""
+        """Switch it on or off by its service. `force`: without a shutdown."""
         self.on = on
         self.shed_at = now
         self.is_proven_off = self.ineffective = False
-        if self.service is not None and (force or not self.outlets):
+        if self.service is not None:
             self.service.set_power(self.index, on, now, force)

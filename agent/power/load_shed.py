@@ -85,11 +85,15 @@ class LoadShedding:
             self._restore(headroom.supply_c, now)
 
     def _obey_protection(self, now: int) -> None:
-        """Switch off all loads by order, or those that ignore a limit of the protection."""
+        """Switch off all loads by order, or those that ignore a limit of the protection. A load with
+        a silent service is switched off by its outlets too.
+        """
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
             if load.on and load.can_switch and (limits.shed_reason or is_lost and load.ineffective):
+                target = load.target
+                load.outlets_off = target is not None and target.answered_at < load.lowered_at
                 self._switch(load, False, now, force=True)
 
     def confirm_off(self, load: "Load") -> None:
@@ -97,7 +101,8 @@ class LoadShedding:
         self._agent.alarms.set_text(LOAD_SHED, load.name, OFF_TEXT)
 
     def force_off(self, load: "Load", now: int) -> None:
-        """Switch off again a load that still draws power."""
+        """Switch off again a load that still draws power, by each way that it has."""
+        load.outlets_off = True
         self._switch(load, False, now, force=True)
 
     def _shed(self, now: int) -> None:
@@ -122,9 +127,11 @@ class LoadShedding:
 
     def _switch(self, load: "Load", on: bool, now: int, force: bool = False) -> None:
         load.switch(on, now, force)
-        for session in build.outlet_sessions(load):
+        had_outlets_off = load.outlets_off
+        load.outlets_off = not on and (had_outlets_off or not load.has_system)
+        for session in build.outlet_sessions(load) if load.outlets_off or had_outlets_off else []:
             pairs = [
-                (index, int(other.on))
+                (index, int(not other.outlets_off))
                 for other in self._loads
                 for outlet_session, index in other.outlets
                 if outlet_session is session and other.shed_at

@@ -8,7 +8,7 @@ is proportional to the pump speed, and pressure to its square.
     reading         votes for "no flow" if
     flow            below half of the expected flow, or below 15 % of the usual one
     pressure        below a quarter of the expected pressure, or far above it (a shut valve)
-    drives          all stand, have tripped, or are silent while other devices answer: two votes
+    drives          all are blocked, have tripped, or are silent while other devices answer: two votes
     temperature     a device is hotter than its loads can explain (only if it is measured)
 
 Two votes are needed. One vote is enough if nothing else can be read. A reading alone against two
@@ -52,18 +52,21 @@ class FlowWatch:
         kpa: "float | None",
         drives: "list[DriveWatch]",
         is_hot: "bool | None",
+        unit_at: int,
         now: int,
         dt: float,
     ) -> None:
-        """Use the readings at `now`: L/min, kPa; `dt`: seconds since the last call."""
+        """Use the readings at `now`: L/min, kPa. `unit_at`: time of the last answer of the unit, µs.
+        `dt`: seconds since the last call.
+        """
         speed = self._fastest(drives)
         self.flow_low = self._is_flow_low(flow, speed)
         dp_low = self._is_dp_low(kpa, speed)
-        dead, is_sign = self._dead_drives(drives, now)
+        dead, is_sign = self._dead_drives(drives, unit_at, now)
         votes = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
         known += speed is not None or dead > 0
-        self.suspect = votes > 0
+        self.suspect = votes > 0 or self._silent_since is not None
         self.is_lost = votes >= 2 or (votes == known and votes > 0)
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
@@ -102,16 +105,21 @@ class FlowWatch:
         expected = expected if ratio < 1.0 else self._kpa
         return kpa < _LOW_DP * expected or kpa < _LEAST_DP * self._kpa
 
-    def _dead_drives(self, drives: "list[DriveWatch]", now: int) -> "tuple[int, bool]":
+    def _dead_drives(
+        self, drives: "list[DriveWatch]", unit_at: int, now: int
+    ) -> "tuple[int, bool]":
         """Return (votes, True if only the silence of the drives votes)."""
-        if not drives or False in [drive.is_still or drive.is_silent for drive in drives]:
+        if not drives or False in [drive.is_dead for drive in drives]:
             self._silent_since = None
             return 0, False
         if True not in [drive.is_silent for drive in drives]:
             return min(2, 1 + len(drives) // 2), False
         if self._silent_since is None:
             self._silent_since = now
-        return (2, True) if now - self._silent_since < _SIGN_TIME else (0, True)
+        # If the unit is silent too, it is the bus.
+        silent_at = max([drive.silent_at for drive in drives])
+        is_sign = unit_at > silent_at and now - self._silent_since < _SIGN_TIME
+        return (2, True) if is_sign else (0, True)
 
     def _is_gone(self, flow: "float | None", kpa: "float | None", dp_low: "bool | None") -> bool:
         """Return whether flow and pressure are almost zero, not only low."""

@@ -12,7 +12,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     mains voltage is low      as the first sign of no flow
     a gauge alone says so     nothing is limited; `gauge_lie`
 
-The limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
+While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_TIME`. The
+limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
 """
 
 from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
@@ -37,7 +38,9 @@ MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 _SHED_TIME = 2500 * MILLISECOND
 _BACK_TIME = 3 * SECOND
 _FULL_TIME = 8 * SECOND
-_LOOK_AGAIN = 150 * MILLISECOND
+_TAKE_OVER_TIME = 2500 * MILLISECOND
+_LOOK_AGAIN, _LOOK_TIME = 200 * MILLISECOND, 2 * SECOND
+_LONGEST_STEP = 500 * MILLISECOND
 _LOW_MAINS = 0.65
 _NO_FLOW = "no flow"
 
@@ -53,7 +56,8 @@ class Protection:
         self.flow = FlowWatch()
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
-        self._sessions = [unit, gauge] if gauge is not unit else [unit]
+        self._sessions = [unit] + [gauge] * (gauge is not unit)
+        self._sessions += [drive.pump.session for drive in self.drives]
         self._flow_lpm = find_point(unit, "FlowLitersPerMinute", 0.0, 20_000.0)
         self._dp = find_point(gauge, "DeltaPressurekPa", -50.0, 1000.0)
         self._supply_kpa = find_point(gauge, "SupplyPressurekPa", -100.0, 1600.0)
@@ -66,28 +70,52 @@ class Protection:
             self._mains = find_point(session, raw["point"], 0.0, 100_000.0)
             self._nominal_v = raw["nominal_v"]
         self._mains_low = False
-        self._stepped_at = self._looked_at = 0
+        self._stepped_at = self._looked_at = self._look_until = 0
+        self._signs = (False, False, 0)
         self._lost_since: int | None = None
         self._back_since = 0
-        self._full_until = 0
+        self._full_until = self._take_over_until = 0
+        self._dead_count = self._seen = 0
         self._is_stopping = False
 
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause
         stops the pumps, so no flow is no surprise.
         """
+        self._is_stopping = is_stopping
+        seen = sum([session.transactions for session in self._sessions])
+        if seen != self._seen or now - self._stepped_at >= _LONGEST_STEP:
+            self._seen = seen
+            self._evaluate(now)
+        if now < self._look_until and not is_stopping:
+            self._look_again(now)
+        self._react(now)
+
+    def _evaluate(self, now: int) -> None:
         dt = min((now - self._stepped_at) / 1_000_000, 2.0)
-        self._stepped_at, self._is_stopping = now, is_stopping
+        self._stepped_at = now
         for drive in self.drives:
             if drive.update(now):
                 self._full_until = now + _FULL_TIME
-        flow = self.flow
-        flow.vote(read(self._flow_lpm, now), self.read_dp(now), self.drives, None, now, dt)
+        dead_count = sum([drive.is_dead for drive in self.drives])
+        if dead_count > self._dead_count:
+            self._take_over_until = now + _TAKE_OVER_TIME
+        self._dead_count = dead_count
+        unit_at = self._sessions[0].answered_at
+        kpa = self.read_dp(now)
+        self.flow.vote(read(self._flow_lpm, now), kpa, self.drives, None, unit_at, now, dt)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
-        if flow.suspect or self._mains_low:
-            self._look_again(now)
-        self._react(now)
+        failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
+        signs = (self.flow.suspect, self._mains_low, failing)
+        if signs > self._signs:
+            self._look_until = now + _LOOK_TIME
+        self._signs = signs
+
+    def _is_lost(self, now: int) -> bool:
+        """Return whether there is no flow, and no other pump takes over now."""
+        taking_over = self._dead_count < len(self.drives) and now < self._take_over_until
+        return self._mains_low or (self.flow.is_lost and not taking_over)
 
     def read_dp(self, now: int) -> "float | None":
         """Return the differential pressure, kPa, or None."""
@@ -103,19 +131,26 @@ class Protection:
         if now - self._looked_at < _LOOK_AGAIN:
             return
         self._looked_at = now
-        for session in self._sessions + [drive.pump.session for drive in self.drives]:
+        for session in self._sessions:
             if not session.lost and session.polls_complete():
                 session.poll_now()
 
     def _react(self, now: int) -> None:
         flow, limits = self.flow, self.limits
-        if flow.is_lost or self._mains_low:
+        if self._is_lost(now):
             self._back_since = now
             if self._lost_since is None:
                 self._lost_since = now
+                if not self._is_stopping:
+                    self._agent.alarms.update(FLOW_LOW, "", True, now)
         elif self._lost_since is not None and now - self._back_since >= _BACK_TIME:
             self._lost_since = None
-        if self._lost_since is None or limits is None:
+        if self._lost_since is None:
+            return
+        if flow.is_lost and not self._is_stopping:
+            for drive in self.drives:
+                drive.mark_failed(now)
+        if limits is None:
             return
         limits.limit_all(_NO_FLOW)
         if flow.is_gone and now - self._lost_since >= _SHED_TIME:
@@ -125,7 +160,7 @@ class Protection:
         """Return the least output of all pumps, percent; None: no claim."""
         if self._is_stopping:
             return None
-        if (self._lost_since is not None and self.flow.is_lost) or now < self._full_until:
+        if self._is_lost(now) or now < self._full_until:
             return 100.0
         return None
 
@@ -136,12 +171,10 @@ class Protection:
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
         found: list[Condition] = []
-        if self._lost_since is not None and self.flow.is_lost and not self._is_stopping:
+        if self._lost_since is not None and not self._is_stopping:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.liar:
             found.append((GAUGE_LIE, self.flow.liar, GAUGE_LIE.text + " " + self.flow.liar))
         return found
-
-

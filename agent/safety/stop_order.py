@@ -30,16 +30,21 @@ class StopOrder:
         """Command the loads off. Return whether the pumps may stop now; called in each cycle of the
         stop. `more_us`: time to wait longer for the proof.
         """
-        limits = self.limits
+        limits, is_new = self.limits, not self.is_asked(now)
         if limits is None:
+            self._asked_at = now
             return True
         limits.limit_all(reason)
         limits.shed_all(reason)
-        if now - self._asked_at > _ASKED_TIME:
+        if is_new:
             self._since, self._done = now, False
         self._asked_at = now
         self._done = self._done or limits.proven_off() or now - self._since >= _PROOF_TIME + more_us
         return self._done
+
+    def is_asked(self, now: int) -> bool:
+        """Return whether a stop is in progress."""
+        return self._asked_at > 0 and now - self._asked_at <= _ASKED_TIME
 
     def is_late(self, now: int) -> bool:
         """Return whether the time for the proof has passed without it."""

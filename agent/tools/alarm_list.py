@@ -14,6 +14,7 @@ from agent.core.alarm_record import AlarmRecord
 MODULES = (
     "agent.safety.supervisor",
     "agent.safety.interlock",
+    "agent.safety.protection",
     "agent.clock.evidence",
     "agent.clock.persistence",
     "agent.gnss.detectors",
