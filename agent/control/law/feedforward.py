@@ -168,9 +168,11 @@ class FeedforwardControl:
             self._steady_s = 0.0
             return
         self._steady_s += dt
+        exchanger = self.exchanger
         if self._steady_s < _STEADY_S or return_c - fws_supply_c < _MIN_SPAN_K:
             return
-        exchanger = self.exchanger
+        if not exchanger.ua_steady:
+            return
         model = exchanger.effectiveness(position)
         if model < 5 / 100:
             return
