@@ -62,8 +62,8 @@ class RedfishTarget:
     `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
     the range that the service allows. `power_w` is the power as read at `read_at`.
     `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
-    service still shows another limit after several writes. `answered_at`: the service has confirmed
-    the last limit. Until `watch_until` it is read each second, because somebody waits for its power.
+    service still shows another limit after several writes. `answered_at`: the service
+    has confirmed the last limit. Until `watch_until` it is read each second.
     """
 
     def __init__(

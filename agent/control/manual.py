@@ -12,8 +12,8 @@ Does not replace the loops: a mode claims the actuators again in each cycle.
     auto    loop     loop                     normal operation
 
 With the section `safety`, a mode first switches the loads off, then stops the pumps
-(`agent.safety.stop_order`). A mode ends after its time, 1 to 240 minutes; then the mode is `auto`. The interlocks
-(`agent.safety.interlock`) have priority over a mode.
+(`agent.safety.stop_order`). A mode ends after its time, 1 to 240 minutes; then the mode is `auto`.
+The interlocks (`agent.safety.interlock`) have priority over a mode.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration

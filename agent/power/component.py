@@ -12,6 +12,7 @@ sent within two seconds.
 
 The lowest of these limits applies:
     the derating curve of the class of each load, at the supply temperature a few seconds ahead
+    the same curve at the supply to expect, if the facility water warms fast
     the heat that the exchanger can take, if the valve is fully open
     the minimum power, if heat is no longer rejected
     a scheduled cap, and the frequency droop
@@ -291,9 +292,9 @@ class PowerLimitComponent(Component):
             return LoadDemand(load.priority, load.max_w, load.max_w)
         max_permille = 1000
         if headroom.supply_c is not None:
-            max_permille = load.load_class.power_permille(
-                headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
-            )
+            supply_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
+            predicted_c = self.measurement.inlet_trend.predicted_c
+            max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
         elif now - self._supply_known_at > _NO_SUPPLY_AFTER:
             max_permille = 10 * self.settings["blind_pct"]
         max_w = max(load.min_w, load.max_w * max_permille // 1000)

@@ -85,13 +85,14 @@ class LoadShedding:
             self._restore(headroom.supply_c, now)
 
     def _obey_protection(self, now: int) -> None:
-        """Switch off all loads by order, or those that ignore a limit of the protection. A load with
-        a silent service is switched off by its outlets too.
+        """Switch off all loads by order, or those that ignore a limit of the protection. A load
+        with a silent service is switched off by its outlets too.
         """
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
-            if load.on and load.can_switch and (limits.shed_reason or is_lost and load.ineffective):
+            must_go = limits.shed_reason or (is_lost and load.ineffective)
+            if load.on and load.can_switch and must_go:
                 target = load.target
                 load.outlets_off = target is not None and target.answered_at < load.lowered_at
                 self._switch(load, False, now, force=True)

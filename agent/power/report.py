@@ -3,6 +3,7 @@
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
+from agent.power.inlet_trend import INLET_RISES
 from agent.power.kept_limits import CAPS_RESTORED
 
 TYPE_CHECKING = False
@@ -74,6 +75,8 @@ def update_state(component: "PowerState", now: int) -> int:
     alarms.update(HEAT_LOSS, "", headroom.heat_rejection_lost, now, text)
     text = THROTTLED.text % (limit_w, rated_w)
     alarms.update(THROTTLED, "", new_state != FREE, now, text)
+    rises = component.measurement.inlet_trend.predicted_c is not None
+    alarms.update(INLET_RISES, "", rises, now)
     kept = component.kept
     kept.restored = kept.restored and (
         new_state != FREE or component.cap_w > 0 or component.cap_pct < 100

@@ -4,8 +4,8 @@
 Independent of the checks of the loops (`agent.control.law.sensor_check`): a fault there must not
 blind the power limits, and the reverse.
 
-The true supply moves by at most +0.66 and -0.31 K/s. A reading that moves faster, or that is outside
-of the plausible range, is suspect. Water that warms shows in the return: with flow, the
+The true supply moves by at most +0.66 and -0.31 K/s. A reading that moves faster, or that is
+outside of the plausible range, is suspect. Water that warms shows in the return: with flow, the
 supply is the return minus the heat of the loads over the flow. While a reading is suspect, this
 estimate replaces it; without flow, the last good reading does. A suspect reading is used again
 after it has agreed with the estimate for `_AGREE_US`, or continues where the last good reading was.

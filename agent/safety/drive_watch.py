@@ -22,8 +22,8 @@ _RETRY_TIME = 300 * SECOND
 
 
 class DriveWatch:
-    """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow, has
-    tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
+    """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow,
+    has tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
     """
 
     def __init__(self, pump: "PumpActuator") -> None:

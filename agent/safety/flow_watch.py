@@ -8,7 +8,7 @@ is proportional to the pump speed, and pressure to its square.
     reading         votes for "no flow" if
     flow            below half of the expected flow, or below 15 % of the usual one
     pressure        below a quarter of the expected pressure, or far above it (a shut valve)
-    drives          all are blocked, have tripped, or are silent while other devices answer: two votes
+    drives          all are blocked, have tripped, or are silent while the unit answers: two votes
     temperature     a device is hotter than its loads can explain (only if it is measured)
 
 Two votes are needed. One vote is enough if nothing else can be read. A reading alone against two
@@ -56,7 +56,7 @@ class FlowWatch:
         now: int,
         dt: float,
     ) -> None:
-        """Use the readings at `now`: L/min, kPa. `unit_at`: time of the last answer of the unit, µs.
+        """Use the readings at `now`: L/min, kPa. `unit_at`: time of the last answer of the unit.
         `dt`: seconds since the last call.
         """
         speed = self._fastest(drives)

@@ -26,6 +26,7 @@ MODULES = (
     "agent.power.report",
     "agent.power.load_shed",
     "agent.power.effect_proof",
+    "agent.power.inlet_trend",
     "agent.power.kept_limits",
     "agent.power.optics_monitor",
     "agent.core.port_link",
