@@ -68,8 +68,9 @@ class EffectProof:
             return load.ineffective
         if target.answered_at < told_at and not target.is_in_force:
             return True
-        drawn_w = load.drawn_w(told_at + target.effect_us)
-        if drawn_w is None or now - told_at < target.effect_us + _PROOF_TIME:
+        acts_at = told_at + target.effect_us + _PROOF_TIME
+        drawn_w = load.drawn_w(acts_at)
+        if drawn_w is None or now < acts_at:
             return load.ineffective
         limit_w = max(load.limit_w, target.target_w or 0)
         return 20 * drawn_w > 21 * limit_w
@@ -84,7 +85,8 @@ class EffectProof:
                 self._failed.remove(load)
             return
         load.is_proven_off = load.is_proven_off and drawn_w is None
-        if now - load.shed_at < _OFF_TIME or load.is_proven_off:
+        effect_us = 0 if load.target is None else load.target.effect_us
+        if now - load.shed_at < max(_OFF_TIME, effect_us + _PROOF_TIME) or load.is_proven_off:
             return
         if drawn_w is not None or load.target is not None:
             if load not in self._failed:

@@ -15,6 +15,7 @@ Two votes are needed. One vote is enough if nothing else can be read. A reading 
 others is a lie (`liar`).
 """
 
+from agent.control.law.deterministic_math import sqrt_det
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -29,6 +30,8 @@ _DP_BAND_KPA = 5.0
 _SIGN_TIME = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
 _LIE_TIME = 2 * SECOND
+_NEW_LEVEL_TIME = 20 * SECOND
+"""A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
 
 
 class FlowWatch:
@@ -45,6 +48,7 @@ class FlowWatch:
         self._kpa = self._speed = 0.0
         self._silent_since: int | None = None
         self._lie_since: int | None = None
+        self._low_since = 0
 
     def vote(
         self,
@@ -71,8 +75,13 @@ class FlowWatch:
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
         self._find_liar(dp_low, dead, now)
-        if not self.is_lost and not self.liar and flow is not None and kpa is not None:
-            self._learn(flow, kpa, speed or 0.0, dt)
+        if flow is not None and kpa is not None and not self.liar:
+            if not self.suspect:
+                self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
+            if not self.is_lost or self.is_gone or dead > 0:
+                self._low_since = now
+            elif now - self._low_since >= _NEW_LEVEL_TIME:
+                self._learn(flow, kpa, speed or 0.0, 1.0)
 
     def _fastest(self, drives: "list[DriveWatch]") -> "float | None":
         speeds = [drive.speed_pct for drive in drives if drive.speed_pct is not None]
@@ -130,6 +139,16 @@ class FlowWatch:
             return dp_low is True
         return flow_gone or (flow is None and kpa is not None and kpa < _GONE_DP * self._kpa)
 
+    def least_flow(self, flow: "float | None", kpa: "float | None") -> "float | None":
+        """Return the flow, L/min, that both the meter and the pressure confirm: the higher of both.
+
+        None: one of them is unknown.
+        """
+        if flow is None or kpa is None or self._flow is None or self._kpa <= 0:
+            return None
+        by_pressure = self._flow * sqrt_det(max(0.0, kpa) / self._kpa)
+        return flow if flow > by_pressure else by_pressure
+
     def _find_liar(self, dp_low: "bool | None", dead: int, now: int) -> None:
         """A reading alone against the other and the drives, for `_LIE_TIME`, is a lie."""
         liar = ""
@@ -146,14 +165,13 @@ class FlowWatch:
         elif now - self._lie_since >= _LIE_TIME:
             self.liar = liar
 
-    def _learn(self, flow: float, kpa: float, speed: float, dt: float) -> None:
-        """Follow the readings slowly."""
+    def _learn(self, flow: float, kpa: float, speed: float, share: float) -> None:
+        """Move the means by `share` to the readings."""
         if self._flow is None:
             if flow > 1.0 and kpa > 1.0 and speed > 5.0:
                 self._flow, self._kpa, self._speed = flow, kpa, speed
                 self.usual_lpm = flow
             return
-        share = min(1.0, dt / _MEAN_S)
         self._flow += (flow - self._flow) * share
         self._kpa += (kpa - self._kpa) * share
         self._speed += (speed - self._speed) * share

@@ -48,6 +48,13 @@ SAFETY = object_of(
             "on a board watchdog:board"
         ),
         "inputs": list_of("leak detectors, emergency stops, auxiliary contacts", _INPUT, 0, 32),
+        "flow_lpm": number(
+            "design flow of the coolant at the rated power of all loads, L/min; 0: no cap of the "
+            "loads by the flow",
+            0,
+            100_000,
+            0,
+        ),
         "mains": object_of(
             "meter of the mains: below 65 % of nominal_v the loads are limited at once",
             ["device", "point"],

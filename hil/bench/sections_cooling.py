@@ -73,6 +73,7 @@ def write_safety(settings: TestbedSettings) -> dict[str, Any]:
     ]
     delayed = [dict(entry, delay_s=2) for entry in inputs[:2]]
     section: dict[str, Any] = {"inputs": delayed + inputs[2:] + warnings}
+    section["flow_lpm"] = PlantParameters().tcs_design_lpm * settings.size
     if settings.meters:
         section["mains"] = {"device": "meter", "point": _MAINS_POINT}
     return section
