@@ -216,6 +216,9 @@ def test_components_claim_only_what_they_declare():
         {
             ("CoolingComponent", VALVE, MANUAL, EXACT),
             ("CoolingComponent", VALVE, PROOF, EXACT),
+            ("CoolingComponent", VALVE, INTERLOCK, AT_MOST),
+            ("CoolingComponent", VALVE, PROTECTION, AT_MOST),
+            ("CoolingComponent", PUMPS, PROTECTION, AT_LEAST),
             ("CoolingComponent", PUMPS, MANUAL, EXACT),
             ("CoolingComponent", PUMPS, LOCKOUT, EXACT),
             ("CoolingComponent", FANS, LOCKOUT, EXACT),
