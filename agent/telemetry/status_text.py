@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
+"""A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo.
+
+Does not format the alarms; see `agent.alarms.status_lines`.
+"""
 
 from agent.telemetry import bus_text, load_text
 from protocols.calendar import iso8601
@@ -38,7 +41,7 @@ def clock_text(snapshot: "Snapshot") -> str:
 
 
 def render(snapshot: "Snapshot") -> str:
-    """Return the page of `coldloop status`."""
+    """Return the page of `coldloop status` without its alarms."""
     supply, dp, ticks = snapshot["supply"], snapshot["dp"], snapshot["ticks"]
     modbus, telemetry = snapshot["modbus"], snapshot["telemetry"]
     lines = [
@@ -67,8 +70,6 @@ def render(snapshot: "Snapshot") -> str:
     lines.append("telemetry  " + _telemetry(telemetry))
     if "age_s" in snapshot:
         lines.append("age        %.1f s" % snapshot["age_s"])
-    alarms = snapshot["alarms"] or [{"code": "none", "text": ""}]
-    lines.extend(["alarm      %s  %s" % (a["code"], a["text"]) for a in alarms])
     return "\n".join(lines)
 
 

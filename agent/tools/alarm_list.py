@@ -21,6 +21,7 @@ MODULES = (
     "agent.gnss.receiver_setup",
     "agent.control.sensors",
     "agent.control.component",
+    "agent.control.dew_control",
     "agent.control.fan_group",
     "agent.control.manual",
     "agent.power.report",

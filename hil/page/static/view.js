@@ -86,7 +86,7 @@ const View = (() => {
     id("utc").textContent = clock(agent.utc_us);
     id("clock").textContent = agent.clock ? agent.clock.state : "–";
     id("agent").textContent = (agent.state || "–") + " · " + state.dut;
-    id("alarmcount").textContent = state.alarms.length;
+    id("alarmcount").textContent = state.alarm_count;
     id("ports").textContent = Object.entries(state.ports).map(([k, v]) => k + " " + v).join("   ");
   }
 
@@ -136,7 +136,7 @@ const View = (() => {
   }
 
   function showAlarms(list) {
-    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.code + (a.text ? ": " + a.text : "") })));
+    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
   }
 
   function showSky(list) {
