@@ -12,7 +12,7 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             without a measured power is never proven off.
 """
 
-from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from agent.power.load_shed import LoadShedding
 
 LIMIT_INEFFECTIVE = AlarmRecord(
-    "limit_ineffective", DEGRADED, "draws more than its limit:", "load", True
+    "limit_ineffective", NORMAL, "draws more than its limit:", "load", True
 )
 SHED_FAILED = AlarmRecord(
-    "shed_failed", DEGRADED, "was told to go off and still draws power:", "load", True
+    "shed_failed", NORMAL, "was told to go off and still draws power:", "load", True
 )
 
 _PROOF_TIME = 3 * SECOND

@@ -8,7 +8,7 @@ The record is a text. Its first line has the caps: W (0: none) and percent. Each
 load: its name, its limit in W, and 1 (on) or 0 (told to go off).
 """
 
-from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.stored_record import StoredRecord
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY = "throttle.limits"
 CAPS_RESTORED = AlarmRecord(
-    "caps_restored", DEGRADED, "limits from before the restart are in force", "", False
+    "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from agent.safety.raw_point import RawPoint
 
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
-GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "gauge", True)
+GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_TIME = 2500 * MILLISECOND
