@@ -124,7 +124,7 @@ class Protection:
     def _update_cap(self, flow: "float | None", now: int) -> None:
         """Set the cap that the flow can carry; 1000: none."""
         self._cap_permille = 1000
-        if flow is None or self._design_lpm <= 0:
+        if flow is None or self._design_lpm <= 0 or self._is_taking_over(now):
             return
         percent = 100.0 * flow / self._design_lpm
         if percent >= _FLOW_CAP[-1][0]:
@@ -140,8 +140,10 @@ class Protection:
 
     def _is_lost(self, now: int) -> bool:
         """Return whether there is no flow, and no other pump takes over now."""
-        taking_over = self._dead_count < len(self.drives) and now < self._take_over_until
-        return self._mains_low or (self.flow.is_lost and not taking_over)
+        return self._mains_low or (self.flow.is_lost and not self._is_taking_over(now))
+
+    def _is_taking_over(self, now: int) -> bool:
+        return self._dead_count < len(self.drives) and now < self._take_over_until
 
     def read_dp(self, now: int) -> "float | None":
         """Return the differential pressure, kPa, or None."""
