@@ -50,7 +50,8 @@ class Notice:
 @dataclass(slots=True)
 class _Tracked:
     """An alarm that is active or held on. `handled`: it needs no message; `named`: it had its
-    own."""
+    own.
+    """
 
     text: str
     raised_ms: int

@@ -14,6 +14,7 @@ from agent.core.alarm_record import AlarmRecord
 MODULES = (
     "agent.safety.supervisor",
     "agent.safety.interlock",
+    "agent.safety.protection",
     "agent.clock.evidence",
     "agent.clock.persistence",
     "agent.gnss.detectors",
@@ -25,6 +26,9 @@ MODULES = (
     "agent.control.manual",
     "agent.power.report",
     "agent.power.load_shed",
+    "agent.power.effect_proof",
+    "agent.power.inlet_trend",
+    "agent.power.kept_limits",
     "agent.power.optics_monitor",
     "agent.core.port_link",
     "agent.satcom.component",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop alarms shelve`: shelve an alarm for a time, list shelved alarms, take one back.
 
-Changes only which alarms reach people; see `agent.alarms.shelving`. On a controller the file is in the
-state folder of the agent; on the ground `--file` names the file of the relay.
+Changes only which alarms reach people; see `agent.alarms.shelving`. On a controller the file is
+in the state folder of the agent; on the ground `--file` names the file of the relay.
 """
 
 import argparse

@@ -113,7 +113,7 @@ def test_a_restart_ends_all_alarms() -> None:
 
 
 def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
-    """Priority 1 is always reported once for each time it is raised, and nothing else exceeds 10."""
+    """The alarms of priority 1 do not count."""
     rng = random.Random(1)
     entries = list(catalogue().entries)
     for _ in range(20):
