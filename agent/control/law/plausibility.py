@@ -125,7 +125,7 @@ class RowPlausibility:
         last = self.flow.value
         self.flow.settle(r.flow_lpm, estimate, tolerance, dt)
         now = self.flow.value
-        moved = now is None or last is None or not -tolerance < now - last < tolerance
+        moved = last is not None and (now is None or not -tolerance < now - last < tolerance)
         self._moving_s = _FILTER_S if moved else self._moving_s - dt
         if flow is not None and not (self.flow.suspect or self.dp.suspect):
             self._learn_flow(flow, r, dt)
