@@ -14,6 +14,7 @@ from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
+from hil.bench.run_history import RunHistory
 from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -58,6 +59,7 @@ class Testbed:
         self.world = world
         self.settings = settings
         self.link = LinkControl()
+        self.history = RunHistory()
         self.set_power: Callable[[bool], None] = lambda _: None
         self.stores: dict[str, StoreEndpoint] = {}
         self.ground: MqttGround | None = None
