@@ -179,7 +179,10 @@ class Agent:
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
         )
-        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, self.components)
+        fan_group = self.service("fan_group")
+        self.cycle = ControlCycle(
+            self.ticks, self.fieldbus, *loops, self.arbiters, self.components, fan_group
+        )
 
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One control cycle: the components prepare it, then both loops step once.
+"""One control cycle: the components prepare it and make claims, then the loops step once.
 
 Does not poll the devices (`agent.fieldbus.fieldbus`) and does not set the unit state
 (`agent.safety.supervisor`). The loops step when all polls of the cycle are answered, at the latest
@@ -11,6 +11,7 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.arbiter import Arbiter
+    from agent.control.fan_group import FanGroup
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.component import Component
@@ -33,6 +34,7 @@ class ControlCycle:
         pressure_loop: "PressureLoop",
         arbiters: "dict[str, Arbiter]",
         components: "list[Component]",
+        fan_group: "FanGroup | None",
     ) -> None:
         self.last_step: int | None = None
         self._ticks = ticks
@@ -40,6 +42,7 @@ class ControlCycle:
         self._supply_loop, self._pressure_loop = supply_loop, pressure_loop
         self._arbiters = arbiters
         self._components = components
+        self._fan_group = fan_group
         self._stepped = True
         self._started = 0
 
@@ -73,10 +76,14 @@ class ControlCycle:
         return supply.value(now) is not None and pressure.value(now) is not None
 
     def _step(self, now: int, dt: float) -> None:
-        """Call `before_control` of the components, then step both loops. `dt` is in seconds."""
+        """Call the components, then step the loops. `dt` is in seconds."""
         for actuator in self._arbiters:
             self._arbiters[actuator].begin_cycle()
         for component in self._components:
+            component.read_inputs(now, dt)
+        for component in self._components:
             component.before_control(now, dt)
+        if self._fan_group is not None:
+            self._fan_group.step(now, dt)
         self._supply_loop.step(now, dt)
         self._pressure_loop.step(now, dt)

@@ -185,6 +185,10 @@ class DeviceSession:
         """
         self._write_cycle.request(outputs, stop)
 
+    def withhold_outputs(self) -> None:
+        """Drop the requested outputs: write nothing until the next request."""
+        self._write_cycle.withhold()
+
     # Results.
 
     def handle_result(self, result: "TransactionResult") -> None:

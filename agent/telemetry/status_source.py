@@ -3,18 +3,23 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     from agent.clock.clock_context import ClockContext
     from agent.core.component import Component
-    from agent.core.context import SensorView
+    from agent.core.context import ArbiterView, SensorView
     from agent.fieldbus.fieldbus import Fieldbus
     from agent.telemetry.rows import Telemetry
     from agent.telemetry.uplink import Uplink
 
     class StatusSource(ClockContext, Protocol):
         """The agent; see `agent.agent`."""
+
+        @property
+        def arbiters(self) -> "Mapping[str, ArbiterView]":
+            """The arbiter of each actuator; empty on a unit without components."""
+            ...
 
         @property
         def fieldbus(self) -> "Fieldbus":
