@@ -7,7 +7,7 @@ quarter of the runs end their faults, and last 300 s longer.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.hazard.letters import Letter, letters_by_word
@@ -72,9 +72,7 @@ def draw_case(seed: int, count: int, options: DrawOptions) -> HazardCase:
     site = site if options.site is None else options.site
     last_s = CALM_S + gap_s * (count - 1)
     end_s = last_s + 60.0 if is_ending else None
-    events = [
-        _make_event(letter, CALM_S + gap_s * i, end_s) for i, letter in enumerate(letters)
-    ]
+    events = [_make_event(letter, CALM_S + gap_s * i, end_s) for i, letter in enumerate(letters)]
     restart_s = None
     if between is not None:
         at_s = CALM_S + rng.randint(0, max(1, gap_s * (count - 1))) + 0.5
@@ -122,12 +120,12 @@ def _make_settings(letters: tuple[Letter, ...], load_kw: float, site: str) -> Te
     sections = _PARTS.split(", ")
     sections += sorted({name for rule in rules for name in rule.components} - set(sections))
     needs_dialect = any(EVENTS[letter.word].needs_dialect for letter in letters)
-    return TestbedSettings(
+    row = TestbedSettings(
         it_kw=load_kw,
         meters=2,
         humidity_sensors=2,
         fans=max((rule.fans for rule in rules), default=0),
         receiver_dialect="casic" if needs_dialect else "",
         parts=", ".join(sections),
-        **SITES[site],
     )
+    return replace(row, **SITES[site])

@@ -7,6 +7,7 @@ sample each 250 ms. Its first violation counts, with its time. `NAMES` describes
 
 from typing import Any
 
+from agent.tools.alarm_list import all_records
 from hil.bench.run_history import matches_code
 from hil.campaign.hazard.draw import HazardCase
 from hil.campaign.hazard.letters import LIE, NEUTRAL
@@ -282,8 +283,6 @@ class RestartInvariant(Invariant):
 
 def _priorities() -> dict[str, int]:
     """Give the priority of each alarm code from the catalogue of alarms, as far as it has one."""
-    from agent.tools.alarm_list import all_records
-
     return {
         code: int(getattr(record, "priority", 0) or 0) for code, record in all_records().items()
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one case, judges it each 250 ms, and shrinks it to the fewest events.
 
-Does not draw; see `hil.campaign.hazard.draw`. An exception of the controller violates I3. For I4 the
-case runs again with the components in reverse order. The writes on the field bus must be the same.
+Does not draw; see `hil.campaign.hazard.draw`. An exception of the controller violates I3. For I4
+the case runs again with the components in reverse order. The writes on the field bus must be the
+same.
 """
 
 import hashlib
