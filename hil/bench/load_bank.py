@@ -10,6 +10,8 @@ load:
     cpu1         20 %        service bmc2, the older Power      a limit acts after 2 s
     storage      10 %        outlet 2 of the PDU `pdu`          can only be switched
 
+With `settings.outlets` the other loads have the outlets 3 to 5 too.
+
 PDU and optics gateway are on a second bus, `hall`, with Modbus TCP. So they do not load the serial
 bus of the row.
 """
@@ -63,7 +65,9 @@ class LoadBank:
             "bmc2": RedfishBmc(cpu, ("cpu1",)),
         }
         spare = CappedLoad("spare", 0.0, 0.0)
-        self.pdu = SwitchedPdu(PDU_UNIT, [spare, storage])
+        self._has_outlets = bool(settings.outlets)
+        feeds = [spare, storage, *self.loads[:3]] if self._has_outlets else [spare, storage]
+        self.pdu = SwitchedPdu(PDU_UNIT, feeds)
         self.optics = OpticsGateway(plant, OPTICS_UNIT)
         self.host = ModbusTcpHost([self.pdu, self.optics])
         self.fault_at_us: int | None = None
@@ -102,8 +106,10 @@ class LoadBank:
             "max_w": int(load.rated_w),
             "min_w": int(0.3 * load.rated_w),
         }
+        if load in self.pdu.loads:
+            number = self.pdu.loads.index(load) + 1
+            entry["outlets"] = [{"device": "pdu", "point": f"Outlet{number}On"}]
         if load.name == "storage":
-            entry["outlets"] = [{"device": "pdu", "point": "Outlet2On"}]
             return entry
         is_older = load.name == "cpu1"
         entry["port"] = "bmc2" if is_older else "bmc1"

@@ -9,6 +9,7 @@ can never become true.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from agent.alarms.catalogue import catalogue
 from hil.bench.optional_sections import SECTIONS, section_names
 from hil.bench.receiver_choice import parse_start_us
 from hil.bench.testbed_settings import LIMITS, TestbedSettings
@@ -179,7 +180,7 @@ def _check_argument(
             )
     elif kind == "alarm":
         code = argument.split(":", maxsplit=1)[0]
-        if code not in ALARM_CODES:
+        if code not in ALARM_CODES and code not in catalogue().planned:
             hint = suggest_name(code, ALARM_CODES) or f"; there are {', '.join(ALARM_CODES)}"
             yield Problem(key_path, f"{name}:{argument} names no alarm" + hint)
     elif argument:

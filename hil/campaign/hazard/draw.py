@@ -19,8 +19,8 @@ CALM_S, FAULT_S, RECOVERY_S = 120, 300, 310
 GAPS_S = (0, 3, 20, 60)
 LOADS_KW = (30.0, 60.0, 90.0)
 SITES = {
-    "warm": {"setpoint_c": 32.0, "fws_c": 24.0, "room_c": 27.0, "room_humidity_pct": 50.0},
-    "cold": {"setpoint_c": 20.0, "fws_c": 10.0, "room_c": 27.0, "room_humidity_pct": 60.0},
+    "warm": TestbedSettings(),
+    "cold": TestbedSettings(setpoint_c=20.0, fws_c=10.0, room_humidity_pct=60.0),
 }
 RESTART = "board_restart"
 ORDERS = (
@@ -120,12 +120,13 @@ def _make_settings(letters: tuple[Letter, ...], load_kw: float, site: str) -> Te
     sections = _PARTS.split(", ")
     sections += sorted({name for rule in rules for name in rule.components} - set(sections))
     needs_dialect = any(EVENTS[letter.word].needs_dialect for letter in letters)
-    row = TestbedSettings(
+    return replace(
+        SITES[site],
         it_kw=load_kw,
         meters=2,
         humidity_sensors=2,
+        outlets=1,
         fans=max((rule.fans for rule in rules), default=0),
         receiver_dialect="casic" if needs_dialect else "",
         parts=", ".join(sections),
     )
-    return replace(row, **SITES[site])

@@ -7,9 +7,9 @@ sample each 250 ms. Its first violation counts, with its time. `NAMES` describes
 
 from typing import Any
 
-from agent.tools.alarm_list import all_records
+from agent.alarms.catalogue import catalogue
 from hil.bench.run_history import matches_code
-from hil.campaign.hazard.draw import HazardCase
+from hil.campaign.hazard.draw import CALM_S, HazardCase
 from hil.campaign.hazard.letters import LIE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
 from hil.measure.hazard import OFF_FRACTION, told_off
@@ -30,6 +30,7 @@ _LIMIT_US = 2 * SECOND
 _DEW_TOLERANCE_K = 0.05
 _HOLD_US = 60 * SECOND
 _STALE_US = 5 * SECOND
+_FIRST_FAULT_US = CALM_S * SECOND
 
 
 class Invariant:
@@ -183,25 +184,18 @@ class LieInvariant(Invariant):
 
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
-        acting = [letter for letter in case.letters if letter.kind != NEUTRAL]
-        acting_words = {letter.word for letter in acting}
-        self._lies = {letter.word for letter in acting if letter.kind == LIE}
-        events = case.scenario.events
-        times = [event.at_s for event in events if event.do in acting_words]
-        lie_first = bool(times) and all(
-            event.do in self._lies for event in events if event.at_s == min(times)
-        )
-        others = [
-            event.at_s for event in events if event.do in acting_words and event.at_s > min(times)
-        ]
-        self._from_us = int(min(times) * SECOND) if times and lie_first else None
-        if len([at for at in times if at == min(times)]) > 1:
-            self._from_us = None
-        self._until_us = int(min(others, default=case.scenario.seconds) * SECOND)
+        kinds = {letter.word: letter.kind for letter in case.letters if letter.kind != NEUTRAL}
+        acting = [event for event in case.scenario.events if event.do in kinds]
+        self._from_us, self._until_us = 0, -1
+        if not acting or kinds[acting[0].do] != LIE:
+            return
+        next_s = acting[1].at_s if len(acting) > 1 else case.scenario.seconds
+        self._from_us = int(acting[0].at_s * SECOND)
+        self._until_us = int(next_s * SECOND)
 
     def step(self, truth: Truth) -> None:
         """Watch pumps and loads while only the lie acts."""
-        if self._from_us is None or not self._from_us <= truth.now <= self._until_us:
+        if not self._from_us <= truth.now < self._until_us:
             return
         off = [load.name for load in truth.loads if not load.is_on]
         if off:
@@ -211,19 +205,39 @@ class LieInvariant(Invariant):
 
 
 class AlarmInvariant(Invariant):
-    """I7: no flood."""
+    """I7: no flood. An alarm counts if no alarm that suppresses it is active."""
 
     name = "I7"
 
+    def __init__(self, case: HazardCase) -> None:
+        super().__init__(case)
+        self._done = 0
+        self._codes: list[str] = []
+        self._urgent: list[str] = []
+
+    def step(self, truth: Truth) -> None:
+        """Count the new alarms of the faults."""
+        raised = truth.testbed.history.raised
+        alarms = catalogue()
+        for at_us, code, _ in raised[self._done :]:
+            if at_us < _FIRST_FAULT_US:
+                continue
+            entry = alarms.find(code)
+            if entry is not None and any(truth.has_alarm(name) for name in entry.suppressed_by):
+                continue
+            self._codes.append(code)
+            if alarms.priority(code) == 1:
+                self._urgent.append(code)
+        self._done = len(raised)
+
     def finish(self, truth: Truth) -> None:
-        """Count the alarms of the whole run; it lasts about 10 minutes."""
-        codes = [code for at, code, _ in truth.testbed.history.raised if at >= 110 * SECOND]
-        if len(codes) > 10:
-            self.violate(truth.at_s, f"{len(codes)} alarms, the first {codes[0]}")
-        priorities = _priorities()
-        urgent = [code for code in codes if priorities.get(code.split(":")[0]) == 1]
-        if len(urgent) > 3:
-            self.violate(truth.at_s, f"{len(urgent)} alarms of priority 1: {', '.join(urgent)}")
+        """Judge the whole run: from the first fault it lasts at most about 10 minutes."""
+        if len(self._codes) > 10:
+            first = ", ".join(self._codes[:3])
+            self.violate(truth.at_s, f"{len(self._codes)} alarms, the first {first}")
+        if len(self._urgent) > 3:
+            names = ", ".join(self._urgent)
+            self.violate(truth.at_s, f"{len(self._urgent)} alarms of priority 1: {names}")
 
 
 class RecoveryInvariant(Invariant):
@@ -279,13 +293,6 @@ class RestartInvariant(Invariant):
         setpoint: Any = status["supply"]["setpoint_milli_c"]
         if floor is not None and setpoint < floor:
             self.violate(truth.at_s, f"set-point {setpoint} m°C below the floor {floor} m°C")
-
-
-def _priorities() -> dict[str, int]:
-    """Give the priority of each alarm code from the catalogue of alarms, as far as it has one."""
-    return {
-        code: int(getattr(record, "priority", 0) or 0) for code, record in all_records().items()
-    }
 
 
 INVARIANTS: tuple[type[Invariant], ...] = (
