@@ -74,7 +74,14 @@ class CoolingComponent(Component):
         ClaimSpec(PUMPS, LOCKOUT, EXACT),
         ClaimSpec(FANS, LOCKOUT, EXACT),
     )
-    PROVIDES = ("supply_sensor", "supply_loop", "pressure_loop", "fan_group")
+    PROVIDES = (
+        "supply_sensor",
+        "return_sensor",
+        "flow_sensor",
+        "supply_loop",
+        "pressure_loop",
+        "fan_group",
+    )
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
     agent: "ControlContext"
 
@@ -90,7 +97,8 @@ class CoolingComponent(Component):
         self._ticks_since_poll = 0
         self._trip_handled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
-        self.supply_sensor = self.sensors.validated
+        self.supply_sensor = self.sensors.supply
+        self.return_sensor, self.flow_sensor = self.sensors.returned, self.sensors.flow
         if "exchanger" in settings:
             self._build_supply_loop()
         if "pumps" in settings:

@@ -63,7 +63,7 @@ class PumpActuator:
         self.session.request_outputs(pairs, stop=not run)
 
     def withhold(self) -> None:
-        """Send nothing until the next `request`, because somebody on site controls the drive."""
+        """Send nothing until the next `request`, because the drive is in local mode."""
         self.command_pct, self.running = None, False
         self.session.withhold_outputs()
 

@@ -24,7 +24,6 @@ starts `_START_SPACING` after the last one.
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from agent.control.pressure_loop import PressureLoop
 from agent.control.reset_drives import DriveReset
-from agent.core.actuator import Decision
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -170,7 +169,7 @@ class PumpGroup(PressureLoop):
             self._request_all(self._decide(self.config.safe_pct))
             return
         if self.arbiter is not None:
-            self.arbiter.decision = Decision(0.0, "loop", "start delay", True)
+            self.arbiter.await_start()
         for i, pump in enumerate(self.pumps):
             if self._is_available(i) and i != self._reset_index:
                 if (pump.speed() or 0.0) > 0:

@@ -24,7 +24,7 @@ TREES = {
     for path in sorted((ROOT / "agent").rglob("*.py"))
     if path.parent.name not in ("alarms", "tools")
 }
-PER = {"", "bus", "device", "device.bit", "input", "load", "mode", "module", "port"}
+PER = {"", "bus", "device", "device.bit", "input", "load", "mode", "module", "port", "signal"}
 
 
 def module_name(path: Path) -> str:
