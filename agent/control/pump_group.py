@@ -119,9 +119,9 @@ class PumpGroup(PressureLoop):
                 session.poll_now()
 
     def running_pump_tripped(self) -> bool:
-        """Return True if a pump with a speed fraction above 0 has tripped."""
+        """Return True if a pump with a speed fraction above 0 has tripped or is blocked."""
         return True in [
-            fraction > 0 and pump.tripped()
+            fraction > 0 and (pump.tripped() or pump.stalled)
             for pump, fraction in zip(self.pumps, self.speed_fractions)
         ]
 

@@ -50,8 +50,6 @@ class TestbedSettings:
     """Delay of a scheduled action from one slot to the next, ms."""
     slot: int = 0
     """Slot of this row among 64 slots that act in sequence."""
-    outlets: int = 0
-    """1: each load of the load bank also has an outlet of the PDU. 0: only `storage` has one."""
     parts: str = ""
     """Names of optional sections of the unit's configuration (`hil.bench.optional_sections`),
     separated by commas."""
@@ -96,7 +94,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "fans": (0, 3),
     "size": (1, 12),
     "slot": (0, 63),
-    "outlets": (0, 1),
     "stagger_ms": (0, 10_000),
 }
 """Lowest and highest value of each setting, by the agent's configuration and the plant."""

@@ -162,6 +162,7 @@ _STOPS_COOLING = "stops the cooling by design until an operator resets it"
 _FALSE_TIME = "false time without other evidence is accepted; scenarios test its detection"
 _EXCEEDS_HEAT = "exceeds the limits of heat by design"
 _HAZARD = "stops or misleads the cooling by design; `coldloop hil hazard` draws it"
+_MANUAL = "takes an actuator from its loop by design; scenarios test it"
 _LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
 NOT_DRAWN: dict[str, str] = {
@@ -186,6 +187,8 @@ NOT_DRAWN: dict[str, str] = {
     "dp_register": _HAZARD,
     "suction_register": _HAZARD,
     "sensors_swapped": _HAZARD,
+    "hand_valve": _MANUAL,
+    "pump_local": _MANUAL,
     "valve_clamps": "writes stay rejected until the loop requests less",
     "disk_full": "drops data by design, with a report; a scenario tests it",
     "hold_flow": "selects another control mode, which does not hold the differential pressure",

@@ -3,10 +3,10 @@
 
 Does not know the physics: the caller gives the estimate (`agent.control.law.plausibility`).
 
-A signal becomes suspect immediately by a value out of range, by a change that the plant cannot make, or
-by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again only by
-evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S` after a
-second lie in an hour. Without an estimate it stays suspect.
+A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
+make, or by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again
+only by evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S`
+after a second lie in an hour. Without an estimate it stays suspect.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds

@@ -38,7 +38,7 @@ class Exchanger:
     `tcs_j_lk`, `fws_j_lk` (heat capacity, J/(L K)), `fws_open_lpm` (flow with the valve open,
     L/min), `rangeability`, `authority`. `ua_factor`: real UA over UA of a clean exchanger.
     `valve_flow_factor`: real facility water flow over the flow of the table. `ua_steady`: the
-    readings permit learning of `ua_factor`.
+    readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the table.
     """
 
     def __init__(self, model: "dict[str, Any]") -> None:
@@ -56,7 +56,7 @@ class Exchanger:
             pow_det(lpm / model["fws_lpm"], -8 / 10) if lpm > 0 else 0.0 for lpm in self.flows
         ]
         self.effectiveness_table = [0.0] * _POINTS
-        self._table_lpm = 0.0
+        self.table_lpm = 0.0
         self._table_ua_factor = 1.0
         self._last_index = 0
         self.update_table(self.design_lpm)
@@ -77,7 +77,7 @@ class Exchanger:
         """Update the table for a secondary flow, L/min, if an input has changed."""
         if tcs_lpm < _MIN_LPM:
             tcs_lpm = _MIN_LPM
-        flow_change = tcs_lpm - self._table_lpm
+        flow_change = tcs_lpm - self.table_lpm
         ua_change = self.ua_factor - self._table_ua_factor
         flow_unchanged = -_FLOW_TOLERANCE * tcs_lpm < flow_change < _FLOW_TOLERANCE * tcs_lpm
         factor_change = self.valve_flow_factor - self._table_flow_factor
@@ -87,7 +87,7 @@ class Exchanger:
             and -_FLOW_TOLERANCE < factor_change < _FLOW_TOLERANCE
         ):
             return
-        self._table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
+        self.table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
         self._table_flow_factor = self.valve_flow_factor
         c1 = tcs_lpm * self._tcs_w
         film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)

@@ -334,7 +334,30 @@ def test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm():
     rig.devices.silent = {ROOM1}
     rig.run(200)
     assert "humidity_sensor" in rig.alarm_codes()
-    eq(rig.agent.supervisor.state, "degraded")
+
+
+def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 7900)  # dew point 30.8 °C; the supply is at 32.0 °C
+    rig.run(2)
+    eq(rig.devices.registers[VALVE][0], 0)
+    send_command(rig, "override", mode="hand", minutes=5, valve_pct=100, pump_pct=50)
+    rig.run(12)
+    eq((rig.devices.registers[VALVE][0], "dew" in rig.alarm_codes()), (0, False))
+    rig.set(ROOM1, 1, 8700)  # 32.5 °C
+    rig.run(8)
+    eq("dew" in rig.alarm_codes(), False)
+    rig.run(4)
+    eq(("dew" in rig.alarm_codes(), rig.agent.supervisor.state), (True, "safe"))
+    send_command(rig, "release")
+    for tenths in range(320, 360, 5):
+        rig.set(CDU, 0, tenths)
+        rig.set(CDU, 1, tenths + 60)
+        rig.run(3)
+    assert rig.devices.registers[VALVE][0] > 0
+    rig.run(61)
+    eq("dew" in rig.alarm_codes(), False)
 
 
 def test_pi_loop_continues_without_model_readings():
