@@ -14,7 +14,6 @@ from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
-from hil.bench.run_history import RunHistory
 from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -25,6 +24,7 @@ from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
 from hil.io.endpoints import SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.run_history import RunHistory
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant

@@ -7,11 +7,12 @@ sample each 250 ms. Its first violation counts, with its time. `NAMES` describes
 
 from typing import Any
 
+from agent.alarms.alarm_filter import AlarmFilter
 from agent.alarms.catalogue import catalogue
-from hil.bench.run_history import matches_code
 from hil.campaign.hazard.draw import CALM_S, HazardCase
 from hil.campaign.hazard.letters import LIE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
+from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, told_off
 
 NAMES = {
@@ -19,7 +20,7 @@ NAMES = {
     "I2": "supply above the dew point, or alarm dew within 10 s and above again in 120 s",
     "I3": "the controller lives, misses no tick, and names a component that is off",
     "I4": "the order of the components changes no write",
-    "I5": "loads told off draw under 5 % within 8 s, limited loads at most 105 % within 5 s",
+    "I5": "loads told off draw under 5 % within 8 s, limited ones at most 105 % in time",
     "I6": "one lie alone sheds no load and stops no pump",
     "I7": "at most 10 alarms, at most 3 of priority 1, in 10 minutes",
     "I8": "after the end of the faults: state normal within 300 s, or a latch with a name",
@@ -165,7 +166,8 @@ class ToldInvariant(Invariant):
             elif told.get("on") and not is_doubted:
                 is_false = watts > 1.05 * told["limit_w"] and told["limit_w"] < load.rated_w
                 text = f"{load.name} is told limited to {told['limit_w']} W and draws"
-                self._judge(truth, text, watts, is_false, 5, f"{load.name} limited")
+                seconds = 5 + load.effect_us // SECOND
+                self._judge(truth, text, watts, is_false, seconds, f"{load.name} limited")
 
     def _judge(
         self, truth: Truth, text: str, watts: float, is_false: bool, seconds: int, key: str = ""
@@ -205,39 +207,35 @@ class LieInvariant(Invariant):
 
 
 class AlarmInvariant(Invariant):
-    """I7: no flood. An alarm counts if no alarm that suppresses it is active."""
+    """I7: no flood. The alarms that reach a person count, as the alarm filter decides."""
 
     name = "I7"
 
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
         self._done = 0
+        self._filter = AlarmFilter()
         self._codes: list[str] = []
-        self._urgent: list[str] = []
 
     def step(self, truth: Truth) -> None:
-        """Count the new alarms of the faults."""
-        raised = truth.testbed.history.raised
-        alarms = catalogue()
-        for at_us, code, _ in raised[self._done :]:
-            if at_us < _FIRST_FAULT_US:
-                continue
-            entry = alarms.find(code)
-            if entry is not None and any(truth.has_alarm(name) for name in entry.suppressed_by):
-                continue
-            self._codes.append(code)
-            if alarms.priority(code) == 1:
-                self._urgent.append(code)
-        self._done = len(raised)
+        """Count what reaches a person after the first fault."""
+        changes = truth.testbed.history.changes
+        now_ms = truth.now // 1000
+        for _, is_raised, code in changes[self._done :]:
+            self._filter.change(now_ms, is_raised, code)
+        self._done = len(changes)
+        for notice in self._filter.poll(now_ms):
+            if notice.event != "cleared" and truth.now >= _FIRST_FAULT_US:
+                self._codes.append(notice.code or notice.event)
 
     def finish(self, truth: Truth) -> None:
         """Judge the whole run: from the first fault it lasts at most about 10 minutes."""
+        urgent = [code for code in self._codes if catalogue().priority(code) == 1]
+        if len(urgent) > 3:
+            names = ", ".join(urgent)
+            self.violate(truth.at_s, f"{len(urgent)} alarms of priority 1: {names}")
         if len(self._codes) > 10:
-            first = ", ".join(self._codes[:3])
-            self.violate(truth.at_s, f"{len(self._codes)} alarms, the first {first}")
-        if len(self._urgent) > 3:
-            names = ", ".join(self._urgent)
-            self.violate(truth.at_s, f"{len(self._urgent)} alarms of priority 1: {names}")
+            self.violate(truth.at_s, f"{len(self._codes)} alarms: {', '.join(self._codes)}")
 
 
 class RecoveryInvariant(Invariant):

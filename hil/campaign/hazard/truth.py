@@ -8,9 +8,9 @@ the alarms and the last status of the agent: these are what the agent tells.
 from dataclasses import dataclass
 from typing import Any
 
-from hil.bench.run_history import matches_code
 from hil.bench.testbed import Testbed
 from hil.devices.power.capped_load import CappedLoad
+from hil.kernel.run_history import matches_code
 from hil.measure.hazard import first_limit_us
 
 SECOND = 1_000_000

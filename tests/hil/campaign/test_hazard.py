@@ -81,10 +81,10 @@ def test_exemptions_have_reasons_and_known_words() -> None:
 
 
 def test_exemption_needs_all_its_words() -> None:
-    both = make_case(Letter("loads_ignore"), Letter("loads_stay_on"))
+    both = make_case(Letter("bmc_silent"), Letter("outlet_ignores"))
     assert find_exemption("I1", both) is not None
     assert find_exemption("I2", both) is None
-    assert find_exemption("I1", make_case(Letter("loads_ignore"), Letter("leak", 5.0))) is None
+    assert find_exemption("I1", make_case(Letter("bmc_silent"), Letter("leak", 5.0))) is None
 
 
 def _truth(case: HazardCase, **changes: Any) -> Any:

@@ -13,11 +13,13 @@ class RunHistory:
 
     events   (time, word) in order
     raised   (time, code, text) in order
+    changes  (time, whether raised, code) in order
     """
 
     def __init__(self) -> None:
         self.events: list[tuple[int, str]] = []
         self.raised: list[tuple[int, str, str]] = []
+        self.changes: list[tuple[int, bool, str]] = []
         self.active: dict[str, int] = {}
         self._first: dict[str, int] = {}
 
@@ -30,9 +32,12 @@ class RunHistory:
         if line.startswith(_RAISED):
             code, _, text = line.removeprefix(_RAISED).partition(": ")
             self.raised.append((now, code, text.strip()))
+            self.changes.append((now, True, code))
             self.active[code] = now
         elif line.startswith(_CLEARED):
-            self.active.pop(line.removeprefix(_CLEARED).partition(": ")[0], None)
+            code = line.removeprefix(_CLEARED).partition(": ")[0]
+            self.changes.append((now, False, code))
+            self.active.pop(code, None)
 
     def event_us(self, word: str) -> int | None:
         """Give the time of the first event with this word ("": of any), or None."""
