@@ -11,6 +11,7 @@ closed, and `wake` when `deadline` has passed. After each call it executes the r
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
 After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
+Each call of a piece is in a `try`: an exception of a piece goes to `guard` (`agent.core.guard`).
 
 A tick never waits. Its steps, in this order:
 
@@ -30,6 +31,7 @@ from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
+from agent.core.guard import Guard
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
@@ -77,7 +79,8 @@ class Agent:
     def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
         self.config = config
         self.boot = boot
-        self.alarms = AlarmList()
+        self.guard = Guard(self)
+        self.alarms = AlarmList(self.guard)
         self.clock = UtcClock(
             config.drift_ppb,
             config.tempco_ppb,
@@ -85,8 +88,8 @@ class Agent:
             radius_m=config.radius_m,
         )
         self.ticks = TickScheduler(config.tick_us, config.slot_us, config.ticks_per_cycle)
-        self.fieldbus = Fieldbus(config, FIRST_BUS)
-        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
+        self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
+        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
         self._build_ports(config)
         self._out: Actions = []
         self._port_listeners: list[PortListener] = []
@@ -97,6 +100,7 @@ class Agent:
         # Only components that override the method: the agent calls these many times a second.
         self._with_deadline: list[Component] = []
         self._with_outbox: list[Component] = []
+        self._not_started: list[Component] = []
         providers: list[Component] = []
         if config.components:
             providers = self._build_components(config)
@@ -177,9 +181,11 @@ class Agent:
         )
         loops = self.supply_loop, self.pressure_loop
         self.supervisor = Supervisor(
-            self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
+            self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard
         )
-        self.cycle = ControlCycle(self.ticks, self.fieldbus, *loops, self.arbiters, self.components)
+        self.cycle = ControlCycle(
+            self.ticks, self.fieldbus, *loops, self.arbiters, self.components, self.guard
+        )
 
     def _birth_message(self) -> bytes:
         return write(JsonObject([("online", True), ("points", self.telemetry.describe())])).encode()
@@ -223,6 +229,41 @@ class Agent:
         """Stop the calls of `listener`."""
         self._port_listeners.remove(listener)
 
+    # The interface for the containment of faults; see `agent.core.containment`.
+
+    def write_console(self, text: str) -> None:
+        """Write a line to the console."""
+        self._out.append((CONSOLE, "write", text.encode()))
+
+    def drop_listener(self, listener: "Any") -> None:
+        """Stop the calls of a listener of ports or alarms."""
+        if listener in self._port_listeners:
+            self._port_listeners.remove(listener)
+        self.alarms.drop_listener(listener)
+
+    def close_port(self, port: int, now: int, pause_us: int) -> None:
+        """Close a port and open it again after the pause."""
+        links = self._links if self.uplink is None else self._links + [self.uplink.link]
+        for link in links:
+            if link.port == port and link.up:
+                link.requests.append((port, "close", b""))
+                self.event(port, "closed", now)
+                link.due = now + pause_us
+
+    def replace_component(self, old: "Component", new: "Component") -> None:
+        """Replace a component by its stand-in, or the stand-in by the component."""
+        lists: list[list[Any]] = [self.components, self._with_deadline, self._with_outbox]
+        for components in lists + [self.supervisor.providers, self.telemetry.components]:
+            if old in components:
+                components[components.index(old)] = new
+
+    def start_component(self, component: "Component", now: int) -> None:
+        """Start a component again that was off. Its own start is not repeated if it succeeded."""
+        if component not in self._not_started:
+            return
+        self._not_started.remove(component)
+        self._start(component, now)
+
     def restart(self) -> None:
         """Request a restart of the agent from the runtime."""
         self._out.append((CONSOLE, "set", b"restart"))
@@ -241,28 +282,41 @@ class Agent:
         if self.uplink is not None:
             self.uplink.link.start()
         for component in self.components:
-            component.start(now)
+            self._start(component, now)
         self.ticks.start(now)
         self.cycle.start(now)
         self._status_writer.start(now)
 
+    def _start(self, component: "Component", now: int) -> None:
+        try:
+            component.start(now)
+        except Exception as error:
+            self._not_started.append(component)
+            self.guard.handle(component, error, now)
+
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Handle bytes from `port`. `now` is the arrival time of the last byte."""
         for listener in self._port_listeners:
-            listener.on_receive(port, data, now)
-        if port >= self._first_component:
-            if self._component_set is not None:
-                self._component_set.receive(port, data, now)
-        elif port >= FIRST_BUS:
-            bus = self.fieldbus.buses[port - FIRST_BUS]
-            bus.receive(data, now)
-            self._collect(bus, now)
-        elif port == RECEIVER and self.receiver is not None:
-            self.receiver.receive(data, now)
-            for fix in self.receiver.take_fixes():
-                self.clock.add_fix(fix)
-        elif port == BROKER and self.uplink is not None:
-            self.uplink.receive(data, now)
+            try:
+                listener.on_receive(port, data, now)
+            except Exception as error:
+                self.guard.handle(listener, error, now)
+        try:
+            if port >= self._first_component:
+                if self._component_set is not None:
+                    self._component_set.receive(port, data, now)
+            elif port >= FIRST_BUS:
+                bus = self.fieldbus.buses[port - FIRST_BUS]
+                bus.receive(data, now)
+                self._collect(bus, now)
+            elif port == RECEIVER and self.receiver is not None:
+                self.receiver.receive(data, now)
+                for fix in self.receiver.take_fixes():
+                    self.clock.add_fix(fix)
+            elif port == BROKER and self.uplink is not None:
+                self.uplink.receive(data, now)
+        except Exception as error:
+            self.guard.handle(port, error, now, data)
 
     def _collect(self, bus: Bus, now: int) -> None:
         self.fieldbus.dispatch_results(bus)
@@ -273,6 +327,12 @@ class Agent:
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Handle the event `opened`, `closed`, `failed`, `drained` or `pulse` of `port`."""
+        try:
+            self._handle_event(port, kind, now)
+        except Exception as error:
+            self.guard.handle(port, error, now)
+
+    def _handle_event(self, port: int, kind: str, now: int) -> None:
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
@@ -301,30 +361,58 @@ class Agent:
         """Do all work that is due at `now`."""
         if now >= self.ticks.due:
             self._tick(now)
+        self._wake_ports(now)
+        for component in self._with_deadline:
+            try:
+                if now >= component.deadline():
+                    component.wake(now)
+            except Exception as error:
+                self.guard.handle(component, error, now)
+        if self.uplink is not None:
+            try:
+                if now >= self.uplink.deadline():
+                    self.uplink.wake(now)
+            except Exception as error:
+                self.guard.handle(BROKER, error, now)
+
+    def _wake_ports(self, now: int) -> None:
         for bus in self.fieldbus.buses:
-            if now >= bus.deadline():
-                bus.wake(now)
-                self._collect(bus, now)
+            try:
+                if now >= bus.deadline():
+                    bus.wake(now)
+                    self._collect(bus, now)
+            except Exception as error:
+                self.guard.handle(bus.port, error, now)
         for link in self._links:
             if now >= link.due:
-                link.wake(now)
-        for component in self._with_deadline:
-            if now >= component.deadline():
-                component.wake(now)
-        if self.uplink is not None and now >= self.uplink.deadline():
-            self.uplink.wake(now)
+                try:
+                    link.wake(now)
+                except Exception as error:
+                    link.retry_later(now)
+                    self.guard.handle(link.port, error, now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""
-        due = self.ticks.due
-        for bus in self.fieldbus.buses:
-            due = min(due, bus.deadline())
-        for link in self._links:
-            if link.due < due:
-                due = link.due
-        for component in self._with_deadline:
-            due = min(due, component.deadline())
-        return due if self.uplink is None else min(due, self.uplink.deadline())
+        ticks_due = due = self.ticks.due
+        piece: Any = None
+        try:
+            for bus in self.fieldbus.buses:
+                piece = bus.port
+                due = min(due, bus.deadline())
+            for link in self._links:
+                if link.due < due:
+                    due = link.due
+            for piece in self._with_deadline:
+                due = min(due, piece.deadline())
+            if self.uplink is not None:
+                piece = BROKER
+                due = min(due, self.uplink.deadline())
+        except Exception as error:
+            self.guard.handle(piece, error, ticks_due)
+        containment = self.guard.containment
+        if containment is not None:
+            due = min(ticks_due, max(due, containment.hold_until))
+        return due
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
@@ -336,13 +424,25 @@ class Agent:
             if link.requests:
                 out.extend(link.outbox())
         for bus in self.fieldbus.buses:
-            out.extend(bus.outbox())
+            try:
+                out.extend(bus.outbox())
+            except Exception as error:
+                self.guard.handle(bus.port, error, self.ticks.due)
         for component in self._with_outbox:
-            out.extend(component.outbox())
+            try:
+                out.extend(component.outbox())
+            except Exception as error:
+                self.guard.handle(component, error, self.ticks.due)
         if self.uplink is not None:
-            out.extend(self.uplink.outbox())
+            try:
+                out.extend(self.uplink.outbox())
+            except Exception as error:
+                self.guard.handle(BROKER, error, self.ticks.due)
         for listener in self._port_listeners:
-            listener.on_outbox(out)
+            try:
+                listener.on_outbox(out)
+            except Exception as error:
+                self.guard.handle(listener, error, self.ticks.due)
         return out
 
     def _tick(self, now: int) -> None:
@@ -355,8 +455,13 @@ class Agent:
                 self._update_clock_alarms(now)
         elif self.cycle.step_when_ready(now):
             self.supervisor.step(now)
+        if self.guard.containment is not None:
+            self.guard.containment.tick(now)
         for component in self.components:
-            component.tick(now)
+            try:
+                component.tick(now)
+            except Exception as error:
+                self.guard.handle(component, error, now)
         self._report(now)
 
     def _update_clock_alarms(self, now: int) -> None:
@@ -381,7 +486,10 @@ class Agent:
                 self.config.stale_us,
             )
             if self.uplink is not None and self.uplink.connected:
-                self.uplink.flush()
+                try:
+                    self.uplink.flush()
+                except Exception as error:
+                    self.guard.handle(BROKER, error, now)
         if self._state_link is not None and self._state_link.up:
             chunk = self._status_writer.tick(now)
             if chunk:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.component import Component
+    from agent.core.guard import Guard
     from agent.core.tick_scheduler import TickScheduler
     from agent.fieldbus.fieldbus import Fieldbus
 
@@ -33,6 +34,7 @@ class ControlCycle:
         pressure_loop: "PressureLoop",
         arbiters: "dict[str, Arbiter]",
         components: "list[Component]",
+        guard: "Guard",
     ) -> None:
         self.last_step: int | None = None
         self._ticks = ticks
@@ -40,6 +42,7 @@ class ControlCycle:
         self._supply_loop, self._pressure_loop = supply_loop, pressure_loop
         self._arbiters = arbiters
         self._components = components
+        self._guard = guard
         self._stepped = True
         self._started = 0
 
@@ -77,6 +80,12 @@ class ControlCycle:
         for actuator in self._arbiters:
             self._arbiters[actuator].begin_cycle()
         for component in self._components:
-            component.before_control(now, dt)
-        self._supply_loop.step(now, dt)
-        self._pressure_loop.step(now, dt)
+            try:
+                component.before_control(now, dt)
+            except Exception as error:
+                self._guard.handle(component, error, now)
+        for loop in (self._supply_loop, self._pressure_loop):
+            try:
+                loop.step(now, dt)
+            except Exception as error:
+                self._guard.handle(loop, error, now)

@@ -165,6 +165,11 @@ class Interlock(Component):
                 pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
+    def safe_claims(self) -> "list[tuple[str, str, float | None]]":
+        """Return the outputs of the active causes: a trip stays while the component is off."""
+        valve, pumps = self.demand()
+        return [(VALVE, "exact", valve), (PUMPS, "exact", pumps)]
+
     def _scan_inputs(self, now: int) -> None:
         lost_codes = []
         for trip_input, session, bit, trip_on_loss in self.inputs:

@@ -128,4 +128,4 @@ def test_component_points_follow_device_points():
     row = json.loads(controller.telemetry.queue[-1])["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
     _, controller = make_agent({})
-    eq(controller.telemetry._components, [])
+    eq(controller.telemetry.components, [])

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contained faults: what the agent does when a piece of it raises an exception.
+
+Loaded at the first exception only; see `agent.core.guard`. Does not find the cause. It is a
+provider of conditions of the supervisor.
+
+    piece      reaction                                            alarm
+    port       the input is dropped. 3 faults in 60 s: the port    port_fault:PORT
+               is closed for 1, 2, 4 .. 60 s
+    component  off; a stand-in makes its safe claims. It starts    part_off:SECTION
+               again after 1, 2, 4 .. 300 s. 5 faults in one
+               hour: off until an operator acknowledges
+    loop       the safe output in this cycle; the next cycle       loop_fault:LOOP
+               is normal
+    device     the result is dropped                               port_fault:BUS
+    listener   it gets no more calls                               -
+
+Input of a port still reaches a component that is off, so that its view of the port stays right.
+"""
+
+import gc
+
+from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
+from agent.core.fault_text import describe
+from agent.core.stand_in import StandIn
+from protocols.time_units import MILLISECOND, NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.core.alarm_record import Condition
+    from agent.core.component import Component
+
+PORT_FAULT = AlarmRecord(
+    "port_fault", DEGRADED, "its input raised an exception: port", "port", True
+)
+PART_OFF = AlarmRecord("part_off", DEGRADED, "is off after an exception: part", "part", True)
+LOOP_FAULT = AlarmRecord(
+    "loop_fault", SAFE, "raised an exception, its safe output is requested: loop", "loop", True
+)
+
+_MINUTE = 60 * SECOND
+_PORT_FAULTS = 3
+_LONGEST_CLOSED = 60
+_PART_FAULTS = 5
+_LONGEST_OFF = 300
+_HOUR = 3600 * SECOND
+_WAKE_PAUSE = 10 * MILLISECOND
+_MAX_LOGGED = 16
+
+
+class FaultRecord:
+    """The faults of one port or component. `times`: monotonic µs, in the last minute or hour."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.times: list[int] = []
+        self.closings = 0
+        self.active_until = 0
+        self.stand_in: StandIn | None = None
+
+    def add(self, now: int, window: int) -> int:
+        """Record a fault; return the number of faults in the last `window` us."""
+        self.times = [time for time in self.times if now - time < window] + [now]
+        return len(self.times)
+
+
+class Containment:
+    """All contained faults of `agent`. `counts`: faults by kind of piece.
+
+    `hold_until`: until then the agent wakes for its ticks only, so that a piece with a deadline in
+    the past and a permanent fault does not take all time.
+    """
+
+    def __init__(self, agent: "Any") -> None:
+        self._agent = agent
+        self.counts = {"port": 0, "part": 0, "loop": 0, "device": 0, "listener": 0}
+        self.hold_until = 0
+        self._ports: dict[int, FaultRecord] = {}
+        self._parts: dict[str, FaultRecord] = {}
+        self._loops: dict[str, int] = {}
+        self._logged: list[str] = []
+        self._closing = False
+        agent.supervisor.add_provider(self)
+
+    def handle(self, piece: "Any", error: Exception, now: int, data: bytes) -> None:
+        """Contain `error` of `piece`; see the module."""
+        if isinstance(error, MemoryError):
+            gc.collect()
+        agent = self._agent
+        self.hold_until = now + _WAKE_PAUSE
+        if type(piece) is int:
+            self._count("port", agent.port_names()[piece], error, data)
+            self._port_failed(piece, now)
+        elif piece in agent.components:
+            section = agent.config.components[agent.components.index(piece)][0]
+            self._count("part", section, error, data)
+            self._part_failed(piece, section, now)
+        elif piece is agent.supply_loop or piece is agent.pressure_loop:
+            name = "supply" if piece is agent.supply_loop else "pressure"
+            self._count("loop", name, error, data)
+            self._loops[name] = now + _MINUTE
+            self._set_safe_output(piece)
+        elif piece in agent.fieldbus.sessions:
+            self._count("device", piece.name, error, data)
+            self._record_port(piece.bus.port).active_until = now + _MINUTE
+        else:
+            self._count("listener", "", error, data)
+            agent.drop_listener(piece)
+
+    def _count(self, kind: str, name: str, error: Exception, data: bytes) -> None:
+        """Count a fault, and write its first occurrence to the console."""
+        self.counts[kind] += 1
+        try:
+            text = "fault %s %s: %s" % (kind, name, describe(error))
+            if text not in self._logged and len(self._logged) < _MAX_LOGGED:
+                self._logged.append(text)
+                text += "; input " + data[:64].hex() if data else ""
+                self._agent.write_console(text)
+        except MemoryError:
+            pass  # the count must do
+
+    # Ports.
+
+    def _record_port(self, port: int) -> FaultRecord:
+        if port not in self._ports:
+            self._ports[port] = FaultRecord(self._agent.port_names()[port])
+        return self._ports[port]
+
+    def _port_failed(self, port: int, now: int) -> None:
+        agent, record = self._agent, self._record_port(port)
+        for bus in agent.fieldbus.buses:
+            if bus.port == port:
+                bus.drop_input(now)
+        if record.add(now, _MINUTE) < _PORT_FAULTS or self._closing:
+            return
+        if now >= record.active_until:
+            record.closings = 0
+        pause = min(1 << record.closings, _LONGEST_CLOSED) * SECOND
+        record.closings = min(record.closings + 1, 6)
+        record.times.clear()
+        record.active_until = now + pause + _MINUTE
+        self._closing = True
+        agent.close_port(port, now, pause)
+        self._closing = False
+
+    # Components.
+
+    def _part_failed(self, part: "Component", section: str, now: int) -> None:
+        record = self._parts.get(section)
+        if record is None:
+            record = self._parts[section] = FaultRecord(section)
+        if isinstance(part, StandIn):
+            return
+        count = record.add(now, _HOUR)
+        stand_in = StandIn(self._agent, part, section)
+        record.stand_in = stand_in
+        pause = min(1 << (count - 1), _LONGEST_OFF) * SECOND
+        record.active_until = NEVER if count >= _PART_FAULTS else now + pause
+        self._agent.replace_component(part, stand_in)
+
+    def tick(self, now: int) -> None:
+        """Start the components again whose pause has ended."""
+        for section in self._parts:
+            record = self._parts[section]
+            if record.stand_in is not None and now >= record.active_until:
+                part = record.stand_in.part
+                self._agent.replace_component(record.stand_in, part)
+                record.stand_in = None
+                self._agent.start_component(part, now)
+
+    def acknowledge(self, code: "str | None") -> str:
+        """Let the components that wait for an operator start again: one code, or None for all.
+
+        Return their codes; empty if there is none.
+        """
+        found = []
+        for section in self._parts:
+            record = self._parts[section]
+            own_code = PART_OFF.code + ":" + section
+            if record.stand_in is not None and code in (None, own_code):
+                record.times.clear()
+                record.active_until = 0
+                found.append(own_code)
+        return " ".join(found)
+
+    # Loops.
+
+    def _set_safe_output(self, loop: "Any") -> None:
+        """Request the winning claim, else the safe output. The next cycle tracks it."""
+        claim = None if loop.arbiter is None else loop.arbiter.winner()
+        output = loop.config.safe_pct if claim is None else claim.output
+        loop.at_fail_safe = True
+        for actuator in [loop.valve] if loop is self._agent.supply_loop else loop.pumps:
+            try:
+                actuator.request(output)
+            except Exception as error:
+                self._count("loop", "output", error, b"")
+
+    # Alarms.
+
+    def active_conditions(self, now: int) -> "list[Condition]":
+        """Return the active conditions for the supervisor."""
+        found: list[Condition] = []
+        for port in sorted(self._ports):
+            record = self._ports[port]
+            if now < record.active_until:
+                found.append((PORT_FAULT, record.name, PORT_FAULT.text + " " + record.name))
+        for section, _, _ in self._agent.config.components:
+            part = self._parts.get(section)
+            if part is not None and part.stand_in is not None:
+                found.append((PART_OFF, section, PART_OFF.text + " " + section))
+        return found + [
+            (LOOP_FAULT, name, LOOP_FAULT.text + " " + name)
+            for name in ("supply", "pressure")
+            if now < self._loops.get(name, 0)
+        ]
