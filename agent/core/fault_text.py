@@ -11,7 +11,7 @@ _MAX_TEXT = 80
 
 
 def describe(error: Exception) -> str:
-    """Return "TYPE MESSAGE at FILE:LINE in FUNCTION"."""
+    """Return "TYPE MESSAGE at MODULE:LINE in FUNCTION"."""
     text = "%s %s" % (type(error).__name__, str(error)[:_MAX_TEXT])
     return "%s at %s" % (text.strip(), _place(error))
 
@@ -25,11 +25,17 @@ def _place(error: Exception) -> str:
             return "?"
         parts = frames[-1].split('"')
         line, function = parts[2].replace(", line ", "").split(", in ")
-        return "%s:%s in %s" % (parts[1].split("/")[-1], line, function.strip())
+        return "%s:%s in %s" % (_module(parts[1]), line, function.strip())
     trace = error.__traceback__
     if trace is None:
         return "?"
     while trace.tb_next is not None:
         trace = trace.tb_next
     code = trace.tb_frame.f_code
-    return "%s:%d in %s" % (code.co_filename.split("/")[-1], trace.tb_lineno, code.co_name)
+    return "%s:%d in %s" % (_module(code.co_filename), trace.tb_lineno, code.co_name)
+
+
+def _module(file: str) -> str:
+    """Return the last part of a name: /a/b.py and a.b (compiled) are both b."""
+    name = file[:-3] if file.endswith(".py") else file
+    return name.split("/")[-1].split(".")[-1]

@@ -16,8 +16,8 @@ def schedule(scenario: Scenario, testbed: Testbed, start_us: int = 0) -> None:
     for event in scenario.events:
         fault_type = EVENTS[event.do]
         at_us = start_us + int(event.at_s * _SECOND)
-        testbed.world.schedule(
-            at_us, fault_type.do, testbed, event.value if event.value is not None else 0.0
-        )
+        value = event.value if event.value is not None else 0.0
+        texts = () if fault_type.check_text is None else (event.text,)
+        testbed.world.schedule(at_us, fault_type.do, testbed, value, *texts)
         if event.for_s is not None and fault_type.undo is not None:
             testbed.world.schedule(at_us + int(event.for_s * _SECOND), fault_type.undo, testbed)
