@@ -229,7 +229,7 @@ class Agent:
         """Stop the calls of `listener`."""
         self._port_listeners.remove(listener)
 
-    # The interface for the containment of faults; see `agent.core.containment`.
+    # The interface for the containment of faults; see `agent.core.fault.containment`.
 
     def write_console(self, text: str) -> None:
         """Write a line to the console."""

@@ -3,7 +3,7 @@
 
 A piece is a port decoder, a component, a control loop, a device session or a listener. The caller
 makes each call of a piece in a `try` and passes an exception to `handle`. Does not decide what then
-happens; see `agent.core.containment`. That module is loaded at the first exception, so that a
+happens; see `agent.core.fault.containment`. That module is loaded at the first exception, so that a
 healthy board does not hold it.
 
 An exception in the core (tick schedule, supervisor, clock) is not handled here. It leaves the
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.containment import Containment
+    from agent.core.fault.containment import Containment
 
 
 class Guard:
@@ -32,7 +32,7 @@ class Guard:
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes = b"") -> None:
         """Contain `error` of `piece`: a port number or an object. `data`: the input, if any."""
         if self.containment is None:
-            from agent.core.containment import Containment  # noqa: PLC0415 - only after a fault
+            from agent.core.fault.containment import Containment  # noqa: PLC0415 - only after a fault
 
             self.containment = Containment(self._agent)
         self.containment.handle(piece, error, now, data)

@@ -26,7 +26,7 @@ MODULES = (
     "agent.power.load_shed",
     "agent.power.optics_monitor",
     "agent.core.port_link",
-    "agent.core.containment",
+    "agent.core.fault.containment",
     "agent.satcom.component",
 )
 """The modules with records. A record is a constant of its module or stands in a tuple of it."""

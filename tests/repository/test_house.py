@@ -24,7 +24,7 @@ CAPACITY = {
     "": 25,
     "agent": 17,
     "agent/control": 17,
-    "agent/core": 17,
+    "agent/core": 19,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 19,

@@ -21,8 +21,8 @@ Input of a port still reaches a component that is off, so that its view of the p
 import gc
 
 from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
-from agent.core.fault_text import describe
-from agent.core.stand_in import StandIn
+from agent.core.fault.stand_in import StandIn
+from agent.core.fault.text import describe
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
