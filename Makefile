@@ -18,14 +18,14 @@ dev: ## as setup, with tools for tests, lint, types and documents
 	@sh deploy/setup.sh dev
 
 pypy: ## .pypy with the same command; campaigns take half the time
-	@sh deploy/peers.sh pypy3 pypy3-venv
+	@sh deploy/test-programs.sh pypy3 pypy3-venv
 	@sh deploy/setup.sh pypy
 
 demo: setup ## agent, emulated row and broker, live; needs no hardware and no root
 	@.venv/bin/coldloop demo $(ARGS)
 
-test: dev ## installs missing peers if possible, then runs the gates and all tests
-	@sh deploy/peers.sh
+test: dev ## installs missing test programs if possible, then runs the gates and all tests
+	@sh deploy/test-programs.sh
 	@$(PY) -m tests $(ARGS)
 
 lint: dev ## the gates: MicroPython, ruff, types, import contracts
@@ -35,7 +35,7 @@ format: dev ## formats the code and fixes lint errors that ruff can fix
 	@.venv/bin/ruff check --fix --quiet . ; .venv/bin/ruff format .
 
 soak: dev ## the long tests: campaigns, fuzzing, installations
-	@sh deploy/peers.sh
+	@sh deploy/test-programs.sh
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
 

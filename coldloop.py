@@ -41,6 +41,7 @@ COMMANDS = {
     ),
     "agent": ("agent.commands:agent", "run the agent in the foreground"),
     "status": ("agent.commands:status", "show readings, state and alarms of the agent here"),
+    "alarms": ("agent.commands:alarms", "list the alarms, show what to do about one"),
     "ledger": ("agent.commands:ledger", "report energy and water: PUE, WUE, ERF, losses"),
     "clock": ("agent.commands:clock", "report the clock of the agent, or show it live"),
     "link": ("agent.commands:link", "show a satellite modem and its next contact windows"),

@@ -87,7 +87,7 @@ class Agent:
             site_e7=config.position_e7,
             radius_m=config.radius_m,
         )
-        self.ticks = TickScheduler(config.tick_us, config.slot_us, config.ticks_per_cycle)
+        self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
         self._build_ports(config)
@@ -184,7 +184,12 @@ class Agent:
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard
         )
         self.cycle = ControlCycle(
-            self.ticks, self.fieldbus, *loops, self.arbiters, self.components, self.guard
+            self.ticks,
+            self.fieldbus,
+            loops + (self.service("fan_group"),),
+            self.arbiters,
+            self.components,
+            self.guard,
         )
 
     def _birth_message(self) -> bytes:
@@ -477,7 +482,7 @@ class Agent:
         for _, change, code, text in self.alarms.changes():
             line = "alarm %s %s: %s" % (change, code, text)
             self._out.append((CONSOLE, "write", line.encode()))
-        if self.ticks.number % self.config.ticks_per_row == 0:
+        if self.ticks.tick_number % self.config.ticks_per_row == 0:
             self.telemetry.add_row(
                 now,
                 self.clock.utc(now),

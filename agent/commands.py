@@ -247,6 +247,12 @@ def state_folder(arguments: argparse.Namespace) -> Path:
     return Path(str(config.state.path))
 
 
+ALARMS = {
+    "list": ("agent.tools.alarm_table", "list the alarms: number, priority, meaning"),
+    "show": ("agent.tools.alarm_show", "show one alarm: cause, consequence, action"),
+}
+"""Subcommand of `coldloop alarms`: its module and its help text."""
+
 LINK = {
     "watch": (
         "agent.tools.satcom_watch",
@@ -265,6 +271,11 @@ TELEMETRY = {
     "codec": ("agent.tools.log_codec", "encode a table of values: bits for each value"),
 }
 """Subcommand of `coldloop telemetry`: its module and its help text."""
+
+
+def alarms(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop alarms`."""
+    return CommandGroup("alarms", ALARMS, "show device_lost:valve", (AgentError,)).run(argv)
 
 
 def link(argv: list[str]) -> int:

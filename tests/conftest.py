@@ -5,13 +5,11 @@
    `MicroPythonFile`, which yields one item per test and target, named `test_x[unix]` (see
    tests/support/targets.py). The selected items of a file and a target run together when the first
    of them starts; on the image in batches.
-2. A test with a missing peer skips with a reason that starts with `peer missing: ` (see
-   tests/support/peers.py); a test that needs data from outside the repository with `data missing:
-   `.
-   The last line counts both by name. With CI=true a missing peer is a failure.
+2. A test with a missing program skips with a reason that starts with `program missing: ` (see
+   tests/support/programs.py). A test that needs data from outside the repository skips with
+   `data missing: `. The last line counts both by name. With CI=true a missing program is a failure.
 3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the
-   other
-   tests use all cores.
+   other tests use all cores.
 """
 
 import ast
@@ -25,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.peers import MISSING
+from tests.support.programs import MISSING
 from tests.support.repository import ROOT
 from tests.support.targets import close_all, max_batch, run_tests, targets
 
@@ -175,38 +173,38 @@ def skip_reason(report: "pytest.TestReport | pytest.CollectReport") -> str:
     return report.longrepr[2].removeprefix("Skipped: ")
 
 
-def fail_missing_peer(report: "pytest.TestReport | pytest.CollectReport") -> None:
-    """Turn a skip for a missing peer into a failure with CI=true."""
+def fail_missing_program(report: "pytest.TestReport | pytest.CollectReport") -> None:
+    """Turn a skip for a missing program into a failure with CI=true."""
     reason = skip_reason(report)
     if reason.startswith(MISSING) and os.environ.get("CI") == "true":
         report.outcome = "failed"
-        report.longrepr = f"{reason} (CI=true needs all peers)"
+        report.longrepr = f"{reason} (CI=true needs all test programs)"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    fail_missing_peer(report)
+    fail_missing_program(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    fail_missing_peer(report)
+    fail_missing_program(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
-    """Print the number of skipped tests and the missing peers and data in one line."""
+    """Print the number of skipped tests and the missing programs and data in one line."""
     yield
     reasons = [skip_reason(report) for report in terminalreporter.stats.get("skipped", [])]
     missing = [reason for reason in reasons if reason.startswith(NOT_RUN)]
     if not missing:
         return
-    names_of_peers = [reason.partition(": ")[2].split()[0] for reason in missing]
-    counts = collections.Counter(os.path.basename(noun) for noun in names_of_peers).most_common()
+    missing_names = [reason.partition(": ")[2].split()[0] for reason in missing]
+    counts = collections.Counter(os.path.basename(noun) for noun in missing_names).most_common()
     names = ", ".join(f"{name} {count}" for name, count in counts)
     noun = "test" if len(missing) == 1 else "tests"
     terminalreporter.write_line(f"not run: {len(missing)} {noun} ({names})", yellow=True)

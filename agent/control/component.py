@@ -14,15 +14,24 @@ Always active: readings and their validation (`agent.control.sensors`), a check 
 position, detection of drives in local mode, operating modes and proof tests
 (`agent.control.manual`).
 
-In each cycle, `before_control` takes the readings, checks them and moves the set-points. The
-supervisor gets all findings as active conditions.
+In each cycle, `read_inputs` takes the readings and checks them; `before_control` moves the
+set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
-from agent.core.actuator import MODE, PROOF, PUMPS, VALVE, ClaimSpec
+from agent.core.actuator import (
+    EXACT,
+    FANS,
+    LOCKOUT,
+    MANUAL,
+    PROOF,
+    PUMPS,
+    VALVE,
+    ClaimSpec,
+)
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
 
     from agent.control.control_context import ControlContext
     from agent.control.fan_group import FanGroup
+    from agent.control.pump import PumpActuator
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
     from agent.core.alarm_record import Condition
@@ -57,8 +67,14 @@ class CoolingComponent(Component):
     """The component `cooling`. Offers its loops and its supply sensor as services."""
 
     PORTS = ("store",)
-    CLAIMS = (ClaimSpec(VALVE, MODE), ClaimSpec(VALVE, PROOF), ClaimSpec(PUMPS, MODE))
-    PROVIDES = ("supply_sensor", "supply_loop", "pressure_loop")
+    CLAIMS = (
+        ClaimSpec(VALVE, MANUAL, EXACT),
+        ClaimSpec(VALVE, PROOF, EXACT),
+        ClaimSpec(PUMPS, MANUAL, EXACT),
+        ClaimSpec(PUMPS, LOCKOUT, EXACT),
+        ClaimSpec(FANS, LOCKOUT, EXACT),
+    )
+    PROVIDES = ("supply_sensor", "supply_loop", "pressure_loop", "fan_group")
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
     agent: "ControlContext"
 
@@ -119,7 +135,7 @@ class CoolingComponent(Component):
         if "fans" in settings:
             from agent.control.fan_group import FanGroup  # noqa: PLC0415 - only where there are fans
 
-            self.fan_group = FanGroup(agent, self.cooling, settings["fans"])
+            self.fan_group = FanGroup(agent, self.cooling, settings["fans"], self.readings)
         self.supply_loop = SupplyLoopFf(
             config,
             self.supply_sensor,
@@ -145,17 +161,20 @@ class CoolingComponent(Component):
 
     # The control cycle.
 
-    def before_control(self, now: int, dt: float) -> None:
-        """Read and check the sensors, move the set-points, claim for a mode or a proof test."""
+    def read_inputs(self, now: int, dt: float) -> None:
+        """Read and check the sensors."""
         self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
         self._conditions = self.sensors.read(exchanger, now, dt)
+
+    def before_control(self, now: int, dt: float) -> None:
+        """Move the set-points, lock out drives in local mode, claim for a mode or a proof test."""
         if self.cooling is not None:
             self._update_setpoints(self.cooling, now, dt)
-        if self.fan_group is not None:
-            self.fan_group.step(self.readings, now, dt)
         self._check_valve(dt)
-        self._check_drives()
+        self._check_drives(PUMPS, self.agent.pumps)
+        if self.fan_group is not None:
+            self._check_drives(FANS, self.fan_group.drives)
         self.manual.step(now, dt)
         self.proof_store.check_records(self.agent.clock.utc(now))
         if self.manual.calibration.state == "running":
@@ -233,21 +252,20 @@ class CoolingComponent(Component):
         if self._deviation_s >= settings["valve_apart_s"]:
             self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
 
-    def _check_drives(self) -> None:
-        """Detect drives in local mode. Such a drive does not accept commands; another pump runs."""
-        locked_out = []
-        pumps, fans = self.agent.pumps, self.fan_group
-        for i, pump in enumerate(pumps if fans is None else pumps + fans.drives):
-            session = pump.session
+    def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:
+        """Lock out drives in local mode: they get no writes, and another drive runs."""
+        arbiter = self.agent.arbiters[actuator]
+        for drive in drives:
+            session = drive.session
             if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
                 continue
             if session.device.register_value(
                 _remote_bit(session)
             ) is not None and not session.device.is_bit_on(_REMOTE_BIT):
-                locked_out.append(i)
+                arbiter.lock_out(session.name)
                 self._conditions.append((HAND, session.name, HAND.text + session.name))
-        if self.pressure_loop is not None:
-            self.pressure_loop.lock_out([i for i in locked_out if i < len(pumps)])
+        if len(arbiter.locked) == len(drives):
+            arbiter.claim(LOCKOUT, "hand", EXACT, 0.0, "all drives in local mode")
 
     def tick(self, now: int) -> None:
         """Poll running drives between two cycles and start the failover after a trip."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One control cycle: the components prepare it, then both loops step once.
+"""One control cycle: the components prepare it and make claims, then the loops step once.
 
 Does not poll the devices (`agent.fieldbus.fieldbus`) and does not set the unit state
 (`agent.safety.supervisor`). The loops step when all polls of the cycle are answered, at the latest
@@ -10,13 +10,24 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from agent.control.arbiter import Arbiter
+    from agent.control.fan_group import FanGroup
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.component import Component
     from agent.core.guard import Guard
     from agent.core.tick_scheduler import TickScheduler
     from agent.fieldbus.fieldbus import Fieldbus
+
+    class Loop(Protocol):
+        """A control loop."""
+
+        def step(self, now: int, dt: float) -> None:
+            """Advance by `dt` seconds and request the outputs."""
+            ...
+
 
 _FIRST_READING_TIME = 3 * SECOND
 """Time to wait for the first readings after a start. Then the loops request fail-safe outputs. So a
@@ -30,8 +41,7 @@ class ControlCycle:
         self,
         ticks: "TickScheduler",
         fieldbus: "Fieldbus",
-        supply_loop: "SupplyLoop",
-        pressure_loop: "PressureLoop",
+        loops: "tuple[SupplyLoop, PressureLoop, FanGroup | None]",
         arbiters: "dict[str, Arbiter]",
         components: "list[Component]",
         guard: "Guard",
@@ -39,7 +49,10 @@ class ControlCycle:
         self.last_step: int | None = None
         self._ticks = ticks
         self._fieldbus = fieldbus
-        self._supply_loop, self._pressure_loop = supply_loop, pressure_loop
+        self._supply_loop, self._pressure_loop, fan_group = loops
+        self._loops: tuple[Loop, ...] = loops[:2]
+        if fan_group is not None:
+            self._loops = (fan_group,) + loops[:2]
         self._arbiters = arbiters
         self._components = components
         self._guard = guard
@@ -59,7 +72,7 @@ class ControlCycle:
         if self._stepped:
             return False
         ticks = self._ticks
-        half = ticks.in_cycle >= ticks.per_cycle // 2
+        half = ticks.cycle_index >= ticks.per_cycle // 2
         if not half and not self._fieldbus.polls_complete():
             return False
         self._stepped = True
@@ -76,15 +89,20 @@ class ControlCycle:
         return supply.value(now) is not None and pressure.value(now) is not None
 
     def _step(self, now: int, dt: float) -> None:
-        """Call `before_control` of the components, then step both loops. `dt` is in seconds."""
+        """Call the components, then step the loops. `dt` is in seconds."""
         for actuator in self._arbiters:
             self._arbiters[actuator].begin_cycle()
+        for component in self._components:
+            try:
+                component.read_inputs(now, dt)
+            except Exception as error:
+                self._guard.handle(component, error, now)
         for component in self._components:
             try:
                 component.before_control(now, dt)
             except Exception as error:
                 self._guard.handle(component, error, now)
-        for loop in (self._supply_loop, self._pressure_loop):
+        for loop in self._loops:
             try:
                 loop.step(now, dt)
             except Exception as error:

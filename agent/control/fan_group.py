@@ -9,21 +9,23 @@ because the facility water becomes warmer. The fans run at full speed in two cas
 for `_FAULT_S`: the return or the facility water temperature is unknown, or the unit state is safe.
 Tripped drives are reset like pumps (`agent.control.reset_drives`).
 
-A fan stops only after its own trip. A leak or an emergency stop in the row does not stop fans,
-because it does not concern the facility water.
+The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan
+stops only after its own trip. A leak or an emergency stop in the row does not stop fans, because it
+does not concern the facility water.
 """
 
 from agent.control.pump import PumpActuator
 from agent.control.reset_drives import DriveReset
+from agent.core.actuator import FANS
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.core.alarm_record import Condition
-    from agent.core.context import Context
 
 FAN_TRIP = AlarmRecord("fan_trip", DEGRADED, "a fan's drive has tripped:", "device", True)
 FAN_INPUTS_LOST = AlarmRecord(
@@ -36,7 +38,11 @@ class FanGroup:
     """Controls the drives of `settings` {drives, max_pct, auto_reset} at the speed of `cooling`."""
 
     def __init__(
-        self, agent: "Context", cooling: "CoolingControl", settings: "dict[str, Any]"
+        self,
+        agent: "ControlContext",
+        cooling: "CoolingControl",
+        settings: "dict[str, Any]",
+        readings: "ControlReadings",
     ) -> None:
         self.agent = agent
         self.cooling = cooling
@@ -47,11 +53,13 @@ class FanGroup:
         self._initialized = False
         self._fault_s = 0.0
         self._drive_reset = DriveReset(self.drives, settings["auto_reset"])
+        self._arbiter = agent.arbiters[FANS]
+        self._readings = readings
 
-    def step(self, readings: "ControlReadings", now: int, dt: float) -> None:
+    def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the speed of the drives."""
-        cooling = self.cooling
-        reset_index = self._drive_reset.step(now)
+        cooling, readings = self.cooling, self._readings
+        reset_index = self._drive_reset.step(now, self._arbiter.locked)
         self._inputs_missing = readings.return_c is None or readings.fws_supply_c is None
         fault = self._inputs_missing or self.agent.supervisor.state == "safe"
         self._fault_s = self._fault_s + dt if fault else 0.0
@@ -60,9 +68,15 @@ class FanGroup:
             return
         if self.at_full_speed:
             cooling.track_fans(self.max_pct)
-        else:
+        elif self._arbiter.winner() is None:
             cooling.step_fans(readings, dt)
         self._request_all(reset_index)
+
+    def request_safe(self) -> None:
+        """Request full speed, within the claims: `step` has raised an exception."""
+        decided = self._arbiter.decide(self.max_pct).output
+        for drive in self.drives:
+            self._move(drive, decided)
 
     def _initialize(self) -> bool:
         """Continue from the present speed; True when started. Without readings, wait `_FAULT_S`."""
@@ -74,14 +88,24 @@ class FanGroup:
 
     def _request_all(self, reset_index: int) -> None:
         """Divide the air flow among the available fans. A lost fan gets the request too."""
-        available = [drive for drive in self.drives if drive.available()]
+        locked = self._arbiter.locked
+        available = [d for d in self.drives if d.available() and d.session.name not in locked]
         speed = self.max_pct
         if available:
             speed = self.cooling.fan_pct * len(self.drives) / len(available)
             speed = self.max_pct if speed > self.max_pct else speed
+        decided = self._arbiter.decide(speed).output
+        if decided is not None and decided != speed:
+            self.cooling.track_fans(decided * len(available) / len(self.drives))
         for i, drive in enumerate(self.drives):
             if i != reset_index:
-                drive.request(0.0 if drive.tripped() else speed)
+                self._move(drive, 0.0 if drive.tripped() else decided)
+
+    def _move(self, drive: PumpActuator, speed: "float | None") -> None:
+        if speed is None or drive.session.name in self._arbiter.locked:
+            drive.withhold()
+        else:
+            drive.request(speed)
 
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""

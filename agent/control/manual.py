@@ -18,7 +18,7 @@ A mode ends after its time, 1 to 240 minutes; then the mode is `auto`. The inter
 from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.proof_test import ProofTests
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW
-from agent.core.actuator import MODE, PROOF, PUMPS, VALVE
+from agent.core.actuator import EXACT, MANUAL, PROOF, PUMPS, VALVE
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
@@ -95,8 +95,9 @@ class ManualControl:
         pump_pct = self._pump_pct
         if self.mode == "vent" and int(self._mode_s / _VENT_S) % 2:
             pump_pct = 20.0
-        self.agent.arbiters[VALVE].claim(MODE, "mode", self._valve_pct)
-        self.agent.arbiters[PUMPS].claim(MODE, "mode", pump_pct)
+        arbiters, mode = self.agent.arbiters, self.mode
+        arbiters[VALVE].claim(MANUAL, "manual", EXACT, self._valve_pct, mode)
+        arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
 
     def _run_proof_test(self, now: int, dt: float) -> None:
         proofs, agent = self.proofs, self.agent
@@ -104,7 +105,8 @@ class ManualControl:
             proofs.abort(now)
             return
         target_pct = proofs.step_valve(agent.valve.position(), now, dt)
-        agent.arbiters[VALVE].claim(PROOF, "proof", target_pct)
+        if target_pct is not None:
+            agent.arbiters[VALVE].claim(PROOF, "proof", EXACT, target_pct, "partial stroke")
         if proofs.running == "pumps" and self.pump_group is not None:
             lead = self.pump_group.pumps[self.pump_group.order[0]]
             kpa = self.readings.dp_kpa

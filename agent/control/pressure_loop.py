@@ -8,8 +8,12 @@ available, or the lead alone runs at its limit for `_LAG_START_DELAY`. The lag p
 have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get the same speed.
 
 Without a good reading, the available pumps run at the fail-safe speed. When readings return, or
-after a restart of the agent, the same number of pumps continues to run. While `arbiter` has a
-winner (an interlock, an operating mode), all pumps run at its output; 0 stops them.
+after a restart of the agent, the same number of pumps continues to run.
+
+The pumps get the output of `arbiter`. While an exact claim wins (an interlock, an operating mode),
+all pumps run at its output; 0 stops them. While a bound limits the speed, the loop continues from
+the limited speed. A lower bound above the speed of the loop also starts the lag pump. A drive in
+local mode gets no writes.
 """
 
 from agent.control.law.pi import PiController
@@ -67,11 +71,10 @@ class PressureLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the pump speeds."""
         measured = self.sensor.value(now)
-        claim = None if self.arbiter is None else self.arbiter.winner()
-        if measured is None or claim is not None:
+        if measured is None or self._is_claimed():
             self.at_fail_safe = True
             self._stage_since = None
-            self._request_pumps(self.config.safe_pct if claim is None else claim.output)
+            self._request_pumps(self._decide(self.config.safe_pct))
             return
         error = self.setpoint - measured
         if self.at_fail_safe:
@@ -84,7 +87,37 @@ class PressureLoop:
         self._tuning_changed = False
         speed = self._pi.step(error, dt)
         self._stage_lag_pump(speed, now)
-        self._request_pumps(speed)
+        decided = self._decide(speed)
+        if decided is not None and decided != speed:
+            self._pi.track(decided, error)
+        self._request_pumps(decided)
+
+    def request_safe(self) -> None:
+        """Request the safe speed, within the claims: `step` has raised an exception."""
+        self.at_fail_safe = True
+        self._request_pumps(self._decide(self.config.safe_pct))
+
+    def _is_claimed(self) -> bool:
+        return self.arbiter is not None and self.arbiter.winner() is not None
+
+    def _decide(self, speed: float) -> "float | None":
+        """Return the speed of this cycle for a `speed` of the loop; None: no writes."""
+        arbiter = self.arbiter
+        if arbiter is None:
+            return speed
+        output: float | None = arbiter.decide(speed).output
+        if arbiter.raised:
+            self.lag_running, self._stage_since = True, None
+        return output
+
+    def _is_locked(self, pump: "PumpActuator") -> bool:
+        return self.arbiter is not None and pump.session.name in self.arbiter.locked
+
+    def _move(self, pump: "PumpActuator", speed: "float | None") -> None:
+        if speed is None or self._is_locked(pump):
+            pump.withhold()
+        else:
+            pump.request(speed)
 
     def _running_speeds(self) -> "list[float]":
         """Return the speeds of the running pumps, percent."""
@@ -105,13 +138,14 @@ class PressureLoop:
             self.lag_running = not self.lag_running
             self._stage_since = None
 
-    def _request_pumps(self, speed: float) -> None:
+    def _request_pumps(self, speed: "float | None") -> None:
         """Request `speed` from the selected pumps, and 0 from the others.
 
         If no pump is available, all get the request. So a returning pump runs, and also a pump that
         receives requests but does not answer.
         """
         pump_count = len(self.pumps) if self.lag_running or self.at_fail_safe else 1
-        chosen = [pump for pump in self.pumps if pump.available()][:pump_count] or self.pumps
+        available = [p for p in self.pumps if p.available() and not self._is_locked(p)]
+        chosen = available[:pump_count] or self.pumps
         for pump in self.pumps:
-            pump.request(speed if pump in chosen else 0.0)
+            self._move(pump, speed if pump in chosen else 0.0)

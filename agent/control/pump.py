@@ -62,6 +62,11 @@ class PumpActuator:
         pairs = [reference] + self._run if run else self._stop + [reference]
         self.session.request_outputs(pairs, stop=not run)
 
+    def withhold(self) -> None:
+        """Send nothing until the next `request`, because somebody on site controls the drive."""
+        self.command_pct, self.running = None, False
+        self.session.withhold_outputs()
+
     def reset(self) -> None:
         """Reset a trip if the profile supports it; the next `request` sends a stop first."""
         if self._reset:

@@ -11,6 +11,9 @@ stops only after its replacement runs (make before break).
 Failover. If no running pump is left, the next pump gets the fraction 1 immediately. To detect a
 trip early, `fast_poll` polls running drives more often than once a cycle.
 
+Bounds. A lower bound on the pumps (`agent.control.arbiter`) above the speed of the loop gives each
+available pump the fraction 1 immediately. The start delay of a grid dip applies to it too.
+
 Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
 (`agent.control.reset_drives`). A start delay applies after a loss of all pumps, and after a start
 of the agent with all pumps stopped. The first pump starts after `stagger_s` + `slot` * `slot_s`.
@@ -21,6 +24,7 @@ starts `_START_SPACING` after the last one.
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from agent.control.pressure_loop import PressureLoop
 from agent.control.reset_drives import DriveReset
+from agent.core.actuator import Decision
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -38,8 +42,6 @@ _SLOW_PER_S, _FAST_PER_S = 1 / 100, 1 / 20
 """Speed fraction per second, above and below `_CHECK_VALVE_OPENS`."""
 _RUNNING_BAND_PCT = 5.0
 _START_SPACING = 5 * SECOND
-_FAIL_OVER_FACTOR = 108 / 100
-"""Speed of one pump over the speed of two, for equal dP: 1.04 to 1.08 on a quadratic curve."""
 
 
 class PumpGroup(PressureLoop):
@@ -67,7 +69,6 @@ class PumpGroup(PressureLoop):
         self.controller.set_mode(settings["mode"])
         self.order = list(range(len(self.pumps)))
         self.speed_fractions = [0.0] * len(self.pumps)
-        self.locked_out: list[int] = []
         self.rotations = 0
         self._rotate_at: int | None = None
         self._drive_reset = DriveReset(self.pumps, settings["auto_reset"])
@@ -101,10 +102,6 @@ class PumpGroup(PressureLoop):
         """Return the set-point of the mode `flow` (L/min) or `delta_t` (K)."""
         return self._mode_setpoints[mode]
 
-    def lock_out(self, indexes: "list[int]") -> None:
-        """Exclude the pumps with these indexes until the next call."""
-        self.locked_out = indexes
-
     def rotate(self) -> str:
         """Make the next available pump the lead. Return its name, or "" if there is none."""
         available = [i for i in self.order[1:] if self._is_available(i)]
@@ -133,14 +130,13 @@ class PumpGroup(PressureLoop):
         """Start the next pump between two cycles after a trip."""
         if not self._not_in_control and self.controller.output > 0:
             self._blend_pumps(now, 0.0)
-            self._request_all(self.controller.output)
+            self._request_all(self._decide(self.controller.output))
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the pump speeds."""
-        self._reset_index = self._drive_reset.step(now)
+        self._reset_index = self._drive_reset.step(now, self.arbiter.locked if self.arbiter else [])
         measured = self._measured(now)
-        claimed = self.arbiter is not None and self.arbiter.winner() is not None
-        if measured is None or claimed:
+        if measured is None or self._is_claimed():
             self._not_in_control = True
             super().step(now, dt)
             self.speed_fractions = [1.0 if pump.running else 0.0 for pump in self.pumps]
@@ -155,7 +151,19 @@ class PumpGroup(PressureLoop):
             return
         speed = self.controller.step(self._active_setpoint(), measured, dt)
         self._stage_lag_pump(speed, now)
-        self._request_all(speed)
+        decided = self._decide(speed)
+        if decided is not None and decided != speed:
+            self.controller.track(decided)
+        if self.arbiter is not None and self.arbiter.raised:
+            self.speed_fractions = [
+                1.0 if self._is_available(i) else 0.0 for i in range(len(self.pumps))
+            ]
+        self._request_all(decided)
+
+    def request_safe(self) -> None:
+        """Request the safe speed, within the claims; the next step starts from it."""
+        self._not_in_control = True
+        super().request_safe()
 
     def start_pending(self, now: int) -> bool:
         """Return True while stopped pumps wait for their start delay."""
@@ -164,15 +172,17 @@ class PumpGroup(PressureLoop):
     def _await_start(self) -> None:
         """After a loss of all pumps: keep a returned pump stopped, unless it already runs."""
         if not self._start_delay_us:  # a pump that receives requests but does not answer also runs
-            self._request_all(self.config.safe_pct)
+            self._request_all(self._decide(self.config.safe_pct))
             return
+        if self.arbiter is not None:
+            self.arbiter.decision = Decision(0.0, "loop", "start delay", True)
         for i, pump in enumerate(self.pumps):
             if self._is_available(i) and i != self._reset_index:
                 if (pump.speed() or 0.0) > 0:
                     self.speed_fractions[i] = 1.0
                     self._all_stopped = False
                 else:
-                    pump.request(0.0)
+                    self._move(pump, 0.0)
 
     def _bumpless_start(self, now: int) -> None:
         """Continue from the present state of the pumps."""
@@ -205,7 +215,7 @@ class PumpGroup(PressureLoop):
         return self._mode_setpoints[self.mode]
 
     def _is_available(self, i: int) -> bool:
-        return self.pumps[i].available() and i not in self.locked_out
+        return self.pumps[i].available() and not self._is_locked(self.pumps[i])
 
     def _rotate_if_due(self, now: int) -> None:
         """Rotate the lead every `rotate_h` hours, while the lag pump is stopped."""
@@ -271,21 +281,20 @@ class PumpGroup(PressureLoop):
             self.controller.output if self.controller.output > 0 else self.config.safe_pct
         )
 
-    def _request_all(self, speed: float) -> None:
+    def _request_all(self, speed: "float | None") -> None:
         """Request `speed` times its fraction from each pump; if none is available, `speed`."""
         available = [i for i in self.order if self._is_available(i)]
         for i, pump in enumerate(self.pumps):
             if i == self._reset_index:
                 continue
-            if not available:
-                pump.request(speed)
+            if not available or speed is None:
+                self._move(pump, speed)
             elif self.speed_fractions[i] > 0 and i in available:
+                lowest = self.config.min_pct if speed > self.config.min_pct else speed
                 pump_speed = speed * self.speed_fractions[i]
-                pump.request(
-                    pump_speed if pump_speed > self.config.min_pct else self.config.min_pct
-                )
+                self._move(pump, pump_speed if pump_speed > lowest else lowest)
             else:
-                pump.request(0.0)
+                self._move(pump, 0.0)
 
 
 def _step_fraction(fraction: float, dt: float) -> float:

@@ -23,16 +23,16 @@ class DriveReset:
         self._reset_times: list[int] = []
         self._tripped_at: list[int | None] = [None] * len(drives)
 
-    def step(self, now: int) -> int:
+    def step(self, now: int, locked: "list[str]") -> int:
         """Reset at most one drive. Return its index or -1. The caller sends it no request in this
-        cycle.
+        cycle. `locked`: names of drives in local mode; they get no reset.
         """
         self._reset_times = [
             tripped_at for tripped_at in self._reset_times if now - tripped_at < _HOUR
         ]
         for i, drive in enumerate(self.drives):
             tripped_at = self._tripped_at[i]
-            if not drive.tripped():
+            if not drive.tripped() or drive.session.name in locked:
                 self._tripped_at[i] = None
             elif tripped_at is None:
                 self._tripped_at[i] = now

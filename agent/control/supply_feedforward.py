@@ -57,8 +57,7 @@ class SupplyLoopFf(SupplyLoop):
         inputs_valid = (
             inputs_valid and readings.fws_supply_c is not None and readings.flow_lpm is not None
         )
-        claimed = self.arbiter is not None and self.arbiter.winner() is not None
-        if claimed or readings.supply_c is None or not inputs_valid:
+        if self._is_claimed() or readings.supply_c is None or not inputs_valid:
             super().step(now, dt)
             self._pi_active = True
             self._command_pct = None
@@ -76,8 +75,10 @@ class SupplyLoopFf(SupplyLoop):
             rising = valve_pct > command_pct
             min_change = _RESOLUTION_PCT if rising == self._rising else _REVERSAL_PCT
             if -min_change < valve_pct - command_pct < min_change:
-                self.valve.request(command_pct)
-                return
-            self._rising = rising
-        self._command_pct = valve_pct
-        self.valve.request(valve_pct)
+                valve_pct = command_pct
+            else:
+                self._rising = rising
+        moved = self._move(valve_pct)
+        if moved is not None and moved != valve_pct:
+            self.cooling.limit_valve(moved)
+        self._command_pct = moved

@@ -3,9 +3,11 @@
 
 Has no model of the exchanger; see `agent.control.supply_feedforward`. A PI controller on the supply
 temperature: a temperature above the set-point opens the valve. Without a good reading, the valve
-moves to its fail-safe position. When readings return, the loop continues from this position. While
-`arbiter` has a winner (an interlock, a proof test, an operating mode), the valve moves to its
-output.
+moves to its fail-safe position. When readings return, the loop continues from this position.
+
+The valve gets the output of `arbiter`. While an exact claim wins (an interlock, an operating mode,
+a proof test), the loop does not compute. While a bound limits its output, the loop continues from
+the limited output, so it does not wind up.
 """
 
 from agent.control.law.pi import PiController
@@ -51,10 +53,9 @@ class SupplyLoop:
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the valve position."""
         measured = self.sensor.value(now)
-        claim = None if self.arbiter is None else self.arbiter.winner()
-        if measured is None or claim is not None:
+        if measured is None or self._is_claimed():
             self.at_fail_safe = True
-            self.valve.request(self.config.safe_pct if claim is None else claim.output)
+            self._move(self.config.safe_pct)
             return
         error = measured - self.setpoint
         if self.at_fail_safe:
@@ -63,7 +64,27 @@ class SupplyLoop:
         elif self._tuning_changed:
             self._pi.track(self._pi.output, error)
         self._tuning_changed = False
-        self.valve.request(self._pi.step(error, dt))
+        wanted = self._pi.step(error, dt)
+        moved = self._move(wanted)
+        if moved is not None and moved != wanted:
+            self._pi.track(moved, error)
+
+    def request_safe(self) -> None:
+        """Request the safe opening, within the claims: `step` has raised an exception."""
+        self.at_fail_safe = True
+        self._move(self.config.safe_pct)
+
+    def _is_claimed(self) -> bool:
+        return self.arbiter is not None and self.arbiter.winner() is not None
+
+    def _move(self, wanted: float) -> "float | None":
+        """Request the output of the arbiter from the valve and return it. None: no write."""
+        output = wanted if self.arbiter is None else self.arbiter.decide(wanted).output
+        if output is None:
+            self.valve.withhold()
+        else:
+            self.valve.request(output)
+        return output
 
     def _present_output(self) -> float:
         position = self.valve.position()

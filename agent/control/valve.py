@@ -38,6 +38,11 @@ class ValveActuator:
         self.command_pct, self._command_raw = percent, raw
         self.session.request_outputs([(self._setpoint, raw)])
 
+    def withhold(self) -> None:
+        """Send nothing until the next `request`, because somebody on site controls the valve."""
+        self.command_pct = None
+        self.session.withhold_outputs()
+
     def position(self) -> "float | None":
         """Return the reported position, percent; None if it is lost or out of range."""
         good = self.session.device.readings[self._position].quality == "good"

@@ -5,8 +5,8 @@ Does not decide the unit state (see `agent.safety.supervisor`) and does not list
 (see `agent.core.alarm_list`).
 
 The room that raises an alarm has its record, so that a board holds no text of a component that it
-does not have. `agent.tools.alarm_list` collects all records. `docs/tools/alarms.toml` has the
-meaning of each alarm and the first step.
+does not have. `agent.tools.alarm_list` collects all records. `agent.alarms` has the meaning
+of each alarm and what to do.
 """
 
 from collections import namedtuple

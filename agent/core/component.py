@@ -12,7 +12,7 @@ The class attributes are the declarations. `agent.core.declarations` rejects two
 declare the same command, the same service or the same rank on one actuator:
 
     PORTS      kinds of address that its `port` can have
-    CLAIMS     its ranks on actuators (`agent.core.actuator`), used from `before_control`
+    CLAIMS     its claims on actuators (`agent.core.actuator`), used from `before_control`
     PROVIDES   services: names of its attributes that others get by `Context.service`; an attribute
                is None if the settings do not include the service
     REQUIRES   services that it uses; each of them can be absent
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
-    SafeClaim = tuple[str, str, "float | None"]
+    SafeClaim = tuple[str, int, float]
 
 
 class Component:
@@ -86,9 +86,16 @@ class Component:
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Handle an event of the port of `links[index]`."""
 
+    def read_inputs(self, now: int, dt: float) -> None:
+        """Take the readings of the control cycle that other components use too. The agent calls
+        this for all components before `before_control`. `dt` is in seconds.
+        """
+
     def before_control(self, now: int, dt: float) -> None:
-        """Prepare the control cycle and make claims; called before the loops step. `dt` is in
-        seconds.
+        """Prepare the control cycle and make claims; called before the loops step.
+
+        The order of the components must not change an output. A component therefore uses no result
+        of another component from the same cycle, except those of `read_inputs`.
         """
 
     def safe_claims(self) -> "Sequence[SafeClaim]":

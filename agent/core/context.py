@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
-    from agent.core.actuator import SetpointRequest
+    from agent.core.actuator import Decision, SetpointRequest
     from agent.core.alarm_list import AlarmList
     from agent.core.config_records import Config, LoopConfig
+    from agent.core.json_writer import JsonObject
     from agent.core.port_link import PortLink
     from agent.core.tick_scheduler import TickScheduler
     from drivers.device.device import ModbusDevice
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
             """Request these register counts for the points."""
             ...
 
+        def withhold_outputs(self) -> None:
+            """Write nothing until the next request."""
+            ...
+
     class FieldbusView(Protocol):
         """The devices on all buses; see `agent.fieldbus.fieldbus`."""
 
@@ -97,6 +102,15 @@ if TYPE_CHECKING:
 
         def speed(self) -> "float | None":
             """Return the speed that the drive reports, percent."""
+            ...
+
+    class ArbiterView(Protocol):
+        """The arbiter of an actuator; see `agent.control.arbiter`."""
+
+        decision: "Decision | None"
+
+        def status(self, actuator: str) -> "JsonObject":
+            """Return who holds the actuator and why."""
             ...
 
     class SupplyLoopView(Protocol):

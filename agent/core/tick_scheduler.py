@@ -4,11 +4,12 @@
 Not a timer: it computes the time of the next tick; the agent reports each tick that has run. While
 UTC is unknown, ticks follow each other at their period. With UTC, the scheduler moves each tick by
 at most 1 % of the period. It stops when ticks fall on whole multiples of the period in UTC, plus
-the slot of the unit. So units act at the same time, and the period error of a loop is at most 1 %.
+the phase of the unit (`control.slot_ms` of the configuration). So units with the same phase act at
+the same time, and the period error of a loop is at most 1 %.
 
 A cycle is one round of the field bus. It begins on a tick whose number in UTC is a multiple of the
-cycle length. While the phase moves, one cycle can be up to 90 % longer. No cycle is shorter than
-half the length.
+cycle length. While ticks move to their phase, one cycle can be up to 90 % longer. No cycle is
+shorter than half the length.
 """
 
 _SLEW_DIVISOR = 100
@@ -19,37 +20,37 @@ LATENESS_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 class TickScheduler:
     """The schedule of one unit. Times are monotonic microseconds."""
 
-    def __init__(self, period_us: int, slot_us: int, per_cycle: int) -> None:
+    def __init__(self, period_us: int, phase_us: int, per_cycle: int) -> None:
         self.period = period_us
-        self.slot = slot_us
+        self.phase_us = phase_us
         self.per_cycle = per_cycle
         self.due = 0
         self.count = 0
         self.missed = 0
         self.max_late_us = 0
         self.lateness = [0] * (len(LATENESS_EDGES) + 1)
-        self.number = 0
-        self.in_cycle = 0
+        self.tick_number = 0
+        self.cycle_index = 0
         self.cycle_starts = False
 
     def start(self, now: int) -> None:
         """Schedule the first tick now; it begins a cycle."""
         self.due = now
-        self.in_cycle = 2 * self.per_cycle
+        self.cycle_index = 2 * self.per_cycle
 
     def run(self, now: int, offset: "int | None") -> None:
         """Count the tick that is due and schedule the next one.
 
         `offset` is UTC minus monotonic time in µs, or None. Results: `cycle_starts`: this tick
-        begins a cycle. `in_cycle`: index of the tick in the cycle. `number`: periods since 1970 in
-        UTC, or since the zero of monotonic time while UTC is unknown.
+        begins a cycle. `cycle_index`: index of the tick in the cycle. `tick_number`: periods since
+        1970 in UTC, or since the zero of monotonic time while UTC is unknown.
         """
-        self._account(now)
+        self._record_lateness(now)
         period, due = self.period, self.due
-        phase = due + (offset or 0) - self.slot
-        self.number = (phase + period // 2) // period
+        elapsed_us = due + (offset or 0) - self.phase_us
+        self.tick_number = (elapsed_us + period // 2) // period
         self._advance_cycle()
-        error = phase % period
+        error = elapsed_us % period
         if error > period // 2:
             error -= period
         max_step = period // _SLEW_DIVISOR
@@ -61,7 +62,7 @@ class TickScheduler:
             self.missed += skipped
             self.due += skipped * period
 
-    def _account(self, now: int) -> None:
+    def _record_lateness(self, now: int) -> None:
         late_us = now - self.due
         self.count += 1
         if late_us > self.max_late_us:
@@ -74,9 +75,9 @@ class TickScheduler:
         self.lateness[i] += 1
 
     def _advance_cycle(self) -> None:
-        self.in_cycle += 1
-        aligned = self.number % self.per_cycle == 0
-        long_enough = self.in_cycle > self.per_cycle // 2
-        self.cycle_starts = (aligned and long_enough) or self.in_cycle >= 2 * self.per_cycle - 1
+        self.cycle_index += 1
+        aligned = self.tick_number % self.per_cycle == 0
+        long_enough = self.cycle_index > self.per_cycle // 2
+        self.cycle_starts = (aligned and long_enough) or self.cycle_index >= 2 * self.per_cycle - 1
         if self.cycle_starts:
-            self.in_cycle = 0
+            self.cycle_index = 0

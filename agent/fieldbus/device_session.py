@@ -12,7 +12,7 @@ lost. After that the session identifies it again, because another device can be 
 """
 
 from agent.fieldbus.poll_cycle import (
-    PROBE_KIND,
+    RECOVERY_KIND,
     WATCHDOG_KIND,
     WRITE_KIND,
     PollCycle,
@@ -138,7 +138,7 @@ class DeviceSession:
         if self._probes_pending:
             return
         for probe in self._probes:
-            tag = RequestTag(self._number, PROBE_KIND, probe.tag)
+            tag = RequestTag(self._number, RECOVERY_KIND, probe.tag)
             if self.bus.submit(self.unit, probe.pdu, tag):
                 self._probes_pending += 1
 
@@ -185,6 +185,10 @@ class DeviceSession:
         """
         self._write_cycle.request(outputs, stop)
 
+    def withhold_outputs(self) -> None:
+        """Drop the requested outputs: write nothing until the next request."""
+        self._write_cycle.withhold()
+
     # Results.
 
     def forget_requests(self) -> None:
@@ -210,7 +214,7 @@ class DeviceSession:
             is_round_complete = self._poll_cycle.handle_result(tag, result)
             if is_round_complete and self._answered and self.device.identity != MISMATCH:
                 self._write_cycle.verify()
-        elif kind == PROBE_KIND:
+        elif kind == RECOVERY_KIND:
             self._probe_done(tag, result)
         elif kind == WRITE_KIND:
             self._write_cycle.handle_result(tag, ok)

@@ -12,7 +12,7 @@ poll is not sent again, so a slow bus does not grow a queue. The blocks come fro
 from collections import namedtuple
 
 from drivers.device.identity import TaggedRequest
-from drivers.modbus.poll_plan import REFUSAL_CODES
+from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES
 from drivers.modbus.transaction import OK
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ block     index of the block of a poll; below 0: a kind of other request (see be
 number    of a poll: the version of its plan; of a write: its batch; of a recovery probe: its number
 """
 
-WRITE_KIND, PROBE_KIND, WATCHDOG_KIND = -1, -2, -3
+WRITE_KIND, RECOVERY_KIND, WATCHDOG_KIND = -1, -2, -3
 
 
 class PollCycle:
@@ -44,7 +44,7 @@ class PollCycle:
         self._bus = bus
         self._fast, self._slow = plans
         self._slow_period_us = max(1, device.profile.periods[1])
-        self._slow_credit = 0
+        self._slow_elapsed = 0  # elapsed time times the number of slow blocks, µs
         self._slow_next = 0
         self._plan_version = 0
         self._set_blocks()
@@ -94,9 +94,9 @@ class PollCycle:
         if not count:
             return
         period = self._slow_period_us
-        self._slow_credit = min(self._slow_credit + count * cycle_us, count * period)
-        while self._slow_credit >= period:
-            self._slow_credit -= period
+        self._slow_elapsed = min(self._slow_elapsed + count * cycle_us, count * period)
+        while self._slow_elapsed >= period:
+            self._slow_elapsed -= period
             self._poll_block(self._fast_count + self._slow_next % count)
             self._slow_next += 1
 
@@ -123,7 +123,7 @@ class PollCycle:
             self._update_plan(block, False, result.done_at)
         else:
             self._device.block_failed(block, result.done_at)
-            if result.code in REFUSAL_CODES:
+            if result.code in ILLEGAL_DATA_CODES:
                 self._update_plan(block, True, result.done_at)
         return self._fast_pending == 0 and block < self._fast_count
 

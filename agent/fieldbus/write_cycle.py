@@ -95,6 +95,13 @@ class WriteCycle:
             self._awaiting_decision = 0
             self._start_write()
 
+    def withhold(self) -> None:
+        """Drop the request and the rest of its batch: write nothing until the next request."""
+        if self._requested:
+            self._requested, self._batch_pdus = [], []
+            self._write_pending = self._superseded = self.unverified = False
+            self._unverified_rounds = 0
+
     def cycle_begins(self) -> None:
         """Count a control cycle, in which the loops decide."""
         if self._awaiting_decision:

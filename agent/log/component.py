@@ -93,7 +93,7 @@ class LogComponent(Component):
         """Add a row if one is due."""
         self.record_store.set_time(now)
         agent = self.agent
-        if agent.ticks.number % agent.config.ticks_per_row:
+        if agent.ticks.tick_number % agent.config.ticks_per_row:
             return
         self._check_schema(now)
         utc, clock = agent.clock.utc(now), agent.clock.state(now)

@@ -216,13 +216,13 @@ class PowerLimitComponent(Component):
         """
         clock, ticks = self.agent.clock, self.agent.ticks
         stagger_us = self.settings["slot"] * self.settings["stagger_ms"] * 1000
-        utc = ticks.number * ticks.period + ticks.slot - stagger_us
+        utc = ticks.tick_number * ticks.period + ticks.phase_us - stagger_us
         if clock.utc(now) is None or clock.state(now) not in ("sync", "holdover"):
             utc = 0
         entry = self.plan.pop_due(utc)
         while entry is not None:
             self._apply_entry(entry.action, entry.value)
-            self.executed = (self.executed + [(ticks.number, entry.at_utc_us)])[-8:]
+            self.executed = (self.executed + [(ticks.tick_number, entry.at_utc_us)])[-8:]
             self._save()
             entry = self.plan.pop_due(utc)
             if entry is None:
@@ -298,9 +298,9 @@ class PowerLimitComponent(Component):
         """Return whether the restore slot of this row is open, so rows do not rise together."""
         ticks, settings = self.agent.ticks, self.settings
         period: int = settings["step_s"] * SECOND
-        slot_us: int = period * settings["slot"] // settings["slots"]
+        offset: int = period * settings["slot"] // settings["slots"]
         cycle = ticks.period * ticks.per_cycle
-        return (ticks.number * ticks.period - slot_us) % period < cycle
+        return (ticks.tick_number * ticks.period - offset) % period < cycle
 
     # Reports.
 

@@ -24,7 +24,7 @@ from agent.remote import module_unload
 from agent.remote.message import canonical
 from agent.remote.message.reject import Rejection, RejectionLog
 from agent.remote.storage.boot_state import BootState
-from agent.remote.storage.config_slots import MOST_ALARMS, ConfigSlots, ConfigTrial
+from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
 from agent.remote.storage.write_queue import WriteQueue
 from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -294,7 +294,7 @@ class RemoteManager(Component):
 
             config = check_change(message, raw, boot, config)
         self.audit_entry(signers, message.describe(), message.counter, "taken", now)
-        alarms = self.agent.alarms.codes()[:MOST_ALARMS]
+        alarms = self.agent.alarms.codes()[:MAX_ALARMS]
         writes = self.boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
 
         def durable(then: int) -> None:

@@ -28,8 +28,8 @@ The component services the watchdog once a cycle, at the end of the tick that ha
 and stepped the loops. A cycle that does not reach this point does not service it.
 """
 
-from agent.core.actuator import PUMPS, VALVE, ClaimSpec
-from agent.core.actuator import SAFETY as RANK
+from agent.core.actuator import EXACT, PUMPS, VALVE, ClaimSpec
+from agent.core.actuator import INTERLOCK as RANK
 from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code
 from agent.core.component import Component
 from agent.core.config_records import to_thousandths
@@ -113,7 +113,7 @@ class Interlock(Component):
     """The component `safety`."""
 
     PORTS = ("watchdog",)
-    CLAIMS = (ClaimSpec(VALVE, RANK), ClaimSpec(PUMPS, RANK))
+    CLAIMS = (ClaimSpec(VALVE, RANK, EXACT), ClaimSpec(PUMPS, RANK, EXACT))
     COMMANDS = ("acknowledge", "reset")
     agent: "ControlContext"
 
@@ -148,11 +148,20 @@ class Interlock(Component):
     def before_control(self, now: int, dt: float) -> None:
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
-        valve, pumps = self.demand()
-        arbiters = self.agent.arbiters
-        arbiters[VALVE].claim(RANK, "safety", valve)
-        arbiters[PUMPS].claim(RANK, "safety", pumps)
+        self._claim(VALVE)
+        self._claim(PUMPS)
         self._cycle_complete = True
+
+    def _claim(self, actuator: str) -> None:
+        """Claim the output of the first active cause that defines one for the actuator."""
+        for trip_input in self.by_priority:
+            if trip_input.active:
+                _, _, valve_pct, pump_pct, _ = trip_input.reaction
+                output = valve_pct if actuator == VALVE else pump_pct
+                if output is not None:
+                    arbiter = self.agent.arbiters[actuator]
+                    arbiter.claim(RANK, "safety", EXACT, output, trip_input.code)
+                    return
 
     def demand(self) -> "tuple[float | None, float | None]":
         """Return the outputs for valve and pumps, percent; None: the loop controls the actuator."""
@@ -165,10 +174,11 @@ class Interlock(Component):
                 pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
-    def safe_claims(self) -> "list[tuple[str, str, float | None]]":
+    def safe_claims(self) -> "list[tuple[str, int, float]]":
         """Return the outputs of the active causes: a trip stays while the component is off."""
         valve, pumps = self.demand()
-        return [(VALVE, "exact", valve), (PUMPS, "exact", pumps)]
+        claims = [] if valve is None else [(VALVE, EXACT, valve)]
+        return claims if pumps is None else claims + [(PUMPS, EXACT, pumps)]
 
     def _scan_inputs(self, now: int) -> None:
         lost_codes = []

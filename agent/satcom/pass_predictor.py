@@ -5,8 +5,8 @@ Does not control the radio; see `agent.satcom.component`.
 
 The satellites are either a Walker constellation (seven numbers) or element sets. The horizon mask
 gives the lowest unobstructed elevation of each sector of azimuth. Windows are searched in slices of
-a few evaluations, up to `HORIZON` ahead, with a resolution of 15 s. A satellite that is too far
-away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
+a few evaluations, up to `SEARCH_AHEAD` ahead, with a resolution of 15 s. A satellite that is too
+far away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
 three.
 
 Observations correct the mask. If the modem has a signal below the mask, the sector is lowered to
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from protocols.orbit.sgp4 import Vector
 
 _STEP = 15 * SECOND
-HORIZON = 6 * 3_600 * SECOND
+SEARCH_AHEAD = 6 * 3_600 * SECOND
 MAX_WINDOWS = 6
 _MIN_OFFSET, _MAX_OFFSET = -15, 30
 _EARTH_RATE = 7.292115e-5
@@ -131,7 +131,7 @@ class PassPredictor:
         self.evaluations += 1
         position = self._constellation.position(index, utc_us)
         if position is None:
-            self._hidden_until[index] = utc_us + HORIZON
+            self._hidden_until[index] = utc_us + SEARCH_AHEAD
             return None
         x, y, z = position
         zenith = self._site.zenith(utc_us)
@@ -150,12 +150,14 @@ class PassPredictor:
     def step(self, utc_us: int, evaluations: int) -> None:
         """Continue the search with at most `evaluations` positions."""
         time_us = self._search_time
-        if time_us is None or utc_us - time_us > _STEP or utc_us < time_us - 2 * HORIZON:
+        if time_us is None or utc_us - time_us > _STEP or utc_us < time_us - 2 * SEARCH_AHEAD:
             self.restart(utc_us)
             time_us = utc_us
         while self.windows and self.windows[0].end_us < utc_us:
             self.windows.pop(0)
-        while evaluations > 0 and time_us < utc_us + HORIZON and len(self.windows) < MAX_WINDOWS:
+        while (
+            evaluations > 0 and time_us < utc_us + SEARCH_AHEAD and len(self.windows) < MAX_WINDOWS
+        ):
             while self._index < self._constellation.count and evaluations > 0:
                 index = self._index
                 self._index += 1

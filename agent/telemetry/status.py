@@ -6,6 +6,7 @@ without a folder writes it on a line, in chunks. Numbers are integers, in thousa
 contains `_milli`. The order of the keys is fixed, so that both interpreters write the same bytes.
 """
 
+from agent.core.actuator import ACTUATORS
 from agent.core.json_writer import JsonObject, write
 from agent.telemetry.bus_status import buses, devices
 from protocols.rounding import round_half_away
@@ -42,6 +43,8 @@ class StatusChunks:
         self._agent = agent
         self._next = -1
         self.remaining = 2 + len(_SECTIONS) + len(agent.config.components)
+        if agent.arbiters:
+            self.remaining += 1
 
     def next_chunk(self, now: int) -> str:
         """Write the next of the `remaining` chunks."""
@@ -56,6 +59,8 @@ class StatusChunks:
             name, section = _SECTIONS[number]
             return ',"' + name + '":' + write(section(agent, now))
         number -= len(_SECTIONS)
+        if number == len(agent.config.components):
+            return ',"actuators":' + write(_actuators(agent))
         name = agent.config.components[number][0]
         return ',"' + name + '":' + _component_status(agent, number, now)
 
@@ -264,6 +269,12 @@ def _alarm(alarm: "Alarm") -> JsonObject:
             ("since_us", alarm.since),
         ]
     )
+
+
+def _actuators(agent: "StatusSource") -> "list[JsonObject]":
+    """Return who holds each actuator; only on a unit with components."""
+    held = [(name, agent.arbiters[name]) for name in ACTUATORS]
+    return [arbiter.status(name) for name, arbiter in held if arbiter.decision is not None]
 
 
 _SECTIONS: "tuple[tuple[str, Callable[[StatusSource, int], object]], ...]" = (

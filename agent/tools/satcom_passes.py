@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.commands import read_config
 from agent.core.errors import AgentError
-from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor
+from agent.satcom.pass_predictor import SEARCH_AHEAD, ConstellationModel, PassPredictor
 from protocols.calendar import iso8601
 from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
@@ -79,7 +79,11 @@ def _find_windows(predictor: PassPredictor, start: int, hours: int) -> list[tupl
         ahead = [window for window in predictor.windows if window[0] < end]
         for window in ahead:
             windows[window[0]] = window
-        time_us = max(time_us + HORIZON // 24, ahead[-1][1]) if ahead else time_us + HORIZON // 24
+        time_us = (
+            max(time_us + SEARCH_AHEAD // 24, ahead[-1][1])
+            if ahead
+            else time_us + SEARCH_AHEAD // 24
+        )
     open_start = predictor.open_start()
     if open_start is not None and open_start < end:
         windows[open_start] = (open_start, end, predictor.open_peak())

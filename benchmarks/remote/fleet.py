@@ -29,7 +29,7 @@ from agent.agent import BROKER, Agent
 from agent.commands import profiles
 from agent.config.load import load
 from agent.remote.update import boot
-from tests.support.peers import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, require_program, wait_until_open
 
 STORE = 5
 LIMIT_S = 600

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.runtime.cpython_checksums import SUMS
-from deploy.debian import manual
+from deploy.debian import manual_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).resolve().parent / "files"
@@ -59,7 +59,7 @@ def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
     doc = top / "usr/share/doc/coldloop"
     _write(doc / "examples/unit.json", (FILES / "unit.json").read_bytes())
     _write(doc / "changelog.gz", _gzip((ROOT / "CHANGELOG.md").read_bytes()))
-    page = manual.page(facts.version, day).encode()
+    page = manual_page.page(facts.version, day).encode()
     _write(top / "usr/share/man/man1/coldloop.1.gz", _gzip(page))
     (top / "usr/bin").mkdir(parents=True)
     (top / "usr/bin/coldloop").symlink_to(f"../../{HOME}/bin/coldloop")

@@ -59,7 +59,7 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
 
 
 def is_empty(name: str) -> bool:
-    """Say whether a module has only a docstring: MicroPython imports a folder without it."""
+    """Return whether a module has only a docstring: MicroPython imports a folder without it."""
     return len(ast.parse((ROOT / name).read_bytes()).body) <= 1 and name.endswith("__init__.py")
 
 

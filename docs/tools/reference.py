@@ -6,8 +6,8 @@
 
 Commands and their options come from the parsers themselves, the configuration from its JSON Schema,
 points from the profiles, scenario words from the bench's tables. Alarms come from the records of
-`agent.tools.alarm_list`; alarms.toml beside this file has their meaning and what to do. A code that
-has no record, or a record without an entry, stops this tool.
+`agent.tools.alarm_list`, their texts from `agent.alarms.catalogue`. A code that has no record, or a
+record without an entry, stops this tool.
 """
 
 import argparse
@@ -16,7 +16,6 @@ import importlib
 import io
 import json
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -337,46 +336,63 @@ def scenario_words() -> str:
 # Alarms.
 
 
-def _alarm_row(record: Any, entry: dict[str, str]) -> tuple[str, ...]:
-    """The row of an alarm: what its record says, then what alarms.toml says."""
-    from agent.core.alarm_record import NORMAL, STATES
+def _alarm_text(record: Any, entry: Any) -> str:
+    """The section of an alarm: what its record says, then what the catalogue says."""
+    from agent.alarms.catalogue import span_text
+    from agent.alarms.entry_text import state_text
 
-    source = ":" + record.per.upper() if record.per else ""
-    state = "-" if record.state == NORMAL else STATES[record.state]
-    return f"`{record.code}{source}`", entry.get("state", state), entry["means"], entry["do"]
+    source = "" if record is None or not record.per else ":" + record.per.upper()
+    state = state_text(entry, record)
+    span = span_text(entry.respond_s)
+    lines = [
+        f"Number {entry.number}, priority {entry.priority}, respond within {span}.",
+        f"Unit state: {state}.",
+        "",
+        f"- Meaning: {entry.means}",
+        f"- Cause: {entry.cause}",
+        f"- Consequence: {entry.consequence}",
+        f"- Action: {entry.do}",
+    ]
+    if entry.reset:
+        lines.append(f"- Latched. {entry.reset}")
+    if entry.suppressed_by:
+        roots = ", ".join(f"`{code}`" for code in entry.suppressed_by)
+        lines.append(f"- Only counted while one of these is active: {roots}")
+    return f"### `{entry.code}{source}`\n\n" + "\n".join(lines) + "\n"
 
 
 def alarms() -> str:
     """Every alarm with what to do."""
+    from agent.alarms.catalogue import PRIORITIES, catalogue, compare
     from agent.tools.alarm_list import all_records
 
-    source = Path(__file__).with_name("alarms.toml")
-    groups = tomllib.loads(source.read_text(encoding="utf-8"))
-    records = all_records()
-    described = {code for group in groups.values() for code in group if code != "title"}
-    if described != set(records):
-        missing, unused = sorted(set(records) - described), sorted(described - set(records))
-        raise SystemExit(f"alarms.toml: missing {missing}, not in the code {unused}")
+    found, records = catalogue(), all_records()
+    problems = compare(found, records)
+    if problems:
+        raise SystemExit("\n".join(problems))
     text = (
-        "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and the first step. "
-        "`docs/tools/alarms.toml` has the meanings and steps; a test compares its codes with the "
-        "code.\n\n"
+        "# Alarms\n\nFor technicians and operators: the meaning of each alarm, and its action. "
+        + NOTE
+        + "\nThe data is `agent/alarms/alarms.toml`. `coldloop alarms show CODE` prints the same. "
+        "How alarms reach people: [alarms](../operator/alarms.md).\n\n"
         "An alarm has a code and a text. `coldloop status` shows active alarms. The part after a "
         "colon is the device, port or load: `device_lost:valve`.\n\n"
-        "*State* is the unit state while the alarm is active. `-` means that the alarm does not "
-        "change the state. The states are:\n\n"
+        "The unit state while the alarm is active:\n\n"
         "- `normal`\n"
         "- `degraded`: the unit cools, something is missing\n"
         "- `safe`: the outputs have their fail-safe values\n"
-        "- `stopped`: the unit does not cool, intentionally\n"
+        "- `stopped`: the unit does not cool, intentionally\n\n"
+        "## Priorities\n\n"
     )
-    for group in groups.values():
-        text += f"\n## {group['title']}\n\n"
-        rows = [
-            _alarm_row(records[code], entry) for code, entry in group.items() if code != "title"
-        ]
-        text += table(("code", "state", "meaning", "what to do"), rows)
-    return text
+    rows = []
+    for number, meaning in PRIORITIES.items():
+        codes = sorted(e.code for e in found.entries.values() if e.priority == number)
+        rows.append((str(number), meaning, " ".join(f"`{code}`" for code in codes)))
+    text += table(("priority", "respond", "alarms"), rows)
+    for title, names in found.groups:
+        text += f"\n## {title}\n\n"
+        text += "\n".join(_alarm_text(records.get(c), found.entries[c]) for c in names)
+    return text.rstrip("\n") + "\n"
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -41,7 +41,7 @@ def _all_probes(profile: "DeviceProfile") -> "list[Raw]":
     """Return the probes of the profile, first the model number at the base of a SunSpec model."""
     if not profile.scan:
         return profile.identity
-    number = {"address": profile.base, "words": [profile.scan["model"]]}
+    number = {"address": profile.base_address, "words": [profile.scan["model"]]}
     number["function"] = profile.scan.get("function", 3)
     return [number] + profile.identity
 

@@ -164,8 +164,8 @@ class DeviceProfile:
     """A compiled profile.
 
     `include_unpolled` adds the points that are never polled, as slow points, and ignores the
-    blocks of the profile. `base` is the address that a SunSpec scan found, by default the usual
-    one. `is_checked` skips the check, for a profile that is known to be valid. Raises
+    blocks of the profile. `base_address` is the address that a SunSpec scan found, by default the
+    usual one. `is_checked` skips the check, for a profile that is known to be valid. Raises
     `ProfileError` with one line for each error: profile, entry and rule.
 
     `pump` and `valve` are the data of the role as written, empty without the role. `holes` are
@@ -178,7 +178,7 @@ class DeviceProfile:
         self,
         raw: "Raw",
         include_unpolled: bool = False,
-        base: "int | None" = None,
+        base_address: "int | None" = None,
         is_checked: bool = False,
     ) -> None:
         model_name = type(raw) is dict and type(raw.get("model")) is str and raw["model"]
@@ -190,7 +190,9 @@ class DeviceProfile:
         self.source: str = raw["source"]
         self.met_hardware: bool = raw["met_hardware"]
         self.scan: Raw = raw.get("scan", {})
-        self.base: int = (self.scan.get("usual", 0)) if base is None else base
+        self.base_address: int = (
+            (self.scan.get("usual", 0)) if base_address is None else base_address
+        )
         self.identity: list[Raw] = raw.get("identity", [])
         self.watchdog: Raw = raw.get("watchdog", {})
         self.write_with: int = raw.get("write_with", 0)
@@ -209,20 +211,20 @@ class DeviceProfile:
         from drivers.device import profile_entries as entries  # noqa: PLC0415
         from drivers.device import profile_loader as loader  # noqa: PLC0415
 
-        base = self.base
+        base_address = self.base_address
         names = entries.referenced_names(raw)
         points, bits, texts = [
-            loader.included(found, include_unpolled, base, names)
-            for found in (entries.iter_points(raw), entries.iter_bits(raw), entries.iter_texts(raw))
+            loader.needed_entries(items, include_unpolled, base_address, names)
+            for items in (entries.iter_points(raw), entries.iter_bits(raw), entries.iter_texts(raw))
         ]
         self.points = [Point(loader.point_values(fields)) for fields in points]
         self.bits = [Bit(fields) for fields in bits]
         self.texts = [Text(fields) for fields in texts]
         self._point_indexes = {point.name: i for i, point in enumerate(self.points)}
         self._bit_indexes = {bit.name: i for i, bit in enumerate(self.bits)}
-        self.holes: list[ReadBlock] = loader.read_blocks(raw, "holes", base)
-        self.fixed_blocks: list[ReadBlock] = loader.read_blocks(raw, "fixed_blocks", base)
-        own_blocks = [] if include_unpolled else loader.read_blocks(raw, "blocks", base)
+        self.holes: list[ReadBlock] = loader.read_blocks(raw, "holes", base_address)
+        self.fixed_blocks: list[ReadBlock] = loader.read_blocks(raw, "fixed_blocks", base_address)
+        own_blocks = [] if include_unpolled else loader.read_blocks(raw, "blocks", base_address)
         self.has_own_blocks = bool(own_blocks)
         self.blocks: list[ReadBlock] = own_blocks or loader.adjacent_blocks(
             self.polled_items(), self.fixed_blocks, self.max_block

@@ -96,12 +96,12 @@ def _set_bounds(values: "Raw", fields: "Raw") -> None:
         values["none"] = tuple([value for value in none if low <= value <= high])
 
 
-def included(
-    found: "Iterator[Raw]", include_unpolled: bool, base: int, referenced: "set[str]"
+def needed_entries(
+    items: "Iterator[Raw]", include_unpolled: bool, base_address: int, referenced: "set[str]"
 ) -> "Iterator[Raw]":
-    """Yield the entries that a profile needs, with addresses moved to the base of the model."""
-    for fields in found:
-        fields["address"] += base
+    """Yield the entries that a profile needs, with addresses moved by `base_address`."""
+    for fields in items:
+        fields["address"] += base_address
         is_polled = fields.get("poll", "fast") != "never"
         if include_unpolled and not is_polled:
             fields["poll"] = "slow"
@@ -114,16 +114,16 @@ def included(
             yield fields
 
 
-def read_blocks(raw: "Raw", key: str, base: int) -> "list[ReadBlock]":
+def read_blocks(raw: "Raw", key: str, base_address: int) -> "list[ReadBlock]":
     """Return the blocks in the list `key` of a profile, as on the wire."""
-    found = []
+    blocks = []
     for span in raw.get(key, []):
         wire = entries.wire_address(
             span["address"], raw.get("notation", "base0"), span.get("function")
         )
         if wire is not None:
-            found.append(ReadBlock(wire.function, wire.address + base, span["count"]))
-    return found
+            blocks.append(ReadBlock(wire.function, wire.address + base_address, span["count"]))
+    return blocks
 
 
 def adjacent_blocks(

@@ -48,8 +48,9 @@ RETRY_US = 60 * SECOND
 MAX_RETRY_US = 3600 * SECOND
 LEARN_AFTER_US = 60 * SECOND
 """Time for which a block that worked before must be rejected before the plan learns from it."""
-REFUSAL_CODES = (2, 3)
-"""Exception codes for registers that do not exist, or too many registers."""
+ILLEGAL_DATA_CODES = (2, 3)
+"""Exception codes "illegal data address" and "illegal data value": registers that do not exist, or
+too many of them."""
 
 
 def plan_blocks(

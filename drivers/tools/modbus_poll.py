@@ -13,7 +13,7 @@ import time
 
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
-from drivers.modbus.poll_plan import REFUSAL_CODES, PollPlan
+from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES, PollPlan
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -89,7 +89,7 @@ class PollView:
                 self.answered_count += 1
                 continue
             device.block_failed(tag, result.done_at)
-            if result.code in REFUSAL_CODES:
+            if result.code in ILLEGAL_DATA_CODES:
                 plan.exclude(block, result.done_at)
             last = block.address + block.count - 1
             details = (block.function, block.address, last, describe_result(result))

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hil.annual.site import CASE_MAX_C, MIN_PUMP_PCT, SUPPLY_MAX_C, AnnualSite
-from hil.plant.air.cooler import Air, fan_w, heat_w_k, intake_c, water_kg_s
+from hil.plant.air.cooler import Air, cooler_conductance_w_k, fan_w, intake_c, water_kg_s
 from hil.plant.air.weather import Hour
 from hil.plant.facility import facility_pump_w
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k, plate_conductance_w_k
 from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.valve import valve_flow_lpm
 from hil.plant.steady_state import shaft_w
@@ -84,9 +84,9 @@ class SteadySearch:
         shaft = shaft_w(p, point)
         tcs_w_k = capacity_w_k(tcs_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         fws_w_k = capacity_w_k(fws_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        exchange_w_k = exchanger_w_k(p, tcs_lpm, fws_lpm)
+        exchange_w_k = exchanger_conductance_w_k(p, tcs_lpm, fws_lpm)
         share = 1.0 / p.racks  # of one rack
-        case_k = it_w * share / plate_w_k(p, tcs_lpm * share, p.tcs_design_lpm * share)
+        case_k = it_w * share / plate_conductance_w_k(p, tcs_lpm * share, p.tcs_design_lpm * share)
         supply = min(SUPPLY_MAX_C, CASE_MAX_C - case_k)
         max_fws_inlet_c = supply + it_w / tcs_w_k - (it_w + shaft) / exchange_w_k
         pump_heat = facility_pump_w(site.water, fws_lpm / p.hx_fws_design_lpm, p.hx_fws_design_lpm)
@@ -158,12 +158,15 @@ class SteadySearch:
         if pair.max_water_c <= intake:
             return None
         required_w_k = pair.heat_w / (pair.max_water_c - intake)
-        if heat_w_k(cooler, kind, air, wet, pair.water_w_k, 1.0) < required_w_k:
+        if cooler_conductance_w_k(cooler, kind, air, wet, pair.water_w_k, 1.0) < required_w_k:
             return None
         low, high = 0.0, 1.0
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            if heat_w_k(cooler, kind, air, wet, pair.water_w_k, middle) < required_w_k:
+            if (
+                cooler_conductance_w_k(cooler, kind, air, wet, pair.water_w_k, middle)
+                < required_w_k
+            ):
                 low = middle
             else:
                 high = middle

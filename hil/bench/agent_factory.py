@@ -36,7 +36,7 @@ class BoardAgent(Protocol):
         """Write the configuration for the ports of the board."""
 
     def command(self) -> list[str]:
-        """Give the command that starts the board; the caller appends the configuration file."""
+        """Return the command that starts the board; the caller appends the configuration file."""
 
     def close(self) -> None:
         """Close the ports between bench and board."""

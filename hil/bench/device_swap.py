@@ -115,7 +115,7 @@ class DeviceSwap:
         self._detach(name)
 
     def devices(self) -> list[dict[str, Any]]:
-        """Give a record for each device: name, port, unit, real (address or None).
+        """Return a record for each device: name, port, unit, real (address or None).
 
         A real device also has up (open or not) and its bytes: sent, received, lost.
         """

@@ -115,7 +115,7 @@ class LoadBank:
         return entry
 
     def list_servers(self) -> dict[str, TcpDevice]:
-        """Give the TCP devices by name: the host of the second bus, and the services."""
+        """Return the TCP devices by name: the host of the second bus, and the services."""
         return {"hall": self.host, **self.bmcs}
 
     def connect(self, shell: VirtualShell, config: dict[str, Any], first_free: int) -> None:

@@ -29,7 +29,7 @@ _LINEAR_FIELDS = (
 
 
 def scale_parameters(parameters: PlantParameters, factor: int) -> PlantParameters:
-    """Give the parameters of a plant that is `factor` times as large; 1: unchanged."""
+    """Return the parameters of a plant that is `factor` times as large; 1: unchanged."""
     if factor == 1:
         return parameters
     changes = {name: getattr(parameters, name) * factor for name in _LINEAR_FIELDS}

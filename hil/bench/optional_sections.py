@@ -59,7 +59,7 @@ def write_sections(settings: TestbedSettings) -> dict[str, Any]:
 
 
 def section_names(settings: TestbedSettings) -> list[str]:
-    """Give the names of the sections in `settings.parts`."""
+    """Return the names of the sections in `settings.parts`."""
     return [name.strip() for name in settings.parts.split(",") if name.strip()]
 
 
@@ -74,5 +74,5 @@ def number_ports(config: dict[str, Any]) -> list[SectionPort]:
 
 
 def first_free_port(config: dict[str, Any]) -> int:
-    """Give the first port number after those of the optional sections."""
+    """Return the first port number after those of the optional sections."""
     return FIRST_BUS + len(config["buses"]) + len(number_ports(config))

@@ -69,7 +69,7 @@ def make_true_utc(world: World, receiver: BasicReceiver | GnssReceiver) -> Calla
 
 
 def mean_latency_ms(settings: TestbedSettings) -> float:
-    """Give the mean delay of an epoch, ms, as the agent's configuration states it."""
+    """Return the mean delay of an epoch, ms, as the agent's configuration states it."""
     if not settings.receiver_dialect:
         return settings.receiver_latency_ms
     return DIALECTS[settings.receiver_dialect].mean_latency_us / 1000
@@ -95,7 +95,7 @@ def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
 
 
 def line_baud(settings: TestbedSettings) -> int:
-    """Give the baud rate of the receiver's line."""
+    """Return the baud rate of the receiver's line."""
     if settings.receiver_baud:
         return settings.receiver_baud
     name = settings.receiver_dialect

@@ -71,11 +71,11 @@ class Surroundings:
             meter.mains.connect_grid(self.grid.state)
 
     def list_servers(self) -> list[ModbusServer]:
-        """Give the Modbus servers on the bus, without CDU, valve and pumps."""
+        """Return the Modbus servers on the bus, without CDU, valve and pumps."""
         return [*self.meters, *self.humidity_sensors, *self.outdoor_sensors, *self.fans]
 
     def devices(self) -> list[BusDevice]:
-        """Give the devices as the agent's configuration names them."""
+        """Return the devices as the agent's configuration names them."""
         entries = [
             BusDevice(METER_NAMES[i], METER_UNIT + i, "abb_meter")
             for i, _ in enumerate(self.meters)

@@ -101,7 +101,7 @@ class SeedResult:
     digest: str = ""
 
     def repeat_command(self, dut: str) -> str:
-        """Give the command line that repeats the seed."""
+        """Return the command line that repeats the seed."""
         return f"coldloop hil campaign --first {self.seed} --seeds 1{self.options} --dut {dut}"
 
 
@@ -162,7 +162,7 @@ class CampaignTally:
             self.failed.append(result)
 
     def record(self, dut: str, wall_s: float) -> dict[str, Any]:
-        """Give the JSON record of the campaign."""
+        """Return the JSON record of the campaign."""
         return {
             "seeds": self.seeds,
             "dut": dut,

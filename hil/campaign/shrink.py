@@ -25,7 +25,7 @@ FailureTest = Callable[[ScenarioEvents], bool]
 
 
 def quickxplain(events: ScenarioEvents, fails: FailureTest) -> ScenarioEvents:
-    """Give a minimal part of `events` that still fails; all of them together must fail.
+    """Return a minimal part of `events` that still fails; all of them together must fail.
 
     If the scenario fails without events, the result is empty.
     """

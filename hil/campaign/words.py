@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of random campaigns: faults to draw, faults not to draw, and the invariants.
+"""Rules of random campaigns: faults to select at random, faults to leave out, and the invariants.
 
-Does not draw; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in
-`NOT_DRAWN`; a test checks this. A drawn fault ends, or the row tolerates it permanently. So the
-invariants must hold. A rule names the optional sections that its fault needs.
+Does not select; see `hil.campaign.draw`. Each fault of `hil.fault.registry` is in `DRAWN` or in
+`NOT_DRAWN`; a test checks this. A fault in `DRAWN` ends, or the row tolerates it permanently. So
+the invariants must hold. A rule names the optional sections that its fault needs.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from hil.scenario.model import Expectation
 
 @dataclass(frozen=True)
 class DrawRule:
-    """Rule for one fault: limits of its value (None: no value) and its longest duration.
+    """Random selection of one fault: limits of its value (None: no value), longest duration.
 
     `max_duration_s` 0: the fault has no end. `components`: sections of the unit that the fault
     needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus. `texts`:
@@ -82,6 +82,9 @@ _TESTBED_RULES: tuple[DrawRule, ...] = (
     DrawRule("dp_offset", -10, 10, 60),
     DrawRule("dp_stuck", max_duration_s=40),
     DrawRule("flow_stuck", max_duration_s=60),
+    DrawRule("return_register", 30, 50, 60),
+    DrawRule("flow_register", 100, 200, 60),
+    DrawRule("rack_blocked", 1, 4, 3, is_integer=True),
     DrawRule("valve_stuck", max_duration_s=40),
     DrawRule("valve_stiction", 0.5, 2, 60),
     DrawRule("air_in_loop", 0.5, 5, 0),
@@ -163,6 +166,11 @@ _SITE_RULES: tuple[DrawRule, ...] = (
     DrawRule("bmc_slow", 1, 3000, 40, components=_LOADS),
     DrawRule("bmc_reboot", max_duration_s=0, components=_LOADS),
     DrawRule("optics_dirty", 1, 15, 60, components=_LOADS),
+    DrawRule("dew_frozen", max_duration_s=60, components=_COOLING, humidity_sensors=2),
+    DrawRule("outlet_ignores", max_duration_s=60, components=_LOADS),
+    DrawRule("loads_stay_on", max_duration_s=60, components=_LOADS),
+    DrawRule("loads_ignore", max_duration_s=60, components=_LOADS),
+    DrawRule("board_restart", max_duration_s=0, components=("log",)),
     DrawRule("meter_rollover", max_duration_s=200, components=("ledger",), meters=2),
     DrawRule("meter_reset", max_duration_s=0, components=("ledger",), meters=2),
 )
@@ -173,6 +181,7 @@ DRAWN: tuple[DrawRule, ...] = _TESTBED_RULES + _RECEIVER_RULES + _LINK_RULES + _
 _STOPS_COOLING = "stops the cooling by design until an operator resets it"
 _FALSE_TIME = "false time without other evidence is accepted; scenarios test its detection"
 _EXCEEDS_HEAT = "exceeds the limits of heat by design"
+_HAZARD = "stops or misleads the cooling by design; `coldloop hil hazard` draws it"
 _LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
 NOT_DRAWN: dict[str, str] = {
@@ -186,6 +195,17 @@ NOT_DRAWN: dict[str, str] = {
     "grid_generator": "stops all pumps until the generator supplies",
     "pump_trip": "trips a drive permanently: the unit stays degraded",
     "pump_seized": "trips a drive permanently: the unit stays degraded",
+    "pumps_seized": _HAZARD,
+    "pumps_tripped": _HAZARD,
+    "pump_uncoupled": _HAZARD,
+    "valve_reversed": _HAZARD,
+    "isolating_valve": _HAZARD,
+    "foreign_write": _HAZARD,
+    "supply_register": _HAZARD,
+    "supply_scale": _HAZARD,
+    "dp_register": _HAZARD,
+    "suction_register": _HAZARD,
+    "sensors_swapped": _HAZARD,
     "valve_clamps": "writes stay rejected until the loop requests less",
     "disk_full": "drops data by design, with a report; a scenario tests it",
     "hold_flow": "selects another control mode, which does not hold the differential pressure",
@@ -207,7 +227,7 @@ NOT_DRAWN: dict[str, str] = {
     "store_bit_flip": "destroys durable data, which the invariants of the log forbid",
     "store_torn": "destroys durable data, which the invariants of the log forbid",
 }
-"""Faults that campaigns do not draw -> reason."""
+"""Faults that campaigns do not select -> reason."""
 
 SAFETY: tuple[Expectation, ...] = (
     Expectation("missed_ticks", min=1, never=True, requirement="SAFE-4"),

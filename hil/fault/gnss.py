@@ -23,7 +23,7 @@ _TX_ON_S, _TX_PERIOD_S = 4, 20
 
 
 def _gnss_receiver(testbed: Testbed) -> GnssReceiver:
-    """Give the receiver; the check of the scenario ensures that it has a dialect."""
+    """Return the receiver; the check of the scenario ensures that it has a dialect."""
     assert isinstance(testbed.receiver, GnssReceiver)
     return testbed.receiver
 

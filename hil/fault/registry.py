@@ -15,11 +15,13 @@ from hil.fault.bus import BUS_EVENTS
 from hil.fault.config import CONFIG_EVENTS
 from hil.fault.cooling import COOLING_EVENTS
 from hil.fault.gnss import RECEIVER_EVENTS
+from hil.fault.hazard import HAZARD_EVENTS
 from hil.fault.link import LINK_EVENTS
 from hil.fault.load import LOAD_EVENTS
 from hil.fault.modem import MODEM_EVENTS
 from hil.fault.plant import PLANT_EVENTS
 from hil.fault.power import POWER_EVENTS
+from hil.fault.register import REGISTER_EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
 from hil.fault.store import STORE_EVENTS
 
@@ -82,5 +84,7 @@ EVENTS: dict[str, FaultType] = {
     **SENSOR_EVENTS,
     **RECEIVER_EVENTS,
     **STORE_EVENTS,
+    **REGISTER_EVENTS,
+    **HAZARD_EVENTS,
 }
 """Name -> fault or event, for `do` in a scenario."""

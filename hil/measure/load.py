@@ -29,7 +29,7 @@ def _load_bank_value(read: Callable[[Testbed, LoadBank], float | None]) -> ReadF
 
 
 def _first_limit_delay_s(testbed: Testbed, bank: LoadBank) -> float | None:
-    """Give the time in s from the fault to the first limit at a service (without one: to now)."""
+    """Return the time in s from the fault to the first limit at a service (without one: to now)."""
     if bank.fault_at_us is None:
         return None
     limit_times = [
@@ -60,7 +60,7 @@ def _pue(_: Testbed, energy: Status) -> float | None:
 
 
 def _energy_gap_kwh(testbed: Testbed, energy: Status) -> float:
-    """Give the error of the IT energy against the meter since the start, kWh."""
+    """Return the error of the IT energy against the meter since the start, kWh."""
     true_wh = testbed.surroundings.meters[1].mains.consumed_wh
     return abs(float(energy["intervals"][0]["it_wh"]) - true_wh) / 1000.0
 

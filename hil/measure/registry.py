@@ -41,7 +41,7 @@ def _plant_value(name: str) -> ReadFunction:
 
 
 def utc_error_ms(testbed: Testbed, status: Status) -> float | None:
-    """Give the error of the agent's UTC at the time of its status, ms, signed; None: no UTC."""
+    """Return the error of the agent's UTC at the time of its status, ms, signed; None: no UTC."""
     if status["utc_us"] is None:
         return None
     return (int(status["utc_us"]) - testbed.utc_at(int(status["mono_us"]))) / 1000

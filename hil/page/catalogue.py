@@ -17,7 +17,7 @@ MAX_REAL_TIME_S = 600
 
 
 def fits_real_time(scenario: Scenario) -> bool:
-    """Tell whether a scenario can run in real time under the page."""
+    """Return whether a scenario can run in real time under the page."""
     return scenario.seconds <= MAX_REAL_TIME_S and find_virtual_only(scenario) is None
 
 

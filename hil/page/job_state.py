@@ -57,7 +57,7 @@ def state_message(
 
 
 def run_verdict(recorded: RecordedRun) -> str:
-    """Give the verdict of one run."""
+    """Return the verdict of one run."""
     return (
         "fail"
         if recorded.run_result.failures

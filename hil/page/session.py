@@ -169,7 +169,7 @@ class BenchSession:
             raise BenchError(f"{name}: {problem.text}")
 
     def list_satellites(self) -> list[list[Any]]:
-        """Give the satellites over the site: system, number, elevation, azimuth (degrees), dBHz."""
+        """Return the satellites over the site: system, number, elevation, azimuth (deg), dBHz."""
         loss = float(getattr(self.bench.testbed.receiver, "jam_db", 0.0))
         satellites = self._sky.visible(
             self.bench.world.utc(self.bench.world.now) // _SECOND, 5.0, loss
@@ -186,7 +186,7 @@ class BenchSession:
         ]
 
     def list_results(self) -> list[dict[str, Any]]:
-        """Give the present results: limits, worst value and verdict of each expectation."""
+        """Return the present results: limits, worst value and verdict of each expectation."""
         if self._evaluator is None or self.scenario is None:
             return []
         entries = []
@@ -213,7 +213,7 @@ class BenchSession:
         return entries
 
     def make_recorded_run(self, dut: str) -> RecordedRun:
-        """Give the completed run for the record. An unanswered or denied prompt is a failure."""
+        """Return the completed run for the record. An unanswered or denied prompt is a failure."""
         scenario, evaluator = self.scenario, self._evaluator
         if scenario is None or evaluator is None:
             raise BenchError("a bench without a scenario has no record")

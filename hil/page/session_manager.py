@@ -267,7 +267,7 @@ class SessionManager:
 
 
 def first_line(lines: list[str]) -> str:
-    """Give the first line, and the number of further lines."""
+    """Return the first line, and the number of further lines."""
     suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
     return lines[0] + suffix if lines else ""
 

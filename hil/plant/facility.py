@@ -17,7 +17,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hil.plant.air.cooler import Air, CoolerParameters, fan_w, heat_w_k, intake_c, water_kg_s
+from hil.plant.air.cooler import (
+    Air,
+    CoolerParameters,
+    cooler_conductance_w_k,
+    fan_w,
+    intake_c,
+    water_kg_s,
+)
 from hil.plant.fluid.parameters import PlantParameters
 
 _FAN_PCT_S = 3.0
@@ -125,7 +132,7 @@ class Facility:
         water, fan = lpm * self._w_lpm, self.fan_pct / 100.0
         self._intake_c = intake_c(cooler, kind, air, self.wet)
         self._rejection_w_k = (
-            0.0 if self.stopped else heat_w_k(cooler, kind, air, self.wet, water, fan)
+            0.0 if self.stopped else cooler_conductance_w_k(cooler, kind, air, self.wet, water, fan)
         )
         self._hot_refill = min(water * dt_s / self._hot_j_k, 1.0)
         self._cold_refill = min(water * dt_s / self._cold_j_k, 1.0)

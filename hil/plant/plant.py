@@ -37,6 +37,7 @@ from hil.plant.facility_supply import FacilitySupply
 from hil.plant.fluid.exchanger import capacity_w_k
 from hil.plant.fluid.hydraulics import PlantPump, operating_point
 from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.fluid.row_valves import RowValves
 from hil.plant.fluid.sensor_fault import PlantSensorFault
 from hil.plant.fluid.sensor_set import SensorSet
 from hil.plant.fluid.valve import Actuator, valve_flow_lpm
@@ -96,6 +97,7 @@ class Plant:
         self._inventory: Inventory | None = None
         self._clogging = 0.0
         self._stuck_open: frozenset[int] = frozenset()
+        self._row = RowValves()
         self._network = self.parameters
         self._leak_w = 0.0
 
@@ -311,6 +313,26 @@ class Plant:
         self._stuck_open = frozenset(stuck_pumps)
         self._update_flows()
 
+    def set_valve_reversed(self, is_reversed: bool) -> None:
+        """Reverse the facility water valve against its actuator (a fault), or mount it right."""
+        self.valve.set_reversed(is_reversed)
+        self._update_flows()
+
+    def set_uncoupled(self, pump: int, is_uncoupled: bool) -> None:
+        """Break the coupling of a pump (from 0), or repair it."""
+        self.pumps[pump].uncoupled = is_uncoupled
+        self._update_flows()
+
+    def set_isolated(self, is_isolated: bool) -> None:
+        """Shut the isolating valve of the row, or open it."""
+        self._row.isolated = is_isolated
+        self._update_network()
+
+    def set_rack_blocked(self, rack: int, is_blocked: bool) -> None:
+        """Kink the hose of a rack (from 0), or straighten it."""
+        self._row.set_blocked(rack, is_blocked)
+        self._update_network()
+
     @property
     def inventory(self) -> Inventory:
         """The coolant inventory; the plant steps it from the first access."""
@@ -385,7 +407,10 @@ class Plant:
         filter_kpa = p.filter_kpa * (1.0 / (1.0 - self._clogging) ** 2 - 1.0)
         head = head_fraction(self._inventory.air_pct) if self._inventory is not None else 1.0
         self._network = replace(
-            p, inner_kpa=p.inner_kpa + filter_kpa, pump_shutoff_kpa=p.pump_shutoff_kpa * head
+            p,
+            row_kpa=p.row_kpa * self._row.resistance_factor(p.rack_fraction),
+            inner_kpa=p.inner_kpa + filter_kpa,
+            pump_shutoff_kpa=p.pump_shutoff_kpa * head,
         )
         self._update_flows()
 
@@ -397,10 +422,11 @@ class Plant:
     def _update_flows(self) -> None:
         """Update all values that depend only on flows."""
         p, dt = self.parameters, self._dt_s
-        speeds = [pump.speed_pct for pump in self.pumps]
+        speeds = [pump.impeller_pct for pump in self.pumps]
         self.point = operating_point(self._network, speeds, self._stuck_open)
         flow = self.point.flow_lpm
-        self.dp_kpa = p.row_kpa * (flow / p.tcs_design_lpm) ** 2
+        self.dp_kpa = self._network.row_kpa * (flow / p.tcs_design_lpm) ** 2
         self.shaft_w = shaft_w(p, self.point)
-        self.fws_flow_lpm = valve_flow_lpm(p, self.valve.position_pct) * self._fws_pressure**0.5
-        self._thermal.set_flows(flow, self.fws_flow_lpm, self._fouling, dt)
+        self.fws_flow_lpm = valve_flow_lpm(p, self.valve.opening_pct) * self._fws_pressure**0.5
+        shares = self._row.flow_shares(p.rack_fraction)
+        self._thermal.set_flows(flow, self.fws_flow_lpm, self._fouling, dt, shares)

@@ -7,7 +7,7 @@ follow from the exchanger's heat per kelvin.
 
 from __future__ import annotations
 
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k
 from hil.plant.fluid.hydraulics import OperatingPoint, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.valve import valve_flow_lpm
@@ -18,7 +18,7 @@ def steady_return_c(
 ) -> float:
     """Return the steady temperature at the exchanger's secondary inlet for a valve stroke, degC."""
     heat_w = 1000.0 * it_kw + shaft_w(p, point)
-    exchange_w_k = exchanger_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
+    exchange_w_k = exchanger_conductance_w_k(p, point.flow_lpm, valve_flow_lpm(p, valve_pct))
     return p.fws_c + heat_w / exchange_w_k
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-from hil.plant.fluid.exchanger import capacity_w_k, exchanger_w_k, plate_w_k
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k, plate_conductance_w_k
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
 
@@ -53,15 +53,28 @@ class ThermalLoop:
         self._return_pipe = _create_pipe(p.return_pipe_l, return_c)
         self._in_j = self._out_j = self._stored0_j = 0.0
 
-    def set_flows(self, flow_lpm: float, fws_flow_lpm: float, fouling: float, dt_s: float) -> None:
-        """Update the values that depend only on flows, fouling and step length."""
+    def set_flows(
+        self,
+        flow_lpm: float,
+        fws_flow_lpm: float,
+        fouling: float,
+        dt_s: float,
+        shares: tuple[float, ...],
+    ) -> None:
+        """Update the values that depend only on flows, fouling and step length.
+
+        `shares`: the part of the flow in each rack.
+        """
         p = self._p
         self._tcs_c_w_k = capacity_w_k(flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         self._fws_c_w_k = capacity_w_k(fws_flow_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
-        self._hx_w_k = exchanger_w_k(p, flow_lpm, fws_flow_lpm, fouling)
+        self._hx_w_k = exchanger_conductance_w_k(p, flow_lpm, fws_flow_lpm, fouling)
         self._hx_decay = exp(-self._tcs_c_w_k * dt_s / p.hx_j_k)
         design = p.tcs_design_lpm
-        self._plate_w_k = [plate_w_k(p, flow_lpm * s, design * s) for s in p.rack_fraction]
+        self._plate_w_k = [
+            plate_conductance_w_k(p, flow_lpm * share, design * fraction)
+            for share, fraction in zip(shares, p.rack_fraction, strict=True)
+        ]
         self._plate_decay = [exp(-g * dt_s / p.plate_j_k) for g in self._plate_w_k]
 
     def start(self, it_kw: float, shaft_w: float) -> None:

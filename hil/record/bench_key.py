@@ -18,7 +18,7 @@ _RAW = serialization.Encoding.Raw
 
 
 def default_path() -> Path:
-    """Give the default path of the key file."""
+    """Return the default path of the key file."""
     base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "coldloop" / "bench.key"
 
@@ -56,7 +56,7 @@ def _read_or_create(path: Path) -> str:
 
 
 def is_valid_signature(key: str, signature: str, text: object) -> bool:
-    """Tell whether `signature` is the signature of `key` (both hexadecimal) over `text`."""
+    """Return whether `signature` is the signature of `key` (both hexadecimal) over `text`."""
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
         public.verify(bytes.fromhex(signature), str(text).encode())

@@ -32,7 +32,7 @@ Record = dict[str, Any]
 
 
 def sha256(data: bytes) -> str:
-    """Give the SHA-256 hash in hexadecimal."""
+    """Return the SHA-256 hash in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -57,7 +57,7 @@ def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
 
 
 def read_versions() -> dict[str, str]:
-    """Give the versions of bench, interpreter and operating system."""
+    """Return the versions of bench, interpreter and operating system."""
     try:
         bench = metadata.version("coldloop")
     except metadata.PackageNotFoundError:
@@ -93,7 +93,7 @@ def build_run_record(
 
 
 def worst_verdict(verdicts: list[str]) -> str:
-    """Give the worst of several verdicts."""
+    """Return the worst of several verdicts."""
     for verdict in (FAIL, MARGINAL):
         if verdict in verdicts:
             return verdict

@@ -47,7 +47,7 @@ def _read_static(package: str, name: str) -> str:
 
 
 def _plot_data(record: Record) -> str:
-    """Give the data of the plots as JSON; an unescaped `</` would end its element."""
+    """Return the data of the plots as JSON; an unescaped `</` would end its element."""
     runs = [{"channels": run["channels"], "series": run["series"]} for run in record["runs"]]
     return json.dumps(runs, separators=(",", ":")).replace("</", "<\\/")
 

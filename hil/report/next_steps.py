@@ -27,5 +27,5 @@ GENERAL = "Repeat the run with the line after `again`. Read the curves before th
 
 
 def next_step(measure: str) -> str:
-    """Give the line for a measure; its argument does not matter."""
+    """Return the line for a measure; its argument does not matter."""
     return _STEPS.get(measure.split(":", maxsplit=1)[0], GENERAL)

@@ -61,7 +61,7 @@ def write_reports(record: Record, folder: Path) -> list[Path]:
 
 
 def newest_hash(folder: Path) -> str:
-    """Give the hash of the newest record in the subfolders of `folder`."""
+    """Return the hash of the newest record in the subfolders of `folder`."""
     records = [read(path) for path in folder.glob(f"*/{FILE}")]
     newest = max(records, key=lambda r: str(r.get("ended_utc")), default=None)
     return NO_RECORD if newest is None else str(newest.get("hash"))

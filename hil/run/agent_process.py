@@ -29,7 +29,7 @@ _PRCTL: Any = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 def agent_command(dut: str, has_components: bool) -> list[str]:
-    """Give the command that starts the agent with or without optional components."""
+    """Return the command that starts the agent with or without optional components."""
     return [
         _LARGE_HEAP if has_components and argument.startswith("heapsize") else argument
         for argument in AGENT_COMMANDS[dut]
@@ -55,7 +55,7 @@ class AgentSubprocess:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
 
     def exit_code(self) -> int | None:
-        """Give the exit code of an agent that has ended; None: it runs."""
+        """Return the exit code of an agent that has ended; None: it runs."""
         return self._process.poll()
 
     def send_signal(self, number: int) -> None:

@@ -209,7 +209,7 @@ class CapturePlayer:
 
 
 def compare_outputs(captured: list[CaptureLine], replayed: list[CaptureLine]) -> str | None:
-    """Give the first difference of two lists of operations, or None."""
+    """Return the first difference of two lists of operations, or None."""
     for number, (expected, actual) in enumerate(zip(captured, replayed, strict=False), 1):
         if expected != actual:
             return f"operation {number}: captured {_line_text(expected)}, now {_line_text(actual)}"

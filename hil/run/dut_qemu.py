@@ -88,7 +88,7 @@ class QemuDut:
         )
 
     def command(self) -> list[str]:
-        """Give the command that starts the image, without the configuration file at its end."""
+        """Return the command that starts the image, without the configuration file at its end."""
         uarts = (self._bench.receiver.path, self._bench.bus.path, self._modem_terminal.path)
         arguments = [*_FIRMWARE, "run"]
         for number, path in enumerate((*uarts, self._status_terminal.path), 1):
@@ -136,7 +136,7 @@ class QemuDut:
                 link.sendall(data)
 
     def _broker_socket(self) -> socket.socket | None:
-        """Give the connection to the broker; connect if there is none. None: the broker refuses."""
+        """Return the connection to the broker, opened if missing. None: the broker refuses."""
         if self._socket is None:
             host, _, port = self._bench.ports["broker"][len("tcp:") :].rpartition(":")
             try:

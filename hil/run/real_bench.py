@@ -230,7 +230,7 @@ class RealBench:
         self._agent = AgentSubprocess(dut, [*arguments, str(path)], log)
 
     def agent_exit_code(self) -> int | None:
-        """Give the exit code of an agent that has ended; None: it runs."""
+        """Return the exit code of an agent that has ended; None: it runs."""
         return None if self._agent is None else self._agent.exit_code()
 
     def status(self) -> dict[str, Any] | None:

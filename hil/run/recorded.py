@@ -103,7 +103,7 @@ def record_real(
 
 
 def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:
-    """Give the command line that repeats a run."""
+    """Return the command line that repeats a run."""
     real = " --real-time" if real_time else ""
     return f"coldloop hil run {shlex.quote(name)} --seed {seed} --dut {dut}{real}"
 

@@ -49,7 +49,7 @@ class RunResult:
     wall_s: float
 
     def record(self) -> dict[str, Any]:
-        """Give the JSON record of `coldloop hil run --json`."""
+        """Return the JSON record of `coldloop hil run --json`."""
         return {
             "scenario": self.scenario,
             "seed": self.seed,
@@ -235,7 +235,7 @@ class VirtualRun:
         return [line for line in self.console if " fault " in line]
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
-        """Give the result of the run."""
+        """Return the result of the run."""
         return RunResult(
             self.scenario.name,
             self.world.seed,

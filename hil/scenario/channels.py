@@ -50,7 +50,7 @@ class Series:
 
 
 def select_channels(pumps: int) -> tuple[Channel, ...]:
-    """Give the channels of a row with `pumps` pumps."""
+    """Return the channels of a row with `pumps` pumps."""
     return tuple(
         c for c in CHANNELS if not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps
     )

@@ -52,7 +52,7 @@ class _ExpectationTracker:
     longest_streak_s: float = 0.0
 
     def excess(self, value: float) -> float:
-        """Give the distance of `value` from the limits; zero or negative inside."""
+        """Return the distance of `value` from the limits; zero or negative inside."""
         overshoot = -float("inf")
         if self.expectation.max is not None:
             overshoot = max(overshoot, value - self.expectation.max)
@@ -90,7 +90,7 @@ class _ExpectationTracker:
         self.longest_streak_s = max(self.longest_streak_s, at_s - self.streak_start_s)
 
     def failure(self) -> str | None:
-        """Give the failure as one line, or None."""
+        """Return the failure as one line, or None."""
         name, unit = self.expectation.measure, self.expectation.unit
         if not self.sample_count:
             return f"{name}: no sample in its window"
@@ -143,7 +143,7 @@ class _ExpectationTracker:
         return ", ".join([*names, f"{expectation.from_s:g} to {self.until_s:g} s"])
 
     def _marginal_text(self) -> str | None:
-        """Give a line if the worst sample is closer than `marginal` to a limit, else None."""
+        """Return a line if the worst sample is closer than `marginal` to a limit, else None."""
         expectation, band = self.expectation, self.expectation.marginal
         if band is None or self.worst is None:
             return None
@@ -156,7 +156,7 @@ class _ExpectationTracker:
         return f"{expectation.measure}: {worst_text}, closer than {band:g} to {limits_text}"
 
     def result(self) -> ExpectationResult:
-        """Give the result for the record."""
+        """Return the result for the record."""
         expectation, failure = self.expectation, self.failure()
         took_s = None
         if expectation.within_s is not None and failure is None:
@@ -197,7 +197,7 @@ class Evaluator:
                 tracker.add_sample(at_s, read(tracker.expectation.measure))
 
     def failures(self) -> list[str]:
-        """Give the failures, one line each."""
+        """Return the failures, one line each."""
         return [
             failure
             for failure in (tracker.failure() for tracker in self._trackers)
@@ -205,5 +205,5 @@ class Evaluator:
         ]
 
     def results(self) -> list[ExpectationResult]:
-        """Give the results in the order of the scenario."""
+        """Return the results in the order of the scenario."""
         return [tracker.result() for tracker in self._trackers]

@@ -32,7 +32,7 @@ def shipped_files() -> dict[str, Traversable]:
 
 
 def shipped_names() -> list[str]:
-    """Give the sorted names of the shipped scenarios."""
+    """Return the sorted names of the shipped scenarios."""
     return sorted(shipped_files())
 
 

@@ -113,7 +113,7 @@ class Scenario:
     text: str = ""
 
     def expand_cases(self) -> "tuple[Scenario, ...]":
-        """Give the scenarios to run: the cases, or the scenario itself if it has no cases."""
+        """Return the scenarios to run: the cases, or the scenario itself if it has no cases."""
         return self.cases or (self,)
 
 

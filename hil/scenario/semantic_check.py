@@ -23,7 +23,14 @@ PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
 """Longest duration of a scenario that also runs in real time, s."""
 
-VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn", "raise_in")
+VIRTUAL_FAULTS = (
+    "power_cut",
+    "disk_full",
+    "store_bit_flip",
+    "store_torn",
+    "board_restart",
+    "raise_in",
+)
 """Faults of virtual time only: in real time the bench has no access to power, flash and agent."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_")
 
@@ -36,7 +43,7 @@ class Problem(NamedTuple):
 
 
 def find_problem(scenario: Scenario) -> Problem | None:
-    """Give the first problem of `scenario`, or None."""
+    """Return the first problem of `scenario`, or None."""
     return next(_find_problems(scenario), None)
 
 

@@ -30,7 +30,7 @@ class Suite:
 
 
 def suite_names() -> list[str]:
-    """Give the sorted names of the shipped suites."""
+    """Return the sorted names of the shipped suites."""
     folder = resources.files("hil") / "suites"
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 

@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _make_jobs(
     arguments: argparse.Namespace,
 ) -> tuple[Callable[..., SeedResult], list[tuple[Any, ...]]]:
-    """Give the function to call, and its arguments for each seed or place."""
+    """Return the function to call, and its arguments for each seed or place."""
     first_number, count, dut = arguments.first, arguments.seeds, arguments.dut
     if arguments.sweep:
         undisturbed = run_one(arguments.sweep, 0, dut)

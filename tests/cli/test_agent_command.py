@@ -29,7 +29,7 @@ from tests.support.cli_tools import (
     running_command,
     wait_for_exit,
 )
-from tests.support.peers import free_port
+from tests.support.programs import free_port
 
 Raw = dict[str, Any]
 

@@ -21,7 +21,7 @@ from drivers.tools import nmea_decode, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
 from tests.support import nmea_captures
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))

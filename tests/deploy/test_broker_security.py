@@ -17,7 +17,7 @@ from deploy.errors import OpsError
 from deploy.ops import pki
 from deploy.ops.mqtt_session import disconnect
 from tests.support.cli_tools import TIMEOUT_S
-from tests.support.peers import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, require_program, wait_until_open
 
 CONF = Path("deploy/broker/mosquitto.conf")
 UNIT, OTHER = "s1.u1", "s1.u2"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.ops import pki
-from tests.support.peers import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT, project_settings, repo_files
 
 HERE = ROOT / "deploy" / "container"

@@ -36,7 +36,7 @@ from protocols import datagram
 from protocols.errors import DecodeError
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 TIMEOUT_S = 120.0

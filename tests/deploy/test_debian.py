@@ -19,8 +19,8 @@ import pytest
 import coldloop
 from agent.commands import read_config
 from agent.runtime import cpython_checksums
-from deploy.debian import build, manual, tree
-from tests.support.peers import require_program
+from deploy.debian import build, manual_page, tree
+from tests.support.programs import require_program
 from tests.support.repository import PACKAGES, ROOT, repo_files
 
 EPOCH = 1767225600
@@ -224,7 +224,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 
 def test_the_manual_names_every_command() -> None:
-    page = manual.page("1.2.3", "2026-11-26")
+    page = manual_page.page("1.2.3", "2026-11-26")
     for name in coldloop.COMMANDS:
         assert f".B {name}\n" in page
     assert "{" not in page

@@ -17,7 +17,7 @@ from deploy.doctor.command import run
 from deploy.doctor.finding import BAD, GOOD
 from drivers.ports.address import parse_address
 from tests.cli.test_agent_command import example
-from tests.support.peers import free_port
+from tests.support.programs import free_port
 
 Raw = dict[str, Any]
 

@@ -37,7 +37,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.commands import hil
 from hil.kernel.world import World
 from hil.scenario.loader import find, shipped_names
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import BOARD_START, ROOT, portable_files
 
 BOARD = QEMU_BOARDS["qemu-mps2"]
@@ -250,7 +250,7 @@ def test_the_header_is_read_the_same_on_the_board() -> None:
     assert f"HEAD = {memory_layout.HEADER_BYTES}" in text
     assert memory_layout.SLOT_BYTES == FLASH_BYTES == 1024 * 1024
     assert text.count("= 1024 * 1024") == 2
-    assert f"MOST_STARTS = {software_slots.MOST_STARTS}" in (ROOT / BOARD_START).read_text()
+    assert f"MAX_STARTS = {software_slots.MAX_STARTS}" in (ROOT / BOARD_START).read_text()
     assert memory_layout.MAGIC.decode() in text
 
 

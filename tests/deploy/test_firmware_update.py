@@ -19,7 +19,7 @@ from deploy.ops.mqtt_session import BrokerSession
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 SECOND = 1_000_000
 UNIT = "bench/cdu1"

@@ -28,7 +28,7 @@ from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
 from protocols.telemetry import block, merged_block, receipt
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 TIMEOUT_S = 20.0
 GENERATION = b"\x01\x02\x03"

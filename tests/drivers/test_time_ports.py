@@ -26,7 +26,7 @@ from drivers.ports.cpython import chrony, clock, pps
 from drivers.ports.cpython.clock import monotonic, system_offset_ns
 from drivers.ports.micropython import pps as micropython_pps
 from tests.portable.support.reference_time import ReferenceFix
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.runtime_rig import TIMEOUT_S
 
 TICK = 100_000

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.ops import pki
 from tests.drivers.test_tls_time import NOW, YEAR, server
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT, micropython_environment
 
 CLOCK = """

@@ -29,7 +29,7 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.peers import free_port, require_program
+from tests.support.programs import free_port, require_program
 from tests.support.repository import ROOT
 
 SECONDS = "12"
@@ -68,7 +68,7 @@ class Terminal:
         return self.text
 
     def pages(self) -> list[str]:
-        """Give the complete pages so far."""
+        """Return the complete pages so far."""
         return self.read().split("\x1b[H\x1b[2J")[1:-1]
 
     def close(self) -> None:

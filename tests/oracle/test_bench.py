@@ -26,7 +26,7 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.peers import free_port, require_library, require_program
+from tests.support.programs import free_port, require_library, require_program
 
 NOBODY_UID = "65534"
 SITE = (25.2048, 55.2708)  # Dubai

@@ -11,7 +11,7 @@ from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
 from tests.support.bench_process import BenchProcess, BenchThread
 from tests.support.cli_tools import TIMEOUT_S
 from tests.support.libmodbus import LibmodbusClient
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 
 @pytest.fixture(scope="module")

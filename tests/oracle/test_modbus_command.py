@@ -26,7 +26,7 @@ from drivers.commands import modbus
 from tests.support import cli_tools
 from tests.support.bench_process import BenchThread
 from tests.support.libmodbus import LibmodbusDevice
-from tests.support.peers import free_port, wait_until_open
+from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
 
 COMMAND = [sys.executable, str(ROOT / "coldloop.py"), "modbus"]

@@ -19,7 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.ops.mqtt_session import disconnect
 from protocols.mqtt.client import MqttClient
 from protocols.mqtt.client_v5 import MqttClientV5
-from tests.support.peers import free_port, require_program, wait_until_open
+from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 

@@ -19,7 +19,7 @@ from protocols import calendar
 from protocols.errors import DecodeError
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))

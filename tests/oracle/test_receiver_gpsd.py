@@ -23,7 +23,7 @@ from hil.kernel.world import World
 from hil.shells.realtime import RealTimeShell
 from tests.oracle.test_bench import running_gpsd
 from tests.support.cli_tools import TIMEOUT_S
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 VENDORS = ("casic", "unicore", "quectel", "ublox")
 GNSS = {0: "GPS", 2: "GAL", 3: "BDS", 6: "GLO"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each alarm has one record, each record is raised, and docs/tools/alarms.toml describes each."""
+"""Each alarm has one record, each record is raised, and the catalogue describes each."""
 
 import ast
 import importlib
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.alarms.catalogue import catalogue, compare
 from agent.clock.evidence import CHECKS
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.gnss.detectors import ADVISORIES, DETECTORS
@@ -21,9 +22,9 @@ from tests.support.repository import ROOT
 TREES = {
     path: ast.parse(path.read_bytes())
     for path in sorted((ROOT / "agent").rglob("*.py"))
-    if path.parent.name != "tools"
+    if path.parent.name not in ("alarms", "tools")
 }
-PER = {"", "bus", "device", "device.bit", "input", "load", "mode", "module", "port"}
+PER = {"", "bus", "device", "device.bit", "input", "load", "loop", "mode", "module", "part", "port"}
 
 
 def module_name(path: Path) -> str:
@@ -103,7 +104,7 @@ def test_only_interlocks_loops_and_buses_change_the_unit_state() -> None:
         for value in vars(importlib.import_module(module)).values()
         if isinstance(value, AlarmRecord) and value.state != NORMAL
     }
-    assert rooms == {"safety", "control"}
+    assert rooms == {"safety", "control", "core"}
 
 
 def test_each_check_of_the_clock_has_an_alarm_and_a_unit() -> None:
@@ -120,19 +121,37 @@ def test_each_kind_of_safety_input_has_an_alarm_with_the_state_of_its_reaction()
     assert [record.state for _, record in INTERLOCKS] == [states[name] for name, _ in INTERLOCKS]
 
 
-@pytest.mark.parametrize(
-    ("change", "code"), [("missing", "new_alarm"), ("not in the code", "port")]
-)
-def test_the_page_needs_an_entry_for_each_record(
-    change: str, code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records = dict(all_records())
-    if change == "missing":
-        records[code] = AlarmRecord(code, NORMAL, "text", "", True)
-    else:
-        del records[code]
+def test_the_catalogue_has_an_entry_for_each_record() -> None:
+    assert not compare(catalogue(), all_records())
+
+
+def test_a_planned_code_has_an_entry() -> None:
+    assert catalogue().planned <= set(catalogue().entries)
+
+
+def test_the_gate_names_the_code_and_the_place() -> None:
+    records = dict.fromkeys(catalogue().entries, 0)
+    del records["port"], records["flow_low"]
+    records["new_alarm"] = 0
+    missing, unused = compare(catalogue(), records)
+    assert missing.startswith("new_alarm: no entry in agent/alarms/alarms.toml")
+    assert unused.startswith("port: entry in agent/alarms/alarms.toml, not in the code")
+
+
+def test_the_page_needs_an_entry_for_each_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = {**all_records(), "new_alarm": AlarmRecord("new_alarm", NORMAL, "text", "", True)}
     monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
     reference = importlib.import_module("reference")
     monkeypatch.setattr("agent.tools.alarm_list.all_records", lambda: records)
-    with pytest.raises(SystemExit, match=f"{change}.*{code}"):
+    with pytest.raises(SystemExit, match="new_alarm: no entry"):
         reference.alarms()
+
+
+def test_a_number_of_an_alarm_never_changes() -> None:
+    """Append a line when an alarm is new. Never change or delete a line."""
+    known = {entry.number: entry.code for entry in catalogue().entries.values()}
+    known |= {number: code for code, number in catalogue().retired.items()}
+    text = (ROOT / "tests/repository/alarm_numbers.txt").read_text(encoding="utf-8")
+    frozen = dict(line.split() for line in text.splitlines())
+    changed = [f"{n} {code}" for n, code in frozen.items() if known.get(int(n)) != code]
+    assert not changed, "a number belongs to one code for ever; a removed code goes to [retired]"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.bench import digests
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 NAMES = (

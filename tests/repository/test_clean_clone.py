@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.peers import MISSING
+from tests.support.programs import MISSING
 from tests.support.repository import PACKAGES, ROOT, find_tool, portable_files, repo_files
 
 

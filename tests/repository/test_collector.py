@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import parse_output
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 from tests.support.targets import UNIX, float_bits, run_tests, targets
 
@@ -60,14 +60,14 @@ def pytest_on(folder: Path, **environment: str) -> str:
     """Run pytest with our hooks on one file with three kinds of skips."""
     (folder / "test_skips.py").write_text(
         "import pytest\n"
-        "def test_peer(): pytest.skip('peer missing: mosquitto')\n"
-        "@pytest.mark.skipif(True, reason='peer missing: gpsd (no apt)')\n"
+        "def test_peer(): pytest.skip('program missing: mosquitto')\n"
+        "@pytest.mark.skipif(True, reason='program missing: gpsd (no apt)')\n"
         "def test_mark(): pass\n"
         "def test_data(): pytest.skip('data missing: /some/where/facts.csv')\n"
         "def test_other(): pytest.skip('not on this kernel')\n"
     )
     (folder / "test_whole.py").write_text(
-        "import pytest\npytest.skip('peer missing: gpsd', allow_module_level=True)\n"
+        "import pytest\npytest.skip('program missing: gpsd', allow_module_level=True)\n"
     )
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors"]
     hooks = ["-p", "tests.conftest", "-c", os.devnull]
@@ -90,8 +90,8 @@ def test_the_last_line_counts_tests_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ci", "failed"), [("true", True), ("false", False)])
-def test_a_missing_peer_fails_in_ci(tmp_path: Path, ci: str, failed: bool) -> None:
+def test_a_missing_program_fails_in_ci(tmp_path: Path, ci: str, failed: bool) -> None:
     output = pytest_on(tmp_path, CI=ci)
-    assert ("peer missing: mosquitto (CI=true needs all peers)" in output) == failed
+    assert ("program missing: mosquitto (CI=true needs all test programs)" in output) == failed
     last_line = output.splitlines()[-1]
     assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in last_line

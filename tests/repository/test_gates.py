@@ -15,7 +15,7 @@ import pytest
 
 import coldloop
 from deploy.firmware.romfs import module_name
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
     PACKAGES,

@@ -19,7 +19,7 @@ from deploy.firmware.romfs import module_name
 from tests.support.foreign_writes import foreign_writes
 from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 
-MOST_ENTRIES = 15
+MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 17,
@@ -85,7 +85,7 @@ def test_a_folder_fits_one_screen() -> None:
     full = {}
     for folder, names in entries.items():
         count = len(names - {"__init__.py", "py.typed"})
-        if count > CAPACITY.get(folder, MOST_ENTRIES) and not folder.startswith(DATA):
+        if count > CAPACITY.get(folder, MAX_ENTRIES) and not folder.startswith(DATA):
             full[folder] = count
     assert not full
 

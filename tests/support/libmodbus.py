@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli_tools import TIMEOUT_S
-from tests.support.peers import MISSING, require_library, require_program
+from tests.support.programs import MISSING, require_library, require_program
 
 HERE = Path(__file__).resolve().parent
 _HEADER = Path("/usr/include/modbus/modbus.h")

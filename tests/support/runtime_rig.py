@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT, micropython_environment
 
 TIMEOUT_S = 20.0  # a hang fails the test; no test checks speed

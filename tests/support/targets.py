@@ -26,7 +26,7 @@ from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.qemu import Machine
 from deploy.firmware.romfs import build_application, module_name
 from deploy.firmware.unix_float32 import build_unix_f32
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import (
     ROOT,
     compiled_flash,

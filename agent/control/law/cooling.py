@@ -123,6 +123,11 @@ class CoolingControl:
         self.valve_pct = valve_pct
         self.feedforward.track(valve_pct)
 
+    def limit_valve(self, valve_pct: float) -> None:
+        """Continue from `valve_pct`, to which a bound limited the output of this step."""
+        self.valve_pct = valve_pct
+        self.feedforward.limit(valve_pct)
+
     def track(self, valve_pct: float, pump_pct: float, fan_pct: float = 0.0) -> None:
         """Continue from the present outputs, with bumpless transfer."""
         self.track_valve(valve_pct)

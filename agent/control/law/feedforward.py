@@ -56,7 +56,7 @@ class FeedforwardControl:
         self.lag_s = lag_s
         self.output = low
         self.correction = 0.0
-        self._integral = 0.0
+        self._integral = self._last_integral = 0.0
         self._tracking = True
         self._return_history: list[float] = []
         self._filtered_c = 0.0
@@ -70,6 +70,11 @@ class FeedforwardControl:
         """Continue from `valve_pct` with bumpless transfer."""
         self.output = valve_pct
         self._tracking = True
+
+    def limit(self, valve_pct: float) -> None:
+        """Continue from `valve_pct`, to which a bound limited this step. The integral stops."""
+        self.output = valve_pct
+        self._integral = self._last_integral
 
     def step(
         self,
@@ -99,7 +104,7 @@ class FeedforwardControl:
             present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
             self._integral = _clip(present_k - _GAIN * error, _MAX_CORRECTION_K)
         correction = _GAIN * error
-        integral = self._integral
+        integral = self._last_integral = self._integral
         if error > _DEADBAND_K or error < -_DEADBAND_K:
             integral = _clip(integral + correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
         self.correction = correction + integral

@@ -48,6 +48,7 @@ _LONGEST_OFF = 300
 _HOUR = 3600 * SECOND
 _WAKE_PAUSE = 10 * MILLISECOND
 _MAX_LOGGED = 16
+_LOOPS = ("supply", "pressure", "fans")
 
 
 class FaultRecord:
@@ -97,17 +98,25 @@ class Containment:
             section = agent.config.components[agent.components.index(piece)][0]
             self._count("part", section, error, data)
             self._part_failed(piece, section, now)
-        elif piece is agent.supply_loop or piece is agent.pressure_loop:
-            name = "supply" if piece is agent.supply_loop else "pressure"
+        elif self._loop_name(piece):
+            name = self._loop_name(piece)
             self._count("loop", name, error, data)
             self._loops[name] = now + _MINUTE
-            self._set_safe_output(piece)
+            try:
+                piece.request_safe()
+            except Exception as second:
+                self._count("loop", name, second, b"")
         elif piece in agent.fieldbus.sessions:
             self._count("device", piece.name, error, data)
             self._record_port(piece.bus.port).active_until = now + _MINUTE
         else:
             self._count("listener", "", error, data)
             agent.drop_listener(piece)
+
+    def _loop_name(self, piece: "Any") -> str:
+        agent = self._agent
+        loops = (agent.supply_loop, agent.pressure_loop, agent.service("fan_group"))
+        return _LOOPS[loops.index(piece)] if piece in loops else ""
 
     def _count(self, kind: str, name: str, error: Exception, data: bytes) -> None:
         """Count a fault, and write its first occurrence to the console."""
@@ -185,19 +194,6 @@ class Containment:
                 found.append(own_code)
         return " ".join(found)
 
-    # Loops.
-
-    def _set_safe_output(self, loop: "Any") -> None:
-        """Request the winning claim, else the safe output. The next cycle tracks it."""
-        claim = None if loop.arbiter is None else loop.arbiter.winner()
-        output = loop.config.safe_pct if claim is None else claim.output
-        loop.at_fail_safe = True
-        for actuator in [loop.valve] if loop is self._agent.supply_loop else loop.pumps:
-            try:
-                actuator.request(output)
-            except Exception as error:
-                self._count("loop", "output", error, b"")
-
     # Alarms.
 
     def active_conditions(self, now: int) -> "list[Condition]":
@@ -213,6 +209,6 @@ class Containment:
                 found.append((PART_OFF, section, PART_OFF.text + " " + section))
         return found + [
             (LOOP_FAULT, name, LOOP_FAULT.text + " " + name)
-            for name in ("supply", "pressure")
+            for name in _LOOPS
             if now < self._loops.get(name, 0)
         ]

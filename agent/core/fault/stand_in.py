@@ -41,11 +41,10 @@ class StandIn(Component):
 
     def before_control(self, now: int, dt: float) -> None:
         """Make the safe claims of the component."""
-        claims = self.part.safe_claims()
-        for actuator, rank in self.part.CLAIMS:
-            for name, _, output in claims:
-                if name == actuator:
-                    self.agent.arbiters[actuator].claim(rank, self.section, output)  # type: ignore[attr-defined]
+        for actuator, kind, output in self.part.safe_claims():
+            ranks = [spec.rank for spec in self.part.CLAIMS if spec.actuator == actuator]
+            arbiter = self.agent.arbiters[actuator]  # type: ignore[attr-defined]
+            arbiter.claim(max(ranks), self.section, kind, output, "part_off")
 
     def values(self, now: int) -> "list[int | None]":
         """Return that each point is unknown."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RECORD = "config.record"
 SLOTS = ("config.a", "config.b")
-MOST_ALARMS = 16
+MAX_ALARMS = 16
 _FORMAT = 1
 FILE = -1
 """The slot number of the site file."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RECORD_KEY, CHUNKS_KEY = "update.record", "update.have"
 SLOTS = ("a", "b")
-MOST_STARTS = 3
+MAX_STARTS = 3
 _FORMAT = 2
 _FIELDS = 7
 _HEAD_BYTES = 3
@@ -178,7 +178,7 @@ def choose_release(read: "Read") -> "tuple[Release | None, list[Write]]":
         return None, []
     if record.trial is None:
         return record.running, []
-    if record.trial.starts >= MOST_STARTS:
+    if record.trial.starts >= MAX_STARTS:
         writes = record.roll_back("crashed")
         return record.running, writes
     record.trial.starts += 1

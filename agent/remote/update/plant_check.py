@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FLOW, CURRENT, DEW = "FlowLitersPerMinute", "MotorAmperes", "DewPointCelsius"
 SUPPLY, RETURN = "SupplyTemperatureCelsius", "ReturnTemperatureCelsius"
 _LEAST_FLOW = 0.6
-_MOST_CURRENT = 1.3
+_MAX_CURRENT_RATIO = 1.3
 _MORE_DELTA_T = 1.5
 _DELTA_T_K = 3.0
 _MARGIN_K = 2.0
@@ -64,7 +64,7 @@ def _flow(now: PlantCheck, before: PlantCheck) -> bool:
 def _current(now: PlantCheck, before: PlantCheck) -> bool:
     if before.current is None or now.current is None or before.current <= 0:
         return False
-    return now.current > _MOST_CURRENT * before.current
+    return now.current > _MAX_CURRENT_RATIO * before.current
 
 
 def _margin(now: PlantCheck, before: PlantCheck) -> bool:

@@ -13,7 +13,7 @@ module is loaded with a manifest, or if the store has an update.
 
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
-from agent.remote.storage.config_slots import MOST_ALARMS
+from agent.remote.storage.config_slots import MAX_ALARMS
 from agent.remote.storage.running_slot import INSTALLED
 from agent.remote.update.trial import CONFIRM, TrialMonitor
 
@@ -51,7 +51,7 @@ class SoftwareUpdate:
         """Monitor a trial, if this start runs it."""
         trial = self.releases.trial
         if trial is not None and self._own_slot not in (trial.slot, INSTALLED):
-            reason = "crashed" if trial.starts >= software_slots.MOST_STARTS else "damaged"
+            reason = "crashed" if trial.starts >= software_slots.MAX_STARTS else "damaged"
             self._manager.audit_entry([], "rolled back", trial.counter, reason, now)
             self._manager.write_queue.write_records(
                 self.releases.roll_back(reason, self._own_slot), now
@@ -130,7 +130,7 @@ class SoftwareUpdate:
         self._manager.request_report()
         if self.received_chunks == self.chunk_count():
             fetched = self.releases.fetching
-            alarms = self._manager.agent.alarms.codes()[:MOST_ALARMS]
+            alarms = self._manager.agent.alarms.codes()[:MAX_ALARMS]
             number = 0 if fetched is None else fetched.release
             self._manager.audit_entry([], "update fetched", number, "to be started", now)
             self._manager.write_queue.write_records(self.releases.start_trial(alarms), now)

@@ -4,7 +4,7 @@
 Frozen into the firmware beside _start.py. Does not check applications; _start.py does that at each
 start. The agent writes the record (agent/remote/storage/software_slots.py). This module reads its
 hash and its first three bytes: the confirmed slot and the trial slot (1 a, 2 b), and the number of
-trial starts. It counts a trial start before the start. After MOST_STARTS starts without a
+trial starts. It counts a trial start before the start. After MAX_STARTS starts without a
 confirmation it starts the confirmed slot; the agent there records the rollback.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = "/flash/store"
 RECORD = FOLDER + "/update.record"
-MOST_STARTS = 3
+MAX_STARTS = 3
 _HASH = 32
 
 
@@ -31,12 +31,12 @@ def read_record() -> "bytes | None":
     return data if data[:_HASH] == hashlib.sha256(data[_HASH:]).digest() else None
 
 
-def order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
+def start_order(record: "bytes | None") -> "tuple[list[int], bytes | None]":
     """Return the slots in the order of the attempts, and the record to write first."""
     confirmed, trial, starts = (0, 0, 0) if record is None else record[_HASH : _HASH + 3]
     first = max(confirmed - 1, 0)
     slots = [first, 1 - first]
-    if record is None or not trial or starts >= MOST_STARTS:
+    if record is None or not trial or starts >= MAX_STARTS:
         return slots, None
     body = record[_HASH : _HASH + 2] + bytes((starts + 1,)) + record[_HASH + 3 :]
     trial_slots = [trial - 1, first if trial - 1 != first else 1 - first]

@@ -22,7 +22,7 @@ import sys
 import board  # type: ignore[import-not-found]
 import machine  # type: ignore[import-not-found]
 import vfs  # type: ignore[import-not-found]
-from _slots import Flash, order, read_record, write_record  # type: ignore[import-not-found]
+from _slots import Flash, read_record, start_order, write_record  # type: ignore[import-not-found]
 
 SLOTS = (("a", 0x200000), ("b", 0x300000))
 MAGIC = b"CLDLOOP1"
@@ -99,7 +99,7 @@ def copy_updates() -> None:
 def select_slot() -> "tuple[int, tuple[memoryview, int, str], bool] | None":
     """Return the number of the slot, its content, and whether it is on trial."""
     copy_updates()
-    slots, record = order(read_record())
+    slots, record = start_order(read_record())
     if record is not None:
         write_record(record)
     for place, number in enumerate(slots):

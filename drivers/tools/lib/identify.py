@@ -82,9 +82,11 @@ class Model:
             result = unit.request(read(*request))
             scan.take_answer(result.values if result.status == GOOD else None)
             request = scan.next_request()
-        if scan.base is None or scan.base == self._profile.base:
+        if scan.base_address is None or scan.base_address == self._profile.base_address:
             return self._profile
-        return DeviceProfile(self._raw, include_unpolled=self._include_unpolled, base=scan.base)
+        return DeviceProfile(
+            self._raw, include_unpolled=self._include_unpolled, base_address=scan.base_address
+        )
 
 
 def identify(unit: ProbedUnit, models: "list[Model]") -> "list[Match]":

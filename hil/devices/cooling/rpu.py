@@ -8,7 +8,7 @@ the racks, inlet is the return. Power registers such as `RPU_Power_W` are limite
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hil.devices.base import SECOND
@@ -70,6 +70,13 @@ SENSORS = {
 }
 """Plant output -> (register in tenths, its bit in the sensor alarm word)."""
 
+_SWAPPED = {"supply_c": "return_c", "return_c": "supply_c"}
+_FAULTY_VALUE: dict[SensorFault, Callable[[float, float], float]] = {
+    SensorFault.STUCK: lambda _, extent: extent,
+    SensorFault.OFFSET: lambda value, extent: value + extent,
+    SensorFault.SCALE: lambda value, extent: value * extent,
+}
+
 LEAKS = {"internal": 4, "external": 5, "option1": 6, "option2": 7, "pan": 8, "floor": 9}
 """Name of a leak detector -> bit of the leakage word."""
 
@@ -94,15 +101,16 @@ class RpuLimits:
 class Rpu(ModbusServer):
     """The RPU; faults besides those of `ModbusServer`:
 
-    freeze_sensor, break_sensor, offset_sensor (by a name of `SENSORS`); clear_fault ends them. A
-        broken sensor also sets its alarm bit; the other faults set no alarm.
+    freeze_sensor, break_sensor, offset_sensor, scale_sensor (by a name of `SENSORS`); clear_fault
+        ends them. A broken sensor also sets its alarm bit; the other faults set no alarm.
+    temperatures_swapped: the registers of supply and return show each other's sensor
     set_leak, clear_leak: leak detectors, by a name of `LEAKS`
     set_estop: the emergency stop
     status_alarm, leakage: bits to add to these words
     reservoir_low: the reservoir status is 0 and its alarm bit is set
     """
 
-    FAULTS = ModbusServer.FAULTS | {"reservoir_low"}
+    FAULTS = ModbusServer.FAULTS | {"reservoir_low", "temperatures_swapped"}
     functions = frozenset((3, 6, 16))
     nonvolatile = frozenset((FLOW_TARGET, OUTLET_TARGET, 37890))
     boot_us = 10 * SECOND
@@ -115,6 +123,7 @@ class Rpu(ModbusServer):
         self.status_alarm = 0
         self.leakage = 0
         self.reservoir_low = False
+        self.temperatures_swapped = False
         self.pump_hours = [1200.0, 1180.0, 0.0, 0.0]
         self._pumps: list[PlantPump] = [plant.pumps[i] for i in pumps]
         self._faults: dict[str, tuple[SensorFault, float]] = {}
@@ -156,6 +165,11 @@ class Rpu(ModbusServer):
         """Add `amount` to a sensor, in its own unit."""
         self._check_sensor(name)
         self._set_fault(name, SensorFault.OFFSET, amount)
+
+    def scale_sensor(self, name: str, factor: float) -> None:
+        """Multiply the value of a sensor by `factor`: a wrong unit or range."""
+        self._check_sensor(name)
+        self._set_fault(name, SensorFault.SCALE, factor)
 
     def clear_fault(self, name: str) -> None:
         """Clear the fault of a sensor."""
@@ -201,14 +215,14 @@ class Rpu(ModbusServer):
         registers = self.registers
         alarms = 0
         for name, (address, bit) in SENSORS.items():
-            value = getattr(plant, name)
+            value = getattr(plant, _SWAPPED.get(name, name) if self.temperatures_swapped else name)
             if name in self._faults:
                 fault, extent = self._faults[name]
                 if fault is SensorFault.DEAD:
                     registers[address] = int(extent)
                     alarms |= 1 << bit
                     continue
-                value = extent if fault is SensorFault.STUCK else value + extent
+                value = _FAULTY_VALUE[fault](value, extent)
             registers[address] = round(value * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
         self._show_power()

@@ -276,7 +276,9 @@ class AbbAcs580(ModbusServer):
 
     def watts(self, speed: float) -> float:
         """Return the electric power at a speed, W: this pump's part of the total."""
-        cubes = [pump.speed_pct**3 for pump in self.plant.pumps]
+        if self.shaft.uncoupled:
+            return 0.0
+        cubes = [pump.impeller_pct**3 for pump in self.plant.pumps]
         return self.plant.pump_electric_w * speed**3 / (sum(cubes) or 1.0)
 
     def _show_parameters(self, speed: float) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second master on the line, with a device that replies to it.
+"""Second masters on the line: one reads another device, one writes to an emulated unit.
 
 Every `period_us` it sends a request to one unit, which replies after a turnaround time. All devices
 on the line receive both frames. The second master does not listen and does not wait for an idle
@@ -8,11 +8,25 @@ line. So with a short period its frames collide with other frames.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadHoldingRegistersResponse
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadHoldingRegistersResponse,
+    WriteSingleRegisterRequest,
+)
 
-from hil.devices.base import MILLISECOND, SECOND, FaultTarget, Replies
+from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
+
+
+class LineServer(Protocol):
+    """The emulated part of a line, as the second master sees it."""
+
+    def receive(self, data: bytes, now: int) -> Replies:
+        """Serve a request."""
+
 
 _FRAMER = FramerRTU(DecodePDU(True))
 
@@ -61,6 +75,37 @@ class OtherMaster(FaultTarget):
         values = [(self.request_count * 7 + i) & 0xFFFF for i in range(self._count)]
         reply = ReadHoldingRegistersResponse(dev_id=self._unit, registers=values)
         return [(0, self._request), (self._turnaround, _FRAMER.buildFrame(reply))]
+
+    def deadline(self) -> int:
+        """Return the time of the next request."""
+        return self._due
+
+
+class ForeignWriter:
+    """A second master that writes one register of an emulated unit each second.
+
+    Its request and the reply of the unit are on the line. The client of the line receives both.
+    """
+
+    def __init__(self, line: LineServer, unit: int, address: int, value: int) -> None:
+        self._line = line
+        self._due = NEVER
+        self._request = _FRAMER.buildFrame(
+            WriteSingleRegisterRequest(dev_id=unit, address=address, registers=[value])
+        )
+
+    def start(self, now: int) -> None:
+        """Send the first request now."""
+        self._due = now
+
+    def receive(self, data: bytes, now: int) -> Replies:
+        """Ignore the bytes: this master does not listen."""
+        return []
+
+    def wake(self, now: int) -> Replies:
+        """Send the request; give it and the reply of the unit."""
+        self._due = now + SECOND
+        return [(0, self._request), *self._line.receive(self._request, now)]
 
     def deadline(self) -> int:
         """Return the time of the next request."""

@@ -24,6 +24,7 @@ class SensorFault(Enum):
     STUCK = "stuck"
     DEAD = "dead"
     OFFSET = "offset"
+    SCALE = "scale"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ Faults:
     requires_etag       a PATCH needs the correct If-Match
     chunked             replies use chunked transfer encoding
     closes_connections  one request for each connection
+    ignores_limits      limits are confirmed and stored, and have no effect
+    ignores_resets      power actions are confirmed and have no effect
     limits_deferred     a limit takes effect at the next `reboot`
 """
 
@@ -49,6 +51,8 @@ class RedfishBmc(FaultTarget):
             "silent",
             "down",
             "rejects_limits",
+            "ignores_limits",
+            "ignores_resets",
             "requires_etag",
             "chunked",
             "closes_connections",
@@ -75,6 +79,7 @@ class RedfishBmc(FaultTarget):
             self.closes_connections
         ) = False
         self.limits_deferred = False
+        self.ignores_limits = self.ignores_resets = False
         self.response_us = _RESPONSE_US
         self.token_uses = 1_000_000
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
@@ -192,7 +197,8 @@ class RedfishBmc(FaultTarget):
         if load is None:
             return 404, _error_body("ResourceMissingAtURI"), []
         if segments[0] == "Systems" and segments[2:] == ["Actions", "ComputerSystem.Reset"]:
-            load.switch(json.loads(body)["ResetType"] == "On", now)
+            if not self.ignores_resets:
+                load.switch(json.loads(body)["ResetType"] == "On", now)
             return 204, None, []
         schema = "Power" if load.name in self.legacy_names else "EnvironmentMetrics"
         if segments[0] != "Chassis" or segments[2:] != [schema]:
@@ -221,7 +227,7 @@ class RedfishBmc(FaultTarget):
         self._version += 1
         self.patches.append((now, load.name, watts))
         self.limits_w[load.name] = watts
-        if not self.limits_deferred:
+        if not (self.limits_deferred or self.ignores_limits):
             load.set_limit(watts, now)
         return 204, None, []
 

@@ -16,13 +16,19 @@ WATTS = 16
 
 
 class SwitchedPdu(ModbusServer):
-    """The PDU; `loads` are connected to its outlets in order."""
+    """The PDU; `loads` are connected to its outlets in order.
 
+    Fault besides those of `ModbusServer`: `relays_stuck`, the outlets confirm and show a switching,
+    and the relays do not move.
+    """
+
+    FAULTS = ModbusServer.FAULTS | {"relays_stuck"}
     nonvolatile = frozenset(range(OUTLETS))
 
     def __init__(self, unit: int, loads: list[CappedLoad]) -> None:
         super().__init__(unit)
         self.loads = loads
+        self.relays_stuck = False
         self.registers = dict.fromkeys(range(OUTLETS), 1)
         self.registers.update(dict.fromkeys(range(WATTS, WATTS + OUTLETS), 0))
         self.writable = dict.fromkeys(range(OUTLETS), (0, 1))
@@ -40,5 +46,5 @@ class SwitchedPdu(ModbusServer):
         """Switch the written outlets."""
         for i in range(address, address + count):
             self.switch_log.append((now, i, self.registers[i]))
-            if i < len(self.loads):
+            if i < len(self.loads) and not self.relays_stuck:
                 self.loads[i].switch(self.registers[i] == 1, now)

@@ -60,11 +60,14 @@ def intake_c(p: CoolerParameters, kind: str, air: Air, wet: bool) -> float:
     return air.dry_c
 
 
-def heat_w_k(
-    p: CoolerParameters, kind: str, air: Air, wet: bool, water_w_k: float, fan: float
+def cooler_conductance_w_k(
+    p: CoolerParameters, kind: str, air: Air, wet: bool, water_capacity_w_k: float, fan: float
 ) -> float:
-    """Return the heat per kelvin between hot water and intake, W/K; `fan` is the speed, 0 to 1."""
-    if water_w_k <= 0.0:
+    """Return the thermal conductance between hot water and intake, W/K.
+
+    `water_capacity_w_k` is the heat capacity rate of the water, `fan` the speed, 0 to 1.
+    """
+    if water_capacity_w_k <= 0.0:
         return 0.0
     n = max(fan, p.natural_draught) * air.density
     if kind == "tower" and wet:
@@ -73,7 +76,9 @@ def heat_w_k(
     else:
         c_air = 1000.0 * p.air_kw_k * n
         ua = 1000.0 * p.ua_kw_k * n**p.ua_exponent
-    low, high = (c_air, water_w_k) if c_air < water_w_k else (water_w_k, c_air)
+    low, high = (
+        (c_air, water_capacity_w_k) if c_air < water_capacity_w_k else (water_capacity_w_k, c_air)
+    )
     return counterflow_effectiveness(ua / low, low / high) * low
 
 

@@ -27,10 +27,10 @@ def counterflow_effectiveness(ntu: float, ratio: float) -> float:
     return (1.0 - e) / (1.0 - ratio * e)
 
 
-def exchanger_w_k(
+def exchanger_conductance_w_k(
     p: PlantParameters, tcs_lpm: float, fws_lpm: float, fouling: float = 1.0
 ) -> float:
-    """Return effectiveness times Cmin, W/K: heat per kelvin between the two inlets.
+    """Return the thermal conductance between the two inlets, W/K: effectiveness times Cmin.
 
     UA = UAd [0.5 (V1^-0.8 + V2^-0.8)]^-1, V over its design flow; without flow there is no heat.
     `fouling` is the remaining fraction of UA, above 0 to 1.
@@ -46,8 +46,8 @@ def exchanger_w_k(
     return counterflow_effectiveness(ua / low, low / high) * low
 
 
-def plate_w_k(p: PlantParameters, rack_lpm: float, rack_design_lpm: float) -> float:
-    """Return the heat per kelvin between a rack's cases and its coolant inlet, W/K.
+def plate_conductance_w_k(p: PlantParameters, rack_lpm: float, rack_design_lpm: float) -> float:
+    """Return the thermal conductance between a rack's cases and its coolant inlet, W/K.
 
     The cases are one wall at one temperature: effectiveness = 1 - exp(-1 / (R C)). R is the
     resistance of one device over the number of devices in the rack. Without `plate_wall`, R is the

@@ -22,7 +22,7 @@ class PlantPump:
     """One pump with its own speed ramp; speeds in % of full speed.
 
     `command` sets target and ramp; `speed_pct` is the actual speed. A `seized` pump (a fault) stops
-    immediately and does not start.
+    immediately and does not start. The shaft of an `uncoupled` pump (a fault) turns without effect.
     """
 
     slew_pct_s: float
@@ -30,6 +30,7 @@ class PlantPump:
     target_pct: float = 0.0
     rate_pct_s: float = 100.0
     seized: bool = False
+    uncoupled: bool = False
 
     def command(self, target_pct: float, rate_pct_s: float) -> None:
         """Ramp to `target_pct` (0 to 110 %) at `rate_pct_s`, at most the slew rate."""
@@ -39,6 +40,11 @@ class PlantPump:
     def set_seized(self, is_seized: bool) -> None:
         """Seize the rotor (a fault), or release it."""
         self.seized = is_seized
+
+    @property
+    def impeller_pct(self) -> float:
+        """Speed of the impeller, % of full speed: that of the shaft, or 0 without the coupling."""
+        return 0.0 if self.uncoupled else self.speed_pct
 
     def step(self, dt_s: float) -> bool:
         """Step by `dt_s`; return whether the speed changed."""

@@ -35,7 +35,8 @@ def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:
 class Actuator:
     """A valve actuator: `command_pct` is the commanded, `position_pct` the actual position, in %.
 
-    `stuck` is a fault: the position does not follow the command.
+    Faults: `stuck`, the position does not follow the command; `reversed`, the valve opens when the
+    actuator closes.
     """
 
     stroke_s: float
@@ -45,6 +46,7 @@ class Actuator:
     moving: bool = False
     stuck: bool = False
     travel_pct: float = 0.0
+    reversed: bool = False
 
     def command(self, percent: float) -> None:
         """Set the command, 0 to 100 %."""
@@ -53,6 +55,15 @@ class Actuator:
     def set_stuck(self, is_stuck: bool) -> None:
         """Hold the position (a fault), or release it."""
         self.stuck = is_stuck
+
+    def set_reversed(self, is_reversed: bool) -> None:
+        """Reverse the valve against its actuator (a fault), or mount it correctly."""
+        self.reversed = is_reversed
+
+    @property
+    def opening_pct(self) -> float:
+        """Stroke of the valve itself, %: the actuator's, or its reverse."""
+        return 100.0 - self.position_pct if self.reversed else self.position_pct
 
     def set_deadband(self, percent: float) -> None:
         """Set the dead band, % of the stroke."""

@@ -58,8 +58,8 @@ class ServerModel:
         """Leakage at the present case temperature, W."""
         return self.p.leakage_w * exp(self.p.leakage_per_k * (self.case_c - _DEVIATION_C))
 
-    def step(self, dt_s: float, inlet_c: float, plate_w_k: float) -> float:
-        """Step by `dt_s` with coolant at `inlet_c` and a plate of `plate_w_k`; return heat, W."""
+    def step(self, dt_s: float, inlet_c: float, plate_conductance_w_k: float) -> float:
+        """Step by `dt_s` with coolant at `inlet_c`; return the heat to it, W."""
         p = self.p
         self._now_s += dt_s
         while self._pending_limits and self._pending_limits[0][0] <= self._now_s + 1e-9:
@@ -73,10 +73,10 @@ class ServerModel:
         work = min(max(self.demand_w, p.idle_w), max(max_w - leak, p.idle_w))
         self._work_w = work + (self._work_w - work) * exp(-dt_s / p.lag_s)
         self.power_w = self._work_w + leak
-        if plate_w_k <= 0.0:
+        if plate_conductance_w_k <= 0.0:
             self.case_c += self.power_w * dt_s / p.case_j_k
             return 0.0
-        end = inlet_c + self.power_w / plate_w_k
+        end = inlet_c + self.power_w / plate_conductance_w_k
         before = self.case_c
-        self.case_c = end + (before - end) * exp(-plate_w_k * dt_s / p.case_j_k)
+        self.case_c = end + (before - end) * exp(-plate_conductance_w_k * dt_s / p.case_j_k)
         return self.power_w - p.case_j_k * (self.case_c - before) / dt_s

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from agent.log import segment
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import compiled_flash, micropython_environment
 
 SEEN = {

@@ -14,7 +14,7 @@ import pytest
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython import tcp
-from tests.support.peers import free_port
+from tests.support.programs import free_port
 from tests.support.runtime_rig import INTERPRETERS, TIMEOUT_S, CertificateAuthority, run_toy
 from tests.support.toy_agent import LAST_BYTES, pattern
 

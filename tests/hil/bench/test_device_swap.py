@@ -22,7 +22,7 @@ from tests.support.bench_process import BenchProcess, BenchThread
 from tests.support.cli_tools import TIMEOUT_S, wait_until
 from tests.support.libmodbus import LibmodbusClient, LibmodbusDevice
 from tests.support.modbus_master import with_crc
-from tests.support.peers import free_port, wait_until_open
+from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
 
 DRIVE2 = 32  # unit id of the second drive of the row
@@ -71,7 +71,7 @@ def bench() -> Iterator[BenchThread]:
 
 
 def is_unanswered(client: LibmodbusClient, unit: int) -> bool:
-    """Tell whether a request gets no reply within 0.3 s."""
+    """Return whether a request gets no reply within 0.3 s."""
     client.wait_at_most(0.3)
     try:
         client.read(unit, 0)
@@ -228,7 +228,7 @@ def test_lost_connection_is_detected_and_restored(bench: BenchThread) -> None:
 
 
 def bench_error(*real_devices: str) -> str:
-    """Give the error line of a command that exits with 2."""
+    """Return the error line of a command that exits with 2."""
     options = [argument for text in real_devices for argument in ("--real", text)]
     process = subprocess.run(
         [sys.executable, str(ROOT / "coldloop.py"), "bench", "--no-agent", *options],

@@ -22,7 +22,7 @@ from hil.scenario.loader import find
 from hil.scenario.model import Expectation
 from hil.scenario.semantic_check import find_problem
 from tests.support.cli_tools import COLDLOOP
-from tests.support.peers import MISSING
+from tests.support.programs import MISSING
 from tests.support.repository import ROOT
 
 PYPY = ROOT / ".pypy/bin/coldloop"

@@ -21,7 +21,7 @@ from hil.campaign import cluster
 from hil.campaign.cluster import call_checked, run_on_cluster
 from hil.commands import hil
 from hil.errors import BenchError
-from tests.support.peers import free_port
+from tests.support.programs import free_port
 from tests.support.repository import ROOT
 
 CAMPAIGN = ["campaign", "--seeds", "3", "--first", "4", "--seconds", "600", "--json"]

@@ -52,7 +52,7 @@ SINGLE_CAUSE = SHORT.replace("= 3", "= 130") + '[[expect]]\nmeasure = "alarm:bus
 
 
 def make_forty_faults() -> str:
-    """Give 40 faults; one of them (a silent bus for 40 s) is the cause of the failure."""
+    """Return 40 faults; one of them (a silent bus for 40 s) is the cause of the failure."""
     text = SINGLE_CAUSE
     for i in range(39):
         text += f'[[event]]\nat_s = {2 * i + 1}\ndo = "rpu_twice"\nfor_s = 1\n'

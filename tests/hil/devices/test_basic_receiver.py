@@ -54,7 +54,7 @@ def decoded(data: bytes) -> list[dict[str, Any]]:
     """Return what gpsd reports."""
     tool = shutil.which("gpsdecode")
     if tool is None:
-        pytest.skip("peer missing: gpsd-clients")
+        pytest.skip("program missing: gpsd-clients")
     done = subprocess.run([tool], input=data, capture_output=True, check=True, timeout=30)
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 

@@ -500,7 +500,7 @@ def test_paho_survives_dropped_acknowledgements_and_restart(served: ServedBroker
 def mosquitto(tool: str, served: ServedBroker, *arguments: str) -> subprocess.Popen[bytes]:
     path = shutil.which(tool)
     if path is None:
-        pytest.skip("peer missing: mosquitto-clients")
+        pytest.skip("program missing: mosquitto-clients")
     command = [path, "-h", "127.0.0.1", "-p", str(served.port), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -18,7 +18,7 @@ from hil.devices.gnss.sky import SkyModel
 from hil.devices.gnss.ublox import build_frame
 from tests.hil.devices import strict_nmea
 from tests.portable.support.nmeatext import line
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 SECOND = 1_000_000
 SITE = (252_048_000, 552_708_000)

@@ -19,7 +19,7 @@ from tests.hil.bench.test_device_swap import DRIVE2, Cable
 from tests.support.cli_tools import wait_until
 from tests.support.libmodbus import LibmodbusDevice
 from tests.support.modbus_master import with_crc
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 TIMEOUT_MS = 60_000
@@ -249,7 +249,7 @@ def test_page_is_small_and_loads_nothing_external(bench: PageBench, browser: Bro
 
 
 def http_status(address: str, **headers: str) -> int:
-    """Give the HTTP status of a simple request."""
+    """Return the HTTP status of a simple request."""
     try:
         with urllib.request.urlopen(
             urllib.request.Request(address, headers=headers), timeout=20
@@ -333,7 +333,7 @@ def test_prompts_are_queued_and_run_waits_for_answers(bench: PageBench, page: Pa
 
 
 def received_bytes(bench: PageBench, name: str) -> int:
-    """Give the number of bytes from the real device that replaces `name`."""
+    """Return the number of bytes from the real device that replaces `name`."""
     with urllib.request.urlopen(bench.address + "state", timeout=20) as reply:
         devices = json.load(reply)["devices"]
     return int(next(d for d in devices if d["name"] == name).get("received", 0))

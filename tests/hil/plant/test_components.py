@@ -14,8 +14,8 @@ from CoolProp import CoolProp
 from hil.plant.air.cooler import (
     Air,
     CoolerParameters,
+    cooler_conductance_w_k,
     fan_w,
-    heat_w_k,
     intake_c,
     scaled,
     water_kg_s,
@@ -100,13 +100,13 @@ WATER = 98_000.0
 
 def test_cooling_rises_with_fan_speed_and_power_with_its_cube() -> None:
     air = Air(35.0, 25.0, 1.0)
-    cools = [heat_w_k(COOLER, "dry", air, False, WATER, n / 10) for n in range(11)]
+    cools = [cooler_conductance_w_k(COOLER, "dry", air, False, WATER, n / 10) for n in range(11)]
     assert cools == sorted(cools)
     assert cools[0] > 0.0
     assert cools[-1] < WATER
     assert fan_w(COOLER, "dry", 1.0) == 30_000.0
     assert fan_w(COOLER, "dry", 0.5) == pytest.approx(30_000.0 / 8)
-    assert heat_w_k(COOLER, "dry", air, False, 0.0, 1.0) == 0.0
+    assert cooler_conductance_w_k(COOLER, "dry", air, False, 0.0, 1.0) == 0.0
 
 
 def test_pad_and_tower_bring_the_air_towards_its_wet_bulb() -> None:
@@ -130,8 +130,10 @@ def test_scaled_cooler_has_same_figures_per_megawatt() -> None:
     air = Air(30.0, 22.0, 1.0)
     two = scaled(COOLER, 2.0)
     for kind in ("dry", "adiabatic", "tower"):
-        one = heat_w_k(COOLER, kind, air, True, WATER, 0.6)
-        assert heat_w_k(two, kind, air, True, 2 * WATER, 0.6) == pytest.approx(2 * one)
+        one = cooler_conductance_w_k(COOLER, kind, air, True, WATER, 0.6)
+        assert cooler_conductance_w_k(two, kind, air, True, 2 * WATER, 0.6) == pytest.approx(
+            2 * one
+        )
 
 
 # The facility and the reference plant.

@@ -9,7 +9,11 @@ from random import Random
 
 import pytest
 
-from hil.plant.fluid.exchanger import counterflow_effectiveness, exchanger_w_k, plate_w_k
+from hil.plant.fluid.exchanger import (
+    counterflow_effectiveness,
+    exchanger_conductance_w_k,
+    plate_conductance_w_k,
+)
 from hil.plant.fluid.hydraulics import PlantPump, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.pipe import Pipe
@@ -90,20 +94,20 @@ def test_counterflow_effectiveness_against_known_values() -> None:
 
 def test_exchanger_design_is_three_kelvin_of_approach() -> None:
     # Equal capacity rates: effectiveness = NTU / (1 + NTU); 10 K rise leaves 3 K.
-    ec = exchanger_w_k(P, 150.0, 144.0)
+    ec = exchanger_conductance_w_k(P, 150.0, 144.0)
     inlet_difference = 100_000.0 / ec
     assert inlet_difference - 10.0 == pytest.approx(3.0, abs=0.2)
-    assert exchanger_w_k(P, 150.0, 0.0) == 0.0
-    assert exchanger_w_k(P, 150.0, 144.0, 0.7) < 0.95 * ec
+    assert exchanger_conductance_w_k(P, 150.0, 0.0) == 0.0
+    assert exchanger_conductance_w_k(P, 150.0, 144.0, 0.7) < 0.95 * ec
 
 
 def test_cold_plate_is_physical_at_every_flow() -> None:
     c_design = 37.5 / 60_000 * P.tcs_rho_kg_m3 * P.tcs_cp_j_kgk
-    assert plate_w_k(P, 0.0, 37.5) == 0.0
-    assert 700.0 < plate_w_k(P, 37.5, 37.5) < 800.0
+    assert plate_conductance_w_k(P, 0.0, 37.5) == 0.0
+    assert 700.0 < plate_conductance_w_k(P, 37.5, 37.5) < 800.0
     for share in (1e-4, 0.01, 0.1, 1.0, 2.0):
         # The coolant is never hotter than the wall: conductance is below its capacity.
-        assert 0.0 < plate_w_k(P, 37.5 * share, 37.5) <= c_design * share
+        assert 0.0 < plate_conductance_w_k(P, 37.5 * share, 37.5) <= c_design * share
 
 
 def test_valve_is_equal_percentage_and_shuts() -> None:

@@ -18,7 +18,7 @@ from hil.scenario.loader import find, shipped_names
 from hil.scenario.requirements import REQUIREMENTS
 from hil.scenario.suite import load_suite, suite_names
 from tests.support.cli_tools import SHORT, scenario_file
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 TICKS = '[[expect]]\nmeasure = "ticks"\nmin = 1\nrequirement = "SAFE-4"\n'
 TOO_MANY = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmax = 5\n'

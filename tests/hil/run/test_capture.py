@@ -14,7 +14,7 @@ from hil.run.recorded import DUTS
 from hil.scenario.loader import shipped_names
 from tests.support.cli_tools import SHORT, scenario_file
 from tests.support.modbus_master import with_crc
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 STORED_CAPTURES = sorted((ROOT / "tests" / "captures").glob("*.jsonl"))
@@ -23,7 +23,7 @@ MINUTE = SHORT.replace("= 3", "= 40") + '[[expect]]\nmeasure = "ticks"\nmin = 1\
 
 @pytest.fixture
 def capture_path(tmp_path: Path) -> Path:
-    """Give the capture of a run of 40 s."""
+    """Return the capture of a run of 40 s."""
     event = '[[event]]\nat_s = 10\ndo = "it_load"\nvalue = 90\n'
     path = tmp_path / "run.jsonl"
     scenario = scenario_file(tmp_path, MINUTE + event)

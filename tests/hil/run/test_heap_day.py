@@ -8,7 +8,7 @@ import pytest
 from hil.run.dut_float32 import UnixF32
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 HOUR = 3600
 _TOLERANCE_BYTES = 4096
@@ -16,7 +16,7 @@ _TOLERANCE_BYTES = 4096
 
 
 def live_heap(hours: int) -> list[int]:
-    """Give the live heap at the end of each hour of a steady unit, bytes."""
+    """Return the live heap at the end of each hour of a steady unit, bytes."""
     run = VirtualRun(replace(find("smoke"), seconds=float(hours * HOUR)), 1, UnixF32)
     samples: list[int] = []
     assert isinstance(run.dut, UnixF32)

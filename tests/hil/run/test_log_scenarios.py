@@ -15,7 +15,7 @@ from hil.scenario.model import ScenarioEvent
 from hil.shells.lockstep import LockStepDut
 from protocols.telemetry import block, varint
 from protocols.telemetry.message import MERGED, ROWS, parse_message
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import compiled_flash
 
 NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")

@@ -8,7 +8,7 @@ import pytest
 from hil.commands import hil
 from hil.run.multi_row import run_row, run_rows
 from hil.shells.lockstep import LockStepDut
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 
 def test_rows_act_in_the_same_tick() -> None:

@@ -25,7 +25,7 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 
 OUTAGE = """
 name = "outage"

@@ -27,7 +27,7 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.peers import require_program
+from tests.support.programs import require_program
 from tests.support.repository import ROOT, compiled_flash
 
 FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
@@ -232,14 +232,14 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
 
 
 def handles_signal(pid: int, number: int) -> bool:
-    """Tell whether a process handles a signal."""
+    """Return whether a process handles a signal."""
     status = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught.split()[1], 16) >> number - 1 & 1)
 
 
 def cpu_s(pid: int) -> float:
-    """Give the CPU time of a process, s."""
+    """Return the CPU time of a process, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

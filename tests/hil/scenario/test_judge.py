@@ -13,7 +13,7 @@ Samples = dict[int, "float | None"]
 
 
 def evaluate(samples: Samples, **limits: Any) -> list[str]:
-    """Give the failures of a run in which the measure "ticks" has these values."""
+    """Return the failures of a run in which the measure "ticks" has these values."""
     scenario = Scenario("x", "x", 10, expectations=(Expectation("ticks", **limits),))
     evaluator = Evaluator(scenario)
     for at_s, value in samples.items():

@@ -143,7 +143,7 @@ class BoardStore:
 def select_slot(disk, nor):
     """Do the work of a start: count a trial, check the slots; return (slot, release) or None."""
     _slots.open, _slots.os = disk.open, disk
-    slots, record = _slots.order(_slots.read_record())
+    slots, record = _slots.start_order(_slots.read_record())
     if record is not None:
         _slots.write_record(record)
         disk.sync_folder()

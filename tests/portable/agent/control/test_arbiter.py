@@ -2,7 +2,21 @@
 """Arbiter: the highest rank wins for one cycle, and the transfer to the loops is bumpless."""
 
 from agent.control.arbiter import Arbiter
-from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE
+from agent.core.actuator import (
+    AT_LEAST,
+    AT_MOST,
+    EXACT,
+    FANS,
+    INTERLOCK,
+    LOCKOUT,
+    LOOP,
+    MANUAL,
+    PROOF,
+    PROTECTION,
+    PUMPS,
+    VALVE,
+)
+from agent.core.json_writer import write
 from tests.portable.agent.control.test_component import make_rig, send_command
 from tests.portable.agent.control.test_pressure_loop import PressureBench
 from tests.portable.agent.control.test_supply_loop import SupplyBench
@@ -13,47 +27,99 @@ from tests.portable.support.check import eq
 HEAP = "512wK"
 
 
+RANKS = (LOCKOUT, INTERLOCK, MANUAL, PROTECTION, PROOF)
+
+
+def decide(*claims, loop=40.0):
+    """Return (output, owner, is_loop) with claims of (rank, kind, output)."""
+    arbiter = Arbiter()
+    for rank, kind, output in claims:
+        arbiter.claim(rank, str(rank), kind, output, "because")
+    output, owner, _, is_loop = arbiter.decide(loop)
+    return output, owner, is_loop
+
+
 def test_ranks_are_ordered():
-    eq((LOOP, MODE, PROOF, SAFETY), (10, 20, 30, 40))
+    eq(sorted(RANKS, reverse=True), list(RANKS))
+    assert LOOP < PROOF
 
 
-def test_highest_rank_wins_in_any_order():
-    claims = [(MODE, "mode", 20.0), (PROOF, "proof", 50.0), (SAFETY, "safety", 0.0)]
-    for first in range(3):
-        for second in range(3):
-            arbiter = Arbiter()
-            for i in sorted({first, second}, reverse=first > second):
-                arbiter.claim(*claims[i])
-            winner = arbiter.winner()
-            eq((winner.rank, winner.owner, winner.output), claims[max(first, second)])
+def test_highest_exact_rank_wins_in_any_order():
+    for high in range(len(RANKS)):
+        for low in range(high + 1, len(RANKS)):
+            claims = [(RANKS[high], EXACT, 0.0), (RANKS[low], EXACT, 80.0)]
+            output = None if RANKS[high] == LOCKOUT else 0.0
+            eq(decide(*claims), (output, str(RANKS[high]), False))
+            eq(decide(*reversed(claims)), (output, str(RANKS[high]), False))
 
 
 def test_no_claim_leaves_the_loop():
+    eq(decide(), (40.0, "loop", True))
     eq(Arbiter().winner(), None)
 
 
-def test_none_leaves_the_claim_to_the_next_rank():
-    arbiter = Arbiter()
-    arbiter.claim(SAFETY, "safety", None)
-    eq(arbiter.winner(), None)
-    arbiter.claim(MODE, "mode", 30.0)
-    eq(arbiter.winner().owner, "mode")
+def test_bound_limits_a_winner_of_an_equal_or_a_lower_rank_only():
+    for bound in RANKS[1:]:
+        for exact in RANKS[1:]:
+            holds = bound >= exact
+            low = decide((exact, EXACT, 80.0), (bound, AT_MOST, 10.0))
+            eq(low[0], 10.0 if holds else 80.0)
+            raised = decide((bound, AT_LEAST, 90.0), (exact, EXACT, 20.0))
+            eq(raised[0], 90.0 if holds else 20.0)
+        eq(decide((bound, AT_MOST, 10.0)), (10.0, str(bound), True))
+        eq(decide((bound, AT_LEAST, 90.0)), (90.0, str(bound), True))
+        eq(decide((bound, AT_LEAST, 10.0), (bound, AT_MOST, 90.0)), (40.0, "loop", True))
+
+
+def test_higher_rank_applies_if_bounds_conflict():
+    for high in range(1, len(RANKS)):
+        for low in range(high + 1, len(RANKS)):
+            upper, lower = RANKS[high], RANKS[low]
+            for order in (1, -1):
+                claims = [(upper, AT_MOST, 0.0), (lower, AT_LEAST, 100.0)]
+                eq(decide(*claims[::order]), (0.0, str(upper), True))
+                claims = [(upper, AT_LEAST, 100.0), (lower, AT_MOST, 0.0)]
+                eq(decide(*claims[::order]), (100.0, str(upper), True))
+
+
+def test_larger_output_applies_at_one_rank():
+    for order in (1, -1):
+        claims = [(PROTECTION, AT_MOST, 0.0), (PROTECTION, AT_LEAST, 100.0)]
+        eq(decide(*claims[::order])[0], 100.0)
+        eq(decide(*[(PROOF, EXACT, 20.0), (PROOF, EXACT, 30.0)][::order])[0], 30.0)
+
+
+def test_lockout_has_no_output_and_no_bound_changes_it():
+    claims = [(LOCKOUT, EXACT, 0.0), (INTERLOCK, AT_LEAST, 100.0), (INTERLOCK, EXACT, 0.0)]
+    eq(decide(*claims), (None, "70", False))
 
 
 def test_zero_is_a_valid_claim():
-    arbiter = Arbiter()
-    arbiter.claim(MODE, "mode", 60.0)
-    arbiter.claim(SAFETY, "safety", 0.0)
-    eq(arbiter.winner().output, 0.0)
+    eq(decide((MANUAL, EXACT, 60.0), (INTERLOCK, EXACT, 0.0))[0], 0.0)
 
 
-def test_claim_ends_with_its_cycle():
+def test_claim_and_lock_end_with_their_cycle():
     arbiter = Arbiter()
-    arbiter.claim(SAFETY, "safety", 0.0)
+    arbiter.claim(INTERLOCK, "safety", EXACT, 0.0, "leak")
+    arbiter.lock_out("lead")
     eq(arbiter.winner().output, 0.0)
     eq(arbiter.winner().output, 0.0)  # the winner can be read more than once
     arbiter.begin_cycle()
-    eq(arbiter.winner(), None)
+    eq((arbiter.winner(), arbiter.locked), (None, []))
+
+
+def test_status_names_the_holder_and_the_losers():
+    arbiter = Arbiter()
+    arbiter.claim(PROTECTION, "safety", AT_LEAST, 100.0, "overheat")
+    arbiter.claim(MANUAL, "manual", EXACT, 80.0, "hand")
+    arbiter.claim(INTERLOCK, "dew", AT_MOST, 12.5, "dew")
+    arbiter.decide(40.0)
+    eq(
+        write(arbiter.status(VALVE)),
+        '{"name":"valve","output_milli_pct":12500,"owner":"dew","reason":"dew","losers":['
+        '{"owner":"safety","kind":"at_least","output_milli_pct":100000,"reason":"overheat"},'
+        '{"owner":"manual","kind":"exact","output_milli_pct":80000,"reason":"hand"}],"locked":[]}',
+    )
 
 
 def test_supply_loop_follows_a_claim_and_returns_bumplessly():
@@ -61,7 +127,7 @@ def test_supply_loop_follows_a_claim_and_returns_bumplessly():
     made.valve(4000)
     made.temperature(320)
     eq(made.step(), 40.0)
-    made.arbiter.claim(MODE, "mode", 75.0)
+    made.arbiter.claim(MANUAL, "manual", EXACT, 75.0, "hand")
     eq((made.step(), made.loop.at_fail_safe), (75.0, True))
     made.valve(7500)
     made.temperature(320)
@@ -74,16 +140,16 @@ def test_claim_outranks_the_fail_safe_opening():
     made.valve(2000)
     made.temperature(1001)
     eq(made.step(), 60.0)
-    made.arbiter.claim(SAFETY, "safety", 0.0)
+    made.arbiter.claim(INTERLOCK, "safety", EXACT, 0.0, "leak")
     eq(made.step(), 0.0)
 
 
 def test_pressure_loop_follows_a_claim_and_returns_bumplessly():
     made = PressureBench()
     eq(made.step(), [40, 0])
-    made.arbiter.claim(MODE, "mode", 60.0)
+    made.arbiter.claim(MANUAL, "manual", EXACT, 60.0, "hand")
     eq(made.step(), [60, 60])  # all pumps
-    made.arbiter.claim(SAFETY, "safety", 0.0)
+    made.arbiter.claim(INTERLOCK, "safety", EXACT, 0.0, "leak")
     eq(made.step(), [0, 0])
     made.arbiter.begin_cycle()
     assert made.step()[0] > 0
@@ -109,10 +175,10 @@ def test_interlock_outranks_an_operating_mode():
     eq(winners(rig), [None, None])
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.run(2)
-    eq(winners(rig), [(MODE, "mode"), (MODE, "mode")])
+    eq(winners(rig), [(MANUAL, "manual"), (MANUAL, "manual")])
     rig.set(CDU, FLAGS, 1)
     rig.run(2)
-    eq(winners(rig), [(SAFETY, "safety"), (SAFETY, "safety")])
+    eq(winners(rig), [(INTERLOCK, "safety"), (INTERLOCK, "safety")])
     eq((rig.devices.registers[VALVE_UNIT][0], rig.devices.registers[LEAD][0]), (0, STOP))
 
 
@@ -121,7 +187,7 @@ def test_undefined_interlock_output_leaves_pumps_to_mode():
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.set(CDU, FLAGS, 1)
     rig.run(3)
-    eq(winners(rig), [(SAFETY, "safety"), (MODE, "mode")])
+    eq(winners(rig), [(INTERLOCK, "safety"), (MANUAL, "manual")])
     eq((rig.devices.registers[VALVE_UNIT][0], rig.devices.registers[LEAD][0]), (0, RUN))
 
 
@@ -132,7 +198,7 @@ def test_proof_test_claims_the_valve_in_automatic_mode_only():
     eq(winners(rig), [(PROOF, "proof"), None])
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.run(2)
-    eq(winners(rig), [(MODE, "mode"), (MODE, "mode")])
+    eq(winners(rig), [(MANUAL, "manual"), (MANUAL, "manual")])
     eq(send_command(rig, "release"), "automatic")
     rig.run(2)
     eq(winners(rig), [None, None])  # the mode aborted the proof test
@@ -141,18 +207,20 @@ def test_proof_test_claims_the_valve_in_automatic_mode_only():
 def test_components_claim_only_what_they_declare():
     rig = make_safety_rig()
     declared = {
-        (type(component).__name__, spec.actuator, spec.rank)
+        (type(component).__name__, spec.actuator, spec.rank, spec.kind)
         for component in rig.agent.components
         for spec in component.CLAIMS
     }
     eq(
         declared,
         {
-            ("CoolingComponent", VALVE, MODE),
-            ("CoolingComponent", VALVE, PROOF),
-            ("CoolingComponent", PUMPS, MODE),
-            ("Interlock", VALVE, SAFETY),
-            ("Interlock", PUMPS, SAFETY),
+            ("CoolingComponent", VALVE, MANUAL, EXACT),
+            ("CoolingComponent", VALVE, PROOF, EXACT),
+            ("CoolingComponent", PUMPS, MANUAL, EXACT),
+            ("CoolingComponent", PUMPS, LOCKOUT, EXACT),
+            ("CoolingComponent", FANS, LOCKOUT, EXACT),
+            ("Interlock", VALVE, INTERLOCK, EXACT),
+            ("Interlock", PUMPS, INTERLOCK, EXACT),
         },
     )
 
@@ -163,7 +231,7 @@ def test_unit_without_components_has_no_arbiters():
 
 def test_agent_and_loops_use_the_same_actuator_names():
     rig = make_rig()
-    eq(sorted(rig.agent.arbiters), sorted((VALVE, PUMPS)))
+    eq(sorted(rig.agent.arbiters), sorted((VALVE, PUMPS, FANS)))
     eq(rig.agent.supply_loop.arbiter is rig.agent.arbiters[VALVE], True)
     eq(rig.agent.pressure_loop.arbiter is rig.agent.arbiters[PUMPS], True)
     raw = config()

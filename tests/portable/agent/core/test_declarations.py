@@ -2,7 +2,19 @@
 """Declarations of components: ports, claims, services and commands do not conflict."""
 
 from agent.core import registry
-from agent.core.actuator import LOOP, MODE, PROOF, PUMPS, SAFETY, VALVE, ClaimSpec
+from agent.core.actuator import (
+    AT_LEAST,
+    AT_MOST,
+    EXACT,
+    INTERLOCK,
+    LOOP,
+    MANUAL,
+    PROOF,
+    PROTECTION,
+    PUMPS,
+    VALVE,
+    ClaimSpec,
+)
 from agent.core.component import Component
 from agent.core.declarations import check_declarations
 from agent.core.errors import AgentError
@@ -35,21 +47,31 @@ def refused(*components):
 def test_different_ranks_are_accepted():
     check_declarations(
         [
-            declare(CLAIMS=(ClaimSpec(VALVE, MODE), ClaimSpec(PUMPS, MODE))),
-            declare(CLAIMS=(ClaimSpec(VALVE, PROOF), ClaimSpec(PUMPS, SAFETY))),
+            declare(CLAIMS=(ClaimSpec(VALVE, MANUAL, EXACT), ClaimSpec(PUMPS, MANUAL, EXACT))),
+            declare(CLAIMS=(ClaimSpec(VALVE, PROOF, EXACT), ClaimSpec(PUMPS, INTERLOCK, EXACT))),
         ]
     )
 
 
 def test_equal_ranks_on_one_actuator_are_refused():
-    one = declare(CLAIMS=(ClaimSpec(VALVE, MODE),))
-    other = declare(CLAIMS=(ClaimSpec(PUMPS, SAFETY), ClaimSpec(VALVE, MODE)))
-    eq(refused(one, other), "valve rank 20: declared by Component and Component")
+    one = declare(CLAIMS=(ClaimSpec(VALVE, MANUAL, EXACT),))
+    other = declare(CLAIMS=(ClaimSpec(PUMPS, INTERLOCK, EXACT), ClaimSpec(VALVE, MANUAL, EXACT)))
+    eq(refused(one, other), "valve rank 50: declared by Component and Component")
+
+
+def test_bounds_of_equal_rank_are_accepted():
+    floor = declare(CLAIMS=(ClaimSpec(VALVE, PROTECTION, AT_LEAST),))
+    cap = declare(CLAIMS=(ClaimSpec(VALVE, PROTECTION, AT_MOST),))
+    exact = declare(CLAIMS=(ClaimSpec(VALVE, PROTECTION, EXACT),))
+    check_declarations([floor, cap])
+    eq(refused(floor, exact), "valve rank 40: declared by Component and Component")
+    eq(refused(exact, cap), "valve rank 40: declared by Component and Component")
+    check_declarations([declare(CLAIMS=exact.CLAIMS + floor.CLAIMS)])  # one component decides
 
 
 def test_rank_must_be_above_the_loop():
     eq(
-        refused(declare(CLAIMS=(ClaimSpec(VALVE, LOOP),))),
+        refused(declare(CLAIMS=(ClaimSpec(VALVE, LOOP, EXACT),))),
         "Component: rank 10 is not above the loop",
     )
 

@@ -54,6 +54,7 @@ def _unload():
 
 
 def test_component_without_section_is_not_loaded():
+    sys.modules.pop("tests.portable.support.fake_component", None)  # another test loads it
     loaded, controller = make_agent(None)
     eq((loaded.components, controller.components), ([], []))
     eq("tests.portable.support.fake_component" in sys.modules, False)

@@ -69,7 +69,7 @@ def test_cycles_continue_while_the_phase_moves():
             ticks.run(ticks.due, None if i < 25 else offset)
             since = 0 if ticks.cycle_starts else since + 1
             assert since <= 19
-        eq(ticks.in_cycle, since)
+        eq(ticks.cycle_index, since)
 
 
 def test_missed_ticks_are_counted_and_skipped():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted contact windows: searched in slices, corrected by the observed signal."""
 
-from agent.satcom.pass_predictor import HORIZON, ConstellationModel, PassPredictor
+from agent.satcom.pass_predictor import SEARCH_AHEAD, ConstellationModel, PassPredictor
 from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -67,9 +67,9 @@ def test_few_evaluations_are_needed():
 def test_clock_step_restarts_the_search():
     passes = _make_predictor([40])
     passes.step(START, 200)
-    passes.step(START + 3 * HORIZON, 8)
-    assert passes._search_time >= START + 3 * HORIZON
-    passes.step(START - 9 * HORIZON, 8)
+    passes.step(START + 3 * SEARCH_AHEAD, 8)
+    assert passes._search_time >= START + 3 * SEARCH_AHEAD
+    passes.step(START - 9 * SEARCH_AHEAD, 8)
     assert passes._search_time < START
 
 

@@ -17,7 +17,7 @@ def run_scan(registers):
     while True:
         request = scan.next_request()
         if request is None:
-            return scan.base, addresses
+            return scan.base_address, addresses
         _, address, count = request
         addresses.append(address)
         wanted = range(address, address + count)
@@ -62,7 +62,7 @@ def test_found_base_shifts_addresses():
     raw = {"model": "x", "title": "X", "source": "made up", "met_hardware": False, "scan": RAW}
     raw["points"] = [{"name": "A", "address": 5, "type": "i16"}]
     eq(DeviceProfile(raw).blocks, [(3, 40075, 1)])
-    moved = ModbusDevice("d", 1, DeviceProfile(raw, base=84))
+    moved = ModbusDevice("d", 1, DeviceProfile(raw, base_address=84))
     eq(moved.blocks, [(3, 89, 1)])
     eq(moved.identity_probes(), [(pdu.read_holding(84, 1), 0)])
     moved.store_probe_result(0, "ok", 0, (203,))

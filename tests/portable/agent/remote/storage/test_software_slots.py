@@ -149,10 +149,10 @@ def test_start_up_ignores_damaged_records():
     whole = disk.names[path][0]
     for at in range(0, len(whole), 5):
         disk.names[path][0] = whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :]
-        eq(_slots.order(_slots.read_record()), ([0, 1], None))
+        eq(_slots.start_order(_slots.read_record()), ([0, 1], None))
     disk.names[path][0] = whole
-    eq(_slots.order(_slots.read_record())[0], [1, 0])
-    counted = _slots.order(_slots.read_record())[1]
+    eq(_slots.start_order(_slots.read_record())[0], [1, 0])
+    counted = _slots.start_order(_slots.read_record())[1]
     eq(load_releases(lambda _: counted).trial.starts, 1)
 
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs missing Debian packages of the test peers, as root or with a sudo without password. Never
-# fails: the tests of a missing peer skip and name it (with CI=true they fail).
-# Usage: deploy/peers.sh [PACKAGE...]
+# Installs missing Debian packages with programs for the tests, as root or with a sudo without
+# password. Never fails: the tests of a missing program skip and name it (with CI=true they fail).
+# Usage: deploy/test-programs.sh [PACKAGE...]
 set -u
 
 packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
@@ -18,7 +18,7 @@ command -v cc >/dev/null 2>&1 || packages="$packages gcc libc6-dev"
 installed() { dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null | grep -q '^ii'; }
 
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "peers: no apt-get; the tests of a missing peer skip"
+    echo "test programs: no apt-get; the tests of a missing program skip"
     exit 0
 fi
 
@@ -33,7 +33,7 @@ if [ "$(id -u)" = 0 ]; then
 elif sudo -n true 2>/dev/null; then
     as_root="sudo -n"
 else
-    echo "peers: not root, so not installed:$missing"
+    echo "test programs: not root, so not installed:$missing"
     exit 0
 fi
 
@@ -44,12 +44,12 @@ apt() { # prints output only after a failure
     }
 }
 
-echo "peers: installing$missing"
-apt update || echo "peers: apt-get update failed" >&2
+echo "test programs: installing$missing"
+apt update || echo "test programs: apt-get update failed" >&2
 # shellcheck disable=SC2086  # splits the list into words
 if ! apt install -y --no-install-recommends $missing; then
     for package in $missing; do # one missing package must not block the others
-        apt install -y --no-install-recommends "$package" || echo "peers: no $package" >&2
+        apt install -y --no-install-recommends "$package" || echo "test programs: no $package" >&2
     done
 fi
 exit 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Peers of the tests: other programs and libraries, and free ports.
+"""Test programs: other programs and libraries that tests need, and free ports.
 
-A test that needs a peer calls `require_program`, which skips the test and names the missing peer.
-With CI=true such a skip is a failure (tests/conftest.py), so that a missing peer cannot hide a
+A test that needs a program calls `require_program`. It skips the test and names a missing program.
+With CI=true such a skip is a failure (tests/conftest.py), so that a missing program cannot hide a
 failure.
 """
 
@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-MISSING = "peer missing: "
+MISSING = "program missing: "
 PATH = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
 
 

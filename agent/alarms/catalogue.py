@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Catalogue of alarms: what a person needs to know of each code (ISA-18.2).
+
+Does not raise alarms and does not know the records; see `agent.core.alarm_record`. alarms.toml
+beside this file has the data and describes its fields. The file is read once, by tools on CPython.
+`compare` finds codes that have no entry, and entries that have no code.
+"""
+
+import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+PRIORITIES = {
+    1: "act now",
+    2: "act within 30 min",
+    3: "act today",
+    4: "note for the weekly service",
+}
+MAX_RESPOND_S = {1: 300, 2: 1800, 3: 86_400, 4: 604_800}
+"""Longest time to respond of each priority, s."""
+UNKNOWN_PRIORITY = 2
+"""Priority of a code without an entry: the unit has other software than the reader."""
+
+_LISTS = ("planned", "retired")
+_TEXTS = ("means", "cause", "consequence", "do")
+_NEEDED = {"number", "priority", "respond_s", *_TEXTS}
+_OPTIONAL = {"reset", "suppressed_by", "state"}
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEntry:
+    """One code; alarms.toml describes the fields. `reset` "": the alarm is not latched."""
+
+    code: str
+    number: int
+    priority: int
+    means: str
+    cause: str
+    consequence: str
+    do: str
+    respond_s: int
+    reset: str = ""
+    suppressed_by: tuple[str, ...] = ()
+    state: str = ""
+
+    @property
+    def latching(self) -> bool:
+        """Whether the alarm stays until a command resets it."""
+        return bool(self.reset)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All entries by code. `groups`: title and codes of each room, in the order of the file."""
+
+    entries: dict[str, AlarmEntry]
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    planned: frozenset[str]
+    retired: dict[str, int]
+
+    def find(self, text: str) -> AlarmEntry | None:
+        """Find an entry by `CODE`, `CODE:SOURCE` or number. None: unknown."""
+        if text.isdecimal():
+            return next((e for e in self.entries.values() if e.number == int(text)), None)
+        return self.entries.get(text.partition(":")[0])
+
+    def priority(self, code: str) -> int:
+        """Return the priority of a code, with or without a source."""
+        entry = self.find(code)
+        return UNKNOWN_PRIORITY if entry is None else entry.priority
+
+
+def span_text(seconds: int) -> str:
+    """Return a time to respond in words: `5 min`."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue of this package."""
+    text = (resources.files("agent.alarms") / "alarms.toml").read_text(encoding="utf-8")
+    return parse(tomllib.loads(text))
+
+
+def parse(data: dict[str, Any]) -> Catalogue:
+    """Build a catalogue from the content of alarms.toml. Raises ValueError: all problems."""
+    rooms = {key: value for key, value in data.items() if key not in _LISTS}
+    tables = [
+        (code, table) for room in rooms.values() for code, table in room.items() if code != "title"
+    ]
+    retired: dict[str, int] = data.get("retired", {})
+    problems = [problem for code, table in tables for problem in _field_problems(code, table)]
+    if not problems:
+        problems = list(_relation_problems(tables, retired))
+    if problems:
+        raise ValueError("alarms.toml: " + "; ".join(problems))
+    entries = {
+        code: AlarmEntry(code, **{**table, "suppressed_by": tuple(table.get("suppressed_by", ()))})
+        for code, table in tables
+    }
+    groups = tuple(
+        (room["title"], tuple(code for code in room if code != "title")) for room in rooms.values()
+    )
+    return Catalogue(entries, groups, frozenset(data.get("planned", ())), retired)
+
+
+def _field_problems(code: str, table: dict[str, Any]) -> Iterator[str]:
+    """Find missing, unknown and wrong fields of one entry."""
+    missing, unknown = _NEEDED - set(table), set(table) - _NEEDED - _OPTIONAL
+    if missing:
+        yield f"{code}: missing {', '.join(sorted(missing))}"
+    if unknown:
+        yield f"{code}: unknown {', '.join(sorted(unknown))}"
+    if missing:
+        return
+    priority, respond_s = table["priority"], table["respond_s"]
+    if priority not in PRIORITIES:
+        yield f"{code}: priority {priority} is not 1 to 4"
+    elif not 0 < respond_s <= MAX_RESPOND_S[priority]:
+        yield f"{code}: respond_s is not 1 to {MAX_RESPOND_S[priority]} (priority {priority})"
+    for name in _TEXTS:
+        if not str(table[name]).strip():
+            yield f"{code}: {name} is empty"
+
+
+def _relation_problems(
+    tables: list[tuple[str, dict[str, Any]]], retired: dict[str, int]
+) -> Iterator[str]:
+    """Find numbers and codes that are used twice, and root alarms that do not exist."""
+    numbers = {number: code for code, number in retired.items()}
+    codes = {code for code, _ in tables}
+    seen = set(retired)
+    for code, table in tables:
+        if code in seen:
+            yield f"{code}: has two entries, or is retired"
+        seen.add(code)
+        other = numbers.setdefault(table["number"], code)
+        if other != code:
+            yield f"{code}: number {table['number']} belongs to {other}"
+        unknown = [root for root in table.get("suppressed_by", ()) if root not in codes]
+        if unknown:
+            yield f"{code}: suppressed_by {', '.join(unknown)}: no such code"
+        if code in table.get("suppressed_by", ()):
+            yield f"{code}: suppresses itself"
+
+
+def compare(found: Catalogue, records: Collection[str]) -> list[str]:
+    """Compare the entries with the codes of all records; return the problems."""
+    entries = set(found.entries)
+    problems = [
+        f"{code}: no entry in agent/alarms/alarms.toml; add a table [ROOM.{code}] "
+        "(the head of the file describes its fields)"
+        for code in sorted(set(records) - entries)
+    ]
+    problems += [
+        f"{code}: entry in agent/alarms/alarms.toml, not in the code; delete the entry and add its "
+        "number to [retired], or add the code to `planned`"
+        for code in sorted(entries - set(records) - found.planned)
+    ]
+    return problems
