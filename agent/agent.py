@@ -76,10 +76,12 @@ class Agent:
     components. `supply_sensor` to `pumps`: the parts from which a component can build its own loop.
     """
 
-    def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
+    def __init__(
+        self, config: "Config", boot: "BootState | None" = None, restarts: int = 0
+    ) -> None:
         self.config = config
         self.boot = boot
-        self.guard = Guard(self)
+        self.guard = Guard(self, restarts)
         self.alarms = AlarmList(self.guard)
         self.clock = UtcClock(
             config.drift_ppb,
@@ -92,15 +94,15 @@ class Agent:
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
         self._build_ports(config)
         self._out: Actions = []
-        self._port_listeners: list[PortListener] = []
+        self.port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
         self._build_actuators(config)
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        self._with_deadline: list[Component] = []
-        self._with_outbox: list[Component] = []
-        self._not_started: list[Component] = []
+        self.with_deadline: list[Component] = []
+        self.with_outbox: list[Component] = []
+        self.not_started: list[Component] = []
         providers: list[Component] = []
         if config.components:
             providers = self._build_components(config)
@@ -111,26 +113,26 @@ class Agent:
     def _build_ports(self, config: "Config") -> None:
         self.receiver: ReceiverDriver | None = None
         self.uplink: Uplink | None = None
-        self._links: list[PortLink] = []
+        self.links: list[PortLink] = []
         if config.receiver is not None:
             address = config.receiver
             self.receiver = ReceiverDriver(
                 RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
             )
-            self._links.append(PortLink(RECEIVER, "receiver", str(address)))
+            self.links.append(PortLink(RECEIVER, "receiver", str(address)))
         self._first_component = FIRST_BUS + len(config.buses)
         self._bus_links = [
             PortLink(FIRST_BUS + i, name, str(address))
             for i, (name, address) in enumerate(config.buses)
         ]
-        self._links.extend(self._bus_links)
+        self.links.extend(self._bus_links)
         if config.broker is not None:
             link = self._broker_link(config.broker)
             self.uplink = Uplink(config, link, self.telemetry, self._birth_message())
         self._state_link: PortLink | None = None
         if config.state is not None:
             self._state_link = PortLink(STATE, "state", str(config.state))
-            self._links.append(self._state_link)
+            self.links.append(self._state_link)
 
     def _broker_link(self, address: "Address") -> PortLink:
         if address.kind != "tls":
@@ -160,9 +162,9 @@ class Agent:
         component_set = ComponentSet(self, config, self._first_component)
         self._component_set = component_set
         self.components = component_set.components
-        self._links.extend(component_set.links)
-        self._with_deadline = component_set.overriding("deadline")
-        self._with_outbox = component_set.overriding("outbox")
+        self.links.extend(component_set.links)
+        self.with_deadline = component_set.overriding("deadline")
+        self.with_outbox = component_set.overriding("outbox")
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
@@ -228,46 +230,15 @@ class Agent:
 
     def add_port_listener(self, listener: "PortListener") -> None:
         """Call `listener` for all received bytes and all requests of the ports."""
-        self._port_listeners.append(listener)
+        self.port_listeners.append(listener)
 
     def remove_port_listener(self, listener: "PortListener") -> None:
         """Stop the calls of `listener`."""
-        self._port_listeners.remove(listener)
-
-    # The interface for the containment of faults; see `agent.core.fault.containment`.
+        self.port_listeners.remove(listener)
 
     def write_console(self, text: str) -> None:
         """Write a line to the console."""
         self._out.append((CONSOLE, "write", text.encode()))
-
-    def drop_listener(self, listener: "Any") -> None:
-        """Stop the calls of a listener of ports or alarms."""
-        if listener in self._port_listeners:
-            self._port_listeners.remove(listener)
-        self.alarms.drop_listener(listener)
-
-    def close_port(self, port: int, now: int, pause_us: int) -> None:
-        """Close a port and open it again after the pause."""
-        links = self._links if self.uplink is None else self._links + [self.uplink.link]
-        for link in links:
-            if link.port == port and link.up:
-                link.requests.append((port, "close", b""))
-                self.event(port, "closed", now)
-                link.due = now + pause_us
-
-    def replace_component(self, old: "Component", new: "Component") -> None:
-        """Replace a component by its stand-in, or the stand-in by the component."""
-        lists: list[list[Any]] = [self.components, self._with_deadline, self._with_outbox]
-        for components in lists + [self.supervisor.providers, self.telemetry.components]:
-            if old in components:
-                components[components.index(old)] = new
-
-    def start_component(self, component: "Component", now: int) -> None:
-        """Start a component again that was off. Its own start is not repeated if it succeeded."""
-        if component not in self._not_started:
-            return
-        self._not_started.remove(component)
-        self._start(component, now)
 
     def restart(self) -> None:
         """Request a restart of the agent from the runtime."""
@@ -282,26 +253,27 @@ class Agent:
 
     def start(self, now: int) -> None:
         """Request to open all ports and schedule the first tick."""
-        for link in self._links:
+        for link in self.links:
             link.start()
         if self.uplink is not None:
             self.uplink.link.start()
         for component in self.components:
-            self._start(component, now)
+            self.start_component(component, now)
         self.ticks.start(now)
         self.cycle.start(now)
         self._status_writer.start(now)
 
-    def _start(self, component: "Component", now: int) -> None:
+    def start_component(self, component: "Component", now: int) -> None:
+        """Start a component."""
         try:
             component.start(now)
         except Exception as error:
-            self._not_started.append(component)
+            self.not_started.append(component)
             self.guard.handle(component, error, now)
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Handle bytes from `port`. `now` is the arrival time of the last byte."""
-        for listener in self._port_listeners:
+        for listener in self.port_listeners:
             try:
                 listener.on_receive(port, data, now)
             except Exception as error:
@@ -344,7 +316,7 @@ class Agent:
         if kind == "pulse":
             self.clock.add_pulse(now)
             return
-        for link in self._links:
+        for link in self.links:
             if link.port == port:
                 self._link_event(link, kind, now)
         if port >= self._first_component:
@@ -367,7 +339,7 @@ class Agent:
         if now >= self.ticks.due:
             self._tick(now)
         self._wake_ports(now)
-        for component in self._with_deadline:
+        for component in self.with_deadline:
             try:
                 if now >= component.deadline():
                     component.wake(now)
@@ -388,12 +360,12 @@ class Agent:
                     self._collect(bus, now)
             except Exception as error:
                 self.guard.handle(bus.port, error, now)
-        for link in self._links:
+        for link in self.links:
             if now >= link.due:
                 try:
                     link.wake(now)
                 except Exception as error:
-                    link.retry_later(now)
+                    link.close(now)
                     self.guard.handle(link.port, error, now)
 
     def deadline(self) -> int:
@@ -404,10 +376,10 @@ class Agent:
             for bus in self.fieldbus.buses:
                 piece = bus.port
                 due = min(due, bus.deadline())
-            for link in self._links:
+            for link in self.links:
                 if link.due < due:
                     due = link.due
-            for piece in self._with_deadline:
+            for piece in self.with_deadline:
                 due = min(due, piece.deadline())
             if self.uplink is not None:
                 piece = BROKER
@@ -425,7 +397,7 @@ class Agent:
         if self._out:
             out.extend(self._out)
             self._out.clear()
-        for link in self._links:
+        for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
         for bus in self.fieldbus.buses:
@@ -433,7 +405,7 @@ class Agent:
                 out.extend(bus.outbox())
             except Exception as error:
                 self.guard.handle(bus.port, error, self.ticks.due)
-        for component in self._with_outbox:
+        for component in self.with_outbox:
             try:
                 out.extend(component.outbox())
             except Exception as error:
@@ -443,7 +415,7 @@ class Agent:
                 out.extend(self.uplink.outbox())
             except Exception as error:
                 self.guard.handle(BROKER, error, self.ticks.due)
-        for listener in self._port_listeners:
+        for listener in self.port_listeners:
             try:
                 listener.on_outbox(out)
             except Exception as error:
@@ -480,8 +452,7 @@ class Agent:
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():
-            line = "alarm %s %s: %s" % (change, code, text)
-            self._out.append((CONSOLE, "write", line.encode()))
+            self.write_console("alarm %s %s: %s" % (change, code, text))
         if self.ticks.tick_number % self.config.ticks_per_row == 0:
             self.telemetry.add_row(
                 now,

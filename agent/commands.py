@@ -130,8 +130,7 @@ def _run_once(config: Config, boot: "BootState | None", restarts: int) -> int:
     from agent.runtime import cpython
     from agent.runtime.cpython_systemd import notifier_for
 
-    controller = Agent(config, boot)
-    controller.guard.restarts = restarts
+    controller = Agent(config, boot, restarts)
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)
     try:

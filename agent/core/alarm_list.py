@@ -39,17 +39,12 @@ class AlarmList:
         self._guard = guard
         self.history: list[tuple[int, str, str]] = []
         self.raised_count = 0
-        self._listeners: list[Listener] = []
+        self.listeners: list[Listener] = []
         self._unread: list[tuple[int, str, str, str]] = []
 
     def add_listener(self, listener: "Listener") -> None:
         """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
-        self._listeners.append(listener)
-
-    def drop_listener(self, listener: "Listener") -> None:
-        """Stop the calls of `listener`."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+        self.listeners.append(listener)
 
     def update(
         self, record: "AlarmRecord", source: str, active: bool, now: int, text: str = ""
@@ -85,7 +80,7 @@ class AlarmList:
             self.history.pop(0)
         if len(self._unread) > _HISTORY:
             self._unread.pop(0)
-        for listener in self._listeners[:]:
+        for listener in self.listeners[:]:
             try:
                 listener(now, change, code, text)
             except Exception as error:

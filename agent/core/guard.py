@@ -23,10 +23,9 @@ class Guard:
     `restarts`: restarts of the agent in this process after an exception in its core.
     """
 
-    restarts = 0
-
-    def __init__(self, agent: "Any") -> None:
+    def __init__(self, agent: "Any", restarts: int) -> None:
         self._agent = agent
+        self.restarts = restarts
         self.containment: Containment | None = None
 
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes = b"") -> None:

@@ -65,10 +65,6 @@ class PortLink:
         if not self.up:
             self.due = now
 
-    def retry_later(self, now: int) -> None:
-        """Retry after the longest pause: opening raised an exception."""
-        self.due = now + _LONGEST_RETRY
-
     def suspend(self) -> None:
         """Stop the retries until `retry_now` is called."""
         self.due = NEVER

@@ -224,8 +224,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int) -> int:
     gc.collect()
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
-    agent = Agent(config, boot)
-    agent.guard.restarts = restarts
+    agent = Agent(config, boot, restarts)
     del text, raw, config
     agent.start(monotonic())
     openers = _openers()

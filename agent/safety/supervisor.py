@@ -97,10 +97,6 @@ class Supervisor:
         """Set another limit of the supply temperature, °C."""
         self.supply_max_c = supply_max_c
 
-    def add_provider(self, provider: "ConditionProvider") -> None:
-        """Collect the conditions of `provider` too."""
-        self.providers.append(provider)
-
     def step(self, now: int) -> None:
         """Evaluate all conditions, raise and clear alarms, set the state."""
         if self._started is None:

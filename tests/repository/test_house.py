@@ -29,6 +29,7 @@ CAPACITY = {
     "deploy": 16,
     "deploy/firmware": 19,
     "hil": 21,
+    "hil/fault": 17,
     "tests/portable/agent": 16,
     "tests/portable/support": 16,
 }

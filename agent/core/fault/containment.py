@@ -66,6 +66,25 @@ class FaultRecord:
         self.times = [time for time in self.times if now - time < window] + [now]
         return len(self.times)
 
+    def set_active(self, until: int) -> None:
+        """Set the end of the fault."""
+        self.active_until = until
+
+    def next_pause(self) -> int:
+        """Return the time for which the port is closed now, and forget its faults."""
+        pause = min(1 << self.closings, _LONGEST_CLOSED) * SECOND
+        self.closings = min(self.closings + 1, 6)
+        self.times.clear()
+        return pause
+
+    def set_stand_in(self, stand_in: "StandIn | None") -> None:
+        """Set what stands in for the component; None: the component runs."""
+        self.stand_in = stand_in
+
+    def recovered(self) -> None:
+        """Begin with the shortest pause again."""
+        self.closings = 0
+
 
 class Containment:
     """All contained faults of `agent`. `counts`: faults by kind of piece.
@@ -83,7 +102,7 @@ class Containment:
         self._loops: dict[str, int] = {}
         self._logged: list[str] = []
         self._closing = False
-        agent.supervisor.add_provider(self)
+        agent.supervisor.providers.append(self)
 
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes) -> None:
         """Contain `error` of `piece`; see the module."""
@@ -108,10 +127,12 @@ class Containment:
                 self._count("loop", name, second, b"")
         elif piece in agent.fieldbus.sessions:
             self._count("device", piece.name, error, data)
-            self._record_port(piece.bus.port).active_until = now + _MINUTE
+            self._record_port(piece.bus.port).set_active(now + _MINUTE)
         else:
             self._count("listener", "", error, data)
-            agent.drop_listener(piece)
+            for listeners in (agent.port_listeners, agent.alarms.listeners):
+                if piece in listeners:
+                    listeners.remove(piece)
 
     def _loop_name(self, piece: "Any") -> str:
         agent = self._agent
@@ -145,13 +166,16 @@ class Containment:
         if record.add(now, _MINUTE) < _PORT_FAULTS or self._closing:
             return
         if now >= record.active_until:
-            record.closings = 0
-        pause = min(1 << record.closings, _LONGEST_CLOSED) * SECOND
-        record.closings = min(record.closings + 1, 6)
-        record.times.clear()
-        record.active_until = now + pause + _MINUTE
+            record.recovered()
+        pause = record.next_pause()
+        record.set_active(now + pause + _MINUTE)
         self._closing = True
-        agent.close_port(port, now, pause)
+        links = agent.links if agent.uplink is None else agent.links + [agent.uplink.link]
+        for link in links:
+            if link.port == port and link.up:
+                link.requests.append((port, "close", b""))
+                agent.event(port, "closed", now)
+                link.retry_now(now + pause)
         self._closing = False
 
     # Components.
@@ -164,10 +188,18 @@ class Containment:
             return
         count = record.add(now, _HOUR)
         stand_in = StandIn(self._agent, part, section)
-        record.stand_in = stand_in
+        record.set_stand_in(stand_in)
         pause = min(1 << (count - 1), _LONGEST_OFF) * SECOND
-        record.active_until = NEVER if count >= _PART_FAULTS else now + pause
-        self._agent.replace_component(part, stand_in)
+        record.set_active(NEVER if count >= _PART_FAULTS else now + pause)
+        self._replace(part, stand_in)
+
+    def _replace(self, old: "Component", new: "Component") -> None:
+        """Replace a component by its stand-in, or the stand-in by the component."""
+        agent = self._agent
+        lists: list[list[Any]] = [agent.components, agent.with_deadline, agent.with_outbox]
+        for components in lists + [agent.supervisor.providers, agent.telemetry.components]:
+            if old in components:
+                components[components.index(old)] = new
 
     def tick(self, now: int) -> None:
         """Start the components again whose pause has ended."""
@@ -175,9 +207,11 @@ class Containment:
             record = self._parts[section]
             if record.stand_in is not None and now >= record.active_until:
                 part = record.stand_in.part
-                self._agent.replace_component(record.stand_in, part)
-                record.stand_in = None
-                self._agent.start_component(part, now)
+                self._replace(record.stand_in, part)
+                record.set_stand_in(None)
+                if part in self._agent.not_started:  # a start that succeeded is not repeated
+                    self._agent.not_started.remove(part)
+                    self._agent.start_component(part, now)
 
     def acknowledge(self, code: "str | None") -> str:
         """Let the components that wait for an operator start again: one code, or None for all.
@@ -190,7 +224,7 @@ class Containment:
             own_code = PART_OFF.code + ":" + section
             if record.stand_in is not None and code in (None, own_code):
                 record.times.clear()
-                record.active_until = 0
+                record.set_active(0)
                 found.append(own_code)
         return " ".join(found)
 

@@ -108,7 +108,7 @@ def test_failed_start_is_repeated():
     rig = PartRig()
     part = rig.agent.components[0]
     rig.agent.guard.handle(part, InjectedError("x"), rig.now)
-    rig.agent._not_started.append(part)
+    rig.agent.not_started.append(part)
     rig.run(3)
     eq([call for call in part.calls if call[0] == "start"][1][0], "start")
 
@@ -195,7 +195,7 @@ def test_listeners_that_fail_are_dropped():
     rig.run(5)
     rig.devices.silent.add(VALVE)
     rig.run(10)
-    eq((rig.agent._port_listeners, pieces(rig)["listener"]), ([], 2))
+    eq((rig.agent.port_listeners, pieces(rig)["listener"]), ([], 2))
     eq("device_lost:valve" in rig.alarm_codes(), True)
 
 
