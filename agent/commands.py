@@ -172,14 +172,25 @@ def status(argv: list[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     snapshot["age_s"] = age_s(snapshot)
+    snapshot["alarms"] = _rows_of_alarms(snapshot, state_folder(arguments))
     fresh = 0 <= snapshot["age_s"] <= STALE_AFTER_S
     if arguments.json:
         print(json.dumps(snapshot))
     else:
+        from agent.alarms.status_lines import alarm_lines
         from agent.telemetry.status_text import render
 
-        print(render(snapshot))
+        print("\n".join([render(snapshot), *alarm_lines(snapshot["alarms"])]))
     return 0 if fresh and snapshot["state"] == "normal" else 1
+
+
+def _rows_of_alarms(snapshot: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Return the alarms as a person must read them, with those that are shelved in `folder`."""
+    from agent.alarms.shelving import FILE, Shelving
+    from agent.alarms.status_lines import alarm_rows
+
+    unit = f"{snapshot['site']}/{snapshot['unit']}"
+    return alarm_rows(snapshot, Shelving(folder / FILE).codes(unit, time.time()))
 
 
 def age_s(snapshot: dict[str, Any]) -> float:
@@ -249,6 +260,7 @@ def state_folder(arguments: argparse.Namespace) -> Path:
 ALARMS = {
     "list": ("agent.tools.alarm_table", "list the alarms: number, priority, meaning"),
     "show": ("agent.tools.alarm_show", "show one alarm: cause, consequence, action"),
+    "shelve": ("agent.tools.alarm_shelve", "keep an alarm from people for a time; list these"),
 }
 """Subcommand of `coldloop alarms`: its module and its help text."""
 

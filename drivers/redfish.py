@@ -45,6 +45,7 @@ _READ_TIMEOUT = 500 * MILLISECOND
 _POLL_PERIOD = 10 * SECOND
 _CONFIRM_PAUSE = SECOND
 _RESEND_PAUSE = 10 * SECOND
+_WATCH_TIME = 6 * SECOND
 _REJECT_PAUSE = 30 * SECOND
 _LOGIN_PAUSE = 15 * SECOND
 _MAX_PAUSE_S = 30
@@ -61,7 +62,8 @@ class RedfishTarget:
     `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
     the range that the service allows. `power_w` is the power as read at `read_at`.
     `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
-    service still shows another limit after several writes.
+    service still shows another limit after several writes. `answered_at`: the service
+    has confirmed the last limit. Until `watch_until` it is read each second.
     """
 
     def __init__(
@@ -81,6 +83,9 @@ class RedfishTarget:
         self.rejected_status = 0
         self.write_unverified = False
         self.power_on = True
+        self.forced_off = False
+        self.answered_at = 0
+        self.watch_until = 0
         self.sent_count = 0
         self.etag = ""
         self.needs_etag = False  # the service requires If-Match with a limit
@@ -248,6 +253,7 @@ class RedfishClient:
             return
         target.requested_w = watts
         target.unverified_count = 0
+        self.watch(index, target.effect_us + _WATCH_TIME, now)
         if (
             target.reported_w is None
             or target.target_w != target.reported_w
@@ -256,13 +262,20 @@ class RedfishClient:
             target.limit_due = now
             self._send_next(now)
 
-    def set_power(self, index: int, on: bool, now: int) -> None:
-        """Switch the system of a target on or off."""
+    def set_power(self, index: int, on: bool, now: int, force: bool = False) -> None:
+        """Switch the system of a target on or off; `force`: again, and without a shutdown."""
         target = self.targets[index]
-        if target.power_on != on and target.system:
-            target.power_on = on
+        if (force or target.power_on != on) and target.system:
+            target.power_on, target.forced_off = on, force
             target.switch_due = now
+            self.watch(index, _WATCH_TIME, now)
             self._send_next(now)
+
+    def watch(self, index: int, duration: int, now: int) -> None:
+        """Read a target each second for `duration` from now on."""
+        target = self.targets[index]
+        target.watch_until = max(target.watch_until, now + duration)
+        target.read_due = min(target.read_due, now + _CONFIRM_PAUSE)
 
     def _send_next(self, now: int) -> None:
         """Send the next due request, if none is pending."""
@@ -304,11 +317,12 @@ class RedfishClient:
             self._queue_request("PATCH", target.path, limit_body(target), now, etag)
         elif action == _SWITCH:
             target.switch_due = NEVER
-            body = {"ResetType": "On" if target.power_on else "GracefulShutdown"}
+            off = "ForceOff" if target.forced_off else "GracefulShutdown"
+            body = {"ResetType": "On" if target.power_on else off}
             path = target.system + "/Actions/ComputerSystem.Reset"
             self._queue_request("POST", path, json.dumps(body).encode(), now)
         else:
-            target.read_due = now + _POLL_PERIOD
+            target.read_due = now + (_CONFIRM_PAUSE if now < target.watch_until else _POLL_PERIOD)
             self._queue_request("GET", target.path, b"", now)
         self._pending = (action, index)
 
@@ -394,6 +408,7 @@ class RedfishClient:
     def _on_limit(self, target: RedfishTarget, status: int, now: int) -> None:
         if status < 300:
             target.rejected_status = 0
+            target.answered_at = now
             target.read_due = now + _CONFIRM_PAUSE
             return
         target.read_due = now  # reads the allowed range and the present tag

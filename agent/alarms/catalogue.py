@@ -134,7 +134,7 @@ def _relation_problems(
 ) -> Iterator[str]:
     """Find numbers and codes that are used twice, and root alarms that do not exist."""
     numbers = {number: code for code, number in retired.items()}
-    codes = {code for code, _ in tables}
+    priorities = {code: table["priority"] for code, table in tables}
     seen = set(retired)
     for code, table in tables:
         if code in seen:
@@ -143,11 +143,20 @@ def _relation_problems(
         other = numbers.setdefault(table["number"], code)
         if other != code:
             yield f"{code}: number {table['number']} belongs to {other}"
-        unknown = [root for root in table.get("suppressed_by", ()) if root not in codes]
-        if unknown:
-            yield f"{code}: suppressed_by {', '.join(unknown)}: no such code"
-        if code in table.get("suppressed_by", ()):
+        yield from _root_problems(code, table, priorities)
+
+
+def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int]) -> Iterator[str]:
+    """Find root alarms that do not exist or that must not suppress the code."""
+    for root in table.get("suppressed_by", ()):
+        if root not in priorities:
+            yield f"{code}: suppressed_by {root}: no such code"
+        elif root == code:
             yield f"{code}: suppresses itself"
+        elif priorities[code] == 1:
+            yield f"{code}: priority 1 is never suppressed"
+        elif priorities[root] > priorities[code]:
+            yield f"{code}: suppressed_by {root}: has a lower priority"
 
 
 def compare(found: Catalogue, records: Collection[str]) -> list[str]:

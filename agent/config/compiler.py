@@ -55,6 +55,7 @@ def compile_config(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFil
     _parse_devices(complete, profiles, parsed, errors)
     _check_times(complete["control"], complete["limits"], errors)
     _check_loops(complete, parsed, errors)
+    _check_replaced(raw, errors)
     _check_temperatures(complete, parsed, errors)
     _check_telemetry(complete, errors)
     _check_components(complete, parsed, errors)
@@ -225,6 +226,17 @@ def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
     check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
     for pump in dp["pumps"]:
         check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
+
+
+def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
+    """Refuse given keys of a loop that a loop of `cooling` replaces. `raw` has no defaults."""
+    from agent.core.tunable import without_effect  # noqa: PLC0415 - dropped after loading
+
+    for loop in ("supply", "dp"):
+        for key in sorted(raw["control"][loop]):
+            error = without_effect("control.%s.%s" % (loop, key), raw.get("cooling", {}))
+            if error:
+                errors.append(error)
 
 
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:

@@ -67,7 +67,7 @@ class Arbiter:
         self.claims.insert(i, claim)
 
     def lock_out(self, drive: str) -> None:
-        """Send no writes to `drive` in this cycle, because somebody on site controls it."""
+        """Send no writes to `drive` in this cycle, because it is in local mode."""
         self.locked.append(drive)
 
     def winner(self) -> "Claim | None":
@@ -97,6 +97,14 @@ class Arbiter:
                 output, owner, reason = claim.output, claim.owner, claim.reason
         self.decision = Decision(output, owner, reason, winner is None)
         return self.decision
+
+    def holder_rank(self) -> int:
+        """Return the rank of the claim that defines the last decision."""
+        return LOOP if self._applied is None else self._applied.rank
+
+    def await_start(self) -> None:
+        """Record that the loop keeps the actuator stopped until its start delay is over."""
+        self.decision = Decision(0.0, _LOOP, "start delay", True)
 
     def status(self, actuator: str) -> JsonObject:
         """Return who holds the actuator and why, and the claims without effect."""

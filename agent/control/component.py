@@ -23,11 +23,15 @@ from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
 from agent.core.actuator import (
+    AT_LEAST,
+    AT_MOST,
     EXACT,
     FANS,
+    INTERLOCK,
     LOCKOUT,
     MANUAL,
     PROOF,
+    PROTECTION,
     PUMPS,
     VALVE,
     ClaimSpec,
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.control_context import ControlContext
+    from agent.control.dew_control import DewControl
     from agent.control.fan_group import FanGroup
     from agent.control.pump import PumpActuator
     from agent.control.pump_group import PumpGroup
@@ -70,11 +75,22 @@ class CoolingComponent(Component):
     CLAIMS = (
         ClaimSpec(VALVE, MANUAL, EXACT),
         ClaimSpec(VALVE, PROOF, EXACT),
+        ClaimSpec(VALVE, INTERLOCK, AT_MOST),
+        ClaimSpec(VALVE, PROTECTION, AT_MOST),
+        ClaimSpec(PUMPS, PROTECTION, AT_LEAST),
         ClaimSpec(PUMPS, MANUAL, EXACT),
         ClaimSpec(PUMPS, LOCKOUT, EXACT),
         ClaimSpec(FANS, LOCKOUT, EXACT),
     )
-    PROVIDES = ("supply_sensor", "supply_loop", "pressure_loop", "fan_group")
+    PROVIDES = (
+        "supply_sensor",
+        "return_sensor",
+        "flow_sensor",
+        "supply_loop",
+        "pressure_loop",
+        "fan_group",
+    )
+    POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
     agent: "ControlContext"
 
@@ -85,12 +101,14 @@ class CoolingComponent(Component):
         self.supply_loop: SupplyLoopFf | None = None
         self.pressure_loop: PumpGroup | None = None
         self.fan_group: FanGroup | None = None
+        self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
         self._deviation_s = 0.0
         self._ticks_since_poll = 0
         self._trip_handled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
-        self.supply_sensor = self.sensors.validated
+        self.supply_sensor = self.sensors.supply
+        self.return_sensor, self.flow_sensor = self.sensors.returned, self.sensors.flow
         if "exchanger" in settings:
             self._build_supply_loop()
         if "pumps" in settings:
@@ -123,7 +141,8 @@ class CoolingComponent(Component):
                 "rate_pct_per_s": agent.config.pressure.rate_pct_per_s,
             },
         }
-        if "dew" in settings:
+        has_dew = "dew" in settings
+        if has_dew:
             dew = dict(settings["dew"])
             dew["sensors"] = len(dew["sensors"])
             sections["dew"] = dew
@@ -132,6 +151,10 @@ class CoolingComponent(Component):
         if "fans" in settings:
             sections["fans"] = settings["fans"]
         self.cooling = CoolingControl(sections)
+        if has_dew:
+            from agent.control.dew_control import DewControl  # noqa: PLC0415 - only with its section
+
+            self.dew_control = DewControl(agent, self.cooling, self.sensors.supply, self.readings)
         if "fans" in settings:
             from agent.control.fan_group import FanGroup  # noqa: PLC0415 - only where there are fans
 
@@ -171,6 +194,8 @@ class CoolingComponent(Component):
         """Move the set-points, lock out drives in local mode, claim for a mode or a proof test."""
         if self.cooling is not None:
             self._update_setpoints(self.cooling, now, dt)
+        if self.dew_control is not None:
+            self._conditions += self.dew_control.step(now, dt)
         self._check_valve(dt)
         self._check_drives(PUMPS, self.agent.pumps)
         if self.fan_group is not None:
@@ -206,7 +231,9 @@ class CoolingComponent(Component):
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit
         if dew_limit is not None:
-            if dew_limit.valid_count < len(self.sensors.room_sensors):
+            if dew_limit.guard_c is not None and dew_limit.valid_count < len(
+                self.sensors.room_sensors
+            ):
                 text = HUMIDITY_SENSOR.text % (
                     dew_limit.valid_count,
                     len(self.sensors.room_sensors),
@@ -291,6 +318,11 @@ class CoolingComponent(Component):
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
         return conditions + self.manual.active_conditions(now)
+
+    def values(self, now: int) -> "list[int | None]":
+        """Return the ranks of the holders of valve and pumps; see `agent.core.actuator`."""
+        arbiters = self.agent.arbiters
+        return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
         """Execute a command; see `agent.control.manual`."""

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def return_sensor(self) -> "SensorView | None":
+            """The return temperature; None if the unit does not measure it."""
+            ...
+
+        @property
         def dp_sensor(self) -> "SensorView":
             """The sensor of the differential pressure."""
             ...

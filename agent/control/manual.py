@@ -11,8 +11,9 @@ Does not replace the loops: a mode claims the actuators again in each cycle.
     hand    command  command                  tests
     auto    loop     loop                     normal operation
 
-A mode ends after its time, 1 to 240 minutes; then the mode is `auto`. The interlocks
-(`agent.safety.interlock`) have priority over a mode.
+With the section `safety`, a mode first switches the loads off, then stops the pumps
+(`agent.safety.stop_order`). A mode ends after its time, 1 to 240 minutes; then the mode is `auto`.
+The interlocks (`agent.safety.interlock`) have priority over a mode.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration
@@ -97,7 +98,9 @@ class ManualControl:
             pump_pct = 20.0
         arbiters, mode = self.agent.arbiters, self.mode
         arbiters[VALVE].claim(MANUAL, "manual", EXACT, self._valve_pct, mode)
-        arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
+        order = self.agent.service("stop_order")
+        if pump_pct > 0 or order is None or order.may_stop(mode, now):
+            arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
 
     def _run_proof_test(self, now: int, dt: float) -> None:
         proofs, agent = self.proofs, self.agent

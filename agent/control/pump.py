@@ -24,7 +24,7 @@ _STILL_CYCLES = 5
 
 
 class PumpActuator:
-    """The pump of one device session."""
+    """The pump of one device session. `stalled`: the protection has found its shaft blocked."""
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -37,7 +37,7 @@ class PumpActuator:
         self._reset = [(device.point_index(name), raw) for name, raw in role.get("reset", ())]
         self._deadband_raw = device.to_count(self._setpoint, _DEADBAND)
         self._command_raw = 0
-        self.running = False
+        self.running = self.stalled = False
         self.command_pct: float | None = None
         self._still_cycles = 0
 
@@ -63,7 +63,7 @@ class PumpActuator:
         self.session.request_outputs(pairs, stop=not run)
 
     def withhold(self) -> None:
-        """Send nothing until the next `request`, because somebody on site controls the drive."""
+        """Send nothing until the next `request`, because the drive is in local mode."""
         self.command_pct, self.running = None, False
         self.session.withhold_outputs()
 
@@ -100,5 +100,5 @@ class PumpActuator:
         return self.session.device.is_bit_on(self._trip_bit)
 
     def available(self) -> bool:
-        """Return True if the drive answers and has not tripped."""
-        return not self.session.lost and not self.tripped()
+        """Return True if the drive answers, has not tripped and can turn."""
+        return not self.session.lost and not self.tripped() and not self.stalled

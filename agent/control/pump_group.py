@@ -24,7 +24,6 @@ starts `_START_SPACING` after the last one.
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from agent.control.pressure_loop import PressureLoop
 from agent.control.reset_drives import DriveReset
-from agent.core.actuator import Decision
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -120,9 +119,9 @@ class PumpGroup(PressureLoop):
                 session.poll_now()
 
     def running_pump_tripped(self) -> bool:
-        """Return True if a pump with a speed fraction above 0 has tripped."""
+        """Return True if a pump with a speed fraction above 0 has tripped or is blocked."""
         return True in [
-            fraction > 0 and pump.tripped()
+            fraction > 0 and (pump.tripped() or pump.stalled)
             for pump, fraction in zip(self.pumps, self.speed_fractions)
         ]
 
@@ -175,7 +174,7 @@ class PumpGroup(PressureLoop):
             self._request_all(self._decide(self.config.safe_pct))
             return
         if self.arbiter is not None:
-            self.arbiter.decision = Decision(0.0, "loop", "start delay", True)
+            self.arbiter.await_start()
         for i, pump in enumerate(self.pumps):
             if self._is_available(i) and i != self._reset_index:
                 if (pump.speed() or 0.0) > 0:

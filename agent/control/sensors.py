@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sensors of the component `cooling`: validation, and the readings of a cycle.
 
-Does not react to a failed check; the supervisor gets it as an active condition. The loops use
-`validated` instead of the supply sensor. Its value comes from `agent.control.law.sensor_check`: the
-sensor, its redundant sensor, or None.
+Does not react to a failed check; the supervisor gets it as an active condition. The loops, and
+other components by services, use `supply`, `returned` and `flow`: the reading, or an estimate with
+its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
+from agent.control.law.checked_signal import RATE
+from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.control_context import ControlContext
+    from agent.control.law.checked_signal import CheckedSignal
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
     from agent.core.alarm_record import Condition
@@ -29,6 +32,7 @@ SENSOR_STUCK = AlarmRecord(
 SENSOR_APART = AlarmRecord(
     "sensor_apart", DEGRADED, "supply temperature and its spare differ", "", True
 )
+SENSOR_LIE = AlarmRecord("sensor_lie", DEGRADED, "%s is suspect (%s), %s", "signal", True)
 HEAT_BALANCE = AlarmRecord(
     "heat_balance", DEGRADED, "heat on both sides differs: a sensor is off", "", True
 )
@@ -41,7 +45,8 @@ _SUPPLY, _RETURN, _FLOW = (
 _FWS_SUPPLY, _FWS_RETURN = "PrimarySupplyTemperatureCelsius", "PrimaryReturnTemperatureCelsius"
 _FWS_FLOW = "PrimaryFlowLitersPerMinute"
 _AIR, _HUMIDITY = "TemperatureCelsius", "HumidityPercent"
-_RATE_K_S, _MAX_DIFFERENCE_K = 2.0, 15 / 10
+_MAX_DIFFERENCE_K = 15 / 10
+_NO_MODEL_LPM = 1e5
 
 
 class ControlSensors:
@@ -76,70 +81,95 @@ class ControlSensors:
             self.outdoor = PointSensor(
                 agent.fieldbus.session(settings["optimum"]["air"]), _AIR, stale
             )
-        self.validator = SensorValidator(_RATE_K_S, _MAX_DIFFERENCE_K)
+        self.validator = SensorValidator(_MAX_DIFFERENCE_K)
         self.heat_balance = (
             HeatBalanceCheck(settings["balance_pct"]) if settings["balance_pct"] else None
         )
-        self.validated = ValidatedSensor(agent.supply_sensor)
+        self.raw = RowReadings()
+        self.row: RowPlausibility | None = None
+        self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
+        self.returned = ValidatedSensor("return", self._return, stale)
+        self.flow = ValidatedSensor("flow", self._flow, stale)
+
+    def set_exchanger(self, exchanger: "Exchanger | None") -> None:
+        """Set the model for the estimates; called once."""
+        design_lpm = _NO_MODEL_LPM if exchanger is None else exchanger.design_lpm
+        self.row = row = RowPlausibility(exchanger, design_lpm)
+        for sensor, signal in (
+            (self.supply, row.supply),
+            (self.returned, row.returned),
+            (self.flow, row.flow),
+        ):
+            sensor.set_signal(signal)
 
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Return supply and return temperature without offsets, °C."""
-        return self.validated.raw_sensor.value(now), value_or_none(self._return, now)
+        return self.supply.raw_value(now), self.returned.raw_value(now)
 
     def read(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Condition]":
         """Take the readings of a cycle. Return the active conditions of their checks."""
-        readings, settings, agent = self._readings, self._settings, self._agent
+        readings, settings, agent, raw = self._readings, self._settings, self._agent, self.raw
         supply_c, return_c = self.read_raw(now)
-        readings.return_c = None if return_c is None else return_c + settings["return_offset_k"]
+        raw.return_c = None if return_c is None else return_c + settings["return_offset_k"]
         if supply_c is not None:
             supply_c += settings["supply_offset_k"]
-        readings.supply_c = self.validator.validate(
-            supply_c, value_or_none(self._redundant, now), return_c, dt
+        raw.spare_c = value_or_none(self._redundant, now)
+        raw.supply_c = self.validator.validate(
+            supply_c, raw.spare_c, raw.return_c, self.supply.estimate(), dt
         )
-        self.validated.set_value(readings.supply_c, now)
-        readings.flow_lpm = value_or_none(self._flow, now)
-        readings.dp_kpa = agent.dp_sensor.value(now)
-        readings.fws_supply_c = value_or_none(self._fws_supply, now)
-        readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
+        raw.flow_lpm = self.flow.raw_value(now)
+        raw.dp_kpa = readings.dp_kpa = agent.dp_sensor.value(now)
+        raw.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
+        raw.fws_return_c = value_or_none(self._fws_return, now)
+        raw.fws_flow_lpm = readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
+        raw.pump_pct = None
+        for pump in agent.pumps:
+            speed = pump.speed()
+            if speed is not None and (raw.pump_pct is None or speed > raw.pump_pct):
+                raw.pump_pct = speed
+        if self.row is None:
+            self.set_exchanger(exchanger)
+        if self.row is not None:
+            self.row.step(raw, dt)
+            if exchanger is not None:
+                exchanger.set_ua_steady(self.row.ua_steady)
+        readings.supply_c = self.supply.update(now)
+        readings.return_c = self.returned.update(now)
+        readings.flow_lpm = self.flow.update(now)
         readings.valve_pct = agent.valve.position()
-        return self._findings() + self._check_heat_balance(exchanger, now, dt)
+        return self._findings() + self._check_heat_balance(exchanger, dt)
 
     def _findings(self) -> "list[Condition]":
-        validator = self.validator
-        return [
-            (record, "", record.text)
-            for active, record in (
-                (validator.rate_exceeded, SENSOR_RATE),
-                (validator.stuck, SENSOR_STUCK),
-                (validator.sensors_disagree, SENSOR_APART),
-            )
-            if active
-        ]
+        validator, supply = self.validator, self.supply
+        conditions: list[Condition] = []
+        if supply.suspect == RATE:
+            conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
+        for sensor in (supply, self.returned, self.flow):
+            if sensor.suspect and not (sensor is supply and sensor.suspect == RATE):
+                used = "no estimate" if sensor.estimate() is None else "an estimate is used"
+                text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)
+                conditions.append((SENSOR_LIE, sensor.name, text))
+        if validator.stuck:
+            conditions.append((SENSOR_STUCK, "", SENSOR_STUCK.text))
+        if validator.sensors_disagree:
+            conditions.append((SENSOR_APART, "", SENSOR_APART.text))
+        return conditions
 
-    def _check_heat_balance(
-        self, exchanger: "Exchanger | None", now: int, dt: float
-    ) -> "list[Condition]":
+    def _check_heat_balance(self, exchanger: "Exchanger | None", dt: float) -> "list[Condition]":
         """Compare the heat on both sides of the exchanger, if all readings are available."""
-        heat_balance, readings = self.heat_balance, self._readings
-        fws_return_c = value_or_none(self._fws_return, now)
-        fws_supply_c, fws_flow_lpm, flow_lpm = (
-            readings.fws_supply_c,
-            readings.fws_flow_lpm,
-            readings.flow_lpm,
-        )
-        supply_c, return_c = readings.supply_c, readings.return_c
+        heat_balance, raw = self.heat_balance, self.raw
+        supply_c, return_c, flow_lpm = raw.supply_c, raw.return_c, raw.flow_lpm
+        t1, t2, v1 = raw.fws_supply_c, raw.fws_return_c, raw.fws_flow_lpm
         if (
             heat_balance is None
             or exchanger is None
-            or None in (fws_return_c, fws_supply_c, fws_flow_lpm, flow_lpm, supply_c, return_c)
+            or None in (t1, t2, v1, flow_lpm, supply_c, return_c)
         ):
             return []
         heat_in_w = exchanger.tcs_capacity(flow_lpm or 0.0) * (
             (return_c or 0.0) - (supply_c or 0.0)
         )
-        heat_out_w = exchanger.fws_capacity(fws_flow_lpm or 0.0) * (
-            (fws_return_c or 0.0) - (fws_supply_c or 0.0)
-        )
+        heat_out_w = exchanger.fws_capacity(v1 or 0.0) * ((t2 or 0.0) - (t1 or 0.0))
         heat_balance.check(heat_in_w, heat_out_w, dt)
         if not heat_balance.unbalanced:
             return []
@@ -147,24 +177,54 @@ class ControlSensors:
 
 
 class ValidatedSensor:
-    """The supply sensor after validation; the loops use it."""
+    """A sensor after validation: the value of the last cycle, its uncertainty, and `suspect`.
 
-    def __init__(self, raw_sensor: "SensorView") -> None:
-        self.raw_sensor = raw_sensor
-        self._validated_at = -1
-        self._value: float | None = None
+    `value` is the reading, or an estimate while `suspect` has a reason (`range`, `rate`,
+    `relation`, or `missing`). Without a cycle in `stale_us` it is the raw reading.
+    """
 
-    def set_value(self, value: "float | None", now: int) -> None:
-        """Set the validated value of the cycle at `now`."""
-        self._validated_at, self._value = now, value
+    def __init__(self, name: str, raw_sensor: "SensorView | None", stale_us: int) -> None:
+        self.name = name
+        self.uncertainty = 0.0
+        self.suspect = ""
+        self._raw_sensor = raw_sensor
+        self._stale_us = stale_us
+        self._signal: CheckedSignal | None = None
+        self._validated_at: int | None = None
+
+    def set_signal(self, signal: "CheckedSignal") -> None:
+        """Set the signal of the checks."""
+        self._signal = signal
+
+    def raw_value(self, now: int) -> "float | None":
+        """Return the reading before validation."""
+        return None if self._raw_sensor is None else self._raw_sensor.value(now)
+
+    def estimate(self) -> "float | None":
+        """Return the value of the last cycle."""
+        return None if self._signal is None else self._signal.value
+
+    def update(self, now: int) -> "float | None":
+        """Take over the result of the checks at `now`, and return the value."""
+        signal = self._signal
+        if signal is None or self._raw_sensor is None:
+            return None
+        self._validated_at = now
+        self.uncertainty, self.suspect = signal.uncertainty, signal.suspect
+        if not self.suspect and signal.uncertainty > 0.0:
+            self.suspect = "missing"
+        return signal.value
 
     def quality(self, now: int) -> str:
-        """Return the quality: good, bad, stale or none. A suspect sensor is bad."""
-        quality = self.raw_sensor.quality(now)
+        """Return the quality: good, bad, stale or none. An estimate is good."""
         if self.value(now) is not None:
             return "good"
+        quality = "none" if self._raw_sensor is None else self._raw_sensor.quality(now)
         return "bad" if quality == "good" else quality
 
     def value(self, now: int) -> "float | None":
-        """Return the value of this cycle; None if it is not good."""
-        return self._value if now == self._validated_at else self.raw_sensor.value(now)
+        """Return the value; None if there is neither a valid reading nor an estimate."""
+        at = self._validated_at
+        if at is None or now - at > self._stale_us:
+            return self.raw_value(now)
+        return self.estimate()

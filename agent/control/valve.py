@@ -39,7 +39,7 @@ class ValveActuator:
         self.session.request_outputs([(self._setpoint, raw)])
 
     def withhold(self) -> None:
-        """Send nothing until the next `request`, because somebody on site controls the valve."""
+        """Send nothing until the next `request`, because of a lock-out."""
         self.command_pct = None
         self.session.withhold_outputs()
 

@@ -65,6 +65,13 @@ class AlarmList:
         self.active.append(Alarm(record, code, text, now))
         self._record_change(now, "raised", code, text)
 
+    def set_text(self, record: "AlarmRecord", source: str, text: str) -> None:
+        """Replace the text of an active alarm."""
+        code = alarm_code(record, source)
+        for alarm in self.active:
+            if alarm.code == code:
+                alarm.text = text
+
     def clear(self, code: str, now: int) -> None:
         """Clear the alarm with this full code, if it is active."""
         for i, alarm in enumerate(self.active):

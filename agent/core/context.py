@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         profile: "DeviceProfile"
         device: "ModbusDevice"
         lost: bool
+        answered_at: int
+        transactions: int
 
         def polls_complete(self) -> bool:
             """Return True if no fast poll is outstanding."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def check_declarations(components: "list[Component]") -> None:
     """Check that no two components declare the same service, command or rank on one actuator.
 
-    Two exact claims of equal rank would have no defined winner. Two components can declare bounds
-    of one rank. Raises `AgentError`.
+    Two exact claims of equal rank would have no defined winner. A bound has no such conflict.
+    Raises `AgentError`.
     """
     owners: dict[tuple[str, object], str] = {}
     for component in components:
@@ -45,6 +45,6 @@ def _declare(
 
 def _check_claim(spec: "ClaimSpec", component: "Component", other: "Component") -> None:
     for claim in other.CLAIMS:
-        if claim[:2] == spec[:2] and EXACT in (claim.kind, spec.kind):
+        if claim[:2] == spec[:2] and claim.kind == spec.kind == EXACT:
             names = type(other).__name__, type(component).__name__
             raise AgentError("%s rank %d: declared by %s and %s" % (spec[:2] + names))

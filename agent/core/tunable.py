@@ -15,6 +15,10 @@ A board drops this module after loading and after each message.
 
 from collections import namedtuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 OPERATE, LIMITS = 1, 2
 """Roles. `OPERATE` can change set-points and tuning. `LIMITS` can change everything else, with a
 second signature."""
@@ -85,3 +89,19 @@ TUNABLES: "tuple[Tunable, ...]" = (
 )
 # fmt: on
 """All keys with a number."""
+
+_REPLACED = (
+    ("control.supply.gain_pct_per_k", "exchanger"),
+    ("control.supply.integral_s", "exchanger"),
+    ("control.dp.gain_pct_per_kpa", "pumps"),
+    ("control.dp.integral_s", "pumps"),
+)
+"""(path, key of the section `cooling` whose loop has a tuning of its own)."""
+
+
+def without_effect(path: str, cooling: "dict[str, Any]") -> str:
+    """Return why the key `path` has no effect beside the section `cooling`; empty if it has one."""
+    for replaced, key in _REPLACED:
+        if replaced == path and key in cooling:
+            return "%s: has no effect, because cooling.%s replaces this loop" % (path, key)
+    return ""

@@ -56,6 +56,8 @@ def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
         for outlet in raw["outlets"]:
             session = agent.fieldbus.session(outlet["device"])
             load.outlets.append((session, session.device.point_index(outlet["point"])))
+            if "watts" in outlet:
+                load.watts.append((session, session.device.point_index(outlet["watts"])))
         loads.append(load)
     return loads
 

@@ -12,9 +12,11 @@ sent within two seconds.
 
 The lowest of these limits applies:
     the derating curve of the class of each load, at the supply temperature a few seconds ahead
+    the same curve at the supply to expect, if the facility water warms fast
     the heat that the exchanger can take, if the valve is fully open
     the minimum power, if heat is no longer rejected
     a scheduled cap, and the frequency droop
+    the orders of the protection (`agent.power.load_limits`)
     `blind_pct`, if the supply temperature is unknown
 A limit falls immediately and rises slowly (`agent.power.limit_ramp`). If the minimum power is still
 too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off, the
@@ -28,7 +30,10 @@ from agent.core.stored_record import StoredRecord
 from agent.power import build, report
 from agent.power.allocator import LoadDemand, allocate_power
 from agent.power.demand_interval import DemandInterval
+from agent.power.effect_proof import EffectProof
+from agent.power.kept_limits import KeptLimits
 from agent.power.limit_ramp import LimitRamp
+from agent.power.load_limits import LoadLimits
 from agent.power.load_shed import LoadShedding
 from agent.power.measurement import PowerMeasurement
 from agent.power.schedule import Schedule
@@ -53,6 +58,7 @@ class PowerLimitComponent(Component):
     """The component; see the module. `settings` is the section `throttle` of the configuration."""
 
     PORTS = ("store",)
+    PROVIDES = ("load_limits",)
     COMMANDS = ("schedule", "shed")
     POINTS = report.POINTS
 
@@ -69,7 +75,11 @@ class PowerLimitComponent(Component):
         self.demand_interval = DemandInterval(settings["profile_s"] * SECOND)
         self.measurement = PowerMeasurement(agent, settings, self.loads)
         self.headroom = self.measurement.headroom
-        self._load_shedding = LoadShedding(agent, settings, self.loads, self.optics, self.headroom)
+        self.load_limits = LoadLimits(agent, self.loads, self.measurement)
+        self._load_shedding = LoadShedding(
+            agent, settings, self.loads, self.optics, self.headroom, self.load_limits
+        )
+        self._proof = EffectProof(agent, self.loads, self._load_shedding)
         self.plan = Schedule()
         for entry in settings["schedule"]:
             self.plan.add(entry["at_utc_s"] * SECOND, entry["action"], entry["value"])
@@ -82,6 +92,7 @@ class PowerLimitComponent(Component):
         """Ticks (number, planned UTC in µs) of executed schedule entries."""
         self._store = StoredRecord(port, KEY)
         self._stored = b""
+        self.kept = KeptLimits(self.loads, port)
         self._updated_at = self._supply_known_at = 0
 
     def start(self, now: int) -> None:
@@ -132,9 +143,13 @@ class PowerLimitComponent(Component):
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         self._store.event(kind)
+        self.kept.record.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Handle the stored schedule."""
+        """Handle the stored schedule and the stored limits."""
+        caps = self.kept.restore(data, now)
+        if caps is not None:
+            self.cap_w, self.cap_pct = caps
         payload = self._store.receive(data)
         if payload is not None:
             self._stored = payload
@@ -191,7 +206,7 @@ class PowerLimitComponent(Component):
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports."""
-        out = self._store.outbox()
+        out = self._store.outbox() + self.kept.record.outbox()
         for service, link in zip(self.services, self.links):
             if service.connected:
                 out.extend([(link.port, "write", data) for data in service.take_output()])
@@ -201,8 +216,13 @@ class PowerLimitComponent(Component):
 
     def tick(self, now: int) -> None:
         """Execute due entries; check the facility flow; decide if there are new readings."""
+        limits = self.load_limits
+        limits.expire()
         if self.plan.entries:
             self._execute(now)
+        if self._proof.step(now) or limits.is_new:
+            limits.is_new = False
+            self._update_limits(now)
         if self.measurement.flow_stopped(now):
             self._update_limits(now)
         if self.measurement.has_new_reading(now) or now - self._updated_at >= 2 * SECOND:
@@ -253,24 +273,28 @@ class PowerLimitComponent(Component):
             if (
                 load.on
                 and load.can_limit
+                and not load.ineffective
                 and self.limit_ramp.step_limit(load, target_w, in_restore_slot, now)
             ):
                 load.send_limit(now)
         self._load_shedding.step(shortfall_w, in_restore_slot, now)
         self.state = report.update_state(self, now)
+        self.kept.save(self.cap_w, self.cap_pct)
 
     def _load_demand(self, load: "Load", now: int) -> LoadDemand:
         """Return the demand of a load. A load without a limit can use its rated power."""
         headroom = self.headroom
         if not load.on:
             return LoadDemand(load.priority, 0, 0)
+        if load.ineffective:
+            return LoadDemand(load.priority, load.power_w, load.power_w)
         if not load.can_limit:
             return LoadDemand(load.priority, load.max_w, load.max_w)
         max_permille = 1000
         if headroom.supply_c is not None:
-            max_permille = load.load_class.power_permille(
-                headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
-            )
+            supply_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
+            predicted_c = self.measurement.inlet_trend.predicted_c
+            max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
         elif now - self._supply_known_at > _NO_SUPPLY_AFTER:
             max_permille = 10 * self.settings["blind_pct"]
         max_w = max(load.min_w, load.max_w * max_permille // 1000)
@@ -287,7 +311,8 @@ class PowerLimitComponent(Component):
         budget_w = min(budget_w, rated_w * self.droop_permille // 1000)
         if self.cap_w:
             budget_w = min(budget_w, self.cap_w)
-        if headroom.heat_rejection_lost:
+        budget_w = min(budget_w, rated_w * self.load_limits.cap_permille // 1000)
+        if headroom.heat_rejection_lost or self.load_limits.is_active:
             budget_w = 0
         elif self.measurement.valve_saturated():
             rejectable_w = self.measurement.rejectable_w()

@@ -21,7 +21,9 @@ ON, OFF = 1, 0
 class Load:
     """A load. `limit_w` is the last limit; `on`: True if it should run.
 
-    `service`, `index`: the Redfish service and the number of its target, or None.
+    `service`, `index`: the Redfish service and the number of its target, or None. `watts`: points
+    that measure its power. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
+    less than 5 % of its rating after it was told to go off. `outlets_off`: its outlets are off.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Load:
         self.service: RedfishClient | None = None
         self.index = 0
         self.outlets: list[Outlet] = []
+        self.watts: list[Outlet] = []
+        self.ineffective = self.is_proven_off = self.outlets_off = False
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
         """Set the limit through the target `index` of `service`."""
@@ -69,8 +73,7 @@ class Load:
     @property
     def can_switch(self) -> bool:
         """True if it can be switched off."""
-        target = self.target
-        return bool(self.outlets) or (target is not None and target.system != "")
+        return bool(self.outlets) or self.has_system
 
     @property
     def power_w(self) -> int:
@@ -79,6 +82,21 @@ class Load:
         if target is not None and target.power_w is not None:
             return target.power_w
         return self.limit_w if self.on else 0
+
+    def drawn_w(self, since: int) -> "int | None":
+        """Return its power as measured after `since`, the higher of two; None: not measured."""
+        target = self.target
+        reported_w: int | None = None
+        if target is not None and target.read_at > since:
+            reported_w = target.power_w
+        total_w = 0
+        for session, index in self.watts:
+            reading = session.device.readings[index]
+            if reading.quality != "good" or reading.read_at <= since:
+                return reported_w
+            point = session.profile.points[index]
+            total_w += reading.raw * point.num // point.den
+        return max(total_w, reported_w or 0) if self.watts else reported_w
 
     def min_permille(self) -> int:
         """Return its minimum power while it is on, permille of the rating."""
@@ -96,7 +114,7 @@ class Load:
         if (
             target.requested_w is None
             and target.reported_w is not None
-            and target.reported_w < self.max_w
+            and target.reported_w < self.limit_w
         ):
             self.lower_limit(max(self.min_w, target.reported_w), now)
 
@@ -105,9 +123,16 @@ class Load:
         if self.service is not None:
             self.service.set_limit(self.index, self.limit_w, now)
 
-    def switch(self, on: bool, now: int) -> None:
-        """Switch it on or off, by its outlets if it has some."""
+    @property
+    def has_system(self) -> bool:
+        """True if its Redfish service can switch it."""
+        target = self.target
+        return target is not None and target.system != ""
+
+    def switch(self, on: bool, now: int, force: bool = False) -> None:
+        """Switch it on or off by its service. `force`: without a shutdown."""
         self.on = on
         self.shed_at = now
-        if not self.outlets and self.service is not None:
-            self.service.set_power(self.index, on, now)
+        self.is_proven_off = self.ineffective = False
+        if self.service is not None:
+            self.service.set_power(self.index, on, now, force)

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.power.headroom import CoolingHeadroom
     from agent.power.load import Load
+    from agent.power.load_limits import LoadLimits
     from agent.power.optics_monitor import OpticsMonitor
 
-LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is switched off", "load", True)
+LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is told to go off", "load", True)
+OFF_TEXT = "is switched off"
+"""The text after the load was proven to be off."""
 _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
@@ -37,8 +40,10 @@ class LoadShedding:
         loads: "list[Load]",
         optics: "list[OpticsMonitor]",
         headroom: "CoolingHeadroom",
+        limits: "LoadLimits",
     ) -> None:
         self._agent = agent
+        self._limits = limits
         self._lead_s: int = settings["shed_lead_s"]
         self._hold_us: int = settings["hold_s"] * SECOND
         self._loads, self._optics, self._headroom = loads, optics, headroom
@@ -51,6 +56,7 @@ class LoadShedding:
         power now.
         """
         headroom = self._headroom
+        self._obey_protection(now)
         hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]
         for monitor in hot:
             if monitor.load is not None and monitor.load.on and monitor.load.can_switch:
@@ -74,8 +80,31 @@ class LoadShedding:
             and not shortfall_w
             and in_restore_slot
             and not headroom.heat_rejection_lost
+            and not self._limits.is_active
         ):
             self._restore(headroom.supply_c, now)
+
+    def _obey_protection(self, now: int) -> None:
+        """Switch off all loads by order, or those that ignore a limit of the protection. A load
+        with a silent service is switched off by its outlets too.
+        """
+        limits = self._limits
+        is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
+        for load in self._loads:
+            must_go = limits.shed_reason or (is_lost and load.ineffective)
+            if load.on and load.can_switch and must_go:
+                target = load.target
+                load.outlets_off = target is not None and target.answered_at < load.lowered_at
+                self._switch(load, False, now, force=True)
+
+    def confirm_off(self, load: "Load") -> None:
+        """Say that a load is off, because its power has shown it."""
+        self._agent.alarms.set_text(LOAD_SHED, load.name, OFF_TEXT)
+
+    def force_off(self, load: "Load", now: int) -> None:
+        """Switch off again a load that still draws power, by each way that it has."""
+        load.outlets_off = True
+        self._switch(load, False, now, force=True)
 
     def _shed(self, now: int) -> None:
         """Switch off the loads of the lowest priority that can be switched."""
@@ -97,11 +126,13 @@ class LoadShedding:
                 self._switch(load, True, now)
                 return
 
-    def _switch(self, load: "Load", on: bool, now: int) -> None:
-        load.switch(on, now)
-        for session in build.outlet_sessions(load):
+    def _switch(self, load: "Load", on: bool, now: int, force: bool = False) -> None:
+        load.switch(on, now, force)
+        had_outlets_off = load.outlets_off
+        load.outlets_off = not on and (had_outlets_off or not load.has_system)
+        for session in build.outlet_sessions(load) if load.outlets_off or had_outlets_off else []:
             pairs = [
-                (index, int(other.on))
+                (index, int(not other.outlets_off))
                 for other in self._loads
                 for outlet_session, index in other.outlets
                 if outlet_session is session and other.shed_at

@@ -10,6 +10,8 @@ from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 from agent.power import build
 from agent.power.headroom import CoolingHeadroom
 from agent.power.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
+from agent.power.inlet_trend import InletTrend
+from agent.power.supply_check import SupplyCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -43,6 +45,8 @@ class PowerMeasurement:
         self._agent, self._loads = agent, loads
         self._valve_session, self._cdu_session = valve, cdu
         self._loss_detector = HeatLossDetector()
+        self.supply_check = SupplyCheck()
+        self.inlet_trend = InletTrend()
         self._supply_at = self._flow_at = -1
         self._polled_at = 0
 
@@ -84,8 +88,11 @@ class PowerMeasurement:
 
     def measure(self, now: int) -> None:
         """Pass the present readings on."""
-        loop, supply_c = self._agent.supply_loop, self._supply.value(now)
-        return_c = value_or_none(self._return, now)
+        loop, return_c = self._agent.supply_loop, value_or_none(self._return, now)
+        supply_c = self.supply_check.step(
+            self._supply.value(now), return_c, value_or_none(self._flow, now), self.load_w(now), now
+        )
+        self.inlet_trend.add(value_or_none(self._fws_supply, now), supply_c, now)
         rise_k = None if return_c is None or supply_c is None else return_c - supply_c
         self.headroom.step(
             None if supply_c is None else (self._supply_at, supply_c),

@@ -3,6 +3,8 @@
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
+from agent.power.inlet_trend import INLET_RISES
+from agent.power.kept_limits import CAPS_RESTORED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.power.demand_interval import DemandInterval
     from agent.power.headroom import CoolingHeadroom
+    from agent.power.kept_limits import KeptLimits
     from agent.power.load import Load
     from agent.power.measurement import PowerMeasurement
     from agent.power.schedule import Schedule
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
         measurement: PowerMeasurement
         demand_interval: DemandInterval
         plan: Schedule
+        kept: KeptLimits
         executed: list[tuple[int, int]]
         state: int
         budget_w: int
@@ -71,6 +75,13 @@ def update_state(component: "PowerState", now: int) -> int:
     alarms.update(HEAT_LOSS, "", headroom.heat_rejection_lost, now, text)
     text = THROTTLED.text % (limit_w, rated_w)
     alarms.update(THROTTLED, "", new_state != FREE, now, text)
+    rises = component.measurement.inlet_trend.predicted_c is not None
+    alarms.update(INLET_RISES, "", rises, now)
+    kept = component.kept
+    kept.restored = kept.restored and (
+        new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
+    )
+    alarms.update(CAPS_RESTORED, "", kept.restored, now)
     for load in component.loads:
         target = load.target
         if target is not None:

@@ -20,6 +20,8 @@ _POINT = {
     "point": text("its point", 64),
 }
 
+_OUTLET = dict(_POINT, watts=text("point with the power of the outlet, W", 64))
+
 _LOAD = object_of(
     "a load",
     ["name", "class", "max_w", "min_w"],
@@ -40,7 +42,7 @@ _LOAD = object_of(
         "deferred": integer("1: a limit acts only after a restart", 0, 1, 0),
         "system": text("its computer system, for switching off: /redfish/v1/Systems/..."),
         "outlets": list_of(
-            "outlets of power strips that feed it", object_of("an outlet", [], _POINT), 0, 4
+            "outlets of power strips that feed it", object_of("an outlet", [], _OUTLET), 0, 4
         ),
     },
 )
@@ -180,6 +182,9 @@ def check(
         _check_load(load, raw, path, errors)
         for j, outlet in enumerate(load["outlets"]):
             _check_point(outlet, profiles, "%s.outlets[%d]" % (path, j), errors, writable=True)
+            if "watts" in outlet:
+                watts = {"device": outlet.get("device"), "point": outlet["watts"]}
+                _check_point(watts, profiles, "%s.outlets[%d]" % (path, j), errors)
     for i, module in enumerate(raw["optics"]):
         path = "throttle.optics[%d]" % i
         _check_point(module, profiles, path, errors)

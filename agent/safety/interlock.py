@@ -28,15 +28,17 @@ The component services the watchdog once a cycle, at the end of the tick that ha
 and stepped the loops. A cycle that does not reach this point does not service it.
 """
 
-from agent.core.actuator import EXACT, PUMPS, VALVE, ClaimSpec
+from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
 from agent.core.actuator import INTERLOCK as RANK
 from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code
 from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
+from agent.safety.protection import Protection
+from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
-from protocols.time_units import MILLISECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +71,9 @@ REACTIONS = (
 """(reaction, unit state, valve and pumps in percent, latched). None: no output is defined."""
 
 _RUNNING_PCT = 5.0
+_RETURN_BAND_K = 5.0
+_LEAK_TIME = 10 * SECOND
+"""Time for which the pumps cool loads that did not go off, although coolant leaks."""
 _SNAPSHOT_LENGTH = 120
 
 
@@ -113,7 +118,13 @@ class Interlock(Component):
     """The component `safety`."""
 
     PORTS = ("watchdog",)
-    CLAIMS = (ClaimSpec(VALVE, RANK, EXACT), ClaimSpec(PUMPS, RANK, EXACT))
+    CLAIMS = (
+        ClaimSpec(VALVE, RANK, EXACT),
+        ClaimSpec(PUMPS, RANK, EXACT),
+        ClaimSpec(PUMPS, RANK, AT_LEAST),
+    )
+    PROVIDES = ("stop_order",)
+    REQUIRES = ("load_limits",)
     COMMANDS = ("acknowledge", "reset")
     agent: "ControlContext"
 
@@ -137,31 +148,49 @@ class Interlock(Component):
             self.by_priority.extend(
                 [trip_input for trip_input in trip_inputs if trip_input.kind == record.code]
             )
+        self.protection = Protection(agent, settings)
+        self.stop_order = StopOrder()
         self._lost_inputs: list[str] = []
         self._kicked_at = 0
         self._cycle_complete = False
         self._open = False
         self._out: Actions = []
 
+    def start(self, now: int) -> None:
+        """Find the loads."""
+        self.protection.limits = self.stop_order.limits = self.agent.service("load_limits")
+
     # The control cycle.
 
     def before_control(self, now: int, dt: float) -> None:
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
-        self._claim(VALVE)
-        self._claim(PUMPS)
+        self._claim(VALVE, now)
+        self._claim(PUMPS, now)
+        floor = self.protection.pump_floor(now)
+        if floor is not None:
+            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, floor, "flow_low")
         self._cycle_complete = True
 
-    def _claim(self, actuator: str) -> None:
+    def _claim(self, actuator: str, now: int) -> None:
         """Claim the output of the first active cause that defines one for the actuator."""
         for trip_input in self.by_priority:
             if trip_input.active:
                 _, _, valve_pct, pump_pct, _ = trip_input.reaction
                 output = valve_pct if actuator == VALVE else pump_pct
+                if actuator == PUMPS and output == 0:
+                    output = self._stop_output(trip_input, now)
                 if output is not None:
                     arbiter = self.agent.arbiters[actuator]
                     arbiter.claim(RANK, "safety", EXACT, output, trip_input.code)
                     return
+
+    def _stop_output(self, trip_input: InterlockInput, now: int) -> "float | None":
+        """Return the output of the pumps in a stop: None or the minimum until the loads are off."""
+        is_leak = trip_input.kind == "leak_critical"
+        if self.stop_order.may_stop(trip_input.code, now, _LEAK_TIME if is_leak else 0):
+            return 0.0
+        return self.agent.config.pressure.min_pct if self.stop_order.is_late(now) else None
 
     def demand(self) -> "tuple[float | None, float | None]":
         """Return the outputs for valve and pumps, percent; None: the loop controls the actuator."""
@@ -192,11 +221,19 @@ class Interlock(Component):
         agent, settings = self.agent, self.settings
         supply_c = agent.supply_loop.sensor.value(now)
         if supply_c is not None:
-            self._update_input(self._overheat, supply_c >= settings["overheat_c"], now)
+            is_hot = supply_c >= settings["overheat_c"] and self._return_agrees(supply_c, now)
+            self._update_input(self._overheat, is_hot, now)
         kpa = agent.pressure_loop.sensor.value(now)
         if settings["dry_run_s"] > 0 and kpa is not None:
             is_dry = kpa < settings["dry_run_kpa"] and self._pumps_running()
+            is_dry = is_dry and self.protection.confirms_dry()
             self._update_input(self._dry_run, is_dry, now)
+
+    def _return_agrees(self, supply_c: float, now: int) -> bool:
+        """Return whether the return is not much colder than the supply: then the supply is true."""
+        sensor = self.agent.return_sensor
+        return_c = None if sensor is None else sensor.value(now)
+        return return_c is None or return_c >= supply_c - _RETURN_BAND_K
 
     def _update_input(self, trip_input: InterlockInput, on: bool, now: int) -> None:
         if trip_input.update(on, now):
@@ -231,9 +268,11 @@ class Interlock(Component):
             for trip_input in self.by_priority
             if trip_input.active
         ]
-        return conditions + [
-            (INPUT_LOST, code, INPUT_LOST.text + " " + code) for code in self._lost_inputs
-        ]
+        return (
+            conditions
+            + self.protection.active_conditions()
+            + [(INPUT_LOST, code, INPUT_LOST.text + " " + code) for code in self._lost_inputs]
+        )
 
     # The watchdog.
 
@@ -242,7 +281,8 @@ class Interlock(Component):
         self._open = kind == "opened" or (self._open and kind == "drained")
 
     def tick(self, now: int) -> None:
-        """Service the watchdog if the control cycle has run in this tick."""
+        """Step the protection. Service the watchdog if the control cycle has run in this tick."""
+        self.protection.step(now, self.demand()[1] == 0 or self.stop_order.is_asked(now))
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now

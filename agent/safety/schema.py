@@ -48,6 +48,22 @@ SAFETY = object_of(
             "on a board watchdog:board"
         ),
         "inputs": list_of("leak detectors, emergency stops, auxiliary contacts", _INPUT, 0, 32),
+        "flow_lpm": number(
+            "design flow of the coolant at the rated power of all loads, L/min; 0: no cap of the "
+            "loads by the flow",
+            0,
+            100_000,
+            0,
+        ),
+        "mains": object_of(
+            "meter of the mains: below 65 % of nominal_v the loads are limited at once",
+            ["device", "point"],
+            {
+                "device": name("device that measures it"),
+                "point": text("its point, V", 64),
+                "nominal_v": number("nominal voltage at this point, V", 24, 100_000, 230),
+            },
+        ),
         "overheat_c": number(
             "supply temperature of the over-temperature trip, °C: valve open, pumps at full speed",
             30,
@@ -65,6 +81,15 @@ SAFETY = object_of(
 
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
     """Check that the devices and bits of the inputs exist; append each error to `errors`."""
+    mains = raw["safety"].get("mains")
+    if mains is not None:
+        profile = profiles.get(mains["device"])
+        if profile is None:
+            errors.append("safety.mains.device: no device is named %s" % mains["device"])
+        elif not profile.has_point(mains["point"]):
+            errors.append(
+                "safety.mains.point: %s has no point %s" % (profile.model, mains["point"])
+            )
     names: list[str] = []
     for i, entry in enumerate(raw["safety"]["inputs"]):
         path = "safety.inputs[%d]" % i

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo."""
+"""A status snapshot as text for a terminal: a page for `coldloop status`, a line for the demo.
+
+Does not format the alarms; see `agent.alarms.status_lines`.
+"""
 
 from agent.telemetry import bus_text, load_text
 from protocols.calendar import iso8601
@@ -38,7 +41,7 @@ def clock_text(snapshot: "Snapshot") -> str:
 
 
 def render(snapshot: "Snapshot") -> str:
-    """Return the page of `coldloop status`."""
+    """Return the page of `coldloop status` without its alarms."""
     supply, dp, ticks = snapshot["supply"], snapshot["dp"], snapshot["ticks"]
     modbus, telemetry = snapshot["modbus"], snapshot["telemetry"]
     lines = [
@@ -61,15 +64,30 @@ def render(snapshot: "Snapshot") -> str:
         "modbus     %d transactions, %d errors, %d bytes discarded"
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
     ]
+    lines.extend(["control    " + line for line in actuator_lines(snapshot)])
     lines.extend(bus_text.lines(snapshot))
     lines.extend(load_text.lines(snapshot))
     lines.append("receiver   " + _receiver(snapshot["receiver"]))
     lines.append("telemetry  " + _telemetry(telemetry))
     if "age_s" in snapshot:
         lines.append("age        %.1f s" % snapshot["age_s"])
-    alarms = snapshot["alarms"] or [{"code": "none", "text": ""}]
-    lines.extend(["alarm      %s  %s" % (a["code"], a["text"]) for a in alarms])
     return "\n".join(lines)
+
+
+def actuator_lines(snapshot: "Snapshot") -> "list[str]":
+    """Return one line for each actuator: its output, its holder and the claims without effect."""
+    lines = []
+    for row in snapshot.get("actuators", []):
+        line = "%s %s %% by %s" % (row["name"], number(row["output_milli_pct"]), row["owner"])
+        if row["reason"]:
+            line += ", " + row["reason"]
+        losers = " ".join([loser["owner"] for loser in row["losers"]])
+        if losers:
+            line += "; without effect: " + losers
+        if row["locked"]:
+            line += "; local: " + " ".join(row["locked"])
+        lines.append(line)
+    return lines
 
 
 def _receiver(receiver: "Snapshot | None") -> str:

@@ -38,6 +38,11 @@ def _make_parser() -> argparse.ArgumentParser:
         if spec.metavar:
             add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
     add(
+        "--shelved",
+        metavar="FILE",
+        help="shelved alarms; `coldloop alarms shelve --file` writes it",
+    )
+    add(
         "--primary",
         default="",
         metavar="HOST",
@@ -120,6 +125,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
         gateway=arguments.gateway,
         gateway_login=_read_login(arguments.gateway_login),
         gather_s=arguments.gather,
+        shelved=Path(arguments.shelved) if arguments.shelved else None,
     )
 
 

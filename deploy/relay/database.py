@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS piece (
   PRIMARY KEY (unit, life, number, place)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS datagram (
   unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (relay TEXT, key TEXT, text TEXT, PRIMARY KEY (relay, key))
+  WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -160,6 +162,18 @@ class RelayDatabase:
             (unit, oldest_kept - _MAX_DATAGRAMS, oldest_kept),
         )
         return True
+
+    def load_state(self, prefix: str) -> dict[str, str]:
+        """Return the stored texts of this relay whose keys begin with `prefix`."""
+        rows = self._db.execute("SELECT key, text FROM state WHERE relay=?", (self._relay,))
+        return {key: text for key, text in rows if key.startswith(prefix)}
+
+    def store_state(self, key: str, text: str) -> None:
+        """Store a text of this relay durably."""
+        with self.transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO state VALUES (?,?,?)", (self._relay, key, text)
+            )
 
     def next_bd_seq(self) -> int:
         """Return the next bdSeq of this node, 0 to 255."""

@@ -9,12 +9,23 @@ there too. All other methods run in the thread of the relay.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from deploy.relay.row_format import Rows
 
 Page = Callable[[], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server."""
+
+
+class StateStore(Protocol):
+    """Durable texts of an output."""
+
+    def load_state(self, prefix: str) -> dict[str, str]:
+        """Return the stored texts whose keys begin with `prefix`."""
+
+    def store_state(self, key: str, text: str) -> None:
+        """Store a text."""
 
 
 class Publisher(Protocol):
@@ -35,7 +46,8 @@ class OutputContext:
 
     `argument` is the value of the option of this output. `name` is the name of the relay, `primary`
     the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
-    next connection, `clock_ms` UTC in ms, `counts` the counters of the relay.
+    next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
+    texts; `shelved` is the file of shelved alarms.
     """
 
     argument: str
@@ -45,6 +57,8 @@ class OutputContext:
     next_bd_seq: Callable[[], int]
     clock_ms: Callable[[], int]
     counts: Callable[[], dict[str, int]]
+    store: StateStore | None = None
+    shelved: Path | None = None
 
 
 class Output:

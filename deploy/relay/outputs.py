@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of the relay: the registry of the formats, and one front for those that are selected.
 
-Does not write a format; see `sparkplug_output` and `text_outputs`. Each output takes a block's rows
-once. While one output is not ready (for example, the primary host is offline), records stay in the
-outbox. So do blocks whose schema is not known yet.
+Does not write a format; see `sparkplug_output`, `alarm_output` and `text_outputs`. Each output
+takes a block's rows once. While one output is not ready (for example, the primary host is offline),
+records stay in the outbox. So do blocks whose schema is not known yet.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+from deploy.relay.alarm_output import AlarmOutput
 from deploy.relay.output import Output, OutputContext, Page
 from deploy.relay.row_format import Rows
 from deploy.relay.sparkplug_output import SparkplugOutput
@@ -30,6 +31,7 @@ class OutputSpec(NamedTuple):
 OUTPUTS = (
     OutputSpec("sparkplug", SparkplugOutput, "GROUP", "publish Sparkplug B 3.0 in this group"),
     OutputSpec("json", JsonOutput, "TOPIC", "publish JSON below this topic"),
+    OutputSpec("alarms", AlarmOutput, "TOPIC", "publish alarms that a person must get below TOPIC"),
     OutputSpec("lines", LinesOutput, "FILE", "append InfluxDB lines to a file"),
     OutputSpec("metrics", MetricsOutput),
 )

@@ -49,7 +49,7 @@ class RelayOptions:
     """How a relay is started; see `coldloop relay --help`.
 
     `outputs`: the value of the option of each selected output, by name. `primary`: the Sparkplug
-    host application to wait for. `http`, `gateway`: None turns them off.
+    host application to wait for. `http`, `gateway`: None turns them off. `shelved`: shelved alarms.
     """
 
     broker: BrokerSettings
@@ -64,6 +64,7 @@ class RelayOptions:
     gateway: str | None = None
     gateway_login: tuple[str, str] = ("", "")
     gather_s: float = 20.0
+    shelved: Path | None = None
 
 
 class Relay:
@@ -100,6 +101,8 @@ class Relay:
             self._database.next_bd_seq,
             _now_ms,
             self._counts,
+            self._database,
+            self.options.shelved,
         )
 
     # Connections.

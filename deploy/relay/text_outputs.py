@@ -7,6 +7,7 @@ Does not write the texts; see `row_format`.
 import json
 
 from deploy.relay import row_format
+from deploy.relay.alarm_output import catalogue_fields
 from deploy.relay.output import Output, OutputContext, Page
 from deploy.relay.row_format import Rows
 
@@ -26,7 +27,8 @@ class JsonOutput(Output):
             content = json.loads(payload)
         except ValueError:
             content = {"bytes": payload.hex()}
-        content = {"unit": unit, "record": number, **(content if isinstance(content, dict) else {})}
+        content = content if isinstance(content, dict) else {}
+        content = {"unit": unit, "record": number, **content, **catalogue_fields(content)}
         self._publish(unit, "notes", json.dumps(content, separators=(",", ":")).encode())
 
     def _publish(self, unit: str, kind: str, payload: bytes) -> None:

@@ -55,5 +55,7 @@ class SampledSensors:
             if i < dead:
                 continue
             celsius = room_c + error_k
-            rh = min(humidity_pct(room_c, dew_c) + humidity_error, 100.0)
+            # the noise of a living element: one count up and down
+            noise = now // 60_000_000 % 2 / 100
+            rh = min(humidity_pct(room_c, dew_c) + humidity_error + noise, 100.0)
             policy.set_humidity(i, round(celsius, 2), round(rh, 2), now)

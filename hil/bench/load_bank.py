@@ -10,6 +10,8 @@ load:
     cpu1         20 %        service bmc2, the older Power      a limit acts after 2 s
     storage      10 %        outlet 2 of the PDU `pdu`          can only be switched
 
+Outlets 3 to 5 of the PDU feed gpu1, gpu2 and cpu1: the second way to switch them off.
+
 PDU and optics gateway are on a second bus, `hall`, with Modbus TCP. So they do not load the serial
 bus of the row.
 """
@@ -36,6 +38,7 @@ PDU_UNIT, OPTICS_UNIT = 71, 72
 LOGIN = ("coldloop", "bench-only")
 LOAD_FRACTIONS = (("gpu1", 0.35), ("gpu2", 0.35), ("cpu1", 0.2), ("storage", 0.1))
 _PRIORITIES = {"gpu1": 7, "gpu2": 5, "cpu1": 5, "storage": 2}
+_OUTLETS = {"storage": 2, "gpu1": 3, "gpu2": 4, "cpu1": 5}
 _LAN_US = 500
 _RATED_KW = 100.0
 _ROOT = "/redfish/v1/"
@@ -57,13 +60,13 @@ class LoadBank:
             for name, fraction in LOAD_FRACTIONS
         ]
         plant.attach_load(CappedLoadSchedule(settings.it_kw * settings.size, self.loads))
-        gpus, cpu, storage = self.loads[:2], self.loads[2:3], self.loads[3]
+        gpus, cpu = self.loads[:2], self.loads[2:3]
         self.bmcs = {
             "bmc1": RedfishBmc(gpus, login=LOGIN),
             "bmc2": RedfishBmc(cpu, ("cpu1",)),
         }
         spare = CappedLoad("spare", 0.0, 0.0)
-        self.pdu = SwitchedPdu(PDU_UNIT, [spare, storage])
+        self.pdu = SwitchedPdu(PDU_UNIT, [spare, self.loads[3], *self.loads[:3]])
         self.optics = OpticsGateway(plant, OPTICS_UNIT)
         self.host = ModbusTcpHost([self.pdu, self.optics])
         self.fault_at_us: int | None = None
@@ -102,8 +105,10 @@ class LoadBank:
             "max_w": int(load.rated_w),
             "min_w": int(0.3 * load.rated_w),
         }
+        number = _OUTLETS[load.name]
+        outlet = {"device": "pdu", "point": f"Outlet{number}On", "watts": f"Outlet{number}Watts"}
+        entry["outlets"] = [outlet]
         if load.name == "storage":
-            entry["outlets"] = [{"device": "pdu", "point": "Outlet2On"}]
             return entry
         is_older = load.name == "cpu1"
         entry["port"] = "bmc2" if is_older else "bmc1"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from agent.core.tunable import LIMITS as LIMITS_ROLE
 from agent.remote.message import command, patch
 from agent.remote.message.canonical import to_cbor
 from hil.bench.testbed_settings import TestbedSettings
@@ -50,11 +51,14 @@ def write_section(_: TestbedSettings) -> dict[str, Any]:
     }
 
 
-def _sign(kind: int, base: bytes, body: bytes, signer: int) -> bytes:
+def _sign(kind: int, base: bytes, body: bytes, *signers: int) -> bytes:
     signed = build_signing_input(kind, _TARGET, base, body)
-    # An unknown signer claims the key number of the operator.
-    number = OPERATE if signer == UNKNOWN_SIGNER else signer
-    return pack(SignedMessage(kind, body, [(number, _private_key(signer).sign(signed))]))
+    signatures = []
+    for signer in signers:
+        # An unknown signer claims the key number of the operator.
+        number = OPERATE if signer == UNKNOWN_SIGNER else signer
+        signatures.append((number, _private_key(signer).sign(signed)))
+    return pack(SignedMessage(kind, body, signatures))
 
 
 def sign_patch(
@@ -68,6 +72,7 @@ def sign_patch(
 
 
 def sign_command(utc_s: int, name: str, *arguments: tuple[str, Any]) -> bytes:
-    """Sign a command for the unit; `utc_s` is the time of issue, s."""
+    """Sign a command for the unit, if necessary twice; `utc_s` is the time of issue, s."""
     body = command.encode_command(utc_s, utc_s + _DAY_S, name, list(arguments))
-    return _sign(COMMAND, b"", body, OPERATE)
+    is_limits = dict(command.ROLES)[name] == LIMITS_ROLE
+    return _sign(COMMAND, b"", body, *((OPERATE, LIMITS) if is_limits else (OPERATE,)))

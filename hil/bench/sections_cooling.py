@@ -12,6 +12,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.plant.fluid.parameters import PlantParameters
 
 _SLOT_S = 5
+_MAINS_POINT = "L1Volts"
 _WARNING_BITS = ("LeakInternal", "LeakExternal")
 
 
@@ -58,7 +59,7 @@ def write_optimum(parameters: PlantParameters) -> dict[str, Any]:
     }
 
 
-def write_safety(_: TestbedSettings) -> dict[str, Any]:
+def write_safety(settings: TestbedSettings) -> dict[str, Any]:
     """Write the section `safety` with the inputs of the RPU."""
     inputs = [
         {"name": "pan", "device": "rpu", "bit": "LeakRackPan", "kind": "leak_critical"},
@@ -71,4 +72,8 @@ def write_safety(_: TestbedSettings) -> dict[str, Any]:
         for bit in _WARNING_BITS
     ]
     delayed = [dict(entry, delay_s=2) for entry in inputs[:2]]
-    return {"inputs": delayed + inputs[2:] + warnings}
+    section: dict[str, Any] = {"inputs": delayed + inputs[2:] + warnings}
+    section["flow_lpm"] = PlantParameters().tcs_design_lpm * settings.size
+    if settings.meters:
+        section["mains"] = {"device": "meter", "point": _MAINS_POINT}
+    return section

@@ -10,7 +10,7 @@ row. Names in the agent's configuration: `meter`, `meter_it`, `room1`, `room2` â
 from typing import NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
+from hil.devices.cooling.vaisala_hmd65 import NOISE_PCT, HumiditySensor
 from hil.devices.drives.abb_ach580_fan import AbbAch580Fan
 from hil.devices.modbus.server import ModbusServer
 from hil.devices.power.abb_meter import AbbMeter
@@ -45,7 +45,9 @@ class Surroundings:
         self.room = Room(settings.room_c, settings.room_humidity_pct)
         self.grid = Grid()
         self.humidity_sensors = [
-            HumiditySensor(plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"))
+            HumiditySensor(
+                plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"), NOISE_PCT
+            )
             for i in range(settings.humidity_sensors)
         ]
         self.outdoor_air = Room(settings.outdoor_c, _OUTDOOR_HUMIDITY_PCT)

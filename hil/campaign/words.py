@@ -40,7 +40,25 @@ _LOADS = ("throttle",)
 _COOLING = ("cooling", "safety")
 _OPERATED = ("cooling", "safety", "remote")
 
-_PIECES = ("supply", "pressure", "bus", "receiver", "broker", "rpu", "valve", "pump1", "bus memory")
+_PIECES = (
+    "supply",
+    "pressure",
+    "bus",
+    "bus memory",
+    "receiver",
+    "broker",
+    "rpu",
+    "valve",
+    "pump1",
+    "cooling",
+    "safety",
+    "throttle",
+    "log",
+    "remote",
+    "integrity",
+    "modem",
+)
+"""Pieces of the agent; on a unit without the piece the fault has no effect."""
 _FRAMES = (
     "0703000000c8443a",  # another master reads more registers than a reply can hold
     "0c03ff0000000000",
@@ -97,12 +115,6 @@ _TESTBED_RULES: tuple[DrawRule, ...] = (
     DrawRule("grid_dip", 70, 110, 5),
     DrawRule("raw_frame", max_duration_s=0, texts=_FRAMES),
     DrawRule("raise_in", 1, 200, 0, is_integer=True, texts=_PIECES),
-    DrawRule(
-        "raise_in", 1, 200, 0, is_integer=True, components=_COOLING, texts=("cooling", "safety")
-    ),
-    DrawRule("raise_in", 1, 200, 0, is_integer=True, components=_LOADS, texts=_LOADS),
-    DrawRule("raise_in", 1, 200, 0, is_integer=True, components=_LOG, texts=_LOG),
-    DrawRule("raise_in", 1, 200, 0, is_integer=True, components=_REMOTE, texts=_REMOTE),
 )
 _RECEIVER_RULES: tuple[DrawRule, ...] = (
     DrawRule("receiver_outage", max_duration_s=200),
@@ -182,6 +194,7 @@ _STOPS_COOLING = "stops the cooling by design until an operator resets it"
 _FALSE_TIME = "false time without other evidence is accepted; scenarios test its detection"
 _EXCEEDS_HEAT = "exceeds the limits of heat by design"
 _HAZARD = "stops or misleads the cooling by design; `coldloop hil hazard` draws it"
+_MANUAL = "takes an actuator from its loop by design; scenarios test it"
 _LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
 NOT_DRAWN: dict[str, str] = {
@@ -206,6 +219,8 @@ NOT_DRAWN: dict[str, str] = {
     "dp_register": _HAZARD,
     "suction_register": _HAZARD,
     "sensors_swapped": _HAZARD,
+    "hand_valve": _MANUAL,
+    "pump_local": _MANUAL,
     "valve_clamps": "writes stay rejected until the loop requests less",
     "disk_full": "drops data by design, with a report; a scenario tests it",
     "hold_flow": "selects another control mode, which does not hold the differential pressure",

@@ -6,6 +6,7 @@ from typing import Any
 
 from hil.bench import operator_messages
 from hil.bench.testbed import Testbed
+from hil.bench.testbed_settings import LIMITS
 from hil.fault.base import FaultType
 
 _TOPIC = "coldloop/v1/bench/cdu1/cmd"
@@ -17,6 +18,20 @@ def _command_fault(name: str, *arguments: tuple[str, Any]) -> Callable[[Testbed,
         testbed.publish(_TOPIC, operator_messages.sign_command(utc_s, name, *arguments), False)
 
     return send
+
+
+def _hold_valve(testbed: Testbed, value: float) -> None:
+    outputs = ("valve_pct", int(value)), ("pump_pct", 70)
+    _command_fault("override", ("mode", "hand"), ("minutes", 30), *outputs)(testbed, value)
+
+
+def _set_local(testbed: Testbed, value: float) -> None:
+    testbed.drives[int(value) - 1].inject("local", True)
+
+
+def _set_remote(testbed: Testbed) -> None:
+    for drive in testbed.drives:
+        drive.inject("local", False)
 
 
 COOLING_EVENTS: dict[str, FaultType] = {
@@ -40,6 +55,19 @@ COOLING_EVENTS: dict[str, FaultType] = {
     ),
     "prove_valve": FaultType(
         "operators start a partial stroke test of the valve", _command_fault("proof")
+    ),
+    "hand_valve": FaultType(
+        "operators hold the valve at value % and the pumps at 70 %, for 30 min",
+        _hold_valve,
+        lambda testbed: _command_fault("release")(testbed, 0.0),
+        limits=(0, 100),
+    ),
+    "pump_local": FaultType(
+        "the drive of pump number value is switched to local mode on its panel",
+        _set_local,
+        _set_remote,
+        limits=LIMITS["pumps"],
+        is_pump=True,
     ),
     "reset_causes": FaultType(
         "operators reset the latched conditions that are no longer active", _command_fault("reset")

@@ -7,6 +7,8 @@ Does not contain the numbers of the curves; see `hil.page.curves`.
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.alarms.status_lines import alarm_line, alarm_rows
+from agent.telemetry.status_text import actuator_lines
 from hil.page.session import BenchSession
 from hil.record.record import worst_verdict
 from hil.run.recorded import RecordedRun
@@ -31,13 +33,15 @@ def state_message(
     """Build the state; `last_verdict` stays until the next run begins."""
     scenario, status = session.scenario, session.status or {}
     alarms = [
-        {"code": alarm["code"], "text": alarm.get("text", "")} for alarm in status.get("alarms", [])
+        {"line": alarm_line(row), "do": row["do"]} for row in alarm_rows(status) if row["shown"]
     ]
     return {
         "mode": "free" if job is None else "running",
         "dut": dut,
         "agent": {key: status.get(key) for key in ("unit", "state", "clock", "utc_us", "receiver")},
         "alarms": alarms,
+        "actuators": actuator_lines(status),
+        "alarm_count": len(status.get("alarms", [])),
         "scenario": None if scenario is None else scenario.name,
         "title": None if scenario is None else scenario.title,
         "elapsed": session.seconds,

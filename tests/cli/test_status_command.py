@@ -97,7 +97,9 @@ def test_unknown_values_are_shown_as_dashes(
     assert "UTC        --  free" in out
     assert "supply     -- C" in out
     assert "no link, published 0" in out
-    assert "alarm      bus_lost:bus  no device answers on bus bus" in out
+    assert "alarm      P1 301 bus_lost:bus  no device answers on bus bus  (first)  (+" in out
+    assert "within 5 min: Examine the adapter" in out
+    assert "device_lost" not in out.split("age ")[1]
 
 
 def test_status_of_every_shipped_scenario_is_shown(

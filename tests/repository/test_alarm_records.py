@@ -24,7 +24,10 @@ TREES = {
     for path in sorted((ROOT / "agent").rglob("*.py"))
     if path.parent.name not in ("alarms", "tools")
 }
-PER = {"", "bus", "device", "device.bit", "input", "load", "loop", "mode", "module", "part", "port"}
+PER = {
+    *("", "bus", "device", "device.bit", "input", "load", "loop", "mode", "module", "part"),
+    *("port", "signal"),
+}
 
 
 def module_name(path: Path) -> str:
@@ -93,8 +96,9 @@ def test_records_have_known_fields() -> None:
     assert set(ALARM_CODES) == set(all_records())
 
 
-def test_a_trial_counts_all_alarms_but_those_of_ports() -> None:
-    assert [code for code, record in all_records().items() if not record.trial] == ["port"]
+def test_a_trial_counts_all_alarms_but_those_of_ports_and_of_the_restart() -> None:
+    codes = [code for code, record in all_records().items() if not record.trial]
+    assert codes == ["caps_restored", "port"]
 
 
 def test_only_interlocks_loops_and_buses_change_the_unit_state() -> None:
@@ -127,11 +131,13 @@ def test_the_catalogue_has_an_entry_for_each_record() -> None:
 
 def test_a_planned_code_has_an_entry() -> None:
     assert catalogue().planned <= set(catalogue().entries)
+    landed = catalogue().planned & set(all_records())
+    assert not landed, "in the code: delete them from `planned` in agent/alarms/alarms.toml"
 
 
 def test_the_gate_names_the_code_and_the_place() -> None:
     records = dict.fromkeys(catalogue().entries, 0)
-    del records["port"], records["flow_low"]
+    del records["port"], records["level_low"]
     records["new_alarm"] = 0
     missing, unused = compare(catalogue(), records)
     assert missing.startswith("new_alarm: no entry in agent/alarms/alarms.toml")

@@ -22,14 +22,16 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
-    "agent": 17,
+    "agent": 18,
     "agent/control": 17,
     "agent/core": 19,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 19,
+    "deploy/relay": 16,
     "hil": 21,
     "hil/fault": 17,
+    "tests/deploy": 16,
     "tests/portable/agent": 16,
     "tests/portable/support": 16,
 }

@@ -155,17 +155,20 @@ class CoolingControl:
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above
-        `high_c`.
+        `high_c`: a higher limit raises it immediately.
         """
         target_c = self.target_c
         supply = self.settings["supply"]
         if self.dew_limit is not None:
             self.min_setpoint_c = self.dew_limit.min_setpoint_c(now, dt)
-            if target_c < self.min_setpoint_c:
+            if self.min_setpoint_c is not None and target_c < self.min_setpoint_c:
                 target_c = self.min_setpoint_c
         if target_c > supply["high_c"]:  # overheating has priority over condensation
             target_c = supply["high_c"]
         max_step = _SETPOINT_K_S * dt
+        min_c = self.min_setpoint_c
+        if min_c is not None and self.setpoint_c < min_c:
+            self.setpoint_c = min_c if min_c < supply["high_c"] else supply["high_c"]
         difference = target_c - self.setpoint_c
         self.setpoint_c += (
             max_step
@@ -174,6 +177,20 @@ class CoolingControl:
             if difference < -max_step
             else difference
         )
+
+    def max_valve_pct(self, heat_w: float, fws_supply_c: float, supply_c: float) -> "float | None":
+        """Return the largest opening that keeps the supply above `supply_c` at this heat.
+
+        None: each opening does. It is for the flow of the present table of the exchanger.
+        """
+        exchanger = self.exchanger
+        cooling_k = supply_c - fws_supply_c
+        if cooling_k <= 0.0:
+            return None
+        if heat_w <= 0.0:
+            return 0.0
+        ratio = exchanger.tcs_capacity(exchanger.table_lpm) * cooling_k / heat_w
+        return exchanger.valve_for_effect(1.0 / (1.0 + ratio))
 
     def step_valve(self, readings: ControlReadings, dt: float) -> None:
         """Step the valve law."""

@@ -7,16 +7,22 @@ from 0 to 50 °C. Sensor errors are larger. At 32 °C and 70 %, +3 % RH is +0.7 
 error of +0.3 K is +0.3 K. `uncertainty_k` covers this and the error of the loop; `margin_k` is the
 distance that must remain.
 
-The highest dew point of the valid sensors counts. Three checks exclude a sensor: a value out of
-range, no reading for `_STALE_US`, or a fall of more than `_MAX_FALL_K` between two readings. After
-such a fall it is valid again after `_STEADY_US`. It is valid earlier if another sensor fell too,
+The highest dew point of the valid sensors counts. Four checks exclude a sensor: a value out of
+range, no reading for `_STALE_US`, a humidity that stands still, or a fall of more than
+`_MAX_FALL_K` between two readings.
+
+Standing still means `_STILL_US`. For a sensor with noise above its resolution (`_LIVELY` changes,
+each within `_MOVE_US`) it is `_LIVELY_STILL_US`. The sensor is valid again after two changes.
+
+After a fall it is valid again after `_STEADY_US`. It is valid earlier if another sensor fell too,
 within `_COINCIDENCE_US`, and both agree within `_DISAGREE_K`: then the air of the room became drier
 (a door, an air handler). A sensor with a rising dew point is valid immediately, because this is the
 safe direction.
 
 The limit rises immediately with the dew point. It falls by at most `_FALL_RATE_K_S`, also if all
 sensors have the same fault. With fewer than two valid sensors the uncertainty doubles. With none
-the limit is `fallback_c` (32 °C is above any dew point of the region).
+the limit is `fallback_c` (32 °C is above any dew point of the region). At the start, until the
+first reading and for at most `_START_S`, there is no limit yet: None.
 """
 
 from agent.control.law.deterministic_math import log
@@ -35,6 +41,9 @@ _COINCIDENCE_US = 120 * SECOND
 _STALE_US = 180 * SECOND
 _DISAGREE_K = 25 / 10
 _FALL_RATE_K_S = 1 / 1000
+_STILL_US, _LIVELY_STILL_US = 899 * SECOND, 117 * SECOND
+_MOVE_US, _LIVELY = 30 * SECOND, 12
+_START_S = 14.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
 def dew_point(air_c: float, rh_pct: float) -> float:
@@ -51,13 +60,31 @@ class _HumiditySensor:
         self.read_at = 0
         self.fell_at: int | None = None
         self.suspect_since: int | None = None
+        self.frozen = False
+        self._rh_pct: float | None = None
+        self._moved_at = 0
+        self._moves = 0
+
+    def watch(self, rh_pct: float, now: int) -> None:
+        """Find out whether the humidity stands still."""
+        still = now - self._moved_at
+        if rh_pct != self._rh_pct:
+            self._moves = self._moves + 1 if self.frozen or still <= _MOVE_US else 1
+            self.frozen = self.frozen and self._moves < 2
+            self._rh_pct, self._moved_at = rh_pct, now
+        elif not self.frozen and still >= (
+            _LIVELY_STILL_US if self._moves >= _LIVELY else _STILL_US
+        ):
+            self.frozen, self._moves = True, 0
 
 
 class DewPointLimit:
     """Lower limit of the supply set-point. Call `add_reading` after each reading, and
     `min_setpoint_c` in each step.
 
-    `settings`: `sensors` (number of sensors), `margin_k`, `allowance_k`, `fallback_c`.
+    `settings`: `sensors` (number of sensors), `margin_k`, `allowance_k`, `fallback_c`. `dew_c`: the
+    highest valid dew point; None: none. `guard_c`: the same, or the dew point that the fallback
+    stands for; None before the first limit.
     """
 
     def __init__(self, settings: "dict[str, Any]") -> None:
@@ -65,10 +92,12 @@ class DewPointLimit:
         self.uncertainty_k: float = settings["allowance_k"]
         self.fallback_c: float = settings["fallback_c"]
         self.dew_c: float | None = None
+        self.guard_c: float | None = None
         self.valid_count = 0
         self.sensors_disagree = False
         self._sensors = [_HumiditySensor() for _ in range(settings["sensors"])]
         self._min_setpoint_c: float | None = None
+        self._start_s = 0.0
 
     def add_reading(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
         """Add a reading of sensor `i`: °C and % RH. None or a value out of range: no reading."""
@@ -80,6 +109,7 @@ class DewPointLimit:
             or not _RH_LOW <= rh_pct <= _RH_HIGH
         ):
             return
+        sensor.watch(rh_pct, now)
         dew_c = dew_point(air_c, rh_pct)
         fall = 0.0 if sensor.dew_c is None else sensor.dew_c - dew_c
         if fall > _MAX_FALL_K:
@@ -111,8 +141,8 @@ class DewPointLimit:
         ):
             sensor.suspect_since = other.suspect_since = None
 
-    def min_setpoint_c(self, now: int, dt: float) -> float:
-        """Return the lowest permitted set-point, °C."""
+    def min_setpoint_c(self, now: int, dt: float) -> "float | None":
+        """Return the lowest permitted set-point, °C; None: no sensor was read since the start."""
         highest_c: float | None = None
         lowest_c = 0.0
         valid_count = 0
@@ -121,6 +151,7 @@ class DewPointLimit:
             if (
                 dew_c is None
                 or sensor.suspect_since is not None
+                or sensor.frozen
                 or now - sensor.read_at > _STALE_US
             ):
                 continue
@@ -131,11 +162,16 @@ class DewPointLimit:
                 lowest_c = dew_c
         self.valid_count, self.dew_c = valid_count, highest_c
         self.sensors_disagree = highest_c is not None and highest_c - lowest_c > _DISAGREE_K
+        if highest_c is None and self._min_setpoint_c is None and self._start_s < _START_S:
+            self._start_s += dt
+            return None
         if highest_c is None:
             target_c = self.fallback_c
+            self.guard_c = target_c - self.margin_k - self.uncertainty_k
         else:
             uncertainty_k = self.uncertainty_k if valid_count > 1 else 2.0 * self.uncertainty_k
             target_c = highest_c + self.margin_k + uncertainty_k
+            self.guard_c = highest_c
         limit_c = self._min_setpoint_c
         if limit_c is None or target_c >= limit_c:
             limit_c = target_c

@@ -37,7 +37,8 @@ class Exchanger:
     Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows, L/min),
     `tcs_j_lk`, `fws_j_lk` (heat capacity, J/(L K)), `fws_open_lpm` (flow with the valve open,
     L/min), `rangeability`, `authority`. `ua_factor`: real UA over UA of a clean exchanger.
-    `valve_flow_factor`: real facility water flow over the flow of the table.
+    `valve_flow_factor`: real facility water flow over the flow of the table. `ua_steady`: the
+    readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the table.
     """
 
     def __init__(self, model: "dict[str, Any]") -> None:
@@ -47,6 +48,7 @@ class Exchanger:
         self._tcs_w: float = model["tcs_j_lk"] / 60.0
         self._fws_w: float = model["fws_j_lk"] / 60.0
         self.ua_factor = 1.0
+        self.ua_steady = True
         self.valve_flow_factor = 1.0
         self._table_flow_factor = 1.0
         self.flows = _flows(model)
@@ -54,7 +56,7 @@ class Exchanger:
             pow_det(lpm / model["fws_lpm"], -8 / 10) if lpm > 0 else 0.0 for lpm in self.flows
         ]
         self.effectiveness_table = [0.0] * _POINTS
-        self._table_lpm = 0.0
+        self.table_lpm = 0.0
         self._table_ua_factor = 1.0
         self._last_index = 0
         self.update_table(self.design_lpm)
@@ -62,6 +64,10 @@ class Exchanger:
     def set_flow_factor(self, factor: float) -> None:
         """Set the ratio of the real flow through the valve to the flow of the model."""
         self.valve_flow_factor = factor
+
+    def set_ua_steady(self, steady: bool) -> None:
+        """Permit or stop the learning of `ua_factor`."""
+        self.ua_steady = steady
 
     def set_ua_factor(self, factor: float) -> None:
         """Set the ratio of the real UA to the UA of a clean exchanger."""
@@ -71,7 +77,7 @@ class Exchanger:
         """Update the table for a secondary flow, L/min, if an input has changed."""
         if tcs_lpm < _MIN_LPM:
             tcs_lpm = _MIN_LPM
-        flow_change = tcs_lpm - self._table_lpm
+        flow_change = tcs_lpm - self.table_lpm
         ua_change = self.ua_factor - self._table_ua_factor
         flow_unchanged = -_FLOW_TOLERANCE * tcs_lpm < flow_change < _FLOW_TOLERANCE * tcs_lpm
         factor_change = self.valve_flow_factor - self._table_flow_factor
@@ -81,7 +87,7 @@ class Exchanger:
             and -_FLOW_TOLERANCE < factor_change < _FLOW_TOLERANCE
         ):
             return
-        self._table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
+        self.table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
         self._table_flow_factor = self.valve_flow_factor
         c1 = tcs_lpm * self._tcs_w
         film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
@@ -132,6 +138,14 @@ class Exchanger:
         if effectiveness >= high:
             return (i + 1) * _STEP
         return (i + (effectiveness - low) / (high - low)) * _STEP
+
+    def effectiveness_of(self, fws_lpm: float) -> float:
+        """Return the effectiveness at a facility water flow, L/min, from the table."""
+        lpm = fws_lpm / self._table_flow_factor
+        flows, i = self.flows, 0
+        while i < _POINTS - 2 and flows[i + 1] < lpm:
+            i += 1
+        return self.effectiveness(_STEP * (i + (lpm - flows[i]) / (flows[i + 1] - flows[i])))
 
     def effectiveness(self, valve_pct: float) -> float:
         """Return the effectiveness at a valve position (0 to 100 %)."""

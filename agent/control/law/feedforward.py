@@ -56,7 +56,7 @@ class FeedforwardControl:
         self.lag_s = lag_s
         self.output = low
         self.correction = 0.0
-        self._integral = self._last_integral = 0.0
+        self._integral = self._last_integral = self._next_integral = 0.0
         self._tracking = True
         self._return_history: list[float] = []
         self._filtered_c = 0.0
@@ -72,9 +72,12 @@ class FeedforwardControl:
         self._tracking = True
 
     def limit(self, valve_pct: float) -> None:
-        """Continue from `valve_pct`, to which a bound limited this step. The integral stops."""
+        """Continue from `valve_pct`, to which a bound limited this step. The integral moves only
+        away from the bound.
+        """
+        last, integral = self._last_integral, self._next_integral
+        self._integral = last if (self.output > valve_pct) == (integral > last) else integral
         self.output = valve_pct
-        self._integral = self._last_integral
 
     def step(
         self,
@@ -107,6 +110,7 @@ class FeedforwardControl:
         integral = self._last_integral = self._integral
         if error > _DEADBAND_K or error < -_DEADBAND_K:
             integral = _clip(integral + correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
+        self._next_integral = integral
         self.correction = correction + integral
         demand = exchanger.valve_for_effect((compensated_c - setpoint + self.correction) / span_k)
         limited = self._limit(demand, dt)
@@ -168,9 +172,11 @@ class FeedforwardControl:
             self._steady_s = 0.0
             return
         self._steady_s += dt
+        exchanger = self.exchanger
         if self._steady_s < _STEADY_S or return_c - fws_supply_c < _MIN_SPAN_K:
             return
-        exchanger = self.exchanger
+        if not exchanger.ua_steady:
+            return
         model = exchanger.effectiveness(position)
         if model < 5 / 100:
             return

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Validation of sensors, in addition to the checks of device and range.
+"""Checks of one sensor against its own past, its redundant sensor and the heat of both sides.
 
-Does not filter: a value passes unchanged or is suspect. The checks run once a cycle:
+Does not filter: a value passes unchanged or not at all. Does not know the plant; see
+`agent.control.law.plausibility`. The checks run once a cycle:
 
-    rate      it changed faster than the plant can, less than `_STEADY_S` ago
     stuck     no change for `_STUCK_S`, while a related value changed by `_RELATED_CHANGE`
     apart     it differs from its redundant sensor by `max_difference` for `_DISAGREE_S`
     balance   the heat on both sides of the exchanger differs; see `HeatBalanceCheck`
 
-A suspect sensor is replaced by its redundant sensor. If two sensors differ, the one that requests
-more cooling is used: overheating has priority over condensation.
+A stuck sensor is replaced by its redundant sensor. If two sensors differ, the one nearer to the
+estimate is used. Without an estimate it is the warmer one: overheating has priority over
+condensation.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_STEADY_S = 19.5
 _STUCK_S = 899.5
 _RELATED_CHANGE = 15 / 10
 _DISAGREE_S = 29.5
@@ -22,28 +22,28 @@ _MIN_HEAT_KW = 2.0
 
 
 class SensorValidator:
-    """Checks one sensor. `rate`: largest plausible change per second, in the unit of the sensor."""
+    """Checks one sensor. `max_difference`: from its redundant sensor, in the unit of both."""
 
-    def __init__(self, rate: float, max_difference: float) -> None:
-        self.rate = rate
+    def __init__(self, max_difference: float) -> None:
         self.max_difference = max_difference
-        self.rate_exceeded = self.stuck = self.sensors_disagree = False
+        self.stuck = self.sensors_disagree = False
         self._last_value: float | None = None
-        self._suspect_left_s = 0.0
         self._unchanged_s = 0.0
         self._related_start: float | None = None
         self._disagree_s = 0.0
 
     def validate(
-        self, value: "float | None", redundant: "float | None", related: "float | None", dt: float
+        self,
+        value: "float | None",
+        redundant: "float | None",
+        related: "float | None",
+        estimate: "float | None",
+        dt: float,
     ) -> "float | None":
         """Return the valid value: `value`, `redundant` or None. `related` must change with it."""
         last, self._last_value = self._last_value, value
         if value is not None and last is not None:
-            change = value - last if value > last else last - value
-            self._check_rate(change, dt)
-            self._check_stuck(change, related, dt)
-        self.rate_exceeded = self._suspect_left_s > 0
+            self._check_stuck(value != last, related, dt)
         if value is None or redundant is None:
             self._disagree_s = 0.0
             self.sensors_disagree = False
@@ -51,20 +51,17 @@ class SensorValidator:
             differs = not -self.max_difference < value - redundant < self.max_difference
             self._disagree_s = self._disagree_s + dt if differs else 0.0
             self.sensors_disagree = self._disagree_s >= _DISAGREE_S
-        if value is None or self.rate_exceeded or self.stuck:
+        if value is None or self.stuck:
             return redundant
-        if self.sensors_disagree and redundant is not None and redundant > value:
-            return redundant
+        if self.sensors_disagree and redundant is not None:
+            if estimate is None:
+                return redundant if redundant > value else value
+            middle = (value + redundant) / 2.0
+            return redundant if (redundant > middle) == (estimate > middle) else value
         return value
 
-    def _check_rate(self, change: float, dt: float) -> None:
-        if change > self.rate * dt:
-            self._suspect_left_s = _STEADY_S
-        elif self._suspect_left_s > 0:
-            self._suspect_left_s -= dt
-
-    def _check_stuck(self, change: float, related: "float | None", dt: float) -> None:
-        if change > 0 or related is None:
+    def _check_stuck(self, changed: bool, related: "float | None", dt: float) -> None:
+        if changed or related is None:
             self._unchanged_s = 0.0
             self._related_start = related
             self.stuck = False

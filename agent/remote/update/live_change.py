@@ -12,6 +12,7 @@ actuators. The result is the same as that of `agent.config.load`.
 
 from agent.core.config_records import check_outputs, round_to_thousandth
 from agent.core.errors import ConfigError
+from agent.core.tunable import without_effect
 from agent.remote.message.canonical import to_json
 from agent.remote.message.parameters import MILLI_TO_NANO, find_tunable, to_nano
 from agent.remote.message.reject import Rejection
@@ -72,6 +73,10 @@ def _apply_change(config: "Config", tunable: "Tunable | None", value: "Any") -> 
         return
     if type(value) is not int and not isinstance(value, Decimal):
         raise ConfigError("%s: a number is needed" % tunable.path)
+    for section, settings, _ in config.components:
+        error = without_effect(tunable.path, settings) if section == "cooling" else ""
+        if error:
+            raise ConfigError(error)
     if not tunable.low * MILLI_TO_NANO <= to_nano(value) <= tunable.high * MILLI_TO_NANO:
         limits = tunable.path, to_json(value), tunable.low / 1000, tunable.high / 1000
         raise ConfigError("%s: %s is outside %s to %s" % limits)

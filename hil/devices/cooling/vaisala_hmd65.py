@@ -4,13 +4,14 @@
 Addresses follow the vendor's user guide (M212243EN, measurement data registers, 0-based). From
 0x100 there are 16-bit signed integers in hundredths: relative humidity, temperature, dew point,
 dew/frost point. From 0 there are the same values as floats, low word first. Other registers of the
-guide are not emulated. Assumed: a broken sensor shows 0x8000.
+guide are not emulated. Assumed: a broken sensor shows 0x8000; the humidity element has noise.
 """
 
 from __future__ import annotations
 
 from random import Random
 
+from hil.devices.base import SECOND
 from hil.devices.modbus.register_codec import RegisterFormat
 from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.plant.air.psychrometrics import dew_point_c
@@ -19,6 +20,8 @@ from hil.plant.room import Room
 
 _HUNDREDTH = RegisterFormat("h", 0.01, no_value=-0x8000)
 _FLOAT = RegisterFormat("f", swapped=True)
+NOISE_PCT = 0.03
+_NOISE_TABLE = 127
 
 
 class HumiditySensor(TableServer):
@@ -39,12 +42,18 @@ class HumiditySensor(TableServer):
         MeasuredPoint("frost_f", 0x6, _FLOAT, lambda d: d.measured_values[2]),
     )
 
-    def __init__(self, plant: Plant, room: Room, unit: int, rng: Random) -> None:
-        """`rng` draws the errors of this unit: 0.5 % of humidity and 0.1 K, one sigma (assumed)."""
+    def __init__(
+        self, plant: Plant, room: Room, unit: int, rng: Random, noise_pct: float = 0.0
+    ) -> None:
+        """`rng` draws the errors of this unit: 0.5 % of humidity and 0.1 K, one sigma (assumed).
+
+        `noise_pct`: noise of the humidity element, one sigma, renewed each second.
+        """
         super().__init__(plant, unit)
         self.room = room
         self.humidity_error_pct = rng.gauss(0.0, 0.5)
         self.error_k = rng.gauss(0.0, 0.1)
+        self._noise = [rng.gauss(0.0, noise_pct) for _ in range(_NOISE_TABLE if noise_pct else 0)]
         self.frozen_values: tuple[float, float] | None = None
         self._elements: tuple[float, ...] = ()
         self.measured_values: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -53,8 +62,9 @@ class HumiditySensor(TableServer):
     def update_state(self, now: int) -> None:
         """Measure the air."""
         room = self.room
+        noise = self._noise[now // SECOND % _NOISE_TABLE] if self._noise else 0.0
         air = (
-            room.humidity_pct + self.humidity_error_pct,
+            room.humidity_pct + self.humidity_error_pct + noise,
             room.celsius + self.error_k,
         )
         humidity, celsius = self.frozen_values if self.frozen_values is not None else air

@@ -73,10 +73,11 @@ class AbbAcs580(ModbusServer):
 
     trip(code)     the shaft coasts to a stop; bit 3 is set until a reset
     trip_persists  a reset has no effect while this is true
+    local          switched to local mode: bit 9 is 0, writes are confirmed without an effect
     cut_power      the drive does not reply, and the shaft coasts to a stop
     """
 
-    FAULTS = ModbusServer.FAULTS | {"trip_persists"}
+    FAULTS = ModbusServer.FAULTS | {"trip_persists", "local"}
     functions = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
     identity = {  # noqa: RUF012
         0: "ABB",
@@ -111,7 +112,7 @@ class AbbAcs580(ModbusServer):
         self.watchdog = Watchdog(comm_timeout_us, start_us)
         self.safe_pct = safe_pct
         self.fault = 0
-        self.trip_persists = False
+        self.trip_persists = self.local = False
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
@@ -212,7 +213,7 @@ class AbbAcs580(ModbusServer):
         self.plant.advance(now)
         self._steps = -1
         word = self.registers[CONTROL]
-        if not word & REMOTE:
+        if not word & REMOTE or self.local:
             return
         rising = word & ~self._control
         self._control = word
@@ -319,6 +320,6 @@ class AbbAcs580(ModbusServer):
             | (INHIBITED if self.inhibited else 0)
             | (WARNING if self.comm_lost else 0)
             | (AT_SETPOINT if at_setpoint else 0)
-            | REMOTE_ON
+            | (0 if self.local else REMOTE_ON)
             | (ABOVE_LIMIT if speed >= 100.0 else 0)
         )

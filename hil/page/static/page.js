@@ -29,6 +29,7 @@
     View.showPhases(state.phases);
     View.showLimits(state.findings);
     View.showAlarms(state.alarms);
+    View.showActuators(state.actuators);
     View.showSky(state.sky);
     showDevices(state.devices);
     markFaults(state.faults);

@@ -86,7 +86,7 @@ const View = (() => {
     id("utc").textContent = clock(agent.utc_us);
     id("clock").textContent = agent.clock ? agent.clock.state : "–";
     id("agent").textContent = (agent.state || "–") + " · " + state.dut;
-    id("alarmcount").textContent = state.alarms.length;
+    id("alarmcount").textContent = state.alarm_count;
     id("ports").textContent = Object.entries(state.ports).map(([k, v]) => k + " " + v).join("   ");
   }
 
@@ -136,7 +136,11 @@ const View = (() => {
   }
 
   function showAlarms(list) {
-    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.code + (a.text ? ": " + a.text : "") })));
+    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
+  }
+
+  function showActuators(list) {
+    id("actuators").replaceChildren(...list.map((line) => make("li", { textContent: line })));
   }
 
   function showSky(list) {
@@ -151,5 +155,5 @@ const View = (() => {
     }
   }
 
-  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showAlarms, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
+  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showAlarms, showActuators, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
 })();

@@ -12,10 +12,13 @@ from agent.core.errors import ConfigError
 from agent.core.tunable import TUNABLES
 from agent.remote.message.canonical import to_cbor
 from agent.remote.update.live_change import with_changes
+from tests.portable.agent.control import test_component
 from tests.portable.support import agent_rig
+from tests.portable.support.cooling_settings import EXCHANGER
 
 config: Any = agent_rig.config
 profiles: Any = agent_rig.profiles
+make_models: Any = test_component.make_models
 
 
 def schema_rule(path: str) -> dict[str, Any]:
@@ -93,3 +96,34 @@ def test_non_numeric_value_is_rejected() -> None:
     for value in ("33", True, None, [33]):
         with pytest.raises(ConfigError, match="a number is needed"):
             with_changes(running, [(1, value)])
+
+
+REPLACED = [
+    ("control.supply.gain_pct_per_k", "exchanger"),
+    ("control.supply.integral_s", "exchanger"),
+    ("control.dp.gain_pct_per_kpa", "pumps"),
+    ("control.dp.integral_s", "pumps"),
+]
+
+
+@pytest.mark.parametrize(("path", "key"), REPLACED)
+def test_key_of_a_replaced_loop_is_refused(path: str, key: str) -> None:
+    """The loop of `cooling` has a tuning of its own: the file and the live change are refused."""
+    loops = {"exchanger": EXCHANGER, "pumps": {}}
+    raw = changed_config(path, 10)
+    raw["cooling"] = {"facility": "valve"}
+    with_loop = copy.deepcopy(config())
+    with_loop["cooling"] = {"facility": "valve", key: loops[key]}
+    text = f"{path}: has no effect, because cooling.{key} replaces this loop"
+    load(raw, make_models())  # without the replacing loop the key has an effect
+    raw["cooling"][key] = loops[key]
+    with pytest.raises(ConfigError) as refused:
+        load(raw, make_models())
+    assert str(refused.value) == text
+    running = load(with_loop, make_models())
+    number = next(row.number for row in TUNABLES if row.path == path)
+    for name in (number, path):
+        with pytest.raises(ConfigError) as refused:
+            with_changes(running, [(name, 10)])
+        assert str(refused.value) == text
+    with_changes(running, [("control.supply.setpoint_c", 33), ("control.dp.setpoint_kpa", 90)])

@@ -65,8 +65,8 @@ def profiles():
 def config():
     """Return a configuration with all sections; the caller can change it."""
     names = (("cdu", "cdu"), ("valve", "valve"), ("lead", "drive"), ("lag", "drive"))
-    supply = {"setpoint_c": 32, "sensor": "cdu", "valve": "valve", "gain_pct_per_k": 5}
-    dp = {"setpoint_kpa": 100, "sensor": "cdu", "pumps": ["lead", "lag"], "gain_pct_per_kpa": 0.2}
+    supply = {"setpoint_c": 32, "sensor": "cdu", "valve": "valve"}
+    dp = {"setpoint_kpa": 100, "sensor": "cdu", "pumps": ["lead", "lag"]}
     return {
         "version": 1,
         "site": "s1",

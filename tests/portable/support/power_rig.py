@@ -73,8 +73,8 @@ class BmcModel:
             self.limits[name] = watts
             self.received_limits.append(((self.rig.now - self.rig.start) / SECOND, name, watts))
             return b"HTTP/1.1 204 No Content\r\n\r\n"
-        body = b'{"PowerLimitWatts": {"SetPoint": %d}, "PowerWatts": {"Reading": 9000.0}}'
-        body = body % self.limits[name]
+        body = b'{"PowerLimitWatts": {"SetPoint": %d}, "PowerWatts": {"Reading": %d.0}}'
+        body = body % (self.limits[name], min(9000, self.limits[name]))
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 

@@ -22,7 +22,7 @@ from tests.portable.support.agent_rig import (
     config,
     profiles,
 )
-from tests.portable.support.check import eq, raises
+from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
 
 HEAP = "512wK"
@@ -151,7 +151,9 @@ def test_pump_mode_command_sets_the_controlled_variable():
     raises(CommandError, lambda: send_command(rig, "hold", mode="flow", setpoint_milli="x"))
     rig.set(CDU, FLOW, 9999)
     rig.run(2)
-    raises(CommandError, lambda: send_command(rig, "hold", mode="flow"))
+    assert "sensor_lie:flow" in rig.alarm_codes()
+    eq(send_command(rig, "hold", mode="flow"), "pumps hold flow")
+    near(cooling_component(rig).pressure_loop.mode_setpoint("flow"), 150.0, 15.0)
 
 
 def test_calibration_needs_a_steady_minute_and_writes_nothing():
@@ -332,7 +334,30 @@ def test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm():
     rig.devices.silent = {ROOM1}
     rig.run(200)
     assert "humidity_sensor" in rig.alarm_codes()
-    eq(rig.agent.supervisor.state, "degraded")
+
+
+def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 7900)  # dew point 30.8 °C; the supply is at 32.0 °C
+    rig.run(2)
+    eq(rig.devices.registers[VALVE][0], 0)
+    send_command(rig, "override", mode="hand", minutes=5, valve_pct=100, pump_pct=50)
+    rig.run(12)
+    eq((rig.devices.registers[VALVE][0], "dew" in rig.alarm_codes()), (0, False))
+    rig.set(ROOM1, 1, 8700)  # 32.5 °C
+    rig.run(8)
+    eq("dew" in rig.alarm_codes(), False)
+    rig.run(4)
+    eq(("dew" in rig.alarm_codes(), rig.agent.supervisor.state), (True, "safe"))
+    send_command(rig, "release")
+    for tenths in range(320, 360, 5):
+        rig.set(CDU, 0, tenths)
+        rig.set(CDU, 1, tenths + 60)
+        rig.run(3)
+    assert rig.devices.registers[VALVE][0] > 0
+    rig.run(61)
+    eq("dew" in rig.alarm_codes(), False)
 
 
 def test_pi_loop_continues_without_model_readings():
@@ -350,24 +375,27 @@ def test_reading_with_excess_rate_is_rejected():
     rig.set(CDU, 0, 700)
     rig.run(3)
     assert "sensor_rate" in rig.alarm_codes()
-    assert "supply_sensor" in rig.alarm_codes()
-    eq(rig.devices.registers[VALVE][0], 6000)
+    assert "supply_sensor" not in rig.alarm_codes()  # the estimate is used
+    near(rig.agent.supply_loop.sensor.value(rig.now), 32.0, 0.5)
+    assert 3800 < rig.devices.registers[VALVE][0] < 4300, rig.devices.registers[VALVE]
 
 
 def test_stuck_sensor_and_redundant_sensor():
-    validator = SensorValidator(2.0, 1.5)
+    validator = SensorValidator(1.5)
     for second in range(1000):
-        used = validator.validate(32.0, None, 38.0 + second / 100, 1.0)
+        used = validator.validate(32.0, None, 38.0 + second / 100, None, 1.0)
     eq((used, validator.stuck), (None, True))
-    validator.validate(32.1, None, 48.0, 1.0)
+    validator.validate(32.1, None, 48.0, None, 1.0)
     eq(validator.stuck, False)
-    validator = SensorValidator(2.0, 1.5)
+    validator = SensorValidator(1.5)
     for _ in range(40):
-        used = validator.validate(30.0, 33.0, 38.0, 1.0)
+        used = validator.validate(30.0, 33.0, 38.0, None, 1.0)
     eq((used, validator.sensors_disagree), (33.0, True))
     for _ in range(40):
-        used = validator.validate(33.0, 30.0, 38.0, 1.0)
+        used = validator.validate(33.0, 30.0, 38.0, None, 1.0)
     eq((used, validator.sensors_disagree), (33.0, True))
+    for estimate, expected in ((30.2, 30.0), (32.6, 33.0)):
+        eq(validator.validate(33.0, 30.0, 38.0, estimate, 1.0), expected)
 
 
 def test_heat_balance_check():

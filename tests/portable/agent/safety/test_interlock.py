@@ -10,6 +10,7 @@ from tests.portable.support.agent_rig import CDU, LAG, LEAD, STOP, VALVE, AgentR
 from tests.portable.support.check import eq, raises
 
 WATCHDOG = FIRST_BUS + 1
+FLOW = 5
 FLAGS = 4  # register of the CDU; bits: 0 Leak, 1 Drip, 2 Button, 3 Door
 
 
@@ -17,6 +18,10 @@ def make_models():
     made = profiles()
     names = ("Leak", "Drip", "Button", "Door")
     made["cdu"]["bits"] = [{"name": n, "address": FLAGS, "bit": i} for i, n in enumerate(names)]
+    flow = {"name": "FlowLitersPerMinute", "address": FLOW, "type": "i16", "function": 3}
+    flow.update({"scale": [1, 10], "unit": "1", "min": 0, "max": 30000})
+    made["cdu"]["points"].append(flow)
+    made["cdu"]["blocks"][0]["count"] = FLOW + 1
     return made
 
 
@@ -36,6 +41,7 @@ def make_rig(safety=None, absent=(), raw=None):
     raw = raw or config()
     raw["safety"] = safety or safety_section()
     rig = AgentRig(raw, absent, make_models())
+    rig.devices.registers[CDU].append(1500)
     rig.run(8)
     return rig
 
@@ -131,6 +137,9 @@ def test_leak_has_priority_over_overheat():
     rig = make_rig(safety_section(overheat_c=45, overheat_s=2))
     rig.set(CDU, 0, 600)
     rig.run(5)
+    eq(interlock_component(rig).demand(), (None, None))  # the return does not confirm it
+    rig.set(CDU, 1, 650)
+    rig.run(5)
     eq((state(rig), interlock_component(rig).demand()), ("safe", (100.0, 100.0)))
     eq(outputs(rig)[0], 10000)
     eq(rig.devices.registers[LAG][1], 20000)
@@ -142,6 +151,7 @@ def test_leak_has_priority_over_overheat():
 def test_overheat_trip_clears_without_reset():
     rig = make_rig(safety_section(overheat_c=45, overheat_s=2))
     rig.set(CDU, 0, 600)
+    rig.set(CDU, 1, 650)
     rig.run(5)
     rig.set(CDU, 0, 320)
     rig.run(3)
@@ -150,15 +160,36 @@ def test_overheat_trip_clears_without_reset():
 
 def test_dry_run_stops_the_pumps():
     rig = make_rig(safety_section(dry_run_s=3))
+    rig.set(CDU, FLOW, 0)
     rig.set(CDU, 2, 3005)
     rig.set(CDU, 3, 3000)
     rig.run(2)
     eq(state(rig), "normal")
     rig.run(5)
     eq((state(rig), rig.alarm_codes()), ("stopped", ["dry_run"]))
+    eq(outputs(rig)[1:], (STOP, STOP))
     rig.run(5)
     # the pumps are stopped: no dry-run condition
     eq(interlock_component(rig).reset(), "reset: dry_run")
+
+
+def test_one_pressure_gauge_stops_no_pump():
+    rig = make_rig(safety_section(dry_run_s=3))
+    rig.set(CDU, 2, 0)
+    rig.run(20)
+    eq((state(rig), rig.alarm_codes()), ("degraded", ["gauge_lie:dp"]))
+    assert outputs(rig)[1] != STOP
+    rig.set(CDU, 2, 4000)
+    rig.run(5)
+    eq((state(rig), rig.alarm_codes()), ("normal", []))
+
+
+def test_one_flow_meter_stops_no_pump():
+    rig = make_rig()
+    rig.set(CDU, FLOW, 0)
+    rig.run(20)
+    eq((state(rig), rig.alarm_codes()), ("degraded", ["gauge_lie:flow"]))
+    assert outputs(rig)[1] != STOP
 
 
 def test_shut_valve_does_not_stop_pumps():

@@ -35,14 +35,42 @@ def test_one_lost_sensor_adds_margin_and_two_give_the_fallback():
     eq((dew.valid_count, dew.dew_c), (0, None))
 
 
-def test_fallback_before_the_first_reading():
-    eq(DewPointLimit(SETTINGS).min_setpoint_c(0, 1.0), 32.0)
+def test_no_limit_at_the_start_and_then_the_fallback():
+    dew = DewPointLimit(SETTINGS)
+    eq((dew.min_setpoint_c(0, 15.0), dew.guard_c), (None, None))
+    eq((dew.min_setpoint_c(0, 1.0), dew.guard_c), (32.0, 29.0))
+    dew = DewPointLimit(SETTINGS)
+    dew.min_setpoint_c(0, 1.0)
+    dew.add_reading(0, 25.0, 50.0, 0)  # the first reading counts, not the fallback
+    near(dew.min_setpoint_c(0, 1.0), dew_point(25.0, 50.0) + 4.0, 1e-9)
+
+
+def feed(dew, begin_s, end_s, noise=0.0):
+    """Feed both sensors 50 % once a second; return the number of valid sensors at the end."""
+    for s in range(begin_s, end_s):
+        for i in (0, 1):
+            dew.add_reading(i, 25.0, 50.0 + (s + i) % 3 * noise, s * SECOND)
+        dew.min_setpoint_c(s * SECOND, 1.0)
+    return dew.valid_count
+
+
+def test_frozen_humidity_is_found_and_two_changes_end_it():
+    dew = DewPointLimit(SETTINGS)
+    eq(feed(dew, 0, 60, 0.01), 2)  # noise of its resolution
+    eq(feed(dew, 60, 170), 2)
+    eq(feed(dew, 170, 180), 0)  # 120 s
+    eq(dew.min_setpoint_c(180 * SECOND, 1.0), 32.0)
+    eq(feed(dew, 180, 184, 0.01), 2)
+    dew = DewPointLimit(SETTINGS)
+    eq(feed(dew, 0, 890), 2)  # a coarse sensor
+    eq(feed(dew, 890, 905), 0)
 
 
 def test_out_of_range_value_is_ignored():
     for air, rh in ((25.0, 0.0), (25.0, 130.0), (-40.0, 50.0), (99.0, 50.0), (None, 50.0)):
         dew = DewPointLimit(SETTINGS)
         dew.add_reading(0, air, rh, 0)
+        dew.min_setpoint_c(0, 15.0)
         eq((dew.min_setpoint_c(0, 1.0), dew.valid_count), (32.0, 0))
 
 

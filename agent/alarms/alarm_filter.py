@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarm filter of one unit: decides from the changes of alarms which of them reach a person.
+
+Does not send messages and does not store them. Rules, in this order:
+
+    priority 1   immediately, always
+    priority 4   never; it stays in the records
+    shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
+    explained    an alarm whose root is active is only counted (see `grouping`)
+    settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
+                 that ends in this time gives no message
+    chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
+                 quiet for `CHATTER_MS`
+    flood        at most 10 messages in 10 min without priority 1, the last one is a count of those
+                 that were held back
+
+The end of an alarm is reported if its beginning was reported; it does not count. Times are
+ms of one clock.
+"""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from agent.alarms.catalogue import catalogue
+from agent.alarms.grouping import MAX_SHOWN, Buses, find_root
+
+SETTLE_MS = 10_000
+CHATTER_CHANGES = 3
+CHATTER_MS = 60_000
+WINDOW_MS = 600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message to a person. `event`: "raised", "cleared", "flood".
+
+    `children`: codes that the alarm explains, of a flood the codes that were held back.
+    """
+
+    event: str
+    code: str
+    text: str = ""
+    time_ms: int = 0
+    first_out: bool = False
+    chattering: bool = False
+    children: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tracked:
+    """An alarm that is active or held on. `handled`: it needs no message; `named`: it had its
+    own.
+    """
+
+    text: str
+    raised_ms: int
+    first_out: bool = False
+    is_active: bool = False
+    handled: bool = False
+    named: bool = False
+    changes: list[int] = field(default_factory=list)
+
+    def is_chattering(self, now: int) -> bool:
+        """Return whether the alarm changed too often, and is not quiet yet."""
+        is_quiet = not self.changes or now - self.changes[-1] >= CHATTER_MS
+        return not is_quiet and len(self.changes) >= CHATTER_CHANGES
+
+    def change(self, now: int, is_active: bool) -> None:
+        """Note a change. A chattering alarm keeps its changes."""
+        if not self.is_chattering(now):
+            self.changes = [at for at in self.changes if now - at < CHATTER_MS]
+        self.changes = [*self.changes, now][-CHATTER_CHANGES:]
+        self.is_active = is_active
+
+
+class AlarmFilter:
+    """The alarms of one unit. `buses`: bus of each device, as far as it is known."""
+
+    def __init__(self, buses: Buses | None = None) -> None:
+        self._buses = buses or {}
+        self._alarms: dict[str, _Tracked] = {}
+        self._sent: list[int] = []
+        self._held_back: dict[str, int] = {}
+        self._active: list[str] = []
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state, for JSON."""
+        alarms = {code: asdict(alarm) for code, alarm in self._alarms.items()}
+        return {
+            "alarms": alarms,
+            "sent": self._sent,
+            "held_back": self._held_back,
+            "active": self._active,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take a state from `dump`."""
+        self._alarms = {code: _Tracked(**alarm) for code, alarm in state["alarms"].items()}
+        self._sent = list(state["sent"])
+        self._held_back = dict(state["held_back"])
+        self._active = list(state["active"])
+
+    def change(self, now: int, is_raised: bool, code: str, text: str = "") -> None:
+        """Follow one change of the unit. `now`: ms."""
+        alarm = self._alarms.get(code)
+        if alarm is None:
+            if not is_raised:
+                return
+            alarm = self._alarms[code] = _Tracked(text, now)
+        if is_raised == alarm.is_active:
+            return
+        if is_raised and code not in self._active:
+            alarm.raised_ms, alarm.text = now, text or alarm.text
+            alarm.first_out = not self._active
+            self._active.append(code)
+        alarm.change(now, is_raised)
+
+    def restart(self, now: int) -> None:
+        """Handle a restart of the unit: its list of alarms is empty."""
+        for code in self._active:
+            self.change(now, False, code)
+
+    def active(self) -> list[str]:
+        """Return the codes of active alarms, and of those that are held on, oldest first."""
+        return self._active
+
+    def poll(self, now: int, shelved: Collection[str] = ()) -> list[Notice]:
+        """Return the messages that are due."""
+        self._sent = [at for at in self._sent if now - at < WINDOW_MS]
+        notices = []
+        for code in self._active[:]:
+            alarm = self._alarms[code]
+            if not alarm.is_active and not alarm.is_chattering(now):
+                notices += self._end(code, alarm, now)
+        for code in sorted(self._active, key=catalogue().priority):
+            alarm = self._alarms[code]
+            if self._is_due(code, alarm, now, code in shelved):
+                notices += self._report(code, alarm, now)
+        self._forget(now)
+        return notices + self._flood(now)
+
+    def _is_due(self, code: str, alarm: _Tracked, now: int, is_shelved: bool) -> bool:
+        """Return whether a person must get the alarm now."""
+        priority = catalogue().priority(code)
+        if priority == 1:
+            return not alarm.handled
+        if is_shelved:
+            alarm.handled = False
+            return False
+        if alarm.handled or priority == 4 or self._root(code):
+            return False
+        return now - alarm.raised_ms >= SETTLE_MS or alarm.is_chattering(now)
+
+    def _report(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
+        """Write the message of an alarm, or hold it back in a flood."""
+        alarm.handled = True
+        if catalogue().priority(code) != 1:
+            # The last place of the window is for the count of those that are held back.
+            if len(self._sent) >= MAX_SHOWN - 1:
+                self._held_back[code] = now
+                return []
+            self._sent.append(now)
+        alarm.named = True
+        children = tuple(other for other in self._active if self._root(other) == code)
+        is_first = alarm.first_out or any(self._alarms[child].first_out for child in children)
+        chatters = alarm.is_chattering(now)
+        return [Notice("raised", code, alarm.text, now, is_first, chatters, children)]
+
+    def _end(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
+        """End an alarm. Report its end if its beginning was reported."""
+        self._active.remove(code)
+        self._held_back.pop(code, None)
+        was_named, alarm.named, alarm.handled = alarm.named, False, False
+        return [Notice("cleared", code, alarm.text, now)] if was_named else []
+
+    def _forget(self, now: int) -> None:
+        """Forget the changes of alarms that ended and are quiet."""
+        for code, alarm in list(self._alarms.items()):
+            if code not in self._active and now - alarm.changes[-1] >= CHATTER_MS:
+                del self._alarms[code]
+
+    def _flood(self, now: int) -> list[Notice]:
+        """Write the count of the alarms that were held back, at most once in a window."""
+        if not self._held_back or len(self._sent) >= MAX_SHOWN:
+            return []
+        if now - min(self._held_back.values()) < SETTLE_MS:
+            return []
+        codes = tuple(self._held_back)
+        self._held_back.clear()
+        self._sent.append(now)
+        return [Notice("flood", "", f"{len(codes)} more alarms", now, children=codes)]
+
+    def _root(self, code: str) -> str:
+        if catalogue().priority(code) == 1:
+            return ""
+        return find_root(code, self._active, self._buses)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protection against condensation: bounds of valve and pumps, and the alarm `dew`.
+
+Does not set the set-point; see `agent.control.law.dew_point`. Loaded only with `cooling.dew`.
+
+The valve is claimed AT_MOST 0 while the supply is near the dew point, with the rank of an
+interlock: no mode opens it (`agent.control.law.dew_guard`). Below the dew point the pumps run at
+least at their fail-safe speed: warm coolant comes back sooner. An estimated supply counts with its
+uncertainty.
+
+While the supply is not known, the fail-safe opening of the valve is limited: with the last known
+heat, the supply stays above the dew point + `_SAFE_K`.
+"""
+
+from agent.control.law.dew_guard import DRY, WET, DewGuard
+from agent.core.actuator import AT_LEAST, AT_MOST, INTERLOCK, PROTECTION, PUMPS, VALVE
+from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.control.control_context import ControlContext
+    from agent.control.law.cooling import ControlReadings, CoolingControl
+    from agent.control.sensors import ValidatedSensor
+    from agent.core.alarm_record import Condition
+
+DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
+
+_SAFE_K = 2.0
+_FILTER_S = 30.0
+
+
+class DewControl:
+    """Makes the claims in each cycle."""
+
+    def __init__(
+        self,
+        agent: "ControlContext",
+        cooling: "CoolingControl",
+        supply: "ValidatedSensor",
+        readings: "ControlReadings",
+    ) -> None:
+        self.guard = DewGuard()
+        self._agent, self._cooling, self._readings = agent, cooling, readings
+        self._supply = supply
+        self._heat_w: float | None = None
+        self._fws_supply_c: float | None = None
+
+    def step(self, now: int, dt: float) -> "list[Condition]":
+        """Make the claims of this cycle. Return the alarm `dew` if it is active."""
+        limit, readings, guard = self._cooling.dew_limit, self._readings, self.guard
+        if readings.fws_supply_c is not None:
+            self._fws_supply_c = readings.fws_supply_c
+        if limit is None or limit.guard_c is None:
+            return []
+        supply_c = readings.supply_c
+        if supply_c is None:
+            self._limit_opening(limit.guard_c + _SAFE_K)
+        else:
+            self._update_heat(dt)
+            low_c = supply_c - self._supply.uncertainty
+            guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
+            if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
+                self._claim_bounds()
+        if guard.level == DRY:
+            return []
+        state = SAFE if guard.level == WET else DEGRADED
+        text = DEW.text + " %.1f C" % limit.guard_c
+        return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.trial), "", text)]
+
+    def _claim_bounds(self) -> None:
+        arbiters = self._agent.arbiters
+        arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "dew")
+        if self.guard.below:
+            safe_pct = self._agent.config.pressure.safe_pct
+            arbiters[PUMPS].claim(PROTECTION, "dew", AT_LEAST, safe_pct, "dew")
+
+    def _update_heat(self, dt: float) -> None:
+        readings = self._readings
+        supply_c, return_c, flow = readings.supply_c, readings.return_c, readings.flow_lpm
+        if supply_c is None or return_c is None or flow is None:
+            return
+        heat_w = self._cooling.exchanger.tcs_capacity(flow) * (return_c - supply_c)
+        last_w = self._heat_w
+        self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
+
+    def _limit_opening(self, supply_c: float) -> None:
+        """Limit the fail-safe opening."""
+        if self._heat_w is None or self._fws_supply_c is None:
+            return
+        largest = self._cooling.max_valve_pct(self._heat_w, self._fws_supply_c, supply_c)
+        if largest is not None:
+            self._agent.arbiters[VALVE].claim(
+                PROTECTION, "dew", AT_MOST, largest, "dew, supply unknown"
+            )

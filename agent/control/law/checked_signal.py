@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One measured signal: tests of range and rate, and its substitute while it is suspect.
+
+Does not know the physics: the caller gives the estimate (`agent.control.law.plausibility`).
+
+A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
+make, or by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again
+only by evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S`
+after a second lie in an hour. Without an estimate it stays suspect.
+"""
+
+# between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_AGREE_S = 59.5
+_AGAIN_S = 3599.5
+
+RANGE, RATE, RELATION = "range", "rate", "relation"
+"""Reasons of a suspicion."""
+
+
+class CheckedSignal:
+    """`value` is the reading, its estimate or None. `uncertainty`: 0 for a valid reading.
+
+    `low`, `high`: plausible range. `suspect`: the reason, empty while the reading is valid.
+    """
+
+    def __init__(self, low: float, high: float, band: float) -> None:
+        self.low, self.high, self.band = low, high, band
+        self.value: float | None = None
+        self.uncertainty = 0.0
+        self.suspect = ""
+        self.raw: float | None = None
+        self._elapsed_s = self._agree_s = 0.0
+        self._calm_s = _AGAIN_S
+
+    def read(
+        self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
+    ) -> "float | None":
+        """Take a reading. Return it if it is valid. `rise`, `fall`: largest change per second;
+        `slack`: what noise can add to a change.
+        """
+        self._elapsed_s += dt
+        self._calm_s += dt
+        if raw is None:
+            return None
+        if not self.low <= raw <= self.high:
+            self.accuse(RANGE)
+            return None
+        last, self.raw = self.raw, raw
+        if last is not None:
+            change = raw - last
+            limit = (rise if change > 0 else fall) * self._elapsed_s + slack
+            if not -limit <= change <= limit:
+                self.accuse(RATE)
+        self._elapsed_s = 0.0
+        return None if self.suspect else raw
+
+    def accuse(self, reason: str) -> None:
+        """Make the signal suspect."""
+        self._agree_s = 0.0
+        if not self.suspect:
+            self.suspect = reason
+
+    def settle(
+        self, raw: "float | None", estimate: "float | None", uncertainty: float, dt: float
+    ) -> None:
+        """Set `value` for this cycle from the reading and its estimate."""
+        if not self.suspect and raw is not None:
+            self.value, self.uncertainty = raw, 0.0
+            return
+        self.value, self.uncertainty = estimate, uncertainty
+        if raw is None or estimate is None or not -self.band < raw - estimate < self.band:
+            self._agree_s = 0.0
+            return
+        self._agree_s += dt
+        if self._agree_s >= (_AGREE_S if self._calm_s >= _AGAIN_S else _AGAIN_S):
+            self.suspect = ""
+            self._calm_s = 0.0

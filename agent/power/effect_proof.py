@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proof of effect: the power of a load shows whether a limit, or its switch-off, is in force.
+
+Does not trust a confirmation. Does not choose limits; see `agent.power.component`.
+
+    limit   A load that draws more than its limit + 5 %, `_PROOF_TIME` after the limit must act, is
+            `ineffective`. So is a load with a service that has not confirmed the limit after
+            `_ANSWER_TIME`. The other loads then get less. If an order of the protection or a loss
+            of heat rejection is active, the load is switched off (`agent.power.load_shed`).
+    off     A load is off when it draws less than 5 % of its rating. If it draws more after
+            `_OFF_TIME`, it is forced off again, by its service and by its outlets. A load
+            without a measured power is never proven off.
+"""
+
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.core.context import Context
+    from agent.power.load import Load
+    from agent.power.load_shed import LoadShedding
+
+LIMIT_INEFFECTIVE = AlarmRecord(
+    "limit_ineffective", NORMAL, "draws more than its limit:", "load", True
+)
+SHED_FAILED = AlarmRecord(
+    "shed_failed", NORMAL, "was told to go off and still draws power:", "load", True
+)
+
+_PROOF_TIME = 3 * SECOND
+_ANSWER_TIME = 4 * SECOND
+_OFF_TIME = 5 * SECOND
+_OFF_DIVISOR = 20
+"""A load that draws less than this part of its rating is off."""
+
+
+class EffectProof:
+    """Proves the limits and the switch-offs of `loads`."""
+
+    def __init__(self, agent: "Context", loads: "list[Load]", shedding: "LoadShedding") -> None:
+        self._agent, self._loads, self._shedding = agent, loads, shedding
+        self._failed: list[Load] = []
+
+    def step(self, now: int) -> bool:
+        """Check all loads. Return whether a load became ineffective now."""
+        is_worse = False
+        for load in self._loads:
+            if load.on:
+                was = load.ineffective
+                load.ineffective = self._exceeds_limit(load, now)
+                is_worse = is_worse or (load.ineffective and not was)
+            else:
+                self._prove_off(load, now)
+            text = LIMIT_INEFFECTIVE.text + " " + load.name
+            self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, load.ineffective, now, text)
+            failed = not load.on and load in self._failed
+            text = SHED_FAILED.text + " " + load.name
+            self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
+        return is_worse
+
+    def _exceeds_limit(self, load: "Load", now: int) -> bool:
+        target, told_at = load.target, load.lowered_at
+        if target is None or load.limit_w >= load.max_w or target.deferred:
+            return False
+        requested_w = target.requested_w
+        if requested_w is None or now - told_at < _ANSWER_TIME:
+            return load.ineffective
+        if target.answered_at < told_at and not target.is_in_force:
+            return True
+        acts_at = told_at + target.effect_us + _PROOF_TIME
+        drawn_w = load.drawn_w(acts_at)
+        if drawn_w is None or now < acts_at:
+            return load.ineffective
+        limit_w = max(load.limit_w, target.target_w or 0)
+        return 20 * drawn_w > 21 * limit_w
+
+    def _prove_off(self, load: "Load", now: int) -> None:
+        drawn_w = load.drawn_w(load.shed_at)
+        if drawn_w is not None and drawn_w * _OFF_DIVISOR < load.max_w:
+            if not load.is_proven_off:
+                load.is_proven_off = True
+                self._shedding.confirm_off(load)
+            if load in self._failed:
+                self._failed.remove(load)
+            return
+        load.is_proven_off = load.is_proven_off and drawn_w is None
+        effect_us = 0 if load.target is None else load.target.effect_us
+        if now - load.shed_at < max(_OFF_TIME, effect_us + _PROOF_TIME) or load.is_proven_off:
+            return
+        if drawn_w is not None or load.target is not None:
+            if load not in self._failed:
+                self._failed.append(load)
+            self._shedding.force_off(load, now)

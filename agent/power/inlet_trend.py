@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trend of the facility water: a fast rise shows that the coolers have failed.
+
+Does not limit loads; see `agent.power.component`. The supply follows the facility water by minutes.
+If its inlet rises by more than 1 K/min over `_SPAN`, the supply `_AHEAD_MIN` later is predicted:
+the inlet then, and the present distance from the inlet to the supply. The trend ends when the inlet
+has not risen for `_SPAN`. A jump is no trend: the sensor is faulty, or the supply shows it soon.
+"""
+
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from protocols.time_units import SECOND
+
+INLET_RISES = AlarmRecord("inlet_rises", NORMAL, "facility water warms fast", "", True)
+
+_SPAN, _STEP = 40 * SECOND, 5 * SECOND
+_SAMPLES = _SPAN // _STEP + 1
+_RISE_K_MIN = 1.0
+_AHEAD_MIN = 9.0
+_LEAST_DISTANCE_K = 3.0
+_JUMP_K = 15 / 10
+
+
+class InletTrend:
+    """The trend. `predicted_c`: supply to expect, None: no fast rise."""
+
+    def __init__(self) -> None:
+        self.predicted_c: float | None = None
+        self._samples: list[tuple[int, float]] = []
+
+    def add(self, inlet_c: "float | None", supply_c: "float | None", now: int) -> None:
+        """Add the temperatures at `now`; °C."""
+        samples = self._samples
+        if inlet_c is None or supply_c is None:
+            self.predicted_c = None
+            samples.clear()
+            return
+        if samples and now - samples[-1][0] < _STEP:
+            return
+        if samples and not -_JUMP_K < inlet_c - samples[-1][1] < _JUMP_K:
+            samples.clear()
+        samples.append((now, inlet_c))
+        if len(samples) > _SAMPLES:
+            samples.pop(0)
+        elapsed = now - samples[0][0]
+        if elapsed < _SPAN:
+            self.predicted_c = None
+            return
+        rate = (inlet_c - samples[0][1]) * 60_000_000 / elapsed
+        middle_c = samples[len(samples) // 2][1]
+        rises = samples[0][1] < middle_c < inlet_c
+        if rate < (_RISE_K_MIN if self.predicted_c is None else 0.0) or not rises:
+            self.predicted_c = None
+            return
+        self.predicted_c = inlet_c + rate * _AHEAD_MIN + max(_LEAST_DISTANCE_K, supply_c - inlet_c)

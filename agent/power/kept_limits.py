@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Caps and switched-off loads over a restart of the agent.
+
+Keeps the commanded caps, the limit of each load and the loads that were told to go off. Does not
+read the limits back from the services; see `Load.adopt_limit`. The stricter of both applies.
+
+The record is a text. Its first line has the caps: W (0: none) and percent. Each further line is a
+load: its name, its limit in W, and 1 (on) or 0 (told to go off).
+"""
+
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.core.stored_record import StoredRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.power.load import Load
+
+KEY = "throttle.limits"
+CAPS_RESTORED = AlarmRecord(
+    "caps_restored", NORMAL, "limits from before the restart are in force", "", False
+)
+
+
+class KeptLimits:
+    """The record of `loads`. `restored`: a limit of it has been in force since the restart."""
+
+    def __init__(self, loads: "list[Load]", port: int) -> None:
+        self.record = StoredRecord(port, KEY)
+        self.restored = False
+        self._loads = loads
+        self._stored = self._encode(0, 100)
+
+    def _encode(self, cap_w: int, cap_pct: int) -> bytes:
+        lines = ["%d %d" % (cap_w, cap_pct)]
+        lines += ["%s %d %d" % (load.name, load.limit_w, load.on) for load in self._loads]
+        return "\n".join(lines).encode()
+
+    def save(self, cap_w: int, cap_pct: int) -> None:
+        """Store the present limits, if they have changed and the stored ones were read."""
+        if not self.record.open or not self.record.loaded:
+            return
+        text = self._encode(cap_w, cap_pct)
+        if text != self._stored:
+            self._stored = text
+            self.record.write(text)
+
+    def restore(self, data: bytes, now: int) -> "tuple[int, int] | None":
+        """Apply an answer of the store to the loads. Return (cap in W, cap in percent), or None.
+
+        A record that cannot be read applies nothing; the limits of the services count then.
+        """
+        payload = self.record.receive(data)
+        if payload is None:
+            return None
+        self._stored = payload
+        caps = None
+        try:
+            rows = [line.split(" ") for line in payload.decode().split("\n")]
+            caps = int(rows[0][0]), int(rows[0][1])
+            for name, limit, on in rows[1:]:
+                for load in self._loads:
+                    if load.name == name:
+                        self._restore_load(load, int(limit), on == "1", now)
+        except (ValueError, IndexError):
+            return caps
+        self.restored = self.restored or caps[0] > 0 or caps[1] < 100
+        return caps
+
+    def _restore_load(self, load: "Load", limit_w: int, on: bool, now: int) -> None:
+        if limit_w < load.limit_w:
+            self.restored = True
+            load.lower_limit(max(load.min_w, limit_w), now)
+            load.send_limit(now)
+        if load.on and not on:
+            self.restored = True
+            load.on = False
+            load.shed_at = now

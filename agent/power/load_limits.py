@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Service `load_limits`: orders of the protection to the loads.
+
+Does not send limits and does not decide when loads are in danger; see `agent.power.component` and
+`agent.safety.protection`. An order is valid for a little more than one control cycle, like a claim.
+If its owner does not renew it, it ends. `is_new`: an order has just begun, and must not wait for
+the next cycle.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.core.context import Context
+    from agent.power.load import Load
+    from agent.power.measurement import PowerMeasurement
+
+
+class LoadLimits:
+    """The orders to `loads`. A reason is empty while there is no such order."""
+
+    def __init__(
+        self, agent: "Context", loads: "list[Load]", measurement: "PowerMeasurement"
+    ) -> None:
+        self._agent, self._loads, self._measurement = agent, loads, measurement
+        self.limit_reason = self.shed_reason = ""
+        self.cap_permille = 1000
+        self.is_new = False
+        self._valid_until = [0, 0, 0]
+
+    def limit_all(self, reason: str) -> None:
+        """Limit all loads to their least power."""
+        self.is_new = self.is_new or not self.limit_reason
+        self.limit_reason = reason
+        self._renew(0)
+
+    def shed_all(self, reason: str) -> None:
+        """Switch all loads off at once."""
+        self.is_new = self.is_new or not self.shed_reason
+        self.shed_reason = reason
+        self._renew(1)
+
+    def cap(self, permille: int, reason: str) -> None:
+        """Limit the loads to a part of their rated power."""
+        self.is_new = self.is_new or permille < self.cap_permille
+        self.cap_permille = permille
+        self._renew(2)
+
+    def _renew(self, order: int) -> None:
+        ticks = self._agent.ticks
+        self._valid_until[order] = ticks.count + ticks.per_cycle + ticks.per_cycle // 2
+
+    def expire(self) -> None:
+        """End the orders that were not renewed. Called in each tick."""
+        count = self._agent.ticks.count
+        limit, shed, cap = self._valid_until
+        if count > limit:
+            self.limit_reason = ""
+        if count > shed:
+            self.shed_reason = ""
+        if count > cap:
+            self.cap_permille = 1000
+
+    @property
+    def is_active(self) -> bool:
+        """True while an order forbids to raise a limit or to switch a load on."""
+        return bool(self.limit_reason or self.shed_reason)
+
+    def proven_off(self) -> bool:
+        """Return whether all loads have drawn less than 5 % of their rating since the order."""
+        return False not in [not load.on and load.is_proven_off for load in self._loads]
+
+    def drawn_w(self, now: int) -> int:
+        """Return the power of all loads, W."""
+        return self._measurement.load_w(now)
+
+    def rated_w(self) -> int:
+        """Return the rated power of all loads, W."""
+        return sum([load.max_w for load in self._loads])

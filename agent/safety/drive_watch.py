@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""State of one pump drive for the protection: does it turn, is it silent, is its shaft blocked?
+
+Reads the drive itself, so a pressure gauge cannot hide a pump that stands. Does not command the
+drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
+after `_RETRY_TIME`.
+"""
+
+from agent.safety.raw_point import RawPoint
+from protocols.time_units import MILLISECOND, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.control.pump import PumpActuator
+
+_STILL_PCT, _TURNS_PCT = 2.0, 10.0
+_SILENT_POLLS = 2
+_STALL_TIME = 150 * MILLISECOND
+_STARTS_IN = 600 * MILLISECOND
+_START_TIME = 6 * SECOND
+_RETRY_TIME = 300 * SECOND
+
+
+class DriveWatch:
+    """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow,
+    has tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
+    """
+
+    def __init__(self, pump: "PumpActuator") -> None:
+        self.pump = pump
+        feedback = pump.session.profile.pump["feedback"]
+        self._speed = RawPoint(pump.session, feedback, -110.0, 160.0)
+        self.speed_pct: float | None = None
+        self.is_dead = self.is_silent = False
+        self.silent_at = 0
+        self._has_turned = self._has_failed = False
+        self._still_since: int | None = None
+        self._runs_since: int | None = None
+        self._stalled_at = 0
+
+    def update(self, now: int) -> bool:
+        """Read the drive. Return True if its shaft is found blocked now."""
+        pump = self.pump
+        session = pump.session
+        is_silent = session.answered_at > 0 and (
+            session.lost or max(session.device.failures) >= _SILENT_POLLS
+        )
+        if is_silent and not self.is_silent:
+            self.silent_at = now
+        self.is_silent = is_silent
+        self.speed_pct = None if self.is_silent else self._speed.value(now)
+        stands = self.speed_pct is not None and self.speed_pct < _STILL_PCT
+        if not pump.running:
+            self._runs_since = None
+        elif self._runs_since is None:
+            self._runs_since = now
+        tripped = not self.is_silent and pump.tripped()
+        since = self._runs_since
+        late = since is not None and self._speed.read_at - since > _STARTS_IN
+        is_stalled = self._check_stall(tripped, now)
+        is_blocked = pump.stalled and not self._has_failed
+        self.is_dead = tripped or self.is_silent or is_blocked or (stands and late)
+        return is_stalled
+
+    def mark_failed(self, now: int) -> None:
+        """Use another pump: this one turns, and no coolant flows (a broken coupling)."""
+        if self.speed_pct is not None and self.speed_pct > _TURNS_PCT and not self.pump.stalled:
+            self.pump.stalled = self._has_failed = True
+            self._stalled_at = now
+
+    def _check_stall(self, tripped: bool, now: int) -> bool:
+        pump, speed = self.pump, self.speed_pct
+        if pump.stalled:
+            turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
+            pump.stalled = not turns and now - self._stalled_at < _RETRY_TIME
+            self._has_failed = self._has_failed and pump.stalled
+            return False
+        if tripped or speed is None or not pump.running:
+            self._has_turned, self._still_since = False, None
+            return False
+        if speed >= _STILL_PCT:
+            self._has_turned = self._has_turned or speed > _TURNS_PCT
+            self._still_since = None
+            return False
+        if self._still_since is None:
+            self._still_since = self._speed.read_at
+        limit = _STALL_TIME if self._has_turned else _START_TIME
+        if self._speed.read_at - self._still_since < limit:
+            return False
+        pump.stalled, self._stalled_at = True, now
+        self._has_turned, self._still_since = False, None
+        return True

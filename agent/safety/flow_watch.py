@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does coolant flow? A vote of independent readings.
+
+Does not react; see `agent.safety.protection`. Uses no model and no validated sensor. The expected
+values are the means of the last half minute, while nothing was wrong, by the affinity laws: flow
+is proportional to the pump speed, and pressure to its square.
+
+    reading         votes for "no flow" if
+    flow            below half of the expected flow, or below 15 % of the usual one
+    pressure        below a quarter of the expected pressure, or far above it (a shut valve)
+    drives          all are blocked, have tripped, or are silent while the unit answers: two votes
+    temperature     a device is hotter than its loads can explain (only if it is measured)
+
+Two votes are needed. One vote is enough if nothing else can be read. A reading alone against two
+others is a lie (`liar`).
+"""
+
+from agent.control.law.deterministic_math import sqrt_det
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.safety.drive_watch import DriveWatch
+
+_MEAN_S = 30.0
+_LOW_FLOW, _LOW_DP, _HIGH_DP = 0.5, 0.25, 1.5
+_GONE_FLOW, _GONE_DP = 0.25, 0.0625
+_LEAST_FLOW, _LEAST_DP = 0.15, 0.03
+_DP_BAND_KPA = 5.0
+_SIGN_TIME = 3 * SECOND
+"""Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
+_LIE_TIME = 2 * SECOND
+_NEW_LEVEL_TIME = 20 * SECOND
+"""A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
+
+
+class FlowWatch:
+    """The vote. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
+    least one vote. `liar`: "flow", "dp" or "".
+    """
+
+    def __init__(self) -> None:
+        self.is_lost = self.is_gone = self.suspect = False
+        self.flow_low: bool | None = None
+        self.liar = ""
+        self.usual_lpm = 0.0
+        self._flow: float | None = None
+        self._kpa = self._speed = 0.0
+        self._silent_since: int | None = None
+        self._lie_since: int | None = None
+        self._low_since = 0
+
+    def vote(
+        self,
+        flow: "float | None",
+        kpa: "float | None",
+        drives: "list[DriveWatch]",
+        is_hot: "bool | None",
+        unit_at: int,
+        now: int,
+        dt: float,
+    ) -> None:
+        """Use the readings at `now`: L/min, kPa. `unit_at`: time of the last answer of the unit.
+        `dt`: seconds since the last call.
+        """
+        speed = self._fastest(drives)
+        self.flow_low = self._is_flow_low(flow, speed)
+        dp_low = self._is_dp_low(kpa, speed)
+        dead, is_sign = self._dead_drives(drives, unit_at, now)
+        votes = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
+        known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
+        known += speed is not None or dead > 0
+        self.suspect = votes > 0 or self._silent_since is not None
+        self.is_lost = votes >= 2 or (votes == known and votes > 0)
+        confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
+        self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
+        self._find_liar(dp_low, dead, now)
+        if flow is not None and kpa is not None and not self.liar:
+            if not self.suspect:
+                self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
+            if not self.is_lost or self.is_gone or dead > 0:
+                self._low_since = now
+            elif now - self._low_since >= _NEW_LEVEL_TIME:
+                self._learn(flow, kpa, speed or 0.0, 1.0)
+
+    def _fastest(self, drives: "list[DriveWatch]") -> "float | None":
+        speeds = [drive.speed_pct for drive in drives if drive.speed_pct is not None]
+        return max(speeds) if speeds else None
+
+    def _ratio(self, speed: "float | None") -> float:
+        """Return the speed over the mean speed, at most 1; 1 if it is unknown."""
+        if speed is None or self._speed <= 0 or speed >= self._speed:
+            return 1.0
+        return speed / self._speed
+
+    def _is_flow_low(self, flow: "float | None", speed: "float | None") -> "bool | None":
+        if flow is None:
+            return None
+        if self._flow is None:
+            return flow < 1.0
+        expected = self._flow * self._ratio(speed)
+        return flow < _LOW_FLOW * expected or flow < _LEAST_FLOW * self.usual_lpm
+
+    def _is_dp_low(self, kpa: "float | None", speed: "float | None") -> "bool | None":
+        """Return whether the pressure does not belong to a flow at this speed."""
+        if kpa is None:
+            return None
+        if self._flow is None:
+            return kpa < 1.0
+        ratio = 1.0 if speed is None or self._speed <= 0 else speed / self._speed
+        expected = self._kpa * ratio * ratio
+        if ratio > 0.1 and speed is not None and kpa > _HIGH_DP * expected + _DP_BAND_KPA:
+            return True
+        expected = expected if ratio < 1.0 else self._kpa
+        return kpa < _LOW_DP * expected or kpa < _LEAST_DP * self._kpa
+
+    def _dead_drives(
+        self, drives: "list[DriveWatch]", unit_at: int, now: int
+    ) -> "tuple[int, bool]":
+        """Return (votes, True if only the silence of the drives votes)."""
+        if not drives or False in [drive.is_dead for drive in drives]:
+            self._silent_since = None
+            return 0, False
+        if True not in [drive.is_silent for drive in drives]:
+            return min(2, 1 + len(drives) // 2), False
+        if self._silent_since is None:
+            self._silent_since = now
+        # If the unit is silent too, it is the bus.
+        silent_at = max([drive.silent_at for drive in drives])
+        is_sign = unit_at > silent_at and now - self._silent_since < _SIGN_TIME
+        return (2, True) if is_sign else (0, True)
+
+    def _is_gone(self, flow: "float | None", kpa: "float | None", dp_low: "bool | None") -> bool:
+        """Return whether flow and pressure are almost zero, not only low."""
+        if self._flow is None:
+            return True
+        flow_gone = flow is not None and flow < _GONE_FLOW * self._flow
+        if flow_gone and kpa is not None and kpa > self._kpa:
+            return dp_low is True
+        return flow_gone or (flow is None and kpa is not None and kpa < _GONE_DP * self._kpa)
+
+    def least_flow(self, flow: "float | None", kpa: "float | None") -> "float | None":
+        """Return the flow, L/min, that both the meter and the pressure confirm: the higher of both.
+
+        None: one of them is unknown.
+        """
+        if flow is None or kpa is None or self._flow is None or self._kpa <= 0:
+            return None
+        by_pressure = self._flow * sqrt_det(max(0.0, kpa) / self._kpa)
+        return flow if flow > by_pressure else by_pressure
+
+    def _find_liar(self, dp_low: "bool | None", dead: int, now: int) -> None:
+        """A reading alone against the other and the drives, for `_LIE_TIME`, is a lie."""
+        liar = ""
+        if dead == 0 and not self.is_lost and self.flow_low is not None and dp_low is not None:
+            if dp_low and not self.flow_low:
+                liar = "dp"
+            elif self.flow_low and not dp_low:
+                liar = "flow"
+        if not liar:
+            self._lie_since = None
+            self.liar = ""
+        elif self._lie_since is None:
+            self._lie_since = now
+        elif now - self._lie_since >= _LIE_TIME:
+            self.liar = liar
+
+    def _learn(self, flow: float, kpa: float, speed: float, share: float) -> None:
+        """Move the means by `share` to the readings."""
+        if self._flow is None:
+            if flow > 1.0 and kpa > 1.0 and speed > 5.0:
+                self._flow, self._kpa, self._speed = flow, kpa, speed
+                self.usual_lpm = flow
+            return
+        self._flow += (flow - self._flow) * share
+        self._kpa += (kpa - self._kpa) * share
+        self._speed += (speed - self._speed) * share
+        if self._flow > self.usual_lpm:
+            self.usual_lpm = self._flow

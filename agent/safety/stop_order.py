@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Order of a stop: the loads are limited and switched off, then the pumps stop.
+
+Does not decide that the unit must stop; see `agent.safety.interlock` and `agent.control.manual`.
+Without pumps, a load at full power reaches its case limit in seconds. So each stop of the pumps
+first asks `may_stop`. It is True when the loads have proven by their power that they are off, at
+the latest after `_PROOF_TIME`. A unit without the component `throttle` cannot command loads: the
+pumps stop at once.
+"""
+
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.power.load_limits import LoadLimits
+
+_PROOF_TIME = 5 * SECOND
+_ASKED_TIME = 3 * SECOND
+
+
+class StopOrder:
+    """The order of the present stop. `limits`: set at the start of the agent, None: no loads."""
+
+    def __init__(self) -> None:
+        self.limits: LoadLimits | None = None
+        self._since = self._asked_at = 0
+        self._done = False
+
+    def may_stop(self, reason: str, now: int, more_us: int = 0) -> bool:
+        """Command the loads off. Return whether the pumps may stop now; called in each cycle of the
+        stop. `more_us`: time to wait longer for the proof.
+        """
+        limits, is_new = self.limits, not self.is_asked(now)
+        if limits is None:
+            self._asked_at = now
+            return True
+        limits.limit_all(reason)
+        limits.shed_all(reason)
+        if is_new:
+            self._since, self._done = now, False
+        self._asked_at = now
+        self._done = self._done or limits.proven_off() or now - self._since >= _PROOF_TIME + more_us
+        return self._done
+
+    def is_asked(self, now: int) -> bool:
+        """Return whether a stop is in progress."""
+        return self._asked_at > 0 and now - self._asked_at <= _ASKED_TIME
+
+    def is_late(self, now: int) -> bool:
+        """Return whether the time for the proof has passed without it."""
+        return not self._done and now - self._since >= _PROOF_TIME

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The alarm filter: which alarms reach a person, and when."""
+
+import random
+
+from agent.alarms.alarm_filter import CHATTER_MS, SETTLE_MS, WINDOW_MS, AlarmFilter, Notice
+from agent.alarms.catalogue import catalogue
+from agent.alarms.grouping import MAX_SHOWN
+
+BUSES = {"rpu": "bus1", "valve": "bus1", "meter": "bus2"}
+
+
+def raise_all(found: AlarmFilter, now: int, *codes: str) -> None:
+    for code in codes:
+        found.change(now, True, code, f"text of {code}")
+
+
+def named(notices: list[Notice]) -> list[str]:
+    return [f"{notice.event} {notice.code}" for notice in notices]
+
+
+def test_priority_1_comes_immediately_and_others_wait() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "fan_trip:fan1", "leak_critical:leak1")
+    assert named(found.poll(0)) == ["raised leak_critical:leak1"]
+    assert found.poll(SETTLE_MS - 1) == []
+    assert named(found.poll(SETTLE_MS)) == ["raised fan_trip:fan1"]
+    assert found.poll(SETTLE_MS + 1) == []
+
+
+def test_a_short_alarm_gives_no_message() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "fan_trip:fan1")
+    found.change(5000, False, "fan_trip:fan1")
+    assert found.poll(SETTLE_MS) == []
+    assert found.active() == []
+
+
+def test_the_end_is_reported_if_the_beginning_was() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "fan_trip:fan1")
+    found.poll(SETTLE_MS)
+    found.change(SETTLE_MS + 1, False, "fan_trip:fan1")
+    assert named(found.poll(SETTLE_MS + 2)) == ["cleared fan_trip:fan1"]
+
+
+def test_a_root_that_comes_after_its_effects_explains_them() -> None:
+    """A silent bus: its devices are lost one by one, then the bus."""
+    found = AlarmFilter(BUSES)
+    for at, code in enumerate(["device_lost:rpu", "device_lost:meter", "supply_sensor"]):
+        raise_all(found, at * 1000, code)
+        assert found.poll(at * 1000) == []
+    raise_all(found, 4000, "device_lost:valve", "bus_lost:bus1")
+    (root,) = found.poll(4000)
+    assert root.code == "bus_lost:bus1"
+    assert root.first_out, "the first alarm is explained by it"
+    assert root.children == ("device_lost:rpu", "supply_sensor", "device_lost:valve")
+    assert named(found.poll(20_000)) == ["raised device_lost:meter"], "it is on another bus"
+    found.change(30_000, False, "bus_lost:bus1")
+    later = found.poll(30_001)
+    assert later[0].event == "cleared"
+    assert "raised device_lost:rpu" in named(later), "it is active and no longer explained"
+
+
+def test_chatter_is_held_on() -> None:
+    found = AlarmFilter()
+    notices = []
+    for step in range(40):
+        now = step * 5000
+        found.change(now, step % 2 == 0, "fan_trip:fan1")
+        notices += found.poll(now)
+    assert named(notices) == ["raised fan_trip:fan1"]
+    assert notices[0].chattering
+    assert found.poll(39 * 5000 + CHATTER_MS - 1) == []
+    assert named(found.poll(39 * 5000 + CHATTER_MS)) == ["cleared fan_trip:fan1"]
+
+
+def test_a_flood_is_a_count() -> None:
+    found = AlarmFilter()
+    codes = [f"contact:c{i:02}" for i in range(40)]
+    raise_all(found, 0, *codes)
+    notices = found.poll(SETTLE_MS)
+    assert len(notices) == MAX_SHOWN - 1
+    (flood,) = found.poll(2 * SETTLE_MS)
+    assert flood.event == "flood"
+    assert flood.text == "31 more alarms"
+    assert {n.code for n in notices} | set(flood.children) == set(codes)
+    raise_all(found, 30_000, "emergency_stop:stop")
+    assert named(found.poll(30_000)) == ["raised emergency_stop:stop"], "also in a flood"
+
+
+def test_a_shelved_alarm_returns() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "fan_trip:fan1", "leak_critical:leak1")
+    shelved = {"fan_trip:fan1", "leak_critical:leak1"}
+    assert named(found.poll(SETTLE_MS, shelved)) == ["raised leak_critical:leak1"]
+    assert named(found.poll(2 * SETTLE_MS)) == ["raised fan_trip:fan1"]
+
+
+def test_priority_4_gives_no_message() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "fouling")
+    assert found.poll(WINDOW_MS) == []
+    assert found.active() == ["fouling"]
+
+
+def test_a_restart_ends_all_alarms() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "leak_critical:leak1")
+    found.poll(0)
+    found.restart(1)
+    assert named(found.poll(1)) == ["cleared leak_critical:leak1"]
+
+
+def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
+    """The alarms of priority 1 do not count."""
+    rng = random.Random(1)
+    entries = list(catalogue().entries)
+    for _ in range(20):
+        found, sent, first, open_codes = AlarmFilter(), [], 0, set[str]()
+        for now in range(0, 1_500_000, 1000):
+            for _ in range(rng.randrange(3)):
+                code = f"{rng.choice(entries)}:{rng.randrange(4)}"
+                found.change(now, rng.random() < 0.6, code)
+            for notice in found.poll(now):
+                if notice.event == "cleared":
+                    assert notice.code in open_codes
+                    open_codes.discard(notice.code)
+                elif catalogue().priority(notice.code or "contact") == 1:
+                    first += 1
+                    open_codes.add(notice.code)
+                else:
+                    sent.append(now)
+                    open_codes.add(notice.code)
+        assert first > 0
+        assert all(sum(now <= at < now + WINDOW_MS for at in sent) <= MAX_SHOWN for now in sent)

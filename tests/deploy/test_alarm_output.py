@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarm output of the relay: which notes become messages to a person."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.alarms.alarm_filter import SETTLE_MS
+from agent.alarms.shelving import Shelving
+from deploy.relay import command
+from deploy.relay.alarm_output import AlarmOutput
+from deploy.relay.database import RelayDatabase
+from deploy.relay.output import OutputContext
+from deploy.relay.text_outputs import JsonOutput
+
+UNIT = "s1/u1"
+
+
+class PublishedMessages:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+        self.connected = True
+
+    def is_connected(self) -> bool:
+        return self.connected
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
+    ) -> None:
+        assert (qos, retain) == (1, False)
+        self.sent.append((topic, json.loads(payload)))
+
+
+class Bench:
+    """An output on a database, with a clock that a test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker, self.now, self.folder = PublishedMessages(), 1_000_000, folder
+        self.database = RelayDatabase(folder / "relay.db", "r1")
+        self.shelved_file = folder / "shelved.json"
+        self.restart()
+
+    def restart(self) -> None:
+        self.output = AlarmOutput(self.context())
+
+    def context(self) -> OutputContext:
+        return OutputContext(
+            *("fleet", "r1", "", self.broker, lambda: 0, lambda: self.now, dict),
+            *(self.database, self.shelved_file),
+        )
+
+    def note(self, change: str, code: str, monotonic: int = 5) -> None:
+        note = {"t": None, "m": monotonic, "alarm": change, "code": code, "text": "t"}
+        self.output.note(UNIT, 4, json.dumps(note).encode())
+
+    def after(self, ms: int) -> list[str]:
+        self.now += ms
+        self.output.process()
+        sent, self.broker.sent = self.broker.sent, []
+        assert all(topic == f"fleet/{UNIT}/alarms" for topic, _ in sent)
+        return [f"{content['event']} {content['code']}" for _, content in sent]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    found = Bench(tmp_path)
+    yield found
+    found.database.close()
+
+
+def test_a_message_has_the_texts_of_the_catalogue(bench: Bench) -> None:
+    bench.note("raised", "leak_critical:l1")
+    bench.output.process()
+    ((topic, content),) = bench.broker.sent
+    assert topic == "fleet/s1/u1/alarms"
+    assert content["number"] == 102
+    assert content["priority"] == 1
+    assert content["respond_s"] == 300
+    assert content["do"].startswith("Find and repair the leak")
+    assert content["first_out"] is True
+
+
+def test_children_are_counted_over_a_restart_of_the_relay(bench: Bench) -> None:
+    bench.note("raised", "device_lost:rpu")
+    bench.restart()
+    bench.note("raised", "bus_lost:bus1")
+    bench.output.process()
+    assert bench.broker.sent[0][1]["children"] == ["device_lost:rpu"]
+    bench.broker.sent.clear()
+    bench.restart()
+    assert bench.after(SETTLE_MS) == [], "reported once"
+    bench.note("cleared", "bus_lost:bus1")
+    assert bench.after(1000) == ["cleared bus_lost:bus1", "raised device_lost:rpu"]
+
+
+def test_nothing_is_lost_without_a_broker(bench: Bench) -> None:
+    bench.broker.connected = False
+    bench.note("raised", "leak_critical:l1")
+    assert bench.after(0) == []
+    bench.broker.connected = True
+    assert bench.after(10) == ["raised leak_critical:l1"]
+
+
+def test_a_restart_of_the_unit_ends_its_alarms(bench: Bench) -> None:
+    bench.note("raised", "leak_critical:l1", 5000)
+    assert bench.after(0) == ["raised leak_critical:l1"]
+    bench.note("raised", "emergency_stop:s1", 20)
+    assert bench.after(0) == ["cleared leak_critical:l1", "raised emergency_stop:s1"]
+    kind, page = bench.output.pages()["/alarms"]()
+    assert kind == "application/json"
+    assert json.loads(page) == {UNIT: [{"code": "emergency_stop:s1", "priority": 1}]}
+
+
+def test_a_shelved_alarm_is_not_sent(bench: Bench) -> None:
+    Shelving(bench.shelved_file).add(UNIT, "fan_trip:f1", 1, "on order", bench.now / 1000)
+    bench.note("raised", "fan_trip:f1")
+    assert bench.after(SETTLE_MS) == []
+    assert bench.after(3_600_000) == ["raised fan_trip:f1"]
+
+
+def test_other_notes_have_no_effect(bench: Bench) -> None:
+    for payload in (b"x", b"[]", b"{}", b'{"alarm":"raised"}'):
+        bench.output.note(UNIT, 1, payload)
+    assert bench.after(SETTLE_MS) == []
+
+
+def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
+    output = JsonOutput(bench.context())
+    output.note(UNIT, 4, b'{"alarm":"raised","code":"device_lost:rpu","text":"t"}')
+    output.note(UNIT, 5, b'{"event":"x","code":"device_lost:rpu"}')
+    first, second = (content for _, content in bench.broker.sent)
+    assert first["number"] == 302
+    assert first["priority"] == 3
+    assert "number" not in second
+
+
+def test_the_options() -> None:
+    words = ["--broker", "h:1", "--store", "s", "--alarms", "fleet", "--shelved", "shelved.json"]
+    options = command.parse_options(words)
+    assert options.outputs == {"alarms": "fleet"}
+    assert options.shelved == Path("shelved.json")

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order in which the agent calls its components changes no byte; port numbers stay."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+import agent.agent
+from agent.control.arbiter import Arbiter
+from agent.control.control_cycle import ControlCycle
+from agent.core.actuator import EXACT, Claim
+from hil.run.virtual import RunResult, VirtualRun
+from hil.scenario.loader import find
+
+SCENARIOS = ["leak-critical", "proof-stroke", "fans-blind", "room-humid", "drive-local"]
+
+
+def run(scenario: Any) -> RunResult:
+    run = VirtualRun(scenario, 1)
+    try:
+        return run.make_result("any", run.run())
+    finally:
+        run.dut.close()
+
+
+def permute(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    """Let the control cycle call the components in permutation number `order`."""
+
+    class PermutedCycle(ControlCycle):
+        def __init__(self, *arguments: Any) -> None:
+            *before, components, fan_group = arguments
+            orders = list(permutations(components))
+            super().__init__(*before, list(orders[order % len(orders)]), fan_group)
+
+    monkeypatch.setattr(agent.agent, "ControlCycle", PermutedCycle)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_reversed_order_gives_the_same_digest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(find(name)).digest
+    permute(monkeypatch, -1)
+    assert run(find(name)).digest == expected
+
+
+def test_every_order_of_a_leak_in_manual_mode_gives_the_same_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scenario = find("manual-leak")
+    expected = run(scenario).digest
+    for order in (5, 10, 17, 23):
+        permute(monkeypatch, order)
+        assert run(scenario).digest == expected, order
+
+
+def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken on purpose: without ranks the order of the components decides."""
+
+    def last_claim(
+        self: Arbiter, rank: int, owner: str, kind: int, output: float, why: str
+    ) -> None:
+        self.claims = [Claim(rank, EXACT, output, owner, why)]
+
+    monkeypatch.setattr(Arbiter, "claim", last_claim)
+    scenario = find("manual-leak")
+    digests = set()
+    for order in (0, -1):
+        permute(monkeypatch, order)
+        digests.add(run(scenario).digest)
+    assert len(digests) == 2

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gate: an actuator moves only on the path of its arbiter.
+
+Three methods call `request` of an actuator, and each gets its value from `Arbiter.decide`. Only the
+actuators call `request_outputs` of a device session. Only `DriveReset` calls `reset` of a drive.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from tests.support.repository import ROOT, repo_files
+
+MOVERS = {
+    "agent/control/supply_loop.py:_move",
+    "agent/control/pressure_loop.py:_move",
+    "agent/control/fan_group.py:_move",
+}
+DECIDERS = {
+    "agent/control/supply_loop.py:_move",
+    "agent/control/pressure_loop.py:_decide",
+    "agent/control/fan_group.py:_request_all",
+}
+ACTUATOR_NAMES = {"valve", "pump", "drive"}
+
+
+def calls() -> Iterator[tuple[str, str, str, str]]:
+    """Yield (file, function, receiver, method) of each call of a method in the agent."""
+    for name in repo_files():
+        if not name.startswith("agent/") or not name.endswith(".py"):
+            continue
+        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    receiver = ast.unparse(node.func.value).rsplit(".", 1)[-1]
+                    yield name, function.name, receiver, node.func.attr
+
+
+def places(method: str, *receivers: str) -> set[str]:
+    return {
+        f"{name}:{function}"
+        for name, function, receiver, called in calls()
+        if called == method and (not receivers or receiver in receivers)
+    }
+
+
+def test_only_the_path_of_the_arbiter_moves_an_actuator() -> None:
+    assert places("request", *ACTUATOR_NAMES) == MOVERS
+    assert places("withhold", *ACTUATOR_NAMES) == MOVERS
+
+
+def test_every_mover_asks_the_arbiter() -> None:
+    assert places("decide") == DECIDERS
+
+
+def test_only_actuators_request_outputs_of_a_device() -> None:
+    files = {place.split(":")[0] for place in places("request_outputs")}
+    outlets = "agent/power/load_shed.py"  # switches loads, moves no actuator of the cooling
+    assert files == {"agent/control/pump.py", "agent/control/valve.py", outlets}
+
+
+def test_only_the_counted_reset_resets_a_drive() -> None:
+    assert places("reset", "drive", "pump") == {"agent/control/reset_drives.py:step"}
+
+
+def test_no_other_name_hides_an_actuator() -> None:
+    """Each call of a method `request` is known: an actuator, the store queue or a port."""
+    others = places("request") - MOVERS
+    assert {place.split(":")[0] for place in others} == {
+        "agent/fieldbus/device_session.py",
+        "agent/remote/capture.py",
+        "agent/remote/export.py",
+        "agent/runtime/io_loop.py",
+    }
