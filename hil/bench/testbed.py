@@ -24,6 +24,7 @@ from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
 from hil.io.endpoints import SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.run_history import RunHistory
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
@@ -58,6 +59,7 @@ class Testbed:
         self.world = world
         self.settings = settings
         self.link = LinkControl()
+        self.history = RunHistory()
         self.set_power: Callable[[bool], None] = lambda _: None
         self.raise_in: Callable[[str, int], None] = lambda *_: None
         self.stores: dict[str, StoreEndpoint] = {}

@@ -40,7 +40,7 @@ def state_message(
         "dut": dut,
         "agent": {key: status.get(key) for key in ("unit", "state", "clock", "utc_us", "receiver")},
         "alarms": alarms,
-        "actuators": actuator_lines(status),
+        "actuators": [{"line": line, "do": ""} for line in actuator_lines(status)],
         "alarm_count": len(status.get("alarms", [])),
         "scenario": None if scenario is None else scenario.name,
         "title": None if scenario is None else scenario.title,

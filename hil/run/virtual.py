@@ -71,7 +71,7 @@ class VirtualRun:
         self.scenario = scenario
         self.status: dict[str, Any] | None = None
         self.console: list[str] = []
-        self._status_text = b""
+        self.status_text = b""
         self.world = World(
             seed,
             receiver_choice.parse_start_us(settings.start_utc) or START_UTC,
@@ -185,7 +185,7 @@ class VirtualRun:
             return
         self.shell.switch_off()
         self.dut.close()
-        self._status_text = b""
+        self.status_text = b""
         for endpoint in self.shell.endpoints.values():
             if isinstance(endpoint, StoreEndpoint):
                 endpoint.cut_power()
@@ -202,10 +202,12 @@ class VirtualRun:
         self.shell.switch_on(self.dut)
 
     def _store_status(self, data: bytes) -> None:
-        self._status_text = data.split(b"\0", 1)[1]
+        self.status_text = data.split(b"\0", 1)[1]
 
     def _append_console(self, data: bytes) -> None:
-        self.console.append(f"{self.world.now / _SECOND:.1f} s {data.decode()}")
+        line = data.decode()
+        self.console.append(f"{self.world.now / _SECOND:.1f} s {line}")
+        self.testbed.history.add_console(self.world.now, line)
 
     def sample(self, name: str) -> float | None:
         """Read one measure now."""
@@ -219,7 +221,7 @@ class VirtualRun:
         for second in range(1, seconds + 1):
             self.shell.run(second * _SECOND)
             self.testbed.plant.advance(second * _SECOND)
-            self.status = json.loads(self._status_text) if self._status_text else None
+            self.status = json.loads(self.status_text) if self.status_text else None
             self.evaluator.sample(second, self.sample)
             if on_second is not None:
                 on_second(second)

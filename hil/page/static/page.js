@@ -28,8 +28,7 @@
     View.showVerdict(state.last, reportAt);
     View.showPhases(state.phases);
     View.showLimits(state.findings);
-    View.showAlarms(state.alarms);
-    View.showActuators(state.actuators);
+    for (const name of ["alarms", "actuators"]) View.showList(name, state[name]);
     View.showSky(state.sky);
     showDevices(state.devices);
     markFaults(state.faults);
