@@ -33,6 +33,7 @@ CAPACITY = {
     "hil/fault": 17,
     "tests/deploy": 16,
     "tests/portable/agent": 16,
+    "tests/repository": 16,
     "tests/portable/support": 16,
 }
 """Folders with a larger capacity: the roots of the floors, and rooms with one subject."""
