@@ -61,6 +61,7 @@ class Testbed:
         self.link = LinkControl()
         self.history = RunHistory()
         self.set_power: Callable[[bool], None] = lambda _: None
+        self.raise_in: Callable[[str, int], None] = lambda *_: None
         self.stores: dict[str, StoreEndpoint] = {}
         self.ground: MqttGround | None = None
         start_pct = (70.0,) + (0.0,) * (settings.pumps - 1)
@@ -105,6 +106,10 @@ class Testbed:
     def connect_power(self, set_power: Callable[[bool], None]) -> None:
         """Set the function that switches the power of the controller on (True) or off."""
         self.set_power = set_power
+
+    def connect_injection(self, raise_in: Callable[[str, int], None]) -> None:
+        """Set the function that makes a piece of the controller raise at a call number."""
+        self.raise_in = raise_in
 
     def connect_ground(self, ground: MqttGround) -> None:
         """Set the ground that stores the log records."""

@@ -156,6 +156,7 @@ class VirtualRun:
                 self.shell, config, optional_sections.first_free_port(config)
             )
         self.testbed.connect_power(self._set_power)
+        self.testbed.connect_injection(self._inject)
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
             unit_path = f"{config['site']}/{config['unit']}"
@@ -171,6 +172,10 @@ class VirtualRun:
         self.shell.endpoints[port] = endpoint
         satcom.inject = line.inject
         self.testbed.connect_modem(endpoint)
+
+    def _inject(self, piece: str, call: int) -> None:
+        """Make a piece of the present controller raise at a call number."""
+        self.dut.inject(piece, call)
 
     def _set_power(self, is_on: bool) -> None:
         """Cut the controller's power, or restore it: it restarts with the records of its stores."""
@@ -222,13 +227,22 @@ class VirtualRun:
                 on_second(second)
         return time.perf_counter() - started_s
 
+    def contained_faults(self) -> list[str]:
+        """Give the exceptions that the controller has contained, unless the scenario injects any.
+
+        The guard of the controller must not hide an error of its code from the bench.
+        """
+        if any(event.do == "raise_in" for event in self.scenario.events):
+            return []
+        return [line for line in self.console if " fault " in line]
+
     def make_result(self, dut: str, wall_s: float) -> RunResult:
         """Return the result of the run."""
         return RunResult(
             self.scenario.name,
             self.world.seed,
             dut,
-            tuple(self.evaluator.failures()),
+            tuple(self.evaluator.failures() + self.contained_faults()),
             self.shell.digest.text(),
             float(int(self.scenario.seconds)),
             wall_s,

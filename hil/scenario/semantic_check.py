@@ -24,8 +24,15 @@ PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
 """Longest duration of a scenario that also runs in real time, s."""
 
-VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn", "board_restart")
-"""Faults of virtual time only: in real time the bench does not control power and flash."""
+VIRTUAL_FAULTS = (
+    "power_cut",
+    "disk_full",
+    "store_bit_flip",
+    "store_torn",
+    "board_restart",
+    "raise_in",
+)
+"""Faults of virtual time only: in real time the bench has no access to power, flash and agent."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_", "alarm_after_s", "limit_after_s", "off_after_s")
 
 
@@ -114,6 +121,11 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
         yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return
     yield from _check_value(event, scenario.settings, f"{key_path}.value")
+    check_text = EVENTS[event.do].check_text
+    if check_text is None and event.text:
+        yield Problem(f"{key_path}.text", f"{event.do} takes no text")
+    elif check_text is not None and check_text(event.text):
+        yield Problem(f"{key_path}.text", check_text(event.text))
     if EVENTS[event.do].needs_dialect and not scenario.settings.receiver_dialect:
         yield Problem(f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"')
     if not 0 <= event.at_s <= scenario.seconds:
