@@ -19,6 +19,7 @@ _STALL_TIME = 150 * MILLISECOND
 _STARTS_IN = 600 * MILLISECOND
 _START_TIME = 6 * SECOND
 _RETRY_TIME = 300 * SECOND
+_STEADY_TIME = 10 * SECOND
 
 
 class DriveWatch:
@@ -36,6 +37,7 @@ class DriveWatch:
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
         self._runs_since: int | None = None
+        self._turns_since: int | None = None
         self._stalled_at = 0
 
     def update(self, now: int) -> bool:
@@ -49,6 +51,10 @@ class DriveWatch:
             self.silent_at = now
         self.is_silent = is_silent
         self.speed_pct = None if self.is_silent else self._speed.value(now)
+        if self.speed_pct is None or self.speed_pct <= _TURNS_PCT:
+            self._turns_since = None
+        elif self._turns_since is None:
+            self._turns_since = now
         stands = self.speed_pct is not None and self.speed_pct < _STILL_PCT
         if not pump.running:
             self._runs_since = None
@@ -62,9 +68,15 @@ class DriveWatch:
         self.is_dead = tripped or self.is_silent or is_blocked or (stands and late)
         return is_stalled
 
+    @property
+    def is_spare(self) -> bool:
+        """Whether it rests and could run."""
+        return not self.is_dead and not self.pump.stalled and self._turns_since is None
+
     def mark_failed(self, now: int) -> None:
         """Use another pump: this one turns, and no coolant flows (a broken coupling)."""
-        if self.speed_pct is not None and self.speed_pct > _TURNS_PCT and not self.pump.stalled:
+        since = self._turns_since
+        if since is not None and now - since > _STEADY_TIME and not self.pump.stalled:
             self.pump.stalled = self._has_failed = True
             self._stalled_at = now
 

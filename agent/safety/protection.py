@@ -177,7 +177,8 @@ class Protection:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
             return
-        if flow.is_lost and not self._is_stopping:
+        has_spare = True in [drive.is_spare for drive in self.drives]
+        if flow.is_lost and has_spare and not self._is_stopping:
             for drive in self.drives:
                 drive.mark_failed(now)
         if limits is None:

@@ -139,6 +139,8 @@ def _write_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, An
     entries = [entry.split() for entry in settings.schedule.split(";") if entry.strip()]
     section: dict[str, Any] = {"profile_s": 60, "slots": 64, "slot": settings.slot}
     section["stagger_ms"] = settings.stagger_ms
+    if settings.limits_store:
+        section["port"] = "store:/virtual/throttle"
     section["schedule"] = [
         {"at_utc_s": start_utc_s + int(second_s), "action": action, "value": int(value)}
         for second_s, action, value in entries
