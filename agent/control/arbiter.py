@@ -98,6 +98,10 @@ class Arbiter:
         self.decision = Decision(output, owner, reason, winner is None)
         return self.decision
 
+    def holder_rank(self) -> int:
+        """Return the rank of the claim that defines the last decision."""
+        return LOOP if self._applied is None else self._applied.rank
+
     def await_start(self) -> None:
         """Record that the loop keeps the actuator stopped until its start delay is over."""
         self.decision = Decision(0.0, _LOOP, "start delay", True)

@@ -90,6 +90,7 @@ class CoolingComponent(Component):
         "pressure_loop",
         "fan_group",
     )
+    POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
     agent: "ControlContext"
 
@@ -317,6 +318,11 @@ class CoolingComponent(Component):
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
         return conditions + self.manual.active_conditions(now)
+
+    def values(self, now: int) -> "list[int | None]":
+        """Return the ranks of the holders of valve and pumps; see `agent.core.actuator`."""
+        arbiters = self.agent.arbiters
+        return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
         """Execute a command; see `agent.control.manual`."""

@@ -64,6 +64,7 @@ def render(snapshot: "Snapshot") -> str:
         "modbus     %d transactions, %d errors, %d bytes discarded"
         % (modbus["transactions"], modbus["errors"], modbus["dropped_bytes"]),
     ]
+    lines.extend(["control    " + line for line in actuator_lines(snapshot)])
     lines.extend(bus_text.lines(snapshot))
     lines.extend(load_text.lines(snapshot))
     lines.append("receiver   " + _receiver(snapshot["receiver"]))
@@ -71,6 +72,22 @@ def render(snapshot: "Snapshot") -> str:
     if "age_s" in snapshot:
         lines.append("age        %.1f s" % snapshot["age_s"])
     return "\n".join(lines)
+
+
+def actuator_lines(snapshot: "Snapshot") -> "list[str]":
+    """Return one line for each actuator: its output, its holder and the claims without effect."""
+    lines = []
+    for row in snapshot.get("actuators", []):
+        line = "%s %s %% by %s" % (row["name"], number(row["output_milli_pct"]), row["owner"])
+        if row["reason"]:
+            line += ", " + row["reason"]
+        losers = " ".join([loser["owner"] for loser in row["losers"]])
+        if losers:
+            line += "; without effect: " + losers
+        if row["locked"]:
+            line += "; local: " + " ".join(row["locked"])
+        lines.append(line)
+    return lines
 
 
 def _receiver(receiver: "Snapshot | None") -> str:

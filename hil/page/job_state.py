@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.alarms.status_lines import alarm_line, alarm_rows
+from agent.telemetry.status_text import actuator_lines
 from hil.page.session import BenchSession
 from hil.record.record import worst_verdict
 from hil.run.recorded import RecordedRun
@@ -39,6 +40,7 @@ def state_message(
         "dut": dut,
         "agent": {key: status.get(key) for key in ("unit", "state", "clock", "utc_us", "receiver")},
         "alarms": alarms,
+        "actuators": [{"line": line, "do": ""} for line in actuator_lines(status)],
         "alarm_count": len(status.get("alarms", [])),
         "scenario": None if scenario is None else scenario.name,
         "title": None if scenario is None else scenario.title,

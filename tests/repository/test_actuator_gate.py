@@ -74,3 +74,12 @@ def test_no_other_name_hides_an_actuator() -> None:
         "agent/remote/export.py",
         "agent/runtime/io_loop.py",
     }
+
+
+def test_laws_loads_and_the_optimiser_claim_no_actuator() -> None:
+    """They request set-points; the optimiser is in `agent/control/law`."""
+    for place in places("claim") | places("lock_out"):
+        assert place.startswith(("agent/control/", "agent/safety/", "agent/core/")), place
+        assert not place.startswith("agent/control/law/"), place
+    users = {place.split(":")[0] for place in places("request_setpoint")}
+    assert users == {"agent/power/component.py"}

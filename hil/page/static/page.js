@@ -28,7 +28,7 @@
     View.showVerdict(state.last, reportAt);
     View.showPhases(state.phases);
     View.showLimits(state.findings);
-    View.showAlarms(state.alarms);
+    for (const name of ["alarms", "actuators"]) View.showList(name, state[name]);
     View.showSky(state.sky);
     showDevices(state.devices);
     markFaults(state.faults);

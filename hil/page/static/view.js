@@ -135,8 +135,8 @@ const View = (() => {
     }));
   }
 
-  function showAlarms(list) {
-    id("alarms").replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
+  function showList(name, list) {
+    id(name).replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
   }
 
   function showSky(list) {
@@ -151,5 +151,5 @@ const View = (() => {
     }
   }
 
-  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showAlarms, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
+  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showList, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
 })();

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Claims of each rank on each actuator of a running agent: register writes follow the rank."""
 
+import json
+
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,
@@ -15,6 +17,7 @@ from agent.core.actuator import (
     VALVE,
 )
 from agent.core.component import Component
+from agent.telemetry.status_text import actuator_lines
 from tests.portable.agent.control.test_component import REMOTE, make_models
 from tests.portable.agent.control.test_fan_group import FAN1, FAN2, FanRig, make_config
 from tests.portable.support.agent_rig import CDU, FLAGS, LAG, LEAD, RUN
@@ -182,6 +185,21 @@ def test_leak_during_manual_mode_closes_the_valve_and_stops_the_pumps():
     rig.run(3)
     eq((output(rig, VALVE), output(rig, PUMPS)), ([0], [0, 0]))
     eq(rig.agent.arbiters[VALVE].decision.reason, "leak_critical:pan")
+
+
+def test_holder_is_in_status_and_telemetry():
+    rig = start_rig()
+    cooling = [c for c in rig.agent.components if c.POINTS][0]  # noqa: RUF015
+    eq(cooling.values(rig.now), [10, 10])
+    send_command(rig, "override", mode="hand", minutes=5, valve_pct=80, pump_pct=50)
+    rig.set(CDU, FLAGS, 1)
+    rig.run(3)
+    eq(cooling.values(rig.now), [INTERLOCK, INTERLOCK])
+    rig.run(2)
+    shown = json.loads(rig.state.split(b"\0", 1)[1])
+    lines = actuator_lines(shown)
+    eq(lines[0], "valve 0.0 % by safety, leak_critical:pan; without effect: manual")
+    eq(lines[2].split(" by ")[1], "loop")
 
 
 def test_trip_during_a_proof_test_wins_over_the_stroke():
