@@ -77,14 +77,14 @@ class DriveWatch:
         """Use another pump: this one turns, and no coolant flows (a broken coupling)."""
         since = self._turns_since
         if since is not None and now - since > _STEADY_TIME and not self.pump.stalled:
-            self.pump.stalled = self._has_failed = True
-            self._stalled_at = now
+            self.pump.set_stalled(True)
+            self._has_failed, self._stalled_at = True, now
 
     def _check_stall(self, tripped: bool, now: int) -> bool:
         pump, speed = self.pump, self.speed_pct
         if pump.stalled:
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
-            pump.stalled = not turns and now - self._stalled_at < _RETRY_TIME
+            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_TIME)
             self._has_failed = self._has_failed and pump.stalled
             return False
         if tripped or speed is None or not pump.running:
@@ -99,6 +99,7 @@ class DriveWatch:
         limit = _STALL_TIME if self._has_turned else _START_TIME
         if self._speed.read_at - self._still_since < limit:
             return False
-        pump.stalled, self._stalled_at = True, now
+        pump.set_stalled(True)
+        self._stalled_at = now
         self._has_turned, self._still_since = False, None
         return True

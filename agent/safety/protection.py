@@ -86,6 +86,10 @@ class Protection:
         self._cap_permille = 1000
         self._is_stopping = False
 
+    def use_limits(self, limits: "LoadLimits | None") -> None:
+        """Command the loads by `limits`; None: the unit has no loads."""
+        self.limits = limits
+
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause
         stops the pumps, so no flow is no surprise.
