@@ -25,6 +25,7 @@ _STEADY_TIME = 10 * SECOND
 class DriveWatch:
     """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow,
     has tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
+    `is_away`: it has tripped or is silent.
     """
 
     def __init__(self, pump: "PumpActuator") -> None:
@@ -32,7 +33,7 @@ class DriveWatch:
         feedback = pump.session.profile.pump["feedback"]
         self._speed = RawPoint(pump.session, feedback, -110.0, 160.0)
         self.speed_pct: float | None = None
-        self.is_dead = self.is_silent = False
+        self.is_dead = self.is_silent = self.is_away = False
         self.silent_at = 0
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
@@ -64,8 +65,9 @@ class DriveWatch:
         since = self._runs_since
         late = since is not None and self._speed.read_at - since > _STARTS_IN
         is_stalled = self._check_stall(tripped, now)
+        self.is_away = tripped or self.is_silent
         is_blocked = pump.stalled and not self._has_failed
-        self.is_dead = tripped or self.is_silent or is_blocked or (stands and late)
+        self.is_dead = self.is_away or is_blocked or (stands and late)
         return is_stalled
 
     @property
