@@ -11,6 +11,7 @@ closed, and `wake` when `deadline` has passed. After each call it executes the r
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
 After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
+Each call of a piece is in a `try`: an exception of a piece goes to `guard` (`agent.core.guard`).
 
 A tick never waits. Its steps, in this order:
 
@@ -30,6 +31,7 @@ from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
+from agent.core.guard import Guard
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
@@ -74,10 +76,13 @@ class Agent:
     components. `supply_sensor` to `pumps`: the parts from which a component can build its own loop.
     """
 
-    def __init__(self, config: "Config", boot: "BootState | None" = None) -> None:
+    def __init__(
+        self, config: "Config", boot: "BootState | None" = None, restarts: int = 0
+    ) -> None:
         self.config = config
         self.boot = boot
-        self.alarms = AlarmList()
+        self.guard = Guard(self, restarts)
+        self.alarms = AlarmList(self.guard)
         self.clock = UtcClock(
             config.drift_ppb,
             config.tempco_ppb,
@@ -85,18 +90,19 @@ class Agent:
             radius_m=config.radius_m,
         )
         self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
-        self.fieldbus = Fieldbus(config, FIRST_BUS)
-        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue)
+        self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
+        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
         self._build_ports(config)
         self._out: Actions = []
-        self._port_listeners: list[PortListener] = []
+        self.port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
         self._build_actuators(config)
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        self._with_deadline: list[Component] = []
-        self._with_outbox: list[Component] = []
+        self.with_deadline: list[Component] = []
+        self.with_outbox: list[Component] = []
+        self.not_started: list[Component] = []
         providers: list[Component] = []
         if config.components:
             providers = self._build_components(config)
@@ -107,26 +113,26 @@ class Agent:
     def _build_ports(self, config: "Config") -> None:
         self.receiver: ReceiverDriver | None = None
         self.uplink: Uplink | None = None
-        self._links: list[PortLink] = []
+        self.links: list[PortLink] = []
         if config.receiver is not None:
             address = config.receiver
             self.receiver = ReceiverDriver(
                 RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
             )
-            self._links.append(PortLink(RECEIVER, "receiver", str(address)))
+            self.links.append(PortLink(RECEIVER, "receiver", str(address)))
         self._first_component = FIRST_BUS + len(config.buses)
         self._bus_links = [
             PortLink(FIRST_BUS + i, name, str(address))
             for i, (name, address) in enumerate(config.buses)
         ]
-        self._links.extend(self._bus_links)
+        self.links.extend(self._bus_links)
         if config.broker is not None:
             link = self._broker_link(config.broker)
             self.uplink = Uplink(config, link, self.telemetry, self._birth_message())
         self._state_link: PortLink | None = None
         if config.state is not None:
             self._state_link = PortLink(STATE, "state", str(config.state))
-            self._links.append(self._state_link)
+            self.links.append(self._state_link)
 
     def _broker_link(self, address: "Address") -> PortLink:
         if address.kind != "tls":
@@ -156,9 +162,9 @@ class Agent:
         component_set = ComponentSet(self, config, self._first_component)
         self._component_set = component_set
         self.components = component_set.components
-        self._links.extend(component_set.links)
-        self._with_deadline = component_set.overriding("deadline")
-        self._with_outbox = component_set.overriding("outbox")
+        self.links.extend(component_set.links)
+        self.with_deadline = component_set.overriding("deadline")
+        self.with_outbox = component_set.overriding("outbox")
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
@@ -177,11 +183,15 @@ class Agent:
         )
         loops = self.supply_loop, self.pressure_loop
         self.supervisor = Supervisor(
-            self.fieldbus, *loops, self.alarms, config.supply_max_c, providers
+            self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard
         )
-        fan_group = self.service("fan_group")
         self.cycle = ControlCycle(
-            self.ticks, self.fieldbus, *loops, self.arbiters, self.components, fan_group
+            self.ticks,
+            self.fieldbus,
+            loops + (self.service("fan_group"),),
+            self.arbiters,
+            self.components,
+            self.guard,
         )
 
     def _birth_message(self) -> bytes:
@@ -220,11 +230,15 @@ class Agent:
 
     def add_port_listener(self, listener: "PortListener") -> None:
         """Call `listener` for all received bytes and all requests of the ports."""
-        self._port_listeners.append(listener)
+        self.port_listeners.append(listener)
 
     def remove_port_listener(self, listener: "PortListener") -> None:
         """Stop the calls of `listener`."""
-        self._port_listeners.remove(listener)
+        self.port_listeners.remove(listener)
+
+    def write_console(self, text: str) -> None:
+        """Write a line to the console."""
+        self._out.append((CONSOLE, "write", text.encode()))
 
     def restart(self) -> None:
         """Request a restart of the agent from the runtime."""
@@ -239,33 +253,47 @@ class Agent:
 
     def start(self, now: int) -> None:
         """Request to open all ports and schedule the first tick."""
-        for link in self._links:
+        for link in self.links:
             link.start()
         if self.uplink is not None:
             self.uplink.link.start()
         for component in self.components:
-            component.start(now)
+            self.start_component(component, now)
         self.ticks.start(now)
         self.cycle.start(now)
         self._status_writer.start(now)
 
+    def start_component(self, component: "Component", now: int) -> None:
+        """Start a component."""
+        try:
+            component.start(now)
+        except Exception as error:
+            self.not_started.append(component)
+            self.guard.handle(component, error, now)
+
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Handle bytes from `port`. `now` is the arrival time of the last byte."""
-        for listener in self._port_listeners:
-            listener.on_receive(port, data, now)
-        if port >= self._first_component:
-            if self._component_set is not None:
-                self._component_set.receive(port, data, now)
-        elif port >= FIRST_BUS:
-            bus = self.fieldbus.buses[port - FIRST_BUS]
-            bus.receive(data, now)
-            self._collect(bus, now)
-        elif port == RECEIVER and self.receiver is not None:
-            self.receiver.receive(data, now)
-            for fix in self.receiver.take_fixes():
-                self.clock.add_fix(fix)
-        elif port == BROKER and self.uplink is not None:
-            self.uplink.receive(data, now)
+        for listener in self.port_listeners:
+            try:
+                listener.on_receive(port, data, now)
+            except Exception as error:
+                self.guard.handle(listener, error, now)
+        try:
+            if port >= self._first_component:
+                if self._component_set is not None:
+                    self._component_set.receive(port, data, now)
+            elif port >= FIRST_BUS:
+                bus = self.fieldbus.buses[port - FIRST_BUS]
+                bus.receive(data, now)
+                self._collect(bus, now)
+            elif port == RECEIVER and self.receiver is not None:
+                self.receiver.receive(data, now)
+                for fix in self.receiver.take_fixes():
+                    self.clock.add_fix(fix)
+            elif port == BROKER and self.uplink is not None:
+                self.uplink.receive(data, now)
+        except Exception as error:
+            self.guard.handle(port, error, now, data)
 
     def _collect(self, bus: Bus, now: int) -> None:
         self.fieldbus.dispatch_results(bus)
@@ -276,13 +304,19 @@ class Agent:
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Handle the event `opened`, `closed`, `failed`, `drained` or `pulse` of `port`."""
+        try:
+            self._handle_event(port, kind, now)
+        except Exception as error:
+            self.guard.handle(port, error, now)
+
+    def _handle_event(self, port: int, kind: str, now: int) -> None:
         if port == BROKER and self.uplink is not None:
             self.uplink.event(kind, now)
             return
         if kind == "pulse":
             self.clock.add_pulse(now)
             return
-        for link in self._links:
+        for link in self.links:
             if link.port == port:
                 self._link_event(link, kind, now)
         if port >= self._first_component:
@@ -304,30 +338,58 @@ class Agent:
         """Do all work that is due at `now`."""
         if now >= self.ticks.due:
             self._tick(now)
+        self._wake_ports(now)
+        for component in self.with_deadline:
+            try:
+                if now >= component.deadline():
+                    component.wake(now)
+            except Exception as error:
+                self.guard.handle(component, error, now)
+        if self.uplink is not None:
+            try:
+                if now >= self.uplink.deadline():
+                    self.uplink.wake(now)
+            except Exception as error:
+                self.guard.handle(BROKER, error, now)
+
+    def _wake_ports(self, now: int) -> None:
         for bus in self.fieldbus.buses:
-            if now >= bus.deadline():
-                bus.wake(now)
-                self._collect(bus, now)
-        for link in self._links:
+            try:
+                if now >= bus.deadline():
+                    bus.wake(now)
+                    self._collect(bus, now)
+            except Exception as error:
+                self.guard.handle(bus.port, error, now)
+        for link in self.links:
             if now >= link.due:
-                link.wake(now)
-        for component in self._with_deadline:
-            if now >= component.deadline():
-                component.wake(now)
-        if self.uplink is not None and now >= self.uplink.deadline():
-            self.uplink.wake(now)
+                try:
+                    link.wake(now)
+                except Exception as error:
+                    link.close(now)
+                    self.guard.handle(link.port, error, now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""
-        due = self.ticks.due
-        for bus in self.fieldbus.buses:
-            due = min(due, bus.deadline())
-        for link in self._links:
-            if link.due < due:
-                due = link.due
-        for component in self._with_deadline:
-            due = min(due, component.deadline())
-        return due if self.uplink is None else min(due, self.uplink.deadline())
+        ticks_due = due = self.ticks.due
+        piece: Any = None
+        try:
+            for bus in self.fieldbus.buses:
+                piece = bus.port
+                due = min(due, bus.deadline())
+            for link in self.links:
+                if link.due < due:
+                    due = link.due
+            for piece in self.with_deadline:
+                due = min(due, piece.deadline())
+            if self.uplink is not None:
+                piece = BROKER
+                due = min(due, self.uplink.deadline())
+        except Exception as error:
+            self.guard.handle(piece, error, ticks_due)
+        containment = self.guard.containment
+        if containment is not None:
+            due = min(ticks_due, max(due, containment.hold_until))
+        return due
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
@@ -335,17 +397,29 @@ class Agent:
         if self._out:
             out.extend(self._out)
             self._out.clear()
-        for link in self._links:
+        for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
         for bus in self.fieldbus.buses:
-            out.extend(bus.outbox())
-        for component in self._with_outbox:
-            out.extend(component.outbox())
+            try:
+                out.extend(bus.outbox())
+            except Exception as error:
+                self.guard.handle(bus.port, error, self.ticks.due)
+        for component in self.with_outbox:
+            try:
+                out.extend(component.outbox())
+            except Exception as error:
+                self.guard.handle(component, error, self.ticks.due)
         if self.uplink is not None:
-            out.extend(self.uplink.outbox())
-        for listener in self._port_listeners:
-            listener.on_outbox(out)
+            try:
+                out.extend(self.uplink.outbox())
+            except Exception as error:
+                self.guard.handle(BROKER, error, self.ticks.due)
+        for listener in self.port_listeners:
+            try:
+                listener.on_outbox(out)
+            except Exception as error:
+                self.guard.handle(listener, error, self.ticks.due)
         return out
 
     def _tick(self, now: int) -> None:
@@ -358,8 +432,13 @@ class Agent:
                 self._update_clock_alarms(now)
         elif self.cycle.step_when_ready(now):
             self.supervisor.step(now)
+        if self.guard.containment is not None:
+            self.guard.containment.tick(now)
         for component in self.components:
-            component.tick(now)
+            try:
+                component.tick(now)
+            except Exception as error:
+                self.guard.handle(component, error, now)
         self._report(now)
 
     def _update_clock_alarms(self, now: int) -> None:
@@ -373,8 +452,7 @@ class Agent:
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():
-            line = "alarm %s %s: %s" % (change, code, text)
-            self._out.append((CONSOLE, "write", line.encode()))
+            self.write_console("alarm %s %s: %s" % (change, code, text))
         if self.ticks.tick_number % self.config.ticks_per_row == 0:
             self.telemetry.add_row(
                 now,
@@ -384,7 +462,10 @@ class Agent:
                 self.config.stale_us,
             )
             if self.uplink is not None and self.uplink.connected:
-                self.uplink.flush()
+                try:
+                    self.uplink.flush()
+                except Exception as error:
+                    self.guard.handle(BROKER, error, now)
         if self._state_link is not None and self._state_link.up:
             chunk = self._status_writer.tick(now)
             if chunk:

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from agent.runtime.io_loop import RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.remote.storage.boot_state import BootState
 
 STALE_AFTER_S = 5.0
 
@@ -85,17 +90,18 @@ def agent(argv: list[str]) -> int:
 
 
 def _run(path: str, store: str) -> int:
-    """Run the agent, and again after each requested restart."""
+    """Run the agent, and again after each requested restart and after an exception."""
     from agent.runtime import cpython, cpython_slot
     from agent.runtime.cpython_checksums import checksum_warning
     from agent.runtime.cpython_start import choose_config
-    from agent.runtime.cpython_systemd import notifier_for
+    from agent.runtime.crash_limit import CrashLimit
     from drivers.ports.cpython.clock import use_raw
 
     text = checksum_warning(Path(__file__).resolve().parents[1])
     if text:
         print(f"coldloop agent: {text}", file=sys.stderr)
     first = True
+    crashes = CrashLimit()
     while True:
         cpython_slot.enter_application(path, first)
         first = False
@@ -108,18 +114,32 @@ def _run(path: str, store: str) -> int:
             return 2
         if any(section == "chrony" for section, _, _ in config.components):
             use_raw()  # otherwise the agent would measure its own corrections of the system clock
-        controller = Agent(config, boot)
-        controller.start(cpython.monotonic())
-        notifier = notifier_for(controller, config)
         try:
-            code = cpython.run(
-                controller, None if notifier is None else notifier.update, console=CONSOLE
-            )
-        finally:
-            if notifier is not None:
-                notifier.close()
+            code = _run_once(config, boot, crashes.count)
+        except Exception:
+            if not crashes.allows_restart(cpython.monotonic()):
+                raise
+            cpython.print_line(f"{traceback.format_exc()}coldloop agent: starts again")
+            continue
         if code != RESTART:
             return 0
+
+
+def _run_once(config: Config, boot: "BootState | None", restarts: int) -> int:
+    """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
+    from agent.runtime import cpython
+    from agent.runtime.cpython_systemd import notifier_for
+
+    controller = Agent(config, boot, restarts)
+    controller.start(cpython.monotonic())
+    notifier = notifier_for(controller, config)
+    try:
+        return cpython.run(
+            controller, None if notifier is None else notifier.update, console=CONSOLE
+        )
+    finally:
+        if notifier is not None:
+            notifier.close()
 
 
 def _check_ports(config: Config) -> bool:

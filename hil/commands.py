@@ -22,6 +22,7 @@ HIL: dict[str, tuple[str, str]] = {
     "replay": ("hil.tools.replay", "feed a capture to the controller and compare its operations"),
     "shrink": ("hil.tools.shrink", "find the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "run random scenarios on all cores"),
+    "hazard": ("hil.tools.hazard", "run pairs of faults, judged by the truth of the plant"),
     "year": ("hil.tools.year", "simulate a year of cooling: energy, water, shed load"),
     "hall": (
         "hil.tools.hall",

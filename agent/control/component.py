@@ -175,7 +175,7 @@ class CoolingComponent(Component):
         agent = self.agent
         self.pressure_loop = PumpGroup(
             agent.config.pressure,
-            agent.dp_sensor,
+            self.sensors.dp,
             agent.pumps,
             agent.arbiters[PUMPS],
             self.settings["pumps"],
@@ -228,6 +228,7 @@ class CoolingComponent(Component):
             self._optimise_dp(cooling)
         else:
             cooling.set_target(self.agent.supply_loop.config.setpoint)
+        cooling.set_uncertainty(self.supply_sensor.uncertainty)
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit
         if dew_limit is not None:

@@ -10,13 +10,24 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from agent.control.arbiter import Arbiter
     from agent.control.fan_group import FanGroup
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.component import Component
+    from agent.core.guard import Guard
     from agent.core.tick_scheduler import TickScheduler
     from agent.fieldbus.fieldbus import Fieldbus
+
+    class Loop(Protocol):
+        """A control loop."""
+
+        def step(self, now: int, dt: float) -> None:
+            """Advance by `dt` seconds and request the outputs."""
+            ...
+
 
 _FIRST_READING_TIME = 3 * SECOND
 """Time to wait for the first readings after a start. Then the loops request fail-safe outputs. So a
@@ -30,19 +41,21 @@ class ControlCycle:
         self,
         ticks: "TickScheduler",
         fieldbus: "Fieldbus",
-        supply_loop: "SupplyLoop",
-        pressure_loop: "PressureLoop",
+        loops: "tuple[SupplyLoop, PressureLoop, FanGroup | None]",
         arbiters: "dict[str, Arbiter]",
         components: "list[Component]",
-        fan_group: "FanGroup | None",
+        guard: "Guard",
     ) -> None:
         self.last_step: int | None = None
         self._ticks = ticks
         self._fieldbus = fieldbus
-        self._supply_loop, self._pressure_loop = supply_loop, pressure_loop
+        self._supply_loop, self._pressure_loop, fan_group = loops
+        self._loops: tuple[Loop, ...] = loops[:2]
+        if fan_group is not None:
+            self._loops = (fan_group,) + loops[:2]
         self._arbiters = arbiters
         self._components = components
-        self._fan_group = fan_group
+        self._guard = guard
         self._stepped = True
         self._started = 0
 
@@ -80,10 +93,17 @@ class ControlCycle:
         for actuator in self._arbiters:
             self._arbiters[actuator].begin_cycle()
         for component in self._components:
-            component.read_inputs(now, dt)
+            try:
+                component.read_inputs(now, dt)
+            except Exception as error:
+                self._guard.handle(component, error, now)
         for component in self._components:
-            component.before_control(now, dt)
-        if self._fan_group is not None:
-            self._fan_group.step(now, dt)
-        self._supply_loop.step(now, dt)
-        self._pressure_loop.step(now, dt)
+            try:
+                component.before_control(now, dt)
+            except Exception as error:
+                self._guard.handle(component, error, now)
+        for loop in self._loops:
+            try:
+                loop.step(now, dt)
+            except Exception as error:
+                self._guard.handle(loop, error, now)

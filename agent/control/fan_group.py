@@ -72,6 +72,12 @@ class FanGroup:
             cooling.step_fans(readings, dt)
         self._request_all(reset_index)
 
+    def request_safe(self) -> None:
+        """Request full speed, within the claims: `step` has raised an exception."""
+        decided = self._arbiter.decide(self.max_pct).output
+        for drive in self.drives:
+            self._move(drive, decided)
+
     def _initialize(self) -> bool:
         """Continue from the present speed; True when started. Without readings, wait `_FAULT_S`."""
         speeds = [speed for speed in [drive.speed() for drive in self.drives] if speed is not None]

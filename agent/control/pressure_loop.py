@@ -92,6 +92,11 @@ class PressureLoop:
             self._pi.track(decided, error)
         self._request_pumps(decided)
 
+    def request_safe(self) -> None:
+        """Request the safe speed, within the claims: `step` has raised an exception."""
+        self.at_fail_safe = True
+        self._request_pumps(self._decide(self.config.safe_pct))
+
     def _is_claimed(self) -> bool:
         return self.arbiter is not None and self.arbiter.winner() is not None
 

@@ -159,6 +159,11 @@ class PumpGroup(PressureLoop):
             ]
         self._request_all(decided)
 
+    def request_safe(self) -> None:
+        """Request the safe speed, within the claims; the next step starts from it."""
+        self._not_in_control = True
+        super().request_safe()
+
     def start_pending(self, now: int) -> bool:
         """Return True while stopped pumps wait for their start delay."""
         return self._all_stopped and not self._not_in_control and now < self._start_at

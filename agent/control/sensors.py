@@ -2,8 +2,8 @@
 """Sensors of the component `cooling`: validation, and the readings of a cycle.
 
 Does not react to a failed check; the supervisor gets it as an active condition. The loops, and
-other components by services, use `supply`, `returned` and `flow`: the reading, or an estimate with
-its uncertainty (`agent.control.law.plausibility`), or None.
+other components by services, use `supply`, `returned`, `flow` and `dp`: the reading, or an estimate
+with its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
 from agent.control.law.checked_signal import RATE
@@ -90,6 +90,7 @@ class ControlSensors:
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
         self.returned = ValidatedSensor("return", self._return, stale)
         self.flow = ValidatedSensor("flow", self._flow, stale)
+        self.dp = ValidatedSensor("dp", agent.dp_sensor, stale)
 
     def set_exchanger(self, exchanger: "Exchanger | None") -> None:
         """Set the model for the estimates; called once."""
@@ -99,6 +100,7 @@ class ControlSensors:
             (self.supply, row.supply),
             (self.returned, row.returned),
             (self.flow, row.flow),
+            (self.dp, row.dp),
         ):
             sensor.set_signal(signal)
 
@@ -118,7 +120,7 @@ class ControlSensors:
             supply_c, raw.spare_c, raw.return_c, self.supply.estimate(), dt
         )
         raw.flow_lpm = self.flow.raw_value(now)
-        raw.dp_kpa = readings.dp_kpa = agent.dp_sensor.value(now)
+        raw.dp_kpa = self.dp.raw_value(now)
         raw.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
         raw.fws_return_c = value_or_none(self._fws_return, now)
         raw.fws_flow_lpm = readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
@@ -136,6 +138,7 @@ class ControlSensors:
         readings.supply_c = self.supply.update(now)
         readings.return_c = self.returned.update(now)
         readings.flow_lpm = self.flow.update(now)
+        readings.dp_kpa = self.dp.update(now)
         readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, dt)
 
@@ -144,7 +147,7 @@ class ControlSensors:
         conditions: list[Condition] = []
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
-        for sensor in (supply, self.returned, self.flow):
+        for sensor in (supply, self.returned, self.flow, self.dp):
             if sensor.suspect and not (sensor is supply and sensor.suspect == RATE):
                 used = "no estimate" if sensor.estimate() is None else "an estimate is used"
                 text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)

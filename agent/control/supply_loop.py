@@ -69,6 +69,11 @@ class SupplyLoop:
         if moved is not None and moved != wanted:
             self._pi.track(moved, error)
 
+    def request_safe(self) -> None:
+        """Request the safe opening, within the claims: `step` has raised an exception."""
+        self.at_fail_safe = True
+        self._move(self.config.safe_pct)
+
     def _is_claimed(self) -> bool:
         return self.arbiter is not None and self.arbiter.winner() is not None
 

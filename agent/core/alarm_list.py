@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.core.alarm_record import AlarmRecord
+    from agent.core.guard import Guard
 
     Listener = Callable[[int, str, str, str], None]
 
@@ -33,16 +34,17 @@ class Alarm:
 class AlarmList:
     """Active alarms and the recent changes. Times are monotonic microseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: "Guard | None" = None) -> None:
         self.active: list[Alarm] = []
+        self._guard = guard
         self.history: list[tuple[int, str, str]] = []
         self.raised_count = 0
-        self._listeners: list[Listener] = []
+        self.listeners: list[Listener] = []
         self._unread: list[tuple[int, str, str, str]] = []
 
     def add_listener(self, listener: "Listener") -> None:
         """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
-        self._listeners.append(listener)
+        self.listeners.append(listener)
 
     def update(
         self, record: "AlarmRecord", source: str, active: bool, now: int, text: str = ""
@@ -85,8 +87,13 @@ class AlarmList:
             self.history.pop(0)
         if len(self._unread) > _HISTORY:
             self._unread.pop(0)
-        for listener in self._listeners:
-            listener(now, change, code, text)
+        for listener in self.listeners[:]:
+            try:
+                listener(now, change, code, text)
+            except Exception as error:
+                if self._guard is None:
+                    raise
+                self._guard.handle(listener, error, now)
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
         """Return the changes since the last call: (time, "raised" or "cleared", code, text)."""

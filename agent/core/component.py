@@ -18,6 +18,7 @@ declare the same command, the same service or the same rank on one actuator:
     REQUIRES   services that it uses; each of them can be absent
     COMMANDS   operator commands that it executes (roles: `agent.remote.message.command`)
     POINTS     telemetry points: (name, UCUM unit, numerator, denominator)
+    SAFE_CLAIMS   claims while the component is off after an exception: (actuator, kind, output)
 
 A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and forwards its
 bytes and events. A section can name further streams as `ports` (`{"bmc1": "tcp:HOST:80"}`). Each is
@@ -29,6 +30,7 @@ from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from agent.core.actuator import ClaimSpec
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
+    SafeClaim = tuple[str, int, float]
 
 
 class Component:
@@ -53,6 +56,7 @@ class Component:
     REQUIRES: "tuple[str, ...]" = ()
     COMMANDS: "tuple[str, ...]" = ()
     POINTS: "tuple[Point, ...]" = ()
+    SAFE_CLAIMS: "tuple[SafeClaim, ...]" = ()
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         self.agent = agent
@@ -93,6 +97,10 @@ class Component:
         The order of the components must not change an output. A component therefore uses no result
         of another component from the same cycle, except those of `read_inputs`.
         """
+
+    def safe_claims(self) -> "Sequence[SafeClaim]":
+        """Return the claims to make while the component is off after an exception."""
+        return self.SAFE_CLAIMS
 
     def tick(self, now: int) -> None:
         """Do the work of one tick; called after the loops."""

@@ -13,6 +13,7 @@ from protocols.time_units import MILLISECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import Config, DeviceConfig
+    from agent.core.guard import Guard
     from drivers.modbus.poll_plan import PollPlan
 
 _LATE_US = 500 * MILLISECOND
@@ -32,7 +33,8 @@ def _poll_plans(config: "Config", device: "DeviceConfig") -> "tuple[PollPlan, Po
 class Fieldbus:
     """All buses and device sessions of the unit; `first_port` is the port of the first bus."""
 
-    def __init__(self, config: "Config", first_port: int) -> None:
+    def __init__(self, config: "Config", first_port: int, guard: "Guard | None" = None) -> None:
+        self._guard = guard
         self.buses: list[Bus] = []
         self.names: list[str] = []
         for i, (name, address) in enumerate(config.buses):
@@ -71,7 +73,10 @@ class Fieldbus:
             self._overload_cycles[i] = self._overload_cycles[i] + 1 if overloaded else 0
             bus.expect_cycle(now + cycle_us)
         for session in self.sessions:
-            session.poll(now, cycle_us)
+            try:
+                session.poll(now, cycle_us)
+            except Exception as error:
+                self._contain(session, error, now)
 
     def poll_bus(self, bus: Bus) -> None:
         """Poll the devices of a bus that opened, before the loops decide."""
@@ -86,7 +91,17 @@ class Fieldbus:
     def dispatch_results(self, bus: Bus) -> None:
         """Pass the results of one bus to the device sessions."""
         for result in bus.take_results():
-            self.sessions[result.tag.session].handle_result(result)
+            session = self.sessions[result.tag.session]
+            try:
+                session.handle_result(result)
+            except Exception as error:
+                session.forget_requests()
+                self._contain(session, error, result.done_at)
+
+    def _contain(self, session: DeviceSession, error: Exception, now: int) -> None:
+        if self._guard is None:
+            raise error
+        self._guard.handle(session, error, now)
 
     def lost_buses(self) -> "list[str]":
         """Return the names of the buses on which no device replies."""

@@ -62,6 +62,11 @@ class PollCycle:
         self._pending = [False] * len(blocks)
         self._fast_pending = 0
 
+    def forget_pending(self) -> None:
+        """Forget which polls are pending; a result that still comes is used."""
+        self._pending = [False] * len(self._pending)
+        self._fast_pending = 0
+
     def is_complete(self) -> bool:
         """Return whether no fast poll is pending."""
         return self._fast_pending == 0

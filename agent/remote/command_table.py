@@ -18,8 +18,9 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Any, Protocol
 
+    from agent.core.component import Component
     from agent.remote.capture import PortCapture
     from agent.remote.decommission import Decommission
     from agent.remote.export import RecordExport
@@ -68,17 +69,39 @@ class CommandTable:
         handler = self._table.get(message.name)
         if handler is not None:
             return handler(message.arguments, now)
+        parts = ""
+        if message.name == "acknowledge":
+            parts = self._acknowledge_parts(message.arguments.get("code"))
+            if parts and message.arguments.get("code") is not None:
+                return "acknowledged: " + parts
         try:
             for component in self._manager.agent.components:
                 if message.name in component.COMMANDS:
-                    result = component.handle_command(message.name, message.arguments, now)
+                    result = self._command(component, message, now)
                     if result is not None:
-                        return result
+                        return result + " " + parts if parts else result
         except AgentError as error:
             raise Rejection("out_of_range", str(error))
+        if parts:
+            return "acknowledged: " + parts
         if message.name in [name for name, _ in ROLES]:
             raise Rejection("unsupported", message.name)
         raise Rejection("unknown_key", "no command " + message.name)
+
+    def _command(self, component: "Component", message: "SignedCommand", now: int) -> "str | None":
+        """Pass a command to a component; see `agent.core.guard`."""
+        try:
+            return component.handle_command(message.name, message.arguments, now)
+        except (AgentError, Rejection):
+            raise
+        except Exception as error:  # noqa: BLE001 - the guard handles it
+            self._manager.agent.guard.handle(component, error, now)
+            raise Rejection("busy", "off after an exception")
+
+    def _acknowledge_parts(self, code: "Any") -> str:
+        """Start the components again that wait for an operator after repeated exceptions."""
+        containment = self._manager.agent.guard.containment
+        return "" if containment is None else containment.acknowledge(code)
 
     def is_idle(self) -> bool:
         """Return whether nothing is in progress here."""

@@ -4,14 +4,14 @@
 A part of `agent.config.schema`; loaded only with a configuration.
 """
 
-from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
+from agent.core.schema_rules import enum, hexadecimal, integer, list_of, name, object_of, text
 
 _KEY = object_of(
     "a public key that this unit accepts",
     ["number", "public", "role"],
     {
         "number": integer("number of this key in messages", 0, 255),
-        "public": text("Ed25519 public key, 64 hexadecimal digits", 64, 64),
+        "public": hexadecimal("Ed25519 public key, 64 hexadecimal digits", 64, 64),
         "role": enum(
             "operate: set-points and tuning; limits: everything, with a second signature",
             ["operate", "limits"],

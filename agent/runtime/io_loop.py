@@ -22,6 +22,8 @@ The agent can rely on these rules:
   drivers/ports/store_request.py). They are executed in order. One "receive" answers each "get" and
   "list", before "drained". A store without space sends "full" before "failed";
 - an edge at a port of kind `pps` is the event "pulse"; its `now` is the time of the edge;
+- an exception of the agent leaves `run`, and all ports are closed. The runtime restarts the agent
+  (`agent.runtime.crash_limit`);
 - "set" with "restart" on the console ends the loop: the runtime restarts the agent.
 """
 

@@ -16,6 +16,7 @@ import sys
 import time
 
 from agent.config.profile_files import ProfileFiles
+from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
@@ -188,9 +189,24 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     `flash`: the slots of a board that starts updates from them (see
     `drivers.ports.micropython.slot_store`).
 
+    An exception that leaves the agent restarts it here; see `agent.runtime.crash_limit`.
     Returns 2 if the configuration is invalid; then nothing was started. Returns RESTARTED if the
     agent requests a restart: a board resets, a shell script calls again.
     """
+    crashes = CrashLimit()
+    while True:
+        try:
+            return _run_once(path, flash, crashes.count)
+        except Exception as error:
+            if not crashes.allows_restart(monotonic()):
+                raise
+            sys.print_exception(error, sys.stderr)  # type: ignore[attr-defined]
+            print_line("coldloop agent: starts again")
+        gc.collect()
+
+
+def _run_once(path: str, flash: "SlotFlash | None", restarts: int) -> int:
+    """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     from agent.config.file import parse  # noqa: PLC0415
     from agent.config.load import unload_checks  # noqa: PLC0415 - a shell drives any agent
@@ -208,7 +224,7 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     gc.collect()
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
-    agent = Agent(config, boot)
+    agent = Agent(config, boot, restarts)
     del text, raw, config
     agent.start(monotonic())
     openers = _openers()

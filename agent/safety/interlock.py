@@ -205,6 +205,12 @@ class Interlock(Component):
                 pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
+    def safe_claims(self) -> "list[tuple[str, int, float]]":
+        """Return the outputs of the active causes: a trip stays while the component is off."""
+        valve, pumps = self.demand()
+        claims = [] if valve is None else [(VALVE, EXACT, valve)]
+        return claims if pumps is None else claims + [(PUMPS, EXACT, pumps)]
+
     def _scan_inputs(self, now: int) -> None:
         lost_codes = []
         for trip_input, session, bit, trip_on_loss in self.inputs:

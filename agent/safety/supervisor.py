@@ -18,13 +18,13 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
     from agent.core.alarm_record import Condition
+    from agent.core.guard import Guard
     from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
 
@@ -78,7 +78,8 @@ class Supervisor:
         pressure: "PressureLoop",
         alarms: "AlarmList",
         supply_max_c: float,
-        providers: "Sequence[ConditionProvider]",
+        providers: "list[Any]",
+        guard: "Guard | None" = None,
     ) -> None:
         self.state = "safe"
         self.supply_max_c = supply_max_c
@@ -88,7 +89,8 @@ class Supervisor:
         self._alarms = alarms
         self._started: int | None = None
         self._conditions: list[tuple[AlarmRecord, list[str]]] = []
-        self._providers = providers
+        self.providers: list[ConditionProvider] = providers
+        self._guard = guard
         self._provider_codes: list[str] = []
 
     def set_supply_max(self, supply_max_c: float) -> None:
@@ -104,7 +106,7 @@ class Supervisor:
         for record, names in conditions:
             if names:
                 severity = max(severity, record.state)
-        if self._providers:
+        if self.providers:
             severity = max(severity, self._collect_conditions(now))
         self.state = STATES[severity]
         if now - self._started < _START_GRACE or conditions == self._conditions:
@@ -117,8 +119,8 @@ class Supervisor:
         """Raise and clear the alarms of the providers. Return the worst of their states."""
         severity = NORMAL
         codes = []
-        for provider in self._providers:
-            for record, source, text in provider.active_conditions(now):
+        for provider in self.providers:
+            for record, source, text in self._conditions_of(provider, now):
                 severity = max(severity, record.state)
                 codes.append(alarm_code(record, source))
                 self._alarms.update(record, source, True, now, text)
@@ -127,6 +129,15 @@ class Supervisor:
                 self._alarms.clear(code, now)
         self._provider_codes = codes
         return severity
+
+    def _conditions_of(self, provider: "ConditionProvider", now: int) -> "list[Condition]":
+        try:
+            return provider.active_conditions(now)
+        except Exception as error:
+            if self._guard is None:
+                raise
+            self._guard.handle(provider, error, now)
+            return []
 
     def _find_conditions(self, now: int) -> "list[tuple[AlarmRecord, list[str]]]":
         """Return each alarm with the names of its sources, in the order of raising; empty: none."""

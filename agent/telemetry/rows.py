@@ -14,20 +14,22 @@ is not good. Names in each row would need five times the bytes on a satellite li
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.component import Component
+    from agent.core.guard import Guard
     from agent.fieldbus.fieldbus import Fieldbus
 
 
 class Telemetry:
     """Rows with all points of all devices, at most `limit` in the queue."""
 
-    def __init__(self, fieldbus: "Fieldbus", limit: int) -> None:
+    def __init__(self, fieldbus: "Fieldbus", limit: int, guard: "Guard | None" = None) -> None:
         self.seq = 0
         self.dropped = 0
         self._queues_rows = True
         self.queue: list[bytes] = []
         self._limit = limit
         self._sessions = fieldbus.sessions
-        self._components: list[Component] = []
+        self.components: list[Component] = []
+        self._guard = guard
         self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
 
     def stop_queue(self) -> None:
@@ -36,7 +38,7 @@ class Telemetry:
 
     def add_components(self, components: "list[Component]") -> None:
         """Add the points of `components` after those of the devices."""
-        self._components.extend(components)
+        self.components.extend(components)
 
     def add_row(self, now: int, utc: "int | None", clock: str, state: str, stale_us: int) -> None:
         """Add a row with the readings at `now` to the queue."""
@@ -48,8 +50,10 @@ class Telemetry:
             str(r.raw) if r.quality == "good" and r.read_at >= oldest else "null"
             for r in self._readings
         ]
-        for component in self._components:
-            values.extend(["null" if v is None else str(v) for v in component.values(now)])
+        for component in self.components:
+            values.extend(
+                ["null" if v is None else str(v) for v in self._values_of(component, now)]
+            )
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
@@ -61,6 +65,15 @@ class Telemetry:
             self.queue.pop(0)
             self.dropped += 1
         self.queue.append(text.encode())
+
+    def _values_of(self, component: "Component", now: int) -> "list[int | None]":
+        try:
+            return component.values(now)
+        except Exception as error:
+            if self._guard is None:
+                raise
+            self._guard.handle(component, error, now)
+            return [None] * len(component.POINTS)
 
     def drop_sent(self, count: int) -> None:
         """Drop the oldest `count` rows, which were published."""
@@ -76,6 +89,6 @@ class Telemetry:
             for session in self._sessions
             for point in session.profile.points
         ]
-        for component in self._components:
+        for component in self.components:
             points.extend([list(point) for point in component.POINTS])
         return points

@@ -62,7 +62,7 @@ class StatusChunks:
         if number == len(agent.config.components):
             return ',"actuators":' + write(_actuators(agent))
         name = agent.config.components[number][0]
-        return ',"' + name + '":' + write(agent.components[number].status(now))
+        return ',"' + name + '":' + _component_status(agent, number, now)
 
 
 def snapshot(agent: "StatusSource", now: int) -> bytes:
@@ -116,6 +116,15 @@ def _head(agent: "StatusSource", now: int) -> "list[tuple[str, object]]":
     ]
 
 
+def _component_status(agent: "StatusSource", number: int, now: int) -> str:
+    component = agent.components[number]
+    try:
+        return write(component.status(now))
+    except Exception as error:
+        agent.guard.handle(component, error, now)
+        return "null"
+
+
 def _clock(agent: "StatusSource", now: int) -> JsonObject:
     clock = agent.clock
     rate = clock.rate()
@@ -153,14 +162,19 @@ def _evidence(e: "CheckEvidence") -> JsonObject:
 
 def _ticks(agent: "StatusSource", _now: int) -> JsonObject:
     ticks = agent.ticks
-    return JsonObject(
-        [
-            ("count", ticks.count),
-            ("missed", ticks.missed),
-            ("worst_late_us", ticks.max_late_us),
-            ("lateness", list(ticks.lateness)),
-        ]
-    )
+    fields: list[tuple[str, object]] = [
+        ("count", ticks.count),
+        ("missed", ticks.missed),
+        ("worst_late_us", ticks.max_late_us),
+        ("lateness", list(ticks.lateness)),
+    ]
+    guard = agent.guard
+    if guard.containment is not None:
+        counts = guard.containment.counts
+        fields.append(("faults", JsonObject([(k, counts[k]) for k in sorted(counts)])))
+    if guard.restarts:
+        fields.append(("restarts", guard.restarts))
+    return JsonObject(fields)
 
 
 def _supply(agent: "StatusSource", now: int) -> JsonObject:

@@ -9,12 +9,18 @@ if TYPE_CHECKING:
     from agent.clock.clock_context import ClockContext
     from agent.core.component import Component
     from agent.core.context import ArbiterView, SensorView
+    from agent.core.guard import Guard
     from agent.fieldbus.fieldbus import Fieldbus
     from agent.telemetry.rows import Telemetry
     from agent.telemetry.uplink import Uplink
 
     class StatusSource(ClockContext, Protocol):
         """The agent; see `agent.agent`."""
+
+        @property
+        def guard(self) -> "Guard":
+            """The guard with the counts of contained faults."""
+            ...
 
         @property
         def arbiters(self) -> "Mapping[str, ArbiterView]":

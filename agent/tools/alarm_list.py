@@ -31,6 +31,7 @@ MODULES = (
     "agent.power.kept_limits",
     "agent.power.optics_monitor",
     "agent.core.port_link",
+    "agent.core.fault.containment",
     "agent.satcom.component",
 )
 """The modules with records. A record is a constant of its module or stands in a tuple of it."""

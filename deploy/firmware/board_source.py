@@ -8,8 +8,9 @@ its module, and a look-up at each use. So a board does without two kinds of name
     constants           private ones (`_SIZE = 4`) and imported ones (`from a.b import SECOND`), if
                         the value is known here: numbers, text, bytes, and tuples of them
 
-The value stands at each use. An import without further names goes too. A public number or text goes
-if no portable module reads it in another way, such as `module.NAME` or an import in a function.
+The value stands at each use. An import without further names goes too. A number or text stays in
+its module if a portable module reads it in another way, such as `module.NAME` or an import in a
+function.
 Each line keeps its number.
 """
 
@@ -86,7 +87,7 @@ def _known_values(tree: ast.Module) -> dict[str, Any]:
     assigned = {
         name: value
         for name, value in _assigned_values(tree).items()
-        if name[0] == "_" or (isinstance(value, int | str) and name not in _names_read())
+        if name not in _names_read() and (name[0] == "_" or isinstance(value, int | str))
     }
     return _imported_values(tree) | assigned
 

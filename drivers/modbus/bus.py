@@ -65,6 +65,7 @@ __all__ = ("Bus", "TransactionResult")
 _TIMING_MIN_CHARS = 32  # a longer reply shows whether the line delivers incrementally
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
+_RECOVERY_US = 50 * MILLISECOND
 _EXCEPTION_SIZE = 5  # bytes of an exception reply
 _STREAM_TIMEOUTS = 2 * OFFLINE_AFTER
 _REPLY_STATUSES = (GOOD, EXCEPTION)
@@ -181,6 +182,11 @@ class Bus(RequestSender):
             self._wake_at = self._recovery_probe.next_at()
         elif kind in ("closed", "failed"):
             self._fail_all(now, "port " + kind)
+
+    def drop_input(self, now: int) -> None:
+        """Recover after an exception in this object: discard the received bytes, wake soon."""
+        self.client.reset()
+        self._wake_at = now + _RECOVERY_US if self.open else NEVER
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes; `now` is the arrival of the last one."""

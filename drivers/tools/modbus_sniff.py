@@ -175,7 +175,7 @@ def _describe_data(frame: "SniffedFrame") -> str:
     data = frame.data[1:-2]
     if frame.kind in (REQUEST, UNANSWERED):
         return _describe_request(data)
-    if frame.data[1] & 0x80 and frame.kind != CRC_ERROR:
+    if frame.data[1] & 0x80 and frame.kind != CRC_ERROR and len(data) > 1:
         return "exception %d (%s)" % (data[1], EXCEPTIONS.get(data[1], "not in the standard"))
     if frame.kind == REPLY and frame.request is not None:
         return _describe_reply(frame.request.data[1:-2], data)

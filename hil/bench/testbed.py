@@ -24,6 +24,7 @@ from hil.devices.modbus.line import ModbusLine
 from hil.devices.mqtt.broker import Broker
 from hil.io.endpoints import SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
+from hil.kernel.run_history import RunHistory
 from hil.kernel.world import World
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
@@ -58,7 +59,9 @@ class Testbed:
         self.world = world
         self.settings = settings
         self.link = LinkControl()
+        self.history = RunHistory()
         self.set_power: Callable[[bool], None] = lambda _: None
+        self.raise_in: Callable[[str, int], None] = lambda *_: None
         self.stores: dict[str, StoreEndpoint] = {}
         self.ground: MqttGround | None = None
         start_pct = (70.0,) + (0.0,) * (settings.pumps - 1)
@@ -103,6 +106,10 @@ class Testbed:
     def connect_power(self, set_power: Callable[[bool], None]) -> None:
         """Set the function that switches the power of the controller on (True) or off."""
         self.set_power = set_power
+
+    def connect_injection(self, raise_in: Callable[[str, int], None]) -> None:
+        """Set the function that makes a piece of the controller raise at a call number."""
+        self.raise_in = raise_in
 
     def connect_ground(self, ground: MqttGround) -> None:
         """Set the ground that stores the log records."""

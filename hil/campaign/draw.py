@@ -81,7 +81,8 @@ def _draw_event(rule: DrawRule, rng: random.Random, last_s: int) -> ScenarioEven
         if rule.is_integer:
             value = float(rng.randint(int(rule.low), int(rule.high)))
     for_s = float(rng.randint(1, rule.max_duration_s)) if rule.max_duration_s else None
-    return ScenarioEvent(float(at_s), rule.fault, value, for_s)
+    text = rng.choice(rule.texts) if rule.texts else ""
+    return ScenarioEvent(float(at_s), rule.fault, value, for_s, text)
 
 
 @dataclass
@@ -114,7 +115,7 @@ def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedRes
         run = VirtualRun(scenario, seed, DUTS[dut])
         try:
             run.run()
-            failures = run.evaluator.failures()
+            failures = run.evaluator.failures() + run.contained_faults()
             digest = run.shell.digest.text()
         finally:
             run.dut.close()

@@ -16,7 +16,8 @@ class DrawRule:
     """Random selection of one fault: limits of its value (None: no value), longest duration.
 
     `max_duration_s` 0: the fault has no end. `components`: sections of the unit that the fault
-    needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus.
+    needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus. `texts`:
+    the possible texts of a fault that takes one.
     """
 
     fault: str
@@ -28,6 +29,7 @@ class DrawRule:
     meters: int = 0
     humidity_sensors: int = 0
     fans: int = 0
+    texts: tuple[str, ...] = ()
 
 
 _LOG = ("log",)
@@ -37,6 +39,34 @@ _INTEGRITY = ("integrity",)
 _LOADS = ("throttle",)
 _COOLING = ("cooling", "safety")
 _OPERATED = ("cooling", "safety", "remote")
+
+_PIECES = (
+    "supply",
+    "pressure",
+    "bus",
+    "bus memory",
+    "receiver",
+    "broker",
+    "rpu",
+    "valve",
+    "pump1",
+    "cooling",
+    "safety",
+    "throttle",
+    "log",
+    "remote",
+    "integrity",
+    "modem",
+)
+"""Pieces of the agent; on a unit without the piece the fault has no effect."""
+_FRAMES = (
+    "0703000000c8443a",  # another master reads more registers than a reply can hold
+    "0c03ff0000000000",
+    "0c2b0e0101000080",
+    "00" * 256,
+    "0c03" * 128,
+    "ff" * 300,
+)
 
 _TESTBED_RULES: tuple[DrawRule, ...] = (
     DrawRule("it_load", 20, 110, 0),
@@ -83,6 +113,8 @@ _TESTBED_RULES: tuple[DrawRule, ...] = (
     DrawRule("room_temperature", 15, 40, 0),
     DrawRule("grid_frequency", 48.5, 51.5, 60),
     DrawRule("grid_dip", 70, 110, 5),
+    DrawRule("raw_frame", max_duration_s=0, texts=_FRAMES),
+    DrawRule("raise_in", 1, 200, 0, is_integer=True, texts=_PIECES),
 )
 _RECEIVER_RULES: tuple[DrawRule, ...] = (
     DrawRule("receiver_outage", max_duration_s=200),

@@ -7,7 +7,8 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 
-FaultAction = Callable[[Testbed, float], None]
+FaultAction = Callable[..., None]
+"""Called with the testbed, the value and, if the fault takes one, the text of the event."""
 FaultReset = Callable[[Testbed], None]
 
 
@@ -19,6 +20,7 @@ class FaultType:
     limits          lowest and highest value; None: it takes no value
     is_pump         the value is the number of a pump, from 1
     needs_dialect   the receiver of the row must have a vendor dialect
+    check_text      the fault takes a text; returns the problem of a text, or ""
     """
 
     description: str
@@ -27,6 +29,7 @@ class FaultType:
     limits: tuple[float, float] | None = None
     is_pump: bool = False
     needs_dialect: bool = False
+    check_text: Callable[[str], str] | None = None
 
 
 def attribute_fault(

@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
+from hil.fault.agent import AGENT_EVENTS
 from hil.fault.base import FaultType, attribute_fault
 from hil.fault.bus import BUS_EVENTS
 from hil.fault.config import CONFIG_EVENTS
@@ -71,6 +72,7 @@ EVENTS: dict[str, FaultType] = {
         lambda testbed, _: testbed.link.set_down(True),
         lambda testbed: testbed.link.set_down(False),
     ),
+    **AGENT_EVENTS,
     **BUS_EVENTS,
     **LOAD_EVENTS,
     **CONFIG_EVENTS,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from agent.agent import Agent
 from agent.config.load import load
 from agent.remote.update.boot import start_config
+from hil.shells.raise_in import inject
 
 Actions = list[tuple[int, str, bytes]]
 StepResult = tuple[int, Actions]
@@ -31,6 +32,9 @@ class Dut(Protocol):
 
     def wake(self, now: int) -> StepResult:
         """Tell the controller that its deadline has passed."""
+
+    def inject(self, piece: str, call: int) -> None:
+        """Make a piece of the agent raise at a call number; see `hil.shells.raise_in`."""
 
     def close(self) -> None:
         """End the controller and release its resources."""
@@ -82,6 +86,10 @@ class InProcessDut:
         """Tell the controller that its deadline has passed."""
         self.agent.wake(now)
         return self._step_result()
+
+    def inject(self, piece: str, call: int) -> None:
+        """Make a piece of the agent raise at a call number."""
+        inject(self.agent, piece, call)
 
     def close(self) -> None:
         """Do nothing: the agent holds no resource."""

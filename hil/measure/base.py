@@ -17,7 +17,8 @@ class Measure:
     """One measure: unit, meaning, and the function that reads it.
 
     `argument` is the kind of argument after a colon in the name: "pump" (number of the pump, from
-    1), "alarm" (a code of `ALARM_CODES`, with or without the name of its source), or "" for none.
+    1), "alarm" (a code of `ALARM_CODES`, with or without the name of its source), "event" (nothing
+    or @WORD, a word of the scenario's events), "alarm_event" (CODE or CODE@WORD), or "" for none.
     """
 
     unit: str

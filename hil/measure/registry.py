@@ -12,6 +12,7 @@ from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
 from hil.measure.config import CONFIG_MEASURES
 from hil.measure.cooling import COOLING_MEASURES
+from hil.measure.hazard import HAZARD_MEASURES
 from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
@@ -107,6 +108,7 @@ MEASURES: dict[str, Measure] = {
     **MODEM_MEASURES,
     **COOLING_MEASURES,
     **LOAD_MEASURES,
+    **HAZARD_MEASURES,
 }
 """Name -> measure, for `measure` of an expectation."""
 

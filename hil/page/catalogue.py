@@ -51,6 +51,6 @@ def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
                 "ends": fault_type.undo is not None,
             }
             for name, fault_type in EVENTS.items()
-            if not fault_type.needs_dialect
+            if not fault_type.needs_dialect and fault_type.check_text is None
         ],
     }

@@ -320,12 +320,12 @@ class Plant:
 
     def set_uncoupled(self, pump: int, is_uncoupled: bool) -> None:
         """Break the coupling of a pump (from 0), or repair it."""
-        self.pumps[pump].uncoupled = is_uncoupled
+        self.pumps[pump].set_uncoupled(is_uncoupled)
         self._update_flows()
 
     def set_isolated(self, is_isolated: bool) -> None:
         """Shut the isolating valve of the row, or open it."""
-        self._row.isolated = is_isolated
+        self._row.set_isolated(is_isolated)
         self._update_network()
 
     def set_rack_blocked(self, rack: int, is_blocked: bool) -> None:

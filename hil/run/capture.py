@@ -109,6 +109,10 @@ class CapturingDut:
         self._now = now
         return step_result
 
+    def inject(self, piece: str, call: int) -> None:
+        """Make a piece of the agent raise at a call number. The capture does not hold it."""
+        self._dut.inject(piece, call)
+
     def start(self, now: int) -> StepResult:
         """Start the controller."""
         self._lines.append((now, NO_PORT, "start", self._records))

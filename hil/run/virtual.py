@@ -71,7 +71,7 @@ class VirtualRun:
         self.scenario = scenario
         self.status: dict[str, Any] | None = None
         self.console: list[str] = []
-        self._status_text = b""
+        self.status_text = b""
         self.world = World(
             seed,
             receiver_choice.parse_start_us(settings.start_utc) or START_UTC,
@@ -156,6 +156,7 @@ class VirtualRun:
                 self.shell, config, optional_sections.first_free_port(config)
             )
         self.testbed.connect_power(self._set_power)
+        self.testbed.connect_injection(self._inject)
         if "log" in config:
             key = bytes.fromhex(config["log"].get("ack_key", ""))
             unit_path = f"{config['site']}/{config['unit']}"
@@ -172,6 +173,10 @@ class VirtualRun:
         satcom.inject = line.inject
         self.testbed.connect_modem(endpoint)
 
+    def _inject(self, piece: str, call: int) -> None:
+        """Make a piece of the present controller raise at a call number."""
+        self.dut.inject(piece, call)
+
     def _set_power(self, is_on: bool) -> None:
         """Cut the controller's power, or restore it: it restarts with the records of its stores."""
         if is_on:
@@ -180,7 +185,7 @@ class VirtualRun:
             return
         self.shell.switch_off()
         self.dut.close()
-        self._status_text = b""
+        self.status_text = b""
         for endpoint in self.shell.endpoints.values():
             if isinstance(endpoint, StoreEndpoint):
                 endpoint.cut_power()
@@ -197,10 +202,12 @@ class VirtualRun:
         self.shell.switch_on(self.dut)
 
     def _store_status(self, data: bytes) -> None:
-        self._status_text = data.split(b"\0", 1)[1]
+        self.status_text = data.split(b"\0", 1)[1]
 
     def _append_console(self, data: bytes) -> None:
-        self.console.append(f"{self.world.now / _SECOND:.1f} s {data.decode()}")
+        line = data.decode()
+        self.console.append(f"{self.world.now / _SECOND:.1f} s {line}")
+        self.testbed.history.add_console(self.world.now, line)
 
     def sample(self, name: str) -> float | None:
         """Read one measure now."""
@@ -214,11 +221,20 @@ class VirtualRun:
         for second in range(1, seconds + 1):
             self.shell.run(second * _SECOND)
             self.testbed.plant.advance(second * _SECOND)
-            self.status = json.loads(self._status_text) if self._status_text else None
+            self.status = json.loads(self.status_text) if self.status_text else None
             self.evaluator.sample(second, self.sample)
             if on_second is not None:
                 on_second(second)
         return time.perf_counter() - started_s
+
+    def contained_faults(self) -> list[str]:
+        """Give the exceptions that the controller has contained, unless the scenario injects any.
+
+        The guard of the controller must not hide an error of its code from the bench.
+        """
+        if any(event.do == "raise_in" for event in self.scenario.events):
+            return []
+        return [line for line in self.console if " fault " in line]
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
         """Return the result of the run."""
@@ -226,7 +242,7 @@ class VirtualRun:
             self.scenario.name,
             self.world.seed,
             dut,
-            tuple(self.evaluator.failures()),
+            tuple(self.evaluator.failures() + self.contained_faults()),
             self.shell.digest.text(),
             float(int(self.scenario.seconds)),
             wall_s,

@@ -42,12 +42,16 @@ from hil.scenario.suggestion import suggest_name
 
 @dataclass(frozen=True)
 class ScenarioEvent:
-    """A fault or event of `hil.fault.registry` at `at_s`; it ends after `for_s`, if given."""
+    """A fault or event of `hil.fault.registry` at `at_s`; it ends after `for_s`, if given.
+
+    `text`: only for a fault that takes a text.
+    """
 
     at_s: float
     do: str
     value: float | None = None
     for_s: float | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ can never become true.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from agent.alarms.catalogue import catalogue
 from hil.bench.optional_sections import SECTIONS, section_names
 from hil.bench.receiver_choice import parse_start_us
 from hil.bench.testbed_settings import LIMITS, TestbedSettings
@@ -23,9 +24,16 @@ PROMPT_KINDS = ("confirm", "text")
 REALTIME_S = 120
 """Longest duration of a scenario that also runs in real time, s."""
 
-VIRTUAL_FAULTS = ("power_cut", "disk_full", "store_bit_flip", "store_torn", "board_restart")
-"""Faults of virtual time only: in real time the bench does not control power and flash."""
-_VIRTUAL_MEASURES = ("ground_", "receipts_")
+VIRTUAL_FAULTS = (
+    "power_cut",
+    "disk_full",
+    "store_bit_flip",
+    "store_torn",
+    "board_restart",
+    "raise_in",
+)
+"""Faults of virtual time only: in real time the bench has no access to power, flash and agent."""
+_VIRTUAL_MEASURES = ("ground_", "receipts_", "alarm_after_s", "limit_after_s", "off_after_s")
 
 
 class Problem(NamedTuple):
@@ -113,6 +121,11 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
         yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return
     yield from _check_value(event, scenario.settings, f"{key_path}.value")
+    check_text = EVENTS[event.do].check_text
+    if check_text is None and event.text:
+        yield Problem(f"{key_path}.text", f"{event.do} takes no text")
+    elif check_text is not None and check_text(event.text):
+        yield Problem(f"{key_path}.text", check_text(event.text))
     if EVENTS[event.do].needs_dialect and not scenario.settings.receiver_dialect:
         yield Problem(f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"')
     if not 0 <= event.at_s <= scenario.seconds:
@@ -152,7 +165,16 @@ def _check_measure(
         )
         return
     measure = MEASURES[name]
-    yield from _check_argument(measure.argument, name, argument, settings, f"{key_path}.measure")
+    kind = measure.argument
+    if kind.endswith("event"):
+        argument, _, word = argument.partition("@")
+        if word and word not in EVENTS:
+            yield Problem(
+                f"{key_path}.measure",
+                f"{name}: unknown event {word!r}" + suggest_name(word, EVENTS),
+            )
+        kind = kind.removesuffix("event").removesuffix("_")
+    yield from _check_argument(kind, name, argument, settings, f"{key_path}.measure")
     if expectation.unit != measure.unit:
         yield Problem(
             f"{key_path}.unit", f"{name} is in {measure.unit!r}, not {expectation.unit!r}"
@@ -170,7 +192,7 @@ def _check_argument(
             )
     elif kind == "alarm":
         code = argument.split(":", maxsplit=1)[0]
-        if code not in ALARM_CODES:
+        if code not in ALARM_CODES and code not in catalogue().planned:
             hint = suggest_name(code, ALARM_CODES) or f"; there are {', '.join(ALARM_CODES)}"
             yield Problem(key_path, f"{name}:{argument} names no alarm" + hint)
     elif argument:

@@ -8,6 +8,12 @@ from hil.scenario.model import Scenario
 _SECOND = 1_000_000
 
 
+def _start(testbed: Testbed, word: str, value: float, *texts: str) -> None:
+    """Start an event now."""
+    testbed.history.add_event(testbed.world.now, word)
+    EVENTS[word].do(testbed, value, *texts)
+
+
 def schedule(scenario: Scenario, testbed: Testbed, start_us: int = 0) -> None:
     """Schedule start and end of each event of `scenario` for `testbed`.
 
@@ -16,8 +22,8 @@ def schedule(scenario: Scenario, testbed: Testbed, start_us: int = 0) -> None:
     for event in scenario.events:
         fault_type = EVENTS[event.do]
         at_us = start_us + int(event.at_s * _SECOND)
-        testbed.world.schedule(
-            at_us, fault_type.do, testbed, event.value if event.value is not None else 0.0
-        )
+        value = event.value if event.value is not None else 0.0
+        texts = () if fault_type.check_text is None else (event.text,)
+        testbed.world.schedule(at_us, _start, testbed, event.do, value, *texts)
         if event.for_s is not None and fault_type.undo is not None:
             testbed.world.schedule(at_us + int(event.for_s * _SECOND), fault_type.undo, testbed)

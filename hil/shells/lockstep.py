@@ -135,6 +135,11 @@ class LockStepDut:
         self._send(lockstep_child.WAKE, 0, now)
         return self._step_result()
 
+    def inject(self, piece: str, call: int) -> None:
+        """Make a piece of the agent raise at a call number."""
+        self._send(lockstep_child.INJECT, 0, call, piece.encode())
+        self._receive()
+
     def peak_heap(self) -> int:
         """Return the peak of the agent's live heap, in bytes; needs `watch_memory`."""
         self._send(lockstep_child.MEMORY, 0, 0)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HEADER = ">BBqI"
 HEADER_SIZE = 14
-START, RECEIVE, EVENT, WAKE, MEMORY = 0, 1, 2, 3, 4
+START, RECEIVE, EVENT, WAKE, MEMORY, INJECT = 0, 1, 2, 3, 4, 5
 OPERATIONS = ("write", "open", "close", "set", "append", "delete", "get", "list")
 
 
@@ -72,6 +72,12 @@ class Child:
                 return
             if message[0] == MEMORY:
                 self._reply(_live_bytes() if message[1] else self._peak, [])
+                continue
+            if message[0] == INJECT:
+                from hil.shells.raise_in import inject  # noqa: PLC0415 - few runs need it
+
+                inject(agent, message[3].decode(), message[2])
+                self._reply(0, [])
                 continue
             dispatch(agent, message)
             actions = agent.outbox()

@@ -39,6 +39,11 @@ class VirtualShell:
         self._dut: Dut | None = dut
         self._deadline = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the controller has power."""
+        return self._dut is not None
+
     def switch_off(self) -> None:
         """Switch off the controller: it gets no more inputs and gives no more actions."""
         self._dut = None

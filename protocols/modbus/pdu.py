@@ -223,10 +223,13 @@ _ECHO_FIELDS = {
 
 
 def reply_prefix(request: bytes) -> bytes:
-    """Return the first bytes of every good reply to `request`."""
+    """Return the first bytes of every good reply to `request`.
+
+    The request can be that of another master, with any count.
+    """
     function = request[0]
     if function in _BYTE_COUNT_OF:
-        return bytes((function, _BYTE_COUNT_OF[function](request)))
+        return bytes((function, _BYTE_COUNT_OF[function](request) & 0xFF))
     if function in _ECHO_FIELDS:
         return request[: 1 + 2 * len(_ECHO_FIELDS[function])]
     return request[:3]
@@ -294,10 +297,15 @@ def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, .
 
 
 def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
-    """Return the objects (number, content) of a 43/14 reply and the next object (0: no more)."""
-    found = []
+    """Return the objects (number, content) of a 43/14 reply and the next object (0: no more).
+
+    A device can announce more objects than its reply has; the list then ends early.
+    """
+    found: list[tuple[int, bytes]] = []
     at = 4
     for _ in range(values[3]):
+        if at + 2 > len(values):
+            break
         end = at + 2 + values[at + 1]
         found.append((values[at], bytes(values[at + 2 : end])))
         at = end

@@ -27,6 +27,7 @@ from protocols.modbus.pdu import (
     DEVICE_ID,
     EXCEPTION,
     GOOD,
+    MAX_READ,
     READS,
     check_reply,
     expected_length,
@@ -177,6 +178,8 @@ class RtuClient:
         if (
             len(last_frame) < 8
             or last_frame[1] not in READS
+            or last_frame[4]
+            or not 1 <= last_frame[5] <= MAX_READ  # no device replies to such a read
             or crc16(last_frame)
             or last_frame == self._request
         ):
@@ -350,7 +353,7 @@ class RtuClient:
         """Return True for another master's read whose reply has the same prefix as ours."""
         if self._function not in READS or len(frame) != 8 or frame[1] != self._function:
             return False
-        return reply_prefix(frame[1:6]) == self._reply_prefix[1:]
+        return frame[4] == 0 and frame[5] == self._count
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:

@@ -24,7 +24,7 @@ NUMBER_BYTES = 4
 MAX_COLUMNS = 1024
 TIME, CLOCK, STATE = "t", "clock", "state"
 CLOCKS = ("free", "sync", "holdover", "untrusted")
-STATES = ("normal", "degraded", "safe")
+STATES = ("normal", "degraded", "safe", "stopped")
 _VERSION = "1"
 
 

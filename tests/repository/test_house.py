@@ -24,14 +24,16 @@ CAPACITY = {
     "": 25,
     "agent": 18,
     "agent/control": 17,
-    "agent/core": 17,
+    "agent/core": 19,
     "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 19,
     "deploy/relay": 16,
     "hil": 21,
+    "hil/fault": 17,
     "tests/deploy": 16,
     "tests/portable/agent": 16,
+    "tests/repository": 16,
     "tests/portable/support": 16,
 }
 """Folders with a larger capacity: the roots of the floors, and rooms with one subject."""

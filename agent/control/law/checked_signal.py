@@ -6,12 +6,14 @@ Does not know the physics: the caller gives the estimate (`agent.control.law.pla
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
 make, or by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again
 only by evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S`
-after a second lie in an hour. Without an estimate it stays suspect.
+after a second lie in an hour. After an accusation the mean difference must be in `fine_band` too.
+Without an estimate it stays suspect.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _AGREE_S = 59.5
 _AGAIN_S = 3599.5
+_FILTER_S = 30.0
 
 RANGE, RATE, RELATION = "range", "rate", "relation"
 """Reasons of a suspicion."""
@@ -23,13 +25,13 @@ class CheckedSignal:
     `low`, `high`: plausible range. `suspect`: the reason, empty while the reading is valid.
     """
 
-    def __init__(self, low: float, high: float, band: float) -> None:
-        self.low, self.high, self.band = low, high, band
+    def __init__(self, low: float, high: float, band: float, fine_band: float) -> None:
+        self.low, self.high, self.band, self.fine_band = low, high, band, fine_band
         self.value: float | None = None
         self.uncertainty = 0.0
         self.suspect = ""
         self.raw: float | None = None
-        self._elapsed_s = self._agree_s = 0.0
+        self._elapsed_s = self._agree_s = self._gap = 0.0
         self._calm_s = _AGAIN_S
 
     def read(
@@ -69,6 +71,10 @@ class CheckedSignal:
             return
         self.value, self.uncertainty = estimate, uncertainty
         if raw is None or estimate is None or not -self.band < raw - estimate < self.band:
+            self._agree_s, self._gap = 0.0, self.band
+            return
+        self._gap += dt / (dt + _FILTER_S) * (raw - estimate - self._gap)
+        if self.suspect == RELATION and not -self.fine_band < self._gap < self.fine_band:
             self._agree_s = 0.0
             return
         self._agree_s += dt

@@ -86,6 +86,7 @@ class CoolingControl:
         self.pump_setpoint: float = pumps["setpoint"]
         self.setpoint_c = self.target_c
         self.min_setpoint_c: float | None = None
+        self.uncertainty_k = 0.0
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
         self.adiabatic_on = False
         self.inputs_missing = False
@@ -117,6 +118,10 @@ class CoolingControl:
     def set_target(self, target_c: float) -> None:
         """Set the end value of the set-point ramp, °C."""
         self.target_c = target_c
+
+    def set_uncertainty(self, kelvin: float) -> None:
+        """Set the uncertainty of an estimated supply: it raises the dew-point limit."""
+        self.uncertainty_k = kelvin
 
     def track_valve(self, valve_pct: float) -> None:
         """Continue from the present valve position, with bumpless transfer."""
@@ -160,7 +165,8 @@ class CoolingControl:
         target_c = self.target_c
         supply = self.settings["supply"]
         if self.dew_limit is not None:
-            self.min_setpoint_c = self.dew_limit.min_setpoint_c(now, dt)
+            min_c = self.dew_limit.min_setpoint_c(now, dt)
+            self.min_setpoint_c = None if min_c is None else min_c + self.uncertainty_k
             if self.min_setpoint_c is not None and target_c < self.min_setpoint_c:
                 target_c = self.min_setpoint_c
         if target_c > supply["high_c"]:  # overheating has priority over condensation

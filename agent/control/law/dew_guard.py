@@ -4,18 +4,15 @@
 Does not set the set-point; see `agent.control.law.dew_point`. Does not move the valve: `closing`
 requests it from the caller.
 
-    closing   the supply is below dew point + `_CLOSE_K`, or would be in `_AHEAD_S` at its present
-              slope; after a step of the dew point, and at the start, below dew point + `_OPEN_K`.
-              It ends above dew point + `_OPEN_K`
+    closing   the supply is below dew point + `_CLOSE_K`; after a step of the dew point, and at the
+              start, below dew point + `_OPEN_K`. It ends above dew point + `_OPEN_K`
     level     NEAR after `_ALARM_S` below dew point + `_CLOSE_K`, WET after `_ALARM_S` below a
               measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`
 """
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
-_AHEAD_S = 12.0
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _ALARM_S, _CLEAR_S = 8.5, 59.5
-_HISTORY = 5
 DRY, NEAR, WET = 0, 1, 2
 
 
@@ -26,7 +23,6 @@ class DewGuard:
         self.closing = self.below = False
         self.level = DRY
         self._dew_c: float | None = None
-        self._history: list[float] = []
         self._near_s = self._wet_s = self._clear_s = 0.0
 
     def step(self, supply_c: float, dew_c: float, measured: bool, dt: float) -> None:
@@ -34,16 +30,10 @@ class DewGuard:
         stepped = self._dew_c is None or dew_c - self._dew_c > _STEP_K
         self._dew_c = dew_c
         margin_k = supply_c - dew_c
-        slope = 0.0
-        if len(self._history) >= _HISTORY:
-            slope = (supply_c - self._history.pop(0)) / (_HISTORY * dt)
-        self._history.append(supply_c)
-        if slope > 0.0:
-            slope = 0.0
         if self.closing:
             self.closing = margin_k <= _OPEN_K
         else:
-            self.closing = margin_k + slope * _AHEAD_S < (_OPEN_K if stepped else _CLOSE_K)
+            self.closing = margin_k < (_OPEN_K if stepped else _CLOSE_K)
         self.below = margin_k < 0.0
         self._update_level(margin_k, measured, dt)
 

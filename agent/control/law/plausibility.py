@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plausibility of supply temperature, return temperature and flow, by relations of the plant.
+"""Plausibility of supply and return temperature, flow and dP, by relations of the plant.
 
 Does not read sensors and does not raise alarms. Each signal is a `CheckedSignal`; this module
 gives the estimates and finds the signal that does not agree. Temperatures in °C, flows in L/min.
@@ -11,9 +11,10 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R3   flow = n * pump speed                          n: learned
 
 R1 and R6 without the supply: a lie of the supply by d shifts both by -d. A lie of the return by d
-shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The share of R1
-(calibration of the sensors) is learned while the row is steady and both sides agree. `ua_steady`
-permits learning of the exchanger: a lying sensor must not become a model.
+shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The shares of R1
+and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
+and then slowly while R1 agrees. `ua_steady` permits learning of the exchanger: a lying sensor must
+not become a model.
 """
 
 from agent.control.law.checked_signal import RELATION, CheckedSignal
@@ -26,18 +27,19 @@ if TYPE_CHECKING:
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _PROVE_S = 9.5
 _GROSS_S = 19.5
-_FLOW_S = 1.5
+_FLOW_S, _METER_S = 1.5, 1.5
 _STEADY_S = 29.5
-_UNSTEADY_S = 90.0
+_UNSTEADY_S, _START_S = 60.0, 30.0
 _FILTER_S = 60.0
 _HX_S = 8.0
 _HOLD_S = 200.0
-_LEARN_S = 14_400.0
-_FINE_K, _GROSS_K = 25 / 100, 15 / 10
-_LEARN_K = 20 / 100
+_FIRST_S, _SLOW_S, _LEARN_S = 59.5, 900.0, 14_400.0
+_FINE_K, _GROSS_K = 22 / 100, 15 / 10
+_LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
 _MIN_RISE_K = 10 / 10
 _SPARE_K = 30 / 10
+_LEAST_RISE_K = 20 / 10
 
 
 class RowReadings:
@@ -56,27 +58,30 @@ class RowReadings:
 
 
 class RowPlausibility:
-    """Checks the three signals once a cycle. `exchanger`: None without a model."""
+    """Checks the four signals once a cycle. `exchanger`: None without a model."""
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
-        self.supply = CheckedSignal(5.0, 75.0, 1.0)
-        self.returned = CheckedSignal(5.0, 90.0, 1.0)
-        self.flow = CheckedSignal(-0.5, 16 / 10 * design_lpm, design_lpm / 10.0)
+        self.supply = CheckedSignal(5.0, 75.0, 1.0, _RESTORE_K)
+        self.returned = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
+        tolerance = design_lpm / 10.0
+        self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
+        self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.ua_steady = True
-        self.share = 1.0
+        self.heat_share = self.model_share = 1.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
         self._exchanger = exchanger
         self._design_lpm = design_lpm
         self._dp_factor = self._pump_factor = 0.0
-        self._flow_s = self._fine_s = self._gross_s = self._steady_s = 0.0
-        self._unsteady_s = _UNSTEADY_S
-        self._moving_s = 0.0
-        self._learned_s = _FILTER_S
+        self._damped: list[float | None] = [None, None]
+        self._flow_s = self._dp_s = self._fine_s = self._gross_s = self._steady_s = 0.0
+        self._unsteady_s = _START_S
+        self._moving_s = self._learned_s = 0.0
         self._mean: list[float] = []
         self._fine = [0.0, 0.0]
         self._gross = [0.0, 0.0]
         self._lagged_k: float | None = None
+        self._spread_k = 0.0
         self._held = (0.0, 0.0, _HOLD_S)
 
     def step(self, r: RowReadings, dt: float) -> None:
@@ -94,32 +99,47 @@ class RowPlausibility:
     # Flow.
 
     def _check_flow(self, r: RowReadings, dt: float) -> None:
-        """Compare the flow with dP and with the speed of the pumps: two of three."""
-        design = self._design_lpm
-        flow = self.flow.read(r.flow_lpm, 2 / 3 * design, 2 / 3 * design, design / 20.0, dt)
+        """Compare the flow, dP and the speed of the pumps: the third of three is suspect."""
+        tolerance = self._design_lpm / 10.0
+        any_rate = 100.0 * tolerance
+        flow = self.flow.read(r.flow_lpm, any_rate, any_rate, 0.0, dt)
+        dp = self.dp.read(r.dp_kpa, 1e4, 1e4, 0.0, dt)
         by_dp = by_pump = None
-        if r.dp_kpa is not None and self._dp_factor > 0.0:
-            by_dp = self._dp_factor * sqrt_det(r.dp_kpa)
+        if dp is not None and self._dp_factor > 0.0:
+            by_dp = self._damp(0, self._dp_factor * sqrt_det(dp), dt)
         if r.pump_pct is not None and self._pump_factor > 0.0:
-            by_pump = self._pump_factor * r.pump_pct
+            by_pump = self._damp(1, self._pump_factor * r.pump_pct, dt)
         estimate = by_pump if by_dp is None else by_dp
-        tolerance = design / 10.0
         if flow is not None and by_dp is not None and by_pump is not None:
-            low, high = (by_dp, by_pump) if by_dp < by_pump else (by_pump, by_dp)
-            apart = flow < low - 2.0 * tolerance or flow > high + 2.0 * tolerance
-            self._flow_s = self._flow_s + dt if apart and high - low < tolerance else 0.0
+            flow_apart = _is_third(flow, by_dp, by_pump, tolerance)
+            dp_apart = _is_third(by_dp, flow, by_pump, tolerance)
+            self._flow_s = self._flow_s + dt if flow_apart else 0.0
+            self._dp_s = self._dp_s + dt if dp_apart else 0.0
             if self._flow_s >= _FLOW_S:
                 self.flow.accuse(RELATION)
+            if self._dp_s >= _FLOW_S:
+                self.dp.accuse(RELATION)
+        source = by_pump if flow is None or self.flow.suspect else flow
+        root = None if source is None or self._dp_factor <= 0.0 else source / self._dp_factor
+        self.dp.settle(r.dp_kpa, None if root is None else root * root, 10.0, dt)
         last = self.flow.value
         self.flow.settle(r.flow_lpm, estimate, tolerance, dt)
         now = self.flow.value
-        moved = now is None or last is None or not -tolerance < now - last < tolerance
+        moved = last is not None and (now is None or not -tolerance < now - last < tolerance)
         self._moving_s = _FILTER_S if moved else self._moving_s - dt
-        if flow is not None and not self.flow.suspect and flow > design / 5.0:
+        if flow is not None and not (self.flow.suspect or self.dp.suspect):
             self._learn_flow(flow, r, dt)
+
+    def _damp(self, i: int, lpm: float, dt: float) -> float:
+        """Return an estimate of the flow with the damping of a flow meter."""
+        last = self._damped[i]
+        self._damped[i] = lpm = lpm if last is None else last + dt / (dt + _METER_S) * (lpm - last)
+        return lpm
 
     def _learn_flow(self, flow: float, r: RowReadings, dt: float) -> None:
         k = dt / (dt + _FILTER_S)
+        if flow < self._design_lpm / 5.0:
+            return
         if r.dp_kpa is not None and r.dp_kpa > 1.0:
             factor = flow / sqrt_det(r.dp_kpa)
             self._dp_factor += (k if self._dp_factor > 0.0 else 1.0) * (factor - self._dp_factor)
@@ -137,10 +157,10 @@ class RowPlausibility:
         if exchanger is None or flow is None or v1 is None or flow < self._design_lpm / 20.0:
             return
         exchanger.update_table(flow)
-        self.effectiveness = exchanger.effectiveness_of(v1)
+        self.effectiveness = self.model_share * exchanger.effectiveness_of(v1)
         if r.fws_return_c is not None and t1 is not None:
             heat_w = exchanger.fws_capacity(v1) * (r.fws_return_c - t1)
-            self.heat_rise_k = self.share * heat_w / exchanger.tcs_capacity(flow)
+            self.heat_rise_k = self.heat_share * heat_w / exchanger.tcs_capacity(flow)
 
     def _compare(
         self, r: RowReadings, flow: "float | None", supply: float, return_c: float, dt: float
@@ -167,11 +187,11 @@ class RowPlausibility:
         if self._unsteady_s <= 0.0:
             self._steady_s += dt
             _follow(self._fine, by_heat, by_model, max(k, dt / (self._steady_s + dt)))
-            self._learn_share(rise_k, q, dt)
+            self._learn_shares(rise_k, q, e * (return_c - t1), dt)
         else:
             self._steady_s = 0.0
-        steady = self._steady_s >= _STEADY_S
-        self.ua_steady = steady and -_LEARN_K < self._fine[0] < _LEARN_K
+        steady = self._steady_s >= _STEADY_S and self._learned_s > _FIRST_S
+        self.ua_steady = steady and -_RESTORE_K < self._fine[0] < _RESTORE_K
         self._fine_s = (
             self._fine_s + dt if steady and self._find_suspect(self._fine, _FINE_K, e) else 0.0
         )
@@ -197,13 +217,18 @@ class RowPlausibility:
         elif self._unsteady_s > 0.0:
             self._unsteady_s -= dt
 
-    def _learn_share(self, rise_k: float, q: float, dt: float) -> None:
-        """Learn the share of R1 while it nearly agrees."""
-        self._learned_s += dt if self._learned_s < _LEARN_S else 0.0
-        if q > 2.0 and -_LEARN_K < self._fine[0] < _LEARN_K:
-            share = self.share * (1.0 + dt / self._learned_s * (rise_k - q) / q)
-            if 7 / 10 < share < 13 / 10:
-                self.share = share
+    def _learn_shares(self, rise_k: float, q: float, model_k: float, dt: float) -> None:
+        """Learn the shares: their means in the first minute, then slowly while R1 agrees."""
+        if q < _LEAST_RISE_K or model_k < _LEAST_RISE_K:
+            return
+        time_s = self._learned_s = self._learned_s + dt
+        if time_s > _FIRST_S:
+            if not -_LEARN_K < self._fine[0] < _LEARN_K:
+                return
+            time_s = time_s + _SLOW_S if time_s < _LEARN_S else _LEARN_S
+        k = dt / time_s
+        self.heat_share = _share(self.heat_share * (1.0 + k * (rise_k - q) / q))
+        self.model_share = _share(self.model_share * (1.0 + k * (rise_k - model_k) / model_k))
 
     @staticmethod
     def _find_suspect(residuals: "list[float]", limit: float, e: float) -> str:
@@ -257,14 +282,26 @@ class RowPlausibility:
             model_k = e * (return_c - t1)
             lagged = model_k if self._lagged_k is None else self._lagged_k
             self._lagged_k = lagged = lagged + dt / (dt + _HX_S) * (model_k - lagged)
-            difference = 0.0 if q is None else lagged - q
-            return lagged, 5 / 10 + (difference if difference > 0.0 else -difference)
+            if q is not None:
+                self._spread_k += dt / (dt + _FILTER_S) * (lagged - q - self._spread_k)
+            return lagged, 5 / 10 + (self._spread_k if self._spread_k > 0.0 else -self._spread_k)
         self._lagged_k = None
         if q is not None:
             return q, 1.0 if supply is not None else 2.0
         if flow is None or flow <= 0.0 or age_s >= _HOLD_S:
             return None, 0.0
         return rise_k * flow_then / flow, 1.0 + age_s / 50.0
+
+
+def _share(share: float) -> float:
+    return 85 / 100 if share < 85 / 100 else 115 / 100 if share > 115 / 100 else share
+
+
+def _is_third(value: float, first: float, second: float, tolerance: float) -> bool:
+    """Return whether `first` and `second` agree, and `value` does not agree with them."""
+    low, high = (first, second) if first < second else (second, first)
+    apart = value < low - 2.0 * tolerance or value > high + 2.0 * tolerance
+    return apart and high - low < tolerance
 
 
 def _follow(filtered: "list[float]", first: float, second: float, k: float) -> None:

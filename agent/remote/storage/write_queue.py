@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agent.core.component import Actions, Component
     from agent.core.config_records import Config
     from agent.core.context import Context, PortListener
+    from agent.core.guard import Guard
     from agent.remote.storage.audit import AuditLog
     from agent.remote.storage.boot_state import BootState
 
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
         @property
         def boot(self) -> "BootState | None":
             """The configuration and slot of this start."""
+            ...
+
+        @property
+        def guard(self) -> "Guard":
+            """The guard with the components that are off."""
             ...
 
         @property

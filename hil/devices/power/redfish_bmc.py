@@ -84,6 +84,7 @@ class RedfishBmc(FaultTarget):
         self.token_uses = 1_000_000
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []
+        self.resets: list[tuple[int, str, bool]] = []
         self.requests = self.logins = self.unauthorized = 0
         self._buffers: dict[int, bytes] = {}
         self._tokens: dict[str, int] = {}
@@ -197,8 +198,10 @@ class RedfishBmc(FaultTarget):
         if load is None:
             return 404, _error_body("ResourceMissingAtURI"), []
         if segments[0] == "Systems" and segments[2:] == ["Actions", "ComputerSystem.Reset"]:
+            is_on = json.loads(body)["ResetType"] == "On"
+            self.resets.append((now, load.name, is_on))
             if not self.ignores_resets:
-                load.switch(json.loads(body)["ResetType"] == "On", now)
+                load.switch(is_on, now)
             return 204, None, []
         schema = "Power" if load.name in self.legacy_names else "EnvironmentMetrics"
         if segments[0] != "Chassis" or segments[2:] != [schema]:

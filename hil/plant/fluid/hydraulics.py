@@ -41,6 +41,10 @@ class PlantPump:
         """Seize the rotor (a fault), or release it."""
         self.seized = is_seized
 
+    def set_uncoupled(self, is_uncoupled: bool) -> None:
+        """Break the coupling (a fault), or repair it."""
+        self.uncoupled = is_uncoupled
+
     @property
     def impeller_pct(self) -> float:
         """Speed of the impeller, % of full speed: that of the shaft, or 0 without the coupling."""

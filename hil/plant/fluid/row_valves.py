@@ -24,6 +24,10 @@ class RowValves:
         self.isolated = False
         self._blocked: frozenset[int] = frozenset()
 
+    def set_isolated(self, is_isolated: bool) -> None:
+        """Shut the isolating valve, or open it."""
+        self.isolated = is_isolated
+
     def set_blocked(self, rack: int, is_blocked: bool) -> None:
         """Kink the hose of a rack (from 0), or straighten it."""
         self._blocked = self._blocked | {rack} if is_blocked else self._blocked - {rack}

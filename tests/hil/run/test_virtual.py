@@ -17,6 +17,7 @@ from hil.errors import BenchError
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.model import Scenario
 from hil.shells.lockstep import LockStepDut
 from tests.support.cli_tools import (
     SHORT,
@@ -33,8 +34,10 @@ from tests.support.repository import ROOT, compiled_flash
 FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\n'
 
 
-def run_scenario(name: str, seed: int = 1, make_dut: DutFactory = InProcessDut) -> RunResult:
-    run = VirtualRun(find(name), seed, make_dut)
+def run_scenario(
+    name: str | Scenario, seed: int = 1, make_dut: DutFactory = InProcessDut
+) -> RunResult:
+    run = VirtualRun(find(name) if isinstance(name, str) else name, seed, make_dut)
     try:
         return run.make_result("any", run.run())
     finally:
@@ -62,7 +65,9 @@ def test_other_event_gives_other_digest() -> None:
 
 
 LONG_S = 600
-LONG = [name for name in shipped_names() if find(name).seconds > LONG_S]
+HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
+USUAL = [name for name in shipped_names() if name not in HAZARDS]
+LONG = [name for name in USUAL if find(name).seconds > LONG_S]
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -73,7 +78,7 @@ def test_long_scenario_passes(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in shipped_names()],
+    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in USUAL],
 )
 def test_both_interpreters_give_the_same_digest(name: str) -> None:
     require_program("micropython")
@@ -83,6 +88,17 @@ def test_both_interpreters_give_the_same_digest(name: str) -> None:
         on_cpython.digest,
         on_cpython.failures,
     )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", HAZARDS)
+def test_hazard_scenario_passes_on_both_interpreters(name: str) -> None:
+    require_program("micropython")
+    for case in find(name).expand_cases():
+        on_cpython = run_scenario(case)
+        on_micropython = run_scenario(case, make_dut=LockStepDut)
+        assert on_cpython.failures == ()
+        assert on_micropython.digest == on_cpython.digest
 
 
 def find_other_pythons() -> list[str]:

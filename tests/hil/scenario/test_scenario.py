@@ -260,12 +260,14 @@ def test_every_fault_runs_and_every_measure_has_a_value() -> None:
         value = None if fault_type.limits is None else sum(fault_type.limits) / 2
         value = 1 if fault_type.is_pump else value
         for_s = None if fault_type.undo is None else 3
-        events += event_table(at_s=20 + 4 * i, do=f'"{fault}"', value=value, for_s=for_s)
+        text = {"raise_in": '"supply"', "raw_frame": '"0703000000c8443a"'}.get(fault)
+        events += event_table(at_s=20 + 4 * i, do=f'"{fault}"', value=value, for_s=for_s, text=text)
     seconds = f"= {30 + 4 * len(EVENTS)}"
     parts = "remote, throttle, ledger, log, modem, modem_store"
     row = f'[row]\nreceiver_dialect = "casic"\nparts = "{parts}"\nmeters = 2\n'
     run = VirtualRun(parse(SHORT.replace("= 3", seconds) + row + events, "x"), 1)
-    suffixes = {"pump": ":1", "alarm": ":bus_lost", "": ""}
+    suffixes = {"pump": ":1", "alarm": ":bus_lost", "event": "", "": ""}
+    suffixes["alarm_event"] = ":bus_lost"
     known: set[str] = set()
     trips: set[float | None] = set()
 

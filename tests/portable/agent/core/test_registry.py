@@ -54,6 +54,7 @@ def _unload():
 
 
 def test_component_without_section_is_not_loaded():
+    sys.modules.pop("tests.portable.support.fake_component", None)  # another test loads it
     loaded, controller = make_agent(None)
     eq((loaded.components, controller.components), ([], []))
     eq("tests.portable.support.fake_component" in sys.modules, False)
@@ -128,4 +129,4 @@ def test_component_points_follow_device_points():
     row = json.loads(controller.telemetry.queue[-1])["v"]
     eq((len(row), row[-1]), (len(controller.telemetry.describe()), 2))
     _, controller = make_agent({})
-    eq(controller.telemetry._components, [])
+    eq(controller.telemetry.components, [])

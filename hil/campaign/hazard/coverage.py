@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tally of hazard runs: violations, pairs seen, silent letters, alarm codes, rows of the FMEA.
+
+Does not run cases. A letter is silent if none of its runs raised an alarm. A row of the FMEA is hit
+if a run had one of its words.
+"""
+
+from collections import Counter
+from itertools import combinations
+from typing import Any
+
+from hil.campaign.hazard.letters import letters_by_word, load_table
+from hil.campaign.hazard.run import CaseResult
+from hil.measure.registry import ALARM_CODES
+
+_QUIET_CODES = {"time_floor", "humidity_sensor"}
+"""Codes that a start raises in each run."""
+
+
+class HazardTally:
+    """Counts over the results added so far."""
+
+    def __init__(self) -> None:
+        self.runs = self.failed = self.exempt = 0
+        self.virtual_s = 0.0
+        self.violations: Counter[str] = Counter()
+        self.words: Counter[str] = Counter()
+        self._pairs: set[tuple[str, str]] = set()
+        self._codes: Counter[str] = Counter()
+        self._heard: set[str] = set()
+
+    def add(self, result: CaseResult) -> None:
+        """Add one result."""
+        self.runs += 1
+        self.virtual_s += result.virtual_s
+        self.failed += bool(result.failures)
+        self.exempt += any(violation.exempt for violation in result.violations)
+        self.violations.update({violation.invariant for violation in result.failures})
+        if result.failures:
+            self.words.update(result.words)
+        self._pairs.update(combinations(result.words, 2))
+        self._codes.update(result.codes)
+        if set(result.codes) - _QUIET_CODES:
+            self._heard.update(result.words)
+
+    def record(self) -> dict[str, Any]:
+        """Give the figures as a JSON record."""
+        seen = {word for pair in self._pairs for word in pair}
+        count = len(letters_by_word())
+        rows = load_table("fmea")["row"]
+        emulated = [row for row in rows if set(row["words"]) & set(letters_by_word())]
+        return {
+            "runs": self.runs,
+            "failed": self.failed,
+            "exempt": self.exempt,
+            "violations": dict(sorted(self.violations.items())),
+            "virtual_hours": round(self.virtual_s / 3600, 2),
+            "frequent_words": dict(self.words.most_common(12)),
+            "pairs_seen": len(self._pairs),
+            "pairs": count * (count - 1) // 2,
+            "silent_words": sorted(seen - self._heard),
+            "codes_never_raised": sorted(set(ALARM_CODES) - set(self._codes)),
+            "codes_raised": dict(sorted(self._codes.items())),
+            "fmea_rows": len(rows),
+            "fmea_emulated": len(emulated),
+            "fmea_never_hit": [row["number"] for row in emulated if not set(row["words"]) & seen],
+        }

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the scenario of one seed: two or three letters, gap, load, site, an event between.
+
+Does not judge; see `hil.campaign.hazard.judge`. The words are drawn first, then their values. So
+each pair of words is equally probable. After 120 s without a fault the first letter starts. A
+quarter of the runs end their faults, and last 300 s longer.
+"""
+
+import random
+from dataclasses import dataclass, replace
+
+from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.hazard.letters import Letter, letters_by_word
+from hil.campaign.words import DRAWN
+from hil.fault.registry import EVENTS
+from hil.scenario.model import Scenario, ScenarioEvent
+
+CALM_S, FAULT_S, RECOVERY_S = 120, 300, 310
+GAPS_S = (0, 3, 20, 60)
+LOADS_KW = (30.0, 60.0, 90.0)
+SITES = {
+    "warm": TestbedSettings(),
+    "cold": TestbedSettings(setpoint_c=20.0, fws_c=10.0, room_humidity_pct=60.0),
+}
+RESTART = "board_restart"
+ORDERS = (
+    "rotate_pumps",
+    "hold_flow",
+    "hold_dp",
+    "prove_valve",
+    "prove_pumps",
+    "reset_causes",
+    "push_setpoint",
+)
+_PARTS = "cooling, safety, throttle, remote, log"
+_BETWEEN_FRACTION = 0.1
+_ENDING_FRACTION = 0.25
+_EXCLUSIVE = {"power_cut", RESTART}
+
+
+@dataclass(frozen=True)
+class HazardCase:
+    """A drawn run: its letters, the scenario, and the time at which the faults end (or None)."""
+
+    seed: int
+    letters: tuple[Letter, ...]
+    site: str
+    scenario: Scenario
+    end_s: float | None
+    restart_s: float | None
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Fixed values of the options `--load` and `--site`; None: drawn."""
+
+    load_kw: float | None = None
+    site: str | None = None
+    words: tuple[str, ...] = ()
+
+
+def draw_case(seed: int, count: int, options: DrawOptions) -> HazardCase:
+    """Draw the case of a seed with `count` letters."""
+    rng = random.Random(f"hazard/{seed}/{count}")
+    letters = _draw_letters(rng, count, options.words)
+    load_kw = rng.choice(LOADS_KW)
+    site = rng.choice(sorted(SITES))
+    gap_s = rng.choice(GAPS_S)
+    is_ending = rng.random() < _ENDING_FRACTION
+    between = _draw_between(rng, letters)
+    load_kw = load_kw if options.load_kw is None else options.load_kw
+    site = site if options.site is None else options.site
+    last_s = CALM_S + gap_s * (count - 1)
+    end_s = last_s + 60.0 if is_ending else None
+    events = [_make_event(letter, CALM_S + gap_s * i, end_s) for i, letter in enumerate(letters)]
+    restart_s = None
+    if between is not None:
+        at_s = CALM_S + rng.randint(0, max(1, gap_s * (count - 1))) + 0.5
+        events.append(ScenarioEvent(at_s, between.word, between.value))
+        restart_s = at_s if between.word == RESTART else None
+    seconds = CALM_S + FAULT_S if end_s is None else int(end_s) + RECOVERY_S
+    scenario = Scenario(
+        f"hazard-{seed}",
+        f"{' and '.join(letter.text() for letter in letters)}, {load_kw:g} kW, {site} site",
+        seconds,
+        _make_settings(letters, load_kw, site),
+        tuple(sorted(events, key=lambda event: event.at_s)),
+    )
+    return HazardCase(seed, letters, site, scenario, end_s, restart_s)
+
+
+def _draw_letters(rng: random.Random, count: int, words: tuple[str, ...]) -> tuple[Letter, ...]:
+    groups = letters_by_word()
+    while True:
+        drawn = [*words, *rng.sample(sorted(set(groups) - set(words)), count)][:count]
+        if len(_EXCLUSIVE & set(drawn)) < 2:
+            return tuple(rng.choice(groups[word]) for word in drawn)
+
+
+def _draw_between(rng: random.Random, letters: tuple[Letter, ...]) -> Letter | None:
+    """Draw a restart or an order between the faults, or nothing."""
+    if rng.random() >= _BETWEEN_FRACTION:
+        return None
+    word = RESTART if rng.random() < 0.5 else rng.choice(ORDERS)
+    if word == RESTART and _EXCLUSIVE & {letter.word for letter in letters}:
+        return None
+    return rng.choice(letters_by_word()[word][:3])
+
+
+def _make_event(letter: Letter, at_s: float, end_s: float | None) -> ScenarioEvent:
+    for_s = letter.for_s
+    if for_s is None and end_s is not None and EVENTS[letter.word].undo is not None:
+        for_s = end_s - at_s
+    return ScenarioEvent(float(at_s), letter.word, letter.value, for_s)
+
+
+def _make_settings(letters: tuple[Letter, ...], load_kw: float, site: str) -> TestbedSettings:
+    """Make the row with all devices and sections that the letters need."""
+    rules = [rule for rule in DRAWN if rule.fault in {letter.word for letter in letters}]
+    sections = _PARTS.split(", ")
+    sections += sorted({name for rule in rules for name in rule.components} - set(sections))
+    needs_dialect = any(EVENTS[letter.word].needs_dialect for letter in letters)
+    return replace(
+        SITES[site],
+        it_kw=load_kw,
+        meters=2,
+        humidity_sensors=2,
+        fans=max((rule.fans for rule in rules), default=0),
+        receiver_dialect="casic" if needs_dialect else "",
+        parts=", ".join(sections),
+    )

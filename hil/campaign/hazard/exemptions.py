@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reviewed list of violations that no controller could have prevented: `exemptions.toml`.
+
+Does not judge. Each entry names an invariant, the words of the letters, and a physical reason.
+"""
+
+from dataclasses import dataclass
+
+from hil.campaign.hazard.draw import HazardCase
+from hil.campaign.hazard.letters import load_table
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """One entry; an empty `site` or `values` and a load of 0 match every case."""
+
+    invariant: str
+    words: tuple[str, ...]
+    reason: str
+    min_load_kw: float = 0.0
+    site: str = ""
+    values: tuple[float, ...] = ()
+
+    def matches(self, invariant: str, case: HazardCase) -> bool:
+        """Return whether the violation of `invariant` in `case` is exempt."""
+        values = {letter.word: letter.value for letter in case.letters}
+        return (
+            invariant == self.invariant
+            and set(self.words) <= set(values)
+            and case.scenario.settings.it_kw >= self.min_load_kw
+            and self.site in ("", case.site)
+            and (not self.values or values[self.words[0]] in self.values)
+        )
+
+
+def load_exemptions() -> tuple[Exemption, ...]:
+    """Read the list."""
+    return tuple(
+        Exemption(
+            entry["invariant"],
+            tuple(entry["words"]),
+            entry["reason"],
+            float(entry.get("min_load_kw", 0.0)),
+            entry.get("site", ""),
+            tuple(float(value) for value in entry.get("values", ())),
+        )
+        for entry in load_table("exemptions")["exemption"]
+    )
+
+
+def find_exemption(invariant: str, case: HazardCase) -> Exemption | None:
+    """Give the entry that exempts a violation, or None."""
+    return next((entry for entry in load_exemptions() if entry.matches(invariant, case)), None)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fault injection: one piece of the agent raises an exception at its k-th call.
+
+This module is portable, so that it also works in a MicroPython process. Does not choose the piece;
+see `hil.fault.agent`. It replaces the methods that the agent calls by functions that count. All
+methods of a piece share one counter. After the exception the piece works as before.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Agent
+
+_LOOP = ("step",)
+_BUS = ("receive", "wake", "event", "outbox", "deadline")
+_RECEIVER = ("receive", "take_fixes")
+_UPLINK = ("receive", "wake", "event", "outbox", "deadline", "flush")
+_DEVICE = ("poll", "handle_result")
+_COMPONENT = (
+    "start",
+    "receive",
+    "event",
+    "link_receive",
+    "link_event",
+    "before_control",
+    "tick",
+    "wake",
+    "deadline",
+    "outbox",
+    "active_conditions",
+    "values",
+    "status",
+    "handle_command",
+)
+
+
+class InjectedError(Exception):
+    """The injected exception."""
+
+
+class CallCounter:
+    """Counts the calls of one piece; raises at call number `call`."""
+
+    def __init__(self, call: int, error: "type[Exception]") -> None:
+        self.count = 0
+        self._call = call
+        self._error = error
+
+    def wrap(self, piece: "Any", name: str) -> None:
+        """Replace a method of `piece`."""
+        method = getattr(piece, name)
+
+        def counted(*arguments: "Any") -> "Any":
+            self.count += 1
+            if self.count == self._call:
+                raise self._error("injected")
+            return method(*arguments)
+
+        setattr(piece, name, counted)
+
+
+def find_piece(agent: "Agent", name: str) -> "tuple[Any, tuple[str, ...]] | None":
+    """Return the piece `name` and the methods that the agent calls; None: it has no such piece."""
+    if name == "supply":
+        return agent.supply_loop, _LOOP
+    if name == "pressure":
+        return agent.pressure_loop, _LOOP
+    if name == "receiver":
+        return agent.receiver, _RECEIVER
+    if name == "broker":
+        return agent.uplink, _UPLINK
+    for bus_name, bus in zip(agent.fieldbus.names, agent.fieldbus.buses):
+        if name == bus_name:
+            return bus, _BUS
+    for session in agent.fieldbus.sessions:
+        if name == session.name:
+            return session, _DEVICE
+    for (section, _, _), component in zip(agent.config.components, agent.components):
+        if name == section:
+            return component, _COMPONENT
+    return None
+
+
+def inject(agent: "Agent", text: str, call: int) -> "CallCounter | None":
+    """Make a piece raise at call number `call` from now on.
+
+    `text`: the name of the piece; the word `memory` after it makes the exception a MemoryError.
+    """
+    words = text.split()
+    found = find_piece(agent, words[0])
+    if found is None or found[0] is None:
+        return None
+    counter = CallCounter(call, MemoryError if words[-1] == "memory" else InjectedError)
+    piece, names = found
+    for name in names:
+        counter.wrap(piece, name)
+    return counter

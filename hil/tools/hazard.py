@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop hil hazard`: run pairs and triples of faults, judged by the truth of the plant.
+
+Does not define letters and invariants; see `hil.campaign.hazard`. Exit 0: no violation outside the
+reviewed list of exemptions. Exit 1: a violation.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from hil.campaign.hazard.coverage import HazardTally
+from hil.campaign.hazard.draw import LOADS_KW, SITES, DrawOptions
+from hil.campaign.hazard.exemptions import load_exemptions
+from hil.campaign.hazard.invariants import NAMES
+from hil.campaign.hazard.letters import letters_by_word, load_table
+from hil.campaign.hazard.run import CaseResult, run_case
+from hil.errors import BenchError
+from hil.run.recorded import DUTS
+from hil.scenario.suggestion import suggest_name
+
+EXAMPLE = "coldloop hil hazard --pairs 200 --keep out/hazard"
+_PROCESSES = 2
+_TRIPLE_FRACTION = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--pairs", type=int, default=100, metavar="N", help="number of pairs (100)")
+    parser.add_argument(
+        "--triples", type=int, metavar="N", help="number of triples (a tenth of the pairs)"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="first seed (1)")
+    parser.add_argument(
+        "--load", type=float, choices=LOADS_KW, metavar="KW", help="IT load: 30, 60 or 90 kW"
+    )
+    parser.add_argument("--site", choices=sorted(SITES), help="the site, if not drawn")
+    parser.add_argument(
+        "--word", action="append", default=[], metavar="WORD", help="a letter of each case"
+    )
+    parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
+    parser.add_argument(
+        "--workers", type=int, default=_PROCESSES, metavar="N", help="number of processes (2)"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="shrink failed cases, write them into this folder"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="list the letters, invariants and exemptions"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the cases; exit 1 if an invariant was violated."""
+    if arguments.list:
+        return _print_letters(arguments.json)
+    jobs = _make_jobs(arguments)
+    tally, started_s = HazardTally(), time.perf_counter()
+    for result in _run_jobs(jobs, arguments.workers):
+        tally.add(result)
+        _print_progress(tally, len(jobs))
+        if result.violations:
+            _report(result, arguments)
+    record = {**tally.record(), "wall_s": round(time.perf_counter() - started_s, 1)}
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        _print_summary(record)
+    return 1 if tally.failed else 0
+
+
+def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
+    pairs, triples, first = arguments.pairs, arguments.triples, arguments.seed
+    triples = pairs // _TRIPLE_FRACTION if triples is None else triples
+    if pairs < 0 or triples < 0 or pairs + triples < 1:
+        raise BenchError("--pairs and --triples: at least one case is needed")
+    if arguments.workers < 1:
+        raise BenchError(f"--workers: {arguments.workers} is below 1")
+    for word in arguments.word:
+        if word not in letters_by_word():
+            hint = suggest_name(word, letters_by_word())
+            raise BenchError(f"--word: {word!r} is no letter{hint}")
+    options = DrawOptions(arguments.load, arguments.site, tuple(arguments.word))
+    keep = arguments.keep is not None
+    numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
+    return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
+
+
+def _run_jobs(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[CaseResult]:
+    """Run the cases; give the results as they arrive."""
+    if workers == 1:
+        for job in jobs:
+            yield run_case(*job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(run_case, *job) for job in jobs]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _print_progress(tally: HazardTally, total: int) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{tally.runs}/{total}  {tally.failed} with violations ")
+        sys.stderr.flush()
+
+
+def _report(result: CaseResult, arguments: argparse.Namespace) -> None:
+    """Print the violations, and write the shrunk scenario."""
+    if not arguments.json:
+        print(f"{'FAIL' if result.failures else 'exempt'}  seed {result.seed}  {result.title}")
+        for violation in result.violations:
+            note = f"  (exempt: {violation.exempt})" if violation.exempt else ""
+            print(f"  {violation.invariant} at {violation.at_s:g} s: {violation.text}{note}")
+        if result.failures:
+            print(f"  again: {_repeat_command(result, arguments)}", flush=True)
+    if arguments.keep is not None and result.text:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
+        path = arguments.keep / f"hazard-{result.seed}-{result.count}.toml"
+        path.write_text(result.text, encoding="utf-8")
+
+
+def _repeat_command(result: CaseResult, arguments: argparse.Namespace) -> str:
+    number = "--pairs 1 --triples 0" if result.count == 2 else "--pairs 0 --triples 1"
+    options = "" if arguments.load is None else f" --load {arguments.load:g}"
+    options += "" if arguments.site is None else f" --site {arguments.site}"
+    options += "".join(f" --word {word}" for word in arguments.word)
+    return f"coldloop hil hazard {number} --seed {result.seed}{options} --dut {arguments.dut}"
+
+
+def _print_summary(record: dict[str, Any]) -> None:
+    print(
+        f"{'FAIL' if record['failed'] else 'PASS'}  {record['runs']} cases, "
+        f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
+        f"{record['failed']} with violations, {record['exempt']} exempt"
+    )
+    for name, count in record["violations"].items():
+        print(f"  {name} {count:4}  {NAMES[name]}")
+    print(f"pairs seen {record['pairs_seen']} of {record['pairs']}")
+    print(f"rows of the FMEA not hit: {_join(record['fmea_never_hit'])}")
+    print(f"words without an alarm: {_join(record['silent_words'])}")
+    print(f"alarm codes never raised: {_join(record['codes_never_raised'])}")
+
+
+def _join(values: list[Any]) -> str:
+    return ", ".join(str(value) for value in values) or "none"
+
+
+def _print_letters(as_json: bool) -> int:
+    groups = letters_by_word()
+    if as_json:
+        rows = [
+            {"word": letter.word, "value": letter.value, "for_s": letter.for_s, "kind": letter.kind}
+            for group in groups.values()
+            for letter in group
+        ]
+        print(json.dumps(rows))
+        return 0
+    for word, group in groups.items():
+        print(f"{word:24} {group[0].kind:8} {', '.join(letter.text() for letter in group)}")
+    for word, reason in load_table("letters")["excluded"].items():
+        print(f"{word:24} excluded {reason}")
+    for name, text in NAMES.items():
+        print(f"{name}  {text}")
+    for entry in load_exemptions():
+        print(f"exempt {entry.invariant}  {', '.join(entry.words)}: {entry.reason}")
+    return 0

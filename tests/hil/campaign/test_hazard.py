@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of hazards: a seed determines the case; each invariant finds its violation."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hil.bench.testbed import Testbed
+from hil.campaign.hazard.coverage import HazardTally
+from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
+from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
+from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
+from hil.campaign.hazard.letters import LIE, Letter, letters_by_word, load_table
+from hil.campaign.hazard.run import CaseResult, run_case
+from hil.campaign.hazard.truth import SECOND, take_truth
+from hil.commands import hil
+from hil.fault.registry import EVENTS
+from hil.kernel.world import World
+from hil.scenario.loader import find
+from hil.scenario.semantic_check import find_problem
+
+ANY = DrawOptions()
+
+
+def make_case(*letters: Letter) -> HazardCase:
+    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("facility_flow_lost", "valve_stuck")))
+    return replace(case, letters=letters, end_s=None, restart_s=None)
+
+
+def make_invariant(name: str, case: HazardCase) -> Invariant:
+    return next(invariant for invariant in INVARIANTS if invariant.name == name)(case)
+
+
+def test_seed_determines_the_case() -> None:
+    assert draw_case(7, 2, ANY) == draw_case(7, 2, ANY)
+    assert len({draw_case(seed, 2, ANY).scenario.title for seed in range(50)}) > 45
+    assert len(draw_case(7, 3, ANY).letters) == 3
+
+
+def test_drawn_cases_are_valid() -> None:
+    for seed in range(150):
+        for count in (2, 3):
+            case = draw_case(seed, count, ANY)
+            assert find_problem(case.scenario) is None, case.scenario.title
+
+
+def test_every_event_is_a_letter_or_has_a_reason() -> None:
+    groups, table = letters_by_word(), load_table("letters")
+    assert set(groups) | set(table["excluded"]) == set(EVENTS)
+    assert set(table["values"]) <= set(EVENTS)
+    for group in groups.values():
+        for letter in group:
+            limits = EVENTS[letter.word].limits
+            assert (letter.value is None) == (limits is None), letter
+            assert limits is None or limits[0] <= (letter.value or 0.0) <= limits[1], letter
+    assert all("do" in cell or cell["why"] for cell in table["cell"])
+
+
+def test_lies_change_no_plant() -> None:
+    assert Letter("supply_register", 0.0).kind == LIE
+    assert Letter("pump_seized", 1.0).kind != LIE
+
+
+def test_rows_of_the_fmea_have_words_or_a_reason() -> None:
+    rows = load_table("fmea")["row"]
+    assert [row["number"] for row in rows] == list(range(1, 105))
+    others = {"raw_frame", "raise_in"}
+    for row in rows:
+        assert set(row["words"]) <= set(EVENTS) | others, row
+        assert bool(row["words"]) != bool(row.get("why")), row
+
+
+def test_exemptions_have_reasons_and_known_words() -> None:
+    for entry in load_exemptions():
+        assert entry.invariant in NAMES
+        assert entry.words
+        assert set(entry.words) <= set(EVENTS)
+        assert len(entry.reason) > 20
+
+
+def test_exemption_needs_all_its_words() -> None:
+    both = make_case(Letter("bmc_silent"), Letter("outlet_ignores"))
+    assert find_exemption("I1", both) is not None
+    assert find_exemption("I2", both) is None
+    assert find_exemption("I1", make_case(Letter("bmc_silent"), Letter("leak", 5.0))) is None
+
+
+def _truth(case: HazardCase, **changes: Any) -> Any:
+    testbed = Testbed(World(1, 0), case.scenario.settings)
+    return replace(take_truth(testbed, None, True), **changes)
+
+
+def test_hot_case_without_a_limit_violates_i1() -> None:
+    case = make_case(Letter("pumps_seized"))
+    invariant = make_invariant("I1", case)
+    invariant.step(_truth(case, now=120 * SECOND, flow_fraction=0.0, case_c=70.0))
+    assert invariant.violation is None
+    invariant.step(_truth(case, now=130 * SECOND, flow_fraction=0.0, case_c=86.0))
+    assert invariant.violation == (130.0, "case 86.0 C, first limit never")
+
+
+def test_dew_without_an_alarm_violates_i2() -> None:
+    case = make_case(Letter("room_humidity", 85.0))
+    silent, told = make_invariant("I2", case), make_invariant("I2", case)
+    for second in range(120, 135):
+        wet = {"now": second * SECOND, "supply_c": 20.0, "dew_c": 22.0}
+        silent.step(_truth(case, **wet))
+        told.step(_truth(case, **wet, alarms={"dew": 1}))
+    assert silent.violation is not None
+    assert told.violation is None
+    told.step(_truth(case, now=260 * SECOND, supply_c=20.0, dew_c=22.0, alarms={"dew": 1}))
+    assert told.violation is not None
+
+
+def test_untrue_report_violates_i5() -> None:
+    case = make_case(Letter("loads_stay_on"))
+    invariant = make_invariant("I5", case)
+    alarms = [{"code": "load_shed:gpu1", "text": "is switched off"}]
+    status = {"alarms": alarms, "throttle": {"loads": []}}
+    for second in (130, 134, 139):
+        invariant.step(_truth(case, now=second * SECOND, status=status))
+    assert invariant.violation is not None
+    assert invariant.violation[0] == 139.0
+
+
+def test_shed_on_one_lie_violates_i6() -> None:
+    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("supply_register", "sky_blocked")))
+    invariant = make_invariant("I6", case)
+    truth = _truth(case, now=200 * SECOND)
+    truth.loads[0].is_on = False
+    invariant.step(truth)
+    assert invariant.violation is not None
+
+
+def test_raised_limit_after_a_restart_violates_i9() -> None:
+    case = replace(make_case(Letter("facility_flow_lost")), restart_s=130.5)
+    invariant = make_invariant("I9", case)
+    truth = _truth(case, now=130 * SECOND)
+    truth.loads[0].limit_w = 10_500.0
+    invariant.step(truth)
+    truth.loads[0].limit_w, truth.now = 35_000.0, 140 * SECOND
+    invariant.step(truth)
+    assert invariant.violation is not None
+
+
+def test_case_runs_the_same_twice() -> None:
+    options = DrawOptions(90.0, "warm", ("sky_blocked", "grid_frequency"))
+    first, second = (run_case(3, 2, options, "cpython", keep=False) for _ in range(2))
+    assert (first.violations, first.codes) == (second.violations, second.codes)
+
+
+def test_tally_counts_pairs_codes_and_rows() -> None:
+    tally = HazardTally()
+    tally.add(CaseResult(1, 2, ("leak", "pumps_seized"), "", codes=("leak_critical",)))
+    tally.add(CaseResult(2, 2, ("bmc_busy", "fan_dead"), ""))
+    record = tally.record()
+    assert (record["runs"], record["pairs_seen"], record["failed"]) == (2, 2, 0)
+    assert record["silent_words"] == ["bmc_busy", "fan_dead"]
+    assert "leak_critical" not in record["codes_never_raised"]
+    assert 1 not in record["fmea_never_hit"]
+    assert 2 in record["fmea_never_hit"]
+
+
+def test_list_and_wrong_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hil(["hazard", "--list"]) == 0
+    assert "supply_register" in capsys.readouterr().out
+    assert hil(["hazard", "--list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) > 200
+    assert hil(["hazard", "--word", "pump_seised"]) == 2
+    assert "pump_seized" in capsys.readouterr().err
+
+
+def test_hazard_scenarios_name_three_sites() -> None:
+    scenario = find("h1-pumps-seized")
+    assert [case.name.split("/")[1] for case in scenario.expand_cases()] == ["90kw", "30kw", "cold"]
+
+
+@pytest.mark.soak
+def test_five_thousand_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    """5,000 pairs and 500 triples; at most 2 % are exempt."""
+    assert hil(["hazard", "--pairs", "5000", "--triples", "500", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["exempt"] <= 0.02 * record["runs"]
+    assert record["fmea_never_hit"] == []

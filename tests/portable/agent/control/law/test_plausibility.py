@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plausibility of the row's sensors: each lie is found, replaced, and valid again by agreement."""
+
+from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
+from agent.control.law.exchanger import Exchanger
+from agent.control.law.plausibility import RowPlausibility, RowReadings
+from tests.portable.support.check import eq, near
+from tests.portable.support.cooling_settings import EXCHANGER
+
+
+def steady_row(fws_lpm=90.0, fws_supply_c=24.0, supply_c=32.0):
+    """Return a row and readings that agree with its exchanger."""
+    exchanger = Exchanger(EXCHANGER)
+    row = RowPlausibility(exchanger, 150.0)
+    exchanger.update_table(150.0)
+    e = exchanger.effectiveness_of(fws_lpm)
+    r = RowReadings()
+    r.flow_lpm, r.dp_kpa, r.pump_pct = 150.0, 80.0, 70.0
+    r.fws_flow_lpm, r.fws_supply_c, r.supply_c = fws_lpm, fws_supply_c, supply_c
+    r.return_c = (supply_c - e * fws_supply_c) / (1.0 - e)
+    heat_w = exchanger.tcs_capacity(150.0) * (r.return_c - supply_c)
+    r.fws_return_c = fws_supply_c + heat_w / exchanger.fws_capacity(fws_lpm)
+    return row, r
+
+
+def run(row, r, seconds):
+    for _ in range(seconds):
+        row.step(r, 1.0)
+
+
+def suspects(row):
+    return row.supply.suspect, row.returned.suspect, row.flow.suspect, row.dp.suspect
+
+
+def test_healthy_row_has_no_suspect():
+    row, r = steady_row()
+    run(row, r, 600)
+    eq(suspects(row), ("", "", "", ""))
+    eq((row.supply.value, row.supply.uncertainty), (32.0, 0.0))
+    near(row.heat_share, 1.0, 1e-6)
+
+
+def test_lies_of_the_supply_are_replaced_immediately():
+    for lie, reason in ((0.0, RANGE), (99.0, RANGE), (3276.7, RANGE), (20.0, RATE), (37.0, RATE)):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.supply_c = lie
+        run(row, r, 300)
+        eq(suspects(row), (reason, "", "", ""))
+        near(row.supply.value, 32.0, 0.05)
+        assert 0.4 < row.supply.uncertainty < 0.8, row.supply.uncertainty
+        r.supply_c = 32.0
+        run(row, r, 59)
+        eq(row.supply.suspect, reason)
+        run(row, r, 2)
+        eq(row.supply.suspect, "")
+
+
+def test_not_a_number_is_out_of_range():
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.1)
+    eq(signal.read(float("nan"), 1.0, 1.0, 1.0, 1.0), None)
+    eq(signal.suspect, RANGE)
+
+
+def test_second_lie_in_an_hour_needs_an_hour_of_agreement():
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.1)
+    for lie_s, agree_s in ((1, 60), (1, 3000)):
+        for value in [99.0] * lie_s + [32.0] * agree_s:
+            signal.read(value, 1.0, 1.0, 2.0, 1.0)
+            signal.settle(value, 32.0, 0.5, 1.0)
+    eq(signal.suspect, RANGE)
+
+
+def test_without_an_estimate_calm_alone_is_no_proof():
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.1)
+    for value in [99.0] + [32.0] * 5000:
+        signal.read(value, 1.0, 1.0, 2.0, 1.0)
+        signal.settle(value, None, 0.0, 1.0)
+    eq((signal.suspect, signal.value), (RANGE, None))
+
+
+def test_lies_of_the_return_are_replaced():
+    for lie in (0.0, 32.0, 80.0):
+        row, r = steady_row()
+        run(row, r, 120)
+        true_c, r.return_c = r.return_c, lie
+        run(row, r, 100)
+        eq((row.supply.suspect, row.returned.suspect != ""), ("", True))
+        near(row.returned.value, true_c, 0.1)
+
+
+def test_slow_drift_is_found_by_two_relations():
+    for sign in (1.0, -1.0):
+        row, r = steady_row()
+        run(row, r, 120)
+        for _ in range(300):
+            r.supply_c += sign * 6.0 / 3600.0
+            row.step(r, 1.0)
+        eq(suspects(row), (RELATION, "", "", ""))
+        near(row.supply.value, 32.0, 0.1)
+        run(row, r, 300)
+        eq(row.supply.suspect, RELATION)  # 0.5 K is within the band of a jump, not of a drift
+
+
+def test_drift_of_the_return_is_not_taken_for_the_supply():
+    row, r = steady_row()
+    run(row, r, 120)
+    for _ in range(600):
+        r.return_c += 6.0 / 3600.0
+        row.step(r, 1.0)
+    eq((row.supply.suspect, row.returned.suspect), ("", RELATION))
+
+
+def test_fouling_blames_no_sensor():
+    row, r = steady_row()
+    run(row, r, 120)
+    for _ in range(600):  # the same heat, the facility water takes it at a warmer row
+        r.return_c += 0.002
+        r.supply_c += 0.002
+        row.step(r, 1.0)
+    eq(suspects(row), ("", "", "", ""))
+
+
+def test_the_third_of_flow_dp_and_pump_speed_is_suspect():
+    for name, value, index in (("flow_lpm", 0.0, 2), ("flow_lpm", 1500.0, 2), ("dp_kpa", 0.0, 3)):
+        row, r = steady_row()
+        run(row, r, 120)
+        setattr(r, name, value)
+        run(row, r, 3)
+        eq([i for i, reason in enumerate(suspects(row)) if reason], [index])
+        near(row.flow.value, 150.0, 0.5)
+        near(row.dp.value, 80.0, 0.5)
+    row, r = steady_row()
+    run(row, r, 120)
+    r.flow_lpm, r.dp_kpa = 10.0, 0.4  # the pump turns and moves nothing: both are right
+    run(row, r, 10)
+    eq(suspects(row)[2:], ("", ""))
+
+
+def test_swapped_temperatures_are_replaced_from_the_facility_side():
+    row, r = steady_row()
+    run(row, r, 120)
+    true_c = r.return_c
+    r.supply_c, r.return_c = true_c, 32.0
+    run(row, r, 60)
+    near(row.supply.value, 32.0, 0.2)
+    near(row.returned.value, true_c, 0.2)
+
+
+def test_without_a_model_the_last_rise_is_held_for_a_time():
+    row = RowPlausibility(None, 1e5)
+    r = RowReadings()
+    r.flow_lpm, r.supply_c, r.return_c = 150.0, 32.0, 38.0
+    run(row, r, 20)
+    r.supply_c = 0.0
+    run(row, r, 10)
+    near(row.supply.value, 32.0, 1e-9)
+    run(row, r, 300)
+    eq(row.supply.value, None)
