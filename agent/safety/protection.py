@@ -216,6 +216,6 @@ class Protection:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
-        if self.flow.liar:
+        if self.flow.liar and self._lost_since is None:
             found.append((GAUGE_LIE, self.flow.liar, GAUGE_LIE.text + " " + self.flow.liar))
         return found

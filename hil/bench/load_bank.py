@@ -112,6 +112,7 @@ class LoadBank:
             return entry
         is_older = load.name == "cpu1"
         entry["port"] = "bmc2" if is_older else "bmc1"
+        entry["effect_ms"] = 3000 if is_older else 1000
         entry["schema"] = "power" if is_older else "environment"
         entry["path"] = (
             f"{_ROOT}Chassis/{load.name}/{'Power' if is_older else 'EnvironmentMetrics'}"
