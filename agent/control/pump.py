@@ -99,6 +99,10 @@ class PumpActuator:
         """Return True if the drive reports a trip."""
         return self.session.device.is_bit_on(self._trip_bit)
 
+    def set_stalled(self, stalled: bool) -> None:
+        """Record whether the pump can give flow; a stalled pump is not available."""
+        self.stalled = stalled
+
     def available(self) -> bool:
         """Return True if the drive answers, has not tripped and can turn."""
         return not self.session.lost and not self.tripped() and not self.stalled

@@ -220,8 +220,8 @@ class PowerLimitComponent(Component):
         limits.expire()
         if self.plan.entries:
             self._execute(now)
-        if self._proof.step(now) or limits.is_new:
-            limits.is_new = False
+        is_worse = self._proof.step(now)
+        if limits.take_new() or is_worse:
             self._update_limits(now)
         if self.measurement.flow_stopped(now):
             self._update_limits(now)

@@ -48,7 +48,7 @@ class EffectProof:
         for load in self._loads:
             if load.on:
                 was = load.ineffective
-                load.ineffective = self._exceeds_limit(load, now)
+                load.set_ineffective(self._exceeds_limit(load, now))
                 is_worse = is_worse or (load.ineffective and not was)
             else:
                 self._prove_off(load, now)
@@ -79,12 +79,12 @@ class EffectProof:
         drawn_w = load.drawn_w(load.shed_at)
         if drawn_w is not None and drawn_w * _OFF_DIVISOR < load.max_w:
             if not load.is_proven_off:
-                load.is_proven_off = True
+                load.set_proven_off(True)
                 self._shedding.confirm_off(load)
             if load in self._failed:
                 self._failed.remove(load)
             return
-        load.is_proven_off = load.is_proven_off and drawn_w is None
+        load.set_proven_off(load.is_proven_off and drawn_w is None)
         effect_us = 0 if load.target is None else load.target.effect_us
         if now - load.shed_at < max(_OFF_TIME, effect_us + _PROOF_TIME) or load.is_proven_off:
             return

@@ -66,6 +66,11 @@ class KeptLimits:
         self.restored = self.restored or caps[0] > 0 or caps[1] < 100
         return caps
 
+    def update(self, is_limited: bool) -> bool:
+        """Return whether restored limits are still in force. `is_limited`: any limit is."""
+        self.restored = self.restored and is_limited
+        return self.restored
+
     def _restore_load(self, load: "Load", limit_w: int, on: bool, now: int) -> None:
         if limit_w < load.limit_w:
             self.restored = True
@@ -73,5 +78,4 @@ class KeptLimits:
             load.send_limit(now)
         if load.on and not on:
             self.restored = True
-            load.on = False
-            load.shed_at = now
+            load.keep_off(now)

@@ -129,6 +129,23 @@ class Load:
         target = self.target
         return target is not None and target.system != ""
 
+    def set_outlets(self, off: bool) -> None:
+        """Record whether its outlets are switched off."""
+        self.outlets_off = off
+
+    def set_ineffective(self, ineffective: bool) -> None:
+        """Record whether it draws more than its limit."""
+        self.ineffective = ineffective
+
+    def set_proven_off(self, proven: bool) -> None:
+        """Record whether its power has shown that it is off."""
+        self.is_proven_off = proven
+
+    def keep_off(self, now: int) -> None:
+        """Keep it off, as before the restart; nothing is sent."""
+        self.on = False
+        self.shed_at = now
+
     def switch(self, on: bool, now: int, force: bool = False) -> None:
         """Switch it on or off by its service. `force`: without a shutdown."""
         self.on = on

@@ -59,6 +59,11 @@ class LoadLimits:
         if count > cap:
             self.cap_permille = 1000
 
+    def take_new(self) -> bool:
+        """Return whether an order has begun since the last call."""
+        is_new, self.is_new = self.is_new, False
+        return is_new
+
     @property
     def is_active(self) -> bool:
         """True while an order forbids to raise a limit or to switch a load on."""

@@ -94,7 +94,7 @@ class LoadShedding:
             must_go = limits.shed_reason or (is_lost and load.ineffective)
             if load.on and load.can_switch and must_go:
                 target = load.target
-                load.outlets_off = target is not None and target.answered_at < load.lowered_at
+                load.set_outlets(target is not None and target.answered_at < load.lowered_at)
                 self._switch(load, False, now, force=True)
 
     def confirm_off(self, load: "Load") -> None:
@@ -103,7 +103,7 @@ class LoadShedding:
 
     def force_off(self, load: "Load", now: int) -> None:
         """Switch off again a load that still draws power, by each way that it has."""
-        load.outlets_off = True
+        load.set_outlets(True)
         self._switch(load, False, now, force=True)
 
     def _shed(self, now: int) -> None:
@@ -129,7 +129,7 @@ class LoadShedding:
     def _switch(self, load: "Load", on: bool, now: int, force: bool = False) -> None:
         load.switch(on, now, force)
         had_outlets_off = load.outlets_off
-        load.outlets_off = not on and (had_outlets_off or not load.has_system)
+        load.set_outlets(not on and (had_outlets_off or not load.has_system))
         for session in build.outlet_sessions(load) if load.outlets_off or had_outlets_off else []:
             pairs = [
                 (index, int(not other.outlets_off))

@@ -77,11 +77,8 @@ def update_state(component: "PowerState", now: int) -> int:
     alarms.update(THROTTLED, "", new_state != FREE, now, text)
     rises = component.measurement.inlet_trend.predicted_c is not None
     alarms.update(INLET_RISES, "", rises, now)
-    kept = component.kept
-    kept.restored = kept.restored and (
-        new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
-    )
-    alarms.update(CAPS_RESTORED, "", kept.restored, now)
+    is_limited = new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
+    alarms.update(CAPS_RESTORED, "", component.kept.update(is_limited), now)
     for load in component.loads:
         target = load.target
         if target is not None:

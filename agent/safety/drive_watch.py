@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 _STILL_PCT, _TURNS_PCT = 2.0, 10.0
 _SILENT_POLLS = 2
 _STALL_TIME = 150 * MILLISECOND
-_STARTS_IN = 600 * MILLISECOND
+_STARTS_IN = 400 * MILLISECOND
 _START_TIME = 6 * SECOND
 _RETRY_TIME = 300 * SECOND
+_STEADY_TIME = 10 * SECOND
 
 
 class DriveWatch:
     """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow,
     has tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
+    `is_away`: it has tripped or is silent.
     """
 
     def __init__(self, pump: "PumpActuator") -> None:
@@ -31,11 +33,12 @@ class DriveWatch:
         feedback = pump.session.profile.pump["feedback"]
         self._speed = RawPoint(pump.session, feedback, -110.0, 160.0)
         self.speed_pct: float | None = None
-        self.is_dead = self.is_silent = False
+        self.is_dead = self.is_silent = self.is_away = False
         self.silent_at = 0
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
         self._runs_since: int | None = None
+        self._turns_since: int | None = None
         self._stalled_at = 0
 
     def update(self, now: int) -> bool:
@@ -49,6 +52,10 @@ class DriveWatch:
             self.silent_at = now
         self.is_silent = is_silent
         self.speed_pct = None if self.is_silent else self._speed.value(now)
+        if self.speed_pct is None or self.speed_pct <= _TURNS_PCT:
+            self._turns_since = None
+        elif self._turns_since is None:
+            self._turns_since = now
         stands = self.speed_pct is not None and self.speed_pct < _STILL_PCT
         if not pump.running:
             self._runs_since = None
@@ -58,21 +65,28 @@ class DriveWatch:
         since = self._runs_since
         late = since is not None and self._speed.read_at - since > _STARTS_IN
         is_stalled = self._check_stall(tripped, now)
+        self.is_away = tripped or self.is_silent
         is_blocked = pump.stalled and not self._has_failed
-        self.is_dead = tripped or self.is_silent or is_blocked or (stands and late)
+        self.is_dead = self.is_away or is_blocked or (stands and late)
         return is_stalled
+
+    @property
+    def is_spare(self) -> bool:
+        """Whether it rests and could run."""
+        return not self.is_dead and not self.pump.stalled and self._turns_since is None
 
     def mark_failed(self, now: int) -> None:
         """Use another pump: this one turns, and no coolant flows (a broken coupling)."""
-        if self.speed_pct is not None and self.speed_pct > _TURNS_PCT and not self.pump.stalled:
-            self.pump.stalled = self._has_failed = True
-            self._stalled_at = now
+        since = self._turns_since
+        if since is not None and now - since > _STEADY_TIME and not self.pump.stalled:
+            self.pump.set_stalled(True)
+            self._has_failed, self._stalled_at = True, now
 
     def _check_stall(self, tripped: bool, now: int) -> bool:
         pump, speed = self.pump, self.speed_pct
         if pump.stalled:
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
-            pump.stalled = not turns and now - self._stalled_at < _RETRY_TIME
+            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_TIME)
             self._has_failed = self._has_failed and pump.stalled
             return False
         if tripped or speed is None or not pump.running:
@@ -87,6 +101,7 @@ class DriveWatch:
         limit = _STALL_TIME if self._has_turned else _START_TIME
         if self._speed.read_at - self._still_since < limit:
             return False
-        pump.stalled, self._stalled_at = True, now
+        pump.set_stalled(True)
+        self._stalled_at = now
         self._has_turned, self._still_since = False, None
         return True

@@ -29,7 +29,7 @@ _LEAST_FLOW, _LEAST_DP = 0.15, 0.03
 _DP_BAND_KPA = 5.0
 _SIGN_TIME = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
-_LIE_TIME = 2 * SECOND
+_LIE_TIME = 1 * SECOND
 _NEW_LEVEL_TIME = 20 * SECOND
 """A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
 

@@ -158,7 +158,9 @@ class Interlock(Component):
 
     def start(self, now: int) -> None:
         """Find the loads."""
-        self.protection.limits = self.stop_order.limits = self.agent.service("load_limits")
+        limits = self.agent.service("load_limits")
+        self.protection.use_limits(limits)
+        self.stop_order.use_limits(limits)
 
     # The control cycle.
 

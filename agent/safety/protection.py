@@ -84,7 +84,11 @@ class Protection:
         self._full_until = self._take_over_until = 0
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
-        self._is_stopping = False
+        self._is_stopping = self._had_power_loss = False
+
+    def use_limits(self, limits: "LoadLimits | None") -> None:
+        """Command the loads by `limits`; None: the unit has no loads."""
+        self.limits = limits
 
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause
@@ -120,6 +124,9 @@ class Protection:
         if signs > self._signs:
             self._look_until = now + _LOOK_TIME
         self._signs = signs
+
+    def _is_powerless(self) -> bool:
+        return False not in [drive.is_away for drive in self.drives]
 
     def _update_cap(self, flow: "float | None", now: int) -> None:
         """Set the cap that the flow can carry; 1000: none."""
@@ -176,8 +183,12 @@ class Protection:
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
+            self._had_power_loss = False
             return
-        if flow.is_lost and not self._is_stopping:
+        # After a loss of power the loop starts the pumps one after the other, in its slot.
+        self._had_power_loss = self._had_power_loss or self._is_powerless()
+        has_spare = True in [drive.is_spare for drive in self.drives]
+        if flow.is_lost and has_spare and not self._is_stopping:
             for drive in self.drives:
                 drive.mark_failed(now)
         if limits is None:
@@ -190,7 +201,7 @@ class Protection:
         """Return the least output of all pumps, percent; None: no claim."""
         if self._is_stopping:
             return None
-        if self._is_lost(now) or now < self._full_until:
+        if now < self._full_until or (self._is_lost(now) and not self._had_power_loss):
             return 100.0
         return None
 
@@ -205,6 +216,6 @@ class Protection:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
-        if self.flow.liar:
+        if self.flow.liar and self._lost_since is None:
             found.append((GAUGE_LIE, self.flow.liar, GAUGE_LIE.text + " " + self.flow.liar))
         return found

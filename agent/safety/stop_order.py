@@ -26,6 +26,10 @@ class StopOrder:
         self._since = self._asked_at = 0
         self._done = False
 
+    def use_limits(self, limits: "LoadLimits | None") -> None:
+        """Command the loads by `limits`; None: the unit has no loads."""
+        self.limits = limits
+
     def may_stop(self, reason: str, now: int, more_us: int = 0) -> bool:
         """Command the loads off. Return whether the pumps may stop now; called in each cycle of the
         stop. `more_us`: time to wait longer for the proof.

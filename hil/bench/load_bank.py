@@ -112,6 +112,7 @@ class LoadBank:
             return entry
         is_older = load.name == "cpu1"
         entry["port"] = "bmc2" if is_older else "bmc1"
+        entry["effect_ms"] = 3000 if is_older else 1000
         entry["schema"] = "power" if is_older else "environment"
         entry["path"] = (
             f"{_ROOT}Chassis/{load.name}/{'Power' if is_older else 'EnvironmentMetrics'}"
@@ -139,6 +140,8 @@ def _write_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, An
     entries = [entry.split() for entry in settings.schedule.split(";") if entry.strip()]
     section: dict[str, Any] = {"profile_s": 60, "slots": 64, "slot": settings.slot}
     section["stagger_ms"] = settings.stagger_ms
+    if settings.limits_store:
+        section["port"] = "store:/virtual/throttle"
     section["schedule"] = [
         {"at_utc_s": start_utc_s + int(second_s), "action": action, "value": int(value)}
         for second_s, action, value in entries

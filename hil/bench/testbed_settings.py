@@ -46,6 +46,8 @@ class TestbedSettings:
     """Size of the row as a multiple of 100 kW. `it_kw` is the power for size 1."""
     schedule: str = ""
     """Scheduled actions of the section `throttle`: "SECOND ACTION VALUE; …", s from the start."""
+    limits_store: int = 0
+    """1: the section `throttle` has a store for its schedule and its limits."""
     stagger_ms: int = 0
     """Delay of a scheduled action from one slot to the next, ms."""
     slot: int = 0
@@ -89,6 +91,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "modem_live_s": (0, 86_400),
     "pipes": (0.5, 3),
     "proof_store": (0, 1),
+    "limits_store": (0, 1),
     "outdoor_sensors": (0, 1),
     "outdoor_c": (-20, 50),
     "fans": (0, 3),
