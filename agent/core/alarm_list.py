@@ -12,9 +12,16 @@ from agent.core.alarm_record import alarm_code
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Protocol
 
     from agent.core.alarm_record import AlarmRecord
-    from agent.core.guard import Guard
+
+    class GuardView(Protocol):
+        """The guard of the agent; see `agent.core.guard`, which is above this module."""
+
+        def handle(self, piece: "Any", error: Exception, now: int) -> None:
+            """Contain `error` of `piece`."""
+            ...
 
     Listener = Callable[[int, str, str, str], None]
 
@@ -34,7 +41,7 @@ class Alarm:
 class AlarmList:
     """Active alarms and the recent changes. Times are monotonic microseconds."""
 
-    def __init__(self, guard: "Guard | None" = None) -> None:
+    def __init__(self, guard: "GuardView | None" = None) -> None:
         self.active: list[Alarm] = []
         self._guard = guard
         self.history: list[tuple[int, str, str]] = []

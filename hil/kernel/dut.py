@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from agent.agent import Agent
 from agent.config.load import load
 from agent.remote.update.boot import start_config
-from hil.shells.raise_in import inject
+from hil.kernel.raise_in import inject
 
 Actions = list[tuple[int, str, bytes]]
 StepResult = tuple[int, Actions]
@@ -34,7 +34,7 @@ class Dut(Protocol):
         """Tell the controller that its deadline has passed."""
 
     def inject(self, piece: str, call: int) -> None:
-        """Make a piece of the agent raise at a call number; see `hil.shells.raise_in`."""
+        """Make a piece of the agent raise at a call number; see `hil.kernel.raise_in`."""
 
     def close(self) -> None:
         """End the controller and release its resources."""

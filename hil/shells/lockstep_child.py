@@ -74,7 +74,7 @@ class Child:
                 self._reply(_live_bytes() if message[1] else self._peak, [])
                 continue
             if message[0] == INJECT:
-                from hil.shells.raise_in import inject  # noqa: PLC0415 - few runs need it
+                from hil.kernel.raise_in import inject  # noqa: PLC0415 - few runs need it
 
                 inject(agent, message[3].decode(), message[2])
                 self._reply(0, [])

@@ -6,7 +6,7 @@ import json
 from agent.agent import BROKER, FIRST_BUS
 from agent.core.fault.containment import PART_OFF
 from agent.core.fault.text import describe
-from hil.shells.raise_in import InjectedError, inject
+from hil.kernel.raise_in import InjectedError, inject
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.core.test_registry import PART, make_agent
 from tests.portable.support.agent_rig import VALVE, AgentRig
