@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from agent.core.alarm_record import AlarmRecord
 
-    class GuardView(Protocol):
-        """The guard of the agent; see `agent.core.guard`, which is above this module."""
+    class FaultHandler(Protocol):
+        """The guard of the agent; see `agent.core.guard`."""
 
         def handle(self, piece: "Any", error: Exception, now: int) -> None:
-            """Contain `error` of `piece`."""
+            """Contain an exception of `piece`."""
             ...
 
     Listener = Callable[[int, str, str, str], None]
@@ -41,7 +41,7 @@ class Alarm:
 class AlarmList:
     """Active alarms and the recent changes. Times are monotonic microseconds."""
 
-    def __init__(self, guard: "GuardView | None" = None) -> None:
+    def __init__(self, guard: "FaultHandler | None" = None) -> None:
         self.active: list[Alarm] = []
         self._guard = guard
         self.history: list[tuple[int, str, str]] = []

@@ -9,7 +9,7 @@ each step, because a tick must not wait for the codec.
 """
 
 from protocols.telemetry import varint
-from protocols.telemetry.block import BlockWriter
+from protocols.telemetry.block import MAX_VALUE, BlockWriter
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES, TIME, Schema
 from protocols.time_units import MILLISECOND
 
@@ -108,7 +108,7 @@ class BlockBuilder:
             return None
         end = min(self._column + _COLUMNS_PER_STEP, len(self.schema.entries))
         for column in range(self._column, end):
-            writer.add([row[column] for row in self._coding])
+            writer.add([_in_range(row[column]) for row in self._coding])
         self._column = end
         if end < len(self.schema.entries):
             return None
@@ -123,3 +123,8 @@ class BlockBuilder:
         row.
         """
         return self._coding_first_at if self._writer is not None else self.first_row_at
+
+
+def _in_range(value: "int | None") -> "int | None":
+    """Return a value that a block can hold; None for one of more than 53 bits."""
+    return value if value is None or -MAX_VALUE < value < MAX_VALUE else None

@@ -205,13 +205,13 @@ class RecordStore:
         """Handle an answer of the store."""
         self.now = now
         if self._operation == "list":
-            self._on_list(str(data, "utf-8").split("\0"))
+            self._on_list([_name(part) for part in data.split(b"\0")])
             return
         key, separator, content = data.partition(b"\0")
         if self._operation == "schema":
             self.schema = content
             return
-        parsed = segment.parse_name(str(key, "utf-8"))
+        parsed = segment.parse_name(_name(key))
         if self._operation not in ("get", "merge") or parsed is None:
             return
         _, group, first = parsed
@@ -445,3 +445,11 @@ class RecordStore:
             return []
         out, self._out = self._out, []
         return out
+
+
+def _name(data: bytes) -> str:
+    """Return the name of a record; empty for one that is no text."""
+    try:
+        return str(data, "utf-8")
+    except ValueError:  # UnicodeError is a ValueError on both interpreters
+        return ""

@@ -68,7 +68,11 @@ class Schedule:
 
     def decode(self, text: bytes) -> None:
         """Add the entries of an encoded text. Invalid lines are ignored."""
-        for line in text.decode().split("\n"):
+        try:
+            lines = text.decode().split("\n")
+        except UnicodeError:
+            return  # the record is damaged
+        for line in lines:
             words = line.split(" ")
             if len(words) == 3 and words[0].strip("0123456789") == "":
                 try:

@@ -85,7 +85,7 @@ class RedfishBmc(FaultTarget):
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []
         self.resets: list[tuple[int, str, bool]] = []
-        self.requests = self.logins = self.unauthorized = 0
+        self.requests = self.malformed = self.logins = self.unauthorized = 0
         self._buffers: dict[int, bytes] = {}
         self._tokens: dict[str, int] = {}
         self._version = 0
@@ -129,12 +129,18 @@ class RedfishBmc(FaultTarget):
         while b"\r\n\r\n" in buffer:
             head, _, rest = buffer.partition(b"\r\n\r\n")
             first, _, lines = head.partition(b"\r\n")
-            fields = email.parser.BytesParser().parsebytes(lines + b"\r\n\r\n", headersonly=True)
-            length = int(fields.get("Content-Length", "0"))
-            if len(rest) < length:
-                break
-            buffer = rest[length:]
-            out += self._handle_request(conn, first.decode(), dict(fields), rest[:length], now)
+            try:
+                parser = email.parser.BytesParser()
+                fields = parser.parsebytes(lines + b"\r\n\r\n", headersonly=True)
+                length = int(fields.get("Content-Length", "0"))
+                if len(rest) < length:
+                    break
+                buffer = rest[length:]
+                out += self._handle_request(conn, first.decode(), dict(fields), rest[:length], now)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self.malformed += 1
+                buffer = b""
+                out += [*self._respond(conn, 400, _error_body("MalformedJSON")), (conn, 0, None)]
         self._buffers[conn] = buffer[:_MAX_BUFFER_BYTES]
         return out
 
@@ -145,8 +151,8 @@ class RedfishBmc(FaultTarget):
     ) -> TcpReplies:
         self.requests += 1
         method, path, version = first.split(" ")
-        assert version == "HTTP/1.1", version
-        assert "Host" in fields
+        if version != "HTTP/1.1" or "Host" not in fields:
+            raise ValueError("no request of HTTP/1.1")
         if self.silent:
             return []
         if self.retry_after_s:

@@ -246,3 +246,16 @@ def test_missing_or_binary_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe{")
     done = agent("--config", str(path))
     assert (done.returncode, done.stderr) == (2, f"{path}: not UTF-8 text\n")
+
+
+def test_public_key_must_be_hexadecimal() -> None:
+    """The check of 32 `zz` passed, and the first message ended the agent."""
+    raw = copy.deepcopy(GOOD[0])
+    raw["remote"] = {
+        "port": "store:/var/lib/coldloop-remote",
+        "keys": [{"number": 1, "public": "zz" * 32, "role": "operate"}],
+    }
+    with pytest.raises(ConfigError, match="public: pairs of hexadecimal digits"):
+        load(raw, profiles())
+    raw["remote"]["keys"][0]["public"] = "0a" * 32
+    load(raw, profiles())

@@ -341,3 +341,25 @@ def test_reply_can_be_discarded():
     client.feed(copy)
     eq(client.discard(), None)
     eq(client.feed(own_reply), ("ok", 0, (1, 2)))
+
+
+def test_request_of_another_master_with_any_count():
+    """No byte on the line raises; a read that no device can answer is not awaited."""
+    for function in (3, 4):
+        for count in (0, 1, 125, 126, 128, 200, 255, 256, 65535):
+            frame = with_crc(bytes((7, function, 0, 0, count >> 8, count & 255)))
+            idle = rtu.RtuClient()
+            idle.feed(frame)
+            is_valid = 1 <= count <= 125
+            eq((count, idle.pending_request() is not None), (count, is_valid))
+            busy = rtu.RtuClient()
+            busy.start(7, pdu.read(function, 0, min(count & 127, 125) or 1))
+            eq(busy.feed(frame), None)
+            busy.stop()
+            eq(pdu.reply_prefix(frame[1:-2])[0], function)
+
+
+def test_objects_end_with_the_reply():
+    reply = b"\x2b\x0e\x01\x01\x00\x00\xff\x00\x04ACME"
+    values = pdu.reply_values(pdu.read_device_id(), reply)
+    eq(pdu.parse_objects(values), ([(0, b"ACME")], 0))
