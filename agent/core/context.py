@@ -148,7 +148,7 @@ if TYPE_CHECKING:
             ...
 
     class LoadLimitsView(Protocol):
-        """Service `load_limits`: orders to the loads; see `agent.power.load_limits`."""
+        """Service `load_limits`: orders to the loads; see `agent.power.limit.load_limits`."""
 
         def limit_all(self, reason: str) -> None:
             """Limit all loads to their least power."""

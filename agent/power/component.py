@@ -16,9 +16,9 @@ The lowest of these limits applies:
     the heat that the exchanger can take, if the valve is fully open
     the minimum power, if heat is no longer rejected
     a scheduled cap, and the frequency droop
-    the orders of the protection (`agent.power.load_limits`)
+    the orders of the protection (`agent.power.limit.load_limits`)
     `blind_pct`, if the supply temperature is unknown
-A limit falls immediately and rises slowly (`agent.power.limit_ramp`). If the minimum power is still
+A limit falls immediately and rises slowly (`agent.power.limit.limit_ramp`). If the minimum power is still
 too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off, the
 lowest priority first. They are restored one by one when the coolant is cold again.
 """
@@ -28,13 +28,13 @@ from agent.core.component import Component
 from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
 from agent.power import build, report
-from agent.power.allocator import LoadDemand, allocate_power
 from agent.power.demand_interval import DemandInterval
-from agent.power.effect_proof import EffectProof
-from agent.power.kept_limits import KeptLimits
-from agent.power.limit_ramp import LimitRamp
-from agent.power.load_limits import LoadLimits
-from agent.power.load_shed import LoadShedding
+from agent.power.limit.allocator import LoadDemand, allocate_power
+from agent.power.limit.effect_proof import EffectProof
+from agent.power.limit.kept_limits import KeptLimits
+from agent.power.limit.limit_ramp import LimitRamp
+from agent.power.limit.load_limits import LoadLimits
+from agent.power.limit.load_shed import LoadShedding
 from agent.power.measurement import PowerMeasurement
 from agent.power.schedule import Schedule
 from protocols.time_units import NEVER, SECOND

@@ -2,16 +2,16 @@
 """Readings for the power limits: supply, return, flows and power of the loads.
 
 Does not decide about limits; see `agent.power.component`. It passes the readings to
-`agent.power.headroom` and `agent.power.heat_loss_detector`. If a single reading would reduce the
+`agent.power.detector.headroom` and `agent.power.detector.heat_loss_detector`. If a single reading would reduce the
 power of the loads, it is read again first.
 """
 
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 from agent.power import build
-from agent.power.headroom import CoolingHeadroom
-from agent.power.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
-from agent.power.inlet_trend import InletTrend
-from agent.power.supply_check import SupplyCheck
+from agent.power.detector.headroom import CoolingHeadroom
+from agent.power.detector.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
+from agent.power.detector.inlet_trend import InletTrend
+from agent.power.detector.supply_check import SupplyCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False

@@ -3,8 +3,8 @@
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.json_writer import JsonObject
-from agent.power.inlet_trend import INLET_RISES
-from agent.power.kept_limits import CAPS_RESTORED
+from agent.power.detector.inlet_trend import INLET_RISES
+from agent.power.limit.kept_limits import CAPS_RESTORED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from agent.core.context import Context
     from agent.power.demand_interval import DemandInterval
-    from agent.power.headroom import CoolingHeadroom
-    from agent.power.kept_limits import KeptLimits
+    from agent.power.detector.headroom import CoolingHeadroom
+    from agent.power.limit.kept_limits import KeptLimits
     from agent.power.load import Load
     from agent.power.measurement import PowerMeasurement
     from agent.power.schedule import Schedule

@@ -58,7 +58,7 @@ def test_every_mover_asks_the_arbiter() -> None:
 
 def test_only_actuators_request_outputs_of_a_device() -> None:
     files = {place.split(":")[0] for place in places("request_outputs")}
-    outlets = "agent/power/load_shed.py"  # switches loads, moves no actuator of the cooling
+    outlets = "agent/power/limit/load_shed.py"  # switches loads, moves no actuator of the cooling
     assert files == {"agent/control/pump.py", "agent/control/valve.py", outlets}
 
 

@@ -25,7 +25,6 @@ CAPACITY = {
     "agent": 18,
     "agent/control": 18,
     "agent/core": 19,
-    "agent/power": 17,
     "deploy": 16,
     "deploy/firmware": 19,
     "deploy/relay": 16,

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules of the power limits: allocation, ramp, derating, droop, interval, schedule, headroom."""
 
-from agent.power.allocator import allocate_power
 from agent.power.demand_interval import DemandInterval
+from agent.power.detector.headroom import CoolingHeadroom
+from agent.power.detector.heat_loss_detector import CONFIRMED, NORMAL, SUSPECTED, HeatLossDetector
 from agent.power.frequency_droop import FrequencyDroop
-from agent.power.headroom import CoolingHeadroom
-from agent.power.heat_loss_detector import CONFIRMED, NORMAL, SUSPECTED, HeatLossDetector
-from agent.power.limit_ramp import LimitRamp
+from agent.power.limit.allocator import allocate_power
+from agent.power.limit.limit_ramp import LimitRamp
 from agent.power.load import Load
 from agent.power.load_class import CLASSES, LoadClass, find_class
 from agent.power.schedule import MAX_ENTRIES, Schedule

@@ -11,7 +11,7 @@ estimate replaces it; without flow, the last good reading does. A suspect readin
 after it has agreed with the estimate for `_AGREE_US`, or continues where the last good reading was.
 """
 
-from agent.power.headroom import C_W_PER_K_LPM
+from agent.power.detector.headroom import C_W_PER_K_LPM
 
 _LOWEST_C, _HIGHEST_C = 3.0, 95.0
 _RISE_K_S, _FALL_K_S = 8 / 10, 5 / 10

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.context import Context
-    from agent.power.headroom import CoolingHeadroom
+    from agent.power.detector.headroom import CoolingHeadroom
+    from agent.power.limit.load_limits import LoadLimits
     from agent.power.load import Load
-    from agent.power.load_limits import LoadLimits
     from agent.power.optics_monitor import OpticsMonitor
 
 LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is told to go off", "load", True)

@@ -6,7 +6,7 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
     limit   A load that draws more than its limit + 5 %, `_PROOF_TIME` after the limit must act, is
             `ineffective`. So is a load with a service that has not confirmed the limit after
             `_ANSWER_TIME`. The other loads then get less. If an order of the protection or a loss
-            of heat rejection is active, the load is switched off (`agent.power.load_shed`).
+            of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
             `_OFF_TIME`, it is forced off again, by its service and by its outlets. A load
             without a measured power is never proven off.
@@ -18,8 +18,8 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import Context
+    from agent.power.limit.load_shed import LoadShedding
     from agent.power.load import Load
-    from agent.power.load_shed import LoadShedding
 
 LIMIT_INEFFECTIVE = AlarmRecord(
     "limit_ineffective", NORMAL, "draws more than its limit:", "load", True
