@@ -148,7 +148,7 @@ class ControlSensors:
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in (supply, self.returned, self.flow, self.dp):
-            if sensor.suspect and not (sensor is supply and sensor.suspect == RATE):
+            if sensor.suspect:
                 used = "no estimate" if sensor.estimate() is None else "an estimate is used"
                 text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)
                 conditions.append((SENSOR_LIE, sensor.name, text))

@@ -147,6 +147,25 @@ if TYPE_CHECKING:
             """All pumps."""
             ...
 
+    class LoadLimitsView(Protocol):
+        """Service `load_limits`: orders to the loads; see `agent.power.load_limits`."""
+
+        def limit_all(self, reason: str) -> None:
+            """Limit all loads to their least power."""
+            ...
+
+        def shed_all(self, reason: str) -> None:
+            """Switch all loads off."""
+            ...
+
+        def cap(self, permille: int, reason: str) -> None:
+            """Limit the loads to a part of their rated power."""
+            ...
+
+        def proven_off(self) -> bool:
+            """Return whether all loads have drawn less than 5 % of their rating since the order."""
+            ...
+
     class SupervisorView(Protocol):
         """The unit state; see `agent.safety.supervisor`."""
 

@@ -60,15 +60,15 @@ class EffectProof:
         return is_worse
 
     def _exceeds_limit(self, load: "Load", now: int) -> bool:
-        target, told_at = load.target, load.lowered_at
+        target, lowered_at = load.target, load.lowered_at
         if target is None or load.limit_w >= load.max_w or target.deferred:
             return False
         requested_w = target.requested_w
-        if requested_w is None or now - told_at < _ANSWER_TIME:
+        if requested_w is None or now - lowered_at < _ANSWER_TIME:
             return load.ineffective
-        if target.answered_at < told_at and not target.is_in_force:
+        if target.answered_at < lowered_at and not target.is_in_force:
             return True
-        acts_at = told_at + target.effect_us + _PROOF_TIME
+        acts_at = lowered_at + target.effect_us + _PROOF_TIME
         drawn_w = load.drawn_w(acts_at)
         if drawn_w is None or now < acts_at:
             return load.ineffective

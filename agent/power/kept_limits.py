@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Caps and switched-off loads over a restart of the agent.
 
-Keeps the commanded caps, the limit of each load and the loads that were told to go off. Does not
+Keeps the commanded caps, the limit of each load and the loads that were commanded off. Does not
 read the limits back from the services; see `Load.adopt_limit`. The stricter of both applies.
 
 The record is a text. Its first line has the caps: W (0: none) and percent. Each further line is a
-load: its name, its limit in W, and 1 (on) or 0 (told to go off).
+load: its name, its limit in W, and 1 (on) or 0 (commanded off).
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord

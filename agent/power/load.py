@@ -23,7 +23,7 @@ class Load:
 
     `service`, `index`: the Redfish service and the number of its target, or None. `watts`: points
     that measure its power. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
-    less than 5 % of its rating after it was told to go off. `outlets_off`: its outlets are off.
+    less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
     """
 
     def __init__(

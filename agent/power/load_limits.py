@@ -33,7 +33,7 @@ class LoadLimits:
         self._renew(0)
 
     def shed_all(self, reason: str) -> None:
-        """Switch all loads off at once."""
+        """Switch all loads off immediately."""
         self.is_new = self.is_new or not self.shed_reason
         self.shed_reason = reason
         self._renew(1)

@@ -2,7 +2,7 @@
 """Check of the supply temperature before it limits a load.
 
 Independent of the checks of the loops (`agent.control.law.sensor_check`): a fault there must not
-blind the power limits, and the reverse.
+disturb the power limits, and the reverse.
 
 The true supply moves by at most +0.66 and -0.31 K/s. A reading that moves faster, or that is
 outside of the plausible range, is suspect. Water that warms shows in the return: with flow, the

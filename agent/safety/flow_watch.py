@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does coolant flow? A vote of independent readings.
+"""Does coolant flow? The indications of independent readings are counted.
 
 Does not react; see `agent.safety.protection`. Uses no model and no validated sensor. The expected
 values are the means of the last half minute, while nothing was wrong, by the affinity laws: flow
 is proportional to the pump speed, and pressure to its square.
 
-    reading         votes for "no flow" if
+    reading         indicates "no flow" if
     flow            below half of the expected flow, or below 15 % of the usual one
     pressure        below a quarter of the expected pressure, or far above it (a shut valve)
-    drives          all are blocked, have tripped, or are silent while the unit answers: two votes
+    drives          all are blocked, have tripped, or are silent while the unit answers: two
     temperature     a device is hotter than its loads can explain (only if it is measured)
 
-Two votes are needed. One vote is enough if nothing else can be read. A reading alone against two
-others is a lie (`liar`).
+Two indications are needed. One is enough if nothing else can be read. A reading alone against two
+others is false (`outlier`).
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -35,14 +35,14 @@ _NEW_LEVEL_TIME = 20 * SECOND
 
 
 class FlowWatch:
-    """The vote. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
-    least one vote. `liar`: "flow", "dp" or "".
+    """The decision. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
+    least one indication. `outlier`: "flow", "dp" or "".
     """
 
     def __init__(self) -> None:
         self.is_lost = self.is_gone = self.suspect = False
         self.flow_low: bool | None = None
-        self.liar = ""
+        self.outlier = ""
         self.usual_lpm = 0.0
         self._flow: float | None = None
         self._kpa = self._speed = 0.0
@@ -50,7 +50,7 @@ class FlowWatch:
         self._lie_since: int | None = None
         self._low_since = 0
 
-    def vote(
+    def update(
         self,
         flow: "float | None",
         kpa: "float | None",
@@ -67,15 +67,15 @@ class FlowWatch:
         self.flow_low = self._is_flow_low(flow, speed)
         dp_low = self._is_dp_low(kpa, speed)
         dead, is_sign = self._dead_drives(drives, unit_at, now)
-        votes = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
+        count = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
         known += speed is not None or dead > 0
-        self.suspect = votes > 0 or self._silent_since is not None
-        self.is_lost = votes >= 2 or (votes == known and votes > 0)
+        self.suspect = count > 0 or self._silent_since is not None
+        self.is_lost = count >= 2 or (count == known and count > 0)
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
-        self._find_liar(dp_low, dead, now)
-        if flow is not None and kpa is not None and not self.liar:
+        self._find_outlier(dp_low, dead, now)
+        if flow is not None and kpa is not None and not self.outlier:
             if not self.suspect:
                 self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
             if not self.is_lost or self.is_gone or dead > 0:
@@ -117,7 +117,7 @@ class FlowWatch:
     def _dead_drives(
         self, drives: "list[DriveWatch]", unit_at: int, now: int
     ) -> "tuple[int, bool]":
-        """Return (votes, True if only the silence of the drives votes)."""
+        """Return (indications, True if only the silence of the drives indicates)."""
         if not drives or False in [drive.is_dead for drive in drives]:
             self._silent_since = None
             return 0, False
@@ -149,21 +149,21 @@ class FlowWatch:
         by_pressure = self._flow * sqrt_det(max(0.0, kpa) / self._kpa)
         return flow if flow > by_pressure else by_pressure
 
-    def _find_liar(self, dp_low: "bool | None", dead: int, now: int) -> None:
-        """A reading alone against the other and the drives, for `_LIE_TIME`, is a lie."""
-        liar = ""
+    def _find_outlier(self, dp_low: "bool | None", dead: int, now: int) -> None:
+        """A reading alone against the other and the drives, for `_LIE_TIME`, is false."""
+        outlier = ""
         if dead == 0 and not self.is_lost and self.flow_low is not None and dp_low is not None:
             if dp_low and not self.flow_low:
-                liar = "dp"
+                outlier = "dp"
             elif self.flow_low and not dp_low:
-                liar = "flow"
-        if not liar:
+                outlier = "flow"
+        if not outlier:
             self._lie_since = None
-            self.liar = ""
+            self.outlier = ""
         elif self._lie_since is None:
             self._lie_since = now
         elif now - self._lie_since >= _LIE_TIME:
-            self.liar = liar
+            self.outlier = outlier
 
     def _learn(self, flow: float, kpa: float, speed: float, share: float) -> None:
         """Move the means by `share` to the readings."""

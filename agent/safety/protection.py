@@ -3,7 +3,7 @@
 
 A part of the component `safety`. It has its own readings (`agent.safety.raw_point`) and its own
 arithmetic. It shares no validated sensor and no model with the loops. It runs in each tick, so it
-does not wait for a control cycle. When a reading is suspect, the unit is read again at once.
+does not wait for a control cycle. When a reading is suspect, the unit is read again immediately.
 
     finding                   reaction
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from agent.control.control_context import ControlContext
     from agent.core.alarm_record import Condition
-    from agent.power.load_limits import LoadLimits
+    from agent.core.context import LoadLimitsView
     from agent.safety.raw_point import RawPoint
 
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
@@ -57,7 +57,7 @@ class Protection:
         config = agent.config
         unit = agent.fieldbus.session(config.supply.sensor)
         gauge = agent.fieldbus.session(config.pressure.sensor)
-        self.limits: LoadLimits | None = None
+        self.limits: LoadLimitsView | None = None
         self.flow = FlowWatch()
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
@@ -86,7 +86,7 @@ class Protection:
         self._cap_permille = 1000
         self._is_stopping = self._had_power_loss = False
 
-    def use_limits(self, limits: "LoadLimits | None") -> None:
+    def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
         self.limits = limits
 
@@ -115,7 +115,7 @@ class Protection:
         self._dead_count = dead_count
         unit_at = self._sessions[0].answered_at
         kpa = self.read_dp(now)
-        self.flow.vote(read(self._flow_lpm, now), kpa, self.drives, None, unit_at, now, dt)
+        self.flow.update(read(self._flow_lpm, now), kpa, self.drives, None, unit_at, now, dt)
         self._update_cap(self.flow.least_flow(read(self._flow_lpm, now), kpa), now)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
@@ -216,6 +216,6 @@ class Protection:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
-        if self.flow.liar and self._lost_since is None:
-            found.append((GAUGE_LIE, self.flow.liar, GAUGE_LIE.text + " " + self.flow.liar))
+        if self.flow.outlier and self._lost_since is None:
+            found.append((GAUGE_LIE, self.flow.outlier, GAUGE_LIE.text + " " + self.flow.outlier))
         return found

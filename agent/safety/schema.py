@@ -56,7 +56,7 @@ SAFETY = object_of(
             0,
         ),
         "mains": object_of(
-            "meter of the mains: below 65 % of nominal_v the loads are limited at once",
+            "meter of the mains: below 65 % of nominal_v the loads are limited immediately",
             ["device", "point"],
             {
                 "device": name("device that measures it"),

@@ -5,14 +5,14 @@ Does not decide that the unit must stop; see `agent.safety.interlock` and `agent
 Without pumps, a load at full power reaches its case limit in seconds. So each stop of the pumps
 first asks `may_stop`. It is True when the loads have proven by their power that they are off, at
 the latest after `_PROOF_TIME`. A unit without the component `throttle` cannot command loads: the
-pumps stop at once.
+pumps stop immediately.
 """
 
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.power.load_limits import LoadLimits
+    from agent.core.context import LoadLimitsView
 
 _PROOF_TIME = 5 * SECOND
 _ASKED_TIME = 3 * SECOND
@@ -22,11 +22,11 @@ class StopOrder:
     """The order of the present stop. `limits`: set at the start of the agent, None: no loads."""
 
     def __init__(self) -> None:
-        self.limits: LoadLimits | None = None
+        self.limits: LoadLimitsView | None = None
         self._since = self._asked_at = 0
         self._done = False
 
-    def use_limits(self, limits: "LoadLimits | None") -> None:
+    def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
         self.limits = limits
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of the hazard analysis: hydraulics, loads that do not obey, the controller, the bus.
+"""Faults of the hazard analysis: hydraulics, loads that ignore limits, the controller, the bus.
 
 Does not contain faults of values; see `hil.fault.register` and `hil.fault.sensor`. All faults
 with an end restore the row as it was.
@@ -101,7 +101,7 @@ HAZARD_EVENTS: dict[str, FaultType] = {
         lambda testbed: _plant(testbed).set_valve_reversed(False),
     ),
     "isolating_valve": FaultType(
-        "the isolating valve of the row is shut by hand",
+        "the isolating valve of the row is shut manually",
         lambda testbed, _: _plant(testbed).set_isolated(True),
         lambda testbed: _plant(testbed).set_isolated(False),
     ),

@@ -2,7 +2,7 @@
 """Measures of the hazard analysis: times from an event to the reaction, and untrue reports.
 
 They come from the plant, the loads and the wire, except `alarm_after_s`. Before its event a time is
-not known. Until the reaction a time is the time since the event. So `max` fails at once when the
+not known. Until the reaction a time is the time since the event. So `max` fails as soon as the
 reaction is too late. The argument `@WORD` selects the first event with this word. Without it the
 first event of the scenario counts.
 """
@@ -36,7 +36,7 @@ def first_limit_us(bank: LoadBank, since_us: int) -> int | None:
     return min(times, default=None)
 
 
-def told_off(status: Status) -> list[str]:
+def reported_off(status: Status) -> list[str]:
     """Name the loads of which an alarm says that they are switched off."""
     prefix = "load_shed:"
     return [
@@ -76,11 +76,11 @@ def _off_us(testbed: Testbed, since_us: int, _: str) -> int | None:
     return testbed.history.first_us(key)
 
 
-def _told_off_w(testbed: Testbed, status: Status, _: str) -> float | None:
+def _reported_off_w(testbed: Testbed, status: Status, _: str) -> float | None:
     bank = testbed.load_bank
     if bank is None:
         return None
-    names = told_off(status)
+    names = reported_off(status)
     return sum(load.watts(testbed.world.now) for load in bank.loads if load.name in names)
 
 
@@ -104,7 +104,7 @@ HAZARD_MEASURES: dict[str, Measure] = {
         "event",
     ),
     "told_off_w": Measure(
-        "W", "true power of the loads of which an alarm says that they are off", _told_off_w
+        "W", "true power of the loads of which an alarm says that they are off", _reported_off_w
     ),
 }
 """Merged into `hil.measure.registry.MEASURES`."""

@@ -19,6 +19,7 @@ DECIDERS = {
     "agent/control/supply_loop.py:_move",
     "agent/control/pressure_loop.py:_decide",
     "agent/control/fan_group.py:_request_all",
+    "agent/control/fan_group.py:request_safe",
 }
 ACTUATOR_NAMES = {"valve", "pump", "drive"}
 

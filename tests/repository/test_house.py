@@ -23,7 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 18,
-    "agent/control": 17,
+    "agent/control": 18,
     "agent/core": 19,
     "agent/power": 17,
     "deploy": 16,

@@ -27,7 +27,7 @@ class HazardTally:
         self.words: Counter[str] = Counter()
         self._pairs: set[tuple[str, str]] = set()
         self._codes: Counter[str] = Counter()
-        self._heard: set[str] = set()
+        self._alarmed: set[str] = set()
 
     def add(self, result: CaseResult) -> None:
         """Add one result."""
@@ -41,7 +41,7 @@ class HazardTally:
         self._pairs.update(combinations(result.words, 2))
         self._codes.update(result.codes)
         if set(result.codes) - _QUIET_CODES:
-            self._heard.update(result.words)
+            self._alarmed.update(result.words)
 
     def record(self) -> dict[str, Any]:
         """Give the figures as a JSON record."""
@@ -58,7 +58,7 @@ class HazardTally:
             "frequent_words": dict(self.words.most_common(12)),
             "pairs_seen": len(self._pairs),
             "pairs": count * (count - 1) // 2,
-            "silent_words": sorted(seen - self._heard),
+            "silent_words": sorted(seen - self._alarmed),
             "codes_never_raised": sorted(set(ALARM_CODES) - set(self._codes)),
             "codes_raised": dict(sorted(self._codes.items())),
             "fmea_rows": len(rows),

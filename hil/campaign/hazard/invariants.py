@@ -13,14 +13,14 @@ from hil.campaign.hazard.draw import CALM_S, HazardCase
 from hil.campaign.hazard.letters import LIE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
 from hil.kernel.run_history import matches_code
-from hil.measure.hazard import OFF_FRACTION, told_off
+from hil.measure.hazard import OFF_FRACTION, reported_off
 
 NAMES = {
     "I1": "case at most 85 C, or limits within 2 s of the cause and case at most 95 C",
     "I2": "supply above the dew point, or alarm dew within 10 s and above again in 120 s",
     "I3": "the controller lives, misses no tick, and names a component that is off",
     "I4": "the order of the components changes no write",
-    "I5": "loads told off draw under 5 % within 8 s, limited ones at most 105 % in time",
+    "I5": "loads reported off draw under 5 % within 8 s, limited ones at most 105 % in time",
     "I6": "one lie alone sheds no load and stops no pump",
     "I7": "at most 10 alarms, at most 3 of priority 1, in 10 minutes",
     "I8": "after the end of the faults: state normal within 300 s, or a latch with a name",
@@ -140,8 +140,8 @@ class LifeInvariant(Invariant):
             self.violate(truth.at_s, "a component raised, and no alarm part_off names it")
 
 
-class ToldInvariant(Invariant):
-    """I5: what is told about loads is true."""
+class ReportedInvariant(Invariant):
+    """I5: what the agent reports about loads is true."""
 
     name = "I5"
 
@@ -150,22 +150,22 @@ class ToldInvariant(Invariant):
         self._since_us: dict[str, int] = {}
 
     def step(self, truth: Truth) -> None:
-        """Compare the power of each load with what the agent tells."""
+        """Compare the power of each load with what the agent reports."""
         status = truth.status
         if status is None or "throttle" not in status or not truth.is_powered:
             return
-        off = told_off(status)
+        off = reported_off(status)
         limits = {load["name"]: load for load in status["throttle"]["loads"]}
-        is_doubted = truth.has_alarm("limit_ineffective") or truth.has_alarm("limit_refused")
+        is_suspect = truth.has_alarm("limit_ineffective") or truth.has_alarm("limit_refused")
         for load in truth.loads:
             watts = load.watts(truth.now)
-            told = limits.get(load.name, {})
+            reported = limits.get(load.name, {})
             if load.name in off:
                 is_false = watts > OFF_FRACTION * load.rated_w
-                self._judge(truth, f"{load.name} is told off and draws", watts, is_false, 8)
-            elif told.get("on") and not is_doubted:
-                is_false = watts > 1.05 * told["limit_w"] and told["limit_w"] < load.rated_w
-                text = f"{load.name} is told limited to {told['limit_w']} W and draws"
+                self._judge(truth, f"{load.name} is reported off and draws", watts, is_false, 8)
+            elif reported.get("on") and not is_suspect:
+                is_false = watts > 1.05 * reported["limit_w"] and reported["limit_w"] < load.rated_w
+                text = f"{load.name} is reported limited to {reported['limit_w']} W and draws"
                 seconds = 5 + load.effect_us // SECOND
                 self._judge(truth, text, watts, is_false, seconds, f"{load.name} limited")
 
@@ -297,7 +297,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     CaseInvariant,
     DewInvariant,
     LifeInvariant,
-    ToldInvariant,
+    ReportedInvariant,
     LieInvariant,
     AlarmInvariant,
     RecoveryInvariant,

@@ -65,6 +65,7 @@ class ModbusLine(FaultTarget):
         self._framer = FramerRTU(DecodePDU(True))
         self._cache: dict[bytes, ModbusRequest] = {}
         self._real_units: dict[int, Callable[[bytes], None]] = {}
+        self._observe: Callable[[bytes], None] | None = None
 
     @property
     def discarded_bytes(self) -> int:
@@ -84,10 +85,16 @@ class ModbusLine(FaultTarget):
         """Let the emulated server of a unit reply again."""
         self._real_units.pop(unit, None)
 
+    def set_observer(self, observe: Callable[[bytes], None]) -> None:
+        """Give `observe` the bytes of the client before the line processes them."""
+        self._observe = observe
+
     # Device interface.
 
     def receive(self, data: bytes, now: int) -> Replies:
         """Process bytes of the client, or of real devices on the same line."""
+        if self._observe is not None:
+            self._observe(data)
         replies: Replies = [(0, data)] if self.echo else []
         if not self._frames.buffer:
             request = self._cache.get(data)

@@ -103,15 +103,15 @@ def test_hot_case_without_a_limit_violates_i1() -> None:
 
 def test_dew_without_an_alarm_violates_i2() -> None:
     case = make_case(Letter("room_humidity", 85.0))
-    silent, told = make_invariant("I2", case), make_invariant("I2", case)
+    silent, alarmed = make_invariant("I2", case), make_invariant("I2", case)
     for second in range(120, 135):
         wet = {"now": second * SECOND, "supply_c": 20.0, "dew_c": 22.0}
         silent.step(_truth(case, **wet))
-        told.step(_truth(case, **wet, alarms={"dew": 1}))
+        alarmed.step(_truth(case, **wet, alarms={"dew": 1}))
     assert silent.violation is not None
-    assert told.violation is None
-    told.step(_truth(case, now=260 * SECOND, supply_c=20.0, dew_c=22.0, alarms={"dew": 1}))
-    assert told.violation is not None
+    assert alarmed.violation is None
+    alarmed.step(_truth(case, now=260 * SECOND, supply_c=20.0, dew_c=22.0, alarms={"dew": 1}))
+    assert alarmed.violation is not None
 
 
 def test_untrue_report_violates_i5() -> None:
