@@ -100,12 +100,16 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        self.with_deadline: list[Component] = []
-        self.with_outbox: list[Component] = []
+        # The uplink is the last of both lists, the buses are the first of `with_outbox`.
+        self.with_deadline: list[Any] = []
+        self.with_outbox: list[Any] = list(self.fieldbus.buses)
         self.not_started: list[Component] = []
         providers: list[Component] = []
         if config.components:
             providers = self._build_components(config)
+        if self.uplink is not None:
+            self.with_deadline.append(self.uplink)
+            self.with_outbox.append(self.uplink)
         self._build_loops(config, providers)
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
@@ -163,8 +167,8 @@ class Agent:
         self._component_set = component_set
         self.components = component_set.components
         self.links.extend(component_set.links)
-        self.with_deadline = component_set.overriding("deadline")
-        self.with_outbox = component_set.overriding("outbox")
+        self.with_deadline.extend(component_set.overriding("deadline"))
+        self.with_outbox.extend(component_set.overriding("outbox"))
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
@@ -305,29 +309,26 @@ class Agent:
     def event(self, port: int, kind: str, now: int) -> None:
         """Handle the event `opened`, `closed`, `failed`, `drained` or `pulse` of `port`."""
         try:
-            self._handle_event(port, kind, now)
+            if port == BROKER and self.uplink is not None:
+                self.uplink.event(kind, now)
+                return
+            if kind == "pulse":
+                self.clock.add_pulse(now)
+                return
+            for link in self.links:
+                if link.port == port:
+                    self._link_event(link, kind, now)
+            if port >= self._first_component:
+                if self._component_set is not None:
+                    self._component_set.event(port, kind, now)
+            elif port >= FIRST_BUS:
+                bus = self.fieldbus.buses[port - FIRST_BUS]
+                bus.event(kind, now)
+                self.fieldbus.dispatch_results(bus)
+                if kind == "opened":
+                    self.fieldbus.poll_bus(bus)
         except Exception as error:
             self.guard.handle(port, error, now)
-
-    def _handle_event(self, port: int, kind: str, now: int) -> None:
-        if port == BROKER and self.uplink is not None:
-            self.uplink.event(kind, now)
-            return
-        if kind == "pulse":
-            self.clock.add_pulse(now)
-            return
-        for link in self.links:
-            if link.port == port:
-                self._link_event(link, kind, now)
-        if port >= self._first_component:
-            if self._component_set is not None:
-                self._component_set.event(port, kind, now)
-        elif port >= FIRST_BUS:
-            bus = self.fieldbus.buses[port - FIRST_BUS]
-            bus.event(kind, now)
-            self.fieldbus.dispatch_results(bus)
-            if kind == "opened":
-                self.fieldbus.poll_bus(bus)
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
@@ -338,28 +339,13 @@ class Agent:
         """Do all work that is due at `now`."""
         if now >= self.ticks.due:
             self._tick(now)
-        self._wake_ports(now)
-        for component in self.with_deadline:
-            try:
-                if now >= component.deadline():
-                    component.wake(now)
-            except Exception as error:
-                self.guard.handle(component, error, now)
-        if self.uplink is not None:
-            try:
-                if now >= self.uplink.deadline():
-                    self.uplink.wake(now)
-            except Exception as error:
-                self.guard.handle(BROKER, error, now)
-
-    def _wake_ports(self, now: int) -> None:
         for bus in self.fieldbus.buses:
             try:
                 if now >= bus.deadline():
                     bus.wake(now)
                     self._collect(bus, now)
             except Exception as error:
-                self.guard.handle(bus.port, error, now)
+                self.guard.handle(bus, error, now)
         for link in self.links:
             if now >= link.due:
                 try:
@@ -367,23 +353,25 @@ class Agent:
                 except Exception as error:
                     link.close(now)
                     self.guard.handle(link.port, error, now)
+        for piece in self.with_deadline:
+            try:
+                if now >= piece.deadline():
+                    piece.wake(now)
+            except Exception as error:
+                self.guard.handle(piece, error, now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""
         ticks_due = due = self.ticks.due
         piece: Any = None
         try:
-            for bus in self.fieldbus.buses:
-                piece = bus.port
-                due = min(due, bus.deadline())
+            for piece in self.fieldbus.buses:
+                due = min(due, piece.deadline())
             for link in self.links:
                 if link.due < due:
                     due = link.due
             for piece in self.with_deadline:
                 due = min(due, piece.deadline())
-            if self.uplink is not None:
-                piece = BROKER
-                due = min(due, self.uplink.deadline())
         except Exception as error:
             self.guard.handle(piece, error, ticks_due)
         containment = self.guard.containment
@@ -400,21 +388,11 @@ class Agent:
         for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
-        for bus in self.fieldbus.buses:
+        for piece in self.with_outbox:
             try:
-                out.extend(bus.outbox())
+                out.extend(piece.outbox())
             except Exception as error:
-                self.guard.handle(bus.port, error, self.ticks.due)
-        for component in self.with_outbox:
-            try:
-                out.extend(component.outbox())
-            except Exception as error:
-                self.guard.handle(component, error, self.ticks.due)
-        if self.uplink is not None:
-            try:
-                out.extend(self.uplink.outbox())
-            except Exception as error:
-                self.guard.handle(BROKER, error, self.ticks.due)
+                self.guard.handle(piece, error, self.ticks.due)
         for listener in self.port_listeners:
             try:
                 listener.on_outbox(out)

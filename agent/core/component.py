@@ -30,7 +30,6 @@ from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from agent.core.actuator import ClaimSpec
@@ -97,10 +96,6 @@ class Component:
         The order of the components must not change an output. A component therefore uses no result
         of another component from the same cycle, except those of `read_inputs`.
         """
-
-    def safe_claims(self) -> "Sequence[SafeClaim]":
-        """Return the claims to make while the component is off after an exception."""
-        return self.SAFE_CLAIMS
 
     def tick(self, now: int) -> None:
         """Do the work of one tick; called after the loops."""

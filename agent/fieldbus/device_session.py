@@ -191,10 +191,10 @@ class DeviceSession:
 
     # Results.
 
-    def forget_requests(self) -> None:
+    def reset(self) -> None:
         """Forget the pending polls and probes: the handling of a result raised an exception."""
         self._probes_pending = 0
-        self._poll_cycle.forget_pending()
+        self._poll_cycle.reset()
 
     def handle_result(self, result: "TransactionResult") -> None:
         """Handle the result of a poll, write, identity probe or watchdog write."""

@@ -12,8 +12,9 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.core.config_records import Config, DeviceConfig
-    from agent.core.guard import Guard
     from drivers.modbus.poll_plan import PollPlan
 
 _LATE_US = 500 * MILLISECOND
@@ -33,7 +34,7 @@ def _poll_plans(config: "Config", device: "DeviceConfig") -> "tuple[PollPlan, Po
 class Fieldbus:
     """All buses and device sessions of the unit; `first_port` is the port of the first bus."""
 
-    def __init__(self, config: "Config", first_port: int, guard: "Guard | None" = None) -> None:
+    def __init__(self, config: "Config", first_port: int, guard: "Any" = None) -> None:
         self._guard = guard
         self.buses: list[Bus] = []
         self.names: list[str] = []
@@ -76,7 +77,7 @@ class Fieldbus:
             try:
                 session.poll(now, cycle_us)
             except Exception as error:
-                self._contain(session, error, now)
+                self._guard.handle(session, error, now)
 
     def poll_bus(self, bus: Bus) -> None:
         """Poll the devices of a bus that opened, before the loops decide."""
@@ -95,13 +96,8 @@ class Fieldbus:
             try:
                 session.handle_result(result)
             except Exception as error:
-                session.forget_requests()
-                self._contain(session, error, result.done_at)
-
-    def _contain(self, session: DeviceSession, error: Exception, now: int) -> None:
-        if self._guard is None:
-            raise error
-        self._guard.handle(session, error, now)
+                session.reset()
+                self._guard.handle(session, error, result.done_at)
 
     def lost_buses(self) -> "list[str]":
         """Return the names of the buses on which no device replies."""

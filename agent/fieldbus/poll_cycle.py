@@ -62,7 +62,7 @@ class PollCycle:
         self._pending = [False] * len(blocks)
         self._fast_pending = 0
 
-    def forget_pending(self) -> None:
+    def reset(self) -> None:
         """Forget which polls are pending; a result that still comes is used."""
         self._pending = [False] * len(self._pending)
         self._fast_pending = 0

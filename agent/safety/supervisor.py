@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from agent.control.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
     from agent.core.alarm_record import Condition
-    from agent.core.guard import Guard
     from agent.fieldbus.device_session import DeviceSession
     from agent.fieldbus.fieldbus import Fieldbus
 
@@ -79,7 +78,7 @@ class Supervisor:
         alarms: "AlarmList",
         supply_max_c: float,
         providers: "list[Any]",
-        guard: "Guard | None" = None,
+        guard: "Any" = None,
     ) -> None:
         self.state = "safe"
         self.supply_max_c = supply_max_c
@@ -120,7 +119,12 @@ class Supervisor:
         severity = NORMAL
         codes = []
         for provider in self.providers:
-            for record, source, text in self._conditions_of(provider, now):
+            try:
+                found = provider.active_conditions(now)
+            except Exception as error:
+                self._guard.handle(provider, error, now)
+                continue
+            for record, source, text in found:
                 severity = max(severity, record.state)
                 codes.append(alarm_code(record, source))
                 self._alarms.update(record, source, True, now, text)
@@ -129,15 +133,6 @@ class Supervisor:
                 self._alarms.clear(code, now)
         self._provider_codes = codes
         return severity
-
-    def _conditions_of(self, provider: "ConditionProvider", now: int) -> "list[Condition]":
-        try:
-            return provider.active_conditions(now)
-        except Exception as error:
-            if self._guard is None:
-                raise
-            self._guard.handle(provider, error, now)
-            return []
 
     def _find_conditions(self, now: int) -> "list[tuple[AlarmRecord, list[str]]]":
         """Return each alarm with the names of its sources, in the order of raising; empty: none."""

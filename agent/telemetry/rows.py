@@ -13,15 +13,16 @@ is not good. Names in each row would need five times the bytes on a satellite li
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.core.component import Component
-    from agent.core.guard import Guard
     from agent.fieldbus.fieldbus import Fieldbus
 
 
 class Telemetry:
     """Rows with all points of all devices, at most `limit` in the queue."""
 
-    def __init__(self, fieldbus: "Fieldbus", limit: int, guard: "Guard | None" = None) -> None:
+    def __init__(self, fieldbus: "Fieldbus", limit: int, guard: "Any" = None) -> None:
         self.seq = 0
         self.dropped = 0
         self._queues_rows = True
@@ -51,9 +52,12 @@ class Telemetry:
             for r in self._readings
         ]
         for component in self.components:
-            values.extend(
-                ["null" if v is None else str(v) for v in self._values_of(component, now)]
-            )
+            try:
+                found = component.values(now)
+            except Exception as error:
+                self._guard.handle(component, error, now)
+                found = [None] * len(component.POINTS)
+            values.extend(["null" if v is None else str(v) for v in found])
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
@@ -65,15 +69,6 @@ class Telemetry:
             self.queue.pop(0)
             self.dropped += 1
         self.queue.append(text.encode())
-
-    def _values_of(self, component: "Component", now: int) -> "list[int | None]":
-        try:
-            return component.values(now)
-        except Exception as error:
-            if self._guard is None:
-                raise
-            self._guard.handle(component, error, now)
-            return [None] * len(component.POINTS)
 
     def drop_sent(self, count: int) -> None:
         """Drop the oldest `count` rows, which were published."""

@@ -61,8 +61,13 @@ class StatusChunks:
         number -= len(_SECTIONS)
         if number == len(agent.config.components):
             return ',"actuators":' + write(_actuators(agent))
-        name = agent.config.components[number][0]
-        return ',"' + name + '":' + _component_status(agent, number, now)
+        component = agent.components[number]
+        try:
+            text = write(component.status(now))
+        except Exception as error:
+            agent.guard.handle(component, error, now)
+            text = "null"
+        return ',"' + agent.config.components[number][0] + '":' + text
 
 
 def snapshot(agent: "StatusSource", now: int) -> bytes:
@@ -116,15 +121,6 @@ def _head(agent: "StatusSource", now: int) -> "list[tuple[str, object]]":
     ]
 
 
-def _component_status(agent: "StatusSource", number: int, now: int) -> str:
-    component = agent.components[number]
-    try:
-        return write(component.status(now))
-    except Exception as error:
-        agent.guard.handle(component, error, now)
-        return "null"
-
-
 def _clock(agent: "StatusSource", now: int) -> JsonObject:
     clock = agent.clock
     rate = clock.rate()
@@ -170,8 +166,7 @@ def _ticks(agent: "StatusSource", _now: int) -> JsonObject:
     ]
     guard = agent.guard
     if guard.containment is not None:
-        counts = guard.containment.counts
-        fields.append(("faults", JsonObject([(k, counts[k]) for k in sorted(counts)])))
+        fields.append(("faults", guard.containment.status()))
     if guard.restarts:
         fields.append(("restarts", guard.restarts))
     return JsonObject(fields)

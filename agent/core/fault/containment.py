@@ -23,6 +23,7 @@ import gc
 from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
 from agent.core.fault.stand_in import StandIn
 from agent.core.fault.text import describe
+from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -110,6 +111,10 @@ class Containment:
             gc.collect()
         agent = self._agent
         self.hold_until = now + _WAKE_PAUSE
+        if piece in agent.fieldbus.buses:
+            piece = piece.port
+        elif piece is agent.uplink:
+            piece = piece.link.port
         if type(piece) is int:
             self._count("port", agent.port_names()[piece], error, data)
             self._port_failed(piece, now)
@@ -227,6 +232,10 @@ class Containment:
                 record.set_active(0)
                 found.append(own_code)
         return " ".join(found)
+
+    def status(self) -> JsonObject:
+        """Return the number of faults by kind of piece."""
+        return JsonObject([(kind, self.counts[kind]) for kind in sorted(self.counts)])
 
     # Alarms.
 
