@@ -18,9 +18,9 @@ The lowest of these limits applies:
     a scheduled cap, and the frequency droop
     the orders of the protection (`agent.power.limit.load_limits`)
     `blind_pct`, if the supply temperature is unknown
-A limit falls immediately and rises slowly (`agent.power.limit.limit_ramp`). If the minimum power is still
-too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off, the
-lowest priority first. They are restored one by one when the coolant is cold again.
+A limit falls immediately and rises slowly (`agent.power.limit.limit_ramp`). If the minimum power
+is still too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off,
+the lowest priority first. They are restored one by one when the coolant is cold again.
 """
 
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readings for the power limits: supply, return, flows and power of the loads.
 
-Does not decide about limits; see `agent.power.component`. It passes the readings to
-`agent.power.detector.headroom` and `agent.power.detector.heat_loss_detector`. If a single reading would reduce the
+Does not decide about limits; see `agent.power.component`. It passes the readings to the modules
+`headroom` and `heat_loss_detector` of `agent.power.detector`. If a single reading would reduce the
 power of the loads, it is read again first.
 """
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the cooling can carry: headroom, loss of heat rejection, trend of the inlet, supply check."""
+"""Capacity of the cooling: headroom, loss of heat rejection, inlet trend, supply check."""

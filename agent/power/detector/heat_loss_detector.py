@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Detect the first seconds of a loss of heat rejection without a reading of the facility flow.
 
-Does not prove a loss: it detects a pattern. Slower changes are detected by `agent.power.detector.headroom`.
+Does not prove a loss: it detects a pattern. Slower changes are detected by
+`agent.power.detector.headroom`.
 
 If the facility water stops, the mass of the exchanger warms. The supply begins to rise from a
 steady value: by about 0.3 K after 1.5 s behind a sensor with a lag of 4 s, with 10 K between return
