@@ -118,9 +118,10 @@ class LoadShedding:
         self._next_shed_at = now + _SHED_INTERVAL
 
     def _restore(self, supply_c: float, now: int) -> None:
-        off = [load for load in self._loads if not load.on]
-        off.sort(key=lambda load: -load.priority)
-        for load in off:
+        # The place in the list decides between equal priorities: a sort of MicroPython is not stable.
+        off = [(-load.priority, place) for place, load in enumerate(self._loads) if not load.on]
+        for _, place in sorted(off):
+            load = self._loads[place]
             cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
             if cold_enough and now - load.shed_at >= self._hold_us:
                 self._switch(load, True, now)
