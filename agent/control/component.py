@@ -195,7 +195,7 @@ class CoolingComponent(Component):
         if self.cooling is not None:
             self._update_setpoints(self.cooling, now, dt)
         if self.dew_control is not None:
-            self._conditions += self.dew_control.step(now, dt)
+            self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
         self._check_valve(dt)
         self._check_drives(PUMPS, self.agent.pumps)
         if self.fan_group is not None:

@@ -8,8 +8,8 @@ interlock: no mode opens it (`agent.control.law.dew_guard`). Below the dew point
 least at their fail-safe speed: warm coolant comes back sooner. An estimated supply counts with its
 uncertainty.
 
-While the supply is not known, the fail-safe opening of the valve is limited: with the last known
-heat, the supply stays above the dew point + `_SAFE_K`.
+While the supply is not known, and in each mode of manual operation, the opening of the valve is
+limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 """
 
 from agent.control.law.dew_guard import DRY, WET, DewGuard
@@ -45,7 +45,7 @@ class DewControl:
         self._heat_w: float | None = None
         self._fws_supply_c: float | None = None
 
-    def step(self, now: int, dt: float) -> "list[Condition]":
+    def step(self, now: int, dt: float, is_manual: bool = False) -> "list[Condition]":
         """Make the claims of this cycle. Return the alarm `dew` if it is active."""
         limit, readings, guard = self._cooling.dew_limit, self._readings, self.guard
         if readings.fws_supply_c is not None:
@@ -54,13 +54,15 @@ class DewControl:
             return []
         supply_c = readings.supply_c
         if supply_c is None:
-            self._limit_opening(limit.guard_c + _SAFE_K)
+            self._limit_opening(limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
         else:
             self._update_heat(dt)
             low_c = supply_c - self._supply.uncertainty
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
             if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
                 self._claim_bounds()
+            elif is_manual:
+                self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
         if guard.level == DRY:
             return []
         state = SAFE if guard.level == WET else DEGRADED
@@ -83,12 +85,10 @@ class DewControl:
         last_w = self._heat_w
         self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
 
-    def _limit_opening(self, supply_c: float) -> None:
-        """Limit the fail-safe opening."""
+    def _limit_opening(self, supply_c: float, rank: int, reason: str) -> None:
+        """Limit the opening to one that keeps the supply at `supply_c`."""
         if self._heat_w is None or self._fws_supply_c is None:
             return
         largest = self._cooling.max_valve_pct(self._heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
-            self._agent.arbiters[VALVE].claim(
-                PROTECTION, "dew", AT_MOST, largest, "dew, supply unknown"
-            )
+            self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)

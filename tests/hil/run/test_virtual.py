@@ -283,7 +283,7 @@ def test_remotely_managed_unit_fits_board_heap() -> None:
     require_program("micropython")
 
     def board(*given: Any) -> LockStepDut:
-        return LockStepDut(*given, path=compiled_flash(), heap="256wK")
+        return LockStepDut(*given, path=compiled_flash(), heap="272wK")
 
     on_cpython, on_board = run_scenario("config-push"), run_scenario("config-push", make_dut=board)
     assert (on_board.digest, on_board.failures) == (on_cpython.digest, ())
