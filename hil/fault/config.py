@@ -14,14 +14,14 @@ def _push_patch(
     testbed: Testbed, number: int, value: float, signer: int = operator_messages.OPERATE
 ) -> None:
     report = testbed.broker.retained.get(_TOPIC + "cfg/reported")
-    if report is not None:
-        message = operator_messages.sign_patch(
-            report.payload,
-            _utc_s(testbed),
-            [operator_messages.ParameterChange(number, value)],
-            signer,
-        )
-        testbed.publish(_TOPIC + "cfg/desired", message, True)
+    if report is None:
+        return
+    change = operator_messages.ParameterChange(number, value)
+    try:
+        message = operator_messages.sign_patch(report.payload, _utc_s(testbed), [change], signer)
+    except (ValueError, KeyError, TypeError):
+        return  # the report is damaged, so the operator sends nothing
+    testbed.publish(_TOPIC + "cfg/desired", message, True)
 
 
 def _send_command(testbed: Testbed, name: str) -> None:
