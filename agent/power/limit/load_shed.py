@@ -118,7 +118,7 @@ class LoadShedding:
         self._next_shed_at = now + _SHED_INTERVAL
 
     def _restore(self, supply_c: float, now: int) -> None:
-        # The place in the list decides between equal priorities: a sort of MicroPython is not stable.
+        # The place decides between equal priorities: a sort of MicroPython is not stable.
         off = [(-load.priority, place) for place, load in enumerate(self._loads) if not load.on]
         for _, place in sorted(off):
             load = self._loads[place]
