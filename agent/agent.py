@@ -31,6 +31,7 @@ from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
 from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
+from agent.core.alarm_record import alarm_text
 from agent.core.guard import Guard
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
@@ -332,8 +333,7 @@ class Agent:
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
-        text = PORT.text + " " + link.name
-        self.alarms.update(PORT, link.name, not link.up, now, text)
+        self.alarms.update(PORT, link.name, not link.up, now, alarm_text(PORT, link.name))
 
     def wake(self, now: int) -> None:
         """Do all work that is due at `now`."""

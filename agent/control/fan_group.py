@@ -17,7 +17,7 @@ does not concern the facility water.
 from agent.control.pump import PumpActuator
 from agent.control.reset_drives import DriveReset
 from agent.core.actuator import FANS
-from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.alarm_record import DEGRADED, AlarmRecord, alarm_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class FanGroup:
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
         conditions: list[Condition] = [
-            (FAN_TRIP, drive.session.name, FAN_TRIP.text + " " + drive.session.name)
+            (FAN_TRIP, drive.session.name, alarm_text(FAN_TRIP, drive.session.name))
             for drive in self.drives
             if drive.tripped()
         ]

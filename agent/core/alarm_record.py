@@ -30,3 +30,9 @@ def alarm_code(record: "AlarmRecord", source: str) -> str:
     """Return the full code of an alarm: `device_lost:valve`."""
     code: str = record.code
     return code + ":" + source if source else code
+
+
+def alarm_text(record: "AlarmRecord", source: str) -> str:
+    """Return the text of an alarm with its source: `no answer from valve`."""
+    text: str = record.text
+    return text + " " + source if source else text

@@ -18,7 +18,6 @@ declare the same command, the same service or the same rank on one actuator:
     REQUIRES   services that it uses; each of them can be absent
     COMMANDS   operator commands that it executes (roles: `agent.remote.message.command`)
     POINTS     telemetry points: (name, UCUM unit, numerator, denominator)
-    SAFE_CLAIMS   claims while the component is off after an exception: (actuator, kind, output)
 
 A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and forwards its
 bytes and events. A section can name further streams as `ports` (`{"bmc1": "tcp:HOST:80"}`). Each is
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
     SafeClaim = tuple[str, int, float]
+    """Actuator, kind of the claim, output in percent."""
 
 
 class Component:
@@ -55,7 +55,6 @@ class Component:
     REQUIRES: "tuple[str, ...]" = ()
     COMMANDS: "tuple[str, ...]" = ()
     POINTS: "tuple[Point, ...]" = ()
-    SAFE_CLAIMS: "tuple[SafeClaim, ...]" = ()
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         self.agent = agent
@@ -96,6 +95,10 @@ class Component:
         The order of the components must not change an output. A component therefore uses no result
         of another component from the same cycle, except those of `read_inputs`.
         """
+
+    def safe_claims(self) -> "list[SafeClaim]":
+        """Return the claims while the component is off after an exception."""
+        return []
 
     def tick(self, now: int) -> None:
         """Do the work of one tick; called after the loops."""

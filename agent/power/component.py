@@ -75,7 +75,7 @@ class PowerLimitComponent(Component):
         self.demand_interval = DemandInterval(settings["profile_s"] * SECOND)
         self.measurement = PowerMeasurement(agent, settings, self.loads)
         self.headroom = self.measurement.headroom
-        self.load_limits = LoadLimits(agent, self.loads, self.measurement)
+        self.load_limits = LoadLimits(agent, self.loads)
         self._load_shedding = LoadShedding(
             agent, settings, self.loads, self.optics, self.headroom, self.load_limits
         )

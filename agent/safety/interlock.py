@@ -30,7 +30,7 @@ and stepped the loops. A cycle that does not reach this point does not service i
 
 from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
 from agent.core.actuator import INTERLOCK as RANK
-from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code
+from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code, alarm_text
 from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
@@ -89,7 +89,7 @@ class InterlockInput:
         self.code = alarm_code(record, name)
         self.delay_us = to_thousandths(delay_s) * MILLISECOND
         self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
-        text = record.text + " " + name if name else record.text
+        text = alarm_text(record, name)
         self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.trial)
         self.on: bool | None = None
         self.since: int | None = None
@@ -273,7 +273,7 @@ class Interlock(Component):
         return (
             conditions
             + self.protection.active_conditions()
-            + [(INPUT_LOST, code, INPUT_LOST.text + " " + code) for code in self._lost_inputs]
+            + [(INPUT_LOST, code, alarm_text(INPUT_LOST, code)) for code in self._lost_inputs]
         )
 
     # The watchdog.

@@ -17,7 +17,7 @@ While another pump takes over from a dead one, the loads are not limited for `_T
 limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
 """
 
-from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
+from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
 from agent.safety.drive_watch import DriveWatch
 from agent.safety.flow_watch import FlowWatch
 from agent.safety.raw_point import find_point, read
@@ -114,9 +114,9 @@ class Protection:
             self._take_over_until = now + _TAKE_OVER_TIME
         self._dead_count = dead_count
         unit_at = self._sessions[0].answered_at
-        kpa = self.read_dp(now)
-        self.flow.update(read(self._flow_lpm, now), kpa, self.drives, None, unit_at, now, dt)
-        self._update_cap(self.flow.least_flow(read(self._flow_lpm, now), kpa), now)
+        flow_lpm, kpa = read(self._flow_lpm, now), self.read_dp(now)
+        self.flow.update(flow_lpm, kpa, self.drives, None, unit_at, now, dt)
+        self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
         failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
@@ -217,5 +217,6 @@ class Protection:
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.outlier and self._lost_since is None:
-            found.append((GAUGE_LIE, self.flow.outlier, GAUGE_LIE.text + " " + self.flow.outlier))
+            gauge = self.flow.outlier
+            found.append((GAUGE_LIE, gauge, alarm_text(GAUGE_LIE, gauge)))
         return found

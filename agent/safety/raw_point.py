@@ -20,7 +20,6 @@ class RawPoint:
 
     def __init__(self, session: "SessionView", point: str, low: float, high: float) -> None:
         index = session.device.point_index(point)
-        self.session = session
         self._reading = session.device.readings[index]
         self._point = session.profile.points[index]
         self._low, self._high = low, high

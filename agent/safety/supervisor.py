@@ -13,7 +13,15 @@ The records below are the complete policy: code, state, text. `_find_conditions`
 Optional components in `providers` report more conditions in each step.
 """
 
-from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, STATES, AlarmRecord, alarm_code
+from agent.core.alarm_record import (
+    DEGRADED,
+    NORMAL,
+    SAFE,
+    STATES,
+    AlarmRecord,
+    alarm_code,
+    alarm_text,
+)
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -160,8 +168,7 @@ class Supervisor:
             if alarm.record is record and alarm.code not in codes:
                 self._alarms.clear(alarm.code, now)
         for name in names:
-            text = record.text + " " + name if name else ""
-            self._alarms.update(record, name, True, now, text)
+            self._alarms.update(record, name, True, now, alarm_text(record, name))
 
 
 def _device_alarms(sessions: "list[DeviceSession]") -> "list[str]":

@@ -20,7 +20,7 @@ Input of a port still reaches a component that is off, so that its view of the p
 
 import gc
 
-from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord
+from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
 from agent.core.fault.stand_in import StandIn
 from agent.core.fault.text import describe
 from agent.core.json_writer import JsonObject
@@ -245,13 +245,13 @@ class Containment:
         for port in sorted(self._ports):
             record = self._ports[port]
             if now < record.active_until:
-                found.append((PORT_FAULT, record.name, PORT_FAULT.text + " " + record.name))
+                found.append((PORT_FAULT, record.name, alarm_text(PORT_FAULT, record.name)))
         for section, _, _ in self._agent.config.components:
             part = self._parts.get(section)
             if part is not None and part.stand_in is not None:
-                found.append((PART_OFF, section, PART_OFF.text + " " + section))
+                found.append((PART_OFF, section, alarm_text(PART_OFF, section)))
         return found + [
-            (LOOP_FAULT, name, LOOP_FAULT.text + " " + name)
+            (LOOP_FAULT, name, alarm_text(LOOP_FAULT, name))
             for name in _LOOPS
             if now < self._loops.get(name, 0)
         ]

@@ -41,11 +41,7 @@ class StandIn(Component):
 
     def before_control(self, now: int, dt: float) -> None:
         """Make the safe claims of the component."""
-        part: Any = self.part
-        claims = part.SAFE_CLAIMS
-        if hasattr(part, "safe_claims"):  # they depend on its state
-            claims = part.safe_claims()
-        for actuator, kind, output in claims:
+        for actuator, kind, output in self.part.safe_claims():
             ranks = [spec.rank for spec in self.part.CLAIMS if spec.actuator == actuator]
             arbiter = self.agent.arbiters[actuator]  # type: ignore[attr-defined]
             arbiter.claim(max(ranks), self.section, kind, output, "part_off")

@@ -12,7 +12,7 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             without a measured power is never proven off.
 """
 
-from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -52,10 +52,10 @@ class EffectProof:
                 is_worse = is_worse or (load.ineffective and not was)
             else:
                 self._prove_off(load, now)
-            text = LIMIT_INEFFECTIVE.text + " " + load.name
+            text = alarm_text(LIMIT_INEFFECTIVE, load.name)
             self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, load.ineffective, now, text)
             failed = not load.on and load in self._failed
-            text = SHED_FAILED.text + " " + load.name
+            text = alarm_text(SHED_FAILED, load.name)
             self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
         return is_worse
 

@@ -11,16 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.power.load import Load
-    from agent.power.measurement import PowerMeasurement
 
 
 class LoadLimits:
     """The orders to `loads`. A reason is empty while there is no such order."""
 
-    def __init__(
-        self, agent: "Context", loads: "list[Load]", measurement: "PowerMeasurement"
-    ) -> None:
-        self._agent, self._loads, self._measurement = agent, loads, measurement
+    def __init__(self, agent: "Context", loads: "list[Load]") -> None:
+        self._agent, self._loads = agent, loads
         self.limit_reason = self.shed_reason = ""
         self.cap_permille = 1000
         self.is_new = False
@@ -72,11 +69,3 @@ class LoadLimits:
     def proven_off(self) -> bool:
         """Return whether all loads have drawn less than 5 % of their rating since the order."""
         return False not in [not load.on and load.is_proven_off for load in self._loads]
-
-    def drawn_w(self, now: int) -> int:
-        """Return the power of all loads, W."""
-        return self._measurement.load_w(now)
-
-    def rated_w(self) -> int:
-        """Return the rated power of all loads, W."""
-        return sum([load.max_w for load in self._loads])

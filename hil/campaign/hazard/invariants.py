@@ -63,7 +63,6 @@ class CaseInvariant(Invariant):
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
         self._cause_us: int | None = None
-        self._limit_is_late = False
 
     def step(self, truth: Truth) -> None:
         """Watch for the cause, the limit and the case."""

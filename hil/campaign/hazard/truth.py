@@ -48,10 +48,6 @@ class Truth:
         bank = self.testbed.load_bank
         return None if bank is None else first_limit_us(bank, since_us)
 
-    def limit_in_force(self) -> bool:
-        """Return whether a load has a limit below its rating, or is off."""
-        return any(not load.is_on or load.limit_w < load.rated_w for load in self.loads)
-
 
 def take_truth(testbed: Testbed, status: dict[str, Any] | None, is_powered: bool) -> Truth:
     """Take a sample now; the plant must be at the present time."""
