@@ -150,9 +150,11 @@ def _load(name: str) -> "Command":
         raise DispatchError(
             f"no command {name!r}{_suggest_command(name)}; `coldloop --help` lists them"
         )
-    _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
+    home = os.path.dirname(os.path.abspath(__file__))
+    _reject_foreign_packages(home)
     if name in FULLY_CHECKED:
         _reject_other_owners()
+        _report_changed_files(name, home)
     _require_extra(name)
     module, function = COMMANDS[name][0].split(":")
     try:
@@ -187,6 +189,18 @@ def _reject_foreign_packages(home: str) -> None:
                 f"package {name!r} would come from {spec.origin}, another distribution; "
                 "run coldloop in a separate virtual environment"
             )
+
+
+def _report_changed_files(name: str, home: str) -> None:
+    """Print a warning for files that changed since they were packed; before they are imported."""
+    from pathlib import Path
+
+    from agent.runtime.cpython_checksums import checksum_warning
+
+    text = checksum_warning(Path(home))
+    if text:
+        sys.stderr.write(f"coldloop {name}: {text}\n")
+        sys.stderr.flush()  # changed bytecode can end the interpreter without a flush
 
 
 def _reject_other_owners() -> None:

@@ -92,14 +92,10 @@ def agent(argv: list[str]) -> int:
 def _run(path: str, store: str) -> int:
     """Run the agent, and again after each requested restart and after an exception."""
     from agent.runtime import cpython, cpython_slot
-    from agent.runtime.cpython_checksums import checksum_warning
     from agent.runtime.cpython_start import choose_config
     from agent.runtime.crash_limit import CrashLimit
     from drivers.ports.cpython.clock import use_raw
 
-    text = checksum_warning(Path(__file__).resolve().parents[1])
-    if text:
-        print(f"coldloop agent: {text}", file=sys.stderr)
     first = True
     crashes = CrashLimit()
     while True:

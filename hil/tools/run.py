@@ -60,9 +60,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Terminated(BaseException):
+    """SIGTERM arrived. Not an `Exception`: the guards of the agent contain those."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the scenarios; print the results."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run_all(arguments)
+    except _Terminated:
+        raise BenchError("interrupted") from None
+
+
+def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
     suite = resolve(arguments.scenario)
@@ -132,5 +143,5 @@ def _json_record(suite: str, recorded: list[RecordedRun]) -> dict[str, object]:
     return {"suite": suite, "verdict": "fail" if failed else "pass", "runs": records}
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise BenchError("interrupted")
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _Terminated
