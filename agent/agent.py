@@ -254,6 +254,13 @@ class Agent:
         """Monotonic microseconds of the last step of the loops; None before the first step."""
         return self.cycle.last_step
 
+    @property
+    def watched_step(self) -> "int | None":
+        """Time of the last complete cycle for a watchdog, µs: with `safety`, its protection ran."""
+        protection = self.service("protection")
+        at: int | None = self.cycle.last_step if protection is None else protection.cycle_at
+        return at
+
     # The interface for the runtime.
 
     def start(self, now: int) -> None:

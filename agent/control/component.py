@@ -65,6 +65,9 @@ VALVE_FEEDBACK = AlarmRecord(
 HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
 PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
+_OFF_K_S = 1 / 10
+"""Rate of the set-point to the fallback while the component is off, K/s: a sudden change of the
+room moves the dew point by some kelvin in a minute."""
 _REMOTE_BIT = "Remote"
 
 
@@ -205,6 +208,26 @@ class CoolingComponent(Component):
         if self.manual.calibration.state == "running":
             supply_c, return_c = self.sensors.read_raw(now)
             self.manual.calibrate(supply_c, return_c, dt)
+
+    def while_off(self, now: int, dt: float) -> None:
+        """Let the loops control without the checks and the model; keep the modes of people.
+
+        The readings of the model end, so the loops use the sensors themselves. The set-point rises
+        to the dew point fallback, because nobody watches the humidity.
+        """
+        readings, cooling = self.readings, self.cooling
+        readings.clear()
+        if cooling is not None and cooling.dew_limit is not None:
+            fallback_c = min(cooling.dew_limit.fallback_c, self.settings["high_c"])
+            cooling.raise_setpoint(fallback_c, _OFF_K_S * dt)
+            guard_c, supply_c = cooling.dew_limit.guard_c, self.supply_sensor.value(now)
+            if guard_c is not None and supply_c is not None and supply_c <= guard_c:
+                self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
+        self._conditions = []
+        self._check_drives(PUMPS, self.agent.pumps)
+        if self.fan_group is not None:
+            self._check_drives(FANS, self.fan_group.drives)
+        self.manual.step(now, dt)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""

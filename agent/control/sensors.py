@@ -183,7 +183,8 @@ class ValidatedSensor:
     """A sensor after validation: the value of the last cycle, its uncertainty, and `suspect`.
 
     `value` is the reading, or an estimate while `suspect` has a reason (`range`, `rate`,
-    `relation`, or `missing`). Without a cycle in `stale_us` it is the raw reading.
+    `relation`, or `missing`). Without a cycle in `stale_us` it is the raw reading, unless that was
+    suspect: then there is no value.
     """
 
     def __init__(self, name: str, raw_sensor: "SensorView | None", stale_us: int) -> None:
@@ -229,5 +230,5 @@ class ValidatedSensor:
         """Return the value; None if there is neither a valid reading nor an estimate."""
         at = self._validated_at
         if at is None or now - at > self._stale_us:
-            return self.raw_value(now)
+            return None if self.suspect else self.raw_value(now)
         return self.estimate()

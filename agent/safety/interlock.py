@@ -24,8 +24,10 @@ The time to the safe state has four parts:
 - at most half a cycle until the loops step;
 - the write, which has priority over all polls.
 
-The component services the watchdog once a cycle, at the end of the tick that has read the inputs
-and stepped the loops. A cycle that does not reach this point does not service it.
+The component services the watchdog once a cycle, at the end of the tick that has read the inputs,
+stepped the loops and run the protection. A cycle that does not reach this point does not service
+it. While the component is off after an exception, its latched outputs stay, the pumps run at least
+at their fail-safe speed, and the loads are limited to `OFF_PERMILLE` of their rating.
 """
 
 from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
@@ -70,6 +72,8 @@ REACTIONS = (
 )
 """(reaction, unit state, valve and pumps in percent, latched). None: no output is defined."""
 
+OFF_PERMILLE = 700
+"""Cap of the loads while `safety` or `throttle` is off after an exception."""
 _RUNNING_PCT = 5.0
 _RETURN_BAND_K = 5.0
 _LEAK_TIME = 10 * SECOND
@@ -123,9 +127,10 @@ class Interlock(Component):
         ClaimSpec(PUMPS, RANK, EXACT),
         ClaimSpec(PUMPS, RANK, AT_LEAST),
     )
-    PROVIDES = ("stop_order",)
+    PROVIDES = ("stop_order", "protection")
     REQUIRES = ("load_limits",)
     COMMANDS = ("acknowledge", "reset")
+    ESSENTIAL = True
     agent: "ControlContext"
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
@@ -205,11 +210,15 @@ class Interlock(Component):
                 pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
-    def safe_claims(self) -> "list[tuple[str, int, float]]":
-        """Return the outputs of the active causes: a trip stays while the component is off."""
-        valve, pumps = self.demand()
-        claims = [] if valve is None else [(VALVE, EXACT, valve)]
-        return claims if pumps is None else claims + [(PUMPS, EXACT, pumps)]
+    def while_off(self, now: int, dt: float) -> None:
+        """Claim the outputs of the active causes: a trip and its order stay."""
+        if self.stop_order.limits is not None:
+            self.stop_order.limits.cap(OFF_PERMILLE, "part_off")
+        self._claim(VALVE, now)
+        self._claim(PUMPS, now)
+        if self.demand()[1] is None:
+            safe_pct = self.agent.config.pressure.safe_pct
+            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
 
     def _scan_inputs(self, now: int) -> None:
         lost_codes = []
@@ -288,6 +297,8 @@ class Interlock(Component):
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now
+        if self._cycle_complete:
+            self.protection.mark_cycle(now)
         self._cycle_complete = False
 
     def outbox(self) -> "Actions":

@@ -51,13 +51,17 @@ _CASE_C, _TABLE_C = 85.0, 32.0
 
 
 class Protection:
-    """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent."""
+    """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent.
+
+    `cycle_at`: time of the last complete control cycle, µs, for the watchdog.
+    """
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]") -> None:
         config = agent.config
         unit = agent.fieldbus.session(config.supply.sensor)
         gauge = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
+        self.cycle_at: int | None = None
         self.flow = FlowWatch()
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
@@ -89,6 +93,10 @@ class Protection:
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
         self.limits = limits
+
+    def mark_cycle(self, now: int) -> None:
+        """Record that a control cycle is complete."""
+        self.cycle_at = now
 
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause

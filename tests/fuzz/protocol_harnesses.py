@@ -239,8 +239,8 @@ def _block(data: bytes) -> None:
 
 
 def _valid_block() -> bytes:
-    rows = [20, 21, None, 25, 30, 31, 31]
-    columns = [rows, [5] * 7, [1000 + 7 * i for i in range(7)]]
+    rows: list[int | None] = [20, 21, None, 25, 30, 31, 31]
+    columns: list[list[int | None]] = [rows, [5] * 7, [1000 + 7 * i for i in range(7)]]
     return block.encode(b"abcd", 1, columns)
 
 
