@@ -237,6 +237,29 @@ class CoolingComponent(Component):
         """Handle the stored proof records."""
         self.proof_store.receive(data)
 
+    def retain(self, now: int) -> "list[str]":
+        """Return the manual mode, the order of the pumps and the suspect sensors."""
+        lines = self.manual.retain(now) + self.sensors.retain()
+        if self.pressure_loop is not None:
+            lines.append("pumps " + " ".join([str(i) for i in self.pressure_loop.order]))
+        if self.cooling is not None and self.cooling.dew_limit is not None:
+            lines += ["frozen %d" % i for i in self.cooling.dew_limit.frozen_sensors()]
+        return lines
+
+    def restore(self, line: str, now: int) -> bool:
+        """Continue a manual mode, and suspect the sensors of before the restart."""
+        words = line.split(" ")
+        if words[0] == "mode":
+            return self.manual.restore(words[1:], now)
+        if words[0] == "suspect" and len(words) == 3:
+            return self.sensors.restore(words[1], words[2])
+        if words[0] == "pumps" and self.pressure_loop is not None:
+            return self.pressure_loop.restore_order(words[1:])
+        limit = None if self.cooling is None else self.cooling.dew_limit
+        if words[0] == "frozen" and limit is not None and len(words) == 2:
+            return limit.restore_frozen(words[1])
+        return False
+
     def outbox(self) -> "Actions":
         """Return the requests for the store."""
         return self.proof_store.outbox()

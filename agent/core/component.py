@@ -103,6 +103,16 @@ class Component:
         `before_control`. It uses as little of the component as possible.
         """
 
+    def retain(self, now: int) -> "list[str]":
+        """Return the state that must survive a restart, as lines; see `agent.retain`."""
+        return []
+
+    def restore(self, line: str, now: int) -> bool:
+        """Take a line of `retain` of before the restart. Return whether it is in force now. The
+        stricter of both states applies. An unknown line has no effect.
+        """
+        return False
+
     def tick(self, now: int) -> None:
         """Do the work of one tick; called after the loops."""
 

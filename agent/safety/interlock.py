@@ -117,6 +117,12 @@ class InterlockInput:
         self.active, self.acknowledged, self.tripped_at = True, False, now
         return True
 
+    def restore(self, acknowledged: bool, snapshot: str, now: int) -> None:
+        """Latch the cause as before the restart. The present reaction must latch too."""
+        if not self.active and self.reaction[4]:
+            self.active, self.acknowledged, self.tripped_at = True, acknowledged, now
+            self.snapshot = snapshot
+
 
 class Interlock(Component):
     """The component `safety`."""
@@ -219,6 +225,26 @@ class Interlock(Component):
         if self.demand()[1] is None:
             safe_pct = self.agent.config.pressure.safe_pct
             self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the latched causes and the pumps that are blocked."""
+        lines = [
+            "latch %s %d %s" % (cause.code, cause.acknowledged, cause.snapshot)
+            for cause in self.by_priority
+            if cause.active and cause.reaction[4]
+        ]
+        return lines + ["stalled " + name for name in self.protection.stalled_pumps()]
+
+    def restore(self, line: str, now: int) -> bool:
+        """Latch a cause again: only a person resets it, also after a restart."""
+        words = line.split(" ", 3)
+        if words[0] == "stalled" and len(words) == 2:
+            return self.protection.restore_stalled(words[1], now)
+        for cause in self.by_priority:
+            if words[0] == "latch" and len(words) == 4 and words[1] == cause.code:
+                cause.restore(words[2] == "1", words[3][:_SNAPSHOT_LENGTH], now)
+                return cause.active
+        return False
 
     def _scan_inputs(self, now: int) -> None:
         lost_codes = []

@@ -217,6 +217,19 @@ class Protection:
         """Return whether a second reading, not the pressure, says that the pumps run dry."""
         return self.flow.flow_low is True
 
+    def stalled_pumps(self) -> "list[str]":
+        """Return the names of the pumps whose shaft is blocked."""
+        return [drive.pump.session.name for drive in self.drives if drive.pump.stalled]
+
+    def restore_stalled(self, name: str, now: int) -> bool:
+        """Use another pump than `name`, as before the restart, until it is tried again."""
+        others = [drive for drive in self.drives if not drive.pump.stalled]
+        for drive in others:
+            if drive.pump.session.name == name and len(others) > 1:
+                drive.mark_stalled(now)
+                return True
+        return False
+
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
         found: list[Condition] = []

@@ -70,6 +70,14 @@ class StandIn(Component):
         self._serves = True
         return result
 
+    def retain(self, now: int) -> "list[str]":
+        """Return the state of the component."""
+        return self.part.retain(now)
+
+    def restore(self, line: str, now: int) -> bool:
+        """Pass the state to the component."""
+        return self.part.restore(line, now)
+
     def values(self, now: int) -> "list[int | None]":
         """Return that each point is unknown."""
         return [None] * len(self.POINTS)
