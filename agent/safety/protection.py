@@ -53,7 +53,7 @@ _CASE_C, _TABLE_C = 85.0, 32.0
 class Protection:
     """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent.
 
-    `cycle_at`: time of the last complete control cycle, µs, for the watchdog.
+    `last_step`: time of the last complete control cycle, µs, for the watchdog.
     """
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]") -> None:
@@ -61,7 +61,7 @@ class Protection:
         unit = agent.fieldbus.session(config.supply.sensor)
         gauge = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
-        self.cycle_at: int | None = None
+        self.last_step: int | None = None
         self.flow = FlowWatch()
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
@@ -96,7 +96,7 @@ class Protection:
 
     def mark_cycle(self, now: int) -> None:
         """Record that a control cycle is complete."""
-        self.cycle_at = now
+        self.last_step = now
 
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause

@@ -15,6 +15,7 @@ MODULES = (
     "agent.safety.supervisor",
     "agent.safety.interlock",
     "agent.safety.protection",
+    "agent.safety.boot_loop_alarm",
     "agent.clock.evidence",
     "agent.clock.persistence",
     "agent.gnss.detectors",

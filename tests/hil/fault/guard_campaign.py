@@ -122,12 +122,14 @@ class Trace:
         self.problems: list[str] = []
         self.count = 0
         self.was_off = False
+        self.seconds_after_fault = 0
         counter = inject(agent, text, call) if text else None
         for second in range(situation.fault_s, situation.fault_s + AFTER_S):
             for tenth in range(1, 11):
                 run.shell.run(second * _SECOND + tenth * _SECOND // 10)
                 self._look(agent)
             run.testbed.plant.advance((second + 1) * _SECOND)
+            self.seconds_after_fault += counter is not None and counter.count >= call
             run.status = json.loads(run.status_text) if run.status_text else None
             for values, name in ((self.supply_c, "supply_c"), (self.case_c, "case_c")):
                 value = run.sample(name)
@@ -171,7 +173,7 @@ def judge(found: Trace, normal: Trace, piece: str, stopped: bool) -> list[str]:
     codes = [code for code in found.alarms if code.startswith(("part_off", "port_fault", "loop_"))]
     if found.was_off and f"part_off:{piece}" not in codes:
         problems.append(f"no alarm of its own: {codes}")
-    if found.is_off:
+    if found.is_off and found.seconds_after_fault > 3:
         problems.append(f"still off: {found.is_off}")
     return problems
 
