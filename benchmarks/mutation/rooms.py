@@ -16,7 +16,7 @@ RESULTS = _FOLDER / "results.json"
 
 
 @dataclass(frozen=True)
-class Room:
+class MutatedRoom:
     """Source files that are changed, as patterns, and the tests that must notice it."""
 
     name: str
@@ -33,10 +33,10 @@ class Change:
     after: str
 
 
-def rooms() -> dict[str, Room]:
+def rooms() -> dict[str, MutatedRoom]:
     """Return the rooms by name."""
     return {
-        name: Room(name, tuple(entry["sources"]), tuple(entry["tests"]))
+        name: MutatedRoom(name, tuple(entry["sources"]), tuple(entry["tests"]))
         for name, entry in _read("rooms.toml").items()
     }
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.mutation.rooms import RESULTS, Change, Room, equivalents, results, rooms
+from benchmarks.mutation.rooms import RESULTS, Change, MutatedRoom, equivalents, results, rooms
 
 LIMIT_PCT = 90.0
 _COUNT = 100
@@ -71,7 +71,7 @@ def run_room(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return result
 
 
-def configure(room: Room, folder: Path) -> None:
+def configure(room: MutatedRoom, folder: Path) -> None:
     """Write the settings of mutmut."""
     settings = {
         "source_paths": _MUTATED,

@@ -412,7 +412,7 @@ def mutation() -> str:
         "or a text. The tests of the room run, without scenarios. A mutant is killed if a test "
         "fails. A mutant that loops until its time is over also counts as killed. The sample is "
         "random; the seed fixes it. The target is 90 % in each room.\n\n"
-        "    make mutation ROOM=laws N=200 ARGS=\"--seed 7\"     # prints each survivor\n"
+        '    make mutation ROOM=laws N=200 ARGS="--seed 7"     # prints each survivor\n'
         "    make mutation ROOM=laws N=200 ARGS=--write         # keeps the result\n\n"
     )
     keys = ("all", "sample", "seed", "killed", "timeout", "survived", "equivalent", "pct", "date")
@@ -424,9 +424,7 @@ def mutation() -> str:
         rows.append([name, files, *values])
     head = ["room", "files", "mutants", "sample", "seed", "killed", "time over", "survived"]
     text += table([*head, "equivalent", "killed, %", "date"], rows)
-    text += (
-        "\n## Equivalent mutants\n\nNo test can detect these changes, so they do not count.\n\n"
-    )
+    text += "\n## Equivalent mutants\n\nNo test can detect these changes, so they do not count.\n\n"
     changes = sorted(equivalents().items(), key=lambda item: (item[0].function, item[0].after))
     cells = [[f"`{c.function}`", f"`{c.before}`", f"`{c.after}`", why] for c, why in changes]
     return text + table(["function", "code", "mutant", "reason"], cells)

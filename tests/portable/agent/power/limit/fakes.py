@@ -69,7 +69,7 @@ class FakeTicks:
         self.count, self.per_cycle = 100, 10
 
 
-class FakeAgent:
+class AgentOfLoads:
     def __init__(self):
         self.alarms, self.ticks = FakeAlarms(), FakeTicks()
 

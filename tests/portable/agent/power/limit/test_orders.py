@@ -7,12 +7,12 @@ from agent.power.limit.kept_limits import KEY, KeptLimits
 from agent.power.limit.limit_ramp import LimitRamp
 from agent.power.limit.load_limits import LoadLimits
 from protocols.time_units import SECOND
-from tests.portable.agent.power.limit.fakes import FakeAgent, make_load
+from tests.portable.agent.power.limit.fakes import AgentOfLoads, make_load
 from tests.portable.support.check import eq
 
 
 def test_an_order_ends_half_a_cycle_after_it_was_due():
-    agent = FakeAgent()
+    agent = AgentOfLoads()
     limits = LoadLimits(agent, [])
     eq((limits.limit_reason, limits.shed_reason, limits.cap_permille), ("", "", 1000))
     eq((limits.is_active, limits.take_new()), (False, False))
@@ -36,7 +36,7 @@ def test_an_order_ends_half_a_cycle_after_it_was_due():
 
 
 def test_only_a_new_order_is_new():
-    agent = FakeAgent()
+    agent = AgentOfLoads()
     limits = LoadLimits(agent, [])
     for order, again in (
         (lambda: limits.limit_all("a"), lambda: limits.limit_all("b")),
@@ -63,7 +63,7 @@ def test_only_a_new_order_is_new():
 
 def test_all_loads_must_be_proven_off():
     loads = [make_load("a"), make_load("b")]
-    limits = LoadLimits(FakeAgent(), loads)
+    limits = LoadLimits(AgentOfLoads(), loads)
     eq(limits.proven_off(), False)
     for load in loads:
         load.switch(False, SECOND)
@@ -88,7 +88,7 @@ class FakeShedding:
 
 
 def make_proof(served=True):
-    agent, load, shedding = FakeAgent(), make_load(served=served), FakeShedding()
+    agent, load, shedding = AgentOfLoads(), make_load(served=served), FakeShedding()
     return EffectProof(agent, [load], shedding), agent.alarms, load, shedding
 
 

@@ -6,7 +6,7 @@ from agent.power.limit.load_shed import LoadShedding
 from protocols.time_units import SECOND
 from tests.portable.agent.power.limit.fakes import (
     GPU,
-    FakeAgent,
+    AgentOfLoads,
     FakeHeadroom,
     FakeOptics,
     FakeStrip,
@@ -21,7 +21,7 @@ class Row:
     """Shedding with its loads; `step` runs one second."""
 
     def __init__(self, loads, optics=()):
-        self.agent, self.headroom, self.loads = FakeAgent(), FakeHeadroom(), loads
+        self.agent, self.headroom, self.loads = AgentOfLoads(), FakeHeadroom(), loads
         self.limits = LoadLimits(self.agent, loads)
         self.optics = list(optics)
         self.shedding = LoadShedding(
