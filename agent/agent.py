@@ -74,8 +74,8 @@ class Agent:
 
     `boot`: the selected software and configuration, and the check of a changed configuration; None
     on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
-    components. `boot_level`: see `agent.runtime.boot_loop`. `supply_sensor` to `pumps`: the parts
-    from which a component can build its own loop.
+    components. `boot_level`: see `agent.runtime.boot_loop`. `supply_sensor` to
+    `pumps`: the parts from which a component can build its own loop.
     """
 
     def __init__(
@@ -261,8 +261,7 @@ class Agent:
     @property
     def watched_step(self) -> "int | None":
         """Time of the last complete cycle for a watchdog, µs: with `safety`, its protection ran."""
-        at: int | None = (self.service("protection") or self.cycle).last_step
-        return at
+        return (self.service("protection") or self.cycle).last_step  # type: ignore[no-any-return]
 
     # The interface for the runtime.
 
