@@ -261,7 +261,7 @@ class Agent:
     @property
     def watched_step(self) -> "int | None":
         """Time of the last complete cycle for a watchdog, µs: with `safety`, its protection ran."""
-        return (self.service("protection") or self.cycle).last_step  # type: ignore[no-any-return]
+        return (self.service("protection") or self.cycle).last_step
 
     # The interface for the runtime.
 

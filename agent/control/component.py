@@ -222,7 +222,7 @@ class CoolingComponent(Component):
         """Let the loops control without the checks and the model; keep the modes of people.
 
         The readings of the model end, so the loops use the sensors themselves. The set-point rises
-        to the dew point fallback, because nobody watches the humidity.
+        to the dew point fallback, because the humidity is not checked meanwhile.
         """
         readings, cooling = self.readings, self.cooling
         readings.clear()

@@ -86,7 +86,7 @@ class Retain(Component):
             self._restore(section, text, now)
 
     def _restore(self, section: str, text: str, now: int) -> None:
-        """Give a line to its component. A line that nobody understands is dropped."""
+        """Give a line to its component. An unknown line is dropped."""
         words = text.split(" ")
         if section == "history" and words[0].isdigit() and len(text) < 16:
             self.history.continue_at(int(words[0]))

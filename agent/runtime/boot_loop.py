@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class RecordStore(Protocol):
+    class StartRecord(Protocol):
         """A store that is read and written immediately."""
 
         def read(self, key: str) -> "bytes | None": ...  # noqa: D102
@@ -38,7 +38,7 @@ _MAX_COUNT = 99
 class BootLoop:
     """The count of starts. `level`: see the module. `fault`: why the record cannot be used."""
 
-    def __init__(self, store: "RecordStore | None") -> None:
+    def __init__(self, store: "StartRecord | None") -> None:
         self.level = FULL
         self.starts = 0
         self.fault = ""

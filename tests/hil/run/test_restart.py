@@ -114,7 +114,7 @@ def test_a_manual_mode_and_its_time_survive() -> None:
 
 
 def test_a_suspect_sensor_stays_suspect() -> None:
-    """A lie that was found is not believed after the restart, although it stands still."""
+    """A false reading is not used after the restart, although it does not move."""
     made = run(event(40, "supply_register", 26) + event(50, "power_cut", for_s=4), 70)
     agent = made.dut.agent  # type: ignore[attr-defined]
     assert "sensor_lie:supply" in agent.alarms.codes()

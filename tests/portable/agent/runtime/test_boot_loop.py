@@ -11,7 +11,7 @@ from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq
 
 
-class Store:
+class StartStore:
     def __init__(self):
         self.records, self.broken = {}, False
 
@@ -34,12 +34,12 @@ def start(store, ends=False, runs_us=0, leaves=False):
 
 
 def test_the_sixth_start_is_a_boot_loop_and_the_eleventh_keeps_the_least():
-    store = Store()
+    store = StartStore()
     eq([start(store) for _ in range(12)], [FULL] * 5 + [PROTECTION] * 5 + [LEAST] * 2)
 
 
 def test_ten_calm_minutes_end_the_count():
-    store = Store()
+    store = StartStore()
     for _ in range(4):
         start(store)
     eq(start(store, runs_us=CALM_US - 1), FULL)
@@ -50,13 +50,13 @@ def test_ten_calm_minutes_end_the_count():
 
 
 def test_orderly_ends_do_not_count():
-    store = Store()
+    store = StartStore()
     eq([start(store, ends=True) for _ in range(20)], [FULL] * 20)
     eq(store.records[KEY], b"0")
 
 
 def test_a_level_stays_until_a_person_leaves_it():
-    store = Store()
+    store = StartStore()
     for _ in range(6):
         level = start(store, runs_us=0)
     eq(level, PROTECTION)
@@ -66,7 +66,7 @@ def test_a_level_stays_until_a_person_leaves_it():
 
 
 def test_calm_starts_in_a_loop_do_not_lead_to_the_least():
-    store = Store()
+    store = StartStore()
     for _ in range(6):
         start(store)
     eq([start(store, runs_us=CALM_US) for _ in range(9)], [PROTECTION] * 9)
@@ -77,10 +77,10 @@ def test_calm_starts_in_a_loop_do_not_lead_to_the_least():
 
 def test_damaged_or_missing_records_and_stores():
     for data in (b"", b"x", b"-1", b"999", b"\xff", b"1 2"):
-        store = Store()
+        store = StartStore()
         store.records[KEY] = data
         eq((data, start(store)), (data, FULL))
-    store = Store()
+    store = StartStore()
     store.broken = True
     loop = BootLoop(store)
     eq([loop.begin(0) for _ in range(6)], [FULL] * 5 + [PROTECTION])
