@@ -36,7 +36,7 @@ from agent.core.actuator import (
     VALVE,
     ClaimSpec,
 )
-from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
@@ -63,6 +63,10 @@ VALVE_FEEDBACK = AlarmRecord(
     "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
 )
 HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
+FOULING = AlarmRecord(
+    "fouling", NORMAL, "the exchanger transfers less heat than a clean one", "", True
+)
+_FOULED, _CLEAN = 0.7, 0.75
 PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
 _REMOTE_BIT = "Remote"
@@ -105,7 +109,7 @@ class CoolingComponent(Component):
         self._conditions: list[Condition] = []
         self._deviation_s = 0.0
         self._ticks_since_poll = 0
-        self._trip_handled = False
+        self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
         self.supply_sensor = self.sensors.supply
         self.return_sensor, self.flow_sensor = self.sensors.returned, self.sensors.flow
@@ -318,6 +322,11 @@ class CoolingComponent(Component):
             conditions = conditions + [(PUMPS_WAIT, "", PUMPS_WAIT.text)]
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
+        if self.cooling is not None:
+            limit = _CLEAN if self._is_fouled else _FOULED
+            self._is_fouled = self.cooling.exchanger.ua_factor < limit
+            if self._is_fouled:
+                conditions = conditions + [(FOULING, "", FOULING.text)]
         return conditions + self.manual.active_conditions(now)
 
     def values(self, now: int) -> "list[int | None]":
