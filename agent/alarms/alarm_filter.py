@@ -8,7 +8,7 @@ Does not send messages and does not store them. Rules, in this order:
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`)
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
-                 that ends in this time gives no message
+                 that ends in this time gives no message. After the end of the root it settles again
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
                  quiet for `CHATTER_MS`
     flood        at most 10 messages in 10 min without priority 1, the last one is a count of those
@@ -132,6 +132,7 @@ class AlarmFilter:
         for code in self._active[:]:
             alarm = self._alarms[code]
             if not alarm.is_active and not alarm.is_chattering(now):
+                self._settle_children(code, now)
                 notices += self._end(code, alarm, now)
         for code in sorted(self._active, key=catalogue().priority):
             alarm = self._alarms[code]
@@ -139,6 +140,12 @@ class AlarmFilter:
                 notices += self._report(code, alarm, now)
         self._forget(now)
         return notices + self._flood(now)
+
+    def _settle_children(self, root: str, now: int) -> None:
+        """Let the alarms that `root` explained settle again: most of them end soon after it."""
+        for code in self._active:
+            if self._root(code) == root:
+                self._alarms[code].raised_ms = now
 
     def _is_due(self, code: str, alarm: _Tracked, now: int, is_shelved: bool) -> bool:
         """Return whether a person must get the alarm now."""

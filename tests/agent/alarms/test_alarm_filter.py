@@ -134,3 +134,16 @@ def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
                     open_codes.add(notice.code)
         assert first > 0
         assert all(sum(now <= at < now + WINDOW_MS for at in sent) <= MAX_SHOWN for now in sent)
+
+
+def test_explained_alarms_that_end_soon_after_their_root_give_no_message() -> None:
+    people = AlarmFilter({"rpu": "bus", "valve": "bus"})
+    for code in ("bus_lost:bus", "device_lost:rpu", "device_lost:valve"):
+        people.change(1000, True, code)
+    assert [notice.code for notice in people.poll(1000)] == ["bus_lost:bus"]
+    people.poll(60_000)
+    people.change(60_000, False, "bus_lost:bus")
+    assert [notice.event for notice in people.poll(60_000)] == ["cleared"]
+    people.change(62_000, False, "device_lost:rpu")
+    assert people.poll(62_000) == []
+    assert [notice.code for notice in people.poll(70_000)] == ["device_lost:valve"]
