@@ -59,6 +59,7 @@ def test_a_root_that_comes_after_its_effects_explains_them() -> None:
     found.change(30_000, False, "bus_lost:bus1")
     later = found.poll(30_001)
     assert later[0].event == "cleared"
+    later = found.poll(40_001)
     assert "raised device_lost:rpu" in named(later), "it is active and no longer explained"
 
 
