@@ -7,6 +7,7 @@ long range takes several requests.
 
 import argparse
 
+from drivers.ports.address import FRAMINGS
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drivers.modbus.bus import TransactionResult
+    from drivers.ports.address import Address
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
 _MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
@@ -84,10 +86,11 @@ def add_type(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_unit(unit: int, kind: str) -> None:
-    """Check that a serial line can address the unit. Raises `UsageError`."""
-    if kind == "serial" and not UNITS[0] <= unit <= UNITS[1]:
-        raise UsageError("unit %d is not 1 to 247 (serial line)" % unit)
+def check_unit(unit: int, address: "Address") -> None:
+    """Check that the line can address the unit. Raises `UsageError`."""
+    if FRAMINGS[address.kind] != "tcp" and not UNITS[0] <= unit <= address.max_unit:
+        hint = "" if address.max_unit > UNITS[1] else "; units=255 in the address permits more"
+        raise UsageError("unit %d is not 1 to %d (serial line%s)" % (unit, address.max_unit, hint))
 
 
 def read_values(
@@ -110,7 +113,7 @@ def read_values(
 def run(arguments: argparse.Namespace) -> int:
     """Read and print the values; return 1 without a good reply."""
     address = port_address(arguments.port)
-    check_unit(arguments.unit, address.kind)
+    check_unit(arguments.unit, address)
     bits = arguments.function in (1, 2)
     kind = "bit" if bits else arguments.type
     order = "" if bits else register_values.check_order(arguments.order, kind)

@@ -8,13 +8,17 @@ unless --functions names it. Some units lose synchronisation after an unknown fu
 request was for another unit. Few devices reply only to 43/14. The exceptions 10 and 11 of a gateway
 ("target does not answer") are not a reply of a device.
 
+A second pass asks the units without a reply once more, in reverse order. Some devices take the
+request after one to a silent unit for the reply of that unit (libmodbus does). In the other order
+the request before is another one, so that such a device replies.
+
 The scan reports bytes that are not a valid reply. They show a wrong baud rate or parity, or two
 devices with the same unit number.
 """
 
 import argparse
 
-from drivers.ports.address import BAUDS
+from drivers.ports.address import BAUDS, FRAMINGS
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -160,8 +164,10 @@ class UnitScan:
         units: "list[int]",
         functions: "list[int]",
         progress: Progress,
+        second_pass: bool,
     ) -> None:
         self._client = client
+        self._second_pass = second_pass
         self._units = units
         self._functions = functions
         self._progress = progress
@@ -172,6 +178,8 @@ class UnitScan:
         remaining = list(self._units)
         for function in self._functions:
             remaining = self._scan_function(function, remaining, attempt)
+        if self._second_pass:
+            self._scan_function(self._functions[0], remaining[::-1], attempt)
         attempt.found_units.sort(key=lambda found: found.unit)
         for found in attempt.found_units:
             attempt.garbled_units.pop(found.unit, None)
@@ -183,7 +191,7 @@ class UnitScan:
     ) -> "list[int]":
         """Send one function to `units`; return the units without a reply."""
         unanswered = []
-        self._client.reset_bus()
+        self._client.reset_health()
         for index, unit in enumerate(units):
             self._show_progress(function, unit, len(units) - index, attempt)
             result = self._client.request(unit, _PROBES[function], retries=0)
@@ -263,6 +271,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="try all settings, also after devices were found"
     )
+    parser.add_argument(
+        "--one-pass", action="store_true", help="do not ask silent units again in reverse order"
+    )
     parser.add_argument("--no-identify", action="store_true", help="do not identify models")
 
 
@@ -311,7 +322,7 @@ def _parse_choices(
 
 def port_settings(arguments: argparse.Namespace, address: "Address") -> "list[str]":
     """Return the line options to try; one empty text means the options of the address."""
-    if address.kind != "serial":
+    if address.kind not in ("serial", "ascii"):
         if arguments.baud or arguments.parity:
             raise UsageError("%s: --baud and --parity need a serial line" % address.location())
         return [""]
@@ -334,12 +345,15 @@ def scan_port(
     models = shipped_models() if identify_models else []
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
+    second_pass = FRAMINGS[address.kind] == "rtu" and not getattr(arguments, "one_pass", False)
     try:
         with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
             for text in options:
                 if text:
                     client.set_options(text)
-                attempt = UnitScan(client, arguments.units, arguments.functions, progress).run()
+                attempt = UnitScan(
+                    client, arguments.units, arguments.functions, progress, second_pass
+                ).run()
                 attempts.append(attempt)
                 for found in attempt.found_units if identify_models else []:
                     progress.update("identifying unit %d" % found.unit)
@@ -371,7 +385,7 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
     if not hints and not any(attempt.found_units for attempt in attempts):
         hints.append(
             "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
-            if attempts[0].address.kind == "serial"
+            if attempts[0].address.kind in ("serial", "ascii")
             else "connected, but no unit replies: check --units and --timeout-ms"
         )
     return hints

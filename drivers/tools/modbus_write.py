@@ -7,8 +7,11 @@ Writes one value once. Without a profile it knows only the limits of the type. W
 - bits are written by name, on or off;
 - a device that is not the model of the profile is not written.
 
-A value outside its limits is not sent. The command reads the value back for about 1 s, because a
-device can need this time.
+A value outside its limits is not sent. Nothing is sent to a unit that does not reply to a read. The
+command reads the value back for about 1 s, because a device can need this time.
+
+The result is one of `STATES`. Only "done" has exit code 0: a reply to a write does not show that
+the device holds the value.
 """
 
 import argparse
@@ -40,7 +43,7 @@ from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.modbus_profile import convert_limit
 from drivers.tools.modbus_read import add_type, check_unit, read_values
 from protocols.modbus import pdu
-from protocols.modbus.pdu import GOOD
+from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -48,12 +51,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drivers.device.profile import Bit, Point
+    from drivers.modbus.bus import TransactionResult
 
 EXAMPLE = (
     "coldloop modbus write /dev/ttyUSB0 20 ValvePositionControlPercent 40 --profile belimo_valve"
 )
+STATES = ("done", "accepted", "unknown", "refused", "failed")
+"""State of a write.
+
+done      the device holds the value: it was read back
+accepted  the device confirmed the write, and the value cannot be read
+unknown   the device can hold the value or not: no clear confirmation, and no readback
+refused   the device rejected the write, or it is not the model of the profile
+failed    nothing was written, or the device holds another value
+"""
+_DONE, _ACCEPTED, _UNKNOWN, _REFUSED, _FAILED = STATES
+_UNCERTAIN = ("timeout", "mismatch", "unsure", "lost")  # the device can have executed the write
 _MAX_READBACKS = 5
 _PAUSE_S = 0.2
+_EXPLANATIONS = {
+    _DONE: "the device holds the value",
+    _ACCEPTED: "the device confirmed the write; the value cannot be read back",
+    _UNKNOWN: "no proof that the device holds the value; read it before the next write",
+    _FAILED: "the device holds another value",
+}
 _SWITCH_VALUES = {"1": True, "on": True, "0": False, "off": False}
 
 
@@ -87,6 +108,7 @@ class WritePlan:
     def __init__(self, target: str) -> None:
         self.target = target
         self.requested: Any = None
+        self.read_fault: TransactionResult | None = None
 
     def build_requests(self) -> "list[bytes]":
         """Return the PDUs to send, in order."""
@@ -145,6 +167,7 @@ class AddressWrite(WritePlan):
         function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
         size = len(self._words)
         words, failed_result = read_values(self._client, self._unit, function, self._address, size)
+        self.read_fault = failed_result
         if failed_result is not None:
             return None
         return (
@@ -165,12 +188,21 @@ class ProfileWrite(WritePlan):
         self.device = probe_device(unit, profile)
 
     def poll_blocks(self) -> None:
-        """Read all blocks, because a write can need the values of other registers."""
+        """Read all blocks, because a write can need the values of other registers.
+
+        Without a reply to one block the rest is not asked.
+        """
+        self.read_fault = None
         for request, tag in self.device.poll_requests():
+            fault: TransactionResult | None = self.read_fault
+            if fault is not None and fault.status != EXCEPTION:
+                self.device.block_failed(tag, fault.done_at)
+                continue
             result = self._client.request(self.device.unit, request)
             if result.status == GOOD:
                 self.device.store_block(tag, result.values, result.done_at)
             else:
+                self.read_fault = result
                 self.device.block_failed(tag, result.done_at)
 
 
@@ -235,6 +267,8 @@ class PointWrite(ProfileWrite):
 
     def is_verified(self, reading: "Any") -> "bool | None":
         """Return whether the readback matches by the rules of the profile."""
+        if reading is None or self._point.verify == "none":
+            return None
         return self.device.readback_matches([(self._index, self._count)])
 
     def format_value(self, value: "Any") -> str:
@@ -292,7 +326,7 @@ def _check_limits(point: "Point", number: float) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask, write, read back; return 1 if the device rejects or does not show the value."""
     address = port_address(arguments.port)
-    check_unit(arguments.unit, address.kind)
+    check_unit(arguments.unit, address)
     device_text = describe_device(address, arguments.unit)
     raw = None if arguments.profile is None else raw_profile(arguments.profile)
     _check_before_opening(arguments, raw)
@@ -307,8 +341,15 @@ def run(arguments: argparse.Namespace) -> int:
             plan = kind(arguments, client, unit, profile)
             identity_fault = _identity_fault(plan.device)
             if identity_fault:
-                return _report_refused(arguments, device_text, identity_fault)
+                return _report_fault(arguments, device_text, _REFUSED, identity_fault)
         value_before = plan.read_current()
+        fault = plan.read_fault
+        if fault is not None and fault.status != EXCEPTION:
+            text = "%s: %s to the read before the write; nothing written" % (
+                plan.target,
+                describe_result(fault),
+            )
+            return _report_fault(arguments, device_text, _FAILED, text)
         requests = plan.build_requests()
         question = "%s %s: present value %s, new value %s. Write?"
         texts = (
@@ -320,14 +361,34 @@ def run(arguments: argparse.Namespace) -> int:
         if not confirm(question % texts, arguments.yes):
             print_line("nothing written")
             return BAD_EXIT
-        for request in requests:
-            result = client.request(arguments.unit, request)
-            if result.status != GOOD:
-                return _report_refused(
-                    arguments, device_text, "%s: %s" % (plan.target, describe_result(result))
-                )
+        result = _send(client, arguments.unit, requests)
+        if result.status not in (GOOD, *_UNCERTAIN):
+            text = "%s: %s" % (plan.target, describe_result(result))
+            return _report_fault(arguments, device_text, _REFUSED, text)
         reading, verified = _read_back(plan)
-    return _report(arguments, plan, value_before, reading, verified)
+        is_confirmed = result.status == GOOD and client.echo_is_known
+    state = _state_of(is_confirmed, verified)
+    cause = "" if result.status == GOOD else describe_result(result)
+    return _report(arguments, plan, value_before, reading, state, cause)
+
+
+def _send(client: BlockingModbusClient, unit: int, requests: "list[bytes]") -> "TransactionResult":
+    """Send the requests in order, up to the first without a good reply; return the last result."""
+    result = client.request(unit, requests[0])
+    for request in requests[1:]:
+        if result.status != GOOD:
+            break
+        result = client.request(unit, request)
+    return result
+
+
+def _state_of(is_confirmed: bool, verified: "bool | None") -> str:
+    """Return the state of a write that was sent."""
+    if verified:
+        return _DONE
+    if verified is False:
+        return _FAILED
+    return _ACCEPTED if is_confirmed else _UNKNOWN
 
 
 def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
@@ -358,10 +419,11 @@ def _identity_fault(device: ModbusDevice) -> str:
     return "is not model %s: %s; nothing written" % (device.profile.model, device.mismatch_reason)
 
 
-def _report_refused(arguments: argparse.Namespace, device_text: str, text: str) -> int:
+def _report_fault(arguments: argparse.Namespace, device_text: str, state: str, text: str) -> int:
     if arguments.json:
-        print_json({"unit": arguments.unit, "address": arguments.address, "error": text})
-    print_error("write", "%s %s" % (device_text, text))
+        record = {"unit": arguments.unit, "address": arguments.address}
+        print_json({**record, "state": state, "error": text})
+    print_error("write", "%s: %s %s" % (state, device_text, text))
     return BAD_EXIT
 
 
@@ -383,16 +445,19 @@ def _report(
     plan: WritePlan,
     value_before: "Any",
     reading: "Any",
-    verified: "bool | None",
+    state: str,
+    cause: str,
 ) -> int:
+    verified = {_DONE: True, _FAILED: False}.get(state)
     if arguments.json:
         record = {"unit": arguments.unit, "address": arguments.address, "before": value_before}
-        print_json({**record, "written": plan.requested, "readback": reading, "verified": verified})
+        shown = {"written": plan.requested, "readback": reading, "verified": verified}
+        print_json({**record, **shown, "state": state, "cause": cause})
     else:
         print_line("%s: was %s" % (plan.target, plan.format_value(value_before)))
         print_line("written:    %s" % plan.format_value(plan.requested))
-        verdict = {True: "as written", False: "NOT as written", None: "cannot be verified"}[
-            verified
-        ]
+        verdict = {_DONE: "as written", _FAILED: "NOT as written"}.get(state, "not verified")
         print_line("reads back: %s, %s" % (plan.format_value(reading), verdict))
-    return GOOD_EXIT if verified or (verified is None and reading is None) else BAD_EXIT
+        text = _EXPLANATIONS[state] + (" (reply to the write: %s)" % cause if cause else "")
+        print_line("%s: %s" % (state, text))
+    return GOOD_EXIT if state == _DONE else BAD_EXIT
