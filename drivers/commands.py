@@ -17,6 +17,7 @@ TOOLS = {
         "write": ("drivers.tools.modbus_write", "write a value after confirmation, read it back"),
         "poll": ("drivers.tools.modbus_poll", "show the values of a device by its profile, live"),
         "sniff": ("drivers.tools.modbus_sniff", "decode the traffic on a line, with its timing"),
+        "serve": ("hil.tools.modbus_serve", "play a device from its profile"),
         "commission": ("drivers.tools.modbus_commission", "scan, identify, write a configuration"),
         "profile": ("drivers.tools.modbus_profile", "check a profile file, or show a profile"),
     },

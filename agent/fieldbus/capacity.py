@@ -4,9 +4,9 @@
 Used while a configuration is loaded; see `agent.config.compiler`. A board drops it after that.
 """
 
-from drivers.modbus.bus_address import wire_time
 from drivers.modbus.poll_plan import PollPlan, plan_time_us
 from drivers.ports.address import FRAMINGS
+from drivers.ports.bus_address import wire_time
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False

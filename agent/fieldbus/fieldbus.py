@@ -7,7 +7,7 @@ the polls is in `agent.fieldbus.capacity`.
 """
 
 from agent.fieldbus.device_session import OVERLOADED_AFTER, DeviceSession
-from drivers.modbus.bus_address import make_bus
+from drivers.ports.bus_address import make_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

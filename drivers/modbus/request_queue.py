@@ -117,7 +117,7 @@ class RequestQueue:
         diagnostics: bool,
     ) -> "Transaction | None":
         """Return a request of the bus itself whose reply ends the ambiguity, or None."""
-        pdu = stale_replies.disambiguating_request(transaction, now, duplicates, diagnostics)
+        pdu = stale_replies.proof_request(transaction, now, duplicates, diagnostics)
         if pdu is None:
             return None
         return Transaction(transaction.unit, pdu, None, POLL, 0, transaction.health)

@@ -272,7 +272,7 @@ class StaleReplyGuard:
                 return True
         return False
 
-    def disambiguating_request(
+    def proof_request(
         self,
         transaction: "Transaction",
         now: int,

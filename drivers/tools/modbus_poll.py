@@ -131,6 +131,15 @@ class PollView:
             )
         return found
 
+    def bit_rows(self) -> "list[dict[str, Any]]":
+        """Return name and state (None: not read) of every bit, also of status words."""
+        found: list[dict[str, Any]] = []
+        for bit in self.device.profile.bits:
+            is_known = self.device.register_value(bit) is not None
+            is_on = self.device.is_bit_on(bit.name) if is_known else None
+            found.append({"name": bit.name, "on": is_on, "alarm": bit.alarm})
+        return found
+
     def alarms(self) -> "list[str]":
         """Return the names of the active alarm bits."""
         return self.device.active_alarm_bits()
@@ -184,6 +193,7 @@ def _record(view: PollView, number: int) -> "dict[str, Any]":
         "identity": device.identity,
         "requests": len(device.blocks),
         "points": view.rows(monotonic_us()),
+        "bits": view.bit_rows(),
         "alarms": view.alarms(),
         "faults": view.faults,
     }
@@ -200,6 +210,9 @@ def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     if view.device.identity == MISMATCH:
         lines.append("WRONG MODEL: %s" % view.device.mismatch_reason)
     lines += format_table(rows)
+    states = {True: "on", False: "off", None: "unknown"}
+    bits = ["%s %s" % (row["name"], states[row["on"]]) for row in view.bit_rows()]
+    lines += ["bits: " + ", ".join(bits)] if bits else []
     lines.append("alarms: " + (", ".join(view.alarms()) or "none"))
     lines += ["fault: " + fault for fault in view.faults]
     if is_live:

@@ -50,7 +50,7 @@ WRITE_A = pdu.write_multiple(30, (7,))
 Pending = tuple[int, bytes]  # number of the transaction, PDU of the request
 
 
-class World:
+class GuardState:
     """One state: the master with its guard, and the device with the replies that it owes."""
 
     def __init__(self) -> None:
@@ -114,11 +114,11 @@ class Explorer:
         self.states = 0
         self.transitions = 0
         self.suspects = 0
-        self.seen: dict[Any, World] = {}
+        self.seen: dict[Any, GuardState] = {}
 
     def run(self, limit: int) -> None:
         """Explore up to `limit` states; each new state is also checked for recovery."""
-        start = World()
+        start = GuardState()
         self.seen[start.key()] = start
         queue = deque([start])
         while queue:
@@ -132,7 +132,7 @@ class Explorer:
                     self.seen[key] = after
                     queue.append(after)
 
-    def successors(self, world: World) -> list[World]:
+    def successors(self, world: GuardState) -> list[GuardState]:
         """Return all states after one poll."""
         found = []
         for request in self.requests:
@@ -140,7 +140,7 @@ class Explorer:
                 found.extend(self.poll(world, request, lost))
         return found
 
-    def poll(self, world: World, request: bytes, is_lost: bool) -> list[World]:
+    def poll(self, world: GuardState, request: bytes, is_lost: bool) -> list[GuardState]:
         """Poll once with `request`, or with what the guard sends instead of it."""
         base = self.copy_of(world)
         base.now += STEP_US
@@ -153,7 +153,7 @@ class Explorer:
             base.owed += ((base.number, sent.pdu),)
         return self.outcomes(base, sent)
 
-    def copy_of(self, world: World) -> World:
+    def copy_of(self, world: GuardState) -> GuardState:
         """Copy a state."""
         other = copy.copy(world)
         other.guard = copy.copy(world.guard)
@@ -163,7 +163,7 @@ class Explorer:
             new.requests = [copy.copy(request) for request in guard.requests]
         return other
 
-    def choose(self, world: World, request: bytes) -> Transaction | None:
+    def choose(self, world: GuardState, request: bytes) -> Transaction | None:
         """Return what the queue of the product sends; None if the poll has to wait."""
         queue = RequestQueue()
         queue.polls.append(Transaction(UNIT, request, world.number, POLL, 0, self.health))
@@ -175,7 +175,7 @@ class Explorer:
         sent, _ = queue.take_first_ready(world.now, world.guard, filter_, self.diagnostics)
         return sent
 
-    def outcomes(self, world: World, sent: Transaction) -> list[World]:
+    def outcomes(self, world: GuardState, sent: Transaction) -> list[GuardState]:
         """Return the states for every number of replies that the device sends now."""
         found = []
         for count in range(len(world.owed) + 1):
@@ -192,8 +192,8 @@ class Explorer:
         return found
 
     def deliver(
-        self, world: World, sent: Transaction, frames: list[Pending], has_copy: bool
-    ) -> World:
+        self, world: GuardState, sent: Transaction, frames: list[Pending], has_copy: bool
+    ) -> GuardState:
         """Give the frames to the master, in order; the first that fits `sent` ends the poll."""
         guard, is_decided, late = world.guard, False, None
         for position, (number, request) in enumerate(frames):

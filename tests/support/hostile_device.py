@@ -77,7 +77,7 @@ class HostileCase:
         self.order = 0
         self.arriving: list[tuple[int, int, bytes]] = []
         self.line_free_at = 0
-        self.wrong = self.old = self.false_success = self.good = self.calls = self.unsure = 0
+        self.wrong = self.old = self.false_success = self.good = self.calls = self.ambiguous = 0
         counts = (1, 1, 2, 2, 1 + self.rng.randrange(12))
         self.blocks = [
             (unit, pdu.read_holding(8 * i + unit, count))
@@ -181,7 +181,7 @@ class HostileCase:
         tag, status = result.tag, result.status  # type: ignore[attr-defined]
         values, unit = result.values, result.unit  # type: ignore[attr-defined]
         self.calls += 1
-        self.unsure += status == "unsure"
+        self.ambiguous += status == "unsure"
         if tag[0] == "write":
             if status == "ok" and not [
                 1 for s in self.devices[unit].samples if s.at >= tag[1] and s.pdu == tag[2]

@@ -13,9 +13,9 @@ The next request opens a connection again that the peer closed. A serial line th
 """
 
 from drivers.errors import AddressError
-from drivers.modbus.bus_address import make_bus
 from drivers.ports.address import FRAMINGS, Address, parse_address
 from drivers.ports.base import make_error
+from drivers.ports.bus_address import make_bus
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus.pdu import EXCEPTION, GOOD

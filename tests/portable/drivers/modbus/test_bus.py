@@ -267,7 +267,7 @@ def test_same_reply_shape_waits_for_disambiguating_read():
     eq((only_result(bus).status, bus.client.mismatches), ("ok", 1))
 
 
-def test_reply_is_unsure_without_disambiguation():
+def test_reply_is_ambiguous_without_disambiguation():
     """Without a reply to a disambiguating read the request is sent after four times LATE."""
     bus = make_bus()
     timed_out = run_timeout(bus)
