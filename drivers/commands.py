@@ -15,6 +15,7 @@ TOOLS = {
         "scan": ("drivers.tools.modbus_scan", "find and identify the devices on a port"),
         "read": ("drivers.tools.modbus_read", "read registers or bits of a unit"),
         "write": ("drivers.tools.modbus_write", "write a value after confirmation, read it back"),
+        "raw": ("drivers.tools.modbus_raw", "send a request as hexadecimal digits"),
         "poll": ("drivers.tools.modbus_poll", "show the values of a device by its profile, live"),
         "sniff": ("drivers.tools.modbus_sniff", "decode the traffic on a line, with its timing"),
         "serve": ("hil.tools.modbus_serve", "play a device from its profile"),

@@ -35,7 +35,7 @@ from drivers.tools.lib.arguments import (
     raw_profile,
 )
 from drivers.tools.lib.identify import Model, ProbedUnit
-from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -45,11 +45,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.bus import TransactionResult
     from drivers.ports.address import Address
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
-_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -102,23 +100,6 @@ def check_unit(unit: int, address: "Address") -> None:
     if FRAMINGS[address.kind] != "tcp" and not UNITS[0] <= unit <= address.max_unit:
         hint = "" if address.max_unit > UNITS[1] else "; units=255 in the address permits more"
         raise UsageError("unit %d is not 1 to %d (serial line%s)" % (unit, address.max_unit, hint))
-
-
-def read_values(
-    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
-) -> "tuple[list[int], TransactionResult | None]":
-    """Read `count` registers or bits; return (values, failed result or None).
-
-    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
-    """
-    found: list[int] = []
-    while len(found) < count:
-        size = min(count - len(found), _MAX_COUNT[function])
-        result = client.request(unit, pdu.read(function, address + len(found), size))
-        if result.status != GOOD:
-            return found, result
-        found.extend(result.values)
-    return found, None
 
 
 class ReadRound:

@@ -22,7 +22,7 @@ from drivers.device.identity import MISMATCH, UNKNOWN
 from drivers.device.number_format import FLOATS
 from drivers.device.profile import DeviceProfile
 from drivers.errors import ProfileError
-from drivers.tools.lib import register_values
+from drivers.tools.lib.address_write import AddressWrite, WritePlan, parse_switch, parse_words
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -41,8 +41,7 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.modbus_profile import convert_limit
-from drivers.tools.modbus_read import add_type, check_unit, read_values
-from protocols.modbus import pdu
+from drivers.tools.modbus_read import add_type, check_unit
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
 
@@ -75,7 +74,6 @@ _EXPLANATIONS = {
     _UNKNOWN: "no proof that the device holds the value; read it before the next write",
     _FAILED: "the device holds another value",
 }
-_SWITCH_VALUES = {"1": True, "on": True, "0": False, "off": False}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -88,93 +86,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="0 to 65535, as on the wire, or the name of a point or bit of --profile",
     )
     parser.add_argument(
-        "value", metavar="VALUE", help="value; with --profile in the unit of the point"
+        "value",
+        metavar="VALUE",
+        help="value, or several with commas; with --profile in the unit of the point",
     )
     parser.add_argument("--profile", metavar="P", help="name of a shipped profile, or a file")
     parser.add_argument(
         "--function",
         type=int,
-        choices=(5, 6, 16),
-        help="5: a coil; 6, 16: registers (6 for one register)",
+        choices=(5, 6, 15, 16, 22, 23),
+        help="5, 15: coils; 6, 16, 23: registers (6 for one); 22: masks, AND:OR",
     )
     add_type(parser)
     parser.add_argument("--yes", action="store_true", help="write without confirmation")
     add_timeout(parser, 300)
-
-
-class WritePlan:
-    """The write of one value: its requests, and its readings before and after."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.requested: Any = None
-        self.read_fault: TransactionResult | None = None
-
-    def build_requests(self) -> "list[bytes]":
-        """Return the PDUs to send, in order."""
-        raise NotImplementedError
-
-    def read_current(self) -> "Any":
-        """Read and return the present value; None if it cannot be read."""
-        raise NotImplementedError
-
-    def is_verified(self, reading: "Any") -> "bool | None":
-        """Return whether `reading` is the requested value; None if this is unknown."""
-        return None if reading is None else bool(reading == self.requested)
-
-    def format_value(self, value: "Any") -> str:
-        """Return a value as text."""
-        return "unreadable" if value is None else register_values.format_value(value)
-
-
-class AddressWrite(WritePlan):
-    """The write of registers or a coil by address."""
-
-    def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
-        parse = bounded("ADDRESS", 0, 65535)
-        try:
-            self._address = parse(arguments.address)
-        except argparse.ArgumentTypeError as error:
-            raise UsageError("%s; a name also needs --profile" % error)
-        super().__init__("address %d" % self._address)
-        self._client = client
-        self._unit: int = arguments.unit
-        self._kind: str = arguments.type
-        self._order = register_values.check_order(arguments.order, self._kind)
-        self._coil = arguments.function == pdu.WRITE_COIL
-        if self._coil:
-            self._words = [int(_parse_switch(arguments.value))]
-            self.requested = self._words[0]
-        else:
-            self._words = register_values.encode_value(self._kind, self._order, arguments.value)
-            self.requested = register_values.decode_values(self._kind, self._order, self._words)[0]
-        self._use_single = (arguments.function or pdu.WRITE_SINGLE) == pdu.WRITE_SINGLE
-        if arguments.function == pdu.WRITE_SINGLE and len(self._words) > 1:
-            raise UsageError(
-                "--function 6 writes one register, %s has %d" % (self._kind, len(self._words))
-            )
-
-    def build_requests(self) -> "list[bytes]":
-        """Return the request."""
-        if self._coil:
-            return [pdu.write_coil(self._address, self._words[0])]
-        if self._use_single and len(self._words) == 1:
-            return [pdu.write_single(self._address, self._words[0])]
-        return [pdu.write_multiple(self._address, self._words)]
-
-    def read_current(self) -> "Any":
-        """Read the same registers or the coil."""
-        function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
-        size = len(self._words)
-        words, failed_result = read_values(self._client, self._unit, function, self._address, size)
-        self.read_fault = failed_result
-        if failed_result is not None:
-            return None
-        return (
-            words[0]
-            if self._coil
-            else register_values.decode_values(self._kind, self._order, words)[0]
-        )
 
 
 class ProfileWrite(WritePlan):
@@ -218,7 +143,7 @@ class BitWrite(ProfileWrite):
     ) -> None:
         self._bit = _find_bit(profile, arguments.address)
         super().__init__(self._bit.name, client, unit, profile)
-        self.requested = int(_parse_switch(arguments.value))
+        self.requested = int(parse_switch(arguments.value))
 
     def build_requests(self) -> "list[bytes]":
         """Return the request."""
@@ -275,12 +200,6 @@ class PointWrite(ProfileWrite):
         """Return a value as text with its unit."""
         unit = "" if self._point.unit == "1" else " " + self._point.unit
         return super().format_value(value) + (unit if value is not None else "")
-
-
-def _parse_switch(text: str) -> bool:
-    if text.lower() not in _SWITCH_VALUES:
-        raise UsageError("value %r is not on, off, 1 or 0" % text)
-    return _SWITCH_VALUES[text.lower()]
 
 
 def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
@@ -394,14 +313,12 @@ def _state_of(is_confirmed: bool, verified: "bool | None") -> str:
 def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
     """Check everything that needs no device. Raises `UsageError`."""
     if raw is None:
-        if arguments.function != pdu.WRITE_COIL:
-            order = register_values.check_order(arguments.order, arguments.type)
-            register_values.encode_value(arguments.type, order, arguments.value)
+        parse_words(arguments)
         return
     profile = DeviceProfile(raw, include_unpolled=True)
     if profile.has_bit(arguments.address):
         _find_bit(profile, arguments.address)
-        _parse_switch(arguments.value)
+        parse_switch(arguments.value)
         return
     try:
         point = profile.points[_find_point(profile, arguments.address)]

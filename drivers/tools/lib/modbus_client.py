@@ -18,6 +18,7 @@ from drivers.ports.base import make_error
 from drivers.ports.bus_address import make_bus
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -33,6 +34,7 @@ _QUIET_US = 2 * SECOND
 _RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
+_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 TIMEOUT_US = 300 * MILLISECOND
 
 
@@ -190,3 +192,20 @@ class BlockingModbusClient:
 
     def __exit__(self, *_: object) -> None:
         self._close()
+
+
+def read_values(
+    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
+) -> "tuple[list[int], TransactionResult | None]":
+    """Read `count` registers or bits; return (values, failed result or None).
+
+    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        size = min(count - len(found), _MAX_COUNT[function])
+        result = client.request(unit, pdu.read(function, address + len(found), size))
+        if result.status != GOOD:
+            return found, result
+        found.extend(result.values)
+    return found, None
