@@ -5,7 +5,7 @@ Used while a configuration is loaded; see `agent.config.compiler`. A board drops
 """
 
 from drivers.modbus.poll_plan import PollPlan, plan_time_us
-from drivers.ports.address import FRAMINGS
+from drivers.ports.address import modbus_framing
 from drivers.ports.bus_address import wire_time
 from protocols.time_units import MILLISECOND
 
@@ -27,7 +27,7 @@ devices take a part of this time."""
 
 def wire_for(address: "Address") -> "WireTime":
     """Return the wire time of the bus at `address`."""
-    is_stream = FRAMINGS[address.kind] == "tcp"
+    is_stream = modbus_framing(address.kind) == "tcp"
     return wire_time(address, _STREAM_ROUND_TRIP_US if is_stream else _TURNAROUND_US)
 
 
@@ -87,7 +87,7 @@ def over_capacity(name: str, address: "Address", load_us: int, cycle_us: int) ->
     if load_us <= cycle_us:
         return ""
     needed = (load_us + 99 * MILLISECOND) // (100 * MILLISECOND) * 100
-    speed = "" if FRAMINGS[address.kind] == "tcp" else " at %d baud" % address.baud
+    speed = "" if modbus_framing(address.kind) == "tcp" else " at %d baud" % address.baud
     return "buses.%s: polling takes %d ms of wire time%s, control.cycle_ms is %d; %s %d" % (
         name,
         (load_us + MILLISECOND - 1) // MILLISECOND,

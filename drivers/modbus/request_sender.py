@@ -15,13 +15,13 @@ from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply_guard import StaleReplyGuard
 from drivers.modbus.unit_health import UnitHealth
-from protocols.modbus import rtu, tcp
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.modbus.transaction import Transaction
     from drivers.modbus.wire_time import WireTime
+    from protocols.modbus import rtu, tcp
     from protocols.modbus.ascii_mode import AsciiClient
 
     Action = tuple[int, str, bytes]
@@ -29,17 +29,25 @@ if TYPE_CHECKING:
 _OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master
 _MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
+_LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _MAX_FRAME = 256  # bytes of the longest frame
 
 
 def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
+    """Import only the framing of this bus: a board has one."""
     if wire_time.ascii_mode:
-        from protocols.modbus.ascii_mode import AsciiClient  # noqa: PLC0415 - few lines have it
+        from protocols.modbus.ascii_mode import AsciiClient  # noqa: PLC0415
 
         return AsciiClient()
-    return rtu.RtuClient() if wire_time.serial else tcp.TcpClient()
+    if wire_time.serial:
+        from protocols.modbus import rtu  # noqa: PLC0415
+
+        return rtu.RtuClient()
+    from protocols.modbus import tcp  # noqa: PLC0415
+
+    return tcp.TcpClient()
 
 
 class RequestSender(BusCounters):
@@ -55,7 +63,7 @@ class RequestSender(BusCounters):
         self.wire_time = wire_time
         self.open = False
         self.next_cycle_at = NEVER
-        self._units = rtu.UNITS if self.serial else tcp.UNITS
+        self._units = _LINE_UNITS if self.serial else _STREAM_UNITS
         self._max_timeout_us = timeout_us
         line_flush_us = max(flush_us, wire_time.gap_us) if self.serial else 0
         self._line_timer = LineTimer(wire_time.gap_us, line_flush_us)

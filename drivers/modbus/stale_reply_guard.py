@@ -160,6 +160,7 @@ class StaleReplyGuard:
         guard.handle(TIMED_OUT)
         guard.forget_at = now + _FORGET_US
         self._number += 1
+        number = self._number
         for request in guard.requests:
             if request.pdu == pdu or request.pdu[:1] == pdu[:1] == _DIAGNOSTICS:
                 request.set_pdu(unit, pdu)  # only the newest number of function 8 counts
@@ -168,11 +169,11 @@ class StaleReplyGuard:
                 if request.owner is not owner:
                     request.owner = None
                 return
-        if len(guard.requests) >= _MAX_OPEN:  # one entry for both of the oldest
-            merged = OpenRequest(unit, b"", guard.requests[0].first, None)
-            merged.last = max(guard.requests[0].last, guard.requests[1].last)
-            guard.requests[:2] = [merged]
-        request = OpenRequest(unit, pdu, self._number, owner)
+        if len(guard.requests) >= _MAX_OPEN:  # the last entry stands for all further requests
+            pdu = b""
+            number = guard.requests.pop().first
+        request = OpenRequest(unit, pdu, number, owner)
+        request.last = self._number
         request.open_until = now + self._stale_us
         guard.requests.append(request)
 

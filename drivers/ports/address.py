@@ -83,17 +83,6 @@ KINDS = (
     "chrony",
     "watchdog",
 )
-FRAMINGS = {
-    "serial": "rtu",
-    "uart": "rtu",
-    "tcp": "tcp",
-    "tls": "tcp",
-    "rtu+tcp": "rtu",
-    "rtu+udp": "rtu",
-    "ascii": "ascii",
-    "ascii+tcp": "ascii",
-}
-"""Kinds of address that a Modbus bus can have, with the framing of each."""
 _HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp")
 
 
@@ -173,6 +162,13 @@ class Address:
     def __hash__(self) -> int:
         """Consistent with `__eq__`."""
         return hash(str(self))
+
+
+def modbus_framing(kind: str) -> str:
+    """Return the framing of a Modbus bus on a port of this kind: rtu, ascii or tcp."""
+    if kind in ("tcp", "tls"):
+        return "tcp"
+    return "ascii" if kind[:5] == "ascii" else "rtu"
 
 
 def parse_address(text: str) -> Address:

@@ -7,7 +7,7 @@ treat a line in the same way.
 
 from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import WireTime
-from drivers.ports.address import FRAMINGS
+from drivers.ports.address import modbus_framing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _LINES = ("serial", "uart", "ascii")  # kinds without a network between the bus 
 
 def wire_time(address: "Address", turnaround_us: int = 5_000) -> WireTime:
     """Return the times on the line of a serial address, or of the line behind a gateway."""
-    framing = FRAMINGS[address.kind]
+    framing = modbus_framing(address.kind)
     return WireTime(
         address.baud, address.bits_per_char, turnaround_us, framing != "tcp", framing == "ascii"
     )
@@ -29,7 +29,7 @@ def make_bus(port: int, address: "Address", timeout_us: int) -> Bus:
     """Return the bus for `address` on `port`; `timeout_us` limits the wait for a reply."""
     bus = Bus(
         port,
-        FRAMINGS[address.kind],
+        modbus_framing(address.kind),
         baud=address.baud,
         bits_per_char=address.bits_per_char,
         timeout_us=timeout_us,

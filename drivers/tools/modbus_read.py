@@ -16,7 +16,7 @@ import sys
 import time
 
 from drivers.device.device import ModbusDevice
-from drivers.ports.address import FRAMINGS
+from drivers.ports.address import modbus_framing
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
@@ -97,7 +97,7 @@ def add_type(parser: argparse.ArgumentParser) -> None:
 
 def check_unit(unit: int, address: "Address") -> None:
     """Check that the line can address the unit. Raises `UsageError`."""
-    if FRAMINGS[address.kind] != "tcp" and not UNITS[0] <= unit <= address.max_unit:
+    if modbus_framing(address.kind) != "tcp" and not UNITS[0] <= unit <= address.max_unit:
         hint = "" if address.max_unit > UNITS[1] else "; units=255 in the address permits more"
         raise UsageError("unit %d is not 1 to %d (serial line%s)" % (unit, address.max_unit, hint))
 

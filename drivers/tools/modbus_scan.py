@@ -18,7 +18,7 @@ devices with the same unit number.
 
 import argparse
 
-from drivers.ports.address import BAUDS, FRAMINGS
+from drivers.ports.address import BAUDS, modbus_framing
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -244,7 +244,9 @@ def scan_port(
     models = shipped_models() if identify_models else []
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
-    second_pass = FRAMINGS[address.kind] == "rtu" and not getattr(arguments, "one_pass", False)
+    second_pass = modbus_framing(address.kind) == "rtu" and not getattr(
+        arguments, "one_pass", False
+    )
     try:
         with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
             for text in options:

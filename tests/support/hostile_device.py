@@ -204,7 +204,7 @@ class HostileCase:
             if n & 0xFF == number and s.pdu == tag[1]
         ]
         # The bus itself polls a unit that is online again; its result can come after a new poll.
-        limit = min(submitted, self.now - TIMEOUT_US)
+        limit = min(submitted, self.now - 3 * TIMEOUT_US)
         if not fitting or fitting[-1].at < limit:
             self.old += 1
 
