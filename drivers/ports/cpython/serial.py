@@ -46,6 +46,7 @@ class SerialPort(StreamPort):
         self._line = line
         self._fd: int = line.fileno()
         self.pollable = self._fd
+        self.reads_all = True
 
     def read(self) -> "bytes | None":
         """Return the available bytes; None if the line hung up."""
