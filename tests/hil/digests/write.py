@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Digests of the shipped scenarios: what they are, what they were, and why they changed.
 
-`python -m tests.hil.run.digests` runs all scenarios without those of the suite `hazards`, and
-writes `digests.txt`: name, verdict, digest, reason. It takes about a minute of computing time on
-each of two cores. A digest that differs from that of `digests_before.txt` gets the reasons of the
+`python -m tests.hil.digests.write` runs all scenarios without those of the suite `hazards`, and
+writes `baseline.txt`: name, verdict, digest, reason. It takes about a minute of computing time on
+each of two cores. A digest that differs from that of `before.txt` gets the reasons of the
 parts that its row has, from `_REASONS`. Change `_REASONS` together with the code that changes
 digests. `test_digests.py` compares.
 """
@@ -21,7 +21,7 @@ from hil.scenario.model import Scenario
 from hil.scenario.suite import load_suite
 
 FOLDER = Path(__file__).parent
-BASELINE, BEFORE = FOLDER / "digests.txt", FOLDER / "digests_before.txt"
+BASELINE, BEFORE = FOLDER / "baseline.txt", FOLDER / "before.txt"
 _REASONS = (
     ("", "the filter pressure of the RPU is polled"),
     ("cooling", "sensors are checked by relations, dew has an alarm"),

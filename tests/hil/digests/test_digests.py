@@ -3,12 +3,12 @@
 
 import pytest
 
-from tests.hil.run import digests
+from tests.hil.digests import write as digests
 
 
 @pytest.mark.soak
 def test_digest_and_verdict_of_each_scenario_are_those_of_the_baseline() -> None:
-    """If a change is wanted: `make digests`, and a reason in `digests.py`."""
+    """If a change is wanted: `make digests`, and a reason in `write.py`."""
     found = {
         name: (verdict, digest)
         for name, verdict, digest in map(digests.run_scenario, digests.names())
