@@ -19,6 +19,7 @@ def test_digest_and_verdict_of_each_scenario_are_those_of_the_baseline() -> None
     assert not [name for name, (verdict, _) in found.items() if verdict != "pass"]
 
 
+@pytest.mark.soak
 def test_each_scenario_has_a_digest_and_each_change_a_reason() -> None:
     lines = digests.BASELINE.read_text(encoding="utf-8").splitlines()
     before = digests.read_baseline(digests.BEFORE)
