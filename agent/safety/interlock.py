@@ -282,9 +282,12 @@ class Interlock(Component):
         """Handle an event of the watchdog port."""
         self._open = kind == "opened" or (self._open and kind == "drained")
 
-    def tick(self, now: int) -> None:
-        """Step the protection. Service the watchdog if the control cycle has run in this tick."""
+    def protect(self, now: int) -> None:
+        """Step the protection."""
         self.protection.step(now, self.demand()[1] == 0 or self.stop_order.is_asked(now))
+
+    def tick(self, now: int) -> None:
+        """Service the watchdog if the control cycle has run in this tick."""
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now
