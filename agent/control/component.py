@@ -19,6 +19,7 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 """
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.learned_store import LearnedStore
 from agent.control.manual import ManualControl
 from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
@@ -115,6 +116,7 @@ class CoolingComponent(Component):
             self._build_pump_group()
         self.manual = ManualControl(agent, self.readings, self.pressure_loop)
         self.proof_store = ProofStore(self.manual.proofs, port)
+        self.learned_store = LearnedStore(port)
 
     def _build_supply_loop(self) -> None:
         """Build the supply loop with a model of the exchanger."""
@@ -189,6 +191,8 @@ class CoolingComponent(Component):
         self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
         self._conditions = self.sensors.read(exchanger, now, dt)
+        if self.sensors.row is not None:
+            self.learned_store.step(self.sensors.row, now)
 
     def before_control(self, now: int, dt: float) -> None:
         """Move the set-points, lock out drives in local mode, claim for a mode or a proof test."""
@@ -209,14 +213,16 @@ class CoolingComponent(Component):
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         self.proof_store.event(kind)
+        self.learned_store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Handle the stored proof records."""
+        """Handle the stored records."""
         self.proof_store.receive(data)
+        self.learned_store.receive(data)
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""
-        return self.proof_store.outbox()
+        return self.proof_store.outbox() + self.learned_store.outbox()
 
     def _update_setpoints(self, cooling: CoolingControl, now: int, dt: float) -> None:
         """Ramp the supply set-point. Its limits come from the dew point and the optimiser."""

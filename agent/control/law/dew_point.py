@@ -17,8 +17,8 @@ each within `_MOVE_US`) it is `_LIVELY_STILL_US`. The sensor is valid again afte
 After a fall it is valid again after `_STEADY_US`. It is valid earlier if another sensor fell too,
 within `_COINCIDENCE_US`, and both agree within `_DISAGREE_K`: then the air of the room became drier
 (a door, an air handler). It is also valid after it has agreed with a valid sensor for `_AGREE_US`:
-an error has ended, and the highest dew point counts anyway. A sensor with a rising dew point is valid immediately, because this is the
-safe direction.
+an error has ended, and the highest dew point counts anyway. A sensor with a rising dew point is
+valid immediately, because this is the safe direction.
 
 The limit rises immediately with the dew point. It falls by at most `_FALL_RATE_K_S`, also if all
 sensors have the same fault. With fewer than two valid sensors the uncertainty doubles. With none

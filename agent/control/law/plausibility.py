@@ -96,6 +96,26 @@ class RowPlausibility:
             self._compare(r, flow, supply, return_c, dt)
         self._settle(r, flow, dt)
 
+    # Over a restart; see `agent.control.learned_store`.
+
+    def learned(self) -> "tuple[list[float], list[int]]":
+        """Return the factors of dP and pump speed, the shares of R1 and R6, and the numbers of the
+        suspect signals: supply, return, flow, dP.
+        """
+        factors = [self._dp_factor, self._pump_factor, self.heat_share, self.model_share]
+        return factors, [i for i, signal in enumerate(self._signals()) if signal.suspect]
+
+    def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
+        """Take over the result of `learned` from before a restart."""
+        self._dp_factor, self._pump_factor = factors[:2]
+        self.heat_share, self.model_share = _share(factors[2]), _share(factors[3])
+        for i, signal in enumerate(self._signals()):
+            if i in suspects:
+                signal.accuse(RELATION)
+
+    def _signals(self) -> "tuple[CheckedSignal, ...]":
+        return self.supply, self.returned, self.flow, self.dp
+
     # Flow.
 
     def _check_flow(self, r: RowReadings, dt: float) -> None:

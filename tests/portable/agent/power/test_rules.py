@@ -236,7 +236,9 @@ def test_heat_rejection_lost_until_supply_stops_rising():
     run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5, 34.6, 34.7, 34.75, 34.8])
     eq(head.heat_rejection_lost, True)
     run_steps(head, [34.8, 34.7, 34.6, 34.5], start_s=9)
-    eq(head.heat_rejection_lost, True)  # 10 s after the last evidence, so the alarm does not chatter
+    eq(
+        head.heat_rejection_lost, True
+    )  # 10 s after the last evidence, so the alarm does not chatter
     run_steps(head, [34.4, 34.3, 34.2, 34.1], start_s=13)
     eq(head.heat_rejection_lost, False)
 
