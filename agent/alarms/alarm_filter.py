@@ -3,7 +3,8 @@
 
 Does not send messages and does not store them. Rules, in this order:
 
-    priority 1   immediately, always
+    priority 1   immediately, always; of several loads (`siblings`) the first one, and another one
+                 only if it lasts `SETTLE_MS` longer
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`)
@@ -58,6 +59,7 @@ class _Tracked:
     first_out: bool = False
     is_active: bool = False
     handled: bool = False
+    explained_ms: int = -SETTLE_MS
     named: bool = False
     changes: list[int] = field(default_factory=list)
 
@@ -144,7 +146,9 @@ class AlarmFilter:
         """Return whether a person must get the alarm now."""
         priority = catalogue().priority(code)
         if priority == 1:
-            return not alarm.handled
+            if self._root(code):
+                alarm.explained_ms = now
+            return not alarm.handled and now - alarm.explained_ms >= SETTLE_MS
         if is_shelved:
             alarm.handled = False
             return False
@@ -192,6 +196,4 @@ class AlarmFilter:
         return [Notice("flood", "", f"{len(codes)} more alarms", now, children=codes)]
 
     def _root(self, code: str) -> str:
-        if catalogue().priority(code) == 1:
-            return ""
         return find_root(code, self._active, self._buses)

@@ -19,10 +19,11 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 """
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
-from agent.control.learned_store import LearnedStore
+from agent.control.law.valve_sign import ValveSign
 from agent.control.manual import ManualControl
-from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
+from agent.control.store.learned_store import LearnedStore
+from agent.control.store.proof_store import ProofStore
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,
@@ -63,6 +64,7 @@ HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors diffe
 VALVE_FEEDBACK = AlarmRecord(
     "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
 )
+REVERSED_TEXT = "the valve opens when its actuator closes; it gets the opposite position"
 HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
 PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
@@ -105,6 +107,7 @@ class CoolingComponent(Component):
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
         self._deviation_s = 0.0
+        self._valve_sign = ValveSign()
         self._ticks_since_poll = 0
         self._trip_handled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
@@ -276,6 +279,12 @@ class CoolingComponent(Component):
 
     def _check_valve(self, dt: float) -> None:
         valve, settings = self.agent.valve, self.settings
+        if self.cooling is not None and self._valve_sign.step(
+            valve.position(), self.readings.fws_flow_lpm, self.cooling.exchanger, dt
+        ):
+            valve.reverse()
+        if valve.is_reversed:
+            self._conditions.append((VALVE_FEEDBACK, "", REVERSED_TEXT))
         position, command_pct = valve.position(), valve.command_pct
         if position is None or command_pct is None:
             self._deviation_s = 0.0
@@ -283,7 +292,7 @@ class CoolingComponent(Component):
         limit = settings["valve_apart_pct"]
         deviates = not -limit < position - command_pct < limit
         self._deviation_s = self._deviation_s + dt if deviates else 0.0
-        if self._deviation_s >= settings["valve_apart_s"]:
+        if self._deviation_s >= settings["valve_apart_s"] and not valve.is_reversed:
             self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
 
     def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:

@@ -5,6 +5,9 @@ Does not control temperature; see `agent.control.supply_loop`. The profile names
 set-point and feedback, and its ramp limits the set-point. A change below `_DEADBAND` is not sent,
 except at the ends of the stroke, because travel and reversals cause wear. Changes are compared in
 register counts, so that floats of 32 and of 64 bits give the same result.
+
+A valve that is mounted in reverse (`agent.control.law.valve_sign`) gets the opposite set-point, and
+its position is read in the same way. So all users see the true opening.
 """
 
 TYPE_CHECKING = False
@@ -16,7 +19,7 @@ _DEADBAND = 0.5
 
 
 class ValveActuator:
-    """The valve of one device session."""
+    """The valve of one device session. `is_reversed`: it opens when its actuator closes."""
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -26,10 +29,17 @@ class ValveActuator:
         self._deadband_raw = session.device.to_count(self._setpoint, _DEADBAND)
         self._command_raw = 0
         self.command_pct: float | None = None
+        self.is_reversed = False
+
+    def reverse(self) -> None:
+        """Change the direction: the flow has shown that the other one is right."""
+        self.is_reversed = not self.is_reversed
+        self.command_pct = None
 
     def request(self, percent: float) -> None:
         """Request a position of 0 to 100 percent. Called once a cycle."""
-        percent, raw = self.session.ramp_limited(self._setpoint, percent)
+        percent, raw = self.session.ramp_limited(self._setpoint, self._turn(percent))
+        percent = self._turn(percent)
         within_deadband = (
             self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
         )
@@ -46,4 +56,9 @@ class ValveActuator:
     def position(self) -> "float | None":
         """Return the reported position, percent; None if it is lost or out of range."""
         good = self.session.device.readings[self._position].quality == "good"
-        return self.session.device.value(self._position) if good and not self.session.lost else None
+        if not good or self.session.lost:
+            return None
+        return self._turn(self.session.device.value(self._position))
+
+    def _turn(self, percent: float) -> float:
+        return 100.0 - percent if self.is_reversed else percent
