@@ -157,8 +157,6 @@ def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int])
             yield f"{code}: suppressed_by {root}: no such code"
         elif root == code:
             yield f"{code}: suppresses itself"
-        elif priorities[code] == 1:
-            yield f"{code}: priority 1 is never suppressed"
         elif priorities[root] > priorities[code]:
             yield f"{code}: suppressed_by {root}: has a lower priority"
 

@@ -19,11 +19,11 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 """
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
-from agent.control.law.valve_sign import ValveSign
 from agent.control.manual import ManualControl
 from agent.control.sensors import ControlSensors
 from agent.control.store.learned_store import LearnedStore
 from agent.control.store.proof_store import ProofStore
+from agent.control.valve import ValveSign
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,

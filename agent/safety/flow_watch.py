@@ -12,8 +12,10 @@ is proportional to the pump speed, and pressure to its square.
     drives          all are blocked, have tripped, or are silent while the unit answers: two
     temperature     a device is hotter than its loads can explain (only if it is measured)
 
-Two indications are needed. One is enough if nothing else can be read. A reading alone against two
-others is false (`outlier`).
+Two indications are needed. One is enough if nothing else can be read. Drives that turn do not
+disprove hot devices: a valve can be shut. A loss that only the devices show, without a reading of
+flow and pressure, ends with the next of these readings: a load that is off is not hot any more. A
+reading alone against two others is false (`outlier`).
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -52,6 +54,7 @@ class FlowWatch:
         self._silent_since: int | None = None
         self._lie_since: int | None = None
         self._low_since = 0
+        self._blind_loss = False
 
     def update(
         self,
@@ -72,11 +75,15 @@ class FlowWatch:
         dead, is_sign = self._dead_drives(drives, unit_at, now)
         count = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
-        known += speed is not None or dead > 0
+        known += dead > 0 or (speed is not None and is_hot is not True)
         self.suspect = count > 0 or self._silent_since is not None
         self.is_lost = count >= 2 or (count == known and count > 0)
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
+        is_blind = flow is None and kpa is None
+        self._blind_loss = is_blind and (self._blind_loss or (self.is_lost and is_hot is True))
+        if self._blind_loss:
+            self.is_lost = self.is_gone = True
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
             if not self.suspect:

@@ -2,8 +2,7 @@
 """Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.valve_sign import ValveSign
-from agent.control.valve import ValveActuator
+from agent.control.valve import ValveActuator, ValveSign
 from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER

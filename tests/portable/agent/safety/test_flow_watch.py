@@ -38,3 +38,18 @@ def test_pressure_that_alone_is_high_is_a_lie():
 
 def test_shut_valve_is_a_loss():
     eq(watch([(150.0, 80.0, 70.0), (2.0, 150.0, 70.0)]).is_lost, True)
+
+
+def test_loss_that_only_hot_devices_show_ends_with_a_reading():
+    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [Drive(70.0)]
+    found = []
+    for flow, kpa, is_hot in (
+        (None, None, False),
+        (None, None, True),
+        (None, None, None),  # the loads are off
+        (None, None, False),
+        (150.0, 80.0, None),
+    ):
+        flow_watch.update(flow, kpa, drives, is_hot, 0, 61 * SECOND, 1.0)
+        found.append(flow_watch.is_gone)
+    eq(found, [False, True, True, True, False])
