@@ -161,11 +161,10 @@ class AlarmFilter:
     def _report(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
         """Write the message of an alarm, or hold it back in a flood."""
         alarm.handled = True
-        if catalogue().priority(code) != 1:
-            # The last place of the window is for the count of those that are held back.
-            if len(self._sent) >= MAX_SHOWN - 1:
-                self._held_back[code] = now
-                return []
+        # The last place of the window is for the count of those that are held back.
+        if len(self._sent) >= MAX_SHOWN - 1 and catalogue().priority(code) != 1:
+            self._held_back[code] = now
+            return []
         self._sent.append(now)
         alarm.named = True
         children = tuple(other for other in self._active if self._root(other) == code)

@@ -54,7 +54,7 @@ class FlowWatch:
         self._silent_since: int | None = None
         self._lie_since: int | None = None
         self._low_since = 0
-        self._blind_loss = False
+        self._unread_loss = False
 
     def update(
         self,
@@ -80,9 +80,9 @@ class FlowWatch:
         self.is_lost = count >= 2 or (count == known and count > 0)
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
-        is_blind = flow is None and kpa is None
-        self._blind_loss = is_blind and (self._blind_loss or (self.is_lost and is_hot is True))
-        if self._blind_loss:
+        is_unread = flow is None and kpa is None
+        self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
+        if self._unread_loss:
             self.is_lost = self.is_gone = True
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:

@@ -97,7 +97,7 @@ class RowPlausibility:
             self._compare(r, flow, supply, return_c, dt)
         self._settle(r, flow, dt)
 
-    # Over a restart; see `agent.control.store.learned_store`.
+    # Over a restart; see `agent.control.watch.learned_store`.
 
     def learned(self) -> "tuple[list[float], list[int]]":
         """Return the factors of dP and pump speed, the shares of R1 and R6, and the numbers of the

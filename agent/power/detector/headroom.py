@@ -104,8 +104,8 @@ class CoolingHeadroom:
         if len(history) > _HISTORY_LENGTH:
             history.pop(0)
         if len(history) >= 3:
-            bend_k = abs(history[-1][1] - 2 * history[-2][1] + history[-3][1])
-            self._noise_k = max(bend_k, _NOISE_DECAY * self._noise_k)
+            second_k = abs(history[-1][1] - 2 * history[-2][1] + history[-3][1])
+            self._noise_k = max(second_k, _NOISE_DECAY * self._noise_k)
         elapsed = history[-1][0] - history[0][0]
         self._slope_k = slope_k = history[-1][1] - history[0][1]
         is_noise = abs(slope_k) <= _NOISE_FACTOR * self._noise_k

@@ -2,7 +2,7 @@
 """Learned factors and suspect signals over a restart."""
 
 from agent.control.law.plausibility import RowPlausibility, RowReadings
-from agent.control.store.learned_store import KEY, LearnedStore
+from agent.control.watch.learned_store import KEY, LearnedStore
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 

@@ -16,8 +16,21 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.law.plausibility import RowPlausibility
+    from typing import Protocol
+
     from agent.core.component import Actions
+
+    class CheckedRow(Protocol):
+        """The checks of the sensors; see `agent.control.law.plausibility`."""
+
+        def learned(self) -> "tuple[list[float], list[int]]":
+            """Return the factors and the numbers of the suspect signals."""
+            ...
+
+        def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
+            """Take over the result of `learned` from before a restart."""
+            ...
+
 
 KEY = "control.learned"
 _MILLION = 1_000_000
@@ -52,7 +65,7 @@ class LearnedStore:
         if _encode(numbers[:-1]) == payload and len(numbers) > _FACTORS:
             self._loaded = self._written = numbers[:-1]
 
-    def step(self, row: "RowPlausibility", now: int) -> None:
+    def step(self, row: "CheckedRow", now: int) -> None:
         """Use the loaded record once; store what has changed. Called once a cycle."""
         if not self._is_used or not self._store.loaded:
             return
