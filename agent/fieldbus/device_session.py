@@ -44,7 +44,8 @@ class DeviceSession:
     """One device with its bus, its polls, its requested outputs and its health.
 
     `transactions` are the completed requests, `errors` those of them that were not "ok". `lost`:
-    the device did not reply for some cycles. `answered_at` is the monotonic time of its last good
+    the device did not reply for some cycles. `wants_poll`: a component needs an early poll in this
+    tick. `answered_at` is the monotonic time of its last good
     reply in microseconds.
     """
 
@@ -56,6 +57,7 @@ class DeviceSession:
         self.bus = bus
         self.unit = config.unit
         self.lost = True
+        self.wants_poll = False
         self.silent_cycles = 0
         self.answered_at = 0
         self.transactions = 0
@@ -114,6 +116,15 @@ class DeviceSession:
         self._poll_cycle.poll_slow(cycle_us)
         if self.profile.watchdog:
             self._service_watchdog(now, cycle_us)
+
+    def poll_early(self) -> None:
+        """Request the fast blocks at the end of this tick; see `Fieldbus.send_early_polls`."""
+        self.wants_poll = True
+
+    def send_early_poll(self) -> None:
+        """Send the polls that `poll_early` requested."""
+        self.wants_poll = False
+        self.poll_now()
 
     def poll_now(self) -> None:
         """Request every fast block that is not pending."""

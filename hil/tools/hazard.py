@@ -136,7 +136,7 @@ def _run_jobs(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[CaseResult]
         for job in jobs:
             yield run_case(*job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         futures = [pool.submit(run_case, *job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
