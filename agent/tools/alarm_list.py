@@ -14,6 +14,7 @@ from agent.core.alarm_record import AlarmRecord
 MODULES = (
     "agent.safety.supervisor",
     "agent.safety.interlock",
+    "agent.safety.loop_watch",
     "agent.safety.protection",
     "agent.safety.row_resistance",
     "agent.clock.evidence",
@@ -25,6 +26,7 @@ MODULES = (
     "agent.control.dew_control",
     "agent.control.fan_group",
     "agent.control.manual",
+    "agent.control.watch.valve_watch",
     "agent.power.report",
     "agent.power.limit.load_shed",
     "agent.power.limit.effect_proof",

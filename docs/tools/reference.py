@@ -366,6 +366,9 @@ def _alarm_text(record: Any, entry: Any) -> str:
     return f"### `{entry.code}{source}`\n\n" + "\n".join(lines) + "\n"
 
 
+_CODES_A_ROW = 24
+
+
 def alarms() -> str:
     """Every alarm with what to do."""
     from agent.alarms.catalogue import PRIORITIES, catalogue, compare
@@ -392,7 +395,9 @@ def alarms() -> str:
     rows = []
     for number, meaning in PRIORITIES.items():
         codes = sorted(e.code for e in found.entries.values() if e.priority == number)
-        rows.append((str(number), meaning, " ".join(f"`{code}`" for code in codes)))
+        for i in range(0, len(codes), _CODES_A_ROW):
+            row = " ".join(f"`{code}`" for code in codes[i : i + _CODES_A_ROW])
+            rows.append((str(number), meaning, row))
     text += table(("priority", "respond", "alarms"), rows)
     for title, names in found.groups:
         text += f"\n## {title}\n\n"
