@@ -43,7 +43,7 @@ class SessionOfPoints:
     def polls_complete(self):
         return not self.waits
 
-    def poll_now(self):
+    def poll_early(self):
         self.again += 1
 
     def answer(self, now, *values):
