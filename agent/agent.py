@@ -366,12 +366,16 @@ class Agent:
         piece: Any = None
         try:
             for piece in self.fieldbus.buses:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
             for link in self.links:
                 if link.due < due:
                     due = link.due
             for piece in self.with_deadline:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
         except Exception as error:
             self.guard.handle(piece, error, ticks_due)
         containment = self.guard.containment
@@ -390,7 +394,9 @@ class Agent:
                 out.extend(link.outbox())
         for piece in self.with_outbox:
             try:
-                out.extend(piece.outbox())
+                actions = piece.outbox()
+                if actions:
+                    out.extend(actions)
             except Exception as error:
                 self.guard.handle(piece, error, self.ticks.due)
         for listener in self.port_listeners:

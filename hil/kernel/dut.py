@@ -74,18 +74,24 @@ class InProcessDut:
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes from a port."""
-        self.agent.receive(port, data, now)
-        return self._step_result()
+        agent = self.agent
+        agent.receive(port, data, now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
-        self.agent.event(port, kind, now)
-        return self._step_result()
+        agent = self.agent
+        agent.event(port, kind, now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def wake(self, now: int) -> StepResult:
         """Tell the controller that its deadline has passed."""
-        self.agent.wake(now)
-        return self._step_result()
+        agent = self.agent
+        agent.wake(now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def inject(self, piece: str, call: int) -> None:
         """Make a piece of the agent raise at a call number."""
