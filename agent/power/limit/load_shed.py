@@ -28,6 +28,8 @@ _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
+_LONGEST_HOLD = 5
+"""A load that was overheated waits up to 2**5 times the hold time: its cause can still be there."""
 
 
 class LoadShedding:
@@ -85,15 +87,17 @@ class LoadShedding:
             self._restore(headroom.supply_c, now)
 
     def _follow_protection(self, now: int) -> None:
-        """Switch off all loads by order, or those that ignore a limit of the protection. A load
-        with a silent service is switched off by its outlets too.
+        """Switch off all loads by order, those that ignore a limit of the protection, and those
+        that are overheated. A load with a silent service is switched off by its outlets too.
         """
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
-            must_go = limits.shed_reason or (is_lost and load.ineffective)
+            must_go = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
             if load.on and load.can_switch and must_go:
                 target = load.target
+                if load.is_overheated:
+                    load.count_heat_trip()
                 load.set_outlets(target is not None and target.answered_at < load.lowered_at)
                 self._switch(load, False, now, force=True)
 
@@ -123,7 +127,8 @@ class LoadShedding:
         for _, place in sorted(off):
             load = self._loads[place]
             cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
-            if cold_enough and now - load.shed_at >= self._hold_us:
+            hold_us = self._hold_us << min(load.heat_trips, _LONGEST_HOLD)
+            if cold_enough and now - load.shed_at >= hold_us:
                 self._switch(load, True, now)
                 return
 
