@@ -29,7 +29,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.bench.reference import Reference, Traffic
+from benchmarks.bench.reference import ReferenceProgram, ReferenceTraffic
 from benchmarks.common import ROOT, Record, describe_machine, progress, show
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
@@ -39,7 +39,7 @@ HISTORY = ROOT / "benchmarks" / "history.json"
 SCENARIOS = ("smoke", "load-step", "full-bench")
 REFERENCE = "reference"
 WORSE_PCT = 10
-TRAFFIC = Traffic(devices=3, reads=3, writes=1, registers=20, sentences=12)
+TRAFFIC = ReferenceTraffic(devices=3, reads=3, writes=1, registers=20, sentences=12)
 _SHORT_S = 20
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 
@@ -47,7 +47,7 @@ _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-ou
 def run_once(name: str, seconds: int) -> float:
     """Run the reference or a scenario; return its CPU time, s."""
     if name == REFERENCE:
-        reference = Reference(TRAFFIC)
+        reference = ReferenceProgram(TRAFFIC)
         started_s = time.process_time()
         reference.run(seconds)
     else:

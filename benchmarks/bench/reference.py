@@ -7,9 +7,9 @@ simplest code: a heap of events, devices of pymodbus and pynmea2 behind a byte i
 with 10 ticks a second and two PI loops, a first-order plant, and SHA-256 over all bytes in and out
 of the agent.
 
-In each virtual second it has as many transactions, registers and NMEA sentences as the scenario
-that it is compared with (`Traffic`). Nothing is cached: each request is decoded and each reply is
-built again. `python -m benchmarks.speed` compares.
+`ReferenceTraffic` gives the transactions, registers and NMEA sentences of a virtual second. Nothing
+is cached: each request is decoded and each reply is built again. `python -m benchmarks.speed`
+compares.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ _WRITES_FROM = 2
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ReferenceTraffic:
     """The traffic of one virtual second.
 
     `devices` are the units of the bus. `reads` and `writes` are the transactions, and `registers`
@@ -70,7 +70,7 @@ def _crc16(data: bytes) -> int:
     return crc
 
 
-class World:
+class EventHeap:
     """Time and the heap of events."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class World:
             call(*args)
 
 
-class Plant:
+class FirstOrderPlant:
     """Two first-order values: supply temperature and differential pressure."""
 
     def __init__(self) -> None:
@@ -103,10 +103,10 @@ class Plant:
         self.dp_kpa += 0.2 * (0.0125 * self.pump_pct * self.pump_pct - self.dp_kpa)
 
 
-class ModbusUnits:
+class RegisterUnits:
     """Modbus devices with the framer and the PDU classes of pymodbus."""
 
-    def __init__(self, plant: Plant, devices: int) -> None:
+    def __init__(self, plant: FirstOrderPlant, devices: int) -> None:
         self._plant = plant
         self._framer = FramerRTU(DecodePDU(True))
         self._registers = [[0] * 64 for _ in range(devices + 1)]
@@ -138,7 +138,7 @@ class ModbusUnits:
         return self._framer.buildFrame(response)
 
 
-class Receiver:
+class SentenceSource:
     """A GNSS receiver with the sentences of pynmea2."""
 
     def __init__(self, sentences: int) -> None:
@@ -161,10 +161,10 @@ class Receiver:
         return "".join(sentence.render() + "\r\n" for sentence in sentences).encode()
 
 
-class Agent:
+class SmallAgent:
     """The controller: input and time in, actions out."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: ReferenceTraffic) -> None:
         self._traffic = traffic
         self._queue: list[bytes] = []
         self._waiting = False
@@ -260,15 +260,15 @@ class Agent:
         self.out.append((_PORT_STATE, json.dumps(status).encode()))
 
 
-class Reference:
+class ReferenceProgram:
     """The whole program."""
 
-    def __init__(self, traffic: Traffic) -> None:
-        self.world = World()
-        self._plant = Plant()
-        self._units = ModbusUnits(self._plant, traffic.devices)
-        self._receiver = Receiver(traffic.sentences)
-        self._agent = Agent(traffic)
+    def __init__(self, traffic: ReferenceTraffic) -> None:
+        self.world = EventHeap()
+        self._plant = FirstOrderPlant()
+        self._units = RegisterUnits(self._plant, traffic.devices)
+        self._receiver = SentenceSource(traffic.sentences)
+        self._agent = SmallAgent(traffic)
         self._hash = hashlib.sha256()
         self.transactions = 0
 
