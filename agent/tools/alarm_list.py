@@ -25,6 +25,7 @@ MODULES = (
     "agent.control.dew_control",
     "agent.control.fan_group",
     "agent.control.manual",
+    "agent.control.watch.valve_watch",
     "agent.power.report",
     "agent.power.limit.load_shed",
     "agent.power.limit.effect_proof",

@@ -49,7 +49,8 @@ class LoadShedding:
         self._lead_s: int = settings["shed_lead_s"]
         self._hold_us: int = settings["hold_s"] * SECOND
         self._loads, self._optics, self._headroom = loads, optics, headroom
-        self._next_shed_at = self._over_since = 0
+        self._next_shed_at = 0
+        self._over_since: int | None = None
 
     def step(self, shortfall_w: int, in_restore_slot: bool, now: int) -> None:
         """Switch off loads that would overheat; restore loads one by one.
@@ -72,7 +73,7 @@ class LoadShedding:
             if load.on
             and load.load_class.case_c(predicted_c, load.min_permille()) >= load.load_class.limit_c
         ]
-        if not overheating:
+        if not overheating or self._over_since is None:
             self._over_since = now
         if overheating and now >= self._next_shed_at and now - self._over_since >= _CONFIRM_TIME:
             self._shed(now)
