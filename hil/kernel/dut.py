@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from agent.agent import Agent
 from agent.config.load import load
 from agent.remote.update.boot import start_config
+from hil.errors import BenchError
 from hil.kernel.raise_in import inject
 
 Actions = list[tuple[int, str, bytes]]
@@ -94,8 +95,11 @@ class InProcessDut:
         return agent.deadline(), actions
 
     def inject(self, piece: str, call: int) -> None:
-        """Make a piece of the agent raise at a call number."""
-        inject(self.agent, piece, call)
+        """Make a piece of the agent raise at a call number. Raises BenchError if it is compiled."""
+        try:
+            inject(self.agent, piece, call)
+        except AttributeError as error:
+            raise BenchError(f"raise_in: {error}: compiled modules; run it without them") from error
 
     def close(self) -> None:
         """Do nothing: the agent holds no resource."""
