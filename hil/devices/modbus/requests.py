@@ -21,7 +21,9 @@ from pymodbus.pdu import (
     ExceptionResponse,
     ModbusPDU,
     bit_message,
+    diag_message,
     mei_message,
+    other_message,
     register_message,
 )
 
@@ -210,6 +212,18 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     return reply
 
 
+def _return_query(_server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
+    """Diagnostics, section 6.8: only sub-function 0 (Return Query Data)."""
+    if pdu.sub_function_code:
+        return ILLEGAL_FUNCTION
+    return diag_message.ReturnQueryDataResponse(pdu.message)
+
+
+def _report_id(server: ModbusServer, _pdu: Pdu, _now: int) -> ExecutionResult:
+    """Report server ID, section 6.13: the unit, then the run indicator."""
+    return other_message.ReportDeviceIdResponse(server.server_id or bytes((server.unit,)))
+
+
 # Confirmations.
 
 
@@ -282,10 +296,12 @@ _FUNCTIONS = {
     4: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
     5: _Function(_is_coil_valid, _write_bits, build_confirmation=_coil_confirmation),
     6: _Function(_has_length(5), _write_registers, build_confirmation=_register_confirmation),
+    8: _Function(_has_length(5), _return_query),
     15: _Function(_are_coils_valid, _write_bits, build_confirmation=_coils_confirmation),
     16: _Function(
         _are_registers_valid, _write_registers, build_confirmation=_registers_confirmation
     ),
+    17: _Function(_has_length(1), _report_id),
     22: _Function(_has_length(7), _mask_register, build_confirmation=_mask_confirmation),
     23: _Function(_is_write_read_valid, _write_and_read),
     43: _Function(_is_identify_valid, _identify, is_read=True),
