@@ -451,6 +451,5 @@ class Agent:
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
         if self._state_link is not None and self._state_link.up:
-            chunk = self._status_writer.tick(now)
-            if chunk:
+            for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))
