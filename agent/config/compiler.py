@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from drivers.ports.address import Address
 
-_BUS_KINDS = ("serial", "uart", "tcp")
+_BUS_KINDS = ("serial", "uart", "tcp", "tls", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
@@ -158,6 +158,12 @@ def _parse_devices(
                 "%s.unit: unit %d on bus %s is %s already"
                 % (path, device["unit"], device["bus"], names[units.index(unit)])
             )
+        for bus, address in parsed.buses:
+            if bus == device["bus"] and device["unit"] > address.max_unit:
+                errors.append(
+                    "%s.unit: %d is above %d; units=255 in the address of bus %s permits it"
+                    % (path, device["unit"], address.max_unit, bus)
+                )
         names.append(name)
         units.append(unit)
         if device["bus"] not in raw["buses"]:
