@@ -25,6 +25,7 @@ _COMPONENT = (
     "event",
     "link_receive",
     "link_event",
+    "protect",
     "read_inputs",
     "before_control",
     "while_off",
