@@ -13,7 +13,7 @@ from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
 from hil.campaign.hazard.letters import LIE, Letter, letters_by_word, load_table
-from hil.campaign.hazard.run import CaseResult, run_case
+from hil.campaign.hazard.run import CaseResult, Violation, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
 from hil.commands import hil
 from hil.fault.registry import EVENTS
@@ -185,3 +185,17 @@ def test_five_thousand_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(capsys.readouterr().out)
     assert record["exempt"] <= 0.02 * record["runs"]
     assert record["fmea_never_hit"] == []
+
+
+def test_too_many_exempt_runs_are_found() -> None:
+    tally = HazardTally()
+    exempt = Violation("I3", 1.0, "no status", "a controller without power has no status")
+    for seed in range(100):
+        result = CaseResult(seed, 2, ("leak", "power_cut"), "", cpu_s=1.0)
+        result.violations = [exempt] if seed < 3 else []
+        tally.add(result)
+    record = tally.record()
+    assert tally.has_many_exempt
+    assert (record["failed"], record["exempt"], record["max_exempt"]) == (0, 3, 2)
+    assert record["exempt_reasons"] == {exempt.exempt: 3}
+    assert record["runs_per_cpu_min"] == 60.0
