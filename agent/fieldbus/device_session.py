@@ -93,6 +93,11 @@ class DeviceSession:
         return self._write_cycle.unverified
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether another master has changed an output of this device."""
+        return self._write_cycle.is_foreign
+
+    @property
     def write_error(self) -> str:
         """Why the last write could not be made; empty if it could be made."""
         return self._write_cycle.error
@@ -131,6 +136,7 @@ class DeviceSession:
     def _update_comm_state(self) -> None:
         if not self._answered:
             self.silent_cycles += 1
+            self._write_cycle.device_silent()
             if self.silent_cycles >= _LOST_AFTER and not self.lost:
                 self.lost = True
                 self.device.forget_identity()

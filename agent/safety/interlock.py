@@ -35,6 +35,7 @@ from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
+from agent.safety.loop_watch import LoopWatch
 from agent.safety.protection import Protection
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
@@ -149,6 +150,7 @@ class Interlock(Component):
                 [trip_input for trip_input in trip_inputs if trip_input.kind == record.code]
             )
         self.protection = Protection(agent, settings)
+        self.loop_watch = LoopWatch(agent)
         self.stop_order = StopOrder()
         self._lost_devices: list[str] = []
         self._kicked_at = 0
@@ -167,6 +169,7 @@ class Interlock(Component):
     def before_control(self, now: int, dt: float) -> None:
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
+        self.loop_watch.step(now)
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
         floor = self.protection.pump_floor(now)
@@ -273,6 +276,7 @@ class Interlock(Component):
         return (
             conditions
             + self.protection.active_conditions()
+            + self.loop_watch.active_conditions()
             + [(INPUT_LOST, name, alarm_text(INPUT_LOST, name)) for name in self._lost_devices]
         )
 
