@@ -57,11 +57,16 @@ _MAX_REST_H, _MAX_FAULT_H = 2, 2
 class CheckedPolicy(ColdloopPolicy):
     """The control code behind the checks of its sensors, with the guard of the dew point."""
 
-    def __init__(self, site: AnnualSite, plant: Plant) -> None:
+    def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
         exchanger = self.cooling.exchanger
-        self._plant, self._raw, self._guard = plant, RowReadings(), DewGuard()
+        self._plant: Plant | None = None
+        self._raw, self._guard = RowReadings(), DewGuard()
         self._row = RowPlausibility(exchanger, exchanger.design_lpm)
+
+    def use_plant(self, plant: Plant) -> None:
+        """Read the return of the facility water from `plant`."""
+        self._plant = plant
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Check the readings, step the control code, and shut the valve near the dew point."""
@@ -69,7 +74,7 @@ class CheckedPolicy(ColdloopPolicy):
         raw.supply_c, raw.return_c = readings.supply_c, readings.return_c
         raw.flow_lpm, raw.dp_kpa = readings.flow_lpm, readings.dp_kpa
         raw.fws_supply_c, raw.fws_flow_lpm = readings.fws_supply_c, readings.fws_flow_lpm
-        raw.fws_return_c = round(self._plant.fws_out_c, 2)
+        raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)
         raw.pump_pct = readings.pump_pct
         row.step(raw, dt)
         cooling.exchanger.set_ua_steady(row.ua_steady)
@@ -168,9 +173,9 @@ def run_plant_pairs(seed: int, hours: int) -> list[str]:
     weather = load_weather(rng.choice(CLIMATES))
     site = AnnualSite(weather, rng.choice(KINDS), float(rng.randint(100, 1000)), seed)
     account = HazardAccount(site)
-    annual_run = AnnualRun(site, ColdloopPolicy(site))
-    annual_run.policy = CheckedPolicy(site, annual_run.plant)
-    annual_run.account = account
+    policy = CheckedPolicy(site)
+    annual_run = AnnualRun(site, policy, account=account)
+    policy.use_plant(annual_run.plant)
     injector = PairInjector(annual_run, account, rng)
     try:
         annual_run.run(hours, rng.randrange(len(weather.hours)), injector.after_hour)
