@@ -1,6 +1,6 @@
 # Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup agent dev pypy demo test lint format soak mutation docs reference readability lock deb sbom advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -38,6 +38,12 @@ soak: dev ## the long tests: campaigns, fuzzing, installations
 	@sh deploy/test-programs.sh
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
+
+digests: dev ## writes the digests of the shipped scenarios (after a wanted change)
+	@$(PY) -m tests.hil.digests.write
+
+fmea: dev ## measures the rows of the failure mode and effects analysis
+	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
 
 mutation: dev ## mutation tests, mutmut; ROOM=laws selects a room, N=200 the number of mutants
 	@$(PY) -m benchmarks.mutation.run $(ROOM:%=--room %) $(N:%=--count %) $(ARGS)

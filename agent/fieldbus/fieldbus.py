@@ -73,6 +73,17 @@ class Fieldbus:
             if session.bus is bus:
                 session.poll_now()
 
+    def send_early_polls(self, now: int) -> None:
+        """Send the early polls of this tick, in the order of the devices. So the order in which
+        the components asked for them changes nothing on the bus.
+        """
+        for session in self.sessions:
+            if session.wants_poll:
+                try:
+                    session.send_early_poll()
+                except Exception as error:
+                    self._guard.handle(session, error, now)
+
     def polls_complete(self) -> bool:
         """Return whether no fast poll of this cycle is pending."""
         return all(session.polls_complete() for session in self.sessions)

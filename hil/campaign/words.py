@@ -213,6 +213,7 @@ NOT_DRAWN: dict[str, str] = {
     "pump_uncoupled": _HAZARD,
     "valve_reversed": _HAZARD,
     "isolating_valve": _HAZARD,
+    "hidden_leak": _HAZARD,
     "foreign_write": _HAZARD,
     "supply_register": _HAZARD,
     "supply_scale": _HAZARD,
