@@ -149,7 +149,7 @@ class BlockingModbusClient:
         if not self.bus.submit(unit, request, _TAG, retries=retries):
             # The bus probes an offline unit rarely, but the operator needs a result now. Some
             # devices find the start of a frame again only after a pause (libmodbus: 0.5 s).
-            self._pause(_RESYNC_US)
+            self.pause()
             self.bus.reset_health()
             self.bus.submit(unit, request, _TAG, retries=0)
         while True:
@@ -161,9 +161,9 @@ class BlockingModbusClient:
                 return results[0]
             self._show_progress(unit)
 
-    def _pause(self, duration_us: int) -> None:
-        """Send nothing for some time; what arrives goes to the bus."""
-        due = monotonic_us() + duration_us
+    def pause(self) -> None:
+        """Send nothing for 0.6 s, so that all devices find the start of the next frame."""
+        due = monotonic_us() + _RESYNC_US
         while monotonic_us() < due:
             self._ensure_open().wait(due)
             self._drain(self._ensure_open())
