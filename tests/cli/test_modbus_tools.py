@@ -225,7 +225,7 @@ def test_poll_plans_requests_and_learns(
         run_command("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more)
         == 0
     )
-    assert only_json(capsys)["requests"] == 4
+    assert only_json(capsys)["requests"] == 5
     unit, rounds = (
         LINE_UNITS["eastron_sdm630"],
         ("--rounds", "12"),
