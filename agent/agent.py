@@ -367,12 +367,16 @@ class Agent:
         piece: Any = None
         try:
             for piece in self.fieldbus.buses:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
             for link in self.links:
                 if link.due < due:
                     due = link.due
             for piece in self.with_deadline:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
         except Exception as error:
             self.guard.handle(piece, error, ticks_due)
         containment = self.guard.containment
@@ -391,7 +395,9 @@ class Agent:
                 out.extend(link.outbox())
         for piece in self.with_outbox:
             try:
-                out.extend(piece.outbox())
+                actions = piece.outbox()
+                if actions:
+                    out.extend(actions)
             except Exception as error:
                 self.guard.handle(piece, error, self.ticks.due)
         for listener in self.port_listeners:
@@ -452,6 +458,5 @@ class Agent:
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
         if self._state_link is not None and self._state_link.up:
-            chunk = self._status_writer.tick(now)
-            if chunk:
+            for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))

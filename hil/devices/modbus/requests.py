@@ -36,6 +36,10 @@ ExecutionResult = ModbusPDU | int
 _DECODER = DecodePDU(True)
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
 _OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}
+_REGISTER_READS = {
+    3: register_message.ReadHoldingRegistersResponse,
+    4: register_message.ReadInputRegistersResponse,
+}
 _CONFORMITY = 0x82  # regular identification, stream and individual access
 
 
@@ -51,6 +55,7 @@ class ModbusRequest:
     is_read: bool = False
     reply_version: int = -1
     reply: bytes = b""
+    reply_registers: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ def execute_request(
         server.refresh(now)
         if request.reply_version == server.version:
             return request.reply
+        if request.function in _REGISTER_READS:
+            return _reply_registers(request, server, encode)
     function = _FUNCTIONS[request.function]
     result = function.execute(server, request.pdu, now)
     if function.build_confirmation is not None and not result:
@@ -115,6 +122,22 @@ def execute_request(
         return request.reply
     result.dev_id = request.unit
     return encode(result)
+
+
+def _reply_registers(
+    request: ModbusRequest, server: ModbusServer, encode: Callable[[ModbusPDU], bytes]
+) -> bytes:
+    """Return the encoded reply to a read of registers; the same values have the same reply."""
+    pdu = request.pdu
+    values = server.read(pdu.address, pdu.count, request.function)
+    if isinstance(values, int):
+        return encode(ExceptionResponse(request.function, values, device_id=request.unit))
+    if values != request.reply_registers:
+        reply = _REGISTER_READS[request.function](registers=values)
+        reply.dev_id = request.unit
+        request.reply, request.reply_registers = encode(reply), values
+    request.reply_version = server.version
+    return request.reply
 
 
 def execute_broadcast(request: ModbusRequest, server: ModbusServer, now: int) -> None:
@@ -140,11 +163,7 @@ def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
 def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     function = pdu.function_code
     values = server.read(pdu.address, pdu.count, function)
-    if isinstance(values, int):
-        return values
-    if function == 3:
-        return register_message.ReadHoldingRegistersResponse(registers=values)
-    return register_message.ReadInputRegistersResponse(registers=values)
+    return values if isinstance(values, int) else _REGISTER_READS[function](registers=values)
 
 
 def _write_bits(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
