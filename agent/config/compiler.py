@@ -235,7 +235,9 @@ def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
 
 
 def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
-    """Refuse given keys of a loop that a loop of `cooling` replaces. `raw` has no defaults."""
+    """Refuse given keys without effect: of a loop that a loop of `cooling` replaces, and of
+    `cooling`. `raw` has no defaults.
+    """
     from agent.core.tunable import without_effect  # noqa: PLC0415 - dropped after loading
 
     for loop in ("supply", "dp"):
@@ -243,6 +245,9 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
             error = without_effect("control.%s.%s" % (loop, key), raw.get("cooling", {}))
             if error:
                 errors.append(error)
+    if "cooling" in raw:
+        spec = [spec for spec in COMPONENTS if spec.section == "cooling"][0]  # noqa: RUF015
+        schema_module(spec, "check").check_effect(raw, errors)
 
 
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:

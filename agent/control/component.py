@@ -42,6 +42,7 @@ from agent.core.actuator import (
 )
 from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
 from agent.core.component import Component
+from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from agent.control.pump import PumpActuator
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
+    from agent.control.tuning import LoopTuning
     from agent.core.alarm_record import Condition
     from agent.core.component import Actions
     from agent.core.context import SessionView
@@ -100,7 +102,7 @@ class CoolingComponent(Component):
         "fan_group",
     )
     POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
-    COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
+    COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate", "autotune")
     agent: "ControlContext"
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
@@ -125,6 +127,7 @@ class CoolingComponent(Component):
             self._build_pump_group()
         self.valve_watch: ValveWatch | None = None
         self.manual = ManualControl(agent, self.readings, self.pressure_loop)
+        self.tuning: LoopTuning | None = None
         self.proof_store = ProofStore(self.manual.proofs, port)
         self.learned_store = LearnedStore(port)
 
@@ -221,6 +224,8 @@ class CoolingComponent(Component):
         if self.valve_watch is not None:
             self.valve_watch.step(dt)
         self.manual.step(now, dt)
+        if self.tuning is not None:
+            self.tuning.step(dt)
         self.proof_store.check_records(self.agent.clock.utc(now))
         if self.manual.calibration.state == "running":
             supply_c, return_c = self.sensors.read_raw(now)
@@ -361,8 +366,22 @@ class CoolingComponent(Component):
         return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Execute a command; see `agent.control.manual`."""
+        """Execute a command; see `agent.control.tuning` and `agent.control.manual`."""
+        if name == "autotune":
+            return self._loop_tuning().handle_command(arguments)
+        if name == "proof" and self.tuning is not None and self.tuning.is_running:
+            raise CommandError("autotune runs")
         return self.manual.handle_command(name, arguments, now)
+
+    def _loop_tuning(self) -> "LoopTuning":
+        """Load the code of the command `autotune`."""
+        if self.tuning is None:
+            from agent.control.tuning import LoopTuning  # noqa: PLC0415 - rare
+
+            self.tuning = LoopTuning(
+                self.agent, self.settings, self.readings, self.manual, self.cooling
+            )
+        return self.tuning
 
     def status(self, now: int) -> "object":
         """Return modes, set-points, learned factors and proof records."""
@@ -402,6 +421,8 @@ class CoolingComponent(Component):
         if self.proof_store.lines:
             fields.append(("kept", self.proof_store.lines))
         fields += self.manual.calibration_status()
+        if self.tuning is not None:
+            fields += self.tuning.status()
         return JsonObject(fields)
 
 

@@ -86,7 +86,7 @@ def over_capacity(name: str, address: "Address", load_us: int, cycle_us: int) ->
     """Return the error if the polls of a bus take longer than a cycle; empty if they fit."""
     if load_us <= cycle_us:
         return ""
-    needed = (load_us + 99 * MILLISECOND) // (100 * MILLISECOND) * 100
+    needed = (load_us + 100 * MILLISECOND - 1) // (100 * MILLISECOND) * 100
     speed = "" if modbus_framing(address.kind) == "tcp" else " at %d baud" % address.baud
     return "buses.%s: polling takes %d ms of wire time%s, control.cycle_ms is %d; %s %d" % (
         name,

@@ -128,6 +128,13 @@ def test_control() -> None:
     assert trials["coldloop"]["travel_pct"] < trials["phosphor"]["travel_pct"]
 
 
+def test_table_of_laws() -> None:
+    """The shipped loop is not worse than a peer on settling time, deviation and travel."""
+    record = benchmark("control.law_table")
+    assert len(record["trials"]) == 40
+    assert record["lost"] == []
+
+
 def test_digests() -> None:
     require_program("micropython")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -59,7 +59,7 @@ def make_rig(dew=False, pumps=None, raw=None, **more):
         for name, unit in (("room1", ROOM1), ("room2", ROOM2)):
             raw["devices"].append({"name": name, "bus": "bus", "unit": unit, "profile": "room"})
     section.update(more)
-    raw["cooling"] = section
+    raw["cooling"] = {key: value for key, value in section.items() if value is not None}
     rig = RoomRig(raw, (), make_models())
     rig.run(8)
     return rig
