@@ -22,10 +22,10 @@ def _raise(piece: object, error: Exception, now: int, data: bytes = b"") -> None
     raise error
 
 
-class Unit:
+class BenchUnit:
     """A unit of the bench after its start; one for all harnesses of a kind of modem."""
 
-    _units: ClassVar[dict[str, Unit]] = {}
+    _units: ClassVar[dict[str, BenchUnit]] = {}
 
     def __init__(self, modem: str) -> None:
         self.run: VirtualRun = make_run(modem, MODEMS[modem], _READY_S)
@@ -34,7 +34,7 @@ class Unit:
         self.ports = {name: port for port, name in place_names(self.run).items()}
 
     @classmethod
-    def of(cls, modem: str) -> Unit:
+    def of(cls, modem: str) -> BenchUnit:
         """Return the unit with this modem."""
         if modem not in cls._units:
             cls._units[modem] = cls(modem)
@@ -47,7 +47,7 @@ class Unit:
 
 
 def _to_agent(modem: str, place: str, with_check: bool = False) -> tuple[Feed, object]:
-    unit = Unit.of(modem)
+    unit = BenchUnit.of(modem)
     port = unit.ports[place]
 
     def feed(data: bytes) -> None:
@@ -60,7 +60,7 @@ def _to_agent(modem: str, place: str, with_check: bool = False) -> tuple[Feed, o
 
 def _stored(section: str) -> tuple[Feed, object]:
     """Answers of a store to the agent: a key of the section with any content."""
-    unit = Unit.of("sbd")
+    unit = BenchUnit.of("sbd")
     port = unit.ports[section]
     keys = sorted({data.partition(b"\0")[0] for data in captured("sbd").get(section + "<", ())})
 
@@ -148,7 +148,7 @@ def make_harnesses() -> list[Harness]:
             Harness("agent_modem_" + kind, lambda kind=kind: _to_agent(kind, "modem"), (), seeds)  # type: ignore[misc]
         )
     for section in ("log", "remote", "timekeeping", "ledger", "throttle", "modem_store"):
-        if section in Unit.of("sbd").ports:
+        if section in BenchUnit.of("sbd").ports:
             contents = [d.partition(b"\0")[2] for d in traffic.get(section + "<", ())]
             found.append(
                 Harness("stored_" + section, lambda section=section: _stored(section), (), contents)  # type: ignore[misc]
