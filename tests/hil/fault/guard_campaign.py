@@ -63,9 +63,9 @@ class Situation(NamedTuple):
 SITUATIONS = {
     "steady": Situation(60, 14),
     "load_step": Situation(30, 14, ((14.5, "it_load", 90, ""),)),
-    "leak": Situation(60, 18, ((12, "leak_detector", 1, "pan"),)),
+    "leak": Situation(60, 28, ((12, "leak_detector", None, ""),)),
     "pump_trip": Situation(60, 14, ((14.5, "pump_trip", 1, ""),)),
-    "facility_lost": Situation(60, 22, ((16, "facility_lost", None, ""),)),
+    "facility_lost": Situation(60, 22, ((16, "facility_flow_lost", None, ""),)),
     "trial": Situation(60, 26, ((20, "push_setpoint", 33, ""),)),
 }
 

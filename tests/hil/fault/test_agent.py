@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
@@ -15,6 +16,7 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 from hil.shells.lockstep import LockStepDut
 from protocols.modbus.crc import with_crc
+from tests.hil.fault.guard_campaign import SITUATIONS, run_situation
 
 PIECES = (
     "supply",
@@ -148,3 +150,18 @@ def test_wrong_texts_are_refused(text: str, problem: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         parse(ROW + text, "x.toml")
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("situation", sorted(SITUATIONS))
+def test_sample_of_calls_in_each_situation(situation: str) -> None:
+    """Compared with the same run without a fault; `test_each_call_in_each_situation` has all."""
+    out = io.StringIO()
+    cases, bad = run_situation(situation, CALLS, out, (sorted(SITUATIONS).index(situation), 400))
+    assert (cases > 10, bad) == (True, 0), out.getvalue()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("situation", sorted(SITUATIONS))
+def test_each_call_in_each_situation(situation: str) -> None:
+    out = io.StringIO()
+    assert run_situation(situation, CALLS, out)[1] == 0, out.getvalue()
