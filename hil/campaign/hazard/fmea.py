@@ -38,8 +38,8 @@ _INTRODUCTION = (
     "are emulated. Times are seconds after the last event. Detection is the first alarm of any",
     "code. A reaction is measured only at loads and pumps: the first limit, the first switching",
     "off, all loads off, or another pump turns. `asked` is the longest time that the analysis",
-    "permits. The verdict is also late if a case is above 85 °C. The site `cold` has a set-point of",
-    "20 °C, facility water of 10 °C and 60 % humidity.",
+    "permits. The verdict is also late if a case is above 85 °C. The site `cold` has a set-point",
+    "of 20 °C, facility water of 10 °C and 60 % humidity.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"
