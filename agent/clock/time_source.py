@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A time source (sentences or pulses): its offset line and the checks of its rate.
+"""A time source (sentences or pulses): its line, its interval, and what it contradicts.
 
-Does not keep UTC; see `agent.clock.utc_clock`. Fits a line to accepted samples
-(`agent.clock.oscillator`), and rejects blocks that leave the line faster than noise and temperature
-explain.
+Does not keep UTC; see `agent.clock.utc_clock`. The line (`agent.clock.oscillator`) is the best
+estimate. The interval (`agent.clock.offset_interval`) contains the true offset while the source and
+the oscillator are within their limits.
 
-If a block fails the rate check, the time source is rejected. The fit discards its last blocks. The
-source stays rejected until three consecutive blocks agree with the line from before the failure.
+If a block contradicts the interval, the source is rejected. The interval and the line return to a
+time before, and the oscillator holds. A *candidate* follows the source. Both are in the bound. The
+source is accepted again:
+
+    at once     if `CONSISTENT_COUNT` blocks agree with the held interval
+    later       if the candidate was consistent for `RECOVERY`. The distance of the held interval
+                stays in the bound for a day, because the source alone cannot prove which one is
+                right. A source that returns to it is not rejected
 """
 
-from agent.clock.holdover import TemperatureIntegral
-from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
+from agent.clock.offset_interval import OffsetInterval
+from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,175 +26,308 @@ if TYPE_CHECKING:
 
 CONSISTENT_COUNT = 3
 """Consecutive samples or blocks that must agree before a source is accepted, first or again."""
+RECOVERY = 1_200 * SECOND
+"""Consistent evidence against the held time, before it is followed."""
+MAX_SUPPORT = 86_400 * SECOND
+"""How long a time that was held before stays in the bound."""
+_SIGMAS = 8
 
 
 class TimeSource:
-    """A line with the checks of its rate.
+    """A line and an interval.
 
-    `checks`: pairs (old, new): compares the last `new` points with a line through the `old` points
-    before them (0, 0: the last quarter with all points before). `min_error_ns`: smallest allowed
-    error. `noise_factor`: allowed error of a block in multiples of the noise. `fit_points`: points
-    in the fit (0: all). `min_points`: points before a slope is used.
+    `min_noise_ns`: smallest assumed standard deviation of a sample. `fit_points`: points in the
+    line (0: all). `min_points`: points before a slope is used. `spacing`, `lag`: see
+    `agent.clock.offset_interval`.
     """
 
     def __init__(
         self,
         offset_fit: OffsetFit,
         holdover: "Holdover",
-        checks: "tuple[tuple[int, int], ...]",
-        min_error_ns: int,
-        noise_factor: int,
+        min_noise_ns: int,
         fit_points: int,
         min_points: int,
+        spacing: int,
+        lag: int,
     ) -> None:
         self.offset_fit = offset_fit
         self.fit: FittedLine | None = None
+        self.interval = OffsetInterval(holdover, spacing, lag)
         self.source_rejected = False
-        self.limit_ns = 10 * min_error_ns
         self.rejected_limit_ns = 0
-        """The allowed error of the last rejected block, ns."""
-        self.learned_until = 0
-        self._consistent = 0
-        self._noise = 0
-        self._temp_integral = TemperatureIntegral(0, 0, None, 0)
-        self._integrals: list[tuple[int, int]] = []
-        self._noise_factor = noise_factor
+        """Half the width of the interval that the last rejected block contradicted, ns."""
+        self.sigma_ns = 0
+        """Standard deviation of a sample; 0 while unknown."""
         self._holdover = holdover
-        self._checks = checks
-        self._min_error_ns = min_error_ns
+        self._min_noise_ns = min_noise_ns
         self._fit_points = fit_points
         self._min_points = min_points
+        self._candidate: OffsetInterval | None = None
+        self._former: tuple[int, int] | None = None
+        """Distance of intervals that were held before: least and greatest, ns."""
+        self._consistent = 0
+        self._rate_was_false = False
+        self._measured = 0
+        self._candidate_since = self._former_until = 0
+        self._former_since: int | None = None
+        """Since when the distance grows, because the rate was false; None: it does not."""
+        self._blocks: list[FitPoint] = []
+        self._temp_at = self._temp_integral = 0
+        self._temp_reference: int | None = None
+        self._spacing = spacing
 
     def add(self, t: int, y_ns: int) -> int:
-        """Add a sample. Return 0, or the error of its block in ns if it is rejected."""
+        """Add a sample. Return 0, or the contradiction of its block in ns if it is rejected."""
         block = self.offset_fit.add(t, y_ns)
-        return 0 if block is None else self._check_block(block)
+        return 0 if block is None else self._add_block(block)
 
-    def _check_block(self, block: "FitPoint") -> int:
-        fitted = self.fit
-        if fitted is not None:
-            expected = fitted.envelope_at(block.t) + self.temp_drift_ns(block.t)
-            residual: int = block.envelope - expected
-            limit = self._block_limit(fitted, block.t)
-            if abs(residual) > limit:
-                self.source_rejected = True
-                self.rejected_limit_ns = limit
-                self._consistent = 0
-                return residual
-            self._consistent += 1
-            if self.source_rejected and self._consistent < CONSISTENT_COUNT:
-                return 0  # the block may only cross the line
-        self.source_rejected = False
+    def _add_block(self, block: "FitPoint") -> int:
+        n = self.offset_fit.size
+        deviation = max(self.offset_fit.deviation, self._min_noise_ns)
+        if self.sigma_ns:
+            smooth = isqrt((7 * self.sigma_ns * self.sigma_ns + deviation * deviation) // 8)
+            self.sigma_ns = max(smooth, self._min_noise_ns)
+        else:
+            self.sigma_ns = deviation
+        error = _SIGMAS * max(self.sigma_ns, deviation) // isqrt(n)
+        contradiction = self.measure(block.t, block.mean - error, block.mean + error)
+        if contradiction or self.source_rejected:
+            self._blocks = []
+            return contradiction
+        self._average(block, n)
         if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
-            return self._refit()
+            self._refit()
         return 0
 
-    def _block_limit(self, fitted: FittedLine, t: int) -> int:
-        noise = fitted.noise * (isqrt(self.offset_fit.blocks_per_point) + 1)
-        skew = fitted.skew * max(0, t - fitted.t) // 1_000_000_000
-        if self.source_rejected:  # a rejected source gets no allowance for temperature
-            return 4 * noise + self._min_error_ns + 3 * skew
-        drift = self._holdover.temp_allowance_ns(self._temp_integral, t)
-        return self._noise_factor * noise + 2 * self._min_error_ns + 6 * skew + drift
-
-    def _refit(self) -> int:
-        """Fit again after a new point. Return the error of rejected points, or 0."""
-        limit = 0
-        for old, new in self._checks:
-            residual, allowed = self._residual(old, new or len(self.offset_fit.points) // 4)
-            if abs(residual) > allowed:
-                self.rejected_limit_ns = allowed
-                self._drop_rejected(old, new or len(self.offset_fit.points) // 4)
-                return residual
-            limit = max(limit, allowed)
-        self.limit_ns = limit or self.limit_ns
-        self.fit = new_fit = fit_line(self.offset_fit.points[-self._fit_points :])
-        self._noise = (15 * self._noise + new_fit.noise) // 16 if self._noise else new_fit.noise
-        self.learned_until = self.offset_fit.points[-1].t
-        self._update_temperature()
-        return 0
-
-    def _update_temperature(self) -> None:
-        """Store the temperature of the fit. With pulses also train the temperature model."""
-        holdover, at = self._holdover, self.learned_until
-        if holdover.current_temperature(at) is None:
-            self._temp_integral = TemperatureIntegral(at, 0, None, holdover.gaps)
+    def _average(self, block: "FitPoint", n: int) -> None:
+        """Measure with the mean of 16 blocks: its noise is a quarter of that of one."""
+        blocks = self._blocks
+        blocks.append(block)
+        if len(blocks) < 16:
             return
-        integral, integrals = holdover.temperature_integral(at), self._integrals
-        oldest = self.offset_fit.points[-self._fit_points :][0].t
-        while integrals and integrals[0][0] < oldest:
-            integrals.pop(0)
-        integrals.append((at, integral))
-        since, before = integrals[0]
-        span = at - since
-        reference = (integral - before) // span if span > 0 else holdover.current_temperature(at)
-        self._temp_integral = TemperatureIntegral(at, integral, reference, holdover.gaps)
-        if (
-            holdover.tempco_model is not None
-            and reference is not None
-            and self._fit_points
-            and self.fit
-        ):
-            holdover.tempco_model.add_pair(reference, self.fit.slope, at)
+        t0 = blocks[0].t
+        t = t0 + sum([b.t - t0 for b in blocks]) // 16
+        mean = blocks[0].mean + sum([b.mean - blocks[0].mean for b in blocks]) // 16
+        span = blocks[-1].t - t0
+        centi_c = self._holdover.current_temperature(block.t)
+        excess = None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
+        # A change of the rate within the time bends the line: at most a quarter of its effect.
+        bend = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
+        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + bend
+        blocks.pop(0)
+        if self.interval.present is not None and not self.source_rejected:
+            self.measure(t, mean - error, mean + error)
 
-    def _integral_since(self, t: int) -> TemperatureIntegral:
-        """Return the reference temperature of the fit for the time from `t` on."""
-        learned = self._temp_integral
-        integral = learned.integral - (learned.reference or 0) * (learned.at - t)
-        return TemperatureIntegral(t, integral, learned.reference, learned.gaps)
-
-    def temp_drift_ns(self, now: int) -> int:
-        """Return the known time error due to temperature since the fit, ns."""
-        return (
-            self._holdover.temp_drift_ns(self._temp_integral, now)
-            if now > self.learned_until
-            else 0
-        )
-
-    def _drop_rejected(self, old: int, new: int) -> None:
-        offset_fit = self.offset_fit
-        at = offset_fit.points[-1].t
-        offset_fit.drop_last(min(2 * new, len(offset_fit.points) - self._min_points))
-        self.learned_until = offset_fit.points[-1].t
-        # The temperature at the time of the remaining points was similar.
-        reference = self._temp_integral.reference
-        integral = self._holdover.temperature_integral(at) - (reference or 0) * (
-            at - self.learned_until
-        )
-        self._temp_integral = TemperatureIntegral(
-            self.learned_until, integral, reference, self._holdover.gaps
-        )
-        self.source_rejected = True
+    def measure(self, t: int, lo: int, hi: int) -> int:
+        """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
+        interval = self.interval
+        if interval.present is None:
+            interval.begin(t, lo, hi)
+            return 0
+        if self.source_rejected and t - self._measured > MAX_SUPPORT:
+            self.restart()  # nothing supports either side any more
+            interval.begin(t, lo, hi)
+        self._measured = t
+        if not self.source_rejected:
+            contradiction = interval.add(t, lo, hi)
+            if contradiction and not self._return_to_former(t, lo, hi):
+                self._reject(t, lo, hi)
+                return contradiction
+            if self._former is not None and t >= self._former_until:
+                self._former = self._former_since = None
+            return 0
+        held_lo, held_hi = interval.stated(t)
+        if lo <= held_hi and hi >= held_lo and not self._continues_candidate(t, lo, hi):
+            self._consistent += 1
+            if self._consistent >= CONSISTENT_COUNT:
+                self._accept_held(t, lo, hi)
+            return 0
         self._consistent = 0
-        self.fit = fit_line(offset_fit.points[-old:])
+        self._follow_candidate(t, lo, hi)
+        if not self.source_rejected:
+            return 0
+        return lo - held_hi if lo > held_hi else min(hi - held_lo, -1)
 
-    def restart(self) -> None:
-        """Drop the line and clear the rejection."""
+    def _return_to_former(self, t: int, lo: int, hi: int) -> bool:
+        """Follow a measurement that agrees with an interval held before. Return whether it does."""
+        interval, former = self.interval, self._former_range(t)
+        if self._former is None or interval.rate_is_false or interval.present is None:
+            return False
+        own_lo, own_hi = interval.from_mark(interval.present, t)
+        if lo > own_hi + former[1] or hi < own_lo + former[0]:
+            return False
+        self._move_to(t, lo, hi)
+        return True
+
+    def _move_to(self, t: int, lo: int, hi: int) -> None:
+        """Begin at a measurement; keep the distance of the interval before."""
+        interval, former = self.interval, self._former_range(t)
+        if interval.present is not None:
+            own_lo, own_hi = interval.from_mark(interval.present, t)
+            low, high = interval.rates(interval.present, t)
+            self._former = (
+                min(own_lo + min(former[0], 0) - lo, 0),
+                max(own_hi + max(former[1], 0) - hi, 0),
+            )
+            interval.begin(t, lo, hi, (low, high))
+        self._blocks = []
         self.offset_fit.clear()
         self.fit = None
-        self.source_rejected = False
 
-    def _residual(self, old: int, new: int) -> "tuple[int, int]":
-        """Return the error of the last `new` points against a line through those before, and its
-        limit.
-        """
+    def _reject(self, t: int, lo: int, hi: int) -> None:
+        """Return to the interval from before, and follow the source with a candidate."""
+        present = self.interval.present
+        self.rejected_limit_ns = (present.hi - present.lo) // 2 if present is not None else 0
+        self._rate_was_false = self.interval.rate_is_false
+        begin = self.interval.rewind(self._rate_was_false)
+        self.offset_fit.drop_after(begin)
         points = self.offset_fit.points
-        n = len(points)
-        if n < max(old + new, 16):
-            return 0, 0
-        before = fit_line(points[(n - new - old if old else 0) : n - new])
-        after = points[n - new :]
-        t, _, envelope = mean_point(after)
-        residual = envelope - before.envelope_at(t)
-        # A steady change of frequency leaves the tangent by half of the change at its end.
-        drift = self._holdover.temp_allowance_ns(self._integral_since(before.t), t) // 2
-        return residual, 5 * max(before.noise, self._noise) + self._min_error_ns + drift
+        self.fit = fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+        self.source_rejected = True
+        self._consistent = 0
+        self._candidate = None
+        self._follow_candidate(t, lo, hi)
 
-    def open_error_ns(self, now: int) -> int:
-        """Return the possible error of the line at `now`, without the sample error, ns."""
-        fitted = self.fit
-        if fitted is None:
+    def _continues_candidate(self, t: int, lo: int, hi: int) -> bool:
+        """Return whether a measurement is near the candidate. Then it does not confirm the held
+        interval, even if that has grown so far.
+        """
+        candidate = self._candidate
+        if candidate is None or candidate.present is None:
+            return False
+        low, high = candidate.from_mark(candidate.present, t)
+        return lo <= high and hi >= low
+
+    def _follow_candidate(self, t: int, lo: int, hi: int) -> None:
+        candidate = self._candidate
+        if candidate is None:
+            self._candidate = candidate = OffsetInterval(self._holdover, self._spacing, 0)
+            self._candidate_since = t
+        if candidate.add(t, lo, hi):
+            candidate.begin(t, lo, hi)
+            self._candidate_since = t
+        if t - self._candidate_since >= RECOVERY:
+            self._adopt_candidate(t)
+
+    def _accept_held(self, t: int, lo: int, hi: int) -> None:
+        self.source_rejected = False
+        self._candidate = None
+        if self.interval.add(t, lo, hi):
+            self.interval.begin(t, lo, hi)
+
+    def _adopt_candidate(self, t: int) -> None:
+        """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
+        candidate = self._candidate
+        if candidate is None or candidate.present is None:
+            return
+        self._former_until = t + MAX_SUPPORT
+        if self._rate_was_false:
+            self._former_since = t
+        lo, hi = candidate.from_mark(candidate.present, t)
+        self._move_to(t, lo, hi)
+        self.source_rejected = False
+        self._candidate = None
+
+    def accept_candidate(self) -> None:
+        """Follow the source from now on, without the held interval."""
+        candidate = self._candidate
+        if candidate is not None and candidate.present is not None:
+            self._adopt_candidate(candidate.present.t)
+        self._former = self._former_since = None
+
+    def drop_open(self) -> None:
+        """Drop the samples of the open block."""
+        self.offset_fit.drop_open()
+        self._blocks = []
+
+    def host_share(self, growth_ns: int) -> int:
+        """Return the part of a growth that is due to slewing by the host, ns."""
+        holdover = self._holdover
+        return growth_ns * holdover.host_ppt // (holdover.limit_ppt or 1)
+
+    def is_disputed(self) -> bool:
+        """Return whether more than one interval could be true."""
+        return self.source_rejected or self._former is not None
+
+    def stated(self, now: int) -> "tuple[int, int]":
+        """Return the interval at `now` with all that could be true, ns."""
+        interval = self.interval
+        lo, hi = interval.stated(now)
+        candidate = self._candidate
+        if candidate is not None and candidate.present is not None:
+            other = candidate.from_mark(candidate.present, now)
+            lo, hi = min(lo, other[0]), max(hi, other[1])
+        if self._former is None:
+            return lo, hi
+        low, high = self._former_range(now)
+        return lo + low, hi + high
+
+    def _former_range(self, now: int) -> "tuple[int, int]":
+        low, high = self._former or (0, 0)
+        if self._former_since is not None:
+            growth = 2 * self._holdover.limit_ppt * max(0, now - self._former_since)
+            growth //= 1_000_000_000
+            return low - growth, high + growth
+        return low, high
+
+    def advance(self, now: int) -> None:
+        """Move the intervals to `now`; call it when the temperature changes."""
+        self.interval.advance(now)
+        if self._candidate is not None:
+            self._candidate.advance(now)
+
+    def estimate(self, now: int) -> "FittedLine | None":
+        """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
+        present = self.interval.present
+        if present is None:
+            return None
+        lo, hi = self.interval.from_mark(present, now)
+        low, high = self.interval.rates(present, now)
+        fit = self.fit
+        if fit is None:
+            points = self.offset_fit.points
+            if not points and self.offset_fit.open_sample_count():
+                points = [self.offset_fit.current_block()]
+            slope = max(low, min(high, 0 if low <= 0 <= high else (low + high) // 2))
+            level = (lo + hi) // 2
+            if points:
+                level = points[-1].mean + slope * (now - points[-1].t) // 1_000_000_000
+            return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
+        level = fit.at(now) + self.temp_drift_ns(now)
+        slope = max(low, min(high, fit.slope))
+        return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
+
+    def _refit(self) -> None:
+        """Fit again after a new point. With pulses also train the temperature model."""
+        points = self.offset_fit.points[-self._fit_points :]
+        self.fit = fit = fit_line(points)
+        holdover, at = self._holdover, points[-1].t
+        centi_c = holdover.current_temperature(at)
+        self._temp_at, self._temp_reference = at, centi_c
+        self._temp_integral = holdover.temperature_integral(at)
+        model = holdover.tempco_model
+        if model is not None and centi_c is not None and self._fit_points:
+            model.add_pair(centi_c, fit.slope, at)
+
+    def temp_drift_ns(self, now: int) -> int:
+        """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
+        holdover, reference = self._holdover, self._temp_reference
+        model = holdover.tempco_model
+        if model is None or model.slope is None or reference is None or now <= self._temp_at:
             return 0
-        skew = 5 * fitted.skew * max(0, now - fitted.t) // 1_000_000_000
-        drift = self._holdover.temp_allowance_ns(self._temp_integral, now)
-        return skew + drift + 2 * self.limit_ns + self._min_error_ns
+        if holdover.current_temperature(now) is None:
+            return 0
+        excess = holdover.temperature_integral(now) - self._temp_integral
+        excess -= reference * (now - self._temp_at)
+        return model.slope * excess // 100_000_000_000
+
+    def restart(self) -> None:
+        """Drop the line and the interval, and clear the rejection."""
+        self.offset_fit.clear()
+        self.fit = None
+        self.interval.clear()
+        self.source_rejected = False
+        self._candidate = self._former = self._former_since = None
+        self._blocks = []
+        self.sigma_ns = 0

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error bound of UTC as a sum of named terms.
+
+Does not correct anything. `terms` gives microseconds:
+
+    latency     the sentences: difference between their real and their configured latency. Without a
+                configured latency: one second, because no receiver is known to be later
+    path        the pulses: delay of an edge until its time is taken. One second while nothing says
+                that the edge is the right one: neither a latency nor an error of the pulses is
+                configured
+    samples     half the interval of the source after its last sample: noise and past drift
+    drift       growth of the interval since: rate, temperature, ageing
+    host        the part of both by which the host can slew the monotonic clock
+    slew        distance of UTC from the middle of the interval
+    sources     what is missing to contain the interval of the other source, if it is disputed
+    dispute, reference, leap   added by `agent.clock.utc_clock`
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.pulse_source import PulseSource
+    from agent.clock.time_source import TimeSource
+
+_NS = 1_000
+_MAX_LATENCY_NS = 1_000_000_000
+_MAX_HALF_NS = 400_000_000
+
+
+class ErrorBudget:
+    """The error bound. `latency_error_us`: None: unknown. `pulses_known`: see "path"."""
+
+    def __init__(
+        self,
+        nmea: "TimeSource",
+        pps: "PulseSource",
+        latency_error_us: "int | None",
+        pulses_known: bool,
+    ) -> None:
+        self._nmea = nmea
+        self._pps = pps
+        self.early_ns = 0 if latency_error_us is None else latency_error_us * _NS
+        self.late_ns = _MAX_LATENCY_NS if latency_error_us is None else self.early_ns
+        self._pulses_known = pulses_known
+
+    def sentences(self, now: int) -> "tuple[int, int]":
+        """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
+
+        It is at most a second wide. An unknown latency is above 0.
+        """
+        lo, hi = self._nmea.stated(now)
+        lo, hi = lo - self.early_ns, hi + self.late_ns
+        return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
+
+    def _system_ns(self, source: "TimeSource") -> int:
+        if source is not self._pps:
+            return self.late_ns
+        return self._pps.path_ns() + (0 if self._pulses_known else _MAX_LATENCY_NS)
+
+    def _usable_pulses(self) -> bool:
+        return self._pps.verified or not self._pulses_known
+
+    def better(self, now: int) -> "TimeSource":
+        """Return the source with the smaller bound."""
+        if self._pps.interval.present is None or not self._usable_pulses():
+            return self._nmea
+        if self._nmea.interval.present is None:
+            return self._pps
+        widths = []
+        for source in (self._pps, self._nmea):
+            lo, hi = source.stated(now)
+            widths.append(hi - lo + 2 * self._system_ns(source))
+        return self._pps if widths[0] <= widths[1] else self._nmea
+
+    def bound_ns(self, source: "TimeSource", offset_ns: int, now: int) -> int:
+        """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base."""
+        lo, hi = source.stated(now)
+        bound = max(hi - offset_ns, offset_ns - lo) + self._system_ns(source)
+        return max(bound, self._other_ns(source, (lo, hi), offset_ns, now))
+
+    def terms(self, source: "TimeSource", offset_ns: int, now: int) -> "list[tuple[str, int]]":
+        """Return the terms of the bound: name and ns."""
+        lo, hi = source.stated(now)
+        present = source.interval.present
+        then_lo, then_hi = source.stated(now if present is None else min(present.t, now))
+        samples = (then_hi - then_lo) // 2
+        growth = max(0, (hi - lo) // 2 - samples)
+        host = source.host_share(growth)
+        system = self._system_ns(source)
+        bound = max(hi - offset_ns, offset_ns - lo)
+        return [
+            ("path" if source is self._pps else "latency", system),
+            ("samples", samples),
+            ("drift", growth - host),
+            ("host", host),
+            ("slew", max(0, bound - samples - growth)),
+            ("sources", self.bound_ns(source, offset_ns, now) - bound - system),
+        ]
+
+    def _other_ns(
+        self, source: "TimeSource", own: "tuple[int, int]", offset_ns: int, now: int
+    ) -> int:
+        """Return the distance to the end of the other source's interval, if both contradict, or if
+        the other one contradicted itself: both come from one receiver.
+        """
+        other: TimeSource = self._nmea if source is self._pps else self._pps
+        if other.interval.present is None or (other is self._pps and not self._usable_pulses()):
+            return 0
+        lo, hi = other.stated(now)
+        if other is self._pps:
+            early = late = self._system_ns(other)
+        else:
+            early, late = self.early_ns, self.late_ns
+        system = self._system_ns(source)
+        if other.is_disputed():
+            return max(hi - offset_ns, offset_ns - lo)
+        if lo - early <= own[1] + system and hi + late >= own[0] - system:
+            return 0
+        return max(hi + late - offset_ns, offset_ns - lo + early)
