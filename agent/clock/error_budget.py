@@ -16,31 +16,33 @@ Does not correct anything. `terms` gives microseconds:
     dispute, reference, leap   added by `agent.clock.utc_clock`
 """
 
+from collections import namedtuple
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.pulse_source import PulseSource
     from agent.clock.time_source import TimeSource
 
+StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb"))
+"""What the configuration states: largest difference between the latency of the sentences and the
+configured one (µs), None: no latency is configured; error of the pulses (µs), None: not stated; how
+fast the host can slew the monotonic clock (ppb).
+"""
+CALIBRATED = StatedErrors(10_000, None, 0)
+"""A configured latency, without a calibration: receivers of one type differ by this."""
 _NS = 1_000
 _MAX_LATENCY_NS = 1_000_000_000
-_MAX_HALF_NS = 400_000_000
 
 
 class ErrorBudget:
-    """The error bound. `latency_error_us`: None: unknown. `pulses_known`: see "path"."""
+    """The error bound of two sources with stated errors."""
 
-    def __init__(
-        self,
-        nmea: "TimeSource",
-        pps: "PulseSource",
-        latency_error_us: "int | None",
-        pulses_known: bool,
-    ) -> None:
+    def __init__(self, nmea: "TimeSource", pps: "PulseSource", stated: StatedErrors) -> None:
         self._nmea = nmea
         self._pps = pps
-        self.early_ns = 0 if latency_error_us is None else latency_error_us * _NS
-        self.late_ns = _MAX_LATENCY_NS if latency_error_us is None else self.early_ns
-        self._pulses_known = pulses_known
+        self.early_ns = 0 if stated.latency_us is None else stated.latency_us * _NS
+        self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
+        self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
 
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.

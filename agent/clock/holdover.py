@@ -23,7 +23,7 @@ _SLEW_CENTI_C_PER_MIN = 100
 _RANGE_CENTI_C = 5_500
 """Without a sensor: 1 degree a minute, 0 to 55 degrees (a cabinet whose cooling fails)."""
 _SENSOR_CENTI_C = 15
-"""Largest difference between the oscillator and the sensor over some minutes, and its resolution."""
+"""Largest difference between oscillator and sensor over some minutes, and its resolution."""
 _SENSOR_FAR_CENTI_C = 50
 _FAR = 1800 * SECOND
 _SENSOR_AGE = 300 * SECOND

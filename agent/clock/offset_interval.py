@@ -25,6 +25,8 @@ _MARKS = 8
 _PPT_PER_UNIT = 1_000_000_000
 """Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
 _NEVER = 1 << 40
+_CACHE_FOR = 8_000_000
+"""The limits of the rate are computed this far ahead (µs), and used until then."""
 
 
 class Mark:
@@ -65,14 +67,18 @@ class OffsetInterval:
         self._spacing = spacing
         self._lag = lag
         self._marks: list[Mark] = []
+        self._cached = (0, 0)
+        self._cached_from = self._cached_until = 0
+        self._cached_centi_c: int | None = None
 
     def begin(self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None" = None) -> None:
         """Begin with an interval; `rate`: its limits, None: those of the data sheet."""
         limit = self._holdover.limit_ppt
         low, high = rate or (-limit, limit)
-        self.present = Mark(t, lo, hi, max(low, -limit), min(high, limit))
+        self.present = Mark(t, lo, hi, min(max(low, -limit), limit), max(min(high, limit), -limit))
         self.present.centi_c = self._holdover.current_temperature(t)
         self._marks = [self.present.copy()]
+        self._cached_until = -1
 
     def clear(self) -> None:
         """Return to no interval."""
@@ -81,6 +87,16 @@ class OffsetInterval:
 
     def rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the limits of the rate at `now` from those of a mark, ppt."""
+        if mark is not self.present:
+            return self._rates(mark, now)
+        centi_c = self._holdover.centi_c
+        if not self._cached_from <= now <= self._cached_until or centi_c != self._cached_centi_c:
+            self._cached = self._rates(mark, now + _CACHE_FOR)
+            self._cached_from, self._cached_until = now, now + _CACHE_FOR
+            self._cached_centi_c = centi_c
+        return self._cached
+
+    def _rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         holdover = self._holdover
         centi_c = holdover.current_temperature(now)
         excess = None
@@ -188,6 +204,7 @@ class OffsetInterval:
             low, high = max(low, least), min(high, most)
         present.rate_lo, present.rate_hi, present.rate_t = low, high, now
         present.centi_c = centi_c
+        self._cached_until = -1
         self._marks.append(present.copy())
         if len(self._marks) > _MARKS:
             self._merge_mark(now)
@@ -220,5 +237,6 @@ class OffsetInterval:
             return present.t
         self._marks = [mark for mark in self._marks if mark.t <= old.t]
         self.present = old.copy()
+        self._cached_until = -1
         self.present.cold, self.present.warm = self._marks[-1].cold, self._marks[-1].warm
         return old.t

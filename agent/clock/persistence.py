@@ -45,7 +45,8 @@ VERSION = 1
 _MAX_MISMATCH = 2 * SECOND
 """A monotonic clock that leads to UTC within this limit does not do so by chance."""
 _AGEING_PPB = 100
-_RANGE_CENTI_C = 500
+_RANGE_CENTI_C = 5_500
+"""The temperature can be any other one at the next start."""
 _OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
 _REQUIRED = ("utc_us", "mono_us", "leap_s")
 _NUMBERS = _REQUIRED + _OPTIONAL

@@ -59,6 +59,8 @@ class TimeSource:
         """Half the width of the interval that the last rejected block contradicted, ns."""
         self.sigma_ns = 0
         """Standard deviation of a sample; 0 while unknown."""
+        self.rate_ppt = 0
+        """The rate before a line is fitted."""
         self._holdover = holdover
         self._min_noise_ns = min_noise_ns
         self._fit_points = fit_points
@@ -68,12 +70,13 @@ class TimeSource:
         """Distance of intervals that were held before: least and greatest, ns."""
         self._consistent = 0
         self._rate_was_false = False
-        self._measured = 0
+        self._held_rates = (0, 0)
+        self._measured = self._distance = 0
         self._candidate_since = self._former_until = 0
         self._former_since: int | None = None
         """Since when the distance grows, because the rate was false; None: it does not."""
         self._blocks: list[FitPoint] = []
-        self._temp_at = self._temp_integral = 0
+        self._temp_at = self._temp_integral = self._temp_gaps = 0
         self._temp_reference: int | None = None
         self._spacing = spacing
 
@@ -111,7 +114,9 @@ class TimeSource:
         mean = blocks[0].mean + sum([b.mean - blocks[0].mean for b in blocks]) // 16
         span = blocks[-1].t - t0
         centi_c = self._holdover.current_temperature(block.t)
-        excess = None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
+        excess = (
+            None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
+        )
         # A change of the rate within the time bends the line: at most a quarter of its effect.
         bend = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
         error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + bend
@@ -138,15 +143,17 @@ class TimeSource:
                 self._former = self._former_since = None
             return 0
         held_lo, held_hi = interval.stated(t)
-        if lo <= held_hi and hi >= held_lo and not self._continues_candidate(t, lo, hi):
+        # The held interval grows. That it has reached the source does not confirm it.
+        distance = abs(lo + hi - held_lo - held_hi) // 2
+        self._distance = max(self._distance, distance)
+        if lo <= held_hi and hi >= held_lo and 2 * distance <= self._distance:
             self._consistent += 1
+            self._candidate = None
             if self._consistent >= CONSISTENT_COUNT:
                 self._accept_held(t, lo, hi)
             return 0
         self._consistent = 0
         self._follow_candidate(t, lo, hi)
-        if not self.source_rejected:
-            return 0
         return lo - held_hi if lo > held_hi else min(hi - held_lo, -1)
 
     def _return_to_former(self, t: int, lo: int, hi: int) -> bool:
@@ -167,9 +174,11 @@ class TimeSource:
             own_lo, own_hi = interval.from_mark(interval.present, t)
             low, high = interval.rates(interval.present, t)
             self._former = (
-                min(own_lo + min(former[0], 0) - lo, 0),
-                max(own_hi + max(former[1], 0) - hi, 0),
+                min(own_lo + min(former[0], 0) - hi, 0),
+                max(own_hi + max(former[1], 0) - lo, 0),
             )
+            if self._former_since is not None:
+                self._former_since = t  # the growth until now is in the distance
             interval.begin(t, lo, hi, (low, high))
         self._blocks = []
         self.offset_fit.clear()
@@ -178,26 +187,22 @@ class TimeSource:
     def _reject(self, t: int, lo: int, hi: int) -> None:
         """Return to the interval from before, and follow the source with a candidate."""
         present = self.interval.present
-        self.rejected_limit_ns = (present.hi - present.lo) // 2 if present is not None else 0
+        if present is not None:
+            self.rejected_limit_ns = (present.hi - present.lo) // 2
+            self._held_rates = self.interval.rates(present, t)
         self._rate_was_false = self.interval.rate_is_false
         begin = self.interval.rewind(self._rate_was_false)
         self.offset_fit.drop_after(begin)
         points = self.offset_fit.points
-        self.fit = fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+        self.fit = (
+            fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+        )
         self.source_rejected = True
         self._consistent = 0
         self._candidate = None
+        held_lo, held_hi = self.interval.stated(t)
+        self._distance = abs(lo + hi - held_lo - held_hi) // 2
         self._follow_candidate(t, lo, hi)
-
-    def _continues_candidate(self, t: int, lo: int, hi: int) -> bool:
-        """Return whether a measurement is near the candidate. Then it does not confirm the held
-        interval, even if that has grown so far.
-        """
-        candidate = self._candidate
-        if candidate is None or candidate.present is None:
-            return False
-        low, high = candidate.from_mark(candidate.present, t)
-        return lo <= high and hi >= low
 
     def _follow_candidate(self, t: int, lo: int, hi: int) -> None:
         candidate = self._candidate
@@ -222,7 +227,9 @@ class TimeSource:
         if candidate is None or candidate.present is None:
             return
         self._former_until = t + MAX_SUPPORT
-        if self._rate_was_false:
+        new_low, new_high = candidate.rates(candidate.present, t)
+        low, high = self._held_rates
+        if self._rate_was_false or low > new_high or high < new_low:
             self._former_since = t
         lo, hi = candidate.from_mark(candidate.present, t)
         self._move_to(t, lo, hi)
@@ -232,8 +239,10 @@ class TimeSource:
     def accept_candidate(self) -> None:
         """Follow the source from now on, without the held interval."""
         candidate = self._candidate
-        if candidate is not None and candidate.present is not None:
-            self._adopt_candidate(candidate.present.t)
+        if candidate is None or candidate.present is None:
+            self.restart()
+            return
+        self._adopt_candidate(candidate.present.t)
         self._former = self._former_since = None
 
     def drop_open(self) -> None:
@@ -287,9 +296,9 @@ class TimeSource:
         fit = self.fit
         if fit is None:
             points = self.offset_fit.points
-            if not points and self.offset_fit.open_sample_count():
+            if not points and self.offset_fit.open_sample_count() and not self.source_rejected:
                 points = [self.offset_fit.current_block()]
-            slope = max(low, min(high, 0 if low <= 0 <= high else (low + high) // 2))
+            slope = max(low, min(high, self.rate_ppt))
             level = (lo + hi) // 2
             if points:
                 level = points[-1].mean + slope * (now - points[-1].t) // 1_000_000_000
@@ -306,6 +315,7 @@ class TimeSource:
         centi_c = holdover.current_temperature(at)
         self._temp_at, self._temp_reference = at, centi_c
         self._temp_integral = holdover.temperature_integral(at)
+        self._temp_gaps = holdover.gaps
         model = holdover.tempco_model
         if model is not None and centi_c is not None and self._fit_points:
             model.add_pair(centi_c, fit.slope, at)
@@ -316,7 +326,7 @@ class TimeSource:
         model = holdover.tempco_model
         if model is None or model.slope is None or reference is None or now <= self._temp_at:
             return 0
-        if holdover.current_temperature(now) is None:
+        if holdover.current_temperature(now) is None or self._temp_gaps != holdover.gaps:
             return 0
         excess = holdover.temperature_integral(now) - self._temp_integral
         excess -= reference * (now - self._temp_at)

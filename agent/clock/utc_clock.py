@@ -19,15 +19,14 @@ States: see `agent.clock.clock_state`. The error bound is a sum of named terms: 
 """
 
 from agent.clock import clock_state as states
-from agent.clock.dispute import StepDispute
-from agent.clock.error_budget import ErrorBudget
+from agent.clock.clock_output import ClockOutput
+from agent.clock.error_budget import CALIBRATED, StatedErrors
 from agent.clock.evidence import EvidenceLog
 from agent.clock.holdover import Holdover
 from agent.clock.leap_second import LeapSecondTracker, whole_seconds
-from agent.clock.oscillator import FittedLine, OffsetFit
+from agent.clock.oscillator import FittedLine
 from agent.clock.position_check import PositionCheck
-from agent.clock.pulse_source import PulseSource
-from agent.clock.time_source import CONSISTENT_COUNT, TimeSource
+from agent.clock.time_source import CONSISTENT_COUNT
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -43,13 +42,11 @@ _TOLERANCE = 200 * MILLISECOND
 _MAX_LATE = 900 * MILLISECOND
 """A sentence between `_TOLERANCE` and this was delayed. It is not used; alone it is not a false
 time."""
-_LATENCY_ERROR_US = 10_000
-"""Largest difference between the real latency of a receiver and the mean in its configuration."""
 _FIRST_ERROR_NS = 100_000_000
 """Error of the mean of the first fixes: six standard deviations of 25 ms, of three fixes."""
+_WINDOW_FOR = 4 * SECOND
 _SAMPLE_SPACING = 450 * MILLISECOND
-"""Fixes of quicker receivers are checked, but give no sample: their latencies are not independent."""
-_SLEW_DIVISOR = 100
+"""Quicker fixes are checked, but give no sample: their latencies are not independent."""
 _NS = 1_000
 _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
@@ -57,16 +54,13 @@ _MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
 """Largest difference between the stored UTC and a date that was corrected for a week rollover."""
 
 
-class UtcClock:
+class UtcClock(ClockOutput):
     """UTC with a state and an error bound.
 
     `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
     coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
     `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
-    `agent.clock.position_check.PositionCheck`. `latency_error_us`: largest difference between the
-    latency of the sentences and the configured one, None: no latency is configured.
-    `pulse_error_us`: stated error of the pulses, None: not stated. `host_slew_ppb`: how fast the
-    host can slew the monotonic clock.
+    `agent.clock.position_check.PositionCheck`. `stated`: errors that the configuration states.
 
     `failed_checks` names the failed checks since the clock was last trusted. `failed_signal_checks`
     is the number of signal checks that failed (`agent.gnss.component`).
@@ -80,47 +74,30 @@ class UtcClock:
         leap_known: bool = False,
         site_e7: "tuple[int, int] | None" = None,
         radius_m: int = 100,
-        latency_error_us: "int | None" = _LATENCY_ERROR_US,
-        pulse_error_us: "int | None" = None,
-        host_slew_ppb: int = 0,
+        stated: StatedErrors = CALIBRATED,
     ) -> None:
+        holdover = Holdover(drift_ppb, tempco_ppb, stated.host_ppb)
+        ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
-        self.offset: int | None = None
         self.accepted = self.rejected = self.late = self.whole_second_steps = 0
         self.pulses = self.associated_pulses = 0
-        self.failed_checks: list[str] = []
         self.failed_signal_checks = 0
         self.evidence_log = EvidenceLog()
         self.position_check = PositionCheck(site_e7, radius_m)
-        self.leap = LeapSecondTracker(leap_known)
-        self.holdover = Holdover(drift_ppb, tempco_ppb, host_slew_ppb)
         self.min_utc_us = min_utc_us
         self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
         self.cross_checker: CrossCheck | None = None
-        self.disagreement_us = 0
-        """Difference from a cross-check that disagrees, 0: none."""
-        fit = OffsetFit(16, 64, 4, 2)
-        self.nmea = TimeSource(fit, self.holdover, 500_000, 0, 8, 64 * SECOND, 256 * SECOND)
-        self.pps = PulseSource(self.holdover, pulse_error_us)
-        self.dispute = StepDispute(drift_ppb + host_slew_ppb)
-        pulses_known = latency_error_us is not None or pulse_error_us is not None
-        self.errors = ErrorBudget(self.nmea, self.pps, latency_error_us, pulses_known)
-        self._base = 0
         self._first_fixes: list[tuple[int, int]] = []
-        self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
-        self._source: TimeSource = self.nmea
-        self._last_good = self._last_sample = 0
+        self._last_sample = 0
+        self._window = (0, 0)
+        """The interval of the sentences in which a second can begin, at `_window_at`."""
+        self._window_at = -_WINDOW_FOR
         self._period = SECOND
         self._good_count = self._late_count = 0
-        self._state = states.FREE
-        self._step_count = 0
-        self._step_s = 0
-        self._rate_ppt = 0
-        self._anchor = 0
-        self._offset_ns = 0
+        self._step_count = self._step_s = 0
 
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
@@ -190,7 +167,7 @@ class UtcClock:
 
     def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
         """Set UTC from a cross-check alone, in the state holdover."""
-        self._last_good = now - self.fix_timeout() - 1
+        self._last_good = now - self.fix_timeout - 1
         self._set_utc(utc_us - now, 0, uncertainty_us * _NS, now)
         self._event(states.SET_COARSELY)
         if uncertainty_us < SECOND // 2:
@@ -202,9 +179,6 @@ class UtcClock:
         for source in (self.nmea, self.pps):
             if source.source_rejected:
                 source.accept_candidate()
-
-    def _event(self, event: str) -> None:
-        self._state = states.next_state(self._state, event)
 
     # Inputs.
 
@@ -223,14 +197,14 @@ class UtcClock:
             return self.reject("position", now, distance, self.position_check.radius_m)
         if fix.line_overloaded or fix.reasons == _SECOND_60:
             return self._take_unusable_fix(fix.line_overloaded, utc_us, now)
-        self._step_after_leap(now + _TOLERANCE)
+        self._apply_leap(now + _TOLERANCE)
         measured = utc_us - now
         if self.offset is None:
             return self._add_first_fix(measured, now)
         # Compared with sentences, not pulses: a latency that is not configured is not a false time.
         residual = measured - self._base - self._sentence_offset_ns(now) // _NS
         allowed = _TOLERANCE
-        if now - self._last_good > self.fix_timeout() and self._state != states.UNTRUSTED:
+        if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
             lo, hi = self.nmea.stated(now)
             allowed += (hi - lo) // (2 * _NS)
         if -allowed <= residual <= allowed:
@@ -251,9 +225,12 @@ class UtcClock:
     def add_pulse(self, now: int) -> None:
         """Add a pulse with its edge at `now`. It is the start of a UTC second."""
         self.pulses += 1
-        if self._state != states.SYNC or now - self._last_good > self.fix_timeout() + SECOND:
+        if self.offset is None or now - self._last_good > self.fix_timeout + SECOND:
             return  # a receiver without a fix can send pulses too
-        lo, hi = self.errors.sentences(now)
+        if now - self._window_at > _WINDOW_FOR:
+            self._window = self.errors.sentences(now)
+            self._window_at = now
+        lo, hi = self._window
         residual, limit = self.pps.add_pulse(now, self._base, lo, hi)
         if not residual:
             self.associated_pulses += 1
@@ -288,11 +265,15 @@ class UtcClock:
         """Set UTC to `base` (µs) and `level_ns`, with an error, and begin both sources again."""
         self.nmea.restart()
         self.pps.restart()
-        self.nmea.measure(now, level_ns - error_ns, level_ns + error_ns)
+        rate, skew = self.rate_ppt, self.rate_skew_ppb * 1000
+        self.nmea.rate_ppt = self.pps.rate_ppt = rate
+        limits = (rate - skew, rate + skew)
+        self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
         self._base = base
         self._anchor = now
         self._offset_ns = level_ns
         self._source = self.nmea
+        self._window_at = now - _WINDOW_FOR - 1
         self._rate_ppt = self.rate_ppt
         self._target_fit = FittedLine(now, level_ns, 0, self.rate_ppt, 0, 0)
         self.offset = base + level_ns // _NS
@@ -318,7 +299,7 @@ class UtcClock:
         self._good_fix(now)
         return True
 
-    def _step_after_leap(self, now: int) -> None:
+    def _apply_leap(self, now: int) -> None:
         """Step UTC for a leap second that was received, when it is over at `now`."""
         if self.offset is not None and self.leap.is_step_due(now + self.offset):
             self.step_whole_seconds(-1)
@@ -328,15 +309,12 @@ class UtcClock:
         elapsed = now - self._last_good
         if 0 < elapsed <= _MAX_PERIOD:
             self._period = elapsed if elapsed < self._period else (3 * self._period + elapsed) // 4
+            self.fix_timeout = max(_FIX_TIMEOUT, 5 * self._period // 2)
         self._last_good = now
         self.leap.track(now, self._period)
 
-    def fix_timeout(self) -> int:
-        """Return the time without a fix after which the clock is in holdover, µs."""
-        return max(_FIX_TIMEOUT, 5 * self._period // 2)
-
     def _accept_fix(self, measured: int, now: int) -> None:
-        if now - self._last_good > self.fix_timeout():
+        if now - self._last_good > self.fix_timeout:
             self.nmea.drop_open()
             self.pps.drop_open()
         self.accepted += 1
@@ -392,7 +370,8 @@ class UtcClock:
             self.nmea.restart()
             self.pps.restart()
             self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
-            self._select_source(now)
+            self._window_at = now - _WINDOW_FOR - 1
+            self._select_source(now, True)
         self.leap.expect_month_end(now + (self.offset or 0))
         self._good_count = 0
         self._good_fix(now)
@@ -431,96 +410,3 @@ class UtcClock:
             self.failed_checks.append(check)
         self.evidence_log.add(check, now, figure, limit)
         return False
-
-    # Outputs.
-
-    def _select_source(self, now: int) -> None:
-        """Follow the source with the smaller bound."""
-        self._source = self.errors.better(now)
-        line = self._source.estimate(now)
-        if line is not None:
-            self._target_fit = line
-
-    def slew(self, period_us: int, now: int) -> None:
-        """Move the offset towards its line at `now`, by at most 1 % of `period_us`."""
-        if self.offset is None:
-            return
-        if self._state == states.SYNC and now - self._last_good > self.fix_timeout():
-            self._event(states.SILENT)
-        if self.leap.second_60_seen:
-            self._step_after_leap(now)
-        target = self._target_fit
-        slope = target.slope
-        goal = target.level + slope * (now - target.t) // 1_000_000_000
-        if self.holdover.tempco_model is not None and self._state == states.HOLDOVER:
-            goal += self._source.temp_drift_ns(now)
-        step = goal - self._offset_at_ns(now)
-        max_step = (
-            period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
-        )
-        if step > max_step:
-            step = max_step
-        elif step < -max_step:
-            step = -max_step
-        self._offset_ns = self._offset_at_ns(now) + step
-        self._anchor = now
-        self._rate_ppt = slope
-        self.offset = self._base + self._offset_ns // _NS
-
-    def _offset_at_ns(self, now: int) -> int:
-        return self._offset_ns + self._rate_ppt * (now - self._anchor) // 1_000_000_000
-
-    def utc(self, now: int) -> "int | None":
-        """Return UTC at `now` in µs since 1970, or None while it is unknown."""
-        return None if self.offset is None else now + self._base + self._offset_at_ns(now) // _NS
-
-    def state(self, now: int) -> str:
-        """Return the state; see `agent.clock.clock_state`."""
-        if self._state == states.SYNC and now - self._last_good > self.fix_timeout():
-            return states.HOLDOVER
-        return self._state
-
-    def flags(self) -> "list[str]":
-        """Return "leap_uncertain" if it applies, and the failed checks."""
-        flags = ["leap_uncertain"] if self.leap.uncertain else []
-        return flags + self.failed_checks
-
-    def budget(self, now: int) -> "list[tuple[str, int]]":
-        """Return the terms of the error bound: name and µs; see `agent.clock.error_budget`."""
-        if self.offset is None:
-            return []
-        terms = [
-            (name, value // _NS)
-            for name, value in self.errors.terms(self._source, self._offset_at_ns(now), now)
-        ]
-        own = self.subsecond_bound_us(now) or 0
-        disputed = max(own, self.dispute.bound_us(now))
-        wide = max(disputed, self.disagreement_us)
-        terms += [("dispute", disputed - own), ("reference", wide - disputed)]
-        terms.append(("leap", self.leap.error_us(now + self.offset + wide)))
-        return terms
-
-    def bound_us(self, now: int) -> "int | None":
-        """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
-        own = self.subsecond_bound_us(now)
-        if own is None or self.offset is None:
-            return None
-        bound = max(own, self.dispute.bound_us(now), self.disagreement_us)
-        return bound + self.leap.error_us(now + self.offset + bound)
-
-    def subsecond_bound_us(self, now: int) -> "int | None":
-        """Return the error bound without whole seconds and cross-checks, in µs."""
-        if self.offset is None:
-            return None
-        return self.errors.bound_ns(self._source, self._offset_at_ns(now), now) // _NS + 1
-
-    def rate(self) -> "tuple[int, int] | None":
-        """Return the measured rate and its uncertainty, parts per 10^12, or None."""
-        fit = self._source.fit
-        return None if fit is None else (fit.slope, fit.skew)
-
-    def source(self) -> str:
-        """Return the selected source: "pulses", "sentences", or "" before a line is fitted."""
-        if self._source is self.pps:
-            return "pulses"
-        return "sentences" if self.nmea.fit is not None else ""

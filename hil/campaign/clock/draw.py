@@ -8,6 +8,8 @@ not drawn: without a second source a slow drag cannot be told from the oscillato
 
 import math
 import random
+from dataclasses import replace
+from itertools import pairwise
 
 from hil.campaign.clock.model import Day, Oscillator, Pulses, Receiver, Restart, Span
 from protocols.calendar import utc_from_civil
@@ -15,11 +17,13 @@ from protocols.calendar import utc_from_civil
 _DAY_S = 86_400.0
 _PERIODS = ((0.05, 1), (0.1, 1), (0.2, 2), (1.0, 10), (2.0, 16), (5.0, 30), (10.0, 40))
 """Seconds between fixes, and how often it is drawn of 100."""
-_QUICK_S = 1_800.0
-"""A receiver with more than two fixes a second runs only so long in a day of the campaign."""
+_QUICK_S, _PULSES_S = 1_800.0, 21_600.0
+"""A receiver with more than two fixes a second, or with pulses, runs only so long."""
 
 
-def _span(rng: random.Random, seconds: float, shortest: float, longest: float) -> tuple[float, float]:
+def _span(
+    rng: random.Random, seconds: float, shortest: float, longest: float
+) -> tuple[float, float]:
     length = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
     start = rng.uniform(0.0, max(1.0, seconds - length))
     return start, start + length
@@ -69,9 +73,7 @@ def _draw_receiver(rng: random.Random, seconds: float, period_s: float) -> Recei
     if rng.random() < 0.2:
         size = rng.choice((-1.0, 1.0)) * rng.uniform(15.0, 150.0)
         changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
-    silent = [
-        Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))
-    ]
+    silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
     return Receiver(
         period_s,
         latency_ms,
@@ -84,9 +86,7 @@ def _draw_receiver(rng: random.Random, seconds: float, period_s: float) -> Recei
     )
 
 
-def _draw_pulses(rng: random.Random, seconds: float) -> Pulses | None:
-    if rng.random() < 0.5:
-        return None
+def _draw_pulses(rng: random.Random, seconds: float) -> Pulses:
     usb = rng.random() < 0.3
     extra: tuple[Span, ...] = ()
     wrong: tuple[Span, ...] = ()
@@ -115,7 +115,7 @@ def _draw_restarts(rng: random.Random, seconds: float) -> tuple[Restart, ...]:
         return ()
     count = rng.randint(1, 3)
     times = sorted(rng.uniform(60.0, seconds - 60.0) for _ in range(count))
-    apart = [times[0]] + [b for a, b in zip(times, times[1:], strict=False) if b - a > 400.0]
+    apart = [times[0]] + [b for a, b in pairwise(times) if b - a > 400.0]
     return tuple(Restart(at, rng.uniform(2.0, 300.0), rng.random() < 0.5) for at in apart)
 
 
@@ -123,10 +123,11 @@ def draw_day(seed: int) -> Day:
     """Draw the day of a seed."""
     rng = random.Random(f"clock/{seed}")
     period_s = rng.choices([p for p, _ in _PERIODS], [w for _, w in _PERIODS])[0]
-    seconds = _DAY_S if period_s > 0.5 else _QUICK_S
+    has_pulses = rng.random() < 0.4
+    seconds = _QUICK_S if period_s < 0.5 else _PULSES_S if has_pulses else _DAY_S
     oscillator = _draw_oscillator(rng, seconds)
     receiver = _draw_receiver(rng, seconds, period_s)
-    pulses = _draw_pulses(rng, seconds)
+    pulses = _draw_pulses(rng, seconds) if has_pulses else None
     leap_s, false_60_s, start, leap_known = 0, None, utc_from_civil(2026, 10, 5), True
     midnight_s = rng.uniform(0.1, 0.9) * seconds // 10 * 10
     event = rng.random()
@@ -149,8 +150,7 @@ def draw_day(seed: int) -> Day:
         seed,
         seconds,
         oscillator,
-        Receiver(*(getattr(receiver, f) for f in receiver.__dataclass_fields__)) if not label
-        else Receiver(**{**receiver.__dict__, "label": label}),
+        replace(receiver, label=label),
         pulses,
         start,
         leap_known,

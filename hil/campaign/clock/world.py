@@ -11,14 +11,16 @@ import math
 import random
 from bisect import bisect_right
 
+from agent.clock.error_budget import StatedErrors
 from agent.clock.persistence import TimeRecord
 from agent.clock.utc_clock import UtcClock
 from drivers.gnss.receiver import Fix
-from hil.campaign.clock.model import Day, DayResult, Oscillator, Pulses, Receiver, Span
+from hil.campaign.clock.model import Day, DayResult, Oscillator, Pulses, Receiver, Restart, Span
 
 _SECOND = 1_000_000
 _QUIET_STEP_S = 10.0
 _SAMPLE_S = 600.0
+_BOUND_EVERY_S = 5.0
 _SAVE_S = 600.0
 
 
@@ -27,7 +29,7 @@ def _value(spans: tuple[Span, ...], second: float) -> float:
 
 
 def _holds(spans: tuple[Span, ...], second: float) -> bool:
-    return any([span.from_s <= second < span.until_s for span in spans])
+    return any(span.from_s <= second < span.until_s for span in spans)
 
 
 class _Oven:
@@ -67,6 +69,8 @@ class ClockWorld:
         self._record = b""
         self._bounds: list[int] = []
         self._sampled_s = 0.0
+        self._bound_until_s = 0.0
+        self._bound_us = 0
         self._due: list[tuple[int, Fix]] = []
         self._dragged_us = 0.0
         self.clock = self._make_clock(day.leap_known, None)
@@ -79,8 +83,7 @@ class ClockWorld:
             int(oscillator.tempco_limit * 1000),
             day.start_utc_us - 86_400 * _SECOND,
             leap_known,
-            latency_error_us=spread,
-            host_slew_ppb=0 if day.raw_clock else 600_000,
+            stated=StatedErrors(spread, None, 0 if day.raw_clock else 600_000),
         )
         if record:
             clock.restore(TimeRecord(record), None)
@@ -196,12 +199,12 @@ class ClockWorld:
         if len(self._due) > 1:
             self._due.sort(key=lambda item: item[0])
 
-    def _restart(self, restart: object) -> None:
-        at: float = self.second + restart.for_s  # type: ignore[attr-defined]
-        elapsed_ns = round(restart.for_s * 1e9)  # type: ignore[attr-defined]
+    def _restart(self, restart: Restart) -> None:
+        at: float = self.second + restart.for_s
+        elapsed_ns = round(restart.for_s * 1e9)
         self.second = math.ceil(at)
         self.mono_ns += elapsed_ns
-        if restart.power:  # type: ignore[attr-defined]
+        if restart.power:
             self.mono_ns = 3_000_000_000
         self._due = []
         self.clock = self._make_clock(False, self._record)
@@ -220,8 +223,11 @@ class ClockWorld:
         utc = clock.utc(now)
         if utc is None:
             return
-        bound = clock.bound_us(now) or 0
         result.error_us = utc - self.true_utc(self.second)
+        if self.second < self._bound_until_s and 2 * abs(result.error_us) < self._bound_us:
+            return  # the bound is computed every few seconds, or when the error is near it
+        bound = self._bound_us = clock.bound_us(now) or 0
+        self._bound_until_s = self.second + _BOUND_EVERY_S
         excess = abs(result.error_us) - bound
         if excess > 0:
             result.beyond_s += elapsed_s
