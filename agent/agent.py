@@ -23,6 +23,7 @@ A tick never waits. Its steps, in this order:
 5. Queue telemetry. Write the status once a second.
 """
 
+from agent.clock.error_budget import StatedErrors
 from agent.clock.evidence import alarm_for
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle
@@ -42,6 +43,7 @@ from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
 from agent.telemetry.uplink import Uplink
+from drivers.gnss.fix_rules import RELEASE_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
 
@@ -87,8 +89,10 @@ class Agent:
         self.clock = UtcClock(
             config.drift_ppb,
             config.tempco_ppb,
+            RELEASE_UTC_US,
             site_e7=config.position_e7,
             radius_m=config.radius_m,
+            stated=StatedErrors(*config.clock_errors),
         )
         self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
@@ -122,7 +126,11 @@ class Agent:
         if config.receiver is not None:
             address = config.receiver
             self.receiver = ReceiverDriver(
-                RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
+                RECEIVER,
+                address.baud,
+                address.bits_per_char,
+                config.receiver_latency_us,
+                min_utc_us=RELEASE_UTC_US,
             )
             self.links.append(PortLink(RECEIVER, "receiver", str(address)))
         self._first_component = FIRST_BUS + len(config.buses)

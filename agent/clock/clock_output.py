@@ -103,11 +103,11 @@ class ClockOutput:
         flags = ["leap_uncertain"] if self.leap.uncertain else []
         return flags + self.failed_checks
 
-    def budget(self, now: int) -> "list[tuple[str, int]]":
+    def budget(self, now: int) -> "list[tuple[str, object]]":
         """Return the terms of the error bound: name and µs; see `agent.clock.error_budget`."""
         if self.offset is None:
             return []
-        terms = [
+        terms: list[tuple[str, object]] = [
             (name, value // _NS)
             for name, value in self.errors.terms(self._source, self._offset_at_ns(now), now)
         ]

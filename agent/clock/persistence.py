@@ -26,7 +26,7 @@ from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write
 from agent.core.stored_record import StoredRecord
 from agent.fieldbus.sensor import PointSensor, centi_or_none
-from drivers.gnss.fix_rules import MIN_UTC_US
+from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -176,12 +176,12 @@ class TimePersistence(Component):
         if name != "clock_forgive":
             return None
         clock = self.agent.clock
-        self._min_utc_us = MIN_UTC_US
-        clock.forget_record(MIN_UTC_US)
+        self._min_utc_us = RELEASE_UTC_US
+        clock.forget_record(RELEASE_UTC_US)
         if clock.cross_checker is not None:
             clock.cross_checker.forget_confirmed()
         if self.agent.receiver is not None:
-            self.agent.receiver.set_min_utc(MIN_UTC_US)
+            self.agent.receiver.set_min_utc(RELEASE_UTC_US)
         self._record.delete()
         return "forgiven"
 

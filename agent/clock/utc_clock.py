@@ -51,7 +51,7 @@ _NS = 1_000
 _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
 _MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
-"""Largest difference between the stored UTC and a date that was corrected for a week rollover."""
+"""Largest difference between the earliest UTC and a date that was corrected for a week rollover."""
 
 
 class UtcClock(ClockOutput):
@@ -190,7 +190,7 @@ class UtcClock(ClockOutput):
         if self.failed_signal_checks:
             return self.reject("signals", now, self.failed_signal_checks, 1)
         margin = utc_us - self.min_utc_us
-        if margin < 0 or (self.time_record is not None and fix.reasons and margin > _MAX_OFF_TIME):
+        if margin < 0 or (fix.reasons == _ROLLOVER and margin > _MAX_OFF_TIME):
             return self.reject("floor", now, margin, 0)
         distance = self.position_check.distance_m(fix)
         if distance > self.position_check.radius_m:
