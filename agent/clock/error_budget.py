@@ -102,7 +102,7 @@ class ErrorBudget:
         self, source: "TimeSource", own: "tuple[int, int]", offset_ns: int, now: int
     ) -> int:
         """Return the distance to the end of the other source's interval, if both contradict, or if
-        the other one contradicted itself: both come from one receiver.
+        the pulses contradicted themselves: they are the better witness against their receiver.
         """
         other: TimeSource = self._nmea if source is self._pps else self._pps
         if other.interval.present is None or (other is self._pps and not self._usable_pulses()):
@@ -113,7 +113,7 @@ class ErrorBudget:
         else:
             early, late = self.early_ns, self.late_ns
         system = self._system_ns(source)
-        if other.is_disputed():
+        if other is self._pps and other.is_disputed():
             return max(hi - offset_ns, offset_ns - lo)
         if lo - early <= own[1] + system and hi + late >= own[0] - system:
             return 0

@@ -325,15 +325,22 @@ class UtcClock(ClockOutput):
         if now - self._last_sample >= _SAMPLE_SPACING:
             self._last_sample = now
             residual = self.nmea.add(now, (measured - self._base) * _NS)
-            if residual:
+            if residual and self._pulses_hold():
+                self.late += 1  # the pulses and the oscillator outvote the sentences
+            elif residual:
                 self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
             self._select_source(now)
         self._event(states.GOOD)
         self._good_count += 1
-        rejected = self.nmea.source_rejected or self.pps.source_rejected or self.disagreement_us
+        rejected = self.pps.source_rejected or self.disagreement_us
+        rejected = rejected or (self.nmea.source_rejected and not self._pulses_hold())
         if self._good_count >= CONSISTENT_COUNT and not rejected:
             self._event(states.AGREED)
             self.failed_checks = []
+
+    def _pulses_hold(self) -> bool:
+        """Return whether UTC follows pulses that contradict nothing."""
+        return self._source is self.pps and not self.pps.is_disputed()
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
         """Check a fix with an error above the tolerance of a sentence."""
