@@ -3,7 +3,8 @@
 
 Does not run them; see `hil.campaign.clock.world`. A seed gives the same day on any machine. The
 faults are those that a receiver, its wiring, the oven and the host make. Deliberate false time is
-not drawn: without a second source a slow drag cannot be told from the oscillator.
+not drawn: without a second source a slow drag cannot be told from the oscillator. A latency changes
+within its stated error, or by so much that the oscillator cannot explain it.
 """
 
 import math
@@ -63,15 +64,23 @@ def _draw_oscillator(rng: random.Random, seconds: float) -> Oscillator:
     )
 
 
-def _draw_receiver(rng: random.Random, seconds: float, period_s: float) -> Receiver:
+def _draw_receiver(
+    rng: random.Random, seconds: float, period_s: float, slack_ppm: float
+) -> Receiver:
+    """`slack_ppm`: how fast the clock of the controller can run; it hides a change of latency."""
     latency_ms = rng.uniform(20.0, 600.0)
     spread_ms = rng.choice((1.0, 2.0, 3.0, 10.0))
     stated = latency_ms + rng.uniform(-1.0, 1.0) * spread_ms if rng.random() < 0.75 else None
     jitter = rng.choice(("normal", "normal", "late", "usb"))
     jitter_ms = {"normal": rng.uniform(0.3, 3.0), "late": rng.uniform(1.0, 20.0)}.get(jitter, 5.0)
     changes: list[Span] = []
-    if rng.random() < 0.2:
-        size = rng.choice((-1.0, 1.0)) * rng.uniform(15.0, 150.0)
+    if stated is not None and rng.random() < 0.5:
+        # within the stated error
+        size = rng.uniform(-1.0, 1.0) * (spread_ms - abs(stated - latency_ms))
+        changes.append(Span(*_span(rng, seconds, 10.0, seconds), size))
+    visible_ms = 20.0 + 4.0 * jitter_ms + 2.0 * slack_ppm * 16.0 * period_s / 1000.0
+    if rng.random() < 0.2 and visible_ms < 150.0:
+        size = rng.choice((-1.0, 1.0)) * rng.uniform(visible_ms, 170.0)
         changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
     silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
     return Receiver(
@@ -126,7 +135,9 @@ def draw_day(seed: int) -> Day:
     has_pulses = rng.random() < 0.4
     seconds = _QUICK_S if period_s < 0.5 else _PULSES_S if has_pulses else _DAY_S
     oscillator = _draw_oscillator(rng, seconds)
-    receiver = _draw_receiver(rng, seconds, period_s)
+    raw = rng.random() < 0.85
+    slack_ppm = oscillator.drift_limit + (0.0 if raw else 600.0)
+    receiver = _draw_receiver(rng, seconds, period_s, slack_ppm)
     pulses = _draw_pulses(rng, seconds) if has_pulses else None
     leap_s, false_60_s, start, leap_known = 0, None, utc_from_civil(2026, 10, 5), True
     midnight_s = rng.uniform(0.1, 0.9) * seconds // 10 * 10
@@ -141,7 +152,6 @@ def draw_day(seed: int) -> Day:
     elif event < 0.15:
         leap_known = False
         label = (Span(0.0, rng.uniform(10.0, 1500.0), rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
-    raw = rng.random() < 0.85
     slewed = tuple(
         Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
         for _ in range(0 if raw else 2)
