@@ -1,12 +1,12 @@
 # Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup agent dev pypy demo test lint format soak docs reference readability lock deb sbom advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak mutation docs reference readability lock deb sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
-	@echo "ARGS=\"…\" passes options to demo, and arguments of pytest to test and soak."
+	@echo "ARGS=\"…\" passes options to demo and mutation, and arguments of pytest to test and soak."
 
 setup: ## .venv with the command .venv/bin/coldloop: agent, bench, operators' commands
 	@sh deploy/setup.sh run
@@ -38,6 +38,9 @@ soak: dev ## the long tests: campaigns, fuzzing, installations
 	@sh deploy/test-programs.sh
 	-@$(MAKE) --no-print-directory pypy
 	@$(PY) -m pytest -m soak $(ARGS)
+
+mutation: dev ## mutation tests, mutmut; ROOM=laws selects a room, N=200 the number of mutants
+	@$(PY) -m benchmarks.mutation.run $(ROOM:%=--room %) $(N:%=--count %) $(ARGS)
 
 docs: dev ## builds and checks the site of the documents in build/docs
 	@sh deploy/docs.sh

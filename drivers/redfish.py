@@ -9,6 +9,9 @@ supported:
                   "Automatic"}}; the range is AllowableMin to AllowableMax, if the service gives it
     power         PATCH .../Power {"PowerControl": [{"PowerLimit": {"LimitInWatts": W, ...}}]}
 
+EnvironmentMetrics can have the temperature of the device (TemperatureCelsius). Such a target is
+read each `_CASE_PERIOD`.
+
 An accepted limit is not proof. The client reads the limit back until it shows the requested value.
 A service can need time for this (`effect_us`, or `deferred` until its restart). If it then shows
 another limit, or lost the limit in a restart, the client sends the limit again. A limit is always a
@@ -43,6 +46,8 @@ SESSIONS = "/redfish/v1/SessionService/Sessions"
 _REPLY_TIMEOUT = 5 * SECOND
 _READ_TIMEOUT = 500 * MILLISECOND
 _POLL_PERIOD = 10 * SECOND
+_CASE_PERIOD = 2 * SECOND
+"""Period of the readings of a target that reports a temperature."""
 _CONFIRM_PAUSE = SECOND
 _RESEND_PAUSE = 10 * SECOND
 _WATCH_TIME = 6 * SECOND
@@ -63,7 +68,8 @@ class RedfishTarget:
     the range that the service allows. `power_w` is the power as read at `read_at`.
     `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
     service still shows another limit after several writes. `answered_at`: the service
-    has confirmed the last limit. Until `watch_until` it is read each second.
+    has confirmed the last limit. Until `watch_until` it is read each second. `case_c` is the
+    temperature of the device, °C, if the service reports it.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class RedfishTarget:
         self.min_w: int | None = None
         self.max_w: int | None = None
         self.power_w: int | None = None
+        self.case_c: float | None = None
         self.read_at = 0
         self.rejected_status = 0
         self.write_unverified = False
@@ -322,7 +329,8 @@ class RedfishClient:
             path = target.system + "/Actions/ComputerSystem.Reset"
             self._queue_request("POST", path, json.dumps(body).encode(), now)
         else:
-            target.read_due = now + (_CONFIRM_PAUSE if now < target.watch_until else _POLL_PERIOD)
+            period = _POLL_PERIOD if target.case_c is None else _CASE_PERIOD
+            target.read_due = now + (_CONFIRM_PAUSE if now < target.watch_until else period)
             self._queue_request("GET", target.path, b"", now)
         self._pending = (action, index)
 
@@ -478,13 +486,15 @@ def limit_body(target: RedfishTarget) -> bytes:
 
 
 def apply_reading(target: RedfishTarget, reading: "dict[str, Any]") -> None:
-    """Store limit, allowed range and power of a reading; absent values become None."""
+    """Store limit, allowed range, power and temperature of a reading; absent values become None."""
     if target.schema == ENVIRONMENT:
         limit = reading.get("PowerLimitWatts") or {}
         target.reported_w = _to_watts(limit.get("SetPoint"))
         target.min_w = _to_watts(limit.get("AllowableMin"))
         target.max_w = _to_watts(limit.get("AllowableMax"))
         target.power_w = _to_watts((reading.get("PowerWatts") or {}).get("Reading"))
+        celsius: Any = reading.get("TemperatureCelsius")
+        target.case_c = _to_celsius(celsius.get("Reading") if type(celsius) is dict else celsius)
         return
     control = reading["PowerControl"][0]
     limit = control.get("PowerLimit") or {}
@@ -498,3 +508,10 @@ def _to_watts(value: object) -> "int | None":
     if type(value) is float and -1e9 < value < 1e9:
         return round_decimal(value)
     return value if type(value) is int and -(10**9) < value < 10**9 else None
+
+
+def _to_celsius(value: object) -> "float | None":
+    """Return a temperature; None if it is absent, not a number or out of -40 to 200 °C."""
+    if (type(value) is int or type(value) is float) and -40 <= value <= 200:
+        return float(value)
+    return None

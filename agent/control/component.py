@@ -12,7 +12,8 @@ does not decide trips (`agent.safety.interlock`). Each part needs its key in the
 
 Always active: readings and their validation (`agent.control.sensors`), a check of the valve
 position, detection of drives in local mode, operating modes and proof tests
-(`agent.control.manual`).
+(`agent.control.manual`), and a watch of the supply loop for oscillation, stiction and travel
+(`agent.control.watch.valve_watch`).
 
 In each cycle, `read_inputs` takes the readings and checks them; `before_control` moves the
 set-points and makes claims. The supervisor gets all findings as active conditions.
@@ -20,8 +21,9 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.manual import ManualControl
-from agent.control.proof_store import ProofStore
 from agent.control.sensors import ControlSensors
+from agent.control.watch.proof_store import ProofStore
+from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,
@@ -113,6 +115,7 @@ class CoolingComponent(Component):
             self._build_supply_loop()
         if "pumps" in settings:
             self._build_pump_group()
+        self.valve_watch: ValveWatch | None = None
         self.manual = ManualControl(agent, self.readings, self.pressure_loop)
         self.proof_store = ProofStore(self.manual.proofs, port)
 
@@ -182,6 +185,10 @@ class CoolingComponent(Component):
             self.readings,
         )
 
+    def start(self, now: int) -> None:
+        """Watch the supply loop: all loops exist now."""
+        self.valve_watch = ValveWatch(self.agent.supply_loop, self.readings)
+
     # The control cycle.
 
     def read_inputs(self, now: int, dt: float) -> None:
@@ -200,6 +207,8 @@ class CoolingComponent(Component):
         self._check_drives(PUMPS, self.agent.pumps)
         if self.fan_group is not None:
             self._check_drives(FANS, self.fan_group.drives)
+        if self.valve_watch is not None:
+            self.valve_watch.step(dt)
         self.manual.step(now, dt)
         self.proof_store.check_records(self.agent.clock.utc(now))
         if self.manual.calibration.state == "running":
@@ -318,6 +327,8 @@ class CoolingComponent(Component):
             conditions = conditions + [(PUMPS_WAIT, "", PUMPS_WAIT.text)]
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
+        if self.valve_watch is not None:
+            conditions = conditions + self.valve_watch.active_conditions()
         return conditions + self.manual.active_conditions(now)
 
     def values(self, now: int) -> "list[int | None]":
@@ -343,10 +354,16 @@ class CoolingComponent(Component):
                 ),
                 ("fouling_milli", to_milli(cooling.exchanger.ua_factor)),
                 ("scale_milli", to_milli(cooling.exchanger.valve_flow_factor)),
+                ("curve_milli", [to_milli(factor) for factor in cooling.exchanger.shape]),
+                ("wave_s", int(cooling.feedforward.wave.period_s)),
+                ("wave", cooling.feedforward.wave.active),
             ]
+        if self.valve_watch is not None:
+            fields += self.valve_watch.status()
         if pump_group is not None:
             fields += [
                 ("holds", pump_group.mode),
+                ("holds_milli", to_milli(pump_group.active_setpoint())),
                 ("lead", pump_group.pumps[pump_group.order[0]].session.name),
                 ("shares_milli", [to_milli(fraction) for fraction in pump_group.speed_fractions]),
                 ("rotations", pump_group.rotations),

@@ -148,7 +148,7 @@ class PumpGroup(PressureLoop):
             self.controller.track(self.config.safe_pct)
             self._await_start()
             return
-        speed = self.controller.step(self._active_setpoint(), measured, dt)
+        speed = self.controller.step(self.active_setpoint(), measured, dt)
         self._stage_lag_pump(speed, now)
         decided = self._decide(speed)
         if decided is not None and decided != speed:
@@ -208,10 +208,9 @@ class PumpGroup(PressureLoop):
             return None
         return readings.return_c - readings.supply_c
 
-    def _active_setpoint(self) -> float:
-        if self.mode == DP:
-            return self.setpoint
-        return self._mode_setpoints[self.mode]
+    def active_setpoint(self) -> float:
+        """Return the set-point of the present mode: kPa, L/min or K."""
+        return self.setpoint if self.mode == DP else self.mode_setpoint(self.mode)
 
     def _is_available(self, i: int) -> bool:
         return self.pumps[i].available() and not self._is_locked(self.pumps[i])

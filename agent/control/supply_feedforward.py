@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from agent.control.arbiter import Arbiter
     from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.control.valve import ValveActuator
+    from agent.control.watch.stiction import StickyMoves
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 
 _RESOLUTION_PCT = 0.5
 _REVERSAL_PCT = 1.0
+_WAVE_PCT = 4.0
+_ENERGY = 20.0
 
 
 class SupplyLoopFf(SupplyLoop):
@@ -42,12 +45,27 @@ class SupplyLoopFf(SupplyLoop):
         self._command_pct: float | None = None
         self._rising = True
         self._pi_active = False
+        self._unmet = self._stiction_pct = 0.0
+        self._scale = 1.0
+        self._sticky: StickyMoves | None = None
 
     def set_tuning(self, config: "LoopConfig") -> None:
         """Set the set-point and the limits, with bumpless transfer."""
         super().set_tuning(config)
         self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
+
+    def set_care(self, is_gentle: bool, deadband_scale: float, stiction_pct: float) -> None:
+        """Set how to move the valve: in the gentle mode, with a larger deadband (1: the usual one),
+        with moves for a stiction in percent of the stroke (0: none).
+        """
+        super().set_care(is_gentle, deadband_scale, stiction_pct)
+        self.cooling.feedforward.set_gentle(is_gentle)
+        self._scale, self._stiction_pct = deadband_scale, stiction_pct
+        if stiction_pct > 0.0 and self._sticky is None:
+            from agent.control.watch.stiction import StickyMoves  # noqa: PLC0415 - rare
+
+            self._sticky = StickyMoves()
 
     def step(self, now: int, dt: float) -> None:
         """Advance by `dt` seconds and request the valve position."""
@@ -61,24 +79,53 @@ class SupplyLoopFf(SupplyLoop):
             super().step(now, dt)
             self._pi_active = True
             self._command_pct = None
+            if self._sticky is not None:
+                self._sticky.reset()
             return
         if self.at_fail_safe or self._pi_active:
             cooling.track_valve(self._present_output())
             self.at_fail_safe = self._pi_active = False
+        if self._stiction_pct > 0.0:
+            cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
         self._pi.track(cooling.valve_pct, readings.supply_c - self.setpoint)
-        self._request_valve(cooling.valve_pct)
+        self._request_valve(cooling.valve_pct, dt)
 
-    def _request_valve(self, valve_pct: float) -> None:
-        command_pct = self._command_pct
+    def _request_valve(self, valve_pct: float, dt: float) -> None:
+        command_pct, position = self._command_pct, self.valve.position()
         if command_pct is not None and valve_pct not in (self.config.min_pct, self.config.max_pct):
-            rising = valve_pct > command_pct
-            min_change = _RESOLUTION_PCT if rising == self._rising else _REVERSAL_PCT
-            if -min_change < valve_pct - command_pct < min_change:
+            if self._stiction_pct > 0.0 and self._sticky is not None and position is not None:
+                valve_pct = self._move_sticky(self._sticky, valve_pct, command_pct, position, dt)
+            elif self._is_held(valve_pct - command_pct, dt):
                 valve_pct = command_pct
             else:
-                self._rising = rising
+                self._rising, self._unmet = valve_pct > command_pct, 0.0
         moved = self._move(valve_pct)
         if moved is not None and moved != valve_pct:
             self.cooling.limit_valve(moved)
         self._command_pct = moved
+
+    def _move_sticky(
+        self, sticky: "StickyMoves", wanted: float, command: float, position: float, dt: float
+    ) -> float:
+        """Return the command for a valve with stiction, percent."""
+        r, law = self.readings, self.cooling.feedforward
+        sticky.add(r.supply_c or 0.0, r.return_c or 0.0, dt)
+        if not sticky.is_due(self.setpoint):
+            return sticky.command(wanted, command, position, self._stiction_pct, dt)
+        means = (sticky.supply_c, sticky.return_c, r.fws_supply_c or 0.0)
+        target = law.steady_valve(self.setpoint, means[0], means[1], means[2], position)
+        law.track(target)
+        limits = (self.config.min_pct, self.config.max_pct)
+        return sticky.begin(target, position, self._stiction_pct, limits)
+
+    def _is_held(self, change: float, dt: float) -> bool:
+        """Return True if a `change` of the position, percent, is not worth a move."""
+        if (change > 0.0) != (self._unmet > 0.0):
+            self._unmet = 0.0
+        self._unmet += change * dt
+        if self.cooling.feedforward.wave.share > 0.0:
+            return -_WAVE_PCT < change < _WAVE_PCT and -_ENERGY < self._unmet < _ENERGY
+        least = _RESOLUTION_PCT if (change > 0.0) == self._rising else _REVERSAL_PCT
+        least *= self._scale
+        return -least < change < least

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 
+_GENTLE_SHARE = 5 / 10
+
 
 class SupplyLoop:
     """Controls the supply temperature to `config.setpoint`, °C, with `valve`."""
@@ -37,6 +39,7 @@ class SupplyLoop:
         self.at_fail_safe = True
         self.arbiter = arbiter
         self._tuning_changed = False
+        self._is_gentle = False
         self._pi = PiController(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
         )
@@ -45,8 +48,25 @@ class SupplyLoop:
         """Set the set-point and the other settings, with bumpless transfer."""
         self.config = config
         self.setpoint = config.setpoint
+        self._set_pi_tuning()
+
+    def set_care(self, is_gentle: bool, deadband_scale: float, stiction_pct: float) -> None:
+        """Set how to move the valve, with bumpless transfer: in the gentle mode with half of the
+        gain and twice the integral time. The other two are for a loop with a model.
+        """
+        if is_gentle != self._is_gentle:
+            self._is_gentle = is_gentle
+            self._set_pi_tuning()
+
+    def _set_pi_tuning(self) -> None:
+        config = self.config
+        share = _GENTLE_SHARE if self._is_gentle else 1.0
         self._pi.set_tuning(
-            config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
+            share * config.gain,
+            config.integral_s / share,
+            config.min_pct,
+            config.max_pct,
+            config.rate_pct_per_s,
         )
         self._tuning_changed = True
 

@@ -162,6 +162,11 @@ if TYPE_CHECKING:
             """Limit the loads to a part of their rated power."""
             ...
 
+        @property
+        def devices_warm(self) -> "bool | None":
+            """Whether all device temperatures are too high for their power; None: none is known."""
+            ...
+
         def proven_off(self) -> bool:
             """Return whether all loads have drawn less than 5 % of their rating since the order."""
             ...

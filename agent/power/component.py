@@ -18,6 +18,7 @@ The lowest of these limits applies:
     a scheduled cap, and the frequency droop
     the orders of the protection (`agent.power.limit.load_limits`)
     `blind_pct`, if the supply temperature is unknown
+    the minimum power of a load, if its device is hot (`agent.power.detector.device_heat`)
 A limit falls immediately and rises slowly (`agent.power.limit.limit_ramp`). If the minimum power
 is still too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off,
 the lowest priority first. They are restored one by one when the coolant is cold again.
@@ -29,6 +30,7 @@ from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
 from agent.power import build, report
 from agent.power.demand_interval import DemandInterval
+from agent.power.detector.device_heat import DeviceHeat, all_warm
 from agent.power.limit.allocator import LoadDemand, allocate_power
 from agent.power.limit.effect_proof import EffectProof
 from agent.power.limit.kept_limits import KeptLimits
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
 KEY = "throttle.schedule"
 _LOOKAHEAD_S = 5.0
+_WATCH_TIME = 2 * SECOND
 _NO_SUPPLY_AFTER = 3 * SECOND
 """The control loops wait the same time for their first readings."""
 
@@ -76,6 +79,7 @@ class PowerLimitComponent(Component):
         self.measurement = PowerMeasurement(agent, settings, self.loads)
         self.headroom = self.measurement.headroom
         self.load_limits = LoadLimits(agent, self.loads)
+        self.devices = [DeviceHeat(load) for load in self.loads if load.can_limit]
         self._load_shedding = LoadShedding(
             agent, settings, self.loads, self.optics, self.headroom, self.load_limits
         )
@@ -221,12 +225,28 @@ class PowerLimitComponent(Component):
         if self.plan.entries:
             self._execute(now)
         is_worse = self._proof.step(now)
+        is_worse = self._check_devices(now) or is_worse
         if limits.take_new() or is_worse:
             self._update_limits(now)
         if self.measurement.flow_stopped(now):
             self._update_limits(now)
         if self.measurement.has_new_reading(now) or now - self._updated_at >= 2 * SECOND:
             self._update_limits(now)
+
+    def _check_devices(self, now: int) -> bool:
+        """Use the device temperatures. Return whether a load became hot now. A suspect device is
+        read each second, and each one while the supply is unknown.
+        """
+        supply_c, is_worse = self.headroom.supply_c, False
+        for device in self.devices:
+            load = device.load
+            was = load.is_hot, load.is_overheated
+            device.step(supply_c, now)
+            is_worse = is_worse or (load.is_hot, load.is_overheated) > was
+            if device.is_warm or (device.is_warm is False and supply_c is None):
+                load.watch(_WATCH_TIME, now)
+        self.load_limits.report_warm(all_warm(self.devices))
+        return is_worse
 
     def _execute(self, now: int) -> None:
         """Execute each due entry, in the restore slot of the row.
@@ -297,6 +317,8 @@ class PowerLimitComponent(Component):
             max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
         elif now - self._supply_known_at > _NO_SUPPLY_AFTER:
             max_permille = 10 * self.settings["blind_pct"]
+        if load.is_hot:
+            max_permille = 0
         max_w = max(load.min_w, load.max_w * max_permille // 1000)
         return LoadDemand(load.priority, load.min_w, max_w)
 

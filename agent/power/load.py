@@ -24,6 +24,8 @@ class Load:
     `service`, `index`: the Redfish service and the number of its target, or None. `watts`: points
     that measure its power. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
+    `is_hot`, `is_overheated`: see `agent.power.detector.device_heat`. `heat_trips`: how often it
+    was switched off for that.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Load:
         self.outlets: list[Outlet] = []
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
+        self.is_hot = self.is_overheated = False
+        self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
         """Set the limit through the target `index` of `service`."""
@@ -123,6 +127,11 @@ class Load:
         if self.service is not None:
             self.service.set_limit(self.index, self.limit_w, now)
 
+    def watch(self, duration: int, now: int) -> None:
+        """Read its service each second for `duration`."""
+        if self.service is not None:
+            self.service.watch(self.index, duration, now)
+
     @property
     def has_system(self) -> bool:
         """True if its Redfish service can switch it."""
@@ -136,6 +145,14 @@ class Load:
     def set_ineffective(self, ineffective: bool) -> None:
         """Record whether it draws more than its limit."""
         self.ineffective = ineffective
+
+    def set_heat(self, is_hot: bool, is_overheated: bool) -> None:
+        """Record what its device temperature shows."""
+        self.is_hot, self.is_overheated = is_hot, is_overheated
+
+    def count_heat_trip(self) -> None:
+        """Record that it is switched off because it is overheated."""
+        self.heat_trips += 1
 
     def set_proven_off(self, proven: bool) -> None:
         """Record whether its power has shown that it is off."""

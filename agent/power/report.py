@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports of the power limits: state, alarms, telemetry points and status."""
 
-from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
 from agent.core.json_writer import JsonObject
+from agent.power.detector.device_heat import DEVICE_HOT
 from agent.power.detector.inlet_trend import INLET_RISES
 from agent.power.limit.kept_limits import CAPS_RESTORED
 
@@ -80,6 +81,7 @@ def update_state(component: "PowerState", now: int) -> int:
     is_limited = new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
     alarms.update(CAPS_RESTORED, "", component.kept.update(is_limited), now)
     for load in component.loads:
+        alarms.update(DEVICE_HOT, load.name, load.is_hot, now, alarm_text(DEVICE_HOT, load.name))
         target = load.target
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0
@@ -139,6 +141,7 @@ def _load_status(load: "Load") -> JsonObject:
             ("limit_w", load.limit_w),
             ("shown_w", None if target is None else target.reported_w),
             ("watts", None if target is None else target.power_w),
+            ("case_c", None if target is None or target.case_c is None else int(target.case_c)),
             ("refused", 0 if target is None else target.rejected_status),
         ]
     )

@@ -12,6 +12,7 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
     a gauge alone says so     nothing is limited; `gauge_lie`
+    flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
 
 While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_TIME`. The
 limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
@@ -21,6 +22,7 @@ from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
 from agent.safety.drive_watch import DriveWatch
 from agent.safety.flow_watch import FlowWatch
 from agent.safety.raw_point import find_point, read
+from agent.safety.row_resistance import ROW_RESISTANCE, RowResistance
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -59,6 +61,8 @@ class Protection:
         gauge = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
         self.flow = FlowWatch()
+        self.resistance = RowResistance()
+        self._flow_at = 0
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
         self._sessions = [unit] + [gauge] * (gauge is not unit)
@@ -115,7 +119,11 @@ class Protection:
         self._dead_count = dead_count
         unit_at = self._sessions[0].answered_at
         flow_lpm, kpa = read(self._flow_lpm, now), self.read_dp(now)
-        self.flow.update(flow_lpm, kpa, self.drives, None, unit_at, now, dt)
+        is_hot = None if self.limits is None else self.limits.devices_warm
+        self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt)
+        if self._flow_lpm is not None and self._flow_lpm.read_at != self._flow_at:
+            self._flow_at = self._flow_lpm.read_at
+            self.resistance.add(flow_lpm, kpa)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
@@ -219,4 +227,6 @@ class Protection:
         if self.flow.outlier and self._lost_since is None:
             gauge = self.flow.outlier
             found.append((GAUGE_LIE, gauge, alarm_text(GAUGE_LIE, gauge)))
+        if self.resistance.is_changed and not self._is_stopping:
+            found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
         return found

@@ -112,9 +112,9 @@ def coldloop_model(start: float) -> Controller:
     return step
 
 
-def pi_loop(start: float) -> Controller:
+def pi_loop(start: float, gain: float = GAIN, integral_s: float = INTEGRAL_S) -> Controller:
     """Make the loop of a configuration without a model."""
-    pi = PiController(GAIN, INTEGRAL_S, LOW, HIGH, RATE)
+    pi = PiController(gain, integral_s, LOW, HIGH, RATE)
     pi.track(start)
     command_pct = start
 
@@ -182,19 +182,17 @@ CONTROLLERS: dict[str, Callable[[float], Controller]] = {
 class ControlTrial:
     """One law on one plant."""
 
-    def __init__(self, make: Callable[[float], Controller], case: tuple[float, ...]) -> None:
-        ua, flow, delay = case[:3]
-        self.meter = case[3] if len(case) > 3 else 1.0
-        p = PlantParameters()
-        changed = PlantParameters(
-            start_it_kw=30.0,
-            start_supply_c=SETPOINT_C,
-            hx_ua_kw_k=p.hx_ua_kw_k * ua,
-            fws_open_lpm=p.fws_open_lpm * flow,
-            supply_pipe_l=p.supply_pipe_l * delay,
-            return_pipe_l=p.return_pipe_l * delay,
-        )
-        self.plant = Plant(random.Random(1), changed)
+    def __init__(
+        self,
+        make: Callable[[float], Controller],
+        plant: PlantParameters,
+        meter: float = 1.0,
+        steps: tuple[tuple[int, float], ...] = STEPS,
+        seed: int = 1,
+    ) -> None:
+        """`meter`: factor of the flow meter. `steps`: (second, kW)."""
+        self.meter, self.steps = meter, steps
+        self.plant = Plant(random.Random(seed), plant)
         self.controller = make(self.plant.valve.position_pct)
         self.pumps = PiController(0.2, 4.0, 25.0, 100.0, 5.0)
         self.pumps.track(70.0)
@@ -205,7 +203,7 @@ class ControlTrial:
         """Step law and plant."""
         plant, readings = self.plant, ControlReadings()
         for now in range(seconds):
-            for step_s, kw in STEPS:
+            for step_s, kw in self.steps:
                 if now == step_s:
                     plant.set_load(kw)
             plant.advance(now * SECOND)
@@ -228,7 +226,7 @@ class ControlTrial:
     def figures(self) -> dict[str, Any]:
         """Return settling time after each step, largest deviations, travel of the valve."""
         settle, over, under = 0.0, 0.0, 0.0
-        started_at = [at for at, _ in STEPS if at < len(self.supply)]
+        started_at = [at for at, _ in self.steps if at < len(self.supply)]
         for begin, end in pairwise([*started_at, len(self.supply)]):
             part = [c - SETPOINT_C for c in self.supply[begin:end]]
             outside = [i for i, k in enumerate(part) if abs(k) > _BAND_K]
@@ -250,7 +248,17 @@ class ControlTrial:
 
 def trial(controller: str, case: str, seconds: int = SECONDS) -> dict[str, Any]:
     """Run one law in one case; return its figures."""
-    control_trial = ControlTrial(CONTROLLERS[controller], CASES[case])
+    ua, flow, delay, *meter = CASES[case]
+    p = PlantParameters()
+    changed = PlantParameters(
+        start_it_kw=30.0,
+        start_supply_c=SETPOINT_C,
+        hx_ua_kw_k=p.hx_ua_kw_k * ua,
+        fws_open_lpm=p.fws_open_lpm * flow,
+        supply_pipe_l=p.supply_pipe_l * delay,
+        return_pipe_l=p.return_pipe_l * delay,
+    )
+    control_trial = ControlTrial(CONTROLLERS[controller], changed, meter[0] if meter else 1.0)
     control_trial.run(seconds)
     return {"law": controller, "wrong": case, **control_trial.figures()}
 

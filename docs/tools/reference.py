@@ -366,6 +366,9 @@ def _alarm_text(record: Any, entry: Any) -> str:
     return f"### `{entry.code}{source}`\n\n" + "\n".join(lines) + "\n"
 
 
+_CODES_A_ROW = 24
+
+
 def alarms() -> str:
     """Every alarm with what to do."""
     from agent.alarms.catalogue import PRIORITIES, catalogue, compare
@@ -392,7 +395,9 @@ def alarms() -> str:
     rows = []
     for number, meaning in PRIORITIES.items():
         codes = sorted(e.code for e in found.entries.values() if e.priority == number)
-        rows.append((str(number), meaning, " ".join(f"`{code}`" for code in codes)))
+        for i in range(0, len(codes), _CODES_A_ROW):
+            row = " ".join(f"`{code}`" for code in codes[i : i + _CODES_A_ROW])
+            rows.append((str(number), meaning, row))
     text += table(("priority", "respond", "alarms"), rows)
     for title, names in found.groups:
         text += f"\n## {title}\n\n"
@@ -400,11 +405,42 @@ def alarms() -> str:
     return text.rstrip("\n") + "\n"
 
 
+def mutation() -> str:
+    """The last mutation tests of each room."""
+    from benchmarks.mutation.rooms import equivalents, results, rooms
+
+    text = (
+        "# Mutation tests\n\nFor engineers and auditors: do the tests notice a changed line? "
+        "`make reference` writes this page from the last runs "
+        "(`benchmarks/mutation/results.json`).\n\n"
+        "mutmut changes one place of the code: a number, a comparison, an argument, an assignment "
+        "or a text. The tests of the room run, without scenarios. A mutant is killed if a test "
+        "fails. A mutant that loops until its time is over also counts as killed. The sample is "
+        "random; the seed fixes it. The target is 90 % in each room.\n\n"
+        '    make mutation ROOM=laws N=200 ARGS="--seed 7"     # prints each survivor\n'
+        "    make mutation ROOM=laws N=200 ARGS=--write         # keeps the result\n\n"
+    )
+    keys = ("all", "sample", "seed", "killed", "timeout", "survived", "equivalent", "pct", "date")
+    rows = []
+    for name, room in rooms().items():
+        files = ", ".join(f"`{source}`" for source in room.sources)
+        found = results().get(name)
+        values = ["not run"] + [""] * 8 if found is None else [str(found[key]) for key in keys]
+        rows.append([name, files, *values])
+    head = ["room", "files", "mutants", "sample", "seed", "killed", "time over", "survived"]
+    text += table([*head, "equivalent", "killed, %", "date"], rows)
+    text += "\n## Equivalent mutants\n\nNo test can detect these changes, so they do not count.\n\n"
+    changes = sorted(equivalents().items(), key=lambda item: (item[0].function, item[0].after))
+    cells = [[f"`{c.function}`", f"`{c.before}`", f"`{c.after}`", why] for c, why in changes]
+    return text + table(["function", "code", "mutant", "reason"], cells)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "config.schema.json": schema_file,
     "reference/alarms.md": alarms,
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,
+    "reference/mutation.md": mutation,
     "reference/points.md": points,
     "reference/scenario_words.md": scenario_words,
 }

@@ -10,6 +10,9 @@ load:
     cpu1         20 %        service bmc2, the older Power      a limit acts after 2 s
     storage      10 %        outlet 2 of the PDU `pdu`          can only be switched
 
+gpu1 stands in racks 1 and 2, gpu2 in racks 3 and 4, the others in all racks. The service of a GPU
+load reports the hottest case of its racks.
+
 Outlets 3 to 5 of the PDU feed gpu1, gpu2 and cpu1: the second way to switch them off.
 
 PDU and optics gateway are on a second bus, `hall`, with Modbus TCP. So they do not load the serial
@@ -18,6 +21,7 @@ bus of the row.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from agent.agent import FIRST_BUS
@@ -38,6 +42,7 @@ PDU_UNIT, OPTICS_UNIT = 71, 72
 LOGIN = ("coldloop", "bench-only")
 LOAD_FRACTIONS = (("gpu1", 0.35), ("gpu2", 0.35), ("cpu1", 0.2), ("storage", 0.1))
 _PRIORITIES = {"gpu1": 7, "gpu2": 5, "cpu1": 5, "storage": 2}
+_RACKS = {"gpu1": (0, 1), "gpu2": (2, 3)}
 _OUTLETS = {"storage": 2, "gpu1": 3, "gpu2": 4, "cpu1": 5}
 _LAN_US = 500
 _RATED_KW = 100.0
@@ -56,6 +61,7 @@ class LoadBank:
                 150.0 * size_kw * fraction,
                 lag_s=0.5 if name.startswith("gpu") else 1.0,
                 effect_us=2_000_000 if name == "cpu1" else 300_000,
+                racks=_RACKS.get(name, ()),
             )
             for name, fraction in LOAD_FRACTIONS
         ]
@@ -65,6 +71,8 @@ class LoadBank:
             "bmc1": RedfishBmc(gpus, login=LOGIN),
             "bmc2": RedfishBmc(cpu, ("cpu1",)),
         }
+        for load in gpus:
+            self.bmcs["bmc1"].case_c[load.name] = partial(_read_case_c, plant, load.racks)
         spare = CappedLoad("spare", 0.0, 0.0)
         self.pdu = SwitchedPdu(PDU_UNIT, [spare, self.loads[3], *self.loads[:3]])
         self.optics = OpticsGateway(plant, OPTICS_UNIT)
@@ -133,6 +141,11 @@ class LoadBank:
         for i, name in enumerate(sorted(self.bmcs)):
             port = first_free + i
             shell.endpoints[port] = TcpEndpoint(shell, port, self.bmcs[name], _LAN_US)
+
+
+def _read_case_c(plant: Plant, racks: tuple[int, ...]) -> float:
+    """Return the hottest case of `racks`, °C."""
+    return max(plant.rack_case_c[rack] for rack in racks)
 
 
 def _write_settings(settings: TestbedSettings, start_utc_s: int) -> dict[str, Any]:

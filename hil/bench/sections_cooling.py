@@ -32,6 +32,8 @@ def write_cooling(settings: TestbedSettings) -> dict[str, Any]:
         "balance_pct": 30,
         "pumps": {"slot": settings.slot, "slot_s": _SLOT_S} if settings.slot else {},
     }
+    if not settings.exchanger_model:
+        del section["exchanger"]
     if settings.humidity_sensors:
         sensors = [f"room{i + 1}" for i in range(settings.humidity_sensors)]
         section["dew"] = {"sensors": sensors}

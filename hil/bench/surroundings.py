@@ -39,11 +39,15 @@ class BusDevice(NamedTuple):
 
 
 class Surroundings:
-    """Room, grid and outdoor air, and the devices that measure or use them."""
+    """Room, grid and outdoor air, and the devices that measure or use them.
+
+    `load_wave_us`: time between two steps of a wave of the IT load; 0: no wave.
+    """
 
     def __init__(self, world: World, plant: Plant, settings: TestbedSettings) -> None:
         self.room = Room(settings.room_c, settings.room_humidity_pct)
         self.grid = Grid()
+        self.load_wave_us = 0
         self.humidity_sensors = [
             HumiditySensor(
                 plant, self.room, FIRST_ROOM_UNIT + i, world.random(f"room{i + 1}"), NOISE_PCT
@@ -71,6 +75,10 @@ class Surroundings:
         ]
         for meter in self.meters[:1]:
             meter.mains.connect_grid(self.grid.state)
+
+    def set_load_wave(self, half_us: int) -> None:
+        """Set the time between two steps of a wave of the IT load, us; 0: no wave."""
+        self.load_wave_us = half_us
 
     def list_servers(self) -> list[ModbusServer]:
         """Return the Modbus servers on the bus, without CDU, valve and pumps."""

@@ -72,6 +72,7 @@ class Testbed:
                 PlantParameters(
                     supply_pipe_l=defaults.supply_pipe_l * settings.pipes,
                     return_pipe_l=defaults.return_pipe_l * settings.pipes,
+                    fws_open_lpm=defaults.fws_open_lpm * settings.valve_size,
                     start_it_kw=settings.it_kw,
                     start_supply_c=settings.setpoint_c,
                     fws_c=settings.fws_c,

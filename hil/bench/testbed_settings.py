@@ -33,6 +33,11 @@ class TestbedSettings:
     room_humidity_pct: float = 50.0
     pipes: float = 1.0
     """Volume of the pipes as a multiple of the default; it sets the dead time of the loop."""
+    valve_size: float = 1.0
+    """Facility water flow with an open valve as a multiple of the default. The configuration of the
+    unit does not know it."""
+    exchanger_model: int = 1
+    """0: the section `cooling` has no model of the exchanger, so the supply loop is a PI loop."""
     proof_store: int = 0
     """1: the section `cooling` has a store for its proof records."""
     outdoor_sensors: int = 0
@@ -90,6 +95,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "modem_day_bytes": (0, 1_000_000_000),
     "modem_live_s": (0, 86_400),
     "pipes": (0.5, 3),
+    "valve_size": (0.3, 4),
+    "exchanger_model": (0, 1),
     "proof_store": (0, 1),
     "limits_store": (0, 1),
     "outdoor_sensors": (0, 1),

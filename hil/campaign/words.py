@@ -220,6 +220,7 @@ NOT_DRAWN: dict[str, str] = {
     "suction_register": _HAZARD,
     "sensors_swapped": _HAZARD,
     "hand_valve": _MANUAL,
+    "load_wave": "swings the supply more than the invariant allows; a scenario tests it",
     "pump_local": _MANUAL,
     "valve_clamps": "writes stay rejected until the loop requests less",
     "disk_full": "drops data by design, with a report; a scenario tests it",

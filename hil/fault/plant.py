@@ -18,6 +18,9 @@ _DETECTOR_DELAY_US = 5 * _SECOND
 _WEATHER_K_MIN = 2.0
 """Rate at which facility water follows the outdoor air (assumed: a tank and the coolers' pipes)."""
 
+_WAVE_KW = (30.0, 100.0)
+"""Low and high power of a load wave, as in the training of AI models."""
+
 
 def _advanced_plant(testbed: Testbed) -> Plant:
     """Advance the plant to the present time, and give it."""
@@ -63,6 +66,25 @@ def _set_rejection_lost(testbed: Testbed, is_lost: bool) -> None:
 def _restore_rejection(testbed: Testbed) -> None:
     _set_rejection_lost(testbed, False)
     testbed.plant.set_fws(testbed.plant.fws_target_c, _WEATHER_K_MIN)
+
+
+def _start_load_wave(testbed: Testbed, half_s: float) -> None:
+    testbed.surroundings.set_load_wave(int(half_s * _SECOND))
+    _step_load(testbed, True)
+
+
+def _step_load(testbed: Testbed, is_high: bool) -> None:
+    """Step the load of the wave, and schedule the next step."""
+    half_us = testbed.surroundings.load_wave_us
+    if not half_us:
+        return
+    testbed.plant.advance(testbed.world.now)
+    testbed.plant.set_load(_WAVE_KW[is_high] * testbed.settings.size)
+    testbed.world.schedule(testbed.world.now + half_us, _step_load, testbed, not is_high)
+
+
+def _stop_load_wave(testbed: Testbed) -> None:
+    testbed.surroundings.set_load_wave(0)
 
 
 def _seize_pump(testbed: Testbed, value: float) -> None:
@@ -134,6 +156,12 @@ PLANT_EVENTS: dict[str, FaultType] = {
         _set_stiction,
         lambda testbed: _set_stiction(testbed, testbed.plant.parameters.valve_deadband_pct),
         limits=(0, 20),
+    ),
+    "load_wave": FaultType(
+        "the IT load is 100 and 30 kW in turn, each for value s",
+        _start_load_wave,
+        _stop_load_wave,
+        limits=(2, 600),
     ),
     "hx_fouling": FaultType(
         "the heat exchanger loses value % of its UA; a negative value adds to it",

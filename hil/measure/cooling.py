@@ -38,6 +38,12 @@ def _count_latched(_: Testbed, status: Status, __: str) -> float:
     return float(sum(cause["latched"] for cause in status.get("safety", {}).get("causes", [])))
 
 
+def _read_valve_curve(_: Testbed, status: Status, __: str) -> float:
+    cooling = status.get("cooling", {})
+    shape: list[int] = cooling.get("curve_milli", [1000])
+    return float(cooling.get("scale_milli", 1000)) / 1000 * sum(shape) / len(shape) / 1000
+
+
 def _count_passed_proofs(_: Testbed, status: Status, __: str) -> float:
     tests = status.get("cooling", {}).get("proofs", [])
     return float(sum(test["result"] == "passed" for test in tests))
@@ -60,6 +66,11 @@ COOLING_MEASURES = {
         "%",
         "travel of the valve since the start",
         lambda testbed, _, __: testbed.plant.valve.travel_pct,
+    ),
+    "valve_curve": Measure(
+        "",
+        "learned flow of the valve over its design value, mean of all positions",
+        _read_valve_curve,
     ),
     "proofs_passed": Measure("", "passed proof tests", _count_passed_proofs),
     "proofs_kept": Measure(

@@ -69,9 +69,15 @@ def _limit_us(testbed: Testbed, since_us: int, _: str) -> int | None:
 
 
 def _off_us(testbed: Testbed, since_us: int, _: str) -> int | None:
-    """Find the first sample with all loads off."""
-    key = f"off since {since_us}"
-    if testbed.plant.it_kw < OFF_FRACTION * _RATED_KW * testbed.settings.size:
+    """Find the first sample with all loads off, by their electrical power.
+
+    The heat at the dies follows the power with a lag of 2 s.
+    """
+    key, bank = f"off since {since_us}", testbed.load_bank
+    drawn_kw = testbed.plant.it_kw
+    if bank is not None:
+        drawn_kw = sum(load.watts(testbed.world.now) for load in bank.loads) / 1000.0
+    if drawn_kw < OFF_FRACTION * _RATED_KW * testbed.settings.size:
         return testbed.history.keep_first(key, testbed.world.now)
     return testbed.history.first_us(key)
 

@@ -387,6 +387,7 @@ class Plant:
             self.fws_c = self.facility.step(dt, self.fws_flow_lpm, self.hx_w)
         litres = self.point.flow_lpm * dt / 60.0
         powers_w = (self.shaft_w, self._leak_w)
+        self._thermal.set_heat_fractions(self.load.rack_fractions)
         self._thermal.step(dt, litres, self.it_kw, self.fws_c, powers_w)
         self._sensors.step(self._true_values(), dt, renew_noise)
 

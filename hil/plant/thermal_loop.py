@@ -49,6 +49,7 @@ class ThermalLoop:
         self.rack_case_c: list[float] = []
         self.hx_w = 0.0
         self._p = p
+        self._heat_fractions = p.rack_fraction
         self._supply_pipe = _create_pipe(p.supply_pipe_l, supply_c)
         self._return_pipe = _create_pipe(p.return_pipe_l, return_c)
         self._in_j = self._out_j = self._stored0_j = 0.0
@@ -76,6 +77,10 @@ class ThermalLoop:
             for share, fraction in zip(shares, p.rack_fraction, strict=True)
         ]
         self._plate_decay = [exp(-g * dt_s / p.plate_j_k) for g in self._plate_w_k]
+
+    def set_heat_fractions(self, fractions: tuple[float, ...] | None) -> None:
+        """Set the part of the IT power in each rack; None: as designed."""
+        self._heat_fractions = fractions or self._p.rack_fraction
 
     def start(self, it_kw: float, shaft_w: float) -> None:
         """Set cases and exchanger to the steady state at these powers; start the energy account."""
@@ -111,7 +116,7 @@ class ThermalLoop:
         """Step the cases; return the mean heat into the coolant, W."""
         case, plates, decays = self.rack_case_c, self._plate_w_k, self._plate_decay
         it_w, mass, total = 1000.0 * it_kw, self._p.plate_j_k, 0.0
-        for i, fraction in enumerate(self._p.rack_fraction):
+        for i, fraction in enumerate(self._heat_fractions):
             q = it_w * fraction
             before = case[i]
             if plates[i] > 0.0:

@@ -25,6 +25,7 @@ before the run starts. Times are seconds from the start of the run.
     within_s = 40
     marginal = 0.5                          # closer than 0.5 to a limit is "marginal"
     requirement = "COOL-1"                  # see `hil.scenario.requirements`
+    only = "hot"                            # only in this case
     [[case]]                                # one run of the scenario for each case
     name = "hot"
     it_kw = 80                              # a key of [row]
@@ -77,7 +78,8 @@ class Expectation:
     never      no sample lies within the limits
     for_s      the samples lie within the limits for `for_s` without interruption
 
-    `marginal`: a value closer to a limit than this passes as "marginal".
+    `marginal`: a value closer to a limit than this passes as "marginal". `only`: names of the cases
+    that it applies to, with a space between; "": all.
     """
 
     measure: str
@@ -92,6 +94,7 @@ class Expectation:
     for_s: float | None = None
     marginal: float | None = None
     requirement: str = ""
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,7 +224,21 @@ def _build_cases(
         name = f"{scenario.name}/{case_table['name']}"
         if any(case.name == name for case in cases):
             raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} is given twice")
-        cases.append(
-            replace(scenario, name=name, settings=reader.build(TestbedSettings, values, key_path))
+        settings = reader.build(TestbedSettings, values, key_path)
+        expectations = tuple(
+            expectation
+            for expectation in scenario.expectations
+            if not expectation.only or case_table["name"] in expectation.only.split()
         )
+        cases.append(replace(scenario, name=name, settings=settings, expectations=expectations))
+    _check_only(scenario, [case.name.partition("/")[2] for case in cases], reader)
     return tuple(cases)
+
+
+def _check_only(scenario: Scenario, case_names: list[str], reader: _TomlReader) -> None:
+    for i, expectation in enumerate(scenario.expectations):
+        for name in expectation.only.split():
+            if name not in case_names:
+                raise reader.make_error(
+                    f"expect[{i}].only", f"{name!r} is no case of this scenario"
+                )

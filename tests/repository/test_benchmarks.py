@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.bench import digests
+from benchmarks.mutation.rooms import rooms
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -26,6 +27,7 @@ NAMES = (
     "gnss.nmea",
     "gnss.sky",
     "modbus.transaction",
+    "mutation.run",
     "runtime.startup",
 )
 
@@ -37,7 +39,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=False,
     )
     assert run.returncode == code, run.stderr
@@ -171,6 +173,14 @@ def test_sky() -> None:
     assert record["sky"]["believed"] > 200
     record = benchmark("gnss.sky", "--quick", "--days", "0.02", "--dialect", "casic")
     assert (record["sky"]["alarms"], record["sky"]["beyond_bound"]) == ([], False)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_mutants_of_a_room_are_killed(room: str) -> None:
+    """At least 90 % of a sample; the record names the survivors."""
+    record = benchmark("mutation.run", "--room", room, "--count", "60", "--seed", "3")
+    assert record["rooms"][room]["sample"] > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,7 +15,9 @@ computed again only after a change of the secondary flow or of one of the two le
 (`ua_factor`, `valve_flow_factor`).
 
 The valve is equal-percentage: R^(x-1) of Kvs at stroke x, in a pipe with authority a. Its flow is
-F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of two-way valves).
+F / sqrt(1 - a + a / (R^(x-1))^2) (sizing guides of two-way valves). The real flow is this flow
+times `valve_flow_factor` and a shape factor at the stroke; both are learned
+(`agent.control.watch.valve_curve`). So the inverse characteristic follows the real valve.
 """
 
 from agent.control.law.deterministic_math import exp, pow_det, sqrt_det
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _POINTS = 26
 _STEP = 100.0 / (_POINTS - 1)
+_SHAPE_POINTS = 6
+_SHAPE_STEP = (_POINTS - 1) // (_SHAPE_POINTS - 1)
 _FLOW_TOLERANCE = 1 / 100
 _UA_TOLERANCE = 1 / 200
 _MIN_LPM = 1.0
@@ -37,8 +41,10 @@ class Exchanger:
     Keys: `ua_kw_k` (kW/K at the design flows), `tcs_lpm`, `fws_lpm` (design flows, L/min),
     `tcs_j_lk`, `fws_j_lk` (heat capacity, J/(L K)), `fws_open_lpm` (flow with the valve open,
     L/min), `rangeability`, `authority`. `ua_factor`: real UA over UA of a clean exchanger.
-    `valve_flow_factor`: real facility water flow over the flow of the table. `ua_steady`: the
-    readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the table.
+    `valve_flow_factor`: real facility water flow over the flow of the characteristic. `shape`: its
+    local correction at 0, 20 ... 100 %. `real_flows`: flow at each position of the table.
+    `ua_steady`: the readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the
+    table.
     """
 
     def __init__(self, model: "dict[str, Any]") -> None:
@@ -50,8 +56,11 @@ class Exchanger:
         self.ua_factor = 1.0
         self.ua_steady = True
         self.valve_flow_factor = 1.0
+        self.shape = [1.0] * _SHAPE_POINTS
+        self._curve_changed = False
         self._table_flow_factor = 1.0
         self.flows = _flows(model)
+        self.real_flows = list(self.flows)
         self._film_terms = [
             pow_det(lpm / model["fws_lpm"], -8 / 10) if lpm > 0 else 0.0 for lpm in self.flows
         ]
@@ -64,6 +73,31 @@ class Exchanger:
     def set_flow_factor(self, factor: float) -> None:
         """Set the ratio of the real flow through the valve to the flow of the model."""
         self.valve_flow_factor = factor
+
+    def set_shape(self, i: int, factor: float) -> None:
+        """Set the shape factor at `20 * i` percent; see `update_curve`."""
+        self.shape[i] = factor
+        self._curve_changed = True
+
+    def shape_at(self, i: int) -> float:
+        """Return the shape factor at position `i` of the table."""
+        k, part = i // _SHAPE_STEP, (i % _SHAPE_STEP) / _SHAPE_STEP
+        if part == 0.0:
+            return self.shape[k]
+        return self.shape[k] + part * (self.shape[k + 1] - self.shape[k])
+
+    def _update_flows(self) -> bool:
+        """Update `real_flows`. Return True if one differs by more than `_FLOW_TOLERANCE`."""
+        self._curve_changed = False
+        is_moved = False
+        for i in range(1, _POINTS):
+            lpm = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
+            change = lpm - self.real_flows[i]
+            is_moved = is_moved or not -_FLOW_TOLERANCE * lpm < change < _FLOW_TOLERANCE * lpm
+        if is_moved:
+            for i in range(1, _POINTS):
+                self.real_flows[i] = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
+        return is_moved
 
     def set_ua_steady(self, steady: bool) -> None:
         """Permit or stop the learning of `ua_factor`."""
@@ -80,23 +114,21 @@ class Exchanger:
         flow_change = tcs_lpm - self.table_lpm
         ua_change = self.ua_factor - self._table_ua_factor
         flow_unchanged = -_FLOW_TOLERANCE * tcs_lpm < flow_change < _FLOW_TOLERANCE * tcs_lpm
-        factor_change = self.valve_flow_factor - self._table_flow_factor
-        if (
-            flow_unchanged
-            and -_UA_TOLERANCE < ua_change < _UA_TOLERANCE
-            and -_FLOW_TOLERANCE < factor_change < _FLOW_TOLERANCE
-        ):
+        if self._table_flow_factor != self.valve_flow_factor:
+            self._table_flow_factor, self._curve_changed = self.valve_flow_factor, True
+        curve_moved = self._curve_changed and self._update_flows()
+        if flow_unchanged and -_UA_TOLERANCE < ua_change < _UA_TOLERANCE and not curve_moved:
             return
         self.table_lpm, self._table_ua_factor = tcs_lpm, self.ua_factor
-        self._table_flow_factor = self.valve_flow_factor
         c1 = tcs_lpm * self._tcs_w
         film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
-        fws_film_factor = pow_det(self.valve_flow_factor, -8 / 10)
         ua = 2.0 * self._ua * self.ua_factor
+        factors = [pow_det(self.valve_flow_factor * factor, -8 / 10) for factor in self.shape]
         for i in range(1, _POINTS):
-            c2 = self.flows[i] * self.valve_flow_factor * self._fws_w
+            k, part = i // _SHAPE_STEP, (i % _SHAPE_STEP) / _SHAPE_STEP
+            factor = factors[k] + (part * (factors[k + 1] - factors[k]) if part else 0.0)
             self.effectiveness_table[i] = _effectiveness(
-                ua / (film + fws_film_factor * self._film_terms[i]), c1, c2
+                ua / (film + factor * self._film_terms[i]), c1, self.real_flows[i] * self._fws_w
             )
 
     def effectiveness_at(self, tcs_lpm: float, fws_lpm: float) -> float:
@@ -107,13 +139,17 @@ class Exchanger:
         return _effectiveness(2.0 * self._ua * self.ua_factor / film, c1, c2)
 
     def flow_at(self, valve_pct: float) -> float:
-        """Return the facility water flow at a valve position (0 to 100 %), L/min."""
+        """Return the facility water flow at a valve position (0 to 100 %), L/min, with the present
+        factors.
+        """
         x = valve_pct / _STEP
         i = int(x)
         i = i if i < _POINTS - 1 else _POINTS - 2
-        return self.valve_flow_factor * (
-            self.flows[i] + (x - i) * (self.flows[i + 1] - self.flows[i])
-        )
+        design_lpm = self.flows[i] + (x - i) * (self.flows[i + 1] - self.flows[i])
+        k = i // _SHAPE_STEP
+        part = x / _SHAPE_STEP - k
+        shape = self.shape[k] + part * (self.shape[k + 1] - self.shape[k])
+        return self.valve_flow_factor * shape * design_lpm
 
     def fws_capacity(self, fws_lpm: float) -> float:
         """Return the heat capacity rate of a facility water flow, W/K."""
@@ -141,11 +177,10 @@ class Exchanger:
 
     def effectiveness_of(self, fws_lpm: float) -> float:
         """Return the effectiveness at a facility water flow, L/min, from the table."""
-        lpm = fws_lpm / self._table_flow_factor
-        flows, i = self.flows, 0
-        while i < _POINTS - 2 and flows[i + 1] < lpm:
+        flows, i = self.real_flows, 0
+        while i < _POINTS - 2 and flows[i + 1] < fws_lpm:
             i += 1
-        return self.effectiveness(_STEP * (i + (lpm - flows[i]) / (flows[i + 1] - flows[i])))
+        return self.effectiveness(_STEP * (i + (fws_lpm - flows[i]) / (flows[i + 1] - flows[i])))
 
     def effectiveness(self, valve_pct: float) -> float:
         """Return the effectiveness at a valve position (0 to 100 %)."""

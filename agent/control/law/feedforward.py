@@ -20,20 +20,28 @@ the error pushes further, or the valve still moves. It also stops within `_DEADB
 sensors resolve 0.1 K and a hunting integral wears the valve. Only + - * / on floats.
 """
 
+from agent.control.watch.load_wave import LoadWave
+from agent.control.watch.valve_curve import ValveCurve
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
 
 _GAIN = 5 / 10
+_GENTLE_GAIN = 25 / 100
 _INTEGRAL_S = 12.0
+_TRANSIENT_SHARE = 4 / 10
+_WAVE_SHARE = 2 / 10
 _MAX_CORRECTION_K = 10.0
-_DEADBAND_K = 11 / 100
+_DEADBAND_K = 21 / 100
 _MIN_RISE_K = 5 / 10
 _HISTORY_LENGTH = 5
 _FILTER_S = 10.0
 _FILTER_BAND_K = 25 / 100
+_NOISE_S = 60.0
+_NOISE_BANDS = 4.0
+_RESOLUTION_K = 5 / 100
 _UA_ADAPT_S = 400.0
-_FLOW_ADAPT_S = 120.0
 _MIN_FACTOR, _MAX_FACTOR = 3 / 10, 18 / 10
 _STEADY_K = 45 / 100
 _STEADY_S = 59.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
@@ -58,18 +66,30 @@ class FeedforwardControl:
         self.correction = 0.0
         self._integral = self._last_integral = self._next_integral = 0.0
         self._tracking = True
+        self._is_gentle = False
+        self._may_integrate = True
         self._return_history: list[float] = []
-        self._filtered_c = 0.0
+        self._filtered_c = self._noise_k = 0.0
         self._steady_s = 0.0
+        self.valve_curve = ValveCurve(exchanger)
+        self.wave = LoadWave()
+        self._fws_lpm: float | None = None
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
         """Set the limits of the output: percent, and percent per second."""
         self.low, self.high, self.rate = low, high, rate
 
+    def set_gentle(self, is_gentle: bool) -> None:
+        """Set the gentle mode, with bumpless transfer."""
+        if is_gentle != self._is_gentle:
+            self._is_gentle = is_gentle
+            self._tracking = True
+
     def track(self, valve_pct: float) -> None:
         """Continue from `valve_pct` with bumpless transfer."""
         self.output = valve_pct
         self._tracking = True
+        self.wave.stop()
 
     def limit(self, valve_pct: float) -> None:
         """Continue from `valve_pct`, to which a bound limited this step. The integral moves only
@@ -77,6 +97,7 @@ class FeedforwardControl:
         """
         last, integral = self._last_integral, self._next_integral
         self._integral = last if (self.output > valve_pct) == (integral > last) else integral
+        self.wave.stop()
         self.output = valve_pct
 
     def step(
@@ -98,18 +119,30 @@ class FeedforwardControl:
         exchanger.update_table(flow_lpm)
         error = supply_c - setpoint
         compensated_c = self._compensate_lag(return_c, dt)
+        wave = self.wave
+        wave.step(return_c, supply_c, error, dt)
+        if wave.share > 0.0:
+            compensated_c += wave.share * (setpoint + wave.rise_k - compensated_c)
+            error += wave.share * (wave.error_k - error)
         span_k = compensated_c - fws_supply_c
         if span_k < _MIN_RISE_K:
             span_k = _MIN_RISE_K
+        gain = _GENTLE_GAIN if self._is_gentle else _GAIN
         if self._tracking:
             # Bumpless: the correction that gives the present output.
             self._tracking = False
             present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
-            self._integral = _clip(present_k - _GAIN * error, _MAX_CORRECTION_K)
-        correction = _GAIN * error
+            self._integral = _clip(present_k - gain * error, _MAX_CORRECTION_K)
+        correction = gain * error
         integral = self._last_integral = self._integral
+        change_k = self._return_history[-1] - self._return_history[0]
+        is_steady = -_STEADY_K < change_k < _STEADY_K
         if error > _DEADBAND_K or error < -_DEADBAND_K:
-            integral = _clip(integral + correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
+            # Towards 0, the integral that a bumpless transfer has left ends quickly.
+            grows = (correction > 0.0) == (integral > 0.0)
+            share = _TRANSIENT_SHARE if grows and not is_steady else 1.0
+            share = _WAVE_SHARE if wave.active or self._is_gentle else share
+            integral = _clip(integral + share * correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
         self._next_integral = integral
         self.correction = correction + integral
         demand = exchanger.valve_for_effect((compensated_c - setpoint + self.correction) / span_k)
@@ -119,6 +152,8 @@ class FeedforwardControl:
             not valve_moving if limited == demand else (correction > 0) != (demand > limited)
         )
         # The table ends at the valve limits, so `demand` cannot exceed them.
+        may_integrate = may_integrate and self._may_integrate
+        self._may_integrate = True
         if may_integrate and not (limited >= self.high if correction > 0 else limited <= self.low):
             self._integral = integral
         if position is not None:
@@ -126,16 +161,37 @@ class FeedforwardControl:
         self.output = limited
         return limited
 
+    def steady_valve(
+        self,
+        setpoint: float,
+        supply_c: float,
+        return_c: float,
+        fws_supply_c: float,
+        position: float,
+    ) -> float:
+        """Return the position, percent, that gives `setpoint` at the present heat and flow.
+
+        The readings, °C, are those of a steady plant with the valve at `position` percent: they
+        correct the effectiveness of the model.
+        """
+        exchanger, span_k = self.exchanger, return_c - fws_supply_c
+        model = exchanger.effectiveness(position)
+        rise_k = return_c - supply_c
+        wanted_k = setpoint + rise_k - fws_supply_c
+        if span_k < _MIN_RISE_K or wanted_k < _MIN_RISE_K or rise_k <= 0.0 or model <= 0.0:
+            return position
+        wanted = rise_k / wanted_k * model / (rise_k / span_k)
+        valve_pct = exchanger.valve_for_effect(wanted)
+        return self.low if valve_pct < self.low else min(valve_pct, self.high)
+
+    def hold_integral(self) -> None:
+        """Do not integrate in the next step."""
+        self._may_integrate = False
+
     def calibrate_valve_flow(self, lpm: float, position: float, dt: float) -> None:
         """Learn the flow factor of the valve from a flow meter: `lpm` at `position` percent."""
-        exchanger = self.exchanger
-        model_lpm = exchanger.flow_at(position)
-        if position > 10.0 and model_lpm > 0.0:
-            factor = exchanger.valve_flow_factor * (
-                1.0 + dt / _FLOW_ADAPT_S * (lpm - model_lpm) / model_lpm
-            )
-            if _MIN_FACTOR < factor < _MAX_FACTOR:
-                exchanger.set_flow_factor(factor)
+        self.valve_curve.learn(lpm, position, dt)
+        self._fws_lpm = lpm
 
     def _limit(self, demand: float, dt: float) -> float:
         max_step = self.rate * dt
@@ -155,12 +211,20 @@ class FeedforwardControl:
         slope = 2.0 * (history[4] - history[0]) + history[3] - history[1]
         lead_k = self.lag_s * slope / (10.0 * dt)
         filtered_c = self._filtered_c + (return_c - self._filtered_c) * dt / (dt + _FILTER_S)
-        if return_c - filtered_c > _FILTER_BAND_K:
-            filtered_c = return_c - _FILTER_BAND_K
-        elif filtered_c - return_c > _FILTER_BAND_K:
-            filtered_c = return_c + _FILTER_BAND_K
+        # Least noise: the second difference has no slope. Its mean is 1.95 standard deviations.
+        noise_k = history[4] - 2.0 * history[3] + history[2]
+        noise_k = noise_k / 1.95 if noise_k > 0.0 else -noise_k / 1.95
+        most_k = 3.0 * self._noise_k + _RESOLUTION_K
+        noise_k = most_k if noise_k > most_k else noise_k
+        self._noise_k += dt / (dt + _NOISE_S) * (noise_k - self._noise_k)
+        band_k = _NOISE_BANDS * self._noise_k
+        band_k = _FILTER_BAND_K if band_k < _FILTER_BAND_K else band_k
+        if return_c - filtered_c > band_k:
+            filtered_c = return_c - band_k
+        elif filtered_c - return_c > band_k:
+            filtered_c = return_c + band_k
         self._filtered_c = filtered_c
-        return filtered_c + (lead_k if lead_k > _FILTER_BAND_K or lead_k < -_FILTER_BAND_K else 0.0)
+        return filtered_c + (lead_k if lead_k > band_k or lead_k < -band_k else 0.0)
 
     def _update_fouling(
         self, supply_c: float, return_c: float, fws_supply_c: float, position: float, dt: float
@@ -177,7 +241,10 @@ class FeedforwardControl:
             return
         if not exchanger.ua_steady:
             return
-        model = exchanger.effectiveness(position)
+        lpm, self._fws_lpm = self._fws_lpm, None
+        model = (
+            exchanger.effectiveness(position) if lpm is None else exchanger.effectiveness_of(lpm)
+        )
         if model < 5 / 100:
             return
         measured = (return_c - supply_c) / (return_c - fws_supply_c)

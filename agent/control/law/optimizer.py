@@ -39,6 +39,8 @@ _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
 """Tested neighbours. The last two follow the limit of the case temperature."""
 _INFEASIBLE = 1e30
+_MIN_GAP_K = 5 / 100
+"""Least temperature difference at which the cooler can reject heat."""
 
 
 _UA_EXPONENT = 6 / 10
@@ -106,6 +108,7 @@ class SetpointOptimizer:
         """Return the cheapest point for a load in kW, the inlet air of the cooler and the limits.
 
         If no point is feasible, return the point with the coldest cases that the cooler can reach.
+        If the air is too warm at each point, return the point that is nearest to a heat flow.
         """
         model = self.model
         self._load_w = 1000.0 * (load_kw if load_kw > 0.0 else 0.0)
@@ -184,7 +187,10 @@ class SetpointOptimizer:
         fws_supply_c = supply_c + rise - rise / effectiveness
         fws_return_c = fws_supply_c + heat / side.capacity
         gap = fws_return_c - self._air_c
-        required_w_k = heat / gap if gap > 0.05 else _INFEASIBLE
+        # Below the least gap it grows on, so that a warmer point is better than a colder one.
+        required_w_k = heat / (gap if gap > _MIN_GAP_K else _MIN_GAP_K)
+        if gap < _MIN_GAP_K:
+            required_w_k += 1000.0 * required_w_k * (_MIN_GAP_K - gap)
         fan = self._fan_speed(required_w_k)
         n = pump_pct / 100.0
         power_w = self.pump_factor * model["pump_w"] * n * n * n + side.watts

@@ -4,7 +4,8 @@
 Does not send limits and does not decide when loads are in danger; see `agent.power.component` and
 `agent.safety.protection`. An order is valid for a little more than one control cycle, like a claim.
 If its owner does not renew it, it ends. `is_new`: an order has just begun, and must not wait for
-the next cycle.
+the next cycle. In the other direction, `devices_warm` tells the protection what the device
+temperatures show.
 """
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ class LoadLimits:
         self.limit_reason = self.shed_reason = ""
         self.cap_permille = 1000
         self.is_new = False
+        self.devices_warm: bool | None = None
         self._valid_until = [0, 0, 0]
 
     def limit_all(self, reason: str) -> None:
@@ -44,6 +46,10 @@ class LoadLimits:
     def _renew(self, order: int) -> None:
         ticks = self._agent.ticks
         self._valid_until[order] = ticks.count + ticks.per_cycle + ticks.per_cycle // 2
+
+    def report_warm(self, devices_warm: "bool | None") -> None:
+        """Record whether all device temperatures are too high; None: none is known."""
+        self.devices_warm = devices_warm
 
     def expire(self) -> None:
         """End the orders that were not renewed. Called in each tick."""

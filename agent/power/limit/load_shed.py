@@ -28,6 +28,8 @@ _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
+_LONGEST_HOLD = 5
+"""A load that was overheated waits up to 2**5 times the hold time: its cause can still be there."""
 
 
 class LoadShedding:
@@ -47,7 +49,8 @@ class LoadShedding:
         self._lead_s: int = settings["shed_lead_s"]
         self._hold_us: int = settings["hold_s"] * SECOND
         self._loads, self._optics, self._headroom = loads, optics, headroom
-        self._next_shed_at = self._over_since = 0
+        self._next_shed_at = 0
+        self._over_since: int | None = None
 
     def step(self, shortfall_w: int, in_restore_slot: bool, now: int) -> None:
         """Switch off loads that would overheat; restore loads one by one.
@@ -70,7 +73,7 @@ class LoadShedding:
             if load.on
             and load.load_class.case_c(predicted_c, load.min_permille()) >= load.load_class.limit_c
         ]
-        if not overheating:
+        if not overheating or self._over_since is None:
             self._over_since = now
         if overheating and now >= self._next_shed_at and now - self._over_since >= _CONFIRM_TIME:
             self._shed(now)
@@ -85,15 +88,17 @@ class LoadShedding:
             self._restore(headroom.supply_c, now)
 
     def _follow_protection(self, now: int) -> None:
-        """Switch off all loads by order, or those that ignore a limit of the protection. A load
-        with a silent service is switched off by its outlets too.
+        """Switch off all loads by order, those that ignore a limit of the protection, and those
+        that are overheated. A load with a silent service is switched off by its outlets too.
         """
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
-            must_go = limits.shed_reason or (is_lost and load.ineffective)
+            must_go = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
             if load.on and load.can_switch and must_go:
                 target = load.target
+                if load.is_overheated:
+                    load.count_heat_trip()
                 load.set_outlets(target is not None and target.answered_at < load.lowered_at)
                 self._switch(load, False, now, force=True)
 
@@ -123,7 +128,8 @@ class LoadShedding:
         for _, place in sorted(off):
             load = self._loads[place]
             cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
-            if cold_enough and now - load.shed_at >= self._hold_us:
+            hold_us = self._hold_us << min(load.heat_trips, _LONGEST_HOLD)
+            if cold_enough and now - load.shed_at >= hold_us:
                 self._switch(load, True, now)
                 return
 

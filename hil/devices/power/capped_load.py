@@ -14,6 +14,7 @@ from math import exp
 from hil.plant.power.load_schedule import LoadSchedule
 
 _SECOND = 1_000_000
+_EQUAL = 1e-6
 
 
 class CappedLoad:
@@ -23,13 +24,21 @@ class CappedLoad:
     """
 
     def __init__(
-        self, name: str, rated_w: float, idle_w: float, lag_s: float = 0.5, effect_us: int = 300_000
+        self,
+        name: str,
+        rated_w: float,
+        idle_w: float,
+        lag_s: float = 0.5,
+        effect_us: int = 300_000,
+        racks: tuple[int, ...] = (),
     ) -> None:
+        """`racks`: those that have its servers, in equal parts; (): all of the row."""
         self.name = name
         self.rated_w = rated_w
         self.idle_w = idle_w
         self.lag_s = lag_s
         self.effect_us = effect_us
+        self.racks = racks
         self.demand_fraction = 1.0
         self.limit_w = rated_w
         self.is_on = True
@@ -91,13 +100,17 @@ class CappedLoad:
 
 
 class CappedLoadSchedule(LoadSchedule):
-    """The row's power as the sum of loads; each load gets its part of the schedule as demand."""
+    """The row's power as the sum of loads; each load gets its part of the schedule as demand.
 
-    __slots__ = ("loads",)
+    While all loads draw the same part of their rating, the power is spread as designed.
+    """
 
-    def __init__(self, start_kw: float, loads: list[CappedLoad]) -> None:
+    __slots__ = ("loads", "racks")
+
+    def __init__(self, start_kw: float, loads: list[CappedLoad], racks: int = 4) -> None:
         super().__init__(start_kw)
         self.loads = loads
+        self.racks = racks
         for load in loads:
             load.start(self._demand_fraction())
 
@@ -112,4 +125,19 @@ class CappedLoadSchedule(LoadSchedule):
         for load in self.loads:
             load.demand_fraction = fraction
             total += load.watts(now)
+        if total > 1.0:
+            self._spread(now, total)
         return total / 1000.0
+
+    def _spread(self, now: int, total: float) -> None:
+        """Give each rack its part of the power `total` in W."""
+        usage = [load.watts(now) / load.rated_w for load in self.loads]
+        if max(usage) - min(usage) < _EQUAL:
+            self.rack_fractions = None
+            return
+        watts = [0.0] * self.racks
+        for load in self.loads:
+            places = load.racks or tuple(range(self.racks))
+            for rack in places:
+                watts[rack] += load.watts(now) / len(places)
+        self.rack_fractions = tuple(part / total for part in watts)

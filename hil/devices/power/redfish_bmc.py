@@ -10,6 +10,9 @@ serves
     GET, PATCH /redfish/v1/Chassis/NAME/Power              PowerControl[0].PowerLimit (the older)
     POST  /redfish/v1/Systems/NAME/Actions/ComputerSystem.Reset   On, GracefulShutdown, ForceOff
 
+EnvironmentMetrics also has TemperatureCelsius, the temperature of the hottest device of a load, if
+`case_c` has a function for it. It is null while the load is off.
+
 Faults:
 
     retry_after_s       every reply is 503 with this Retry-After, s
@@ -31,6 +34,7 @@ from __future__ import annotations
 import base64
 import email.parser
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 
 from hil.devices.base import MILLISECOND, NEVER, FaultTarget, TcpReplies
@@ -82,6 +86,7 @@ class RedfishBmc(FaultTarget):
         self.ignores_limits = self.ignores_resets = False
         self.response_us = _RESPONSE_US
         self.token_uses = 1_000_000
+        self.case_c: dict[str, Callable[[], float]] = {}
         self.limits_w: dict[str, int] = {load.name: int(load.rated_w) for load in loads}
         self.patches: list[tuple[int, str, int]] = []
         self.resets: list[tuple[int, str, bool]] = []
@@ -252,7 +257,12 @@ class RedfishBmc(FaultTarget):
             "AllowableMax": int(load.rated_w),
             "ControlMode": "Automatic",
         }
-        return {"PowerWatts": {"Reading": watts}, "PowerLimitWatts": limits}
+        resource: dict[str, object] = {"PowerWatts": {"Reading": watts}, "PowerLimitWatts": limits}
+        read_case_c = self.case_c.get(load.name)
+        if read_case_c is not None:
+            case_c = round(read_case_c()) if load.is_on else None
+            resource["TemperatureCelsius"] = {"Reading": case_c}
+        return resource
 
 
 def _parse_limit(body: dict[str, object], legacy: bool) -> int:

@@ -13,14 +13,15 @@ _NEVER = 1 << 62
 
 
 class LoadSchedule:
-    """Steps of the row's IT power, kW."""
+    """Steps of the row's IT power, kW. `rack_fractions`: the part of each rack, None: by design."""
 
-    __slots__ = ("_next_us", "_steps", "demand_kw", "limit_kw")
+    __slots__ = ("_next_us", "_steps", "demand_kw", "limit_kw", "rack_fractions")
 
     def __init__(self, start_kw: float) -> None:
         """Start at `start_kw`, without planned steps or limit."""
         self.demand_kw = start_kw
         self.limit_kw: float | None = None
+        self.rack_fractions: tuple[float, ...] | None = None
         self._steps: list[tuple[int, float]] = []
         self._next_us = _NEVER
 

@@ -64,6 +64,7 @@ MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] 
     ("emergency_stop", 0.0, 1, lambda r: r.rpu.status_alarm, 256.0, 0.0),
     ("valve_stuck", 0.0, 1, lambda r: float(r.plant.valve.stuck), 1.0, 0.0),
     ("valve_stiction", 3.0, 1, lambda r: r.plant.valve.deadband_pct, 2.0, 0.0),
+    ("load_wave", 20.0, 10, lambda r: r.plant.it_kw, 19.0, 99.0),
     ("hx_fouling", 60.0, 300, lambda r: r.plant.supply_true_c, 2.0, 99.0),
     ("fws_pressure", 0.0, 20, lambda r: r.plant.fws_flow_lpm, -50.0, 0.01),
     ("heat_rejection_lost", 0.0, 120, lambda r: r.plant.fws_c, 5.0, 99.0),

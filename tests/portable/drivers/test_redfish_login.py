@@ -52,6 +52,25 @@ def test_readings_are_integer_watts_or_none():
     eq((older.reported_w, older.power_w, older.max_w), (None, 10, 9))
 
 
+def test_device_temperature_is_degrees_or_none():
+    target = RedfishTarget(PATH, ENVIRONMENT)
+    for value, expected in (
+        ({"Reading": 61}, 61.0),
+        ({"Reading": 61.5}, 61.5),
+        (44, 44.0),
+        ({"Reading": None}, None),
+        ({"Reading": "61"}, None),
+        ({"Reading": True}, None),
+        ({"Reading": float("nan")}, None),
+        ({"Reading": 1e9}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ):
+        apply_reading(target, {"TemperatureCelsius": value, "PowerWatts": {"Reading": 7}})
+        eq((target.case_c, target.power_w), (expected, 7))
+
+
 def test_invalid_reading_is_reported_as_fault():
     for body in (b"[]", b"{", b'{"PowerLimitWatts": 3}', b"\xff\xfe", b"null", b"7"):
         client, _ = make_client(False)

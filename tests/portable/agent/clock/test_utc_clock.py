@@ -65,6 +65,18 @@ def test_time_step_is_rejected_and_recorded():
     eq(clock.state(25 * SECOND), "untrusted")
 
 
+def test_utc_steps_by_whole_seconds_only_after_three_equal_fixes():
+    clock = UtcClock(50_000)  # its leap seconds are unknown
+    for i in range(20):
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, i * SECOND))
+    seconds = []
+    for i, ahead in enumerate((4, 4, 0, 4, 5, 4, 4, 4, 4), 20):
+        clock.add_fix(ReferenceFix(UTC + (i + ahead) * SECOND, i * SECOND))
+        seconds.append((clock.utc(i * SECOND) - UTC) // SECOND - i)
+    eq(seconds, [0, 0, 0, 0, 0, 0, 0, 4, 4])
+    eq(clock.whole_second_steps, 1)
+
+
 def test_holdover_states_a_bound_that_grows_with_the_drift():
     clock = synced_clock()
     last = 19 * SECOND

@@ -123,6 +123,43 @@ def test_status_names_the_holder_and_the_losers():
     )
 
 
+def test_claims_are_kept_in_the_order_of_rank_and_kind():
+    made = ((MANUAL, EXACT), (INTERLOCK, EXACT), (MANUAL, AT_LEAST), (PROOF, EXACT))
+    for first in range(4):
+        for step in (1, 3):
+            arbiter = Arbiter()
+            for i in range(4):
+                rank, kind = made[(first + i * step) % 4]
+                arbiter.claim(rank, "owner", kind, 50.0, "because")
+            eq([(claim.rank, claim.kind) for claim in arbiter.claims], sorted(made))
+
+
+def test_a_new_arbiter_has_no_decision():
+    arbiter = Arbiter()
+    eq((arbiter.decision, arbiter.raised, arbiter.holder_rank()), (None, False, LOOP))
+    eq(
+        write(arbiter.status(FANS)),
+        '{"name":"fans","output_milli_pct":null,"owner":"","reason":"","losers":[],"locked":[]}',
+    )
+
+
+def test_an_upper_bound_equal_to_the_output_has_no_effect():
+    eq(decide((MANUAL, AT_MOST, 40.0)), (40.0, "loop", True))
+    arbiter = Arbiter()
+    arbiter.claim(MANUAL, "manual", AT_LEAST, 40.0, "hand")
+    arbiter.decide(40.0)
+    eq((arbiter.raised, arbiter.holder_rank()), (True, MANUAL))
+    arbiter.begin_cycle()
+    arbiter.decide(40.0)
+    eq((arbiter.raised, arbiter.holder_rank()), (False, LOOP))
+
+
+def test_the_start_delay_is_a_decision_of_the_loop():
+    arbiter = Arbiter()
+    arbiter.await_start()
+    eq(arbiter.decision, (0.0, "loop", "start delay", True))
+
+
 def test_supply_loop_follows_a_claim_and_returns_bumplessly():
     made = SupplyBench()
     made.valve(4000)

@@ -8,7 +8,7 @@ import json
 from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.proof_test import ABORTED, FAILED, PASSED, ProofTests
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
-from agent.control.proof_store import ProofStore
+from agent.control.watch.proof_store import ProofStore
 from agent.core.errors import CommandError, ConfigError
 from tests.portable.support.agent_rig import (
     CDU,

@@ -193,3 +193,23 @@ def test_one_pump_alone():
     eq(made.step(16001), [80.0])
     made.set_drive("lead", RUN, 0, TRIP)
     assert made.step(apply=False)[0] > 0  # there is no other pump
+
+
+def test_new_tuning_applies_without_a_step_of_the_output():
+    made = PressureBench()
+    made.set_drive("lag", RUN, 8000)
+    eq(made.step(), [40.0, 40.0])
+    raw = config()
+    raw["control"]["dp"].update(
+        {"setpoint_kpa": 110, "gain_pct_per_kpa": 1, "integral_s": 10, "rate_pct_per_s": 50}
+    )
+    raw["control"]["dp"].update({"min_pct": 30, "max_pct": 70, "safe_pct": 65})
+    made.loop.set_tuning(FieldbusRig(raw).config.pressure)
+    eq(made.loop.setpoint, 110)
+    eq(made.step()[0], 41.0)  # 10 kPa too low: from 40, and 10 * 1 / 10 s of integral
+    eq(made.step(900)[0], 53.0)  # 20 kPa: 10 more, and 2 of integral
+    eq([made.step(0)[0], made.step(2500)[0]], [70.0, 30.0])
+    eq(made.step(16001), [65.0, 65.0])
+    made.loop.set_setpoint(90.0)
+    made.loop.at_fail_safe = False
+    eq(made.loop.setpoint, 90.0)

@@ -179,7 +179,7 @@ def test_one_pressure_gauge_stops_no_pump():
     rig.run(20)
     eq((state(rig), rig.alarm_codes()), ("degraded", ["gauge_lie:dp"]))
     assert outputs(rig)[1] != STOP
-    rig.set(CDU, 2, 4000)
+    rig.set(CDU, 2, 3000)
     rig.run(5)
     eq((state(rig), rig.alarm_codes()), ("normal", []))
 

@@ -106,6 +106,18 @@ def test_min_setpoint_holds_when_no_point_is_feasible():
     eq(point.fan_pct, 100.0)
 
 
+def test_too_warm_air_gives_the_warmest_supply_and_running_pumps():
+    counterflow = {"cooler_ua_kw_k": 22.0, "cooler_air_kw_k": 18.0}
+    for changes in ({}, counterflow, {"middle_min_pct": 52.0, "middle_max_pct": 92.0}):
+        search = make_optimizer(**changes)
+        for load_kw, air_c in ((5.0, 50.0), (60.0, 60.0), (1.0, 48.0)):
+            point = search.find_optimum(load_kw, air_c, 20.0, 42.0)
+            eq((point.supply_c, point.fan_pct), (42.0, 100.0))
+            assert 30.0 <= point.pump_pct <= 100.0, point.pump_pct
+        point = search.find_optimum(0.0, 50.0, 20.0, 42.0)  # nothing to reject
+        eq((point.fan_pct, point.pump_pct), (10.0, 30.0))
+
+
 def test_models_adapt_slowly_and_within_bounds():
     best = make_optimizer()
     for _ in range(200):

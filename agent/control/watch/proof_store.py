@@ -6,12 +6,19 @@ most `_MAX_LINES` lines, the newest last, each "UTC-seconds what result seconds"
 is 0 if UTC was unknown. Without a store (no `port` in the section) nothing is kept.
 """
 
-from agent.control.law.proof_test import ProofTests
 from agent.core.stored_record import StoredRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from agent.core.component import Actions
+
+    class ProofRecords(Protocol):
+        """The proof tests; see `agent.control.law.proof_test`."""
+
+        records: "list[tuple[int, str, str, int]]"
+
 
 KEY = "proof.records"
 _MAX_LINES = 16
@@ -21,7 +28,7 @@ _LONGEST = 64
 class ProofStore:
     """Stores the records of `proofs` through the port with the number `port`; -1: no store."""
 
-    def __init__(self, proofs: ProofTests, port: int) -> None:
+    def __init__(self, proofs: "ProofRecords", port: int) -> None:
         self.proofs = proofs
         self.port = port
         self.lines: list[str] = []

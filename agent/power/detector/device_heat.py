@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device temperatures of the loads: they show a loss of flow without any sensor of the CDU.
+
+Reads no register: the temperature comes with the power of the load (`drivers.redfish`). Does not
+command loads; see `agent.power.component` and `agent.power.limit.load_shed`.
+
+The expected temperature is the supply + the case rise of the class x power / rating. A case
+follows its power and the supply with a lag. So the expectation falls slowly, and rises
+immediately. The usual deviation of a load is learned. A load is
+
+    warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
+                of flow
+    hot         more than `_HOT_K` above it, or at the limit of its class: its power is limited
+    overheated  hot, and near the limit of its class for `_LIMITED_TIME`: it is switched off
+
+A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
+no flow. One device warm: its own branch is blocked.
+"""
+
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.power.load import Load
+
+DEVICE_HOT = AlarmRecord(
+    "device_hot", NORMAL, "is hotter than its power and the supply explain:", "load", True
+)
+
+_WARM_K, _HOT_K = 4.0, 8.0
+_END_K = 2.0
+_NEAR_LIMIT_K = 3.0
+_LIMITED_TIME = 5 * SECOND
+_STALE = 6 * SECOND
+_FOLLOW_S = 20.0
+"""Time constant with which the expectation falls: longer than that of a case."""
+_LEARN_S, _LEARN_K = 60.0, 3.0
+_JUMP_K, _JUMP_K_S = 15.0, 5.0
+
+
+class DeviceHeat:
+    """Heat of `load`. `is_warm`: None without a fresh temperature. The load is marked as hot."""
+
+    def __init__(self, load: "Load") -> None:
+        self.load = load
+        self.is_warm: bool | None = None
+        self._read_at = self._good_at = 0
+        self._case_c: float | None = None
+        self._supply_c: float | None = None
+        self._share = 0.0
+        self._usual_k: float | None = None
+        self._hot_since = 0
+        self._falls = False
+
+    def step(self, supply_c: "float | None", now: int) -> None:
+        """Use the last reading of the service. `supply_c`: None if it is unknown."""
+        load, target = self.load, self.load.target
+        if target is None or target.case_c is None or now - target.read_at > _STALE or not load.on:
+            self.is_warm, self._case_c = None, None
+            load.set_heat(False, False)
+            return
+        if target.read_at == self._read_at:
+            return
+        dt = min((target.read_at - self._read_at) / 1_000_000, _FOLLOW_S)
+        self._read_at = target.read_at
+        if not self._is_possible(target.case_c, now):
+            self.is_warm = None
+            return
+        share = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
+        self._share = _follow(self._share, share, dt)
+        if supply_c is not None:
+            self._supply_c = _follow(self._supply_c, supply_c, dt)
+        if self._supply_c is None:
+            return
+        self._compare(target.case_c, dt, now)
+
+    def _is_possible(self, case_c: float, now: int) -> bool:
+        """Return whether heat can have moved the case from its last good reading."""
+        last_c = self._case_c
+        if last_c is not None:
+            most_k = _JUMP_K + _JUMP_K_S * min((now - self._good_at) / 1_000_000, _FOLLOW_S)
+            if not -most_k <= case_c - last_c <= most_k:
+                return False
+        self._falls = last_c is not None and case_c < last_c
+        self._case_c, self._good_at = case_c, now
+        return True
+
+    def _compare(self, case_c: float, dt: float, now: int) -> None:
+        load = self.load
+        above_k = case_c - (self._supply_c or 0.0) - load.load_class.rise_k * self._share
+        if self._usual_k is None:
+            self._usual_k = min(above_k, 0.0)
+        above_k -= self._usual_k
+        if -_LEARN_K < above_k < _LEARN_K:
+            self._usual_k += above_k * min(1.0, dt / _LEARN_S)
+        limit_c = load.load_class.limit_c
+        self.is_warm = above_k > (_END_K if self.is_warm else _WARM_K) and not self._falls
+        if not load.is_hot:
+            self._hot_since = now
+        is_hot = case_c >= limit_c or above_k > (_END_K if load.is_hot else _HOT_K)
+        is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
+        load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_TIME)
+
+
+def _follow(value: "float | None", new: float, dt: float) -> float:
+    """Return `new`, or the falling `value` if it is higher."""
+    if value is None or new >= value:
+        return new
+    return value + (new - value) * min(1.0, dt / _FOLLOW_S)
+
+
+def all_warm(devices: "list[DeviceHeat]") -> "bool | None":
+    """Return whether all measured devices are warm; None: none is measured."""
+    found = [device.is_warm for device in devices if device.is_warm is not None]
+    return False not in found if found else None

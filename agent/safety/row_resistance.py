@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hydraulic resistance of the row: differential pressure over the square of the flow.
+
+Does not react; see `agent.safety.protection`. Pump, filter and speed do not change it. It rises if
+a branch is shut (a kinked hose, a rack valve), and changes if the pressure gauge or the flow meter
+is false. The usual value is a slow mean. A change of more than `_BAND` in `_COUNT` readings is
+reported. The flow meter follows with a lag: while the flow moves towards the usual resistance,
+nothing is reported. A changed row becomes the usual one in hours.
+"""
+
+from agent.core.alarm_record import DEGRADED, AlarmRecord
+
+ROW_RESISTANCE = AlarmRecord(
+    "row_resistance",
+    DEGRADED,
+    "flow does not fit the pressure: a branch is shut, or a gauge is false",
+    "",
+    True,
+)
+
+_BAND, _END_BAND, _LEARN_BAND = 0.25, 0.15, 0.1
+_COUNT = 3
+_LEAST_FLOW, _LEAST_KPA = 0.15, 3.0
+_MOVES = 0.01
+_LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
+"""Readings of the mean in the usual state, and while the resistance differs."""
+
+
+class RowResistance:
+    """`is_changed`: the resistance is not the usual one."""
+
+    def __init__(self) -> None:
+        self.is_changed = False
+        self._usual = 0.0
+        self._number = self._count = 0
+        self._flow = self._most = 0.0
+
+    def add(self, flow: "float | None", kpa: "float | None") -> None:
+        """Add a new reading: L/min, kPa."""
+        if flow is None or kpa is None or kpa < _LEAST_KPA or flow < _LEAST_FLOW * self._most:
+            self._count = 0
+            return
+        if flow < 1.0:
+            return
+        last, self._flow = self._flow, flow
+        self._most = max(self._most, flow)
+        value = kpa / (flow * flow)
+        if not self._number:
+            self._usual = value
+        change = value / self._usual - 1.0
+        band = _END_BAND if self.is_changed else _BAND
+        settles = flow > last * (1.0 + _MOVES) if change > 0 else flow < last * (1.0 - _MOVES)
+        if -band < change < band:
+            self._count, self.is_changed = 0, False
+        elif not settles:
+            self._count += 1
+            self.is_changed = self.is_changed or self._count >= _COUNT
+        if self.is_changed:
+            self._usual += (value - self._usual) / _ADOPT_COUNT
+        elif -_LEARN_BAND < change < _LEARN_BAND:
+            self._number = min(self._number + 1, _LEARN_COUNT)
+            self._usual += (value - self._usual) / self._number

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table of the supply temperature laws: eleven disturbances, four laws, one run.
+
+Does not run the agent. `coldloop` is the shipped loop (`agent.control.supply_feedforward`) with a
+stand-in for the valve's session; the peers are those of `benchmarks.control.laws`. All have the
+same plant, resolution, sensors and valve. The settings of a law are those of the nominal plant.
+
+    coldloop   model of the exchanger, small PI, deadband, detector of oscillation
+    PI         the loop of a configuration without a model: gain 5 %/K, integral 15 s
+    phosphor   openbmc/phosphor-pid-control, pid/ec/pid.cpp, the same gains
+    IMC        PI tuned by internal model control (Rivera, Morari, Skogestad 1986), `IMC_GAIN`
+
+Load: 30 kW, 90 kW at 300 s, 50 kW at 1,350 s, end at 2,400 s. Square wave: 100 and 30 kW in turn,
+20 s each, from 300 s. Figures: seconds until the supply stays within 0.5 K (the longer of both
+steps; never: not in the 60 s before the next step), largest deviation above and below, peak to peak
+in the last 600 s, travel of the valve.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.supply_feedforward import SupplyLoopFf
+from agent.control.watch.valve_watch import ValveWatch
+from agent.core.actuator import Decision
+from agent.core.config_records import LoopConfig
+from benchmarks import common
+from benchmarks.control import laws
+from hil.plant.fluid.parameters import PlantParameters
+
+SECONDS = 2400
+STEPS = ((300, 90.0), (1350, 50.0))
+
+PROCESS_GAIN, PROCESS_S, DELAY_S = 0.43, 36.5, 4.0
+"""First-order model with delay: K per %, s, s. Two points (28 %, 63 %) of the valve step response
+that `hil.plant.plant` documents; the delay is the lag of the sensor."""
+_IMC_S = 0.5 * PROCESS_S
+IMC_GAIN = PROCESS_S / (PROCESS_GAIN * (_IMC_S + DELAY_S))
+"""Percent per K, for a closed loop twice as fast as the open loop; integral time `PROCESS_S`."""
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Changes of the nominal plant: factors, `stiction` in percent of the stroke."""
+
+    ua: float = 1.0
+    delay: float = 1.0
+    lag: float = 1.0
+    noise: float = 1.0
+    valve: float = 1.0
+    stiction_pct: float = 0.0
+    wave: bool = False
+
+
+DISTURBANCES = {
+    "load step": Disturbance(),
+    "UA -40 %": Disturbance(ua=0.6),
+    "UA +50 %": Disturbance(ua=1.5),
+    "dead time x3": Disturbance(delay=3.0),
+    "lag x3": Disturbance(lag=3.0),
+    "noise x5": Disturbance(noise=5.0),
+    "stiction 2 %": Disturbance(stiction_pct=2.0),
+    "stiction 5 %": Disturbance(stiction_pct=5.0),
+    "valve x2.5": Disturbance(valve=2.5),
+    "square wave": Disturbance(wave=True),
+}
+
+
+_LOOP = {
+    "setpoint_c": laws.SETPOINT_C,
+    "sensor": "rpu",
+    "gain_pct_per_k": laws.GAIN,
+    "integral_s": laws.INTEGRAL_S,
+    "min_pct": laws.LOW,
+    "max_pct": laws.HIGH,
+    "safe_pct": 60.0,
+    "rate_pct_per_s": laws.RATE,
+}
+
+
+class _ValveStub:
+    """The valve of the loop: position and command, deadband of `agent.control.valve`."""
+
+    def __init__(self, position: float) -> None:
+        self.position_pct = self.command_pct = position
+
+    def position(self) -> float:
+        return round(self.position_pct, 2)
+
+    def request(self, percent: float) -> None:
+        if abs(percent - self.command_pct) >= 0.5 or percent in (0.0, 100.0):
+            self.command_pct = percent
+
+    def withhold(self) -> None:
+        pass
+
+
+class _SensorStub:
+    def __init__(self, readings: ControlReadings) -> None:
+        self.readings = readings
+
+    def value(self, _: int) -> float | None:
+        return self.readings.supply_c
+
+
+class _ArbiterStub:
+    decision: Decision | None = None
+
+    def winner(self) -> None:
+        return None
+
+    def decide(self, output: float) -> Any:
+        self.decision = Decision(output, "loop", "", True)
+        return self.decision
+
+
+def coldloop(start: float) -> laws.Controller:
+    """Make the shipped loop."""
+    config = LoopConfig(_LOOP, "c", ["valve"])
+    cooling, own = CoolingControl(laws.settings()), ControlReadings()
+    valve: Any = _ValveStub(start)
+    arbiter: Any = _ArbiterStub()
+    sensor: Any = _SensorStub(own)
+    loop = SupplyLoopFf(config, sensor, valve, arbiter, cooling, own)
+    watch = ValveWatch(loop, own)
+    now = 0
+
+    def step(readings: ControlReadings) -> float:
+        nonlocal now
+        now += laws.SECOND
+        for name, value in vars(readings).items():
+            setattr(own, name, value)
+        valve.position_pct = readings.valve_pct
+        cooling.ramp_setpoint(now, 1.0)
+        watch.step(1.0)
+        loop.step(now, 1.0)
+        return float(valve.command_pct)
+
+    return step
+
+
+def imc(start: float) -> laws.Controller:
+    """Make the PI with the gains of internal model control."""
+    return laws.pi_loop(start, IMC_GAIN, PROCESS_S)
+
+
+LAWS = {"coldloop": coldloop, "PI": laws.pi_loop, "phosphor": laws.phosphor, "IMC": imc}
+
+
+def _plant(case: Disturbance) -> PlantParameters:
+    p = PlantParameters()
+    return PlantParameters(
+        start_it_kw=30.0,
+        start_supply_c=laws.SETPOINT_C,
+        hx_ua_kw_k=p.hx_ua_kw_k * case.ua,
+        fws_open_lpm=p.fws_open_lpm * case.valve,
+        supply_pipe_l=p.supply_pipe_l * case.delay,
+        return_pipe_l=p.return_pipe_l * case.delay,
+        temperature_lag_s=p.temperature_lag_s * case.lag,
+        temperature_noise_k=p.temperature_noise_k * case.noise,
+        valve_deadband_pct=max(p.valve_deadband_pct, case.stiction_pct),
+    )
+
+
+def trial(law: str, name: str, seconds: int = SECONDS, seed: int = 1) -> dict[str, Any]:
+    """Run one law with one disturbance; return its figures."""
+    case = DISTURBANCES[name]
+    steps: tuple[tuple[int, float], ...] = STEPS
+    if case.wave:
+        steps = tuple((at, 100.0 if (at // 20) % 2 else 30.0) for at in range(300, seconds, 20))
+    run = laws.ControlTrial(LAWS[law], plant=_plant(case), steps=steps, seed=seed)
+    run.run(seconds)
+    figures = run.figures()
+    if case.wave:
+        figures["settle_s"] = 0.0 if max(figures["over_k"], figures["under_k"]) <= 0.5 else None
+    return {"law": law, "case": name, **figures}
+
+
+def lost(trials: list[dict[str, Any]]) -> list[str]:
+    """Return where `coldloop` is worse than a peer: settling time, deviation or travel.
+
+    Differences below the resolution of the figures are none: 3 s, 0.05 K, 3 % of travel.
+    """
+    found = []
+    own = {t["case"]: _figures(t) for t in trials if t["law"] == "coldloop"}
+    for t in trials:
+        if t["law"] == "coldloop" or t["case"] not in own:
+            continue
+        for name, mine, theirs, least in zip(
+            ("settle", "deviation", "travel"),
+            own[t["case"]],
+            _figures(t),
+            (3, 0.05, 3),
+            strict=True,
+        ):
+            if mine > theirs + least:
+                found.append(f"{t['case']}: {name} {mine:g}, {t['law']} {theirs:g}")
+    return found
+
+
+def _figures(t: dict[str, Any]) -> tuple[float, float, float]:
+    settle = float("inf") if t["settle_s"] is None else t["settle_s"]
+    return settle, max(t["over_k"], t["under_k"]), t["travel_pct"]
+
+
+def main() -> int:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--law", choices=sorted(LAWS), action="append")
+    parser.add_argument("--case", choices=sorted(DISTURBANCES), action="append")
+    parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    trials = []
+    for case in arguments.case or DISTURBANCES:
+        for law in arguments.law or LAWS:
+            common.progress(f"{law}, {case}")
+            trials.append(trial(law, case, arguments.seconds, arguments.seed))
+    record: dict[str, Any] = {"machine": common.describe_machine(), "trials": trials}
+    record["lost"] = lost(trials)
+    head = ["disturbance", "law", "settle s", "over K", "under K", "steady K", "travel %", "turns"]
+    rows = [
+        [t["case"], t["law"]]
+        + ["never" if t["settle_s"] is None else f"{t['settle_s']:.0f}"]
+        + [t[k] for k in ("over_k", "under_k", "steady_k", "travel_pct", "reversals")]
+        for t in trials
+    ]
+    common.show(record, arguments.json, head, rows)
+    if not arguments.json:
+        print("\n".join(["", "coldloop is worse:", *record["lost"]]) if record["lost"] else "")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

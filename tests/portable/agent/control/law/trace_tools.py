@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs and records of `test_traces`: pseudo-random numbers, and sums of outputs."""
+
+PARTS = 10
+
+
+class Noise:
+    """Pseudo-random numbers, equal on each interpreter."""
+
+    def __init__(self):
+        self._state = 12345
+
+    def below(self, limit):
+        self._state = (self._state * 1103515245 + 12345) & 0x7FFFFFFF
+        return (self._state >> 8) % limit
+
+    def number(self, low, high):
+        """Return a number from `low` to `high` in steps of a thousandth."""
+        return low + (high - low) * self.below(1001) / 1000
+
+    def sometimes(self, one_in, value, other):
+        return value if self.below(one_in) == 0 else other
+
+
+def number_of(value):
+    """Return a number for an output: a number, None, a flag or a text."""
+    if value is None:
+        return -777.0
+    if isinstance(value, str):
+        return float(sum(value.encode()))
+    return float(value)
+
+
+class Record:
+    """Weighted sums of the outputs; neighbours are in different sums."""
+
+    def __init__(self):
+        self.sums = [0.0] * PARTS
+        self._count = 0
+
+    def add(self, *outputs):
+        for output in outputs:
+            i = self._count
+            self._count = i + 1
+            self.sums[i // 3 % PARTS] += number_of(output) * (1.0 + i % 7 / 10)

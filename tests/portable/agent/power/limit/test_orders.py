@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Orders of the protection, the proof of their effect, and their record over a restart."""
+
+from agent.power.limit.allocator import allocate_power
+from agent.power.limit.effect_proof import EffectProof
+from agent.power.limit.kept_limits import KEY, KeptLimits
+from agent.power.limit.limit_ramp import LimitRamp
+from agent.power.limit.load_limits import LoadLimits
+from protocols.time_units import SECOND
+from tests.portable.agent.power.limit.fakes import AgentOfLoads, make_load
+from tests.portable.support.check import eq
+
+
+def test_an_order_ends_half_a_cycle_after_it_was_due():
+    agent = AgentOfLoads()
+    limits = LoadLimits(agent, [])
+    eq((limits.limit_reason, limits.shed_reason, limits.cap_permille), ("", "", 1000))
+    eq((limits.is_active, limits.take_new()), (False, False))
+    limits.limit_all("flow")
+    agent.ticks.count = 105
+    limits.shed_all("leak")
+    agent.ticks.count = 110
+    limits.cap(600, "little flow")
+    for count, want in (
+        (115, ("flow", "leak", 600, True)),
+        (116, ("", "leak", 600, True)),
+        (120, ("", "leak", 600, True)),
+        (121, ("", "", 600, False)),
+        (125, ("", "", 600, False)),
+        (126, ("", "", 1000, False)),
+    ):
+        agent.ticks.count = count
+        limits.expire()
+        got = limits.limit_reason, limits.shed_reason, limits.cap_permille, limits.is_active
+        eq((count, got), (count, want))
+
+
+def test_only_a_new_order_is_new():
+    agent = AgentOfLoads()
+    limits = LoadLimits(agent, [])
+    for order, again in (
+        (lambda: limits.limit_all("a"), lambda: limits.limit_all("b")),
+        (lambda: limits.shed_all("a"), lambda: limits.shed_all("b")),
+        (lambda: limits.cap(600, "a"), lambda: limits.cap(600, "a")),
+    ):
+        order()
+        eq((limits.take_new(), limits.take_new()), (True, False))
+        again()
+        eq(limits.take_new(), False)
+        order()
+        again()
+        eq(limits.take_new(), False)
+    limits.cap(700, "a")
+    eq((limits.take_new(), limits.cap_permille), (False, 700))
+    limits.cap(699, "a")
+    limits.limit_all("c")  # the second order does not hide the first one
+    eq(limits.take_new(), True)
+    limits.cap(500, "a")
+    limits.shed_all("c")
+    limits.cap(500, "a")
+    eq(limits.take_new(), True)
+
+
+def test_all_loads_must_be_proven_off():
+    loads = [make_load("a"), make_load("b")]
+    limits = LoadLimits(AgentOfLoads(), loads)
+    eq(limits.proven_off(), False)
+    for load in loads:
+        load.switch(False, SECOND)
+    eq(limits.proven_off(), False)
+    loads[0].set_proven_off(True)
+    eq(limits.proven_off(), False)
+    loads[1].set_proven_off(True)
+    eq(limits.proven_off(), True)
+    loads[1].on = True
+    eq(limits.proven_off(), False)
+
+
+class FakeShedding:
+    def __init__(self):
+        self.calls = []
+
+    def confirm_off(self, load):
+        self.calls.append(("confirmed", load.name))
+
+    def force_off(self, load, now):
+        self.calls.append(("forced", load.name, now))
+
+
+def make_proof(served=True):
+    agent, load, shedding = AgentOfLoads(), make_load(served=served), FakeShedding()
+    return EffectProof(agent, [load], shedding), agent.alarms, load, shedding
+
+
+def limited(power_w, read_s, answered_s=10, effect_s=0):
+    """Return a proof with a load that was limited to 600 W at 10 s."""
+    proof, alarms, load, _ = make_proof()
+    load.lower_limit(600, 10 * SECOND)
+    target = load.target
+    target.requested_w = target.target_w = 600
+    target.answered_at, target.effect_us = answered_s * SECOND, effect_s * SECOND
+    target.power_w, target.read_at = power_w, read_s * SECOND
+    return proof, alarms, load
+
+
+def test_a_load_above_its_limit_is_ineffective_after_the_proof_time():
+    for power_w, want in ((630, False), (631, True)):
+        proof, alarms, load = limited(power_w, 15)
+        eq((proof.step(14 * SECOND - 1), load.ineffective), (False, False))
+        eq((proof.step(14 * SECOND), load.ineffective), (want, want))
+        eq(proof.step(15 * SECOND), False)  # it is not new any more
+        text = "draws more than its limit: a"
+        eq(alarms.active, {("limit_ineffective", "a"): text} if want else {})
+        load.target.power_w = 500
+        eq((proof.step(16 * SECOND), load.ineffective, alarms.active), (False, False, {}))
+
+
+def test_the_power_is_measured_after_the_effect_time():
+    for read_s, now_s, want in ((15, 19, False), (18, 19, True), (19, 16, False)):
+        proof, _, load = limited(900, read_s, effect_s=4)
+        proof.step(now_s * SECOND)
+        eq((read_s, now_s, load.ineffective), (read_s, now_s, want))
+
+
+def test_a_service_without_an_answer_is_ineffective():
+    proof, _, load = limited(None, 0, answered_s=9)
+    proof.step(14 * SECOND)
+    eq(load.ineffective, True)
+    for change in (
+        lambda load: setattr(load.target, "is_in_force", True),
+        lambda load: setattr(load.target, "answered_at", 10 * SECOND),
+        lambda load: setattr(load.target, "deferred", True),
+        lambda load: setattr(load, "limit_w", 1000),
+        lambda load: setattr(load.target, "requested_w", None),
+    ):
+        proof, _, load = limited(None, 0, answered_s=9)
+        change(load)
+        proof.step(14 * SECOND)
+        eq(load.ineffective, False)
+
+
+def test_the_higher_of_both_limits_counts():
+    proof, _, load = limited(700, 15)
+    load.target.target_w = 690
+    proof.step(15 * SECOND)
+    eq(load.ineffective, False)
+    load.target.target_w = None
+    proof.step(15 * SECOND)
+    eq(load.ineffective, True)
+
+
+def switched_off(power_w, read_s=21):
+    proof, alarms, load, shedding = make_proof()
+    load.switch(False, 20 * SECOND)
+    load.target.power_w, load.target.read_at = power_w, read_s * SECOND
+    return proof, alarms, load, shedding
+
+
+def test_a_load_is_off_below_a_twentieth_of_its_rating():
+    proof, alarms, load, shedding = switched_off(49)
+    proof.step(21 * SECOND)
+    proof.step(22 * SECOND)
+    eq((load.is_proven_off, shedding.calls, alarms.active), (True, [("confirmed", "a")], {}))
+    load.target.power_w = None  # a proof stays without a new reading
+    proof.step(40 * SECOND)
+    eq((load.is_proven_off, shedding.calls), (True, [("confirmed", "a")]))
+    load.target.power_w = 50
+    proof.step(41 * SECOND)
+    eq((load.is_proven_off, shedding.calls[1:]), (False, [("forced", "a", 41 * SECOND)]))
+
+
+def test_a_load_that_still_draws_power_is_forced_off():
+    for effect_s, due_s in ((0, 25), (2, 25), (3, 26)):
+        proof, alarms, load, shedding = switched_off(50)
+        load.target.effect_us = effect_s * SECOND
+        proof.step(due_s * SECOND - 1)
+        eq((shedding.calls, alarms.active), ([], {}))
+        proof.step(due_s * SECOND)
+        eq(shedding.calls, [("forced", "a", due_s * SECOND)])
+        text = "was told to go off and still draws power: a"
+        eq(alarms.active, {("shed_failed", "a"): text})
+        load.target.power_w = 0
+        proof.step(40 * SECOND)
+        eq((load.is_proven_off, alarms.active), (True, {}))
+
+
+def test_without_a_measured_power_nothing_is_proven():
+    proof, alarms, load, shedding = switched_off(0, read_s=20)  # a reading from before
+    proof.step(30 * SECOND)
+    eq((load.is_proven_off, shedding.calls), (False, [("forced", "a", 30 * SECOND)]))
+    proof, alarms, load, shedding = make_proof(served=False)
+    load.switch(False, 20 * SECOND)
+    proof.step(30 * SECOND)
+    eq((load.is_proven_off, shedding.calls, alarms.active), (False, [], {}))
+
+
+def test_a_load_that_runs_again_has_no_failed_shedding():
+    proof, alarms, load, _ = switched_off(900)
+    proof.step(30 * SECOND)
+    load.switch(True, 31 * SECOND)
+    proof.step(31 * SECOND)
+    eq(alarms.active, {})
+
+
+def make_kept():
+    loads = [make_load("a"), make_load("b")]
+    return KeptLimits(loads, 7), loads
+
+
+def written(kept):
+    return [data.split(b"\0", 1)[1] for _, op, data in kept.record.outbox() if op == "write"]
+
+
+def test_limits_are_stored_when_they_change():
+    kept, loads = make_kept()
+    kept.save(500, 50)
+    eq(kept.record.outbox(), [])
+    kept.record.event("opened")
+    eq(kept.record.outbox(), [(7, "get", KEY.encode())])
+    kept.save(500, 50)  # the stored record was not read
+    kept.restore(KEY.encode(), SECOND)
+    kept.save(0, 100)
+    eq(written(kept), [])
+    kept.save(500, 100)
+    loads[1].keep_off(SECOND)
+    kept.save(500, 100)
+    kept.save(500, 100)
+    eq(written(kept), [b"500 100\na 1000 1\nb 1000 1", b"500 100\na 1000 1\nb 1000 0"])
+    kept.record.event("closed")
+    kept.save(0, 100)
+    eq(written(kept), [])
+
+
+def restored(text):
+    kept, loads = make_kept()
+    caps = kept.restore(KEY.encode() + b"\0" + text, 9 * SECOND)
+    return kept, loads, caps
+
+
+def test_the_stricter_limit_applies_after_a_restart():
+    kept, (one, two), caps = restored(b"0 100\na 600 1\nb 100 0\nc 1 0")
+    eq((caps, kept.restored), ((0, 100), True))
+    eq((one.limit_w, one.on, one.lowered_at), (600, True, 9 * SECOND))
+    eq(one.service.calls, [("limit", 0, 600, 9 * SECOND)])
+    eq((two.limit_w, two.on, two.shed_at), (300, False, 9 * SECOND))
+    eq(two.service.calls, [("limit", 0, 300, 9 * SECOND)])
+    kept.record.event("opened")
+    kept.save(0, 100)
+    eq(written(kept), [b"0 100\na 600 1\nb 300 0"])
+    eq((kept.update(True), kept.update(False), kept.update(True)), (True, False, False))
+
+
+def test_each_part_of_the_record_counts_as_restored():
+    for text, want, caps in (
+        (b"0 100\na 1000 1\nb 1000 1", False, (0, 100)),
+        (b"1 100", True, (1, 100)),
+        (b"0 99", True, (0, 99)),
+        (b"0 100\na 999 1", True, (0, 100)),
+        (b"0 100\na 1000 0", True, (0, 100)),
+        (b"nonsense", False, None),
+        (b"5", False, None),
+        (b"5 x", False, None),
+        (b"\xff", False, None),
+        (b"5 50\na", False, (5, 50)),
+    ):
+        kept, _, got = restored(text)
+        eq((text, got, kept.restored), (text, caps, want))
+    kept, loads, caps = restored(b"0 100\na 1001 1")
+    eq((loads[0].limit_w, loads[0].service.calls), (1000, []))
+    eq(kept.restore(b"other\0x", 0), None)
+
+
+def test_a_record_that_was_read_is_not_written_again():
+    kept, _, _ = restored(b"500 50\na 1000 1\nb 1000 1")
+    kept.record.event("opened")
+    kept.save(500, 50)
+    eq(written(kept), [])
+    loads = make_kept()[1]
+    loads[0].on = False
+    again = KeptLimits(loads, 7)
+    again.restore(KEY.encode() + b"\0" + b"0 100\na 1000 0\nb 1000 1", 0)
+    eq(again.restored, False)  # it was off before
+
+
+def test_a_budget_is_filled_from_the_highest_priority():
+    eq(allocate_power(700, [(1, 100, 500), (2, 100, 50), (3, 100, 300)]), ([300, 100, 300], 0))
+    eq(allocate_power(300, [(1, 100, 500), (2, 100, 500), (3, 100, 500)]), ([100, 100, 100], 0))
+    eq(allocate_power(301, [(1, 100, 500), (2, 100, 100), (3, 100, 101)]), ([100, 100, 101], 0))
+
+
+def test_limits_of_the_ramp_itself():
+    ramp, load = LimitRamp(60 * SECOND, 10, 16 * SECOND), make_load()
+    load.limit_w = 500
+    eq((ramp.step_limit(load, 500, True, 99 * SECOND), load.lowered_at < 0), (False, True))
+    eq(ramp.step_limit(load, 481, True, 0), False)
+    eq((ramp.step_limit(load, 480, True, 7), load.limit_w, load.lowered_at), (True, 480, 7))
+    eq(ramp.step_limit(load, 600, True, 60 * SECOND + 6), False)
+    eq((ramp.step_limit(load, 600, True, 60 * SECOND + 7), load.limit_w), (True, 580))
+    eq(load.raised_at, 60 * SECOND + 7)
+    eq(ramp.step_limit(load, 600, True, 72 * SECOND + 6), False)
+    eq((ramp.step_limit(load, 600, True, 72 * SECOND + 7), load.limit_w), (True, 600))
+    eq(ramp.step_limit(load, 619, True, 99 * SECOND), False)
+    eq((ramp.step_limit(load, 620, True, 99 * SECOND), load.limit_w), (True, 620))
+    load.limit_w, load.min_w = 310, 300
+    eq((ramp.step_limit(load, 301, True, 0), ramp.step_limit(load, 300, True, 0)), (False, True))
+    slow = LimitRamp(0, 0, 0)
+    eq((slow.step_limit(load, 1000, True, 200 * SECOND), load.limit_w), (True, 301))

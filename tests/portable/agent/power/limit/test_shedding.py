@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switching off and on: by temperature, by order, by optics, and by outlets."""
+
+from agent.power.limit.load_limits import LoadLimits
+from agent.power.limit.load_shed import LoadShedding
+from protocols.time_units import SECOND
+from tests.portable.agent.power.limit.fakes import (
+    GPU,
+    AgentOfLoads,
+    FakeHeadroom,
+    FakeOptics,
+    FakeStrip,
+    make_load,
+)
+from tests.portable.support.check import eq
+
+SETTINGS = {"shed_lead_s": 20, "hold_s": 60}
+
+
+class Row:
+    """Shedding with its loads; `step` runs one second."""
+
+    def __init__(self, loads, optics=()):
+        self.agent, self.headroom, self.loads = AgentOfLoads(), FakeHeadroom(), loads
+        self.limits = LoadLimits(self.agent, loads)
+        self.optics = list(optics)
+        self.shedding = LoadShedding(
+            self.agent, SETTINGS, loads, self.optics, self.headroom, self.limits
+        )
+        self.now = 0
+
+    def step(self, seconds=1, shortfall_w=0, slot=True):
+        for _ in range(seconds):
+            self.shedding.step(shortfall_w, slot, self.now)
+            self.now += SECOND
+        return [load.on for load in self.loads]
+
+    def is_off(self, load):
+        return ("load_shed", load.name) in self.agent.alarms.active
+
+
+def three():
+    return [make_load("a", 5), make_load("b", 1), make_load("c", 5)]
+
+
+def overheated(loads=None):
+    row = Row(loads or three())
+    row.headroom.supply_c = 80.0
+    return row
+
+
+def test_the_lowest_priority_goes_first_after_the_confirm_time():
+    row = overheated()
+    eq(row.step(), [True, True, True])
+    eq(row.step(7), [True, True, True])
+    eq(row.step(), [True, False, True])  # 8 s
+    eq(row.loads[1].service.calls, [("power", 0, False, 8 * SECOND, False)])
+    eq(row.step(4), [True, False, True])
+    eq(row.step(), [False, False, False])  # 5 s later, both of equal priority
+    eq([row.is_off(load) for load in row.loads], [True] * 3)
+    eq(row.step(20), [False] * 3)
+
+
+def test_a_short_overheating_switches_nothing():
+    row = overheated()
+    row.step(8)
+    row.headroom.supply_c = 32.0
+    row.step()
+    row.headroom.supply_c = 80.0
+    eq(row.step(7), [True] * 3)
+    eq(row.step(), [True, False, True])
+
+
+def test_the_first_reading_after_a_start_switches_nothing():
+    row = overheated()
+    row.now = 1000 * SECOND
+    eq(row.step(8), [True] * 3)
+    eq(row.step(), [True, False, True])
+
+
+def test_a_predicted_overheating_counts():
+    for rise_k_s, on in ((2.07, True), (2.09, False)):  # the least power is 11.4 K of 85
+        row = Row(three())
+        row.headroom.rise_k_s = rise_k_s
+        eq(row.step(10), [True, on, True])
+    row = Row(three())
+    row.headroom.rise_k_s = -9.0
+    row.headroom.supply_c = 80.0  # a falling supply is not predicted to be colder
+    eq(row.step(10), [True, False, True])
+    row = Row(three())
+    row.headroom.supply_c = None
+    row.headroom.heat_rejection_lost = True
+    eq(row.step(20), [True] * 3)
+
+
+def test_loads_return_one_by_one_when_it_is_cold():
+    row = Row(three())
+    for load in row.loads:
+        load.keep_off(0)
+    row.headroom.supply_c = GPU.derating_start_c() - 2
+    eq(row.step(60), [False] * 3)
+    eq(row.step(), [True, False, False])  # 60 s
+    eq(row.step(), [True, False, True])
+    eq(row.step(), [True, True, True])
+    eq(row.loads[1].service.calls, [("power", 0, True, 62 * SECOND, False)])
+
+
+def test_what_keeps_loads_off():
+    for change in (
+        lambda row: setattr(row.headroom, "supply_c", GPU.derating_start_c() - 1.9),
+        lambda row: setattr(row.headroom, "heat_rejection_lost", True),
+        lambda row: row.limits.limit_all("flow"),
+        lambda row: setattr(row.optics[0], "is_hot", True),
+    ):
+        load = make_load()
+        row = Row([load], [FakeOptics(make_load("o", served=False))])
+        load.keep_off(0)
+        row.now = 100 * SECOND
+        change(row)
+        eq(row.step(), [False])
+    for options in ({"shortfall_w": 1}, {"slot": False}):
+        row = Row([make_load()])
+        row.loads[0].keep_off(0)
+        row.now = 100 * SECOND
+        eq(row.step(**options), [False])
+    hot = overheated([make_load("a"), make_load("b")])
+    hot.loads[0].keep_off(0)
+    hot.now = 100 * SECOND
+    eq(hot.step(), [False, True])
+
+
+def test_an_order_switches_off_immediately_and_by_force():
+    row = Row(three())
+    row.limits.shed_all("leak")
+    eq(row.step(), [False] * 3)
+    eq(row.loads[0].service.calls, [("power", 0, False, 0, True)])
+    eq([load.outlets_off for load in row.loads], [False] * 3)
+    eq(row.step(), [False] * 3)
+    eq(len(row.loads[0].service.calls), 1)
+
+
+def test_a_load_that_ignores_its_limit_goes_in_danger_only():
+    for danger in ("", "flow", "heat"):
+        row = Row(three())
+        row.loads[0].set_ineffective(True)
+        if danger == "flow":
+            row.limits.limit_all("flow")
+        row.headroom.heat_rejection_lost = danger == "heat"
+        eq(row.step(), [danger == "", True, True])
+
+
+def test_a_silent_service_has_its_outlets_switched_off_too():
+    strip = FakeStrip()
+    for answered_at, off in ((4, True), (5, False)):
+        load = make_load()
+        load.outlets = [(strip, 3)]
+        load.lowered_at, load.target.answered_at = 5, answered_at
+        strip.requests = []
+        row = Row([load])
+        row.limits.shed_all("leak")
+        row.now = SECOND
+        row.step()
+        eq(load.outlets_off, off)
+        eq(strip.requests, [([(3, 0)], True)] if off else [])
+
+
+def test_outlets_of_a_strip_are_written_together():
+    strip = FakeStrip()
+    loads = [make_load("a", served=False), make_load("b", served=False), make_load("c")]
+    for i in range(3):
+        loads[i].outlets = [(strip, i)]
+    row = Row(loads)
+    row.now = SECOND
+    row.shedding.force_off(loads[0], row.now)
+    eq(strip.requests, [([(0, 0)], True)])  # the others were never switched
+    row.shedding.force_off(loads[1], row.now)
+    eq(strip.requests[1:], [([(0, 0), (1, 0)], True)])
+    row.shedding.force_off(loads[2], row.now)
+    eq(strip.requests[2:], [([(0, 0), (1, 0), (2, 0)], True)])
+    eq(loads[2].service.calls, [("power", 0, False, SECOND, True)])
+    row.now = 100 * SECOND
+    row.headroom.supply_c = 30.0
+    row.step()
+    eq(strip.requests[3:], [([(0, 1), (1, 0), (2, 0)], False)])
+    eq((loads[0].outlets_off, loads[0].on), (False, True))
+    row.step(2)
+    eq(strip.requests[4:], [([(0, 1), (1, 1), (2, 0)], False), ([(0, 1), (1, 1), (2, 1)], False)])
+
+
+def test_a_load_without_a_service_is_switched_by_its_outlets():
+    strip = FakeStrip()
+    load = make_load(served=False)
+    load.outlets = [(strip, 2)]
+    row = overheated([load])
+    row.now = SECOND
+    row.step(10)
+    eq((load.on, load.outlets_off, strip.requests), (False, True, [([(2, 0)], True)]))
+    fixed = overheated([make_load(served=False)])  # no way to switch it
+    eq(fixed.step(20), [True])
+    fixed.limits.shed_all("leak")
+    eq(fixed.step(), [True])
+
+
+def test_hot_optics_switch_off_their_own_load():
+    loads = [make_load("a"), make_load("b"), make_load("c", served=False)]
+    row = Row(loads, [FakeOptics(loads[1]), FakeOptics(None), FakeOptics(loads[2])])
+    for monitor in row.optics:
+        monitor.is_hot = True
+    eq(row.step(), [True, False, True])
+    eq(row.step(2), [True, False, True])
+    eq(loads[1].service.calls, [("power", 0, False, 0, False)])
+    row.headroom.supply_c = None
+    row.optics[0].is_hot = False
+    eq(row.step(), [True, False, True])
+
+
+def test_the_alarm_says_when_a_load_is_off():
+    row = overheated([make_load()])
+    row.step(9)
+    eq(row.agent.alarms.active, {("load_shed", "a"): None})
+    row.shedding.confirm_off(row.loads[0])
+    eq(row.agent.alarms.active, {("load_shed", "a"): "is switched off"})
+    row.headroom.supply_c = 30.0
+    row.step(70)
+    eq(row.agent.alarms.active, {})

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device temperatures: what is warm, hot and overheated, and what is not used."""
+
+from agent.power.detector.device_heat import DeviceHeat, all_warm
+from agent.power.load import Load
+from agent.power.load_class import find_class
+from drivers.redfish import ENVIRONMENT, RedfishClient, RedfishTarget
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+
+class HeatRig:
+    """A load of class gpu, 1000 W, whose readings the test sets once a second."""
+
+    def __init__(self):
+        self.target = RedfishTarget("/x", ENVIRONMENT)
+        self.load = Load("gpu1", find_class("gpu", []), 5, 300, 1000)
+        self.load.use_service(RedfishClient("bmc", [self.target], None, False), 0)
+        self.heat = DeviceHeat(self.load)
+        self.second = 0
+
+    def step(self, case_c, watts=900, supply_c=32.0):
+        self.second += 1
+        self.target.case_c, self.target.power_w = case_c, watts
+        self.target.read_at = self.second * SECOND
+        self.heat.step(supply_c, self.second * SECOND)
+        return self.heat.is_warm, self.load.is_hot, self.load.is_overheated
+
+    def settle(self, case_c=62.0, watts=900):
+        for _ in range(100):
+            eq(self.step(case_c, watts), (False, False, False))
+
+
+def test_loss_of_flow_is_warm_then_hot_then_overheated():
+    bench = HeatRig()
+    bench.settle()
+    seen = [bench.step(62.0 + 2.0 * i) for i in range(1, 14)]
+    eq(seen[0][0], False)
+    eq(seen[2][0], True)
+    eq([hot for _, hot, _ in seen].index(True), 4)
+    eq([over for _, _, over in seen].index(True), 9)
+
+
+def test_cooling_case_after_a_limit_is_not_warm():
+    bench = HeatRig()
+    bench.settle()
+    case_c = 62.0
+    for _ in range(60):
+        case_c += (41.0 - case_c) / 13
+        eq(bench.step(case_c, 270), (False, False, False))
+
+
+def test_colder_supply_and_higher_power_are_explained():
+    bench = HeatRig()
+    bench.settle()
+    for i in range(30):
+        eq(bench.step(62.0 - 0.31 * max(0, i - 20), 900, 32.0 - 0.31 * i)[1], False)
+    bench = HeatRig()
+    bench.settle(44.0, 300)
+    case_c = 44.0
+    for _ in range(60):
+        case_c += (66.0 - case_c) / 13
+        eq(bench.step(case_c, 1000), (False, False, False))
+
+
+def test_jump_is_not_used():
+    bench = HeatRig()
+    bench.settle()
+    for _ in range(3):
+        eq(bench.step(100.0), (None, False, False))
+    eq(bench.step(62.0), (False, False, False))
+
+
+def test_temperature_without_supply_uses_the_last_one():
+    bench = HeatRig()
+    eq(bench.step(62.0, 900, None)[0], None)
+    bench.settle()
+    eq(bench.step(63.0, 900, None)[0], False)
+    eq([bench.step(63.0 + 2.0 * i, 900, None)[0] for i in (1, 2)], [False, True])
+
+
+def test_old_reading_or_switched_off_load_is_unknown():
+    bench = HeatRig()
+    bench.settle()
+    bench.heat.step(32.0, (bench.second + 7) * SECOND)
+    eq(bench.heat.is_warm, None)
+    bench.step(62.0)
+    bench.load.switch(False, 0)
+    eq(bench.step(99.0), (None, False, False))
+
+
+def test_no_flow_needs_all_devices():
+    first, second = HeatRig(), HeatRig()
+    first.settle()
+    second.settle()
+    eq(all_warm([]), None)
+    for i in range(1, 5):
+        first.step(62.0 + 2.0 * i)
+    eq(all_warm([first.heat, second.heat]), False)
+    for i in range(1, 5):
+        second.step(62.0 + 2.0 * i)
+    eq(all_warm([first.heat, second.heat]), True)
