@@ -10,9 +10,12 @@ from agent.clock.error_budget import ErrorBudget, StatedErrors
 from agent.clock.holdover import Holdover
 from agent.clock.leap_second import LeapSecondTracker
 from agent.clock.oscillator import FittedLine, OffsetFit
-from agent.clock.pulse_source import PulseSource
 from agent.clock.time_source import TimeSource
 from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.pulse_source import PulseSource
 
 _FIX_TIMEOUT = 3 * SECOND
 _SELECT_EVERY = 4 * SECOND
@@ -34,14 +37,28 @@ class ClockOutput:
         """Time without a fix after which the clock is in holdover, µs."""
         fit = OffsetFit(16, 64, 4, 2)
         self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 64 * SECOND, 256 * SECOND)
-        self.pps = PulseSource(holdover, stated.pulse_us)
+        self.pps: PulseSource | None = None
+        """The pulses; None before the first one."""
+        self._pulse_error_us = stated.pulse_us
         self.dispute = StepDispute(holdover.limit_ppt // 1000)
-        self.errors = ErrorBudget(self.nmea, self.pps, stated)
+        self.errors = ErrorBudget(self.nmea, stated)
         self._state = states.FREE
         self._base = self._anchor = self._offset_ns = self._rate_ppt = 0
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
         self._source: TimeSource = self.nmea
         self._last_good = self._selected_at = 0
+
+    def _pulse_source(self) -> "PulseSource":
+        """Return the pulses; their code is loaded with the first one."""
+        if self.pps is None:
+            from agent.clock.pulse_source import PulseSource  # noqa: PLC0415 - most units have none
+
+            self.pps = self.errors.pps = PulseSource(self.holdover, self._pulse_error_us)
+        return self.pps
+
+    def sources(self) -> "list[TimeSource]":
+        """Return the sources that there are."""
+        return [self.nmea] if self.pps is None else [self.nmea, self.pps]
 
     def _event(self, event: str) -> None:
         self._state = states.next_state(self._state, event)
@@ -139,6 +156,6 @@ class ClockOutput:
 
     def source(self) -> str:
         """Return the selected source: "pulses", "sentences", or "" before a line is fitted."""
-        if self._source is self.pps:
+        if self._source is not self.nmea:
             return "pulses"
         return "sentences" if self.nmea.fit is not None else ""

@@ -37,9 +37,9 @@ _MAX_LATENCY_NS = 1_000_000_000
 class ErrorBudget:
     """The error bound of two sources with stated errors."""
 
-    def __init__(self, nmea: "TimeSource", pps: "PulseSource", stated: StatedErrors) -> None:
+    def __init__(self, nmea: "TimeSource", stated: StatedErrors) -> None:
         self._nmea = nmea
-        self._pps = pps
+        self.pps: PulseSource | None = None
         self.early_ns = 0 if stated.latency_us is None else stated.latency_us * _NS
         self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
         self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
@@ -54,24 +54,29 @@ class ErrorBudget:
         return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
 
     def _system_ns(self, source: "TimeSource") -> int:
-        if source is not self._pps:
+        pps = self.pps
+        if pps is None or source is not pps:
             return self.late_ns
-        return self._pps.path_ns() + (0 if self._pulses_known else _MAX_LATENCY_NS)
+        return pps.path_ns() + (0 if self._pulses_known else _MAX_LATENCY_NS)
 
-    def _usable_pulses(self) -> bool:
-        return self._pps.verified or not self._pulses_known
+    def _usable_pulses(self) -> "PulseSource | None":
+        pps = self.pps
+        if pps is None or pps.interval.present is None:
+            return None
+        return pps if pps.verified or not self._pulses_known else None
 
     def better(self, now: int) -> "TimeSource":
         """Return the source with the smaller bound."""
-        if self._pps.interval.present is None or not self._usable_pulses():
-            return self._nmea
-        if self._nmea.interval.present is None:
-            return self._pps
+        pps, nmea = self._usable_pulses(), self._nmea
+        if pps is None:
+            return nmea
+        if nmea.interval.present is None:
+            return pps
         widths = []
-        for source in (self._pps, self._nmea):
+        for source in (pps, nmea):
             lo, hi = source.stated(now)
             widths.append(hi - lo + 2 * self._system_ns(source))
-        return self._pps if widths[0] <= widths[1] else self._nmea
+        return pps if widths[0] <= widths[1] else nmea
 
     def bound_ns(self, source: "TimeSource", offset_ns: int, now: int) -> int:
         """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base."""
@@ -90,7 +95,7 @@ class ErrorBudget:
         system = self._system_ns(source)
         bound = max(hi - offset_ns, offset_ns - lo)
         return [
-            ("path" if source is self._pps else "latency", system),
+            ("path" if source is self.pps else "latency", system),
             ("samples", samples),
             ("drift", growth - host),
             ("host", host),
@@ -104,17 +109,18 @@ class ErrorBudget:
         """Return the distance to the end of the other source's interval, if both contradict, or if
         the pulses contradicted themselves: they are the better witness against their receiver.
         """
-        other: TimeSource = self._nmea if source is self._pps else self._pps
-        if other.interval.present is None or (other is self._pps and not self._usable_pulses()):
-            return 0
-        lo, hi = other.stated(now)
-        if other is self._pps:
-            early = late = self._system_ns(other)
-        else:
+        nmea, pps = self._nmea, self._usable_pulses()
+        if source is not nmea:
+            lo, hi = nmea.stated(now)
             early, late = self.early_ns, self.late_ns
+        elif pps is None:
+            return 0
+        else:
+            lo, hi = pps.stated(now)
+            early = late = self._system_ns(pps)
+            if pps.is_disputed():
+                return max(hi - offset_ns, offset_ns - lo)
         system = self._system_ns(source)
-        if other is self._pps and other.is_disputed():
-            return max(hi - offset_ns, offset_ns - lo)
         if lo - early <= own[1] + system and hi + late >= own[0] - system:
             return 0
         return max(hi + late - offset_ns, offset_ns - lo + early)

@@ -102,8 +102,8 @@ class UtcClock(ClockOutput):
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
-        self.nmea.advance(now)
-        self.pps.advance(now)
+        for source in self.sources():
+            source.advance(now)
 
     def set_failed_signals(self, count: int) -> None:
         """Set how many signal checks fail (`agent.gnss.component`). Above 0, fixes are rejected."""
@@ -153,8 +153,8 @@ class UtcClock(ClockOutput):
         """Return to the state free: the next fixes that agree set UTC."""
         self.offset = None
         self._first_fixes = []
-        self.nmea.restart()
-        self.pps.restart()
+        for source in self.sources():
+            source.restart()
         self.dispute.drop()
         self._event(states.RESET)
         self.failed_checks = []
@@ -176,7 +176,7 @@ class UtcClock(ClockOutput):
     def clear_rejection(self) -> None:
         """Clear the rejection of both time sources. An operator command calls this."""
         self._clear_disagreement()
-        for source in (self.nmea, self.pps):
+        for source in self.sources():
             if source.source_rejected:
                 source.accept_candidate()
 
@@ -231,11 +231,12 @@ class UtcClock(ClockOutput):
             self._window = self.errors.sentences(now)
             self._window_at = now
         lo, hi = self._window
-        residual, limit = self.pps.add_pulse(now, self._base, lo, hi)
+        pps = self._pulse_source()
+        residual, limit = pps.add_pulse(now, self._base, lo, hi)
         if not residual:
             self.associated_pulses += 1
             self._select_source(now)
-        elif self.pps.source_rejected:
+        elif pps.source_rejected:
             self.reject("rate", now, residual // _NS, limit // _NS)
         else:
             self._record("pulse", now, residual // _NS, limit // _NS)
@@ -263,10 +264,11 @@ class UtcClock(ClockOutput):
 
     def _set_utc(self, base: int, level_ns: int, error_ns: int, now: int) -> None:
         """Set UTC to `base` (µs) and `level_ns`, with an error, and begin both sources again."""
-        self.nmea.restart()
-        self.pps.restart()
+        for source in self.sources():
+            source.restart()
         rate, skew = self.rate_ppt, self.rate_skew_ppb * 1000
-        self.nmea.rate_ppt = self.pps.rate_ppt = rate
+        for source in self.sources():
+            source.rate_ppt = rate
         limits = (rate - skew, rate + skew)
         self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
         self._base = base
@@ -315,8 +317,8 @@ class UtcClock(ClockOutput):
 
     def _accept_fix(self, measured: int, now: int) -> None:
         if now - self._last_good > self.fix_timeout:
-            self.nmea.drop_open()
-            self.pps.drop_open()
+            for source in self.sources():
+                source.drop_open()
         self.accepted += 1
         self._good_fix(now)
         self._step_count = self._late_count = 0
@@ -332,7 +334,8 @@ class UtcClock(ClockOutput):
             self._select_source(now)
         self._event(states.GOOD)
         self._good_count += 1
-        rejected = self.pps.source_rejected or self.disagreement_us
+        pps = self.pps
+        rejected = self.disagreement_us or (pps is not None and pps.source_rejected)
         rejected = rejected or (self.nmea.source_rejected and not self._pulses_hold())
         if self._good_count >= CONSISTENT_COUNT and not rejected:
             self._event(states.AGREED)
@@ -340,7 +343,7 @@ class UtcClock(ClockOutput):
 
     def _pulses_hold(self) -> bool:
         """Return whether UTC follows pulses that contradict nothing."""
-        return self._source is self.pps and not self.pps.is_disputed()
+        return self._source is not self.nmea and not self._source.is_disputed()
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
         """Check a fix with an error above the tolerance of a sentence."""
@@ -374,8 +377,8 @@ class UtcClock(ClockOutput):
         self.step_whole_seconds(seconds)
         if abs(rest) > _TOLERANCE:
             level = self._sentence_offset_ns(now) + rest * _NS
-            self.nmea.restart()
-            self.pps.restart()
+            for source in self.sources():
+                source.restart()
             self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
             self._window_at = now - _WINDOW_FOR - 1
             self._select_source(now, True)

@@ -8,8 +8,8 @@ from agent.clock.holdover import Holdover
 from agent.clock.persistence import KEY, TimeRecord
 from agent.clock.temperature_model import TempcoModel
 from agent.clock.utc_clock import UtcClock
-from protocols.calendar import utc_from_civil
 from drivers.gnss.fix_rules import RELEASE_UTC_US
+from protocols.calendar import utc_from_civil
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, epoch
 from tests.portable.support.check import eq, raises

@@ -72,7 +72,7 @@ def test_pulses_without_a_fix_are_ignored():
     for i in range(100):
         clock.add_pulse(i * SECOND)
     eq(clock.utc(100 * SECOND), None)
-    eq(clock.pps.fit, None)
+    eq(clock.pps, None)
 
 
 def test_stray_pulse_is_rejected_and_recorded():
