@@ -53,7 +53,8 @@ class ClockOutput:
         if self.pps is None:
             from agent.clock.pulse_source import PulseSource  # noqa: PLC0415 - most units have none
 
-            self.pps = self.errors.pps = PulseSource(self.holdover, self._pulse_error_us)
+            self.pps = PulseSource(self.holdover, self._pulse_error_us)
+            self.errors.use_pulses(self.pps)
         return self.pps
 
     def sources(self) -> "list[TimeSource]":

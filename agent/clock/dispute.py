@@ -4,7 +4,7 @@
 Does not handle contradictions below the tolerance of a sentence; see `agent.clock.time_source`.
 
 While fixes contradict the clock, both times are in the bound. The clock holds its own time. It
-follows the fixes if they are consistent for `RECOVERY`, or at once if an independent source
+follows the fixes if they are consistent for `RECOVERY`, or immediately if an independent source
 confirms them. The time that it held before stays in the bound until the new one has been consistent
 as long, at most for a day. If the fixes return to it, so does the clock.
 
@@ -39,6 +39,10 @@ class StepDispute:
         """A fix agrees with the clock: nothing contradicts it now."""
         self.step_us = None
         self._returned = 0
+
+    def drop_former(self) -> None:
+        """An independent source agrees with the clock: no other time could be true."""
+        self.former_us = None
 
     def drop(self) -> None:
         """Drop everything; the clock is reset or was confirmed by an independent source."""

@@ -44,6 +44,10 @@ class ErrorBudget:
         self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
         self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
 
+    def use_pulses(self, pps: "PulseSource") -> None:
+        """Use pulses from now on."""
+        self.pps = pps
+
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
 
@@ -107,7 +111,7 @@ class ErrorBudget:
         self, source: "TimeSource", own: "tuple[int, int]", offset_ns: int, now: int
     ) -> int:
         """Return the distance to the end of the other source's interval, if both contradict, or if
-        the pulses contradicted themselves: they are the better witness against their receiver.
+        the pulses contradicted themselves: a drag shows in them first.
         """
         nmea, pps = self._nmea, self._usable_pulses()
         if source is not nmea:

@@ -11,7 +11,7 @@ measurement or a limit is false. The interval then returns to an earlier mark an
 
 A false time can move the interval for some time before the intersection is empty. So the stated
 interval also contains the prediction from a mark that is `lag` old. Without a temperature sensor it
-does not: a drag of time then cannot be told from warming, within the limits of the data sheet.
+does not: a drag of time then cannot be distinguished from warming.
 
 Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-membership estimation
 (Schweppe 1968; Milanese and Vicino 1991).
@@ -227,7 +227,7 @@ class OffsetInterval:
     def rewind(self, rate_is_false: bool) -> int:
         """Return to the mark that is `lag` old, and drop the newer ones. Return its time.
 
-        `rate_is_false`: nobody knows since when, so the oldest mark is taken.
+        `rate_is_false`: it is unknown since when, so the oldest mark is used.
         """
         present = self.present
         if present is None:

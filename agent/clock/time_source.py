@@ -9,7 +9,7 @@ If a block contradicts the interval, the source is rejected. The interval and th
 time before, and the oscillator holds. A *candidate* follows the source. Both are in the bound. The
 source is accepted again:
 
-    at once     if `CONSISTENT_COUNT` blocks agree with the held interval
+    immediately if `CONSISTENT_COUNT` blocks agree with the held interval
     later       if the candidate was consistent for `RECOVERY`. The distance of the held interval
                 stays in the bound for a day, because the source alone cannot prove which one is
                 right. A source that returns to it is not rejected
@@ -117,9 +117,9 @@ class TimeSource:
         excess = (
             None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
         )
-        # A change of the rate within the time bends the line: at most a quarter of its effect.
-        bend = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
-        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + bend
+        # A change of the rate within the time curves the line: at most a quarter of its effect.
+        curve = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
+        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + curve
         blocks.pop(0)
         if self.interval.present is not None and not self.source_rejected:
             self.measure(t, mean - error, mean + error)
@@ -244,6 +244,10 @@ class TimeSource:
             return
         self._adopt_candidate(candidate.present.t)
         self._former = self._former_since = None
+
+    def set_rate(self, rate_ppt: int) -> None:
+        """Set the rate before a line is fitted, ppt."""
+        self.rate_ppt = rate_ppt
 
     def drop_open(self) -> None:
         """Drop the samples of the open block."""

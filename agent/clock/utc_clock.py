@@ -25,14 +25,14 @@ from agent.clock.evidence import EvidenceLog
 from agent.clock.holdover import Holdover
 from agent.clock.leap_second import LeapSecondTracker, whole_seconds
 from agent.clock.oscillator import FittedLine
-from agent.clock.position_check import PositionCheck
 from agent.clock.time_source import CONSISTENT_COUNT
+from agent.gnss.position_check import PositionCheck
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.clock_context import KeptTime
     from agent.clock.cross_check import CrossCheck
-    from agent.clock.kept_time import KeptTime
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
@@ -60,7 +60,7 @@ class UtcClock(ClockOutput):
     `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
     coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
     `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
-    `agent.clock.position_check.PositionCheck`. `stated`: errors that the configuration states.
+    `agent.gnss.position_check.PositionCheck`. `stated`: errors that the configuration states.
 
     `failed_checks` names the failed checks since the clock was last trusted. `failed_signal_checks`
     is the number of signal checks that failed (`agent.gnss.component`).
@@ -125,7 +125,7 @@ class UtcClock(ClockOutput):
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
         if not disagreement_us:
-            self.dispute.former_us = None
+            self.dispute.drop_former()
 
     def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
@@ -268,7 +268,7 @@ class UtcClock(ClockOutput):
             source.restart()
         rate, skew = self.rate_ppt, self.rate_skew_ppb * 1000
         for source in self.sources():
-            source.rate_ppt = rate
+            source.set_rate(rate)
         limits = (rate - skew, rate + skew)
         self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
         self._base = base

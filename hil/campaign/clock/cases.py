@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from hil.campaign.clock.model import Day, Oscillator, Pulses, Receiver, Span
+from hil.campaign.clock.model import Day, Oscillator, Pulses, SentenceModel, Span
 from protocols.calendar import utc_from_civil
 
 _HOUR = 3600.0
@@ -23,12 +23,12 @@ def _warming(rise_c: float, tau_s: float, at_s: float) -> tuple[tuple[float, flo
 
 
 def _day(
-    name: str, seconds: float, oscillator: Oscillator, receiver: Receiver, **more: object
+    name: str, seconds: float, oscillator: Oscillator, receiver: SentenceModel, **more: object
 ) -> Day:
     return Day(1, seconds, oscillator, receiver, name=name, **more)  # type: ignore[arg-type]
 
 
-_SENTENCES = Receiver(jitter_ms=20.0)
+_SENTENCES = SentenceModel(jitter_ms=20.0)
 _CALM = Oscillator(5.0)
 _NEW_YEAR = utc_from_civil(2027, 1, 1)
 _NOVEMBER_END = utc_from_civil(2026, 12, 1)
@@ -152,14 +152,14 @@ CASES: dict[str, Day] = {
             "pulse-5hz",
             _HOUR,
             _CALM,
-            Receiver(period_s=0.2, latency_ms=260.0, stated_ms=260.0),
+            SentenceModel(period_s=0.2, latency_ms=260.0, stated_ms=260.0),
             pulses=_GPIO,
         ),
         _day(
             "pulse-20hz",
             1200.0,
             _CALM,
-            Receiver(period_s=0.05, latency_ms=120.0, stated_ms=120.0),
+            SentenceModel(period_s=0.05, latency_ms=120.0, stated_ms=120.0),
             pulses=_GPIO,
         ),
         _day(

@@ -3,8 +3,8 @@
 
 Does not run them; see `hil.campaign.clock.world`. A seed gives the same day on any machine. The
 faults are those that a receiver, its wiring, the oven and the host make. Deliberate false time is
-not drawn: without a second source a slow drag cannot be told from the oscillator. A latency changes
-within its stated error, or by so much that the oscillator cannot explain it.
+not drawn: without a second source the oscillator explains a slow drag. A latency changes within its
+stated error, or by so much that the oscillator cannot explain it.
 """
 
 import math
@@ -12,7 +12,7 @@ import random
 from dataclasses import replace
 from itertools import pairwise
 
-from hil.campaign.clock.model import Day, Oscillator, Pulses, Receiver, Restart, Span
+from hil.campaign.clock.model import Day, Oscillator, Pulses, Restart, SentenceModel, Span
 from protocols.calendar import utc_from_civil
 
 _DAY_S = 86_400.0
@@ -66,7 +66,7 @@ def _draw_oscillator(rng: random.Random, seconds: float) -> Oscillator:
 
 def _draw_receiver(
     rng: random.Random, seconds: float, period_s: float, slack_ppm: float
-) -> Receiver:
+) -> SentenceModel:
     """`slack_ppm`: how fast the clock of the controller can run; it hides a change of latency."""
     latency_ms = rng.uniform(20.0, 600.0)
     spread_ms = rng.choice((1.0, 2.0, 3.0, 10.0))
@@ -83,7 +83,7 @@ def _draw_receiver(
         size = rng.choice((-1.0, 1.0)) * rng.uniform(visible_ms, 170.0)
         changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
     silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
-    return Receiver(
+    return SentenceModel(
         period_s,
         latency_ms,
         stated,

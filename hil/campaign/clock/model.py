@@ -2,7 +2,7 @@
 """One day of a clock: the parameters of sky, oven, oscillator, receiver, pulses and host.
 
 Has no bytes and no devices; see `hil.campaign.clock.world` for the run. A day is drawn by
-`hil.campaign.clock.draw` or written by hand in `hil.campaign.clock.cases`.
+`hil.campaign.clock.draw` or defined in `hil.campaign.clock.cases`.
 
 Times are seconds of true time since the start of the day. Frequencies are parts per million.
 """
@@ -47,7 +47,7 @@ class Oscillator:
 
 
 @dataclass(frozen=True)
-class Receiver:
+class SentenceModel:
     """Sentences. Times in ms, `period_s` between fixes.
 
     `stated_ms`: the configured latency, None: unknown. `spread_ms`: its stated error. `jitter`:
@@ -104,7 +104,7 @@ class Day:
     seed: int
     seconds: float
     oscillator: Oscillator
-    receiver: Receiver
+    receiver: SentenceModel
     pulses: Pulses | None = None
     start_utc_us: int = START_UTC
     leap_known: bool = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run of a day: true time, oscillator, fixes and pulses, and a clock that hears them.
+"""The run of a day: true time, oscillator, fixes and pulses, and a clock that gets them.
 
 The clock under test is the agent's own (`agent.clock.utc_clock`). Everything around it is here and
 uses none of its code. `run_day` compares UTC of the clock with the true UTC after every step. UTC
@@ -15,7 +15,15 @@ from agent.clock.error_budget import StatedErrors
 from agent.clock.persistence import TimeRecord
 from agent.clock.utc_clock import UtcClock
 from drivers.gnss.receiver import Fix
-from hil.campaign.clock.model import Day, DayResult, Oscillator, Pulses, Receiver, Restart, Span
+from hil.campaign.clock.model import (
+    Day,
+    DayResult,
+    Oscillator,
+    Pulses,
+    Restart,
+    SentenceModel,
+    Span,
+)
 
 _SECOND = 1_000_000
 _QUIET_STEP_S = 10.0
@@ -173,7 +181,7 @@ class ClockWorld:
                 self.clock.add_fix(self._due.pop(0)[1])
             self.clock.add_pulse(at)
 
-    def _send_fix(self, receiver: Receiver, shift_us: float) -> None:
+    def _send_fix(self, receiver: SentenceModel, shift_us: float) -> None:
         day, rng, second = self.day, self.rng, self.second
         latency_ms = receiver.latency_ms + _value(receiver.latency, second)
         if receiver.jitter == "late":

@@ -40,7 +40,7 @@ def test_two_microseconds_rms():
 def test_1_us_per_s_drag_is_detected_within_a_minute():
     for seed in (1, 2):
         bench = ClockRig(synced_leap_clock(), seed, ppm=7.0, tempco=1.0, pps_us=1.0)
-        bench.sensor = True  # without it, a drag cannot be told from warming
+        bench.sensor = True  # without it, a drag cannot be distinguished from warming
         assert seconds_to_detect_drag(bench, 1 if seed == 1 else -1, 60)
         assert bench.max_excess_us <= 0
 
