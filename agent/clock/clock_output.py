@@ -7,15 +7,15 @@ Does not take inputs; `agent.clock.utc_clock.UtcClock` extends this class with t
 from agent.clock import clock_state as states
 from agent.clock.dispute import StepDispute
 from agent.clock.error_budget import ErrorBudget, StatedErrors
-from agent.clock.holdover import Holdover
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit
+from agent.clock.estimate.time_source import TimeSource
 from agent.clock.leap_second import LeapSecondTracker
-from agent.clock.oscillator import FittedLine, OffsetFit
-from agent.clock.time_source import TimeSource
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.pulse_source import PulseSource
+    from agent.clock.estimate.pulse_source import PulseSource
 
 _FIX_TIMEOUT = 3 * SECOND
 _SELECT_EVERY = 4 * SECOND
@@ -51,7 +51,7 @@ class ClockOutput:
     def _pulse_source(self) -> "PulseSource":
         """Return the pulses; their code is loaded with the first one."""
         if self.pps is None:
-            from agent.clock.pulse_source import PulseSource  # noqa: PLC0415 - most units have none
+            from agent.clock.estimate.pulse_source import PulseSource  # noqa: PLC0415 - most units have none
 
             self.pps = PulseSource(self.holdover, self._pulse_error_us)
             self.errors.use_pulses(self.pps)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contradictions of whole fixes: two times that cannot both be true.
 
-Does not handle contradictions below the tolerance of a sentence; see `agent.clock.time_source`.
+Does not handle contradictions below the tolerance of a sentence; see
+`agent.clock.estimate.time_source`.
 
 While fixes contradict the clock, both times are in the bound. The clock holds its own time. It
 follows the fixes if they are consistent for `RECOVERY`, or immediately if an independent source
@@ -11,7 +12,7 @@ as long, at most for a day. If the fixes return to it, so does the clock.
 All figures are µs; differences are relative to the clock.
 """
 
-from agent.clock.time_source import CONSISTENT_COUNT, MAX_SUPPORT, RECOVERY
+from agent.clock.estimate.time_source import CONSISTENT_COUNT, MAX_SUPPORT, RECOVERY
 
 _PPB = 1_000_000_000
 

@@ -20,8 +20,8 @@ from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.pulse_source import PulseSource
-    from agent.clock.time_source import TimeSource
+    from agent.clock.estimate.pulse_source import PulseSource
+    from agent.clock.estimate.time_source import TimeSource
 
 StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb"))
 """What the configuration states: largest difference between the latency of the sentences and the

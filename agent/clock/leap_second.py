@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole seconds of UTC: leap seconds, and time scales that a receiver reports as UTC by mistake.
 
-Does not handle fractions of a second; see `agent.clock.oscillator`.
+Does not handle fractions of a second; see `agent.clock.estimate.oscillator`.
 
 After a cold start a receiver derives UTC from satellite time and the leap seconds in its firmware.
 GPS sends the right number once in 12.5 minutes. Until then UTC can be wrong by whole seconds, and

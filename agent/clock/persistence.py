@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `timekeeping`: clock state that survives a restart, and the oscillator's temperature.
 
-Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.temperature_model`.
+Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.estimate`.
 
 The record `clock.state` is a JSON object. It has the last UTC with its monotonic time, the earliest
 valid UTC and the leap seconds. For the oscillator it has rate, temperature and temperature
@@ -20,7 +20,7 @@ clock then leads from the stored UTC to the new one.
 
 import json
 
-from agent.clock.temperature_model import TempcoModel
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write

@@ -5,8 +5,8 @@ Does not parse sentences; see `drivers.gnss.receiver`. It uses valid fixes only 
 each other, with the site and with the oscillator.
 
 How it works. UTC = monotonic time + offset. Sentences and pulses are two sources of the offset
-(`agent.clock.time_source`, `agent.clock.pulse_source`). Each has a line, which is the estimate, and
-an interval, which contains the truth. The first `CONSISTENT_COUNT` fixes that agree set UTC once.
+(`agent.clock.estimate.time_source`, `agent.clock.estimate.pulse_source`). Each has a line, which is
+the estimate, and an interval, which contains the truth. The first `CONSISTENT_COUNT` fixes that agree set UTC once.
 From then on the offset is slewed towards the line of the better source, by at most 1 % of a period
 in a tick. So no step reaches a control loop. UTC can step only by whole seconds, and the phase of
 the ticks in a second then stays.
@@ -21,11 +21,11 @@ States: see `agent.clock.clock_state`. The error bound is a sum of named terms: 
 from agent.clock import clock_state as states
 from agent.clock.clock_output import ClockOutput
 from agent.clock.error_budget import CALIBRATED, StatedErrors
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.oscillator import FittedLine
+from agent.clock.estimate.time_source import CONSISTENT_COUNT
 from agent.clock.evidence import EvidenceLog
-from agent.clock.holdover import Holdover
 from agent.clock.leap_second import LeapSecondTracker, whole_seconds
-from agent.clock.oscillator import FittedLine
-from agent.clock.time_source import CONSISTENT_COUNT
 from agent.gnss.position_check import PositionCheck
 from protocols.time_units import MILLISECOND, SECOND
 

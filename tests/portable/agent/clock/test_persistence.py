@@ -4,9 +4,9 @@
 import json
 
 from agent.agent import FIRST_BUS, RECEIVER
-from agent.clock.holdover import Holdover
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.persistence import KEY, TimeRecord
-from agent.clock.temperature_model import TempcoModel
 from agent.clock.utc_clock import UtcClock
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.calendar import utc_from_civil

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults: steps of time and position, unknown leap seconds, week rollovers."""
 
+from agent.clock.estimate.oscillator import isqrt
 from agent.clock.evidence import EvidenceLog
 from agent.clock.leap_second import LeapSecondTracker, time_scale_name, whole_seconds
-from agent.clock.oscillator import isqrt
 from agent.clock.utc_clock import UtcClock
 from agent.gnss.position_check import PositionCheck
 from protocols.calendar import utc_from_civil

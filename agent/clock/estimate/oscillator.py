@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model of the oscillator: a line of the UTC offset over monotonic time, fitted to samples.
 
-Does not check samples (see `agent.clock.time_source`) and is not a clock (see
+Does not check samples (see `agent.clock.estimate.time_source`) and is not a clock (see
 `agent.clock.utc_clock`). It takes accepted samples and gives level, slope and uncertainty of the
 line. Times are monotonic µs, offsets ns from a base of the caller, slopes parts per 10^12.
 

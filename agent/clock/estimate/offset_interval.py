@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The offset of UTC as an interval that contains the truth, and the rate as another one.
 
-Does not give the best estimate; see `agent.clock.oscillator`. It gives the bound of it.
+Does not give the best estimate; see `agent.clock.estimate.oscillator`. It gives the bound of it.
 
 How it works. A measurement is an interval that contains the true offset. Between measurements the
 interval grows by the limits of the rate. The intersection of both is the new interval. The rate
 over a time follows from two intervals at its ends; the present rate follows from that and from the
-largest change of the rate since (`agent.clock.holdover`). An empty intersection proves that a
-measurement or a limit is false. The interval then returns to an earlier mark and grows from there.
+largest change of the rate since (`agent.clock.estimate.holdover`). An empty intersection proves
+that a measurement or a limit is false. The interval then returns to an earlier mark.
 
 A false time can move the interval for some time before the intersection is empty. So the stated
 interval also contains the prediction from a mark that is `lag` old. Without a temperature sensor it
@@ -19,7 +19,7 @@ Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-me
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.holdover import Holdover
+    from agent.clock.estimate.holdover import Holdover
 
 _MARKS = 8
 _PPT_PER_UNIT = 1_000_000_000

@@ -12,13 +12,13 @@ exclude one of them. A single wrong edge agrees with sentences that are known to
 are not used before the sentences are known to `_VERIFIED_NS`.
 """
 
-from agent.clock.oscillator import OffsetFit
-from agent.clock.time_source import TimeSource
+from agent.clock.estimate.oscillator import OffsetFit
+from agent.clock.estimate.time_source import TimeSource
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.holdover import Holdover
+    from agent.clock.estimate.holdover import Holdover
 
 _NS = 1_000
 _SECOND_NS = 1_000_000_000

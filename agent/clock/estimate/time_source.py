@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A time source (sentences or pulses): its line, its interval, and what it contradicts.
 
-Does not keep UTC; see `agent.clock.utc_clock`. The line (`agent.clock.oscillator`) is the best
-estimate. The interval (`agent.clock.offset_interval`) contains the true offset while the source and
-the oscillator are within their limits.
+Does not keep UTC; see `agent.clock.utc_clock`. The line (`agent.clock.estimate.oscillator`) is the
+best estimate. The interval (`agent.clock.estimate.offset_interval`) contains the true offset while
+the source and the oscillator are within their limits.
 
 If a block contradicts the interval, the source is rejected. The interval and the line return to a
 time before, and the oscillator holds. A *candidate* follows the source. Both are in the bound. The
@@ -15,14 +15,14 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
-from agent.clock.offset_interval import OffsetInterval
-from agent.clock.oscillator import FittedLine, OffsetFit, fit_line, isqrt
+from agent.clock.estimate.offset_interval import OffsetInterval
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.holdover import Holdover
-    from agent.clock.oscillator import FitPoint
+    from agent.clock.estimate.holdover import Holdover
+    from agent.clock.estimate.oscillator import FitPoint
 
 CONSISTENT_COUNT = 3
 """Consecutive samples or blocks that must agree before a source is accepted, first or again."""
@@ -38,7 +38,7 @@ class TimeSource:
 
     `min_noise_ns`: smallest assumed standard deviation of a sample. `fit_points`: points in the
     line (0: all). `min_points`: points before a slope is used. `spacing`, `lag`: see
-    `agent.clock.offset_interval`.
+    `agent.clock.estimate.offset_interval`.
     """
 
     def __init__(

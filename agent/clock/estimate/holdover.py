@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits of the oscillator's rate: how far it can be from a rate that was measured.
 
-Does not estimate; see `agent.clock.offset_interval`.
+Does not estimate; see `agent.clock.estimate.offset_interval`.
 
 A rate that was measured at one temperature holds at another one within the temperature coefficient.
 With a sensor the difference of the temperatures is known to `_SENSOR_CENTI_C`, and the sensor can
@@ -17,7 +17,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.temperature_model import TempcoModel
+    from agent.clock.estimate.temperature_model import TempcoModel
 
 _SLEW_CENTI_C_PER_MIN = 100
 _RANGE_CENTI_C = 5_500
