@@ -115,7 +115,7 @@ def _options(arguments: "list[str]") -> int:
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     if not parser.parse_args(arguments).version:
         parser.error("no command; `coldloop --help` lists them")
-    sys.stdout.write(f"coldloop {_version()}\n")
+    sys.stdout.write(f"coldloop {_version()} ({_module_kind()})\n")
     return GOOD
 
 
@@ -138,6 +138,21 @@ def _version() -> str:
         return importlib.metadata.version("coldloop")
     except importlib.metadata.PackageNotFoundError:
         return "(not installed)"
+
+
+def _module_kind() -> str:
+    """Return "pure Python", or how many modules are compiled (`make compiled`)."""
+    import importlib.machinery
+
+    home = os.path.dirname(os.path.abspath(__file__))
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    count = sum(
+        name.endswith(suffixes)
+        for package in PACKAGES
+        for _, _, names in os.walk(os.path.join(home, package))
+        for name in names
+    )
+    return f"{count} compiled modules" if count else "pure Python"
 
 
 def _load(name: str) -> "Command":

@@ -16,11 +16,12 @@ Each call of a piece is in a `try`: an exception of a piece goes to `guard` (`ag
 A tick never waits. Its steps, in this order:
 
 1. Schedule the next tick and slew the clock.
-2. At the start of a cycle, poll the devices.
-3. If all polls are answered or half the cycle is over, step the loops once
+2. Evaluate the protection (`Component.protect`).
+3. At the start of a cycle, poll the devices.
+4. If all polls are answered or half the cycle is over, step the loops once
    (`agent.control.control_cycle`), then the supervisor.
-4. Run the components.
-5. Queue telemetry. Write the status once a second.
+5. Run the components. Then send the early polls that they requested, in the order of the devices.
+6. Queue telemetry. Write the status once a second.
 """
 
 from agent.clock.error_budget import StatedErrors
@@ -374,12 +375,16 @@ class Agent:
         piece: Any = None
         try:
             for piece in self.fieldbus.buses:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
             for link in self.links:
                 if link.due < due:
                     due = link.due
             for piece in self.with_deadline:
-                due = min(due, piece.deadline())
+                at = piece.deadline()
+                if at < due:
+                    due = at
         except Exception as error:
             self.guard.handle(piece, error, ticks_due)
         containment = self.guard.containment
@@ -398,7 +403,9 @@ class Agent:
                 out.extend(link.outbox())
         for piece in self.with_outbox:
             try:
-                out.extend(piece.outbox())
+                actions = piece.outbox()
+                if actions:
+                    out.extend(actions)
             except Exception as error:
                 self.guard.handle(piece, error, self.ticks.due)
         for listener in self.port_listeners:
@@ -411,6 +418,11 @@ class Agent:
     def _tick(self, now: int) -> None:
         self.ticks.run(now, self.clock.offset)
         self.clock.slew(self.ticks.period, now)
+        for component in self.components:
+            try:
+                component.protect(now)
+            except Exception as error:
+                self.guard.handle(component, error, now)
         if self.ticks.cycle_starts:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self.cycle.begin()
@@ -425,6 +437,7 @@ class Agent:
                 component.tick(now)
             except Exception as error:
                 self.guard.handle(component, error, now)
+        self.fieldbus.send_early_polls(now)
         self._report(now)
 
     def _update_clock_alarms(self, now: int) -> None:
@@ -453,6 +466,5 @@ class Agent:
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
         if self._state_link is not None and self._state_link.up:
-            chunk = self._status_writer.tick(now)
-            if chunk:
+            for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))

@@ -3,16 +3,18 @@
 
 Does not send messages and does not store them. Rules, in this order:
 
-    priority 1   immediately, always
+    priority 1   immediately, always; of several loads (`siblings`) the first one, and another one
+                 only if it lasts `SETTLE_MS` longer
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
-    explained    an alarm whose root is active is only counted (see `grouping`)
+    explained    an alarm whose root is active is only counted (see `grouping`), and for
+                 `SETTLE_MS` after the end of the root
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
                  that ends in this time gives no message
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
                  quiet for `CHATTER_MS`
-    flood        at most 10 messages in 10 min without priority 1, the last one is a count of those
-                 that were held back
+    flood        at most 10 messages in 10 min, the last one is a count of those that were held
+                 back. Priority 1 counts too, but is never held back
 
 The end of an alarm is reported if its beginning was reported; it does not count. Times are
 ms of one clock.
@@ -58,6 +60,7 @@ class _Tracked:
     first_out: bool = False
     is_active: bool = False
     handled: bool = False
+    explained_ms: int = -SETTLE_MS
     named: bool = False
     changes: list[int] = field(default_factory=list)
 
@@ -143,24 +146,26 @@ class AlarmFilter:
     def _is_due(self, code: str, alarm: _Tracked, now: int, is_shelved: bool) -> bool:
         """Return whether a person must get the alarm now."""
         priority = catalogue().priority(code)
+        if self._root(code):
+            alarm.explained_ms = now
         if priority == 1:
-            return not alarm.handled
+            return not alarm.handled and now - alarm.explained_ms >= SETTLE_MS
         if is_shelved:
             alarm.handled = False
             return False
-        if alarm.handled or priority == 4 or self._root(code):
+        # The effects of a root end some seconds after it.
+        if alarm.handled or priority == 4 or now - alarm.explained_ms < SETTLE_MS:
             return False
         return now - alarm.raised_ms >= SETTLE_MS or alarm.is_chattering(now)
 
     def _report(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
         """Write the message of an alarm, or hold it back in a flood."""
         alarm.handled = True
-        if catalogue().priority(code) != 1:
-            # The last place of the window is for the count of those that are held back.
-            if len(self._sent) >= MAX_SHOWN - 1:
-                self._held_back[code] = now
-                return []
-            self._sent.append(now)
+        # The last place of the window is for the count of those that are held back.
+        if len(self._sent) >= MAX_SHOWN - 1 and catalogue().priority(code) != 1:
+            self._held_back[code] = now
+            return []
+        self._sent.append(now)
         alarm.named = True
         children = tuple(other for other in self._active if self._root(other) == code)
         is_first = alarm.first_out or any(self._alarms[child].first_out for child in children)
@@ -192,6 +197,4 @@ class AlarmFilter:
         return [Notice("flood", "", f"{len(codes)} more alarms", now, children=codes)]
 
     def _root(self, code: str) -> str:
-        if catalogue().priority(code) == 1:
-            return ""
         return find_root(code, self._active, self._buses)

@@ -27,12 +27,15 @@ UNKNOWN_PRIORITY = 2
 _LISTS = ("planned", "retired")
 _TEXTS = ("means", "cause", "consequence", "do")
 _NEEDED = {"number", "priority", "respond_s", *_TEXTS}
-_OPTIONAL = {"reset", "suppressed_by", "state"}
+_OPTIONAL = {"reset", "suppressed_by", "state", "siblings"}
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmEntry:
-    """One code; alarms.toml describes the fields. `reset` "": the alarm is not latched."""
+    """One code; alarms.toml describes the fields. `reset` "": the alarm is not latched.
+
+    `siblings`: alarms of this code with several sources are one message.
+    """
 
     code: str
     number: int
@@ -45,6 +48,7 @@ class AlarmEntry:
     reset: str = ""
     suppressed_by: tuple[str, ...] = ()
     state: str = ""
+    siblings: bool = False
 
     @property
     def latching(self) -> bool:
@@ -153,8 +157,6 @@ def _root_problems(code: str, table: dict[str, Any], priorities: dict[str, int])
             yield f"{code}: suppressed_by {root}: no such code"
         elif root == code:
             yield f"{code}: suppresses itself"
-        elif priorities[code] == 1:
-            yield f"{code}: priority 1 is never suppressed"
         elif priorities[root] > priorities[code]:
             yield f"{code}: suppressed_by {root}: has a lower priority"
 

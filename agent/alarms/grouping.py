@@ -3,8 +3,9 @@
 
 Does not follow changes; see `alarm_filter`. The catalogue names the root alarms of a code. A root
 explains an alarm only if both concern the same bus; where the bus of a device is not known, any bus
-counts. An alarm of priority 1 is never counted away. The first-out alarm is the earliest active
-alarm of priority 1 to 3 that no other active alarm explains.
+counts. An alarm of priority 1 is never counted away, except by an earlier alarm of its own code:
+the alarms of several loads have one cause (`siblings` in the catalogue). The first-out alarm is the
+earliest active alarm of priority 1 to 3 that no other active alarm explains.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,11 +40,15 @@ def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
     entry = catalogue().find(code)
     if entry is None:
         return ""
-    source = code.partition(":")[2]
+    base, _, source = code.partition(":")
+    if entry.siblings:
+        first = next((other for other in active if other.partition(":")[0] == base), code)
+        if first != code:
+            return first
     for root in entry.suppressed_by:
         for other in active:
-            base, _, other_source = other.partition(":")
-            if base == root and _same_scope(base, other_source, source, buses):
+            other_base, _, other_source = other.partition(":")
+            if other_base == root and _same_scope(root, other_source, source, buses):
                 return other
     return ""
 

@@ -6,7 +6,8 @@ each other, with the site and with the oscillator.
 
 How it works. UTC = monotonic time + offset. Sentences and pulses are two sources of the offset
 (`agent.clock.estimate.time_source`, `agent.clock.estimate.pulse_source`). Each has a line, which is
-the estimate, and an interval, which contains the truth. The first `CONSISTENT_COUNT` fixes that agree set UTC once.
+the estimate, and an interval, which contains the truth.
+The first `CONSISTENT_COUNT` fixes that agree set UTC once.
 From then on the offset is slewed towards the line of the better source, by at most 1 % of a period
 in a tick. So no step reaches a control loop. UTC can step only by whole seconds, and the phase of
 the ticks in a second then stays.

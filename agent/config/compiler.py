@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from drivers.ports.address import Address
 
-_BUS_KINDS = ("serial", "uart", "tcp")
+_BUS_KINDS = ("serial", "uart", "tcp", "tls", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
@@ -158,6 +158,12 @@ def _parse_devices(
                 "%s.unit: unit %d on bus %s is %s already"
                 % (path, device["unit"], device["bus"], names[units.index(unit)])
             )
+        for bus, address in parsed.buses:
+            if bus == device["bus"] and device["unit"] > address.max_unit:
+                errors.append(
+                    "%s.unit: %d is above %d; units=255 in the address of bus %s permits it"
+                    % (path, device["unit"], address.max_unit, bus)
+                )
         names.append(name)
         units.append(unit)
         if device["bus"] not in raw["buses"]:
@@ -229,7 +235,9 @@ def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
 
 
 def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
-    """Refuse given keys of a loop that a loop of `cooling` replaces. `raw` has no defaults."""
+    """Refuse given keys without effect: of a loop that a loop of `cooling` replaces, and of
+    `cooling`. `raw` has no defaults.
+    """
     from agent.core.tunable import without_effect  # noqa: PLC0415 - dropped after loading
 
     for loop in ("supply", "dp"):
@@ -237,6 +245,9 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
             error = without_effect("control.%s.%s" % (loop, key), raw.get("cooling", {}))
             if error:
                 errors.append(error)
+    if "cooling" in raw:
+        spec = [spec for spec in COMPONENTS if spec.section == "cooling"][0]  # noqa: RUF015
+        schema_module(spec, "check").check_effect(raw, errors)
 
 
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:

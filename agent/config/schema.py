@@ -97,7 +97,7 @@ DEVICE = object_of(
     {
         "name": name("name of this device, unique"),
         "bus": name("name of its bus"),
-        "unit": integer("Modbus unit (slave) address", 1, 247),
+        "unit": integer("Modbus unit (slave) address; above 247 only on TCP or units=255", 1, 255),
         "profile": name("name of its profile, for example orv3_rpu"),
     },
 )

@@ -22,6 +22,8 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.manual import ManualControl
 from agent.control.sensors import ControlSensors
+from agent.control.valve import ValveSign
+from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
@@ -38,8 +40,9 @@ from agent.core.actuator import (
     VALVE,
     ClaimSpec,
 )
-from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
 from agent.core.component import Component
+from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
 
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from agent.control.pump import PumpActuator
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
+    from agent.control.tuning import LoopTuning
     from agent.core.alarm_record import Condition
     from agent.core.component import Actions
     from agent.core.context import SessionView
@@ -64,7 +68,12 @@ HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors diffe
 VALVE_FEEDBACK = AlarmRecord(
     "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
 )
+REVERSED_TEXT = "the valve opens when its actuator closes; it gets the opposite position"
 HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
+FOULING = AlarmRecord(
+    "fouling", NORMAL, "the exchanger transfers less heat than a clean one", "", True
+)
+_FOULED, _CLEAN = 0.7, 0.75
 PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
 _REMOTE_BIT = "Remote"
@@ -93,7 +102,7 @@ class CoolingComponent(Component):
         "fan_group",
     )
     POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
-    COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate")
+    COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate", "autotune")
     agent: "ControlContext"
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
@@ -106,8 +115,9 @@ class CoolingComponent(Component):
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
         self._deviation_s = 0.0
+        self._valve_sign = ValveSign()
         self._ticks_since_poll = 0
-        self._trip_handled = False
+        self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
         self.supply_sensor = self.sensors.supply
         self.return_sensor, self.flow_sensor = self.sensors.returned, self.sensors.flow
@@ -117,7 +127,9 @@ class CoolingComponent(Component):
             self._build_pump_group()
         self.valve_watch: ValveWatch | None = None
         self.manual = ManualControl(agent, self.readings, self.pressure_loop)
+        self.tuning: LoopTuning | None = None
         self.proof_store = ProofStore(self.manual.proofs, port)
+        self.learned_store = LearnedStore(port)
 
     def _build_supply_loop(self) -> None:
         """Build the supply loop with a model of the exchanger."""
@@ -196,6 +208,8 @@ class CoolingComponent(Component):
         self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
         self._conditions = self.sensors.read(exchanger, now, dt)
+        if self.sensors.row is not None:
+            self.learned_store.step(self.sensors.row, now)
 
     def before_control(self, now: int, dt: float) -> None:
         """Move the set-points, lock out drives in local mode, claim for a mode or a proof test."""
@@ -210,6 +224,8 @@ class CoolingComponent(Component):
         if self.valve_watch is not None:
             self.valve_watch.step(dt)
         self.manual.step(now, dt)
+        if self.tuning is not None:
+            self.tuning.step(dt)
         self.proof_store.check_records(self.agent.clock.utc(now))
         if self.manual.calibration.state == "running":
             supply_c, return_c = self.sensors.read_raw(now)
@@ -218,14 +234,16 @@ class CoolingComponent(Component):
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         self.proof_store.event(kind)
+        self.learned_store.event(kind)
 
     def receive(self, data: bytes, now: int) -> None:
-        """Handle the stored proof records."""
+        """Handle the stored records."""
         self.proof_store.receive(data)
+        self.learned_store.receive(data)
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""
-        return self.proof_store.outbox()
+        return self.proof_store.outbox() + self.learned_store.outbox()
 
     def _update_setpoints(self, cooling: CoolingControl, now: int, dt: float) -> None:
         """Ramp the supply set-point. Its limits come from the dew point and the optimiser."""
@@ -279,6 +297,12 @@ class CoolingComponent(Component):
 
     def _check_valve(self, dt: float) -> None:
         valve, settings = self.agent.valve, self.settings
+        if self.cooling is not None and self._valve_sign.step(
+            valve.position(), self.readings.fws_flow_lpm, self.cooling.exchanger, dt
+        ):
+            valve.reverse()
+        if valve.is_reversed:
+            self._conditions.append((VALVE_FEEDBACK, "", REVERSED_TEXT))
         position, command_pct = valve.position(), valve.command_pct
         if position is None or command_pct is None:
             self._deviation_s = 0.0
@@ -286,7 +310,7 @@ class CoolingComponent(Component):
         limit = settings["valve_apart_pct"]
         deviates = not -limit < position - command_pct < limit
         self._deviation_s = self._deviation_s + dt if deviates else 0.0
-        if self._deviation_s >= settings["valve_apart_s"]:
+        if self._deviation_s >= settings["valve_apart_s"] and not valve.is_reversed:
             self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
 
     def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:
@@ -327,6 +351,11 @@ class CoolingComponent(Component):
             conditions = conditions + [(PUMPS_WAIT, "", PUMPS_WAIT.text)]
         if self.fan_group is not None:
             conditions = conditions + self.fan_group.active_conditions()
+        if self.cooling is not None:
+            limit = _CLEAN if self._is_fouled else _FOULED
+            self._is_fouled = self.cooling.exchanger.ua_factor < limit
+            if self._is_fouled:
+                conditions = conditions + [(FOULING, "", FOULING.text)]
         if self.valve_watch is not None:
             conditions = conditions + self.valve_watch.active_conditions()
         return conditions + self.manual.active_conditions(now)
@@ -337,8 +366,22 @@ class CoolingComponent(Component):
         return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Execute a command; see `agent.control.manual`."""
+        """Execute a command; see `agent.control.tuning` and `agent.control.manual`."""
+        if name == "autotune":
+            return self._loop_tuning().handle_command(arguments)
+        if name == "proof" and self.tuning is not None and self.tuning.is_running:
+            raise CommandError("autotune runs")
         return self.manual.handle_command(name, arguments, now)
+
+    def _loop_tuning(self) -> "LoopTuning":
+        """Load the code of the command `autotune`."""
+        if self.tuning is None:
+            from agent.control.tuning import LoopTuning  # noqa: PLC0415 - rare
+
+            self.tuning = LoopTuning(
+                self.agent, self.settings, self.readings, self.manual, self.cooling
+            )
+        return self.tuning
 
     def status(self, now: int) -> "object":
         """Return modes, set-points, learned factors and proof records."""
@@ -378,6 +421,8 @@ class CoolingComponent(Component):
         if self.proof_store.lines:
             fields.append(("kept", self.proof_store.lines))
         fields += self.manual.calibration_status()
+        if self.tuning is not None:
+            fields += self.tuning.status()
         return JsonObject(fields)
 
 

@@ -116,7 +116,7 @@ class PumpGroup(PressureLoop):
         for pump, fraction in zip(self.pumps, self.speed_fractions):
             session = pump.session
             if fraction > 0 and not session.lost and session.polls_complete():
-                session.poll_now()
+                session.poll_early()
 
     def running_pump_tripped(self) -> bool:
         """Return True if a pump with a speed fraction above 0 has tripped or is blocked."""

@@ -151,6 +151,41 @@ COOLING: "dict[str, Any]" = object_of(
 )
 
 
+_NEEDS = (
+    ("lag_s", "exchanger"),
+    ("high_c", "exchanger"),
+    ("low_c", "optimum"),
+    ("dew", "exchanger"),
+)
+"""(key, key of the section without which it has no effect)."""
+_PUMP_MODES = (("setpoint_lpm", "flow"), ("setpoint_k", "delta_t"))
+"""(key of `pumps`, its mode). The command `hold` brings a set-point of its own."""
+
+
+def check_effect(raw: "dict[str, Any]", errors: "list[str]") -> None:
+    """Refuse given keys that have no effect beside the others; append to `errors`. `raw` is the
+    configuration without defaults.
+    """
+    cooling = raw["cooling"]
+    for key, needed in _NEEDS:
+        if key in cooling and needed not in cooling:
+            errors.append("cooling.%s: has no effect without cooling.%s" % (key, needed))
+    pumps = cooling.get("pumps", {})
+    mode = pumps.get("mode", "dp")
+    for key, needed in _PUMP_MODES:
+        if key in pumps and mode != needed:
+            errors.append("cooling.pumps.%s: has no effect in the mode %s" % (key, mode))
+    if "slot_s" in pumps and not pumps.get("slot", 0):
+        errors.append("cooling.pumps.slot_s: has no effect with slot 0")
+    if "rotate_h" in pumps and len(raw["control"]["dp"]["pumps"]) < 2:
+        errors.append("cooling.pumps.rotate_h: has no effect with one pump")
+    optimum = cooling.get("optimum", {})
+    if "cooler_ntu" in optimum and "cooler_ua_kw_k" in optimum:
+        errors.append("cooling.optimum.cooler_ntu: cooler_ua_kw_k replaces it")
+    if "facility_w" in optimum and "middle_min_pct" not in optimum:
+        errors.append("cooling.optimum.facility_w: has no effect without middle_min_pct")
+
+
 def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
     """Check that the named devices exist and have the necessary points; append to `errors`."""
     cooling = raw["cooling"]

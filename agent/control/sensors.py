@@ -46,6 +46,7 @@ _FWS_SUPPLY, _FWS_RETURN = "PrimarySupplyTemperatureCelsius", "PrimaryReturnTemp
 _FWS_FLOW = "PrimaryFlowLitersPerMinute"
 _AIR, _HUMIDITY = "TemperatureCelsius", "HumidityPercent"
 _MAX_DIFFERENCE_K = 15 / 10
+MISSING = "missing"
 _NO_MODEL_LPM = 1e5
 
 
@@ -148,7 +149,7 @@ class ControlSensors:
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in (supply, self.returned, self.flow, self.dp):
-            if sensor.suspect:
+            if sensor.suspect and not (sensor.suspect == MISSING and self._is_lost(sensor)):
                 used = "no estimate" if sensor.estimate() is None else "an estimate is used"
                 text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)
                 conditions.append((SENSOR_LIE, sensor.name, text))
@@ -157,6 +158,12 @@ class ControlSensors:
         if validator.sensors_disagree:
             conditions.append((SENSOR_APART, "", SENSOR_APART.text))
         return conditions
+
+    def _is_lost(self, sensor: "ValidatedSensor") -> bool:
+        """Return whether the device of a sensor is lost: `device_lost` is then its alarm."""
+        config = self._agent.config
+        name = config.pressure.sensor if sensor is self.dp else config.supply.sensor
+        return self._agent.fieldbus.session(name).lost
 
     def _check_heat_balance(self, exchanger: "Exchanger | None", dt: float) -> "list[Condition]":
         """Compare the heat on both sides of the exchanger, if all readings are available."""
@@ -215,7 +222,7 @@ class ValidatedSensor:
         self._validated_at = now
         self.uncertainty, self.suspect = signal.uncertainty, signal.suspect
         if not self.suspect and signal.uncertainty > 0.0:
-            self.suspect = "missing"
+            self.suspect = MISSING
         return signal.value
 
     def quality(self, now: int) -> str:

@@ -100,8 +100,16 @@ class Component:
         """Return the claims while the component is off after an exception."""
         return []
 
+    def protect(self, now: int) -> None:
+        """Evaluate the protection. The agent calls this first in each tick, before the loops and
+        before `tick` of all components. So the protection acts in the tick of its reading.
+        """
+
     def tick(self, now: int) -> None:
-        """Do the work of one tick; called after the loops."""
+        """Do the work of one tick; called after the loops. The order of the components must not
+        change an output. A component therefore uses a result of another component only if it comes
+        from an earlier call: `read_inputs`, `before_control` or `protect`.
+        """
 
     def wake(self, now: int) -> None:
         """Do the work that is due at `deadline`."""

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
             """Return True if no fast poll is outstanding."""
             ...
 
-        def poll_now(self) -> None:
-            """Poll the device immediately."""
+        def poll_early(self) -> None:
+            """Poll the device at the end of this tick."""
             ...
 
         def ramp_limited(self, i: int, value: float) -> "tuple[float, int]":

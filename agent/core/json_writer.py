@@ -11,12 +11,24 @@ from protocols.errors import EncodeError
 _ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 
+def is_plain_by_bytes(text: str) -> bool:
+    """Return whether all characters are printable ASCII."""
+    data = text.encode()
+    return not data or (min(data) >= 0x20 and max(data) <= 0x7E)
+
+
+def is_plain_by_method(text: str) -> bool:
+    """As `is_plain_by_bytes`, on interpreters with `str.isprintable`."""
+    return text.isascii() and text.isprintable()
+
+
+_is_plain = is_plain_by_method if hasattr("", "isprintable") else is_plain_by_bytes
+
+
 def quote(text: str) -> str:
     """Quote `text` as a JSON string; characters outside printable ASCII become escapes."""
-    if '"' not in text and "\\" not in text:
-        data = text.encode()
-        if not data or (min(data) >= 0x20 and max(data) <= 0x7E):
-            return '"' + text + '"'
+    if '"' not in text and "\\" not in text and _is_plain(text):
+        return '"' + text + '"'
     parts = []
     for c in text:
         code = ord(c)

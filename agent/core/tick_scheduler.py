@@ -45,28 +45,32 @@ class TickScheduler:
         begins a cycle. `cycle_index`: index of the tick in the cycle. `tick_number`: periods since
         1970 in UTC, or since the zero of monotonic time while UTC is unknown.
         """
-        self._record_lateness(now)
         period, due = self.period, self.due
+        self._record_lateness(now - due)
         elapsed_us = due + (offset or 0) - self.phase_us
         self.tick_number = (elapsed_us + period // 2) // period
         self._advance_cycle()
+        due += period
         error = elapsed_us % period
-        if error > period // 2:
-            error -= period
-        max_step = period // _SLEW_DIVISOR
-        step = period - max(-max_step, min(max_step, error)) if offset is not None else period
-        self.due = due + step
-        if now >= self.due:
+        if error and offset is not None:
+            if error > period // 2:
+                error -= period
+            max_step = period // _SLEW_DIVISOR
+            due -= max(-max_step, min(max_step, error))
+        if now >= due:
             # The tick ran at or after the time of the next one: the ticks between were missed.
-            skipped = (now - self.due) // period + 1
+            skipped = (now - due) // period + 1
             self.missed += skipped
-            self.due += skipped * period
+            due += skipped * period
+        self.due = due
 
-    def _record_lateness(self, now: int) -> None:
-        late_us = now - self.due
+    def _record_lateness(self, late_us: int) -> None:
         self.count += 1
         if late_us > self.max_late_us:
             self.max_late_us = late_us
+        if late_us <= LATENESS_EDGES[0]:  # the usual case
+            self.lateness[0] += 1
+            return
         i = 0
         for edge in LATENESS_EDGES:
             if late_us <= edge:
@@ -75,9 +79,7 @@ class TickScheduler:
         self.lateness[i] += 1
 
     def _advance_cycle(self) -> None:
-        self.cycle_index += 1
-        aligned = self.tick_number % self.per_cycle == 0
-        long_enough = self.cycle_index > self.per_cycle // 2
-        self.cycle_starts = (aligned and long_enough) or self.cycle_index >= 2 * self.per_cycle - 1
-        if self.cycle_starts:
-            self.cycle_index = 0
+        index, per_cycle = self.cycle_index + 1, self.per_cycle
+        is_aligned = index > per_cycle // 2 and self.tick_number % per_cycle == 0
+        self.cycle_starts = is_aligned or index >= 2 * per_cycle - 1
+        self.cycle_index = 0 if self.cycle_starts else index

@@ -5,7 +5,8 @@ Used while a configuration is loaded; see `agent.config.compiler`. A board drops
 """
 
 from drivers.modbus.poll_plan import PollPlan, plan_time_us
-from drivers.modbus.wire_time import WireTime
+from drivers.ports.address import modbus_framing
+from drivers.ports.bus_address import wire_time
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -14,19 +15,20 @@ if TYPE_CHECKING:
     from drivers.device.profile import DeviceProfile
     from drivers.modbus.poll_plan import PlannedItem
     from drivers.modbus.register_span import ReadBlock
+    from drivers.modbus.wire_time import WireTime
     from drivers.ports.address import Address
 
 _STREAM_ROUND_TRIP_US = 2 * MILLISECOND
+_TURNAROUND_US = 5 * MILLISECOND
 _MAX_READ_US = 90 * MILLISECOND
 """Longest read on a bus with actuators. A stop must reach its device within 100 ms, and slow
 devices take a part of this time."""
 
 
-def wire_for(address: "Address") -> WireTime:
+def wire_for(address: "Address") -> "WireTime":
     """Return the wire time of the bus at `address`."""
-    if address.kind == "tcp":
-        return WireTime(turnaround_us=_STREAM_ROUND_TRIP_US, serial=False)
-    return WireTime(address.baud, address.bits_per_char)
+    is_stream = modbus_framing(address.kind) == "tcp"
+    return wire_time(address, _STREAM_ROUND_TRIP_US if is_stream else _TURNAROUND_US)
 
 
 def _has_actuators(devices: "list[DeviceConfig]") -> bool:
@@ -84,8 +86,8 @@ def over_capacity(name: str, address: "Address", load_us: int, cycle_us: int) ->
     """Return the error if the polls of a bus take longer than a cycle; empty if they fit."""
     if load_us <= cycle_us:
         return ""
-    needed = (load_us + 99 * MILLISECOND) // (100 * MILLISECOND) * 100
-    speed = "" if address.kind == "tcp" else " at %d baud" % address.baud
+    needed = (load_us + 100 * MILLISECOND - 1) // (100 * MILLISECOND) * 100
+    speed = "" if modbus_framing(address.kind) == "tcp" else " at %d baud" % address.baud
     return "buses.%s: polling takes %d ms of wire time%s, control.cycle_ms is %d; %s %d" % (
         name,
         (load_us + MILLISECOND - 1) // MILLISECOND,

@@ -44,7 +44,8 @@ class DeviceSession:
     """One device with its bus, its polls, its requested outputs and its health.
 
     `transactions` are the completed requests, `errors` those of them that were not "ok". `lost`:
-    the device did not reply for some cycles. `answered_at` is the monotonic time of its last good
+    the device did not reply for some cycles. `wants_poll`: a component needs an early poll in this
+    tick. `answered_at` is the monotonic time of its last good
     reply in microseconds.
     """
 
@@ -56,6 +57,7 @@ class DeviceSession:
         self.bus = bus
         self.unit = config.unit
         self.lost = True
+        self.wants_poll = False
         self.silent_cycles = 0
         self.answered_at = 0
         self.transactions = 0
@@ -91,6 +93,11 @@ class DeviceSession:
         return self._write_cycle.unverified
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether another master has changed an output of this device."""
+        return self._write_cycle.is_foreign
+
+    @property
     def write_error(self) -> str:
         """Why the last write could not be made; empty if it could be made."""
         return self._write_cycle.error
@@ -110,6 +117,15 @@ class DeviceSession:
         if self.profile.watchdog:
             self._service_watchdog(now, cycle_us)
 
+    def poll_early(self) -> None:
+        """Request the fast blocks at the end of this tick; see `Fieldbus.send_early_polls`."""
+        self.wants_poll = True
+
+    def send_early_poll(self) -> None:
+        """Send the polls that `poll_early` requested."""
+        self.wants_poll = False
+        self.poll_now()
+
     def poll_now(self) -> None:
         """Request every fast block that is not pending."""
         if self.device.identity != MATCH:
@@ -120,6 +136,7 @@ class DeviceSession:
     def _update_comm_state(self) -> None:
         if not self._answered:
             self.silent_cycles += 1
+            self._write_cycle.device_silent()
             if self.silent_cycles >= _LOST_AFTER and not self.lost:
                 self.lost = True
                 self.device.forget_identity()

@@ -7,17 +7,15 @@ the polls is in `agent.fieldbus.capacity`.
 """
 
 from agent.fieldbus.device_session import OVERLOADED_AFTER, DeviceSession
-from drivers.modbus.bus import Bus
-from protocols.time_units import MILLISECOND
+from drivers.ports.bus_address import make_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config, DeviceConfig
+    from drivers.modbus.bus import Bus
     from drivers.modbus.poll_plan import PollPlan
-
-_LATE_US = 500 * MILLISECOND
 
 
 def _poll_plans(config: "Config", device: "DeviceConfig") -> "tuple[PollPlan, PollPlan]":
@@ -39,18 +37,8 @@ class Fieldbus:
         self.buses: list[Bus] = []
         self.names: list[str] = []
         for i, (name, address) in enumerate(config.buses):
-            framing = "tcp" if address.kind == "tcp" else "rtu"
             self.names.append(name)
-            self.buses.append(
-                Bus(
-                    first_port + i,
-                    framing,
-                    baud=address.baud,
-                    bits_per_char=address.bits_per_char,
-                    timeout_us=config.bus_timeout_us,
-                    stale_us=_LATE_US,
-                )
-            )
+            self.buses.append(make_bus(first_port + i, address, config.bus_timeout_us))
         self.sessions: list[DeviceSession] = []
         for number, device in enumerate(config.devices):
             bus = self.buses[self.names.index(device.bus)]
@@ -79,17 +67,28 @@ class Fieldbus:
             except Exception as error:
                 self._guard.handle(session, error, now)
 
-    def poll_bus(self, bus: Bus) -> None:
+    def poll_bus(self, bus: "Bus") -> None:
         """Poll the devices of a bus that opened, before the loops decide."""
         for session in self.sessions:
             if session.bus is bus:
                 session.poll_now()
 
+    def send_early_polls(self, now: int) -> None:
+        """Send the early polls of this tick, in the order of the devices. So the order in which
+        the components asked for them changes nothing on the bus.
+        """
+        for session in self.sessions:
+            if session.wants_poll:
+                try:
+                    session.send_early_poll()
+                except Exception as error:
+                    self._guard.handle(session, error, now)
+
     def polls_complete(self) -> bool:
         """Return whether no fast poll of this cycle is pending."""
         return all(session.polls_complete() for session in self.sessions)
 
-    def dispatch_results(self, bus: Bus) -> None:
+    def dispatch_results(self, bus: "Bus") -> None:
         """Pass the results of one bus to the device sessions."""
         for result in bus.take_results():
             session = self.sessions[result.tag.session]

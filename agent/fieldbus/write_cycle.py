@@ -11,6 +11,10 @@ A request stands until a poll round that began after the write shows the request
 do not show them, the write is unverified, also if the request changed meanwhile. The session
 continues to retry.
 
+An output that the polls have shown, and that has another value without a write of this session, was
+changed by another master (`is_foreign`). So was a single output that, after a write, is neither
+between the value before and the requested one. It is written again immediately.
+
 A request to a lost device can be out of date when the device replies again. Such a request waits
 until the loops have decided again.
 """
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 _REWRITE_AFTER = 2
 _UNVERIFIED_AFTER = 10
+_FOREIGN_CYCLES = 60
+"""Cycles for which a foreign write is reported."""
 _DECISION_CYCLES = 2
 """Cycles after which the loops have decided on a device that replies again."""
 
@@ -65,6 +71,14 @@ class WriteCycle:
         self._awaiting_decision = 0
         self._unverified_rounds = 0
         self._rounds_since_write = 0
+        self._is_shown = False
+        self._foreign_cycles = 0
+        self._before: int | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another master has changed an output of this device in the last cycles."""
+        return self._foreign_cycles > 0
 
     # Requests.
 
@@ -106,6 +120,12 @@ class WriteCycle:
         """Count a control cycle, in which the loops decide."""
         if self._awaiting_decision:
             self._awaiting_decision -= 1
+        if self._foreign_cycles:
+            self._foreign_cycles -= 1
+
+    def device_silent(self) -> None:
+        """Note that the device has not replied: it can have restarted with other values."""
+        self._is_shown, self._before = False, None
 
     def round_begins(self) -> None:
         """Note whether the poll round that begins now can verify the last write."""
@@ -148,7 +168,7 @@ class WriteCycle:
 
     def _start_batch(self, requests: "list[bytes]") -> None:
         """Return the bus a new batch; the rest of an older batch is not waited for."""
-        self._write_pending = False
+        self._write_pending = self._is_shown = False
         self._batch_number += 1
         self._batch_priority = self._priority
         self._batch_pdus = requests
@@ -182,15 +202,32 @@ class WriteCycle:
 
     # Verification.
 
+    def _is_outside(self) -> bool:
+        """Return whether a single output lies outside of its last reading and its request."""
+        if len(self._requested) != 1:
+            self._before = None
+            return False
+        index, wanted = self._requested[0]
+        before, self._before = self._before, self._device.readings[index].raw
+        if before is None or self._device.readings[index].quality != "good":
+            return False
+        return not min(before, wanted) <= self._before <= max(before, wanted)
+
     def verify(self) -> None:
         """After a complete poll round: check whether it shows the requested values."""
         if not self._requested:
             return
+        is_outside = self._is_outside()
         shown = not self._write_pending and self._device.readback_matches(self._requested)
         if shown and (self._acknowledged or not self._write_only):
             if self._verifying:
                 self._unverified_rounds = self._rounds_since_write = 0
-                self.unverified = False
+                self.unverified, self._is_shown = False, True
+            return
+        is_foreign = self._is_shown or (is_outside and self._acknowledged)
+        if is_foreign and self._verifying and not self._write_pending:
+            self._is_shown, self._foreign_cycles = False, _FOREIGN_CYCLES
+            self._start_write()
             return
         self._unverified_rounds += 1
         self.unverified = self._unverified_rounds >= _UNVERIFIED_AFTER

@@ -68,7 +68,7 @@ class PowerMeasurement:
             and now - self._polled_at >= _HALF_CYCLE
         ):
             self._polled_at = now
-            self._cdu_session.poll_now()
+            self._cdu_session.poll_early()
 
     def _has_flow(self, now: int) -> bool:
         return value_or_none(self.fws_flow, now) is not None
@@ -83,7 +83,7 @@ class PowerMeasurement:
         before = self.headroom.no_flow_count
         self.headroom.add_fws_flow(sensor.value(now), self._agent.supply_loop.valve.position())
         if self.headroom.no_flow_count == 1 and before == 0:
-            self._valve_session.poll_now()  # read again: one reading must not reduce the power
+            self._valve_session.poll_early()  # read again: one reading must not reduce the power
         return self.headroom.no_flow_count >= 2 and before < 2
 
     def measure(self, now: int) -> None:
@@ -119,7 +119,7 @@ class PowerMeasurement:
             self._agent.supply_loop.valve.position(),
         )
         if result == SUSPECTED:
-            self._cdu_session.poll_now()  # read again: one reading must not reduce the power
+            self._cdu_session.poll_early()  # read again: one reading must not reduce the power
         return result == CONFIRMED
 
     def valve_saturated(self) -> bool:

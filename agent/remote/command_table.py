@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 
 _LONGEST_CAPTURE_S = 600
+_NOT_ON_TRIAL = ("autotune",)
+"""Commands that would disturb the health window of a trial."""
 
 
 class CommandTable:
@@ -74,6 +76,8 @@ class CommandTable:
             parts = self._acknowledge_parts(message.arguments.get("code"))
             if parts and message.arguments.get("code") is not None:
                 return "acknowledged: " + parts
+        if message.name in _NOT_ON_TRIAL and self._is_on_trial():
+            raise Rejection("busy", "not during a trial")
         try:
             for component in self._manager.agent.components:
                 if message.name in component.COMMANDS:
@@ -87,6 +91,14 @@ class CommandTable:
         if message.name in [name for name, _ in ROLES]:
             raise Rejection("unsupported", message.name)
         raise Rejection("unknown_key", "no command " + message.name)
+
+    def _is_on_trial(self) -> bool:
+        """Return whether a configuration or a software release is on trial."""
+        manager = self._manager
+        update = manager.update
+        return manager.boot.slots.trial is not None or (
+            update is not None and update.trial_monitor is not None
+        )
 
     def _command(self, component: "Component", message: "SignedCommand", now: int) -> "str | None":
         """Pass a command to a component; see `agent.core.guard`."""

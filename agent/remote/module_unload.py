@@ -50,6 +50,11 @@ def unload_verifier() -> None:
     _unload(_SIGNATURE_MODULES)
 
 
+def drop_modules(names: "tuple[str, ...]") -> None:
+    """Drop modules that a component has loaded for a command."""
+    _unload(names)
+
+
 def _unload(names: "tuple[str, ...]") -> None:
     if not _ON_MICROPYTHON:
         return

@@ -44,6 +44,10 @@ FAR = 20_000  # longest wait in one step, us: 0.1 % of it is below the resolutio
 OPENERS: "dict[str, Opener]" = {
     "serial": serial.open_port,
     "tcp": tcp.open_port,
+    "rtu+tcp": tcp.open_port,
+    "rtu+udp": tcp.open_port,
+    "ascii": serial.open_port,
+    "ascii+tcp": tcp.open_port,
     "tls": tcp.open_port,
     "store": store.open_port,
     "pps": pps.open_port,

@@ -30,7 +30,7 @@ The agent can rely on these rules:
 from agent.runtime.port_log import PortLog
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT, make_error
+from drivers.ports.base import BACKLOG, CHUNK, CONNECT_TIMEOUT, make_error
 from drivers.ports.store_request import OPERATIONS
 from protocols.time_units import NEVER
 
@@ -269,6 +269,8 @@ class IoLoop:
             self._last_agent_time = now
             self._agent.receive(slot.number, data, now)
             self._run_outbox()
+            if port.reads_all and len(data) < CHUNK:
+                return
         slot.read_again = True
 
     def _read_pulse(self, slot: PortSlot) -> None:

@@ -68,7 +68,8 @@ def _openers() -> "dict[str, Opener]":
     try:
         from drivers.ports.micropython import tcp  # noqa: PLC0415 - needs socket
 
-        openers["tcp"] = openers["tls"] = tcp.open_port
+        for kind in ("tcp", "tls", "rtu+tcp", "ascii+tcp"):
+            openers[kind] = tcp.open_port
     except ImportError:
         pass
 

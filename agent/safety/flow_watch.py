@@ -7,12 +7,15 @@ is proportional to the pump speed, and pressure to its square.
 
     reading         indicates "no flow" if
     flow            below half of the expected flow, or below 15 % of the usual one
-    pressure        below a quarter of the expected pressure, or far above it (a shut valve)
+    pressure        below a quarter of the expected pressure, or far above it (a shut valve). A flow
+                    that is larger in the same proportion explains it: a filter was changed
     drives          all are blocked, have tripped, or are silent while the unit answers: two
     temperature     a device is hotter than its loads can explain (only if it is measured)
 
-Two indications are needed. One is enough if nothing else can be read. A reading alone against two
-others is false (`outlier`).
+Two indications are needed. One is enough if nothing else can be read. Drives that turn do not
+disprove hot devices: a valve can be shut. A loss that only the devices show, without a reading of
+flow and pressure, ends with the next of these readings: a load that is off is not hot any more. A
+reading alone against two others is false (`outlier`).
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -27,6 +30,8 @@ _LOW_FLOW, _LOW_DP, _HIGH_DP = 0.5, 0.25, 1.5
 _GONE_FLOW, _GONE_DP = 0.25, 0.0625
 _LEAST_FLOW, _LEAST_DP = 0.15, 0.03
 _DP_BAND_KPA = 5.0
+_SAME_FLOW = 85 / 100
+"""Part of the flow that belongs to a high pressure (flow ~ root of the pressure)."""
 _SIGN_TIME = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
 _LIE_TIME = 1 * SECOND
@@ -49,6 +54,7 @@ class FlowWatch:
         self._silent_since: int | None = None
         self._lie_since: int | None = None
         self._low_since = 0
+        self._unread_loss = False
 
     def update(
         self,
@@ -65,15 +71,19 @@ class FlowWatch:
         """
         speed = self._fastest(drives)
         self.flow_low = self._is_flow_low(flow, speed)
-        dp_low = self._is_dp_low(kpa, speed)
+        dp_low = self._is_dp_low(kpa, flow, speed)
         dead, is_sign = self._dead_drives(drives, unit_at, now)
         count = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
-        known += speed is not None or dead > 0
+        known += dead > 0 or (speed is not None and is_hot is not True)
         self.suspect = count > 0 or self._silent_since is not None
         self.is_lost = count >= 2 or (count == known and count > 0)
         confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
+        is_unread = flow is None and kpa is None
+        self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
+        if self._unread_loss:
+            self.is_lost = self.is_gone = True
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
             if not self.suspect:
@@ -101,7 +111,9 @@ class FlowWatch:
         expected = self._flow * self._ratio(speed)
         return flow < _LOW_FLOW * expected or flow < _LEAST_FLOW * self.usual_lpm
 
-    def _is_dp_low(self, kpa: "float | None", speed: "float | None") -> "bool | None":
+    def _is_dp_low(
+        self, kpa: "float | None", flow: "float | None", speed: "float | None"
+    ) -> "bool | None":
         """Return whether the pressure does not belong to a flow at this speed."""
         if kpa is None:
             return None
@@ -109,8 +121,10 @@ class FlowWatch:
             return kpa < 1.0
         ratio = 1.0 if speed is None or self._speed <= 0 else speed / self._speed
         expected = self._kpa * ratio * ratio
-        if ratio > 0.1 and speed is not None and kpa > _HIGH_DP * expected + _DP_BAND_KPA:
-            return True
+        is_high = ratio > 0.1 and speed is not None and expected > 0.0
+        if is_high and kpa > _HIGH_DP * expected + _DP_BAND_KPA:
+            least = _SAME_FLOW * self._flow * ratio * sqrt_det(kpa / expected)
+            return flow is None or flow < least
         expected = expected if ratio < 1.0 else self._kpa
         return kpa < _LOW_DP * expected or kpa < _LEAST_DP * self._kpa
 

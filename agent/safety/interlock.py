@@ -35,6 +35,7 @@ from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
+from agent.safety.loop_watch import LoopWatch
 from agent.safety.protection import Protection
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
@@ -60,7 +61,7 @@ INTERLOCKS = (
 )
 # fmt: on
 """(default reaction, alarm with the state of that reaction), in the order of priority."""
-INPUT_LOST = AlarmRecord("input_lost", DEGRADED, "cannot be read: input", "input", True)
+INPUT_LOST = AlarmRecord("input_lost", DEGRADED, "cannot be read: inputs of", "device", True)
 
 REACTIONS = (
     ("stop", STOPPED, 0.0, 0.0, True),
@@ -149,8 +150,9 @@ class Interlock(Component):
                 [trip_input for trip_input in trip_inputs if trip_input.kind == record.code]
             )
         self.protection = Protection(agent, settings)
+        self.loop_watch = LoopWatch(agent)
         self.stop_order = StopOrder()
-        self._lost_inputs: list[str] = []
+        self._lost_devices: list[str] = []
         self._kicked_at = 0
         self._cycle_complete = False
         self._open = False
@@ -167,6 +169,7 @@ class Interlock(Component):
     def before_control(self, now: int, dt: float) -> None:
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
+        self.loop_watch.step(now)
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
         floor = self.protection.pump_floor(now)
@@ -212,14 +215,14 @@ class Interlock(Component):
         return claims if pumps is None else claims + [(PUMPS, EXACT, pumps)]
 
     def _scan_inputs(self, now: int) -> None:
-        lost_codes = []
+        lost_devices = self._lost_devices
+        lost_devices.clear()
         for trip_input, session, bit, trip_on_loss in self.inputs:
             lost = session.lost
-            if lost:
-                lost_codes.append(trip_input.code)
+            if lost and session.name not in lost_devices:
+                lost_devices.append(session.name)
             if not lost or trip_on_loss:
                 self._update_input(trip_input, lost or session.device.is_bit_on(bit), now)
-        self._lost_inputs = lost_codes
         agent, settings = self.agent, self.settings
         supply_c = agent.supply_loop.sensor.value(now)
         if supply_c is not None:
@@ -273,7 +276,8 @@ class Interlock(Component):
         return (
             conditions
             + self.protection.active_conditions()
-            + [(INPUT_LOST, code, alarm_text(INPUT_LOST, code)) for code in self._lost_inputs]
+            + self.loop_watch.active_conditions()
+            + [(INPUT_LOST, name, alarm_text(INPUT_LOST, name)) for name in self._lost_devices]
         )
 
     # The watchdog.
@@ -282,9 +286,12 @@ class Interlock(Component):
         """Handle an event of the watchdog port."""
         self._open = kind == "opened" or (self._open and kind == "drained")
 
-    def tick(self, now: int) -> None:
-        """Step the protection. Service the watchdog if the control cycle has run in this tick."""
+    def protect(self, now: int) -> None:
+        """Step the protection."""
         self.protection.step(now, self.demand()[1] == 0 or self.stop_order.is_asked(now))
+
+    def tick(self, now: int) -> None:
+        """Service the watchdog if the control cycle has run in this tick."""
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now

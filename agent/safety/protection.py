@@ -176,7 +176,7 @@ class Protection:
         self._looked_at = now
         for session in self._sessions:
             if not session.lost and session.polls_complete():
-                session.poll_now()
+                session.poll_early()
 
     def _react(self, now: int) -> None:
         flow, limits = self.flow, self.limits

@@ -29,10 +29,10 @@ class RawPoint:
         """Time of the reading, µs."""
         return self._reading.read_at
 
-    def value(self, now: int) -> "float | None":
+    def value(self, now: int, stale_us: int = _STALE) -> "float | None":
         """Return the value; None if it is old, a sentinel or not plausible."""
         reading = self._reading
-        if reading.quality != "good" or now - reading.read_at > _STALE:
+        if reading.quality != "good" or now - reading.read_at > stale_us:
             return None
         if reading.raw in _SENTINELS:
             return None

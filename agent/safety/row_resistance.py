@@ -5,7 +5,9 @@ Does not react; see `agent.safety.protection`. Pump, filter and speed do not cha
 a branch is shut (a kinked hose, a rack valve), and changes if the pressure gauge or the flow meter
 is false. The usual value is a slow mean. A change of more than `_BAND` in `_COUNT` readings is
 reported. The flow meter follows with a lag: while the flow moves towards the usual resistance,
-nothing is reported. A changed row becomes the usual one in hours.
+nothing is reported. A changed row becomes the usual one in hours. In the first `_LEARN_COUNT`
+readings after a start, the state that lasts longer is the usual one: the unit may have started
+while a gauge was false.
 """
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -32,7 +34,7 @@ class RowResistance:
     def __init__(self) -> None:
         self.is_changed = False
         self._usual = 0.0
-        self._number = self._count = 0
+        self._number = self._count = self._changed = 0
         self._flow = self._most = 0.0
 
     def add(self, flow: "float | None", kpa: "float | None") -> None:
@@ -55,7 +57,10 @@ class RowResistance:
         elif not settles:
             self._count += 1
             self.is_changed = self.is_changed or self._count >= _COUNT
-        if self.is_changed:
+        self._changed = self._changed + 1 if self.is_changed else 0
+        if self._number < min(self._changed, _LEARN_COUNT):
+            self._usual, self._number, self.is_changed = value, 1, False
+        elif self.is_changed:
             self._usual += (value - self._usual) / _ADOPT_COUNT
         elif -_LEARN_BAND < change < _LEARN_BAND:
             self._number = min(self._number + 1, _LEARN_COUNT)

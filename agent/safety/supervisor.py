@@ -56,6 +56,9 @@ DP_SENSOR = AlarmRecord(
 DEVICE_LOST = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
 PUMP_TRIP = AlarmRecord("pump_trip", DEGRADED, "drive has tripped:", "device", True)
 WRITE_REFUSED = AlarmRecord("write_refused", SAFE, "does not take what is written:", "device", True)
+FOREIGN_MASTER = AlarmRecord(
+    "foreign_master", DEGRADED, "an output was changed by another master:", "device", True
+)
 IDENTITY = AlarmRecord(
     "identity",
     SAFE,
@@ -155,6 +158,7 @@ class Supervisor:
             (DEVICE_LOST, [session.name for session in lost_sessions]),
             (PUMP_TRIP, [pump.session.name for pump in pressure.pumps if pump.tripped()]),
             (WRITE_REFUSED, [session.name for session in sessions if session.write_unverified]),
+            (FOREIGN_MASTER, [session.name for session in sessions if session.is_foreign]),
             (IDENTITY, [session.name for session in sessions if session.identity_mismatch]),
             (BUS_OVERLOAD, self._fieldbus.overloaded_buses()),
             (DEVICE_ALARM, _device_alarms(sessions)),

@@ -86,6 +86,7 @@ class StatusWriter:
     def __init__(self, agent: "StatusSource", single_write: bool) -> None:
         self._agent = agent
         self._due = 0
+        self._single_write = single_write
         self._chunks = StatusChunks(agent)
         self._chunks_per_tick = self._chunks.remaining
         if not single_write:
@@ -97,17 +98,27 @@ class StatusWriter:
         """Begin at the next tick."""
         self._due = now
 
-    def tick(self, now: int) -> bytes:
-        """Return the bytes to write now, often none."""
-        begin = b""
+    def tick(self, now: int) -> "list[bytes]":
+        """Return the bytes to write now, often none; on a line one item for each chunk.
+
+        A board then needs no free block of memory for several chunks.
+        """
+        begin = ""
         if not self._chunks.remaining:
             if now < self._due:
-                return b""
+                return []
             self._due = now + _PERIOD
             self._chunks = StatusChunks(self._agent)
-            begin = KEY.encode() + b"\0"
+            begin = KEY + "\0"
         count = min(self._chunks_per_tick, self._chunks.remaining)
-        return begin + "".join([self._chunks.next_chunk(now) for _ in range(count)]).encode()
+        if self._single_write:
+            texts = [self._chunks.next_chunk(now) for _ in range(count)]
+            return [(begin + "".join(texts)).encode()]
+        parts = []
+        for _ in range(count):
+            parts.append((begin + self._chunks.next_chunk(now)).encode())
+            begin = ""
+        return parts
 
 
 def _head(agent: "StatusSource", now: int) -> "list[tuple[str, object]]":

@@ -128,7 +128,8 @@ class Uplink:
 
     def deadline(self) -> int:
         """Return the next deadline, monotonic µs."""
-        return min(self.link.due, self._client.deadline())
+        due, link_due = self._client.deadline(), self.link.due
+        return due if due < link_due else link_due
 
     def listen(self, topic: str, listener: "Listener") -> None:
         """Call `listener(payload, now)` for messages on `topic` of this unit."""
@@ -215,7 +216,10 @@ class Uplink:
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Return the requests for the port, in order."""
-        out = self.link.outbox()
-        if self.link.up:
-            out.extend([(self.link.port, "write", data) for data in self._client.take_output()])
+        link = self.link
+        out = link.outbox() if link.requests else []
+        if link.up:
+            data = self._client.take_output()
+            if data:
+                out.extend([(link.port, "write", packet) for packet in data])
         return out

@@ -43,7 +43,7 @@ class DurationHistogram:
     """Histogram of durations, and the longest duration."""
 
     def __init__(self) -> None:
-        self.bins = array("H", [0] * BINS)
+        self.bins = array("H", bytes(2 * BINS))
         self.longest = self.count = 0
 
     def add(self, us: int) -> None:

@@ -71,12 +71,12 @@ def code_kib(flash: Path) -> float:
     return round(sum((flash / name).stat().st_size for name in output.split()) / 1024, 1)
 
 
-def peak(scenario: Scenario, seed: int, flash: Path, every_s: int) -> Record:
+def peak(scenario: Scenario, seed: int, flash: Path, every_s: int, heap_kib: int) -> Record:
     """Run with a heap measurement; return the peak, and the peak so far every `every_s`."""
     dut: list[LockStepDut] = []
 
     def make(*given: Any) -> LockStepDut:
-        dut.append(LockStepDut(*given, path=flash, watch_memory=True))
+        dut.append(LockStepDut(*given, path=flash, watch_memory=True, heap=f"{heap_kib}wK"))
         return dut[0]
 
     so_far: list[list[float]] = []
@@ -154,7 +154,9 @@ def measure(arguments: argparse.Namespace, flash: Path) -> Record:
         scenarios = [replace(scenario, seconds=arguments.cut) for scenario in scenarios]
     peaks: Record = {}
     for scenario in scenarios:
-        peaks[scenario.name] = peak(scenario, arguments.seed, flash, int(scenario.seconds) + 1)
+        peaks[scenario.name] = peak(
+            scenario, arguments.seed, flash, int(scenario.seconds) + 1, arguments.heap
+        )
         progress(f"{scenario.name}: peak {peaks[scenario.name]['peak_kib']} KiB")
     record: Record = {"peaks": {name: result["peak_kib"] for name, result in peaks.items()}}
     record["verdicts"] = {name: result["verdict"] for name, result in peaks.items()}
@@ -168,7 +170,9 @@ def measure(arguments: argparse.Namespace, flash: Path) -> Record:
     if arguments.long:
         stretched = replace(find("smoke"), seconds=arguments.long)
         progress(f"smoke for {arguments.long} virtual seconds")
-        result = peak(stretched, arguments.seed, flash, max(1, arguments.long // 12))
+        result = peak(
+            stretched, arguments.seed, flash, max(1, arguments.long // 12), arguments.heap
+        )
         record["long"] = {"virtual_s": arguments.long, **result}
     return record
 
@@ -185,6 +189,9 @@ def main() -> int:
     parser.add_argument("--long", type=int, default=7200, metavar="N", help="long run, s (7200)")
     parser.add_argument("--no-bisection", action="store_true", help="skip the smallest heap")
     parser.add_argument("--cut", type=int, metavar="N", help="only N seconds of each scenario")
+    parser.add_argument(
+        "--heap", type=int, default=BOARD_KIB, metavar="KIB", help=f"heap of a board ({BOARD_KIB})"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()

@@ -32,7 +32,7 @@ outbox). All pending requests are then "lost", until the port is reported open a
 """
 
 from drivers.modbus.counters import NO_REPLY_STATUSES
-from drivers.modbus.request_sender import RequestSender
+from drivers.modbus.request_sender import UART_FIFO_CHARS, RequestSender
 from drivers.modbus.transaction import (
     AMBIGUOUS,
     BUSY,
@@ -43,6 +43,7 @@ from drivers.modbus.transaction import (
     TIMEOUT,
     Transaction,
     TransactionResult,
+    reply_prefix_of,
     supersedes,
 )
 from drivers.modbus.unit_health import OFFLINE_AFTER
@@ -72,7 +73,7 @@ _REPLY_STATUSES = (GOOD, EXCEPTION)
 
 
 class Bus(RequestSender):
-    """The bus on one port; `framing` is "rtu" or "tcp". Times are in microseconds.
+    """The bus on one port; `framing` is "rtu", "ascii" or "tcp". Times are in microseconds.
 
     `timeout_us` is the longest time in which a reply must begin; the timeout of a unit is mostly
     shorter. `bits_per_char` counts start, data, parity and stop bits. `queue_limit` bounds polls
@@ -90,10 +91,14 @@ class Bus(RequestSender):
         flush_us: int = 10_000,
         stale_us: int = 500_000,
     ) -> None:
-        wire_time = WireTime(baud, bits_per_char, serial=framing == "rtu")
+        wire_time = WireTime(
+            baud, bits_per_char, serial=framing != "tcp", ascii_mode=framing == "ascii"
+        )
         RequestSender.__init__(self, port, wire_time, timeout_us, flush_us, stale_us)
         self.queue_limit = queue_limit
         self._timeouts_in_row = 0
+        self._deferred_at = 0
+        self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
         self._results: list[TransactionResult] = []
 
     def submit(
@@ -148,10 +153,6 @@ class Bus(RequestSender):
         """Accept at least `limit` polls, and as many urgent requests, in the queue."""
         self.queue_limit = max(self.queue_limit, limit)
 
-    def expect_cycle(self, at: int) -> None:
-        """Take the time of the next polls, so that no probe delays them."""
-        self.next_cycle_at = at
-
     def deadline(self) -> int:
         """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
         return self._wake_at
@@ -193,6 +194,8 @@ class Bus(RequestSender):
         client = self.client
         result = client.feed(data)
         transaction = self._transaction
+        if client.late_frames:
+            self._check_late_frames(now)
         self._timeouts_in_row = 0
         if transaction is None:
             self._on_unexpected(now)
@@ -201,6 +204,9 @@ class Bus(RequestSender):
             if result is None:
                 self._wake_at = self._timeout_at
                 transaction.has_partial_reply = True
+                if client.is_deferred:
+                    self._deferred_at = now
+                    self._wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._on_reply(transaction, result, now)
         if client.stream_error:
@@ -230,13 +236,27 @@ class Bus(RequestSender):
         if verdict not in _REPLY_STATUSES:
             self._retry(transaction, now)
             return
+        if self.serial and self._stale_replies.units:
+            transaction.is_ambiguous = not self._stale_replies.reply_accepted(
+                transaction, verdict == EXCEPTION, now
+            )
         if transaction.health.offline:
             self._recovery_probe.unit_answered(transaction.unit)
-        transaction.health.reply_received(now - earliest_end, transaction.is_first_attempt)
-        if verdict == EXCEPTION and code in (5, 6):
+        transaction.health.reply_received(
+            now - earliest_end, transaction.is_first_attempt and not transaction.is_ambiguous
+        )
+        if transaction.is_ambiguous and transaction.is_probe and transaction.tag is not None:
+            self._repeat_probe(transaction, now)
+        elif verdict == EXCEPTION and code in (5, 6):
             self._retry_busy(transaction, code, now)
         else:
             self._finish(transaction, verdict, code, values, now)
+
+    def _repeat_probe(self, transaction: Transaction, now: int) -> None:
+        """Poll a unit that is online again: the reply can belong to an earlier probe."""
+        self._book_time(transaction, now)
+        transaction.is_probe = transaction.is_ambiguous = False
+        self._requeue(transaction, False)
 
     def _earliest_reply_end(self, result: "ReplyResult") -> int:
         """Return the end of a reply that takes only the time of its characters."""
@@ -255,7 +275,15 @@ class Bus(RequestSender):
         if transaction is not None:
             if now < self._wake_at:
                 return
-            self._time_out(transaction, now)
+            if self.client.is_deferred:
+                result = self.client.settle()
+                self._wake_at = self._timeout_at
+                if result is not None:
+                    self._on_reply(transaction, result, self._deferred_at)
+                if self._transaction is not None and now < self._timeout_at:
+                    return
+            if self._transaction is not None:
+                self._time_out(transaction, now)
         self._send(now)
 
     def _on_unexpected(self, now: int) -> None:
@@ -283,9 +311,11 @@ class Bus(RequestSender):
         reason = ""
         if status == GOOD:
             if self.serial:
-                if self._stale_replies.stale_replies and not transaction.is_ambiguous:
-                    self._update_stale(transaction, now)
                 self._duplicate_filter.expect_duplicate(transaction, self.client.reply_length, now)
+                if transaction.unit in self._stale_replies.units:
+                    self._duplicate_filter.expect(
+                        reply_prefix_of(transaction), self._duplicate_due(now), now
+                    )
         elif status in NO_REPLY_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
@@ -299,14 +329,6 @@ class Bus(RequestSender):
                     transaction.tag, transaction.unit, status, code, values, now, reason
                 )
             )
-
-    def _update_stale(self, transaction: Transaction, now: int) -> None:
-        """Update the guards against late replies after a good reply."""
-        self._stale_replies.reply_received(
-            transaction, self._timeout_at, transaction.is_first_attempt
-        )
-        if self.client.mismatches != self._mismatches_before:
-            self._stale_replies.late_reply_seen(self._duplicate_due(now), transaction.unit)
 
     def _retry_busy(self, transaction: Transaction, code: int, now: int) -> None:
         """Repeat a request later, because the device is busy; others go on meanwhile."""
@@ -329,6 +351,8 @@ class Bus(RequestSender):
     def _time_out(self, transaction: Transaction, now: int) -> None:
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.client.stop()
+        if self.client.late_frames:
+            self._check_late_frames(now)
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health
@@ -339,12 +363,12 @@ class Bus(RequestSender):
                 self._set_offline(transaction, now)
         if self.serial:
             self._line_timer.reply_timed_out(now)
-            self._stale_replies.expire_later(transaction.unit, transaction.pdu, now)
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._retry(transaction, now)
         self._timeouts_in_row += 1
         if self.client.has_partial_frame:
             self._close(now, "stream cut inside a reply")
-        elif not self.serial and self._timeouts_in_row >= _STREAM_TIMEOUTS:
+        elif self._is_network and self._timeouts_in_row >= _STREAM_TIMEOUTS:
             self._close(now, "stream silent")
 
     def _set_offline(self, transaction: Transaction, now: int) -> None:
@@ -389,7 +413,7 @@ class Bus(RequestSender):
         if self._transaction is not None:
             transactions.insert(0, self._transaction)
             if self.serial:
-                self._stale_replies.expire_later(self._transaction.unit, self._transaction.pdu, now)
+                self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
         transactions = [
             transaction
             for transaction in transactions

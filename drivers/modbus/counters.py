@@ -10,6 +10,7 @@ from protocols.modbus.pdu import EXCEPTION, GOOD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocols.modbus import rtu, tcp
+    from protocols.modbus.ascii_mode import AsciiClient
 
 NO_REPLY_STATUSES = (TIMEOUT, INVALID_REPLY)
 """Statuses of transactions without a valid reply."""
@@ -37,7 +38,7 @@ class BusCounters:
     was in use, `probe_us` the part of the probes, both in microseconds.
     """
 
-    def __init__(self, client: "rtu.RtuClient | tcp.TcpClient") -> None:
+    def __init__(self, client: "rtu.RtuClient | AsciiClient | tcp.TcpClient") -> None:
         self.client = client
         self.transactions = 0
         self.errors = 0

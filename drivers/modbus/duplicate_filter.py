@@ -84,9 +84,12 @@ class DuplicateFilter:
                 return
         else:
             until = now + self._wire_time.chars_us(length) + self._flush_us
+        self.expect(reply_prefix_of(transaction), until, now)
+
+    def expect(self, prefix: bytes, until: int, now: int) -> None:
+        """Record that a duplicate that begins with `prefix` can come until `until`."""
         if now >= self._expected_until or len(self._expected) >= _MAX_PREFIXES:
             self._expected = {}
-        prefix = reply_prefix_of(transaction)
         self._expected[prefix] = max(until, self._expected.get(prefix, 0))
         self._expected_until = max(self._expected_until, until)
 
@@ -97,6 +100,11 @@ class DuplicateFilter:
         until = self._expected.get(reply_prefix_of(transaction), 0)
         return until if until > now else 0
 
-    def is_expected(self, prefix: bytes) -> bool:
-        """Return whether a duplicate that begins with `prefix` can come."""
-        return prefix in self._expected
+    def is_expected(self, start: bytes, now: int) -> bool:
+        """Return whether a duplicate can come that begins like `start`."""
+        if now >= self._expected_until:
+            return False
+        for prefix, until in self._expected.items():
+            if until > now and start.startswith(prefix):
+                return True
+        return False

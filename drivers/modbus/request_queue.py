@@ -62,12 +62,17 @@ class RequestQueue:
         return transactions
 
     def take_first_ready(
-        self, now: int, stale_replies: "StaleReplyGuard", duplicates: "DuplicateFilter"
+        self,
+        now: int,
+        stale_replies: "StaleReplyGuard",
+        duplicates: "DuplicateFilter",
+        diagnostics: bool,
     ) -> "tuple[Transaction | None, int]":
         """Remove the first request that can be sent; return (request, 0).
 
         A request cannot be sent during its pause, or while a late or duplicate reply could match
-        it. If there is no request, return a disambiguating read, or (None, time of the next call).
+        it. If there is no request, return a disambiguating request, or (None, time of the next
+        call). `diagnostics` permits function 8 for it.
         """
         blocked: list[Transaction] = []
         ready_at = NEVER
@@ -85,17 +90,34 @@ class RequestQueue:
                             NEVER  # keeps the order of requests with the same reply shape
                         )
                 if blocked_until <= now:
+                    if not transaction.priority and stale_replies.is_retry_due(transaction, now):
+                        request = self._disambiguate(
+                            transaction, now, stale_replies, duplicates, diagnostics
+                        )
+                        if request is not None:
+                            return request, 0
                     return queue.pop(i), 0
                 blocked.append(transaction)
                 ready_at = min(ready_at, blocked_until)
         for transaction in blocked:
-            probe_pdu = (
-                None
-                if transaction.not_before > now
-                else stale_replies.disambiguating_read(transaction, now, duplicates)
-            )
-            if probe_pdu is not None:
-                return Transaction(
-                    transaction.unit, probe_pdu, None, POLL, 0, transaction.health
-                ), 0
+            if transaction.not_before <= now:
+                request = self._disambiguate(
+                    transaction, now, stale_replies, duplicates, diagnostics
+                )
+                if request is not None:
+                    return request, 0
         return None, ready_at
+
+    def _disambiguate(
+        self,
+        transaction: Transaction,
+        now: int,
+        stale_replies: "StaleReplyGuard",
+        duplicates: "DuplicateFilter",
+        diagnostics: bool,
+    ) -> "Transaction | None":
+        """Return a request of the bus itself whose reply ends the ambiguity, or None."""
+        pdu = stale_replies.proof_request(transaction, now, duplicates, diagnostics)
+        if pdu is None:
+            return None
+        return Transaction(transaction.unit, pdu, None, POLL, 0, transaction.health)

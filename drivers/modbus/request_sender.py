@@ -15,22 +15,39 @@ from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply_guard import StaleReplyGuard
 from drivers.modbus.unit_health import UnitHealth
-from protocols.modbus import rtu, tcp
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.modbus.transaction import Transaction
     from drivers.modbus.wire_time import WireTime
+    from protocols.modbus import rtu, tcp
+    from protocols.modbus.ascii_mode import AsciiClient
 
     Action = tuple[int, str, bytes]
 
 _OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master
 _MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
+_LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
-_UART_FIFO_CHARS = 16  # a UART can hold back so many characters
+UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _MAX_FRAME = 256  # bytes of the longest frame
+
+
+def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
+    """Import only the framing of this bus: a board has one."""
+    if wire_time.ascii_mode:
+        from protocols.modbus.ascii_mode import AsciiClient  # noqa: PLC0415
+
+        return AsciiClient()
+    if wire_time.serial:
+        from protocols.modbus import rtu  # noqa: PLC0415
+
+        return rtu.RtuClient()
+    from protocols.modbus import tcp  # noqa: PLC0415
+
+    return tcp.TcpClient()
 
 
 class RequestSender(BusCounters):
@@ -40,16 +57,16 @@ class RequestSender(BusCounters):
         self, port: int, wire_time: "WireTime", timeout_us: int, flush_us: int, stale_us: int
     ) -> None:
         self.serial = wire_time.serial
-        super().__init__(rtu.RtuClient() if self.serial else tcp.TcpClient())
+        self._is_network = not self.serial
+        super().__init__(_make_client(wire_time))
         self.port = port
         self.wire_time = wire_time
         self.open = False
         self.next_cycle_at = NEVER
-        self._units = rtu.UNITS if self.serial else tcp.UNITS
+        self._units = _LINE_UNITS if self.serial else _STREAM_UNITS
         self._max_timeout_us = timeout_us
         line_flush_us = max(flush_us, wire_time.gap_us) if self.serial else 0
         self._line_timer = LineTimer(wire_time.gap_us, line_flush_us)
-        self._mismatches_before = 0
         self._health: dict[int, UnitHealth] = {}
         self._recovery_probe = RecoveryProbe(wire_time, line_flush_us)
         self._stale_replies = StaleReplyGuard(stale_us)
@@ -79,9 +96,33 @@ class RequestSender(BusCounters):
     def unit_health(self, unit: int) -> UnitHealth:
         """Return the health of `unit`."""
         if unit not in self._health:
-            min_us = _MIN_SERIAL_US if self.serial else _MIN_STREAM_US
+            min_us = _MIN_STREAM_US if self._is_network else _MIN_SERIAL_US
             self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
+
+    def set_gateway(self, max_unit: int, is_network: bool) -> None:
+        """Set the highest unit address (247 or 255), and whether a network leads to the line.
+
+        Replies through a network can take as long as on TCP, and a silent connection is closed.
+        """
+        self._units = (self._units[0], max_unit)
+        self._is_network = is_network
+
+    def reset_health(self) -> None:
+        """Forget the response times and offline units; the guards against late replies stay.
+
+        For a program that asks an operator between its requests. Only without a pending request.
+        """
+        self._health = {}
+        self._recovery_probe.offline.clear()
+
+    def reset_timing(self) -> None:
+        """Measure again whether the line delivers in wire time; until then nothing is premature."""
+        self._duplicate_filter.line_opened()
+
+    def expect_cycle(self, at: int) -> None:
+        """Take the time of the next polls, so that no probe delays them."""
+        self.next_cycle_at = at
 
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
@@ -104,13 +145,11 @@ class RequestSender(BusCounters):
 
     def _yield_to_master(self, now: int) -> bool:
         """If another master has sent a request, wait for the reply to it."""
-        unsolicited = self.client.unsolicited
         request = self.client.pending_request()
-        if self.client.unsolicited != unsolicited:
-            self._stale_replies.late_reply_seen(self._duplicate_due(now))
+        self._check_late_frames(now)
         if request is None:
             return False
-        self._stale_replies.expire_later(request[0], request[1], now)
+        self._stale_replies.expect_late(request[0], request[1], now)
         self._wake_at = now + _OTHER_MASTER_US
         self._line_timer.hold_polls(self._wake_at)
         return True
@@ -118,15 +157,13 @@ class RequestSender(BusCounters):
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
-        if self._stale_replies.stale_replies:
+        if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
-            transaction.is_ambiguous = (
-                transaction.priority > 0 and self._stale_replies.is_ambiguous(transaction)
-            )
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
+        if client.late_frames:
+            self._check_late_frames(now)
         if client.duplicate_unit and self.serial:
             self.unit_health(client.take_duplicate()).duplicate_seen()
-        self._mismatches_before = client.mismatches
         self._actions.append((self.port, "write", frame))
         self._transaction = transaction
         self._sent_at = now
@@ -140,9 +177,9 @@ class RequestSender(BusCounters):
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
         self._wake_at = self._timeout_at = self._earliest_end + timeout_us
-        if self._incremental_count >= INCREMENTAL_AFTER and reply_chars > _UART_FIFO_CHARS:
+        if self._incremental_count >= INCREMENTAL_AFTER and reply_chars > UART_FIFO_CHARS:
             self._wake_at = (
-                now + timeout_us + self.wire_time.chars_us(request_chars + _UART_FIFO_CHARS)
+                now + timeout_us + self.wire_time.chars_us(request_chars + UART_FIFO_CHARS)
             )
 
     def _next_transaction(self, now: int) -> "Transaction | None":
@@ -150,15 +187,15 @@ class RequestSender(BusCounters):
         queue = self._urgent or self._polls
         if not queue:
             return self._next_probe(now)
-        first, has_stale = queue[0], self._stale_replies.stale_replies
+        first, has_stale = queue[0], self._stale_replies.units
         if not first.not_before and (
             first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
         ):
             return queue.pop(0)
         if has_stale:
-            self._stale_replies.drop_expired(now)
+            self._stale_replies.update(now)
         transaction, self._wake_at = self._request_queue.take_first_ready(
-            now, self._stale_replies, self._duplicate_filter
+            now, self._stale_replies, self._duplicate_filter, self.client.echo_known
         )
         return transaction
 
@@ -172,15 +209,23 @@ class RequestSender(BusCounters):
         if transaction is None:
             return None
         if self.serial:
-            blocked_until = max(
-                self._stale_replies.blocked_until(transaction, now),
-                self._duplicate_filter.blocked_until(transaction, now),
-            )
+            blocked_until = self._duplicate_filter.blocked_until(transaction, now)
             if blocked_until > now:
                 self._wake_at = blocked_until
                 return None
         self.probes += 1
         return transaction
+
+    def _check_late_frames(self, now: int) -> None:
+        """Pass the frames that were not the reply to the guard; a duplicate of each can follow."""
+        frames = self.client.late_frames
+        if self._stale_replies.units:
+            for frame in frames:
+                if not self._duplicate_filter.is_expected(frame, now):
+                    shape = self._stale_replies.frame_seen(frame, now)
+                    if shape is not None:
+                        self._duplicate_filter.expect(shape, self._duplicate_due(now), now)
+        frames.clear()
 
     def _duplicate_due(self, now: int) -> int:
         """Return the time until which a duplicate of a late reply can come."""

@@ -1,152 +1,315 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Late replies to requests that timed out, kept apart from later requests.
+"""Late replies on a serial line, kept apart from the replies to later requests.
 
-Does not queue requests and does not match bytes. The reply to a read does not name its registers.
-The late reply to one request can therefore look like the good reply to another. While a late reply
-is possible, the bus does not send a request with the same reply shape to that unit. The same
-request is permitted, because its late reply holds the same block or the same echo.
+Does not queue requests and does not match bytes; see `request_queue` and `protocols.modbus.rtu`.
+The reply to a read does not name its registers. The late reply to one request can therefore look
+like the good reply to another. A device can also be one or more replies behind: each request then
+brings the reply to an earlier one, after any time.
 
-A guard ends at `guard_max_us`, but after `guard_min_us` a good reply can end it earlier. A unit
-replies in the order of the requests. A good reply to a later request that is not ambiguous thus
-shows that the earlier reply will not come. `disambiguating_read` makes such a request.
+The guard is correct if one of two facts is true: a unit replies in the order of its requests, or a
+reply comes within `stale_us` of the time-out. It keeps the requests of each unit whose reply can
+still come (*open requests*), in their order. A reply that fits several of them is counted for the
+earliest. This one and those before it are closed. A reply that fits only the present request closes
+all open requests. Within `stale_us` of its time-out no request is removed, because a second copy of
+its reply can come. If none is left, the unit is in step again.
+
+`TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request of another
+transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*: a shorter
+read, or function 8 with a number that is not used twice. An exception to function 8 serves as well.
+After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again, and a
+reply that fits an open request is "unsure". If no reply fits an open request for `_FORGET_US`, the
+guard ends. Writes never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
-from protocols.modbus.pdu import READS, reply_prefix
+from protocols.modbus.pdu import (
+    DIAGNOSTICS,
+    READS,
+    UNSIZED,
+    diagnostics_echo,
+    reply_length,
+    reply_prefix,
+)
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.modbus.duplicate_filter import DuplicateFilter
     from drivers.modbus.transaction import Transaction
 
-_MAX_STALE = 32
-_UNPROVEN_FACTOR = 4
+HOLD_FACTOR = 4
+_FORGET_US = 30 * SECOND
+_DIAGNOSTICS = bytes((DIAGNOSTICS,))
+_MAX_OPEN = 32  # open requests of one unit
+_MAX_TRIES = 4  # disambiguating requests until the hold ends
+
+SYNCED, HELD, SUSPECT = 0, 1, 2
+TIMED_OUT, PROVEN, HOLD_ENDED, FORGOTTEN = 0, 1, 2, 3
+TABLE = (
+    (SYNCED, TIMED_OUT, HELD),
+    (HELD, TIMED_OUT, HELD),
+    (HELD, HOLD_ENDED, SUSPECT),
+    (HELD, PROVEN, SYNCED),
+    (SUSPECT, TIMED_OUT, SUSPECT),
+    (SUSPECT, PROVEN, SYNCED),
+    (SUSPECT, FORGOTTEN, SYNCED),
+)
+"""(state, event, next state) of the guard of one unit."""
 
 
-class StaleReply:
-    """A request without a reply; the reply can still come until `guard_max_us`.
+def next_state(state: int, event: int) -> int:
+    """Return the state after `event`. Raises `ValueError` if the table does not have the pair."""
+    for before, cause, after in TABLE:
+        if before == state and cause == event:
+            return after
+    raise ValueError("no transition from state %d by event %d" % (state, event))
 
-    Until `guard_min_us` no later reply can end the guard. `read_sent`: a disambiguating read went
-    out. Times are monotonic microseconds.
+
+class OpenRequest:
+    """A request whose reply can still come, sent once or several times.
+
+    `first` and `last` are the numbers of its first and last attempt without a reply. `owner` is the
+    transaction of all attempts, or None if there are several. `pdu` is empty for any request. The
+    request is kept until `open_until` (us) at least; it is closed if `first` is above `last`.
     """
 
-    __slots__ = ("guard_max_us", "guard_min_us", "pdu", "read_sent", "reply_prefix", "unit")
+    __slots__ = ("first", "last", "length", "open_until", "owner", "pdu", "reply_prefix")
 
-    def __init__(self, unit: int, pdu: bytes, guard_min_us: int, guard_max_us: int) -> None:
-        self.unit = unit
+    def __init__(self, unit: int, pdu: bytes, number: int, owner: "Transaction | None") -> None:
+        self.set_pdu(unit, pdu)
+        self.first = self.last = number
+        self.open_until = 0
+        self.owner = owner
+
+    def set_pdu(self, unit: int, pdu: bytes) -> None:
+        """Set the request and the shape of its reply."""
         self.pdu = pdu
-        self.reply_prefix = bytes((unit,)) + reply_prefix(pdu)
-        self.guard_min_us = guard_min_us
-        self.guard_max_us = guard_max_us
-        self.read_sent = False
+        self.reply_prefix = bytes((unit,)) + (reply_prefix(pdu) if pdu else b"")
+        self.length = reply_length(pdu) + 3 if pdu and pdu[0] not in UNSIZED else 0
 
-    def could_match(self, transaction: "Transaction") -> bool:
-        """Return whether the late reply could match `transaction`."""
-        return self.reply_prefix == reply_prefix_of(transaction) and self.pdu != transaction.pdu
+    def fits(self, reply: bytes) -> bool:
+        """Return whether `reply` (from the unit address on) can be the reply to this request."""
+        if reply[1] & 0x80:
+            return not self.pdu or self.pdu[0] == reply[1] & 0x7F
+        return reply.startswith(self.reply_prefix)
+
+    def fits_frame(self, frame: bytes) -> bool:
+        """Return whether a whole frame, CRC included, can be the reply to this request."""
+        is_sized = self.length and not frame[1] & 0x80
+        return self.fits(frame) and (not is_sized or len(frame) == self.length)
+
+
+class UnitGuard:
+    """The open requests of one unit; times are in microseconds."""
+
+    __slots__ = ("forget_at", "hold_until", "requests", "state", "tries")
+
+    def __init__(self) -> None:
+        self.state = SYNCED
+        self.requests: list[OpenRequest] = []
+        self.hold_until = 0
+        self.forget_at = 0
+        self.tries = 0
+
+    def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
+        """Close the earliest attempt of the `fitting` requests, and all attempts before it."""
+        attempts = [request.first for request in fitting if request.first <= request.last]
+        if attempts:
+            earliest = min(attempts)
+            for request in self.requests:
+                if now >= request.open_until or request.first == earliest:
+                    request.first = max(request.first, earliest + 1)
+        self.remove_closed(now)
+
+    def close_all(self, now: int) -> None:
+        """Close and remove all requests whose reply cannot come out of order any more."""
+        self.requests = [request for request in self.requests if now < request.open_until]
+
+    def remove_closed(self, now: int) -> None:
+        """Remove closed requests whose time has passed."""
+        self.requests = [
+            request
+            for request in self.requests
+            if now < request.open_until or request.first <= request.last
+        ]
+
+    def handle(self, event: int) -> None:
+        """Change the state by an event of the table."""
+        self.state = next_state(self.state, event)
 
 
 class StaleReplyGuard:
-    """Stale replies of one line.
-
-    A guard lasts at least `stale_us` microseconds. Without a reply that ends it, it lasts
-    `_UNPROVEN_FACTOR` times as long.
-    """
+    """The guards of one line; `units` holds those that are not in step."""
 
     def __init__(self, stale_us: int) -> None:
         self._stale_us = stale_us
-        self.stale_replies: list[StaleReply] = []
+        self._hold_us = HOLD_FACTOR * stale_us
+        self.units: dict[int, UnitGuard] = {}
+        self._number = 0  # of the last attempt that became open
+        self._nonce = 0
 
-    def expire_later(self, unit: int, pdu: bytes, now: int) -> None:
-        """Guard against the late reply to a request that timed out or was cut off at `now`."""
-        guard_min_us, guard_max_us = now + self._stale_us, now + _UNPROVEN_FACTOR * self._stale_us
-        for stale in self.stale_replies:
-            if stale.unit == unit and stale.pdu == pdu:
-                stale.guard_min_us = guard_min_us
-                stale.guard_max_us = guard_max_us
-                stale.read_sent = False
-                return
-        if len(self.stale_replies) >= _MAX_STALE:
-            self.stale_replies.pop(0)
-        self.stale_replies.append(StaleReply(unit, pdu, guard_min_us, guard_max_us))
-
-    def drop_expired(self, now: int) -> None:
-        """Remove guards that have ended."""
-        self.stale_replies = [stale for stale in self.stale_replies if stale.guard_max_us > now]
-
-    def reply_received(
-        self, transaction: "Transaction", timeout_at: int, is_first_attempt: bool
+    def expect_late(
+        self, unit: int, pdu: bytes, now: int, owner: "Transaction | None" = None
     ) -> None:
-        """Record a good reply to `transaction`, whose time limit was `timeout_at`.
+        """Open a request: it timed out or was cut off, or its reply can belong to an older one."""
+        guard = self.units.get(unit)
+        if guard is None:
+            guard = self.units[unit] = UnitGuard()
+        if guard.state == SYNCED:
+            guard.hold_until = now + self._hold_us
+        guard.handle(TIMED_OUT)
+        guard.forget_at = now + _FORGET_US
+        self._number += 1
+        number = self._number
+        for request in guard.requests:
+            if request.pdu == pdu or request.pdu[:1] == pdu[:1] == _DIAGNOSTICS:
+                request.set_pdu(unit, pdu)  # only the newest number of function 8 counts
+                request.last = self._number
+                request.open_until = now + self._stale_us
+                if request.owner is not owner:
+                    request.owner = None
+                return
+        if len(guard.requests) >= _MAX_OPEN:  # the last entry stands for all further requests
+            pdu = b""
+            number = guard.requests.pop().first
+        request = OpenRequest(unit, pdu, number, owner)
+        request.last = self._number
+        request.open_until = now + self._stale_us
+        guard.requests.append(request)
 
-        A second reply to the same request can still come. A reply to the first attempt shows that
-        no reply to an earlier request will come.
+    def frame_seen(self, frame: bytes, now: int) -> "bytes | None":
+        """Record an intact frame that is not the reply; return its shape if it is a late reply."""
+        guard = self.units.get(frame[0])
+        if guard is None:
+            return None
+        fitting = [request for request in guard.requests if request.fits_frame(frame)]
+        if not fitting:
+            return None
+        guard.close_earliest(fitting, now)
+        guard.forget_at = now + _FORGET_US
+        self._check_in_step(frame[0], guard)
+        return fitting[0].reply_prefix
+
+    def reply_accepted(self, transaction: "Transaction", is_exception: bool, now: int) -> bool:
+        """Record a reply to `transaction`; return whether it can only be its own.
+
+        Replies to several attempts of one transaction are its own: none is older than its request.
         """
-        prefix = reply_prefix_of(transaction)
-        for stale in self.stale_replies:
-            if stale.unit != transaction.unit:
-                continue
-            if stale.pdu == transaction.pdu:
-                stale.guard_min_us = timeout_at + self._stale_us
-                stale.guard_max_us = timeout_at + _UNPROVEN_FACTOR * self._stale_us
-            elif is_first_attempt and stale.reply_prefix != prefix:
-                stale.guard_max_us = min(stale.guard_max_us, stale.guard_min_us)
+        guard = self.units.get(transaction.unit)
+        if guard is None:
+            return True
+        reply = reply_prefix_of(transaction)
+        if is_exception:
+            reply = bytes((transaction.unit, transaction.pdu[0] | 0x80))
+        fitting = [request for request in guard.requests if request.fits(reply)]
+        if not fitting:
+            guard.close_all(now)
+            self._check_in_step(transaction.unit, guard)
+            return True
+        guard.close_earliest(fitting, now)
+        is_own = not [1 for request in fitting if request.owner is not transaction]
+        self.expect_late(transaction.unit, transaction.pdu, now, transaction)
+        return is_own
 
-    def late_reply_seen(self, guard_until: int, unit: int = 0) -> None:
-        """Record a late reply, from `unit` if known; a duplicate can come until `guard_until`."""
-        for stale in self.stale_replies:
-            if not unit or stale.unit == unit:
-                stale.guard_min_us = max(stale.guard_min_us, guard_until)
-                stale.guard_max_us = max(stale.guard_max_us, guard_until)
+    def _check_in_step(self, unit: int, guard: UnitGuard) -> None:
+        if not guard.requests:
+            guard.handle(PROVEN)
+            del self.units[unit]
+
+    def update(self, now: int) -> None:
+        """End the holds and guards whose time has passed."""
+        for unit in list(self.units):
+            guard = self.units[unit]
+            guard.remove_closed(now)
+            if not guard.requests:
+                self._check_in_step(unit, guard)
+                continue
+            if guard.state == HELD and now >= guard.hold_until:
+                guard.handle(HOLD_ENDED)
+            if guard.state == SUSPECT and now >= guard.forget_at:
+                guard.handle(FORGOTTEN)
+                del self.units[unit]
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
-        """Return the time until which `transaction` must wait; 0 if it can be sent."""
-        blocked_until = 0
-        for stale in self.stale_replies:
-            if stale.guard_max_us > now and stale.could_match(transaction):
-                blocked_until = max(
-                    blocked_until,
-                    stale.guard_min_us if now < stale.guard_min_us else stale.guard_max_us,
-                )
-        return blocked_until
+        """Return the time until which a poll must wait; 0 if it can be sent."""
+        guard = self.units.get(transaction.unit)
+        if guard is None or guard.state != HELD or now >= guard.hold_until:
+            return 0
+        if not self._is_ambiguous(guard, transaction):
+            return 0
+        open_until = max([request.open_until for request in guard.requests])
+        return open_until if now < open_until else guard.hold_until
 
-    def is_ambiguous(self, transaction: "Transaction") -> bool:
-        """Return whether a late reply could match `transaction`."""
-        return True in [stale.could_match(transaction) for stale in self.stale_replies]
+    def _is_ambiguous(self, guard: UnitGuard, transaction: "Transaction") -> bool:
+        reply = reply_prefix_of(transaction)
+        for request in guard.requests:
+            if request.owner is not transaction and request.fits(reply):
+                return True
+        return False
+
+    def is_retry_due(self, transaction: "Transaction", now: int) -> bool:
+        """Return whether to try a disambiguating request, although `transaction` need not wait.
+
+        True once in a hold time while the unit is SUSPECT.
+        """
+        guard = self.units.get(transaction.unit)
+        if guard is None or guard.state != SUSPECT or now < guard.hold_until:
+            return False
+        if not self._is_ambiguous(guard, transaction):
+            return False
+        guard.hold_until = now + self._hold_us
+        guard.tries &= 1  # one more try, of the other kind
+        return True
 
     def exception_ambiguous(self, transaction: "Transaction") -> bool:
         """Return whether an exception could belong to another request of this function."""
-        for stale in self.stale_replies:
-            if (
-                stale.unit == transaction.unit
-                and stale.pdu[0] == transaction.pdu[0]
-                and stale.pdu != transaction.pdu
+        guard = self.units.get(transaction.unit)
+        if guard is None:
+            return False
+        for request in guard.requests:
+            if request.pdu != transaction.pdu and (
+                not request.pdu or request.pdu[0] == transaction.pdu[0]
             ):
                 return True
         return False
 
-    def disambiguating_read(
-        self, transaction: "Transaction", now: int, duplicates: "DuplicateFilter"
+    def proof_request(
+        self,
+        transaction: "Transaction",
+        now: int,
+        duplicates: "DuplicateFilter",
+        diagnostics: bool,
     ) -> "bytes | None":
-        """Return a read whose reply no late reply can match.
+        """Return a request whose reply fits no open request of the unit, or None.
 
-        Return None if there is no such read or if it was sent already. The read takes a part of
-        the registers of `transaction`.
+        The first choice is a part of the registers of `transaction`. If there is none, or it had no
+        success, function 8 is next; `diagnostics` permits it.
         """
-        if transaction.pdu[0] not in READS:
+        guard = self.units.get(transaction.unit)
+        if guard is None or guard.tries >= _MAX_TRIES:
             return None
-        prefixes = []
-        for stale in self.stale_replies:
-            if stale.unit == transaction.unit:
-                if stale.read_sent or now < stale.guard_min_us:
-                    return None
-                prefixes.append(stale.reply_prefix)
-        if not prefixes:
-            return None
-        for count in range(1, transaction.pdu[4]):
-            pdu = transaction.pdu[:3] + bytes((0, count))
-            prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
-            if prefix not in prefixes and not duplicates.is_expected(prefix):
-                for stale in self.stale_replies:
-                    stale.read_sent = stale.read_sent or stale.unit == transaction.unit
+        if True in [now < request.open_until for request in guard.requests]:
+            return None  # its reply would prove nothing yet
+        guard.tries += 1
+        if guard.tries & 1 or not diagnostics:
+            pdu = _shorter_read(transaction, guard, now, duplicates)
+            if pdu is not None:
                 return pdu
+        if not diagnostics:
+            return None
+        self._nonce = (self._nonce + 1) & 0xFFFF
+        return diagnostics_echo(self._nonce)
+
+
+def _shorter_read(
+    transaction: "Transaction", guard: UnitGuard, now: int, duplicates: "DuplicateFilter"
+) -> "bytes | None":
+    if transaction.pdu[0] not in READS:
         return None
+    for count in range(1, transaction.pdu[4]):
+        pdu = transaction.pdu[:3] + bytes((0, count))
+        prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
+        fitting = [1 for request in guard.requests if request.fits(prefix)]
+        if not fitting and not duplicates.is_expected(prefix, now):
+            return pdu
+    return None

@@ -27,7 +27,7 @@ class WireTime:
 
     `turnaround_us` is the time from request to reply in the device. `bits_per_char` counts start,
     data, parity and stop bits (8E1: 11). For TCP (`serial` False) the turnaround is the whole
-    round trip.
+    round trip. In ASCII mode each byte of a frame is two characters.
     """
 
     def __init__(
@@ -36,7 +36,10 @@ class WireTime:
         bits_per_char: int = 11,
         turnaround_us: int = 5 * MILLISECOND,
         serial: bool = True,
+        ascii_mode: bool = False,
     ) -> None:
+        self.ascii_mode = ascii_mode
+        self._chars_per_byte = 2 if ascii_mode else 1
         self.baud = baud
         self.serial = serial
         self.turnaround_us = turnaround_us
@@ -52,7 +55,8 @@ class WireTime:
 
     def exchange_us(self, request: int, reply: int) -> int:
         """Return the time of gap, request, turnaround and reply; the sizes are frames in bytes."""
-        return self.gap_us + self.chars_us(request + reply) + max(self.turnaround_us, self.gap_us)
+        chars = self._chars_per_byte * (request + reply)
+        return self.gap_us + self.chars_us(chars) + max(self.turnaround_us, self.gap_us)
 
     def read_us(self, function: int, count: int) -> int:
         """Return the time of one read of `count` registers, or of bits for functions 1 and 2."""
@@ -66,7 +70,7 @@ class WireTime:
         is at least 8 registers and at most the contents of one frame.
         """
         overhead_us = self.read_us(function, 0)
-        per_thousand_us = self.chars_us(2000)  # of 1000 registers: keeps the fraction
+        per_thousand_us = self.chars_us(2000 * self._chars_per_byte)
         count = max(0, max_wait_us - overhead_us) * 1000 // max(1, per_thousand_us)
         count = max(_MIN_REGISTERS, count)
         if function in _BIT_FUNCTIONS:

@@ -4,6 +4,8 @@
     serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty
     uart:1?baud=9600                                           a UART of a board, by number
     tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
+    rtu+tcp:HOST:PORT?baud=19200    rtu+udp:HOST:PORT          Modbus RTU through a gateway
+    ascii:/dev/ttyUSB0?baud=9600    ascii+tcp:HOST:PORT        Modbus ASCII on a tty, by a gateway
     tls:broker.example:8883?ca=/etc/coldloop/ca.pem&cert=...&key=...&utc=1795500000
     store:/var/lib/coldloop                                    a folder of small files
     pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a pin of a board
@@ -34,7 +36,11 @@ _VALUES = {
     "baud": [str(baud) for baud in BAUDS],
     "parity": ["N", "E", "O"],
     "stop": ["1", "2"],
+    "bits": ["7", "8"],
+    "units": ["247", "255"],
     "rs485": ["0", "1"],
+    "before": [],
+    "after": [],
     "edge": ["rise", "fall"],
     "ca": [],
     "cert": [],
@@ -43,20 +49,41 @@ _VALUES = {
     "tls": ["1.2"],
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
+_DEFAULTS.update({"units": "247", "before": "0", "after": "0"})
+_LINE = ("baud", "parity", "stop")
+_MAX_DELAY_MS = 100
 _TLS = ("ca", "cert", "key", "utc", "tls")
 _MAX_UTC = 99_999_999_999
 # kind -> its options, in canonical order
 OPTIONS: "dict[str, tuple[str, ...]]" = {
-    "serial": ("baud", "parity", "stop", "rs485"),
-    "uart": ("baud", "parity", "stop"),
+    "serial": _LINE + ("rs485", "before", "after", "units"),
+    "uart": _LINE,
     "tcp": (),
+    "rtu+tcp": _LINE + ("units",),
+    "rtu+udp": _LINE + ("units",),
+    "ascii": _LINE + ("bits", "rs485", "before", "after", "units"),
+    "ascii+tcp": _LINE + ("bits", "units"),
     "tls": _TLS,
     "store": (),
     "pps": ("edge",),
     "chrony": (),
     "watchdog": (),
 }
-KINDS = ("serial", "uart", "tcp", "tls", "store", "pps", "chrony", "watchdog")
+KINDS = (
+    "serial",
+    "uart",
+    "tcp",
+    "rtu+tcp",
+    "rtu+udp",
+    "ascii",
+    "ascii+tcp",
+    "tls",
+    "store",
+    "pps",
+    "chrony",
+    "watchdog",
+)
+_HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp")
 
 
 class Address:
@@ -64,8 +91,10 @@ class Address:
 
     `kind` is one of KINDS. `path` is set for serial, store, pps (a path or a pin), chrony and uart
     (the number). `edge` is the active edge of a pulse, rise or fall. `host` and `port` are set for
-    tcp and tls. `baud`, `parity`, `stop`, `rs485` describe a line (defaults for other kinds).
-    `options` holds:
+    kinds with a host. `baud`, `parity`, `stop`, `data_bits`, `rs485` describe a line (defaults for
+    other kinds); for a gateway it is the line behind the gateway. `delays_ms` are the times of the
+    RS-485 driver before and after the data. `max_unit` is the highest Modbus unit of the line (247,
+    or 255 with `units=255`). `options` holds:
 
     - ca, cert, key: paths of files
     - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
@@ -88,9 +117,12 @@ class Address:
         self.parity = self._value("parity")
         self.stop = int(self._value("stop"))
         self.rs485 = self._value("rs485") == "1"
+        self.data_bits = int(values.get("bits", "7" if kind[:5] == "ascii" else DATA_BITS))
+        self.delays_ms = (int(self._value("before")), int(self._value("after")))
+        self.max_unit = 255 if kind in ("tcp", "tls") else int(self._value("units"))
         self.edge = self._value("edge")
         self.options = {name: values[name] for name in _TLS if name in values}
-        self.bits_per_char = 1 + DATA_BITS + (self.parity != "N") + self.stop
+        self.bits_per_char = 1 + self.data_bits + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
 
     def _value(self, name: str) -> str:
@@ -109,7 +141,7 @@ class Address:
 
     def location(self) -> str:
         """Return the address without its options, as used in messages."""
-        if self.kind in ("tcp", "tls"):
+        if self.kind in _HOSTS:
             host = "[%s]" % self.host if ":" in self.host else self.host
             return "%s:%s:%d" % (self.kind, host, self.port)
         return "%s:%s" % (self.kind, self.path)
@@ -130,6 +162,13 @@ class Address:
     def __hash__(self) -> int:
         """Consistent with `__eq__`."""
         return hash(str(self))
+
+
+def modbus_framing(kind: str) -> str:
+    """Return the framing of a Modbus bus on a port of this kind: rtu, ascii or tcp."""
+    if kind in ("tcp", "tls"):
+        return "tcp"
+    return "ascii" if kind[:5] == "ascii" else "rtu"
 
 
 def parse_address(text: str) -> Address:
@@ -156,7 +195,7 @@ def _parse(text: str) -> Address:
     location, _, query = rest.partition("?")
     values = _parse_options(kind, query)
     _check_together(values)
-    if kind in ("tcp", "tls"):
+    if kind in _HOSTS:
         host, port = _parse_host_port(location)
         return Address(kind, "", host, port, values)
     return Address(kind, _check_path(kind, location), "", 0, values)
@@ -180,12 +219,17 @@ def _parse_options(kind: str, query: str) -> "dict[str, str]":
             raise AddressError("%s is %r, not one of %s" % (name, value, ", ".join(allowed)))
         if name == "utc":
             _parse_number("utc", value, 0, _MAX_UTC)
+        if name in ("before", "after"):
+            _parse_number(name, value, 0, _MAX_DELAY_MS)
         values[name] = value
     return values
 
 
 def _check_together(values: "dict[str, str]") -> None:
-    """Reject a client certificate without its key, and a key without its certificate."""
+    """Reject options that need another one: a certificate its key, a delay the RS-485 mode."""
+    for name in ("before", "after"):
+        if name in values and values.get("rs485") != "1":
+            raise AddressError("%s needs rs485=1" % name)
     if ("cert" in values) != ("key" in values):
         raise AddressError("cert and key go together; only one is given")
 

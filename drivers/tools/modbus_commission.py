@@ -32,7 +32,8 @@ from drivers.tools.lib.arguments import (
     raw_profile,
 )
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.modbus_scan import FoundUnit, add_scan, scan_port
+from drivers.tools.lib.scan_records import FoundUnit
+from drivers.tools.modbus_scan import add_scan, scan_port
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import time
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
 from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES, PollPlan
+from drivers.modbus.transaction import TIMEOUT
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -69,6 +70,7 @@ class PollView:
         self.device = device
         self.faults: list[str] = []
         self.answered_count = 0
+        self._silent_before = False
         self._client = client
         self._plan = PollPlan(
             profile.polled_items(), client.bus.wire_time, profile.holes, fixed, profile.max_block
@@ -87,16 +89,31 @@ class PollView:
                 device.store_block(tag, result.values, result.done_at)
                 plan.block_answered(block)
                 self.answered_count += 1
+                self._silent_before = False
                 continue
             device.block_failed(tag, result.done_at)
+            is_silent = result.status == TIMEOUT
             if result.code in ILLEGAL_DATA_CODES:
                 plan.exclude(block, result.done_at)
             last = block.address + block.count - 1
             details = (block.function, block.address, last, describe_result(result))
             self.faults.append("function %d, registers %d to %d: %s" % details)
+            if is_silent and self._silent_before:
+                self._skip_rest(tag)
+                break
+            self._silent_before = is_silent
         plan.retry_excluded(monotonic_us())
+        self._silent_before = self._silent_before and len(self.faults) > 0
         if plan.version != version:
             device.set_blocks(plan.blocks)
+
+    def _skip_rest(self, tag: int) -> None:
+        """Two blocks in a row without a reply: the unit is offline, the rest is not asked."""
+        skipped = range(tag + 1, len(self.device.blocks))
+        for other in skipped:
+            self.device.block_failed(other, monotonic_us())
+        if skipped:
+            self.faults.append("unit is offline: %d more blocks not asked" % len(skipped))
 
     def rows(self, now: int) -> "list[dict[str, Any]]":
         """Return name, value, unit, quality and age (s) of every point."""
@@ -114,6 +131,15 @@ class PollView:
             )
         return found
 
+    def bit_rows(self) -> "list[dict[str, Any]]":
+        """Return name and state (None: not read) of every bit, also of status words."""
+        found: list[dict[str, Any]] = []
+        for bit in self.device.profile.bits:
+            is_known = self.device.register_value(bit) is not None
+            is_on = self.device.is_bit_on(bit.name) if is_known else None
+            found.append({"name": bit.name, "on": is_on, "alarm": bit.alarm})
+        return found
+
     def alarms(self) -> "list[str]":
         """Return the names of the active alarm bits."""
         return self.device.active_alarm_bits()
@@ -122,7 +148,7 @@ class PollView:
 def run(arguments: argparse.Namespace) -> int:
     """Poll until SIGINT or --rounds; return 1 without any reply, or for another model."""
     address = port_address(arguments.port)
-    check_unit(arguments.unit, address.kind)
+    check_unit(arguments.unit, address)
     model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
     device_text = describe_device(address, arguments.unit)
     with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
@@ -167,6 +193,7 @@ def _record(view: PollView, number: int) -> "dict[str, Any]":
         "identity": device.identity,
         "requests": len(device.blocks),
         "points": view.rows(monotonic_us()),
+        "bits": view.bit_rows(),
         "alarms": view.alarms(),
         "faults": view.faults,
     }
@@ -183,6 +210,9 @@ def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     if view.device.identity == MISMATCH:
         lines.append("WRONG MODEL: %s" % view.device.mismatch_reason)
     lines += format_table(rows)
+    states = {True: "on", False: "off", None: "unknown"}
+    bits = ["%s %s" % (row["name"], states[row["on"]]) for row in view.bit_rows()]
+    lines += ["bits: " + ", ".join(bits)] if bits else []
     lines.append("alarms: " + (", ".join(view.alarms()) or "none"))
     lines += ["fault: " + fault for fault in view.faults]
     if is_live:

@@ -2,17 +2,28 @@
 """`coldloop modbus read`: read registers or bits of one unit once, and decode them.
 
 ADDRESS is the address on the wire (0-based). COUNT is the number of values, not of registers. A
-long range takes several requests.
+long range takes several requests. With --profile, ADDRESS is the name of a point or bit, and the
+command reads only the registers that it needs.
+
+--every repeats the read: a line for each round, as text, CSV or JSON. A round without a reply is a
+line with the error, and the command goes on.
 """
 
 import argparse
+import csv
+import datetime as dt
+import sys
+import time
 
+from drivers.device.device import ModbusDevice
+from drivers.ports.address import modbus_framing
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
     UNITS,
     UsageError,
+    add_number,
     add_port,
     add_timeout,
     bounded,
@@ -21,26 +32,33 @@ from drivers.tools.lib.arguments import (
     print_error,
     print_json,
     print_line,
+    raw_profile,
 )
-from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.identify import Model, ProbedUnit
+from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
+from drivers.tools.lib.open_port import monotonic_us
 from protocols.modbus import pdu
-from protocols.modbus.pdu import GOOD
-from protocols.time_units import MILLISECOND
+from protocols.modbus.pdu import EXCEPTION, GOOD
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from drivers.modbus.bus import TransactionResult
+    from drivers.ports.address import Address
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
-_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add_port(parser)
-    add_target(parser)
+    parser.add_argument("unit", type=bounded("UNIT", 0, 255), metavar="UNIT", help="1 to 247")
+    parser.add_argument(
+        "address",
+        metavar="ADDRESS",
+        help="0 to 65535, as on the wire (register 40001 is 0), 0x… is hexadecimal; or a name",
+    )
     parser.add_argument(
         "count",
         type=bounded("COUNT", 1, 65536),
@@ -57,18 +75,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="1 coils, 2 discrete inputs, 3 holding registers (default), 4 input registers",
     )
     add_type(parser)
+    parser.add_argument("--profile", metavar="P", help="profile whose names ADDRESS can be")
+    add_number(parser, "--every", 10, 3_600_000, None, "repeat, with N ms between the rounds")
+    add_number(parser, "--rounds", 1, 1_000_000_000, None, "end after N rounds")
+    parser.add_argument("--csv", action="store_true", help="print CSV: time, values, error")
     add_timeout(parser, 300)
-
-
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add UNIT and ADDRESS."""
-    parser.add_argument("unit", type=bounded("UNIT", 0, 255), metavar="UNIT", help="1 to 247")
-    parser.add_argument(
-        "address",
-        type=bounded("ADDRESS", 0, 65535),
-        metavar="ADDRESS",
-        help="0 to 65535, as on the wire (register 40001 is 0); 0x… is hexadecimal",
-    )
 
 
 def add_type(parser: argparse.ArgumentParser) -> None:
@@ -84,81 +95,185 @@ def add_type(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_unit(unit: int, kind: str) -> None:
-    """Check that a serial line can address the unit. Raises `UsageError`."""
-    if kind == "serial" and not UNITS[0] <= unit <= UNITS[1]:
-        raise UsageError("unit %d is not 1 to 247 (serial line)" % unit)
+def check_unit(unit: int, address: "Address") -> None:
+    """Check that the line can address the unit. Raises `UsageError`."""
+    if modbus_framing(address.kind) != "tcp" and not UNITS[0] <= unit <= address.max_unit:
+        hint = "" if address.max_unit > UNITS[1] else "; units=255 in the address permits more"
+        raise UsageError("unit %d is not 1 to %d (serial line%s)" % (unit, address.max_unit, hint))
 
 
-def read_values(
-    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
-) -> "tuple[list[int], TransactionResult | None]":
-    """Read `count` registers or bits; return (values, failed result or None).
+class ReadRound:
+    """One round: the lines, the JSON record and the values; `error` is empty for a good one."""
 
-    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
-    """
-    found: list[int] = []
-    while len(found) < count:
-        size = min(count - len(found), _MAX_COUNT[function])
-        result = client.request(unit, pdu.read(function, address + len(found), size))
-        if result.status != GOOD:
-            return found, result
-        found.extend(result.values)
-    return found, None
+    def __init__(
+        self, record: "dict[str, Any]", lines: "list[str]", values: "list[Any]", error: str = ""
+    ) -> None:
+        self.record = record
+        self.lines = lines
+        self.values = values
+        self.error = error
+
+
+class AddressReader:
+    """Reads registers or bits by address. Raises `UsageError` for a wrong range."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        try:
+            self._first = bounded("ADDRESS", 0, 65535)(arguments.address)
+        except argparse.ArgumentTypeError as error:
+            raise UsageError("%s; a name also needs --profile" % error)
+        self._unit: int = arguments.unit
+        self._function: int = arguments.function
+        is_bit = self._function in pdu.BIT_READS
+        self._kind: str = "bit" if is_bit else arguments.type
+        self._order = "" if is_bit else register_values.check_order(arguments.order, self._kind)
+        self._size = 1 if is_bit else register_values.register_width(self._kind)
+        self._count: int = arguments.count * self._size
+        if self._first + self._count > 65536:
+            raise UsageError(
+                "address %d with %d values: ends after address 65535"
+                % (self._first, arguments.count)
+            )
+        is_text = self._kind == register_values.TEXT
+        step = self._count if is_text else self._size
+        self.columns = [str(self._first + at) for at in range(0, self._count, step)]
+
+    def read(self, client: BlockingModbusClient) -> ReadRound:
+        """Read once."""
+        words, failed = read_values(client, self._unit, self._function, self._first, self._count)
+        if failed is not None:
+            at = self._first + len(words)
+            text = describe_result(failed)
+            record = {"unit": self._unit, "address": at, "error": text}
+            place = "function %d, address %d: %s" % (self._function, at, text)
+            return ReadRound(record, [], [], place)
+        values: list[Any] = list(words)
+        if self._kind != "bit":
+            values = list(register_values.decode_values(self._kind, self._order, words))
+        record = {"unit": self._unit, "function": self._function, "address": self._first}
+        record.update({"type": self._kind, "raw": words, "values": values})
+        return ReadRound(record, self._lines(words, values), values)
+
+    def _lines(self, words: "list[int]", values: "list[Any]") -> "list[str]":
+        if self._kind == register_values.TEXT:
+            return ["%d  %s" % (self._first, values[0])]
+        lines = []
+        for i, value in enumerate(values):
+            line = "%d  %s" % (self._first + i * self._size, register_values.format_value(value))
+            if self._kind != "bit":
+                raw = words[i * self._size : (i + 1) * self._size]
+                line += "  (%s)" % " ".join("%04X" % word for word in raw)
+            lines.append(line)
+        return lines
+
+
+class NameReader:
+    """Reads one point or bit of a profile. Raises `UsageError` for an unknown name."""
+
+    def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
+        model = Model(raw_profile(arguments.profile), include_unpolled=True)
+        profile = model.profile_for(ProbedUnit(client, arguments.unit))
+        self._name: str = arguments.address
+        if not profile.has_point(self._name) and not profile.has_bit(self._name):
+            raise UsageError("%s: no point or bit is named %s" % (profile.model, self._name))
+        self._device = ModbusDevice(self._name, arguments.unit, profile)
+        self.columns = [self._name]
+
+    def read(self, client: BlockingModbusClient) -> ReadRound:
+        """Read the blocks of the device up to a value: a point can need others (a scale factor)."""
+        device, profile = self._device, self._device.profile
+        error = ""
+        for request, tag in device.poll_requests():
+            result = client.request(device.unit, request)
+            if result.status == GOOD:
+                device.store_block(tag, result.values, result.done_at)
+                continue
+            error = error or describe_result(result)
+            if result.status != EXCEPTION:
+                break
+        record: dict[str, Any] = {"unit": device.unit, "name": self._name}
+        if profile.has_bit(self._name):
+            bit = profile.bits[profile.bit_index(self._name)]
+            if device.register_value(bit) is None:
+                return ReadRound({**record, "error": error}, [], [], "%s: %s" % (self._name, error))
+            is_on = device.is_bit_on(self._name)
+            return ReadRound({**record, "value": is_on}, [_line(self._name, is_on, "")], [is_on])
+        index = profile.point_index(self._name)
+        quality, unit = device.readings[index].quality, profile.points[index].unit
+        if quality != "good":
+            error = "quality %s%s" % (quality, ", " + error if error else "")
+            return ReadRound({**record, "error": error}, [], [], "%s: %s" % (self._name, error))
+        value = device.value(index)
+        shown = _line(self._name, "%.7g" % value, "" if unit == "1" else unit)
+        return ReadRound({**record, "value": value, "measure": unit}, [shown], [value])
+
+
+def _line(name: str, value: "Any", unit: str) -> str:
+    text = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+    return ("%s  %s %s" % (name, text, unit)).rstrip()
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read and print the values; return 1 without a good reply."""
     address = port_address(arguments.port)
-    check_unit(arguments.unit, address.kind)
-    bits = arguments.function in (1, 2)
-    kind = "bit" if bits else arguments.type
-    order = "" if bits else register_values.check_order(arguments.order, kind)
-    size = 1 if bits else register_values.register_width(kind)
-    first, count = arguments.address, arguments.count * size
-    if first + count > 65536:
-        raise UsageError(
-            "address %d with %d values: ends after address 65535" % (first, arguments.count)
-        )
+    check_unit(arguments.unit, address)
+    reader: AddressReader | NameReader | None = None
+    if arguments.profile is None:
+        reader = AddressReader(arguments)
+    device_text = describe_device(address, arguments.unit)
     with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
-        words, failed_result = read_values(client, arguments.unit, arguments.function, first, count)
-    if failed_result is not None:
-        return _report_failed(
-            arguments, address, first + len(words), describe_result(failed_result)
-        )
-    decoded = list(words) if bits else register_values.decode_values(kind, order, words)
-    _show(arguments, kind, size, words, decoded)
-    return GOOD_EXIT
+        reader = reader or NameReader(arguments, client)
+        try:
+            return _read_rounds(reader, client, arguments, device_text)
+        except KeyboardInterrupt:
+            return GOOD_EXIT
 
 
-def _report_failed(arguments: argparse.Namespace, address: "Any", at: int, text: str) -> int:
-    location = "%s, function %d, address %d" % (
-        describe_device(address, arguments.unit),
-        arguments.function,
-        at,
-    )
+def _read_rounds(
+    reader: "AddressReader | NameReader",
+    client: BlockingModbusClient,
+    arguments: argparse.Namespace,
+    device_text: str,
+) -> int:
+    """Read once, or each --every milliseconds; return 1 if no round had a good reply."""
+    rounds = arguments.rounds or (1 if arguments.every is None else 0)
+    writer = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
+    if writer is not None:
+        writer.writerow(["time", *reader.columns, "error"])
+    number, code = 0, BAD_EXIT
+    due = monotonic_us()
+    while True:
+        reading = reader.read(client)
+        number += 1
+        code = BAD_EXIT if reading.error and code else GOOD_EXIT
+        if writer is not None:
+            blanks = [""] * (len(reader.columns) - len(reading.values))
+            writer.writerow([_utc_text(), *reading.values, *blanks, reading.error])
+            sys.stdout.flush()
+        else:
+            _print_reading(reading, arguments, device_text)
+        if number == rounds:
+            return code
+        due = max(due + (arguments.every or 0) * MILLISECOND, monotonic_us())
+        time.sleep(max(due - monotonic_us(), 0) / SECOND)
+
+
+def _utc_text() -> str:
+    now = dt.datetime.now(dt.timezone.utc)
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _print_reading(reading: ReadRound, arguments: argparse.Namespace, device_text: str) -> None:
+    is_repeated = arguments.every is not None
     if arguments.json:
-        print_json({"unit": arguments.unit, "address": at, "error": text})
-    hint = "; `coldloop modbus scan` finds the units that reply" if text == "no reply" else ""
-    print_error("read", "%s: %s%s" % (location, text, hint))
-    return BAD_EXIT
-
-
-def _show(
-    arguments: argparse.Namespace, kind: str, size: int, words: "list[int]", decoded: "list[Any]"
-) -> None:
-    if arguments.json:
-        record = {"unit": arguments.unit, "function": arguments.function}
-        location = {"address": arguments.address, "type": kind}
-        print_json({**record, **location, "raw": words, "values": decoded})
+        print_json({"time": _utc_text(), **reading.record} if is_repeated else reading.record)
+    if reading.error:
+        is_silent = reading.error.endswith("no reply")
+        hint = "; `coldloop modbus scan` finds the units that reply" if is_silent else ""
+        print_error("read", "%s, %s%s" % (device_text, reading.error, hint))
         return
-    if kind == register_values.TEXT:
-        print_line("%d  %s" % (arguments.address, decoded[0]))
-        return
-    for i, value in enumerate(decoded):
-        raw = " ".join("%04X" % word for word in words[i * size : i * size + size])
-        number = arguments.address + i * size
-        text = register_values.format_value(value)
-        print_line(
-            "%d  %s" % (number, text) if kind == "bit" else "%d  %s  (%s)" % (number, text, raw)
-        )
+    if not arguments.json:
+        if is_repeated:
+            print_line(_utc_text())
+        for line in reading.lines:
+            print_line(line)

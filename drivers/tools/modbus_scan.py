@@ -8,13 +8,17 @@ unless --functions names it. Some units lose synchronisation after an unknown fu
 request was for another unit. Few devices reply only to 43/14. The exceptions 10 and 11 of a gateway
 ("target does not answer") are not a reply of a device.
 
+A second pass asks the units without a reply once more, in reverse order. Some devices take the
+request after one to a silent unit for the reply of that unit (libmodbus does). In the other order
+the request before is another one, so that such a device replies.
+
 The scan reports bytes that are not a valid reply. They show a wrong baud rate or parity, or two
 devices with the same unit number.
 """
 
 import argparse
 
-from drivers.ports.address import BAUDS
+from drivers.ports.address import BAUDS, modbus_framing
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -31,8 +35,9 @@ from drivers.tools.lib.arguments import (
     profile_names,
     raw_profile,
 )
-from drivers.tools.lib.identify import PROBE, Match, Model, ProbedUnit, identify
+from drivers.tools.lib.identify import Model, ProbedUnit, identify
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.lib.scan_records import FoundUnit, ScanAttempt, find_hints, format_units
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
@@ -57,98 +62,6 @@ _PROBES = {
 }
 _OBJECTS = {0: "maker", 1: "product", 2: "revision"}
 _ONE_OBJECT, _NO_SUCH_CODE = 4, 3
-_ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit
-
-
-class FoundUnit:
-    """A unit that replied: the function, the reply, its identification and matching profiles."""
-
-    def __init__(self, unit: int, address: "Address", function: int, reply_text: str) -> None:
-        self.unit = unit
-        self.address = address
-        self.function = function
-        self.reply_text = reply_text
-        self.identification: dict[str, str] = {}
-        self.matches: list[Match] = []
-
-    def best_model(self) -> str:
-        """Return the most likely model; empty without a match, or if two match equally."""
-        best = self.matches[:2]
-        if len(best) == 2 and best[0].registers == best[1].registers:
-            return ""
-        return best[0].model if best else ""
-
-    def is_proven(self, model: str) -> bool:
-        """Return whether a probe identified the unit as this model."""
-        return any(match.model == model and match.method == PROBE for match in self.matches)
-
-    def describe(self) -> str:
-        """Return the model and identification as text."""
-        identity_text = " ".join(self.identification.values())
-        if not self.matches:
-            return identity_text or "unknown model"
-        names = [match.model for match in self.matches]
-        if self.matches[0].method == PROBE:
-            text = names[0]
-        elif self.best_model():
-            text = "resembles %s" % names[0]
-            if names[1:]:
-                text += " (less: %s)" % ", ".join(names[1:])
-        else:
-            text = "one of %s?" % ", ".join(names)
-        return "%s, %s" % (text, identity_text) if identity_text else text
-
-    def record(self) -> "dict[str, Any]":
-        """Return the unit as a JSON object."""
-        return {
-            "unit": self.unit,
-            "port": str(self.address),
-            "function": self.function,
-            "answer": self.reply_text,
-            "identification": self.identification,
-            "model": self.best_model(),
-            "matches": [match.record() for match in self.matches],
-        }
-
-
-class ScanAttempt:
-    """The requests and replies with one setting of the line."""
-
-    def __init__(self, address: "Address") -> None:
-        self.address = address
-        self.requests = 0
-        self.found_units: list[FoundUnit] = []
-        self.garbled_units: dict[int, str] = {}  # unit: the error of its reply
-        self.gateway_errors = 0
-        self.noise_bytes = 0
-
-    def record(self) -> "dict[str, Any]":
-        """Return the attempt as a JSON object."""
-        return {
-            "port": str(self.address),
-            "requests": self.requests,
-            "found": [found.unit for found in self.found_units],
-            "garbled": [{"unit": u, "reason": r} for u, r in sorted(self.garbled_units.items())],
-            "noise_bytes": self.noise_bytes,
-            "gateway_refusals": self.gateway_errors,
-        }
-
-    def describe(self) -> str:
-        """Return the attempt as one line of text."""
-        answered_units = ", ".join(str(found.unit) for found in self.found_units) or "none"
-        text = "%s: %d requests; replies: %s" % (
-            describe_port(self.address),
-            self.requests,
-            answered_units,
-        )
-        if self.garbled_units:
-            units = ", ".join("%d (%s)" % item for item in sorted(self.garbled_units.items())[:8])
-            text += "; garbled: " + units
-        if self.noise_bytes:
-            text += "; %d bytes without a frame" % self.noise_bytes
-        if self.gateway_errors:
-            text += "; %d gateway exceptions: no unit" % self.gateway_errors
-        return text
 
 
 class UnitScan:
@@ -160,8 +73,10 @@ class UnitScan:
         units: "list[int]",
         functions: "list[int]",
         progress: Progress,
+        second_pass: bool,
     ) -> None:
         self._client = client
+        self._second_pass = second_pass
         self._units = units
         self._functions = functions
         self._progress = progress
@@ -172,6 +87,8 @@ class UnitScan:
         remaining = list(self._units)
         for function in self._functions:
             remaining = self._scan_function(function, remaining, attempt)
+        if self._second_pass:
+            self._scan_function(self._functions[0], remaining[::-1], attempt)
         attempt.found_units.sort(key=lambda found: found.unit)
         for found in attempt.found_units:
             attempt.garbled_units.pop(found.unit, None)
@@ -183,7 +100,7 @@ class UnitScan:
     ) -> "list[int]":
         """Send one function to `units`; return the units without a reply."""
         unanswered = []
-        self._client.reset_bus()
+        self._client.reset_health()
         for index, unit in enumerate(units):
             self._show_progress(function, unit, len(units) - index, attempt)
             result = self._client.request(unit, _PROBES[function], retries=0)
@@ -200,6 +117,7 @@ class UnitScan:
             elif result.status != "timeout":
                 attempt.garbled_units[unit] = result.reason
         attempt.noise_bytes = self._client.discarded_bytes
+        attempt.echo_seen = self._client.bus.client.echoes > 0
         return unanswered
 
     def _show_progress(
@@ -210,17 +128,6 @@ class UnitScan:
         self._progress.update(
             text % (port_text, function, unit, remaining, len(attempt.found_units))
         )
-
-
-def format_units(units: "list[int]") -> "str":
-    """Return units as text, such as `1-10,15`."""
-    found: list[list[int]] = []
-    for unit in units:
-        if found and found[-1][-1] == unit - 1:
-            found[-1][1:] = [unit]
-        else:
-            found.append([unit])
-    return ",".join("-".join(str(unit) for unit in span) for span in found)
 
 
 def _is_reply(result: "TransactionResult") -> bool:
@@ -262,6 +169,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_scan(parser)
     parser.add_argument(
         "--all", action="store_true", help="try all settings, also after devices were found"
+    )
+    parser.add_argument(
+        "--one-pass", action="store_true", help="do not ask silent units again in reverse order"
     )
     parser.add_argument("--no-identify", action="store_true", help="do not identify models")
 
@@ -311,7 +221,7 @@ def _parse_choices(
 
 def port_settings(arguments: argparse.Namespace, address: "Address") -> "list[str]":
     """Return the line options to try; one empty text means the options of the address."""
-    if address.kind != "serial":
+    if address.kind not in ("serial", "ascii"):
         if arguments.baud or arguments.parity:
             raise UsageError("%s: --baud and --parity need a serial line" % address.location())
         return [""]
@@ -334,12 +244,17 @@ def scan_port(
     models = shipped_models() if identify_models else []
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
+    second_pass = modbus_framing(address.kind) == "rtu" and not getattr(
+        arguments, "one_pass", False
+    )
     try:
         with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
             for text in options:
                 if text:
                     client.set_options(text)
-                attempt = UnitScan(client, arguments.units, arguments.functions, progress).run()
+                attempt = UnitScan(
+                    client, arguments.units, arguments.functions, progress, second_pass
+                ).run()
                 attempts.append(attempt)
                 for found in attempt.found_units if identify_models else []:
                     progress.update("identifying unit %d" % found.unit)
@@ -349,32 +264,6 @@ def scan_port(
     finally:
         progress.clear()
     return attempts
-
-
-def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
-    """Return probable causes of the results."""
-    hints = []
-    if any(attempt.garbled_units or attempt.noise_bytes for attempt in attempts) and not any(
-        attempt.found_units for attempt in attempts
-    ):
-        hints.append("bytes without a valid reply: check baud rate and parity")
-    for attempt in attempts:
-        for unit, reason in sorted(attempt.garbled_units.items()) if attempt.found_units else []:
-            hints.append(
-                "unit %d: garbled reply (%s); check for two devices with this number"
-                % (unit, reason)
-            )
-        if attempt.address.kind == "tcp" and len(attempt.found_units) >= _ANY_UNIT_COUNT:
-            hints.append(
-                "many units reply on one TCP port: it can be one device that ignores the number"
-            )
-    if not hints and not any(attempt.found_units for attempt in attempts):
-        hints.append(
-            "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
-            if attempts[0].address.kind == "serial"
-            else "connected, but no unit replies: check --units and --timeout-ms"
-        )
-    return hints
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,11 +3,14 @@
 
 Sends nothing and does not decode frames; see `protocols.modbus.sniffer`. It needs a tap on the line
 with its transmitter off, or a second adapter that only listens. At the end a table shows for each
-unit the numbers of requests and replies and the response times.
+unit the numbers of requests and replies and the response times. With --pcapng the frames also go to
+a file for Wireshark.
 """
 
 import argparse
 import contextlib
+import time
+from pathlib import Path
 
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
@@ -22,6 +25,7 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from drivers.tools.lib.pcapng import PcapngWriter
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTIONS
 from protocols.modbus.sniffer import (
@@ -53,6 +57,7 @@ _NAMES = {
     8: "diagnose",
     15: "write coils",
     16: "write registers",
+    17: "report server ID",
     22: "mask register",
     23: "write and read",
     43: "identify",
@@ -66,6 +71,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_port(parser)
     add_number(parser, "--seconds", 1, 1_000_000, None, None)
     add_number(parser, "--frames", 1, 1_000_000_000, None, None)
+    parser.add_argument(
+        "--pcapng", metavar="FILE", help="also write the frames to FILE, for Wireshark"
+    )
     parser.add_argument("--quiet", action="store_true", help="print only the table at the end")
     add_number(
         parser,
@@ -250,19 +258,44 @@ def run(arguments: argparse.Namespace) -> int:
     if address.kind != "serial":
         raise UsageError("%s: sniff needs a serial line; for TCP use tcpdump" % address.location())
     summary = TrafficSummary()
-    open_port = OpenPort(address)
-    base = monotonic_us()
-    try:
+    with contextlib.ExitStack() as stack:
+        capture = _open_capture(stack, arguments.pcapng, describe_port(address))
+        open_port = OpenPort(address)
+        stack.callback(open_port.port.close)
+        base = monotonic_us()
         with contextlib.suppress(KeyboardInterrupt):
-            _listen(open_port, arguments, summary, base)
-    finally:
-        open_port.port.close()
+            _listen(open_port, arguments, summary, base, capture)
     _print_summary(summary, arguments, describe_port(address), monotonic_us() - base)
     return GOOD_EXIT if summary.has_frames() else BAD_EXIT
 
 
+def _open_capture(
+    stack: contextlib.ExitStack, name: "str | None", port_text: str
+) -> "PcapngWriter | None":
+    """Create the capture file. Raises `UsageError`."""
+    if name is None:
+        return None
+    try:
+        return PcapngWriter(stack.enter_context(Path(name).open("wb")), port_text)
+    except OSError as error:
+        raise UsageError("%s: %s; name a file that can be written" % (name, error.strerror))
+
+
+def _capture_frame(capture: PcapngWriter, frame: "SniffedFrame") -> None:
+    """Write a frame with its start in UTC. A missing reply has no bytes of its own."""
+    if frame.kind == UNANSWERED:
+        return
+    utc_us = time.time_ns() // 1000 - (monotonic_us() - frame.start)
+    note = frame.kind if frame.kind in (NOISE, CRC_ERROR, UNSOLICITED) else ""
+    capture.write(frame.data, utc_us, frame.kind == REQUEST, frame.kind != NOISE, note)
+
+
 def _listen(
-    open_port: OpenPort, arguments: argparse.Namespace, summary: TrafficSummary, base: int
+    open_port: OpenPort,
+    arguments: argparse.Namespace,
+    summary: TrafficSummary,
+    base: int,
+    capture: "PcapngWriter | None",
 ) -> None:
     pause_us, timeout_us = arguments.pause_ms * MILLISECOND, arguments.silent_ms * MILLISECOND
     sniffer = Sniffer(open_port.address.char_us, pause_us, timeout_us)
@@ -274,6 +307,8 @@ def _listen(
         frames = sniffer.feed(data, now) if data else sniffer.wake(now)
         for frame in frames:
             summary.add(frame)
+            if capture is not None:
+                _capture_frame(capture, frame)
             if not arguments.quiet:
                 _print_frame(frame, base, arguments.json)
         is_complete = arguments.frames is not None and summary.frames >= arguments.frames

@@ -7,8 +7,11 @@ Writes one value once. Without a profile it knows only the limits of the type. W
 - bits are written by name, on or off;
 - a device that is not the model of the profile is not written.
 
-A value outside its limits is not sent. The command reads the value back for about 1 s, because a
-device can need this time.
+A value outside its limits is not sent. Nothing is sent to a unit that does not reply to a read. The
+command reads the value back for about 1 s, because a device can need this time.
+
+The result is one of `STATES`. Only "done" has exit code 0: a reply to a write does not show that
+the device holds the value.
 """
 
 import argparse
@@ -19,7 +22,7 @@ from drivers.device.identity import MISMATCH, UNKNOWN
 from drivers.device.number_format import FLOATS
 from drivers.device.profile import DeviceProfile
 from drivers.errors import ProfileError
-from drivers.tools.lib import register_values
+from drivers.tools.lib.address_write import AddressWrite, WritePlan, parse_switch, parse_words
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -38,9 +41,8 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.modbus_profile import convert_limit
-from drivers.tools.modbus_read import add_type, check_unit, read_values
-from protocols.modbus import pdu
-from protocols.modbus.pdu import GOOD
+from drivers.tools.modbus_read import add_type, check_unit
+from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -48,13 +50,30 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drivers.device.profile import Bit, Point
+    from drivers.modbus.bus import TransactionResult
 
 EXAMPLE = (
     "coldloop modbus write /dev/ttyUSB0 20 ValvePositionControlPercent 40 --profile belimo_valve"
 )
+STATES = ("done", "accepted", "unknown", "refused", "failed")
+"""State of a write.
+
+done      the device holds the value: it was read back
+accepted  the device confirmed the write, and the value cannot be read
+unknown   the device can hold the value or not: no clear confirmation, and no readback
+refused   the device rejected the write, or it is not the model of the profile
+failed    nothing was written, or the device holds another value
+"""
+_DONE, _ACCEPTED, _UNKNOWN, _REFUSED, _FAILED = STATES
+_UNCERTAIN = ("timeout", "mismatch", "unsure", "lost")  # the device can have executed the write
 _MAX_READBACKS = 5
 _PAUSE_S = 0.2
-_SWITCH_VALUES = {"1": True, "on": True, "0": False, "off": False}
+_EXPLANATIONS = {
+    _DONE: "the device holds the value",
+    _ACCEPTED: "the device confirmed the write; the value cannot be read back",
+    _UNKNOWN: "no proof that the device holds the value; read it before the next write",
+    _FAILED: "the device holds another value",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,91 +86,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="0 to 65535, as on the wire, or the name of a point or bit of --profile",
     )
     parser.add_argument(
-        "value", metavar="VALUE", help="value; with --profile in the unit of the point"
+        "value",
+        metavar="VALUE",
+        help="value, or several with commas; with --profile in the unit of the point",
     )
     parser.add_argument("--profile", metavar="P", help="name of a shipped profile, or a file")
     parser.add_argument(
         "--function",
         type=int,
-        choices=(5, 6, 16),
-        help="5: a coil; 6, 16: registers (6 for one register)",
+        choices=(5, 6, 15, 16, 22, 23),
+        help="5, 15: coils; 6, 16, 23: registers (6 for one); 22: masks, AND:OR",
     )
     add_type(parser)
     parser.add_argument("--yes", action="store_true", help="write without confirmation")
     add_timeout(parser, 300)
-
-
-class WritePlan:
-    """The write of one value: its requests, and its readings before and after."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.requested: Any = None
-
-    def build_requests(self) -> "list[bytes]":
-        """Return the PDUs to send, in order."""
-        raise NotImplementedError
-
-    def read_current(self) -> "Any":
-        """Read and return the present value; None if it cannot be read."""
-        raise NotImplementedError
-
-    def is_verified(self, reading: "Any") -> "bool | None":
-        """Return whether `reading` is the requested value; None if this is unknown."""
-        return None if reading is None else bool(reading == self.requested)
-
-    def format_value(self, value: "Any") -> str:
-        """Return a value as text."""
-        return "unreadable" if value is None else register_values.format_value(value)
-
-
-class AddressWrite(WritePlan):
-    """The write of registers or a coil by address."""
-
-    def __init__(self, arguments: argparse.Namespace, client: BlockingModbusClient) -> None:
-        parse = bounded("ADDRESS", 0, 65535)
-        try:
-            self._address = parse(arguments.address)
-        except argparse.ArgumentTypeError as error:
-            raise UsageError("%s; a name also needs --profile" % error)
-        super().__init__("address %d" % self._address)
-        self._client = client
-        self._unit: int = arguments.unit
-        self._kind: str = arguments.type
-        self._order = register_values.check_order(arguments.order, self._kind)
-        self._coil = arguments.function == pdu.WRITE_COIL
-        if self._coil:
-            self._words = [int(_parse_switch(arguments.value))]
-            self.requested = self._words[0]
-        else:
-            self._words = register_values.encode_value(self._kind, self._order, arguments.value)
-            self.requested = register_values.decode_values(self._kind, self._order, self._words)[0]
-        self._use_single = (arguments.function or pdu.WRITE_SINGLE) == pdu.WRITE_SINGLE
-        if arguments.function == pdu.WRITE_SINGLE and len(self._words) > 1:
-            raise UsageError(
-                "--function 6 writes one register, %s has %d" % (self._kind, len(self._words))
-            )
-
-    def build_requests(self) -> "list[bytes]":
-        """Return the request."""
-        if self._coil:
-            return [pdu.write_coil(self._address, self._words[0])]
-        if self._use_single and len(self._words) == 1:
-            return [pdu.write_single(self._address, self._words[0])]
-        return [pdu.write_multiple(self._address, self._words)]
-
-    def read_current(self) -> "Any":
-        """Read the same registers or the coil."""
-        function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
-        size = len(self._words)
-        words, failed_result = read_values(self._client, self._unit, function, self._address, size)
-        if failed_result is not None:
-            return None
-        return (
-            words[0]
-            if self._coil
-            else register_values.decode_values(self._kind, self._order, words)[0]
-        )
 
 
 class ProfileWrite(WritePlan):
@@ -165,12 +113,21 @@ class ProfileWrite(WritePlan):
         self.device = probe_device(unit, profile)
 
     def poll_blocks(self) -> None:
-        """Read all blocks, because a write can need the values of other registers."""
+        """Read all blocks, because a write can need the values of other registers.
+
+        Without a reply to one block the rest is not asked.
+        """
+        self.read_fault = None
         for request, tag in self.device.poll_requests():
+            fault: TransactionResult | None = self.read_fault
+            if fault is not None and fault.status != EXCEPTION:
+                self.device.block_failed(tag, fault.done_at)
+                continue
             result = self._client.request(self.device.unit, request)
             if result.status == GOOD:
                 self.device.store_block(tag, result.values, result.done_at)
             else:
+                self.read_fault = result
                 self.device.block_failed(tag, result.done_at)
 
 
@@ -186,7 +143,7 @@ class BitWrite(ProfileWrite):
     ) -> None:
         self._bit = _find_bit(profile, arguments.address)
         super().__init__(self._bit.name, client, unit, profile)
-        self.requested = int(_parse_switch(arguments.value))
+        self.requested = int(parse_switch(arguments.value))
 
     def build_requests(self) -> "list[bytes]":
         """Return the request."""
@@ -235,18 +192,14 @@ class PointWrite(ProfileWrite):
 
     def is_verified(self, reading: "Any") -> "bool | None":
         """Return whether the readback matches by the rules of the profile."""
+        if reading is None or self._point.verify == "none":
+            return None
         return self.device.readback_matches([(self._index, self._count)])
 
     def format_value(self, value: "Any") -> str:
         """Return a value as text with its unit."""
         unit = "" if self._point.unit == "1" else " " + self._point.unit
         return super().format_value(value) + (unit if value is not None else "")
-
-
-def _parse_switch(text: str) -> bool:
-    if text.lower() not in _SWITCH_VALUES:
-        raise UsageError("value %r is not on, off, 1 or 0" % text)
-    return _SWITCH_VALUES[text.lower()]
 
 
 def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
@@ -292,7 +245,7 @@ def _check_limits(point: "Point", number: float) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask, write, read back; return 1 if the device rejects or does not show the value."""
     address = port_address(arguments.port)
-    check_unit(arguments.unit, address.kind)
+    check_unit(arguments.unit, address)
     device_text = describe_device(address, arguments.unit)
     raw = None if arguments.profile is None else raw_profile(arguments.profile)
     _check_before_opening(arguments, raw)
@@ -307,8 +260,15 @@ def run(arguments: argparse.Namespace) -> int:
             plan = kind(arguments, client, unit, profile)
             identity_fault = _identity_fault(plan.device)
             if identity_fault:
-                return _report_refused(arguments, device_text, identity_fault)
+                return _report_fault(arguments, device_text, _REFUSED, identity_fault)
         value_before = plan.read_current()
+        fault = plan.read_fault
+        if fault is not None and fault.status != EXCEPTION:
+            text = "%s: %s to the read before the write; nothing written" % (
+                plan.target,
+                describe_result(fault),
+            )
+            return _report_fault(arguments, device_text, _FAILED, text)
         requests = plan.build_requests()
         question = "%s %s: present value %s, new value %s. Write?"
         texts = (
@@ -320,27 +280,45 @@ def run(arguments: argparse.Namespace) -> int:
         if not confirm(question % texts, arguments.yes):
             print_line("nothing written")
             return BAD_EXIT
-        for request in requests:
-            result = client.request(arguments.unit, request)
-            if result.status != GOOD:
-                return _report_refused(
-                    arguments, device_text, "%s: %s" % (plan.target, describe_result(result))
-                )
+        result = _send(client, arguments.unit, requests)
+        if result.status not in (GOOD, *_UNCERTAIN):
+            text = "%s: %s" % (plan.target, describe_result(result))
+            return _report_fault(arguments, device_text, _REFUSED, text)
         reading, verified = _read_back(plan)
-    return _report(arguments, plan, value_before, reading, verified)
+        is_confirmed = result.status == GOOD and client.echo_is_known
+    state = _state_of(is_confirmed, verified)
+    cause = "" if result.status == GOOD else describe_result(result)
+    return _report(arguments, plan, value_before, reading, state, cause)
+
+
+def _send(client: BlockingModbusClient, unit: int, requests: "list[bytes]") -> "TransactionResult":
+    """Send the requests in order, up to the first without a good reply; return the last result."""
+    result = client.request(unit, requests[0])
+    for request in requests[1:]:
+        if result.status != GOOD:
+            break
+        result = client.request(unit, request)
+    return result
+
+
+def _state_of(is_confirmed: bool, verified: "bool | None") -> str:
+    """Return the state of a write that was sent."""
+    if verified:
+        return _DONE
+    if verified is False:
+        return _FAILED
+    return _ACCEPTED if is_confirmed else _UNKNOWN
 
 
 def _check_before_opening(arguments: argparse.Namespace, raw: "Any") -> None:
     """Check everything that needs no device. Raises `UsageError`."""
     if raw is None:
-        if arguments.function != pdu.WRITE_COIL:
-            order = register_values.check_order(arguments.order, arguments.type)
-            register_values.encode_value(arguments.type, order, arguments.value)
+        parse_words(arguments)
         return
     profile = DeviceProfile(raw, include_unpolled=True)
     if profile.has_bit(arguments.address):
         _find_bit(profile, arguments.address)
-        _parse_switch(arguments.value)
+        parse_switch(arguments.value)
         return
     try:
         point = profile.points[_find_point(profile, arguments.address)]
@@ -358,10 +336,11 @@ def _identity_fault(device: ModbusDevice) -> str:
     return "is not model %s: %s; nothing written" % (device.profile.model, device.mismatch_reason)
 
 
-def _report_refused(arguments: argparse.Namespace, device_text: str, text: str) -> int:
+def _report_fault(arguments: argparse.Namespace, device_text: str, state: str, text: str) -> int:
     if arguments.json:
-        print_json({"unit": arguments.unit, "address": arguments.address, "error": text})
-    print_error("write", "%s %s" % (device_text, text))
+        record = {"unit": arguments.unit, "address": arguments.address}
+        print_json({**record, "state": state, "error": text})
+    print_error("write", "%s: %s %s" % (state, device_text, text))
     return BAD_EXIT
 
 
@@ -383,16 +362,19 @@ def _report(
     plan: WritePlan,
     value_before: "Any",
     reading: "Any",
-    verified: "bool | None",
+    state: str,
+    cause: str,
 ) -> int:
+    verified = {_DONE: True, _FAILED: False}.get(state)
     if arguments.json:
         record = {"unit": arguments.unit, "address": arguments.address, "before": value_before}
-        print_json({**record, "written": plan.requested, "readback": reading, "verified": verified})
+        shown = {"written": plan.requested, "readback": reading, "verified": verified}
+        print_json({**record, **shown, "state": state, "cause": cause})
     else:
         print_line("%s: was %s" % (plan.target, plan.format_value(value_before)))
         print_line("written:    %s" % plan.format_value(plan.requested))
-        verdict = {True: "as written", False: "NOT as written", None: "cannot be verified"}[
-            verified
-        ]
+        verdict = {_DONE: "as written", _FAILED: "NOT as written"}.get(state, "not verified")
         print_line("reads back: %s, %s" % (plan.format_value(reading), verdict))
-    return GOOD_EXIT if verified or (verified is None and reading is None) else BAD_EXIT
+        text = _EXPLANATIONS[state] + (" (reply to the write: %s)" % cause if cause else "")
+        print_line("%s: %s" % (state, text))
+    return GOOD_EXIT if state == _DONE else BAD_EXIT

@@ -53,6 +53,12 @@ COOLING_EVENTS: dict[str, FaultType] = {
         "operators start the offset calibration of the sensors; it needs a loop without heat",
         _command_fault("calibrate"),
     ),
+    "autotune": FaultType(
+        "operators start the automatic tuning of the supply loop: a relay test with value %",
+        lambda testbed, value: _command_fault("autotune", ("step_pct", int(value)))(testbed, value),
+        lambda testbed: _command_fault("autotune", ("stop", True))(testbed, 0.0),
+        limits=(1, 5),
+    ),
     "prove_valve": FaultType(
         "operators start a partial stroke test of the valve", _command_fault("proof")
     ),

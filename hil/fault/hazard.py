@@ -50,6 +50,11 @@ def _straighten_hoses(testbed: Testbed) -> None:
         _plant(testbed).set_rack_blocked(i, False)
 
 
+def _repair_hidden_leak(testbed: Testbed) -> None:
+    _plant(testbed).inventory.set_leak(0.0)
+    testbed.plant.inventory.refill()
+
+
 def _release_outlets(testbed: Testbed) -> None:
     """Let the relays follow what the outlets show."""
     pdu = _load_bank(testbed).pdu
@@ -110,6 +115,12 @@ HAZARD_EVENTS: dict[str, FaultType] = {
         lambda testbed, value: _plant(testbed).set_rack_blocked(int(value) - 1, True),
         _straighten_hoses,
         limits=(1, _RACKS),
+    ),
+    "hidden_leak": FaultType(
+        "value L/min of coolant leak where no detector is",
+        lambda testbed, value: _plant(testbed).inventory.set_leak(value),
+        _repair_hidden_leak,
+        limits=(0.01, 100),
     ),
     "loads_ignore": FaultType(
         "the services of the loads confirm limits, and the loads ignore them",

@@ -2,7 +2,8 @@
 """Real ports for emulated devices: pseudo-terminals for serial lines, TCP sockets for servers.
 
 Does not emulate devices or line timing: a port passes bytes between a descriptor and a line (see
-`hil.kernel.serial_line`) or a server. Sockets are bound to loopback.
+`hil.kernel.serial_line`) or a server. Sockets are bound to loopback, if
+the caller names no other host.
 """
 
 import contextlib
@@ -106,14 +107,19 @@ class TcpListener:
     """A listening socket for an emulated server, with `latency_us` each way."""
 
     def __init__(
-        self, shell: RealTimeShell, server: TcpDevice, latency_us: int = 0, port: int = 0
+        self,
+        shell: RealTimeShell,
+        server: TcpDevice,
+        latency_us: int = 0,
+        port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         self._shell = shell
         self.device_link = TcpDeviceLink(shell.world, server, latency_us, self._deliver)
         self._clients: dict[int, _Client] = {}
         self._last_conn = 0
         self._down = False
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server((host, port))
         self._listener.setblocking(False)
         self.address: tuple[str, int] = self._listener.getsockname()
         shell.watch(self._listener.fileno(), self._accept)

@@ -30,10 +30,11 @@ class Digest:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
+        self._update = self._hash.update
 
     def add(self, now: int, port: int, op: str, data: bytes) -> None:
         """Add one record; `now` is in microseconds, `op` is a key of `CODES`."""
-        self._hash.update(_RECORD_HEADER(now, port, CODES[op], len(data)) + data)
+        self._update(_RECORD_HEADER(now, port, CODES[op], len(data)) + data)
 
     def text(self) -> str:
         """Return the digest of the records so far, in hexadecimal."""

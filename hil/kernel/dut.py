@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from agent.agent import Agent
 from agent.config.load import load
 from agent.remote.update.boot import start_config
+from hil.errors import BenchError
 from hil.kernel.raise_in import inject
 
 Actions = list[tuple[int, str, bytes]]
@@ -74,22 +75,31 @@ class InProcessDut:
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes from a port."""
-        self.agent.receive(port, data, now)
-        return self._step_result()
+        agent = self.agent
+        agent.receive(port, data, now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
-        self.agent.event(port, kind, now)
-        return self._step_result()
+        agent = self.agent
+        agent.event(port, kind, now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def wake(self, now: int) -> StepResult:
         """Tell the controller that its deadline has passed."""
-        self.agent.wake(now)
-        return self._step_result()
+        agent = self.agent
+        agent.wake(now)
+        actions = agent.outbox()
+        return agent.deadline(), actions
 
     def inject(self, piece: str, call: int) -> None:
-        """Make a piece of the agent raise at a call number."""
-        inject(self.agent, piece, call)
+        """Make a piece of the agent raise at a call number. Raises BenchError if it is compiled."""
+        try:
+            inject(self.agent, piece, call)
+        except AttributeError as error:
+            raise BenchError(f"raise_in: {error}: compiled modules; run it without them") from error
 
     def close(self) -> None:
         """Do nothing: the agent holds no resource."""

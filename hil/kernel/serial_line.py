@@ -74,9 +74,10 @@ class SerialLine:
 
     def write(self, data: bytes) -> None:
         """Send the agent's bytes to the device."""
-        start = max(self._world.now, self._out_busy_until)
-        self._out_busy_until = start + len(data) * self._char_us
-        self._world.schedule(self._out_busy_until, self._arrive, data)
+        world = self._world
+        start = max(world.now, self._out_busy_until)
+        self._out_busy_until = end = start + len(data) * self._char_us
+        world.schedule(end, self._arrive, data)
 
     def set_chunk(self, size: int) -> None:
         """Set the largest chunk to `size` bytes."""
@@ -91,7 +92,9 @@ class SerialLine:
         self._send([(0, data)])
 
     def _arrive(self, data: bytes) -> None:
-        self._send(self._device.receive(data, self._world.now))
+        replies = self._device.receive(data, self._world.now)
+        if replies:
+            self._send(replies)
         self._schedule_wake()
 
     def _wake(self, due: int) -> None:
@@ -107,11 +110,18 @@ class SerialLine:
             self._world.schedule(due, self._wake, due)
 
     def _send(self, replies: Replies) -> None:
-        now = self._world.now
+        world, chunk = self._world, self.chunk
         for delay, data in replies:
-            at = max(now + delay, self._in_busy_until)
-            for i in range(0, len(data), self.chunk):
-                part = data[i : i + self.chunk]
+            at = max(world.now + delay, self._in_busy_until)
+            size = len(data)
+            if size <= chunk:  # the usual case
+                if size:
+                    at += size * self._char_us
+                    world.schedule(at, self._to_agent, data, rank=self._rank)
+                self._in_busy_until = at
+                continue
+            for i in range(0, size, chunk):
+                part = data[i : i + chunk]
                 at += len(part) * self._char_us
-                self._world.schedule(at, self._to_agent, part, rank=self._rank)
+                world.schedule(at, self._to_agent, part, rank=self._rank)
             self._in_busy_until = at

@@ -8,9 +8,9 @@ ports by number. Events with equal rank keep the order in which they were schedu
 with the same seed are equal.
 """
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 WORLD_RANK = -1
@@ -54,12 +54,12 @@ class World:
         self, due: int, callback: Callable[..., None], *args: Any, rank: int = WORLD_RANK
     ) -> None:
         """Call `callback(*args)` at `due`, or now if `due` has passed."""
-        self._order += 1
-        heapq.heappush(self.heap, (max(due, self.now), rank, self._order, callback, args))
+        self._order = order = self._order + 1
+        heappush(self.heap, (due if due > self.now else self.now, rank, order, callback, args))
 
     def pop_event(self) -> tuple[Callable[..., None], tuple[Any, ...]]:
         """Remove the next event, set `now` to its time, and return its callback and arguments."""
-        self.now, _, _, callback, args = heapq.heappop(self.heap)
+        self.now, _, _, callback, args = heappop(self.heap)
         return callback, args
 
     def advance_to(self, now: int) -> None:

@@ -44,6 +44,10 @@ def _read_valve_curve(_: Testbed, status: Status, __: str) -> float:
     return float(cooling.get("scale_milli", 1000)) / 1000 * sum(shape) / len(shape) / 1000
 
 
+def _count_proposals(_: Testbed, status: Status, __: str) -> float:
+    return float(len(status.get("cooling", {}).get("autotune", {}).get("propose", [])))
+
+
 def _count_passed_proofs(_: Testbed, status: Status, __: str) -> float:
     tests = status.get("cooling", {}).get("proofs", [])
     return float(sum(test["result"] == "passed" for test in tests))
@@ -72,6 +76,7 @@ COOLING_MEASURES = {
         "learned flow of the valve over its design value, mean of all positions",
         _read_valve_curve,
     ),
+    "tuning_proposed": Measure("", "changes that the automatic tuning proposes", _count_proposals),
     "proofs_passed": Measure("", "passed proof tests", _count_passed_proofs),
     "proofs_kept": Measure(
         "",

@@ -9,6 +9,8 @@ first event of the scenario counts.
 
 from collections.abc import Callable
 
+from agent.alarms.alarm_filter import AlarmFilter
+from agent.alarms.grouping import buses_of
 from hil.bench.load_bank import LoadBank
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
@@ -90,6 +92,22 @@ def _reported_off_w(testbed: Testbed, status: Status, _: str) -> float | None:
     return sum(load.watts(testbed.world.now) for load in bank.loads if load.name in names)
 
 
+def _count_messages(testbed: Testbed, status: Status, argument: str) -> float | None:
+    """Count the messages to a person since the event: all changes of alarms through the filter."""
+    since_us = testbed.history.event_us(argument.removeprefix("@"))
+    if since_us is None:
+        return None
+    people = AlarmFilter(buses_of(status))
+    found = []
+    for at_us, is_raised, code in testbed.history.changes:
+        found += people.poll(at_us // 1000)
+        people.change(at_us // 1000, is_raised, code)
+    found += people.poll(testbed.world.now // 1000)
+    return sum(
+        notice.event != "cleared" and notice.time_ms * 1000 >= since_us - 1000 for notice in found
+    )
+
+
 HAZARD_MEASURES: dict[str, Measure] = {
     "alarm_after_s": Measure(
         "s",
@@ -107,6 +125,12 @@ HAZARD_MEASURES: dict[str, Measure] = {
         "s",
         "time from an event until the IT draws less than 5 % of its rating, as off_after_s:@WORD",
         _delay(_off_us),
+        "event",
+    ),
+    "messages": Measure(
+        "1",
+        "number of alarm messages that reach a person since an event, as messages:@WORD",
+        _count_messages,
         "event",
     ),
     "told_off_w": Measure(

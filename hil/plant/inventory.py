@@ -65,6 +65,11 @@ class Inventory:
         """Set the make-up to `lpm` L/min (0 or more)."""
         self.makeup_lpm = lpm
 
+    def refill(self) -> None:
+        """Fill the reservoir up now."""
+        self.made_up_l += self.capacity_l - self.level_l
+        self.level_l = self.capacity_l
+
     def admit_air(self, percent: float) -> None:
         """Replace `percent` of the loop's coolant with air; the coolant is lost."""
         litres = min(self.loop_l * percent / 100.0, self.loop_l - self.air_l)

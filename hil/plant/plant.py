@@ -400,6 +400,8 @@ class Plant:
         joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
         if changed:
             self._update_network()
+        lost_l = inventory.capacity_l - inventory.level_l
+        self._sensors.set_suction(p.suction_kpa - p.vessel_kpa_l * lost_l)
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 
     def _update_network(self) -> None:

@@ -38,6 +38,9 @@ class ExpectationResult:
     near: str | None = None
 
 
+_FAR_INSIDE = -float("inf")
+
+
 @dataclass
 class _ExpectationTracker:
     expectation: Expectation
@@ -46,6 +49,7 @@ class _ExpectationTracker:
     met_count: int = 0
     worst: float | None = None
     worst_at_s: float = 0.0
+    worst_excess: float = 0.0
     first_unknown_s: float | None = None
     last_violation_s: float | None = None
     streak_start_s: float | None = None
@@ -53,18 +57,15 @@ class _ExpectationTracker:
 
     def excess(self, value: float) -> float:
         """Return the distance of `value` from the limits; zero or negative inside."""
-        overshoot = -float("inf")
-        if self.expectation.max is not None:
-            overshoot = max(overshoot, value - self.expectation.max)
-        if self.expectation.min is not None:
-            overshoot = max(overshoot, self.expectation.min - value)
-        return overshoot
+        low, high = self.expectation.min, self.expectation.max
+        if high is None:
+            return _FAR_INSIDE if low is None else low - value
+        above = value - high
+        return above if low is None or above >= low - value else low - value
 
     def add_sample(self, at_s: float, value: float | None) -> None:
-        if (
-            self.expectation.within_s is not None
-            and at_s < self.expectation.from_s + self.expectation.within_s
-        ):
+        expectation = self.expectation
+        if expectation.within_s is not None and at_s < expectation.from_s + expectation.within_s:
             if value is None or self.excess(value) > 0:
                 self.last_violation_s = at_s
             return
@@ -75,11 +76,9 @@ class _ExpectationTracker:
             return
         excess = self.excess(value)
         self._count_sample(at_s, excess <= 0)
-        keep_nearest = (
-            self.expectation.ever or self.expectation.never or self.expectation.for_s is not None
-        )
-        if self.worst is None or (excess > self.excess(self.worst)) != keep_nearest:
-            self.worst, self.worst_at_s = value, at_s
+        keep_nearest = expectation.ever or expectation.never or expectation.for_s is not None
+        if self.worst is None or (excess > self.worst_excess) != keep_nearest:
+            self.worst, self.worst_at_s, self.worst_excess = value, at_s, excess
 
     def _count_sample(self, at_s: float, is_met: bool) -> None:
         if not is_met:

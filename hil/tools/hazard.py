@@ -18,6 +18,14 @@ from typing import Any
 from hil.campaign.hazard.coverage import HazardTally
 from hil.campaign.hazard.draw import LOADS_KW, SITES, DrawOptions
 from hil.campaign.hazard.exemptions import load_exemptions
+from hil.campaign.hazard.fmea import (
+    FmeaResult,
+    FmeaRow,
+    load_rows,
+    measure_row,
+    row_record,
+    write_page,
+)
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.letters import letters_by_word, load_table
 from hil.campaign.hazard.run import CaseResult, run_case
@@ -54,6 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--list", action="store_true", help="list the letters, invariants and exemptions"
     )
+    parser.add_argument(
+        "--fmea",
+        type=Path,
+        metavar="FILE",
+        help="run each row of the failure mode and effects analysis, write the page FILE",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -61,6 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the cases; exit 1 if an invariant was violated."""
     if arguments.list:
         return _print_letters(arguments.json)
+    if arguments.fmea is not None:
+        return _run_fmea(arguments)
     jobs = _make_jobs(arguments)
     tally, started_s = HazardTally(), time.perf_counter()
     for result in _run_jobs(jobs, arguments.workers):
@@ -74,6 +90,27 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_summary(record)
     return 1 if tally.failed else 0
+
+
+def _run_fmea(arguments: argparse.Namespace) -> int:
+    """Measure all rows and write the page; exit 0 also if a row is late."""
+    rows = [row for row in load_rows() if row.run]
+    jobs = [(row, arguments.dut) for row in rows]
+    results = {}
+    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+        for result in pool.map(_measure, jobs):
+            results[result.row.number] = result
+            if not arguments.json:
+                print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
+    arguments.fmea.write_text(write_page(results), encoding="utf-8")
+    if arguments.json:
+        print(json.dumps([row_record(result) for result in results.values()]))
+    return 0
+
+
+def _measure(job: tuple[FmeaRow, str]) -> FmeaResult:
+    row, dut = job
+    return measure_row(row, DUTS[dut], dut)
 
 
 def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
@@ -99,7 +136,7 @@ def _run_jobs(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[CaseResult]
         for job in jobs:
             yield run_case(*job)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
         futures = [pool.submit(run_case, *job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()

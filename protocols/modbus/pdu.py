@@ -3,14 +3,15 @@
 
 A PDU is a function code and its data, without unit, CRC or header ("MODBUS Application Protocol
 Specification V1.1b3", section 4.1; all section numbers below refer to it). The module has the
-requests of functions 1 to 6, 15, 16, 22, 23 and 43/14, and the start of a good reply to each. Does
-not frame and keeps no state; see `protocols.modbus.rtu` and `protocols.modbus.tcp`.
+requests of functions 1 to 6, 8/0, 15 to 17, 22, 23 and 43/14, and the start of a good reply to
+each. Does not frame and keeps no state; see `protocols.modbus.rtu` and `protocols.modbus.tcp`.
 
 A reply is checked as follows. `reply_prefix` is the part of a reply that the request determines:
 function and byte count of a read, or the echo of a write. A reply with this prefix and the right
 length is good. Otherwise a table names the difference. There are two tables: functions with a byte
-count and functions with an echo. Only the length of a 43/14 reply is not known in advance; its
-objects determine it (`expected_length`).
+count and functions with an echo. The length of a reply to 17 or 43/14 is not known in advance; its
+own bytes determine it (`expected_length`). For a function outside the tables the caller must know
+the end of the reply.
 """
 
 import struct
@@ -29,8 +30,10 @@ READ_HOLDING = 3
 READ_INPUT = 4
 WRITE_COIL = 5
 WRITE_SINGLE = 6
+DIAGNOSTICS = 8
 WRITE_COILS = 15
 WRITE_MULTIPLE = 16
+REPORT_ID = 17
 MASK_WRITE = 22
 READ_WRITE = 23
 DEVICE_ID = 43
@@ -68,6 +71,9 @@ EXCEPTIONS = {
 """Text of each exception code (section 7)."""
 
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
+UNSIZED = (REPORT_ID, DEVICE_ID)
+"""Functions whose reply gives its own length."""
+_REPORT_SIZE = 2
 _ID_HEADER_SIZE = 7  # function, interface, code, conformity, more, next object, number of objects
 FORMATS: "dict[int, str]" = {}
 """`struct` format by number of registers; filled on demand to save heap on a board."""
@@ -194,6 +200,21 @@ def read_device_id(code: int = 1, first_object: int = 0) -> bytes:
     return bytes((DEVICE_ID, _MEI, code, first_object))
 
 
+def diagnostics_echo(data: int) -> bytes:
+    """Function 8, sub-function 0: the device returns `data` (0 to 65535), section 6.8.
+
+    No other sub-function is offered: some of them restart a device or silence it. Raises
+    `EncodeError`.
+    """
+    _check("data", data, 0, 65535)
+    return struct.pack(">BHH", DIAGNOSTICS, 0, data)
+
+
+def report_server_id() -> bytes:
+    """Function 17: the name of the device in its own format, and its run indicator (6.13)."""
+    return bytes((REPORT_ID,))
+
+
 # Shape of the reply by function: reads have a byte count, writes have an echo.
 
 
@@ -216,6 +237,7 @@ _BYTE_COUNT_OF = {
 _ECHO_FIELDS = {
     WRITE_COIL: ("address echo", "value echo"),
     WRITE_SINGLE: ("address echo", "value echo"),
+    DIAGNOSTICS: ("sub-function echo", "data echo"),
     WRITE_COILS: ("address echo", "count echo"),
     WRITE_MULTIPLE: ("address echo", "count echo"),
     MASK_WRITE: ("address echo", "and mask echo", "or mask echo"),
@@ -232,18 +254,28 @@ def reply_prefix(request: bytes) -> bytes:
         return bytes((function, _BYTE_COUNT_OF[function](request) & 0xFF))
     if function in _ECHO_FIELDS:
         return request[: 1 + 2 * len(_ECHO_FIELDS[function])]
-    return request[:3]
+    return request[:3] if function == DEVICE_ID else request[:1]
+
+
+def is_sized(function: int) -> bool:
+    """Return whether the end of a reply to `function` is known, in advance or from its bytes."""
+    return function in _BYTE_COUNT_OF or function in _ECHO_FIELDS or function in UNSIZED
 
 
 def reply_length(request: bytes) -> int:
     """Return the length of a good reply to `request`, in bytes of PDU.
 
-    For 43/14 this is the minimum; `expected_length` gives the length from the received bytes.
+    For 17 and 43/14 this is the minimum; `expected_length` gives the length from the received
+    bytes. For an unknown function it is 1.
     """
     function = request[0]
     if function in _BYTE_COUNT_OF:
         return 2 + _BYTE_COUNT_OF[function](request)
-    return 1 + 2 * len(_ECHO_FIELDS[function]) if function in _ECHO_FIELDS else _ID_HEADER_SIZE
+    if function in _ECHO_FIELDS:
+        return 1 + 2 * len(_ECHO_FIELDS[function])
+    if function == DEVICE_ID:
+        return _ID_HEADER_SIZE
+    return _REPORT_SIZE if function == REPORT_ID else 1
 
 
 def expected_length(request: bytes, reply: bytes) -> int:
@@ -252,9 +284,11 @@ def expected_length(request: bytes, reply: bytes) -> int:
     A result above `len(reply)` is a lower bound: the next part of the length needs so many bytes.
     The result is at most 253, so that every wait ends.
     """
+    end, size = _ID_HEADER_SIZE, len(reply)
+    if request[0] == REPORT_ID:
+        return min(_REPORT_SIZE + (reply[1] if size >= _REPORT_SIZE else 0), MAX_PDU)
     if request[0] != DEVICE_ID:
         return reply_length(request)
-    end, size = _ID_HEADER_SIZE, len(reply)
     if size < end:
         return end
     for _ in range(reply[6]):
@@ -281,7 +315,8 @@ def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, .
     """Return the values of a good reply (a PDU that starts at byte `offset`).
 
     Registers of a read, single bits (0 or 1) of functions 1 and 2, for 43/14 the bytes after its
-    code (see `parse_objects`), nothing of a write.
+    code (see `parse_objects`), for 17 the bytes after the byte count, for an unknown function all
+    bytes after its code, nothing of a write.
     """
     function = request[0]
     if function in READS or function == READ_WRITE:
@@ -293,7 +328,10 @@ def reply_values(request: bytes, reply: bytes, offset: int = 0) -> "tuple[int, .
         for byte in reply[offset + 2 : offset + 2 + _bit_bytes(request)]:
             bits.extend(byte_bits[byte])
         return tuple(bits[:count])
-    return tuple(reply[offset + 3 :]) if function == DEVICE_ID else ()
+    if function in _ECHO_FIELDS:
+        return ()
+    skipped = 3 if function == DEVICE_ID else 2 if function == REPORT_ID else 1
+    return tuple(reply[offset + skipped :])
 
 
 def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], int]":
@@ -303,6 +341,8 @@ def parse_objects(values: "Sequence[int]") -> "tuple[list[tuple[int, bytes]], in
     """
     found: list[tuple[int, bytes]] = []
     at = 4
+    if len(values) < at:
+        return found, 0
     for _ in range(values[3]):
         if at + 2 > len(values):
             break
@@ -330,8 +370,12 @@ def check_reply(request: bytes, reply: bytes) -> "ReplyResult":
         mismatch = _check_counted(request, reply)
     elif function in _ECHO_FIELDS:
         mismatch = _check_echo(request, reply)
-    else:
+    elif function == DEVICE_ID:
         mismatch = _check_device_id(request, reply)
+    else:
+        mismatch = ""
+        if function == REPORT_ID and len(reply) != expected_length(request, reply):
+            mismatch = "length"
     return (mismatch, 0, ()) if mismatch else (GOOD, 0, reply_values(request, reply))
 
 

@@ -13,7 +13,12 @@ its last byte. All other bytes are classified later and counted: frames for othe
 frames, echoes and noise.
 
 A read shows whether the line echoes the sent bytes (RS-485 with the receiver on). This matters for
-functions whose reply is equal to the request (5, 6, 22). For them the client skips the first copy.
+functions whose reply is equal to the request (5, 6, 8, 22). For them the client skips the first
+copy.
+
+A frame can contain the bytes of another frame as its data. A candidate inside an intact frame is
+not a reply. If the bytes after the last frame can be the start of such a frame, the client defers
+its decision to the end of that frame. If the line becomes silent before that, `settle` decides.
 
 Another master can send our unit a request whose reply looks like ours. Its request arrives first.
 The client then leaves the next matching reply to the other master.
@@ -24,13 +29,14 @@ import struct
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, with_crc
 from protocols.modbus.pdu import (
-    DEVICE_ID,
     EXCEPTION,
     GOOD,
     MAX_READ,
     READS,
+    UNSIZED,
     check_reply,
     expected_length,
+    is_sized,
     reply_length,
     reply_prefix,
     reply_values,
@@ -45,23 +51,27 @@ MAX_BUFFER = 512
 """Buffer limit: twice the longest frame, in bytes."""
 UNITS = (1, 247)
 """Unit addresses with a reply ("MODBUS over Serial Line V1.02", section 2.2)."""
+MAX_UNIT = 255
+"""Highest unit of gateways that use the reserved addresses 248 to 255."""
 _MAX_CHUNK = 256
 _MAX_FRAME = 256
 
 _MIN_FRAME = 5  # an exception: unit, function, code, CRC
-_ECHO_FUNCTIONS = (5, 6, 22)  # the reply is equal to the request
+_MAX_LATE = 16  # frames kept for the guard against late replies
+_ECHO_FUNCTIONS = (5, 6, 8, 22)  # the reply is equal to the request
 # function -> possible lengths of its frames: a number, or the index of the byte count
-_FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 15: 8, 16: 8, 22: 10, 43: 7}
-_COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 23: 2}
+_FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
+_COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 17: 2, 23: 2}
 
 
 def build_frame(unit: int, pdu: bytes) -> bytes:
     """Return the request frame for `unit`.
 
-    Units are 1 to 247. A broadcast (0) has no reply to check and raises `EncodeError`.
+    Units are 1 to 255; the bus limits them to 247 if its address does not permit more. A broadcast
+    (0) has no reply to check and raises `EncodeError`.
     """
-    if not UNITS[0] <= unit <= UNITS[1]:
-        raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
+    if not UNITS[0] <= unit <= MAX_UNIT:
+        raise EncodeError("unit %r is not %d to %d" % (unit, UNITS[0], MAX_UNIT))
     return with_crc(bytes((unit,)) + pdu)
 
 
@@ -71,7 +81,9 @@ class RtuClient:
 
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
     number of bytes after it in the last chunk. `discard` withdraws the reply. `duplicate_unit` is a
-    unit that sent its last reply twice, or 0.
+    unit that sent its last reply twice, or 0. `late_frames` are intact frames that are not the
+    reply; the caller clears the list. `is_deferred`: a reply waits for `settle`. `echo_known`: a
+    read has shown whether the line echoes.
 
     discarded_bytes     noise
     other_unit_frames   frames from or for other units
@@ -86,6 +98,9 @@ class RtuClient:
 
     def __init__(self) -> None:
         self.line_echo = False
+        self.echo_known = False
+        self.is_deferred = False
+        self.late_frames: list[bytes] = []
         self.reason = ""
         self.discarded_bytes = 0
         self.other_unit_frames = 0
@@ -108,6 +123,7 @@ class RtuClient:
         self._scan_offset = 0
         self._bytes_needed = _MIN_FRAME
         self._candidates: list[tuple[int, int]] = []
+        self.is_deferred = False
 
     def _set_expected(self, unit: int, pdu: bytes, request: bytes) -> None:
         """Compute the prefix and the length of a good reply."""
@@ -115,7 +131,7 @@ class RtuClient:
         self._pdu = pdu
         self._request = request
         self._function = function = pdu[0]
-        self._length_unknown = function == DEVICE_ID
+        self._length_unknown = function in UNSIZED or not is_sized(function)
         if function in READS:  # the usual case, without calls for speed
             self._count = pdu[4]
             self._reply_prefix = bytes((unit, function, 2 * pdu[4]))
@@ -217,6 +233,7 @@ class RtuClient:
                     self.buffer = b""
                 if self._count:
                     self.line_echo = False
+                    self.echo_known = True
                     return (GOOD, 0, struct.unpack_from(struct_format(self._count), buffer, 3))
                 return (GOOD, 0, reply_values(self._pdu, buffer[1:-2]))
             result = self._search(size)
@@ -234,9 +251,15 @@ class RtuClient:
                 result = chunk_result
         return result
 
-    def _search(self, size: int) -> "ReplyResult | None":
+    def settle(self) -> "ReplyResult | None":
+        """Decide on a deferred reply, because the line is silent."""
+        self._bytes_needed = 0
+        return self._search(len(self.buffer), True) if self.is_deferred else None
+
+    def _search(self, size: int, is_silent: bool = False) -> "ReplyResult | None":
         """Add new candidates, then check those that are complete."""
         self._scan(size)
+        self.is_deferred = False
         incomplete = []
         bytes_needed = size + _MIN_FRAME - 1
         for at, end in self._candidates:
@@ -244,6 +267,10 @@ class RtuClient:
             if reply_end > size:
                 incomplete.append((at, reply_end))
                 bytes_needed = min(bytes_needed, reply_end)
+            elif at and self._is_enclosed(at, reply_end, size, is_silent):
+                if self.is_deferred:
+                    incomplete.append((at, end))
+                    bytes_needed = size + 1
             elif self._is_reply(at, reply_end):
                 return self._accept_reply(at, reply_end)
         self._candidates = incomplete
@@ -267,7 +294,30 @@ class RtuClient:
         """Return the end of a reply of unknown length, from its bytes up to `end`."""
         if self.buffer[at + 1] != self._function:
             return end
+        if not is_sized(self._function):  # the CRC alone shows the end
+            size = len(self.buffer)
+            return size if crc16(self.buffer[at:]) == 0 else size + 1
         return at + 3 + expected_length(self._pdu, self.buffer[at + 1 :])
+
+    def _is_enclosed(self, at: int, end: int, size: int, is_silent: bool) -> bool:
+        """Return whether another frame contains the candidate between `at` and `end`.
+
+        If an incomplete frame can contain an intact candidate, set `is_deferred`.
+        """
+        buffer = self.buffer
+        begin, can_enclose, after_frame = 0, False, True
+        while begin < at:
+            frame_end = _frame_end(buffer, begin, size)
+            if frame_end > at:
+                return True
+            if after_frame and not frame_end:  # noise can begin anywhere, a frame here
+                can_enclose = _longest_end(buffer, begin) > size
+            after_frame = frame_end > 0
+            begin = frame_end or begin + 1
+        if can_enclose and not is_silent and crc16(buffer[at:end]) == 0:
+            self.is_deferred = True
+            return True
+        return False
 
     def _is_reply(self, at: int, end: int) -> bool:
         """Return True if the complete candidate at `at` is the reply."""
@@ -305,8 +355,11 @@ class RtuClient:
         self.trailing_bytes = len(trailing)
         if self._function not in _ECHO_FUNCTIONS:
             self.line_echo = self.echoes != echoes_before
+            self.echo_known = True
         if trailing:
+            late_count = len(self.late_frames)
             self._classify(trailing)
+            del self.late_frames[late_count:]  # the guard expects frames before the reply only
         if buffer[at + 1] != self._function:
             return (EXCEPTION, buffer[at + 2], ())
         return (GOOD, 0, reply_values(self._pdu, buffer[at + 1 : end - 2]))
@@ -337,7 +390,10 @@ class RtuClient:
         """Count one intact frame that is not the reply."""
         if frame == self._request:
             self.echoes += 1
-        elif not self._waiting:
+            return
+        if len(self.late_frames) < _MAX_LATE:
+            self.late_frames.append(frame)
+        if not self._waiting:
             self.unsolicited += 1
             if frame == self._last_reply:
                 self.duplicate_unit = frame[0]
@@ -354,6 +410,16 @@ class RtuClient:
         if self._function not in READS or len(frame) != 8 or frame[1] != self._function:
             return False
         return frame[4] == 0 and frame[5] == self._count
+
+
+def _longest_end(data: bytes, at: int) -> int:
+    """Return the end of the longest frame that can begin at `at`, or 0; a byte follows `at`."""
+    function, count_index = data[at + 1], 0
+    if function & 0x80:
+        return at + _MIN_FRAME
+    count_index = at + _COUNT_INDEX.get(function, len(data))
+    counted = count_index + 3 + data[count_index] if count_index < len(data) else 0
+    return max(counted, at + _FIXED_LENGTHS[function] if function in _FIXED_LENGTHS else 0)
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:

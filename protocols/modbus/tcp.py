@@ -40,6 +40,9 @@ class TcpClient:
         self.stream_error = ""
         self.reason = ""
         self.line_echo = False
+        self.echo_known = True
+        self.is_deferred = False
+        self.late_frames: list[bytes] = []
         self.discarded_bytes = 0
         self.other_unit_frames = 0
         self.unsolicited = 0
@@ -78,6 +81,10 @@ class TcpClient:
     def stop(self) -> None:
         """End the wait for a reply; a later reply is counted and dropped."""
         self._waiting = False
+
+    def settle(self) -> "ReplyResult | None":
+        """As in RTU; nothing is deferred on a stream."""
+        return None
 
     def discard(self) -> "ReplyResult | None":
         """As in RTU; not needed on a stream."""

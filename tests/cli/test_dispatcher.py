@@ -44,7 +44,8 @@ def test_help_imports_no_command() -> None:
 
 
 def test_version_of_the_distribution() -> None:
-    assert run("--version").stdout == f"coldloop {project_settings()['project']['version']}\n"
+    version = project_settings()["project"]["version"]
+    assert run("--version").stdout == f"coldloop {version} (pure Python)\n"
 
 
 @pytest.mark.parametrize("words", [(), ("--frobnicate",), ("frobnicate",), ("",)])

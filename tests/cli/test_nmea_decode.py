@@ -21,10 +21,10 @@ from drivers.tools import nmea_decode, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
 from tests.support import nmea_captures
+from tests.support.data import data_file
 from tests.support.programs import require_program
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 KEYS = [
     "utc",
     "valid",
@@ -150,10 +150,7 @@ def test_damaged_capture(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_recorded_quirks(tmp_path: Path, capsys: Any) -> None:
-    path = DATA / "nmea_quirks.json"
-    if not path.exists():
-        pytest.skip(f"data missing: {path}")
-    quirks = json.loads(path.read_text(encoding="utf-8"))
+    quirks = json.loads(data_file("nmea_quirks.json").read_text(encoding="utf-8"))
     stream = "".join(quirk["raw"] + "\r\n" for quirk in quirks).encode("latin-1")
     _, totals = run_decode(stream, tmp_path, capsys)
     # a checksum by the rule of the vendor

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pathlib
 from typing import Any
 
@@ -17,12 +16,15 @@ from drivers.device.profile import DeviceProfile
 from drivers.device.profile_rules import SHAPES
 from drivers.errors import ProfileError
 from drivers.modbus.register_span import ReadBlock
+from tests.support.data import data_file, is_complete
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "drivers" / "profiles"
-DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 SCHEMA = json.loads((FOLDER / "profile.schema.json").read_text(encoding="utf-8"))
 NAMES = sorted(p.stem for p in FOLDER.glob("*.json") if p.name != "profile.schema.json")
+
+STAND_IN_SIZE = (25, 40)
+"""Entries and registers of the stand-in of the source."""
 
 # Point -> name in the source, for every number of the RPU; the address comes from the source.
 RPU_POINTS = {
@@ -95,15 +97,17 @@ def load_profile(name: str) -> dict[str, Any]:
     return raw
 
 
+def read_rows(path: pathlib.Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def read_rpu_rows() -> tuple[dict[str, tuple[int, bool, str]], dict[tuple[int, str], int]]:
     """Numbers by name -> (address, signed, scale); bits by (address, name) -> position."""
-    path = DATA / "orv3_rpu.csv"
-    if not path.exists():
-        pytest.skip(f"data missing: {path}")
+    path = data_file("orv3_rpu.csv")
     numbers: dict[str, tuple[int, bool, str]] = {}
     bits: dict[tuple[int, str], int] = {}
     address = 0
-    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+    for row in read_rows(path):
         if row["begin"]:
             address = int(row["begin"])
             numbers.setdefault(row["name"], (address, row["sign"] == "True", row["scale"]))
@@ -215,15 +219,13 @@ def test_schema_and_compiler_reject_the_same(change: dict[str, Any]) -> None:
 
 
 def test_rpu_has_every_entry_of_the_source() -> None:
-    path = DATA / "orv3_rpu.csv"
-    if not path.exists():
-        pytest.skip(f"data missing: {path}")
+    path = data_file("orv3_rpu.csv")
     profile = DeviceProfile(load_profile("orv3_rpu"), include_unpolled=True)
     numbers = {p.address: p for p in profile.points}
     texts = {t.address: t for t in profile.texts}
     bits = {(b.address, b.mask): b for b in profile.bits}
     entries = words = address = 0
-    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+    for row in read_rows(path):
         if not row["begin"]:
             assert (address, 1 << int(row["flags_bit"])) in bits, row
             continue
@@ -237,8 +239,9 @@ def test_rpu_has_every_entry_of_the_source() -> None:
             assert point.registers == length, row
             assert point.num / point.den == float(row["scale"] or 1), row
             assert (point.kind == "i16") == (row["sign"] == "True"), row
-    assert (entries, words) == (243, 301)
-    assert len(bits) == sum(1 for line in path.read_text().splitlines() if line.startswith(",,,,"))
+    assert (entries, words) == ((243, 301) if is_complete(path) else STAND_IN_SIZE)
+    named_bits = sum(1 for row in read_rows(path) if not row["begin"])
+    assert len(bits) == named_bits if is_complete(path) else len(bits) > named_bits > 0
 
 
 def test_rpu_numbers_match_the_source() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import pathlib
 import random
 import subprocess
@@ -19,10 +18,9 @@ from protocols import calendar
 from protocols.errors import DecodeError
 from protocols.nmea.framing import Framer
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
+from tests.support.data import data_file
 from tests.support.programs import require_program
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATA = pathlib.Path(os.environ.get("COLDLOOP_DATA", ROOT.parent / "shared" / "data"))
 TALKERS = ("GP", "BD", "GB", "GN", "GA")
 
 
@@ -115,10 +113,8 @@ def test_zda_gsa_and_gsv_from_pynmea2() -> None:
 
 
 def quirks() -> list[dict[str, Any]]:
-    path = DATA / "nmea_quirks.json"
-    if not path.exists():
-        pytest.skip(f"data missing: {path}")
-    loaded: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    text = data_file("nmea_quirks.json").read_text(encoding="utf-8")
+    loaded: list[dict[str, Any]] = json.loads(text)
     return loaded
 
 

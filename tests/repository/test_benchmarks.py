@@ -5,10 +5,13 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import speed
 from benchmarks.bench import digests
 from benchmarks.mutation.rooms import rooms
 from tests.support.programs import require_program
@@ -29,6 +32,7 @@ NAMES = (
     "modbus.transaction",
     "mutation.run",
     "runtime.startup",
+    "speed",
 )
 
 
@@ -64,6 +68,41 @@ def test_speed() -> None:
     assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
 
 
+@pytest.mark.filterwarnings("always:benchmarks.speed")
+def test_speed_beside_the_reference() -> None:
+    record = benchmark("speed", "--seconds", "20", "--rounds", "3")
+    assert set(record["ratios"]) == set(speed.SCENARIOS)
+    assert all(0.01 < ratio < 2 for ratio in record["ratios"].values())
+    assert record["costs"]["reference"] > 0
+    for notice in record["notices"]:
+        warnings.warn(f"benchmarks.speed: {notice}", stacklevel=1)
+
+
+def test_much_lower_ratio_is_named() -> None:
+    history = [
+        {"method": "CPU time", "ratios": {"smoke": 0.5, "full-bench": 0.2}},
+        {"method": "CPU time", "ratios": {"smoke": 0.30, "full-bench": 0.2}},
+        {"method": "instructions", "ratios": {"smoke": 0.9}},
+    ]
+    ratios = {"smoke": 0.271, "full-bench": 0.17, "load-step": 0.1}
+    (line,) = speed.find_worse(ratios, "CPU time", history)
+    assert line.startswith("full-bench: 0.170 of the reference, 15 % below 0.2")
+    assert speed.find_worse(ratios, "CPU time", []) == []
+
+
+def test_kept_ratios_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "history.json"
+    machine = dict.fromkeys(("date", "revision", "cpython", "cpu", "load"), "x")
+    for ratio in (0.2, 0.3):
+        speed.keep({"machine": machine, "method": "m", "ratios": {"smoke": ratio}}, path)
+    assert [entry["ratios"]["smoke"] for entry in speed.load_history(path)] == [0.2, 0.3]
+
+
+def test_kept_history_is_valid() -> None:
+    for entry in speed.load_history():
+        assert set(entry) == {"date", "revision", "cpython", "cpu", "load", "method", "ratios"}
+
+
 def test_startup() -> None:
     record = benchmark("runtime.startup", "--rounds", "1", "--seconds", "1")
     assert 0 < record["ready_s"]["min"] <= record["control_s"]["min"]
@@ -87,6 +126,13 @@ def test_control() -> None:
     assert trials["coldloop"]["settle_s"] <= 60
     assert trials["coldloop"]["over_k"] <= 0.6
     assert trials["coldloop"]["travel_pct"] < trials["phosphor"]["travel_pct"]
+
+
+def test_table_of_laws() -> None:
+    """The shipped loop is not worse than a peer on settling time, deviation and travel."""
+    record = benchmark("control.law_table")
+    assert len(record["trials"]) == 40
+    assert record["lost"] == []
 
 
 def test_digests() -> None:

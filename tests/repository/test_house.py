@@ -23,7 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 18,
-    "agent/control": 18,
+    "agent/control": 19,
     "agent/core": 19,
     "deploy": 16,
     "deploy/firmware": 19,

@@ -4,16 +4,17 @@
 Does not know the physics: the caller gives the estimate (`agent.control.law.plausibility`).
 
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
-make, or by the caller (`accuse`). While it is suspect, `value` is the estimate. It is valid again
-only by evidence: it agrees with the estimate within the band for `_AGREE_S`, or for `_AGAIN_S`
-after a second lie in an hour. After an accusation the mean difference must be in `fine_band` too.
-Without an estimate it stays suspect.
+make, by a reading that stands still while its estimate moves, or by the caller (`accuse`). While it
+is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
+within the band for `_AGREE_S`, or for `_AGAIN_S` after a second lie in an hour. After an accusation
+the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _AGREE_S = 59.5
 _AGAIN_S = 3599.5
 _FILTER_S = 30.0
+_STILL_S, _STILL_K = 19.5, 1.0
 
 RANGE, RATE, RELATION = "range", "rate", "relation"
 """Reasons of a suspicion."""
@@ -33,6 +34,8 @@ class CheckedSignal:
         self.raw: float | None = None
         self._elapsed_s = self._agree_s = self._gap = 0.0
         self._calm_s = _AGAIN_S
+        self._still_raw: float | None = None
+        self._still_s = self._still_at = 0.0
 
     def read(
         self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
@@ -61,6 +64,18 @@ class CheckedSignal:
         self._agree_s = 0.0
         if not self.suspect:
             self.suspect = reason
+
+    def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
+        """Accuse a temperature that has not changed by one count in `_STILL_S`, although its
+        estimate has moved by more than `_STILL_K` since.
+        """
+        if raw is None or estimate is None or raw != self._still_raw:
+            self._still_raw, self._still_s = None if estimate is None else raw, 0.0
+            self._still_at = estimate or 0.0
+            return
+        self._still_s += dt
+        if self._still_s >= _STILL_S and not -_STILL_K < estimate - self._still_at < _STILL_K:
+            self.accuse(RELATION)
 
     def settle(
         self, raw: "float | None", estimate: "float | None", uncertainty: float, dt: float

@@ -12,7 +12,7 @@ requests it from the caller.
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_ALARM_S, _CLEAR_S = 8.5, 59.5
+_ALARM_S, _CLEAR_S = 5.5, 59.5
 DRY, NEAR, WET = 0, 1, 2
 
 

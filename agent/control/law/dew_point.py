@@ -16,8 +16,9 @@ each within `_MOVE_US`) it is `_LIVELY_STILL_US`. The sensor is valid again afte
 
 After a fall it is valid again after `_STEADY_US`. It is valid earlier if another sensor fell too,
 within `_COINCIDENCE_US`, and both agree within `_DISAGREE_K`: then the air of the room became drier
-(a door, an air handler). A sensor with a rising dew point is valid immediately, because this is the
-safe direction.
+(a door, an air handler). It is also valid after it has agreed with a valid sensor for `_AGREE_US`:
+an error has ended, and the highest dew point counts anyway. A sensor with a rising dew point is
+valid immediately, because this is the safe direction.
 
 The limit rises immediately with the dew point. It falls by at most `_FALL_RATE_K_S`, also if all
 sensors have the same fault. With fewer than two valid sensors the uncertainty doubles. With none
@@ -38,6 +39,7 @@ _RH_LOW, _RH_HIGH = 3.0, 101.0
 _MAX_FALL_K = 4.0
 _STEADY_US = 600 * SECOND
 _COINCIDENCE_US = 120 * SECOND
+_AGREE_US = 60 * SECOND
 _STALE_US = 180 * SECOND
 _DISAGREE_K = 25 / 10
 _FALL_RATE_K_S = 1 / 1000
@@ -60,6 +62,7 @@ class _HumiditySensor:
         self.read_at = 0
         self.fell_at: int | None = None
         self.suspect_since: int | None = None
+        self.agrees_since: int | None = None
         self.frozen = False
         self._rh_pct: float | None = None
         self._moved_at = 0
@@ -122,6 +125,30 @@ class DewPointLimit:
         for other in self._sensors:
             if other is not sensor:
                 self._confirm(sensor, other, now)
+        self._check_agreement(sensor, now)
+
+    def _check_agreement(self, sensor: _HumiditySensor, now: int) -> None:
+        """Accept a sensor again that agrees with a valid one for `_AGREE_US`."""
+        agrees = sensor.suspect_since is not None and True in [
+            self._is_valid(other, now)
+            and -_DISAGREE_K <= (sensor.dew_c or 0.0) - (other.dew_c or 0.0) <= _DISAGREE_K
+            for other in self._sensors
+        ]
+        if not agrees:
+            sensor.agrees_since = None
+        elif sensor.agrees_since is None:
+            sensor.agrees_since = now
+        elif now - sensor.agrees_since >= _AGREE_US:
+            sensor.suspect_since = sensor.agrees_since = None
+
+    @staticmethod
+    def _is_valid(sensor: _HumiditySensor, now: int) -> bool:
+        return (
+            sensor.dew_c is not None
+            and sensor.suspect_since is None
+            and not sensor.frozen
+            and now - sensor.read_at <= _STALE_US
+        )
 
     def _confirm(self, sensor: _HumiditySensor, other: _HumiditySensor, now: int) -> None:
         """Accept two sensors if both fell at about the same time and agree."""
@@ -148,12 +175,7 @@ class DewPointLimit:
         valid_count = 0
         for sensor in self._sensors:
             dew_c = sensor.dew_c
-            if (
-                dew_c is None
-                or sensor.suspect_since is not None
-                or sensor.frozen
-                or now - sensor.read_at > _STALE_US
-            ):
+            if dew_c is None or not self._is_valid(sensor, now):
                 continue
             valid_count += 1
             if highest_c is None or dew_c > highest_c:

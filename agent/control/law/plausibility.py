@@ -39,6 +39,7 @@ _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
 _MIN_RISE_K = 10 / 10
 _SPARE_K = 30 / 10
+_SETTLED_S = 5.0
 _LEAST_RISE_K = 20 / 10
 
 
@@ -95,6 +96,26 @@ class RowPlausibility:
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
         self._settle(r, flow, dt)
+
+    # Over a restart; see `agent.control.watch.learned_store`.
+
+    def learned(self) -> "tuple[list[float], list[int]]":
+        """Return the factors of dP and pump speed, the shares of R1 and R6, and the numbers of the
+        suspect signals: supply, return, flow, dP.
+        """
+        factors = [self._dp_factor, self._pump_factor, self.heat_share, self.model_share]
+        return factors, [i for i, signal in enumerate(self._signals()) if signal.suspect]
+
+    def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
+        """Take over the result of `learned` from before a restart."""
+        self._dp_factor, self._pump_factor = factors[:2]
+        self.heat_share, self.model_share = _share(factors[2]), _share(factors[3])
+        for i, signal in enumerate(self._signals()):
+            if i in suspects:
+                signal.accuse(RELATION)
+
+    def _signals(self) -> "tuple[CheckedSignal, ...]":
+        return self.supply, self.returned, self.flow, self.dp
 
     # Flow.
 
@@ -261,6 +282,11 @@ class RowPlausibility:
         spare = r.spare_c
         if spare is not None and (by_return is None or -_SPARE_K < spare - by_return < _SPARE_K):
             by_return, uncertainty = spare, 5 / 10
+        # Coolant that stands does not change its temperature.
+        flows = flow is not None and flow > self._design_lpm / 3.0
+        flows = flows and self._moving_s < _FILTER_S - _SETTLED_S
+        self.returned.watch_still(r.return_c, by_supply if flows else None, dt)
+        self.supply.watch_still(r.supply_c, by_return if flows else None, dt)
         self.returned.settle(r.return_c, by_supply, uncertainty, dt)
         self.supply.settle(r.supply_c, by_return, uncertainty, dt)
         if self.supply.suspect or self.returned.suspect:

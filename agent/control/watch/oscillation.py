@@ -22,7 +22,7 @@ _SHORTEST_S, _LONGEST_S = 5.5, 900.5  # between whole steps of 1 s
 _HEAT_RATIO, _HEAT_K = 15 / 10, 5 / 10
 _LEAST_TRAVEL_PCT = 3 / 10
 _CALM_S = 1200.0
-_TRAVEL_S = 900.0
+_TRAVEL_S = 1800.0
 _HOUR_S = 3600.0
 
 
@@ -45,8 +45,8 @@ class OscillationDetector:
         self._half_travel_pct = 0.0
         self._rise = [1e9, -1e9]
 
-    def add_position(self, position: "float | None", dt: float) -> None:
-        """Add the position of the valve, percent, to the travel."""
+    def add_position(self, position: "float | None", is_own: bool, dt: float) -> None:
+        """Add the position of the valve, percent, to the travel. `is_own`: the loop moves it."""
         move = 0.0
         if position is not None and self._position is not None:
             move = position - self._position
@@ -55,7 +55,7 @@ class OscillationDetector:
             self._position = position
         self.travel_pct += move
         self._half_travel_pct += move
-        rate = move / dt * _HOUR_S if dt > 0.0 else 0.0
+        rate = move / dt * _HOUR_S if is_own and dt > 0.0 else 0.0
         self.travel_pct_h += dt / (dt + _TRAVEL_S) * (rate - self.travel_pct_h)
 
     def step(self, error_k: float, rise_k: "float | None", dt: float) -> None:

@@ -10,8 +10,8 @@ how to move (`SupplyLoop.set_care`):
     stiction       valve_sticks     moves that such a valve can do (`stiction`)
     travel         valve_travel     the deadband of the valve grows with the travel, up to 4 times
 
-Each change of the mode is bumpless: the present output stays. While another claimant has the valve,
-nothing is found.
+Each change of the mode is bumpless: the present output stays. While another claimant has the valve
+or limits it, nothing is found.
 """
 
 from agent.control.watch.oscillation import OscillationDetector
@@ -61,6 +61,7 @@ VALVE_STICKS = AlarmRecord(
 )
 VALVE_TRAVEL = AlarmRecord("valve_travel", NORMAL, "the valve travels %d %% an hour", "", True)
 
+_LOOP = "loop"
 _BUDGET_PCT_H = 200.0
 """Travel at which the deadband begins to grow: 18,000 full strokes a year. Actuators of control
 valves are specified for about 100,000."""
@@ -84,9 +85,10 @@ class ValveWatch:
         loop, readings = self.loop, self.readings
         oscillation, stiction = self.oscillation, self.stiction
         position = loop.valve.position()
-        oscillation.add_position(position, dt)
         decision = None if loop.arbiter is None else loop.arbiter.decision
-        if loop.at_fail_safe or readings.supply_c is None or not (decision and decision.is_loop):
+        is_own = decision is not None and decision.owner == _LOOP and not loop.at_fail_safe
+        oscillation.add_position(position, is_own, dt)
+        if readings.supply_c is None or not is_own:
             oscillation.reset()
             loop.set_care(False, 1.0, 0.0)
             return

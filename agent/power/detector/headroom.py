@@ -8,19 +8,25 @@ limit_w     the largest heat with the supply at `max_supply_c`. The exchanger is
             temperature at given flows, q = G (return - facility inlet). With q = C (return -
             supply), at supply = max_supply_c this is G (max_supply_c - inlet) / (1 - G/C). With the
             valve fully open this is the maximum; otherwise it is a lower bound.
-rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings
+rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings; 0 if it is not
+            larger than the noise. The noise is the largest recent second difference: it is 0 for
+            a steady rise, and large for a noisy sensor
 heat_rejection_lost   the facility water does not flow although the valve is open (two readings), or
             less than half of the loads' heat leaves the coolant and the supply would exceed
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
-            not rise
+            not rise, at the earliest `_CLEAR_TIME` after the last evidence
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
+
+from protocols.time_units import SECOND
 
 C_W_PER_K_LPM = 66.8
 _HISTORY_LENGTH = 4
 _LOOKAHEAD_S = 30.0
 _FAST_K_S = 0.2
+_NOISE_FACTOR, _NOISE_DECAY = 3.0, 9 / 10
+_CLEAR_TIME = 10 * SECOND
 _NO_FLOW_FRACTION = 0.05
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
@@ -41,6 +47,8 @@ class CoolingHeadroom:
         self._max_fws_lpm = 0.0
         self._exchanger: tuple[float, float] | None = None
         self._history: list[tuple[int, float]] = []
+        self._noise_k = self._slope_k = 0.0
+        self._evidence_at = 0
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
@@ -81,11 +89,12 @@ class CoolingHeadroom:
             c = C_W_PER_K_LPM * flow_lpm
             self.heat_w = int(c * rise_k)
             self._update_exchanger(c, rise_k, supply[1], fws_supply_c)
-        self._detect_loss(supply[1], at_limit, load_w)
+        self._detect_loss(supply, at_limit, load_w)
 
     def report_loss(self, reason: str) -> None:
         """Set the loss of heat rejection from another source; it ends in the same way."""
         self.heat_rejection_lost, self.loss_reason = True, reason
+        self._evidence_at = self._history[-1][0] if self._history else 0
 
     def _update_rate(self, supply: "tuple[int, float]") -> None:
         history = self._history
@@ -94,10 +103,13 @@ class CoolingHeadroom:
         history.append(supply)
         if len(history) > _HISTORY_LENGTH:
             history.pop(0)
+        if len(history) >= 3:
+            second_k = abs(history[-1][1] - 2 * history[-2][1] + history[-3][1])
+            self._noise_k = max(second_k, _NOISE_DECAY * self._noise_k)
         elapsed = history[-1][0] - history[0][0]
-        self.rise_k_s = (
-            (history[-1][1] - history[0][1]) * 1_000_000 / elapsed if elapsed > 0 else 0.0
-        )
+        self._slope_k = slope_k = history[-1][1] - history[0][1]
+        is_noise = abs(slope_k) <= _NOISE_FACTOR * self._noise_k
+        self.rise_k_s = 0.0 if is_noise or elapsed <= 0 else slope_k * 1_000_000 / elapsed
 
     def _update_exchanger(
         self, c: float, rise_k: float, supply_c: float, fws_supply_c: "float | None"
@@ -115,7 +127,8 @@ class CoolingHeadroom:
             return None
         return max(0, int(self._exchanger[0] * (supply_c - self._exchanger[1])))
 
-    def _detect_loss(self, supply_c: float, at_limit: bool, load_w: int) -> None:
+    def _detect_loss(self, supply: "tuple[int, float]", at_limit: bool, load_w: int) -> None:
+        read_at, supply_c = supply
         rising = (
             at_limit
             and self.rise_k_s >= _FAST_K_S
@@ -123,10 +136,11 @@ class CoolingHeadroom:
             and supply_c + self.rise_k_s * _LOOKAHEAD_S > self.max_supply_c
             and (self.heat_w is None or 2 * self.heat_w < load_w)
         )
-        self.heat_rejection_lost = (
-            self.no_flow_count >= 2 or rising or (self.heat_rejection_lost and self.rise_k_s > 0)
-        )
         if self.no_flow_count >= 2 or rising:
+            self._evidence_at = read_at
+            self.heat_rejection_lost = True
             self.loss_reason = (
                 "the facility water stands still" if self.no_flow_count >= 2 else "supply rises"
             )
+        elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_TIME:
+            self.heat_rejection_lost = False

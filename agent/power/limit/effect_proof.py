@@ -13,7 +13,7 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
-from protocols.time_units import SECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SHED_FAILED = AlarmRecord(
 )
 
 _PROOF_TIME = 3 * SECOND
-_ANSWER_TIME = 4 * SECOND
+_ANSWER_TIME = 3500 * MILLISECOND
 _OFF_TIME = 5 * SECOND
 _OFF_DIVISOR = 20
 """A load that draws less than this part of its rating is off."""

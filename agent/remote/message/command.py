@@ -35,6 +35,7 @@ ROLES = (
     ("proof", OPERATE),
     ("hold", OPERATE),
     ("calibrate", OPERATE),
+    ("autotune", OPERATE),
     ("capture", OPERATE),
     ("fetch", OPERATE),
     ("shed", OPERATE),

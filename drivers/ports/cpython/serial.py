@@ -46,6 +46,7 @@ class SerialPort(StreamPort):
         self._line = line
         self._fd: int = line.fileno()
         self.pollable = self._fd
+        self.reads_all = True
 
     def read(self) -> "bytes | None":
         """Return the available bytes; None if the line hung up."""
@@ -120,6 +121,7 @@ def _configure(line: serial.Serial, address: Address) -> None:
     try:
         line.baudrate = address.baud
         line.stopbits = address.stop
+        line.bytesize = 8 if is_pty(address.path) else address.data_bits
         # A pseudo-terminal has no parity; the C library reports an error for it.
         line.parity = "N" if is_pty(address.path) else address.parity
         _set_raw_mode(line.fileno())
@@ -129,7 +131,8 @@ def _configure(line: serial.Serial, address: Address) -> None:
     if not address.rs485:
         return
     try:
-        line.rs485_mode = RS485Settings()
+        before, after = address.delays_ms
+        line.rs485_mode = RS485Settings(delay_before_tx=before / 1000, delay_before_rx=after / 1000)
     except (ValueError, OSError) as error:
         raise make_error(address, RS485_REFUSED) from error
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP connection on CPython, with optional TLS, in steps that never wait.
+"""A TCP connection on CPython, with optional TLS, or a UDP socket, in steps that never wait.
 
     prepare     look up the name and read the certificates. Both can take long, so a helper thread
                 does it (at most MAX_LOOKUPS at a time) and wakes the runtime. An IP address on
@@ -10,6 +10,7 @@
                 clock. With `tls=1.2` the last session is resumed (see `tls_sessions`)
 
 `continue_open` does the next step. The runtime drops data that are written before the port is open.
+A UDP socket (`rtu+udp:`) sends each write as one datagram; it never closes by itself.
 """
 
 import ipaddress
@@ -55,7 +56,7 @@ class Preparation:
         self.context: ssl.SSLContext | None = None
         self.error: PortError | None = None
         self._address = address
-        if address.kind == "tcp" and is_ip(address.host):
+        if address.kind != "tls" and is_ip(address.host):
             self._prepare()
             return
         if not _lookup_slots.acquire(blocking=False):
@@ -96,6 +97,8 @@ class TcpPort(StreamPort):
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
         self._target: SocketTarget | None = None
+        self._is_udp = address.kind == "rtu+udp"
+        self.reads_all = address.kind != "tls" and not self._is_udp
 
     def continue_open(self) -> bool:
         """Do the next steps of opening; True when bytes can flow."""
@@ -132,11 +135,13 @@ class TcpPort(StreamPort):
         """Create a socket for the next address of the host."""
         self._target = self._preparation.targets.pop(0)
         try:
-            self._socket = socket.socket(self._target[0], socket.SOCK_STREAM)
+            kind = socket.SOCK_DGRAM if self._is_udp else socket.SOCK_STREAM
+            self._socket = socket.socket(self._target[0], kind)
         except OSError as error:
             raise translate_error(self.address, error, SOCKET_REASONS) from error
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._is_udp:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pollable = self._socket.fileno()
         self.wants_write = True
         return self._socket
@@ -202,7 +207,7 @@ class TcpPort(StreamPort):
         if sock is None:
             return b""
         try:
-            return sock.recv(CHUNK) or None
+            return sock.recv(CHUNK) or (b"" if self._is_udp else None)
         except (BlockingIOError, ssl.SSLWantReadError):
             return b""
         except ssl.SSLWantWriteError:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 GOOD_EXIT = 0
 BAD_EXIT = 1
 UNITS = (1, 247)
-PORT_HELP = "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, or a bare /dev/ttyUSB0"
+PORT_HELP = (
+    "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, "
+    "ascii:/dev/ttyUSB0, ascii+tcp:HOST:PORT, tls:HOST:802?ca=FILE, or a bare /dev/ttyUSB0"
+)
 
 
 class UsageError(DriverError):
@@ -108,7 +111,11 @@ def describe_result(result: "TransactionResult") -> str:
         return "exception %d (%s)" % (result.code, meaning)
     if result.status == "timeout":
         return "no reply"
-    return "%s: %s" % (result.status, result.reason)
+    if result.status == "busy":
+        return "busy: exception %d (%s) to all attempts" % (result.code, EXCEPTIONS[result.code])
+    if result.status == "unsure":
+        return "unsure: the reply can be a late one to an earlier request"
+    return "%s: %s" % (result.status, result.reason or "no reason known")
 
 
 def describe_device(address: "Address", unit: int) -> str:
@@ -118,9 +125,9 @@ def describe_device(address: "Address", unit: int) -> str:
 
 def describe_port(address: "Address") -> str:
     """Return the port with the line options that must agree with those of the devices."""
-    if address.kind != "serial":
+    if address.kind not in ("serial", "ascii"):
         return address.location()
-    frame = "8%s%d" % (address.parity, address.stop)
+    frame = "%d%s%d" % (address.data_bits, address.parity, address.stop)
     return "%s %d %s" % (address.location(), address.baud, frame)
 
 

@@ -4,29 +4,38 @@
 Not a second Modbus client: requests go through `drivers.modbus.bus.Bus` and `drivers.ports`, as in
 the agent. Contains only the loop that waits. It blocks, so the agent cannot use it.
 
+Before each request the client reads what has arrived meanwhile. Thus old bytes never count as the
+reply. The bus and its guard against late replies stay the same for the whole command. A request
+that takes longer than `_QUIET_US` shows its progress on a terminal.
+
 The next request opens a connection again that the peer closed. A serial line that hangs up raises
 `PortError`, because it does not recover.
 """
 
 from drivers.errors import AddressError
-from drivers.modbus.bus import Bus, TransactionResult
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
+from drivers.ports.bus_address import make_bus
+from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
-from protocols.time_units import MILLISECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from drivers.modbus.bus import Bus, TransactionResult
 
-_PORT_KINDS = ("serial", "tcp")
+_PORT_KINDS = ("serial", "tcp", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp", "tls")
 _PORT = 0
 _TAG = 0
-_LATE_US = 500 * MILLISECOND
-_RESTART_PAUSE_US = 20 * MILLISECOND
+_QUIET_US = 2 * SECOND
+_RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
+_MAX_DRAIN = 64
+_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 TIMEOUT_US = 300 * MILLISECOND
 
 
@@ -37,7 +46,11 @@ def port_address(text: str) -> Address:
     """
     address = parse_address("serial:" + text if text.startswith("/") else text)
     if address.kind not in _PORT_KINDS:
-        kinds = "serial:/dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502"
+        kinds = (
+            "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, "
+            "rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, ascii:/dev/ttyUSB0, ascii+tcp:HOST:PORT "
+            "or tls:HOST:802?ca=FILE"
+        )
         raise AddressError("address %r: Modbus needs %s" % (text, kinds))
     return address
 
@@ -52,17 +65,12 @@ class BlockingModbusClient:
         self._open_port: OpenPort | None = OpenPort(address)
         self._reply_count = 0
         self._discarded_before = 0
+        self._progress = Progress()
+        self._quiet_since = monotonic_us()
         self.bus = self._make_bus()
 
-    def _make_bus(self) -> Bus:
-        address = self.address
-        bus = Bus(
-            _PORT,
-            "rtu" if address.kind == "serial" else "tcp",
-            baud=address.baud,
-            bits_per_char=address.bits_per_char,
-            timeout_us=self._timeout_us,
-        )
+    def _make_bus(self) -> "Bus":
+        bus = make_bus(_PORT, self.address, self._timeout_us)
         bus.event("opened", monotonic_us())
         return bus
 
@@ -71,11 +79,17 @@ class BlockingModbusClient:
         """Bytes that did not belong to a frame, since the last change of the line options."""
         return self._discarded_before + self.bus.discarded_bytes
 
-    def reset_bus(self) -> None:
-        """Use a new bus, without the health and response times of the units."""
-        self._discarded_before += self.bus.discarded_bytes
-        self._reply_count = 0
-        self.bus = self._make_bus()
+    @property
+    def echo_is_known(self) -> bool:
+        """Whether a reply has shown that the line does not return the sent bytes, or that it does.
+
+        Without this, the line itself can return the "reply" to a write.
+        """
+        return self.bus.client.echo_known
+
+    def reset_health(self) -> None:
+        """Forget the response times of the units, and which of them are offline."""
+        self.bus.reset_health()
 
     def set_options(self, options: str) -> None:
         """Change the line options (`baud=9600&parity=E`) and reset the counters."""
@@ -91,38 +105,55 @@ class BlockingModbusClient:
             self.bus.event("opened", monotonic_us())
         return self._open_port
 
-    def request(self, unit: int, pdu: bytes, retries: int = 1) -> TransactionResult:
+    def request(self, unit: int, pdu: bytes, retries: int = 1) -> "TransactionResult":
         """Send one request and return its result.
 
         Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
+        self._drain(self._ensure_open())
         self._ensure_open()
+        # This program sleeps between requests: it cannot tell that a reply is premature.
         if self._reply_count >= _MAX_REPLIES:
-            self._restart_bus(_RESTART_PAUSE_US)
+            self._reply_count = 0
+            self.bus.reset_timing()
         if not self.bus.submit(unit, pdu, _TAG, retries=retries):
-            self._restart_bus(_LATE_US)
-            self.bus.submit(unit, pdu, _TAG, retries=retries)
+            # The bus probes an offline unit rarely, but the operator needs a result now. Some
+            # devices find the start of a frame again only after a pause (libmodbus: 0.5 s).
+            self._pause(_RESYNC_US)
+            self.bus.reset_health()
+            self.bus.submit(unit, pdu, _TAG, retries=0)
         while True:
             results = self._step(self._ensure_open())
             if results:
+                self._progress.clear()
                 has_reply = results[0].status in (GOOD, EXCEPTION)
                 self._reply_count = self._reply_count + 1 if has_reply else 0
                 return results[0]
+            self._show_progress(unit)
 
-    def _restart_bus(self, pause_us: int) -> None:
-        """Use a new bus after a pause in which late replies can arrive.
+    def _pause(self, duration_us: int) -> None:
+        """Send nothing for some time; what arrives goes to the bus."""
+        due = monotonic_us() + duration_us
+        while monotonic_us() < due:
+            self._ensure_open().wait(due)
+            self._drain(self._ensure_open())
 
-        The old bus probes an offline unit rarely, but the operator needs a result now. After
-        several replies a bus discards premature ones. This program can sleep between requests, so
-        it does not measure times exactly enough for that.
-        """
-        due = monotonic_us() + pause_us
-        while monotonic_us() < due and self._open_port is not None:
-            self._open_port.wait(due)
-            if self._open_port.port.read() is None:
+    def _drain(self, open_port: OpenPort) -> None:
+        """Give the bus what has arrived since the last request."""
+        for _ in range(_MAX_DRAIN):
+            data = open_port.port.read()
+            if data is None:
                 self._on_closed()
-        self.reset_bus()
-        self._ensure_open()
+            if not data:
+                return
+            self.bus.receive(data, monotonic_us())
+
+    def _show_progress(self, unit: int) -> None:
+        elapsed_us = monotonic_us() - self._quiet_since
+        if elapsed_us > _QUIET_US:
+            bus = self.bus
+            counts = (unit, bus.transactions, bus.timeouts, elapsed_us // SECOND)
+            self._progress.update("unit %d: %d requests, %d without a reply, %d s" % counts)
 
     def _step(self, open_port: OpenPort) -> "list[TransactionResult]":
         """Run the bus once: send, wait, receive. Return the new results."""
@@ -147,7 +178,7 @@ class BlockingModbusClient:
         return bus.take_results()
 
     def _on_closed(self) -> None:
-        if self.address.kind == "serial":
+        if self.address.kind in ("serial", "ascii"):
             raise make_error(self.address, "hung up: unplugged, or the other end was closed")
         self._close()
         self.bus.event("closed", monotonic_us())
@@ -162,3 +193,20 @@ class BlockingModbusClient:
 
     def __exit__(self, *_: object) -> None:
         self._close()
+
+
+def read_values(
+    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
+) -> "tuple[list[int], TransactionResult | None]":
+    """Read `count` registers or bits; return (values, failed result or None).
+
+    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        size = min(count - len(found), _MAX_COUNT[function])
+        result = client.request(unit, pdu.read(function, address + len(found), size))
+        if result.status != GOOD:
+            return found, result
+        found.extend(result.values)
+    return found, None

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 _OPENERS: "dict[str, Opener]" = {
     "serial": serial.open_port,
+    "ascii": serial.open_port,
     "tcp": tcp.open_port,
+    "rtu+tcp": tcp.open_port,
+    "rtu+udp": tcp.open_port,
+    "ascii+tcp": tcp.open_port,
     "tls": tcp.open_port,
 }
 _LOOK_UP_PAUSE_S = 0.01  # between polls of a name look-up

@@ -125,6 +125,7 @@ def _make_settings(letters: tuple[Letter, ...], load_kw: float, site: str) -> Te
         it_kw=load_kw,
         meters=2,
         humidity_sensors=2,
+        proof_store=1,
         fans=max((rule.fans for rule in rules), default=0),
         receiver_dialect="casic" if needs_dialect else "",
         parts=", ".join(sections),

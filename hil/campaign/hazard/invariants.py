@@ -247,6 +247,8 @@ class RecoveryInvariant(Invariant):
         status = truth.status
         if self.case.end_s is None or status is None or status["state"] == "normal":
             return
+        if any(letter.is_lasting for letter in self.case.letters):
+            return
         latched = [cause["code"] for cause in status.get("safety", {}).get("causes", [])]
         if not latched:
             codes = ", ".join(truth.alarms) or "no alarm"

@@ -38,6 +38,11 @@ class Letter:
     for_s: float | None = None
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether it changes the row for the rest of the run."""
+        return self.word in load_table("letters")["lasting"]
+
+    @property
     def kind(self) -> str:
         """LIE, NEUTRAL or FAILURE."""
         if self.word in _LIES:

@@ -23,6 +23,7 @@ RPU_POWER, TOTAL_POWER, INPUT_VOLT, AIR_INLET = 36869, 36870, 36871, 36872
 FAN_STATUS, FAN1_RPM, PUMP_STATUS, RESERVOIR = 36878, 36879, 36882, 36886
 ALL_PUMPS, ALL_FANS, RUNTIME = 36888, 36889, 36912
 SENSOR_ALARM, STATUS_ALARM, LEAKAGE = 37376, 37377, 37378
+FILTER_KPA = 37140
 FLOW_TARGET, OUTLET_TARGET, MANUAL_PUMP, CONTROL = 37888, 37889, 37891, 37904
 NO_VALUE = 0x7FFF
 
@@ -225,6 +226,7 @@ class Rpu(ModbusServer):
                 value = _FAULTY_VALUE[fault](value, extent)
             registers[address] = round(value * 10.0) & 0xFFFF
         registers[SENSOR_ALARM] = alarms
+        registers[FILTER_KPA] = min(round(plant.filter_kpa * 10.0), 0xFFFF)
         self._show_power()
         self._show_pumps(now)
         self._show_alarms()

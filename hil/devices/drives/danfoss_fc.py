@@ -49,7 +49,7 @@ class DanfossFc(TableServer):
     """
 
     FAULTS = TableServer.FAULTS | {"trip_persists", "local"}
-    functions = frozenset((1, 3, 4, 5, 6, 15, 16))
+    functions = frozenset((1, 3, 4, 5, 6, 8, 15, 16, 17))
     boot_us = 6 * SECOND
     table = (
         MeasuredPoint("run_hours", 14999, RegisterFormat("I"), lambda d: d.hours),

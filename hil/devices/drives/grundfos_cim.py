@@ -63,7 +63,7 @@ class GrundfosCim(TableServer):
     """
 
     FAULTS = TableServer.FAULTS | {"alarm_persists", "warning", "local", "module_lost"}
-    functions = frozenset((3, 4, 6, 16))
+    functions = frozenset((3, 4, 6, 8, 16))
     inputs_only = True
     table = (
         MeasuredPoint(

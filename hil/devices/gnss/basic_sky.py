@@ -88,6 +88,29 @@ def _constellations() -> tuple[CircularOrbit, ...]:
 ORBITS = _constellations()
 
 
+_Constants = tuple[float, float, float, float, float, float, float]
+
+
+def _constants(orbit: CircularOrbit) -> _Constants:
+    """Return phase, rate, node, its offset, radius, cosine and sine of the inclination.
+
+    They do not change with time. A run looks at each orbit every few seconds.
+    """
+    is_synchronous = orbit.radius_km == _SYNCHRONOUS_KM
+    return (
+        orbit.phase,
+        orbit.rate_rad_s,
+        orbit.node,
+        orbit.phase if is_synchronous else 0.0,
+        orbit.radius_km,
+        cos(orbit.inclination),
+        sin(orbit.inclination),
+    )
+
+
+_ORBIT_CONSTANTS = tuple((orbit, _constants(orbit)) for orbit in ORBITS)
+
+
 class BasicSky:
     """The satellites over a site; latitude and longitude in degrees."""
 
@@ -104,9 +127,11 @@ class BasicSky:
     ) -> list[BasicSatellite]:
         """Return satellites above `mask_deg`, highest first; `loss_db` weakens all signals."""
         satellites = []
-        for orbit in ORBITS:
-            elevation, azimuth = self.look_angle(orbit, unix_s)
+        for orbit, constants in _ORBIT_CONSTANTS:
+            up, x, y, z = self._direction(constants, unix_s)
+            elevation = degrees(asin(up))
             if elevation >= mask_deg:
+                azimuth = self._azimuth(x, y, z)
                 # 38 dBHz at the horizon, 49 overhead: usual for a patch antenna in the open.
                 cn0 = 38.0 + 11.0 * sin(radians(elevation)) + self._rng.gauss(0.0, 1.0) - loss_db
                 strength = round(cn0) if cn0 >= 15.0 else 0
@@ -120,16 +145,24 @@ class BasicSky:
 
     def look_angle(self, orbit: CircularOrbit, unix_s: int) -> tuple[float, float]:
         """Return elevation and azimuth of an orbit's satellite at a time, degrees."""
-        along = orbit.phase + orbit.rate_rad_s * unix_s
-        node = orbit.node - _EARTH_RAD_S * unix_s
-        if orbit.radius_km == _SYNCHRONOUS_KM:
-            node -= orbit.phase
-        r, ci = orbit.radius_km, cos(orbit.inclination)
-        x = r * (cos(along) * cos(node) - sin(along) * sin(node) * ci) - _EARTH_KM * self._up[0]
-        y = r * (cos(along) * sin(node) + sin(along) * cos(node) * ci) - _EARTH_KM * self._up[1]
-        z = r * sin(along) * sin(orbit.inclination) - _EARTH_KM * self._up[2]
-        up = x * self._up[0] + y * self._up[1] + z * self._up[2]
+        up, x, y, z = self._direction(_constants(orbit), unix_s)
+        return degrees(asin(up)), self._azimuth(x, y, z)
+
+    def _direction(self, constants: _Constants, unix_s: int) -> tuple[float, float, float, float]:
+        """Return the sine of the elevation and the vector from the site to the satellite, km."""
+        phase, rate, node_at_0, node_offset, r, ci, si = constants
+        along = phase + rate * unix_s
+        node = node_at_0 - _EARTH_RAD_S * unix_s - node_offset
+        sin_along, cos_along = sin(along), cos(along)
+        sin_node, cos_node = sin(node), cos(node)
+        ux, uy, uz = self._up
+        x = r * (cos_along * cos_node - sin_along * sin_node * ci) - _EARTH_KM * ux
+        y = r * (cos_along * sin_node + sin_along * cos_node * ci) - _EARTH_KM * uy
+        z = r * sin_along * si - _EARTH_KM * uz
+        return (x * ux + y * uy + z * uz) / sqrt(x * x + y * y + z * z), x, y, z
+
+    def _azimuth(self, x: float, y: float, z: float) -> float:
+        """Return the azimuth of a vector from the site, degrees."""
         east = x * self._east[0] + y * self._east[1]
         north = x * self._north[0] + y * self._north[1] + z * self._north[2]
-        elevation = asin(up / sqrt(x * x + y * y + z * z))
-        return degrees(elevation), degrees(atan2(east, north) % (2.0 * pi))
+        return degrees(atan2(east, north) % (2.0 * pi))

@@ -18,7 +18,7 @@ MAX_FRAME_BYTES = 256  # Modbus over serial line V1.02, section 2.3
 _MIN_FRAME_BYTES = 4
 _MAX_BUFFER_BYTES = 2 * MAX_FRAME_BYTES
 # functions with their length in the frame
-_SIZED_FUNCTIONS = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 22, 23, 43))
+_SIZED_FUNCTIONS = frozenset((1, 2, 3, 4, 5, 6, 8, 15, 16, 17, 22, 23, 43))
 _HEADER_BYTES = 12  # bytes that contain the length of all functions but 43
 _IDENTIFY = 43
 _REQUESTS, _RESPONSES = DecodePDU(True), DecodePDU(False)

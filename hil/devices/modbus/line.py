@@ -57,6 +57,8 @@ class ModbusLine(FaultTarget):
         if len(self.servers) != len(servers):
             raise ValueError("two servers have the same unit id")
         self.other_devices = list(other_devices)
+        self._servers = list(servers)
+        self._timed_servers = [s for s in servers if type(s).deadline is not ModbusServer.deadline]
         self.silent = False
         self.echo = False
         self.request_count = 0
@@ -119,8 +121,11 @@ class ModbusLine(FaultTarget):
     def deadline(self) -> int:
         """Return the earliest deadline on the line."""
         due = NEVER
-        for server in self.servers.values():
-            at = server.deadline()
+        for server in self._servers:
+            if server.delayed_writes and server.delayed_writes[0][0] < due:
+                due = server.delayed_writes[0][0]
+        for timed in self._timed_servers:
+            at = timed.deadline()
             if at < due:
                 due = at
         for device in self.other_devices:

@@ -60,10 +60,17 @@ class RegisterFormat:
         """Return the registers of a value in its own unit; None stands for "no value"."""
         if value is None:
             return self._no_value_words
-        if self._high == 0:
+        high = self._high
+        if high == 0:
             return self._pack(value / self.step)
         raw = round((value - self.offset) / self.step)
-        return self._pack(min(max(raw, self._low), self._high))
+        if raw > high:
+            raw = high
+        elif raw < self._low:
+            raw = self._low
+        if high <= 0xFFFF:  # one register, the usual case
+            return (raw & 0xFFFF,)
+        return self._pack(raw)
 
     @property
     def register_count(self) -> int:

@@ -21,7 +21,9 @@ from pymodbus.pdu import (
     ExceptionResponse,
     ModbusPDU,
     bit_message,
+    diag_message,
     mei_message,
+    other_message,
     register_message,
 )
 
@@ -34,6 +36,10 @@ ExecutionResult = ModbusPDU | int
 _DECODER = DecodePDU(True)
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
 _OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}
+_REGISTER_READS = {
+    3: register_message.ReadHoldingRegistersResponse,
+    4: register_message.ReadInputRegistersResponse,
+}
 _CONFORMITY = 0x82  # regular identification, stream and individual access
 
 
@@ -49,6 +55,7 @@ class ModbusRequest:
     is_read: bool = False
     reply_version: int = -1
     reply: bytes = b""
+    reply_registers: list[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,8 @@ def execute_request(
         server.refresh(now)
         if request.reply_version == server.version:
             return request.reply
+        if request.function in _REGISTER_READS:
+            return _reply_registers(request, server, encode)
     function = _FUNCTIONS[request.function]
     result = function.execute(server, request.pdu, now)
     if function.build_confirmation is not None and not result:
@@ -113,6 +122,22 @@ def execute_request(
         return request.reply
     result.dev_id = request.unit
     return encode(result)
+
+
+def _reply_registers(
+    request: ModbusRequest, server: ModbusServer, encode: Callable[[ModbusPDU], bytes]
+) -> bytes:
+    """Return the encoded reply to a read of registers; the same values have the same reply."""
+    pdu = request.pdu
+    values = server.read(pdu.address, pdu.count, request.function)
+    if isinstance(values, int):
+        return encode(ExceptionResponse(request.function, values, device_id=request.unit))
+    if values != request.reply_registers:
+        reply = _REGISTER_READS[request.function](registers=values)
+        reply.dev_id = request.unit
+        request.reply, request.reply_registers = encode(reply), values
+    request.reply_version = server.version
+    return request.reply
 
 
 def execute_broadcast(request: ModbusRequest, server: ModbusServer, now: int) -> None:
@@ -138,11 +163,7 @@ def _read_bits(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
 def _read_registers(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     function = pdu.function_code
     values = server.read(pdu.address, pdu.count, function)
-    if isinstance(values, int):
-        return values
-    if function == 3:
-        return register_message.ReadHoldingRegistersResponse(registers=values)
-    return register_message.ReadInputRegistersResponse(registers=values)
+    return values if isinstance(values, int) else _REGISTER_READS[function](registers=values)
 
 
 def _write_bits(server: ModbusServer, pdu: Pdu, now: int) -> ExecutionResult:
@@ -189,6 +210,18 @@ def _identify(server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
     reply = mei_message.ReadDeviceInformationResponse(pdu.read_code, dict(chosen))
     reply.conformity = _CONFORMITY
     return reply
+
+
+def _return_query(_server: ModbusServer, pdu: Pdu, _now: int) -> ExecutionResult:
+    """Diagnostics, section 6.8: only sub-function 0 (Return Query Data)."""
+    if pdu.sub_function_code:
+        return ILLEGAL_FUNCTION
+    return diag_message.ReturnQueryDataResponse(pdu.message)
+
+
+def _report_id(server: ModbusServer, _pdu: Pdu, _now: int) -> ExecutionResult:
+    """Report server ID, section 6.13: the unit, then the run indicator."""
+    return other_message.ReportDeviceIdResponse(server.server_id or bytes((server.unit,)))
 
 
 # Confirmations.
@@ -263,10 +296,12 @@ _FUNCTIONS = {
     4: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
     5: _Function(_is_coil_valid, _write_bits, build_confirmation=_coil_confirmation),
     6: _Function(_has_length(5), _write_registers, build_confirmation=_register_confirmation),
+    8: _Function(_has_length(5), _return_query),
     15: _Function(_are_coils_valid, _write_bits, build_confirmation=_coils_confirmation),
     16: _Function(
         _are_registers_valid, _write_registers, build_confirmation=_registers_confirmation
     ),
+    17: _Function(_has_length(1), _report_id),
     22: _Function(_has_length(7), _mask_register, build_confirmation=_mask_confirmation),
     23: _Function(_is_write_read_valid, _write_and_read),
     43: _Function(_is_identify_valid, _identify, is_read=True),

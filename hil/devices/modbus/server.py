@@ -25,6 +25,7 @@ class ModbusServer(ModbusFaults):
     Class attributes of a model:
         functions          supported function codes; others get exception 01
         identity           objects of the device identification (43/14) by number
+        server_id          reply to function 17 without its run indicator; empty: the unit
         identity_codes     supported codes of 43/14: 1 to 3 are streams, 4 is one object
         max_read_registers largest read request, in registers; more gets exception 03
         atomic_blocks      (address, count) of blocks that can only be read as a whole
@@ -36,6 +37,7 @@ class ModbusServer(ModbusFaults):
 
     functions = frozenset((3, 4, 6, 16))
     identity: Mapping[int, str] = {}
+    server_id = b""
     identity_codes: tuple[int, ...] = (1, 2, 3, 4)
     max_read_registers = 125
     atomic_blocks: tuple[tuple[int, int], ...] = ()

@@ -2,7 +2,9 @@
 """A server with a table of measured values and with sensor faults.
 
 Each row of the table is a `MeasuredPoint`: name, address, number format and source of the value.
-The registers are updated when the plant has moved or after `invalidate`.
+The registers are updated when the plant has moved or after `invalidate`. A register gets its value
+when a client reads it for the first time, and is kept up to date from then on. So a client that
+reads few points of a long table costs little.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 from hil.devices.base import MILLISECOND
 from hil.devices.modbus.register_codec import RegisterFormat
-from hil.devices.modbus.server import ModbusServer
+from hil.devices.modbus.server import HOLDING, ModbusServer
 from hil.plant.plant import Plant
 
 
@@ -57,6 +59,8 @@ class TableServer(ModbusServer):
         self._index_by_name = {point.name: i for i, point in enumerate(self.table)}
         self._faults: dict[int, tuple[SensorFault, float]] = {}
         self._shown_values: list[float | None] = [-1e300] * len(self.table)
+        self._shown_points: list[int] = []
+        self._read_ranges: set[tuple[int, int]] = set()
         self._steps = -1
 
     # Faults.
@@ -108,11 +112,38 @@ class TableServer(ModbusServer):
             return
         self.update_state(now)
         self._steps = plant.steps
+        changed = self._show(self._shown_points)
+        if self.update_registers(now) or changed:
+            self.version += 1
+
+    def read(self, address: int, count: int, function: int = HOLDING) -> list[int] | int:
+        """Return `count` registers from `address`, or an exception code."""
+        if (address, count) not in self._read_ranges:
+            self.show_range(address, count)
+        return super().read(address, count, function)
+
+    def show_range(self, address: int, count: int) -> None:
+        """Show the points in `count` registers from `address`, from now on."""
+        self._read_ranges.add((address, count))
+        end = address + count
+        added = [
+            i
+            for i, point in enumerate(self.table)
+            if i not in self._shown_points
+            and point.address < end
+            and point.address + point.register_format.register_count > address
+        ]
+        self._shown_points = sorted(self._shown_points + added)
+        self._show(added)
+
+    def _show(self, points: list[int]) -> bool:
+        """Update the registers of some points; return whether one changed."""
         table = self.registers if self.inputs is None else self.inputs
-        shown, changed = self._shown_values, False
-        for i, point in enumerate(self.table):
+        rows, shown, faults, changed = self.table, self._shown_values, self._faults, False
+        for i in points:
+            point = rows[i]
             value = point.source(self)
-            if self._faults and i in self._faults:
+            if faults and i in faults:
                 value = self._apply_fault(i, value)
             if value == shown[i]:
                 continue
@@ -122,8 +153,7 @@ class TableServer(ModbusServer):
             for word in point.register_format.encode(value):
                 table[address] = word
                 address += 1
-        if self.update_registers(now) or changed:
-            self.version += 1
+        return changed
 
     def _apply_fault(self, index: int, value: float | None) -> float | None:
         fault, extent = self._faults[index]

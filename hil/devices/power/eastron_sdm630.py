@@ -34,7 +34,7 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
 class Sdm630(EmulatedMeter):
     """The meter; energies are in kWh."""
 
-    functions = frozenset((3, 4, 16))
+    functions = frozenset((3, 4, 8, 16))
     max_read_registers = 80
     inputs_only = True
     table = (

@@ -72,6 +72,7 @@ class PlantParameters:
     inner_kpa: float = 35.0  # design, exchanger, filter and pipes inside the CDU
     filter_kpa: float = 8.0  # assumed, of `inner_kpa`: the clean filter at the design flow
     suction_kpa: float = 150.0  # design, the expansion vessel holds the return side
+    vessel_kpa_l: float = 8.0  # assumed, fall of this pressure for each lost litre
 
     # Used only if a scenario needs them: coolant, air, the facility's own water.
     inside_l: float = 15.0  # assumed, coolant inside the CDU

@@ -45,6 +45,10 @@ class SensorSet:
         for sensor in self._all:
             sensor.set_quantum(quantum_s)
 
+    def set_suction(self, suction_kpa: float) -> None:
+        """Set the true static pressure at the return side, kPa."""
+        self._suction_kpa = suction_kpa
+
     def step(
         self,
         true_values: tuple[float, float, float, float],

@@ -134,3 +134,23 @@ def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
                     open_codes.add(notice.code)
         assert first > 0
         assert all(sum(now <= at < now + WINDOW_MS for at in sent) <= MAX_SHOWN for now in sent)
+
+
+def test_alarms_of_several_loads_are_one_message() -> None:
+    found = AlarmFilter()
+    for i in (1, 2, 3):
+        found.change(i * 100, True, f"shed_failed:gpu{i}")
+    codes = [notice.code for notice in found.poll(1000)]
+    assert codes == ["shed_failed:gpu1"]
+    found.change(2000, False, "shed_failed:gpu1")
+    found.change(2500, False, "shed_failed:gpu2")
+    found.poll(2600)
+    assert [n.code for n in found.poll(9000) if n.event == "raised"] == []
+    assert [n.code for n in found.poll(13_000) if n.event == "raised"] == ["shed_failed:gpu3"]
+
+
+def test_alarms_of_several_leaks_are_each_a_message() -> None:
+    found = AlarmFilter()
+    found.change(0, True, "leak_critical:pan")
+    found.change(0, True, "leak_critical:floor")
+    assert len(found.poll(100)) == 2

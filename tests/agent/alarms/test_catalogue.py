@@ -34,7 +34,7 @@ def build(**changes: Any) -> dict[str, Any]:
         ({"cause": " "}, "one: cause is empty"),
         ({"number": 900}, "one: number 900 belongs to old"),
         ({"suppressed_by": ["two"]}, "one: suppressed_by two: no such code"),
-        ({"priority": 1, "respond_s": 9, "suppressed_by": ["root"]}, "one: priority 1 is never"),
+        ({"priority": 1, "respond_s": 9, "suppressed_by": ["root"]}, "root: has a lower priority"),
         ({"priority": 2, "respond_s": 9, "suppressed_by": ["root"]}, "root: has a lower priority"),
         ({"suppressed_by": ["one"]}, "one: suppresses itself"),
     ],

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,13 @@ from hil.annual.site import AnnualSite
 from hil.annual.steady_search import SteadySearch
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
-from hil.plant.air.synthetic_climate import CLIMATES
+from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
 from hil.plant.air.weather import load_weather
 from tests.support.cli_tools import run_coldloop
+from tests.support.data import data_folder
 
-DATA = Path(os.environ.get("COLDLOOP_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SUMMER = 4800
+DRY_CLIMATE = "johannesburg"
 
 
 def make_site(weather: str = "dubai", kind: str = "adiabatic", it_kw: float = 1000.0) -> AnnualSite:
@@ -210,10 +210,19 @@ def test_plot_of_less_than_a_day() -> None:
     assert "Less than a day" in render_page(account.record("fixed:40", 1.0), account, "somewhere")
 
 
-def test_run_with_epw_file() -> None:
-    path = DATA / "weather" / "johannesburg_tmyx.epw"
+def write_epw(path: Path) -> Path:
+    """Write a dry synthetic climate as an EPW file: the stand-in of a measured year."""
+    lines = ["LOCATION,stand-in", *["HEADER"] * 7]
+    for dry_c, dew_c in synthesize_hours(DRY_CLIMATE):
+        lines.append(f"1,1,1,1,60,x,{dry_c:.1f},{dew_c:.1f},999,85000" + ",0" * 25)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_run_with_epw_file(tmp_path: Path) -> None:
+    path = data_folder() / "weather" / "johannesburg_tmyx.epw"
     if not path.exists():
-        pytest.skip(f"{path} is not there")
+        path = write_epw(tmp_path / "year.epw")
     site = AnnualSite(load_weather(str(path)), "dry")
     account = sum_optimum(site, 8760)
     record = account.record("optimum", 1.0)

@@ -50,6 +50,7 @@ def test_every_event_is_a_letter_or_has_a_reason() -> None:
     groups, table = letters_by_word(), load_table("letters")
     assert set(groups) | set(table["excluded"]) == set(EVENTS)
     assert set(table["values"]) <= set(EVENTS)
+    assert all(EVENTS[word].undo is None and why for word, why in table["lasting"].items())
     for group in groups.values():
         for letter in group:
             limits = EVENTS[letter.word].limits

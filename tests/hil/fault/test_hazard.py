@@ -46,6 +46,7 @@ EFFECTS = [
     Effect("isolating_valve", 0, lambda t: t.plant.dp_kpa, 100, 300),
     Effect("rack_blocked", 2, lambda t: t.plant.rack_case_c[1], 62, 80),
     Effect("rack_blocked", 2, lambda t: t.plant.flow_true_lpm, 125, 145),
+    Effect("hidden_leak", 5, lambda t: t.plant.return_kpa, 140, 148),
     Effect("supply_register", 99.0, _register(36865), 99, 99),
     Effect("supply_register", 3276.7, _register(36865), 3276.7, 3276.7),
     Effect("return_register", 0.0, _register(36866), 0, 0),

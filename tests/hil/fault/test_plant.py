@@ -246,7 +246,7 @@ def test_unknown_sensor_cannot_be_faulted() -> None:
 def test_shown_dew_point_follows_sensing_elements() -> None:
     testbed = make_testbed()
     sensor: HumiditySensor = testbed.surroundings.humidity_sensors[0]
-    assert sensor.registers[0x102] / 100 == pytest.approx(sensor.measured_values[2], abs=0.006)
+    assert sensor.read(0x102, 1) == [pytest.approx(100 * sensor.measured_values[2], abs=0.6)]
     assert sensor.measured_values[2] == pytest.approx(
         15.7, abs=0.6
     )  # 27 degC, 50 %: psychrometric chart

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order in which the agent calls its components changes no byte; port numbers stay."""
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -10,6 +11,9 @@ import agent.agent
 from agent.control.arbiter import Arbiter
 from agent.control.control_cycle import ControlCycle
 from agent.core.actuator import EXACT, Claim
+from agent.safety.interlock import Interlock
+from hil.campaign.hazard.draw import DrawOptions, draw_case
+from hil.campaign.hazard.run import judge_order
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
 
@@ -68,3 +72,27 @@ def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         permute(monkeypatch, order)
         digests.add(run(scenario).digest)
     assert len(digests) == 2
+
+
+def find_order_effect() -> object:
+    """Run a mains dip: protection, pump group and power limits act in the same ticks."""
+    case = draw_case(2140, 2, DrawOptions())
+    events = tuple(replace(event, at_s=event.at_s - 100.0) for event in case.scenario.events)
+    return judge_order(replace(case, scenario=replace(case.scenario, events=events, seconds=50)))
+
+
+def test_reversed_ticks_of_the_components_give_the_same_writes() -> None:
+    assert find_order_effect() == []
+
+
+def test_protection_in_the_order_of_the_ticks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken on purpose: the protection runs with the other components."""
+    tick, protect = Interlock.tick, Interlock.protect
+
+    def protect_late(self: Interlock, now: int) -> None:
+        protect(self, now)
+        tick(self, now)
+
+    monkeypatch.setattr(Interlock, "tick", protect_late)
+    monkeypatch.setattr(Interlock, "protect", lambda *_: None)
+    assert find_order_effect() != []

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
-from agent.control.valve import ValveActuator
+from agent.control.law.exchanger import Exchanger
+from agent.control.valve import ValveActuator, ValveSign
 from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
+from tests.portable.support.cooling_settings import EXCHANGER
 
 SET = "ValvePositionControlPercent"
 
@@ -44,3 +46,39 @@ def test_the_position_is_known_while_the_valve_answers():
         bench.no_reply("valve")
     assert bench.session("valve").lost
     eq(valve.position(), None)
+
+
+def test_reversed_valve_gets_and_shows_the_opposite_position():
+    bench = FieldbusRig()
+    valve = ValveActuator(bench.session("valve"))
+    valve.request(30)
+    valve.reverse()
+    valve.request(30)
+    eq((bench.requested("valve")[SET], valve.command_pct), (7000, 30.0))
+    bench.read("valve", 7000, 7000)
+    eq(valve.position(), 30.0)
+    valve.reverse()
+    eq(valve.position(), 70.0)
+
+
+def make_sign(lpm_share, position_pct, seconds):
+    """Count how often the direction is wrong. `lpm_share`: of the flow at the opposite position."""
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    lpm = lpm_share * exchanger.flow_at(100.0 - position_pct)
+    return sum([sign.step(position_pct, lpm, exchanger, 1.0) for _ in range(seconds)])
+
+
+def test_flow_of_the_opposite_position_shows_a_reversed_valve():
+    eq([make_sign(1.0, x, 4) for x in (0.0, 20.0, 25.0)], [1, 1, 1])
+    eq(make_sign(1.0, 20.0, 3), 0)
+    eq(make_sign(0.7, 20.0, 4), 1)  # at a lower pressure too
+
+
+def test_no_other_cause_shows_a_reversed_valve():
+    eq(make_sign(0.1, 5.0, 60), 0)  # a leak through the seat
+    eq(make_sign(1.0, 50.0, 60), 0)
+    eq(make_sign(1.0, 80.0, 60), 0)  # no flow at an open valve: the pump of the facility stands
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    flows = [sign.step(x, 2.0 * exchanger.flow_at(x), exchanger, 1.0) for x in range(31)]
+    eq(sum(flows), 0)  # twice the usual pressure
+    eq(sign.step(None, 100.0, exchanger, 9.0), False)

@@ -30,6 +30,27 @@ def test_device_is_polled_once_per_cycle():
     eq([s.lost for s in rig.agent.fieldbus.sessions], [False] * 4)
 
 
+def test_early_polls_go_out_in_the_order_of_the_devices():
+    rig = AgentRig()
+    rig.run(1.5)
+    fieldbus = rig.agent.fieldbus
+    sent = []
+
+    def submit(unit, *_):
+        sent.append(unit)
+        return False
+
+    for bus in fieldbus.buses:
+        bus.submit = submit
+    for session in reversed(fieldbus.sessions):
+        session.poll_early()
+    eq(sent, [])
+    fieldbus.send_early_polls(rig.now)
+    eq(sent, [session.unit for session in fieldbus.sessions])
+    fieldbus.send_early_polls(rig.now)
+    eq(len(sent), len(fieldbus.sessions))
+
+
 def test_device_is_lost_after_three_silent_cycles():
     bench = FieldbusRig()
     cdu = bench.session("cdu")

@@ -198,9 +198,9 @@ def test_schedule_runs_in_order():
     eq((plan.cancel(), plan.entries), (MAX_ENTRIES, []))
 
 
-def run_steps(head, supplies, pressed=True, load_w=50_000):
+def run_steps(head, supplies, pressed=True, load_w=50_000, start_s=0):
     for i, supply in enumerate(supplies):
-        head.step((i * SECOND, supply), 5.0, 60.0, 24.0, pressed, load_w)
+        head.step(((start_s + i) * SECOND, supply), 5.0, 60.0, 24.0, pressed, load_w)
 
 
 def test_heat_and_limit_against_manual_calculation():
@@ -235,8 +235,21 @@ def test_heat_rejection_lost_until_supply_stops_rising():
     head = CoolingHeadroom(45.0)
     run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5, 34.6, 34.7, 34.75, 34.8])
     eq(head.heat_rejection_lost, True)
-    run_steps(head, [34.8, 34.7, 34.6, 34.5])
+    run_steps(head, [34.8, 34.7, 34.6, 34.5], start_s=9)
+    eq(
+        head.heat_rejection_lost, True
+    )  # 10 s after the last evidence, so the alarm does not chatter
+    run_steps(head, [34.4, 34.3, 34.2, 34.1], start_s=13)
     eq(head.heat_rejection_lost, False)
+
+
+def test_noise_is_no_rise():
+    head = CoolingHeadroom(45.0)
+    run_steps(head, [32.0, 31.0, 33.5, 36.0, 38.5, 39.0, 34.0, 31.0, 33.0, 35.5])
+    eq((head.heat_rejection_lost, head.rise_k_s), (False, 0.0))
+    # the noise is forgotten; then a true rise counts
+    run_steps(head, [35.0] * 30 + [35.6, 36.2, 36.8, 37.4, 38.0], start_s=10)
+    eq(head.heat_rejection_lost, True)
 
 
 def test_two_zero_flow_readings_set_heat_rejection_lost():
@@ -249,7 +262,7 @@ def test_two_zero_flow_readings_set_heat_rejection_lost():
     run_steps(head, [32.0])
     eq((head.heat_rejection_lost, head.loss_reason), (True, "the facility water stands still"))
     head.add_fws_flow(70.0, 40.0)
-    run_steps(head, [32.0, 32.0])
+    run_steps(head, [32.0, 32.0], start_s=10)
     eq(head.heat_rejection_lost, False)
     for _ in range(5):
         head.add_fws_flow(0.0, 5.0)  # a closed valve has no flow

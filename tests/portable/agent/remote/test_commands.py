@@ -9,16 +9,19 @@ from agent.remote.message.command import ROLES
 from agent.remote.storage.audit import SEGMENTS, AuditReader
 from agent.remote.storage.config_slots import decode_sealed
 from agent.remote.update.boot import DECOMMISSIONED_KEY
+from protocols.cbor import Decimal
 from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import (
     COUNTER,
     HOUR,
     LIMITER,
     OPERATOR,
+    SETPOINT,
     START_S,
     RemoteRig,
     command_result,
     make_command,
+    make_patch,
     reject_reason,
     remote_config,
     start_rig,
@@ -57,6 +60,25 @@ def test_commands_are_executed_once():
         "out_of_range",
     )
     eq(rig.manager.results[-1], "%d rotate: out_of_range: pump: lead or lag" % (COUNTER + 1))
+
+
+class TuningRecorder(CommandRecorder):
+    """A component with the command `autotune`."""
+
+    COMMANDS = ("autotune",)
+
+
+def test_autotune_is_rejected_during_a_trial():
+    rig = start_rig()
+    rig.agent.components.append(TuningRecorder(rig.agent))
+    rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
+    rig.run(2)
+    data = make_command("autotune", counter_s=START_S + 1)
+    eq(reject_reason(rig, data), "busy")
+    rig.send(make_command("rollback", counter_s=START_S + 2))
+    rig.run(5)
+    data = make_command("autotune", counter_s=START_S + 3)
+    assert "autotune: lead is lag" in command_result(rig, data)
 
 
 def test_a_latched_leak_is_acknowledged_and_reset_by_signed_commands():

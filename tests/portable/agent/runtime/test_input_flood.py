@@ -104,7 +104,7 @@ def test_unfinished_packet_closes_the_broker():
 class EndlessPort:
     """A port with unlimited data."""
 
-    pollable, wants_write, age_us = 1, False, 0
+    pollable, wants_write, age_us, reads_all = 1, False, 0, False
 
     def continue_open(self):
         return True

@@ -104,6 +104,7 @@ class FakePort:
         self.pollable = 100 + number
         self.wants_write = False
         self.age_us = 0
+        self.reads_all = False
         self.incoming = []
         self.written = b""
         self.room = 1 << 30
@@ -198,6 +199,16 @@ def test_closed_by_the_peer():
     eq(w.take_calls(), [(0, "closed")])
     eq((w.ports[1].closed, w.watched), (True, {}))
     eq(w.lines[-1], "port 0: closed by the peer: tcp:h:1")
+
+
+def test_a_short_read_of_a_port_that_reads_all_is_the_last():
+    for reads_all, left in ((True, [b"b"]), (False, [])):
+        w = FakePlatform()
+        w.open_ports(0)
+        w.ports[1].reads_all = reads_all
+        w.ports[1].incoming = [b"a", b"b"]
+        w.io_loop.step([0])
+        eq((reads_all, w.ports[1].incoming), (reads_all, left))
 
 
 def test_failure_while_reading_and_writing():

@@ -164,7 +164,7 @@ def test_dry_run_stops_the_pumps():
     rig.set(CDU, 2, 3005)
     rig.set(CDU, 3, 3000)
     rig.run(2)
-    eq(state(rig), "normal")
+    assert "dry_run" not in rig.alarm_codes()
     rig.run(5)
     eq((state(rig), rig.alarm_codes()), ("stopped", ["dry_run"]))
     eq(outputs(rig)[1:], (STOP, STOP))
@@ -207,7 +207,7 @@ def test_lost_input_raises_alarm_or_trips():
     rig.devices.silent = {CDU}
     rig.run(8)
     lost = [code for code in rig.alarm_codes() if code.startswith("input_lost")]
-    eq(len(lost), 4)
+    eq(lost, ["input_lost:cdu"])  # one alarm for all four inputs of the device
     assert outputs(rig)[1] != STOP
     safety = safety_section()
     safety["inputs"][2]["when_lost"] = "act"

@@ -55,3 +55,14 @@ def test_missing_or_small_readings_are_not_used():
     for flow, kpa in ((None, 80.0), (150.0, None), (5.0, 80.0), (150.0, 0.0), (0.0, 80.0)) * 3:
         row.add(flow, kpa)
         eq(row.is_changed, False)
+
+
+def test_state_that_lasts_longer_after_a_start_is_the_usual_one():
+    row = RowResistance()
+    for _ in range(50):
+        row.add(150.0, 230.0)  # the gauge is false at the start
+    found = []
+    for _ in range(60):
+        row.add(150.0, 80.0)
+        found.append(row.is_changed)
+    eq((found[10], found[-1]), (True, False))

@@ -224,37 +224,83 @@ def test_exceptions_are_results_and_not_retried():
     eq((bus.exceptions, bus.errors, bus.retries, bus.deadline()), (1, 1, 0, NEVER))
 
 
-def run_late_reply(with_disambiguating_reply):
-    bus = make_bus()
+OTHER_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
+
+
+def run_timeout(bus):
+    """Let READ time out, with OTHER in the queue; return the time of the time-out."""
     bus.submit(5, READ, "read", retries=0)
     bus.submit(5, OTHER, "other", retries=0)
     run_until_write(bus)
     timed_out, _ = wake_once(bus)
     eq(only_result(bus).status, "timeout")
-    # The late reply comes during the flush time, or later within LATE: it matches no request.
+    return timed_out
+
+
+def test_late_reply_does_not_match_other_request():
+    """A late reply, also a second copy of it within LATE, is not the reply to the next request."""
+    bus = make_bus()
+    timed_out = run_timeout(bus)
     bus.receive(REPLY, timed_out + 4_000)
     bus.receive(REPLY, timed_out + 400_000)
+    now, frame = run_until_write(bus)
+    assert now >= timed_out + LATE
+    eq(frame, with_crc(b"\x05" + OTHER))
+    bus.receive(OTHER_REPLY, now + 20_000)
+    result = only_result(bus)
+    eq((result.tag, result.values), ("other", (99, 100)))
+    eq(bus.unsolicited, 2)
+
+
+def test_same_reply_shape_waits_for_disambiguating_read():
+    bus = make_bus()
+    timed_out = run_timeout(bus)
     now, frame = run_until_write(bus)
     assert now >= timed_out + LATE
     eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply has another length
     bus.receive(REPLY, now + 15_000)
     eq(bus.take_results(), [])
-    if with_disambiguating_reply:
-        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
+    bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
     now, frame = run_until_write(bus)
-    eq((now < timed_out + 2 * LATE, frame), (with_disambiguating_reply, with_crc(b"\x05" + OTHER)))
-    bus.receive(with_crc(b"\x05\x03\x04\x00\x63\x00\x64"), now + 20_000)
-    result = only_result(bus)
-    eq((result.tag, result.values), ("other", (99, 100)))
-    assert bus.unsolicited + bus.client.mismatches >= 2
+    eq((now < timed_out + 2 * LATE, frame), (True, with_crc(b"\x05" + OTHER)))
+    bus.receive(OTHER_REPLY, now + 20_000)
+    eq((only_result(bus).status, bus.client.mismatches), ("ok", 1))
 
 
-def test_late_reply_does_not_match_other_request():
-    run_late_reply(True)
+def test_reply_is_ambiguous_without_disambiguation():
+    """Without a reply to a disambiguating read the request is sent after four times LATE."""
+    bus = make_bus()
+    timed_out = run_timeout(bus)
+    for _ in range(4):
+        now, frame = run_until_write(bus)
+        if frame == with_crc(b"\x05" + OTHER):
+            break
+    assert timed_out + 4 * LATE <= now < timed_out + 6 * LATE
+    bus.receive(OTHER_REPLY, now + 20_000)
+    eq(only_result(bus).status, "unsure")
 
 
-def test_same_reply_shape_waits_without_disambiguation():
-    run_late_reply(False)
+def test_function_8_ends_ambiguity_of_single_registers():
+    """A read of one register has no shorter read; an exception to function 8 serves as well."""
+    for reply in (b"", b"\x05\x88\x01"):
+        bus = make_bus()
+        bus.submit(5, READ, "read")
+        now, _ = run_until_write(bus)
+        bus.receive(REPLY, now + 20_000)  # the line has no echo
+        eq(only_result(bus).status, "ok")
+        bus.submit(5, pdu.read_holding(16, 1), "first", retries=0)
+        bus.submit(5, pdu.read_holding(99, 1), "second")
+        run_until_write(bus)
+        wake_once(bus)
+        eq(only_result(bus).status, "timeout")
+        now, frame = run_until_write(bus)
+        eq(frame[:6], b"\x05" + pdu.diagnostics_echo(1))
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x10"), now + 15_000)  # late, counted
+        bus.receive(with_crc(reply) if reply else frame, now + 20_000)
+        now, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
+        eq(only_result(bus).values, (99,))
 
 
 def test_write_is_sent_and_its_echo_is_ambiguous():
@@ -277,7 +323,7 @@ def test_write_is_sent_and_its_echo_is_ambiguous():
     bus.submit(5, writes[0], "w3", WRITE)
     now, frame = run_until_write(bus)
     bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq(only_result(bus).status, "ok")  # the same as the first, so either echo is correct
+    eq(only_result(bus).status, "unsure")  # as the first, but the second can be written last
     bus.submit(6, READ, "read")
     bus.wake(now + 3 * LATE)
     bus.outbox()
@@ -285,7 +331,16 @@ def test_write_is_sent_and_its_echo_is_ambiguous():
     bus.submit(5, writes[0], "w4", WRITE)
     now, frame = run_until_write(bus)
     bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "ok")])
+    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "unsure")])
+    bus.submit(5, READ, "read")  # unit 6 has shown nothing about unit 5
+    now += 2 * LATE
+    bus.wake(now)
+    bus.outbox()
+    bus.receive(REPLY, now + 20_000)
+    bus.submit(5, writes[0], "w5", WRITE)
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w5", "ok")])
 
 
 def test_same_request_is_repeated_and_can_get_two_replies():
@@ -352,7 +407,10 @@ def test_port_close_fails_pending_requests():
         eq((bus.take_results(), bus.outbox()), ([], []))
         bus.event("opened", 2_000_000)
         assert bus.submit(5, READ, 10)
-        now, _ = run_until_write(bus)
+        now, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + pdu.read_holding(16, 1)))  # a reply can still come
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x01"), now + 20_000)
+        now, frame = run_until_write(bus)
         bus.receive(REPLY, now + 20_000)
         eq(only_result(bus).tag, 10)
 
@@ -552,11 +610,14 @@ def test_late_reply_can_be_duplicated():
         only_result(bus)
         bus.submit(5, OTHER, "other")
         if idle:
-            bus.receive(REPLY, bus.deadline() - 5_000)
+            late = bus.deadline() - 5_000
+            bus.receive(REPLY, late)
+            now, frame = run_until_write(bus)
+            eq((frame, now > late + DRAIN), (with_crc(b"\x05" + OTHER), True))
+            continue
         now, frame = run_until_write(bus)
         eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
-        if not idle:
-            bus.receive(REPLY, now + 9_000)
+        bus.receive(REPLY, now + 9_000)
         bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 15_000)
         eq(bus.take_results(), [])
         again, _ = run_until_write(bus)

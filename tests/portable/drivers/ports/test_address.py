@@ -21,6 +21,18 @@ def test_serial_with_all_options():
     eq(address.char_us, 625)
 
 
+def test_modbus_wires():
+    address = parse_address("rtu+tcp:gw:4001?baud=19200&parity=E&units=255")
+    eq((address.host, address.port, address.bits_per_char, address.max_unit), ("gw", 4001, 11, 255))
+    eq(str(address), "rtu+tcp:gw:4001?baud=19200&parity=E&units=255")
+    eq(parse_address("ascii:/dev/ttyS0?parity=E").bits_per_char, 10)
+    eq(parse_address("ascii+tcp:gw:1?bits=8").data_bits, 8)
+    eq(parse_address("serial:x?rs485=1&before=2&after=100").delays_ms, (2, 100))
+    eq((parse_address("serial:x").max_unit, parse_address("tcp:a:1").max_unit), (247, 255))
+    check_rejected("serial:x?before=1", "before needs rs485=1")
+    check_rejected("serial:x?rs485=1&after=101", "after '101' is not a number from 0 to 100")
+
+
 def test_defaults():
     address = parse_address("serial:/dev/ttyS0")
     eq((address.baud, address.parity, address.stop, address.rs485), (9600, "N", 1, False))
@@ -97,7 +109,11 @@ def test_with_options():
 
 
 def test_unknown_kind():
-    check_rejected("ttyUSB0", "'ttyUSB0'", "serial:, uart:, tcp:, tls:, store:")
+    check_rejected(
+        "ttyUSB0",
+        "'ttyUSB0'",
+        "serial:, uart:, tcp:, rtu+tcp:, rtu+udp:, ascii:, ascii+tcp:, tls:, store:",
+    )
     check_rejected("udp:a:1", "begins with none of")
     check_rejected("", "begins with none of")
 
@@ -112,7 +128,8 @@ def test_bad_values_name_what_is_allowed():
 
 def test_bad_options():
     check_rejected(
-        "serial:x?speed=1", "unknown option 'speed' (serial takes baud, parity, stop, rs485)"
+        "serial:x?speed=1",
+        "unknown option 'speed' (serial takes baud, parity, stop, rs485, before, after, units)",
     )
     check_rejected("tcp:a:1?ca=/x", "unknown option 'ca' (tcp takes no options)")
     check_rejected("uart:1?rs485=1", "unknown option 'rs485'")

@@ -35,8 +35,8 @@ def test_limits_are_reported():
         (pdu.write_multiple, (65535, (1, 2)), "last address 65536 is not 0 to 65535"),
         (pdu.write_multiple, (0, (1, 70000)), "value 70000 is not 0 to 65535"),
         (pdu.write_single, (0, 1.5), "value 1.5 is not 0 to 65535"),
-        (rtu.build_frame, (0, b"\x03"), "unit 0 is not 1 to 247"),
-        (rtu.build_frame, (248, b"\x03"), "unit 248 is not 1 to 247"),
+        (rtu.build_frame, (0, b"\x03"), "unit 0 is not 1 to 255"),
+        (rtu.build_frame, (256, b"\x03"), "unit 256 is not 1 to 255"),
         (tcp.TcpClient().start, (256, b"\x03"), "unit 256 is not 0 to 255"),
     )
     for call, args, text in cases:

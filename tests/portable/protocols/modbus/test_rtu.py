@@ -124,12 +124,17 @@ FAULTS = (
 
 
 def feed_all(client, data, most, lcg=None):
-    """Feed chunks of `most` bytes, or of 1 to `most`; return [(bytes fed so far, result)]."""
+    """Feed chunks of `most` bytes, or of 1 to `most`, with silence after each chunk.
+
+    Return [(bytes fed so far, result)].
+    """
     results = []
     at = 0
     while at < len(data):
         step = 1 + lcg.below(most) if lcg else most
         result = client.feed(data[at : at + step])
+        if result is None and client.is_deferred:
+            result = client.settle()
         at = min(at + step, len(data))
         if result is not None:
             results.append((at, result))

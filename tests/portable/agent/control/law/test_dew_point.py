@@ -90,6 +90,19 @@ def test_sudden_fall_makes_a_sensor_suspect_until_steady():
     eq(dew.valid_count, 2)
 
 
+def test_fallen_sensor_is_valid_after_it_agrees_for_a_minute():
+    """An error of one sensor has ended: it agrees with the other one again."""
+    dew = DewPointLimit(SETTINGS)
+    counts = []
+    for s in range(0, 200, 10):
+        humidity = 60.0 + s / 1000  # not frozen
+        dew.add_reading(0, 25.0, humidity, s * SECOND)
+        dew.add_reading(1, 25.0, humidity + (30.0 if s < 60 else 0.0), s * SECOND)
+        dew.min_setpoint_c(s * SECOND, 10.0)
+        counts.append(dew.valid_count)
+    eq(counts, [2] * 6 + [1] * 6 + [2] * 8)
+
+
 def make_stepped_limit(falls):
     """Make two sensors at 30 °C and 60 %; each of `falls` is (sensor, humidity, at seconds)."""
     dew = DewPointLimit(SETTINGS)

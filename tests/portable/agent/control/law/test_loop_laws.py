@@ -37,7 +37,7 @@ def test_small_or_slow_waves_are_no_half_waves():
 def oscillate(detector, seconds, swing=1.5, heat=0.0, travel=5.0, start=0):
     for i in range(start, start + seconds):
         wave = triangle(i, 60, -0.5, 0.5)
-        detector.add_position(50.0 + travel * wave, 1.0)
+        detector.add_position(50.0 + travel * wave, True, 1.0)
         detector.step(swing * wave, 8.0 + heat * wave, 1.0)
 
 
@@ -64,10 +64,14 @@ def test_waves_of_the_load_or_of_a_valve_at_rest_are_no_limit_cycle():
 def test_travel_rate():
     detector = OscillationDetector()
     for i in range(7200):
-        detector.add_position(triangle(i, 10, 50.0, 52.0), 1.0)
-    near(detector.travel_pct_h, 720.0, 15.0)
-    detector.add_position(None, 1.0)
-    near(detector.travel_pct, 1440.0, 5.0)
+        detector.add_position(triangle(i, 10, 50.0, 52.0), True, 1.0)
+    near(detector.travel_pct_h, 720.0, 20.0)
+    before = detector.travel_pct_h
+    detector.add_position(20.0, False, 1.0)  # another claimant moves it
+    detector.add_position(52.0, False, 1.0)
+    assert detector.travel_pct_h < before
+    detector.add_position(None, True, 1.0)
+    near(detector.travel_pct, 1440.0 + 64.0, 5.0)
 
 
 def sticky_valve(stiction, commands):

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slow watch of the loop, once a cycle: coolant is lost, the filter clogs, the supply is off.
+
+Raises alarms only; it limits nothing and stops nothing. A loss of flow is found by
+`agent.safety.flow_watch`.
+
+    level_low         the static pressure (return side) has fallen by `_FALL_KPA` from its mean
+    filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`
+    supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
+
+The mean of the static pressure is slow. A step of the gauge by more than `_STEP_KPA` is no leak:
+the gauge is false, or an operator fills up. The mean then starts again.
+"""
+
+from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
+from agent.safety.raw_point import find_point, read
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.control.control_context import ControlContext
+    from agent.core.alarm_record import Condition
+
+LEVEL_LOW = AlarmRecord("level_low", DEGRADED, "static pressure falls: coolant is lost", "", True)
+FILTER_HIGH = AlarmRecord("filter_high", NORMAL, "pressure drop of the filter is high", "", True)
+SUPPLY_DEVIATION = AlarmRecord(
+    "supply_deviation", NORMAL, "supply is far from its set-point", "", True
+)
+
+_FALL_KPA, _FALL_END_KPA, _STEP_KPA = 3.0, 1.0, 10.0
+_SMOOTH = 0.3
+_FIRST_COUNT, _MEAN_COUNT, _RISE_COUNT = 10, 1800, 60
+_FILTER_KPA, _FILTER_END_KPA = 100.0, 80.0
+_FILTER_COUNT, _FAR_COUNT = 5, 20
+_FILTER_STALE = 120 * SECOND
+_FAR_K, _FAR_END_K = 4.0, 2.0
+
+
+class LoopWatch:
+    """The states of the three alarms."""
+
+    def __init__(self, agent: "ControlContext") -> None:
+        config = agent.config
+        unit = agent.fieldbus.session(config.supply.sensor)
+        gauge = agent.fieldbus.session(config.pressure.sensor)
+        self._agent = agent
+        self._filter = find_point(unit, "FilterPressurekPa", 0.0, 1000.0)
+        self._static = find_point(gauge, "ReturnPressurekPa", -100.0, 1600.0)
+        self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
+        self.is_low = self.is_clogged = self.is_far = False
+        self._usual = self._kpa = 0.0
+        self._number = self._filter_count = self._far_count = 0
+
+    def step(self, now: int) -> None:
+        """Take the readings of a cycle."""
+        self._add_static(read(self._static, now))
+        kpa = None if self._filter is None else self._filter.value(now, _FILTER_STALE)
+        if kpa is not None:
+            limit = _FILTER_END_KPA if self.is_clogged else _FILTER_KPA
+            self._filter_count = self._filter_count + 1 if kpa > limit else 0
+            self.is_clogged = self._filter_count >= _FILTER_COUNT
+        supply_c = read(self._supply_c, now)
+        if supply_c is not None:
+            away_k = abs(supply_c - self._agent.supply_loop.setpoint)
+            limit = _FAR_END_K if self.is_far else _FAR_K
+            self._far_count = self._far_count + 1 if away_k > limit else 0
+            self.is_far = self._far_count >= _FAR_COUNT
+
+    def _add_static(self, kpa: "float | None") -> None:
+        if kpa is None:
+            return
+        if not self._number or not -_STEP_KPA < kpa - self._kpa < _STEP_KPA:
+            self._usual = self._kpa = kpa
+            self._number, self.is_low = 1, False
+            return
+        self._kpa += (kpa - self._kpa) * _SMOOTH
+        fall = self._usual - self._kpa
+        self.is_low = fall > (_FALL_END_KPA if self.is_low else _FALL_KPA)
+        if fall < 0:
+            self._usual -= fall / _RISE_COUNT
+        elif not self.is_low:
+            self._number += 1
+            self._usual -= fall / (self._number if self._number < _FIRST_COUNT else _MEAN_COUNT)
+
+    def active_conditions(self) -> "list[Condition]":
+        """Return the active conditions for the supervisor."""
+        found: list[Condition] = []
+        if self.is_low:
+            found.append((LEVEL_LOW, "", LEVEL_LOW.text))
+        if self.is_clogged:
+            found.append((FILTER_HIGH, "", FILTER_HIGH.text))
+        if self.is_far:
+            found.append((SUPPLY_DEVIATION, "", SUPPLY_DEVIATION.text))
+        return found

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Modbus server from the JSON of a device profile: the registers and bits of a model.
+
+Does not emulate the behaviour of the model, and does not use the profile reader of the agent. Each
+point starts at a plausible raw value: 0, or `min` if 0 is outside. Writable points accept their
+`limits`. The conditions of `identity` are met: words, texts, and the objects of function 43/14.
+Short gaps between entries hold 0, but for the `holes` of the profile. Other registers do not exist
+and get exception 02.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hil.devices.base import MILLISECOND
+from hil.devices.modbus.server import HOLDING, ILLEGAL_ADDRESS, INPUT, ModbusServer
+
+Raw = dict[str, Any]
+
+_REGISTERS = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
+_TABLE_DIGITS = {"0": 1, "1": 2, "3": INPUT, "4": HOLDING}
+_COILS, _DISCRETE = 1, 2
+_MAX_GAP = 126
+_FLOATS = {"f32": ">f", "f64": ">d"}
+
+
+class ProfileServer(ModbusServer):
+    """The server; `raw` is the parsed profile. Raises `ValueError` for an entry without an address.
+
+    `names` maps the name of an entry to (function, first address, number of registers).
+    """
+
+    functions = frozenset((1, 2, 3, 4, 5, 6, 8, 15, 16, 17, 22, 23, 43))
+
+    def __init__(self, raw: Raw, unit: int, turnaround_us: int = 5 * MILLISECOND) -> None:
+        super().__init__(unit, turnaround_us)
+        self._raw = raw
+        self.inputs = {}
+        self.names: dict[str, tuple[int, int, int]] = {}
+        self._writable_coils: set[int] = set()
+        self.server_id = str(raw.get("model", "")).encode()
+        if raw.get("scan"):
+            self._add_sunspec_chain(raw["scan"])
+        for entry in raw.get("points", []):
+            self._add_point(self._with_defaults(entry))
+        for entry in _iter_bits(raw):
+            self._add_bit(self._with_defaults(entry))
+        for entry in raw.get("texts", []):
+            fields = self._with_defaults(entry)
+            self._add_words(fields, [0x2020] * int(fields["registers"]))
+        self._fill_gaps()
+        self.identity = {0: "coldloop", 1: str(raw.get("model", "")), 2: "profile"}
+        for condition in raw.get("identity", []):
+            self._add_identity(condition)
+
+    # Entries.
+
+    def _with_defaults(self, entry: Raw) -> Raw:
+        """Return the entry with the defaults of the profile, and its function and wire address."""
+        raw = self._raw
+        fields = {**raw.get("defaults", {}), **entry}
+        address, notation = entry["address"], raw.get("notation", "base0")
+        function = fields.get("function")
+        if notation == "reference":
+            digits = str(address)
+            if isinstance(address, int) and address < 10_000:
+                digits = f"{address:05d}"
+            function = function or _TABLE_DIGITS[digits[0]]
+            address = int(digits[1:])
+        base = int(raw["scan"].get("usual", 0)) if raw.get("scan") else 0
+        fields["address"] = int(address) - (notation != "base0") + base
+        fields["function"] = function or HOLDING
+        return fields
+
+    def _table(self, function: int) -> dict[int, int]:
+        inputs = self.inputs if self.inputs is not None else {}
+        return inputs if function == INPUT else self.registers
+
+    def _add_point(self, fields: Raw) -> None:
+        kind = fields.get("type", "u16")
+        size = _REGISTERS.get(kind) or len(fields.get("weights", ())) or fields.get("registers", 1)
+        value = 0 if kind in _FLOATS else self._first_value(fields)
+        if kind in _FLOATS:
+            step = fields.get("step", [1, 1])
+            number = self._first_value(fields) * step[0] / step[1]
+            data = struct.pack(_FLOATS[kind], number)
+            value = int.from_bytes(data, "big")
+        words = [value >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
+        order = fields.get("order", "")
+        if order and order[0] in "CDGH":  # the low word first
+            words.reverse()
+        self._add_words(fields, words)
+        if fields.get("write"):
+            low, high = fields.get("limits", (0, 0xFFFF))
+            for i in range(size):
+                is_small = size == 1 and low >= 0
+                self.writable[fields["address"] + i] = (low, high) if is_small else (0, 0xFFFF)
+
+    @staticmethod
+    def _first_value(fields: Raw) -> int:
+        low, high = fields.get("min", 0), fields.get("max", 0)
+        return int(low) if low > 0 or high < 0 else 0
+
+    def _add_words(self, fields: Raw, words: Sequence[int]) -> None:
+        table = self._table(fields["function"])
+        for offset, word in enumerate(words):
+            table.setdefault(fields["address"] + offset, word)
+        self.names[fields["name"]] = (fields["function"], fields["address"], len(words))
+
+    def _add_bit(self, fields: Raw) -> None:
+        function, address = fields["function"], fields["address"]
+        value = int(bool(fields.get("invert")))  # off
+        if function == _COILS:
+            self.coils[address] = value
+            if fields.get("write"):
+                self._writable_coils.add(address)
+        elif function == _DISCRETE:
+            self.discrete_inputs[address] = value
+        else:
+            table = self._table(function)
+            table[address] = table.get(address, 0) | value << fields.get("bit", 0)
+            if fields.get("write"):
+                self.writable.setdefault(address, (0, 0xFFFF))
+        self.names[fields["name"]] = (function, address, 1)
+
+    def _add_identity(self, condition: Raw) -> None:
+        text = condition.get("text") or next(iter(condition.get("any", [])), "")
+        if "object" in condition:
+            self.identity = {**self.identity, condition["object"]: str(text)}
+            return
+        table = self._table(condition.get("function", HOLDING))
+        words = condition.get("words")
+        if words is None and "between" in condition:
+            words = [condition["between"][0]]
+        if words is None:
+            data = str(text).encode().ljust(2 * int(condition.get("count", 1)), b"\0")
+            words = struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
+        for offset, word in enumerate(words):
+            table[condition["address"] + offset] = word
+
+    def _add_sunspec_chain(self, scan: Raw) -> None:
+        """The marker of SunSpec and the head of the model at its usual place."""
+        first = int(scan["bases"][0])
+        usual = int(scan.get("usual", first + 4))
+        words = [*scan["words"], 1, max(0, usual - first - 6)]
+        for offset, word in enumerate(words):
+            self.registers[first + offset] = int(word)
+        self.registers[usual - 2] = int(scan["model"])
+        self.registers[usual - 1] = 105
+        self.registers[usual + 105], self.registers[usual + 106] = 0xFFFF, 0
+
+    def _fill_gaps(self) -> None:
+        """A model can read through the gaps of its map, if the profile does not exclude them."""
+        base = int(self._raw["scan"].get("usual", 0)) if self._raw.get("scan") else 0
+        holes = [
+            (hole["function"], at + base)
+            for hole in self._raw.get("holes", [])
+            for at in range(hole["address"], hole["address"] + hole["count"])
+        ]
+        for function in (HOLDING, INPUT):
+            table = self._table(function)
+            used = sorted(table)
+            for first, after in itertools.pairwise(used):
+                if after - first <= _MAX_GAP:
+                    for at in range(first + 1, after):
+                        if (function, at) not in holes:
+                            table[at] = 0
+
+    # Values.
+
+    def set_words(self, name: str, words: Sequence[int]) -> None:
+        """Set the registers of an entry, or one bit. Raises `KeyError` for an unknown name."""
+        function, address, count = self.names[name]
+        if function in (_COILS, _DISCRETE):
+            table = self.coils if function == _COILS else self.discrete_inputs
+        else:
+            table = self._table(function)
+        for offset, word in enumerate(words[:count]):
+            table[address + offset] = word
+        self.version += 1
+
+    def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
+        """Write coils that the profile permits; return 0 or an exception code."""
+        wanted = range(address, address + len(bits))
+        if not self._writable_coils.issuperset(wanted):
+            return ILLEGAL_ADDRESS
+        for at, bit in zip(wanted, bits, strict=True):
+            self.coils[at] = int(bit)
+        self.writes += 1
+        self.version += 1
+        return 0
+
+
+def _iter_bits(raw: Raw) -> Iterator[Raw]:
+    yield from raw.get("bits", [])
+    for group in raw.get("flags", []):
+        for index, name in enumerate(group["bits"]):
+            if name is not None:
+                fields = {
+                    key: group[key] for key in ("address", "function", "write") if key in group
+                }
+                yield {**fields, "name": name, "bit": index}

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus ASCII, client side: builds request frames and finds the reply in the received characters.
+
+A frame is a colon, two hexadecimal digits for each byte, and CR LF. The bytes are unit, PDU and LRC
+("MODBUS over Serial Line V1.02", section 2.5.2). The LRC is the negated sum of the other bytes. A
+colon always starts a new frame, so that the client is in step again with the next frame.
+
+Has no queue and no time; see `drivers.modbus.bus`. The interface and the counters are those of
+`protocols.modbus.rtu.RtuClient`. Frames in `late_frames` have the RTU form, CRC included.
+"""
+
+from protocols.errors import EncodeError
+from protocols.modbus.crc import with_crc
+from protocols.modbus.pdu import (
+    EXCEPTION,
+    GOOD,
+    MAX_READ,
+    READS,
+    check_reply,
+    reply_length,
+)
+from protocols.modbus.rtu import MAX_UNIT, UNITS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocols.modbus.pdu import ReplyResult
+
+MAX_BUFFER = 513
+"""Characters of the longest frame: colon, 255 bytes, CR, LF."""
+_ECHO_FUNCTIONS = (5, 6, 8, 22)
+_MAX_LATE = 16
+
+
+def lrc(body: bytes) -> int:
+    """Return the LRC of unit and PDU, 0 to 255."""
+    return -sum(body) & 0xFF
+
+
+def build_frame(unit: int, pdu: bytes) -> bytes:
+    """Return the request frame for `unit`, 1 to 255. Raises `EncodeError`."""
+    if not UNITS[0] <= unit <= MAX_UNIT:
+        raise EncodeError("unit %r is not %d to %d" % (unit, UNITS[0], MAX_UNIT))
+    body = bytes((unit,)) + pdu
+    digits = "".join(["%02X" % byte for byte in body + bytes((lrc(body),))])
+    return (":" + digits + "\r\n").encode()
+
+
+def parse_frame(line: bytes) -> "bytes | None":
+    """Return unit and PDU of the characters between colon and CR LF; None if they are no frame."""
+    size = len(line)
+    if size < 6 or size % 2 or size > MAX_BUFFER - 3:
+        return None
+    for char in line:
+        if not (48 <= char <= 57 or 65 <= char <= 70 or 97 <= char <= 102):
+            return None
+    text = line.decode()
+    body = bytes([int(text[at : at + 2], 16) for at in range(0, size, 2)])
+    return body[:-1] if sum(body) & 0xFF == 0 else None
+
+
+class AsciiClient:
+    """The reply matcher of one line; see the module."""
+
+    stream_error = ""
+    has_partial_frame = False
+    is_deferred = False
+
+    def __init__(self) -> None:
+        self.line_echo = False
+        self.echo_known = False
+        self.late_frames: list[bytes] = []
+        self.reason = ""
+        self.discarded_bytes = 0
+        self.other_unit_frames = 0
+        self.unsolicited = 0
+        self.mismatches = 0
+        self.echoes = 0
+        self.crc_errors = 0
+        self.trailing_bytes = 0
+        self.duplicate_unit = 0
+        self.reply_length = 0
+        self.buffer = b""
+        self._idle_body = b""
+        self._last_reply = b""
+        self._request_body = b""
+        self._skip_echo = False
+        self._exception_ambiguous = False
+        self._waiting = False
+
+    def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
+        """Start a transaction; return the frame to send. Raises `EncodeError`."""
+        frame = build_frame(unit, pdu)
+        self.discarded_bytes += len(self.buffer)
+        self.buffer = self._idle_body = b""
+        self._request_body = bytes((unit,)) + pdu
+        self.reply_length = 2 * (reply_length(pdu) + 2) + 3
+        self.reason = ""
+        self._skip_echo = self.line_echo and pdu[0] in _ECHO_FUNCTIONS
+        self._exception_ambiguous = exception_ambiguous
+        self._waiting = True
+        return frame
+
+    def stop(self) -> None:
+        """End the wait for a reply."""
+        self.discarded_bytes += len(self.buffer)
+        self.buffer = b""
+        self._waiting = False
+
+    def settle(self) -> "ReplyResult | None":
+        """As in RTU; a frame cannot contain another one, so nothing is deferred."""
+        return None
+
+    def discard(self) -> "ReplyResult | None":
+        """Withdraw the last reply (it was premature); wait for another."""
+        self.unsolicited += 1
+        self._waiting = True
+        return None
+
+    def take_duplicate(self) -> int:
+        """Return and clear `duplicate_unit`."""
+        unit, self.duplicate_unit = self.duplicate_unit, 0
+        return unit
+
+    def pending_request(self) -> "tuple[int, bytes] | None":
+        """Return the last read (unit, PDU) of another master on the idle line, or None."""
+        body, self._idle_body = self._idle_body, b""
+        is_read = len(body) == 6 and body[1] in READS and not body[4]
+        if self._waiting or not is_read or not 1 <= body[5] <= MAX_READ:
+            return None
+        return (body[0], body[1:]) if body != self._request_body else None
+
+    def reset(self) -> None:
+        """Discard all received characters: the line was opened or closed."""
+        self.buffer = self._idle_body = b""
+        self._waiting = False
+
+    def feed(self, data: bytes) -> "ReplyResult | None":
+        """Add characters; return (verdict, exception code, values) when the reply is complete."""
+        buffer, result = self.buffer + data, None
+        while True:
+            start, end = buffer.find(b":"), buffer.find(b"\n")
+            if start < 0:
+                self.discarded_bytes += len(buffer)
+                buffer = b""
+                break
+            self.discarded_bytes += start
+            again = buffer.find(b":", start + 1)
+            if again >= 0 and (end < 0 or again < end or end < start):  # the first one is cut off
+                self.discarded_bytes += again - start
+                buffer = buffer[again:]
+                continue
+            if end < start:
+                end = buffer.find(b"\n", start)
+            if end < 0:
+                buffer = buffer[start:]
+                break
+            found = self._take_line(buffer[start + 1 : end])
+            buffer = buffer[end + 1 :]
+            if found is not None:
+                result = found
+                self.trailing_bytes = len(buffer)
+        if len(buffer) > MAX_BUFFER:
+            self.discarded_bytes += len(buffer)
+            buffer = b""
+        self.buffer = buffer
+        return result
+
+    def _take_line(self, line: bytes) -> "ReplyResult | None":
+        body = parse_frame(line[:-1]) if line[-1:] == b"\r" else None
+        if body is None:
+            self.crc_errors += 1
+            if self._waiting:
+                self.reason = "lrc"
+            return None
+        return self._take_frame(body)
+
+    def _take_frame(self, body: bytes) -> "ReplyResult | None":
+        request = self._request_body
+        if self._waiting and body == request and self._is_echo(body):
+            return None
+        if not self._waiting or body[0] != request[0]:
+            self._count_other(body)
+            return None
+        verdict, code, values = check_reply(request[1:], body[1:])
+        is_reply = verdict == GOOD or (verdict == EXCEPTION and not self._exception_ambiguous)
+        if not is_reply:
+            self.mismatches += 1
+            self.reason = "late exception" if verdict == EXCEPTION else verdict
+            self._keep(body)
+            return None
+        self._waiting = False
+        self._last_reply = body
+        if request[1] not in _ECHO_FUNCTIONS:
+            self.echo_known = True
+        return (verdict, code, values)
+
+    def _is_echo(self, body: bytes) -> bool:
+        """Return whether the frame equal to the request is its echo, and count it."""
+        if body[1] not in _ECHO_FUNCTIONS:
+            self.line_echo = True
+        elif not self._skip_echo:
+            return False
+        self._skip_echo = False
+        self.echoes += 1
+        return True
+
+    def _count_other(self, body: bytes) -> None:
+        if self._waiting:
+            self.other_unit_frames += 1
+        else:
+            self.unsolicited += 1
+            self._idle_body = body
+            if body == self._last_reply:
+                self.duplicate_unit = body[0]
+        self._keep(body)
+
+    def _keep(self, body: bytes) -> None:
+        if len(self.late_frames) < _MAX_LATE:
+            self.late_frames.append(with_crc(body))

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guard against late replies as a model, explored exhaustively.
+
+The master of the model uses `StaleReplyGuard` and `RequestQueue` of the product, and their table of
+states. The device of the model answers in the order of its requests. It can keep any number of
+replies back, up to the bound, so that it is one or more replies behind. It can drop a request or a
+reply, send a reply after the time-out, and send a second copy of a late reply. Every order of these
+steps is tried, for every sequence of polls of a small alphabet.
+
+Two properties hold in every state:
+- a reply that is taken as good is the reply to an attempt of its own transaction;
+- from every state a device that answers again gives good values within a few polls.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from typing import Any
+
+import pytest
+
+from drivers.modbus.duplicate_filter import DuplicateFilter
+from drivers.modbus.request_queue import RequestQueue
+from drivers.modbus.stale_reply_guard import (
+    FORGOTTEN,
+    HELD,
+    HOLD_ENDED,
+    PROVEN,
+    SUSPECT,
+    SYNCED,
+    TABLE,
+    TIMED_OUT,
+    StaleReplyGuard,
+    next_state,
+)
+from drivers.modbus.transaction import POLL, Transaction, reply_prefix_of
+from drivers.modbus.unit_health import UnitHealth
+from drivers.modbus.wire_time import WireTime
+from protocols.modbus import pdu
+from protocols.modbus.rtu import build_frame
+
+UNIT = 5
+STALE_US = 1000
+STEP_US = STALE_US  # time of each poll of the model: the hold ends after four
+READ_A, READ_B = pdu.read_holding(10, 1), pdu.read_holding(20, 1)
+WIDE_A, WIDE_B = pdu.read_holding(10, 2), pdu.read_holding(20, 2)
+WRITE_A = pdu.write_multiple(30, (7,))
+
+Pending = tuple[int, bytes]  # number of the transaction, PDU of the request
+
+
+class GuardState:
+    """One state: the master with its guard, and the device with the replies that it owes."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.number = 0
+        self.guard = StaleReplyGuard(STALE_US)
+        self.owed: tuple[Pending, ...] = ()
+        self.late: Pending | None = None  # a late reply, of which a second copy can come
+        self.results: list[tuple[str, bool]] = []
+
+    def key(self) -> Any:
+        """The state without absolute times and numbers."""
+        requests: list[Any] = []
+        names: dict[int, int] = {}
+        nonces = sorted(
+            {request for _, request in self.owed if request[0] == pdu.DIAGNOSTICS}
+            | {r.pdu for g in self.guard.units.values() for r in g.requests if r.pdu[0] == 8}
+            | ({self.late[1]} if self.late is not None and self.late[1][0] == 8 else set())
+        )
+
+        def name_of(request: bytes) -> Any:
+            return nonces.index(request) if request[0] == pdu.DIAGNOSTICS else request
+
+        for number, _ in self.owed:
+            names.setdefault(number, len(names))
+        numbers = sorted(
+            {n for g in self.guard.units.values() for r in g.requests for n in (r.first, r.last)}
+        )
+        for guard in self.guard.units.values():
+            requests = [
+                (
+                    name_of(r.pdu),
+                    numbers.index(r.first),
+                    numbers.index(r.last),
+                    r.first > r.last,
+                    max(0, r.open_until - self.now),
+                )
+                for r in guard.requests
+            ]
+            requests.append((guard.state, max(0, guard.hold_until - self.now), guard.tries))
+        owed = tuple((names[number], name_of(request)) for number, request in self.owed)
+        return (tuple(requests), owed, name_of(self.late[1]) if self.late else None)
+
+
+def reply_frame(request: bytes) -> bytes:
+    """Return the frame of the reply; its values do not matter."""
+    if request[0] == pdu.READ_HOLDING:
+        return build_frame(UNIT, bytes((3, 2 * request[4])) + bytes(2 * request[4]))
+    return build_frame(UNIT, request[:5])
+
+
+class Explorer:
+    """Breadth-first search over all states that `requests` and the device can reach."""
+
+    def __init__(self, requests: tuple[bytes, ...], behind: int, diagnostics: bool = True) -> None:
+        self.requests = requests
+        self.behind = behind
+        self.diagnostics = diagnostics
+        self.wire_time = WireTime()
+        self.health = UnitHealth(1, 1)
+        self.states = 0
+        self.transitions = 0
+        self.suspects = 0
+        self.seen: dict[Any, GuardState] = {}
+
+    def run(self, limit: int) -> None:
+        """Explore up to `limit` states; each new state is also checked for recovery."""
+        start = GuardState()
+        self.seen[start.key()] = start
+        queue = deque([start])
+        while queue:
+            world = queue.popleft()
+            self.states += 1
+            assert self.states <= limit, "more states than expected"
+            for after in self.successors(world):
+                self.transitions += 1
+                key = after.key()
+                if key not in self.seen:
+                    self.seen[key] = after
+                    queue.append(after)
+
+    def successors(self, world: GuardState) -> list[GuardState]:
+        """Return all states after one poll."""
+        found = []
+        for request in self.requests:
+            for lost in (False, True):
+                found.extend(self.poll(world, request, lost))
+        return found
+
+    def poll(self, world: GuardState, request: bytes, is_lost: bool) -> list[GuardState]:
+        """Poll once with `request`, or with what the guard sends instead of it."""
+        base = self.copy_of(world)
+        base.now += STEP_US
+        base.number += 1
+        sent = self.choose(base, request)
+        if sent is None:
+            base.late = None
+            return [base]
+        if not is_lost:
+            base.owed += ((base.number, sent.pdu),)
+        return self.outcomes(base, sent)
+
+    def copy_of(self, world: GuardState) -> GuardState:
+        """Copy a state."""
+        other = copy.copy(world)
+        other.guard = copy.copy(world.guard)
+        other.guard.units = {}
+        for unit, guard in world.guard.units.items():
+            new = other.guard.units[unit] = copy.copy(guard)
+            new.requests = [copy.copy(request) for request in guard.requests]
+        return other
+
+    def choose(self, world: GuardState, request: bytes) -> Transaction | None:
+        """Return what the queue of the product sends; None if the poll has to wait."""
+        queue = RequestQueue()
+        queue.polls.append(Transaction(UNIT, request, world.number, POLL, 0, self.health))
+        world.guard.update(world.now)
+        filter_ = DuplicateFilter(self.wire_time, 0)
+        if world.late is not None:
+            shape = bytes((UNIT,)) + pdu.reply_prefix(world.late[1])
+            filter_.expect(shape, world.now + 1, world.now)
+        sent, _ = queue.take_first_ready(world.now, world.guard, filter_, self.diagnostics)
+        return sent
+
+    def outcomes(self, world: GuardState, sent: Transaction) -> list[GuardState]:
+        """Return the states for every number of replies that the device sends now."""
+        found = []
+        for count in range(len(world.owed) + 1):
+            for dropped in range(len(world.owed) - count + 1):
+                after = self.copy_of(world)
+                after.owed = world.owed[dropped + count :]
+                if len(after.owed) > self.behind:
+                    continue
+                frames = list(world.owed[dropped : dropped + count])
+                if world.late is not None:  # the second copy comes first, or not at all
+                    second = self.copy_of(after)
+                    found.append(self.deliver(second, sent, [world.late, *frames], True))
+                found.append(self.deliver(after, sent, frames, False))
+        return found
+
+    def deliver(
+        self, world: GuardState, sent: Transaction, frames: list[Pending], has_copy: bool
+    ) -> GuardState:
+        """Give the frames to the master, in order; the first that fits `sent` ends the poll."""
+        guard, is_decided, late = world.guard, False, None
+        for position, (number, request) in enumerate(frames):
+            frame = reply_frame(request)
+            fits = frame.startswith(reply_prefix_of(sent))
+            if not is_decided and fits:
+                is_own = guard.reply_accepted(sent, False, world.now)
+                self.suspects += not is_own
+                assert not is_own or number == world.number, (request, sent.pdu)
+                is_decided = True
+            elif not (has_copy and position == 0) and guard.frame_seen(frame, world.now):
+                late = (number, request)
+        if not is_decided:
+            guard.expect_late(UNIT, sent.pdu, world.now, sent)
+        world.late = late
+        return world
+
+    def check_recovery(self, polls: int) -> None:
+        """From every state, a device without faults gives a good value within `polls` polls."""
+        for world in list(self.seen.values()):
+            now = self.copy_of(world)
+            now.late = None
+            for _ in range(polls):
+                now.now += STEP_US
+                now.number += 1
+                sent = self.choose(now, self.requests[0])
+                if sent is None:
+                    continue
+                before = self.suspects
+                self.deliver(now, sent, [*now.owed, (now.number, sent.pdu)], False)
+                now.owed, now.late = (), None
+                if sent.pdu == self.requests[0] and not now.guard.units:
+                    break
+                self.suspects = before
+            else:
+                raise AssertionError("no recovery")
+
+
+# name -> (requests, replies the device can be behind, function 8 permitted, states)
+CASES = {
+    "one request": ((READ_A,), 1, True, 616),
+    "no function 8": ((READ_A, READ_B), 2, False, 2423),
+    "single registers": ((READ_A, READ_B), 1, True, 13753),
+}
+LONG_CASES = {
+    "two behind": ((READ_A, READ_B), 2, True),
+    "two registers": ((WIDE_A, WIDE_B), 1, True),
+    "mixed lengths": ((READ_A, WIDE_B), 1, True),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_reply_is_taken_for_another(name: str) -> None:
+    requests, behind, diagnostics, states = CASES[name]
+    explorer = Explorer(requests, behind, diagnostics)
+    explorer.run(states)
+    assert explorer.states == states  # all states that can be reached
+    if diagnostics:
+        explorer.check_recovery(12)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", LONG_CASES)
+def test_no_reply_is_taken_for_another_long(name: str) -> None:
+    explorer = Explorer(*LONG_CASES[name])
+    explorer.run(2_000_000)
+    print(name, explorer.states, explorer.transitions)
+    explorer.check_recovery(12)
+
+
+def test_table_has_one_transition_for_each_pair() -> None:
+    pairs = [(state, event) for state, event, _ in TABLE]
+    assert len(pairs) == len(set(pairs)) == 7
+    assert {after for *_, after in TABLE} == {SYNCED, HELD, SUSPECT}
+    assert next_state(HELD, PROVEN) == SYNCED
+    assert next_state(HELD, HOLD_ENDED) == SUSPECT
+    assert next_state(SUSPECT, TIMED_OUT) == SUSPECT
+    with pytest.raises(ValueError, match="no transition"):
+        next_state(SYNCED, FORGOTTEN)

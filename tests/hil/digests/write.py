@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Digests of the shipped scenarios: what they are, what they were, and why they changed.
+
+`python -m tests.hil.digests.write` runs all scenarios without those of the suite `hazards`, and
+writes `baseline.txt`: name, verdict, digest, reason. It takes about a minute of computing time on
+each of two cores. A digest that differs from that of `before.txt` gets the reasons of the
+parts that its row has, from `_REASONS`. Change `_REASONS` together with the code that changes
+digests. `test_digests.py` compares.
+"""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from hil.bench.optional_sections import section_names
+from hil.run.recorded import DUTS
+from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find, shipped_names
+from hil.scenario.model import Scenario
+from hil.scenario.suite import load_suite
+
+FOLDER = Path(__file__).parent
+BASELINE, BEFORE = FOLDER / "baseline.txt", FOLDER / "before.txt"
+_REASONS = (
+    ("", "the filter pressure of the RPU is polled"),
+    ("cooling", "sensors are checked by relations, dew has an alarm"),
+    ("safety", "protection against a loss of flow"),
+    ("throttle", "limits are proven by power; device temperatures are read"),
+    ("remote", "messages are contained and checked in another order"),
+)
+"""(section of the row, reason)."""
+_PROCESSES = 2
+
+
+def names() -> list[str]:
+    """Return the scenarios of the baseline."""
+    hazards = set(load_suite("hazards").scenarios)
+    return sorted(set(shipped_names()) - hazards)
+
+
+def run_scenario(name: str, dut: str = "cpython") -> tuple[str, str, str]:
+    """Run a scenario with seed 1; give name, verdict and digest of all its cases."""
+    verdict, digests = "pass", []
+    for case in find(name).expand_cases():
+        run = VirtualRun(case, 1, DUTS[dut])
+        try:
+            result = run.make_result(dut, run.run())
+        finally:
+            run.dut.close()
+        verdict = "fail" if result.failures else verdict
+        digests.append(result.digest or "")
+    return name, verdict, " ".join(digests)
+
+
+def read_baseline(file: Path) -> dict[str, str]:
+    """Read the digests by name; a line is NAME [pass|fail] DIGEST... [# REASON]."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        words = line.partition("#")[0].split()
+        if words:
+            found[words[0]] = " ".join(word for word in words[1:] if word not in ("pass", "fail"))
+    return found
+
+
+def reason(scenario: Scenario, is_new: bool) -> str:
+    """Give the reason of a changed digest."""
+    if is_new:
+        return "new scenario"
+    sections = section_names(scenario.settings)
+    return "; ".join(text for section, text in _REASONS if not section or section in sections)
+
+
+def main() -> int:
+    """Write the baseline; exit 1 if a scenario fails."""
+    before, lines, failed = read_baseline(BEFORE), [], 0
+    with ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn")) as pool:
+        for name, verdict, digest in pool.map(run_scenario, names()):
+            failed += verdict == "fail"
+            note = ""
+            if before.get(name) != digest:
+                note = "  # " + reason(find(name), name not in before)
+            lines.append(f"{name} {verdict} {digest}{note}")
+            print(f"{name} {verdict}", flush=True)
+    BASELINE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A copy of the packages with compiled modules: the same digests as the pure modules."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import DeployError
+from deploy.release import compiled
+from tests.support.repository import PACKAGES, ROOT, repo_files
+
+RAISE = """
+name = "raise"
+title = "the bus raises"
+seconds = 30
+[[event]]
+at_s = 5
+do = "raise_in"
+text = "bus"
+value = 3
+[[expect]]
+measure = "ticks"
+min = 0
+"""
+
+
+def run(home: Path, *words: str) -> str:
+    """Run the dispatcher of a copy of the packages."""
+    variables = {**os.environ, "PYTHONPATH": str(home)}
+    command = [sys.executable, str(home / "coldloop.py"), *words]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_listed_modules_exist_once() -> None:
+    files = compiled.compiled_modules()
+    assert len(set(files)) == len(files) > 30
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def classes(name: str) -> list[ast.ClassDef]:
+    tree = ast.parse((ROOT / name).read_bytes())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def test_no_pure_class_extends_a_compiled_one() -> None:
+    """mypyc raises at the first object of such a class, perhaps only in a rare configuration."""
+    files = compiled.compiled_modules()
+    names = {node.name for name in files for node in classes(name)}
+    extended = [
+        f"{name}: {node.name} extends {ast.unparse(base)}"
+        for name in repo_files()
+        if name.endswith(".py") and name.split("/")[0] in PACKAGES and name not in files
+        for node in classes(name)
+        for base in node.bases
+        if ast.unparse(base).rpartition(".")[2] in names
+    ]
+    assert extended == []
+
+
+def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(DeployError, match="no C compiler: install"):
+        compiled.compile_copy(tmp_path, [])
+
+
+def test_error_of_mypyc_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text('number: int = "text"\n', encoding="utf-8")
+    with pytest.raises(DeployError, match=r"wrong.py:1: error: Incompatible types"):
+        compiled.compile_copy(tmp_path, ["wrong.py"])
+
+
+@pytest.mark.soak  # a compiler runs for half a minute
+def test_compiled_copy_gives_the_same_digests(tmp_path: Path) -> None:
+    compiled.copy_packages(tmp_path)
+    compiled.compile_copy(tmp_path, compiled.compiled_modules())
+    count = len(compiled.compiled_modules())
+    assert run(tmp_path, "--version").endswith(f"({count} compiled modules)\n")
+    for name in ("smoke", "full-bench", "bus-noise", "config-push"):
+        records = [json.loads(run(h, "hil", "run", name, "--json")) for h in (tmp_path, ROOT)]
+        assert len({record["digest"] for record in records}) == 1, name
+        assert {record["verdict"] for record in records} == {"pass"}, name
+    path = tmp_path / "raise.toml"
+    path.write_text(RAISE, encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "coldloop.py"), "hil", "run", str(path)]
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "compiled modules; run it without them" in done.stderr

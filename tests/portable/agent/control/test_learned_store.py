@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Learned factors and suspect signals over a restart."""
+
+from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.watch.learned_store import KEY, LearnedStore
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+
+class Unit:
+    """The checks of a row with their store; `record` is what the store holds."""
+
+    def __init__(self, record=None):
+        self.row = RowPlausibility(None, 150.0)
+        self.store = LearnedStore(5)
+        self.record = record
+        self.writes = 0
+        self.now = 0
+        self.store.event("opened")
+        answer = b"" if record is None else b"\0" + record
+        eq(self.store.outbox(), [(5, "get", KEY.encode())])
+        self.store.receive(KEY.encode() + answer)
+
+    def run(self, dp_kpa, seconds):
+        readings = RowReadings()
+        readings.flow_lpm, readings.dp_kpa, readings.pump_pct = 150.0, dp_kpa, 70.0
+        for _ in range(seconds):
+            self.now += SECOND
+            self.row.step(readings, 1.0)
+            self.store.step(self.row, self.now)
+            for port, operation, data in self.store.outbox():
+                eq((port, operation), (5, "write"))
+                self.record = data.split(b"\0", 1)[1]
+                self.writes += 1
+        return self
+
+
+def test_lie_before_a_restart_is_a_lie_after_it():
+    unit = Unit().run(80.0, 10).run(230.0, 5)
+    eq((unit.row.dp.suspect, unit.writes), ("relation", 2))
+    again = Unit(unit.record).run(230.0, 60)
+    eq(again.row.dp.suspect, "relation")
+    assert 75.0 < again.row.dp.value < 85.0, again.row.dp.value
+    eq(again.run(80.0, 70).row.dp.suspect, "")
+
+
+def test_lie_that_begins_in_the_restart_is_found():
+    unit = Unit().run(80.0, 10)
+    eq(Unit(unit.record).run(230.0, 5).row.dp.suspect, "relation")
+
+
+def test_record_is_written_rarely():
+    eq(Unit().run(80.0, 700).run(84.0, 1200).writes, 2)
+
+
+def test_damaged_record_is_ignored():
+    good = Unit().run(80.0, 10).record
+    for record in (b"", b"1 2", b"x", b"\xff", good[:-1], b"9" + good, good[:4] + b"7" + good[5:]):
+        unit = Unit(record).run(80.0, 5)
+        eq((unit.row.dp.suspect, unit.row.learned()[0][0] < 20.0), ("", True))
+
+
+def test_unit_without_a_store_keeps_nothing():
+    store, row = LearnedStore(-1), RowPlausibility(None, 150.0)
+    store.step(row, SECOND)
+    eq(store.outbox(), [])

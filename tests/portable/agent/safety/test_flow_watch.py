@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loss of flow by counted indications: what explains a high pressure, and what does not."""
+
+from agent.safety.flow_watch import FlowWatch
+from protocols.time_units import SECOND
+from tests.portable.support.check import eq
+
+
+class Drive:
+    """A drive that turns."""
+
+    def __init__(self, speed_pct):
+        self.speed_pct = speed_pct
+        self.is_dead = self.is_silent = False
+        self.silent_at = 0
+
+
+def watch(levels):
+    """Run 60 s at each level (flow L/min, pressure kPa, speed %). Return the watch."""
+    flow_watch, now = FlowWatch(), 0
+    for flow, kpa, speed in levels:
+        for _ in range(60):
+            now += SECOND
+            flow_watch.update(flow, kpa, [Drive(speed)], None, now, now, 1.0)
+    return flow_watch
+
+
+def test_pressure_of_a_changed_filter_is_no_lie():
+    clogged = (85.0, 25.0, 100.0)
+    flow_watch = watch([(150.0, 80.0, 70.0), clogged, clogged, (150.0, 80.0, 70.0)])
+    eq((flow_watch.outlier, flow_watch.is_lost), ("", False))
+
+
+def test_pressure_that_alone_is_high_is_a_lie():
+    for kpa in (130.0, 150.0, 400.0):
+        eq(watch([(150.0, 80.0, 70.0), (150.0, kpa, 70.0)]).outlier, "dp")
+
+
+def test_shut_valve_is_a_loss():
+    eq(watch([(150.0, 80.0, 70.0), (2.0, 150.0, 70.0)]).is_lost, True)
+
+
+def test_loss_that_only_hot_devices_show_ends_with_a_reading():
+    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [Drive(70.0)]
+    found = []
+    for flow, kpa, is_hot in (
+        (None, None, False),
+        (None, None, True),
+        (None, None, None),  # the loads are off
+        (None, None, False),
+        (150.0, 80.0, None),
+    ):
+        flow_watch.update(flow, kpa, drives, is_hot, 0, 61 * SECOND, 1.0)
+        found.append(flow_watch.is_gone)
+    eq(found, [False, True, True, True, False])

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slow watch of the loop: lost coolant, filter, supply far from its set-point."""
+
+from agent.safety.loop_watch import LoopWatch
+from protocols.time_units import SECOND
+from tests.portable.agent.safety.test_interlock import CDU, make_rig
+from tests.portable.support.check import eq
+
+
+def make():
+    rig = make_rig()
+    return rig, LoopWatch(rig.agent)
+
+
+def feed(watch, values):
+    """Give readings of the static pressure; return how many it takes until the alarm, or 0."""
+    for i, kpa in enumerate(values):
+        watch._add_static(kpa)
+        if watch.is_low:
+            return i + 1
+    return 0
+
+
+def test_leak_without_detector_is_found_by_the_static_pressure():
+    for litres_min, most in ((0.5, 60), (5.0, 10), (30.0, 4)):
+        _, watch = make()
+        eq(feed(watch, [150.0] * 60), 0)
+        fall = 8.0 * litres_min / 60.0
+        seconds = feed(watch, [150.0 - fall * i for i in range(1, 120)])
+        eq(0 < seconds <= most, True)
+
+
+def test_step_noise_and_slow_change_are_no_leak():
+    _, watch = make()
+    eq(feed(watch, [150.0] * 30 + [0.0] * 30 + [400.0] * 30 + [150.0] * 30), 0)
+    eq(feed(watch, [150.0 + (0.8 if i % 2 else -0.8) for i in range(200)]), 0)
+    eq(feed(watch, [150.0 - i / 1000.0 for i in range(3000)]), 0)
+
+
+def test_alarm_ends_after_the_refill():
+    _, watch = make()
+    feed(watch, [150.0] * 60)
+    eq(feed(watch, [150.0 - i for i in range(9)]) > 0, True)
+    for kpa in [142.0 + i for i in range(9)] + [150.0] * 20:
+        watch._add_static(kpa)
+    eq(watch.is_low, False)
+
+
+def test_supply_far_from_its_setpoint_is_an_alarm():
+    rig = make_rig()
+    rig.set(CDU, 0, 430)
+    rig.run(25)
+    eq("supply_deviation" in rig.alarm_codes(), True)
+    rig.set(CDU, 0, 320)
+    rig.run(3)
+    eq("supply_deviation" in rig.alarm_codes(), False)
+
+
+def test_missing_readings_keep_the_state():
+    _, watch = make()
+    watch.step(1000 * SECOND)
+    eq(watch.active_conditions(), [])

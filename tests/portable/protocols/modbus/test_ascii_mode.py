@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus ASCII: frames, the matcher at every split, and characters at random."""
+
+from protocols.errors import EncodeError
+from protocols.modbus import pdu
+from protocols.modbus.ascii_mode import MAX_BUFFER, AsciiClient, build_frame, parse_frame
+from protocols.modbus.crc import with_crc
+from tests.portable.support.check import eq, raises
+
+READ = pdu.read_holding(0, 2)
+GOOD = build_frame(17, b"\x03\x04\x02\x2b\x00\x64")
+EXPECTED = ("ok", 0, (555, 100))
+
+
+def test_frame_of_the_specification():
+    # The read of V1.1b3 section 6.3 (start 0x6B, 3 registers), unit 17: sum 0x11+3+0x6B+3 = 0x82.
+    eq(build_frame(17, pdu.read_holding(0x6B, 3)), b":1103006B00037E\r\n")
+    eq(parse_frame(b"1103006B00037E"), b"\x11\x03\x00\x6b\x00\x03")
+    eq(parse_frame(b"1103006b00037e"), b"\x11\x03\x00\x6b\x00\x03")
+    for wrong in (b"", b"11", b"1103006B00037F", b"1103006B00037", b"1103006B00 37E", b"+1" * 8):
+        eq(parse_frame(wrong), None)
+    raises(EncodeError, build_frame, 0, READ)
+    raises(EncodeError, build_frame, 256, READ)
+
+
+def test_reply_at_every_split():
+    for before in (b"", b"noise", b":12", b":1103\r\n", build_frame(18, b"\x03\x02\x00\x01")):
+        for step in (1, 2, 7, 99):
+            client = AsciiClient()
+            client.start(17, READ)
+            data, results = before + GOOD, []
+            for at in range(0, len(data), step):
+                result = client.feed(data[at : at + step])
+                if result is not None:
+                    results.append(result)
+            eq((before, step, results), (before, step, [EXPECTED]))
+            eq(client.reply_length, len(GOOD))
+
+
+def test_frames_that_are_not_the_reply():
+    client = AsciiClient()
+    request = client.start(17, READ)
+    eq(client.feed(request), None)  # the echo
+    eq((client.echoes, client.line_echo), (1, True))
+    eq(client.feed(build_frame(18, b"\x03\x04\x00\x01\x00\x02")), None)
+    eq(client.feed(build_frame(17, b"\x03\x02\x00\x01")), None)
+    eq((client.other_unit_frames, client.mismatches, client.reason), (1, 1, "byte count"))
+    eq(client.late_frames[1], with_crc(b"\x11\x03\x02\x00\x01"))
+    eq(client.feed(build_frame(17, b"\x83\x02")), ("exception", 2, ()))
+    client.feed(GOOD)
+    eq(client.unsolicited, 1)
+    write = client.start(17, pdu.write_single(1, 2))
+    eq(client.feed(write), None)  # the line echoes
+    eq(client.feed(write), ("ok", 0, ()))
+    client.feed(build_frame(17, pdu.read_holding(9, 3)))
+    eq(client.pending_request(), (17, pdu.read_holding(9, 3)))
+    eq(client.pending_request(), None)
+
+
+def test_any_characters_are_bounded():
+    state = 12345
+    client = AsciiClient()
+    for number in range(3000):
+        if number % 3 == 0:
+            client.start(17, READ)
+        data = []
+        for _ in range(40):
+            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+            data.append(b":0123456789ABCDEF\r\n\x00\xff\x80:\n"[(state >> 8) % 22])
+        result = client.feed(bytes(data))
+        assert result is None or result[0] in ("ok", "exception")
+        assert len(client.buffer) <= MAX_BUFFER
+        client.late_frames.clear()

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile Modbus devices in virtual time, and the judge of what a bus makes of them.
+
+Not a test. A device replies in the order of its requests, but it can be one or more replies behind,
+late, silent, restarting, or lie about counts. Each register shows its own address and the number of
+the request that sampled it. So the judge knows of every good value which register it belongs to and
+when it was sampled.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drivers.modbus.bus import Bus
+from drivers.modbus.transaction import WRITE
+from protocols.modbus import pdu
+from protocols.modbus.crc import with_crc
+from protocols.time_units import MILLISECOND, NEVER, SECOND
+
+CHAR_US = 573  # 8E1 at 19200 baud
+TIMEOUT_US = 200 * MILLISECOND
+HOSTILE_S, GOOD_S = 25, 70
+"""The device is hostile, then it is good, long enough for every guard to end."""
+UNITS = (3, 9)
+
+
+@dataclass
+class Sampled:
+    """What a device knows of one request: when it took its values, and whether it wrote."""
+
+    at: int
+    pdu: bytes
+
+
+@dataclass
+class HostileDevice:
+    """One unit; `behaviour` maps a request to the replies that are sent now."""
+
+    unit: int
+    rng: random.Random
+    samples: list[Sampled] = field(default_factory=list)
+    owed: list[bytes] = field(default_factory=list)
+    silent_until: int = 0
+    behind: int = 0
+
+    def reply(self, request: bytes, now: int) -> bytes:
+        """Execute a request; return the PDU of the reply."""
+        number = len(self.samples)
+        self.samples.append(Sampled(now, request))
+        function = request[0]
+        if function in pdu.READS:
+            address, count = struct.unpack(">HH", request[1:5])
+            words = [((address + i) & 0xFF) << 8 | number & 0xFF for i in range(count)]
+            return struct.pack(f">BB{count}H", function, 2 * count, *words)
+        if function == pdu.DIAGNOSTICS:
+            return bytes((0x88, 1)) if self.unit == UNITS[0] else request
+        return request[:5]
+
+
+Chunk = tuple[int, bytes]  # microseconds after the request, bytes
+Behaviour = Callable[["HostileCase", HostileDevice, bytes, int], list[Chunk]]
+
+
+class HostileCase:
+    """One bus with two devices under one behaviour; `run` returns the judged counts."""
+
+    def __init__(self, framing: str, behaviour: Behaviour, seed: int) -> None:
+        self.framing = framing
+        self.behaviour = behaviour
+        self.rng = random.Random(seed)
+        self.devices = {unit: HostileDevice(unit, self.rng) for unit in UNITS}
+        self.bus = Bus(4, framing, 19200, 11, timeout_us=TIMEOUT_US)
+        self.now = 0
+        self.order = 0
+        self.arriving: list[tuple[int, int, bytes]] = []
+        self.line_free_at = 0
+        self.wrong = self.old = self.false_success = self.good = self.calls = self.ambiguous = 0
+        counts = (1, 1, 2, 2, 1 + self.rng.randrange(12))
+        self.blocks = [
+            (unit, pdu.read_holding(8 * i + unit, count))
+            for unit in UNITS
+            for i, count in enumerate(counts)
+        ]
+        self.submitted: dict[tuple[int, bytes], int] = {}
+        self.last_good: dict[tuple[int, bytes], int] = {}
+        self.written = 0
+
+    # The bus.
+
+    def run(self) -> HostileCase:
+        """Poll through the hostile and the good time."""
+        self.bus.event("opened", 0)
+        for cycle in range(HOSTILE_S + GOOD_S):
+            if not self.bus.open:
+                self.arriving.clear()
+                self.bus.event("opened", self.now)
+            self.bus.expect_cycle((cycle + 1) * SECOND)
+            for tag in self.blocks:
+                if tag not in self.submitted and self.bus.submit(tag[0], tag[1], tag):
+                    self.submitted[tag] = self.now
+            if self.rng.randrange(3) == 0:
+                self._submit_write()
+            self._run_until((cycle + 1) * SECOND)
+        return self
+
+    def _submit_write(self) -> None:
+        unit, self.written = self.rng.choice(UNITS), self.written + 1
+        if self.rng.randrange(2):
+            request = pdu.write_single(200, self.rng.randrange(3))
+        else:
+            request = pdu.write_multiple(201, (self.rng.randrange(3),))
+        self.bus.submit(unit, request, ("write", self.now, request), WRITE)
+
+    def stuck(self) -> list[tuple[int, bytes]]:
+        """Return the blocks without a good value in the last seconds."""
+        end = (HOSTILE_S + GOOD_S - 10) * SECOND
+        return [tag for tag in self.blocks if self.last_good.get(tag, 0) < end]
+
+    def _run_until(self, until: int) -> None:
+        bus = self.bus
+        for _ in range(20_000):
+            self.arriving.sort()
+            due = bus.deadline()
+            at = self.arriving[0][0] if self.arriving else NEVER
+            if min(due, at) > until:
+                self.now = until
+                return
+            if at <= due:
+                self.now, _, data = self.arriving.pop(0)
+                bus.receive(data, self.now)
+            else:
+                self.now = max(self.now, due)
+                bus.wake(self.now)
+            for _, op, frame in bus.outbox():
+                if op == "write":
+                    self._serve(frame)
+                else:
+                    self.arriving.clear()
+            for result in bus.take_results():
+                self._judge(result)
+        raise AssertionError("the bus does not come to rest")
+
+    def _serve(self, frame: bytes) -> None:
+        is_rtu = self.framing == "rtu"
+        self.transaction = frame[:2]
+        unit, request = (frame[0], frame[1:-2]) if is_rtu else (frame[6], frame[7:])
+        device = self.devices.get(unit)
+        if device is None:
+            return
+        sent = self.now + (len(frame) * CHAR_US if is_rtu else 100)
+        good = [(5 * MILLISECOND, self.wrap(unit, device.reply(request, sent)))]
+        if self.now < HOSTILE_S * SECOND:
+            device.samples.pop()
+            good = self.behaviour(self, device, request, sent)
+        elif device.owed:
+            device.owed.clear()
+        for delay, data in good:
+            self._schedule(sent + delay, data)
+
+    def wrap(self, unit: int, body: bytes) -> bytes:
+        """Return a PDU as a frame."""
+        if self.framing == "rtu":
+            return with_crc(bytes((unit,)) + body)
+        return self.transaction + struct.pack(">HHB", 0, len(body) + 1, unit) + body
+
+    def _schedule(self, start: int, data: bytes) -> None:
+        at = max(start, self.line_free_at)
+        for offset in range(0, len(data), 16):
+            part = data[offset : offset + 16]
+            at += len(part) * CHAR_US if self.framing == "rtu" else 10
+            self.order += 1
+            self.arriving.append((at, self.order, part))
+        self.line_free_at = at
+
+    # The judge.
+
+    def _judge(self, result: object) -> None:
+        tag, status = result.tag, result.status  # type: ignore[attr-defined]
+        values, unit = result.values, result.unit  # type: ignore[attr-defined]
+        self.calls += 1
+        self.ambiguous += status == "unsure"
+        if tag[0] == "write":
+            if status == "ok" and not [
+                1 for s in self.devices[unit].samples if s.at >= tag[1] and s.pdu == tag[2]
+            ]:
+                self.false_success += 1
+            return
+        submitted = self.submitted.pop(tag, 0)
+        if status != "ok":
+            return
+        self.good += 1
+        self.last_good[tag] = self.now
+        address, count = struct.unpack(">HH", tag[1][1:5])
+        if [v >> 8 for v in values] != [(address + i) & 0xFF for i in range(count)]:
+            self.wrong += 1
+            return
+        number = values[0] & 0xFF
+        fitting = [
+            s
+            for n, s in enumerate(self.devices[unit].samples)
+            if n & 0xFF == number and s.pdu == tag[1]
+        ]
+        # The bus itself polls a unit that is online again; its result can come after a new poll.
+        limit = min(submitted, self.now - 3 * TIMEOUT_US)
+        if not fitting or fitting[-1].at < limit:
+            self.old += 1
+
+
+# Behaviours. Each returns the chunks that follow a request.
+
+
+def _frame(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> bytes:
+    return case.wrap(device.unit, device.reply(request, now))
+
+
+def behind_by(count: int) -> Behaviour:
+    """A device that is `count` replies behind."""
+
+    def behave(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+        device.owed.append(_frame(case, device, request, now))
+        return [(5000, device.owed.pop(0))] if len(device.owed) > count else []
+
+    return behave
+
+
+def _sometimes_behind(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    device.owed.append(_frame(case, device, request, now))
+    if case.rng.randrange(6) == 0:
+        device.behind = case.rng.randrange(3)
+    count = max(0, len(device.owed) - device.behind)
+    sent, device.owed = device.owed[:count], device.owed[count:]
+    return [(5000 + 3000 * i, frame) for i, frame in enumerate(sent)]
+
+
+def _late(most_us: int, share: int) -> Behaviour:
+    def behave(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+        frame = _frame(case, device, request, now)
+        delay = case.rng.randrange(most_us) if case.rng.randrange(share) == 0 else 0
+        return [(5000 + delay, frame)]
+
+    return behave
+
+
+def _late_twice(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    frame = _frame(case, device, request, now)
+    delay = 210_000 + case.rng.randrange(200_000) if case.rng.randrange(4) == 0 else 5000
+    again = [(delay + case.rng.randrange(4000), frame)] if case.rng.randrange(4) == 0 else []
+    return [(delay, frame), *again]
+
+
+def _drop(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    kind = case.rng.randrange(4)
+    if kind == 0:
+        return []  # the request is lost
+    frame = _frame(case, device, request, now)
+    return [] if kind == 1 else [(5000, frame)]
+
+
+def _dead(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    if now >= device.silent_until and case.rng.randrange(30) == 0:
+        device.silent_until = now + case.rng.randrange(8 * SECOND)
+        device.owed.clear()
+    return [] if now < device.silent_until else [(5000, _frame(case, device, request, now))]
+
+
+def _exceptions(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    frame = _frame(case, device, request, now)
+    if case.rng.randrange(3) == 0:
+        frame = case.wrap(device.unit, bytes((request[0] | 0x80, case.rng.choice((1, 2, 4, 6)))))
+    delay = 5000 if case.rng.randrange(4) else case.rng.randrange(500_000)
+    return [(delay, frame)]
+
+
+def _lying_count(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    body = device.reply(request, now)
+    if request[0] in pdu.READS and case.rng.randrange(2):
+        lie = case.rng.choice((0, 1, 3, 5, body[1] - 1, body[1] + 1, 128, 250, 255))
+        body = body[:1] + bytes((lie & 0xFF,)) + body[2:]
+        if case.rng.randrange(2):
+            body = body[: 2 + lie]
+    return [(5000, case.wrap(device.unit, body))]
+
+
+def _forged(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    """A foreign frame that contains, as its data, a forged reply to the request."""
+    good = _frame(case, device, request, now)
+    if request[0] not in pdu.READS or case.rng.randrange(2):
+        return [(5000, good)]
+    body = bytearray(good[1:-2])
+    body[2:] = bytes((0xEE, 0)) * ((len(body) - 2) // 2)
+    forged = with_crc(bytes((device.unit,)) + bytes(body))
+    lead, tail = case.rng.randrange(2, 9), case.rng.randrange(2, 9)
+    data = case.rng.randbytes(lead) + forged + case.rng.randbytes(tail)
+    data += b"" if len(data) % 2 == 0 else b"\0"
+    foreign = with_crc(bytes((77, 3, len(data))) + data)
+    return [(3000, foreign), (60_000, good)] if case.rng.randrange(2) else [(3000, foreign)]
+
+
+def _echo(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    echo = (-len(request) * CHAR_US, case.wrap(device.unit, request))
+    return [echo, *_drop(case, device, request, now)]
+
+
+def _noise(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    frame = bytearray(_frame(case, device, request, now))
+    kind = case.rng.randrange(case.framing == "tcp", 5)  # TCP has no CRC of its own
+    if kind == 0:
+        frame[case.rng.randrange(len(frame))] ^= 1 << case.rng.randrange(8)
+    elif kind == 1:
+        frame[:0] = case.rng.randbytes(1 + case.rng.randrange(12))
+    elif kind == 2:
+        del frame[case.rng.randrange(len(frame)) :]
+    return [(5000, bytes(frame))]
+
+
+def _mix(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    behave = case.rng.choice(_MIXED)
+    if behave is _sometimes_behind:
+        return behave(case, device, request, now)
+    owed, device.owed = device.owed, []  # a device keeps the order of its replies
+    return [(5000, frame) for frame in owed] + behave(case, device, request, now)
+
+
+_MIXED = (_sometimes_behind, _late(600_000, 2), _late_twice, _drop, _dead, _exceptions, _noise)
+BEHAVIOURS: dict[str, Behaviour] = {
+    "one behind": behind_by(1),
+    "two behind": behind_by(2),
+    "sometimes behind": _sometimes_behind,
+    "late": _late(600_000, 4),
+    "very late": _late(3_000_000, 10),
+    "late, twice": _late_twice,
+    "dropped": _drop,
+    "restarts": _dead,
+    "exceptions": _exceptions,
+    "lying count": _lying_count,
+    "noise": _noise,
+    "mix": _mix,
+}
+RTU_BEHAVIOURS = {**BEHAVIOURS, "forged": _forged, "echo": _echo}
