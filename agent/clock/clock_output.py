@@ -5,7 +5,6 @@ Does not take inputs; `agent.clock.utc_clock.UtcClock` extends this class with t
 """
 
 from agent.clock import clock_state as states
-from agent.clock.dispute import StepDispute
 from agent.clock.error_budget import ErrorBudget, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit
@@ -15,6 +14,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.dispute import StepDispute
     from agent.clock.estimate.pulse_source import PulseSource
 
 _FIX_TIMEOUT = 3 * SECOND
@@ -39,9 +39,9 @@ class ClockOutput:
         self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 64 * SECOND, 256 * SECOND)
         self.pps: PulseSource | None = None
         """The pulses; None before the first one."""
-        self._pulse_error_us = stated.pulse_us
-        self.dispute = StepDispute(holdover.limit_ppt // 1000)
-        self.errors = ErrorBudget(self.nmea, stated)
+        self.dispute: StepDispute | None = None
+        """The contradiction of whole fixes; None before the first one."""
+        self.errors: ErrorBudget = ErrorBudget(self.nmea, stated)
         self._state = states.FREE
         self._base = self._anchor = self._offset_ns = self._rate_ppt = 0
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
@@ -51,11 +51,15 @@ class ClockOutput:
     def _pulse_source(self) -> "PulseSource":
         """Return the pulses; their code is loaded with the first one."""
         if self.pps is None:
-            from agent.clock.estimate.pulse_source import PulseSource  # noqa: PLC0415 - most units have none
+            from agent.clock.estimate import pulse_source  # noqa: PLC0415 - most units have none
 
-            self.pps = PulseSource(self.holdover, self._pulse_error_us)
-            self.errors.use_pulses(self.pps)
+            stated = self.errors.stated
+            self.pps = pulse_source.PulseSource(self.holdover, stated.pulse_us)
+            self.errors = pulse_source.PulseBudget(self.nmea, stated, self.pps)
         return self.pps
+
+    def _disputed_us(self, now: int) -> int:
+        return 0 if self.dispute is None else self.dispute.bound_us(now)
 
     def sources(self) -> "list[TimeSource]":
         """Return the sources that there are."""
@@ -130,7 +134,7 @@ class ClockOutput:
             for name, value in self.errors.terms(self._source, self._offset_at_ns(now), now)
         ]
         own = self.subsecond_bound_us(now) or 0
-        disputed = max(own, self.dispute.bound_us(now))
+        disputed = max(own, self._disputed_us(now))
         wide = max(disputed, self.disagreement_us)
         terms += [("dispute", disputed - own), ("reference", wide - disputed)]
         terms.append(("leap", self.leap.error_us(now + self.offset + wide)))
@@ -141,7 +145,7 @@ class ClockOutput:
         own = self.subsecond_bound_us(now)
         if own is None or self.offset is None:
             return None
-        bound = max(own, self.dispute.bound_us(now), self.disagreement_us)
+        bound = max(own, self._disputed_us(now), self.disagreement_us)
         return bound + self.leap.error_us(now + self.offset + bound)
 
     def subsecond_bound_us(self, now: int) -> "int | None":

@@ -21,20 +21,17 @@ class StepDispute:
     """The contradiction, if there is one. `step_us`: fixes minus clock, None: no contradiction.
 
     `former_us`: the time that was held before the last change, minus the clock; None: none.
+    `set_at`: when the clock was set.
     """
 
-    def __init__(self, drift_ppb: int) -> None:
+    def __init__(self, drift_ppb: int, set_at: int) -> None:
         self.step_us: int | None = None
         self.former_us: int | None = None
         self._drift_ppb = drift_ppb
         self._limit = self._since = self._count = 0
         self._former_limit = self._former_at = self._former_until = 0
         self._returned = 0
-        self._supported_since = 0
-
-    def support(self, now: int) -> None:
-        """The clock is set at `now`; its support by fixes begins."""
-        self._supported_since = now
+        self._supported_since = set_at
 
     def clear(self) -> None:
         """A fix agrees with the clock: nothing contradicts it now."""
@@ -43,11 +40,6 @@ class StepDispute:
 
     def drop_former(self) -> None:
         """An independent source agrees with the clock: no other time could be true."""
-        self.former_us = None
-
-    def drop(self) -> None:
-        """Drop everything; the clock is reset or was confirmed by an independent source."""
-        self.clear()
         self.former_us = None
 
     def add(self, step_us: int, limit_us: int, now: int) -> bool:

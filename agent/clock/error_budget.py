@@ -20,7 +20,6 @@ from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.estimate.pulse_source import PulseSource
     from agent.clock.estimate.time_source import TimeSource
 
 StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb"))
@@ -35,18 +34,13 @@ _MAX_LATENCY_NS = 1_000_000_000
 
 
 class ErrorBudget:
-    """The error bound of two sources with stated errors."""
+    """The error bound of sentences with stated errors. With pulses: `PulseBudget`."""
 
     def __init__(self, nmea: "TimeSource", stated: StatedErrors) -> None:
         self._nmea = nmea
-        self.pps: PulseSource | None = None
+        self.stated = stated
         self.early_ns = 0 if stated.latency_us is None else stated.latency_us * _NS
         self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
-        self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
-
-    def use_pulses(self, pps: "PulseSource") -> None:
-        """Use pulses from now on."""
-        self.pps = pps
 
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
@@ -57,30 +51,13 @@ class ErrorBudget:
         lo, hi = lo - self.early_ns, hi + self.late_ns
         return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
 
-    def _system_ns(self, source: "TimeSource") -> int:
-        pps = self.pps
-        if pps is None or source is not pps:
-            return self.late_ns
-        return pps.path_ns() + (0 if self._pulses_known else _MAX_LATENCY_NS)
+    def _system_ns(self, _source: "TimeSource") -> int:
+        """Return the error that all samples of a source have in common, ns."""
+        return self.late_ns
 
-    def _usable_pulses(self) -> "PulseSource | None":
-        pps = self.pps
-        if pps is None or pps.interval.present is None:
-            return None
-        return pps if pps.verified or not self._pulses_known else None
-
-    def better(self, now: int) -> "TimeSource":
+    def better(self, _now: int) -> "TimeSource":
         """Return the source with the smaller bound."""
-        pps, nmea = self._usable_pulses(), self._nmea
-        if pps is None:
-            return nmea
-        if nmea.interval.present is None:
-            return pps
-        widths = []
-        for source in (pps, nmea):
-            lo, hi = source.stated(now)
-            widths.append(hi - lo + 2 * self._system_ns(source))
-        return pps if widths[0] <= widths[1] else nmea
+        return self._nmea
 
     def bound_ns(self, source: "TimeSource", offset_ns: int, now: int) -> int:
         """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base."""
@@ -99,7 +76,7 @@ class ErrorBudget:
         system = self._system_ns(source)
         bound = max(hi - offset_ns, offset_ns - lo)
         return [
-            ("path" if source is self.pps else "latency", system),
+            ("latency" if source is self._nmea else "path", system),
             ("samples", samples),
             ("drift", growth - host),
             ("host", host),
@@ -108,23 +85,7 @@ class ErrorBudget:
         ]
 
     def _other_ns(
-        self, source: "TimeSource", own: "tuple[int, int]", offset_ns: int, now: int
+        self, _source: "TimeSource", _own: "tuple[int, int]", _offset_ns: int, _now: int
     ) -> int:
-        """Return the distance to the end of the other source's interval, if both contradict, or if
-        the pulses contradicted themselves: a drag shows in them first.
-        """
-        nmea, pps = self._nmea, self._usable_pulses()
-        if source is not nmea:
-            lo, hi = nmea.stated(now)
-            early, late = self.early_ns, self.late_ns
-        elif pps is None:
-            return 0
-        else:
-            lo, hi = pps.stated(now)
-            early = late = self._system_ns(pps)
-            if pps.is_disputed():
-                return max(hi - offset_ns, offset_ns - lo)
-        system = self._system_ns(source)
-        if lo - early <= own[1] + system and hi + late >= own[0] - system:
-            return 0
-        return max(hi + late - offset_ns, offset_ns - lo + early)
+        """Return the distance to all that the other source says, if both contradict; 0: none."""
+        return 0

@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.clock_context import KeptTime
     from agent.clock.cross_check import CrossCheck
+    from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
@@ -92,7 +93,7 @@ class UtcClock(ClockOutput):
         """The rate of the oscillator before it is measured, and its uncertainty."""
         self.cross_checker: CrossCheck | None = None
         self._first_fixes: list[tuple[int, int]] = []
-        self._last_sample = 0
+        self._last_sample = self._set_at = 0
         self._window = (0, 0)
         """The interval of the sentences in which a second can begin, at `_window_at`."""
         self._window_at = -_WINDOW_FOR
@@ -125,7 +126,7 @@ class UtcClock(ClockOutput):
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
-        if not disagreement_us:
+        if not disagreement_us and self.dispute is not None:
             self.dispute.drop_former()
 
     def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
@@ -156,7 +157,7 @@ class UtcClock(ClockOutput):
         self._first_fixes = []
         for source in self.sources():
             source.restart()
-        self.dispute.drop()
+        self.dispute = None
         self._event(states.RESET)
         self.failed_checks = []
         self._clear_disagreement()
@@ -280,8 +281,8 @@ class UtcClock(ClockOutput):
         self._rate_ppt = self.rate_ppt
         self._target_fit = FittedLine(now, level_ns, 0, self.rate_ppt, 0, 0)
         self.offset = base + level_ns // _NS
-        self.dispute.drop()
-        self.dispute.support(now)
+        self.dispute = None
+        self._set_at = now
         self.leap.expect_month_end(now + self.offset)
 
     def _take_unusable_fix(self, line_overloaded: bool, utc_us: int, now: int) -> bool:
@@ -324,7 +325,8 @@ class UtcClock(ClockOutput):
         self._good_fix(now)
         self._step_count = self._late_count = 0
         self.leap.confirm(measured + now, now)
-        self.dispute.clear()
+        if self.dispute is not None:
+            self.dispute.clear()
         if now - self._last_sample >= _SAMPLE_SPACING:
             self._last_sample = now
             residual = self.nmea.add(now, (measured - self._base) * _NS)
@@ -364,15 +366,20 @@ class UtcClock(ClockOutput):
             if leap_possible and abs(seconds) == 1:
                 self._good_fix(now)
                 return False  # not a false time yet; the error bound covers one second
-        if self.dispute.add(residual, allowed, now):
-            self._follow_fixes(residual, now)
+        dispute = self.dispute
+        if dispute is None:
+            from agent.clock.dispute import StepDispute  # noqa: PLC0415 - rare, and memory is short
+
+            dispute = self.dispute = StepDispute(self.holdover.limit_ppt // 1000, self._set_at)
+        if dispute.add(residual, allowed, now):
+            self._follow_fixes(dispute, residual, now)
             return True
         return self.reject("step", now, residual, allowed)
 
-    def _follow_fixes(self, step_us: int, now: int) -> None:
+    def _follow_fixes(self, dispute: "StepDispute", step_us: int, now: int) -> None:
         """Follow fixes that contradicted the clock: step by whole seconds, slew the rest."""
         bound = self.subsecond_bound_us(now) or 0
-        self.dispute.follow(step_us, bound, now)
+        dispute.follow(step_us, bound, now)
         seconds = (step_us + SECOND // 2) // SECOND
         rest = step_us - seconds * SECOND
         self.step_whole_seconds(seconds)
@@ -391,10 +398,11 @@ class UtcClock(ClockOutput):
         """An independent source differs from UTC by `difference_us`. Follow the fixes if they do
         too. Return whether.
         """
-        if not self.dispute.matches(difference_us, uncertainty_us):
+        dispute = self.dispute
+        if dispute is None or not dispute.matches(difference_us, uncertainty_us):
             return False
-        self._follow_fixes(self.dispute.step_us or 0, now)
-        self.dispute.drop()
+        self._follow_fixes(dispute, dispute.step_us or 0, now)
+        self.dispute = None
         return True
 
     def step_whole_seconds(self, seconds: int) -> None:

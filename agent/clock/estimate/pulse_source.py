@@ -12,12 +12,14 @@ exclude one of them. A single wrong edge agrees with sentences that are known to
 are not used before the sentences are known to `_VERIFIED_NS`.
 """
 
+from agent.clock.error_budget import ErrorBudget
 from agent.clock.estimate.oscillator import OffsetFit
 from agent.clock.estimate.time_source import TimeSource
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.error_budget import StatedErrors
     from agent.clock.estimate.holdover import Holdover
 
 _NS = 1_000
@@ -89,3 +91,58 @@ class PulseSource(TimeSource):
 def _phase(now: int, base: int, lo: int) -> int:
     """Return the smallest offset, at least `lo` ns, with which a second begins at `now`."""
     return lo + (-(now + base) * _NS - lo) % _SECOND_NS
+
+
+class PulseBudget(ErrorBudget):
+    """The error bound with pulses."""
+
+    def __init__(self, nmea: TimeSource, stated: "StatedErrors", pps: PulseSource) -> None:
+        ErrorBudget.__init__(self, nmea, stated)
+        self._pps = pps
+        self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
+
+    def _system_ns(self, source: TimeSource) -> int:
+        if source is not self._pps:
+            return self.late_ns
+        return self._pps.path_ns() + (0 if self._pulses_known else _SECOND_NS)
+
+    def _usable_pulses(self) -> "PulseSource | None":
+        pps = self._pps
+        if pps.interval.present is None:
+            return None
+        return pps if pps.verified or not self._pulses_known else None
+
+    def better(self, now: int) -> TimeSource:
+        """Return the source with the smaller bound."""
+        pps, nmea = self._usable_pulses(), self._nmea
+        if pps is None:
+            return nmea
+        if nmea.interval.present is None:
+            return pps
+        widths = []
+        for source in (pps, nmea):
+            lo, hi = source.stated(now)
+            widths.append(hi - lo + 2 * self._system_ns(source))
+        return pps if widths[0] <= widths[1] else nmea
+
+    def _other_ns(
+        self, source: TimeSource, own: "tuple[int, int]", offset_ns: int, now: int
+    ) -> int:
+        """Return the distance to the end of the other source's interval, if both contradict, or if
+        the pulses contradicted themselves: a drag shows in them first.
+        """
+        nmea, pps = self._nmea, self._usable_pulses()
+        if source is not nmea:
+            lo, hi = nmea.stated(now)
+            early, late = self.early_ns, self.late_ns
+        elif pps is None:
+            return 0
+        else:
+            lo, hi = pps.stated(now)
+            early = late = self._system_ns(pps)
+            if pps.is_disputed():
+                return max(hi - offset_ns, offset_ns - lo)
+        system = self._system_ns(source)
+        if lo - early <= own[1] + system and hi + late >= own[0] - system:
+            return 0
+        return max(hi + late - offset_ns, offset_ns - lo + early)

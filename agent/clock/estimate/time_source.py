@@ -16,7 +16,7 @@ source is accepted again:
 """
 
 from agent.clock.estimate.offset_interval import OffsetInterval
-from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -305,7 +305,8 @@ class TimeSource:
             slope = max(low, min(high, self.rate_ppt))
             level = (lo + hi) // 2
             if points:
-                level = points[-1].mean + slope * (now - points[-1].t) // 1_000_000_000
+                mean = mean_point(points)
+                level = mean.mean + slope * (now - mean.t) // 1_000_000_000
             return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
         level = fit.at(now) + self.temp_drift_ns(now)
         slope = max(low, min(high, fit.slope))
