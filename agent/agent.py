@@ -25,7 +25,7 @@ A tick never waits. Its steps, in this order:
 """
 
 from agent.clock.error_budget import StatedErrors
-from agent.clock.evidence import alarm_for
+from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle
 from agent.control.pressure_loop import PressureLoop
@@ -77,11 +77,16 @@ class Agent:
 
     `boot`: the selected software and configuration, and the check of a changed configuration; None
     on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
-    components. `supply_sensor` to `pumps`: the parts from which a component can build its own loop.
+    components. `boot_level`: see `agent.runtime.boot_loop`. `supply_sensor` to
+    `pumps`: the parts from which a component can build its own loop.
     """
 
     def __init__(
-        self, config: "Config", boot: "BootState | None" = None, restarts: int = 0
+        self,
+        config: "Config",
+        boot: "BootState | None" = None,
+        restarts: int = 0,
+        boot_level: int = 0,
     ) -> None:
         self.config = config
         self.boot = boot
@@ -110,12 +115,16 @@ class Agent:
         self.with_deadline: list[Any] = []
         self.with_outbox: list[Any] = list(self.fieldbus.buses)
         self.not_started: list[Component] = []
-        providers: list[Component] = []
+        providers: list[Any] = []
         if config.components:
             providers = self._build_components(config)
         if self.uplink is not None:
             self.with_deadline.append(self.uplink)
             self.with_outbox.append(self.uplink)
+        if boot_level:
+            from agent.safety.boot_loop_alarm import BootLoopAlarm  # noqa: PLC0415 - rarely needed
+
+            providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
@@ -254,14 +263,14 @@ class Agent:
         """Write a line to the console."""
         self._out.append((CONSOLE, "write", text.encode()))
 
-    def restart(self) -> None:
-        """Request a restart of the agent from the runtime."""
-        self._out.append((CONSOLE, "set", b"restart"))
+    def restart(self, leaves_boot_loop: bool = False) -> None:
+        """Request a restart of the agent from the runtime; see `agent.runtime.boot_loop`."""
+        self._out.append((CONSOLE, "set", b"leave" if leaves_boot_loop else b"restart"))
 
     @property
-    def last_step(self) -> "int | None":
-        """Monotonic microseconds of the last step of the loops; None before the first step."""
-        return self.cycle.last_step
+    def watched_step(self) -> "int | None":
+        """Time of the last complete cycle for a watchdog, µs: with `safety`, its protection ran."""
+        return (self.service("protection") or self.cycle).last_step
 
     # The interface for the runtime.
 
@@ -427,7 +436,7 @@ class Agent:
             self.fieldbus.begin_cycle(now, self.ticks.period * self.ticks.per_cycle)
             self.cycle.begin()
             if self._failed_checks != self.clock.failed_checks:
-                self._update_clock_alarms(now)
+                update_alarms(self.alarms, self._failed_checks, self.clock.failed_checks, now)
         elif self.cycle.step_when_ready(now):
             self.supervisor.step(now)
         if self.guard.containment is not None:
@@ -439,15 +448,6 @@ class Agent:
                 self.guard.handle(component, error, now)
         self.fieldbus.send_early_polls(now)
         self._report(now)
-
-    def _update_clock_alarms(self, now: int) -> None:
-        """Raise an alarm for each check that has rejected a fix; clear it when the check passes."""
-        failed = self._failed_checks
-        before = failed[:]
-        failed.clear()
-        failed.extend(self.clock.failed_checks)
-        for check in before + failed:
-            self.alarms.update(alarm_for(check), "", check in failed, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():

@@ -16,7 +16,7 @@ from typing import Any
 from agent.agent import CONSOLE, Agent
 from agent.core.config_records import Config
 from agent.core.errors import AgentError, ConfigError
-from agent.runtime.io_loop import RESTART
+from agent.runtime.io_loop import LEAVE, RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
@@ -24,6 +24,7 @@ from drivers.tools.lib.parser import Parser
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.remote.storage.boot_state import BootState
+    from agent.runtime.boot_loop import BootLoop
 
 STALE_AFTER_S = 5.0
 
@@ -91,47 +92,62 @@ def agent(argv: list[str]) -> int:
 
 def _run(path: str, store: str) -> int:
     """Run the agent, and again after each requested restart and after an exception."""
+    from agent.config.protection_only import protection_only
     from agent.runtime import cpython, cpython_slot
-    from agent.runtime.cpython_start import choose_config
+    from agent.runtime.boot_loop import BootLoop
+    from agent.runtime.cpython_start import boot_store, choose_config
     from agent.runtime.crash_limit import CrashLimit
     from drivers.ports.cpython.clock import use_raw
 
     use_raw()  # no service slews it; with a slewed clock the error bound would be wrong
     first = True
     crashes = CrashLimit()
+    boot_loop: BootLoop | None = None
     while True:
         cpython_slot.enter_application(path, first)
         first = False
+        if boot_loop is None:
+            boot_loop = BootLoop(boot_store(path, store))
+        level = boot_loop.begin(cpython.monotonic())
         try:
-            config, boot = choose_config(path, store, profiles())
+            config, boot = choose_config(path, store, profiles(), level > 0)
+            config = protection_only(config, level)
         except ConfigError as error:
             print(error, file=sys.stderr)
+            boot_loop.end(False)
             return 2
         if not _check_ports(config):
+            boot_loop.end(False)
             return 2
         try:
-            code = _run_once(config, boot, crashes.count)
+            code = _run_once(config, boot, crashes.count, boot_loop)
         except Exception:
             if not crashes.allows_restart(cpython.monotonic()):
                 raise
             cpython.print_line(f"{traceback.format_exc()}coldloop agent: starts again")
             continue
-        if code != RESTART:
+        boot_loop.end(code == LEAVE)
+        if code not in (RESTART, LEAVE):
             return 0
 
 
-def _run_once(config: Config, boot: "BootState | None", restarts: int) -> int:
+def _run_once(
+    config: Config, boot: "BootState | None", restarts: int, boot_loop: "BootLoop"
+) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     from agent.runtime import cpython
     from agent.runtime.cpython_systemd import notifier_for
 
-    controller = Agent(config, boot, restarts)
+    controller = Agent(config, boot, restarts, boot_loop.level)
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)
+
+    def until() -> bool:
+        boot_loop.check(cpython.monotonic())
+        return notifier is not None and notifier.update()
+
     try:
-        return cpython.run(
-            controller, None if notifier is None else notifier.update, console=CONSOLE
-        )
+        return cpython.run(controller, until, console=CONSOLE)
     finally:
         if notifier is not None:
             notifier.close()
@@ -255,6 +271,7 @@ def state_folder(arguments: argparse.Namespace) -> Path:
 ALARMS = {
     "list": ("agent.tools.alarm_table", "list the alarms: number, priority, meaning"),
     "show": ("agent.tools.alarm_show", "show one alarm: cause, consequence, action"),
+    "history": ("agent.tools.alarm_history", "show the last 1,000 changes of alarms of this unit"),
     "shelve": ("agent.tools.alarm_shelve", "keep an alarm from people for a time; list these"),
 }
 """Subcommand of `coldloop alarms`: its module and its help text."""

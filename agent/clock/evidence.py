@@ -8,24 +8,28 @@ steps, `agent.gnss.signal_check` the signals.
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from protocols.time_units import SECOND
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.core.alarm_list import AlarmList
+
 _MAX_ENTRIES = 16
 _MERGE_WINDOW = 60 * SECOND
 
 # fmt: off
 CHECKS = (
-    ("step", AlarmRecord("time_step", NORMAL, "the receiver's time jumped", "", True)),
+    ("step", AlarmRecord("time_step", NORMAL, "the receiver's time jumped", "", False)),
     ("rate", AlarmRecord(
         "time_rate", NORMAL, "the receiver's time runs away from the oscillator", "", True)),
     ("pulse", AlarmRecord("time_pulse", NORMAL, "a pulse does not stand at a second", "", True)),
     ("floor", AlarmRecord(
         "time_floor", NORMAL, "the receiver's date lies before the last one that was known", "",
-        True)),
+        False)),
     ("witness", AlarmRecord(
-        "time_witness", NORMAL, "another source of time contradicts the receiver's", "", True)),
+        "time_witness", NORMAL, "another source of time contradicts the receiver's", "", False)),
     ("position", AlarmRecord(
         "gnss_position", NORMAL, "the receiver says that it is somewhere else", "", True)),
     ("signals", AlarmRecord(
-        "gnss_suspect", NORMAL, "two or more checks vote against the signals", "", True)),
+        "gnss_suspect", NORMAL, "two or more checks vote against the signals", "", False)),
 )
 # fmt: on
 """The checks that act on the clock: name, alarm. `agent.tools.clock_text` has their units."""
@@ -37,6 +41,18 @@ def alarm_for(check: str) -> "AlarmRecord":
         if name == check:
             return record
     raise KeyError(check)
+
+
+def update_alarms(alarms: "AlarmList", known: "list[str]", failed: "list[str]", now: int) -> None:
+    """Raise an alarm for each check that has rejected a fix; clear it when the check passes.
+
+    `known`: the checks that had failed at the last call; they are replaced by `failed`.
+    """
+    before = known[:]
+    known.clear()
+    known.extend(failed)
+    for check in before + known:
+        alarms.update(alarm_for(check), "", check in known, now)
 
 
 class CheckEvidence:

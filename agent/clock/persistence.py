@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from protocols.cbor import Map
 
 TIME_STORE = AlarmRecord(
-    "time_store", NORMAL, "what was kept of the time cannot be read:", "", True
+    "time_store", NORMAL, "what was kept of the time cannot be read:", "", False
 )
 KEY = "clock.state"
 VERSION = 1
@@ -215,6 +215,7 @@ class TimePersistence(Component):
         )
         self.saved += 1
         self._record.write(write(record).encode())
+        self.agent.alarms.clear(TIME_STORE.code, now)  # the record is good again
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""

@@ -76,6 +76,9 @@ FOULING = AlarmRecord(
 _FOULED, _CLEAN = 0.7, 0.75
 PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to start", "", True)
 
+_OFF_K_S = 1 / 10
+"""Rate of the set-point to the fallback while the component is off, K/s: a sudden change of the
+room moves the dew point by some kelvin in a minute."""
 _REMOTE_BIT = "Remote"
 
 
@@ -231,6 +234,26 @@ class CoolingComponent(Component):
             supply_c, return_c = self.sensors.read_raw(now)
             self.manual.calibrate(supply_c, return_c, dt)
 
+    def while_off(self, now: int, dt: float) -> None:
+        """Let the loops control without the checks and the model; keep the modes of people.
+
+        The readings of the model end, so the loops use the sensors themselves. The set-point rises
+        to the dew point fallback, because the humidity is not checked meanwhile.
+        """
+        readings, cooling = self.readings, self.cooling
+        readings.clear()
+        if cooling is not None and cooling.dew_limit is not None:
+            fallback_c = min(cooling.dew_limit.fallback_c, self.settings["high_c"])
+            cooling.raise_setpoint(fallback_c, _OFF_K_S * dt)
+            guard_c, supply_c = cooling.dew_limit.guard_c, self.supply_sensor.value(now)
+            if guard_c is not None and supply_c is not None and supply_c <= guard_c:
+                self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
+        self._conditions = []
+        self._check_drives(PUMPS, self.agent.pumps)
+        if self.fan_group is not None:
+            self._check_drives(FANS, self.fan_group.drives)
+        self.manual.step(now, dt)
+
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         self.proof_store.event(kind)
@@ -240,6 +263,29 @@ class CoolingComponent(Component):
         """Handle the stored records."""
         self.proof_store.receive(data)
         self.learned_store.receive(data)
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the manual mode, the order of the pumps and the suspect sensors."""
+        lines = self.manual.retain(now) + self.sensors.retain()
+        if self.pressure_loop is not None:
+            lines.append("pumps " + " ".join([str(i) for i in self.pressure_loop.order]))
+        if self.cooling is not None and self.cooling.dew_limit is not None:
+            lines += ["frozen %d" % i for i in self.cooling.dew_limit.frozen_sensors()]
+        return lines
+
+    def restore(self, line: str, now: int) -> bool:
+        """Continue a manual mode, and suspect the sensors of before the restart."""
+        words = line.split(" ")
+        if words[0] == "mode":
+            return self.manual.restore(words[1:], now)
+        if words[0] == "suspect" and len(words) == 3:
+            return self.sensors.restore(words[1], words[2])
+        if words[0] == "pumps" and self.pressure_loop is not None:
+            return self.pressure_loop.restore_order(words[1:])
+        limit = None if self.cooling is None else self.cooling.dew_limit
+        if words[0] == "frozen" and limit is not None and len(words) == 2:
+            return limit.restore_frozen(words[1])
+        return False
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""

@@ -21,6 +21,7 @@ from agent.control.law.proof_test import ProofTests
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW
 from agent.core.actuator import EXACT, MANUAL, PROOF, PUMPS, VALVE
 from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
@@ -47,6 +48,7 @@ OPERATING_MODES = (
     ("drain", 100.0, 0.0),
 )
 """(operating mode, valve and pumps in percent). `hand` has its own values, `auto` has none."""
+_MODES = ("hand",) + tuple([mode for mode, _, _ in OPERATING_MODES])
 
 
 class ManualControl:
@@ -86,6 +88,28 @@ class ManualControl:
             return []
         left_s = (self.until - now) // SECOND
         return [(MODE_HELD, self.mode, MODE_HELD.text % left_s)]
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the mode with its remaining time in minutes, and its outputs in thousandths."""
+        if self.mode == "auto":
+            return []
+        minutes = -((now - self.until) // (60 * SECOND))
+        outputs = to_thousandths(self._valve_pct), to_thousandths(self._pump_pct)
+        return ["mode %s %d %d %d" % ((self.mode, minutes) + outputs)]
+
+    def restore(self, words: "list[str]", now: int) -> bool:
+        """Continue the mode `words`: people may work at the unit. Its time does not pass while the
+        power is off, because the clock may be wrong.
+        """
+        if len(words) != 4 or self.mode != "auto" or [w for w in words[1:] if not w.isdigit()]:
+            return False
+        minutes = int(words[1][:9])
+        if words[0] not in _MODES or not 1 <= minutes <= _LONGEST_MIN:
+            return False
+        self.mode, self.until, self._mode_s = words[0], now + minutes * 60 * SECOND, 0.0
+        self._valve_pct = min(int(words[2][:9]) / 1000, 100.0)
+        self._pump_pct = min(int(words[3][:9]) / 1000, 100.0)
+        return True
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""

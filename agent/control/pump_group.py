@@ -197,6 +197,14 @@ class PumpGroup(PressureLoop):
         self._first_run = False
         self.controller.track(max_speed if max_speed > 0 else self.config.safe_pct)
 
+    def restore_order(self, words: "list[str]") -> bool:
+        """Use the order of before the restart; running pumps still come first."""
+        order = [int(word) for word in words if word.isdigit() and len(word) < 3]
+        if sorted(order) != list(range(len(self.pumps))):
+            return False
+        self.order = order
+        return True
+
     def _measured(self, now: int) -> "float | None":
         kpa = self.sensor.value(now)
         if self.mode == DP or kpa is None:

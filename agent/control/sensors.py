@@ -6,7 +6,7 @@ other components by services, use `supply`, `returned`, `flow` and `dp`: the rea
 with its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
-from agent.control.law.checked_signal import RATE
+from agent.control.law.checked_signal import RANGE, RATE, RELATION
 from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -45,6 +45,7 @@ _SUPPLY, _RETURN, _FLOW = (
 _FWS_SUPPLY, _FWS_RETURN = "PrimarySupplyTemperatureCelsius", "PrimaryReturnTemperatureCelsius"
 _FWS_FLOW = "PrimaryFlowLitersPerMinute"
 _AIR, _HUMIDITY = "TemperatureCelsius", "HumidityPercent"
+REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
 _NO_MODEL_LPM = 1e5
@@ -92,6 +93,7 @@ class ControlSensors:
         self.returned = ValidatedSensor("return", self._return, stale)
         self.flow = ValidatedSensor("flow", self._flow, stale)
         self.dp = ValidatedSensor("dp", agent.dp_sensor, stale)
+        self._checked = (self.supply, self.returned, self.flow, self.dp)
 
     def set_exchanger(self, exchanger: "Exchanger | None") -> None:
         """Set the model for the estimates; called once."""
@@ -104,6 +106,19 @@ class ControlSensors:
             (self.dp, row.dp),
         ):
             sensor.set_signal(signal)
+
+    def retain(self) -> "list[str]":
+        """Return a line for each suspect sensor: its name and the reason."""
+        names = [(sensor, sensor.name) for sensor in self._checked]
+        return ["suspect %s %s" % (n, s.suspect) for s, n in names if s.suspect in REASONS]
+
+    def restore(self, name: str, reason: str) -> bool:
+        """Suspect a sensor as before the restart: it is valid again only by evidence."""
+        for sensor in self._checked:
+            if sensor.name == name and reason in REASONS:
+                sensor.accuse(reason)
+                return True
+        return False
 
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Return supply and return temperature without offsets, °C."""
@@ -148,7 +163,7 @@ class ControlSensors:
         conditions: list[Condition] = []
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
-        for sensor in (supply, self.returned, self.flow, self.dp):
+        for sensor in self._checked:
             if sensor.suspect and not (sensor.suspect == MISSING and self._is_lost(sensor)):
                 used = "no estimate" if sensor.estimate() is None else "an estimate is used"
                 text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)
@@ -190,7 +205,8 @@ class ValidatedSensor:
     """A sensor after validation: the value of the last cycle, its uncertainty, and `suspect`.
 
     `value` is the reading, or an estimate while `suspect` has a reason (`range`, `rate`,
-    `relation`, or `missing`). Without a cycle in `stale_us` it is the raw reading.
+    `relation`, or `missing`). Without a cycle in `stale_us` it is the raw reading, unless that was
+    suspect: then there is no value.
     """
 
     def __init__(self, name: str, raw_sensor: "SensorView | None", stale_us: int) -> None:
@@ -205,6 +221,14 @@ class ValidatedSensor:
     def set_signal(self, signal: "CheckedSignal") -> None:
         """Set the signal of the checks."""
         self._signal = signal
+        if self.suspect:
+            signal.accuse(self.suspect)
+
+    def accuse(self, reason: str) -> None:
+        """Make the sensor suspect, also before its first cycle."""
+        self.suspect = reason
+        if self._signal is not None:
+            self._signal.accuse(reason)
 
     def raw_value(self, now: int) -> "float | None":
         """Return the reading before validation."""
@@ -236,5 +260,5 @@ class ValidatedSensor:
         """Return the value; None if there is neither a valid reading nor an estimate."""
         at = self._validated_at
         if at is None or now - at > self._stale_us:
-            return self.raw_value(now)
+            return None if self.suspect else self.raw_value(now)
         return self.estimate()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agent.control.arbiter import Arbiter
     from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.control.valve import ValveActuator
-    from agent.control.watch.stiction import StickyMoves
+    from agent.control.watch.sticky_moves import StickyMoves
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 
@@ -63,7 +63,7 @@ class SupplyLoopFf(SupplyLoop):
         self.cooling.feedforward.set_gentle(is_gentle)
         self._scale, self._stiction_pct = deadband_scale, stiction_pct
         if stiction_pct > 0.0 and self._sticky is None:
-            from agent.control.watch.stiction import StickyMoves  # noqa: PLC0415 - rare
+            from agent.control.watch.sticky_moves import StickyMoves  # noqa: PLC0415 - rare
 
             self._sticky = StickyMoves()
 

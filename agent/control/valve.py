@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
+_NORMAL, _ROSE = 1 / 2, 3 / 2
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -75,11 +76,13 @@ class ValveSign:
     The position cannot show it, because the feedback belongs to the actuator. Below `_LOW_PCT`, a
     flow that is far above that of the position, and near that of the opposite position, has no
     other cause: a leak through the seat or a low pressure gives less. A valve that should be open
-    and has no flow is no proof: the pump of the facility may stand. Call `step` once a cycle.
+    and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
+    it last belonged to the position is no proof either: the meter may be stuck. Call `step` once a
+    cycle.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = 0.0
+        self._opposite_s = self._normal_lpm = 0.0
 
     def step(
         self,
@@ -89,14 +92,20 @@ class ValveSign:
         dt: float,
     ) -> bool:
         """Return True once if the flow belongs to the opposite position: the direction is wrong."""
-        if position_pct is None or fws_lpm is None or position_pct > _LOW_PCT:
+        if position_pct is None or fws_lpm is None:
             self._opposite_s = 0.0
             return False
         factor = exchanger.valve_flow_factor
         expected = exchanger.flow_at(position_pct) / factor
+        if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
+            self._normal_lpm = fws_lpm
+        if position_pct > _LOW_PCT:
+            self._opposite_s = 0.0
+            return False
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
         least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
         is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+        is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False

@@ -17,6 +17,8 @@ declare the same command, the same service or the same rank on one actuator:
                is None if the settings do not include the service
     REQUIRES   services that it uses; each of them can be absent
     COMMANDS   operator commands that it executes (roles: `agent.remote.message.command`)
+    ESSENTIAL  True: after faults it always starts again, without an operator
+    SERVES_OFF True: its ports are served while it is off after an exception
     POINTS     telemetry points: (name, UCUM unit, numerator, denominator)
 
 A section can name one `port`. The agent keeps it open (`agent.core.port_link`) and forwards its
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
     Actions = list[tuple[int, str, bytes]]
     Point = tuple[str, str, int, int]
-    SafeClaim = tuple[str, int, float]
-    """Actuator, kind of the claim, output in percent."""
 
 
 class Component:
@@ -54,6 +54,8 @@ class Component:
     PROVIDES: "tuple[str, ...]" = ()
     REQUIRES: "tuple[str, ...]" = ()
     COMMANDS: "tuple[str, ...]" = ()
+    ESSENTIAL = False
+    SERVES_OFF = False
     POINTS: "tuple[Point, ...]" = ()
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
@@ -96,9 +98,20 @@ class Component:
         of another component from the same cycle, except those of `read_inputs`.
         """
 
-    def safe_claims(self) -> "list[SafeClaim]":
-        """Return the claims while the component is off after an exception."""
+    def while_off(self, now: int, dt: float) -> None:
+        """Make the claims while the component is off after an exception; instead of
+        `before_control`. It uses as little of the component as possible.
+        """
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the state that must survive a restart, as lines; see `agent.retain`."""
         return []
+
+    def restore(self, line: str, now: int) -> bool:
+        """Take a line of `retain` of before the restart. Return whether it is in force now. The
+        stricter of both states applies. An unknown line has no effect.
+        """
+        return False
 
     def protect(self, now: int) -> None:
         """Evaluate the protection. The agent calls this first in each tick, before the loops and

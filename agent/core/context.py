@@ -293,6 +293,6 @@ if TYPE_CHECKING:
             """Set another set-point in a loop, until the next request or configuration change."""
             ...
 
-        def restart(self) -> None:
+        def restart(self, leaves_boot_loop: bool = False) -> None:
             """Request a restart of the agent from the runtime."""
             ...

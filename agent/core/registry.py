@@ -69,6 +69,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
     ComponentSpec(
         "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
     ),
+    ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
 )
 """All optional components, in the order of their ports."""
 

@@ -36,9 +36,6 @@ _STARTUP_TIME = 120 * SECOND
 """Time after a start before a missing fix or a large error bound is reported."""
 _LEAP_SECOND_TIME = 1_680 * SECOND
 _ADVISORY_CLEAR = 5
-_CLEARED_CODES = ("gnss_setup", "time_store")
-"""Alarms of other components that a change of the detectors clears. `agent.gnss.receiver_setup`
-raises its own again in the next tick."""
 
 
 class IntegrityComponent(Component):
@@ -160,8 +157,6 @@ class IntegrityComponent(Component):
         alarms = self.agent.alarms
         for name, record in DETECTORS + ADVISORIES:
             alarms.update(record, "", name in active, now)
-        for code in _CLEARED_CODES:
-            alarms.clear(code, now)
 
     def status(self, now: int) -> JsonObject:
         """Return the active detectors, the antenna state, temperature effect and transmissions."""

@@ -15,28 +15,29 @@ if TYPE_CHECKING:
 
 # fmt: off
 DETECTORS = (
-    ("drop", AlarmRecord("gnss_drop", NORMAL, "all signals have become weaker: jamming", "", True)),
+    ("drop", AlarmRecord(
+        "gnss_drop", NORMAL, "all signals have become weaker: jamming", "", False)),
     ("uniform", AlarmRecord(
-        "gnss_uniform", NORMAL, "all signals are equally strong: spoofing", "", True)),
+        "gnss_uniform", NORMAL, "all signals are equally strong: spoofing", "", False)),
     ("strong", AlarmRecord(
-        "gnss_strong", NORMAL, "signals are stronger than a sky's: spoofing", "", True)),
+        "gnss_strong", NORMAL, "signals are stronger than a sky's: spoofing", "", False)),
     ("constellations", AlarmRecord(
         "gnss_constellations", NORMAL, "satellite systems contradict each other", "", True)),
     ("antenna_open", AlarmRecord(
-        "gnss_antenna_open", NORMAL, "the antenna is not connected", "", True)),
+        "gnss_antenna_open", NORMAL, "the antenna is not connected", "", False)),
     ("antenna_short", AlarmRecord(
-        "gnss_antenna_short", NORMAL, "the antenna or its cable is short-circuited", "", True)),
+        "gnss_antenna_short", NORMAL, "the antenna or its cable is short-circuited", "", False)),
     ("jamming", AlarmRecord(
-        "gnss_jamming", NORMAL, "the receiver itself reports jamming", "", True)),
+        "gnss_jamming", NORMAL, "the receiver itself reports jamming", "", False)),
 )
 ADVISORIES = (
     ("silent", AlarmRecord("gnss_silent", NORMAL, "the receiver says nothing", "", True)),
     ("no_fix", AlarmRecord("gnss_no_fix", NORMAL, "the receiver has no fix", "", True)),
     ("line_saturated", AlarmRecord(
         "gnss_line_saturated", NORMAL, "the receiver's line is too slow", "", True)),
-    ("desense", AlarmRecord("gnss_desense", NORMAL, "transmitting weakens the signals", "", True)),
+    ("desense", AlarmRecord("gnss_desense", NORMAL, "transmitting weakens the signals", "", False)),
     ("bound", AlarmRecord(
-        "time_bound", NORMAL, "UTC is not as well known as it must be", "", True)),
+        "time_bound", NORMAL, "UTC is not as well known as it must be", "", False)),
 )
 # fmt: on
 

@@ -64,6 +64,7 @@ class PowerLimitComponent(Component):
     PROVIDES = ("load_limits",)
     COMMANDS = ("schedule", "shed")
     POINTS = report.POINTS
+    SERVES_OFF = True
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
@@ -276,6 +277,12 @@ class PowerLimitComponent(Component):
         else:
             key = SUPPLY if action == "supply_milli_c" else PRESSURE
             self.agent.request_setpoint(SetpointRequest("throttle", key, value / 1000))
+
+    def while_off(self, now: int, dt: float) -> None:
+        """Cap the loads, and follow the protection."""
+        from agent.power.limit.fault_cap import cap_loads  # noqa: PLC0415 - only after an exception
+
+        cap_loads(self.loads, self.load_limits, self._load_shedding, now)
 
     # Decision.
 

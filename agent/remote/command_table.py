@@ -72,6 +72,8 @@ class CommandTable:
         if handler is not None:
             return handler(message.arguments, now)
         parts = ""
+        if message.name == "reset" and message.arguments.get("code") == "boot_loop":
+            return self._leave_boot_loop()
         if message.name == "acknowledge":
             parts = self._acknowledge_parts(message.arguments.get("code"))
             if parts and message.arguments.get("code") is not None:
@@ -109,6 +111,14 @@ class CommandTable:
         except Exception as error:  # noqa: BLE001 - the guard handles it
             self._manager.agent.guard.handle(component, error, now)
             raise Rejection("busy", "off after an exception")
+
+    def _leave_boot_loop(self) -> str:
+        """Start with the full configuration again. Raises `Rejection`: it runs already."""
+        agent = self._manager.agent
+        if "boot_loop" not in agent.alarms.codes():
+            raise Rejection("out_of_range", "no boot loop")
+        agent.restart(leaves_boot_loop=True)
+        return "the agent starts again"
 
     def _acknowledge_parts(self, code: "Any") -> str:
         """Start the components again that wait for an operator after repeated exceptions."""

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from agent.runtime.cpython_preflight import preflight
-from agent.runtime.io_loop import RESTART, IoLoop
+from agent.runtime.io_loop import IoLoop
 from drivers.ports.cpython import chrony, pps, serial, store, tcp, watchdog
 from drivers.ports.cpython.clock import monotonic
 
@@ -140,7 +140,7 @@ def run(
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART if the agent requests a restart.
+    Returns RESTART or LEAVE if the agent requests a restart.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces OPENERS.
     `out` prints one line for each change of a port's state, and the writes of the agent to its port
@@ -158,7 +158,7 @@ def run(
                 gc.unfreeze()
         if signals:
             return signals[0]
-        return RESTART if io_loop.restart_requested else 0
+        return io_loop.result()
     finally:
         poller.close()
 

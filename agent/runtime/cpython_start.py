@@ -53,8 +53,24 @@ def compile_config(raw: Any, path: str, profiles: Profiles) -> Config:
         ) from None
 
 
-def choose_config(path: str, store: str, profiles: Profiles) -> tuple[Config, BootState | None]:
+def boot_store(path: str, folder: str) -> Store | None:
+    """Return the store that counts the starts: of `retain`, of `remote`, or `folder`."""
+    try:
+        raw = read_file(path)
+        for section in ("retain", "remote"):
+            if isinstance(raw, dict) and section in raw:
+                return Store(parse_address(str(raw[section].get("port"))))
+    except (ConfigError, AddressError, AttributeError):
+        pass
+    return Store(parse_address(f"store:{folder}")) if Path(folder).is_dir() else None
+
+
+def choose_config(
+    path: str, store: str, profiles: Profiles, confirmed_only: bool = False
+) -> tuple[Config, BootState | None]:
     """Select and compile the configuration. `store` is the folder to use if the file is invalid.
+
+    `confirmed_only`: end a trial, because the unit is in a boot loop.
 
     Raises `ConfigError`, also for a decommissioned unit, which has then erased itself. The second
     value is None if the unit accepts no remote changes.
@@ -68,16 +84,18 @@ def choose_config(path: str, store: str, profiles: Profiles) -> tuple[Config, Bo
         port = store_address(raw)
         if port is None:
             return check(raw), None
-        return _start_from_store(raw, path, _record_reader(port), check)
+        return _start_from_store(raw, path, _record_reader(port), check, confirmed_only)
     except DecommissionedError:
         raise
     except ConfigError as error:
         return _load_confirmed(error, store, check)
 
 
-def _start_from_store(raw: Any, path: str, read: Any, check: Any) -> tuple[Config, BootState]:
+def _start_from_store(
+    raw: Any, path: str, read: Any, check: Any, confirmed_only: bool
+) -> tuple[Config, BootState]:
     try:
-        return boot.start_config(raw, read, check)
+        return boot.start_config(raw, read, check, confirmed_only)
     except DecommissionedError:
         raise DecommissionedError(f"{path}: {decommission.erase_unit(path, raw, read)}") from None
 

@@ -6,7 +6,8 @@ Does nothing if the section `safety` has `watchdog:systemd`; then that port does
 
 For `Type=notify` units (sd_notify(3)). The runtime calls `SystemdNotifier.update` after each step;
 there is no thread and no timer. It sends READY=1 when the agent has started. It sends WATCHDOG=1
-only if the loops were stepped since the last one, so an agent without control cycles is restarted.
+only after a complete control cycle, so an agent without control cycles, or whose protection does
+not run, is restarted.
 """
 
 import os
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class LoopStatus(Protocol):
-        """An object with the time of the last step of its loops (monotonic µs; None: not yet)."""
+        """An object with the time of its last complete cycle (monotonic µs; None: not yet)."""
 
         @property
-        def last_step(self) -> int | None: ...  # noqa: D102
+        def watched_step(self) -> int | None: ...  # noqa: D102
 
 
 SYSTEMD = "watchdog:systemd"
@@ -44,8 +45,8 @@ class SystemdNotifier:
         """Send a pending notification. Returns False, because nothing here ends the agent."""
         if not self._ready:
             self._ready = self._send(b"READY=1")
-        elif self._agent.last_step != self._last_step and self._send(b"WATCHDOG=1"):
-            self._last_step = self._agent.last_step
+        elif self._agent.watched_step != self._last_step and self._send(b"WATCHDOG=1"):
+            self._last_step = self._agent.watched_step
         return False
 
     def _send(self, message: bytes) -> bool:

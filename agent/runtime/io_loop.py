@@ -24,7 +24,7 @@ The agent can rely on these rules:
 - an edge at a port of kind `pps` is the event "pulse"; its `now` is the time of the edge;
 - an exception of the agent leaves `run`, and all ports are closed. The runtime restarts the agent
   (`agent.runtime.crash_limit`);
-- "set" with "restart" on the console ends the loop: the runtime restarts the agent.
+- "set" with "restart" or "leave" on the console ends the loop: the runtime restarts the agent.
 """
 
 from agent.runtime.port_log import PortLog
@@ -65,6 +65,7 @@ MAX_WAIT = 250_000  # longest time between two calls of `until`, us
 FLUSH_TIME = 2_000_000  # longest time for the last writes at the stop, us
 MAX_CHUNKS = 16  # chunks read from one port before the next port
 RESTART = -1  # return value of `run` if the agent requests a restart
+LEAVE = -2  # the same, and a person leaves the boot loop (`agent.runtime.boot_loop`)
 MAX_PORTS = 64  # an agent that opens more has an error
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
@@ -116,7 +117,7 @@ class IoLoop:
         self._clock = poller.clock
         self._out = out
         self._console = console
-        self.restart_requested = False
+        self.restart_requested = self.leave_requested = False
         """The agent has requested a restart; the loop has ended."""
         self._last_agent_time = 0
         """Last time that was passed to the agent."""
@@ -146,6 +147,10 @@ class IoLoop:
             for slot in self._slots:
                 self._close_port(slot)
         return interrupted
+
+    def result(self) -> int:
+        """Return RESTART or LEAVE if the agent has requested it, else 0."""
+        return LEAVE if self.leave_requested else RESTART if self.restart_requested else 0
 
     def start(self) -> None:
         """Execute the first outbox of the agent."""
@@ -368,9 +373,10 @@ class IoLoop:
                 self._fail(slot, error)
 
     def _write_console(self, op: str, data: bytes) -> None:
-        """Print a line. A "set" is a request to the runtime itself; "restart" is the only one."""
+        """Print a line. A "set" is a request to the runtime itself: "restart" or "leave"."""
         if op == "set":
-            self.restart_requested = self.restart_requested or data == b"restart"
+            self.leave_requested = self.leave_requested or data == b"leave"
+            self.restart_requested = self.restart_requested or data in (b"restart", b"leave")
         else:
             self._out(_printable(data))
 

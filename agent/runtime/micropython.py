@@ -16,8 +16,9 @@ import sys
 import time
 
 from agent.config.profile_files import ProfileFiles
+from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
-from agent.runtime.io_loop import RESTART, IoLoop
+from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
 from drivers.ports.address import parse_address
@@ -165,7 +166,7 @@ def run(
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART if the agent requests a restart.
+    Returns RESTART or LEAVE if the agent requests a restart.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
@@ -181,7 +182,7 @@ def run(
         poller.close()
     if interrupted or poller.signal:
         return _SIGINT if interrupted else poller.signal
-    return RESTART if io_loop.restart_requested else 0
+    return io_loop.result()
 
 
 def main(path: str, flash: "SlotFlash | None" = None) -> int:
@@ -195,9 +196,13 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     agent requests a restart: a board resets, a shell script calls again.
     """
     crashes = CrashLimit()
+    boot_loop = BootLoop(_boot_store(path))
     while True:
+        boot_loop.begin(monotonic())
         try:
-            return _run_once(path, flash, crashes.count)
+            code = _run_once(path, flash, crashes.count, boot_loop)
+            boot_loop.end(code == LEAVE)
+            return RESTARTED if code in (RESTART, LEAVE) else code
         except Exception as error:
             if not crashes.allows_restart(monotonic()):
                 raise
@@ -206,7 +211,20 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
         gc.collect()
 
 
-def _run_once(path: str, flash: "SlotFlash | None", restarts: int) -> int:
+def _boot_store(path: str) -> "micropython_store.Store | None":
+    """Return the store that counts the starts; None: the configuration has none, or is invalid."""
+    try:
+        with open(path) as file:
+            raw = json.load(file)
+        for section in ("retain", "remote"):
+            if section in raw:
+                return micropython_store.Store(parse_address(raw[section]["port"]))
+    except (OSError, ValueError, KeyError, TypeError, errors.DriverError):
+        pass
+    return None
+
+
+def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: BootLoop) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     gc.threshold(max(_THRESHOLD, gc.mem_free() // 2))  # type: ignore[attr-defined]
     from agent.config.file import parse  # noqa: PLC0415
@@ -217,7 +235,11 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int) -> int:
         with open(path) as file:
             text = file.read()
         raw = parse(text, path)
-        config, boot = _choose(raw, path, flash)
+        config, boot = _choose(raw, path, flash, boot_loop.level)
+        if boot_loop.level:
+            from agent.config.protection_only import protection_only  # noqa: PLC0415
+
+            config = protection_only(config, boot_loop.level)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
@@ -225,13 +247,14 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int) -> int:
     gc.collect()
     from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
 
-    agent = Agent(config, boot, restarts)
+    agent = Agent(config, boot, restarts, boot_loop.level)
     del text, raw, config
     agent.start(monotonic())
     openers = _openers()
     if flash is not None:
         openers["store"] = _slot_opener(flash)
-    return RESTARTED if run(agent, None, openers, console=CONSOLE) == RESTART else 0
+    code = run(agent, lambda: boot_loop.check(monotonic()), openers, console=CONSOLE)
+    return code if code in (RESTART, LEAVE) else 0
 
 
 def _slot_opener(flash: "SlotFlash") -> "Opener":
@@ -246,7 +269,9 @@ def _slot_opener(flash: "SlotFlash") -> "Opener":
     return open_slotted
 
 
-def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, BootState | None]":
+def _choose(
+    raw: "Any", path: str, flash: "SlotFlash | None", level: int
+) -> "tuple[Config, BootState | None]":
     """Select and compile the configuration. Raises `ConfigError`."""
     from agent.config.load import load  # noqa: PLC0415
     from agent.core.errors import ConfigError, DecommissionedError  # noqa: PLC0415
@@ -261,7 +286,9 @@ def _choose(raw: "Any", path: str, flash: "SlotFlash | None") -> "tuple[Config, 
     address = parse_address(str(raw["remote"].get("port")))
     store = Store(address)
     try:
-        config, boot = start_config(raw, store.read, lambda changed: load(changed, profiles))
+        config, boot = start_config(
+            raw, store.read, lambda changed: load(changed, profiles), level > 0
+        )
     except DecommissionedError:
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life
 

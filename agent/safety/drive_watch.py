@@ -82,6 +82,11 @@ class DriveWatch:
             self.pump.set_stalled(True)
             self._has_failed, self._stalled_at = True, now
 
+    def mark_stalled(self, now: int) -> None:
+        """Mark the shaft as blocked; it is tried again after `_RETRY_TIME`."""
+        self.pump.set_stalled(True)
+        self._stalled_at = now
+
     def _check_stall(self, tripped: bool, now: int) -> bool:
         pump, speed = self.pump, self.speed_pct
         if pump.stalled:

@@ -24,8 +24,10 @@ The time to the safe state has four parts:
 - at most half a cycle until the loops step;
 - the write, which has priority over all polls.
 
-The component services the watchdog once a cycle, at the end of the tick that has read the inputs
-and stepped the loops. A cycle that does not reach this point does not service it.
+The component services the watchdog once a cycle, at the end of the tick that has read the inputs,
+stepped the loops and run the protection. A cycle that does not reach this point does not service
+it. While the component is off after an exception, its latched outputs stay, the pumps run at least
+at their fail-safe speed, and the loads are limited to `OFF_PERMILLE` of their rating.
 """
 
 from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
@@ -71,6 +73,8 @@ REACTIONS = (
 )
 """(reaction, unit state, valve and pumps in percent, latched). None: no output is defined."""
 
+OFF_PERMILLE = 700
+"""Cap of the loads while `safety` or `throttle` is off after an exception."""
 _RUNNING_PCT = 5.0
 _RETURN_BAND_K = 5.0
 _LEAK_TIME = 10 * SECOND
@@ -114,6 +118,12 @@ class InterlockInput:
         self.active, self.acknowledged, self.tripped_at = True, False, now
         return True
 
+    def restore(self, acknowledged: bool, snapshot: str, now: int) -> None:
+        """Latch the cause as before the restart. The present reaction must latch too."""
+        if not self.active and self.reaction[4]:
+            self.active, self.acknowledged, self.tripped_at = True, acknowledged, now
+            self.snapshot = snapshot
+
 
 class Interlock(Component):
     """The component `safety`."""
@@ -124,9 +134,10 @@ class Interlock(Component):
         ClaimSpec(PUMPS, RANK, EXACT),
         ClaimSpec(PUMPS, RANK, AT_LEAST),
     )
-    PROVIDES = ("stop_order",)
+    PROVIDES = ("stop_order", "protection")
     REQUIRES = ("load_limits",)
     COMMANDS = ("acknowledge", "reset")
+    ESSENTIAL = True
     agent: "ControlContext"
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
@@ -208,11 +219,35 @@ class Interlock(Component):
                 pumps = pump_pct if pumps is None else pumps
         return valve, pumps
 
-    def safe_claims(self) -> "list[tuple[str, int, float]]":
-        """Return the outputs of the active causes: a trip stays while the component is off."""
-        valve, pumps = self.demand()
-        claims = [] if valve is None else [(VALVE, EXACT, valve)]
-        return claims if pumps is None else claims + [(PUMPS, EXACT, pumps)]
+    def while_off(self, now: int, dt: float) -> None:
+        """Claim the outputs of the active causes: a trip and its order stay."""
+        if self.stop_order.limits is not None:
+            self.stop_order.limits.cap(OFF_PERMILLE, "part_off")
+        self._claim(VALVE, now)
+        self._claim(PUMPS, now)
+        if self.demand()[1] is None:
+            safe_pct = self.agent.config.pressure.safe_pct
+            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the latched causes and the pumps that are blocked."""
+        lines = [
+            "latch %s %d %s" % (cause.code, cause.acknowledged, cause.snapshot)
+            for cause in self.by_priority
+            if cause.active and cause.reaction[4]
+        ]
+        return lines + ["stalled " + name for name in self.protection.stalled_pumps()]
+
+    def restore(self, line: str, now: int) -> bool:
+        """Latch a cause again: only a person resets it, also after a restart."""
+        words = line.split(" ", 3)
+        if words[0] == "stalled" and len(words) == 2:
+            return self.protection.restore_stalled(words[1], now)
+        for cause in self.by_priority:
+            if words[0] == "latch" and len(words) == 4 and words[1] == cause.code:
+                cause.restore(words[2] == "1", words[3][:_SNAPSHOT_LENGTH], now)
+                return cause.active
+        return False
 
     def _scan_inputs(self, now: int) -> None:
         lost_devices = self._lost_devices
@@ -295,6 +330,8 @@ class Interlock(Component):
         if self._cycle_complete and self._open:
             self._out.append((self.port, "write", b"1"))
             self._kicked_at = now
+        if self._cycle_complete:
+            self.protection.mark_cycle(now)
         self._cycle_complete = False
 
     def outbox(self) -> "Actions":

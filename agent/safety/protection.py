@@ -53,13 +53,17 @@ _CASE_C, _TABLE_C = 85.0, 32.0
 
 
 class Protection:
-    """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent."""
+    """The protection. `settings`: the section `safety`. `limits`: set at the start of the agent.
+
+    `last_step`: time of the last complete control cycle, µs, for the watchdog.
+    """
 
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]") -> None:
         config = agent.config
         unit = agent.fieldbus.session(config.supply.sensor)
         gauge = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
+        self.last_step: int | None = None
         self.flow = FlowWatch()
         self.resistance = RowResistance()
         self._flow_at = 0
@@ -93,6 +97,10 @@ class Protection:
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
         self.limits = limits
+
+    def mark_cycle(self, now: int) -> None:
+        """Record that a control cycle is complete."""
+        self.last_step = now
 
     def step(self, now: int, is_stopping: bool) -> None:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause
@@ -216,6 +224,19 @@ class Protection:
     def confirms_dry(self) -> bool:
         """Return whether a second reading, not the pressure, says that the pumps run dry."""
         return self.flow.flow_low is True
+
+    def stalled_pumps(self) -> "list[str]":
+        """Return the names of the pumps whose shaft is blocked."""
+        return [drive.pump.session.name for drive in self.drives if drive.pump.stalled]
+
+    def restore_stalled(self, name: str, now: int) -> bool:
+        """Use another pump than `name`, as before the restart, until it is tried again."""
+        others = [drive for drive in self.drives if not drive.pump.stalled]
+        for drive in others:
+            if drive.pump.session.name == name and len(others) > 1:
+                drive.mark_stalled(now)
+                return True
+        return False
 
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""

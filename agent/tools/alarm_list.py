@@ -16,6 +16,7 @@ MODULES = (
     "agent.safety.interlock",
     "agent.safety.loop_watch",
     "agent.safety.protection",
+    "agent.safety.boot_loop_alarm",
     "agent.safety.row_resistance",
     "agent.clock.evidence",
     "agent.clock.persistence",

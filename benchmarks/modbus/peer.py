@@ -85,8 +85,34 @@ def coldloop_matcher(kind: str, port: str) -> Read:
     return read
 
 
+def coldloop_device(kind: str, port: str) -> Read:
+    """The complete bus, and a device that decodes and range-checks its points."""
+    from drivers.device.device import GOOD, ModbusDevice
+    from drivers.device.profile import DeviceProfile
+
+    points = [
+        {"name": f"P{n}", "address": 100 + n, "type": "i16", "scale": [1, 10], "unit": "1"}
+        for n in range(COUNT)
+    ]
+    raw = {"model": "bench", "title": "t", "source": "s", "met_hardware": False, "points": points}
+    profile = DeviceProfile(raw)
+    devices = {unit: ModbusDevice("d", unit, profile) for unit in range(1, 11)}
+    read_bus = coldloop(kind, port)
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        values = read_bus(unit, address)
+        if values is not None:
+            device = devices[unit]
+            device.store_block(0, tuple(values), 1)
+            if device.readings[0].quality != GOOD:
+                return None
+        return values
+
+    return read
+
+
 def coldloop(kind: str, port: str) -> Read:
-    """Our complete bus in real time."""
+    """Our complete bus in real time; it does not decode."""
     from drivers.modbus.bus import Bus
     from protocols.modbus import pdu
     from protocols.time_units import NEVER
@@ -148,6 +174,37 @@ def pymodbus(kind: str, port: str) -> Read:
     return read
 
 
+def pymodbus_async(kind: str, port: str) -> Read:
+    """The asynchronous client of pymodbus, one request after the other."""
+    import asyncio
+
+    from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+    from pymodbus.exceptions import ModbusException
+
+    loop = asyncio.new_event_loop()
+
+    async def connect() -> AsyncModbusTcpClient | AsyncModbusSerialClient:
+        client: AsyncModbusTcpClient | AsyncModbusSerialClient
+        if kind == "tcp":
+            client = AsyncModbusTcpClient("127.0.0.1", port=int(port), timeout=TIMEOUT, retries=0)
+        else:
+            client = AsyncModbusSerialClient(port, baudrate=115200, timeout=TIMEOUT, retries=0)
+        await client.connect()
+        return client
+
+    client = loop.run_until_complete(connect())
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        call = client.read_holding_registers(address, count=COUNT, device_id=unit)
+        try:
+            reply = loop.run_until_complete(call)
+        except ModbusException:
+            return None
+        return None if reply.isError() else reply.registers
+
+    return read
+
+
 def umodbus(kind: str, port: str) -> Read:
     """The client of umodbus."""
     channel: Any
@@ -195,7 +252,9 @@ def minimalmodbus(kind: str, port: str) -> Read:
 LIBRARIES = {
     "coldloop": coldloop,
     "coldloop_matcher": coldloop_matcher,
+    "coldloop_device": coldloop_device,
     "pymodbus": pymodbus,
+    "pymodbus_async": pymodbus_async,
     "umodbus": umodbus,
     "minimalmodbus": minimalmodbus,
 }

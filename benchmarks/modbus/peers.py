@@ -180,18 +180,20 @@ def run(command: list[str], port: ServerPort, slave: FaultyServer, fault: str) -
 
 def cpu(programs: PeerPrograms, rounds: int) -> None:
     """Print the CPU time of the transactions of each client."""
-    print("\n### CPU time of one transaction: function 3, 20 registers, decoded\n")
+    print("\n### CPU time of one transaction: function 3, 20 registers\n")
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
     durations: dict[tuple[str, str], list[float]] = {}
-    clients = ("libmodbus", LIBMODBUS_T35, "coldloop_matcher", *CLIENTS[1:])
+    ours = ("coldloop_matcher", "coldloop", "coldloop_device")
+    clients = ("libmodbus", LIBMODBUS_T35, *ours, "umodbus", "pymodbus", "pymodbus_async")
+    clients = (*clients, "minimalmodbus")
     for _ in range(rounds):
         for kind in ("tcp", "rtu"):
             for client in clients:
                 if kind == "tcp" and client in SERIAL_ONLY:
                     continue
                 count = TRANSACTIONS if client != "minimalmodbus" else TRANSACTIONS // 10
-                if client == "pymodbus" and kind == "rtu":
+                if client.startswith("pymodbus") and kind == "rtu":
                     count = TRANSACTIONS // 5
                 port = ServerPort(kind)
                 command = programs.command(client, kind, port.path, ["cpu", str(count)])

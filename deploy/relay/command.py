@@ -66,7 +66,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
 def _parse_endpoint(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > 65535:
         raise DeployError(f"{text}: not HOST:PORT")
     return host, int(port)
 

@@ -54,7 +54,8 @@ class RelayHttpServer:
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
-                if self.path != "/sbd" or not length.isdigit() or int(length) > _MAX_BODY_BYTES:
+                is_number = length.isdecimal() and len(length) < 10
+                if self.path != "/sbd" or not is_number or int(length) > _MAX_BODY_BYTES:
                     self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
                     return
                 body = self.rfile.read(int(length))

@@ -53,7 +53,7 @@ def wire_address(address: "Any", notation: str, function: "int | None") -> "Wire
         digits = address if type(address) is str else str(address)
         if type(address) is int and 0 < address < 10000:
             digits = "00000"[len(digits) :] + digits
-        if len(digits) not in (5, 6) or not digits.isdigit() or digits[0] not in _TABLES:
+        if len(digits) not in (5, 6) or not _is_digits(digits) or digits[0] not in _TABLES:
             return None
         function = function or _TABLES[digits[0]]
         address = int(digits[1:])
@@ -98,10 +98,15 @@ def _needs_step(fields: "Raw") -> bool:
     return fields.get("type") in FLOATS or "exponent" in fields or "range" in fields
 
 
+def _is_digits(text: str) -> bool:
+    """Return whether a text has only ASCII digits; CPython's `isdigit` accepts others too."""
+    return text != "" and not text.strip("0123456789")
+
+
 def _type_bytes(entry: "Raw") -> int:
     """Return the bytes of a type such as f32, or 0."""
     kind = entry.get("type", "")
-    return int(kind[1:]) // 8 if type(kind) is str and kind[1:].isdigit() else 0
+    return int(kind[1:]) // 8 if type(kind) is str and _is_digits(kind[1:]) else 0
 
 
 def iter_points(raw: "Raw") -> "Iterator[Raw]":

@@ -8,9 +8,11 @@ unless --functions names it. Some units lose synchronisation after an unknown fu
 request was for another unit. Few devices reply only to 43/14. The exceptions 10 and 11 of a gateway
 ("target does not answer") are not a reply of a device.
 
-A second pass asks the units without a reply once more, in reverse order. Some devices take the
-request after one to a silent unit for the reply of that unit (libmodbus does). In the other order
-the request before is another one, so that such a device replies.
+A second pass asks the units without a reply twice each, in reverse order. Some devices take the
+request after one to a silent unit for the reply of that unit (libmodbus does). The first request to
+a unit then reaches them, and they take the second one for a reply. Both have the address 0x0300: a
+request for it has the length of a reply with three bytes of data, so that such a device finds the
+next frame.
 
 The scan reports bytes that are not a valid reply. They show a wrong baud rate or parity, or two
 devices with the same unit number.
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 EXAMPLE = "coldloop modbus scan /dev/ttyUSB0 --units 1-20 --baud 9600,19200 --parity N,E"
 TIMEOUT_MS = 100
 _PARITIES = ("N", "E", "O")
+_REPLY_LIKE = 0x0300  # its first byte is the byte count, if the request is taken for a reply
 _GATEWAY_CODES = (10, 11)
 _PROBES = {
     3: pdu.read_holding(0, 1),
@@ -87,8 +90,8 @@ class UnitScan:
         remaining = list(self._units)
         for function in self._functions:
             remaining = self._scan_function(function, remaining, attempt)
-        if self._second_pass:
-            self._scan_function(self._functions[0], remaining[::-1], attempt)
+        if self._second_pass and remaining:
+            self._ask_twice(remaining[::-1], attempt)
         attempt.found_units.sort(key=lambda found: found.unit)
         for found in attempt.found_units:
             attempt.garbled_units.pop(found.unit, None)
@@ -119,6 +122,20 @@ class UnitScan:
         attempt.noise_bytes = self._client.discarded_bytes
         attempt.echo_seen = self._client.bus.client.echoes > 0
         return unanswered
+
+    def _ask_twice(self, units: "list[int]", attempt: ScanAttempt) -> None:
+        """The second pass; a pause before it lets all devices find the start of a frame."""
+        function = self._functions[0] if self._functions[0] != pdu.DEVICE_ID else 3
+        self._client.pause()
+        for index, unit in enumerate(units):
+            self._show_progress(function, unit, len(units) - index, attempt)
+            result = self._client.request(unit, pdu.read(function, _REPLY_LIKE, 1), retries=1)
+            attempt.requests += 2
+            if _is_reply(result):
+                reply_text = "a value" if result.status == GOOD else describe_result(result)
+                found = FoundUnit(unit, self._client.address, function, reply_text)
+                attempt.found_units.append(found)
+        attempt.noise_bytes = self._client.discarded_bytes
 
     def _show_progress(
         self, function: int, unit: int, remaining: int, attempt: ScanAttempt

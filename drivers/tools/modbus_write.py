@@ -212,7 +212,7 @@ def _find_bit(profile: DeviceProfile, name: str) -> "Bit":
 
 def _find_point(profile: DeviceProfile, name: str) -> int:
     """Return the index of a point by its name or wire address. Raises `UsageError`."""
-    if name.isdigit():
+    if name.isdecimal():
         found = [i for i, p in enumerate(profile.points) if p.address == int(name) and p.limits]
         if not found:
             raise UsageError("%s: no point at address %s can be written" % (profile.model, name))

@@ -35,12 +35,17 @@ class AnnualRun:
     """One policy on one site; `run` runs it for some hours."""
 
     def __init__(
-        self, site: AnnualSite, policy: Policy, faults: str = "none", coarse_s: int = 5
+        self,
+        site: AnnualSite,
+        policy: Policy,
+        faults: str = "none",
+        coarse_s: int = 5,
+        account: AnnualAccount | None = None,
     ) -> None:
         self.site, self.policy = site, policy
         self.plant: Plant = site.build_plant()
         self.sensors = SampledSensors(self.plant, faults)
-        self.account = AnnualAccount(site)
+        self.account = account or AnnualAccount(site)
         self.coarse_s = coarse_s
         self._now_s = 0
         self._steady_s = 0

@@ -34,6 +34,7 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "remote": operator_messages.write_section,
     "modem": testbed_satcom.write_section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
+    "retain": lambda _: {"port": "store:/virtual/retain"},
     "integrity": lambda _: {},
     "receiver_setup": receiver_choice.write_setup_section,
     "timekeeping": lambda _: {

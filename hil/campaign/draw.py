@@ -21,6 +21,7 @@ from typing import Any
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign import control_only, nth_failure
 from hil.campaign.cluster import run_on_cluster
+from hil.campaign.hazard.plant_only import run_plant_pairs
 from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, DrawRule
 from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
@@ -142,6 +143,16 @@ def run_control_hours(seed: int, hours: int, _: str = "cpython") -> SeedResult:
     run = control_only.run_control_only(seed, hours)
     options = f" --plant --hours {hours}"
     return SeedResult(seed, run.failures, 3600.0 * hours, run.wall_s, "", options)
+
+
+def run_plant_hazards(seed: int, hours: int, _: str = "cpython") -> SeedResult:
+    """Run pairs of hazard words on control and plant (`hil.campaign.hazard.plant_only`)."""
+    started_s = time.perf_counter()
+    failures = run_plant_pairs(seed, hours)
+    wall_s = time.perf_counter() - started_s
+    return SeedResult(
+        seed, failures, 3600.0 * hours, wall_s, "", f" --plant --hazards --hours {hours}"
+    )
 
 
 @dataclass

@@ -7,6 +7,7 @@ Does not contain the containment of such a fault; see `agent.core.guard`.
 from hil.bench.testbed import Testbed
 from hil.devices.modbus.raw_sender import RawSender
 from hil.fault.base import FaultType
+from hil.kernel.raise_in import ERRORS
 
 _MAX_BYTES = 512
 _MAX_CALL = 1_000_000
@@ -18,7 +19,7 @@ def _raise_in(testbed: Testbed, call: float, piece: str) -> None:
 
 def _check_piece(text: str) -> str:
     words = text.split()
-    if not 1 <= len(words) <= 2 or words[1:] not in ([], ["memory"]):
+    if not 1 <= len(words) <= 2 or not set(words[1:]) <= set(ERRORS):
         return 'a piece is needed, for example "safety" or "bus memory"'
     return ""
 
@@ -38,9 +39,9 @@ def _check_hexadecimal(text: str) -> str:
 
 AGENT_EVENTS: dict[str, FaultType] = {
     "raise_in": FaultType(
-        "the piece text of the agent (a section, supply, pressure, receiver, broker, a bus or "
-        "a device) raises an exception at its call number value; a MemoryError if text ends with "
-        "memory",
+        "the piece text of the agent (a section, supply, pressure, fans, receiver, broker, a bus "
+        "or a device; safety.tick names one method) raises an exception at its call number value; "
+        "another one if text ends with memory, recursion, os or assertion",
         _raise_in,
         limits=(1, _MAX_CALL),
         check_text=_check_piece,

@@ -31,7 +31,7 @@ class MtServer:
 
             def do_POST(self) -> None:
                 length = self.headers.get("Content-Length", "")
-                size = int(length) if length.isdigit() else 0
+                size = int(length) if length.isdecimal() and len(length) < 10 else 0
                 body = self.rfile.read(min(size, _MAX_BODY_BYTES)).decode("ascii", "replace")
                 answer = server.accept(serials, parse_qs(body)).encode()
                 self.send_response(200)

@@ -3,7 +3,8 @@
 
 This module is portable, so that it also works in a MicroPython process. Does not choose the piece;
 see `hil.fault.agent`. It replaces the methods that the agent calls by functions that count. All
-methods of a piece share one counter. After the exception the piece works as before.
+methods of a piece share one counter, or one method is named (`safety.tick`). After the exception
+the piece works as before.
 """
 
 TYPE_CHECKING = False
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from agent.agent import Agent
 
 _LOOP = ("step",)
+_LOOPS = ("supply", "pressure", "fans")
 _BUS = ("receive", "wake", "event", "outbox", "deadline")
 _RECEIVER = ("receive", "take_fixes")
 _UPLINK = ("receive", "wake", "event", "outbox", "deadline", "flush")
@@ -23,7 +25,10 @@ _COMPONENT = (
     "event",
     "link_receive",
     "link_event",
+    "protect",
+    "read_inputs",
     "before_control",
+    "while_off",
     "tick",
     "wake",
     "deadline",
@@ -37,6 +42,15 @@ _COMPONENT = (
 
 class InjectedError(Exception):
     """The injected exception."""
+
+
+ERRORS = {
+    "memory": MemoryError,
+    "recursion": RuntimeError,  # RecursionError is a RuntimeError; MicroPython has only that
+    "os": OSError,
+    "assertion": AssertionError,
+}
+"""Other exceptions, by the word that names them."""
 
 
 class CallCounter:
@@ -62,10 +76,9 @@ class CallCounter:
 
 def find_piece(agent: "Agent", name: str) -> "tuple[Any, tuple[str, ...]] | None":
     """Return the piece `name` and the methods that the agent calls; None: it has no such piece."""
-    if name == "supply":
-        return agent.supply_loop, _LOOP
-    if name == "pressure":
-        return agent.pressure_loop, _LOOP
+    loops = (agent.supply_loop, agent.pressure_loop, agent.service("fan_group"))
+    if name in _LOOPS:
+        return loops[_LOOPS.index(name)], _LOOP
     if name == "receiver":
         return agent.receiver, _RECEIVER
     if name == "broker":
@@ -85,14 +98,17 @@ def find_piece(agent: "Agent", name: str) -> "tuple[Any, tuple[str, ...]] | None
 def inject(agent: "Agent", text: str, call: int) -> "CallCounter | None":
     """Make a piece raise at call number `call` from now on.
 
-    `text`: the name of the piece; the word `memory` after it makes the exception a MemoryError.
+    `text`: the name of the piece, with or without one of its methods (`safety.tick`). A word after
+    it names another exception of `ERRORS`.
     """
     words = text.split()
-    found = find_piece(agent, words[0])
+    piece_name, _, method = words[0].partition(".")
+    found = find_piece(agent, piece_name)
     if found is None or found[0] is None:
         return None
-    counter = CallCounter(call, MemoryError if words[-1] == "memory" else InjectedError)
+    counter = CallCounter(call, ERRORS.get(words[-1], InjectedError))
     piece, names = found
     for name in names:
-        counter.wrap(piece, name)
+        if method in ("", name):
+            counter.wrap(piece, name)
     return counter

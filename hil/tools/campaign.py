@@ -2,8 +2,9 @@
 """`coldloop hil campaign`: run random scenarios on all cores and keep those that fail.
 
 `--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.
-`--plant` runs control and plant without buses, for thousands of hours. `--clock` runs days of the
-clock in memory: the only failure is a true UTC outside the stated bound.
+`--plant` runs control and plant without buses, for thousands of hours; with `--hazards` under pairs
+of faults. `--clock` runs days of the clock in memory: the only failure is a true UTC outside the
+stated bound.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from hil.campaign.draw import (
     run_control_hours,
     run_jobs,
     run_nth_failure,
+    run_plant_hazards,
     run_seed,
 )
 from hil.campaign.nth_failure import KINDS, choose_places, run_one
@@ -65,6 +67,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--case", metavar="NAME", help="with --clock: run this named day, or `all` of them"
     )
     parser.add_argument(
+        "--hazards",
+        action="store_true",
+        help="with --plant: pairs of the words of `coldloop hil hazard`, with their values",
+    )
+    parser.add_argument(
         "--hours",
         type=int,
         default=HOURS,
@@ -90,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise BenchError(f"--seeds: {arguments.seeds} is below 1")
     if arguments.seconds < MIN_SECONDS:
         raise BenchError(f"--seconds: {arguments.seconds} is below {MIN_SECONDS}")
+    if arguments.hazards and not arguments.plant:
+        raise BenchError("--hazards: needs --plant")
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
@@ -169,7 +178,7 @@ def _make_jobs(
             for n in choose_places(undisturbed.places, count, first_number)
         ]
     if arguments.plant:
-        return run_control_hours, [
+        return run_plant_hazards if arguments.hazards else run_control_hours, [
             (n, arguments.hours, dut) for n in range(first_number, first_number + count)
         ]
     return run_seed, [

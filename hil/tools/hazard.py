@@ -2,7 +2,7 @@
 """`coldloop hil hazard`: run pairs and triples of faults, judged by the truth of the plant.
 
 Does not define letters and invariants; see `hil.campaign.hazard`. Exit 0: no violation outside the
-reviewed list of exemptions. Exit 1: a violation.
+reviewed list of exemptions. Exit 1: a violation, or more exempt cases than the list may have.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(record))
     else:
         _print_summary(record)
-    return 1 if tally.failed else 0
+    return 1 if tally.failed or tally.has_many_exempt else 0
 
 
 def _run_fmea(arguments: argparse.Namespace) -> int:
@@ -175,10 +175,13 @@ def _print_summary(record: dict[str, Any]) -> None:
     print(
         f"{'FAIL' if record['failed'] else 'PASS'}  {record['runs']} cases, "
         f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
-        f"{record['failed']} with violations, {record['exempt']} exempt"
+        f"{record['failed']} with violations, {record['exempt']} exempt "
+        f"(at most {record['max_exempt']}), {record['runs_per_cpu_min']} cases a CPU minute"
     )
     for name, count in record["violations"].items():
         print(f"  {name} {count:4}  {NAMES[name]}")
+    for reason, count in record["exempt_reasons"].items():
+        print(f"  exempt {count:4}  {reason}")
     print(f"pairs seen {record['pairs_seen']} of {record['pairs']}")
     print(f"rows of the FMEA not hit: {_join(record['fmea_never_hit'])}")
     print(f"words without an alarm: {_join(record['silent_words'])}")

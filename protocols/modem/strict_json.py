@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 4
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
+_DIGITS = "0123456789"
 _LITERALS = (("true", True), ("false", False), ("null", None))
 
 
@@ -41,7 +42,7 @@ def _parse_value(text: str, at: int, depth: int) -> "tuple[Any, int]":
         if text[at : at + len(literal)] == literal:
             return value, at + len(literal)
     end = at + (first == "-")
-    while text[end : end + 1].isdigit():
+    while end < len(text) and text[end] in _DIGITS:
         end += 1
     if end == at + (first == "-") or end - at > 18:
         raise DecodeError("no value at %d" % at)

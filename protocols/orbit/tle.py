@@ -13,6 +13,7 @@ from protocols.orbit.sgp4 import MeanElements
 
 _DEG = pi / 180.0
 _LENGTH = 69
+_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ .+-"
 
 
 def parse(line1: str, line2: str) -> MeanElements:
@@ -20,13 +21,15 @@ def parse(line1: str, line2: str) -> MeanElements:
     for number, line in (("1", line1), ("2", line2)):
         if len(line) < _LENGTH or line[0] != number:
             raise DecodeError("line %s of the elements is not 69 characters" % number)
+        if False in [c in _CHARACTERS for c in line[:_LENGTH]]:
+            raise DecodeError("line %s of the elements has other characters" % number)
         if not line[68].isdigit() or _check_digit(line[:68]) != int(line[68]):
             raise DecodeError("line %s of the elements has a bad check digit" % number)
     if line1[2:7] != line2[2:7]:
         raise DecodeError("the two lines are not of one satellite")
     try:
         return _parse_elements(line1, line2)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DecodeError("a number of the elements cannot be read")
 
 
@@ -36,14 +39,21 @@ def _check_digit(text: str) -> int:
 
 def _parse_elements(line1: str, line2: str) -> MeanElements:
     ecc = int(line2[26:33].replace(" ", "0")) / 1e7
-    motion = float(line2[52:63]) * 2.0 * pi / 1440.0
-    elements = MeanElements(_parse_epoch(line1), motion, ecc, float(line2[8:16]) * _DEG)
-    elements.node = float(line2[17:25]) * _DEG
-    elements.perigee = float(line2[34:42]) * _DEG
-    elements.anomaly = float(line2[43:51]) * _DEG
+    motion = _number(line2[52:63]) * 2.0 * pi / 1440.0
+    elements = MeanElements(_parse_epoch(line1), motion, ecc, _number(line2[8:16]) * _DEG)
+    elements.node = _number(line2[17:25]) * _DEG
+    elements.perigee = _number(line2[34:42]) * _DEG
+    elements.anomaly = _number(line2[43:51]) * _DEG
     mantissa = line1[53] + "." + line1[54:59].replace(" ", "0")
     elements.bstar = float(mantissa.strip()) * 10.0 ** int(line1[59:61])
     return elements
+
+
+def _number(text: str) -> float:
+    """Convert a field. Raises ValueError, also for the words that `float` knows."""
+    if text.strip(" 0123456789.+-"):
+        raise ValueError(text)
+    return float(text)
 
 
 def _parse_epoch(line1: str) -> int:

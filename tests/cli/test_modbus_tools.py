@@ -69,7 +69,7 @@ def test_scan_finds_devices_and_models(
     assert identifications["schneider_iem3000"]["product"] == "A9MEM3155"
     proven = {d["model"] for d in found["devices"] if d["matches"][0]["how"] == "probe"}
     assert proven == {"orv3_rpu", "abb_acs580", "schneider_iem3000"}
-    assert found["tried"][0]["requests"] == len(LINE_UNITS) + 2
+    assert found["tried"][0]["requests"] == len(LINE_UNITS) + 3
 
 
 def test_scan_of_host_ignores_gateway_exceptions(
@@ -92,7 +92,7 @@ def test_scan_without_reply_reports_attempts(
     assert "no device replied" in text
     assert "functions 3, 4, units 1-2, 20 ms each" in text
     for setting in ("9600 8N1", "9600 8E1", "19200 8N1", "19200 8E1"):
-        assert f"{setting}: 6 requests; replies: none" in text
+        assert f"{setting}: 8 requests; replies: none" in text
     assert "hint: no bytes: check power" in text
 
 
@@ -225,7 +225,7 @@ def test_poll_plans_requests_and_learns(
         run_command("poll", port, "--profile", "orv3_rpu", "--unit", unit, "--rounds", "1", *more)
         == 0
     )
-    assert only_json(capsys)["requests"] == 4
+    assert only_json(capsys)["requests"] == 5
     unit, rounds = (
         LINE_UNITS["eastron_sdm630"],
         ("--rounds", "12"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from cryptography import x509
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import OpsError
@@ -190,6 +191,19 @@ def test_audit_records_and_update_chunks_have_topics(broker: SecureBroker) -> No
     assert other.received.empty()
     for client in (unit, other, alice):
         client.close()
+
+
+def test_a_revocation_keeps_the_earlier_ones(tmp_path: Path) -> None:
+    pki.create(tmp_path, "test")
+    serials = []
+    for name in ("s1.u1", "s1.u2", "s1.u3"):
+        issued = pki.issue(tmp_path, name, "unit", [])
+        serials.append(x509.load_pem_x509_certificate(issued.read_bytes()).serial_number)
+    for name in ("s1.u1", "s1.u2"):
+        pki.revoke(tmp_path, name)
+    pki.rotate(tmp_path, "s1.u3", [])
+    revoked = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
+    assert sorted(entry.serial_number for entry in revoked) == sorted(serials)
 
 
 def test_a_revoked_certificate_is_rejected_and_a_rotated_one_accepted(broker: SecureBroker) -> None:

@@ -212,6 +212,18 @@ def test_the_unit_is_hardened() -> None:
     assert score <= 2.0
 
 
+def test_the_unit_has_each_protection() -> None:
+    """The score of systemd falls only a little if one of these is missing."""
+    lines = (tree.FILES / "coldloop.service").read_text(encoding="utf-8").splitlines()
+    lines += (tree.FILES / "site.conf").read_text(encoding="utf-8").splitlines()
+    for line in (
+        *("ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "DevicePolicy=closed"),
+        *("DynamicUser=yes", "UMask=0077", "StateDirectoryMode=0700", "IPAddressDeny=any"),
+        *("ProtectClock=yes", "ProtectKernelModules=yes", "ProtectKernelTunables=yes"),
+    ):
+        assert line in lines, line
+
+
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = (tree.FILES / "coldloop.service").read_text()
     python = tmp_path / "python"

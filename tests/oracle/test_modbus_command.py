@@ -97,6 +97,20 @@ def test_libmodbus_slave_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
             device.stop()
 
 
+@pytest.mark.parametrize("units", ["6-7", "5-8", "7-8"])
+def test_scan_finds_libmodbus_slave_beside_silent_units(
+    units: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connect_ptys() as (near, far):
+        device = LibmodbusDevice("rtu", far, str(UNIT))
+        try:
+            words = ("--units", units, "--functions", "3", "--no-identify", "--json")
+            assert modbus(["scan", f"{near}?baud=19200", *words]) == 0
+            assert [found["unit"] for found in read_record(capsys)["devices"]] == [UNIT]
+        finally:
+            device.stop()
+
+
 def test_libmodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     device = LibmodbusDevice("tcp", str(port))

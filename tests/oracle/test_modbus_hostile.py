@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.hostile_device import BEHAVIOURS, RTU_BEHAVIOURS, HostileCase
 
-CASES = [("rtu", name) for name in RTU_BEHAVIOURS] + [("tcp", name) for name in BEHAVIOURS]
+CASES = [("rtu", name) for name in RTU_BEHAVIOURS] + [
+    (framing, name) for framing in ("tcp", "ascii") for name in BEHAVIOURS
+]
 
 
 def check_case(framing: str, name: str, seed: int) -> HostileCase:

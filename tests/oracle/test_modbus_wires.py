@@ -6,30 +6,34 @@ Write states with servers that echo, reject or stay silent.
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import pty
 import socket
+import ssl
 import threading
 import tty
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pymodbus import FramerType
 from pymodbus.framer import FramerRTU
-from pymodbus.server import ModbusTcpServer, ModbusUdpServer
+from pymodbus.server import ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers.commands import modbus
 from tests.support.programs import free_port, wait_until_open
+from tests.support.runtime_rig import CertificateAuthority
 
 UNIT = 250
 """Above 247, so that `units=255` is tested too."""
 
 
 @contextlib.contextmanager
-def serve(kind: type, framer: FramerType) -> Iterator[int]:
+def serve(kind: Callable[..., Any], framer: FramerType) -> Iterator[int]:
     """Run a pymodbus server with 20 registers, 500 and up; yield its port."""
     port = free_port()
     loop = asyncio.new_event_loop()
@@ -53,7 +57,7 @@ def serve(kind: type, framer: FramerType) -> Iterator[int]:
     thread.start()
     try:
         assert ready.wait(10)
-        if kind is ModbusTcpServer:
+        if kind is not ModbusUdpServer:
             wait_until_open(port)
         yield port
     finally:
@@ -83,6 +87,23 @@ def test_read_and_write_through_a_gateway(kind: str, capsys: pytest.CaptureFixtu
         other = address.replace("&units=255", "")
         assert modbus(["read", other, str(UNIT), "0"]) == 2
         assert "units=255 in the address permits more" in capsys.readouterr().err
+
+
+def test_modbus_tcp_security(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TLS with a certificate of the client, from which a device takes the role."""
+    authority = CertificateAuthority(tmp_path)
+    server_files, client_files = authority.issue("127.0.0.1", "IP"), authority.issue("operator")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.ca))
+    context.load_cert_chain(*server_files)
+    context.verify_mode = ssl.CERT_REQUIRED
+    kind = functools.partial(ModbusTlsServer, sslctx=context)
+    with serve(kind, FramerType.SOCKET) as port:
+        address = f"tls:127.0.0.1:{port}?ca={authority.ca}"
+        certificate = f"&cert={client_files[0]}&key={client_files[1]}"
+        words = (str(UNIT), "0", "2", "--json", "--timeout-ms", "1000")
+        assert modbus(["read", address + certificate, *words]) == 0
+        assert json.loads(capsys.readouterr().out)["values"] == [500, 501]
+        assert modbus(["read", address, *words]) != 0  # the server demands a certificate
 
 
 # Write states, with a scripted device on a pseudo-terminal.
@@ -199,3 +220,25 @@ def test_refused_connection_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
         port = sock.getsockname()[1]
     assert modbus(["read", f"rtu+tcp:127.0.0.1:{port}", "1", "0"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_device_that_owes_a_reply_to_an_earlier_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A device one reply behind: each command gets its own registers, or an error."""
+    owed: list[bytes] = []
+
+    def answer(frame: bytes) -> list[bytes]:
+        if frame[1] == 3:
+            words = [(frame[3] + i).to_bytes(2, "big") for i in range(frame[5])]
+            owed.append(with_crc(bytes((100, 3, 2 * frame[5])) + b"".join(words)))
+        else:
+            owed.append(frame if frame[1] == 8 else with_crc(bytes((100, frame[1] | 0x80, 1))))
+        return [owed.pop(0)] if len(owed) > 1 else []
+
+    with scripted_line(answer) as path:
+        for address in (10, 20, 30):
+            words = (f"{path}?baud=115200", "100", str(address), "--json", "--timeout-ms", "150")
+            code = modbus(["read", *words])
+            shown = json.loads(capsys.readouterr().out)
+            assert shown["values"] == [address] if code == 0 else "error" in shown

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from drivers.modbus.bus import Bus
 from drivers.modbus.transaction import WRITE
 from protocols.modbus import pdu
+from protocols.modbus.ascii_mode import build_frame, parse_frame
 from protocols.modbus.crc import with_crc
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -144,13 +145,17 @@ class HostileCase:
         raise AssertionError("the bus does not come to rest")
 
     def _serve(self, frame: bytes) -> None:
-        is_rtu = self.framing == "rtu"
+        is_serial = self.framing != "tcp"
         self.transaction = frame[:2]
-        unit, request = (frame[0], frame[1:-2]) if is_rtu else (frame[6], frame[7:])
+        unit, request = (frame[0], frame[1:-2]) if self.framing == "rtu" else (frame[6], frame[7:])
+        if self.framing == "ascii":
+            body = parse_frame(frame[1:-2])
+            assert body is not None
+            unit, request = body[0], body[1:]
         device = self.devices.get(unit)
         if device is None:
             return
-        sent = self.now + (len(frame) * CHAR_US if is_rtu else 100)
+        sent = self.now + (len(frame) * CHAR_US if is_serial else 100)
         good = [(5 * MILLISECOND, self.wrap(unit, device.reply(request, sent)))]
         if self.now < HOSTILE_S * SECOND:
             device.samples.pop()
@@ -164,13 +169,15 @@ class HostileCase:
         """Return a PDU as a frame."""
         if self.framing == "rtu":
             return with_crc(bytes((unit,)) + body)
+        if self.framing == "ascii":
+            return build_frame(unit, body)
         return self.transaction + struct.pack(">HHB", 0, len(body) + 1, unit) + body
 
     def _schedule(self, start: int, data: bytes) -> None:
         at = max(start, self.line_free_at)
         for offset in range(0, len(data), 16):
             part = data[offset : offset + 16]
-            at += len(part) * CHAR_US if self.framing == "rtu" else 10
+            at += len(part) * CHAR_US if self.framing != "tcp" else 10
             self.order += 1
             self.arriving.append((at, self.order, part))
         self.line_free_at = at

@@ -85,7 +85,7 @@ def run_tests(target: str, path: Path, tests: list[str]) -> str:
     """Return the output of the runner (tests/portable/support/runner.py) on `target`."""
     if target == MPS2:
         require_program("arm-none-eabi-gcc")
-        return _board(path.relative_to(ROOT).as_posix() in SMALL).run(path, tests)
+        return _board(path.relative_to(ROOT).as_posix()).run(path, tests)
     return _process(_interpreter(target), path, tests)
 
 
@@ -121,14 +121,18 @@ def _process(interpreter: str, path: Path, tests: list[str]) -> str:
 
 
 class TargetBoard:
-    """An image with the tests in its application; its machine starts when needed."""
+    """An image with tests in its application; its machine starts when needed.
 
-    def __init__(self, heap: int) -> None:
+    `part`: the folder of the tests, or "" for those of SMALL. All tests do not fit a slot.
+    """
+
+    def __init__(self, part: str) -> None:
         require_program("qemu-system-arm")
+        heap = HEAP if part else 262_144
         board = QEMU_BOARDS["qemu-mps2"]
         # The folder is made after the steps that can fail. Otherwise its warning appears in another
         # test.
-        firmware, romfs = build_firmware(board, heap), build_application(extra=_test_files())
+        firmware, romfs = build_firmware(board, heap), build_application(extra=_test_files(part))
         self._folder = tempfile.TemporaryDirectory()
         application = Path(self._folder.name) / "app.bin"
         application.write_bytes(memory_layout.add_header(romfs, 1))
@@ -189,25 +193,38 @@ def _read_output(machine: Machine, start: int) -> str:
         time.sleep(0.01)
 
 
-def _test_files() -> dict[str, bytes]:
-    """Return the precompiled portable tests and their helpers, by path."""
+def _test_files(part: str) -> dict[str, bytes]:
+    """Return the precompiled tests of a part and the helpers of all tests, by path."""
     folder = compiled_flash()
-    result = [path for part in ("deploy", "tests") for path in (folder / part).rglob("*.mpy")]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(result)}
+    files = {}
+    for path in sorted(folder.rglob("*.mpy")):
+        name = path.relative_to(folder).as_posix()
+        is_test = path.name.startswith("test_")
+        if not name.startswith(("deploy/", "tests/")):
+            continue
+        if not is_test or (name.startswith(part) if part else name[:-4] + ".py" in SMALL):
+            files[name] = path.read_bytes()
+    return files
 
 
-_boards: dict[int, TargetBoard] = {}
+def _part(name: str) -> str:
+    """Return the part of a test file: "" for SMALL, else its folder below tests/portable/FLOOR."""
+    return "" if name in SMALL else "/".join(name.split("/")[:-1][:4]) + "/"
 
 
-def _board(small: bool) -> TargetBoard:
-    """Return the normal image for the tests of SMALL, and one with more heap for the others."""
-    heap = 262_144 if small else HEAP
-    if heap not in _boards:
+_boards: dict[str, TargetBoard] = {}
+
+
+def _board(name: str) -> TargetBoard:
+    """Return the normal image for the tests of SMALL, and one with more heap for a part."""
+    part = _part(name)
+    if part not in _boards:
+        close_all()
         try:
-            _boards[heap] = TargetBoard(heap)
+            _boards[part] = TargetBoard(part)
         except (FirmwareError, ValueError) as error:
             pytest.fail(str(error))
-    return _boards[heap]
+    return _boards[part]
 
 
 def close_all() -> None:

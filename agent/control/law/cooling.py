@@ -40,6 +40,10 @@ class ControlReadings:
     """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Set all readings to unknown."""
         self.supply_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
@@ -183,6 +187,11 @@ class CoolingControl:
             if difference < -max_step
             else difference
         )
+
+    def raise_setpoint(self, limit_c: float, step_k: float) -> None:
+        """Raise the set-point by `step_k`, at most to `limit_c`."""
+        if self.setpoint_c < limit_c:
+            self.setpoint_c = min(self.setpoint_c + step_k, limit_c)
 
     def max_valve_pct(self, heat_w: float, fws_supply_c: float, supply_c: float) -> "float | None":
         """Return the largest opening that keeps the supply above `supply_c` at this heat.

@@ -102,6 +102,17 @@ class DewPointLimit:
         self._min_setpoint_c: float | None = None
         self._start_s = 0.0
 
+    def frozen_sensors(self) -> "list[int]":
+        """Return the numbers of the sensors whose humidity stands still."""
+        return [i for i, sensor in enumerate(self._sensors) if sensor.frozen]
+
+    def restore_frozen(self, number: str) -> bool:
+        """Suspect a sensor as before the restart, until its humidity moves again."""
+        if not number.isdigit() or len(number) > 2 or int(number) >= len(self._sensors):
+            return False
+        self._sensors[int(number)].frozen = True
+        return True
+
     def add_reading(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
         """Add a reading of sensor `i`: °C and % RH. None or a value out of range: no reading."""
         sensor = self._sensors[i]

@@ -31,6 +31,7 @@ _STEP = 100.0 / (_POINTS - 1)
 _SHAPE_POINTS = 6
 _SHAPE_STEP = (_POINTS - 1) // (_SHAPE_POINTS - 1)
 _FLOW_TOLERANCE = 1 / 100
+_LEAST_RISE = 1001 / 1000
 _UA_TOLERANCE = 1 / 200
 _MIN_LPM = 1.0
 
@@ -87,17 +88,25 @@ class Exchanger:
         return self.shape[k] + part * (self.shape[k + 1] - self.shape[k])
 
     def _update_flows(self) -> bool:
-        """Update `real_flows`. Return True if one differs by more than `_FLOW_TOLERANCE`."""
+        """Update `real_flows`. Return True if one differs by more than `_FLOW_TOLERANCE`.
+
+        The flows always rise with the position, also if the learned curve does not.
+        """
         self._curve_changed = False
-        is_moved = False
+        is_moved, last = False, 0.0
         for i in range(1, _POINTS):
-            lpm = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
-            change = lpm - self.real_flows[i]
-            is_moved = is_moved or not -_FLOW_TOLERANCE * lpm < change < _FLOW_TOLERANCE * lpm
+            last = self._real_flow(i, last)
+            change = last - self.real_flows[i]
+            is_moved = is_moved or not -_FLOW_TOLERANCE * last < change < _FLOW_TOLERANCE * last
         if is_moved:
             for i in range(1, _POINTS):
-                self.real_flows[i] = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
+                self.real_flows[i] = self._real_flow(i, self.real_flows[i - 1])
         return is_moved
+
+    def _real_flow(self, i: int, last: float) -> float:
+        """Return the flow at position `i`; `last`: the flow at the position before."""
+        lpm = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
+        return lpm if lpm > _LEAST_RISE * last else _LEAST_RISE * last
 
     def set_ua_steady(self, steady: bool) -> None:
         """Permit or stop the learning of `ua_factor`."""
@@ -184,7 +193,7 @@ class Exchanger:
 
     def effectiveness(self, valve_pct: float) -> float:
         """Return the effectiveness at a valve position (0 to 100 %)."""
-        x = valve_pct / _STEP
+        x = valve_pct / _STEP if valve_pct > 0.0 else 0.0
         i = int(x)
         if i >= _POINTS - 1:
             return self.effectiveness_table[_POINTS - 1]

@@ -11,18 +11,19 @@ change of the mean load has. A swing of the supply that returns is no wave of th
 must swing by less than `_SUPPLY_RATIO` of the return. A half wave that lasts much longer than the
 last one ends the wave: the load has changed. So does a supply error above `_MAX_ERROR_K`.
 
-`share` (0 to 1) moves between the present values and the means in `_BLEND_S`: bumpless transfer.
+`share` (0 to 1) moves between the present values and the means in `_BLEND_S` and `_LEAVE_S`:
+bumpless transfer.
 """
 
 from agent.control.watch.turning_points import TurningPoints
 
-_BAND_K = 125 / 100
+_BAND_K = 8 / 10
 _HALF_WAVES = 3
-_SHORTEST_S, _LONGEST_S = 3.5, 60.5  # between whole steps of 1 s
-_LONGER, _LONGER_S = 16 / 10, 2.5
-_MAX_ERROR_K = 205 / 100
+_SHORTEST_S, _LONGEST_S = 3.5, 35.5  # between whole steps of 1 s
+_LONGER, _LONGER_S = 125 / 100, 2.5
+_MAX_ERROR_K = 155 / 100
 _SUPPLY_RATIO = 65 / 100
-_BLEND_S = 10.0
+_BLEND_S, _LEAVE_S = 10.0, 4.0
 
 
 class LoadWave:
@@ -63,7 +64,7 @@ class LoadWave:
         ):
             self.active = False
             self._forget()
-        share = self.share + (dt if self.active else -dt) / _BLEND_S
+        share = self.share + (dt / _BLEND_S if self.active else -dt / _LEAVE_S)
         self.share = 0.0 if share < 0.0 else 1.0 if share > 1.0 else share
 
     def _end_half_wave(self, period_s: float) -> None:

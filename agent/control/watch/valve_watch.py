@@ -7,7 +7,7 @@ how to move (`SupplyLoop.set_care`):
 
     finding        alarm            reaction while it holds
     oscillation    valve_cycling    gentle mode: half of the gain, slower integral
-    stiction       valve_sticks     moves that such a valve can do (`stiction`)
+    stiction       valve_sticks     moves that such a valve can do (`sticky_moves`)
     travel         valve_travel     the deadband of the valve grows with the travel, up to 4 times
 
 Each change of the mode is bumpless: the present output stays. While another claimant has the valve

@@ -9,7 +9,8 @@ provider of conditions of the supervisor.
                is closed for 1, 2, 4 .. 60 s
     component  off; a stand-in makes its safe claims. It starts    part_off:SECTION
                again after 1, 2, 4 .. 300 s. 5 faults in one
-               hour: off until an operator acknowledges
+               hour: off until an operator acknowledges.
+               An essential one starts again after 8 s at most
     loop       the safe output in this cycle; the next cycle       loop_fault:LOOP
                is normal
     device     the result is dropped                               port_fault:BUS
@@ -45,8 +46,9 @@ _MINUTE = 60 * SECOND
 _PORT_FAULTS = 3
 _LONGEST_CLOSED = 60
 _PART_FAULTS = 5
-_LONGEST_OFF = 300
+_LONGEST_OFF, _ESSENTIAL_OFF = 300, 8
 _HOUR = 3600 * SECOND
+_MAX_TIMES = 10
 _WAKE_PAUSE = 10 * MILLISECOND
 _MAX_LOGGED = 16
 _LOOPS = ("supply", "pressure", "fans")
@@ -64,7 +66,7 @@ class FaultRecord:
 
     def add(self, now: int, window: int) -> int:
         """Record a fault; return the number of faults in the last `window` us."""
-        self.times = [time for time in self.times if now - time < window] + [now]
+        self.times = [time for time in self.times if now - time < window][-_MAX_TIMES:] + [now]
         return len(self.times)
 
     def set_active(self, until: int) -> None:
@@ -194,8 +196,10 @@ class Containment:
         count = record.add(now, _HOUR)
         stand_in = StandIn(self._agent, part, section)
         record.set_stand_in(stand_in)
-        pause = min(1 << (count - 1), _LONGEST_OFF) * SECOND
-        record.set_active(NEVER if count >= _PART_FAULTS else now + pause)
+        longest = _ESSENTIAL_OFF if part.ESSENTIAL else _LONGEST_OFF
+        pause = min(1 << min(count - 1, 9), longest) * SECOND
+        waits = count >= _PART_FAULTS and not part.ESSENTIAL
+        record.set_active(NEVER if waits else now + pause)
         self._replace(part, stand_in)
 
     def _replace(self, old: "Component", new: "Component") -> None:

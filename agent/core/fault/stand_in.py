@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stand-in of a component that is off after an exception.
 
-Has no function of its own. It takes the place of the component in all lists of the agent. It makes
-the safe claims of the component in each control cycle. It passes the input of the ports to the
-component, so that the view of the component on its ports stays right.
+Has no function of its own. It takes the place of the component in all lists of the agent. In each
+control cycle it calls `while_off` of the component, which makes the safe claims and caps. It passes
+the input of the ports to the component, so that the view of the component on its ports stays right.
+It serves the ports of a component with `SERVES_OFF` completely, until that raises too.
 """
 
 from agent.core.component import Component
+from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from agent.core.component import Actions
 
 
 class StandIn(Component):
@@ -22,6 +26,7 @@ class StandIn(Component):
         self.section = section
         self.links = part.links
         self.POINTS = part.POINTS
+        self._serves = part.SERVES_OFF
 
     def receive(self, data: bytes, now: int) -> None:
         """Pass the bytes to the component."""
@@ -41,10 +46,37 @@ class StandIn(Component):
 
     def before_control(self, now: int, dt: float) -> None:
         """Make the safe claims of the component."""
-        for actuator, kind, output in self.part.safe_claims():
-            ranks = [spec.rank for spec in self.part.CLAIMS if spec.actuator == actuator]
-            arbiter = self.agent.arbiters[actuator]  # type: ignore[attr-defined]
-            arbiter.claim(max(ranks), self.section, kind, output, "part_off")
+        self.part.while_off(now, dt)
+
+    def deadline(self) -> int:
+        """Return the deadline of the ports that are served."""
+        due: int = self._serve(self.part.deadline) if self._serves else NEVER
+        return due
+
+    def wake(self, now: int) -> None:
+        """Serve the deadline of the ports."""
+        if self._serves:
+            self._serve(self.part.wake, now)
+
+    def outbox(self) -> "Actions":
+        """Return the requests of the ports that are served."""
+        out: Actions = self._serve(self.part.outbox) if self._serves else []
+        return out
+
+    def _serve(self, method: "Any", *arguments: int) -> "Any":
+        """Call a method of the component. After an exception its ports are not served any more."""
+        self._serves = False
+        result = method(*arguments)
+        self._serves = True
+        return result
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the state of the component."""
+        return self.part.retain(now)
+
+    def restore(self, line: str, now: int) -> bool:
+        """Pass the state to the component."""
+        return self.part.restore(line, now)
 
     def values(self, now: int) -> "list[int | None]":
         """Return that each point is unknown."""

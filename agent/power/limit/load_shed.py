@@ -59,7 +59,7 @@ class LoadShedding:
         power now.
         """
         headroom = self._headroom
-        self._follow_protection(now)
+        self.follow_protection(now)
         hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]
         for monitor in hot:
             if monitor.load is not None and monitor.load.on and monitor.load.can_switch:
@@ -87,7 +87,7 @@ class LoadShedding:
         ):
             self._restore(headroom.supply_c, now)
 
-    def _follow_protection(self, now: int) -> None:
+    def follow_protection(self, now: int) -> None:
         """Switch off all loads by order, those that ignore a limit of the protection, and those
         that are overheated. A load with a silent service is switched off by its outlets too.
         """

@@ -8,6 +8,7 @@ because the floats of a board differ from those of a server. So both compute the
 import hashlib
 
 from protocols.cbor import Decimal, Map, decode, encode
+from protocols.errors import DecodeError
 from protocols.rounding import round_decimal
 
 TYPE_CHECKING = False
@@ -39,16 +40,23 @@ def decimal(mantissa: int, places: int) -> "Decimal | int":
 
 
 def to_json(value: "Any") -> "Any":
-    """Convert the types of `protocols.cbor` to those of parsed JSON."""
+    """Convert the types of `protocols.cbor` to those of parsed JSON.
+
+    Raises `DecodeError`: a key of a map is no text, or a value is bytes.
+    """
     if isinstance(value, Map):
         result = {}
         for key, item in value.pairs:
+            if type(key) is not str:
+                raise DecodeError("a key of a configuration is a text")
             result[key] = to_json(item)
         return result
     if isinstance(value, list):
         return [to_json(item) for item in value]
     if isinstance(value, Decimal):
         return value.mantissa / 10**value.places
+    if isinstance(value, bytes):
+        raise DecodeError("a configuration has no bytes")
     return value
 
 

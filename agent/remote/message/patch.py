@@ -155,7 +155,10 @@ def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any"
         del copy[name]
     else:
         _check_step(copy.get(name), value, path)
-        copy[name] = to_json(value)
+        try:
+            copy[name] = to_json(value)
+        except DecodeError as error:
+            raise Rejection("malformed", str(error))
     return copy
 
 

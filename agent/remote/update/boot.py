@@ -35,8 +35,8 @@ def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read
     return BootState(previous.config, previous.slots, boot.writes + [write])
 
 
-def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
-    """Select the configuration from the site file and the store."""
+def choose_config(file: "dict[str, Any]", read: "Read", confirmed_only: bool = False) -> BootState:
+    """Select the configuration from the site file and the store. `confirmed_only`: end a trial."""
     origin = canonical.hash_config(canonical.encode_config(file))
     record = config_slots.load_slots(origin, read)
     if record.trial is None:
@@ -47,13 +47,16 @@ def choose_config(file: "dict[str, Any]", read: "Read") -> BootState:
     file_boot = BootState(canonical.encode_config(file), record)
     if config is None or raw is None:
         return _roll_back(file_boot, DAMAGED, file, read)
-    if trial.starts >= _MAX_STARTS:
+    if trial.starts >= _MAX_STARTS or confirmed_only:
         return _roll_back(file_boot, CRASHED, file, read)
     return BootState(config, record, record.count_start())
 
 
 def start_config(
-    file: "dict[str, Any]", read: "Read", check: "Callable[[dict[str, Any]], Config]"
+    file: "dict[str, Any]",
+    read: "Read",
+    check: "Callable[[dict[str, Any]], Config]",
+    confirmed_only: bool = False,
 ) -> "tuple[Config, BootState]":
     """Select and compile the configuration, with a fallback to the previous one.
 
@@ -62,7 +65,7 @@ def start_config(
     """
     if read(DECOMMISSIONED_KEY) is not None:
         raise DecommissionedError("decommissioned by operators")
-    boot = choose_config(file, read)
+    boot = choose_config(file, read, confirmed_only)
     log = audit.recover(read)
     while True:
         boot.set_checker(check, log)

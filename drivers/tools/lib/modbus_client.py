@@ -35,6 +35,8 @@ _QUIET_US = 2 * SECOND
 _RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
+_LAST_ADDRESS = 65520  # below it, a longer read is possible
+_BYTE = 8  # bits of one byte of a reply
 _MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 TIMEOUT_US = 300 * MILLISECOND
 
@@ -55,6 +57,17 @@ def port_address(text: str) -> Address:
     return address
 
 
+def _other_count(request: bytes) -> "bytes | None":
+    """Return the same read with another length of reply; None if the request is no read."""
+    function, count = request[0], request[3] << 8 | request[4] if len(request) == 5 else 0
+    address = request[1] << 8 | request[2] if count else 0
+    if not count or function not in (*pdu.READS, *pdu.BIT_READS) or address > _LAST_ADDRESS:
+        return None
+    if function in pdu.BIT_READS:
+        return pdu.read(function, address, 1 if count > _BYTE else _BYTE + 1)
+    return pdu.read(function, address, 1 if count > 1 else 2)
+
+
 class BlockingModbusClient:
     """A Modbus line or connection, for a `with` block; `bus` holds the counters."""
 
@@ -65,6 +78,7 @@ class BlockingModbusClient:
         self._open_port: OpenPort | None = OpenPort(address)
         self._reply_count = 0
         self._discarded_before = 0
+        self._confirmed: set[int] = set()
         self._progress = Progress()
         self._quiet_since = monotonic_us()
         self.bus = self._make_bus()
@@ -105,23 +119,39 @@ class BlockingModbusClient:
             self.bus.event("opened", monotonic_us())
         return self._open_port
 
-    def request(self, unit: int, pdu: bytes, retries: int = 1) -> "TransactionResult":
+    def request(self, unit: int, request: bytes, retries: int = 1) -> "TransactionResult":
         """Send one request and return its result.
+
+        The first good read of a unit on a serial line is confirmed, because the device can still
+        owe a reply to an earlier program. A second read with another count follows. If its reply is
+        not the next one, the first read is repeated; now the guard against late replies knows.
 
         Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
+        result = self._request(unit, request, retries)
+        if result.status != GOOD or unit in self._confirmed or not self.bus.serial:
+            return result
+        other = _other_count(request)
+        if other is None:
+            return result
+        self._confirmed.add(unit)
+        if self._request(unit, other, 0).status in (GOOD, EXCEPTION):
+            return result
+        return self._request(unit, request, retries)
+
+    def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         self._drain(self._ensure_open())
         self._ensure_open()
         # This program sleeps between requests: it cannot tell that a reply is premature.
         if self._reply_count >= _MAX_REPLIES:
             self._reply_count = 0
             self.bus.reset_timing()
-        if not self.bus.submit(unit, pdu, _TAG, retries=retries):
+        if not self.bus.submit(unit, request, _TAG, retries=retries):
             # The bus probes an offline unit rarely, but the operator needs a result now. Some
             # devices find the start of a frame again only after a pause (libmodbus: 0.5 s).
-            self._pause(_RESYNC_US)
+            self.pause()
             self.bus.reset_health()
-            self.bus.submit(unit, pdu, _TAG, retries=0)
+            self.bus.submit(unit, request, _TAG, retries=0)
         while True:
             results = self._step(self._ensure_open())
             if results:
@@ -131,9 +161,9 @@ class BlockingModbusClient:
                 return results[0]
             self._show_progress(unit)
 
-    def _pause(self, duration_us: int) -> None:
-        """Send nothing for some time; what arrives goes to the bus."""
-        due = monotonic_us() + duration_us
+    def pause(self) -> None:
+        """Send nothing for 0.6 s, so that all devices find the start of the next frame."""
+        due = monotonic_us() + _RESYNC_US
         while monotonic_us() < due:
             self._ensure_open().wait(due)
             self._drain(self._ensure_open())

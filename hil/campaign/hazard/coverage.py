@@ -15,6 +15,9 @@ from hil.measure.registry import ALARM_CODES
 
 _QUIET_CODES = {"time_floor", "humidity_sensor"}
 """Codes that a start raises in each run."""
+MAX_EXEMPT = 0.02
+"""Largest part of the runs that the reviewed list may exempt."""
+_LEAST_RUNS = 50
 
 
 class HazardTally:
@@ -22,7 +25,8 @@ class HazardTally:
 
     def __init__(self) -> None:
         self.runs = self.failed = self.exempt = 0
-        self.virtual_s = 0.0
+        self.virtual_s = self.cpu_s = 0.0
+        self.reasons: Counter[str] = Counter()
         self.violations: Counter[str] = Counter()
         self.words: Counter[str] = Counter()
         self._pairs: set[tuple[str, str]] = set()
@@ -34,7 +38,10 @@ class HazardTally:
         self.runs += 1
         self.virtual_s += result.virtual_s
         self.failed += bool(result.failures)
-        self.exempt += any(violation.exempt for violation in result.violations)
+        self.cpu_s += result.cpu_s
+        reasons = {violation.exempt for violation in result.violations if violation.exempt}
+        self.exempt += bool(reasons)
+        self.reasons.update(reasons)
         self.violations.update({violation.invariant for violation in result.failures})
         if result.failures:
             self.words.update(result.words)
@@ -42,6 +49,11 @@ class HazardTally:
         self._codes.update(result.codes)
         if set(result.codes) - _QUIET_CODES:
             self._alarmed.update(result.words)
+
+    @property
+    def has_many_exempt(self) -> bool:
+        """Whether more runs are exempt than the list may have; few runs prove nothing."""
+        return self.runs >= _LEAST_RUNS and self.exempt > MAX_EXEMPT * self.runs
 
     def record(self) -> dict[str, Any]:
         """Give the figures as a JSON record."""
@@ -53,11 +65,17 @@ class HazardTally:
             "runs": self.runs,
             "failed": self.failed,
             "exempt": self.exempt,
+            "exempt_reasons": dict(self.reasons.most_common()),
+            "max_exempt": int(MAX_EXEMPT * self.runs),
             "violations": dict(sorted(self.violations.items())),
             "virtual_hours": round(self.virtual_s / 3600, 2),
+            "cpu_s": round(self.cpu_s, 1),
+            "runs_per_cpu_min": round(60 * self.runs / self.cpu_s, 1) if self.cpu_s else None,
             "frequent_words": dict(self.words.most_common(12)),
             "pairs_seen": len(self._pairs),
             "pairs": count * (count - 1) // 2,
+            "words_seen": len(seen),
+            "words": count,
             "silent_words": sorted(seen - self._alarmed),
             "codes_never_raised": sorted(set(ALARM_CODES) - set(self._codes)),
             "codes_raised": dict(sorted(self._codes.items())),

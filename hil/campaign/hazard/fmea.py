@@ -35,11 +35,11 @@ _TURNS_PCT = 10.0
 _CASE_MAX_C = 85.0
 _INTRODUCTION = (
     "Each row is one run on the bench at 90 kW, in virtual time, seed 1. The devices and the plant",
-    "are emulated. Times are seconds after the last event. Detection is the first alarm, whatever",
-    "its code. A reaction is measured only at loads and pumps: the first limit, the first",
-    "switching off, all loads off, or another pump turns. `asked` is the longest time that the",
-    "analysis permits. The verdict is also late if a case is above 85 °C. The site `cold` has a",
-    "set-point of 20 °C, facility water of 10 °C and 60 % humidity.",
+    "are emulated. Times are seconds after the last event. Detection is the first alarm of any",
+    "code. A reaction is measured only at loads and pumps: the first limit, the first switching",
+    "off, all loads off, or another pump turns. `asked` is the longest time that the analysis",
+    "permits. The verdict is also late if a case is above 85 °C. The site `cold` has a set-point",
+    "of 20 °C, facility water of 10 °C and 60 % humidity.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"

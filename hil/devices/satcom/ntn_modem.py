@@ -119,11 +119,15 @@ class NtnModem(EmulatedModem):
         ):
             self.rejected_sends = max(0, self.rejected_sends - 1)
             return []
+        try:
+            content = unhexlify(text)
+        except ValueError:
+            return [(0, b"\r\nERROR\r\n")]
         duration = self.radio.random_us(1, 6)
         if not self.radio.try_session(now):
             return [(duration, b"\r\nERROR\r\n")]
         self.sent += 1
-        self._gateway.receive(self.serial, self.sent, unhexlify(text), now + duration)
+        self._gateway.receive(self.serial, self.sent, content, now + duration)
         replies = self._ok(b"SEND OK" if by_udp else b"", duration)
         if self._gateway.queued_count(self.serial):
             downlink, _ = self._gateway.run_session(self.serial, 0, b"", now + duration)

@@ -43,7 +43,7 @@ class RdssTerminal(FaultTarget):
         for line in lines[:-1]:
             body, _, check = line.strip().partition(b"*")
             text = body.decode("ascii", "replace").lstrip("$")
-            if check and int(check, 16) == NMEASentence.checksum(text):
+            if check.upper() == b"%02X" % NMEASentence.checksum(text):
                 replies += self._handle_sentence(text.split(","), now)
         return replies
 
@@ -58,6 +58,10 @@ class RdssTerminal(FaultTarget):
             return [self._message(f"BDPWI,00000000,{power},0,0,0,0,0")]
         if fields[0] != "CCTXA":
             return []
+        try:
+            content = unhexlify(fields[4][2:])
+        except (IndexError, ValueError):
+            return []
         wait = max(0, self._next_send_at - now) // SECOND
         if wait or self.rejected_sends:
             self.rejected_sends = max(0, self.rejected_sends - 1)
@@ -65,7 +69,7 @@ class RdssTerminal(FaultTarget):
         self._next_send_at = now + _INTERVAL_US
         if self.radio.try_session(now):
             self.sent += 1
-            self._gateway.receive(self.serial, self.sent, unhexlify(fields[4][2:]), now + SECOND)
+            self._gateway.receive(self.serial, self.sent, content, now + SECOND)
         return [self._message("BDFKI,TXA,Y,N,0,000000")]
 
     def wake(self, now: int) -> Replies:

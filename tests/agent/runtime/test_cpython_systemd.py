@@ -19,7 +19,7 @@ from tests.support.cli_tools import running_command, wait_for_exit
 class FakeLoopStatus:
     """An agent whose steps the test sets."""
 
-    last_step: int | None = None
+    watched_step: int | None = None
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def test_watchdog_is_kicked_by_loop_steps_only(systemd: socket.socket) -> None:
     notifier = SystemdNotifier(agent, os.environ["NOTIFY_SOCKET"])
     assert [notifier.update() for _ in range(3)] == [False] * 3
     assert read_all(systemd) == [b"READY=1"]
-    agent.last_step = 5
+    agent.watched_step = 5
     for _ in range(3):
         notifier.update()
     assert read_all(systemd) == [b"WATCHDOG=1"], "turning without stepping feeds nothing"
-    agent.last_step = 6
+    agent.watched_step = 6
     notifier.update()
     assert read_all(systemd) == [b"WATCHDOG=1"]
     notifier.close()
@@ -62,7 +62,7 @@ def test_watchdog_is_kicked_by_loop_steps_only(systemd: socket.socket) -> None:
 def test_failed_message_is_sent_again(tmp_path: Path) -> None:
     path = tmp_path / "late"
     agent = FakeLoopStatus()
-    agent.last_step = 1
+    agent.watched_step = 1
     notifier = SystemdNotifier(agent, str(path))
     notifier.update()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:

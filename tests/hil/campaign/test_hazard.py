@@ -7,17 +7,20 @@ from typing import Any
 
 import pytest
 
+from hil.annual.site import AnnualSite
 from hil.bench.testbed import Testbed
+from hil.campaign.hazard import plant_only
 from hil.campaign.hazard.coverage import HazardTally
 from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
 from hil.campaign.hazard.letters import LIE, Letter, letters_by_word, load_table
-from hil.campaign.hazard.run import CaseResult, run_case
+from hil.campaign.hazard.run import CaseResult, Violation, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
 from hil.commands import hil
 from hil.fault.registry import EVENTS
 from hil.kernel.world import World
+from hil.plant.air.weather import load_weather
 from hil.scenario.loader import find
 from hil.scenario.semantic_check import find_problem
 
@@ -185,3 +188,36 @@ def test_five_thousand_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(capsys.readouterr().out)
     assert record["exempt"] <= 0.02 * record["runs"]
     assert record["fmea_never_hit"] == []
+
+
+def test_too_many_exempt_runs_are_found() -> None:
+    tally = HazardTally()
+    exempt = Violation("I3", 1.0, "no status", "a controller without power has no status")
+    for seed in range(100):
+        result = CaseResult(seed, 2, ("leak", "power_cut"), "", cpu_s=1.0)
+        result.violations = [exempt] if seed < 3 else []
+        tally.add(result)
+    record = tally.record()
+    assert tally.has_many_exempt
+    assert (record["failed"], record["exempt"], record["max_exempt"]) == (0, 3, 2)
+    assert record["exempt_reasons"] == {exempt.exempt: 3}
+    assert record["runs_per_cpu_min"] == 60.0
+
+
+def test_pairs_on_the_plant_only_have_an_end_and_no_bus() -> None:
+    for word in plant_only.WORDS:
+        assert EVENTS[word].undo is not None
+        assert any(letter.for_s is None for letter in letters_by_word()[word])
+
+
+def test_pairs_on_the_plant_only_run() -> None:
+    assert plant_only.run_plant_pairs(3, 6) == []
+
+
+def test_wet_and_hot_hours_are_found() -> None:
+    account = plant_only.HazardAccount(AnnualSite(load_weather("dubai"), "dry", 100.0, 1))
+    account.begin_hour("hour 1, no fault")
+    for _ in range(130):
+        account.add_extremes(1.0, -2.5, 80.0)
+    account.add_extremes(1.0, 1.0, 96.0)
+    assert [failure[:2] for failure in account.failures] == ["I2", "I1"]

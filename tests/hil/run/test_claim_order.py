@@ -75,10 +75,10 @@ def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def find_order_effect() -> object:
-    """Run a mains dip: protection, pump group and power limits act in the same ticks."""
-    case = draw_case(2140, 2, DrawOptions())
-    events = tuple(replace(event, at_s=event.at_s - 100.0) for event in case.scenario.events)
-    return judge_order(replace(case, scenario=replace(case.scenario, events=events, seconds=50)))
+    """Block a pump and let the mains dip: several components act in the same ticks."""
+    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("pump_seized", "grid_dip")))
+    events = tuple(replace(e, at_s=e.at_s - 100.0, for_s=None) for e in case.scenario.events)
+    return judge_order(replace(case, scenario=replace(case.scenario, events=events, seconds=100)))
 
 
 def test_reversed_ticks_of_the_components_give_the_same_writes() -> None:

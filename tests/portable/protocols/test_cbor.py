@@ -101,6 +101,28 @@ def test_non_deterministic_encoding_is_rejected():
     eq(decode(bytes.fromhex("81" * 8 + "00")), [[[[[[[[0]]]]]]]])
 
 
+def test_maps_count_as_levels_and_keep_the_order_of_their_keys():
+    for count, is_good in ((8, True), (9, False)):
+        as_value = bytes.fromhex("a100" * count + "00")
+        as_key = bytes.fromhex("a1" * count + "00" * (count + 1))
+        mixed = bytes.fromhex("81a100" * (count // 2) + "81" * (count % 2) + "00")
+        made = 0
+        for _ in range(count):
+            made = Map([(0, made)])
+        if is_good:
+            for data in (as_value, as_key, mixed):
+                eq(encode(decode(data)), data)
+            eq(encode(made), as_value)
+        else:
+            for data in (as_value, as_key, mixed):
+                raises(DecodeError, decode, data)
+            raises(EncodeError, encode, made)
+    for text in ("a3000001000200", "a200006161 00".replace(" ", "")):
+        eq(encode(decode(bytes.fromhex(text))), bytes.fromhex(text))
+    for text in ("a3010000000200", "a3000002000100", "a2616100 0000".replace(" ", "")):
+        raises(DecodeError, decode, bytes.fromhex(text))
+
+
 def test_unsupported_types_are_not_encoded():
     deep = 0
     for _ in range(9):

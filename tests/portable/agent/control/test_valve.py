@@ -82,3 +82,13 @@ def test_no_other_cause_shows_a_reversed_valve():
     flows = [sign.step(x, 2.0 * exchanger.flow_at(x), exchanger, 1.0) for x in range(31)]
     eq(sum(flows), 0)  # twice the usual pressure
     eq(sign.step(None, 100.0, exchanger, 9.0), False)
+
+
+def test_stuck_flow_meter_shows_no_reversed_valve():
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    stuck = exchanger.flow_at(80.0)
+    found = [sign.step(float(x), stuck, exchanger, 1.0) for x in range(80, -1, -1)]
+    eq(sum(found), 0)
+    rises = [(20.0, exchanger.flow_at(20.0))] * 5 + [(20.0, exchanger.flow_at(80.0))] * 5
+    sign = ValveSign()
+    eq(sum([sign.step(x, lpm, exchanger, 1.0) for x, lpm in rises]), 1)

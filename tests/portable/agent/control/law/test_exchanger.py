@@ -65,3 +65,13 @@ def test_zero_flow_raises_no_error():
     hx = Exchanger(EXCHANGER)
     hx.update_table(0.0)
     assert 0.0 <= hx.valve_for_effect(0.5) <= 100.0
+
+
+def test_learned_curve_that_falls_still_gives_rising_flows():
+    exchanger = Exchanger(EXCHANGER)
+    exchanger.set_shape(5, 0.5)  # less flow at 100 % than at 80 %
+    exchanger.update_table(150.0)
+    flows = exchanger.real_flows
+    assert True not in [b <= a for a, b in zip(flows, flows[1:])], flows
+    for lpm in (-5.0, 0.0, 50.0, 200.0, 1e4):
+        assert 0.0 <= exchanger.effectiveness_of(lpm) <= 1.0, lpm

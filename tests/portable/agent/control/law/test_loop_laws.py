@@ -5,7 +5,8 @@ from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
 from agent.control.watch.load_wave import LoadWave
 from agent.control.watch.oscillation import OscillationDetector
-from agent.control.watch.stiction import StickyMoves, StictionEstimate
+from agent.control.watch.sticky_moves import StickyMoves
+from agent.control.watch.stiction import StictionEstimate
 from agent.control.watch.turning_points import TurningPoints
 from agent.control.watch.valve_curve import ValveCurve
 from tests.portable.support.check import eq, near

@@ -53,6 +53,8 @@ def trace_fan():
     for i in range(300):
         if i % 20 == 10:
             fan.set_feedforward(noise.number(0.0, 120.0))
+        if i % 70 == 35:
+            fan.track(noise.number(10.0, 90.0))
         out.add(fan.step(noise.number(-2.0, 2.0) + (2.0 if i % 150 < 75 else -2.0), 10.0))
     return out.sums
 
@@ -142,6 +144,8 @@ def trace_feedforward():
         return_c += (supply + rise - return_c) / 6.0
         supply += (return_c - true.effectiveness(valve) * (return_c - facility) - supply) / 8.0
         seen = int(supply * 10 + 0.5) / 10, int((return_c + noise.number(-0.05, 0.05)) * 10) / 10
+        if i % 700 > 660:  # the correction reaches its limits
+            seen = seen[0] + (15.0 if i % 1400 > 700 else -15.0), seen[1]
         position = noise.sometimes(9, None, valve)
         if i % 3 == 0 and position is not None:
             law.calibrate_valve_flow(true.flow_at(valve) * noise.number(0.9, 1.1), valve, 1.0)
@@ -254,6 +258,8 @@ LIES = (
     ("pump_pct", None, 0.0, 0.0),
     ("supply_c", 0.0, 99.0, 0.0),
     ("fws_flow_lpm", None, 0.0, 0.0),
+    ("return_c", 1.0, 2.6, 0.0),
+    ("supply_c", 1.0, -2.6, 0.0),
 )
 """Faults of a reading: factor (None: no reading), offset, and drift per second."""
 
@@ -263,10 +269,10 @@ def trace_plausibility():
     hx = Exchanger(EXCHANGER)
     row, r = RowPlausibility(hx, 150.0), RowReadings()
     heat_kw, facility, supply = 60.0, 24.0, 32.0
-    for i in range(5000):
+    for i in range(6000):
         if i % 900 == 600:
             heat_kw, facility = noise.number(20.0, 90.0), noise.number(20.0, 27.0)
-        if i == 4500:
+        if i == 5500:
             row = RowPlausibility(None, 150.0)
         flow = 150.0 if i % 1800 < 1500 else 100.0
         hx.update_table(flow)

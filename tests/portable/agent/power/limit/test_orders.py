@@ -15,7 +15,7 @@ def test_an_order_ends_half_a_cycle_after_it_was_due():
     agent = AgentOfLoads()
     limits = LoadLimits(agent, [])
     eq((limits.limit_reason, limits.shed_reason, limits.cap_permille), ("", "", 1000))
-    eq((limits.is_active, limits.take_new()), (False, False))
+    eq((limits.is_active, limits.take_new(), limits.devices_warm), (False, False, None))
     limits.limit_all("flow")
     agent.ticks.count = 105
     limits.shed_all("leak")

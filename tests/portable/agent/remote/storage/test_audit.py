@@ -151,6 +151,18 @@ def test_actions_of_operators_are_logged():
     eq(status.pairs[-1], ("audit", [5, entries_head(rig)]))
 
 
+def test_an_entry_says_when_it_was_written():
+    rig = start_rig()
+    rig.send(make_command("confirm"))
+    rig.run(1)
+    rig.agent.clock.utc = lambda _: 1_795_500_777_000_001
+    rig.agent.clock.state = lambda _: "sync"
+    rig.send(make_command("confirm", counter_s=1_795_500_100))
+    rig.run(1)
+    found, _ = entries(rig.store)
+    eq((found[0][1], found[-1][1]), (None, 1_795_500_777))  # None: UTC is not known
+
+
 def entries_head(rig):
     return AuditReader(rig.store.records[key_of(0)]).head.hex()
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of hazard words on control and plant without buses, for thousands of hours.
+
+Does not run the whole controller: no bus, no protection, no alarms. The control code gets its
+readings through the checks of the sensors (`agent.control.law.plausibility`) and has the guard of
+the dew point. Each hour can begin one or two faults of `WORDS`, with the values of
+`hil.campaign.hazard.letters`. They end together after whole hours. Judged on the truth of the
+plant:
+
+    I1       the hottest case is at most 95 °C, and not above 85 °C for more than `_HOT_S`
+    I2       the supply is not below the dew point of the room for more than `_WET_S`
+    balance  energy and mass of the plant close
+
+The power cap of `hil.annual` limits the load; it stands for the limits of the loads.
+"""
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+from agent.control.law.cooling import ControlReadings
+from agent.control.law.dew_guard import DewGuard
+from agent.control.law.plausibility import RowPlausibility, RowReadings
+from hil.annual.energy_account import AnnualAccount
+from hil.annual.policy import ColdloopPolicy
+from hil.annual.run import AnnualRun
+from hil.annual.site import DEW_MARGIN_K, AnnualSite
+from hil.annual.words import CLIMATES, KINDS
+from hil.campaign.hazard.letters import Letter, letters_by_word
+from hil.errors import BenchError
+from hil.fault.registry import EVENTS
+from hil.plant.air.weather import load_weather
+from hil.plant.plant import Plant
+
+WORDS = (
+    "supply_offset",
+    "supply_drift",
+    "supply_noise",
+    "supply_stuck",
+    "return_offset",
+    "dp_offset",
+    "dp_stuck",
+    "flow_stuck",
+    "filter_clog",
+    "hx_fouling",
+    "valve_stiction",
+    "valve_stuck",
+    "fws_pressure",
+    "rack_blocked",
+)
+"""Words that act on the plant or its sensors only, and that have an end."""
+_CASE_C, _CASE_MAX_C = 85.0, 95.0
+_HOT_S, _WET_S = 60.0, 120.0
+_MAX_REST_H, _MAX_FAULT_H = 2, 2
+
+
+class CheckedPolicy(ColdloopPolicy):
+    """The control code behind the checks of its sensors, with the guard of the dew point."""
+
+    def __init__(self, site: AnnualSite) -> None:
+        super().__init__(site)
+        exchanger = self.cooling.exchanger
+        self._plant: Plant | None = None
+        self._raw, self._guard = RowReadings(), DewGuard()
+        self._row = RowPlausibility(exchanger, exchanger.design_lpm)
+
+    def use_plant(self, plant: Plant) -> None:
+        """Read the return of the facility water from `plant`."""
+        self._plant = plant
+
+    def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
+        """Check the readings, step the control code, and shut the valve near the dew point."""
+        raw, row, cooling = self._raw, self._row, self.cooling
+        raw.supply_c, raw.return_c = readings.supply_c, readings.return_c
+        raw.flow_lpm, raw.dp_kpa = readings.flow_lpm, readings.dp_kpa
+        raw.fws_supply_c, raw.fws_flow_lpm = readings.fws_supply_c, readings.fws_flow_lpm
+        raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)
+        raw.pump_pct = readings.pump_pct
+        row.step(raw, dt)
+        cooling.exchanger.set_ua_steady(row.ua_steady)
+        readings.supply_c, readings.return_c = row.supply.value, row.returned.value
+        readings.flow_lpm, readings.dp_kpa = row.flow.value, row.dp.value
+        cooling.set_uncertainty(row.supply.uncertainty)
+        super().update_outputs(readings, now, dt)
+        limit, supply_c = cooling.dew_limit, readings.supply_c
+        if limit is None or limit.guard_c is None or supply_c is None:
+            return
+        self._guard.step(
+            supply_c - row.supply.uncertainty, limit.guard_c, limit.dew_c is not None, dt
+        )
+        if self._guard.closing and supply_c < cooling.settings["supply"]["high_c"]:
+            self.valve_pct = 0.0
+            cooling.track_valve(0.0)
+
+
+class HazardAccount(AnnualAccount):
+    """Judges each step; `failures` has the first of each kind in an hour."""
+
+    def __init__(self, site: AnnualSite) -> None:
+        super().__init__(site)
+        self.failures: list[str] = []
+        self.where = ""
+        self._hot_s = self._wet_s = 0.0
+        self._reported: set[str] = set()
+
+    def begin_hour(self, where: str) -> None:
+        """Name the hour and its faults for the failures."""
+        self.where = where
+        self._reported.clear()
+
+    def add_extremes(self, dt: float, dew_margin_k: float, case_c: float) -> None:
+        """Judge a step of `dt` seconds."""
+        super().add_extremes(dt, dew_margin_k, case_c)
+        above_k = dew_margin_k + DEW_MARGIN_K
+        self._hot_s = self._hot_s + dt if case_c > _CASE_C else 0.0
+        self._wet_s = self._wet_s + dt if above_k < 0.0 else 0.0
+        if case_c > _CASE_MAX_C or self._hot_s > _HOT_S:
+            self._report("I1", f"case {case_c:.1f} C for {self._hot_s:.0f} s")
+        if self._wet_s > _WET_S:
+            self._report("I2", f"{-above_k:.1f} K below the dew point for {self._wet_s:.0f} s")
+
+    def _report(self, name: str, text: str) -> None:
+        if name not in self._reported:
+            self._reported.add(name)
+            self.failures.append(f"{name}: {text}, {self.where}")
+
+
+class PairInjector:
+    """Changes the load and injects one or two faults, hour by hour."""
+
+    def __init__(self, annual_run: AnnualRun, account: HazardAccount, rng: random.Random) -> None:
+        self._annual_run, self._account, self._rng = annual_run, account, rng
+        plant = annual_run.plant
+        world = SimpleNamespace(now=0)
+        self._testbed: Any = SimpleNamespace(plant=plant, world=world, valve=plant.valve)
+        self._load_fraction = 0.6
+        self._active: list[Letter] = []
+        self._change_at = 1
+
+    def after_hour(self, hours_done: int, _: int, account: AnnualAccount) -> None:
+        """Draw load and faults of the next hour."""
+        rng, annual_run = self._rng, self._annual_run
+        self._load_fraction = min(max(self._load_fraction + rng.uniform(-0.3, 0.3), 0.2), 1.0)
+        annual_run.plant.set_load(self._load_fraction * annual_run.site.it_kw)
+        if hours_done >= self._change_at:
+            if self._active:
+                self._end_faults()
+                self._change_at = hours_done + rng.randint(1, _MAX_REST_H)
+            else:
+                self._begin_faults()
+                self._change_at = hours_done + rng.randint(1, _MAX_FAULT_H)
+        words = " and ".join(letter.text() for letter in self._active) or "no fault"
+        self._account.begin_hour(f"hour {hours_done + 1}, {words}")
+
+    def _begin_faults(self) -> None:
+        groups = letters_by_word()
+        for word in self._rng.sample(WORDS, self._rng.randint(1, 2)):
+            letter = self._rng.choice([letter for letter in groups[word] if letter.for_s is None])
+            EVENTS[word].do(self._testbed, letter.value or 0.0)
+            self._active.append(letter)
+
+    def _end_faults(self) -> None:
+        for letter in self._active:
+            undo = EVENTS[letter.word].undo
+            if undo is not None:
+                undo(self._testbed)
+        self._active.clear()
+
+
+def run_plant_pairs(seed: int, hours: int) -> list[str]:
+    """Run the hours of a seed; return the violations."""
+    rng = random.Random(f"hazard/plant/{seed}/{hours}")
+    weather = load_weather(rng.choice(CLIMATES))
+    site = AnnualSite(weather, rng.choice(KINDS), float(rng.randint(100, 1000)), seed)
+    account = HazardAccount(site)
+    policy = CheckedPolicy(site)
+    annual_run = AnnualRun(site, policy, account=account)
+    policy.use_plant(annual_run.plant)
+    injector = PairInjector(annual_run, account, rng)
+    try:
+        annual_run.run(hours, rng.randrange(len(weather.hours)), injector.after_hour)
+    except BenchError as error:
+        account.failures.append(f"balance: {error}, {account.where}")
+    return account.failures
