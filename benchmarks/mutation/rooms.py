@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data of the mutation tests: rooms, equivalent mutants, results of the last runs.
 
-Does not run anything. `rooms.toml` and `equivalent.toml` are written by hand, `results.json` by
+Does not run anything. `rooms.toml` and `equivalent.toml` are written manually, `results.json` by
 `python -m benchmarks.mutation.run --write`.
 """
 

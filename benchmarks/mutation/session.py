@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One session of mutmut in a copy of the repository; `benchmarks.mutation.run` starts it there.
 
-Not for use by hand: it changes files of the working directory. mutmut reads `setup.cfg` when it is
+Not for manual use: it changes files of the working directory. mutmut reads `setup.cfg` when it is
 imported. The session makes all mutants, draws a sample, and lets mutmut run it. mutmut selects the
 tests of each function and runs the fastest first. The result is a JSON file with all mutants.
 """

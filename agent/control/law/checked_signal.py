@@ -14,7 +14,8 @@ the mean difference must be in `fine_band` too. Without an estimate it stays sus
 _AGREE_S = 59.5
 _AGAIN_S = 3599.5
 _FILTER_S = 30.0
-_STILL_S, _STILL_K = 19.5, 1.0
+_STILL_S, _STILL_K, _TRANSIT_S = 19.5, 1.0, 59.5
+"""A reading follows its estimate after the transit of the loop: 60 s at a third of the flow."""
 
 RANGE, RATE, RELATION = "range", "rate", "relation"
 """Reasons of a suspicion."""
@@ -35,7 +36,7 @@ class CheckedSignal:
         self._elapsed_s = self._agree_s = self._gap = 0.0
         self._calm_s = _AGAIN_S
         self._still_raw: float | None = None
-        self._still_s = self._still_at = 0.0
+        self._still_s = self._still_at = self._apart_s = 0.0
 
     def read(
         self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
@@ -67,14 +68,16 @@ class CheckedSignal:
 
     def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
         """Accuse a temperature that has not changed by one count in `_STILL_S`, although its
-        estimate has moved by more than `_STILL_K` since.
+        estimate has been more than `_STILL_K` from the value of that time for `_TRANSIT_S`.
         """
         if raw is None or estimate is None or raw != self._still_raw:
             self._still_raw, self._still_s = None if estimate is None else raw, 0.0
-            self._still_at = estimate or 0.0
+            self._still_at, self._apart_s = estimate or 0.0, 0.0
             return
         self._still_s += dt
-        if self._still_s >= _STILL_S and not -_STILL_K < estimate - self._still_at < _STILL_K:
+        has_moved = not -_STILL_K < estimate - self._still_at < _STILL_K
+        self._apart_s = self._apart_s + dt if has_moved else 0.0
+        if self._still_s >= _STILL_S and self._apart_s >= _TRANSIT_S:
             self.accuse(RELATION)
 
     def settle(

@@ -12,7 +12,15 @@ from agent.safety.protection import Protection
 from agent.safety.stop_order import StopOrder
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.control.law.trace_tools import PARTS, Noise, Record
-from tests.portable.agent.safety.fake_row import TICK, DryRow, PumpOfSession, RecordedLimits
+from tests.portable.agent.safety.fake_row import (
+    TICK,
+    UNIT_POINTS,
+    DryRow,
+    PumpOfSession,
+    RecordedLimits,
+    SessionOfPoints,
+    UnitOfSessions,
+)
 from tests.portable.support.check import eq, near
 
 NEVER = 9999
@@ -113,6 +121,20 @@ def test_low_mains_limits_and_does_not_switch_off_with_flow():
     made.volts = 150.0
     eq(first_orders(made, 60)[1], NEVER)
     eq((first_orders(made), made.codes()), ((NEVER, NEVER), []))
+
+
+def test_no_voltage_at_all_is_low():
+    made = row(mains={"device": "meter", "point": "VoltageVolts", "nominal_v": 230.0})
+    made.volts = 0.0
+    assert first_orders(made)[0] < 15
+    eq(made.codes(), ["flow_low", "mains_low"])
+
+
+def test_a_gauge_of_the_difference_is_preferred():
+    unit = SessionOfPoints("cdu", UNIT_POINTS + [("DeltaPressurekPa", 10)])
+    protection = Protection(UnitOfSessions(unit, []), {"flow_lpm": 150.0})
+    unit.answer(SECOND, 32.0, 150.0, 280.0, 200.0, 79.5)
+    eq((protection.read_dp(SECOND), protection.read_dp(4 * SECOND)), (79.5, None))
 
 
 def test_silent_drives_count_while_the_unit_answers():

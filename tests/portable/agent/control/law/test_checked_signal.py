@@ -13,9 +13,10 @@ def watch(readings, estimates):
 
 
 def test_still_reading_is_suspect_when_its_estimate_moves():
-    falling = [23.0 - i / 10 for i in range(40)]
-    eq(watch([23.0] * 40, falling), RELATION)
+    falling = [23.0 - i / 10 for i in range(80)]
+    eq(watch([23.0] * 80, falling), RELATION)
+    eq(watch([23.0] * 65, falling), "")  # a true reading follows after the transit of the loop
     eq(watch([23.0] * 40, [23.0] * 40), "")  # nothing moves
     eq(watch([23.0] * 20, falling), "")  # not long enough
-    eq(watch([23.0 + i % 15 // 14 / 10 for i in range(40)], falling), "")  # it lives
+    eq(watch([23.0 + i % 15 // 14 / 10 for i in range(80)], falling), "")  # it lives
     eq(watch([23.0] * 40, [23.0] * 10 + [None] * 10 + [20.0] * 20), "")  # a new estimate

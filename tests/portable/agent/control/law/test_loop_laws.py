@@ -101,8 +101,10 @@ def test_a_slow_or_jammed_valve_is_no_stiction():
     estimate = StictionEstimate()
     for i in range(600):  # 30 % away and moving all the time
         estimate.step(80.0 + i / 10, 50.0 + i / 10, 1.0)
-    for _ in range(600):  # 20 % away, at rest: `valve_feedback` reports it
-        estimate.step(70.0, 50.0, 1.0)
+    for _ in range(4):  # 20 % away, at rest, then released: `valve_feedback` reports it
+        for _ in range(60):
+            estimate.step(70.0, 50.0, 1.0)
+        estimate.step(70.0, 70.0, 1.0)
     eq((estimate.active, estimate.stiction_pct), (False, 0.0))
     estimate.step(None, 50.0, 1.0)
 
