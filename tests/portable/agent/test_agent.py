@@ -254,7 +254,9 @@ def test_malformed_frames_are_survived_at_every_split():
     eq(rig.agent.ticks.missed, 0)
     rig.devices.writes = []
     rig.run(70)
-    eq((rig.alarm_codes(), rig.agent.uplink.connected, rig.agent.ticks.missed), ([], True, 0))
+    # one of the sentences has a date before the release
+    codes = ["time_floor"]
+    eq((rig.alarm_codes(), rig.agent.uplink.connected, rig.agent.ticks.missed), (codes, True, 0))
 
 
 def test_events_in_any_order_are_survived():
