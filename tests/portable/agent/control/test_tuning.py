@@ -9,7 +9,7 @@ from tests.portable.agent.control.test_component import (
     make_rig,
     send_command,
 )
-from tests.portable.support.agent_rig import CDU, VALVE, config
+from tests.portable.support.agent_rig import CDU, FLAGS, VALVE, config
 from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER
 
@@ -102,13 +102,16 @@ def test_alarms_modes_and_stops_end_a_test():
     def by_error(rig):
         rig.devices.registers[CDU][0] = 340
 
-    def by_alarm(rig):
+    def by_silence(rig):
         rig.devices.silent.add(CDU)
+
+    def by_alarm(rig):
+        rig.devices.registers[CDU][FLAGS] = 1
 
     def by_command(rig):
         eq(send_command(rig, "autotune", stop=True), "autotune stops")
 
-    for end in (by_mode, by_error, by_alarm, by_command):
+    for end in (by_mode, by_error, by_silence, by_alarm, by_command):
         rig = make_pi_rig()
         send_command(rig, "autotune", step_pct=2)
         rig.run(5)
@@ -116,6 +119,8 @@ def test_alarms_modes_and_stops_end_a_test():
         end(rig)
         rig.run(12)
         eq((tuning(rig).is_running, tuning(rig).proposals), (False, []))
+        if end is by_alarm:
+            assert "not during an alarm: device_alarm" in refused(rig), refused(rig)
         assert tuning(rig).result not in ("", "done", "running"), tuning(rig).result
         claims = rig.agent.arbiters["valve"].claims
         eq([c.owner for c in claims if c.owner == "autotune"], [])
