@@ -24,6 +24,7 @@ A tick never waits. Its steps, in this order:
 6. Queue telemetry. Write the status once a second.
 """
 
+from agent.clock.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle
@@ -43,6 +44,7 @@ from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
 from agent.telemetry.uplink import Uplink
+from drivers.gnss.fix_rules import RELEASE_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
 
@@ -93,8 +95,10 @@ class Agent:
         self.clock = UtcClock(
             config.drift_ppb,
             config.tempco_ppb,
+            RELEASE_UTC_US,
             site_e7=config.position_e7,
             radius_m=config.radius_m,
+            stated=StatedErrors(*config.clock_errors),
         )
         self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
@@ -132,7 +136,11 @@ class Agent:
         if config.receiver is not None:
             address = config.receiver
             self.receiver = ReceiverDriver(
-                RECEIVER, address.baud, address.bits_per_char, config.receiver_latency_us
+                RECEIVER,
+                address.baud,
+                address.bits_per_char,
+                config.receiver_latency_us,
+                min_utc_us=RELEASE_UTC_US,
             )
             self.links.append(PortLink(RECEIVER, "receiver", str(address)))
         self._first_component = FIRST_BUS + len(config.buses)

@@ -99,6 +99,7 @@ def _run(path: str, store: str) -> int:
     from agent.runtime.crash_limit import CrashLimit
     from drivers.ports.cpython.clock import use_raw
 
+    use_raw()  # no service slews it; with a slewed clock the error bound would be wrong
     first = True
     crashes = CrashLimit()
     boot_loop: BootLoop | None = None
@@ -118,8 +119,6 @@ def _run(path: str, store: str) -> int:
         if not _check_ports(config):
             boot_loop.end(False)
             return 2
-        if any(section == "chrony" for section, _, _ in config.components):
-            use_raw()  # otherwise the agent would measure its own corrections of the system clock
         try:
             code = _run_once(config, boot, crashes.count, boot_loop)
         except Exception:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole seconds of UTC: leap seconds, and time scales that a receiver reports as UTC by mistake.
 
-Does not handle fractions of a second; see `agent.clock.oscillator`.
+Does not handle fractions of a second; see `agent.clock.estimate.oscillator`.
 
 After a cold start a receiver derives UTC from satellite time and the leap seconds in its firmware.
 GPS sends the right number once in 12.5 minutes. Until then UTC can be wrong by whole seconds, and
@@ -14,8 +14,9 @@ earliest valid UTC.
 from protocols.calendar import civil_from_utc, utc_from_civil
 from protocols.time_units import SECOND
 
-UNCERTAIN_FOR = 780 * SECOND
-"""GPS sends its leap seconds once in 12.5 minutes, plus its frame of 30 s (IS-GPS-200)."""
+UNCERTAIN_FOR = 1_560 * SECOND
+"""GPS sends its leap seconds once in 12.5 minutes, plus its frame of 30 s (IS-GPS-200). A receiver
+can miss one page, so two are awaited."""
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest error of an uncertain UTC: the largest known error plus one second."""
 MAX_STEP_S = 18
@@ -24,6 +25,7 @@ LEAP_S = 18
 BDT_BEHIND_GPST = 14
 _GAP = 10 * SECOND
 """A cold start without a fix is longer than this: the receiver needs a frame with the ephemeris."""
+_CONFIRM_FOR = 30 * SECOND
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:
@@ -62,10 +64,10 @@ class LeapSecondTracker:
     After a gap the time starts again: the receiver may have missed the message or had a cold start.
     `known`: UTC can be checked otherwise, for example by a stored UTC.
 
-    A leap second is possible at the end of a month. From `month_end_us` + 1 s on it is unknown
-    whether one was inserted, until a later fix is accepted. Until then the error bound is one
-    second wider. `second_60_seen`: 23:59:60 was received, and UTC must still step. `applied`: UTC
-    has stepped.
+    A leap second is possible at the end of a month. From one second before it (a negative one) it
+    is unknown whether UTC steps, until a later fix is accepted. Until then the error bound is one
+    second wider. `second_60_seen`: 23:59:60 was received. `applied`: UTC has stepped. After either,
+    fixes must agree for `_CONFIRM_FOR`, because a receiver can send a false 23:59:60.
     """
 
     def __init__(self, known: bool) -> None:
@@ -74,6 +76,8 @@ class LeapSecondTracker:
         """GPS time minus UTC in s, as observed."""
         self.month_end_us = 0
         self.second_60_seen = self.applied = False
+        self._last_second_seen = False
+        self._agreed_since = 0
         self._since = 0
         self._last: int | None = None
 
@@ -85,9 +89,19 @@ class LeapSecondTracker:
         """Handle 23:59:60: UTC must step when this second is over."""
         self.second_60_seen = True
 
+    def is_step_due(self, utc_us: int) -> bool:
+        """Return whether UTC must step at `utc_us` (UTC of the clock): 23:59:60 is over.
+
+        Only at the end of June and December; at the end of another month the next fixes decide.
+        """
+        if not self.second_60_seen or self.applied or utc_us < self.month_end_us + SECOND:
+            return False
+        return civil_from_utc(self.month_end_us)[1] in (1, 7)
+
     def on_applied(self) -> None:
-        """Handle the step of UTC after 23:59:60."""
+        """Handle a step of UTC by one second at the end of a month."""
         self.second_60_seen, self.applied = False, True
+        self._agreed_since = 0
 
     def set_leap_s(self, leap_s: int) -> None:
         """Set GPS time minus UTC, s."""
@@ -102,22 +116,38 @@ class LeapSecondTracker:
     def expect_month_end(self, utc_us: int) -> None:
         """Set `month_end_us` to the end of the month of `utc_us`."""
         self.month_end_us = next_month(utc_us)
-        self.second_60_seen = self.applied = False
+        self.second_60_seen = self.applied = self._last_second_seen = False
 
     def is_leap_possible(self, latest_us: int) -> bool:
         """Return whether a leap second may have passed unseen. `latest_us`: latest possible UTC."""
-        return self.second_60_seen or self.applied or latest_us >= self.month_end_us + SECOND
+        if self.second_60_seen or self.applied:
+            return True
+        return latest_us >= self.month_end_us + (SECOND if self._last_second_seen else -SECOND)
 
-    def confirm(self, utc_us: int) -> None:
+    def error_us(self, latest_us: int) -> int:
+        """Return the possible error of UTC in whole seconds, µs."""
+        if self.uncertain:
+            return UNCERTAIN_BOUND
+        return SECOND if self.is_leap_possible(latest_us) else 0
+
+    def confirm(self, utc_us: int, now: int) -> None:
         """Handle the time of a fix that agrees. After the end of a month it confirms UTC."""
-        if not self.second_60_seen and utc_us >= self.month_end_us + (
-            0 if self.applied else SECOND
-        ):
-            self.expect_month_end(utc_us)
+        since_end = utc_us - self.month_end_us
+        if -SECOND <= since_end < 0:
+            self._last_second_seen = True
+        if self.second_60_seen or self.applied:
+            if since_end >= 0 and not self._agreed_since:
+                self._agreed_since = now
+            if since_end < 0 or now - self._agreed_since < _CONFIRM_FOR:
+                return
+        elif since_end < SECOND:
+            return
+        self._agreed_since = 0
+        self.expect_month_end(utc_us)
 
-    def track(self, now: int) -> None:
-        """Handle the time of an accepted fix."""
-        if self._last is None or now - self._last > _GAP:
+    def track(self, now: int, period: int = SECOND) -> None:
+        """Handle the time of an accepted fix. `period`: usual time between fixes, µs."""
+        if self._last is None or now - self._last > max(_GAP, 3 * period):
             self._since = now
         self._last = now
         if now - self._since >= UNCERTAIN_FOR:

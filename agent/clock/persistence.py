@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `timekeeping`: clock state that survives a restart, and the oscillator's temperature.
 
-Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.temperature_model`.
+Does not estimate anything; see `agent.clock.utc_clock` and `agent.clock.estimate`.
 
 The record `clock.state` is a JSON object. It has the last UTC with its monotonic time, the earliest
 valid UTC and the leap seconds. For the oscillator it has rate, temperature and temperature
@@ -20,13 +20,13 @@ clock then leads from the stored UTC to the new one.
 
 import json
 
-from agent.clock.temperature_model import TempcoModel
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject, write
 from agent.core.stored_record import StoredRecord
 from agent.fieldbus.sensor import PointSensor, centi_or_none
-from drivers.gnss.fix_rules import MIN_UTC_US
+from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -45,7 +45,8 @@ VERSION = 1
 _MAX_MISMATCH = 2 * SECOND
 """A monotonic clock that leads to UTC within this limit does not do so by chance."""
 _AGEING_PPB = 100
-_RANGE_CENTI_C = 500
+_RANGE_CENTI_C = 5_500
+"""The temperature can be any other one at the next start."""
 _OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c")
 _REQUIRED = ("utc_us", "mono_us", "leap_s")
 _NUMBERS = _REQUIRED + _OPTIONAL
@@ -175,12 +176,12 @@ class TimePersistence(Component):
         if name != "clock_forgive":
             return None
         clock = self.agent.clock
-        self._min_utc_us = MIN_UTC_US
-        clock.forget_record(MIN_UTC_US)
+        self._min_utc_us = RELEASE_UTC_US
+        clock.forget_record(RELEASE_UTC_US)
         if clock.cross_checker is not None:
             clock.cross_checker.forget_confirmed()
         if self.agent.receiver is not None:
-            self.agent.receiver.set_min_utc(MIN_UTC_US)
+            self.agent.receiver.set_min_utc(RELEASE_UTC_US)
         self._record.delete()
         return "forgiven"
 

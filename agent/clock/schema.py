@@ -20,7 +20,12 @@ TIMEKEEPING = object_of(
 PPS = object_of(
     "PPS pulses of the receiver",
     ["port"],
-    {"port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall")},
+    {
+        "port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall"),
+        "error_us": integer(
+            "largest error of a pulse, µs; states also that the edge is the right one", 1, 100_000
+        ),
+    },
 )
 
 CHRONY = object_of(

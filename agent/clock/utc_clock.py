@@ -4,65 +4,65 @@
 Does not parse sentences; see `drivers.gnss.receiver`. It uses valid fixes only if they agree with
 each other, with the site and with the oscillator.
 
-How it works. UTC = monotonic time + offset. Two lines of the offset are fitted
-(`agent.clock.oscillator`): a *coarse* one to the arrival of sentences, a *fine* one to pulses. Each
-pulse is associated with the fix that names its second. The first `CONSISTENT_COUNT` fixes that
-agree set the UTC offset once. From then on the offset is slewed towards the better line, by at most
-1 % of a period in a tick. So no step reaches a control loop. UTC can step only by whole seconds,
-while the leap seconds are unknown and at a leap second. The phase of the ticks in a second then
-stays.
+How it works. UTC = monotonic time + offset. Sentences and pulses are two sources of the offset
+(`agent.clock.estimate.time_source`, `agent.clock.estimate.pulse_source`). Each has a line, which is
+the estimate, and an interval, which contains the truth.
+The first `CONSISTENT_COUNT` fixes that agree set UTC once.
+From then on the offset is slewed towards the line of the better source, by at most 1 % of a period
+in a tick. So no step reaches a control loop. UTC can step only by whole seconds, and the phase of
+the ticks in a second then stays.
 
-A fix is rejected if no delay explains its time error, or if it is away from the site. A block of
-samples is rejected if it leaves its line faster than temperature moves the oscillator. The fit then
-discards the last blocks, and the source stays rejected until it agrees again.
+A fix is rejected if no delay explains its time error, or if it is away from the site. A source is
+rejected if it contradicts its own interval. Nothing is rejected for ever (`agent.clock.dispute`).
 
-States: free (never set), sync, holdover (no accepted fix for `_FIX_TIMEOUT`), untrusted (a
-rejection and since then fewer than `CONSISTENT_COUNT` good fixes). The error bound is a sum: the
-uncertainty of the samples, the largest undetected false time, the remaining slew, and the drift of
-the oscillator since the last block of the line (`agent.clock.holdover`).
+States: see `agent.clock.clock_state`. The error bound is a sum of named terms: see
+`agent.clock.error_budget`.
 """
 
+from agent.clock import clock_state as states
+from agent.clock.clock_output import ClockOutput
+from agent.clock.error_budget import CALIBRATED, StatedErrors
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.oscillator import FittedLine
+from agent.clock.estimate.time_source import CONSISTENT_COUNT
 from agent.clock.evidence import EvidenceLog
-from agent.clock.holdover import Holdover
-from agent.clock.leap_second import UNCERTAIN_BOUND, LeapSecondTracker, whole_seconds
-from agent.clock.oscillator import FittedLine, OffsetFit, isqrt
-from agent.clock.position_check import PositionCheck
-from agent.clock.time_source import CONSISTENT_COUNT, TimeSource
+from agent.clock.leap_second import LeapSecondTracker, whole_seconds
+from agent.gnss.position_check import PositionCheck
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.clock_context import KeptTime
     from agent.clock.cross_check import CrossCheck
-    from agent.clock.kept_time import KeptTime
+    from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix
 
 _FIX_TIMEOUT = 3 * SECOND
+_MAX_PERIOD = 60 * SECOND
 _TOLERANCE = 200 * MILLISECOND
 """The arrival of a sentence varies by up to 170 ms on some receivers (gpsd-time-service-howto)."""
 _MAX_LATE = 900 * MILLISECOND
 """A sentence between `_TOLERANCE` and this was delayed. It is not used; alone it is not a false
 time."""
-_LATENCY_ALLOWANCE_NS = 10_000_000
-"""Largest difference between the real latency of a receiver and the mean in its configuration."""
-_JITTER_NS = 25_000_000
-"""Assumed spread of the arrival of sentences."""
-_ASSOCIATION_WINDOW = 400 * MILLISECOND
-_SLEW_DIVISOR = 100
-_SIGMAS = 6
+_FIRST_ERROR_NS = 100_000_000
+"""Error of the mean of the first fixes: six standard deviations of 25 ms, of three fixes."""
+_WINDOW_FOR = 4 * SECOND
+_SAMPLE_SPACING = 450 * MILLISECOND
+"""Quicker fixes are checked, but give no sample: their latencies are not independent."""
 _NS = 1_000
 _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
 _MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
-"""Largest difference between the stored UTC and a date that was corrected for a week rollover."""
+"""Largest difference between the earliest UTC and a date that was corrected for a week rollover."""
 
 
-class UtcClock:
+class UtcClock(ClockOutput):
     """UTC with a state and an error bound.
 
     `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
     coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
     `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
-    `agent.clock.position_check.PositionCheck`.
+    `agent.gnss.position_check.PositionCheck`. `stated`: errors that the configuration states.
 
     `failed_checks` names the failed checks since the clock was last trusted. `failed_signal_checks`
     is the number of signal checks that failed (`agent.gnss.component`).
@@ -76,48 +76,36 @@ class UtcClock:
         leap_known: bool = False,
         site_e7: "tuple[int, int] | None" = None,
         radius_m: int = 100,
+        stated: StatedErrors = CALIBRATED,
     ) -> None:
+        holdover = Holdover(drift_ppb, tempco_ppb, stated.host_ppb)
+        ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
-        self.offset: int | None = None
         self.accepted = self.rejected = self.late = self.whole_second_steps = 0
         self.pulses = self.associated_pulses = 0
-        self.failed_checks: list[str] = []
         self.failed_signal_checks = 0
         self.evidence_log = EvidenceLog()
         self.position_check = PositionCheck(site_e7, radius_m)
-        self.leap = LeapSecondTracker(leap_known)
-        self.holdover = Holdover(drift_ppb, tempco_ppb)
         self.min_utc_us = min_utc_us
         self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
         self.cross_checker: CrossCheck | None = None
-        self.disagreement_us = 0
-        """Difference from a cross-check that disagrees, 0: none."""
-        nmea = OffsetFit(16, 64, 4, 2)
-        self.nmea = TimeSource(nmea, self.holdover, ((0, 0),), 2_000_000, 16, 0, 8)
-        pps = OffsetFit(8, 64, 1, 0)
-        self.pps = TimeSource(pps, self.holdover, ((16, 4), (24, 16)), 1_000, 8, 8, 8)
-        self._base = 0
         self._first_fixes: list[tuple[int, int]] = []
-        self._level_fit = FittedLine(0, 0, 0, 0, 0, 0)
-        self._target_fit = self._level_fit
-        self._source: TimeSource | None = None
-        self._last_good = self._last_pulse = 0
+        self._last_sample = self._set_at = 0
+        self._window = (0, 0)
+        """The interval of the sentences in which a second can begin, at `_window_at`."""
+        self._window_at = -_WINDOW_FOR
+        self._period = SECOND
         self._good_count = self._late_count = 0
-        self._untrusted = False
-        self._step_count = 0
-        self._step_s = 0
-        self._pending_pulse: int | None = None
-        self._rate_ppt = 0
-        self._anchor = 0
-        self._offset_ns = 0
-        self._err_ns = 0
+        self._step_count = self._step_s = 0
 
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         self.holdover.add_temperature(centi_c, now)
+        for source in self.sources():
+            source.advance(now)
 
     def set_failed_signals(self, count: int) -> None:
         """Set how many signal checks fail (`agent.gnss.component`). Above 0, fixes are rejected."""
@@ -138,6 +126,8 @@ class UtcClock:
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
+        if not disagreement_us and self.dispute is not None:
+            self.dispute.drop_former()
 
     def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
@@ -165,10 +155,10 @@ class UtcClock:
         """Return to the state free: the next fixes that agree set UTC."""
         self.offset = None
         self._first_fixes = []
-        self.nmea.restart()
-        self.pps.restart()
-        self._source = None
-        self._untrusted = False
+        for source in self.sources():
+            source.restart()
+        self.dispute = None
+        self._event(states.RESET)
         self.failed_checks = []
         self._clear_disagreement()
 
@@ -179,23 +169,18 @@ class UtcClock:
 
     def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
         """Set UTC from a cross-check alone, in the state holdover."""
-        self._base = utc_us - now
-        self._level_fit = FittedLine(now, 0, 0, self.rate_ppt, 0, 0)
-        self._target_fit = self._level_fit
-        self._err_ns = uncertainty_us * _NS
-        self._last_good = now - _FIX_TIMEOUT - 1
-        self._set_utc(now)
+        self._last_good = now - self.fix_timeout - 1
+        self._set_utc(utc_us - now, 0, uncertainty_us * _NS, now)
+        self._event(states.SET_COARSELY)
         if uncertainty_us < SECOND // 2:
             self.leap.set_known()
 
     def clear_rejection(self) -> None:
-        """Clear the rejection of both time sources and restart their fits. An operator command
-        calls this.
-        """
+        """Clear the rejection of both time sources. An operator command calls this."""
         self._clear_disagreement()
-        for source in (self.nmea, self.pps):
+        for source in self.sources():
             if source.source_rejected:
-                source.restart()
+                source.accept_candidate()
 
     # Inputs.
 
@@ -207,44 +192,56 @@ class UtcClock:
         if self.failed_signal_checks:
             return self.reject("signals", now, self.failed_signal_checks, 1)
         margin = utc_us - self.min_utc_us
-        if margin < 0 or (self.time_record is not None and fix.reasons and margin > _MAX_OFF_TIME):
+        if margin < 0 or (fix.reasons == _ROLLOVER and margin > _MAX_OFF_TIME):
             return self.reject("floor", now, margin, 0)
         distance = self.position_check.distance_m(fix)
         if distance > self.position_check.radius_m:
             return self.reject("position", now, distance, self.position_check.radius_m)
         if fix.line_overloaded or fix.reasons == _SECOND_60:
             return self._take_unusable_fix(fix.line_overloaded, utc_us, now)
-        if self.leap.second_60_seen:
-            self._apply_leap_second(now + _TOLERANCE)
+        self._apply_leap(now + _TOLERANCE)
         measured = utc_us - now
         if self.offset is None:
             return self._add_first_fix(measured, now)
         # Compared with sentences, not pulses: a latency that is not configured is not a false time.
-        fit = self.nmea.fit or self._level_fit
-        residual = (
-            measured - self._base - (fit.level + fit.slope * (now - fit.t) // 1_000_000_000) // _NS
-        )
+        residual = measured - self._base - self._sentence_offset_ns(now) // _NS
         allowed = _TOLERANCE
-        if now - self._last_good > _FIX_TIMEOUT:
-            allowed += self._bound_ns(now) // _NS if not self._untrusted else 0
+        if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
+            lo, hi = self.nmea.stated(now)
+            allowed += (hi - lo) // (2 * _NS)
         if -allowed <= residual <= allowed:
             self._accept_fix(measured, now)
             return True
         return self._check_step(residual, now, allowed, utc_us)
 
+    def _sentence_offset_ns(self, now: int) -> int:
+        """Return the offset of the sentences at `now`, from the base, ns."""
+        if self._source is self.nmea:
+            return self._target_fit.at(now)
+        fit = self.nmea.fit
+        if fit is not None:
+            return fit.at(now)
+        lo, hi = self.nmea.stated(now)
+        return (lo + hi) // 2
+
     def add_pulse(self, now: int) -> None:
         """Add a pulse with its edge at `now`. It is the start of a UTC second."""
         self.pulses += 1
-        fit = self.pps.fit
-        if fit is not None:
-            # Distance of the edge from the nearest second by the fine line.
-            utc_ns = (now + self._base) * _NS + fit.at(now) + self.pps.temp_drift_ns(now)
-            residual = (utc_ns + 500_000_000) % 1_000_000_000 - 500_000_000
-            limit = 20_000 + self.pps.open_error_ns(now)
-            if abs(residual) > limit:
-                self.reject("pulse", now, residual // _NS, limit // _NS)
-                return
-        self._pending_pulse = now
+        if self.offset is None or now - self._last_good > self.fix_timeout + SECOND:
+            return  # a receiver without a fix can send pulses too
+        if now - self._window_at > _WINDOW_FOR:
+            self._window = self.errors.sentences(now)
+            self._window_at = now
+        lo, hi = self._window
+        pps = self._pulse_source()
+        residual, limit = pps.add_pulse(now, self._base, lo, hi)
+        if not residual:
+            self.associated_pulses += 1
+            self._select_source(now)
+        elif pps.source_rejected:
+            self.reject("rate", now, residual // _NS, limit // _NS)
+        else:
+            self._record("pulse", now, residual // _NS, limit // _NS)
 
     def _add_first_fix(self, measured: int, now: int) -> bool:
         first_fixes = self._first_fixes
@@ -253,26 +250,39 @@ class UtcClock:
             self.rejected += 1
         first_fixes.append((now, measured))
         self.accepted += 1
-        self._last_good = now
-        self.leap.track(now)
+        self._good_fix(now)
         if len(first_fixes) < CONSISTENT_COUNT:
             return True
         self.failed_checks = []
-        self._base = first_fixes[0][1]
+        base = first_fixes[0][1]
+        mean = sum([m - base for _, m in first_fixes]) * _NS // CONSISTENT_COUNT
+        self._set_utc(base, mean, _FIRST_ERROR_NS, now)
         for t, m in first_fixes:
-            self.nmea.offset_fit.add(t, (m - self._base) * _NS)
-        self._fit_level(now)
-        self._set_utc(now)
-        if self.time_record is not None and self.time_record.monotonic_continued(
-            self._base + now, now
-        ):
+            self.nmea.add(t, (m - base) * _NS)
+        self._event(states.SET)
+        if self.time_record is not None and self.time_record.monotonic_continued(base + now, now):
             self.leap.set_known()
         return True
 
-    def _set_utc(self, now: int) -> None:
+    def _set_utc(self, base: int, level_ns: int, error_ns: int, now: int) -> None:
+        """Set UTC to `base` (µs) and `level_ns`, with an error, and begin both sources again."""
+        for source in self.sources():
+            source.restart()
+        rate, skew = self.rate_ppt, self.rate_skew_ppb * 1000
+        for source in self.sources():
+            source.set_rate(rate)
+        limits = (rate - skew, rate + skew)
+        self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
+        self._base = base
         self._anchor = now
-        self._offset_ns = self._target_fit.at(now)
-        self.offset = self._base + self._offset_ns // _NS
+        self._offset_ns = level_ns
+        self._source = self.nmea
+        self._window_at = now - _WINDOW_FOR - 1
+        self._rate_ppt = self.rate_ppt
+        self._target_fit = FittedLine(now, level_ns, 0, self.rate_ppt, 0, 0)
+        self.offset = base + level_ns // _NS
+        self.dispute = None
+        self._set_at = now
         self.leap.expect_month_end(now + self.offset)
 
     def _take_unusable_fix(self, line_overloaded: bool, utc_us: int, now: int) -> bool:
@@ -284,60 +294,59 @@ class UtcClock:
             self.late += 1
             return False
         clock_utc, leap = self.utc(now), self.leap
-        if clock_utc is None or leap.uncertain or self._untrusted or leap.applied:
+        if clock_utc is None or leap.uncertain or leap.applied or self._state == states.UNTRUSTED:
             return False
         at_month_end = 0 <= utc_us - leap.month_end_us < SECOND
         if not at_month_end or abs(clock_utc - utc_us) > _TOLERANCE:
             return False
         leap.on_second_60()
-        self._last_good = now
+        self._good_fix(now)
         return True
 
-    def _apply_leap_second(self, now: int) -> None:
+    def _apply_leap(self, now: int) -> None:
         """Step UTC for a leap second that was received, when it is over at `now`."""
-        leap = self.leap
-        if self.offset is not None and now + self.offset >= leap.month_end_us + SECOND:
-            leap.on_applied()
+        if self.offset is not None and self.leap.is_step_due(now + self.offset):
             self.step_whole_seconds(-1)
 
-    def _accept_fix(self, measured: int, now: int) -> None:
-        if now - self._last_good > _FIX_TIMEOUT:
-            self.nmea.offset_fit.drop_open()
-            self.pps.offset_fit.drop_open()
-        self.accepted += 1
+    def _good_fix(self, now: int) -> None:
+        """Handle the time of a good fix: it also shows the period of the receiver."""
+        elapsed = now - self._last_good
+        if 0 < elapsed <= _MAX_PERIOD:
+            self._period = elapsed if elapsed < self._period else (3 * self._period + elapsed) // 4
+            self.fix_timeout = max(_FIX_TIMEOUT, 5 * self._period // 2)
         self._last_good = now
+        self.leap.track(now, self._period)
+
+    def _accept_fix(self, measured: int, now: int) -> None:
+        if now - self._last_good > self.fix_timeout:
+            for source in self.sources():
+                source.drop_open()
+        self.accepted += 1
+        self._good_fix(now)
         self._step_count = self._late_count = 0
-        self.leap.track(now)
-        self.leap.confirm(measured + now)
-        residual = self.nmea.add(now, (measured - self._base) * _NS)
-        if residual:
-            self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
-        self._associate_pulse(measured, now)
-        self._select_source(now)
+        self.leap.confirm(measured + now, now)
+        if self.dispute is not None:
+            self.dispute.clear()
+        if now - self._last_sample >= _SAMPLE_SPACING:
+            self._last_sample = now
+            residual = self.nmea.add(now, (measured - self._base) * _NS)
+            if residual and self._pulses_hold():
+                self.late += 1  # the pulses and the oscillator outvote the sentences
+            elif residual:
+                self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
+            self._select_source(now)
+        self._event(states.GOOD)
         self._good_count += 1
-        source_rejected = (
-            self.nmea.source_rejected or self.pps.source_rejected or self.disagreement_us
-        )
-        if self._good_count >= CONSISTENT_COUNT and not source_rejected:
-            self._untrusted = False
+        pps = self.pps
+        rejected = self.disagreement_us or (pps is not None and pps.source_rejected)
+        rejected = rejected or (self.nmea.source_rejected and not self._pulses_hold())
+        if self._good_count >= CONSISTENT_COUNT and not rejected:
+            self._event(states.AGREED)
             self.failed_checks = []
 
-    def _associate_pulse(self, measured: int, now: int) -> None:
-        """Associate the last pulse with the second of this fix, if they belong together."""
-        pulse, self._pending_pulse = self._pending_pulse, None
-        if pulse is None or not -_ASSOCIATION_WINDOW <= now - pulse <= _ASSOCIATION_WINDOW:
-            return
-        utc_us = measured + now
-        if utc_us % SECOND:
-            return
-        pps = self.pps
-        if pulse - self._last_pulse > 60 * SECOND and not pps.source_rejected:
-            pps.offset_fit.clear()
-        self._last_pulse = pulse
-        self.associated_pulses += 1
-        residual = pps.add(pulse, (utc_us - pulse - self._base) * _NS)
-        if residual:
-            self.reject("rate", now, residual // _NS, self.pps.rejected_limit_ns // _NS)
+    def _pulses_hold(self) -> bool:
+        """Return whether UTC follows pulses that contradict nothing."""
+        return self._source is not self.nmea and not self._source.is_disputed()
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
         """Check a fix with an error above the tolerance of a sentence."""
@@ -355,8 +364,46 @@ class UtcClock:
                 self.step_whole_seconds(seconds)
                 return True
             if leap_possible and abs(seconds) == 1:
+                self._good_fix(now)
                 return False  # not a false time yet; the error bound covers one second
+        dispute = self.dispute
+        if dispute is None:
+            from agent.clock.dispute import StepDispute  # noqa: PLC0415 - rare, and memory is short
+
+            dispute = self.dispute = StepDispute(self.holdover.limit_ppt // 1000, self._set_at)
+        if dispute.add(residual, allowed, now):
+            self._follow_fixes(dispute, residual, now)
+            return True
         return self.reject("step", now, residual, allowed)
+
+    def _follow_fixes(self, dispute: "StepDispute", step_us: int, now: int) -> None:
+        """Follow fixes that contradicted the clock: step by whole seconds, slew the rest."""
+        bound = self.subsecond_bound_us(now) or 0
+        dispute.follow(step_us, bound, now)
+        seconds = (step_us + SECOND // 2) // SECOND
+        rest = step_us - seconds * SECOND
+        self.step_whole_seconds(seconds)
+        if abs(rest) > _TOLERANCE:
+            level = self._sentence_offset_ns(now) + rest * _NS
+            for source in self.sources():
+                source.restart()
+            self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
+            self._window_at = now - _WINDOW_FOR - 1
+            self._select_source(now, True)
+        self.leap.expect_month_end(now + (self.offset or 0))
+        self._good_count = 0
+        self._good_fix(now)
+
+    def confirm_fixes(self, difference_us: int, uncertainty_us: int, now: int) -> bool:
+        """An independent source differs from UTC by `difference_us`. Follow the fixes if they do
+        too. Return whether.
+        """
+        dispute = self.dispute
+        if dispute is None or not dispute.matches(difference_us, uncertainty_us):
+            return False
+        self._follow_fixes(dispute, dispute.step_us or 0, now)
+        self.dispute = None
+        return True
 
     def step_whole_seconds(self, seconds: int) -> None:
         """Step UTC by whole seconds: the receiver knows its leap seconds now."""
@@ -366,141 +413,19 @@ class UtcClock:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
             self.leap.set_leap_s(self.leap.leap_s - seconds)
+            self.leap.on_applied()
         self.whole_second_steps += 1
         self._step_count = 0
 
     def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
         """Reject a fix: its `figure` fails `check` of `agent.clock.evidence.CHECKS`."""
+        self._event(states.CONTRADICTED)
+        return self._record(check, now, figure, limit)
+
+    def _record(self, check: str, now: int, figure: int, limit: int) -> bool:
         self.rejected += 1
-        self._untrusted = self.offset is not None
         self._good_count = 0
         if check not in self.failed_checks:
             self.failed_checks.append(check)
         self.evidence_log.add(check, now, figure, limit)
         return False
-
-    # Selection of the line.
-
-    def _fit_level(self, now: int) -> None:
-        """Fit a level line to the mean of all samples, before a slope is known."""
-        offset_fit = self.nmea.offset_fit
-        blocks = offset_fit.points
-        count, open_count = 16 * len(blocks), offset_fit.open_sample_count()
-        t, level, n = 0, 0, count + open_count
-        for block in blocks:
-            t += 16 * (block.t - now)
-            level += 16 * block.mean
-        if open_count:
-            block = offset_fit.current_block()
-            t += open_count * (block.t - now)
-            level += open_count * block.mean
-        self._level_fit = FittedLine(now + t // n, level // n, 0, self.rate_ppt, 0, 0)
-        self._target_fit = self._level_fit
-        self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
-
-    def _select_source(self, now: int) -> None:
-        nmea, pps = self.nmea, self.pps
-        if nmea.fit is not None:
-            self._source = nmea
-            self._target_fit = nmea.fit
-            n = 16 * nmea.offset_fit.blocks_per_point * len(nmea.offset_fit.points)
-            self._err_ns = _SIGMAS * _JITTER_NS // isqrt(n) + _LATENCY_ALLOWANCE_NS
-        else:
-            self._source = None
-            self._fit_level(now)
-        if pps.fit is None:
-            return
-        # Use the fine line until in holdover its error is the larger one.
-        if pps.open_error_ns(now) + 20_000 <= self._source_error_ns(now):
-            self._source = pps
-            self._target_fit = pps.fit
-            self._err_ns = 20_000
-
-    def _source_error_ns(self, now: int) -> int:
-        """Return the possible error of the selected line at `now`, ns."""
-        source = self._source
-        if source is not None:
-            return self._err_ns + source.open_error_ns(now)
-        return self._err_ns + self.rate_skew_ppb * max(0, now - self._level_fit.t) // 1_000_000
-
-    def _bound_ns(self, now: int) -> int:
-        return self._source_error_ns(now) + abs(
-            self._target_fit.at(now) + self._temp_drift_ns(now) - self._offset_at_ns(now)
-        )
-
-    def _temp_drift_ns(self, now: int) -> int:
-        """Return the known time error due to temperature since the fit, ns."""
-        source = self._source
-        return source.temp_drift_ns(now) if source is not None and self.holdover.tempco_model else 0
-
-    # Outputs.
-
-    def slew(self, period_us: int, now: int) -> None:
-        """Move the offset towards its line at `now`, by at most 1 % of `period_us`."""
-        if self.offset is None:
-            return
-        if self.leap.second_60_seen:
-            self._apply_leap_second(now)
-        target = self._target_fit
-        slope = target.slope
-        goal = target.level + slope * (now - target.t) // 1_000_000_000
-        if self.holdover.tempco_model is not None:
-            goal += self._temp_drift_ns(now)
-        step = goal - self._offset_at_ns(now)
-        max_step = (
-            period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
-        )
-        if step > max_step:
-            step = max_step
-        elif step < -max_step:
-            step = -max_step
-        self._offset_ns = self._offset_at_ns(now) + step
-        self._anchor = now
-        self._rate_ppt = slope
-        self.offset = self._base + self._offset_ns // _NS
-
-    def _offset_at_ns(self, now: int) -> int:
-        return self._offset_ns + self._rate_ppt * (now - self._anchor) // 1_000_000_000
-
-    def utc(self, now: int) -> "int | None":
-        """Return UTC at `now` in µs since 1970, or None while it is unknown."""
-        return None if self.offset is None else now + self._base + self._offset_at_ns(now) // _NS
-
-    def state(self, now: int) -> str:
-        """Return the state: free, sync, holdover or untrusted."""
-        if self.offset is None:
-            return "free"
-        if self._untrusted:
-            return "untrusted"
-        return "sync" if now - self._last_good <= _FIX_TIMEOUT else "holdover"
-
-    def flags(self) -> "list[str]":
-        """Return "leap_uncertain" if it applies, and the failed checks."""
-        flags = ["leap_uncertain"] if self.leap.uncertain else []
-        return flags + self.failed_checks
-
-    def bound_us(self, now: int) -> "int | None":
-        """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
-        if self.offset is None:
-            return None
-        bound = max(self._bound_ns(now) // _NS + 1, self.disagreement_us)
-        if self.leap.uncertain:
-            return bound + UNCERTAIN_BOUND
-        return bound + SECOND if self.leap.is_leap_possible(now + self.offset + bound) else bound
-
-    def subsecond_bound_us(self, now: int) -> "int | None":
-        """Return the error bound without whole seconds and cross-checks, in µs."""
-        return None if self.offset is None else self._bound_ns(now) // _NS + 1
-
-    def rate(self) -> "tuple[int, int] | None":
-        """Return the measured rate and its uncertainty, parts per 10^12, or None."""
-        source = self._source
-        if source is None or source.fit is None:
-            return None
-        return source.fit.slope, source.fit.skew
-
-    def source(self) -> str:
-        """Return the selected source: "pulses", "sentences", or "" before a line is fitted."""
-        if self._source is None:
-            return ""
-        return "pulses" if self._source is self.pps else "sentences"

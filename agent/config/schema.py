@@ -116,7 +116,19 @@ SCHEMA: "dict[str, Any]" = object_of(
                 "port": text("address of its port, for example serial:/dev/ttyUSB0?baud=115200"),
                 "latency_ms": _tunable(
                     "receiver.latency_ms",
-                    "mean delay from a second to the first byte of its sentence, ms",
+                    "mean delay from a second to the first byte of its sentence, ms; 0: unknown",
+                ),
+                "latency_error_ms": number(
+                    "largest error of latency_ms, ms: what `coldloop clock calibrate` prints",
+                    0.1,
+                    1000,
+                    10,
+                ),
+                "host_slew_ppm": number(
+                    "how fast a service can slew the monotonic clock, ppm; 0 with a raw clock",
+                    0,
+                    100_000,
+                    0,
                 ),
                 "drift_ppm": number(
                     "largest frequency error of the controller's oscillator, ppm", 0.1, 500, 50

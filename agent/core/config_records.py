@@ -82,6 +82,16 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
     return int(latitude * 10_000_000), int(longitude * 10_000_000)
 
 
+def _clock_errors(raw: "dict[str, Any]") -> "tuple[int | None, int | None, int]":
+    """Return the fields of `agent.clock.error_budget.StatedErrors`."""
+    receiver, pulse_us = raw["receiver"], raw.get("pps", {}).get("error_us")
+    latency_us = None
+    if receiver.get("latency_ms", 0):
+        latency_us = to_thousandths(receiver.get("latency_error_ms", 10))
+    host_ppb = to_thousandths(receiver.get("host_slew_ppm", 0))
+    return latency_us, pulse_us, host_ppb
+
+
 class Config:
     """All settings of the agent. See `agent.config.schema` for meaning, units and ranges."""
 
@@ -91,6 +101,7 @@ class Config:
         self.unit: str = raw["unit"]
         self.receiver = parsed.receiver
         self.receiver_latency_us = to_thousandths(raw["receiver"].get("latency_ms", 0))
+        self.clock_errors = _clock_errors(raw)
         self.drift_ppb = to_thousandths(raw["receiver"].get("drift_ppm", 50))
         self.tempco_ppb = to_thousandths(raw["receiver"].get("ppm_per_c", 1))
         self.position_e7 = _position_e7(raw["receiver"])

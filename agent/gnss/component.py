@@ -34,7 +34,7 @@ _DECODE_PERIOD = 700 * MILLISECOND
 strengths change slowly."""
 _STARTUP_TIME = 120 * SECOND
 """Time after a start before a missing fix or a large error bound is reported."""
-_LEAP_SECOND_TIME = 900 * SECOND
+_LEAP_SECOND_TIME = 1_680 * SECOND
 _ADVISORY_CLEAR = 5
 
 
@@ -138,8 +138,10 @@ class IntegrityComponent(Component):
         started = now - self._started > _STARTUP_TIME
         fix_lost = started and silence_us <= _SILENCE_LIMIT and no_fix_us > _SILENCE_LIMIT
         report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT // SECOND)
-        # After a cold start the leap seconds take 13 minutes. During that time there is no alarm.
+        # After a cold start the leap seconds take 26 minutes, after a leap second half a minute.
+        # During that time there is no alarm.
         awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_TIME
+        awaiting_leap = awaiting_leap or clock.leap.second_60_seen or clock.leap.applied
         bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
         if started:
             bound_us = -1 if bound is None else bound

@@ -139,6 +139,7 @@ def _clock(agent: "StatusSource", now: int) -> JsonObject:
         [
             ("state", clock.state(now)),
             ("bound_us", clock.bound_us(now)),
+            ("budget_us", JsonObject(clock.budget(now))),
             ("accepted", clock.accepted),
             ("rejected", clock.rejected),
             ("flags", clock.flags()),

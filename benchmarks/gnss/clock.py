@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from statistics import median
 
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.evidence import EvidenceLog
-from agent.clock.temperature_model import TempcoModel
 from agent.clock.utc_clock import UtcClock
 from agent.gnss.detectors import DetectorSet
 from agent.gnss.signal_check import SignalCheck

@@ -9,6 +9,9 @@ VALID_MODES = (b"A", b"D", b"F", b"P", b"R")
 MIN_UTC_US = calendar.utc_from_civil(2017, 1, 1)
 """The minimum UTC of a fix. Dates that are 1024 weeks too early are below it until August 2036."""
 
+RELEASE_UTC_US = calendar.utc_from_civil(2026, 10, 1)
+"""Before the release of this version: no controller runs it earlier, so such a date is false."""
+
 ROLLOVER_US = 1024 * 7 * calendar.DAY
 """GPS counts weeks in ten bits; a receiver that misses a rollover is wrong by this."""
 

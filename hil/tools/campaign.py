@@ -3,7 +3,8 @@
 
 `--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.
 `--plant` runs control and plant without buses, for thousands of hours; with `--hazards` under pairs
-of faults.
+of faults. `--clock` runs days of the clock in memory: the only failure is a true UTC outside the
+stated bound.
 """
 
 import argparse
@@ -12,9 +13,14 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.report import ClockTally
+from hil.campaign.clock.report import run_seed as run_clock_seed
+from hil.campaign.clock.world import run_day
 from hil.campaign.control_only import HOURS
 from hil.campaign.draw import (
     MIN_SECONDS,
@@ -54,6 +60,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kind.add_argument(
         "--plant", action="store_true", help="run only control and plant, without buses"
     )
+    kind.add_argument(
+        "--clock", action="store_true", help="run days of sky, oscillator and host in memory"
+    )
+    parser.add_argument(
+        "--case", metavar="NAME", help="with --clock: run this named day, or `all` of them"
+    )
     parser.add_argument(
         "--hazards",
         action="store_true",
@@ -90,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
+    if arguments.clock:
+        return _run_clock(arguments, workers)
     call, jobs = _make_jobs(arguments)
     tally, started_s = CampaignTally(), time.perf_counter()
     for result in run_jobs(call, jobs, workers, arguments.cluster):
@@ -108,6 +122,40 @@ def run(arguments: argparse.Namespace) -> int:
             f"{len(tally.failed)} violations"
         )
     return 1 if tally.failed else 0
+
+
+def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
+    """Run days of the clock; exit 1 if a true UTC was outside the bound."""
+    tally = ClockTally()
+    if arguments.case is not None:
+        if arguments.case != "all" and arguments.case not in CASES:
+            raise BenchError(f"--case: {arguments.case} is none of: {', '.join(CASES)}")
+        names = list(CASES) if arguments.case == "all" else [arguments.case]
+        for name in names:
+            tally.add(CASES[name], run_day(CASES[name]))
+    else:
+        seeds = range(arguments.first, arguments.first + arguments.seeds)
+        if workers == 1:
+            for seed in seeds:
+                tally.add(*run_clock_seed(seed))
+        else:
+            with ProcessPoolExecutor(workers) as pool:
+                for day, result in pool.map(run_clock_seed, seeds):
+                    tally.add(day, result)
+    record = tally.record()
+    if arguments.json:
+        print(json.dumps(record))
+        return 1 if tally.beyond else 0
+    for found in tally.beyond:
+        name = found.name or f"seed {found.seed}"
+        print(
+            f"FAIL  {name}: {found.beyond_us} us beyond the bound, first at {found.first_s:.0f} s"
+        )
+    print(
+        f"{'FAIL' if tally.beyond else 'PASS'}  {tally.runs} days drawn, {record['days']} days of "
+        f"time, {len(tally.beyond)} beyond; median bound in us: {record['median_bound_us']}"
+    )
+    return 1 if tally.beyond else 0
 
 
 def _make_jobs(

@@ -6,8 +6,9 @@
     system_offset_ns()   the system's UTC minus the time of the runtime, nanoseconds
 
 The service that disciplines the system clock also adjusts CLOCK_MONOTONIC (clock_gettime(2)):
-chronyd slews it by up to 10 %. An agent that feeds chronyd would measure its own corrections.
-Therefore it uses the raw clock, which has no adjustment.
+chronyd slews it by up to 10 %, ntpd by 500 ppm. The agent would take that for the oscillator, and
+one that feeds chronyd would measure its own corrections. Therefore the agent uses the raw clock,
+which has no adjustment, wherever the system has one.
 """
 
 import time
@@ -18,7 +19,7 @@ _SAMPLES = 3
 
 def use_raw() -> None:
     """Use the raw oscillator clock; call this before the first time is read."""
-    _clock_ids[0] = time.CLOCK_MONOTONIC_RAW
+    _clock_ids[0] = getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC)
 
 
 def _now_ns() -> int:

@@ -8,7 +8,7 @@ new records from the root of the repository:
     python -m tests.portable.agent.clock.test_clock_traces
 """
 
-from agent.clock.temperature_model import TempcoModel
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.utc_clock import UtcClock
 from protocols.calendar import utc_from_civil
 from protocols.time_units import MILLISECOND, SECOND

@@ -4,10 +4,11 @@
 import json
 
 from agent.agent import FIRST_BUS, RECEIVER
-from agent.clock.holdover import Holdover, TemperatureIntegral
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.persistence import KEY, TimeRecord
-from agent.clock.temperature_model import TempcoModel
 from agent.clock.utc_clock import UtcClock
+from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.calendar import utc_from_civil
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, epoch
@@ -95,7 +96,7 @@ def test_stored_min_utc_and_rate_are_used():
     rig.run(3.05)
     clock = rig.agent.clock
     eq((clock.min_utc_us, clock.rate_ppt), (UTC, 4_000_000))
-    assert clock.rate_skew_ppb == 5 + 5000 + 100
+    eq(clock.rate_skew_ppb, 50_000)  # at most the limit of the oscillator
     rig.receive(5, date="231126")  # a recording of the day before: UTC is the 24th
     eq((clock.utc(rig.now), clock.failed_checks), (None, ["floor"]))
     rig.receive(5)
@@ -143,7 +144,7 @@ def kept_days(records, name):
 def test_one_false_future_date_does_not_block_later_dates():
     records = {}
     start_unit(records, "011126")
-    eq((kept_days(records, "utc_us"), kept_days(records, "floor_us") < -365), (0, True))
+    eq((kept_days(records, "utc_us"), kept_days(records, "floor_us") < -30), (0, True))
     start_unit(records, "021126")
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (1, 0))
     start_unit(records, "010140")  # a false date: 2040
@@ -212,7 +213,7 @@ def test_bad_record_is_alarmed_and_ignored():
     rig = PersistenceRig({KEY.encode(): b"rubbish"})
     rig.run(3)
     eq(rig.alarm_codes(), ["time_store"])
-    eq(rig.agent.clock.min_utc_us, 0)
+    eq(rig.agent.clock.min_utc_us, RELEASE_UTC_US)
 
 
 def test_temperature_sensor_is_read():
@@ -233,7 +234,7 @@ def test_stored_rate_improves_first_holdover():
         bench.run(1000, ticks=1)
         errors.append((abs(bench.error_us), bench.bound_us))
         eq(bench.max_excess_us <= 0, True)
-    assert errors[0][0] > 15_000
+    assert errors[0][0] > 12_000
     assert errors[1][0] < 12_000
     assert errors[1][1] < errors[0][1]
 
@@ -273,36 +274,36 @@ def test_tempco_needs_temperature_swing_above_noise():
 
 
 def test_silent_temperature_sensor_gives_no_correction():
+    clock = synced_leap_clock()
+    clock.holdover.use_model(TempcoModel(1_000))
+    bench = ClockRig(clock, 7, pps_us=1.0)
+    bench.sensor = True
+    bench.run(200, ticks=1)
+    clock.holdover.tempco_model.restore(1_000_000)
+    now = bench.mono_ns // 1000
+    clock.add_temperature(2600, now)
+    warm = clock.pps.temp_drift_ns(now + 100 * SECOND) - clock.pps.temp_drift_ns(now)
+    eq(warm, 100_000)  # 1 ppm for 100 s
+    eq(clock.pps.temp_drift_ns(now + 400 * SECOND), 0)
+    clock.add_temperature(2600, now + 400 * SECOND)  # the temperature in between is unknown
+    eq((clock.pps.temp_drift_ns(now + 400 * SECOND), clock.holdover.gaps), (0, 1))
+
+
+def test_change_of_rate_grows_with_temperature_and_time():
     holdover = Holdover(50_000, 1_000)
-    holdover.use_model(TempcoModel(1_000))
-    holdover.tempco_model.restore(1_000_000)
     holdover.add_temperature(2500, 0)
-    learned = TemperatureIntegral(0, holdover.temperature_integral(0), 2500, 0)
-    holdover.add_temperature(2600, 0)
-    eq(holdover.temp_drift_ns(learned, 100 * SECOND), 100_000)  # 1 ppm for 100 s
-    eq(holdover.temp_drift_ns(learned, 400 * SECOND), 0)
-    eq(holdover.temp_drift_ns(TemperatureIntegral(0, 0, None, 0), 100 * SECOND), 0)
-    # the sensor is back, but the temperature in between is unknown
-    holdover.add_temperature(2600, 400 * SECOND)
-    eq((holdover.temp_drift_ns(learned, 400 * SECOND), holdover.gaps), (0, 1))
+    minute, hour = 60 * SECOND, 3600 * SECOND
+    eq(holdover.change_ppt(minute, 0), 150_000 + 120)  # the error of the sensor, and ageing
+    eq(holdover.change_ppt(minute, 200), 2_150_000 + 120)
+    eq(holdover.change_ppt(hour, 200), 2_500_000 + 7_200)
+    eq(holdover.change_ppt(minute, None), 1_010_000 + 120)  # no sensor: a degree a minute
+    eq(holdover.change_ppt(24 * hour, None), 55_000_000 + 172_800)
+    holdover.add_temperature(2700, 60 * SECOND)
+    eq(holdover.change_ppt(minute, 0), 2_150_000 + 120)  # the sensor can lag behind
+    eq(Holdover(500, 1_000).change_ppt(hour, None), 1_000_000)  # twice the limit
 
 
-def allowance(*hours):
-    """Return the allowance in us after hours at these hundredths of a degree."""
-    holdover = Holdover(50_000, 1_000)
-    holdover.add_temperature(2500, 0)
-    second = 0
-    for centi_c in hours:
-        holdover.add_temperature(centi_c, second * SECOND)
-        for _ in range(36):
-            second += 100
-            holdover.add_temperature(centi_c, second * SECOND)
-    return holdover.temp_allowance_ns(TemperatureIntegral(0, 0, 2500, 0), second * SECOND) // 1000
-
-
-def test_warm_and_cold_hours_cancel_in_allowance():
-    sensor_error = 1_800  # 0.5 K for an hour: the largest error of the sensor
-    eq(allowance(2600), 3_600 + sensor_error)
-    eq(allowance(2600, 2500), 3_600 + 2 * sensor_error)
-    eq(allowance(2600, 2400), 2 * sensor_error)
-    eq(allowance(2500, 2500, 2500), 3 * sensor_error)
+def test_slewing_by_the_host_is_part_of_the_limit():
+    holdover = Holdover(50_000, 1_000, 600_000)
+    eq(holdover.limit_ppt, 650_000_000)
+    eq(holdover.change_ppt(SECOND, 0), 1_200_000_000 + 150_002)

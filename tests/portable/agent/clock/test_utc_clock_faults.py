@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults: steps of time and position, unknown leap seconds, week rollovers."""
 
+from agent.clock.estimate.oscillator import isqrt
 from agent.clock.evidence import EvidenceLog
 from agent.clock.leap_second import LeapSecondTracker, time_scale_name, whole_seconds
-from agent.clock.oscillator import isqrt
-from agent.clock.position_check import PositionCheck
 from agent.clock.utc_clock import UtcClock
+from agent.gnss.position_check import PositionCheck
 from protocols.calendar import utc_from_civil
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.check import eq
@@ -98,7 +98,7 @@ def test_bound_is_19_s_while_leap_seconds_unknown():
     assert abs(bench.error_us) <= 10_000
     eq(bench.clock.whole_second_steps, 1)
     assert bench.max_excess_us <= 0
-    bench.run(200, ticks=1)
+    bench.run(900, ticks=1)
     eq(bench.clock.flags(), [])
     assert bench.bound_us < SECOND
 
@@ -138,16 +138,16 @@ def test_tracking_gap_restarts_leap_second_wait():
     leap = LeapSecondTracker(False)
     for i in range(700):
         leap.track(i * SECOND)
-    for i in range(740, 740 + 780):
+    for i in range(740, 740 + 1560):
         leap.track(i * SECOND)
         assert leap.uncertain
-    leap.track(1520 * SECOND)
+    leap.track(2300 * SECOND)
     assert not leap.uncertain
 
 
 def test_lost_sentence_keeps_leap_second_wait():
     leap = LeapSecondTracker(False)
-    for i in range(0, 781, 10):
+    for i in range(0, 1561, 10):
         leap.track(i * SECOND)
     assert not leap.uncertain
 
@@ -261,7 +261,7 @@ def test_leap_second_is_applied_within_bound():
     # with 23:59:60; without it; during an outage; with a receiver that repeats a second
     for missing, late in (((), 0), ((0,), 0), ((-1, 0, 1, 2), 0), ((), 30_000)):
         clock = synced_leap_clock()
-        for second in range(-60, 12):
+        for second in range(-60, 42):
             if second not in missing:
                 clock.add_fix(leap_fix(second, late if second % 2 else -late))
             for tenth in range(1, 11):
@@ -270,8 +270,8 @@ def test_leap_second_is_applied_within_bound():
                 error = abs((clock.utc(now) or reference_utc(now)) - reference_utc(now))
                 assert not error or error <= clock.bound_us(now), (missing, second, tenth, error)
         eq((clock.whole_second_steps, clock.leap.leap_s, clock.failed_checks), (1, 19, []))
-        eq((clock.evidence_log.counts, clock.state(112 * SECOND)), ({}, "sync"))
-        assert clock.bound_us(112 * SECOND) < SECOND // 2
+        eq((clock.evidence_log.counts, clock.state(142 * SECOND)), ({}, "sync"))
+        assert clock.bound_us(142 * SECOND) < SECOND // 2
 
 
 def test_year_end_without_leap_second():
@@ -284,7 +284,7 @@ def test_year_end_without_leap_second():
             clock.slew(100_000, now)
             wide_bounds += (clock.bound_us(now) or 0) > SECOND
     eq((clock.whole_second_steps, clock.evidence_log.counts), (0, {}))
-    assert wide_bounds <= 1
+    assert wide_bounds <= 21  # a negative leap second is possible until 23:59:59 was seen
 
 
 def test_outage_at_month_end_adds_a_second_to_bound():
@@ -292,7 +292,7 @@ def test_outage_at_month_end_adds_a_second_to_bound():
     for second in range(-60, -20):
         clock.add_fix(ReferenceFix(NEW_YEAR + second * SECOND, (second + 100) * SECOND))
         clock.slew(SECOND, (second + 100) * SECOND)
-    before, after = clock.bound_us(99 * SECOND), clock.bound_us(102 * SECOND)
+    before, after = clock.bound_us(97 * SECOND), clock.bound_us(102 * SECOND)
     assert SECOND - 1000 <= after - before <= SECOND + 1000
     clock.add_fix(ReferenceFix(NEW_YEAR + 3 * SECOND, 103 * SECOND))
     assert clock.bound_us(103 * SECOND) < SECOND

@@ -3,6 +3,8 @@
 
 from math import sin
 
+from agent.clock.error_budget import StatedErrors
+from agent.clock.utc_clock import UtcClock
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clock
@@ -38,12 +40,14 @@ def test_two_microseconds_rms():
 def test_1_us_per_s_drag_is_detected_within_a_minute():
     for seed in (1, 2):
         bench = ClockRig(synced_leap_clock(), seed, ppm=7.0, tempco=1.0, pps_us=1.0)
+        bench.sensor = True  # without it, a drag cannot be distinguished from warming
         assert seconds_to_detect_drag(bench, 1 if seed == 1 else -1, 60)
         assert bench.max_excess_us <= 0
 
 
 def test_100_ns_per_s_drag_is_detected_with_a_tcxo():
     bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
+    bench.sensor = True
     assert seconds_to_detect_drag(bench, 0.1, 600)
     # The fit drops the blocks of the drag: UTC continues as before.
     bench.run(120, ticks=10)
@@ -68,17 +72,17 @@ def test_pulses_without_a_fix_are_ignored():
     for i in range(100):
         clock.add_pulse(i * SECOND)
     eq(clock.utc(100 * SECOND), None)
-    eq(clock.pps.fit, None)
+    eq(clock.pps, None)
 
 
 def test_stray_pulse_is_rejected_and_recorded():
     bench = ClockRig(synced_leap_clock(), 4, pps_us=1.0)
     bench.run(300)
     bench.clock.add_pulse(bench.mono_ns // 1000 + 250_000)
-    eq(bench.clock.failed_checks, ["pulse"])
-    eq(bench.state(), "untrusted")
+    # Sentences and the other pulses outvote it.
+    eq((bench.clock.failed_checks, bench.state()), (["pulse"], "sync"))
     bench.run(10)
-    eq(bench.state(), "sync")
+    eq(bench.clock.failed_checks, [])
     assert abs(bench.error_us) <= 5
 
 
@@ -113,9 +117,11 @@ def test_rejection_lasts_until_consistent_or_cleared():
 
 
 def test_pulses_correct_an_unconfigured_latency():
-    bench = ClockRig(synced_leap_clock(), 2, ppm=5.0, pps_us=1.0)
+    clock = UtcClock(50_000, 1_000, UTC - 86_400 * SECOND, True, stated=StatedErrors(None, None, 0))
+    bench = ClockRig(clock, 2, ppm=5.0, pps_us=1.0)
     bench.latency_us = 300_000
     bench.run(900)
     eq(bench.state(), "sync")
     eq(bench.clock.rejected, 0)
     assert abs(bench.error_us) <= 5
+    assert bench.bound_us > SECOND  # nothing says that the edge is the right one

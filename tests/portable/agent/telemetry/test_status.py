@@ -46,7 +46,10 @@ def test_sections_byte_for_byte():
         '"pumps_milli_pct":[40000,0],"pumps_asked_milli_pct":[40000,0]}'
     )
     assert dp in text, text
-    clock = '"clock":{"state":"free","bound_us":null,"accepted":0,"rejected":0,"flags":["leap'
+    clock = (
+        '"clock":{"state":"free","bound_us":null,"budget_us":{},'
+        '"accepted":0,"rejected":0,"flags":["leap'
+    )
     assert clock in text, text
 
 

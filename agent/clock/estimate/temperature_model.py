@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Temperature coefficient of the oscillator, learned from pulses: pairs of temperature and rate.
 
-Does not give an allowance (see `agent.clock.holdover`); it gives a correction.
+Does not give an allowance (see `agent.clock.estimate.holdover`); it gives a correction.
 
 With pulses the rate over one minute is known to some parts per billion. A crystal changes by up to
 1000 ppb per kelvin, so the daily temperature cycle of the rack shows the coefficient. In holdover
@@ -12,7 +12,7 @@ Least squares with sums about the first pair. The sums are halved from time to t
 pairs count less. Rates are parts per 10^12, temperatures hundredths of a degree Celsius.
 """
 
-from agent.clock.oscillator import isqrt
+from agent.clock.estimate.oscillator import isqrt
 from protocols.time_units import SECOND
 
 _MIN_SPACING = 64 * SECOND

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Model of the oscillator: a line of the UTC offset over monotonic time, fitted to samples.
 
-Does not check samples (see `agent.clock.time_source`) and is not a clock (see
+Does not check samples (see `agent.clock.estimate.time_source`) and is not a clock (see
 `agent.clock.utc_clock`). It takes accepted samples and gives level, slope and uncertainty of the
 line. Times are monotonic µs, offsets ns from a base of the caller, slopes parts per 10^12.
 
@@ -90,7 +90,9 @@ class OffsetFit:
     def __init__(self, size: int, capacity: int, max_joined: int, envelope_rank: int) -> None:
         self.points: list[FitPoint] = []
         self.blocks_per_point = 1
-        self._size = size
+        self.size = size
+        self.deviation = 0
+        """Standard deviation of the samples of the last block, ns."""
         self._capacity = capacity
         self._max_joined = max_joined
         self._envelope_rank = envelope_rank
@@ -102,11 +104,20 @@ class OffsetFit:
         """Add a sample. Return the block that it completes, which is not in the line yet."""
         self._times.append(t)
         self._values.append(y_ns)
-        if len(self._times) < self._size:
+        if len(self._times) < self.size:
             return None
         block = self.current_block()
+        self.deviation = self._deviation(block)
         self.drop_open()
         return block
+
+    def _deviation(self, block: "FitPoint") -> int:
+        """Return the standard deviation of the samples about their own line, ns."""
+        pairs = [((t - block.t) // 1000, y - block.mean) for t, y in zip(self._times, self._values)]
+        sxx = sum([x * x for x, _ in pairs]) or 1
+        slope = sum([x * y for x, y in pairs]) * 1_000 // sxx
+        square = sum([(y - slope * x // 1_000) ** 2 for x, y in pairs])
+        return isqrt(square // max(1, self.size - 2))
 
     def current_block(self) -> "FitPoint":
         """Return the open block; it has at least one sample."""
@@ -114,7 +125,7 @@ class OffsetFit:
         n = len(times)
         t = times[0] + sum([x - times[0] for x in times]) // n
         mean = values[0] + sum([y - values[0] for y in values]) // n
-        if not self._envelope_rank or n < self._size:
+        if not self._envelope_rank or n < self.size:
             return FitPoint(t, mean, mean)
         return FitPoint(t, mean, sorted(values)[-self._envelope_rank])
 
@@ -147,9 +158,9 @@ class OffsetFit:
         self._times = []
         self._values = []
 
-    def drop_last(self, count: int) -> None:
-        """Drop the last `count` points and the open block."""
-        self.points = self.points[: len(self.points) - count]
+    def drop_after(self, t: int) -> None:
+        """Drop the points after `t` and the open block."""
+        self.points = [point for point in self.points if point.t <= t]
         self._blocks = []
         self.drop_open()
 

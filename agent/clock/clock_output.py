@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outputs of the clock: UTC, its slewing, state, error bound, rate.
+
+Does not take inputs; `agent.clock.utc_clock.UtcClock` extends this class with them.
+"""
+
+from agent.clock import clock_state as states
+from agent.clock.error_budget import ErrorBudget, StatedErrors
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit
+from agent.clock.estimate.time_source import TimeSource
+from agent.clock.leap_second import LeapSecondTracker
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.dispute import StepDispute
+    from agent.clock.estimate.pulse_source import PulseSource
+
+_FIX_TIMEOUT = 3 * SECOND
+_SELECT_EVERY = 4 * SECOND
+_SLEW_DIVISOR = 100
+_NS = 1_000
+
+
+class ClockOutput:
+    """The offset of UTC, two sources for it, and what follows from them."""
+
+    def __init__(self, holdover: Holdover, leap: LeapSecondTracker, stated: StatedErrors) -> None:
+        self.holdover = holdover
+        self.leap = leap
+        self.offset: int | None = None
+        self.failed_checks: list[str] = []
+        self.disagreement_us = 0
+        """Difference from a cross-check that disagrees, 0: none."""
+        self.fix_timeout = _FIX_TIMEOUT
+        """Time without a fix after which the clock is in holdover, µs."""
+        fit = OffsetFit(16, 64, 4, 2)
+        self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 64 * SECOND, 256 * SECOND)
+        self.pps: PulseSource | None = None
+        """The pulses; None before the first one."""
+        self.dispute: StepDispute | None = None
+        """The contradiction of whole fixes; None before the first one."""
+        self.errors: ErrorBudget = ErrorBudget(self.nmea, stated)
+        self._state = states.FREE
+        self._base = self._anchor = self._offset_ns = self._rate_ppt = 0
+        self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
+        self._source: TimeSource = self.nmea
+        self._last_good = self._selected_at = 0
+
+    def _pulse_source(self) -> "PulseSource":
+        """Return the pulses; their code is loaded with the first one."""
+        if self.pps is None:
+            from agent.clock.estimate import pulse_source  # noqa: PLC0415 - most units have none
+
+            stated = self.errors.stated
+            self.pps = pulse_source.PulseSource(self.holdover, stated.pulse_us)
+            self.errors = pulse_source.PulseBudget(self.nmea, stated, self.pps)
+        return self.pps
+
+    def _disputed_us(self, now: int) -> int:
+        return 0 if self.dispute is None else self.dispute.bound_us(now)
+
+    def sources(self) -> "list[TimeSource]":
+        """Return the sources that there are."""
+        return [self.nmea] if self.pps is None else [self.nmea, self.pps]
+
+    def _event(self, event: str) -> None:
+        self._state = states.next_state(self._state, event)
+
+    def _apply_leap(self, now: int) -> None:
+        """Step UTC for a leap second that was received, when it is over at `now`."""
+
+    def _select_source(self, now: int, at_once: bool = False) -> None:
+        """Follow the source with the smaller bound; from time to time is enough."""
+        if now - self._selected_at < _SELECT_EVERY and not at_once:
+            return
+        self._selected_at = now
+        self._source = self.errors.better(now)
+        line = self._source.estimate(now)
+        if line is not None:
+            self._target_fit = line
+
+    def slew(self, period_us: int, now: int) -> None:
+        """Move the offset towards its line at `now`, by at most 1 % of `period_us`."""
+        if self.offset is None:
+            return
+        if self._state == states.SYNC and now - self._last_good > self.fix_timeout:
+            self._event(states.SILENT)
+        if self.leap.second_60_seen:
+            self._apply_leap(now)
+        target = self._target_fit
+        slope = target.slope
+        goal = target.level + slope * (now - target.t) // 1_000_000_000
+        if self.holdover.tempco_model is not None and self._state == states.HOLDOVER:
+            goal += self._source.temp_drift_ns(now)
+        step = goal - self._offset_at_ns(now)
+        max_step = (
+            period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
+        )
+        if step > max_step:
+            step = max_step
+        elif step < -max_step:
+            step = -max_step
+        self._offset_ns = self._offset_at_ns(now) + step
+        self._anchor = now
+        self._rate_ppt = slope
+        self.offset = self._base + self._offset_ns // _NS
+
+    def _offset_at_ns(self, now: int) -> int:
+        return self._offset_ns + self._rate_ppt * (now - self._anchor) // 1_000_000_000
+
+    def utc(self, now: int) -> "int | None":
+        """Return UTC at `now` in µs since 1970, or None while it is unknown."""
+        return None if self.offset is None else now + self._base + self._offset_at_ns(now) // _NS
+
+    def state(self, now: int) -> str:
+        """Return the state; see `agent.clock.clock_state`."""
+        if self._state == states.SYNC and now - self._last_good > self.fix_timeout:
+            return states.HOLDOVER
+        return self._state
+
+    def flags(self) -> "list[str]":
+        """Return "leap_uncertain" if it applies, and the failed checks."""
+        flags = ["leap_uncertain"] if self.leap.uncertain else []
+        return flags + self.failed_checks
+
+    def budget(self, now: int) -> "list[tuple[str, object]]":
+        """Return the terms of the error bound: name and µs; see `agent.clock.error_budget`."""
+        if self.offset is None:
+            return []
+        terms: list[tuple[str, object]] = [
+            (name, value // _NS)
+            for name, value in self.errors.terms(self._source, self._offset_at_ns(now), now)
+        ]
+        own = self.subsecond_bound_us(now) or 0
+        disputed = max(own, self._disputed_us(now))
+        wide = max(disputed, self.disagreement_us)
+        terms += [("dispute", disputed - own), ("reference", wide - disputed)]
+        terms.append(("leap", self.leap.error_us(now + self.offset + wide)))
+        return terms
+
+    def bound_us(self, now: int) -> "int | None":
+        """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
+        own = self.subsecond_bound_us(now)
+        if own is None or self.offset is None:
+            return None
+        bound = max(own, self._disputed_us(now), self.disagreement_us)
+        return bound + self.leap.error_us(now + self.offset + bound)
+
+    def subsecond_bound_us(self, now: int) -> "int | None":
+        """Return the error bound without whole seconds and cross-checks, in µs."""
+        if self.offset is None:
+            return None
+        return self.errors.bound_ns(self._source, self._offset_at_ns(now), now) // _NS + 1
+
+    def rate(self) -> "tuple[int, int] | None":
+        """Return the measured rate and its uncertainty, parts per 10^12, or None."""
+        fit = self._source.fit
+        return None if fit is None else (fit.slope, fit.skew)
+
+    def source(self) -> str:
+        """Return the selected source: "pulses", "sentences", or "" before a line is fitted."""
+        if self._source is not self.nmea:
+            return "pulses"
+        return "sentences" if self.nmea.fit is not None else ""

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contradictions of whole fixes: two times that cannot both be true.
+
+Does not handle contradictions below the tolerance of a sentence; see
+`agent.clock.estimate.time_source`.
+
+While fixes contradict the clock, both times are in the bound. The clock holds its own time. It
+follows the fixes if they are consistent for `RECOVERY`, or immediately if an independent source
+confirms them. The time that it held before stays in the bound until the new one has been consistent
+as long, at most for a day. If the fixes return to it, so does the clock.
+
+All figures are µs; differences are relative to the clock.
+"""
+
+from agent.clock.estimate.time_source import CONSISTENT_COUNT, MAX_SUPPORT, RECOVERY
+
+_PPB = 1_000_000_000
+
+
+class StepDispute:
+    """The contradiction, if there is one. `step_us`: fixes minus clock, None: no contradiction.
+
+    `former_us`: the time that was held before the last change, minus the clock; None: none.
+    `set_at`: when the clock was set.
+    """
+
+    def __init__(self, drift_ppb: int, set_at: int) -> None:
+        self.step_us: int | None = None
+        self.former_us: int | None = None
+        self._drift_ppb = drift_ppb
+        self._limit = self._since = self._count = 0
+        self._former_limit = self._former_at = self._former_until = 0
+        self._returned = 0
+        self._supported_since = set_at
+
+    def clear(self) -> None:
+        """A fix agrees with the clock: nothing contradicts it now."""
+        self.step_us = None
+        self._returned = 0
+
+    def drop_former(self) -> None:
+        """An independent source agrees with the clock: no other time could be true."""
+        self.former_us = None
+
+    def add(self, step_us: int, limit_us: int, now: int) -> bool:
+        """Add a fix that contradicts the clock. Return True if the clock must follow it."""
+        former = self.former_us
+        if former is not None and abs(step_us - former) <= limit_us + self._former_bound(now):
+            self._returned += 1
+            return self._returned >= CONSISTENT_COUNT
+        self._returned = 0
+        before = self.step_us
+        drift = self._drift_ppb * (now - self._since) // _PPB
+        if before is None or abs(step_us - before) > limit_us + drift:
+            self._since = now
+            self.step_us = step_us
+            self._count = 0
+        self._limit = limit_us
+        self._count += 1
+        return self._count >= CONSISTENT_COUNT and now - self._since >= RECOVERY
+
+    def follow(self, step_us: int, bound_us: int, now: int) -> None:
+        """The clock has moved by `step_us` to the fixes. `bound_us`: its bound before."""
+        if self._returned >= CONSISTENT_COUNT:
+            self.former_us = None
+        elif self.former_us is not None:
+            self.former_us -= step_us
+        else:
+            support = min(self._since - self._supported_since, MAX_SUPPORT)
+            self._former_until = self._since + max(support, RECOVERY)
+            self.former_us = -step_us
+            self._former_limit = bound_us
+            self._former_at = now
+        self._supported_since = self._since
+        self.clear()
+
+    def matches(self, difference_us: int, limit_us: int) -> bool:
+        """Return whether the fixes that contradict the clock differ from it by `difference_us`."""
+        step = self.step_us
+        return step is not None and abs(step - difference_us) <= limit_us + self._limit
+
+    def _former_bound(self, now: int) -> int:
+        return self._former_limit + 2 * self._drift_ppb * (now - self._former_at) // _PPB
+
+    def bound_us(self, now: int) -> int:
+        """Return the distance from the clock to all times that could be true; 0: none."""
+        bound = 0
+        step, former = self.step_us, self.former_us
+        if step is not None:
+            drift = self._drift_ppb * (now - self._since) // _PPB
+            bound = abs(step) + 2 * self._limit + drift
+        if former is not None:
+            if now >= self._former_until and step is None:
+                self.former_us = None
+            else:
+                bound = max(bound, abs(former) + self._former_bound(now))
+        return bound

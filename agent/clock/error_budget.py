@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The error bound of UTC as a sum of named terms.
+
+Does not correct anything. `terms` gives microseconds:
+
+    latency     the sentences: difference between their real and their configured latency. Without a
+                configured latency: one second, because no receiver is known to be later
+    path        the pulses: delay of an edge until its time is taken. One second while nothing says
+                that the edge is the right one: neither a latency nor an error of the pulses is
+                configured
+    samples     half the interval of the source after its last sample: noise and past drift
+    drift       growth of the interval since: rate, temperature, ageing
+    host        the part of both by which the host can slew the monotonic clock
+    slew        distance of UTC from the middle of the interval
+    sources     what is missing to contain the interval of the other source, if it is disputed
+    dispute, reference, leap   added by `agent.clock.utc_clock`
+"""
+
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.estimate.time_source import TimeSource
+
+StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb"))
+"""What the configuration states: largest difference between the latency of the sentences and the
+configured one (µs), None: no latency is configured; error of the pulses (µs), None: not stated; how
+fast the host can slew the monotonic clock (ppb).
+"""
+CALIBRATED = StatedErrors(10_000, None, 0)
+"""A configured latency, without a calibration: receivers of one type differ by this."""
+_NS = 1_000
+_MAX_LATENCY_NS = 1_000_000_000
+
+
+class ErrorBudget:
+    """The error bound of sentences with stated errors. With pulses: `PulseBudget`."""
+
+    def __init__(self, nmea: "TimeSource", stated: StatedErrors) -> None:
+        self._nmea = nmea
+        self.stated = stated
+        self.early_ns = 0 if stated.latency_us is None else stated.latency_us * _NS
+        self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
+
+    def sentences(self, now: int) -> "tuple[int, int]":
+        """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
+
+        It is at most a second wide. An unknown latency is above 0.
+        """
+        lo, hi = self._nmea.stated(now)
+        lo, hi = lo - self.early_ns, hi + self.late_ns
+        return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
+
+    def _system_ns(self, _source: "TimeSource") -> int:
+        """Return the error that all samples of a source have in common, ns."""
+        return self.late_ns
+
+    def better(self, _now: int) -> "TimeSource":
+        """Return the source with the smaller bound."""
+        return self._nmea
+
+    def bound_ns(self, source: "TimeSource", offset_ns: int, now: int) -> int:
+        """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base."""
+        lo, hi = source.stated(now)
+        bound = max(hi - offset_ns, offset_ns - lo) + self._system_ns(source)
+        return max(bound, self._other_ns(source, (lo, hi), offset_ns, now))
+
+    def terms(self, source: "TimeSource", offset_ns: int, now: int) -> "list[tuple[str, int]]":
+        """Return the terms of the bound: name and ns."""
+        lo, hi = source.stated(now)
+        present = source.interval.present
+        then_lo, then_hi = source.stated(now if present is None else min(present.t, now))
+        samples = (then_hi - then_lo) // 2
+        growth = max(0, (hi - lo) // 2 - samples)
+        host = source.host_share(growth)
+        system = self._system_ns(source)
+        bound = max(hi - offset_ns, offset_ns - lo)
+        return [
+            ("latency" if source is self._nmea else "path", system),
+            ("samples", samples),
+            ("drift", growth - host),
+            ("host", host),
+            ("slew", max(0, bound - samples - growth)),
+            ("sources", self.bound_ns(source, offset_ns, now) - bound - system),
+        ]
+
+    def _other_ns(
+        self, _source: "TimeSource", _own: "tuple[int, int]", _offset_ns: int, _now: int
+    ) -> int:
+        """Return the distance to all that the other source says, if both contradict; 0: none."""
+        return 0

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of the oscillator's rate: how far it can be from a rate that was measured.
+
+Does not estimate; see `agent.clock.estimate.offset_interval`.
+
+A rate that was measured at one temperature holds at another one within the temperature coefficient.
+With a sensor the difference of the temperatures is known to `_SENSOR_CENTI_C`, and the sensor can
+lag behind the oscillator by a minute or two: the change of the last two minutes is added. Without a
+sensor the temperature is assumed to change by `_SLEW_CENTI_C_PER_MIN`, up to `_RANGE_CENTI_C`. The
+rate also ages. It never leaves the limit of the data sheet, `drift_ppb`, which includes temperature
+and ageing. A host that slews its monotonic clock adds `host_slew_ppb`.
+
+Frequencies are parts per billion (ppb) or 10^12 (ppt), temperatures hundredths of a degree Celsius.
+"""
+
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.estimate.temperature_model import TempcoModel
+
+_SLEW_CENTI_C_PER_MIN = 100
+_RANGE_CENTI_C = 5_500
+"""Without a sensor: 1 degree a minute, 0 to 55 degrees (a cabinet whose cooling fails)."""
+_SENSOR_CENTI_C = 15
+"""Largest difference between oscillator and sensor over some minutes, and its resolution."""
+_SENSOR_FAR_CENTI_C = 50
+_FAR = 1800 * SECOND
+_SENSOR_AGE = 300 * SECOND
+_LAG = 60 * SECOND
+_AGEING_PPT_PER_S = 2
+"""0.17 ppm a day; crystals age by 1 to 5 ppm in the first year (Vig, Quartz Crystal Tutorial)."""
+_PPT_PER_PPB = 1_000
+
+
+class Holdover:
+    """Limits for an oscillator with `tempco_ppb` (ppb per kelvin) and `drift_ppb` (all-in)."""
+
+    def __init__(self, drift_ppb: int, tempco_ppb: int, host_slew_ppb: int = 0) -> None:
+        self.drift_ppb = drift_ppb
+        self.tempco_ppb = tempco_ppb
+        self.host_ppt = host_slew_ppb * _PPT_PER_PPB
+        self.limit_ppt = drift_ppb * _PPT_PER_PPB + self.host_ppt
+        self.tempco_model: TempcoModel | None = None
+        self.centi_c: int | None = None
+        """The last temperature."""
+        self.gaps = 0
+        """Number of interruptions of the sensor."""
+        self._sensed_at = 0
+        self._integral = 0
+        self._minute_at = 0
+        self._minute: int | None = None
+        self._minute_before: int | None = None
+
+    def use_model(self, model: "TempcoModel") -> None:
+        """Correct the time with `model` from now on."""
+        self.tempco_model = model
+
+    def add_temperature(self, centi_c: int, now: int) -> None:
+        """Add the temperature near the oscillator, hundredths of a degree Celsius."""
+        if self.centi_c is not None:
+            self._integral += self.centi_c * (now - self._sensed_at)
+            if now - self._sensed_at > _SENSOR_AGE:
+                self.gaps += 1
+                self._minute = self._minute_before = None
+        self.centi_c = centi_c
+        self._sensed_at = now
+        if self._minute is None or now - self._minute_at >= _LAG:
+            self._minute_before = self._minute
+            self._minute = centi_c
+            self._minute_at = now
+
+    def current_temperature(self, now: int) -> "int | None":
+        """Return the present temperature, None without a sensor or after an interruption."""
+        return self.centi_c if now - self._sensed_at <= _SENSOR_AGE else None
+
+    def temperature_integral(self, now: int) -> int:
+        """Return the integral of the temperature, hundredths of a degree Celsius times µs."""
+        return self._integral + (self.centi_c or 0) * (now - self._sensed_at)
+
+    def lag_centi_c(self) -> int:
+        """Return the change of the last two minutes, by which the sensor can lag behind."""
+        earlier = self._minute if self._minute_before is None else self._minute_before
+        return abs((self.centi_c or 0) - (earlier or 0))
+
+    def change_ppt(self, elapsed: int, excess_centi_c: "int | None") -> int:
+        """Return the largest change of the rate in `elapsed` µs, ppt.
+
+        `excess_centi_c`: largest difference of the temperatures in this time, by the sensor; None:
+        no sensor.
+        """
+        if excess_centi_c is None:
+            assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
+            excess_centi_c = min(assumed, _RANGE_CENTI_C)
+        else:
+            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+            excess_centi_c += self.lag_centi_c()
+        change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
+        change += elapsed // SECOND * _AGEING_PPT_PER_S + 2 * self.host_ppt
+        return min(change, 2 * self.limit_ppt)

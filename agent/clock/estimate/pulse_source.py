@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pulses as a time source: which second a pulse stands at, and whether it stands at one at all.
+
+Does not count or receive pulses; see `agent.clock.pps`.
+
+How it works. A pulse alone says only that a second begins. The sentences say which one: their
+interval, widened by the error of their latency, contains exactly one time at which a second can
+begin there. A pulse without such a time contradicts the sentences and is not used. Once there is an
+interval of the pulses, each pulse is compared with that. Edges of both directions give a spread of
+their distance, and the spread is part of the bound; so they are not used until the sentences
+exclude one of them. A single wrong edge agrees with sentences that are known to 100 ms. So pulses
+are not used before the sentences are known to `_VERIFIED_NS`.
+"""
+
+from agent.clock.error_budget import ErrorBudget
+from agent.clock.estimate.oscillator import OffsetFit
+from agent.clock.estimate.time_source import TimeSource
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.error_budget import StatedErrors
+    from agent.clock.estimate.holdover import Holdover
+
+_NS = 1_000
+_SECOND_NS = 1_000_000_000
+_MIN_NOISE_NS = 1_000
+_PATH_NS = 20_000
+"""Delay of an edge on its way through a GPIO and an interrupt (gpsd-time-service-howto)."""
+_VERIFIED_NS = 80_000_000
+"""Width of the interval by the sentences that excludes the wrong edge of a pulse of 100 ms."""
+_PERSISTENT = 8
+"""Stray pulses in a row that agree, before they count as the pulses."""
+_SIGMAS = 8
+
+
+class PulseSource(TimeSource):
+    """The pulses. `error_us`: stated error of their path, None: the default of a GPIO."""
+
+    def __init__(self, holdover: "Holdover", error_us: "int | None") -> None:
+        fit = OffsetFit(8, 64, 1, 0)
+        TimeSource.__init__(self, fit, holdover, _MIN_NOISE_NS, 8, 8, 32 * SECOND, 64 * SECOND)
+        self._error_ns = _PATH_NS if error_us is None else error_us * _NS
+        self._stray_ns = self._stray_count = 0
+        self.verified = error_us is not None
+        """The pulses agreed with sentences that exclude a wrong edge, or their error is stated."""
+
+    def path_ns(self) -> int:
+        """Return the error of the path: as stated, or as wide as the pulses spread."""
+        return max(self._error_ns, 4 * self.sigma_ns)
+
+    def add_pulse(self, now: int, base: int, lo: int, hi: int) -> "tuple[int, int]":
+        """Add a pulse at `now`. `lo`, `hi`: the offset from `base` (µs) by the sentences, ns.
+
+        Return (0, 0), or the contradiction and its limit in ns.
+        """
+        phase = _phase(now, base, lo)
+        present = self.interval.present
+        margin = max(self._error_ns, _SIGMAS * self.sigma_ns)
+        low = high = own = 0
+        if present is not None:
+            low, high = self.interval.from_mark(present, now)
+            own = _phase(now, base, (low + high - _SECOND_NS) // 2)
+        agrees = present is not None and low - margin <= own <= high + margin
+        if phase > hi:
+            middle = (lo + hi) // 2
+            if agrees and not self.verified:
+                self.restart()  # they began at a wrong edge
+            return _phase(now, base, middle - _SECOND_NS // 2) - middle, (hi - lo) // 2
+        if present is None or self.source_rejected:
+            return self.add(now, phase), self.rejected_limit_ns
+        if agrees:
+            self._stray_count = 0
+            self.verified = self.verified or hi - lo < _VERIFIED_NS
+            return self.add(now, own), self.rejected_limit_ns
+        return self._take_stray(now, own, margin, own - (low + high) // 2)
+
+    def _take_stray(self, now: int, phase: int, margin: int, residual: int) -> "tuple[int, int]":
+        if self._stray_count and abs(phase - self._stray_ns) <= margin:
+            self._stray_count += 1
+        else:
+            self._stray_count = 1
+        self._stray_ns = phase
+        if self._stray_count >= _PERSISTENT:
+            self._stray_count = 0
+            self.measure(now, phase - margin, phase + margin)
+            self.offset_fit.drop_open()
+        return residual, margin
+
+
+def _phase(now: int, base: int, lo: int) -> int:
+    """Return the smallest offset, at least `lo` ns, with which a second begins at `now`."""
+    return lo + (-(now + base) * _NS - lo) % _SECOND_NS
+
+
+class PulseBudget(ErrorBudget):
+    """The error bound with pulses."""
+
+    def __init__(self, nmea: TimeSource, stated: "StatedErrors", pps: PulseSource) -> None:
+        ErrorBudget.__init__(self, nmea, stated)
+        self._pps = pps
+        self._pulses_known = stated.latency_us is not None or stated.pulse_us is not None
+
+    def _system_ns(self, source: TimeSource) -> int:
+        if source is not self._pps:
+            return self.late_ns
+        return self._pps.path_ns() + (0 if self._pulses_known else _SECOND_NS)
+
+    def _usable_pulses(self) -> "PulseSource | None":
+        pps = self._pps
+        if pps.interval.present is None:
+            return None
+        return pps if pps.verified or not self._pulses_known else None
+
+    def better(self, now: int) -> TimeSource:
+        """Return the source with the smaller bound."""
+        pps, nmea = self._usable_pulses(), self._nmea
+        if pps is None:
+            return nmea
+        if nmea.interval.present is None:
+            return pps
+        widths = []
+        for source in (pps, nmea):
+            lo, hi = source.stated(now)
+            widths.append(hi - lo + 2 * self._system_ns(source))
+        return pps if widths[0] <= widths[1] else nmea
+
+    def _other_ns(
+        self, source: TimeSource, own: "tuple[int, int]", offset_ns: int, now: int
+    ) -> int:
+        """Return the distance to the end of the other source's interval, if both contradict, or if
+        the pulses contradicted themselves: a drag shows in them first.
+        """
+        nmea, pps = self._nmea, self._usable_pulses()
+        if source is not nmea:
+            lo, hi = nmea.stated(now)
+            early, late = self.early_ns, self.late_ns
+        elif pps is None:
+            return 0
+        else:
+            lo, hi = pps.stated(now)
+            early = late = self._system_ns(pps)
+            if pps.is_disputed():
+                return max(hi - offset_ns, offset_ns - lo)
+        system = self._system_ns(source)
+        if lo - early <= own[1] + system and hi + late >= own[0] - system:
+            return 0
+        return max(hi + late - offset_ns, offset_ns - lo + early)

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A time source (sentences or pulses): its line, its interval, and what it contradicts.
+
+Does not keep UTC; see `agent.clock.utc_clock`. The line (`agent.clock.estimate.oscillator`) is the
+best estimate. The interval (`agent.clock.estimate.offset_interval`) contains the true offset while
+the source and the oscillator are within their limits.
+
+If a block contradicts the interval, the source is rejected. The interval and the line return to a
+time before, and the oscillator holds. A *candidate* follows the source. Both are in the bound. The
+source is accepted again:
+
+    immediately if `CONSISTENT_COUNT` blocks agree with the held interval
+    later       if the candidate was consistent for `RECOVERY`. The distance of the held interval
+                stays in the bound for a day, because the source alone cannot prove which one is
+                right. A source that returns to it is not rejected
+"""
+
+from agent.clock.estimate.offset_interval import OffsetInterval
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
+from protocols.time_units import SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.estimate.holdover import Holdover
+    from agent.clock.estimate.oscillator import FitPoint
+
+CONSISTENT_COUNT = 3
+"""Consecutive samples or blocks that must agree before a source is accepted, first or again."""
+RECOVERY = 1_200 * SECOND
+"""Consistent evidence against the held time, before it is followed."""
+MAX_SUPPORT = 86_400 * SECOND
+"""How long a time that was held before stays in the bound."""
+_SIGMAS = 8
+
+
+class TimeSource:
+    """A line and an interval.
+
+    `min_noise_ns`: smallest assumed standard deviation of a sample. `fit_points`: points in the
+    line (0: all). `min_points`: points before a slope is used. `spacing`, `lag`: see
+    `agent.clock.estimate.offset_interval`.
+    """
+
+    def __init__(
+        self,
+        offset_fit: OffsetFit,
+        holdover: "Holdover",
+        min_noise_ns: int,
+        fit_points: int,
+        min_points: int,
+        spacing: int,
+        lag: int,
+    ) -> None:
+        self.offset_fit = offset_fit
+        self.fit: FittedLine | None = None
+        self.interval = OffsetInterval(holdover, spacing, lag)
+        self.source_rejected = False
+        self.rejected_limit_ns = 0
+        """Half the width of the interval that the last rejected block contradicted, ns."""
+        self.sigma_ns = 0
+        """Standard deviation of a sample; 0 while unknown."""
+        self.rate_ppt = 0
+        """The rate before a line is fitted."""
+        self._holdover = holdover
+        self._min_noise_ns = min_noise_ns
+        self._fit_points = fit_points
+        self._min_points = min_points
+        self._candidate: OffsetInterval | None = None
+        self._former: tuple[int, int] | None = None
+        """Distance of intervals that were held before: least and greatest, ns."""
+        self._consistent = 0
+        self._rate_was_false = False
+        self._held_rates = (0, 0)
+        self._measured = self._distance = 0
+        self._candidate_since = self._former_until = 0
+        self._former_since: int | None = None
+        """Since when the distance grows, because the rate was false; None: it does not."""
+        self._blocks: list[FitPoint] = []
+        self._temp_at = self._temp_integral = self._temp_gaps = 0
+        self._temp_reference: int | None = None
+        self._spacing = spacing
+
+    def add(self, t: int, y_ns: int) -> int:
+        """Add a sample. Return 0, or the contradiction of its block in ns if it is rejected."""
+        block = self.offset_fit.add(t, y_ns)
+        return 0 if block is None else self._add_block(block)
+
+    def _add_block(self, block: "FitPoint") -> int:
+        n = self.offset_fit.size
+        deviation = max(self.offset_fit.deviation, self._min_noise_ns)
+        if self.sigma_ns:
+            smooth = isqrt((7 * self.sigma_ns * self.sigma_ns + deviation * deviation) // 8)
+            self.sigma_ns = max(smooth, self._min_noise_ns)
+        else:
+            self.sigma_ns = deviation
+        error = _SIGMAS * max(self.sigma_ns, deviation) // isqrt(n)
+        contradiction = self.measure(block.t, block.mean - error, block.mean + error)
+        if contradiction or self.source_rejected:
+            self._blocks = []
+            return contradiction
+        self._average(block, n)
+        if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
+            self._refit()
+        return 0
+
+    def _average(self, block: "FitPoint", n: int) -> None:
+        """Measure with the mean of 16 blocks: its noise is a quarter of that of one."""
+        blocks = self._blocks
+        blocks.append(block)
+        if len(blocks) < 16:
+            return
+        t0 = blocks[0].t
+        t = t0 + sum([b.t - t0 for b in blocks]) // 16
+        mean = blocks[0].mean + sum([b.mean - blocks[0].mean for b in blocks]) // 16
+        span = blocks[-1].t - t0
+        centi_c = self._holdover.current_temperature(block.t)
+        excess = (
+            None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
+        )
+        # A change of the rate within the time curves the line: at most a quarter of its effect.
+        curve = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
+        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + curve
+        blocks.pop(0)
+        if self.interval.present is not None and not self.source_rejected:
+            self.measure(t, mean - error, mean + error)
+
+    def measure(self, t: int, lo: int, hi: int) -> int:
+        """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
+        interval = self.interval
+        if interval.present is None:
+            interval.begin(t, lo, hi)
+            return 0
+        if self.source_rejected and t - self._measured > MAX_SUPPORT:
+            self.restart()  # nothing supports either side any more
+            interval.begin(t, lo, hi)
+        self._measured = t
+        if not self.source_rejected:
+            contradiction = interval.add(t, lo, hi)
+            if contradiction and not self._return_to_former(t, lo, hi):
+                self._reject(t, lo, hi)
+                return contradiction
+            if self._former is not None and t >= self._former_until:
+                self._former = self._former_since = None
+            return 0
+        held_lo, held_hi = interval.stated(t)
+        # The held interval grows. That it has reached the source does not confirm it.
+        distance = abs(lo + hi - held_lo - held_hi) // 2
+        self._distance = max(self._distance, distance)
+        if lo <= held_hi and hi >= held_lo and 2 * distance <= self._distance:
+            self._consistent += 1
+            self._candidate = None
+            if self._consistent >= CONSISTENT_COUNT:
+                self._accept_held(t, lo, hi)
+            return 0
+        self._consistent = 0
+        self._follow_candidate(t, lo, hi)
+        return lo - held_hi if lo > held_hi else min(hi - held_lo, -1)
+
+    def _return_to_former(self, t: int, lo: int, hi: int) -> bool:
+        """Follow a measurement that agrees with an interval held before. Return whether it does."""
+        interval, former = self.interval, self._former_range(t)
+        if self._former is None or interval.rate_is_false or interval.present is None:
+            return False
+        own_lo, own_hi = interval.from_mark(interval.present, t)
+        if lo > own_hi + former[1] or hi < own_lo + former[0]:
+            return False
+        self._move_to(t, lo, hi)
+        return True
+
+    def _move_to(self, t: int, lo: int, hi: int) -> None:
+        """Begin at a measurement; keep the distance of the interval before."""
+        interval, former = self.interval, self._former_range(t)
+        if interval.present is not None:
+            own_lo, own_hi = interval.from_mark(interval.present, t)
+            low, high = interval.rates(interval.present, t)
+            self._former = (
+                min(own_lo + min(former[0], 0) - hi, 0),
+                max(own_hi + max(former[1], 0) - lo, 0),
+            )
+            if self._former_since is not None:
+                self._former_since = t  # the growth until now is in the distance
+            interval.begin(t, lo, hi, (low, high))
+        self._blocks = []
+        self.offset_fit.clear()
+        self.fit = None
+
+    def _reject(self, t: int, lo: int, hi: int) -> None:
+        """Return to the interval from before, and follow the source with a candidate."""
+        present = self.interval.present
+        if present is not None:
+            self.rejected_limit_ns = (present.hi - present.lo) // 2
+            self._held_rates = self.interval.rates(present, t)
+        self._rate_was_false = self.interval.rate_is_false
+        begin = self.interval.rewind(self._rate_was_false)
+        self.offset_fit.drop_after(begin)
+        points = self.offset_fit.points
+        self.fit = (
+            fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+        )
+        self.source_rejected = True
+        self._consistent = 0
+        self._candidate = None
+        held_lo, held_hi = self.interval.stated(t)
+        self._distance = abs(lo + hi - held_lo - held_hi) // 2
+        self._follow_candidate(t, lo, hi)
+
+    def _follow_candidate(self, t: int, lo: int, hi: int) -> None:
+        candidate = self._candidate
+        if candidate is None:
+            self._candidate = candidate = OffsetInterval(self._holdover, self._spacing, 0)
+            self._candidate_since = t
+        if candidate.add(t, lo, hi):
+            candidate.begin(t, lo, hi)
+            self._candidate_since = t
+        if t - self._candidate_since >= RECOVERY:
+            self._adopt_candidate(t)
+
+    def _accept_held(self, t: int, lo: int, hi: int) -> None:
+        self.source_rejected = False
+        self._candidate = None
+        if self.interval.add(t, lo, hi):
+            self.interval.begin(t, lo, hi)
+
+    def _adopt_candidate(self, t: int) -> None:
+        """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
+        candidate = self._candidate
+        if candidate is None or candidate.present is None:
+            return
+        self._former_until = t + MAX_SUPPORT
+        new_low, new_high = candidate.rates(candidate.present, t)
+        low, high = self._held_rates
+        if self._rate_was_false or low > new_high or high < new_low:
+            self._former_since = t
+        lo, hi = candidate.from_mark(candidate.present, t)
+        self._move_to(t, lo, hi)
+        self.source_rejected = False
+        self._candidate = None
+
+    def accept_candidate(self) -> None:
+        """Follow the source from now on, without the held interval."""
+        candidate = self._candidate
+        if candidate is None or candidate.present is None:
+            self.restart()
+            return
+        self._adopt_candidate(candidate.present.t)
+        self._former = self._former_since = None
+
+    def set_rate(self, rate_ppt: int) -> None:
+        """Set the rate before a line is fitted, ppt."""
+        self.rate_ppt = rate_ppt
+
+    def drop_open(self) -> None:
+        """Drop the samples of the open block."""
+        self.offset_fit.drop_open()
+        self._blocks = []
+
+    def host_share(self, growth_ns: int) -> int:
+        """Return the part of a growth that is due to slewing by the host, ns."""
+        holdover = self._holdover
+        return growth_ns * holdover.host_ppt // (holdover.limit_ppt or 1)
+
+    def is_disputed(self) -> bool:
+        """Return whether more than one interval could be true."""
+        return self.source_rejected or self._former is not None
+
+    def stated(self, now: int) -> "tuple[int, int]":
+        """Return the interval at `now` with all that could be true, ns."""
+        interval = self.interval
+        lo, hi = interval.stated(now)
+        candidate = self._candidate
+        if candidate is not None and candidate.present is not None:
+            other = candidate.from_mark(candidate.present, now)
+            lo, hi = min(lo, other[0]), max(hi, other[1])
+        if self._former is None:
+            return lo, hi
+        low, high = self._former_range(now)
+        return lo + low, hi + high
+
+    def _former_range(self, now: int) -> "tuple[int, int]":
+        low, high = self._former or (0, 0)
+        if self._former_since is not None:
+            growth = 2 * self._holdover.limit_ppt * max(0, now - self._former_since)
+            growth //= 1_000_000_000
+            return low - growth, high + growth
+        return low, high
+
+    def advance(self, now: int) -> None:
+        """Move the intervals to `now`; call it when the temperature changes."""
+        self.interval.advance(now)
+        if self._candidate is not None:
+            self._candidate.advance(now)
+
+    def estimate(self, now: int) -> "FittedLine | None":
+        """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
+        present = self.interval.present
+        if present is None:
+            return None
+        lo, hi = self.interval.from_mark(present, now)
+        low, high = self.interval.rates(present, now)
+        fit = self.fit
+        if fit is None:
+            points = self.offset_fit.points
+            if not points and self.offset_fit.open_sample_count() and not self.source_rejected:
+                points = [self.offset_fit.current_block()]
+            slope = max(low, min(high, self.rate_ppt))
+            level = (lo + hi) // 2
+            if points:
+                mean = mean_point(points)
+                level = mean.mean + slope * (now - mean.t) // 1_000_000_000
+            return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
+        level = fit.at(now) + self.temp_drift_ns(now)
+        slope = max(low, min(high, fit.slope))
+        return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
+
+    def _refit(self) -> None:
+        """Fit again after a new point. With pulses also train the temperature model."""
+        points = self.offset_fit.points[-self._fit_points :]
+        self.fit = fit = fit_line(points)
+        holdover, at = self._holdover, points[-1].t
+        centi_c = holdover.current_temperature(at)
+        self._temp_at, self._temp_reference = at, centi_c
+        self._temp_integral = holdover.temperature_integral(at)
+        self._temp_gaps = holdover.gaps
+        model = holdover.tempco_model
+        if model is not None and centi_c is not None and self._fit_points:
+            model.add_pair(centi_c, fit.slope, at)
+
+    def temp_drift_ns(self, now: int) -> int:
+        """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
+        holdover, reference = self._holdover, self._temp_reference
+        model = holdover.tempco_model
+        if model is None or model.slope is None or reference is None or now <= self._temp_at:
+            return 0
+        if holdover.current_temperature(now) is None or self._temp_gaps != holdover.gaps:
+            return 0
+        excess = holdover.temperature_integral(now) - self._temp_integral
+        excess -= reference * (now - self._temp_at)
+        return model.slope * excess // 100_000_000_000
+
+    def restart(self) -> None:
+        """Drop the line and the interval, and clear the rejection."""
+        self.offset_fit.clear()
+        self.fit = None
+        self.interval.clear()
+        self.source_rejected = False
+        self._candidate = self._former = self._former_since = None
+        self._blocks = []
+        self.sigma_ns = 0

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random days of the clock: every fault that the error bound must contain.
+
+Does not run them; see `hil.campaign.clock.world`. A seed gives the same day on any machine. The
+faults are those that a receiver, its wiring, the oven and the host make. Deliberate false time is
+not drawn: without a second source the oscillator explains a slow drag. A latency changes within its
+stated error, or by so much that the oscillator cannot explain it.
+"""
+
+import math
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+from hil.campaign.clock.model import Day, Oscillator, Pulses, Restart, SentenceModel, Span
+from protocols.calendar import utc_from_civil
+
+_DAY_S = 86_400.0
+_PERIODS = ((0.05, 1), (0.1, 1), (0.2, 2), (1.0, 10), (2.0, 16), (5.0, 30), (10.0, 40))
+"""Seconds between fixes, and how often it is drawn of 100."""
+_QUICK_S, _PULSES_S = 1_800.0, 21_600.0
+"""A receiver with more than two fixes a second, or with pulses, runs only so long."""
+
+
+def _span(
+    rng: random.Random, seconds: float, shortest: float, longest: float
+) -> tuple[float, float]:
+    length = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
+    start = rng.uniform(0.0, max(1.0, seconds - length))
+    return start, start + length
+
+
+def _draw_oven(rng: random.Random, seconds: float) -> tuple[tuple[float, float], ...]:
+    temp = rng.uniform(0.0, 55.0)
+    points = [(0.0, temp)]
+    at = 0.0
+    while at < seconds:
+        at += rng.expovariate(1 / 7200.0)
+        points.append((at, temp))
+        goal = rng.uniform(0.0, 55.0) if rng.random() < 0.3 else temp + rng.uniform(-5.0, 5.0)
+        goal = min(55.0, max(0.0, goal))
+        at += max(60.0, abs(goal - temp) / rng.uniform(0.05, 1.0) * 60.0)
+        points.append((at, goal))
+        temp = goal
+    return tuple(points)
+
+
+def _draw_oscillator(rng: random.Random, seconds: float) -> Oscillator:
+    limit = math.exp(rng.uniform(math.log(0.5), math.log(30.0)))
+    share = rng.random()
+    tempco = min(1.0, share * limit / 60.0)
+    ageing = rng.uniform(-1.0, 1.0) * min(0.05, limit / 20.0)
+    rest = limit - tempco * 31.0 - abs(ageing)
+    sensor = rng.random() < 0.6
+    return Oscillator(
+        rng.uniform(-rest, rest),
+        tempco * rng.choice((-1.0, 1.0)),
+        ageing,
+        limit,
+        max(0.001, tempco * rng.uniform(1.0, 1.5)),
+        _draw_oven(rng, seconds),
+        sensor,
+        rng.choice((0.0, 20.0, 60.0)),
+    )
+
+
+def _draw_receiver(
+    rng: random.Random, seconds: float, period_s: float, slack_ppm: float
+) -> SentenceModel:
+    """`slack_ppm`: how fast the clock of the controller can run; it hides a change of latency."""
+    latency_ms = rng.uniform(20.0, 600.0)
+    spread_ms = rng.choice((1.0, 2.0, 3.0, 10.0))
+    stated = latency_ms + rng.uniform(-1.0, 1.0) * spread_ms if rng.random() < 0.75 else None
+    jitter = rng.choice(("normal", "normal", "late", "usb"))
+    jitter_ms = {"normal": rng.uniform(0.3, 3.0), "late": rng.uniform(1.0, 20.0)}.get(jitter, 5.0)
+    changes: list[Span] = []
+    if stated is not None and rng.random() < 0.5:
+        # within the stated error
+        size = rng.uniform(-1.0, 1.0) * (spread_ms - abs(stated - latency_ms))
+        changes.append(Span(*_span(rng, seconds, 10.0, seconds), size))
+    visible_ms = 20.0 + 4.0 * jitter_ms + 2.0 * slack_ppm * 16.0 * period_s / 1000.0
+    if rng.random() < 0.2 and visible_ms < 150.0:
+        size = rng.choice((-1.0, 1.0)) * rng.uniform(visible_ms, 170.0)
+        changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
+    silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
+    return SentenceModel(
+        period_s,
+        latency_ms,
+        stated,
+        spread_ms,
+        jitter,
+        jitter_ms,
+        tuple(changes),
+        tuple(sorted(silent, key=lambda span: span.from_s)),
+    )
+
+
+def _draw_pulses(rng: random.Random, seconds: float) -> Pulses:
+    usb = rng.random() < 0.3
+    extra: tuple[Span, ...] = ()
+    wrong: tuple[Span, ...] = ()
+    absent: tuple[Span, ...] = ()
+    fault = rng.random()
+    whole = rng.random() < 0.5
+    from_s, until_s = (0.0, seconds) if whole else _span(rng, seconds, 60.0, seconds)
+    if fault < 0.15:
+        extra = (Span(from_s, until_s, rng.choice((50.0, 100.0, 200.0, rng.uniform(20.0, 900.0)))),)
+    elif fault < 0.25:
+        wrong = (Span(from_s, until_s, rng.choice((100.0, 200.0, 500.0))),)
+    if rng.random() < 0.3:
+        absent = (Span(*_span(rng, seconds, 10.0, 20_000.0)),)
+    return Pulses(
+        rng.uniform(0.1, 2.0) if not usb else 0.0,
+        rng.uniform(0.0, 10.0) if not usb else rng.uniform(100.0, 1000.0),
+        rng.choice((0.0, 0.0, 0.01, 0.3)),
+        extra,
+        wrong,
+        absent,
+    )
+
+
+def _draw_restarts(rng: random.Random, seconds: float) -> tuple[Restart, ...]:
+    if rng.random() < 0.75:
+        return ()
+    count = rng.randint(1, 3)
+    times = sorted(rng.uniform(60.0, seconds - 60.0) for _ in range(count))
+    apart = [times[0]] + [b for a, b in pairwise(times) if b - a > 400.0]
+    return tuple(Restart(at, rng.uniform(2.0, 300.0), rng.random() < 0.5) for at in apart)
+
+
+def draw_day(seed: int) -> Day:
+    """Draw the day of a seed."""
+    rng = random.Random(f"clock/{seed}")
+    period_s = rng.choices([p for p, _ in _PERIODS], [w for _, w in _PERIODS])[0]
+    has_pulses = rng.random() < 0.4
+    seconds = _QUICK_S if period_s < 0.5 else _PULSES_S if has_pulses else _DAY_S
+    oscillator = _draw_oscillator(rng, seconds)
+    raw = rng.random() < 0.85
+    slack_ppm = oscillator.drift_limit + (0.0 if raw else 600.0)
+    receiver = _draw_receiver(rng, seconds, period_s, slack_ppm)
+    pulses = _draw_pulses(rng, seconds) if has_pulses else None
+    leap_s, false_60_s, start, leap_known = 0, None, utc_from_civil(2026, 10, 5), True
+    midnight_s = rng.uniform(0.1, 0.9) * seconds // 10 * 10
+    event = rng.random()
+    label: tuple[Span, ...] = ()
+    if event < 0.06:
+        start = utc_from_civil(2027, 1, 1) - round(midnight_s) * 1_000_000
+        leap_s = rng.choice((1, -1, 0))
+    elif event < 0.09:
+        start = utc_from_civil(2026, 12, 1) - round(midnight_s) * 1_000_000
+        false_60_s = midnight_s
+    elif event < 0.15:
+        leap_known = False
+        label = (Span(0.0, rng.uniform(10.0, 1500.0), rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
+    slewed = tuple(
+        Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
+        for _ in range(0 if raw else 2)
+    )
+    return Day(
+        seed,
+        seconds,
+        oscillator,
+        replace(receiver, label=label),
+        pulses,
+        start,
+        leap_known,
+        leap_s,
+        midnight_s,
+        false_60_s,
+        raw,
+        slewed,
+        _draw_restarts(rng, seconds) if not label and not leap_s and false_60_s is None else (),
+    )

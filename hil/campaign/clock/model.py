@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One day of a clock: the parameters of sky, oven, oscillator, receiver, pulses and host.
+
+Has no bytes and no devices; see `hil.campaign.clock.world` for the run. A day is drawn by
+`hil.campaign.clock.draw` or defined in `hil.campaign.clock.cases`.
+
+Times are seconds of true time since the start of the day. Frequencies are parts per million.
+"""
+
+from dataclasses import dataclass
+
+from protocols.calendar import utc_from_civil
+
+START_UTC = utc_from_civil(2026, 10, 5)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A fault between two times. `value`: its size, in the unit of the field that holds it."""
+
+    from_s: float
+    until_s: float
+    value: float = 0.0
+
+    def holds(self, second: float) -> bool:
+        """Return whether the fault is present."""
+        return self.from_s <= second < self.until_s
+
+
+@dataclass(frozen=True)
+class Oscillator:
+    """The oscillator, and what its data sheet states.
+
+    `ppm` at 25 degrees; `tempco` ppm per kelvin; `ageing` ppm a day. `drift_limit` and
+    `tempco_limit` are the configured limits. `oven`: times and temperatures, linear between.
+    `sensor`: a temperature sensor exists; `lag_s` is its delay.
+    """
+
+    ppm: float = 0.0
+    tempco: float = 0.0
+    ageing: float = 0.0
+    drift_limit: float = 50.0
+    tempco_limit: float = 1.0
+    oven: tuple[tuple[float, float], ...] = ((0.0, 25.0),)
+    sensor: bool = False
+    lag_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class SentenceModel:
+    """Sentences. Times in ms, `period_s` between fixes.
+
+    `stated_ms`: the configured latency, None: unknown. `spread_ms`: its stated error. `jitter`:
+    "normal", "late" (exponential) or "usb" (uniform). `latency`: changes of the mean latency.
+    `label`: the sentences say UTC plus `value` seconds. `drag`: false time, microseconds a second.
+    """
+
+    period_s: float = 1.0
+    latency_ms: float = 60.0
+    stated_ms: float | None = 60.0
+    spread_ms: float = 10.0
+    jitter: str = "late"
+    jitter_ms: float = 5.0
+    latency: tuple[Span, ...] = ()
+    silent: tuple[Span, ...] = ()
+    label: tuple[Span, ...] = ()
+    shift_ms: tuple[Span, ...] = ()
+    drag: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pulses:
+    """Pulses. `jitter_us` is normal, `late_us` uniform, both of the path.
+
+    `lost`: share of pulses that are missing. `extra_ms`: another edge at this delay. `wrong_ms`:
+    the only edge is late by this. `shift_us`: all pulses are late by `value`.
+    """
+
+    jitter_us: float = 1.0
+    late_us: float = 0.0
+    lost: float = 0.0
+    extra_ms: tuple[Span, ...] = ()
+    wrong_ms: tuple[Span, ...] = ()
+    absent: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The controller stops at `at_s` for `for_s`. `power`: its monotonic clock starts again."""
+
+    at_s: float
+    for_s: float
+    power: bool
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day. `leap_s`: the leap second (+1, -1) at `leap_at_s`, 0: none.
+
+    `false_60_s`: a receiver says 23:59:60 at this midnight without a leap second. `raw_clock`: the
+    host has a clock that no service slews; else `slewed` gives the slewing in ppm.
+    """
+
+    seed: int
+    seconds: float
+    oscillator: Oscillator
+    receiver: SentenceModel
+    pulses: Pulses | None = None
+    start_utc_us: int = START_UTC
+    leap_known: bool = True
+    leap_s: int = 0
+    leap_at_s: float = 0.0
+    false_60_s: float | None = None
+    raw_clock: bool = True
+    slewed: tuple[Span, ...] = ()
+    restarts: tuple[Restart, ...] = ()
+    name: str = ""
+
+
+@dataclass
+class DayResult:
+    """The result of a day. `beyond_us`: largest excess of the error over the bound.
+
+    `beyond_s`: how long, `first_s`: from when. `bounds_us`: a sample of the bound. `last_state` and
+    `last_error_us` at the end.
+    """
+
+    seed: int
+    name: str
+    seconds: float = 0.0
+    beyond_us: int = 0
+    beyond_s: float = 0.0
+    first_s: float | None = None
+    state: str = "free"
+    error_us: int = 0
+    bound_us: int = 0
+    untrusted_s: float = 0.0
+    bounds_us: tuple[int, ...] = ()
+    source: str = ""
+    checks: str = ""

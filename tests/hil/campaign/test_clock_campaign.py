@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Days of the clock in memory: true UTC is inside the stated bound, whatever is drawn."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from agent.clock.utc_clock import UtcClock
+from hil.campaign.clock import world
+from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.draw import draw_day
+from hil.campaign.clock.report import ClockTally, run_seed
+from hil.campaign.clock.world import run_day
+from hil.commands import hil
+
+SLOW = ("rate-runaway", "rate-limit", "pulse-20hz", "pulse-5hz")
+"""Cases that only the long test runs."""
+FOLLOWED = ("warm-15", "leap-false-60", "leap-page-missed", "date-before-release")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
+def test_case_stays_inside_the_bound(name: str) -> None:
+    day = CASES[name]
+    result = run_day(replace(day, seconds=min(day.seconds, 5400.0)))
+    assert result.beyond_us == 0, result
+    if name in FOLLOWED:
+        assert result.state == "sync"
+        assert abs(result.error_us) < 5_000
+
+
+def test_a_seed_determines_the_day() -> None:
+    assert draw_day(5) == draw_day(5)
+    assert draw_day(5) != draw_day(6)
+
+
+def test_a_sample_of_random_days() -> None:
+    """The first hours of 100 days; `make soak` runs thousands of whole days."""
+    tally = ClockTally()
+    for seed in range(1, 101):
+        day = draw_day(seed)
+        seconds = 300.0 if day.receiver.period_s < 1 else 900.0 if day.pulses else 14_400.0
+        tally.add(day, run_day(replace(day, seconds=min(day.seconds, seconds))))
+    assert tally.beyond == []
+
+
+def test_a_false_bound_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The campaign compares with its own truth: a clock that halves its bound fails."""
+
+    class Optimist(UtcClock):
+        def bound_us(self, now: int) -> int | None:
+            bound = super().bound_us(now)
+            return None if bound is None else bound // 50
+
+    monkeypatch.setattr(world, "UtcClock", Optimist)
+    assert run_day(replace(CASES["latency-unknown"], seconds=600.0)).beyond_us > 0
+
+
+def test_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hil(["campaign", "--clock", "--case", "latency-unknown", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["beyond"] == []
+    assert hil(["campaign", "--clock", "--case", "no-such-day"]) == 2
+
+
+@pytest.mark.soak
+def test_ten_thousand_days() -> None:
+    tally = ClockTally()
+    seed = 0
+    while tally.virtual_s < 10_000 * 86_400:
+        seed += 1
+        tally.add(*run_seed(seed))
+    assert tally.beyond == []
+    medians = tally.record()["median_bound_us"]
+    assert isinstance(medians, dict)
+    assert medians["sentences"] <= 5_000
+    assert medians["gpio"] <= 50
+    assert medians["usb"] <= 2_000
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SLOW)
+def test_slow_case_stays_inside_the_bound(name: str) -> None:
+    assert run_day(CASES[name]).beyond_us == 0
