@@ -28,6 +28,7 @@ FOUND: tuple[tuple[str, str], ...] = (
     ("patch_changes", "a1416101"),
     ("device_modem_rdss", "03244343434943412c302a372a0d0a"),
     ("device_modem_rdss_sealed", "0343435458412c31"),
+    ("device_receiver_unicore", "03200a"),
     ("device_modem_rdss_sealed", "0343435458412c312c322c332c3478787a"),
 )
 """Inputs (harness, hexadecimal) that have raised an exception once."""

@@ -211,7 +211,7 @@ class LineInterpreter:
         while b"\n" in self._buffer or b"\r" in self._buffer:
             end = min(i for i in (self._buffer.find(b"\n"), self._buffer.find(b"\r")) if i >= 0)
             line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            if line:
+            if line.strip():
                 answers += self._execute(receiver, line.decode("ascii", "replace").strip(), now)
         return [answer.encode("ascii", "replace") for answer in answers]
 
