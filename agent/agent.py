@@ -24,7 +24,7 @@ A tick never waits. Its steps, in this order:
 6. Queue telemetry. Write the status once a second.
 """
 
-from agent.clock.error_budget import StatedErrors
+from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle

@@ -15,14 +15,3 @@ if TYPE_CHECKING:
         def clock(self) -> "UtcClock":
             """The UTC clock."""
             ...
-
-    class KeptTime(Protocol):
-        """A stored time as the clock uses it; see `agent.clock.persistence`."""
-
-        utc_us: int
-        leap_s: int
-        rate_ppt: "int | None"
-
-        def monotonic_continued(self, utc_us: int, now: int) -> bool:
-            """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
-            ...

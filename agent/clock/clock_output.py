@@ -5,7 +5,7 @@ Does not take inputs; `agent.clock.utc_clock.UtcClock` extends this class with t
 """
 
 from agent.clock import clock_state as states
-from agent.clock.error_budget import ErrorBudget, StatedErrors
+from agent.clock.estimate.error_budget import ErrorBudget, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit
 from agent.clock.estimate.time_source import TimeSource
@@ -126,7 +126,7 @@ class ClockOutput:
         return flags + self.failed_checks
 
     def budget(self, now: int) -> "list[tuple[str, object]]":
-        """Return the terms of the error bound: name and µs; see `agent.clock.error_budget`."""
+        """Return the terms of the bound (`agent.clock.estimate.error_budget`): name and µs."""
         if self.offset is None:
             return []
         terms: list[tuple[str, object]] = [

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Evidence of failed checks of time and GNSS.
 
-Does not check. `agent.gnss.position_check` checks the position, `agent.clock.utc_clock` the time
+Does not check. `agent.clock.position_check` checks the position, `agent.clock.utc_clock` the time
 steps, `agent.gnss.signal_check` the signals.
 """
 

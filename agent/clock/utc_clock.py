@@ -16,26 +16,39 @@ A fix is rejected if no delay explains its time error, or if it is away from the
 rejected if it contradicts its own interval. Nothing is rejected for ever (`agent.clock.dispute`).
 
 States: see `agent.clock.clock_state`. The error bound is a sum of named terms: see
-`agent.clock.error_budget`.
+`agent.clock.estimate.error_budget`.
 """
 
 from agent.clock import clock_state as states
 from agent.clock.clock_output import ClockOutput
-from agent.clock.error_budget import CALIBRATED, StatedErrors
+from agent.clock.estimate.error_budget import CALIBRATED, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine
 from agent.clock.estimate.time_source import CONSISTENT_COUNT
 from agent.clock.evidence import EvidenceLog
 from agent.clock.leap_second import LeapSecondTracker, whole_seconds
-from agent.gnss.position_check import PositionCheck
+from agent.clock.position_check import PositionCheck
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.clock_context import KeptTime
+    from typing import Protocol
+
     from agent.clock.cross_check import CrossCheck
     from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix
+
+    class KeptTime(Protocol):
+        """A stored time as the clock uses it; see `agent.clock.persistence`."""
+
+        utc_us: int
+        leap_s: int
+        rate_ppt: "int | None"
+
+        def monotonic_continued(self, utc_us: int, now: int) -> bool:
+            """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
+            ...
+
 
 _FIX_TIMEOUT = 3 * SECOND
 _MAX_PERIOD = 60 * SECOND
@@ -62,7 +75,7 @@ class UtcClock(ClockOutput):
     `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
     coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
     `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
-    `agent.gnss.position_check.PositionCheck`. `stated`: errors that the configuration states.
+    `agent.clock.position_check.PositionCheck`. `stated`: errors that the configuration states.
 
     `failed_checks` names the failed checks since the clock was last trusted. `failed_signal_checks`
     is the number of signal checks that failed (`agent.gnss.component`).

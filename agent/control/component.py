@@ -19,7 +19,7 @@ In each cycle, `read_inputs` takes the readings and checks them; `before_control
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
-from agent.control.law.cooling import ControlReadings, CoolingControl
+from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.manual import ManualControl
 from agent.control.sensors import ControlSensors
 from agent.control.valve import ValveSign
@@ -241,7 +241,7 @@ class CoolingComponent(Component):
         to the dew point fallback, because the humidity is not checked meanwhile.
         """
         readings, cooling = self.readings, self.cooling
-        readings.clear()
+        clear_readings(readings)
         if cooling is not None and cooling.dew_limit is not None:
             fallback_c = min(cooling.dew_limit.fallback_c, self.settings["high_c"])
             cooling.raise_setpoint(fallback_c, _OFF_K_S * dt)

@@ -83,7 +83,7 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 
 
 def _clock_errors(raw: "dict[str, Any]") -> "tuple[int | None, int | None, int]":
-    """Return the fields of `agent.clock.error_budget.StatedErrors`."""
+    """Return the fields of `agent.clock.estimate.error_budget.StatedErrors`."""
     receiver, pulse_us = raw["receiver"], raw.get("pps", {}).get("error_us")
     latency_us = None
     if receiver.get("latency_ms", 0):

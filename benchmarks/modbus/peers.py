@@ -185,8 +185,8 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
     print("|---|---|---|---|---|")
     durations: dict[tuple[str, str], list[float]] = {}
     ours = ("coldloop_matcher", "coldloop", "coldloop_device")
-    clients = ("libmodbus", LIBMODBUS_T35, *ours, "umodbus", "pymodbus", "pymodbus_async")
-    clients = (*clients, "minimalmodbus")
+    python_clients = ("umodbus", "pymodbus", "pymodbus_async", "minimalmodbus")
+    clients = ("libmodbus", LIBMODBUS_T35, *ours, *python_clients)
     for _ in range(rounds):
         for kind in ("tcp", "rtu"):
             for client in clients:

@@ -107,7 +107,7 @@ class UnitScan:
         for index, unit in enumerate(units):
             self._show_progress(function, unit, len(units) - index, attempt)
             result = self._client.request(unit, _PROBES[function], retries=0)
-            attempt.requests += 1
+            attempt.count(1)
             if _is_reply(result):
                 reply_text = "a value" if result.status == GOOD else describe_result(result)
                 attempt.found_units.append(
@@ -116,11 +116,10 @@ class UnitScan:
                 continue
             unanswered.append(unit)
             if result.status == EXCEPTION:
-                attempt.gateway_errors += 1
+                attempt.count_gateway_error()
             elif result.status != "timeout":
                 attempt.garbled_units[unit] = result.reason
-        attempt.noise_bytes = self._client.discarded_bytes
-        attempt.echo_seen = self._client.bus.client.echoes > 0
+        attempt.set_line_state(self._client.discarded_bytes, self._client.bus.client.echoes > 0)
         return unanswered
 
     def _ask_twice(self, units: "list[int]", attempt: ScanAttempt) -> None:
@@ -130,12 +129,12 @@ class UnitScan:
         for index, unit in enumerate(units):
             self._show_progress(function, unit, len(units) - index, attempt)
             result = self._client.request(unit, pdu.read(function, _REPLY_LIKE, 1), retries=1)
-            attempt.requests += 2
+            attempt.count(2)
             if _is_reply(result):
                 reply_text = "a value" if result.status == GOOD else describe_result(result)
                 found = FoundUnit(unit, self._client.address, function, reply_text)
                 attempt.found_units.append(found)
-        attempt.noise_bytes = self._client.discarded_bytes
+        attempt.set_line_state(self._client.discarded_bytes, attempt.echo_seen)
 
     def _show_progress(
         self, function: int, unit: int, remaining: int, attempt: ScanAttempt
@@ -160,7 +159,7 @@ def identify_unit(client: BlockingModbusClient, found: FoundUnit, models: "list[
         if number in _OBJECTS:
             text = content.decode("utf-8", "replace").strip()
             found.identification[_OBJECTS[number]] = text
-    found.matches = identify(unit, models)
+    found.matches[:] = identify(unit, models)
 
 
 def _read_objects(unit: ProbedUnit) -> "list[tuple[int, bytes]]":

@@ -39,9 +39,10 @@ def _check_hexadecimal(text: str) -> str:
 
 AGENT_EVENTS: dict[str, FaultType] = {
     "raise_in": FaultType(
-        "the piece text of the agent (a section, supply, pressure, fans, receiver, broker, a bus "
-        "or a device; safety.tick names one method) raises an exception at its call number value; "
-        "another one if text ends with memory, recursion, os or assertion",
+        "the piece text of the agent raises an exception at its call number value. A piece is a "
+        "section, supply, pressure, fans, receiver, broker, a bus or a device; safety.tick names "
+        "one method. The last word of text can name the exception: memory, recursion, os or "
+        "assertion",
         _raise_in,
         limits=(1, _MAX_CALL),
         check_text=_check_piece,

@@ -31,6 +31,7 @@ CAPACITY = {
     "hil": 21,
     "hil/fault": 17,
     "tests/deploy": 16,
+    "tests/oracle": 16,
     "tests/portable/agent": 16,
     "tests/repository": 16,
     "tests/portable/support": 16,

@@ -12,14 +12,14 @@ exclude one of them. A single wrong edge agrees with sentences that are known to
 are not used before the sentences are known to `_VERIFIED_NS`.
 """
 
-from agent.clock.error_budget import ErrorBudget
+from agent.clock.estimate.error_budget import ErrorBudget
 from agent.clock.estimate.oscillator import OffsetFit
 from agent.clock.estimate.time_source import TimeSource
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.error_budget import StatedErrors
+    from agent.clock.estimate.error_budget import StatedErrors
     from agent.clock.estimate.holdover import Holdover
 
 _NS = 1_000

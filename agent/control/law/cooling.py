@@ -40,10 +40,6 @@ class ControlReadings:
     """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W."""
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Set all readings to unknown."""
         self.supply_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
@@ -56,6 +52,11 @@ class ControlReadings:
         self.adiabatic_air_c: float | None = None
         self.load_kw: float | None = None
         self.pump_w: float | None = None
+
+
+def clear_readings(readings: ControlReadings) -> None:
+    """Set all readings to unknown."""
+    ControlReadings.__init__(readings)
 
 
 class CoolingControl:

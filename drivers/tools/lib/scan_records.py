@@ -80,6 +80,19 @@ class ScanAttempt:
         self.noise_bytes = 0
         self.echo_seen = False
 
+    def count(self, requests: int) -> None:
+        """Count requests that were sent."""
+        self.requests += requests
+
+    def count_gateway_error(self) -> None:
+        """Count an exception of a gateway: its unit does not reply."""
+        self.gateway_errors += 1
+
+    def set_line_state(self, noise_bytes: int, echo_seen: bool) -> None:
+        """Set what was seen on the line: bytes outside frames, and an echo of the requests."""
+        self.noise_bytes = noise_bytes
+        self.echo_seen = echo_seen
+
     def record(self) -> "dict[str, Any]":
         """Return the attempt as a JSON object."""
         return {

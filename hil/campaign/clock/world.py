@@ -11,7 +11,7 @@ import math
 import random
 from bisect import bisect_right
 
-from agent.clock.error_budget import StatedErrors
+from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.persistence import TimeRecord
 from agent.clock.utc_clock import UtcClock
 from drivers.gnss.receiver import Fix

@@ -4,8 +4,8 @@
 from agent.clock.estimate.oscillator import isqrt
 from agent.clock.evidence import EvidenceLog
 from agent.clock.leap_second import LeapSecondTracker, time_scale_name, whole_seconds
+from agent.clock.position_check import PositionCheck
 from agent.clock.utc_clock import UtcClock
-from agent.gnss.position_check import PositionCheck
 from protocols.calendar import utc_from_civil
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.check import eq

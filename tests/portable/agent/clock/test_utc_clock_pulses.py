@@ -3,7 +3,7 @@
 
 from math import sin
 
-from agent.clock.error_budget import StatedErrors
+from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.utc_clock import UtcClock
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
