@@ -205,10 +205,11 @@ def _rows_of_alarms(snapshot: dict[str, Any], folder: Path) -> list[dict[str, An
 
 
 def age_s(snapshot: dict[str, Any]) -> float:
-    """Return the age of a snapshot in s, by the clock that the agent uses (see `_run`)."""
-    clock = time.CLOCK_MONOTONIC_RAW if "chrony" in snapshot else time.CLOCK_MONOTONIC
-    age: float = round(time.clock_gettime(clock) - snapshot["mono_us"] / 1e6, 1)
-    return age
+    """Return the age of a snapshot in s, by the clock of an agent on CPython (see `_run`)."""
+    from drivers.ports.cpython import clock
+
+    clock.use_raw()
+    return round((clock.monotonic() - int(snapshot["mono_us"])) / 1e6, 1)
 
 
 def clock(argv: list[str]) -> int:

@@ -14,7 +14,7 @@ import tty
 
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
-from hil.shells.realtime import RealTimeShell
+from hil.shells.realtime import RealTimeShell, raw_offset_us
 
 _READ = 4096
 
@@ -75,7 +75,8 @@ class PtyPort:
 class PulsePipe:
     """A named pipe for pulses; the agent opens `path` as `pps:PATH` (on CPython).
 
-    Each edge is eight bytes: the machine's monotonic time in µs. Unread edges are dropped.
+    Each edge is eight bytes: the time in µs on the clock of an agent on CPython, which is
+    CLOCK_MONOTONIC_RAW. Unread edges are dropped.
     """
 
     def __init__(self, path: str, base: int) -> None:
@@ -90,7 +91,7 @@ class PulsePipe:
         """Write an edge at bench time `at`; drop an unread edge."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._descriptor, _READ)
-        os.write(self._descriptor, struct.pack(">q", self._base + at))
+        os.write(self._descriptor, struct.pack(">q", self._base + raw_offset_us() + at))
 
     def close(self) -> None:
         """Close the pipe; its file is removed with its folder."""

@@ -36,7 +36,7 @@ from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.agent_process import AgentSubprocess, agent_command
-from hil.shells.realtime import RealTimeShell
+from hil.shells.realtime import RealTimeShell, raw_offset_us
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
@@ -64,7 +64,8 @@ class RealBench:
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)
         self.testbed = Testbed(self.world, settings)
-        self.testbed.set_true_utc(lambda mono: self.world.utc(mono - self.shell.base))
+        self._agent_clock_is_raw = True
+        self.testbed.set_true_utc(self._true_utc)
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
         self.pulses: PulsePipe | None = None
@@ -93,6 +94,11 @@ class RealBench:
         self.modbus_tcp: TcpListener | None = None
         if fleet:
             self._add_fleet()
+
+    def _true_utc(self, agent_us: int) -> int:
+        """Return the true UTC (Unix µs) at `agent_us` of the agent's clock."""
+        offset = raw_offset_us() if self._agent_clock_is_raw else 0
+        return self.world.utc(agent_us - offset - self.shell.base)
 
     def _serve_loads(self) -> list[TcpListener]:
         """Give each service of the load bank a port on loopback."""
@@ -218,6 +224,7 @@ class RealBench:
 
         Raises BenchError if the interpreter is not installed.
         """
+        self._agent_clock_is_raw = dut == "cpython"
         path = self.folder / "unit.json"
         arguments = agent_command(dut, bool(self.testbed.settings.parts))
         config = self.config(dut)

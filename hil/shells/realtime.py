@@ -18,8 +18,17 @@ _MAX_SLEEP_S = 0.2
 
 
 def monotonic_us() -> int:
-    """Return the machine's monotonic clock, µs; the agent's process reads the same clock."""
+    """Return the machine's monotonic clock, µs."""
     return time.monotonic_ns() // 1000
+
+
+def raw_offset_us() -> int:
+    """Return the present CLOCK_MONOTONIC_RAW minus `monotonic_us`, µs.
+
+    An agent on CPython reads the raw clock, which no time service adjusts (clock_gettime(2)). An
+    agent on MicroPython reads CLOCK_MONOTONIC.
+    """
+    return (time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) - time.monotonic_ns()) // 1000
 
 
 class RealTimeShell:
