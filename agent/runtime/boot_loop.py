@@ -76,12 +76,27 @@ class BootLoop:
         return False
 
     def end(self, leaves: bool) -> None:
-        """Record an orderly end. `leaves`: a person leaves the level."""
+        """Record an orderly end. `leaves`: a person leaves the level.
+
+        A record that was deleted meanwhile stays deleted: a person ended the count, or the unit
+        was decommissioned.
+        """
         if leaves:
             self.level = FULL
             self._set(0)
         elif not self._is_calm:
-            self._set(max(self.starts - 1, 0))
+            starts = max(self.starts - 1, 0)
+            if self._is_deleted():
+                self.starts = starts
+            else:
+                self._set(starts)
+
+    def _is_deleted(self) -> bool:
+        try:
+            return self._store is not None and self._store.read(KEY) is None
+        except (PortError, OSError) as error:
+            self.fault = str(error)
+            return False
 
     def _set(self, starts: int) -> None:
         if starts == self.starts and self._store is None:

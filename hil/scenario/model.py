@@ -226,7 +226,7 @@ def _build_cases(
             raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} is given twice")
         settings = reader.build(TestbedSettings, values, key_path)
         expectations = tuple(
-            expectation
+            replace(expectation, only="")
             for expectation in scenario.expectations
             if not expectation.only or case_table["name"] in expectation.only.split()
         )

@@ -22,7 +22,7 @@ from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
-SOURCE_HEAP = "288wK"
+SOURCE_HEAP = "320wK"
 """Heap for the sources: their type-only blocks are compiled too, but not those of a board."""
 LARGE_HEAP = "512wK"
 """Heap for optional components: their code is compiled here, but is precompiled on a board."""

@@ -23,7 +23,7 @@ FOLDER = ROOT / "drivers" / "profiles"
 SCHEMA = json.loads((FOLDER / "profile.schema.json").read_text(encoding="utf-8"))
 NAMES = sorted(p.stem for p in FOLDER.glob("*.json") if p.name != "profile.schema.json")
 
-STAND_IN_SIZE = (25, 40)
+STAND_IN_SIZE = (26, 41)
 """Entries and registers of the stand-in of the source."""
 
 # Point -> name in the source, for every number of the RPU; the address comes from the source.
@@ -42,6 +42,7 @@ RPU_POINTS = {
     "Pump4SpeedRPM": "RPU_Pump4_TACH_RPM",
     "CoolingCapacityWatts": "AALC_Cooling_Capacity_W",
     "ReservoirStatus": "RPU_Reservoir_Status",
+    "FilterPressurekPa": "HEX_External_Y_Filter_Pressure",
     "FlowControlLitersPerMinute": "Auto_Tune_Coolant_Flow_Rate_Target_Set",
     "SupplyTemperatureControlCelsius": "Auto_Tune_Coolant_Outlet_Temperature_Target_Set",
     "PumpSpeedControlPercent": "Manual_Control_Pump_Duty_Set",

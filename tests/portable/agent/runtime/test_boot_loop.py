@@ -65,6 +65,18 @@ def test_a_level_stays_until_a_person_leaves_it():
     eq(start(store), FULL)
 
 
+def test_a_deleted_record_stays_deleted_at_an_orderly_end():
+    store = StartStore()
+    for _ in range(5):
+        start(store)
+    loop = BootLoop(store)
+    eq(loop.begin(0), PROTECTION)
+    del store.records[KEY]
+    loop.end(False)
+    eq((store.records, loop.starts), ({}, 5))
+    eq(start(store), FULL)
+
+
 def test_calm_starts_in_a_loop_do_not_lead_to_the_least():
     store = StartStore()
     for _ in range(6):

@@ -245,7 +245,7 @@ _ONLY_RTU = (
 )
 USED_IMMEDIATELY = ("none", "noise before", "noise after", "local echo", "other master, other unit")
 """Faults after which the good reply to the first request must still be used 5 ms after its last
-byte."""
+byte. Noise that looks like the start of a longer frame takes longer."""
 
 
 def fault_names(framing: str) -> "list[str]":
