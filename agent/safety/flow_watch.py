@@ -51,10 +51,15 @@ class FlowWatch:
         self.usual_lpm = 0.0
         self._flow: float | None = None
         self._kpa = self._speed = 0.0
+        self._read_speed: float | None = None  # at the last reading of the flow
         self._silent_since: int | None = None
         self._lie_since: int | None = None
         self._low_since = 0
         self._unread_loss = False
+
+    def flow_read(self, drives: "list[DriveWatch]") -> None:
+        """Note the speed at a new reading of the flow: the reading does not show a later rise."""
+        self._read_speed = self._fastest(drives)
 
     def update(
         self,
@@ -70,7 +75,9 @@ class FlowWatch:
         `dt`: seconds since the last call.
         """
         speed = self._fastest(drives)
-        self.flow_low = self._is_flow_low(flow, speed)
+        at_reading = self._read_speed
+        is_rising = speed is not None and at_reading is not None and speed > at_reading
+        self.flow_low = self._is_flow_low(flow, at_reading if is_rising else speed)
         dp_low = self._is_dp_low(kpa, flow, speed)
         dead, is_sign = self._dead_drives(drives, unit_at, now)
         count = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead

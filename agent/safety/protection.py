@@ -128,10 +128,11 @@ class Protection:
         unit_at = self._sessions[0].answered_at
         flow_lpm, kpa = read(self._flow_lpm, now), self.read_dp(now)
         is_hot = None if self.limits is None else self.limits.devices_warm
-        self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt)
         if self._flow_lpm is not None and self._flow_lpm.read_at != self._flow_at:
             self._flow_at = self._flow_lpm.read_at
+            self.flow.flow_read(self.drives)
             self.resistance.add(flow_lpm, kpa)
+        self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v

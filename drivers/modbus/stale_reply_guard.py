@@ -17,8 +17,9 @@ its reply can come. If none is left, the unit is in step again.
 transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*: a shorter
 read, or function 8 with a number that is not used twice. An exception to function 8 serves as well.
 After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again, and a
-reply that fits an open request is "unsure". If no reply fits an open request for `_FORGET_US`, the
-guard ends. Writes never wait; an ambiguous echo is "unsure".
+reply that fits an open request is "unsure". Once in a hold time such polls pause for another
+disambiguating request. If no reply fits an open request for `_FORGET_US`, the guard ends. Writes
+never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
@@ -231,14 +232,20 @@ class StaleReplyGuard:
                 del self.units[unit]
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
-        """Return the time until which a poll must wait; 0 if it can be sent."""
+        """Return the time until which a poll must wait; 0 if it can be sent.
+
+        In the state SUSPECT it waits once in a hold time until a proof is possible. A fast sequence
+        of polls would otherwise keep its requests open and never be in step again.
+        """
         guard = self.units.get(transaction.unit)
-        if guard is None or guard.state != HELD or now >= guard.hold_until:
+        if guard is None or (guard.state == HELD) == (now >= guard.hold_until):
             return 0
         if not self._is_ambiguous(guard, transaction):
             return 0
         open_until = max([request.open_until for request in guard.requests])
-        return open_until if now < open_until else guard.hold_until
+        if now < open_until:
+            return open_until
+        return guard.hold_until if guard.state == HELD else 0
 
     def _is_ambiguous(self, guard: UnitGuard, transaction: "Transaction") -> bool:
         reply = reply_prefix_of(transaction)

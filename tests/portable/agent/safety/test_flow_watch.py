@@ -53,3 +53,13 @@ def test_loss_that_only_hot_devices_show_ends_with_a_reading():
         flow_watch.update(flow, kpa, drives, is_hot, 0, 61 * SECOND, 1.0)
         found.append(flow_watch.is_gone)
     eq(found, [False, True, True, True, False])
+
+
+def test_flow_that_was_read_before_the_pump_ran_up_is_not_low():
+    flow_watch, rising = watch([(150.0, 80.0, 70.0)]), [Drive(65.0)]
+    found = []
+    for at_reading in (45.0, 65.0):
+        flow_watch.flow_read([Drive(at_reading)])
+        flow_watch.update(60.0, 30.5, rising, True, 0, 61 * SECOND, 1.0)
+        found.append((flow_watch.flow_low, flow_watch.is_lost))
+    eq(found, [(False, False), (True, True)])

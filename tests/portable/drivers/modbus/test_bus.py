@@ -280,6 +280,24 @@ def test_reply_is_ambiguous_without_disambiguation():
     eq(only_result(bus).status, "unsure")
 
 
+def test_fast_polls_pause_for_a_disambiguating_request():
+    """Two polls of one reply shape in fast sequence: each reply would keep its request open."""
+    bus = make_bus()
+    polls = [pdu.read_holding(address, 1) for address in (16, 99)]
+    answer = with_crc(b"\x05\x03\x02\x00\x07")
+    now, number, statuses = 0, 0, []
+    while now < 12 * LATE and "ok" not in statuses[-1:]:
+        if not bus.pending_count:
+            number += 1
+            bus.submit(5, polls[number % 2], number, retries=0)
+        now, frames = wake_once(bus)
+        if frames and now > 5 * LATE:  # silent until the hold has ended
+            now += 20_000
+            bus.receive(answer if frames[0][1] == 3 else with_crc(b"\x05\x88\x01"), now)
+        statuses += [result.status for result in bus.take_results()]
+    eq((statuses[-1], "unsure" in statuses), ("ok", True))
+
+
 def test_function_8_ends_ambiguity_of_single_registers():
     """A read of one register has no shorter read; an exception to function 8 serves as well."""
     for reply in (b"", b"\x05\x88\x01"):
