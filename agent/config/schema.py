@@ -119,7 +119,7 @@ SCHEMA: "dict[str, Any]" = object_of(
                     "mean delay from a second to the first byte of its sentence, ms; 0: unknown",
                 ),
                 "latency_error_ms": number(
-                    "largest error of latency_ms, ms: what `coldloop clock calibrate` prints",
+                    "largest error of latency_ms, ms, measured against pulses or another clock",
                     0.1,
                     1000,
                     10,
