@@ -67,10 +67,9 @@ def real_snapshot() -> Snapshot:
     return run.status
 
 
-def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2, raw: bool = False) -> str:
+def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2) -> str:
     """Write a status as if the agent had written it `age_s` ago; return its folder."""
-    kind = time.CLOCK_MONOTONIC_RAW if raw else time.CLOCK_MONOTONIC
-    now_us = time.clock_gettime_ns(kind) // 1000
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
     changed = {**snapshot, "mono_us": now_us - int(age_s * 1e6)}
     (folder / KEY).write_text(json.dumps(changed), encoding="utf-8")
     return str(folder)
@@ -101,7 +100,7 @@ def test_old_or_untrusted_status_exits_1(real_snapshot: Snapshot, tmp_path: Path
 def test_age_is_by_the_raw_clock_if_the_agent_has_chrony(
     real_snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    folder = write_status(tmp_path, {**real_snapshot, "chrony": PARTS["chrony"]}, raw=True)
+    folder = write_status(tmp_path, {**real_snapshot, "chrony": PARTS["chrony"]})
     assert clock(["report", "--state", folder]) == 0
 
 

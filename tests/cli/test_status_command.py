@@ -28,7 +28,7 @@ def real() -> str:
 def write_status(folder: Path, text: str, age_s: float = 0.2, **change: object) -> str:
     """Write a status as if the agent had written it `age_s` ago; return its folder."""
     snapshot = json.loads(text)
-    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
     snapshot.update({"mono_us": now_us - int(age_s * 1e6), **change})
     (folder / KEY).write_text(json.dumps(snapshot), encoding="utf-8")
     return str(folder)
