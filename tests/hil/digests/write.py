@@ -23,8 +23,8 @@ from hil.scenario.suite import load_suite
 FOLDER = Path(__file__).parent
 BASELINE, BEFORE = FOLDER / "baseline.txt", FOLDER / "before.txt"
 _REASONS = (
-    ("", "the filter pressure of the RPU is polled"),
-    ("cooling", "sensors are checked by relations, dew has an alarm"),
+    ("", "filter pressure is polled; terms of the UTC bound; late Modbus replies are held"),
+    ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),
     ("safety", "protection against a loss of flow"),
     ("throttle", "limits are proven by power; device temperatures are read"),
     ("remote", "messages are contained and checked in another order"),
