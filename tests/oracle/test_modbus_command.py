@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus` with independent slaves, as a sniffer, and on a terminal."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -18,15 +17,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymodbus import FramerType
 from pymodbus.framer import FramerRTU
 from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers.commands import modbus
+from tests.oracle.test_modbus_wires import serve
 from tests.support import cli_tools
 from tests.support.bench_process import BenchThread
 from tests.support.libmodbus import LibmodbusDevice
-from tests.support.programs import free_port, wait_until_open
+from tests.support.programs import free_port
 from tests.support.repository import ROOT
 
 COMMAND = [sys.executable, str(ROOT / "coldloop.py"), "modbus"]
@@ -121,29 +121,8 @@ def test_libmodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pymodbus_slave_on_tcp(capsys: pytest.CaptureFixture[str]) -> None:
-    port = free_port()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        data = SimData(0, values=list(range(500, 520)), datatype=DataType.REGISTERS)
-        server = ModbusTcpServer(SimDevice(1, simdata=[data]), address=("127.0.0.1", port))
-        task = asyncio.create_task(server.serve_forever())
-        await stop.wait()
-        await server.shutdown()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        wait_until_open(port)
+    with serve(ModbusTcpServer, FramerType.SOCKET, unit=1) as port:
         exercise_device(f"tcp:127.0.0.1:{port}", "1", capsys, 500)
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
 
 
 def run_sniff(*chunks: tuple[float, bytes], options: tuple[str, ...] = ()) -> tuple[int, list[str]]:

@@ -33,7 +33,7 @@ UNIT = 250
 
 
 @contextlib.contextmanager
-def serve(kind: Callable[..., Any], framer: FramerType) -> Iterator[int]:
+def serve(kind: Callable[..., Any], framer: FramerType, unit: int = UNIT) -> Iterator[int]:
     """Run a pymodbus server with 20 registers, 500 and up; yield its port."""
     port = free_port()
     loop = asyncio.new_event_loop()
@@ -41,7 +41,7 @@ def serve(kind: Callable[..., Any], framer: FramerType) -> Iterator[int]:
 
     async def run() -> None:
         data = SimData(0, values=list(range(500, 520)), datatype=DataType.REGISTERS)
-        device = SimDevice(UNIT, simdata=[data])
+        device = SimDevice(unit, simdata=[data])
         server = kind(device, framer=framer, address=("127.0.0.1", port))
         task = asyncio.create_task(server.serve_forever())
         await asyncio.sleep(0.1)

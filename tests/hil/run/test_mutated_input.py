@@ -17,6 +17,7 @@ from agent.agent import CONSOLE, FIRST_BUS, STATE
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 from protocols.modbus.crc import with_crc
+from tests.fuzz.mutation import change
 
 PARTS = "cooling, safety, throttle, log, timekeeping, integrity, ledger, remote, modem, modem_store"
 SCENARIO = f"""
@@ -38,30 +39,6 @@ value = 33
 at_s = 60
 do = "rotate_pumps"
 """
-VALUES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
-
-
-def change(data: bytes, rng: random.Random) -> bytes:
-    """Return `data` with one to three random changes."""
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(changed) + 1)
-        kind = rng.randrange(7)
-        if kind == 0 and at < len(changed):
-            changed[at] ^= 1 << rng.randrange(8)
-        elif kind == 1 and at < len(changed):
-            changed[at] = rng.choice(VALUES)
-        elif kind == 2:
-            del changed[at:]
-        elif kind == 3:
-            changed[at:at] = changed[: rng.randint(0, 40)]
-        elif kind == 4:
-            changed[at:at] = rng.randbytes(rng.randint(1, 8))
-        elif kind == 5:
-            del changed[at : at + rng.randint(1, 8)]
-        else:
-            changed[at:at] = bytes((rng.choice(VALUES),)) * rng.choice((1, 2, 4, 64, 300))
-    return bytes(changed)
 
 
 def changed_line(data: bytes, rng: random.Random, port: int) -> bytes:
