@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Documents of the bench: they name all words, suites and commands."""
+"""Documents of the bench: they name all words, dialects, suites and commands."""
 
 import pytest
 
 from hil.commands import HIL, hil
+from hil.devices.gnss.dialects import DIALECTS
+from hil.fault.gnss import RECEIVER_EVENTS
 from hil.scenario.suite import suite_names
 from hil.tools.listing import write_table
 from tests.support.repository import ROOT
 
 TEXT = (ROOT / "docs" / "technician" / "bench.md").read_text(encoding="utf-8")
+RECEIVERS = (ROOT / "docs" / "engineer" / "emulated_receivers.md").read_text(encoding="utf-8")
 WORDS = (ROOT / "docs" / "reference" / "scenario_words.md").read_text(encoding="utf-8")
 
 
@@ -34,3 +37,16 @@ def test_suites_and_commands_are_documented() -> None:
 
 def test_picture_is_small() -> None:
     assert (ROOT / "docs" / "images" / "page.png").stat().st_size <= 200_000
+
+
+def test_every_fault_word_of_a_receiver_is_documented() -> None:
+    for name, fault_type in RECEIVER_EVENTS.items():
+        low, high = fault_type.limits or (0, 0)
+        limits = f"{low:g} to {high:g}" if fault_type.limits else "-"
+        ends = "yes" if fault_type.undo else "no"
+        assert f"| `{name}` | {fault_type.description} | {limits} | {ends} |" in RECEIVERS, name
+
+
+def test_every_dialect_is_documented() -> None:
+    for name in DIALECTS:
+        assert f"| `{name}` |" in RECEIVERS, name
