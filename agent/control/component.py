@@ -22,9 +22,9 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.manual import ManualControl
 from agent.control.sensors import ControlSensors
-from agent.control.valve import ValveSign
 from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
+from agent.control.watch.valve_check import ValveCheck
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
     AT_LEAST,
@@ -65,10 +65,6 @@ HUMIDITY_SENSOR = AlarmRecord(
     "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True
 )
 HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors differ", "", True)
-VALVE_FEEDBACK = AlarmRecord(
-    "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
-)
-REVERSED_TEXT = "the valve opens when its actuator closes; it gets the opposite position"
 HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
 FOULING = AlarmRecord(
     "fouling", NORMAL, "the exchanger transfers less heat than a clean one", "", True
@@ -117,8 +113,7 @@ class CoolingComponent(Component):
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
-        self._deviation_s = 0.0
-        self._valve_sign = ValveSign()
+        self._valve_check = ValveCheck(agent.valve, settings)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
@@ -220,7 +215,7 @@ class CoolingComponent(Component):
             self._update_setpoints(self.cooling, now, dt)
         if self.dew_control is not None:
             self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
-        self._check_valve(dt)
+        self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
         self._check_drives(PUMPS, self.agent.pumps)
         if self.fan_group is not None:
             self._check_drives(FANS, self.fan_group.drives)
@@ -249,6 +244,7 @@ class CoolingComponent(Component):
             if guard_c is not None and supply_c is not None and supply_c <= guard_c:
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
+        self.agent.valve.set_limited(False)
         self._check_drives(PUMPS, self.agent.pumps)
         if self.fan_group is not None:
             self._check_drives(FANS, self.fan_group.drives)
@@ -340,24 +336,6 @@ class CoolingComponent(Component):
         difference = target_kpa - loop.setpoint
         step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
         loop.set_setpoint(loop.setpoint + step)
-
-    def _check_valve(self, dt: float) -> None:
-        valve, settings = self.agent.valve, self.settings
-        if self.cooling is not None and self._valve_sign.step(
-            valve.position(), self.readings.fws_flow_lpm, self.cooling.exchanger, dt
-        ):
-            valve.reverse()
-        if valve.is_reversed:
-            self._conditions.append((VALVE_FEEDBACK, "", REVERSED_TEXT))
-        position, command_pct = valve.position(), valve.command_pct
-        if position is None or command_pct is None:
-            self._deviation_s = 0.0
-            return
-        limit = settings["valve_apart_pct"]
-        deviates = not -limit < position - command_pct < limit
-        self._deviation_s = self._deviation_s + dt if deviates else 0.0
-        if self._deviation_s >= settings["valve_apart_s"] and not valve.is_reversed:
-            self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
 
     def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:
         """Lock out drives in local mode: they get no writes, and another drive runs."""

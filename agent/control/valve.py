@@ -19,13 +19,21 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
+_MOVED_PCT, _STEP_PCT, _LESS, _ALIKE = 9.5, 3.0, 6 / 10, 8 / 10
+_SAMPLE_S, _SAMPLES = 3.5, 8
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_STILL_PCT, _STUCK_S = 4 / 10, 11.5
+"""An actuator with a stroke time of 4 minutes moves 5 % in this time."""
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
 
 
 class ValveActuator:
-    """The valve of one device session. `is_reversed`: it opens when its actuator closes."""
+    """The valve of one device session.
+
+    `is_reversed`: it opens when its actuator closes. `is_limited`: it stands, or too little water
+    flows through it, so it cannot reject more heat.
+    """
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -35,7 +43,11 @@ class ValveActuator:
         self._deadband_raw = session.device.to_count(self._setpoint, _DEADBAND)
         self._command_raw = 0
         self.command_pct: float | None = None
-        self.is_reversed = False
+        self.is_reversed = self.is_limited = False
+
+    def set_limited(self, is_limited: bool) -> None:
+        """Record whether it cannot reject more heat; see `agent.control.watch.valve_check`."""
+        self.is_limited = is_limited
 
     def reverse(self) -> None:
         """Change the direction: the flow has shown that the other one is right."""
@@ -70,19 +82,51 @@ class ValveActuator:
         return 100.0 - percent if self.is_reversed else percent
 
 
-class ValveSign:
-    """Is the valve mounted in reverse? The facility flow shows it while it should be nearly shut.
+class ValveStill:
+    """Does the valve stand, although its command is more than `band` percent away?
 
-    The position cannot show it, because the feedback belongs to the actuator. Below `_LOW_PCT`, a
-    flow that is far above that of the position, and near that of the opposite position, has no
-    other cause: a leak through the seat or a low pressure gives less. A valve that should be open
-    and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
-    it last belonged to the position is no proof either: the meter may be stuck. Call `step` once a
-    cycle.
+    A slow actuator moves; a blocked one, or one that ignores its commands, does not. A valve with
+    stiction is found by `agent.control.watch.stiction`: it moves before it is `band` away.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = self._normal_lpm = 0.0
+        self._still_pct: float | None = None
+        self._still_s = 0.0
+
+    def step(
+        self, position: "float | None", command_pct: "float | None", band: float, dt: float
+    ) -> bool:
+        """Return whether it stands; called once a cycle."""
+        last, self._still_pct = self._still_pct, position
+        if position is None or command_pct is None or last is None:
+            self._still_s = 0.0
+            return False
+        if not -_STILL_PCT < position - last < _STILL_PCT:
+            self._still_s = 0.0
+            return False
+        self._still_pct = last
+        is_away = not -band < command_pct - position < band
+        self._still_s = self._still_s + dt if is_away else 0.0
+        return self._still_s >= _STUCK_S
+
+
+class ValveSign:
+    """Is the valve mounted in reverse? The facility flow shows it.
+
+    The position cannot show it, because the feedback belongs to the actuator. There are two proofs:
+
+    - Below `_LOW_PCT`, a flow that is far above that of the position, and near that of the opposite
+      position, has no other cause: a leak through the seat or a low pressure gives less.
+    - While the valve moves by `_MOVED_PCT`, the flow changes in the opposite direction, and as much
+      as that of the opposite position. A lower pressure acts without a movement, or less.
+
+    A valve that should be open and has no flow is no proof: the pump of the facility may stand. A
+    flow that has not changed is no proof either: the meter may be stuck. Call `step` once a cycle.
+    """
+
+    def __init__(self) -> None:
+        self._opposite_s = self._normal_lpm = self._since_s = 0.0
+        self._history: list[tuple[float, float]] = []
 
     def step(
         self,
@@ -94,20 +138,53 @@ class ValveSign:
         """Return True once if the flow belongs to the opposite position: the direction is wrong."""
         if position_pct is None or fws_lpm is None:
             self._opposite_s = 0.0
+            self._history.clear()
             return False
         factor = exchanger.valve_flow_factor
         expected = exchanger.flow_at(position_pct) / factor
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
-        if position_pct > _LOW_PCT:
-            self._opposite_s = 0.0
-            return False
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
         least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
         is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
         is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
+        is_opposite = is_opposite and position_pct <= _LOW_PCT
+        is_opposite = is_opposite or self._moves_opposite(position_pct, fws_lpm, exchanger)
+        self._add(position_pct, fws_lpm, dt)
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False
         self._opposite_s = 0.0
+        self._history.clear()
         return True
+
+    def _add(self, position_pct: float, fws_lpm: float, dt: float) -> None:
+        self._since_s += dt
+        if self._since_s >= _SAMPLE_S:
+            self._since_s = 0.0
+            self._history.append((position_pct, fws_lpm))
+            if len(self._history) > _SAMPLES:
+                self._history.pop(0)
+
+    def _moves_opposite(self, position_pct: float, fws_lpm: float, exchanger: "Exchanger") -> bool:
+        """Return whether the flow has followed the opposite position in the last half minute.
+
+        Each sample at another position must show it. A pressure that has fallen does not.
+        """
+        has_moved = False
+        for last_pct, last_lpm in self._history:
+            moved = position_pct - last_pct
+            if -_STEP_PCT < moved < _STEP_PCT:
+                continue
+            last, last_opposite = exchanger.flow_at(last_pct), exchanger.flow_at(100.0 - last_pct)
+            if last <= 0.0 or last_opposite <= 0.0 or last_lpm <= 0.0:
+                return False
+            opposite = exchanger.flow_at(100.0 - position_pct) / last_opposite
+            seen = fws_lpm / last_lpm
+            if (seen < 1.0) != (moved > 0) or not _ALIKE * opposite < seen < opposite / _ALIKE:
+                return False
+            expected = exchanger.flow_at(position_pct) / last
+            is_less = seen < _LESS * expected if moved > 0 else seen * _LESS > expected
+            is_far = not -_MOVED_PCT < moved < _MOVED_PCT
+            has_moved = has_moved or (is_far and is_less)
+        return has_moved
