@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-from tests.support.realtime import REALTIME
+from tests.support.repository import REALTIME
+
 
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _WAITING = 3  # processes for the tests that wait

@@ -8,8 +8,8 @@
 2. A test with a missing program skips with a reason that starts with `program missing: ` (see
    tests/support/programs.py). A test that needs data from outside the repository skips with
    `data missing: `. The last line counts both by name. With CI=true a missing program is a failure.
-3. The files of `tests.support.realtime` get the mark `realtime`: `python -m tests` runs several of
-   them side by side, and the other tests with a lower priority.
+3. The files of REALTIME get the mark `realtime`: `python -m tests` runs several of them side by
+   side, and the other tests with a lower priority.
 """
 
 import ast
@@ -24,8 +24,7 @@ from typing import Any
 import pytest
 
 from tests.support.programs import MISSING
-from tests.support.realtime import REALTIME
-from tests.support.repository import ROOT
+from tests.support.repository import REALTIME, ROOT
 from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
