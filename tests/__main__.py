@@ -14,7 +14,6 @@ import tempfile
 
 from tests.support.repository import REALTIME
 
-
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _WAITING = 3  # processes for the tests that wait
 _NICENESS = "10"  # of the other tests
