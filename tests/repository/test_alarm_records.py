@@ -15,7 +15,7 @@ from agent.gnss.detectors import ADVISORIES, DETECTORS
 from agent.safety.interlock import INTERLOCKS, REACTIONS
 from agent.safety.schema import KINDS
 from agent.tools.alarm_list import MODULES, all_records
-from agent.tools.clock_text import UNITS
+from agent.tools.clock.clock_text import UNITS
 from hil.measure.registry import ALARM_CODES
 from tests.support.repository import ROOT
 
