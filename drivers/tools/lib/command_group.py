@@ -6,7 +6,8 @@ module, imported only when it runs, with three names:
 
     EXAMPLE                  the line below its --help
     configure(parser)        adds its arguments
-    run(arguments) -> code   0 good, 1 bad result or nothing found, 2 wrong use
+    run(arguments) -> code   0 good, 1 bad result or nothing found, 2 wrong use; `arguments.argv`
+                             has the words of the command line after the subcommand
 """
 
 import difflib
@@ -71,6 +72,7 @@ class CommandGroup:
         parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)
         tool.configure(parser)
         arguments = parser.parse_args(argv)
+        arguments.argv = argv
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             return int(tool.run(arguments))
