@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _OPERATIONS: dict[type[ast.operator], Any] = {
     ast.Add: int.__add__,
     ast.Sub: int.__sub__,
@@ -33,13 +33,25 @@ _OPERATIONS: dict[type[ast.operator], Any] = {
 }
 """Operations on integers. Those on floats stay: a board has 32-bit floats."""
 _PACKAGES = ("agent", "drivers", "protocols")
-_READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "deploy/firmware")
+_READERS = (
+    *_PACKAGES,
+    "hil/shells",
+    "hil/kernel",
+    "tests/portable",
+    "benchmarks/firmware",
+    "deploy/firmware",
+)
 """Folders of the modules that MicroPython runs."""
 
 
 def board_source(source: bytes) -> bytes:
     """Return a module without its type-only blocks and its known constants."""
     return without_constants(without_type_blocks(source))
+
+
+def sources_on_boards() -> list[Path]:
+    """Return the files of the folders that MicroPython runs, with those of other interpreters."""
+    return sorted(path for folder in _READERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def without_type_blocks(source: bytes) -> bytes:
@@ -96,7 +108,7 @@ def _known_values(tree: ast.Module) -> dict[str, Any]:
 def _names_read() -> frozenset[str]:
     """Return the names that a module reads from another one at run time."""
     names = set()
-    for path in (path for folder in _READERS for path in (ROOT / folder).rglob("*.py")):
+    for path in sources_on_boards():
         tree = ast.parse(without_type_blocks(path.read_bytes()))
         replaced = _imported_values(tree)
         for node in ast.walk(tree):
