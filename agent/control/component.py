@@ -412,12 +412,14 @@ class CoolingComponent(Component):
         return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Execute a command; see `agent.control.tuning` and `agent.control.manual`."""
+        """Execute a command; see `agent.control.tuning` and `agent.control.manual_commands`."""
         if name == "autotune":
             return self._loop_tuning().handle_command(arguments)
         if name == "proof" and self.tuning is not None and self.tuning.is_running:
             raise CommandError("autotune runs")
-        return self.manual.handle_command(name, arguments, now)
+        from agent.control import manual_commands  # noqa: PLC0415 - rare
+
+        return manual_commands.execute(self.manual, name, arguments, now)
 
     def _loop_tuning(self) -> "LoopTuning":
         """Load the code of the command `autotune`."""

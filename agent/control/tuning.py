@@ -140,7 +140,7 @@ class LoopTuning:
         self._drop_modules()
 
     def _drop_modules(self) -> None:
-        from agent.remote.module_unload import drop_modules  # noqa: PLC0415 - rare
+        from agent.core.module_unload import drop_modules  # noqa: PLC0415 - rare
 
         drop_modules(_MODULES)
 

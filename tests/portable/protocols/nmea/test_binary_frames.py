@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Binary frames between sentences: complete ones are skipped, incomplete ones hide no sentence."""
 
-from protocols.nmea import binary_frames
+from protocols.nmea import binary_format
 from protocols.nmea.framing import Framer
 from tests.portable.support.check import eq
 
@@ -16,25 +16,25 @@ RTCM = (
 
 def ubx(payload: bytes) -> bytes:
     content = b"\x01\x07" + bytes([len(payload) & 255, len(payload) >> 8]) + payload
-    total = binary_frames.ubx_checksum(content)
+    total = binary_format.ubx_checksum(content)
     return b"\xb5\x62" + content + bytes([total & 255, total >> 8])
 
 
 def casic(payload: bytes) -> bytes:
     content = bytes([len(payload) & 255, len(payload) >> 8]) + b"\x01\x01" + payload
-    return b"\xba\xce" + content + binary_frames.casic_checksum(content).to_bytes(4, "little")
+    return b"\xba\xce" + content + binary_format.casic_checksum(content).to_bytes(4, "little")
 
 
 FRAMES = (ubx(b"$GP*$x!"), casic(b"\0\1$,*00!\xff"), RTCM, ubx(b""), casic(b""))
 
 
 def test_published_checksums() -> None:
-    eq(binary_frames.crc24q(RTCM[:-3]), 0x360B98)
+    eq(binary_format.crc24q(RTCM[:-3]), 0x360B98)
     # u-blox poll of CFG-PRT for UART 1: B5 62 06 00 01 00 01 08 22
-    eq(binary_frames.ubx_checksum(b"\x06\x00\x01\x00\x01"), 0x08 | 0x22 << 8)
+    eq(binary_format.ubx_checksum(b"\x06\x00\x01\x00\x01"), 0x08 | 0x22 << 8)
     # CASIC's own example: cold start, BA CE 04 00 06 02 00 00 02 00 04 00 08 02
     content = b"\x04\x00\x06\x02\x00\x00\x02\x00"
-    eq(binary_frames.casic_checksum(content).to_bytes(4, "little"), b"\x04\x00\x08\x02")
+    eq(binary_format.casic_checksum(content).to_bytes(4, "little"), b"\x04\x00\x08\x02")
 
 
 def test_frames_are_counted_and_skipped() -> None:
