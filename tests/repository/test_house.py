@@ -23,7 +23,6 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 19,
-    "agent/control": 19,
     "agent/core": 19,
     "deploy": 16,
     "deploy/firmware": 16,

@@ -89,47 +89,59 @@ class _Uses:
         tree = ast.parse(source)
         nodes = list(ast.walk(tree))
         self.all = set(_WORD.findall(source.decode()))
-        texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
-        texts -= {
-            leaf.value
-            for node in _slots(nodes)
-            for leaf in ast.walk(node.value)
-            if isinstance(leaf, ast.Constant)
-        }
-        bound: set[str] = set()
+        self._bound: set[str] = set()
         self.parameters: set[str] = set()
-        self.fixed: set[str] = {name for name in self.all if name[0] == "_"}
-        imported: dict[str, str] = {}
-        bases: list[str] = []
+        self.fixed = {name for name in self.all if name[0] == "_"}
         for node in nodes:
-            match node:
-                case ast.arg(name):
-                    self.parameters.add(name)
-                case ast.Attribute(attr=name, ctx=context):
-                    self.fixed.add(name)
-                    if isinstance(context, ast.Store):
-                        bound.add(name)
-                case ast.Name(name, ast.Store()):
-                    bound.add(name)
-                case ast.FunctionDef(name) | ast.ClassDef(name) | ast.keyword(str(name)):
-                    self.fixed.add(name)
-                case ast.Global(names) | ast.Nonlocal(names):
-                    self.fixed.update(names)
-                case ast.ImportFrom(module, aliases):
-                    self.fixed.update((module or "").split("."))
-                    for alias in aliases:
-                        imported[alias.asname or alias.name] = module or ""
-            if isinstance(node, ast.keyword) and node.arg is None:  # f(**settings)
-                self.fixed |= {text for text in texts if isinstance(text, str)}
-            if isinstance(node, ast.alias):
-                self.fixed |= {*node.name.split("."), node.asname or ""}
-            if isinstance(node, ast.ClassDef):
-                bases += [base.id for base in node.bases if isinstance(base, ast.Name)]
-        defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-        self.private = {n for n in bound - defined - texts if n[0] == "_" and n.strip("_")}
-        self.private -= {n for n in self.private if n.startswith("__")}
+            self._sort_name(node)
         self.fixed |= _bound_outside_functions(tree)
-        self.extended = {imported[base] for base in bases if base in imported}
+        texts = _texts(nodes)
+        if any(isinstance(node, ast.keyword) and node.arg is None for node in nodes):
+            self.fixed |= texts  # f(**settings)
+        functions = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+        private = self._bound - texts - {function.name for function in functions}
+        self.private = {name for name in private if re.match(r"_[a-zA-Z0-9]", name)}
+        self.extended = _extended(nodes)
+
+    def _sort_name(self, node: ast.AST) -> None:
+        """Note how a node uses its name."""
+        match node:
+            case ast.arg(name):
+                self.parameters.add(name)
+            case ast.Attribute(attr=name, ctx=context):
+                self.fixed.add(name)
+                if isinstance(context, ast.Store):
+                    self._bound.add(name)
+            case ast.Name(name, ast.Store()):
+                self._bound.add(name)
+            case ast.FunctionDef(name) | ast.ClassDef(name) | ast.keyword(str(name)):
+                self.fixed.add(name)
+            case ast.Global(names) | ast.Nonlocal(names):
+                self.fixed.update(names)
+            case ast.ImportFrom(str(module)):
+                self.fixed.update(module.split("."))
+            case ast.alias(name, as_name):
+                self.fixed |= {*name.split("."), as_name or ""}
+
+
+def _texts(nodes: list[ast.AST]) -> set[str]:
+    """Return the texts of a module, without those of `__slots__`: one can name an attribute."""
+    slots = [leaf for node in _slots(nodes) for leaf in ast.walk(node.value)]
+    texts = [n for n in nodes if isinstance(n, ast.Constant) and n not in slots]
+    return {node.value for node in texts if isinstance(node.value, str)}
+
+
+def _extended(nodes: list[ast.AST]) -> set[str]:
+    """Return the modules from which a module imports the base classes of its classes."""
+    imported = {
+        alias.asname or alias.name: node.module or ""
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    bases = [base for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases]
+    names = [base.id for base in bases if isinstance(base, ast.Name)]
+    return {imported[name] for name in names if name in imported}
 
 
 def _bound_outside_functions(node: ast.AST) -> set[str]:

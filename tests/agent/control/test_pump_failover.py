@@ -3,7 +3,7 @@
 
 import pytest
 
-from agent.control.manual_commands import start_proof_test
+from agent.control.operation.manual_commands import start_proof_test
 from benchmarks.control.takeover import agent_of, disturb, make_run, trip
 
 SECOND = 1_000_000

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.control.manual_commands import override
+from agent.control.operation.manual_commands import override
 from agent.core.actuator import SUPPLY, SetpointRequest
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse

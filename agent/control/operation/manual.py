@@ -2,7 +2,7 @@
 """Manual control: operating modes and proof tests.
 
 Does not replace the loops: a mode claims the actuators again in each cycle. Commands start them;
-see `agent.control.manual_commands`.
+see `agent.control.operation.manual_commands`.
 
     mode    valve    pumps                    use
     off     closed   stopped                  no cooling

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of operators for manual control: operating mode, lead pump, pump mode, proof test.
 
-Does not act in a cycle; see `agent.control.manual`. Loaded with the first command.
+Does not act in a cycle; see `agent.control.operation.manual`. Loaded with the first command.
 """
 
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW
-from agent.control.manual import LONGEST_MIN
+from agent.control.operation.manual import LONGEST_MIN
 from agent.core.errors import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.manual import ManualControl
+    from agent.control.operation.manual import ManualControl
 
 OPERATING_MODES = (
     ("off", 0.0, 0.0),
