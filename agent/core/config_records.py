@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled configuration: records from which the rooms of the agent are built.
+"""The compiled configuration: records from which the packages of the agent are built.
 
 Does not read files: a runtime passes the parsed JSON and the profiles. Does not check values; see
 `agent.config.compiler`, which a board drops after loading. Times become integer microseconds. Other

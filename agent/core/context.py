@@ -2,9 +2,9 @@
 """Interface of the agent for its components: protocols for the type checker.
 
 Has no code at run time; `agent.agent.Agent` is the context of its components. A `…View` protocol
-lists the members of a class in a higher room that lower rooms use. If the components of a room need
-more members, the room extends `Context` in a module of its own (`agent.clock.clock_context`,
-`agent.control.control_context`).
+lists the members of a class in a higher package that lower packages use. If the components of a
+package need more members, the package extends `Context` in a module of its own
+(`agent.clock.clock_context`, `agent.control.control_context`).
 """
 
 TYPE_CHECKING = False

@@ -35,7 +35,7 @@ CAPACITY = {
     "tests/repository": 16,
     "tests/portable/support": 16,
 }
-"""Folders with a larger capacity: the roots of the floors, and rooms with one subject."""
+"""Folders with a larger capacity: the roots of the layers, and packages with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")
 """Folders of data and of documents; the documents have another gate."""
 TWINS = {

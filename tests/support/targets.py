@@ -208,7 +208,7 @@ def _test_files(part: str) -> dict[str, bytes]:
 
 
 def _part(name: str) -> str:
-    """Return the part of a test file: "" for SMALL, else its folder below tests/portable/FLOOR."""
+    """Return the part of a test file: "" for SMALL, else its folder below tests/portable/LAYER."""
     return "" if name in SMALL else "/".join(name.split("/")[:-1][:4]) + "/"
 
 

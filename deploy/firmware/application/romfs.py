@@ -32,7 +32,7 @@ _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
 
 def portable_modules(root: Path = ROOT) -> list[str]:
-    """Return the portable modules of the three lower floors, as paths from the root."""
+    """Return the portable modules of the three lower layers, as paths from the root."""
     with open(root / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
     names = []
