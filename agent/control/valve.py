@@ -19,6 +19,8 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
+_TIGHT = 85 / 100
+_CLOSED, _OPENED, _CLOSE = 8 / 10, 13 / 10, 7 / 10
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -77,12 +79,16 @@ class ValveSign:
     flow that is far above that of the position, and near that of the opposite position, has no
     other cause: a leak through the seat or a low pressure gives less. A valve that should be open
     and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
-    it last belonged to the position is no proof either: the meter may be stuck. Call `step` once a
-    cycle.
+    it last belonged to the position is no proof either: the meter may be stuck.
+
+    Above `_LOW_PCT` the movement shows it: the position closes so far that the flow must fall to
+    `_CLOSED` of its last normal value, and it rises to `_OPENED` of it. The facility explains this
+    only if its pressure more than doubles at the same time. Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
         self._opposite_s = self._normal_lpm = 0.0
+        self._tight_lpm = self._expected_lpm = 0.0
 
     def step(
         self,
@@ -99,13 +105,19 @@ class ValveSign:
         expected = exchanger.flow_at(position_pct) / factor
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
-        if position_pct > _LOW_PCT:
-            self._opposite_s = 0.0
-            return False
+        if _TIGHT * fws_lpm < expected < fws_lpm / _TIGHT:
+            self._tight_lpm, self._expected_lpm = fws_lpm, expected
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
-        least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
-        is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
-        is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
+        if position_pct > _LOW_PCT:
+            is_opposite = (
+                expected < _CLOSED * self._expected_lpm
+                and fws_lpm > _OPENED * self._tight_lpm
+                and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
+            )
+        else:
+            least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
+            is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+            is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False

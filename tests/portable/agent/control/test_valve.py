@@ -74,6 +74,24 @@ def test_flow_of_the_opposite_position_shows_a_reversed_valve():
     eq(make_sign(0.7, 20.0, 4), 1)  # at a lower pressure too
 
 
+def close_valve(start_pct, end_pct, flow_of):
+    """Close by 2 % a second from a steady position. Count how often the direction is wrong."""
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    sign.step(start_pct, exchanger.flow_at(start_pct), exchanger, 1.0)
+    found, position = 0, start_pct
+    while position > end_pct:
+        position -= 2.0
+        found += sign.step(position, flow_of(exchanger, position), exchanger, 1.0)
+    return found
+
+
+def test_flow_that_rises_while_the_valve_closes_shows_a_reversed_valve():
+    eq(close_valve(46.0, 32.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 1)
+    eq(close_valve(46.0, 42.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 0)
+    # The pressure of the facility doubles at the same time.
+    eq(close_valve(46.0, 0.0, lambda exchanger, x: 1.41 * exchanger.flow_at(x)), 0)
+
+
 def test_no_other_cause_shows_a_reversed_valve():
     eq(make_sign(0.1, 5.0, 60), 0)  # a leak through the seat
     eq(make_sign(1.0, 50.0, 60), 0)
