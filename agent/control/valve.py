@@ -19,8 +19,8 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
-_TIGHT = 85 / 100
-_CLOSED, _OPENED, _CLOSE = 8 / 10, 13 / 10, 7 / 10
+_CLOSED_PCT, _OPENED, _CLOSE, _LEAST_RISE = 8.0, 13 / 10, 75 / 100, 4 / 100
+_STILL_PCT, _REST_S, _RISE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -81,14 +81,16 @@ class ValveSign:
     and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
     it last belonged to the position is no proof either: the meter may be stuck.
 
-    Above `_LOW_PCT` the movement shows it: the position closes so far that the flow must fall to
-    `_CLOSED` of its last normal value, and it rises to `_OPENED` of it. The facility explains this
-    only if its pressure more than doubles at the same time. Call `step` once a cycle.
+    Above `_LOW_PCT` the movement shows it: while the position closes by `_CLOSED_PCT`, the flow
+    rises, by `_OPENED` of its value before and by `_LEAST_RISE` of the full flow, and belongs to
+    the opposite position. A facility that starts again gives a flow that falls with the position.
+    Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = self._normal_lpm = 0.0
-        self._tight_lpm = self._expected_lpm = 0.0
+        self._opposite_s = self._normal_lpm = self._rest_s = 0.0
+        self._start_pct = self._start_lpm = self._last_pct = 0.0
+        self._flows: list[float] = []
 
     def step(
         self,
@@ -105,21 +107,38 @@ class ValveSign:
         expected = exchanger.flow_at(position_pct) / factor
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
-        if _TIGHT * fws_lpm < expected < fws_lpm / _TIGHT:
-            self._tight_lpm, self._expected_lpm = fws_lpm, expected
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
-        if position_pct > _LOW_PCT:
-            is_opposite = (
-                expected < _CLOSED * self._expected_lpm
-                and fws_lpm > _OPENED * self._tight_lpm
-                and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
-            )
-        else:
+        is_opposite = self._rises_on_closing(position_pct, fws_lpm, exchanger.flows[-1], dt)
+        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
+        if position_pct <= _LOW_PCT:
             least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
-            is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
-            is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
+            is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+            is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False
         self._opposite_s = 0.0
+        self._start_pct, self._start_lpm = position_pct, fws_lpm
         return True
+
+    def _rises_on_closing(
+        self, position_pct: float, fws_lpm: float, full_lpm: float, dt: float
+    ) -> bool:
+        """Return whether the flow rises in a movement towards closed."""
+        move_pct, self._last_pct = position_pct - self._last_pct, position_pct
+        is_closing = move_pct < -_STILL_PCT
+        self._rest_s = 0.0 if is_closing else self._rest_s + dt
+        if move_pct > _STILL_PCT or self._rest_s > _REST_S:
+            self._start_pct, self._start_lpm = position_pct, fws_lpm
+        flows = self._flows
+        flows.append(fws_lpm)
+        rise = fws_lpm - flows[0]
+        if len(flows) > _RISE_CYCLES:
+            flows.pop(0)
+        return (
+            is_closing
+            and rise > 0.0
+            and position_pct < self._start_pct - _CLOSED_PCT
+            and fws_lpm > _OPENED * self._start_lpm
+            and fws_lpm > self._start_lpm + _LEAST_RISE * full_lpm
+        )

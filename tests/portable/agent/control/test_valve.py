@@ -77,7 +77,7 @@ def test_flow_of_the_opposite_position_shows_a_reversed_valve():
 def close_valve(start_pct, end_pct, flow_of):
     """Close by 2 % a second from a steady position. Count how often the direction is wrong."""
     sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
-    sign.step(start_pct, exchanger.flow_at(start_pct), exchanger, 1.0)
+    sign.step(start_pct, flow_of(exchanger, start_pct), exchanger, 1.0)
     found, position = 0, start_pct
     while position > end_pct:
         position -= 2.0
@@ -86,10 +86,20 @@ def close_valve(start_pct, end_pct, flow_of):
 
 
 def test_flow_that_rises_while_the_valve_closes_shows_a_reversed_valve():
-    eq(close_valve(46.0, 32.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 1)
-    eq(close_valve(46.0, 42.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 0)
-    # The pressure of the facility doubles at the same time.
-    eq(close_valve(46.0, 0.0, lambda exchanger, x: 1.41 * exchanger.flow_at(x)), 0)
+    eq(close_valve(54.0, 38.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 1)
+    eq(close_valve(54.0, 44.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 0)
+    eq(close_valve(100.0, 80.0, lambda exchanger, x: exchanger.flow_at(100.0 - x)), 1)
+
+
+def test_rising_pressure_of_the_facility_shows_no_reversed_valve():
+    for start_pct in (50.0, 60.0, 80.0, 100.0):
+        for before, after in ((1.0, 1.22), (1.0, 1.41), (0.0, 1.0), (0.0, 1.41)):
+
+            def flow_of(exchanger, position_pct, args=(start_pct, before, after)):
+                share = args[2] if position_pct < args[0] - 6.0 else args[1]
+                return share * exchanger.flow_at(position_pct)
+
+            eq(close_valve(start_pct, 0.0, flow_of), 0)
 
 
 def test_no_other_cause_shows_a_reversed_valve():
