@@ -19,8 +19,8 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
-_CLOSED_PCT, _OPENED, _CLOSE, _LEAST_RISE = 8.0, 13 / 10, 75 / 100, 4 / 100
-_STILL_PCT, _REST_S, _RISE_CYCLES = 1 / 10, 9.5, 3
+_MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
+_STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -81,15 +81,17 @@ class ValveSign:
     and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
     it last belonged to the position is no proof either: the meter may be stuck.
 
-    Above `_LOW_PCT` the movement shows it: while the position closes by `_CLOSED_PCT`, the flow
-    rises, by `_OPENED` of its value before and by `_LEAST_RISE` of the full flow, and belongs to
-    the opposite position. A facility that starts again gives a flow that falls with the position.
+    The movement shows it at any position: the position moves by `_MOVED_PCT`, the flow changes in
+    the other direction, by `_CHANGED` of its value before and by `_LEAST` of the full flow, and
+    belongs to the opposite position. A facility that stops or starts again does not do this: after
+    it, the flow follows the position.
     Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
         self._opposite_s = self._normal_lpm = self._rest_s = 0.0
         self._start_pct = self._start_lpm = self._last_pct = 0.0
+        self._was_closing = False
         self._flows: list[float] = []
 
     def step(
@@ -108,7 +110,7 @@ class ValveSign:
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
-        is_opposite = self._rises_on_closing(position_pct, fws_lpm, exchanger.flows[-1], dt)
+        is_opposite = self._moves_opposite(position_pct, fws_lpm, exchanger.flows[-1], dt)
         is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
         if position_pct <= _LOW_PCT:
             least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
@@ -121,24 +123,27 @@ class ValveSign:
         self._start_pct, self._start_lpm = position_pct, fws_lpm
         return True
 
-    def _rises_on_closing(
+    def _moves_opposite(
         self, position_pct: float, fws_lpm: float, full_lpm: float, dt: float
     ) -> bool:
-        """Return whether the flow rises in a movement towards closed."""
+        """Return whether the flow changes against the direction of a movement."""
         move_pct, self._last_pct = position_pct - self._last_pct, position_pct
         is_closing = move_pct < -_STILL_PCT
-        self._rest_s = 0.0 if is_closing else self._rest_s + dt
-        if move_pct > _STILL_PCT or self._rest_s > _REST_S:
+        is_moving = is_closing or move_pct > _STILL_PCT
+        self._rest_s = 0.0 if is_moving else self._rest_s + dt
+        if self._rest_s > _REST_S or (is_moving and is_closing != self._was_closing):
             self._start_pct, self._start_lpm = position_pct, fws_lpm
+        if is_moving:
+            self._was_closing = is_closing
         flows = self._flows
         flows.append(fws_lpm)
-        rise = fws_lpm - flows[0]
-        if len(flows) > _RISE_CYCLES:
+        change = fws_lpm - flows[0]
+        if len(flows) > _CHANGE_CYCLES:
             flows.pop(0)
-        return (
-            is_closing
-            and rise > 0.0
-            and position_pct < self._start_pct - _CLOSED_PCT
-            and fws_lpm > _OPENED * self._start_lpm
-            and fws_lpm > self._start_lpm + _LEAST_RISE * full_lpm
-        )
+        moved_pct, before = position_pct - self._start_pct, self._start_lpm
+        least = _LEAST * full_lpm
+        if is_closing:
+            is_higher = fws_lpm > _CHANGED * before and fws_lpm > before + least
+            return change > 0.0 and moved_pct < -_MOVED_PCT and is_higher
+        is_lower = _CHANGED * fws_lpm < before and fws_lpm < before - least
+        return is_moving and change < 0.0 and moved_pct > _MOVED_PCT and is_lower
