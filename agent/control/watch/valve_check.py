@@ -18,7 +18,7 @@ While `ValveActuator.is_limited` is set, the power limits of the loads use the h
 rejected (`agent.power.measurement`).
 """
 
-from agent.control.valve import ValveSign, ValveStill
+from agent.control.actuator.valve import ValveSign, ValveStill
 from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.law.cooling import ControlReadings, CoolingControl
-    from agent.control.valve import ValveActuator
+    from agent.control.actuator.valve import ValveActuator
     from agent.core.alarm_record import Condition
 
 VALVE_FEEDBACK = AlarmRecord(

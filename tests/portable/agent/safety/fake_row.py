@@ -111,6 +111,7 @@ class RecordedAlarms:
 class SensorName:
     def __init__(self, sensor):
         self.sensor = sensor
+        self.setpoint = 80.0
 
 
 class UnitOfSessions:

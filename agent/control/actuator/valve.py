@@ -19,10 +19,10 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
-_MOVED_PCT, _STEP_PCT, _LESS, _ALIKE = 9.5, 3.0, 6 / 10, 8 / 10
-_SAMPLE_S, _SAMPLES = 3.5, 8
+_MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
+_STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_STILL_PCT, _STUCK_S = 4 / 10, 11.5
+_STANDS_PCT, _STUCK_S = 4 / 10, 11.5
 """An actuator with a stroke time of 4 minutes moves 5 % in this time."""
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -101,7 +101,7 @@ class ValveStill:
         if position is None or command_pct is None or last is None:
             self._still_s = 0.0
             return False
-        if not -_STILL_PCT < position - last < _STILL_PCT:
+        if not -_STANDS_PCT < position - last < _STANDS_PCT:
             self._still_s = 0.0
             return False
         self._still_pct = last
@@ -111,22 +111,26 @@ class ValveStill:
 
 
 class ValveSign:
-    """Is the valve mounted in reverse? The facility flow shows it.
+    """Is the valve mounted in reverse? The facility flow shows it while it should be nearly shut.
 
-    The position cannot show it, because the feedback belongs to the actuator. There are two proofs:
+    The position cannot show it, because the feedback belongs to the actuator. Below `_LOW_PCT`, a
+    flow that is far above that of the position, and near that of the opposite position, has no
+    other cause: a leak through the seat or a low pressure gives less. A valve that should be open
+    and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
+    it last belonged to the position is no proof either: the meter may be stuck.
 
-    - Below `_LOW_PCT`, a flow that is far above that of the position, and near that of the opposite
-      position, has no other cause: a leak through the seat or a low pressure gives less.
-    - While the valve moves by `_MOVED_PCT`, the flow changes in the opposite direction, and as much
-      as that of the opposite position. A lower pressure acts without a movement, or less.
-
-    A valve that should be open and has no flow is no proof: the pump of the facility may stand. A
-    flow that has not changed is no proof either: the meter may be stuck. Call `step` once a cycle.
+    The movement shows it at any position: the position moves by `_MOVED_PCT`, the flow changes in
+    the other direction, by `_CHANGED` of its value before and by `_LEAST` of the full flow, and
+    belongs to the opposite position. A facility that stops or starts again does not do this: after
+    it, the flow follows the position.
+    Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = self._normal_lpm = self._since_s = 0.0
-        self._history: list[tuple[float, float]] = []
+        self._opposite_s = self._normal_lpm = self._rest_s = 0.0
+        self._start_pct = self._start_lpm = self._last_pct = 0.0
+        self._was_closing = False
+        self._flows: list[float] = []
 
     def step(
         self,
@@ -138,53 +142,46 @@ class ValveSign:
         """Return True once if the flow belongs to the opposite position: the direction is wrong."""
         if position_pct is None or fws_lpm is None:
             self._opposite_s = 0.0
-            self._history.clear()
             return False
         factor = exchanger.valve_flow_factor
         expected = exchanger.flow_at(position_pct) / factor
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
-        least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
-        is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
-        is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
-        is_opposite = is_opposite and position_pct <= _LOW_PCT
-        is_opposite = is_opposite or self._moves_opposite(position_pct, fws_lpm, exchanger)
-        self._add(position_pct, fws_lpm, dt)
+        is_opposite = self._moves_opposite(position_pct, fws_lpm, exchanger.flows[-1], dt)
+        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
+        if position_pct <= _LOW_PCT:
+            least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
+            is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+            is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False
         self._opposite_s = 0.0
-        self._history.clear()
+        self._start_pct, self._start_lpm = position_pct, fws_lpm
         return True
 
-    def _add(self, position_pct: float, fws_lpm: float, dt: float) -> None:
-        self._since_s += dt
-        if self._since_s >= _SAMPLE_S:
-            self._since_s = 0.0
-            self._history.append((position_pct, fws_lpm))
-            if len(self._history) > _SAMPLES:
-                self._history.pop(0)
-
-    def _moves_opposite(self, position_pct: float, fws_lpm: float, exchanger: "Exchanger") -> bool:
-        """Return whether the flow has followed the opposite position in the last half minute.
-
-        Each sample at another position must show it. A pressure that has fallen does not.
-        """
-        has_moved = False
-        for last_pct, last_lpm in self._history:
-            moved = position_pct - last_pct
-            if -_STEP_PCT < moved < _STEP_PCT:
-                continue
-            last, last_opposite = exchanger.flow_at(last_pct), exchanger.flow_at(100.0 - last_pct)
-            if last <= 0.0 or last_opposite <= 0.0 or last_lpm <= 0.0:
-                return False
-            opposite = exchanger.flow_at(100.0 - position_pct) / last_opposite
-            seen = fws_lpm / last_lpm
-            if (seen < 1.0) != (moved > 0) or not _ALIKE * opposite < seen < opposite / _ALIKE:
-                return False
-            expected = exchanger.flow_at(position_pct) / last
-            is_less = seen < _LESS * expected if moved > 0 else seen * _LESS > expected
-            is_far = not -_MOVED_PCT < moved < _MOVED_PCT
-            has_moved = has_moved or (is_far and is_less)
-        return has_moved
+    def _moves_opposite(
+        self, position_pct: float, fws_lpm: float, full_lpm: float, dt: float
+    ) -> bool:
+        """Return whether the flow changes against the direction of a movement."""
+        move_pct, self._last_pct = position_pct - self._last_pct, position_pct
+        is_closing = move_pct < -_STILL_PCT
+        is_moving = is_closing or move_pct > _STILL_PCT
+        self._rest_s = 0.0 if is_moving else self._rest_s + dt
+        if self._rest_s > _REST_S or (is_moving and is_closing != self._was_closing):
+            self._start_pct, self._start_lpm = position_pct, fws_lpm
+        if is_moving:
+            self._was_closing = is_closing
+        flows = self._flows
+        flows.append(fws_lpm)
+        change = fws_lpm - flows[0]
+        if len(flows) > _CHANGE_CYCLES:
+            flows.pop(0)
+        moved_pct, before = position_pct - self._start_pct, self._start_lpm
+        least = _LEAST * full_lpm
+        if is_closing:
+            is_higher = fws_lpm > _CHANGED * before and fws_lpm > before + least
+            return change > 0.0 and moved_pct < -_MOVED_PCT and is_higher
+        is_lower = _CHANGED * fws_lpm < before and fws_lpm < before - least
+        return is_moving and change < 0.0 and moved_pct > _MOVED_PCT and is_lower
