@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
 GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True)
-PUMP_BLOCKED = AlarmRecord(
-    "pump_blocked", DEGRADED, "shaft does not turn, another pump is used:", "device", True
-)
+PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "device", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_TIME = 2500 * MILLISECOND

@@ -25,8 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.control.actuator.valve import ValveActuator
+    from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.core.alarm_record import Condition
 
 VALVE_FEEDBACK = AlarmRecord(

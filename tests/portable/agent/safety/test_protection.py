@@ -60,7 +60,7 @@ def test_blocked_pumps_limit_within_two_seconds_and_switch_off_within_five():
     limited, shed = first_orders(made)
     assert limited < 20, limited
     assert limited + 25 <= shed < 50, (limited, shed)
-    eq(made.codes(), ["flow_low"])
+    eq(made.codes(), ["flow_low", "pump_blocked:p0"])
     eq(made.agent.alarms.calls[0][:3], ("flow_low", "", True))
     eq((made.pumps[0].stalled, made.protection.pump_floor(made.now)), (True, 100.0))
 
