@@ -223,6 +223,10 @@ def clock(argv: list[str]) -> int:
             "agent.tools.clock.clock_watch",
             "clock of the running agent, one line for each change",
         ),
+        "calibrate": (
+            "agent.tools.clock.clock_calibrate",
+            "measure the latency of the sentences of a receiver",
+        ),
     }
     example = "report --config /etc/coldloop/unit.json"
     return CommandGroup("clock", tools, example, (ConfigError,)).run(argv)
