@@ -11,9 +11,10 @@ profiles of its actuators. Thus no request can exceed the limits of an actuator 
 """
 
 from agent.config.profile_files import ProfileFiles
-from agent.core.config_records import Config, DeviceConfig, check_outputs, to_thousandths
+from agent.core.config_records import Config, DeviceConfig, to_thousandths
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
+from agent.core.schema.outputs import check_outputs
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
@@ -253,7 +254,7 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """Check the temperature sources of the sections about time. Most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
-        from agent.core.schema_sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
+        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
 
         devices: dict[str, DeviceProfile | None] = {d["name"]: None for d in raw["devices"]}
         for device in parsed.devices:

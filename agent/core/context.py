@@ -89,7 +89,7 @@ if TYPE_CHECKING:
             ...
 
     class ValveView(Protocol):
-        """A valve; see `agent.control.valve`."""
+        """A valve; see `agent.control.actuator.valve`."""
 
         command_pct: "float | None"
 
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
             ...
 
     class PumpView(Protocol):
-        """A pump; see `agent.control.pump`."""
+        """A pump; see `agent.control.actuator.pump`."""
 
         command_pct: "float | None"
 
@@ -107,7 +107,7 @@ if TYPE_CHECKING:
             ...
 
     class ArbiterView(Protocol):
-        """The arbiter of an actuator; see `agent.control.arbiter`."""
+        """The arbiter of an actuator; see `agent.control.actuator.arbiter`."""
 
         decision: "Decision | None"
 

@@ -26,7 +26,7 @@ MODULES = (
     "agent.control.component",
     "agent.control.dew_control",
     "agent.control.fan_group",
-    "agent.control.manual",
+    "agent.control.operation.manual",
     "agent.control.watch.valve_watch",
     "agent.power.report",
     "agent.power.limit.load_shed",

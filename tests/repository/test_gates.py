@@ -15,8 +15,8 @@ import pytest
 
 import coldloop
 from deploy.errors import FirmwareError
+from deploy.firmware.application.romfs import compile_module, module_name
 from deploy.firmware.build_tools import CACHE
-from deploy.firmware.romfs import compile_module, module_name
 from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
+from agent.control.actuator.valve import ValveActuator, ValveSign
 from agent.control.law.exchanger import Exchanger
-from agent.control.valve import ValveActuator, ValveSign
 from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER
