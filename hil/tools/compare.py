@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="RECORD",
-        help="two or more files or folders in order of time; only the last is judged, against the first",
+        help="two or more files or folders, by time; the last is judged against the first",
     )
     parser.add_argument("--all", action="store_true", help="print equal rows too")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
