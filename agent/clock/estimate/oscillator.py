@@ -104,6 +104,10 @@ class OffsetFit:
         self._values: list[int] = []
         self._blocks: list[FitPoint] = []
 
+    def limit_slope(self, max_slope: int) -> None:
+        """Set the largest slope that the oscillator can explain, ns/s."""
+        self.max_slope = max_slope
+
     def add(self, t: int, y_ns: int) -> "FitPoint | None":
         """Add a sample. Return the block that it completes, which is not in the line yet."""
         self._times.append(t)

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         return check(settings, folder, chronyd, status)
     grandmaster = Grandmaster(folder / "ptp4l.conf", Path(settings.folder))
-    supervisor = Supervisor(settings, chronyd, grandmaster if settings.interface else None)
+    supervisor = TimeSupervisor(settings, chronyd, grandmaster if settings.interface else None)
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     try:
         while end is None or time.monotonic() < end:
@@ -160,7 +160,7 @@ def read_statement(status: Path, offset_us: int) -> Statement:
         return _NONE
 
 
-class Supervisor:
+class TimeSupervisor:
     """States the quality of the time, and withdraws it. Call `step` each second."""
 
     def __init__(

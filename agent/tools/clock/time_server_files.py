@@ -43,11 +43,11 @@ class ServerSettings:
 
     def check(self) -> None:
         """Raise `ConfigError` for a setting that the files cannot have."""
-        for network in self.clients:
-            try:
+        try:
+            for network in self.clients:
                 ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ConfigError(f"coldloop clock serve: --allow {network}: {error}") from None
+        except ValueError as error:
+            raise ConfigError(f"coldloop clock serve: --allow: {error}") from None
         if bool(self.certificate) != bool(self.key):
             raise ConfigError("coldloop clock serve: NTS needs both --nts-cert and --nts-key")
         texts = (self.socket, self.certificate, self.key, self.interface, self.folder)

@@ -85,7 +85,7 @@ def namespaces() -> Iterator[None]:
         sh(ip, "netns", "del", name)
 
 
-class Agent(threading.Thread):
+class StandInAgent(threading.Thread):
     """Writes the status of an agent and sends its samples twice a second."""
 
     def __init__(self, folder: Path) -> None:
@@ -118,7 +118,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.agent = Agent(folder)
+        self.agent = StandInAgent(folder)
         for name in ("server", "client", "ptp", "files"):
             (folder / name).mkdir(mode=0o700)
         raw = json.loads((ROOT / "deploy" / "examples" / "unit.json").read_text())

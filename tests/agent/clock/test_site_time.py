@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.core.errors import ConfigError
-from agent.tools.clock.clock_serve import Supervisor, make_settings, write_files
+from agent.tools.clock.clock_serve import TimeSupervisor, make_settings, write_files
 from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, state_time
 from agent.tools.clock.time_server_files import (
     ServerSettings,
@@ -175,7 +175,7 @@ class Programs:
 
 def test_supervisor_withdraws_and_returns() -> None:
     programs: Any = Programs()
-    supervisor = Supervisor(SETTINGS, programs, programs)
+    supervisor = TimeSupervisor(SETTINGS, programs, programs)
     good, bad = state_time(snapshot(), 1.0), state_time(snapshot("untrusted"), 1.0)
     supervisor.step(good, 0.0)
     supervisor.step(good, 1.0)
@@ -197,7 +197,7 @@ def test_supervisor_withdraws_and_returns() -> None:
 def test_unconfirmed_statement_is_repeated() -> None:
     programs: Any = Programs()
     programs.answers = False
-    supervisor = Supervisor(SETTINGS, programs, programs)
+    supervisor = TimeSupervisor(SETTINGS, programs, programs)
     good = state_time(snapshot(), 1.0)
     for second in range(3):
         supervisor.step(good, float(second))
