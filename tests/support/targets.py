@@ -51,7 +51,7 @@ _SMALL_PATHS = {ROOT / name for name in SMALL}
 HEAP = 1536 * 1024
 """Heap of the image for the other tests: several agents and their tests. A heap of 2 MiB would
 reach into slot a, because QEMU places the heap after the code."""
-TIMEOUT_S = 120  # for the tests of one file; a hang fails only these tests
+TIMEOUT_S = 280  # for the tests of one file, also at a load of 20; a hang fails only these tests
 _BOARD_TIMEOUT_S = 280  # for a batch; less than the limit of pytest for one test
 _BATCH = 6  # tests in one run on the image, which takes thirty times as long as this machine
 _BOOT_S = 60
