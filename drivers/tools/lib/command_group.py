@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A group of subcommands, `coldloop GROUP SUBCOMMAND`: help, wrong use, errors on one line.
 
-It is in the lowest floor that has commands, so that all floors can use it. Each subcommand is a
+It is in the lowest layer that has commands, so that all layers can use it. Each subcommand is a
 module, imported only when it runs, with three names:
 
     EXAMPLE                  the line below its --help
