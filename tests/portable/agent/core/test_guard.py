@@ -12,6 +12,12 @@ from tests.portable.agent.core.test_registry import PART, make_agent
 from tests.portable.support.agent_rig import VALVE, AgentRig
 from tests.portable.support.check import eq
 
+LONG = (
+    "test_bus_and_broker_and_device_and_receiver",
+    "test_component_that_fails_five_times_waits_for_an_operator",
+)
+
+
 READS_200 = bytes.fromhex("0703000000c8443a")
 
 
