@@ -1,21 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Power limits of servers and GPUs behind one Redfish service: sent, read back, sent again.
+"""Client of one Redfish service: power limits of servers and GPUs, power on and off, readings.
 
 Sans-IO: the caller owns the connection. It reports connect, disconnect and received bytes. After
-every call it sends the bytes of `take_output` and checks `close_requested`. Two schemas are
-supported:
-
-    environment   PATCH .../EnvironmentMetrics {"PowerLimitWatts": {"SetPoint": W, "ControlMode":
-                  "Automatic"}}; the range is AllowableMin to AllowableMax, if the service gives it
-    power         PATCH .../Power {"PowerControl": [{"PowerLimit": {"LimitInWatts": W, ...}}]}
-
-EnvironmentMetrics can have the temperature of the device (TemperatureCelsius). Such a target is
-read each `_CASE_PERIOD`.
-
-An accepted limit is not proof. The client reads the limit back until it shows the requested value.
-A service can need time for this (`effect_us`, or `deferred` until its restart). If it then shows
-another limit, or lost the limit in a restart, the client sends the limit again. A limit is always a
-number: the rated power means "no limit".
+every call it sends the bytes of `take_output` and checks `close_requested`. Does not decide whether
+a limit is in force; see `drivers.redfish.target`. A target with a temperature is read each
+`_CASE_PERIOD`.
 
 Order of requests: login, limits (increases last, so that reductions of heat go first), power
 on/off, readings. One request is pending at a time. If a limit is due and a reading has waited
@@ -24,107 +13,39 @@ on/off, readings. One request is pending at a time. If a limit is due and a read
 Secrets: name and password are only in the output bytes, a token only there and in this object. No
 text of this module contains them.
 
-Source: DMTF DSP0266 (protocol, sessions, 503 with Retry-After), DSP2046 (the two schemas).
+Source: DMTF DSP0266 (protocol, sessions, 503 with Retry-After).
 """
 
 import binascii
 import json
 
+from drivers.redfish.target import (
+    CONFIRM_PAUSE,
+    POLL_PERIOD,
+    REJECT_PAUSE,
+    apply_reading,
+    limit_body,
+)
 from protocols.errors import DecodeError
 from protocols.http import ResponseReader, build_request
-from protocols.rounding import round_decimal
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from drivers.redfish.target import RedfishTarget
     from protocols.http import Response
 
-ENVIRONMENT, POWER = "environment", "power"
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 _REPLY_TIMEOUT = 5 * SECOND
 _READ_TIMEOUT = 500 * MILLISECOND
-_POLL_PERIOD = 10 * SECOND
 _CASE_PERIOD = 2 * SECOND
 """Period of the readings of a target that reports a temperature."""
-_CONFIRM_PAUSE = SECOND
-_RESEND_PAUSE = 10 * SECOND
 _WATCH_TIME = 6 * SECOND
-_REJECT_PAUSE = 30 * SECOND
 _LOGIN_PAUSE = 15 * SECOND
 _MAX_PAUSE_S = 30
-_UNVERIFIED_AFTER = 3
 _LOGIN, _LIMIT, _SWITCH, _READ = 0, 1, 2, 3
 _UNAUTHORIZED = (401, 403)
 _BUSY = (429, 503)
-_STALE_ETAG = (412, 428)
-
-
-class RedfishTarget:
-    """One resource with a power limit, in whole watts.
-
-    `requested_w` is the requested limit, `reported_w` the limit as last read, `min_w` and `max_w`
-    the range that the service allows. `power_w` is the power as read at `read_at`.
-    `rejected_status` is the HTTP status of the last rejected limit, or 0. `write_unverified`: the
-    service still shows another limit after several writes. `answered_at`: the service
-    has confirmed the last limit. Until `watch_until` it is read each second. `case_c` is the
-    temperature of the device, °C, if the service reports it.
-    """
-
-    def __init__(
-        self, path: str, schema: str, effect_us: int = 0, deferred: bool = False, system: str = ""
-    ) -> None:
-        self.path = path
-        self.schema = schema
-        self.effect_us = effect_us
-        self.deferred = deferred
-        self.system = system
-        self.requested_w: int | None = None
-        self.reported_w: int | None = None
-        self.min_w: int | None = None
-        self.max_w: int | None = None
-        self.power_w: int | None = None
-        self.case_c: float | None = None
-        self.read_at = 0
-        self.rejected_status = 0
-        self.write_unverified = False
-        self.power_on = True
-        self.forced_off = False
-        self.answered_at = 0
-        self.watch_until = 0
-        self.sent_count = 0
-        self.etag = ""
-        self.needs_etag = False  # the service requires If-Match with a limit
-        self.limit_due = NEVER
-        self.switch_due = NEVER
-        self.read_due = 0
-        self.accepted_at: int | None = None
-        self.unverified_count = 0
-
-    @property
-    def target_w(self) -> "int | None":
-        """`requested_w` limited to the range that the service allows."""
-        watts = self.requested_w
-        if watts is None:
-            return None
-        if self.max_w is not None and watts > self.max_w:
-            watts = self.max_w
-        if self.min_w is not None and watts < self.min_w:
-            watts = self.min_w
-        return watts
-
-    @property
-    def is_in_force(self) -> bool:
-        """True if the service shows the requested limit."""
-        return (
-            self.requested_w is not None and self.reported_w == self.target_w and not self.deferred
-        )
-
-    @property
-    def is_increase(self) -> bool:
-        """True if the limit to send is higher than the limit now in force."""
-        return self.reported_w is not None and (self.target_w or 0) > self.reported_w
 
 
 class RedfishClient:
@@ -282,7 +203,7 @@ class RedfishClient:
         """Read a target each second for `duration` from now on."""
         target = self.targets[index]
         target.watch_until = max(target.watch_until, now + duration)
-        target.read_due = min(target.read_due, now + _CONFIRM_PAUSE)
+        target.read_due = min(target.read_due, now + CONFIRM_PAUSE)
 
     def _send_next(self, now: int) -> None:
         """Send the next due request, if none is pending."""
@@ -329,8 +250,8 @@ class RedfishClient:
             path = target.system + "/Actions/ComputerSystem.Reset"
             self._queue_request("POST", path, json.dumps(body).encode(), now)
         else:
-            period = _POLL_PERIOD if target.case_c is None else _CASE_PERIOD
-            target.read_due = now + (_CONFIRM_PAUSE if now < target.watch_until else period)
+            period = POLL_PERIOD if target.case_c is None else _CASE_PERIOD
+            target.read_due = now + (CONFIRM_PAUSE if now < target.watch_until else period)
             self._queue_request("GET", target.path, b"", now)
         self._pending = (action, index)
 
@@ -372,11 +293,11 @@ class RedfishClient:
         elif status in _UNAUTHORIZED:
             self._on_denied(action, index, now)
         elif action == _LIMIT:
-            self._on_limit(self.targets[index], status, now)
+            self.targets[index].limit_answered(status, now)
         elif action == _READ:
             self._on_reading(self.targets[index], response, now)
         elif status >= 300:
-            self.targets[index].switch_due = now + _REJECT_PAUSE
+            self.targets[index].switch_due = now + REJECT_PAUSE
 
     def _retry_at(self, action: int, index: int, due: int) -> None:
         """Schedule a failed request again for `due`."""
@@ -413,26 +334,10 @@ class RedfishClient:
         self.fault = "access refused"
         self._pause_until = now + _LOGIN_PAUSE
 
-    def _on_limit(self, target: RedfishTarget, status: int, now: int) -> None:
-        if status < 300:
-            target.rejected_status = 0
-            target.answered_at = now
-            target.read_due = now + _CONFIRM_PAUSE
-            return
-        target.read_due = now  # reads the allowed range and the present tag
-        target.accepted_at = None
-        if status in _STALE_ETAG and target.unverified_count < _UNVERIFIED_AFTER:
-            target.unverified_count += 1
-            target.limit_due = now + 1  # after the reading
-            target.needs_etag = True
-            return
-        target.rejected_status = status
-        target.limit_due = now + _REJECT_PAUSE
-
-    def _on_reading(self, target: RedfishTarget, response: "Response", now: int) -> None:
+    def _on_reading(self, target: "RedfishTarget", response: "Response", now: int) -> None:
         if response.status != 200:
             self.fault = "status %d for a reading" % response.status
-            target.read_due = now + _REJECT_PAUSE
+            target.read_due = now + REJECT_PAUSE
             return
         target.etag = response.get_field("etag")
         try:
@@ -443,75 +348,4 @@ class RedfishClient:
             self.fault = "a reading that is not Redfish"
             return
         target.read_at = now
-        self._check_limit(target, now)
-
-    def _check_limit(self, target: RedfishTarget, now: int) -> None:
-        """Compare the limit that was read with the requested one."""
-        if target.requested_w is None or (target.limit_due < NEVER and not target.rejected_status):
-            return
-        if target.reported_w == target.target_w:
-            target.accepted_at, target.unverified_count, target.write_unverified = None, 0, False
-            target.rejected_status = 0
-            target.limit_due = NEVER
-            return
-        if target.rejected_status:
-            if target.min_w is not None and target.target_w != target.requested_w:
-                target.rejected_status = 0
-                target.limit_due = now  # the rejected limit was out of the range that is now known
-            return
-        if target.accepted_at is not None and (
-            target.deferred or now - target.accepted_at < target.effect_us
-        ):
-            target.read_due = min(
-                target.read_due, now + (_POLL_PERIOD if target.deferred else _CONFIRM_PAUSE)
-            )
-            return
-        target.unverified_count += target.accepted_at is not None
-        target.write_unverified = target.unverified_count >= _UNVERIFIED_AFTER
-        target.limit_due = now + (_RESEND_PAUSE if target.write_unverified else 0)
-        target.accepted_at = None
-
-
-def limit_body(target: RedfishTarget) -> bytes:
-    """Write the body of the request that sets the limit of `target`."""
-    watts = target.target_w or 0
-    if target.schema == ENVIRONMENT:
-        text = '{"PowerLimitWatts": {"SetPoint": %d, "ControlMode": "Automatic"}}'
-    else:
-        text = (
-            '{"PowerControl": [{"PowerLimit": {"LimitInWatts": %d, '
-            '"LimitException": "LogEventOnly"}}]}'
-        )
-    return (text % watts).encode()
-
-
-def apply_reading(target: RedfishTarget, reading: "dict[str, Any]") -> None:
-    """Store limit, allowed range, power and temperature of a reading; absent values become None."""
-    if target.schema == ENVIRONMENT:
-        limit = reading.get("PowerLimitWatts") or {}
-        target.reported_w = _to_watts(limit.get("SetPoint"))
-        target.min_w = _to_watts(limit.get("AllowableMin"))
-        target.max_w = _to_watts(limit.get("AllowableMax"))
-        target.power_w = _to_watts((reading.get("PowerWatts") or {}).get("Reading"))
-        celsius: Any = reading.get("TemperatureCelsius")
-        target.case_c = _to_celsius(celsius.get("Reading") if type(celsius) is dict else celsius)
-        return
-    control = reading["PowerControl"][0]
-    limit = control.get("PowerLimit") or {}
-    target.reported_w = _to_watts(limit.get("LimitInWatts"))
-    target.max_w = _to_watts(control.get("PowerCapacityWatts"))
-    target.power_w = _to_watts(control.get("PowerConsumedWatts"))
-
-
-def _to_watts(value: object) -> "int | None":
-    """Return whole watts; None if the value is absent, not a number or out of +-1 GW."""
-    if type(value) is float and -1e9 < value < 1e9:
-        return round_decimal(value)
-    return value if type(value) is int and -(10**9) < value < 10**9 else None
-
-
-def _to_celsius(value: object) -> "float | None":
-    """Return a temperature; None if it is absent, not a number or out of -40 to 200 °C."""
-    if (type(value) is int or type(value) is float) and -40 <= value <= 200:
-        return float(value)
-    return None
+        target.check_limit(now)
