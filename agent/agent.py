@@ -111,9 +111,10 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        # The uplink is the last of both lists, the buses are the first of `with_outbox`.
+        # The uplink is the last of the first two lists, the buses are the first of `with_outbox`.
         self.with_deadline: list[Any] = []
         self.with_outbox: list[Any] = list(self.fieldbus.buses)
+        self.with_protection: list[Component] = []
         self.not_started: list[Component] = []
         providers: list[Any] = []
         if config.components:
@@ -188,6 +189,7 @@ class Agent:
         self.links.extend(component_set.links)
         self.with_deadline.extend(component_set.overriding("deadline"))
         self.with_outbox.extend(component_set.overriding("outbox"))
+        self.with_protection.extend(component_set.overriding("protect"))
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
@@ -427,7 +429,7 @@ class Agent:
     def _tick(self, now: int) -> None:
         self.ticks.run(now, self.clock.offset)
         self.clock.slew(self.ticks.period, now)
-        for component in self.components:
+        for component in self.with_protection:
             try:
                 component.protect(now)
             except Exception as error:
