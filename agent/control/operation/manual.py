@@ -14,7 +14,8 @@ see `agent.control.operation.manual_commands`.
 
 With the section `safety`, a mode first switches the loads off, then stops the pumps
 (`agent.safety.stop_order`). A mode ends after its time, 1 to 240 minutes; then the mode is `auto`.
-The interlocks (`agent.safety.interlock`) have priority over a mode.
+The interlocks (`agent.safety.interlock`) have priority over a mode. `hand` ends when `overheat`
+takes the valve: the same outputs would only make the row too hot again.
 """
 
 from agent.control.law.offset_calibration import OffsetCalibration
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 MODE_HELD = AlarmRecord("mode", DEGRADED, "held by hand, %d s left", "mode", True)
 
+_ENDS_HAND = "overheat"
 _VENT_S = 20.0
 LONGEST_MIN = 240
 _MODES = ("hand", "off", "fill", "vent", "drain")
@@ -101,7 +103,9 @@ class ManualControl:
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""
-        if now >= self.until:
+        taken = self.agent.arbiters[VALVE].decision
+        is_overridden = taken is not None and taken.reason == _ENDS_HAND and self.mode == "hand"
+        if now >= self.until or is_overridden:
             self.mode = "auto"
             return
         self._mode_s += dt
