@@ -13,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from agent.agent import CONSOLE, Agent
+from agent.agent import Agent
 from agent.core.config_records import Config
 from agent.core.errors import AgentError, ConfigError
+from agent.port_numbers import CONSOLE
 from agent.runtime.io_loop import LEAVE, RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import CommandGroup

@@ -3,8 +3,7 @@
 
 Sans-IO: the caller owns the connection. It reports connect, disconnect and received bytes. After
 every call it sends the bytes of `take_output` and checks `close_requested`. Does not decide whether
-a limit is in force; see `drivers.redfish.target`. A target with a temperature is read each
-`_CASE_PERIOD`.
+a limit is in force; see `drivers.redfish.target`.
 
 Order of requests: login, limits (increases last, so that reductions of heat go first), power
 on/off, readings. One request is pending at a time. If a limit is due and a reading has waited
@@ -20,9 +19,10 @@ import binascii
 import json
 
 from drivers.redfish.target import (
-    CONFIRM_PAUSE,
-    POLL_PERIOD,
+    LIMIT,
+    READ,
     REJECT_PAUSE,
+    SWITCH,
     apply_reading,
     limit_body,
 )
@@ -38,12 +38,9 @@ if TYPE_CHECKING:
 SESSIONS = "/redfish/v1/SessionService/Sessions"
 _REPLY_TIMEOUT = 5 * SECOND
 _READ_TIMEOUT = 500 * MILLISECOND
-_CASE_PERIOD = 2 * SECOND
-"""Period of the readings of a target that reports a temperature."""
-_WATCH_TIME = 6 * SECOND
 _LOGIN_PAUSE = 15 * SECOND
 _MAX_PAUSE_S = 30
-_LOGIN, _LIMIT, _SWITCH, _READ = 0, 1, 2, 3
+_LOGIN = 0
 _UNAUTHORIZED = (401, 403)
 _BUSY = (429, 503)
 
@@ -136,7 +133,7 @@ class RedfishClient:
 
     def _reply_deadline(self) -> int:
         """Return the timeout of the pending request; shorter for a reading if a limit is due."""
-        is_read = self._pending is not None and self._pending[0] == _READ
+        is_read = self._pending is not None and self._pending[0] == READ
         is_urgent = is_read and True in [
             t.limit_due <= self._sent_at + _REPLY_TIMEOUT for t in self.targets
         ]
@@ -166,44 +163,24 @@ class RedfishClient:
         """Cancel the pending request; a limit or a power command becomes due immediately."""
         self._out = []
         dropped, self._pending = self._pending, None
-        if dropped is not None and dropped[0] == _LIMIT:
-            self.targets[dropped[1]].limit_due = 0
-            self.targets[dropped[1]].accepted_at = None
-        elif dropped is not None and dropped[0] == _SWITCH:
-            self.targets[dropped[1]].switch_due = 0
+        if dropped is not None and dropped[0] in (LIMIT, SWITCH):
+            self.targets[dropped[1]].make_due(dropped[0], 0)
 
     # Requests of the owner.
 
     def set_limit(self, index: int, watts: int, now: int) -> None:
         """Limit a target to `watts`; sends immediately if no request is pending."""
-        target = self.targets[index]
-        if target.requested_w == watts:
-            return
-        target.requested_w = watts
-        target.unverified_count = 0
-        self.watch(index, target.effect_us + _WATCH_TIME, now)
-        if (
-            target.reported_w is None
-            or target.target_w != target.reported_w
-            or target.accepted_at is not None
-        ):
-            target.limit_due = now
+        if self.targets[index].request_limit(watts, now):
             self._send_next(now)
 
     def set_power(self, index: int, on: bool, now: int, force: bool = False) -> None:
         """Switch the system of a target on or off; `force`: again, and without a shutdown."""
-        target = self.targets[index]
-        if (force or target.power_on != on) and target.system:
-            target.power_on, target.forced_off = on, force
-            target.switch_due = now
-            self.watch(index, _WATCH_TIME, now)
+        if self.targets[index].request_power(on, now, force):
             self._send_next(now)
 
     def watch(self, index: int, duration: int, now: int) -> None:
         """Read a target each second for `duration` from now on."""
-        target = self.targets[index]
-        target.watch_until = max(target.watch_until, now + duration)
-        target.read_due = min(target.read_due, now + CONFIRM_PAUSE)
+        self.targets[index].watch(duration, now)
 
     def _send_next(self, now: int) -> None:
         """Send the next due request, if none is pending."""
@@ -222,36 +199,33 @@ class RedfishClient:
         for i, target in enumerate(self.targets):
             if target.limit_due <= now:
                 if not target.is_increase:
-                    return _LIMIT, i
-                increase = (_LIMIT, i)
+                    return LIMIT, i
+                increase = (LIMIT, i)
         for i, target in enumerate(self.targets):
             if target.switch_due <= now:
-                return _SWITCH, i
+                return SWITCH, i
         if increase is not None:
             return increase
         due = [(target.read_due, i) for i, target in enumerate(self.targets)]
         first = min(due) if due else (NEVER, 0)
-        return (_READ, first[1]) if first[0] <= now else None
+        return (READ, first[1]) if first[0] <= now else None
 
     # Requests to the service.
 
     def _send_request(self, action: int, index: int, now: int) -> None:
         target = self.targets[index]
-        if action == _LIMIT:
-            target.limit_due = NEVER
-            target.sent_count += 1
-            target.accepted_at = now
+        if action == LIMIT:
+            target.limit_sent(now)
             etag = target.etag if target.needs_etag else ""
             self._queue_request("PATCH", target.path, limit_body(target), now, etag)
-        elif action == _SWITCH:
-            target.switch_due = NEVER
+        elif action == SWITCH:
+            target.make_due(SWITCH, NEVER)
             off = "ForceOff" if target.forced_off else "GracefulShutdown"
             body = {"ResetType": "On" if target.power_on else off}
             path = target.system + "/Actions/ComputerSystem.Reset"
             self._queue_request("POST", path, json.dumps(body).encode(), now)
         else:
-            period = POLL_PERIOD if target.case_c is None else _CASE_PERIOD
-            target.read_due = now + (CONFIRM_PAUSE if now < target.watch_until else period)
+            target.read_sent(now)
             self._queue_request("GET", target.path, b"", now)
         self._pending = (action, index)
 
@@ -280,7 +254,7 @@ class RedfishClient:
     # Responses.
 
     def _on_response(self, response: "Response", now: int) -> None:
-        action, index = self._pending or (_READ, 0)
+        action, index = self._pending or (READ, 0)
         self._pending = None
         self.answer_count += 1
         self.has_answered = True
@@ -292,23 +266,17 @@ class RedfishClient:
             self._on_login(response, now)
         elif status in _UNAUTHORIZED:
             self._on_denied(action, index, now)
-        elif action == _LIMIT:
+        elif action == LIMIT:
             self.targets[index].limit_answered(status, now)
-        elif action == _READ:
+        elif action == READ:
             self._on_reading(self.targets[index], response, now)
         elif status >= 300:
-            self.targets[index].switch_due = now + REJECT_PAUSE
+            self.targets[index].make_due(SWITCH, now + REJECT_PAUSE)
 
     def _retry_at(self, action: int, index: int, due: int) -> None:
         """Schedule a failed request again for `due`."""
-        target = self.targets[index] if self.targets else None
-        if target is not None and action == _LIMIT:
-            target.limit_due = min(target.limit_due, due)
-            target.accepted_at = None
-        elif target is not None and action == _SWITCH:
-            target.switch_due = min(target.switch_due, due)
-        elif target is not None and action == _READ:
-            target.read_due = due
+        if self.targets and action != _LOGIN:
+            self.targets[index].retry(action, due)
 
     def _on_busy(self, action: int, index: int, response: "Response", now: int) -> None:
         text = response.get_field("retry-after")
@@ -337,9 +305,9 @@ class RedfishClient:
     def _on_reading(self, target: "RedfishTarget", response: "Response", now: int) -> None:
         if response.status != 200:
             self.fault = "status %d for a reading" % response.status
-            target.read_due = now + REJECT_PAUSE
+            target.make_due(READ, now + REJECT_PAUSE)
             return
-        target.etag = response.get_field("etag")
+        target.take_etag(response.get_field("etag"))
         try:
             if response.body.rstrip()[-1:] != b"}":
                 raise ValueError  # MicroPython accepts a truncated object
@@ -347,5 +315,4 @@ class RedfishClient:
         except (ValueError, AttributeError, TypeError, LookupError):
             self.fault = "a reading that is not Redfish"
             return
-        target.read_at = now
         target.check_limit(now)

@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 ENVIRONMENT, POWER = "environment", "power"
-POLL_PERIOD = 10 * SECOND
-CONFIRM_PAUSE = SECOND
+LIMIT, SWITCH, READ = 1, 2, 3
+"""Kinds of requests."""
+_POLL_PERIOD = 10 * SECOND
+_CASE_PERIOD = 2 * SECOND
+"""Period of the readings of a target that reports a temperature."""
+_WATCH_TIME = 6 * SECOND
+_CONFIRM_PAUSE = SECOND
 REJECT_PAUSE = 30 * SECOND
 _RESEND_PAUSE = 10 * SECOND
 _UNVERIFIED_AFTER = 3
@@ -98,12 +103,73 @@ class RedfishTarget:
         """True if the limit to send is higher than the limit now in force."""
         return self.reported_w is not None and (self.target_w or 0) > self.reported_w
 
+    def request_limit(self, watts: int, now: int) -> bool:
+        """Request a limit; return whether it is due. It is watched until it is in force."""
+        if self.requested_w == watts:
+            return False
+        self.requested_w = watts
+        self.unverified_count = 0
+        self.watch(self.effect_us + _WATCH_TIME, now)
+        if (
+            self.reported_w is not None
+            and self.target_w == self.reported_w
+            and self.accepted_at is None
+        ):
+            return False
+        self.limit_due = now
+        return True
+
+    def request_power(self, on: bool, now: int, force: bool) -> bool:
+        """Request power on or off; return whether it is due. `force`: without a shutdown."""
+        if not self.system or (self.power_on == on and not force):
+            return False
+        self.power_on, self.forced_off = on, force
+        self.switch_due = now
+        self.watch(_WATCH_TIME, now)
+        return True
+
+    def watch(self, duration: int, now: int) -> None:
+        """Read each second for `duration` from now on."""
+        self.watch_until = max(self.watch_until, now + duration)
+        self.read_due = min(self.read_due, now + _CONFIRM_PAUSE)
+
+    def make_due(self, action: int, due: int) -> None:
+        """Set the time of the next request of a kind."""
+        if action == LIMIT:
+            self.limit_due, self.accepted_at = due, None
+        elif action == SWITCH:
+            self.switch_due = due
+        else:
+            self.read_due = due
+
+    def retry(self, action: int, due: int) -> None:
+        """Send a failed request again at `due`, or earlier if it is due earlier."""
+        if action == READ:
+            self.read_due = due
+        else:
+            self.make_due(action, min(self.limit_due if action == LIMIT else self.switch_due, due))
+
+    def limit_sent(self, now: int) -> None:
+        """Note that the limit was sent."""
+        self.limit_due = NEVER
+        self.sent_count += 1
+        self.accepted_at = now
+
+    def read_sent(self, now: int) -> None:
+        """Schedule the next reading."""
+        period = _POLL_PERIOD if self.case_c is None else _CASE_PERIOD
+        self.read_due = now + (_CONFIRM_PAUSE if now < self.watch_until else period)
+
+    def take_etag(self, etag: str) -> None:
+        """Store the tag of a reading."""
+        self.etag = etag
+
     def limit_answered(self, status: int, now: int) -> None:
         """Handle the HTTP status of the request that sent the limit."""
         if status < 300:
             self.rejected_status = 0
             self.answered_at = now
-            self.read_due = now + CONFIRM_PAUSE
+            self.read_due = now + _CONFIRM_PAUSE
             return
         self.read_due = now  # reads the allowed range and the present tag
         self.accepted_at = None
@@ -117,6 +183,7 @@ class RedfishTarget:
 
     def check_limit(self, now: int) -> None:
         """Compare the limit that was read with the requested one; decide whether to send again."""
+        self.read_at = now
         if self.requested_w is None or (self.limit_due < NEVER and not self.rejected_status):
             return
         if self.reported_w == self.target_w:
@@ -133,7 +200,7 @@ class RedfishTarget:
             self.deferred or now - self.accepted_at < self.effect_us
         ):
             self.read_due = min(
-                self.read_due, now + (POLL_PERIOD if self.deferred else CONFIRM_PAUSE)
+                self.read_due, now + (_POLL_PERIOD if self.deferred else _CONFIRM_PAUSE)
             )
             return
         self.unverified_count += self.accepted_at is not None
