@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock.leap_second import UNCERTAIN_FOR
+from protocols.time_units import SECOND
 from tests.support.repository import ROOT, repo_files
 
 DOCS = [name for name in repo_files() if name.startswith("docs/") and name.endswith(".md")]
@@ -72,6 +74,12 @@ def test_the_definitions_in_the_architecture_exist() -> None:
         parts = [] if name.endswith(".py") else name.split(".")
         missing += [(path, part) for part in parts if not re.search(rf"\b{part}\b", source)]
     assert missing == []
+
+
+def test_the_wait_for_the_leap_seconds_is_that_of_the_code() -> None:
+    wait = f"{UNCERTAIN_FOR // (60 * SECOND)} minutes"
+    for name in ("README.md", "docs/engineer/time.md", "docs/technician/troubleshoot.md"):
+        assert wait in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 @pytest.mark.parametrize("name", DOCS)
