@@ -3,9 +3,9 @@
 
 import json
 
-from agent.agent import BROKER, FIRST_BUS
 from agent.core.fault.containment import PART_OFF
 from agent.core.fault.text import describe
+from agent.port_numbers import BROKER, FIRST_BUS
 from hil.kernel.raise_in import InjectedError, inject
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.core.test_registry import PART, make_agent
