@@ -188,7 +188,7 @@ class ForkingCounter:
             return
         if (self.count + first) % step and not (is_new and step == 1):
             return
-        words = ["injected", *ERRORS]
+        words = ["injected", *ERRORS][:-1]  # `heap` is for MicroPython
         word = words[(self.count + len(self._name)) % len(words)]
         read, write = os.pipe()
         child = os.fork()
