@@ -34,32 +34,32 @@ def _release_all_humidity(testbed: Testbed) -> None:
 
 REGISTER_EVENTS: dict[str, FaultType] = {
     "supply_register": FaultType(
-        "the RPU's register of the supply temperature shows value °C",
+        "the RPU's register of the supply temperature shows VALUE °C",
         *_held_register("supply_c"),
         limits=_REGISTER_LIMITS,
     ),
     "return_register": FaultType(
-        "the RPU's register of the return temperature shows value °C",
+        "the RPU's register of the return temperature shows VALUE °C",
         *_held_register("return_c"),
         limits=_REGISTER_LIMITS,
     ),
     "flow_register": FaultType(
-        "the RPU's register of the flow shows value L/min",
+        "the RPU's register of the flow shows VALUE L/min",
         *_held_register("flow_lpm"),
         limits=_REGISTER_LIMITS,
     ),
     "dp_register": FaultType(
-        "the RPU's register of the supply pressure, and with it dP, shows value kPa",
+        "the RPU's register of the supply pressure, and with it dP, shows VALUE kPa",
         *_held_register("supply_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "suction_register": FaultType(
-        "the RPU's register of the return pressure, and with it dP, shows value kPa",
+        "the RPU's register of the return pressure, and with it dP, shows VALUE kPa",
         *_held_register("return_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "supply_scale": FaultType(
-        "the RPU's register of the supply temperature shows value times its sensor",
+        "the RPU's register of the supply temperature shows the value of its sensor times VALUE",
         lambda testbed, value: testbed.rpu.scale_sensor("supply_c", value),
         lambda testbed: testbed.rpu.clear_fault("supply_c"),
         limits=(0.01, 100),

@@ -2,8 +2,8 @@
 """Deleting any one statement of the protection turns a test or a hazard scenario red.
 
 Each statement of `FILES` is replaced by `pass` in a child process, which then runs the portable
-tests of the room, and if they pass the scenarios. `WITHOUT_EFFECT` has the statements that nothing
-can show.
+tests of the package, and if they pass the scenarios. `WITHOUT_EFFECT` has the statements that
+nothing can show.
 """
 
 import ast

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hil.campaign import workers
 from hil.campaign.draw import MIN_SECONDS, draw, run_seed
 from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
 from hil.campaign.words import DRAWN, NOT_DRAWN
@@ -26,6 +27,7 @@ from tests.support.programs import MISSING
 from tests.support.repository import ROOT
 
 PYPY = ROOT / ".pypy/bin/coldloop"
+FEW = ("--seeds", "3", "--first", "9", "--seconds", "600")  # seeds of short runs
 VIOLATED = (Expectation("supply_c", "Cel", max=5),)
 
 
@@ -55,11 +57,11 @@ def test_drawn_scenarios_are_valid() -> None:
         assert not rule.max_duration_s or EVENTS[rule.fault].undo is not None, rule
 
 
-def test_twelve_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> None:
-    """A short campaign; `make soak` runs the long one."""
-    assert hil(["campaign", "--seeds", "12", "--seconds", "900", "--json"]) == 0
+def test_three_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> None:
+    """A short campaign on two processes; `make soak` runs the long one."""
+    assert hil(["campaign", *FEW, "--workers", "2", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    assert (record["seeds"], record["violations"], record["virtual_hours"]) == (12, 0, 3.0)
+    assert (record["seeds"], record["violations"], record["virtual_hours"]) == (3, 0, 0.5)
 
 
 def test_violation_is_stored_and_repeatable(
@@ -71,7 +73,7 @@ def test_violation_is_stored_and_repeatable(
         "--seeds",
         "1",
         "--first",
-        "3",
+        "9",
         "--seconds",
         str(MIN_SECONDS),
         "--workers",
@@ -79,12 +81,12 @@ def test_violation_is_stored_and_repeatable(
     ]
     assert hil([*arguments, "--keep", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert "FAIL  seed 3" in out
+    assert "FAIL  seed 9" in out
     repeat_line = next(line for line in out.splitlines() if "again: " in line)
     assert hil([*shlex.split(repeat_line)[3:], "--workers", "1"]) == 1
-    stored = find(str(tmp_path / "campaign-3.toml"))
+    stored = find(str(tmp_path / "campaign-9.toml"))
     assert stored.expectations[0].max == 5
-    assert hil(["run", str(tmp_path / "campaign-3.toml"), "--seed", "3"]) == 1
+    assert hil(["run", str(tmp_path / "campaign-9.toml"), "--seed", "9"]) == 1
 
 
 def test_controller_exception_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +107,51 @@ def test_wrong_arguments_print_one_line(capsys: pytest.CaptureFixture[str]) -> N
     ):
         assert hil(["campaign", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def make_interpreter(folder: Path) -> Path:
+    """Make a program in place of PyPy that shows its arguments and exits with 7."""
+    program = folder / "python"
+    program.write_text('#!/bin/sh\necho "$@" >"$0.txt"\nexit 7\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("options", "hands_over"),
+    [
+        (["campaign", "--seeds", "400", "--workers", "2", "--json"], True),
+        (["campaign", "--plant", "--seeds", "100", "--workers", "2"], True),
+        (["hazard", "--pairs", "500", "--workers", "2"], True),
+        (["campaign", *FEW, "--workers", "1", "--interpreter", "pypy"], True),
+        (["campaign", *FEW, "--workers", "2"], False),
+        (["campaign", "--seeds", "400", "--interpreter", "cpython"], False),
+        (["campaign", "--seeds", "400", "--dut", "micropython"], False),
+        (["hazard", "--pairs", "20"], False),
+    ],
+)
+def test_long_campaign_runs_on_pypy(
+    options: list[str], hands_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = make_interpreter(tmp_path)
+    monkeypatch.setattr(workers, "PYPY_PROGRAM", program)
+    for tool in ("campaign", "hazard"):
+        monkeypatch.setattr(f"hil.tools.{tool}.run_jobs", lambda *_: [])
+    assert (hil(options) == 7) == hands_over
+    assert program.with_suffix(".txt").exists() == hands_over
+    if hands_over:
+        words = program.with_suffix(".txt").read_text().split()
+        assert words == [str(ROOT / "coldloop.py"), "hil", *options]
+
+
+def test_missing_pypy_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "PYPY_PROGRAM", tmp_path / "python")
+    assert hil(["campaign", *FEW, "--interpreter", "pypy"]) == 2
+    assert capsys.readouterr().err.endswith("PyPy is not installed; `make pypy`\n")
+    monkeypatch.setattr("hil.tools.campaign.run_jobs", lambda *_: [])
+    assert hil(["campaign", "--seeds", "400"]) == 0
 
 
 def run_fast(*arguments: str) -> dict[str, Any]:

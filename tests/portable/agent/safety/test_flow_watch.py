@@ -55,6 +55,15 @@ def test_loss_that_only_hot_devices_show_ends_with_a_reading():
     eq(found, [False, True, True, True, False])
 
 
+def test_flow_that_ends_during_the_start_is_a_loss():
+    design = FlowWatch(150.0, 80.0)
+    for flow_watch, expected in ((design, True), (FlowWatch(), False)):
+        flow_watch.update(20.0, 2.0, [Drive(0.0)], None, SECOND, SECOND, 1.0)
+        eq(flow_watch.is_lost, expected)
+    design.update(30.0, 10.0, [Drive(30.0)], None, 2 * SECOND, 2 * SECOND, 1.0)
+    eq(design.is_lost, False)
+
+
 def test_flow_that_was_read_before_the_pump_ran_up_is_not_low():
     flow_watch, rising = watch([(150.0, 80.0, 70.0)]), [Drive(65.0)]
     found = []
