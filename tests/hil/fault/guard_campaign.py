@@ -261,7 +261,11 @@ class _EndOfCopy(Exception):  # noqa: N818 - not an error
 
 
 def run_situation(
-    name: str, calls: int, out: Any, share: tuple[int, int] = (0, 1)
+    name: str,
+    calls: int,
+    out: Any,
+    share: tuple[int, int] = (0, 1),
+    pieces: slice = slice(None),
 ) -> tuple[int, int]:
     """Run the cases of a situation; return (cases, cases with a problem)."""
     situation = SITUATIONS[name]
@@ -271,7 +275,7 @@ def run_situation(
         run.shell.run(second * _SECOND)
         run.testbed.plant.advance(second * _SECOND)
     cases = bad = 0
-    for number, piece in enumerate(piece_names(run)):
+    for number, piece in enumerate(piece_names(run)[pieces]):
         part = (share[0] + number, share[1])
         result = in_child(lambda: run_piece(run, situation, piece, calls, part))  # noqa: B023
         found, normal = ([("", result)], None) if isinstance(result, str) else result
