@@ -137,8 +137,7 @@ class FeedforwardControl:
         integral = self._last_integral = self._integral
         change_k = self._return_history[-1] - self._return_history[0]
         is_steady = -_STEADY_K < change_k < _STEADY_K
-        if wave.active:  # also of a slow one: its errors have the mean 0
-            error = wave.error_k
+        error = wave.error_k if wave.active else error  # of a slow one too
         if error > _DEADBAND_K or error < -_DEADBAND_K:
             # Towards 0, the integral that a bumpless transfer has left ends quickly.
             grows = (correction > 0.0) == (integral > 0.0)
@@ -154,8 +153,7 @@ class FeedforwardControl:
             not valve_moving if limited == demand else (correction > 0) != (demand > limited)
         )
         # The table ends at the valve limits, so `demand` cannot exceed them.
-        may_integrate = may_integrate and self._may_integrate
-        self._may_integrate = True
+        may_integrate, self._may_integrate = may_integrate and self._may_integrate, True
         if may_integrate and not (limited >= self.high if correction > 0 else limited <= self.low):
             self._integral = integral
         if position is not None:

@@ -109,7 +109,7 @@ class Trace(NamedTuple):
     raised_s: int = 0
 
 
-class Recorder:
+class FaultRecorder:
     """Runs a unit and records its seconds. `second`: the one that runs now. No copy is made from
     `until_s` on.
     """
@@ -159,7 +159,9 @@ class ForkingCounter:
     `found`: (text of the fault, its result) of all copies: a `Trace`, or the text of an exception.
     """
 
-    def __init__(self, recorder: Recorder, name: str, calls: int, share: tuple[int, int]) -> None:
+    def __init__(
+        self, recorder: FaultRecorder, name: str, calls: int, share: tuple[int, int]
+    ) -> None:
         self.count = 0
         self.found: list[tuple[str, Trace | str]] = []
         self._recorder, self._name, self._calls = recorder, name, calls
@@ -240,7 +242,7 @@ def run_piece(
     run: VirtualRun, situation: Situation, name: str, calls: int, share: tuple[int, int]
 ) -> tuple[list[tuple[str, Trace | str]], Trace]:
     """Run to `calls` calls of a piece; return the results of the copies, and the run itself."""
-    recorder = Recorder(run, situation.fault_s)
+    recorder = FaultRecorder(run, situation.fault_s)
     counter = ForkingCounter(recorder, name, calls, share)
     piece, methods = find_piece(run.dut.agent, name) or (None, ())  # type: ignore[attr-defined]
     for method in methods:
