@@ -52,7 +52,7 @@ class TimeSource:
         lag: int,
     ) -> None:
         self.offset_fit = offset_fit
-        offset_fit.max_slope = holdover.limit_ppt // 1_000
+        offset_fit.limit_slope(holdover.limit_ppt // 1_000)
         self.fit: FittedLine | None = None
         self.interval = OffsetInterval(holdover, spacing, lag)
         self.source_rejected = False
