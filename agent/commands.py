@@ -223,6 +223,14 @@ def clock(argv: list[str]) -> int:
             "agent.tools.clock.clock_watch",
             "clock of the running agent, one line for each change",
         ),
+        "calibrate": (
+            "agent.tools.clock.clock_calibrate",
+            "measure the latency of the sentences of a receiver",
+        ),
+        "serve": (
+            "agent.tools.clock.clock_serve",
+            "serve the time of the agent: set-up of chronyd (NTP) and ptp4l (PTP)",
+        ),
     }
     example = "report --config /etc/coldloop/unit.json"
     return CommandGroup("clock", tools, example, (ConfigError,)).run(argv)
