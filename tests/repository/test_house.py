@@ -22,7 +22,7 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
-    "agent": 19,
+    "agent": 20,
     "agent/core": 19,
     "deploy": 16,
     "deploy/firmware": 16,
