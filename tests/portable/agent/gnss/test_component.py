@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `integrity`: checks of each epoch, alarms, and the effect on the clock."""
 
-from agent.agent import RECEIVER
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.port_numbers import RECEIVER
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
