@@ -19,22 +19,21 @@ s against the monotonic clock. Does not decide whether to use the time; see `age
 The satellites are decoded on demand (`Epoch.satellite_view`).
 """
 
+from drivers.gnss.epoch_sentences import EpochSentences
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, isqrt, undo_week_rollover
 from protocols import calendar
 from protocols.nmea.satellite_view import SatelliteView
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
+from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, parse
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.gnss.sentence_group import SentenceGroup
-    from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
-    from protocols.nmea.sentences import Sentence
+    from protocols.nmea.nav_sentences import Gll, Gns
     from protocols.nmea.vendor_sentences import VendorSentence
 
     PositionSentence = Rmc | Gga | Gns | Gll
 
-_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than a difference in digits explains
 _STEP_US = SECOND
 _DAY_US = 86_400 * SECOND
 _DATE_CARRY_US = 600 * SECOND
@@ -128,49 +127,6 @@ class Epoch:
         return self.flags + ("incomplete",) if is_incomplete else self.flags
 
 
-class _EpochSentences:
-    """The sentences of an epoch by kind, the first of each."""
-
-    def __init__(self) -> None:
-        self.rmc: Rmc | None = None
-        self.gga: Gga | None = None
-        self.gns: Gns | None = None
-        self.gll: Gll | None = None
-        self.zda: Zda | None = None
-        self.vtg: Vtg | None = None
-        self.gst: Gst | None = None
-        self.gbs: Gbs | None = None
-        self.dtm: Dtm | None = None
-        self.accuracy: VendorSentence | None = None
-        self.malformed = 0
-
-    def add(self, sentence: "Sentence") -> None:
-        """Keep the first sentence of a kind; one with a time replaces one without.
-
-        A sentence without a time can be the rest of the epoch before, which had none.
-        """
-        name = _SENTENCE_FIELDS.get(sentence.kind)
-        if name is None:
-            return
-        kept = getattr(self, name)
-        if kept is None or (getattr(kept, "time_us", 0) is None and sentence.time_us is not None):  # type: ignore[union-attr]  # as `kept`, of the same kind
-            setattr(self, name, sentence)
-
-
-_SENTENCE_FIELDS = {
-    b"RMC": "rmc",
-    b"GGA": "gga",
-    b"GNS": "gns",
-    b"GLL": "gll",
-    b"ZDA": "zda",
-    b"VTG": "vtg",
-    b"GST": "gst",
-    b"GBS": "gbs",
-    b"DTM": "dtm",
-    b"PQTMEPE": "accuracy",
-}
-
-
 class EpochDecoder:
     """Decodes sentence groups to epochs, and holds the state between epochs.
 
@@ -208,7 +164,7 @@ class EpochDecoder:
         """Decode a sentence group. Groups come in order; some can be missing."""
         self._count += 1
         epoch = Epoch(group, self._count, self)
-        sentences = _EpochSentences()
+        sentences = EpochSentences()
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
@@ -243,14 +199,14 @@ class EpochDecoder:
         self._view_number = epoch.number
         return view
 
-    def _add_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
+    def _add_sentence(self, body: bytes, sentences: EpochSentences, epoch: Epoch) -> None:
         sentence, reason = parse(body)
         if sentence is None:
             if reason == "kind":
                 self.unknown += 1
             else:
                 self.malformed += 1
-                sentences.malformed += 1
+                sentences.count_malformed()
             return
         self.decoded += 1
         if isinstance(sentence, (Gsv, Gsa)):
@@ -286,7 +242,7 @@ class EpochDecoder:
             return self._last_fix_mode
         return reported or (2 if epoch.alt_mm is None else 3)
 
-    def _set_time(self, epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+    def _set_time(self, epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -> None:
         rmc_date = sentences.rmc.date if sentences.rmc else None
         zda_date = sentences.zda.date if sentences.zda else None
         date = rmc_date or zda_date
@@ -341,7 +297,7 @@ def _is_invalid_mode(letter: bytes) -> bool:
     return letter != b"" and letter not in VALID_MODES
 
 
-def _find_reasons(epoch: Epoch, sentences: _EpochSentences) -> "tuple[str, ...]":
+def _find_reasons(epoch: Epoch, sentences: EpochSentences) -> "tuple[str, ...]":
     rmc, gga, gns, gll = sentences.rmc, sentences.gga, sentences.gns, sentences.gll
     reasons: list[str] = []
     if not (rmc or gga or gns or gll):
@@ -383,7 +339,7 @@ def _best_gsa_fix(epoch: Epoch) -> int:
     return best
 
 
-def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
+def _copy_measurements(epoch: Epoch, sentences: EpochSentences) -> None:
     """Copy the measurements; the sentence with the most fields has priority."""
     position: PositionSentence | None = (
         sentences.gga or sentences.gns or sentences.rmc or sentences.gll
@@ -418,10 +374,10 @@ def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
         epoch.raim_satellite = sentences.gbs.satellite
 
 
-def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+def _add_warnings(epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -> None:
     group = epoch.group
     for name, is_active in (
-        ("positions differ", _positions_differ(sentences)),
+        ("positions differ", sentences.positions_differ()),
         ("datum", sentences.dtm is not None and sentences.dtm.local not in (b"W84", b"")),
         ("raim", epoch.raim_satellite is not None),
         ("antenna open", epoch.antenna == "open"),
@@ -434,20 +390,3 @@ def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") 
     ):
         if is_active:
             flags.append(name)
-
-
-def _positions_differ(sentences: _EpochSentences) -> bool:
-    """Return True if two sentences of one fix have different positions."""
-    first: PositionSentence | None = None
-    other: PositionSentence | None
-    for other in (sentences.gga, sentences.gns, sentences.rmc, sentences.gll):
-        if other is None or other.lat_e7 is None or other.lon_e7 is None:
-            continue
-        if first is None:
-            first = other
-        elif (
-            abs(other.lat_e7 - (first.lat_e7 or 0)) > _MAX_DIFFERENCE_E7
-            or abs(other.lon_e7 - (first.lon_e7 or 0)) > _MAX_DIFFERENCE_E7
-        ):
-            return True
-    return False
