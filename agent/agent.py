@@ -429,7 +429,10 @@ class Agent:
             except Exception as error:
                 self.guard.handle(component, error, now)
         self.fieldbus.send_early_polls(now)
-        self._report(now)
+        try:
+            self._report(now)
+        except Exception as error:  # often memory: a report is lost, not the tick
+            self.guard.handle(self.telemetry, error, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():

@@ -63,6 +63,12 @@ def test_no_pure_class_extends_a_compiled_one() -> None:
     assert extended == []
 
 
+def test_no_compiled_module_has_a_nested_class() -> None:
+    """mypyc refuses a class below `if TYPE_CHECKING:`; the compiler itself runs in `make soak`."""
+    for name in compiled.compiled_modules():
+        assert [c.name for c in classes(name) if c.col_offset] == [], name
+
+
 def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(DeployError, match="no C compiler: install"):

@@ -21,6 +21,12 @@ from tests.portable.support.reference_time import (
     synced_leap_clock,
 )
 
+LONG = (
+    "test_holdover_uses_learned_tempco",
+    "test_one_false_future_date_does_not_block_later_dates",
+)
+
+
 HEAP = "512wK"
 STORE = FIRST_BUS + 1
 
