@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     PositionSentence = Rmc | Gga | Gns | Gll
 
+_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than a difference in digits explains
 _STEP_US = SECOND
 _DAY_US = 86_400 * SECOND
 _DATE_CARRY_US = 600 * SECOND
@@ -56,7 +57,7 @@ class Epoch:
     flags       the reasons and: "no time", "no date", "dates differ", "leap second", "week
                 rollover", "time back", "time step", "positions differ", "datum", "raim",
                 "antenna open", "antenna short", "jamming", "line saturated", "damaged",
-                "malformed", "lost"; `all_flags` adds "incomplete"
+                "spoofing", "malformed", "lost"; `all_flags` adds "incomplete"
     mode        1 no fix, 2 without height, 3 with height
     quality     of GGA
     lat_e7, lon_e7   1e-7 degrees
@@ -65,6 +66,8 @@ class Epoch:
     horizontal_mm, vertical_mm   the receiver's estimate of its error, one sigma
     antenna     "ok", "open", "short": the last reported state
     jamming     "ok", "warning", "critical": the last reported state
+    spoofing    "ok", "warning", "critical": the last reported state
+    leap_s      GPS time minus UTC that the receiver has from satellites, s; None: not reported
     raim_satellite   the faulty satellite of the receiver's own RAIM, as sent
     """
 
@@ -90,6 +93,8 @@ class Epoch:
         self.vertical_mm: int | None = None
         self.antenna: str | None = None
         self.jamming: str | None = None
+        self.spoofing: str | None = None
+        self.leap_s: int | None = None
         self.raim_satellite: int | None = None
         self.reported_used: int | None = None
         self.satellite_sentences: list[Gsv | Gsa] = []
@@ -133,6 +138,7 @@ class EpochDecoder:
     `vendor` is one of `protocols.nmea.satellite_id.VENDORS`; without it the decoder finds the
     vendor from the sentences. A date before `min_utc_us` counts as a week rollover.
 
+    frames   UBX frames of `Framer.frames`, which the next epoch reads
     decoded, unknown, malformed   sentences: decoded, of an unknown kind, with a bad field
     """
 
@@ -144,6 +150,9 @@ class EpochDecoder:
         self.malformed = 0
         self.antenna: str | None = None
         self.jamming: str | None = None
+        self.spoofing: str | None = None
+        self.leap_s: int | None = None
+        self.frames: list[bytes] = []
         self._vendor_is_given = vendor is not None
         self._count = 0
         # only the needed values of the last epoch: a whole epoch takes 20 KiB on a small board
@@ -165,10 +174,14 @@ class EpochDecoder:
         self._count += 1
         epoch = Epoch(group, self._count, self)
         sentences = EpochSentences()
+        if self.frames:
+            self._read_frames()
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
         epoch.jamming = self.jamming
+        epoch.spoofing = self.spoofing
+        epoch.leap_s = self.leap_s
         _copy_measurements(epoch, sentences)
         epoch.reasons = _find_reasons(epoch, sentences)
         epoch.valid = not epoch.reasons
@@ -217,11 +230,25 @@ class EpochDecoder:
             self._apply_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
         sentences.add(sentence)
 
+    def _read_frames(self) -> None:
+        """Read what the UBX frames before the end of this epoch state."""
+        from protocols.nmea.ubx_status import parse_frame  # noqa: PLC0415 - few receivers send them
+
+        for frame in self.frames:
+            notice = parse_frame(frame)
+            if notice is not None:
+                self._apply_vendor(notice)
+        self.frames.clear()
+
     def _apply_vendor(self, sentence: "VendorSentence") -> None:
         if sentence.antenna is not None:
             self.antenna = sentence.antenna
         if sentence.jamming is not None:
             self.jamming = sentence.jamming
+        if sentence.spoofing is not None:
+            self.spoofing = sentence.spoofing
+        if sentence.leap_s is not None:
+            self.leap_s = sentence.leap_s if sentence.leap_known else None
         if sentence.vendor is not None and not self._vendor_is_given:
             self.vendor = sentence.vendor
 
@@ -377,12 +404,13 @@ def _copy_measurements(epoch: Epoch, sentences: EpochSentences) -> None:
 def _add_warnings(epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -> None:
     group = epoch.group
     for name, is_active in (
-        ("positions differ", sentences.positions_differ()),
+        ("positions differ", _positions_differ(sentences)),
         ("datum", sentences.dtm is not None and sentences.dtm.local not in (b"W84", b"")),
         ("raim", epoch.raim_satellite is not None),
         ("antenna open", epoch.antenna == "open"),
         ("antenna short", epoch.antenna == "short"),
         ("jamming", epoch.jamming in ("warning", "critical")),
+        ("spoofing", epoch.spoofing in ("warning", "critical")),
         ("line saturated", group.line_saturated),
         ("damaged", group.error_count > 0),
         ("malformed", sentences.malformed > 0),
@@ -390,3 +418,20 @@ def _add_warnings(epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -
     ):
         if is_active:
             flags.append(name)
+
+
+def _positions_differ(sentences: EpochSentences) -> bool:
+    """Return True if two sentences of one fix have different positions."""
+    first: PositionSentence | None = None
+    other: PositionSentence | None
+    for other in (sentences.gga, sentences.gns, sentences.rmc, sentences.gll):
+        if other is None or other.lat_e7 is None or other.lon_e7 is None:
+            continue
+        if first is None:
+            first = other
+        elif (
+            abs(other.lat_e7 - (first.lat_e7 or 0)) > _MAX_DIFFERENCE_E7
+            or abs(other.lon_e7 - (first.lon_e7 or 0)) > _MAX_DIFFERENCE_E7
+        ):
+            return True
+    return False

@@ -1,27 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sentences of one epoch, sorted by kind. Does not decide whether the epoch is valid."""
+"""The sentences of one epoch by kind; `drivers.gnss.epoch` reads them."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
     from protocols.nmea.sentences import Gga, Rmc, Sentence, Zda
     from protocols.nmea.vendor_sentences import VendorSentence
-
-    PositionSentence = Rmc | Gga | Gns | Gll
-
-_MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than a difference in digits explains
-_SENTENCE_FIELDS = {
-    b"RMC": "rmc",
-    b"GGA": "gga",
-    b"GNS": "gns",
-    b"GLL": "gll",
-    b"ZDA": "zda",
-    b"VTG": "vtg",
-    b"GST": "gst",
-    b"GBS": "gbs",
-    b"DTM": "dtm",
-    b"PQTMEPE": "accuracy",
-}
 
 
 class EpochSentences:
@@ -40,6 +24,10 @@ class EpochSentences:
         self.accuracy: VendorSentence | None = None
         self.malformed = 0
 
+    def count_malformed(self) -> None:
+        """Count a sentence with a bad field."""
+        self.malformed += 1
+
     def add(self, sentence: "Sentence") -> None:
         """Keep the first sentence of a kind; one with a time replaces one without.
 
@@ -52,22 +40,16 @@ class EpochSentences:
         if kept is None or (getattr(kept, "time_us", 0) is None and sentence.time_us is not None):  # type: ignore[union-attr]  # as `kept`, of the same kind
             setattr(self, name, sentence)
 
-    def count_malformed(self) -> None:
-        """Count a sentence with a bad field."""
-        self.malformed += 1
 
-    def positions_differ(self) -> bool:
-        """Return True if two sentences of one fix have different positions."""
-        first: PositionSentence | None = None
-        other: PositionSentence | None
-        for other in (self.gga, self.gns, self.rmc, self.gll):
-            if other is None or other.lat_e7 is None or other.lon_e7 is None:
-                continue
-            if first is None:
-                first = other
-            elif (
-                abs(other.lat_e7 - (first.lat_e7 or 0)) > _MAX_DIFFERENCE_E7
-                or abs(other.lon_e7 - (first.lon_e7 or 0)) > _MAX_DIFFERENCE_E7
-            ):
-                return True
-        return False
+_SENTENCE_FIELDS = {
+    b"RMC": "rmc",
+    b"GGA": "gga",
+    b"GNS": "gns",
+    b"GLL": "gll",
+    b"ZDA": "zda",
+    b"VTG": "vtg",
+    b"GST": "gst",
+    b"GBS": "gbs",
+    b"DTM": "dtm",
+    b"PQTMEPE": "accuracy",
+}
