@@ -19,6 +19,7 @@ In each cycle, `read_inputs` takes the readings and checks them; `before_control
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
+from agent.control.actuator.actuator_check import ActuatorCheck
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
@@ -50,7 +51,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.actuator.pump import PumpActuator
     from agent.control.control_context import ControlContext
     from agent.control.dew_control import DewControl
     from agent.control.fan_group import FanGroup
@@ -59,13 +59,11 @@ if TYPE_CHECKING:
     from agent.control.supply_feedforward import SupplyLoopFf
     from agent.core.alarm_record import Condition
     from agent.core.component import Actions
-    from agent.core.context import SessionView
 
 HUMIDITY_SENSOR = AlarmRecord(
     "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True
 )
 HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors differ", "", True)
-HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
 FOULING = AlarmRecord(
     "fouling", NORMAL, "the exchanger transfers less heat than a clean one", "", True
 )
@@ -75,7 +73,6 @@ PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to s
 _OFF_K_S = 1 / 10
 """Rate of the set-point to the fallback while the component is off, K/s: a sudden change of the
 room moves the dew point by some kelvin in a minute."""
-_REMOTE_BIT = "Remote"
 
 
 class CoolingComponent(Component):
@@ -113,6 +110,7 @@ class CoolingComponent(Component):
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
+        self._checks = ActuatorCheck(agent.arbiters)
         self._valve_check = ValveCheck(agent.valve, settings)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
@@ -216,9 +214,7 @@ class CoolingComponent(Component):
         if self.dew_control is not None:
             self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
         self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
-        self._check_drives(PUMPS, self.agent.pumps)
-        if self.fan_group is not None:
-            self._check_drives(FANS, self.fan_group.drives)
+        self._check_drives()
         if self.valve_watch is not None:
             self.valve_watch.step(dt)
         self.manual.step(now, dt)
@@ -245,10 +241,14 @@ class CoolingComponent(Component):
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
         self.agent.valve.set_limited(False)
-        self._check_drives(PUMPS, self.agent.pumps)
-        if self.fan_group is not None:
-            self._check_drives(FANS, self.fan_group.drives)
+        self._check_drives()
         self.manual.step(now, dt)
+
+    def _check_drives(self) -> None:
+        """Lock out drives in local mode."""
+        self._conditions += self._checks.check_drives(PUMPS, self.agent.pumps)
+        if self.fan_group is not None:
+            self._conditions += self._checks.check_drives(FANS, self.fan_group.drives)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
@@ -336,21 +336,6 @@ class CoolingComponent(Component):
         difference = target_kpa - loop.setpoint
         step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
         loop.set_setpoint(loop.setpoint + step)
-
-    def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:
-        """Lock out drives in local mode: they get no writes, and another drive runs."""
-        arbiter = self.agent.arbiters[actuator]
-        for drive in drives:
-            session = drive.session
-            if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
-                continue
-            if session.device.register_value(
-                _remote_bit(session)
-            ) is not None and not session.device.is_bit_on(_REMOTE_BIT):
-                arbiter.lock_out(session.name)
-                self._conditions.append((HAND, session.name, HAND.text + session.name))
-        if len(arbiter.locked) == len(drives):
-            arbiter.claim(LOCKOUT, "hand", EXACT, 0.0, "all drives in local mode")
 
     def tick(self, now: int) -> None:
         """Poll running drives between two cycles and start the failover after a trip."""
@@ -450,7 +435,3 @@ class CoolingComponent(Component):
         if self.tuning is not None:
             fields += self.tuning.status()
         return JsonObject(fields)
-
-
-def _remote_bit(session: "SessionView") -> "Any":
-    return session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]

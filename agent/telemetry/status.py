@@ -8,7 +8,7 @@ contains `_milli`. The order of the keys is fixed, so that both interpreters wri
 
 from agent.core.actuator import ACTUATORS
 from agent.core.json_writer import JsonObject, write
-from agent.telemetry.bus_status import buses, devices
+from agent.telemetry.bus_status import buses_json, devices_json
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -110,6 +110,14 @@ class StatusWriter:
             self._due = now + _PERIOD
             self._chunks = StatusChunks(self._agent)
             begin = KEY + "\0"
+        try:
+            return self._write(begin, now)
+        except (MemoryError, RuntimeError):
+            self._chunks.remaining = 0  # without this one, the rest would end the record before
+            raise
+
+    def _write(self, begin: str, now: int) -> "list[bytes]":
+        """Write the next chunks; `begin` stands before the first chunk of a record."""
         count = min(self._chunks_per_tick, self._chunks.remaining)
         if self._single_write:
             texts = [self._chunks.next_chunk(now) for _ in range(count)]
@@ -225,8 +233,8 @@ def _modbus(agent: "StatusSource", now: int) -> JsonObject:
             ("crc_errors", sum([b.crc_errors for b in fieldbus.buses])),
             ("foreign", sum([b.other_unit_frames for b in fieldbus.buses])),
             ("late", sum([b.unsolicited for b in fieldbus.buses])),
-            ("buses", buses(fieldbus, now)),
-            ("devices", devices(fieldbus)),
+            ("buses", buses_json(fieldbus, now)),
+            ("devices", devices_json(fieldbus)),
         ]
     )
 

@@ -95,14 +95,17 @@ class OffsetFit:
         """Standard deviation of the samples of the last block, ns."""
         self.largest = 0
         """Largest distance of a sample of the last block from its mean, ns."""
-        self.max_slope = 0
-        """Largest slope that the oscillator can explain, ns/s."""
+        self._max_slope = 0
         self._capacity = capacity
         self._max_joined = max_joined
         self._envelope_rank = envelope_rank
         self._times: list[int] = []
         self._values: list[int] = []
         self._blocks: list[FitPoint] = []
+
+    def limit_slope(self, max_slope: int) -> None:
+        """Set the largest slope that the oscillator can explain, ns/s."""
+        self._max_slope = max_slope
 
     def add(self, t: int, y_ns: int) -> "FitPoint | None":
         """Add a sample. Return the block that it completes, which is not in the line yet."""
@@ -124,7 +127,7 @@ class OffsetFit:
         pairs = [((t - block.t) // 1000, y - block.mean) for t, y in zip(self._times, self._values)]
         sxx = sum([x * x for x, _ in pairs]) or 1
         slope = sum([x * y for x, y in pairs]) * 1_000 // sxx
-        slope = max(-self.max_slope, min(self.max_slope, slope))
+        slope = max(-self._max_slope, min(self._max_slope, slope))
         square = sum([(y - slope * x // 1_000) ** 2 for x, y in pairs])
         return isqrt(square // max(1, self.size - 2))
 
