@@ -203,6 +203,7 @@ class Containment:
         """Replace a component by its stand-in, or the stand-in by the component."""
         agent = self._agent
         lists: list[list[Any]] = [agent.components, agent.with_deadline, agent.with_outbox]
+        lists.append(agent.with_protection)
         for components in lists + [agent.supervisor.providers, agent.telemetry.components]:
             if old in components:
                 components[components.index(old)] = new

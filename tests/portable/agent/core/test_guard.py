@@ -3,14 +3,20 @@
 
 import json
 
-from agent.agent import BROKER, FIRST_BUS
 from agent.core.fault.containment import PART_OFF
 from agent.core.fault.text import describe
+from agent.port_numbers import BROKER, FIRST_BUS
 from hil.kernel.raise_in import InjectedError, inject
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.core.test_registry import PART, make_agent
 from tests.portable.support.agent_rig import VALVE, AgentRig
 from tests.portable.support.check import eq
+
+LONG = (
+    "test_bus_and_broker_and_device_and_receiver",
+    "test_component_that_fails_five_times_waits_for_an_operator",
+)
+
 
 READS_200 = bytes.fromhex("0703000000c8443a")
 

@@ -13,7 +13,7 @@ import pytest
 
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
-from tests.hil.run.component_orders import differing_orders
+from tests.hil.fault.component_orders import differing_orders
 
 ROW = """
 name = "pair"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Campaign: random orders in which the agent asks its components; no order changes a write.
 
-    python -m tests.hil.run.component_orders [--orders 20] [--out FILE] [SCENARIO …]
+    python -m tests.hil.fault.component_orders [--orders 20] [--out FILE] [SCENARIO …]
 
 Without names: `full-bench`, all scenarios of claims and the suite `hazards`. A scenario runs once
 in the order of the registry and then in random orders, of the calls and of the control cycle. Ports
@@ -53,7 +53,7 @@ def differing_orders(scenario: Scenario, orders: range) -> list[int]:
 
 def main(argv: list[str]) -> int:
     """Run the campaign; return 1 if an order changes a write."""
-    parser = argparse.ArgumentParser(prog="tests.hil.run.component_orders")
+    parser = argparse.ArgumentParser(prog="tests.hil.fault.component_orders")
     parser.add_argument("names", nargs="*", metavar="SCENARIO")
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
