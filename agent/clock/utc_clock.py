@@ -32,7 +32,7 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.clock_output import KeptTime
+    from agent.clock.clock_state import KeptTime
     from agent.clock.cross_check import CrossCheck
     from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix

@@ -63,10 +63,10 @@ def test_no_pure_class_extends_a_compiled_one() -> None:
     assert extended == []
 
 
-def test_no_compiled_module_has_a_nested_class() -> None:
-    """mypyc refuses a class below `if TYPE_CHECKING:`; the compiler itself runs in `make soak`."""
-    for name in compiled.compiled_modules():
-        assert [c.name for c in classes(name) if c.col_offset] == [], name
+def test_mypyc_translates_the_listed_modules(tmp_path: Path) -> None:
+    """Without a C compiler; mypyc refuses some code that mypy accepts."""
+    compiled.copy_packages(tmp_path)
+    compiled.compile_copy(tmp_path, compiled.compiled_modules(), c_only=True)
 
 
 def test_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
