@@ -77,7 +77,8 @@ def pulses(seeds: int) -> list[Row]:
     rows = []
     for name, tempco, drag, limit_s in (("crystal", 1.0, 1.0, 60), ("TCXO", 0.05, 0.1, 600)):
         errors: list[int] = []
-        detected_after, used_after = [], []
+        detected_after: list[int] = []
+        used_after: list[int] = []
         for seed in range(1, max(2, seeds // 5) + 1):
             clock = synced_leap_clock(tempco_ppb=int(tempco * 1000))
             bench = ClockRig(clock, seed, ppm=7.0, tempco=tempco, pps_us=1.0)

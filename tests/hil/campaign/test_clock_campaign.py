@@ -54,8 +54,10 @@ def test_one_step_of_the_latency_does_not_hide_itself() -> None:
         receiver = SentenceModel(
             5.0, latency_ms=483.1, stated_ms=483.9, spread_ms=1.0, jitter_ms=0.9, latency=change
         )
-        day = Day(start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False)
-        assert run_day(day).beyond_us == 0, start
+        case = ClockCase(
+            start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False
+        )
+        assert run_case(case).excess_us == 0, start
 
 
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
