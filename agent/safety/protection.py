@@ -7,8 +7,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
 
     finding                   reaction
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
-    no flow for `_SHED_TIME`  all loads off; the second time in `_AGAIN_TIME`, they then stay at
-                              their least power for that time
+    no flow for `_SHED_TIME`  all loads off; the second time in `_AGAIN_TIME`, they stay off for
+                              that time: what reports the flow between may lie
     a pump stands (blocked)   the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
