@@ -16,6 +16,7 @@ import sys
 import time
 
 from agent.config.profile_files import ProfileFiles
+from agent.port_numbers import CONSOLE
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
@@ -245,7 +246,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
         return 2
     unload_checks()
     gc.collect()
-    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
+    from agent.agent import Agent  # noqa: PLC0415 - now there is room for its code
 
     agent = Agent(config, boot, restarts, boot_loop.level)
     del text, raw, config

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of measured values in the registers of the RPU: a fixed value, a scale, a swap.
+"""Faults of measured values in the registers of the RPU (the emulated CDU): held values,
+a scale, a swap.
 
 Does not change the sensors of the plant; see `hil.fault.sensor`. The RPU shows a wrong register and
-sets no alarm bit. All humidity sensors can freeze together. A value of 3276.7 or -3276.8 shows the
+sets no alarm bit. All humidity sensors can be held together. A value of 3276.7 or -3276.8 shows the
 sentinel 0x7FFF or 0x8000 in the register, and 6553.5 shows 0xFFFF.
 """
 
