@@ -34,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from agent.runtime.io_loop import AgentInterface
+    from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.base import Opener
 
 __all__ = ["OPENERS", "SelectPoller", "monotonic", "preflight", "print_line", "run"]
@@ -52,12 +52,13 @@ OPENERS: "dict[str, Opener]" = {
     "store": store.open_port,
     "pps": pps.open_port,
     "chrony": chrony.open_port,
+    "ntp": tcp.open_port,
     "watchdog": watchdog.open_port,
 }
 
 
 class SelectPoller:
-    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
+    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
 
     def __init__(self) -> None:
         """Create the set of watched ports and the pipe that ends a wait."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
-    from agent.runtime.io_loop import AgentInterface
+    from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.address import Address
     from drivers.ports.base import Opener, Port, Wake
     from drivers.ports.micropython.slot_store import SlotFlash
@@ -93,7 +93,7 @@ def _openers() -> "dict[str, Opener]":
 
 
 class MicroPoller:
-    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
+    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
 
     def __init__(self) -> None:
         """Create the set of watched ports."""
