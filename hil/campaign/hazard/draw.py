@@ -109,8 +109,8 @@ def _draw_between(rng: random.Random, letters: tuple[Letter, ...]) -> Letter | N
 
 def _make_event(letter: Letter, at_s: float, end_s: float | None) -> ScenarioEvent:
     for_s = letter.for_s
-    if for_s is None and end_s is not None and EVENTS[letter.word].undo is not None:
-        for_s = end_s - at_s
+    if end_s is not None and EVENTS[letter.word].undo is not None:
+        for_s = min(end_s - at_s, for_s or end_s)
     return ScenarioEvent(float(at_s), letter.word, letter.value, for_s)
 
 
