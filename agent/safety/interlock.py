@@ -24,8 +24,7 @@ The time to the safe state has four parts:
 - at most half a cycle until the loops step;
 - the write, which has priority over all polls.
 
-While the delay of a stop runs, the loads are at their least power: this costs little if the input
-was wrong, and a second of flow at full power is saved if it was right.
+While the delay of a stop runs, the loads are at their least power.
 
 The component services the watchdog once a cycle, at the end of the tick that has read the inputs,
 stepped the loops and run the protection. A cycle that does not reach this point does not service
@@ -40,8 +39,9 @@ from agent.core.component import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
-from agent.safety.loop_watch import COOLANT_LOSS, LoopWatch
+from agent.safety.loop_watch import LoopWatch
 from agent.safety.protection import Protection
+from agent.safety.start_permit import StartPermit
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
@@ -167,6 +167,7 @@ class Interlock(Component):
             )
         self.protection = Protection(agent, settings)
         self.loop_watch = LoopWatch(agent)
+        self.start_permit = StartPermit(agent, self.protection)
         self.stop_order = StopOrder()
         self._lost_devices: list[str] = []
         self._kicked_at = 0
@@ -187,6 +188,9 @@ class Interlock(Component):
         self._scan_inputs(now)
         self.loop_watch.step(now)
         self._limit_early()
+        if self.start_permit.missing:
+            is_read = None not in [cause.on for cause, _, _, _ in self.inputs]
+            self.start_permit.step(now, is_read, self._is_stopping(now))
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
         floor = self.protection.pump_floor(now)
@@ -196,16 +200,12 @@ class Interlock(Component):
 
     def _limit_early(self) -> None:
         """Limit the loads while the delay of a stop runs, and during a fast loss of coolant."""
-        limits, order = self.stop_order.limits, self.loop_watch.loss_order
-        if limits is None:
-            return
-        for cause in self.by_priority:
-            if cause.on and not cause.active and cause.reaction[3] == 0:
-                limits.limit_all(cause.code)
-        if order:
-            limits.limit_all(COOLANT_LOSS.code)
-        if order > 1:
-            limits.shed_all(COOLANT_LOSS.code)
+        limits = self.stop_order.limits
+        if limits is not None:
+            self.loop_watch.order_loads(limits)
+            for cause in self.by_priority:
+                if cause.on and not cause.active and cause.reaction[3] == 0:
+                    limits.limit_all(cause.code)
 
     def _claim(self, actuator: str, now: int) -> None:
         """Claim the output of the first active cause that defines one for the actuator."""
@@ -331,6 +331,7 @@ class Interlock(Component):
         return (
             conditions
             + self.protection.active_conditions()
+            + self.start_permit.active_conditions(now)
             + self.loop_watch.active_conditions()
             + [(INPUT_LOST, name, alarm_text(INPUT_LOST, name)) for name in self._lost_devices]
         )
@@ -343,7 +344,10 @@ class Interlock(Component):
 
     def protect(self, now: int) -> None:
         """Step the protection."""
-        self.protection.step(now, self.demand()[1] == 0 or self.stop_order.is_asked(now))
+        self.protection.step(now, self._is_stopping(now))
+
+    def _is_stopping(self, now: int) -> bool:
+        return self.demand()[1] == 0 or self.stop_order.is_asked(now)
 
     def tick(self, now: int) -> None:
         """Service the watchdog if the control cycle has run in this tick."""
@@ -401,13 +405,16 @@ class Interlock(Component):
         return matching
 
     def status(self, now: int) -> "object":
-        """Return all active causes with their snapshots, and the last service of the watchdog."""
+        """Return the active causes with their snapshots, the last service of the watchdog, and the
+        start permissives that are missing.
+        """
         valve, pumps = self.demand()
         return JsonObject(
             [
                 ("valve_forced", valve is not None),
                 ("pumps_forced", pumps is not None),
                 ("fed_us", self._kicked_at if self._kicked_at else None),
+                ("not_shown", self.start_permit.missing),
                 (
                     "causes",
                     [

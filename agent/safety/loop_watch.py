@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.core.alarm_record import Condition
+    from agent.core.context import LoadLimitsView
 
 LEVEL_LOW = AlarmRecord("level_low", DEGRADED, "static pressure falls: coolant is lost", "", True)
 COOLANT_LOSS = AlarmRecord(
@@ -84,6 +85,13 @@ class LoopWatch:
         if not self._loss_left:
             return 0
         return 1 if self.fast_count < _OFF_COUNT else 2
+
+    def order_loads(self, limits: "LoadLimitsView") -> None:
+        """Limit the loads, or switch them off, during a fast loss of coolant."""
+        if self.loss_order:
+            limits.limit_all(COOLANT_LOSS.code)
+        if self.loss_order > 1:
+            limits.shed_all(COOLANT_LOSS.code)
 
     def _add_pressures(
         self, supply_kpa: "float | None", return_kpa: "float | None", now: int

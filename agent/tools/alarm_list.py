@@ -19,6 +19,7 @@ MODULES = (
     "agent.safety.boot_loop_alarm",
     "agent.safety.pump_curve",
     "agent.safety.row_resistance",
+    "agent.safety.start_permit",
     "agent.clock.evidence",
     "agent.clock.persistence",
     "agent.gnss.detectors",
