@@ -72,7 +72,7 @@ def run_case(seed: int, count: int, options: DrawOptions, dut: str, keep: bool) 
     """Draw, run and judge one case; shrink it if it fails and `keep` is set."""
     started_s = time.process_time()
     case = draw_case(seed, count, options)
-    words = tuple(sorted(letter.word for letter in case.letters))
+    words = tuple(sorted(fault.word for fault in case.faults))
     result = CaseResult(seed, count, words, case.scenario.title)
     result.virtual_s = case.scenario.seconds
     found, result.codes = judge(case, DUTS[dut])
