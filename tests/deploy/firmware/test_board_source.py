@@ -102,3 +102,12 @@ def test_a_name_that_another_module_uses_stays() -> None:
 def test_an_import_is_no_parameter() -> None:
     source = b"from a.span import join\ndef f(span): return join(span)\n"
     assert ShortNames({"a.use": source}).shorten("a.use", source) == source
+
+
+def test_private_functions_of_modules_that_only_load_are_short() -> None:
+    source = b"def _check(value): return value\ndef load(raw): return _check(raw)\n"
+    names = ShortNames(
+        {"agent.config.x": source, "agent.clock.x": source.replace(b"_check", b"_c")}
+    )
+    assert names.shorten("agent.config.x", source).startswith(b"def _0(")
+    assert b"def _c(" in names.shorten("agent.clock.x", source.replace(b"_check", b"_c"))
