@@ -85,7 +85,7 @@ class EffectProof:
                 self._failed.remove(load)
             return
         load.set_proven_off(load.is_proven_off and drawn_w is None)
-        # The time of effect is that of a limit; a load that is off draws nothing at once.
+        # The time of effect is that of a limit; a load that is off draws nothing.
         if now - load.shed_at < _OFF_TIME or load.is_proven_off:
             return
         if drawn_w is not None or load.target is not None:
