@@ -74,7 +74,8 @@ class ForkedTests:
         monitoring.use_tool_id(_TOOL, "coldloop-mutation")
         monitoring.register_callback(_TOOL, line, self._note_line)
         monitoring.set_events(_TOOL, line)
-        for self._now, item in enumerate(self._items):
+        for number, item in enumerate(self._items):
+            self._now = number
             monitoring.restart_events()
             begin = time.process_time()
             if not passes(item):
