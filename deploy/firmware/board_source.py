@@ -17,6 +17,7 @@ Each line keeps its number.
 import ast
 import functools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ _READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "
 """Folders of the modules that MicroPython runs."""
 
 
+@functools.cache
 def board_source(source: bytes) -> bytes:
     """Return a module without its type-only blocks and its known constants."""
     return without_constants(without_type_blocks(source))
@@ -61,9 +63,10 @@ def without_type_blocks(source: bytes) -> bytes:
 def without_constants(source: bytes) -> bytes:
     """Return a module with the values of its private and imported constants in their place."""
     tree = ast.parse(source)
-    values = _known_values(tree)
+    nodes = list(ast.walk(tree))
+    values = _known_values(tree, _count_bindings(nodes))
     lines = source.splitlines(keepends=True)
-    uses = [use for use in _uses(tree) if use.id in values]
+    uses = [use for use in _uses(nodes) if use.id in values]
     for use in sorted(uses, key=lambda use: (use.lineno, use.col_offset), reverse=True):
         line, end = lines[use.lineno - 1], use.end_col_offset
         text = _literal(values[use.id], line[end:])
@@ -79,17 +82,20 @@ def _public_values(module: str) -> dict[str, Any]:
     path = ROOT / (module.replace(".", "/") + ".py")
     if module.split(".", maxsplit=1)[0] not in _PACKAGES or not path.exists():
         return {}
-    values = _assigned_values(ast.parse(path.read_bytes()))
+    tree = ast.parse(path.read_bytes())
+    bound = _count_bindings(ast.walk(tree))
+    values = _assigned_values(tree, bound, _imported_values(tree, bound))
     return {name: value for name, value in values.items() if isinstance(value, int | str)}
 
 
-def _known_values(tree: ast.Module) -> dict[str, Any]:
+def _known_values(tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
+    imported = _imported_values(tree, bound)
     assigned = {
         name: value
-        for name, value in _assigned_values(tree).items()
+        for name, value in _assigned_values(tree, bound, imported).items()
         if name not in _names_read() and (name[0] == "_" or isinstance(value, int | str))
     }
-    return _imported_values(tree) | assigned
+    return imported | assigned
 
 
 @functools.cache
@@ -98,8 +104,9 @@ def _names_read() -> frozenset[str]:
     names = set()
     for path in (path for folder in _READERS for path in (ROOT / folder).rglob("*.py")):
         tree = ast.parse(without_type_blocks(path.read_bytes()))
-        replaced = _imported_values(tree)
-        for node in ast.walk(tree):
+        nodes = list(ast.walk(tree))
+        replaced = _imported_values(tree, _count_bindings(nodes))
+        for node in nodes:
             match node:
                 case ast.Attribute(attr=name):
                     names.add(name)
@@ -108,8 +115,8 @@ def _names_read() -> frozenset[str]:
     return frozenset(names)
 
 
-def _imported_values(tree: ast.Module) -> dict[str, Any]:
-    values, bound = {}, _count_bindings(tree)
+def _imported_values(tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
+    values = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             public = _public_values(node.module)
@@ -120,9 +127,10 @@ def _imported_values(tree: ast.Module) -> dict[str, Any]:
     return values
 
 
-def _assigned_values(tree: ast.Module) -> dict[str, Any]:
+def _assigned_values(
+    tree: ast.Module, bound: Counter[str], imported: dict[str, Any]
+) -> dict[str, Any]:
     """Return the values of the assignments to capital names on top level, bound nowhere else."""
-    imported, bound = _imported_values(tree), _count_bindings(tree)
     values: dict[str, Any] = {}
     for node in tree.body:
         for name in _constant_names(node):
@@ -140,10 +148,10 @@ def _constant_names(node: ast.stmt) -> list[str]:
     return []
 
 
-def _count_bindings(tree: ast.Module) -> Counter[str]:
-    """Count how often each name is bound, on any level."""
+def _count_bindings(nodes: Iterable[ast.AST]) -> Counter[str]:
+    """Count how often each name is bound by the nodes of a module, on any level."""
     bound: Counter[str] = Counter()
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Name(name, ast.Store() | ast.Del()) | ast.arg(name):
                 bound[name] += 1
@@ -176,9 +184,9 @@ def _evaluate(node: ast.expr, known: dict[str, Any]) -> Any:
     return None
 
 
-def _uses(tree: ast.Module) -> list[ast.Name]:
+def _uses(nodes: list[ast.AST]) -> list[ast.Name]:
     """Return the places where a name is read."""
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    names = [node for node in nodes if isinstance(node, ast.Name)]
     return [node for node in names if isinstance(node.ctx, ast.Load)]
 
 

@@ -19,7 +19,7 @@ s against the monotonic clock. Does not decide whether to use the time; see `age
 The satellites are decoded on demand (`Epoch.satellite_view`).
 """
 
-from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, undo_week_rollover
+from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, isqrt, undo_week_rollover
 from protocols import calendar
 from protocols.nmea.satellite_view import SatelliteView
 from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
@@ -145,9 +145,15 @@ class _EpochSentences:
         self.malformed = 0
 
     def add(self, sentence: "Sentence") -> None:
-        """Keep the first sentence of a kind."""
+        """Keep the first sentence of a kind; one with a time replaces one without.
+
+        A sentence without a time can be the rest of the epoch before, which had none.
+        """
         name = _SENTENCE_FIELDS.get(sentence.kind)
-        if name is not None and getattr(self, name) is None:
+        if name is None:
+            return
+        kept = getattr(self, name)
+        if kept is None or (getattr(kept, "time_us", 0) is None and sentence.time_us is not None):  # type: ignore[union-attr]  # as `kept`, of the same kind
             setattr(self, name, sentence)
 
 
@@ -188,6 +194,7 @@ class EpochDecoder:
         self._last_epoch: tuple[int | None, int, int, bool] | None = None
         self._open_sets: dict[bytes, list[Gsv]] = {}
         self._gsv_sets: set[tuple[bytes, int | None]] = set()
+        self._sent_numbers: dict[str, int] = {}
         self._view_number = -1
         self._last_dated_us: int | None = None
         self._last_fix_mode = 0
@@ -226,7 +233,11 @@ class EpochDecoder:
             self._open_sets if is_next else None,
             self._gsv_sets if is_next and epoch.group.error_count else None,
             epoch.group.overflow_count > 0,
+            self._sent_numbers,
         )
+        self.decoded -= view.malformed
+        self.malformed += view.malformed
+        self._sent_numbers = view.sent
         self._open_sets = view.open_sets
         self._gsv_sets = view.gsv_sets
         self._view_number = epoch.number
@@ -398,25 +409,13 @@ def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
         and sentences.gst.lat_mm is not None
         and sentences.gst.lon_mm is not None
     ):
-        epoch.horizontal_mm = _isqrt(sentences.gst.lat_mm**2 + sentences.gst.lon_mm**2)
+        epoch.horizontal_mm = isqrt(sentences.gst.lat_mm**2 + sentences.gst.lon_mm**2)
         epoch.vertical_mm = sentences.gst.alt_mm
     elif sentences.accuracy is not None:
         epoch.horizontal_mm = sentences.accuracy.horizontal_mm
         epoch.vertical_mm = sentences.accuracy.vertical_mm
     if sentences.gbs is not None:
         epoch.raim_satellite = sentences.gbs.satellite
-
-
-def _isqrt(square: int) -> int:
-    """Return the integer square root, by Newton's method; without floats, equal on all boards."""
-    if square <= 0:
-        return 0
-    guess = square
-    next_guess = (square + 1) // 2
-    while next_guess < guess:
-        guess = next_guess
-        next_guess = (guess + square // guess) // 2
-    return guess
 
 
 def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:

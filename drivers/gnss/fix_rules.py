@@ -33,3 +33,15 @@ def undo_week_rollover(utc_us: int, min_utc_us: int) -> int:
 def is_month_end(year: int, month: int, day: int) -> bool:
     """Return True if the date ends a month, so that a leap second can follow (ITU-R TF.460-6)."""
     return not calendar.is_date(year, month, day + 1)
+
+
+def isqrt(square: int) -> int:
+    """Return the integer square root, by Newton's method; without floats, equal on all boards."""
+    if square <= 0:
+        return 0
+    guess = square
+    next_guess = (square + 1) // 2
+    while next_guess < guess:
+        guess = next_guess
+        next_guess = (guess + square // guess) // 2
+    return guess

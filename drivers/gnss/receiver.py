@@ -20,7 +20,7 @@ from drivers.errors import DriverError
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, undo_week_rollover
 from drivers.gnss.sentence_group import SentenceGrouper
 from protocols import calendar
-from protocols.nmea.framing import Framer
+from protocols.nmea.framing import MAX_SENTENCE, Framer
 from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse
 from protocols.time_units import SECOND
 
@@ -47,7 +47,8 @@ class Fix:
              of its own), "week rollover" (a date before the minimum UTC; `utc_us` is corrected)
     lat_e7, lon_e7   1e-7 degrees; None if unknown
     alt_mm   millimetres above mean sea level; None if unknown
-    line_overloaded   the line has more data than it can carry: the epoch is late by an unknown time
+    line_overloaded   the epoch is late by an unknown time: the line has more data than it can
+             carry, or the sentence waited for the end of a supposed binary frame
     used     satellites in the fix; None if unknown
     visible  satellites in view, by the GSV of the last epoch; None if unknown
     """
@@ -128,6 +129,7 @@ class ReceiverDriver:
         self._chunks: list[tuple[int, int]] = []
         self._epoch_time_us: int | None = None
         self._mono_us = 0
+        self._has_waited = False
         self._fix_sent = False
         self._zda_expected = False
         self._rmc: Rmc | None = None
@@ -144,8 +146,12 @@ class ReceiverDriver:
             return
         grouper = self._grouper
         grouper.mark_arrival(now - (size - 1) * self._char_e6 // self._baud, now)
-        framer = self.framer
-        found = framer.feed(data)
+        self._take_sentences(self.framer.feed(data), size, now)
+        self._record_chunk(size, now)
+
+    def _take_sentences(self, found: "list[tuple[int, bytes]]", size: int, now: int) -> None:
+        """Handle the sentences of a chunk of `size` bytes."""
+        framer, grouper = self.framer, self._grouper
         if framer.failure_positions:
             found = self._insert_errors(found, framer.failure_positions)
         for start, body in found:
@@ -165,7 +171,6 @@ class ReceiverDriver:
                 grouper.add_other(body, now)
             else:
                 grouper.count_error()
-        self._record_chunk(size, now)
 
     def raise_min_utc(self, utc_us: int) -> None:
         """Treat dates before `utc_us` as rolled over (see
@@ -221,6 +226,7 @@ class ReceiverDriver:
 
     def finish_stream(self) -> "list[Epoch]":
         """Close the open epoch, for example at the end of a file; return as `take_epochs`."""
+        self._take_sentences(self.framer.feed(b"", True), 0, 0)
         self._grouper.close()
         return self.take_epochs()
 
@@ -291,12 +297,17 @@ class ReceiverDriver:
             return
         self._total_bytes += size
         self._chunks.append((self._total_bytes, now))
-        while self._chunks[0][0] <= self._total_bytes - pending:  # no byte of it is pending
+        # a board has no room for the times of a long binary frame
+        kept = min(pending, MAX_SENTENCE)
+        while self._chunks[0][0] <= self._total_bytes - kept:  # no byte of it is pending
             self._chunks.pop(0)
 
     def _arrival_time(self, start: int, size: int, now: int) -> int:
-        """Return the arrival time of the byte at `start` of the chunk; negative: earlier chunks."""
-        if start >= 0:
+        """Return the arrival time of the byte at `start` of the chunk; negative: earlier chunks.
+
+        The time of a byte that waited for a binary frame is the latest possible one.
+        """
+        if start >= 0 or start < -MAX_SENTENCE:
             return now - (size - 1 - start) * self._char_e6 // self._baud
         offset = self._total_bytes + start
         for end, arrived_at in self._chunks:
@@ -315,6 +326,7 @@ class ReceiverDriver:
             self._close_epoch()
             self._epoch_time_us = time_us
             self._mono_us = self._arrival_time(start, size, now) - self._latency_us
+            self._has_waited = start < -MAX_SENTENCE
         self._store_sentence(sentence)
         is_complete = self._rmc and self._gga and (self._zda or not self._zda_expected)
         if is_complete and not self._fix_sent:
@@ -380,7 +392,7 @@ class ReceiverDriver:
             fix.alt_mm = gga.alt_mm
             fix.used = gga.used
         fix.visible = self._visible
-        fix.line_overloaded = self._grouper.line_overloaded
+        fix.line_overloaded = self._grouper.line_overloaded or self._has_waited
         self._fix_sent = True
         self.epoch_count += 1
         self._queue_fix(fix)

@@ -105,13 +105,14 @@ def _satellite(satellite: SatelliteInView) -> "dict[str, Any]":
 def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
     """Return the counters of the whole stream.
 
-    `bad_checksum` includes sentences with an invalid byte. A vendor sentence of a known type with
-    an invalid field is neither `typed` nor `unknown`.
+    `bad_checksum` includes sentences with an invalid byte. `malformed`: sentences of a known type
+    with an invalid field, and GSA and GSV with unreadable satellites.
     """
     framer, decoder = receiver.framer, receiver.decoder
     return {
         "sentences": framer.sentences,
         "typed": decoder.decoded,
+        "malformed": decoder.malformed,
         "bad_checksum": framer.bad_checksum + framer.unprintable,
         "no_checksum": framer.no_checksum,
         "unknown": decoder.unknown,

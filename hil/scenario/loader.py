@@ -5,6 +5,7 @@ Does not define the types; see `hil.scenario.model`. The shipped files are in fo
 below `hil/scenarios/`. A name must be unique over all folders.
 """
 
+import functools
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hil.scenario.semantic_check import find_problem
 from hil.scenario.suggestion import suggest_name
 
 
+@functools.cache
 def shipped_files() -> dict[str, Traversable]:
     """Map name -> file of each shipped scenario; raises `ScenarioError` for a duplicate name."""
     found: dict[str, Traversable] = {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): found, counted and skipped.
+"""Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): length, checksum, counters.
 
-Does not decode payloads. Length and checksum distinguish a complete frame from noise. A `$` inside
-a frame is thus not a broken sentence, and the bytes of a frame do not count as skipped.
+Does not decode payloads and does not search the stream; see `protocols.nmea.framing`. Length and
+checksum distinguish a complete frame from noise.
 
     CASIC   BA CE, length (2, little-endian), class, id, payload, sum of 32-bit words (4)
     UBX     B5 62, class, id, length (2, little-endian), payload, Fletcher-8 (2)
@@ -15,9 +15,27 @@ specification, 32.4; RTCM 10403.3, 4.2 (the CRC polynomial is Qualcomm's, 0x1864
 _SYNC_BYTES = (b"\xb5", b"\xba", b"\xd3")
 _MAX_PAYLOAD = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
 """Longest payload by first byte; a longer one is noise that looks like a header."""
+MAX_FRAME = 4104
+"""The longest frame in bytes: UBX with the longest payload."""
 
 _CRC_BIT = 0x1000000
 _CRC_POLYNOMIAL = 0x1864CFB
+
+
+def _build_crc_steps() -> "tuple[int, ...]":
+    """Return the change of the CRC by each value of its highest four bits."""
+    steps = []
+    for value in range(16):
+        crc = value << 20
+        for _ in range(4):
+            crc <<= 1
+            if crc & _CRC_BIT:
+                crc ^= _CRC_POLYNOMIAL
+        steps.append(crc)
+    return tuple(steps)
+
+
+_CRC_STEPS = _build_crc_steps()
 
 
 def ubx_checksum(content: bytes) -> int:
@@ -44,12 +62,11 @@ def casic_checksum(content: bytes) -> int:
 def crc24q(content: bytes) -> int:
     """Return the CRC-24Q over the whole frame without its last three bytes."""
     crc = 0
+    steps = _CRC_STEPS
     for byte in content:
         crc ^= byte << 16
-        for _ in range(8):
-            crc <<= 1
-            if crc & _CRC_BIT:
-                crc ^= _CRC_POLYNOMIAL
+        crc = (crc << 4 & 0xFFFFFF) ^ steps[crc >> 20]
+        crc = (crc << 4 & 0xFFFFFF) ^ steps[crc >> 20]
     return crc
 
 
@@ -93,51 +110,33 @@ def count_non_eol(data: bytes) -> int:
     return len(data) - data.count(b"\r") - data.count(b"\n")
 
 
-class BinarySkipper:
-    """Reads the bytes between sentences, in order; counts the frames and their bytes.
+def find_sync(data: bytes, at: int, end: int) -> int:
+    """Return the index of the first byte in [at, end) that can start a frame, or -1."""
+    first = -1
+    for sync in _SYNC_BYTES:
+        found = data.find(sync, at, end)
+        if found >= 0 and (first < 0 or found < first):
+            first = found
+    return first
 
-    casic, ubx, rtcm   complete frames with a right checksum
+
+class BinaryCounters:
+    """Counters of the frames with a right checksum.
+
+    casic, ubx, rtcm   frames
     frame_bytes        the bytes in these frames
-    partial_frame      the incomplete frame at the end, at most 4104 bytes, or empty
     """
 
-    __slots__ = ("casic", "frame_bytes", "partial_frame", "rtcm", "ubx")
+    __slots__ = ("casic", "frame_bytes", "rtcm", "ubx")
 
     def __init__(self) -> None:
         self.casic = 0
         self.ubx = 0
         self.rtcm = 0
         self.frame_bytes = 0
-        self.partial_frame = b""
 
-    def feed(self, gap: bytes) -> int:
-        """Add bytes; return the number of bytes outside of frames, without line ends."""
-        data = self.partial_frame + gap if self.partial_frame else gap
-        self.partial_frame = b""
-        outside_count = at = 0
-        while True:
-            first = _find_sync(data, at)
-            if first < 0:
-                return outside_count + count_non_eol(data[at:])
-            outside_count += count_non_eol(data[at:first])
-            size = frame_length(data, first)
-            if size < 0 or first + size > len(data):
-                self.partial_frame = data[first:]
-                return outside_count
-            if size and is_checksum_valid(data[first : first + size]):
-                self._count_frame(data[first], size)
-                at = first + size
-            else:
-                outside_count += 1
-                at = first + 1
-
-    def drop_partial(self) -> int:
-        """Discard the incomplete frame; return the number of its bytes, without line ends."""
-        partial = self.partial_frame
-        self.partial_frame = b""
-        return count_non_eol(partial)
-
-    def _count_frame(self, first: int, size: int) -> None:
+    def add(self, first: int, size: int) -> None:
+        """Count a frame by its first byte and its length."""
         self.frame_bytes += size
         if first == 0xB5:
             self.ubx += 1
@@ -145,13 +144,3 @@ class BinarySkipper:
             self.casic += 1
         else:
             self.rtcm += 1
-
-
-def _find_sync(data: bytes, at: int) -> int:
-    """Return the index of the first byte from `at` on that can start a frame, or -1."""
-    first = -1
-    for sync in _SYNC_BYTES:
-        found = data.find(sync, at)
-        if found >= 0 and (first < 0 or found < first):
-            first = found
-    return first

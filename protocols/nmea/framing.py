@@ -9,19 +9,23 @@ The framer returns no sentence without a checksum. It does not read the fields; 
 
 Unicore replies `$command,...` have a checksum that includes the `$`. For this tag only, the digits
 can differ by this byte. Binary frames (CASIC, UBX, RTCM) with a right checksum are skipped by
-length. A sentence with a right checksum is valid also inside a supposed binary frame, so that noise
-which looks like a header hides no sentence.
+length, with all that looks like a sentence in them. Therefore the bytes after a frame header wait
+until the frame is complete. If its checksum is wrong, the header was noise, and the framer searches
+the same bytes for sentences. Noise thus delays sentences, but hides none.
 
 Implementation: `find` locates the start mark and the `*`. One `translate` checks that the body is
 printable and free of marks. Folding the body as one big integer gives the checksum. A loop over
-bytes runs only for a failed sentence. The framer keeps at most `MAX_SENTENCE` bytes.
+bytes runs only for a failed sentence. The framer keeps at most `MAX_PENDING` bytes.
 """
 
-from protocols.nmea.binary_frames import BinarySkipper, contains_sync, count_non_eol
+from protocols.nmea import binary_frames
 
 MAX_SENTENCE = 256
 """The longest accepted sentence, from its mark to its checksum, in bytes. The standard says 82.
 Usual sentences reach about 110, sentences of some vendors more."""
+
+MAX_PENDING = binary_frames.MAX_FRAME
+"""The most bytes that wait for the end of a sentence or of a binary frame."""
 
 _MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
@@ -107,15 +111,15 @@ class Framer:
     skipped_bytes      bytes outside of sentences and binary frames, without line ends
     failure_positions  for each failure in the last chunk (the first 64), the number of sentences
                        before it in this chunk
-    binary             the skipped frames (`protocols.nmea.binary_frames.BinarySkipper`)
+    binary             the skipped frames (`protocols.nmea.binary_frames.BinaryCounters`)
 
-    The framer counts no failures inside a supposed binary frame.
+    Nothing inside a verified binary frame is a failure.
     Counters and sentences do not depend on the chunk limits of the stream (the framer counts
     `pending_bytes` later).
     """
 
     __slots__ = (
-        "_partial_sentence",
+        "_pending",
         "bad_checksum",
         "binary",
         "failure_positions",
@@ -136,34 +140,46 @@ class Framer:
         self.overlong = 0
         self.skipped_bytes = 0
         self.failure_positions: list[int] = []
-        self.binary = BinarySkipper()
-        self._partial_sentence = b""
+        self.binary = binary_frames.BinaryCounters()
+        self._pending = b""
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of the incomplete sentence in the buffer."""
-        return len(self._partial_sentence)
+        """Bytes of the incomplete sentence or binary frame in the buffer."""
+        return len(self._pending)
 
-    def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
+    def feed(self, data: bytes, is_last: bool = False) -> "list[tuple[int, bytes]]":
         """Add a chunk; return the sentences that it completes as (start, body).
+
+        With `is_last`, no further bytes follow: an incomplete binary frame is noise.
 
         `start` is the index of the mark, counted from data[0]. It is negative if the sentence
         started in an earlier chunk. `body` is the text between the mark and the `*`.
         """
-        carry = self._partial_sentence
+        carry = self._pending
         base = -len(carry)
         buffer = carry + data if carry else data
         found: list[tuple[int, bytes]] = []
         start = accounted = at = 0  # all bytes before `accounted` are counted
         end = len(buffer)
-        binary = self.binary
         self.failure_positions = []
         has_exclamation = b"!" in buffer
+        has_sync = binary_frames.contains_sync(buffer)
         while True:
             start = _find_mark(buffer, at) if has_exclamation else buffer.find(b"$", at)
             if start < 0:
                 start = end
-                break
+            if has_sync:
+                sync = binary_frames.find_sync(buffer, at, start)
+                if sync >= 0:
+                    at = self._take_frame(buffer, sync, is_last)
+                    if at < 0:
+                        start = sync
+                        break
+                    if at > sync + 1:
+                        self._skip(buffer[accounted:sync])
+                        accounted = at
+                    continue
             star = stop = buffer.find(b"*", start, start + _MAX_TO_STAR)
             if star < 0:
                 stop = start + _MAX_TO_STAR
@@ -179,9 +195,7 @@ class Framer:
                     if not difference or (
                         difference == _DOLLAR and body.startswith(_UNICORE_REPLY)
                     ):
-                        gap = buffer[accounted:start]
-                        if binary.partial_frame or gap not in _LINE_ENDS:
-                            self._skip_before(gap)
+                        self._skip(buffer[accounted:start])
                         found.append((base + start, body))
                         accounted = at = star + 3
                         continue
@@ -191,23 +205,26 @@ class Framer:
             at = self._count_failure(buffer, start, stop, len(found))
         self.sentences += len(found)
         self._skip(buffer[accounted:start])
-        self._partial_sentence = buffer[start:]
+        self._pending = buffer[start:]
         return found
 
-    def _skip_before(self, gap: bytes) -> None:
-        """Count the bytes before a sentence; a sentence ends a partial frame."""
-        self._skip(gap)
-        self.skipped_bytes += self.binary.drop_partial()
+    def _take_frame(self, buffer: bytes, at: int, is_last: bool) -> int:
+        """Count the frame at `at`, if there is one; return the index after it.
+
+        The next index if it is no frame; -1 if it is incomplete and more bytes follow.
+        """
+        size = binary_frames.frame_length(buffer, at)
+        if size < 0 or at + size > len(buffer):
+            return at + 1 if is_last else -1
+        if not size or not binary_frames.is_checksum_valid(buffer[at : at + size]):
+            return at + 1
+        self.binary.add(buffer[at], size)
+        return at + size
 
     def _skip(self, gap: bytes) -> None:
-        """Count bytes between sentences, in order."""
-        if not self.binary.partial_frame:
-            if gap in _LINE_ENDS:
-                return
-            if not contains_sync(gap):
-                self.skipped_bytes += count_non_eol(gap)
-                return
-        self.skipped_bytes += self.binary.feed(gap)
+        """Count bytes outside of sentences and frames."""
+        if gap not in _LINE_ENDS:
+            self.skipped_bytes += binary_frames.count_non_eol(gap)
 
     def _count_failure(self, buffer: bytes, start: int, stop: int, sentence_count: int) -> int:
         """Count the failure of the sentence at `start`; return the index to continue at.
@@ -215,8 +232,6 @@ class Framer:
         `stop` is the index of its `*` or of the maximum length, or -1 if only its checksum is
         wrong. `sentence_count` is the number of sentences of the chunk so far.
         """
-        if self.binary.partial_frame:
-            return start + 1
         # a doubled mark is not an error: one vendor writes it in every RMC
         doubled = buffer[start + 1] == _DOLLAR
         if not doubled and len(self.failure_positions) < _MAX_FAILURES:

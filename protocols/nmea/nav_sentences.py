@@ -173,11 +173,11 @@ class Dtm:
 
     def __init__(self, body: bytes) -> None:
         f = body.split(b",")
-        if len(f) != 9:
+        if not 3 <= len(f) <= 9:  # some receivers send only the local datum
             raise DecodeError("fields")
         self.talker = body[:2]
         self.local = f[1]
-        self.reference = f[8]
+        self.reference = f[8] if len(f) == 9 else b""
 
 
 KINDS: "dict[bytes, Callable[[bytes], Gll | Gns | Vtg | Gst | Gbs | Dtm]]" = {

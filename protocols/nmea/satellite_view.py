@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_SATELLITES = 160
 _MAX_SIGNALS = 16
+_MAX_SHARED = 63
+"""Up to this number, several systems have the same numbers."""
 
 
 class SatelliteInView:
@@ -54,7 +56,8 @@ class SatelliteView:
 
     `sentences` are its GSV and GSA in order. `open_sets` is `self.open_sets` of the last epoch.
     `expected` is `self.gsv_sets` of the last epoch if sentences of this epoch are damaged;
-    `truncated`: further sentences of the epoch were dropped.
+    `truncated`: further sentences of the epoch were dropped. `sent` is `self.sent` of the last
+    epoch.
 
     satellites   in order of first mention
     complete     nothing is missing (see the module); False without any GSV
@@ -62,6 +65,7 @@ class SatelliteView:
     pdop_centi, hdop_centi, vdop_centi   times 100, or None
     gsv_sets     (talker, signal) of each set that started
     malformed    sentences with unreadable satellites
+    sent         the numbers from 1 to 63 that the last GSV of each system sent, as bits
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class SatelliteView:
         open_sets: "dict[bytes, list[Gsv]] | None" = None,
         expected: "set[tuple[bytes, int | None]] | None" = None,
         truncated: bool = False,
+        sent: "dict[str, int] | None" = None,
     ) -> None:
         self.satellites: list[SatelliteInView] = []
         self.complete = True
@@ -80,6 +85,7 @@ class SatelliteView:
         self.vdop_centi: int | None = None
         self.gsv_sets: set[tuple[bytes, int | None]] = set()
         self.malformed = 0
+        self.sent: dict[str, int] = {}
         self._vendor = vendor
         self._by_key: dict[Key, SatelliteInView] = {}
         self._sets: dict[bytes, list[Gsv]] = {}
@@ -90,6 +96,8 @@ class SatelliteView:
         for part in gsv_parts:
             self._add_part(part)
         self._close_sets()
+        for system, numbers in (sent or {}).items():
+            self.sent.setdefault(system, numbers)
         for detail, talker in gsa_details:
             self._mark_used(detail, talker)
         if not gsv_parts or truncated or (expected and expected - self.gsv_sets):
@@ -182,6 +190,8 @@ class SatelliteView:
             if satellite is None:
                 self.complete = False
                 return
+            if system and number is not None and number <= _MAX_SHARED:
+                self.sent[system] = self.sent.get(system, 0) | 1 << number
             _set_direction(satellite, elevation, azimuth)
             if cn0:
                 name = signal_name(satellite.gnss, signal, self._vendor)
@@ -214,16 +224,17 @@ class SatelliteView:
                 satellite.used = True
 
     def _guess_system(self, numbers: "list[int]") -> str:
-        """Return the system of a GN sentence without a system id: the best match with the GSV
-        entries.
+        """Return the system of a GN sentence without a system id: the best match with GSV.
 
-        Numbers above 63 identify the system by their range. On a tie the first counts: GPS.
+        A GSV sends the same numbers as a GSA. Numbers above 63 identify the system by their range.
+        On a tie the first counts: GPS.
         """
         best, best_count = "", 0
-        if [number for number in numbers if number > 63]:
+        if [number for number in numbers if number > _MAX_SHARED]:
             return ""
         for system in ("GPS", "BDS", "GAL", "GLO"):
-            count = len([1 for number in numbers if identify(system, number) in self._by_key])
+            bits = self.sent.get(system, 0)
+            count = len([1 for number in numbers if bits >> number & 1])
             if count > best_count:
                 best, best_count = system, count
         return best

@@ -90,7 +90,8 @@ class Gga:
 
     def __init__(self, body: bytes) -> None:
         f = body.split(b",")
-        if len(f) != 15:
+        # some receivers leave out the last field, or add a comma
+        if not (14 <= len(f) <= 15 or (len(f) == 16 and not f[15])):
             raise DecodeError("fields")
         self.talker = body[:2]
         self.time_us = fields.parse_time_of_day(f[1])

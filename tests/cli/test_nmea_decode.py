@@ -44,6 +44,7 @@ KEYS = [
 TOTALS = [
     "sentences",
     "typed",
+    "malformed",
     "bad_checksum",
     "no_checksum",
     "unknown",
@@ -201,7 +202,7 @@ def test_text_output(tmp_path: Path, capsys: Any) -> None:
     assert out[0].startswith("2026-11-25T00:00:01.000Z  3D      25.204")
     assert "antenna ok" in out[0]
     assert out[1].endswith("antenna open  [antenna open]")
-    assert out[-1].startswith("29 sentences, 29 typed, 0 bad checksum")
+    assert out[-1].startswith("29 sentences, 29 typed, 0 malformed, 0 bad checksum")
 
 
 def test_standard_input() -> None:
@@ -313,6 +314,7 @@ def test_framer_matches_line_reader() -> None:
         count = 0
         for at in range(0, len(stream), 100):
             count += len([1 for _, body in framer.feed(bytes(stream[at : at + 100]))])
+        count += len(framer.feed(b"", True))
         assert count == valid_checksums(bytes(stream))
 
 

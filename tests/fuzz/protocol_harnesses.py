@@ -270,7 +270,13 @@ def _places(name: str) -> list[bytes]:
 def make_harnesses() -> list[Harness]:
     """Return the harnesses of this file."""
     bus = _places("bus>")
-    receiver = _places("receiver>")
+    inner = b"$GPTXT,01,01,01,ANTENNA OK*35\r\n"
+    receiver = [
+        *_places("receiver>"),
+        # a UBX and an RTCM frame with a sentence inside
+        b"\xb5\x62\x01\x07\x1f\x00" + inner + b"\x1d\xc0" + inner,
+        b"\xd3\x00\x1f" + inner + b"\xf6\x66\x0c" + inner,
+    ]
     broker = _places("broker>")
     bodies = [b"\x83\x01\x41\x00\x40", b"\xa2\x01\x18\x21\x61a\xc4\x82\x20\x19\x01\x45"]
     records = [data.partition(b"\0")[2] for data in captured("sbd").get("log<", ())]

@@ -162,9 +162,10 @@ def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
     page, line, empty, verdict = out.splitlines()
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
     assert re.match(
-        r"   5 s  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync  load  50\.0 kW  supply 3\d\.\d C ",
+        r"   5 s  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync|-- free)  "
+        r"load  50\.0 kW  supply 3\d\.\d C ",
         line,
-    )
+    )  # UTC can come later on a busy machine; the records have it
     assert line.endswith("alarms none")
     assert (empty, verdict) == ("", "PASS  all within limits")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fault matrix with a thousand seeds, and decoders with noise, on CPython only for speed."""
+"""The fault matrix with many seeds, and decoders with noise, on CPython only for speed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from protocols.modbus import pdu, rtu, tcp
 from tests.portable.drivers.modbus.faulty_server import fault_names
 from tests.portable.drivers.modbus.test_bus_faults import run_case
 
-SEEDS = 1000
+SEEDS = 300
+SOAK_SEEDS = 3000
 
 
 @pytest.mark.parametrize("fault", fault_names("rtu"))
@@ -25,6 +26,14 @@ def test_rtu(fault: str) -> None:
 def test_tcp(fault: str) -> None:
     for seed in range(SEEDS):
         run_case("tcp", fault, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("framing", ["rtu", "tcp"])
+def test_more_seeds(framing: str) -> None:
+    for fault in fault_names(framing):
+        for seed in range(SEEDS, SOAK_SEEDS):
+            run_case(framing, fault, seed)
 
 
 REQUESTS = (

@@ -54,7 +54,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
 
 def test_speed() -> None:
     require_program("micropython")
-    record = benchmark("bench.speed", "--seconds", "30", "--rounds", "1", "--profile")
+    record = benchmark("bench.speed", "--seconds", "10", "--rounds", "1", "--profile")
     assert [run["dut"] for run in record["runs"]] == [
         "cpython",
         "micropython",
@@ -171,14 +171,16 @@ def test_realtime() -> None:
 
 def test_heap() -> None:
     require_program("micropython")
-    record = benchmark("firmware.heap", "smoke", "--long", "24")
+    record = benchmark("firmware.heap", "smoke", "--cut", "60", "--long", "24")
     assert record["verdicts"] == {"smoke": "pass"}
     assert 0 < record["code_kib"] < 200
     assert record["peaks"]["smoke"] < record["smallest_heap_kib"] <= 256
     assert [second for second, _ in record["long"]["so_far"]] == list(range(2, 25, 2))
 
 
+@pytest.mark.soak
 def test_firmware() -> None:
+    """Half a minute of CPU time; tests/deploy/test_firmware.py runs the agent on the image."""
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     record = benchmark("firmware.image", "smoke", "--seconds", "3", "--watch", "20")

@@ -74,8 +74,8 @@ class BelimoValve(ModbusServer):
         lpm = plant.fws_flow_lpm
         values = (
             (POSITION, min(max(round(position), 0), FULL)),
-            (RELATIVE_FLOW, round(lpm / plant.parameters.fws_open_lpm * FULL)),
-            (FLOW, round(lpm / 60.0 * 1000.0)),
+            (RELATIVE_FLOW, min(round(lpm / plant.parameters.fws_open_lpm * FULL), 0xFFFF)),
+            (FLOW, min(round(lpm / 60.0 * 1000.0), 0xFFFF)),
             (INLET_T, round(plant.fws_c * 100.0) & 0xFFFF),
             (OUTLET_T, round(plant.fws_out_c * 100.0) & 0xFFFF),
             (COOLING_KWH, energy & 0xFFFF),

@@ -9,7 +9,6 @@ from random import Random
 
 import psychrolib
 import pytest
-from CoolProp import CoolProp
 
 from hil.plant.air.cooler import (
     Air,
@@ -77,6 +76,8 @@ def test_saturated_air_has_its_dew_point() -> None:
 
 @pytest.mark.parametrize("celsius", [-5, 5, 20, 32, 40, 55, 70, 90])
 def test_pg25_agrees_with_coolprop(celsius: float) -> None:
+    from CoolProp import CoolProp  # noqa: PLC0415 - slow; only one process needs it
+
     def coolprop_value(what: str) -> float:
         name = "INCOMP::MPG[0.25]"
         return float(CoolProp.PropsSI(what, "T", celsius + 273.15, "P", 3e5, name))

@@ -3,6 +3,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -17,7 +18,8 @@ def record_run(folder: Path, name: str, text: str, *arguments: str) -> str:
     """Run a short scenario into a folder; give the folder."""
     path = scenario_file(folder, SHORT + text)
     key = str(folder / "bench.key")
-    hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])
+    with patch("hil.report.write.print_pdf", return_value=False):
+        hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])
     return str(folder / name)
 
 

@@ -17,7 +17,8 @@ from hil.campaign.hazard.run import judge_order
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
 
-SCENARIOS = ["leak-critical", "proof-stroke", "fans-blind", "room-humid", "drive-local"]
+SCENARIOS = ["leak-critical", "proof-stroke", "fans-blind"]
+MORE = ["room-humid", "drive-local"]
 
 
 def run(scenario: Any) -> RunResult:
@@ -40,7 +41,9 @@ def permute(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     monkeypatch.setattr(agent.agent, "ControlCycle", PermutedCycle)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [*SCENARIOS, *(pytest.param(name, marks=pytest.mark.soak) for name in MORE)]
+)
 def test_reversed_order_gives_the_same_digest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = run(find(name)).digest
     permute(monkeypatch, -1)

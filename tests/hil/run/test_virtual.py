@@ -44,8 +44,8 @@ def run_scenario(
         run.dut.close()
 
 
-def test_seed_gives_one_digest_in_twenty_runs() -> None:
-    digests = {run_scenario("smoke").digest for _ in range(20)}
+def test_seed_gives_one_digest_in_five_runs() -> None:
+    digests = {run_scenario("smoke").digest for _ in range(5)}
     assert len(digests) == 1
     assert re.fullmatch("[0-9a-f]{64}", digests.pop() or "")
 
@@ -64,22 +64,34 @@ def test_other_event_gives_other_digest() -> None:
     assert results[0].digest != results[1].digest
 
 
-LONG_S = 600
+SOAK_S = 2000
+"""A longer scenario runs in `make soak` only."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
 USUAL = [name for name in shipped_names() if name not in HAZARDS]
-LONG = [name for name in USUAL if find(name).seconds > LONG_S]
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_long_scenario_passes(name: str) -> None:
-    """On CPython only; `make soak` adds MicroPython."""
-    assert run_scenario(name).failures == ()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.soak) if n in LONG else n for n in USUAL],
+ON_BOTH = (
+    *("air-in-loop", "air-in-loop-loads", "all-at-once", "bmc-troubles", "bus-late", "bus-noise"),
+    *("config-push", "dew-hand-valve", "drive-local", "grid-staged", "leak-brief", "leak-reset"),
+    *("link-alarm", "link-log", "meter-rollover", "mode-change", "optimiser", "outlet-ignores"),
+    *("pair-humidity-error", "pair-lie-restart", "pair-supply-noise", "power-cuts", "proofs-kept"),
+    *("receiver-antenna-open", "receiver-antenna-short", "receiver-corrupt", "receiver-deaf"),
+    *("receiver-desense", "receiver-late", "receiver-saturated", "reload", "restart-caps", "smoke"),
 )
+"""Scenarios that run on MicroPython in each `make test`, the others in `make soak`. They execute
+99.2 % of the lines of portable code that all scenarios of up to 600 s execute (16,097 lines)."""
+
+
+def soak_if(condition: bool, name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.soak) if condition else name
+
+
+@pytest.mark.parametrize("name", [soak_if(find(n).seconds > SOAK_S, n) for n in USUAL])
+def test_scenario_passes(name: str) -> None:
+    """On CPython; those of ON_BOTH run in the next test."""
+    if name not in ON_BOTH:
+        assert run_scenario(name).failures == ()
+
+
+@pytest.mark.parametrize("name", [soak_if(n not in ON_BOTH, n) for n in USUAL])
 def test_both_interpreters_give_the_same_digest(name: str) -> None:
     require_program("micropython")
     on_cpython, on_micropython = run_scenario(name), run_scenario(name, make_dut=LockStepDut)

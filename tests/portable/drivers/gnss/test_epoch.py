@@ -407,3 +407,19 @@ def test_missing_gsa_holds_mode_for_few_epochs() -> None:
         stream += rmc("12000%d.00" % second) + GPS
     eq([e.mode for e in decode(stream)], [3, 3, 3, 3, 3, 3, 2, 2])
     eq(decode(rmc("120000.00") + gsa_set() + rmc("120001.00", "V", "N"))[1].mode, 1)
+
+
+def test_sentence_with_time_replaces_one_without() -> None:
+    # the end of an epoch without a fix, then the first fix (Garmin Foretrex, Hemisphere)
+    untimed = lines("GPGGA,,,,,,0,,,,,,,,", "GPGLL,,,,,,V,N")
+    gll = lines("GNGLL,%s,120000.00,A,A" % POSITION)
+    epoch = single_epoch(untimed + gga("120000.00") + gll + rmc("120000.00"))
+    eq((epoch.valid, epoch.quality), (True, 1))
+
+
+def test_unreadable_satellites_are_malformed() -> None:
+    receiver = ReceiverDriver(0, 9600, max_epochs=9, timing_valid=False)
+    receiver.receive(rmc("120000.00") + line("GPGSV,1,1,01,0x,10,020,30,1"), 0)
+    eq(receiver.finish_stream()[0].complete, False)
+    decoder = receiver.decoder
+    eq((decoder.decoded, decoder.malformed), (1, 1))

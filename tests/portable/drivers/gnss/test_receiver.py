@@ -279,6 +279,17 @@ def test_satellites_in_view() -> None:
     eq(epoch(13, b""), None)
 
 
+def test_fix_that_waited_for_a_binary_frame_has_no_sure_time() -> None:
+    receiver = ReceiverDriver(0, BAUD)
+    epoch = rmc("010203.0") + gga("010203.0")
+    head = b"\xb5\x62\x01\x07\x00\x02"  # a frame of 520 bytes
+    eq(feed_stream(receiver, head + epoch + GSV * 2, 1000000), [])
+    fixes = feed_stream(receiver, rmc("010204.0") + GSV + gga("010204.0"), 2000000)
+    eq([fix.line_overloaded for fix in fixes], [True, False])
+    fix = only_fix(feed_stream(receiver, rmc("010205.0") + gga("010205.0"), 3000000))
+    eq((fix.line_overloaded, fix.mono_us), (False, 3000000))
+
+
 def test_unfetched_fixes_are_bounded() -> None:
     receiver = ReceiverDriver(0, BAUD)
     for second in range(20):

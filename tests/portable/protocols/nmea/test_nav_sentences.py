@@ -78,6 +78,9 @@ def test_gst_gbs_dtm() -> None:
     dtm = parse_sentence("GPDTM,P90,,0.000021,S,0.000002,E,0.5,W84")
     assert isinstance(dtm, nav_sentences.Dtm)
     eq((dtm.local, dtm.reference), (b"P90", b"W84"))
+    short = parse_sentence("GPDTM,W84,C")
+    assert isinstance(short, nav_sentences.Dtm)
+    eq((short.local, short.reference), (b"W84", b""))
     for body in ("GPGST,1", "GPGBS,1", "GPDTM,W84"):
         eq(parse_error(body), "fields")
 

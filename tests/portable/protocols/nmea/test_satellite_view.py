@@ -84,6 +84,27 @@ def test_system_is_guessed_from_satellites_in_view() -> None:
     eq(satellite_names(mixed), ["GPS5", "GLO4", "BDS14"])
 
 
+def test_system_is_guessed_from_the_numbers_as_sent() -> None:
+    # a Jackson Labs receiver: no system id, one GSV set an epoch, its own numbers for Galileo
+    gsa = ("GNGSA,A,3,27,9,20,5,4,30,8,7,14,,,,0.00,0.00,0.00",
+           "GNGSA,A,3,307,301,319,327,321,,,,,,,,0.00,0.00,0.00")  # fmt: skip
+    gal = ("GAGSV,2,1,08,301,26,315,40,304,9,225,37,307,12,45,33,318,23,75,41",
+           "GAGSV,2,2,08,319,66,223,39,320,0,0,35,321,78,312,43,327,46,137,40")  # fmt: skip
+    view = make_view(*(gal + gsa))
+    used = [s for s in view.satellites if s.used]
+    eq([s.sv for s in used if s.gnss == "GPS"], [27, 9, 20, 5, 4, 30, 8, 7, 14])
+    eq([s.sv for s in used if s.gnss == "GAL"], [1, 7, 19, 21, 27])
+    eq(len(used), 14)
+
+
+def test_system_is_guessed_from_an_earlier_epoch() -> None:
+    first = make_view("BDGSV,1,1,03,01,10,020,30,08,20,030,31,13,40,050,33")
+    gsa = "GNGSA,A,3,08,13,,,,,,,,,,,1.6,1.3,0.9"
+    for bodies in ((gsa,), ("GPGSV,1,1,01,08,10,020,30", gsa)):
+        later = SatelliteView(sentences(*bodies), sent=first.sent)
+        eq([(s.gnss, s.sv) for s in later.satellites if s.used], [("BDS", 8), ("BDS", 13)])
+
+
 def test_incomplete_set_is_reported() -> None:
     whole = (
         "GPGSV,3,1,09,01,10,020,30,02,10,020,30,03,10,020,30,04,10,020,30",

@@ -77,6 +77,13 @@ def test_gga() -> None:
     eq(gga(b"GPGGA,,,,,,0,00,25.5,,,,,,").hdop_centi, 2550)
 
 
+def test_gga_with_one_field_more_or_less() -> None:
+    # SiRF-TriG ends each GGA with one more comma, Saab R4 leaves out the last field
+    triad = gga(b"GNGGA,074150.799,2503.7,N,12138.7,E,1,05,1.2,9.5,M,0.0,M,,0000,")
+    eq((triad.quality, triad.used, triad.alt_mm), (1, 5, 9500))
+    eq(gga(b"GPGGA,130711,5012.79,N,00806.8796,W,2,,,,,,,").quality, 2)
+
+
 def test_zda() -> None:
     got = zda()
     eq((got.talker, got.date), (b"BD", (2016, 12, 31)))
@@ -191,7 +198,8 @@ def test_invalid_field_has_reason() -> None:
 def test_wrong_number_of_fields() -> None:
     for body in (RMC, GGA, ZDA):
         eq(parse(body + b",1"), (None, "fields"))
-    eq(parse(GGA[:-1]), (None, "fields"))
+    eq(parse(GGA[:-2]), (None, "fields"))
+    eq(parse(GGA + b",,"), (None, "fields"))
     eq(parse(ZDA[:-3]), (None, "fields"))
     eq(parse(RMC[:30]), (None, "fields"))
     eq(parse(b"GPGSA,A,3"), (None, "fields"))
