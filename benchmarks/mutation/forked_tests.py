@@ -10,6 +10,7 @@ time and memory, so a mutant that loops ends.
 
 import ast
 import difflib
+import gc
 import os
 import resource
 import signal
@@ -26,7 +27,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from mutmut.mutation.trampoline import set_mutant_under_test
 
-_TOOL = sys.monitoring.COVERAGE_ID
+_MONITORING: Any = vars(sys)["monitoring"]  # newer than the oldest Python of the type checks
+_TOOL = _MONITORING.COVERAGE_ID
 _TIME_FACTOR, _TIME_MORE_S = 10.0, 1.0
 _WALL_TIME_S = 300
 _MORE_MEMORY = 1 << 30
@@ -61,6 +63,7 @@ class ForkedTests:
         self._files = {str(mutant.path.resolve()) for mutant in self.mutants}
         set_mutant_under_test("")
         self._measure()
+        gc.freeze()  # a child process then copies fewer pages
         for mutant in [] if self.failed else self.mutants:
             tests = self._select(mutant)
             begin = time.monotonic()
@@ -70,7 +73,7 @@ class ForkedTests:
 
     def _measure(self) -> None:
         """Note the time and the lines of each test."""
-        monitoring, line = sys.monitoring, sys.monitoring.events.LINE
+        monitoring, line = _MONITORING, _MONITORING.events.LINE
         monitoring.use_tool_id(_TOOL, "coldloop-mutation")
         monitoring.register_callback(_TOOL, line, self._note_line)
         monitoring.set_events(_TOOL, line)
@@ -87,7 +90,7 @@ class ForkedTests:
     def _note_line(self, code: CodeType, line: int) -> Any:
         if code.co_filename in self._files:
             self._tests[code.co_filename, line].add(self._now)
-        return sys.monitoring.DISABLE
+        return _MONITORING.DISABLE
 
     def _select(self, mutant: Mutant) -> list[int]:
         """Return the tests that execute the changed statement, fastest first."""

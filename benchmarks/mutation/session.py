@@ -27,8 +27,9 @@ from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 from benchmarks.mutation.forked_tests import ForkedTests, Mutant
 from benchmarks.mutation.rooms import rooms
 
-_ARGUMENTS = ("--rootdir=.", "-q", "-p", "no:cacheprovider", "-k", "not unix and not mps2")
-"""Tests run on CPython only. A cache of pytest would only cost time."""
+_ARGUMENTS = ("--rootdir=.", "-q", "--tb=native", "-p", "no:cacheprovider")
+_SELECTED = ("-k", "not unix and not mps2")
+"""Tests run on CPython only. A cache and long tracebacks of pytest would only cost time."""
 
 
 def all_mutants() -> dict[str, Path]:
@@ -67,7 +68,8 @@ def test(room: str, mutants: list[Mutant]) -> ForkedTests:
     sys.path.insert(0, str(Path.cwd()))
     for name in [n for n in sys.modules if n.startswith("benchmarks")]:
         del sys.modules[name]
-    pytest.main([*_ARGUMENTS, *rooms()[room].tests], plugins=[tested])
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    pytest.main([*_ARGUMENTS, *_SELECTED, *rooms()[room].tests], plugins=[tested])
     os.chdir(folder)
     if tested.failed or len(tested.status) < len(mutants):
         sys.exit(f"tests fail without a mutant: {tested.failed}")

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
+from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -71,7 +72,7 @@ def source_of(name: str) -> str:
 def delete(name: str, line: int) -> None:
     """Give the functions of the imported module their code without the statement."""
     module = importlib.import_module(f"agent.safety.{name}")
-    tree = ast.fix_missing_locations(Deleted(line).visit(ast.parse(source_of(name))))
+    tree: Any = ast.fix_missing_locations(Deleted(line).visit(ast.parse(source_of(name))))
     changed = compile(tree, str(module.__file__), "exec", dont_inherit=True)
     codes = {code.co_qualname: code for code in codes_in(changed)}
     for function in functions_of(module):
