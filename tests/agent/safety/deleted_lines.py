@@ -3,9 +3,9 @@
 
 Not a test; `tests.agent.safety.test_deleted_lines` starts it. The modules are imported and the
 tests collected once. In the child process the functions of the module get the code without the
-statement. The statements that no test noticed are deleted again, and the scenarios run until one is
-red. The output is a JSON list of the statements that nothing noticed: [file, line, text]. Arguments:
-file:line, or nothing for all statements; `tests` before them: no scenarios.
+statement. The statements that no test noticed are deleted again, and the scenarios run until one
+is red. The output is a JSON list of the statements that nothing noticed: [file, line, text].
+Arguments: file:line, or nothing for all statements; `tests` before them: no scenarios.
 """
 
 import ast
