@@ -27,11 +27,11 @@ A tick never waits. Its steps, in this order:
 from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
+from agent.control.actuator.pump import PumpActuator
+from agent.control.actuator.valve import ValveActuator
 from agent.control.control_cycle import ControlCycle
 from agent.control.pressure_loop import PressureLoop
-from agent.control.pump import PumpActuator
 from agent.control.supply_loop import SupplyLoop
-from agent.control.valve import ValveActuator
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
 from agent.core.guard import Guard
@@ -52,7 +52,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.arbiter import Arbiter
+    from agent.control.actuator.arbiter import Arbiter
     from agent.core.actuator import SetpointRequest
     from agent.core.component import Actions, Component
     from agent.core.component_set import ComponentSet
@@ -169,7 +169,7 @@ class Agent:
         cdu = session(config.supply.sensor)
         self.arbiters: dict[str, Arbiter] = {}
         if config.components:
-            from agent.control.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
+            from agent.control.actuator.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
 
             self.arbiters = make_arbiters()
         self.supply_sensor: SensorView = PointSensor(cdu, "SupplyTemperatureCelsius", stale)

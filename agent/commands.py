@@ -216,11 +216,11 @@ def clock(argv: list[str]) -> int:
     """Run a subcommand of `coldloop clock`."""
     tools = {
         "report": (
-            "agent.tools.clock_report",
+            "agent.tools.clock.clock_report",
             "time of the site: state, error bound, rejected checks",
         ),
         "watch": (
-            "agent.tools.clock_watch",
+            "agent.tools.clock.clock_watch",
             "clock of the running agent, one line for each change",
         ),
     }

@@ -120,7 +120,7 @@ class Demo:
         lines += [
             f"ticks      {status['ticks']['count']} run, {status['ticks']['missed']} missed",
             f"modbus     {modbus['transactions']} transactions, {modbus['errors']} errors",
-            f"telemetry  {telemetry['acknowledged']} of {telemetry['published']} acknowledged",
+            f"telemetry  {telemetry['acknowledged']} of {telemetry['published']} at the broker",
             f"alarms     {', '.join(alarms) or 'none'}",
         ]
         return "\n".join(lines)
@@ -184,7 +184,7 @@ class Demo:
                 # The newest row can be unacknowledged: the status is written in the tick that sends
                 # it.
                 and telemetry["acknowledged"] >= MIN_ACKNOWLEDGED * (telemetry["published"] - 1),
-                "less than 90 % of the telemetry was acknowledged",
+                "less than 90 % of the telemetry was confirmed by the broker",
             ),
             (utc is not None and utc <= UTC_LIMIT_MS, "the UTC error was above 50 ms or unknown"),
         )

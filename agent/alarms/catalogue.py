@@ -58,7 +58,7 @@ class AlarmEntry:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All entries by code. `groups`: title and codes of each room, in the order of the file."""
+    """All entries by code. `groups`: title and codes of each package, in the order of the file."""
 
     entries: dict[str, AlarmEntry]
     groups: tuple[tuple[str, tuple[str, ...]], ...]
@@ -94,9 +94,12 @@ def catalogue() -> Catalogue:
 
 def parse(data: dict[str, Any]) -> Catalogue:
     """Build a catalogue from the content of alarms.toml. Raises ValueError: all problems."""
-    rooms = {key: value for key, value in data.items() if key not in _LISTS}
+    packages = {key: value for key, value in data.items() if key not in _LISTS}
     tables = [
-        (code, table) for room in rooms.values() for code, table in room.items() if code != "title"
+        (code, table)
+        for package in packages.values()
+        for code, table in package.items()
+        if code != "title"
     ]
     retired: dict[str, int] = data.get("retired", {})
     problems = [problem for code, table in tables for problem in _field_problems(code, table)]
@@ -109,7 +112,8 @@ def parse(data: dict[str, Any]) -> Catalogue:
         for code, table in tables
     }
     groups = tuple(
-        (room["title"], tuple(code for code in room if code != "title")) for room in rooms.values()
+        (package["title"], tuple(code for code in package if code != "title"))
+        for package in packages.values()
     )
     return Catalogue(entries, groups, frozenset(data.get("planned", ())), retired)
 
@@ -165,7 +169,7 @@ def compare(found: Catalogue, records: Collection[str]) -> list[str]:
     """Compare the entries with the codes of all records; return the problems."""
     entries = set(found.entries)
     problems = [
-        f"{code}: no entry in agent/alarms/alarms.toml; add a table [ROOM.{code}] "
+        f"{code}: no entry in agent/alarms/alarms.toml; add a table [PACKAGE.{code}] "
         "(the head of the file describes its fields)"
         for code in sorted(set(records) - entries)
     ]

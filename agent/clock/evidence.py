@@ -32,7 +32,7 @@ CHECKS = (
         "gnss_suspect", NORMAL, "two or more checks vote against the signals", "", False)),
 )
 # fmt: on
-"""The checks that act on the clock: name, alarm. `agent.tools.clock_text` has their units."""
+"""The checks that act on the clock: name, alarm. `agent.tools.clock.clock_text` has their units."""
 
 
 def alarm_for(check: str) -> "AlarmRecord":

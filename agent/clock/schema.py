@@ -4,8 +4,8 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema_rules import integer, object_of, text
-from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
+from agent.core.schema.rules import integer, object_of, text
+from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TIMEKEEPING = object_of(
     "clock state that survives a restart, and the temperature of the oscillator",

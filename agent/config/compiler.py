@@ -11,13 +11,15 @@ profiles of its actuators. Thus no request can exceed the limits of an actuator 
 """
 
 from agent.config.profile_files import ProfileFiles
-from agent.core.config_records import Config, DeviceConfig, check_outputs, to_thousandths
+from agent.core.config_records import Config, DeviceConfig, to_thousandths
 from agent.core.errors import ConfigError
 from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
+from agent.core.schema.outputs import check_outputs
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
 from drivers.ports.address import parse_address
+from drivers.ports.bus_address import BUS_KINDS
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
     from drivers.ports.address import Address
 
-_BUS_KINDS = ("serial", "uart", "tcp", "tls", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp")
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
@@ -123,7 +124,7 @@ def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
     parsed.broker = parse_port(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
     parsed.state = parse_port(raw.get("state"), "state", _STATE_KINDS)
     for name in sorted(raw["buses"]):
-        address = parse_port(raw["buses"][name], "buses." + name, _BUS_KINDS)
+        address = parse_port(raw["buses"][name], "buses." + name, BUS_KINDS)
         if address is not None:
             parsed.buses.append((name, address))
     for section, port_kinds in sections(raw):
@@ -253,7 +254,7 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """Check the temperature sources of the sections about time. Most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
-        from agent.core.schema_sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
+        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
 
         devices: dict[str, DeviceProfile | None] = {d["name"]: None for d in raw["devices"]}
         for device in parsed.devices:

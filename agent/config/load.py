@@ -7,6 +7,7 @@ that keeps a reference to `load` keeps only this small module in memory.
 
 import sys
 
+from agent.core.module_unload import forget_modules
 from drivers.device.profile import unload_checker
 
 TYPE_CHECKING = False
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 _PREFIXES = (
     "agent.config.",
-    "agent.core.schema_",
     "agent.core.registry",
     "agent.core.tunable",
     "agent.fieldbus.capacity",
+    "drivers.modbus.block_planner",
 )
 
 
@@ -40,11 +41,7 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "C
 def unload_checks() -> None:
     """Drop the code that only loading needs, 20 KiB on a board. The next import loads it again."""
     unload_checker()
-    for module_name in [name for name in sys.modules if _is_only_for_loading(name)]:
-        del sys.modules[module_name]
-        package, _, name = module_name.rpartition(".")
-        if hasattr(sys.modules.get(package), name):
-            delattr(sys.modules[package], name)
+    forget_modules([name for name in sys.modules if _is_only_for_loading(name)])
 
 
 def _is_only_for_loading(name: str) -> bool:

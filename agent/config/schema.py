@@ -7,7 +7,7 @@ Does not validate (see `agent.config.validate`) and does not hold the compiled f
 """
 
 from agent.core.registry import COMPONENTS, schema_module
-from agent.core.schema_rules import (
+from agent.core.schema.rules import (
     NAME_PATTERN,
     enum,
     integer,

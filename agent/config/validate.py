@@ -89,7 +89,7 @@ def _check_text(value: str, schema: "dict[str, Any]", path: str, errors: "Errors
 
 
 def is_valid_name(text: str) -> bool:
-    """Return whether `text` matches `NAME_PATTERN` of `agent.core.schema_rules`.
+    """Return whether `text` matches `NAME_PATTERN` of `agent.core.schema.rules`.
 
     Does not use a regular expression: those of MicroPython have no {n}, and `$` of Python matches
     before a final line end.

@@ -12,17 +12,17 @@ does not decide trips (`agent.safety.interlock`). Each part needs its key in the
 
 Always active: readings and their validation (`agent.control.sensors`), a check of the valve
 position, detection of drives in local mode, operating modes and proof tests
-(`agent.control.manual`), and a watch of the supply loop for oscillation, stiction and travel
-(`agent.control.watch.valve_watch`).
+(`agent.control.operation.manual`), and a watch of the supply loop for oscillation, stiction and
+travel (`agent.control.watch.valve_watch`).
 
 In each cycle, `read_inputs` takes the readings and checks them; `before_control` moves the
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
+from agent.control.actuator.valve import ValveSign
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
-from agent.control.manual import ManualControl
+from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
-from agent.control.valve import ValveSign
 from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
 from agent.control.watch.valve_watch import ValveWatch
@@ -50,13 +50,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.control.actuator.pump import PumpActuator
     from agent.control.control_context import ControlContext
     from agent.control.dew_control import DewControl
     from agent.control.fan_group import FanGroup
-    from agent.control.pump import PumpActuator
+    from agent.control.operation.tuning import LoopTuning
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
-    from agent.control.tuning import LoopTuning
     from agent.core.alarm_record import Condition
     from agent.core.component import Actions
     from agent.core.context import SessionView
@@ -412,17 +412,19 @@ class CoolingComponent(Component):
         return [arbiters[VALVE].holder_rank(), arbiters[PUMPS].holder_rank()]
 
     def handle_command(self, name: str, arguments: "Any", now: int) -> "str | None":
-        """Execute a command; see `agent.control.tuning` and `agent.control.manual`."""
+        """Execute a command; see the modules of `agent.control.operation`."""
         if name == "autotune":
             return self._loop_tuning().handle_command(arguments)
         if name == "proof" and self.tuning is not None and self.tuning.is_running:
             raise CommandError("autotune runs")
-        return self.manual.handle_command(name, arguments, now)
+        from agent.control.operation import manual_commands  # noqa: PLC0415 - rare
+
+        return manual_commands.execute(self.manual, name, arguments, now)
 
     def _loop_tuning(self) -> "LoopTuning":
         """Load the code of the command `autotune`."""
         if self.tuning is None:
-            from agent.control.tuning import LoopTuning  # noqa: PLC0415 - rare
+            from agent.control.operation.tuning import LoopTuning  # noqa: PLC0415 - rare
 
             self.tuning = LoopTuning(
                 self.agent, self.settings, self.readings, self.manual, self.cooling

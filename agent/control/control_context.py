@@ -8,11 +8,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from agent.control.arbiter import Arbiter
+    from agent.control.actuator.arbiter import Arbiter
+    from agent.control.actuator.pump import PumpActuator
+    from agent.control.actuator.valve import ValveActuator
     from agent.control.pressure_loop import PressureLoop
-    from agent.control.pump import PumpActuator
     from agent.control.supply_loop import SupplyLoop
-    from agent.control.valve import ValveActuator
     from agent.core.context import Context, SensorView
 
     class ControlContext(Context, Protocol):

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from agent.control.arbiter import Arbiter
+    from agent.control.actuator.arbiter import Arbiter
     from agent.control.fan_group import FanGroup
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop

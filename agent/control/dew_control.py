@@ -5,7 +5,8 @@ Does not set the set-point; see `agent.control.law.dew_point`. Loaded only with 
 
 The valve is claimed AT_MOST 0 while the supply is near the dew point, with the rank of an
 interlock: no mode opens it (`agent.control.law.dew_guard`). Below the dew point the pumps run at
-least at their fail-safe speed: warm coolant comes back sooner. An estimated supply counts with its
+full speed: warm coolant comes back sooner, and the same heat with a larger flow gives a warmer
+supply, also at a valve that is stuck. An estimated supply counts with its
 uncertainty.
 
 While the supply is not known, and in each mode of manual operation, the opening of the valve is
@@ -42,6 +43,7 @@ class DewControl:
         self.guard = DewGuard()
         self._agent, self._cooling, self._readings = agent, cooling, readings
         self._supply = supply
+        self._is_boosted = False
         self._heat_w: float | None = None
         self._fws_supply_c: float | None = None
 
@@ -61,8 +63,10 @@ class DewControl:
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
             if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
                 self._claim_bounds()
-            elif is_manual:
-                self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
+            else:
+                self._is_boosted = False
+                if is_manual:
+                    self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
         if guard.level == DRY:
             return []
         state = SAFE if guard.level == WET else DEGRADED
@@ -72,9 +76,10 @@ class DewControl:
     def _claim_bounds(self) -> None:
         arbiters = self._agent.arbiters
         arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "dew")
-        if self.guard.below:
-            safe_pct = self._agent.config.pressure.safe_pct
-            arbiters[PUMPS].claim(PROTECTION, "dew", AT_LEAST, safe_pct, "dew")
+        # Full speed stays until the guard opens the valve again: without this the speed swings.
+        self._is_boosted = self._is_boosted or self.guard.below
+        if self._is_boosted:
+            arbiters[PUMPS].claim(PROTECTION, "dew", AT_LEAST, 100.0, "dew")
 
     def _update_heat(self, dt: float) -> None:
         readings = self._readings

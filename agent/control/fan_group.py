@@ -7,15 +7,15 @@ gives one speed for all fans; each drive gets it as its reference.
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
 for `_FAULT_S`: the return or the facility water temperature is unknown, or the unit state is safe.
-Tripped drives are reset like pumps (`agent.control.reset_drives`).
+Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
 The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan
 stops only after its own trip. A leak or an emergency stop in the row does not stop fans, because it
 does not concern the facility water.
 """
 
-from agent.control.pump import PumpActuator
-from agent.control.reset_drives import DriveReset
+from agent.control.actuator.pump import PumpActuator
+from agent.control.actuator.reset_drives import DriveReset
 from agent.core.actuator import FANS
 from agent.core.alarm_record import DEGRADED, AlarmRecord, alarm_text
 

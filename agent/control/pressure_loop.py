@@ -21,8 +21,8 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.arbiter import Arbiter
-    from agent.control.pump import PumpActuator
+    from agent.control.actuator.arbiter import Arbiter
+    from agent.control.actuator.pump import PumpActuator
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 

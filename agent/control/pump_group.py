@@ -11,28 +11,29 @@ stops only after its replacement runs (make before break).
 Failover. If no running pump is left, the next pump gets the fraction 1 immediately. To detect a
 trip early, `fast_poll` polls running drives more often than once a cycle.
 
-Bounds. A lower bound on the pumps (`agent.control.arbiter`) above the speed of the loop gives each
-available pump the fraction 1 immediately. The start delay of a grid dip applies to it too.
+Bounds. A lower bound on the pumps (`agent.control.actuator.arbiter`) above the speed of the loop
+gives each available pump the fraction 1 immediately. The start delay of a grid dip applies to it
+too.
 
 Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
-(`agent.control.reset_drives`). A start delay applies after a loss of all pumps, and after a start
-of the agent with all pumps stopped. The first pump starts after `stagger_s` + `slot` * `slot_s`.
-Each unit of a site has its own slot, so the units do not start at the same time. Each further pump
-starts `_START_SPACING` after the last one.
+(`agent.control.actuator.reset_drives`). A start delay applies after a loss of all pumps, and after
+a start of the agent with all pumps stopped. The first pump starts after `stagger_s` + `slot` *
+`slot_s`. Each unit of a site has its own slot, so the units do not start at the same time. Each
+further pump starts `_START_SPACING` after the last one.
 """
 
+from agent.control.actuator.reset_drives import DriveReset
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
 from agent.control.pressure_loop import PressureLoop
-from agent.control.reset_drives import DriveReset
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.arbiter import Arbiter
+    from agent.control.actuator.arbiter import Arbiter
+    from agent.control.actuator.pump import PumpActuator
     from agent.control.law.cooling import ControlReadings
-    from agent.control.pump import PumpActuator
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 

@@ -5,8 +5,8 @@ A part of `agent.config.schema`, loaded only while a configuration is compiled. 
 that a schema cannot express: the named devices exist and measure the necessary points.
 """
 
-from agent.core.config_records import check_outputs
-from agent.core.schema_rules import enum, integer, list_of, name, number, object_of, text
+from agent.core.schema.outputs import check_outputs
+from agent.core.schema.rules import enum, integer, list_of, name, number, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from agent.control.supply_loop import SupplyLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.arbiter import Arbiter
+    from agent.control.actuator.arbiter import Arbiter
+    from agent.control.actuator.valve import ValveActuator
     from agent.control.law.cooling import ControlReadings, CoolingControl
-    from agent.control.valve import ValveActuator
     from agent.control.watch.sticky_moves import StickyMoves
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView

@@ -14,8 +14,8 @@ from agent.control.law.pi import PiController
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.arbiter import Arbiter
-    from agent.control.valve import ValveActuator
+    from agent.control.actuator.arbiter import Arbiter
+    from agent.control.actuator.valve import ValveActuator
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 

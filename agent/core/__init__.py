@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shared by all rooms: component interface, registry, alarms, records, errors."""
+"""Shared by all packages of the agent: component interface, registry, alarms, records, errors."""

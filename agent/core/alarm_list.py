@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """List of alarms: the active alarms, the time of each, and the recent changes.
 
-Does not detect faults. The room that detects a fault raises an alarm by its record and clears it
+Does not detect faults. The package that detects a fault raises an alarm by its record and clears it
 later. An alarm stays active until it is cleared. If an alarm must be latched, the component that
 raises it latches it. The list has the order in which the alarms were raised. The history holds the
 last `_HISTORY` changes.

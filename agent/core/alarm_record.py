@@ -4,9 +4,9 @@
 Does not decide the unit state (see `agent.safety.supervisor`) and does not list the active alarms
 (see `agent.core.alarm_list`).
 
-The room that raises an alarm has its record, so that a board holds no text of a component that it
-does not have. `agent.tools.alarm_list` collects all records. `agent.alarms` has the meaning
-of each alarm and what to do.
+The package that raises an alarm has its record, so that a board holds no text of a component that
+it does not have. `agent.tools.alarm_list` collects all records. `agent.alarms` has the meaning of
+each alarm and what to do.
 """
 
 from collections import namedtuple
@@ -21,9 +21,10 @@ STATES = ("normal", "degraded", "safe", "stopped")
 NORMAL, DEGRADED, SAFE, STOPPED = 0, 1, 2, 3
 
 AlarmRecord = namedtuple("AlarmRecord", ("code", "state", "text", "per", "trial"))
-"""An alarm. `state`: the unit state that it causes; `NORMAL`: none. `text`: for people; some rooms
-add a detail or fill in values. `per`: kind of the source that stands behind the colon of the code,
-empty: the unit has one such alarm. `trial`: the alarm ends a trial of a changed configuration."""
+"""An alarm. `state`: the unit state that it causes; `NORMAL`: none. `text`: for people; some
+packages add a detail or fill in values. `per`: kind of the source that stands behind the colon of
+the code, empty: the unit has one such alarm. `trial`: the alarm ends a trial of a changed
+configuration."""
 
 
 def alarm_code(record: "AlarmRecord", source: str) -> str:

@@ -9,8 +9,8 @@ registry. The further `ports` of the components follow.
 import sys
 
 from agent.core.component import Component
+from agent.core.module_unload import drop_modules
 from agent.core.port_link import PortLink
-from agent.core.registry import build
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.core.context import Context
 
+_ONLY_FOR_START = ("agent.core.registry", "agent.power.build")
 _IS_BOARD = sys.implementation.name == "micropython"
 
 
@@ -39,7 +40,7 @@ class ComponentSet:
                 port = first_port + len(self.links)
                 self.links.append(PortLink(port, section, str(address)))
             chosen.append((section, settings, port))
-        self.components: list[Component] = build(agent, chosen)
+        self.components = _build(agent, chosen)
         if not _IS_BOARD:
             from agent.core.declarations import check_declarations  # noqa: PLC0415
 
@@ -77,3 +78,12 @@ class ComponentSet:
             for i, link in enumerate(component.links):
                 if link.port == port:
                     component.link_event(i, kind, now)
+
+
+def _build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
+    """Build the components. A board drops the code that only the start needs."""
+    from agent.core.registry import build  # noqa: PLC0415 - so that it can be dropped
+
+    components = build(agent, chosen)
+    drop_modules(_ONLY_FOR_START)
+    return components

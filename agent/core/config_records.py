@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled configuration: records from which the rooms of the agent are built.
+"""The compiled configuration: records from which the packages of the agent are built.
 
 Does not read files: a runtime passes the parsed JSON and the profiles. Does not check values; see
 `agent.config.compiler`, which a board drops after loading. Times become integer microseconds. Other
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from drivers.device.profile import DeviceProfile, Point
+    from drivers.device.profile import DeviceProfile
     from drivers.modbus.poll_plan import PollPlan
     from drivers.ports.address import Address
 
@@ -127,31 +127,3 @@ class Config:
         self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
         self.telemetry_queue: int = telemetry["queue"]
-
-
-def check_outputs(
-    profile: "DeviceProfile | None",
-    role: str,
-    loop: "dict[str, Any]",
-    path: str,
-    errors: "list[str]",
-) -> None:
-    """Check that the actuator accepts all outputs of the loop; append texts to `errors`."""
-    data = None if profile is None else getattr(profile, role)
-    if profile is None or not data:
-        return
-    point = profile.points[profile.point_index(data["setpoint"])]
-    low, high = point.limits or (0, 0)
-    for key in ("min_pct", "max_pct", "safe_pct"):
-        raw = round_to_thousandth(loop[key]) * point.den / point.num
-        if not low - 0.5 < raw < high + 0.5:
-            errors.append(
-                "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
-                % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
-            )
-    if role == "pump" and not low <= 0 <= high:
-        errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
-
-
-def _percent(raw: int, point: "Point") -> str:
-    return "%.1f" % (raw * point.num / point.den)

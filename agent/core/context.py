@@ -2,9 +2,9 @@
 """Interface of the agent for its components: protocols for the type checker.
 
 Has no code at run time; `agent.agent.Agent` is the context of its components. A `…View` protocol
-lists the members of a class in a higher room that lower rooms use. If the components of a room need
-more members, the room extends `Context` in a module of its own (`agent.clock.clock_context`,
-`agent.control.control_context`).
+lists the members of a class in a higher package that lower packages use. If the components of a
+package need more members, the package extends `Context` in a module of its own
+(`agent.clock.clock_context`, `agent.control.control_context`).
 """
 
 TYPE_CHECKING = False
@@ -89,7 +89,7 @@ if TYPE_CHECKING:
             ...
 
     class ValveView(Protocol):
-        """A valve; see `agent.control.valve`."""
+        """A valve; see `agent.control.actuator.valve`."""
 
         command_pct: "float | None"
 
@@ -98,7 +98,7 @@ if TYPE_CHECKING:
             ...
 
     class PumpView(Protocol):
-        """A pump; see `agent.control.pump`."""
+        """A pump; see `agent.control.actuator.pump`."""
 
         command_pct: "float | None"
 
@@ -107,7 +107,7 @@ if TYPE_CHECKING:
             ...
 
     class ArbiterView(Protocol):
-        """The arbiter of an actuator; see `agent.control.arbiter`."""
+        """The arbiter of an actuator; see `agent.control.actuator.arbiter`."""
 
         decision: "Decision | None"
 

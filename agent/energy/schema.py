@@ -4,7 +4,7 @@
 Loaded only if a configuration has the section, or for the complete schema.
 """
 
-from agent.core.schema_rules import enum, integer, list_of, name, object_of, text
+from agent.core.schema.rules import enum, integer, list_of, name, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

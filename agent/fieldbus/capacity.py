@@ -4,7 +4,8 @@
 Used while a configuration is loaded; see `agent.config.compiler`. A board drops it after that.
 """
 
-from drivers.modbus.poll_plan import PollPlan, plan_time_us
+from drivers.modbus.block_planner import plan_time_us
+from drivers.modbus.poll_plan import PollPlan
 from drivers.ports.address import modbus_framing
 from drivers.ports.bus_address import wire_time
 from protocols.time_units import MILLISECOND
@@ -13,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import Config, DeviceConfig
     from drivers.device.profile import DeviceProfile
-    from drivers.modbus.poll_plan import PlannedItem
+    from drivers.modbus.block_planner import PlannedItem
     from drivers.modbus.register_span import ReadBlock
     from drivers.modbus.wire_time import WireTime
     from drivers.ports.address import Address

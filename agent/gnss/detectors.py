@@ -4,7 +4,7 @@
 Does not measure; see `agent.gnss.signal_check` and `agent.gnss.constellation_check`.
 
 `DETECTORS` count against the signals, `ADVISORIES` are only reported. A row is (name, alarm).
-`agent.tools.clock_text` has the units of their figures.
+`agent.tools.clock.clock_text` has the units of their figures.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord

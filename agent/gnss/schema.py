@@ -4,12 +4,12 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema_rules import enum, integer, list_of, object_of
-from agent.core.schema_sensor_source import TEMPERATURE_SOURCE
+from agent.core.schema.rules import enum, integer, list_of, object_of
+from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.schema_rules import Rule
+    from agent.core.schema.rules import Rule
 
 
 INTEGRITY = object_of(

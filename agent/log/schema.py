@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only with a configuration.
 """
 
-from agent.core.schema_rules import enum, hexadecimal, integer, object_of, text
+from agent.core.schema.rules import enum, hexadecimal, integer, object_of, text
 
 LOG = object_of(
     "telemetry log; without it the agent keeps rows in memory and sends them as JSON",

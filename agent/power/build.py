@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build loads, services and sensors from the section `throttle` of the configuration.
 
-Does not check the section; see `agent.power.schema`.
+Does not check the section; see `agent.power.schema`. A board drops this module after the start.
 """
 
 from agent.power.frequency_droop import FrequencyDroop
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.context import Context, SessionView
+    from agent.core.context import Context
 
 
 def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
@@ -123,12 +123,3 @@ def build_droop(settings: "dict[str, Any]") -> "FrequencyDroop | None":
     return FrequencyDroop(
         1000 * raw["nominal_hz"], raw["deadband_mhz"], raw["full_mhz"], raw["least_pct"]
     )
-
-
-def outlet_sessions(load: "Load") -> "list[SessionView]":
-    """Return the power strips of a load, each once."""
-    sessions: list[SessionView] = []
-    for session, _ in load.outlets:
-        if session not in sessions:
-            sessions.append(session)
-    return sessions

@@ -28,7 +28,7 @@ from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.component import Component
 from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
-from agent.power import build, report
+from agent.power import report
 from agent.power.demand_interval import DemandInterval
 from agent.power.detector.device_heat import DeviceHeat, all_warm
 from agent.power.limit.allocator import LoadDemand, allocate_power
@@ -67,6 +67,8 @@ class PowerLimitComponent(Component):
     SERVES_OFF = True
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
+        from agent.power import build  # noqa: PLC0415 - dropped after the start
+
         Component.__init__(self, agent, settings, port)
         self.loads: list[Load] = build.build_loads(agent, settings)
         self.services = build.build_services(settings, self.loads)

@@ -170,3 +170,12 @@ class Load:
         self.is_proven_off = self.ineffective = False
         if self.service is not None:
             self.service.set_power(self.index, on, now, force)
+
+
+def outlet_sessions(load: "Load") -> "list[SessionView]":
+    """Return the power strips of a load, each once."""
+    sessions: list[SessionView] = []
+    for session, _ in load.outlets:
+        if session not in sessions:
+            sessions.append(session)
+    return sessions

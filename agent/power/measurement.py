@@ -7,7 +7,6 @@ power of the loads, it is read again first.
 """
 
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
-from agent.power import build
 from agent.power.detector.headroom import CoolingHeadroom
 from agent.power.detector.heat_loss_detector import CONFIRMED, SUSPECTED, HeatLossDetector
 from agent.power.detector.inlet_trend import InletTrend
@@ -31,6 +30,8 @@ class PowerMeasurement:
     """The readings for `loads`; `settings` is the section `throttle`."""
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", loads: "list[Load]") -> None:
+        from agent.power.build import find_sensor  # noqa: PLC0415 - dropped after the start
+
         config, session = agent.config, agent.fieldbus.session
         cdu, valve = session(config.supply.sensor), session(config.supply.actuators[0])
         stale = config.stale_us
@@ -41,7 +42,7 @@ class PowerMeasurement:
         self._return = sensor_if_present(cdu, "ReturnTemperatureCelsius", stale)
         self._flow = sensor_if_present(cdu, "FlowLitersPerMinute", stale)
         self._fws_supply = sensor_if_present(valve, "PrimarySupplyTemperatureCelsius", stale)
-        self._meter = build.find_sensor(agent, settings.get("meter"))
+        self._meter = find_sensor(agent, settings.get("meter"))
         self._agent, self._loads = agent, loads
         self._valve_session, self._cdu_session = valve, cdu
         self._loss_detector = HeatLossDetector()

@@ -6,7 +6,7 @@ whole schema. `check` makes the checks that a schema cannot express: names must 
 be in order.
 """
 
-from agent.core.schema_rules import NAME_PATTERN, enum, integer, list_of, name, object_of, text
+from agent.core.schema.rules import NAME_PATTERN, enum, integer, list_of, name, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

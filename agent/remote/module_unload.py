@@ -9,10 +9,10 @@ messages a board needs this memory. The modules are imported where they are used
 drops the modules that nothing refers to.
 """
 
-import gc
-import sys
+from agent.core.module_unload import drop_modules
 
 MESSAGE_MODULES = (
+    "agent.core.schema.outputs",
     "agent.core.tunable",
     "agent.remote.update.boot",
     "agent.remote.capture",
@@ -37,31 +37,13 @@ _SIGNATURE_MODULES = (
     "protocols.signing.sha512",
 )
 _TRIAL_MODULES = ("agent.remote.update.trial", "agent.remote.update.plant_check")
-_ON_MICROPYTHON = sys.implementation.name == "micropython"
 
 
 def unload_modules(on_trial: bool) -> None:
     """Drop the modules; an import loads them again. `on_trial`: keep those of a trial."""
-    _unload(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES)
+    drop_modules(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES)
 
 
 def unload_verifier() -> None:
     """Drop the code of the verification, which is done before a message is executed."""
-    _unload(_SIGNATURE_MODULES)
-
-
-def drop_modules(names: "tuple[str, ...]") -> None:
-    """Drop modules that a component has loaded for a command."""
-    _unload(names)
-
-
-def _unload(names: "tuple[str, ...]") -> None:
-    if not _ON_MICROPYTHON:
-        return
-    for full_name in names:
-        if full_name in sys.modules:
-            del sys.modules[full_name]
-            package, _, name = full_name.rpartition(".")
-            if hasattr(sys.modules.get(package), name):
-                delattr(sys.modules[package], name)
-    gc.collect()
+    drop_modules(_SIGNATURE_MODULES)

@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only with a configuration.
 """
 
-from agent.core.schema_rules import enum, hexadecimal, integer, list_of, name, object_of, text
+from agent.core.schema.rules import enum, hexadecimal, integer, list_of, name, object_of, text
 
 _KEY = object_of(
     "a public key that this unit accepts",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section `retain` of the configuration; loaded only if a configuration has it."""
 
-from agent.core.schema_rules import object_of, text
+from agent.core.schema.rules import object_of, text
 
 RETAIN = object_of(
     "state that survives a restart: latched alarms, manual mode, suspect sensors; alarm history",

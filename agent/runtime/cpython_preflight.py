@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from drivers.errors import AddressError, PortError
-from drivers.ports.address import Address, parse_address
+from drivers.ports.address import LINE_KINDS, Address, parse_address
 from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, make_error
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
@@ -55,7 +55,7 @@ def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
 
 def _check_unshared(address: Address, used_paths: "set[str]") -> None:
     """Reject a serial line with two ports."""
-    if address.kind not in ("serial", "uart"):
+    if address.kind not in LINE_KINDS:
         return
     real_path = os.path.realpath(address.path)
     if real_path in used_paths:

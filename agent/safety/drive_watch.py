@@ -11,7 +11,7 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.pump import PumpActuator
+    from agent.control.actuator.pump import PumpActuator
 
 _STILL_PCT, _TURNS_PCT = 2.0, 10.0
 _SILENT_POLLS = 2

@@ -29,6 +29,7 @@ _MEAN_S = 30.0
 _LOW_FLOW, _LOW_DP, _HIGH_DP = 0.5, 0.25, 1.5
 _GONE_FLOW, _GONE_DP = 0.25, 0.0625
 _LEAST_FLOW, _LEAST_DP = 0.15, 0.03
+_START_LEAST = 1.0
 _DP_BAND_KPA = 5.0
 _SAME_FLOW = 85 / 100
 """Part of the flow that belongs to a high pressure (flow ~ root of the pressure)."""
@@ -42,9 +43,14 @@ _NEW_LEVEL_TIME = 20 * SECOND
 class FlowWatch:
     """The decision. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
     least one indication. `outlier`: "flow", "dp" or "".
+
+    `design_lpm`, `design_kpa`: expected values until the first means are known, for example after
+    a restart while the flow ends; 0: unknown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, design_lpm: float = 0.0, design_kpa: float = 0.0) -> None:
+        self._start_lpm = max(_START_LEAST, _LEAST_FLOW * design_lpm)
+        self._start_kpa = max(_START_LEAST, _LEAST_DP * design_kpa)
         self.is_lost = self.is_gone = self.suspect = False
         self.flow_low: bool | None = None
         self.outlier = ""
@@ -114,7 +120,7 @@ class FlowWatch:
         if flow is None:
             return None
         if self._flow is None:
-            return flow < 1.0
+            return flow < self._start_lpm
         expected = self._flow * self._ratio(speed)
         return flow < _LOW_FLOW * expected or flow < _LEAST_FLOW * self.usual_lpm
 
@@ -125,7 +131,7 @@ class FlowWatch:
         if kpa is None:
             return None
         if self._flow is None:
-            return kpa < 1.0
+            return kpa < self._start_kpa
         ratio = 1.0 if speed is None or self._speed <= 0 else speed / self._speed
         expected = self._kpa * ratio * ratio
         is_high = ratio > 0.1 and speed is not None and expected > 0.0

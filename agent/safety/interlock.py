@@ -77,6 +77,8 @@ OFF_PERMILLE = 700
 """Cap of the loads while `safety` or `throttle` is off after an exception."""
 _RUNNING_PCT = 5.0
 _RETURN_BAND_K = 5.0
+_RELEASE_K = 2.0
+"""`overheat` ends this far below its limit, K: it is not on and off at the limit."""
 _LEAK_TIME = 10 * SECOND
 """Time for which the pumps cool loads that did not go off, although coolant leaks."""
 _SNAPSHOT_LENGTH = 120
@@ -261,7 +263,8 @@ class Interlock(Component):
         agent, settings = self.agent, self.settings
         supply_c = agent.supply_loop.sensor.value(now)
         if supply_c is not None:
-            is_hot = supply_c >= settings["overheat_c"] and self._return_agrees(supply_c, now)
+            limit_c = settings["overheat_c"] - (_RELEASE_K if self._overheat.active else 0.0)
+            is_hot = supply_c >= limit_c and self._return_agrees(supply_c, now)
             self._update_input(self._overheat, is_hot, now)
         kpa = agent.pressure_loop.sensor.value(now)
         if settings["dry_run_s"] > 0 and kpa is not None:

@@ -64,7 +64,7 @@ class Protection:
         gauge = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
         self.last_step: int | None = None
-        self.flow = FlowWatch()
+        self.flow = FlowWatch(settings["flow_lpm"], config.pressure.setpoint)
         self.resistance = RowResistance()
         self._flow_at = 0
         self.drives = [DriveWatch(pump) for pump in agent.pumps]

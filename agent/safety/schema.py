@@ -5,7 +5,7 @@ A part of `agent.config.schema`, loaded only while a configuration is compiled. 
 that a schema cannot express: the devices and bits exist.
 """
 
-from agent.core.schema_rules import enum, list_of, name, number, object_of, text
+from agent.core.schema.rules import enum, list_of, name, number, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

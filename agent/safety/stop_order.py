@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Order of a stop: the loads are limited and switched off, then the pumps stop.
 
-Does not decide that the unit must stop; see `agent.safety.interlock` and `agent.control.manual`.
+Does not decide that the unit must stop; see `agent.safety.interlock` and
+`agent.control.operation.manual`.
 Without pumps, a load at full power reaches its case limit in seconds. So each stop of the pumps
 first asks `may_stop`. It is True when the loads have proven by their power that they are off, at
 the latest after `_PROOF_TIME`. A unit without the component `throttle` cannot command loads: the

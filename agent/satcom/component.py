@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent.clock.clock_context import ClockContext
     from agent.core.component import Actions
     from agent.satcom.log_source import LogSender
-    from agent.satcom.pass_predictor import PassPredictor
+    from agent.satcom.pass_predictor import ContactPredictor
     from agent.satcom.transfer import OutgoingMessage
 
 
@@ -92,7 +92,7 @@ class SatcomComponent(Component):
         self.downlink = DownlinkReceiver(self.messages)
         self._timer = SessionTimer(sum([byte * (i + 1) for i, byte in enumerate(unit.encode())]))
         self.window_stats = WindowStatistics()
-        self.predictor: PassPredictor | None = None
+        self.predictor: ContactPredictor | None = None
         self.bars: int | None = None
         self.service: bool | None = None
         self.waiting_count = 0
@@ -144,11 +144,11 @@ class SatcomComponent(Component):
         self._row_due = now + SECOND * min(60, self.settings["live_s"])
         place = self.agent.config.position_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
-            from agent.satcom.pass_predictor import ConstellationModel, PassPredictor  # noqa: PLC0415 - only with elements
+            from agent.satcom.pass_predictor import ConstellationModel, ContactPredictor  # noqa: PLC0415 - only with elements
             from protocols.orbit.look_angle import GroundSite  # noqa: PLC0415
 
             constellation = ConstellationModel(self.settings)
-            self.predictor = PassPredictor(
+            self.predictor = ContactPredictor(
                 constellation, GroundSite(place[0], place[1]), self.settings["mask_deg"]
             )
 

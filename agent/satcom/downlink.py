@@ -38,7 +38,7 @@ class DownlinkReceiver:
         """Add a message with a new number."""
         self._pending.append((self._messages.newest_number, content))
         if self.store is not None:
-            self.store.request_number(self._messages.newest_number)
+            self.store.store_number(self._messages.newest_number)
         if len(self._pending) > _MAX_PENDING:
             self._pending.pop(0)
             self.dropped += 1

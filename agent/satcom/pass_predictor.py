@@ -5,9 +5,9 @@ Does not control the radio; see `agent.satcom.component`.
 
 The satellites are either a Walker constellation (seven numbers) or element sets. The horizon mask
 gives the lowest unobstructed elevation of each sector of azimuth. Windows are searched in slices of
-a few evaluations, up to `SEARCH_AHEAD` ahead, with a resolution of 15 s. A satellite that is too
-far away to be visible for some time is skipped until then. So 66 satellites cost hardly more than
-three.
+a few evaluations, up to `SEARCH_AHEAD_US` ahead, with a resolution of 15 s. A satellite that is too
+far below the horizon is skipped until it can rise. A search computes few positions of 66
+satellites; a test counts them.
 
 Observations correct the mask. If the modem has a signal below the mask, the sector is lowered to
 that elevation. If it has none in a window, the sector is raised by one degree. The corrections stay
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
     from protocols.orbit.sgp4 import Vector
 
-_STEP = 15 * SECOND
-SEARCH_AHEAD = 6 * 3_600 * SECOND
+_STEP_US = 15 * SECOND
+SEARCH_AHEAD_US = 6 * 3_600 * SECOND
 MAX_WINDOWS = 6
 _MIN_OFFSET, _MAX_OFFSET = -15, 30
-_EARTH_RATE = 7.292115e-5
+_EARTH_RATE = 7.292115e-5  # rad/s (WGS 84)
+_MU_KM3_S2 = 398600.8  # gravity of the Earth, WGS 72, as in SGP4
+_RATE_MARGIN, _RADIUS_MARGIN = 102 / 100, 2 / 100
+"""For eccentric orbits: a satellite is faster and higher than its mean motion says."""
 _EARTH_KM = 6371.0
-_RAD = pi / 180.0
+_DEG = pi / 180.0
 
 
-PassWindow = namedtuple("PassWindow", ("start_us", "end_us", "peak_deg"))
+ContactWindow = namedtuple("ContactWindow", ("start_us", "end_us", "peak_deg"))
 """A contact window, UTC, with its highest elevation."""
 
 
@@ -73,8 +76,9 @@ class ConstellationModel:
             self.count = len(elements)
             motion = max([element.motion for element in elements]) / 60.0
             slowest = min([element.motion for element in elements]) / 60.0
-            self.rate = motion * 1.02
-            self.radius = (398600.8 / slowest / slowest) ** (1.0 / 3.0) + EARTH_KM * 0.02
+            self.rate = motion * _RATE_MARGIN
+            self.radius = (_MU_KM3_S2 / slowest / slowest) ** (1.0 / 3.0)
+            self.radius += EARTH_KM * _RADIUS_MARGIN
 
     def position(self, index: int, utc_us: int) -> "Vector | None":
         """Return the position of a satellite, TEME km."""
@@ -85,24 +89,27 @@ class ConstellationModel:
         return vector_or_none
 
 
-class PassPredictor:
-    """Contact windows of the site, in the order of time."""
+class ContactPredictor:
+    """Contact windows of the site, in the order of time.
+
+    `positions_computed`: all positions so far, a measure of the cost.
+    """
 
     def __init__(
         self, constellation: ConstellationModel, site: GroundSite, mask: "list[int]"
     ) -> None:
-        self.windows: list[PassWindow] = []
+        self.windows: list[ContactWindow] = []
         self.mask = mask
         self.mask_offsets = [0] * len(mask)
         self._constellation = constellation
         self._site = site
-        self._hidden_until = [0] * constellation.count
+        self._below_until = [0] * constellation.count
         self._search_time: int | None = None
         self._index = 0
-        self._best_elevation = -90.0
+        self._best_elevation = -90.0  # -90: no satellite is above its horizon mask
         self._open_since: int | None = None
         self._peak = -90.0
-        self.evaluations = 0
+        self.positions_computed = 0
 
     def use_offsets(self, offsets: "list[int]") -> "list[int]":
         """Use stored corrections of the mask if they fit it. Return the list in use."""
@@ -121,17 +128,18 @@ class PassPredictor:
 
     def _max_central_angle(self) -> float:
         """Return the largest angle between site and visible satellite at the Earth's centre."""
-        low = max(0, min(self.mask) + min(self.mask_offsets)) * _RAD
+        low = max(0, min(self.mask) + min(self.mask_offsets)) * _DEG
         return acos(min(1.0, _EARTH_KM / self._constellation.radius * cos(low))) - low + 0.01
 
-    def _look_angle(self, index: int, utc_us: int) -> "tuple[float, float] | None":
-        """Return elevation and azimuth of a satellite that can be visible; otherwise store how long
-        it is not.
+    def _angles_if_near(self, index: int, utc_us: int) -> "tuple[float, float] | None":
+        """Return elevation and azimuth of a satellite that can be above the horizon.
+
+        Otherwise return None and store how long it stays below.
         """
-        self.evaluations += 1
+        self.positions_computed += 1
         position = self._constellation.position(index, utc_us)
         if position is None:
-            self._hidden_until[index] = utc_us + SEARCH_AHEAD
+            self._below_until[index] = utc_us + SEARCH_AHEAD_US
             return None
         x, y, z = position
         zenith = self._site.zenith(utc_us)
@@ -141,43 +149,45 @@ class PassPredictor:
             - self._max_central_angle()
         )
         if excess_angle > 0.0:
-            self._hidden_until[index] = utc_us + int(
+            self._below_until[index] = utc_us + int(
                 excess_angle / (self._constellation.rate + _EARTH_RATE) * SECOND
             )
             return None
         return self._site.look_angles(position, utc_us)
 
-    def step(self, utc_us: int, evaluations: int) -> None:
-        """Continue the search with at most `evaluations` positions."""
+    def step(self, utc_us: int, max_positions: int) -> None:
+        """Continue the search with at most `max_positions` positions."""
         time_us = self._search_time
-        if time_us is None or utc_us - time_us > _STEP or utc_us < time_us - 2 * SEARCH_AHEAD:
+        if time_us is None or utc_us - time_us > _STEP_US or utc_us < time_us - 2 * SEARCH_AHEAD_US:
             self.restart(utc_us)
             time_us = utc_us
         while self.windows and self.windows[0].end_us < utc_us:
             self.windows.pop(0)
         while (
-            evaluations > 0 and time_us < utc_us + SEARCH_AHEAD and len(self.windows) < MAX_WINDOWS
+            max_positions > 0
+            and time_us < utc_us + SEARCH_AHEAD_US
+            and len(self.windows) < MAX_WINDOWS
         ):
-            while self._index < self._constellation.count and evaluations > 0:
+            while self._index < self._constellation.count and max_positions > 0:
                 index = self._index
                 self._index += 1
-                if self._hidden_until[index] > time_us:
+                if self._below_until[index] > time_us:
                     continue
-                evaluations -= 1
-                angles = self._look_angle(index, time_us)
+                max_positions -= 1
+                angles = self._angles_if_near(index, time_us)
                 if angles is not None and angles[0] >= self.horizon_deg(angles[1]):
                     self._best_elevation = max(self._best_elevation, angles[0])
             if self._index < self._constellation.count:
                 break
             self._end_of_step(time_us)
-            time_us += _STEP
+            time_us += _STEP_US
         self._search_time = time_us
 
     def restart(self, utc_us: int) -> None:
         """Restart the search, for example after a step of the clock."""
         self.windows = []
         self._search_time = utc_us
-        self._hidden_until = [0] * self._constellation.count
+        self._below_until = [0] * self._constellation.count
         self._index = 0
         self._best_elevation = self._peak = -90.0
         self._open_since = None
@@ -189,7 +199,7 @@ class PassPredictor:
                 self._peak = -90.0
             self._peak = max(self._peak, self._best_elevation)
         elif self._open_since is not None:
-            self.windows.append(PassWindow(self._open_since, time_us, int(self._peak)))
+            self.windows.append(ContactWindow(self._open_since, time_us, int(self._peak)))
             self._open_since = None
         self._index = 0
         self._best_elevation = -90.0

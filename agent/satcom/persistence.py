@@ -6,9 +6,10 @@ Does not decide about spending; see `agent.satcom.spend_guard`.
     day, bytes     of the budget. Written ahead: bytes are stored before they are spent, in larger
                    amounts than needed, so that not each datagram needs a write. After a power cut
                    the stored bytes count as spent.
-    numbers        messages can use numbers below this; after a start they continue here
+    numbers        limit: messages can use numbers below it; after a start they continue here
     offsets        learned corrections of the horizon mask
-    heard          highest number of a message from the ground relay, in a record of its own
+    received       highest number of a message from the ground relay, in a record of its own with
+                   the key `link.heard`
 
 The first four are in two records that are written in turn, each a line of integers with a CRC. The
 newer valid one counts. If one is damaged, the amount that can have been spent since the other is
@@ -33,8 +34,10 @@ NUMBERS_PER_WRITE = 64
 """Numbers that one write reserves."""
 
 
-class SpendRecord:
-    """The stored state."""
+class LinkState:
+    """The stored state: `day` of UTC since 1970, `spent` bytes of it, `numbers`: limit of the
+    reserved message numbers, `offsets` of the horizon mask.
+    """
 
     def __init__(self, sequence: int, day: int, spent: int, numbers: int) -> None:
         self.sequence = sequence
@@ -50,7 +53,7 @@ class SpendRecord:
         return body + b" %04x" % crc16(body)
 
 
-def decode(payload: bytes) -> "SpendRecord | None":
+def decode(payload: bytes) -> "LinkState | None":
     """Decode a record. None: it is damaged."""
     body, _, check = payload.rpartition(b" ")
     try:
@@ -61,7 +64,7 @@ def decode(payload: bytes) -> "SpendRecord | None":
         return None
     if len(values) < 4:
         return None
-    record = SpendRecord(values[0], values[1], values[2], values[3])
+    record = LinkState(values[0], values[1], values[2], values[3])
     record.offsets = values[4:]
     return record
 
@@ -79,13 +82,13 @@ class SatcomStore(Component):
         self.loaded = False
         self.damaged_records = 0
         self.is_empty = False
-        self.durable = SpendRecord(0, 0, 0, 0)
+        self.durable = LinkState(0, 0, 0, 0)
         self.writes = 0
         self.received_number = self.initial_number = -1
         """Highest stored number from the ground relay, now and at the start."""
         self._requested_number = self._writing_number = -1
-        self._requested: SpendRecord | None = None
-        self._writing: SpendRecord | None = None
+        self._requested: LinkState | None = None
+        self._writing: LinkState | None = None
         self._answers: list[bytes | None] = []
         self._open = False
         self._out: Actions = []
@@ -132,7 +135,7 @@ class SatcomStore(Component):
         if body and body.isdigit() and check == b"%04x" % crc16(body):
             self.received_number = self.initial_number = int(body)
 
-    def request_number(self, number: int) -> None:
+    def store_number(self, number: int) -> None:
         """Request that a received number is stored; `received_number` shows when it is."""
         self._requested_number = max(self._requested_number, number)
         self._write()
@@ -149,10 +152,10 @@ class SatcomStore(Component):
                 self.durable = record
         self.loaded = True
 
-    def request_record(self, day: int, spent: int, numbers: int, offsets: "list[int]") -> None:
+    def store_state(self, day: int, spent: int, numbers: int, offsets: "list[int]") -> None:
         """Request that values are stored; `durable` shows when they are."""
         latest = self._writing or self.durable
-        record = SpendRecord(latest.sequence + 1, day, spent, numbers)
+        record = LinkState(latest.sequence + 1, day, spent, numbers)
         record.offsets = list(offsets)
         self._requested = record
         self._write()

@@ -4,7 +4,7 @@
 Parts of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema_rules import enum, hexadecimal, integer, list_of, object_of, text
+from agent.core.schema.rules import enum, hexadecimal, integer, list_of, object_of, text
 
 _CONSTELLATION = object_of(
     "evenly spread circular orbits (a Walker pattern)",

@@ -99,5 +99,5 @@ class SpendGuard:
             return False
         spent = min(budget.limit, budget.spent + cost + budget.limit // 64)
         self._requested_limit = max(self._requested_limit, number + NUMBERS_PER_WRITE)
-        store.request_record(budget.day, spent, self._requested_limit, self.offsets)
+        store.store_state(budget.day, spent, self._requested_limit, self.offsets)
         return False

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from agent.satcom.budget import Budget
-    from agent.satcom.pass_predictor import PassPredictor
+    from agent.satcom.pass_predictor import ContactPredictor
     from agent.satcom.ram_queue import RamQueue
     from agent.satcom.transfer import MessageTransfer
     from agent.satcom.window_statistics import WindowStatistics
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         budget: Budget
         messages: MessageTransfer
         window_stats: WindowStatistics
-        predictor: "PassPredictor | None"
+        predictor: "ContactPredictor | None"
         bars: "int | None"
         service: "bool | None"
         tried: int

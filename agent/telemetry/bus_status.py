@@ -6,10 +6,10 @@ written directly as JSON text, because they are made every second and a board ha
 `agent.telemetry.bus_text` formats them as text.
 
 The state of a device is the first that applies: "wrong model" (the agent writes nothing to it),
-"lost" (no reply), "refuses" (it does not show the requested value), "unproven" (not identified
-yet), "ok". `response_us` is its smoothed response time. `answered_us` is the monotonic time of its
-last reply. Both are null before the first reply. `load_milli_pct` of a bus is the used fraction of
-the wire time since the last snapshot.
+"lost" (no reply), "refuses" (write unverified: it does not show the requested value), "unproven"
+(not identified yet), "ok". `response_us` is its smoothed response time. `answered_us` is the
+monotonic time of its last reply. Both are null before the first reply. `load_milli_pct` of a bus is
+the used fraction of the wire time since the last snapshot.
 """
 
 from agent.core.json_writer import JsonValue, quote
@@ -47,7 +47,7 @@ def _number_or_null(value: int, known: bool) -> str:
     return str(value) if known else "null"
 
 
-def devices(fieldbus: "Fieldbus") -> JsonValue:
+def devices_json(fieldbus: "Fieldbus") -> JsonValue:
     """Return a row for each device, in the order of the configuration."""
     rows = []
     for session in fieldbus.sessions:
@@ -68,8 +68,10 @@ def devices(fieldbus: "Fieldbus") -> JsonValue:
     return JsonValue("[" + ",".join(rows) + "]")
 
 
-def buses(fieldbus: "Fieldbus", now: int) -> JsonValue:
-    """Return a row for each bus. Its load is measured since the last call."""
+def buses_json(fieldbus: "Fieldbus", now: int) -> JsonValue:
+    """Return a row for each bus. Its load is measured since the last call: the status snapshot is
+    the only caller.
+    """
     overloaded = fieldbus.overloaded_buses()
     rows = []
     for name, bus in zip(fieldbus.names, fieldbus.buses):

@@ -8,7 +8,7 @@ contains `_milli`. The order of the keys is fixed, so that both interpreters wri
 
 from agent.core.actuator import ACTUATORS
 from agent.core.json_writer import JsonObject, write
-from agent.telemetry.bus_status import buses, devices
+from agent.telemetry.bus_status import buses_json, devices_json
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -225,8 +225,8 @@ def _modbus(agent: "StatusSource", now: int) -> JsonObject:
             ("crc_errors", sum([b.crc_errors for b in fieldbus.buses])),
             ("foreign", sum([b.other_unit_frames for b in fieldbus.buses])),
             ("late", sum([b.unsolicited for b in fieldbus.buses])),
-            ("buses", buses(fieldbus, now)),
-            ("devices", devices(fieldbus)),
+            ("buses", buses_json(fieldbus, now)),
+            ("devices", devices_json(fieldbus)),
         ]
     )
 

@@ -25,7 +25,7 @@ class TlsLink(PortLink):
 
     def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
         PortLink.__init__(self, port, name, address, needs_handshake=True)
-        self.dates_unchecked = False
+        self.dates_checked = True
         self._clock = clock
         self._now = 0
         self._base_address = address + ("&" if "?" in address else "?")
@@ -33,14 +33,14 @@ class TlsLink(PortLink):
     def start(self) -> None:
         """Request that the port opens, with the present UTC."""
         utc_s = self._utc_s(self._now)
-        self.dates_unchecked = not utc_s
+        self.dates_checked = utc_s > 0
         self._address = (self._base_address + "utc=%d" % utc_s).encode()
         PortLink.start(self)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the port."""
         PortLink.event(self, kind, now)
-        if kind == "opened" and self.dates_unchecked:
+        if kind == "opened" and not self.dates_checked:
             self.due = now + _CHECK_PERIOD
 
     def wake(self, now: int) -> None:
@@ -50,12 +50,13 @@ class TlsLink(PortLink):
             return
         if not self.up:
             PortLink.wake(self, now)
-        elif self._utc_s(now):
+        elif not self.dates_checked and self._utc_s(now):
             self.close(now)
         else:
-            self.due = now + _CHECK_PERIOD if self.dates_unchecked else NEVER
+            self.due = NEVER if self.dates_checked else now + _CHECK_PERIOD
 
     def _utc_s(self, now: int) -> int:
+        """Return trusted UTC in s; 0: unknown."""
         utc = self._clock.utc(now)
         trusted = self._clock.state(now) in ("sync", "holdover")
         return utc // SECOND if utc is not None and trusted else 0

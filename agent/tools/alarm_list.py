@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All alarms of the agent, collected from the rooms that raise them.
+"""All alarms of the agent, collected from the packages that raise them.
 
 Does not run on a board, and does not know the active alarms (see `agent.core.alarm_list`). The
 bench takes the codes from here, docs/tools/reference.py the page of alarms. A test finds a record
@@ -26,7 +26,7 @@ MODULES = (
     "agent.control.component",
     "agent.control.dew_control",
     "agent.control.fan_group",
-    "agent.control.manual",
+    "agent.control.operation.manual",
     "agent.control.watch.valve_watch",
     "agent.power.report",
     "agent.power.limit.load_shed",

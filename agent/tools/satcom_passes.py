@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.commands import read_config
 from agent.core.errors import AgentError
-from agent.satcom.pass_predictor import SEARCH_AHEAD, ConstellationModel, PassPredictor
+from agent.satcom.pass_predictor import SEARCH_AHEAD_US, ConstellationModel, ContactPredictor
 from protocols.calendar import iso8601
 from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if windows else 1
 
 
-def _predictor(path: str) -> PassPredictor:
+def _predictor(path: str) -> ContactPredictor:
     config = read_config(path)
     settings: dict[str, Any] | None = None
     for section, section_settings, _ in config.components:
@@ -61,28 +61,30 @@ def _predictor(path: str) -> PassPredictor:
     position = config.position_e7
     if position is None:
         raise AgentError(f"{path}: receiver: needs latitude and longitude")
-    return PassPredictor(
+    return ContactPredictor(
         ConstellationModel(settings), GroundSite(position[0], position[1]), settings["mask_deg"]
     )
 
 
-def _find_windows(predictor: PassPredictor, start: int, hours: int) -> list[tuple[int, int, int]]:
+def _find_windows(
+    predictor: ContactPredictor, start: int, hours: int
+) -> list[tuple[int, int, int]]:
     """Step through the hours and collect the windows."""
     windows: dict[int, tuple[int, int, int]] = {}
     end = start + hours * 3600 * SECOND
     time_us = start
     while time_us < end:
         evaluations = -1
-        while evaluations != predictor.evaluations:
-            evaluations = predictor.evaluations
+        while evaluations != predictor.positions_computed:
+            evaluations = predictor.positions_computed
             predictor.step(time_us, 2_000)
         ahead = [window for window in predictor.windows if window[0] < end]
         for window in ahead:
             windows[window[0]] = window
         time_us = (
-            max(time_us + SEARCH_AHEAD // 24, ahead[-1][1])
+            max(time_us + SEARCH_AHEAD_US // 24, ahead[-1][1])
             if ahead
-            else time_us + SEARCH_AHEAD // 24
+            else time_us + SEARCH_AHEAD_US // 24
         )
     open_start = predictor.open_start()
     if open_start is not None and open_start < end:

@@ -7,8 +7,8 @@ The agent and all devices exchange the same bytes as on real lines. `cpython` ru
 process; `micropython` runs it in another process in lock-step, both on one core, from source and
 from precompiled files. A scenario runs for `--seconds` virtual seconds, so the start costs little.
 The rounds of the three take turns, so the load of the machine affects all of them. `--profile` runs
-once more under cProfile and shows the share of each room. The profiler slows calls more than loops,
-so the shares are rough.
+once more under cProfile and shows the share of each package. The profiler slows calls more than
+loops, so the shares are rough.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from hil.scenario.loader import find
 from hil.scenario.model import Scenario
 from hil.shells.lockstep import LockStepDut
 
-ROOMS = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
+PACKAGES = ("protocols", "drivers", "agent", "hil/devices", "hil/plant", "hil")
 
 
 def run(scenario: Scenario, seed: int, name: str, make: DutFactory) -> RunResult:
@@ -87,7 +87,7 @@ def cpu_speed(scenario: Scenario, seed: int) -> float:
 
 
 def profile(scenario: Scenario, seed: int) -> dict[str, float]:
-    """Return the share of each room, in percent, of one run in this process under cProfile."""
+    """Return the share of each package, in percent, of one run in this process under cProfile."""
     profiler = cProfile.Profile()
     virtual = VirtualRun(scenario, seed)
     profiler.enable()
@@ -96,20 +96,20 @@ def profile(scenario: Scenario, seed: int) -> dict[str, float]:
     times: dict[str, float] = {}
     result: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     for function, (_, _, own, _, callers) in result.items():
-        room = room_of(function[0])
+        package = package_of(function[0])
         if function[0] != "~" or not callers:
-            times[room] = times.get(room, 0.0) + own
+            times[package] = times.get(package, 0.0) + own
             continue
         for caller, (_, _, part, _) in callers.items():  # code in C: to its caller
-            room = room_of(caller[0])
-            times[room] = times.get(room, 0.0) + part
+            package = package_of(caller[0])
+            times[package] = times.get(package, 0.0) + part
     whole = sum(times.values())
     order = sorted(times, key=lambda name: -times[name])
     return {name: round(100 * times[name] / whole, 1) for name in order}
 
 
-def room_of(file: str) -> str:
-    """Return the room of a file, or "library"."""
+def package_of(file: str) -> str:
+    """Return the package of a file, or "library"."""
     parts = file.split(os.sep)
     if "site-packages" in parts:
         return parts[parts.index("site-packages") + 1].removesuffix(".py")
@@ -117,7 +117,7 @@ def room_of(file: str) -> str:
         inside = Path(file).relative_to(ROOT).as_posix()
     except ValueError:
         return "standard library"
-    return next((room for room in ROOMS if inside.startswith(room + "/")), "other")
+    return next((package for package in PACKAGES if inside.startswith(package + "/")), "other")
 
 
 def main() -> int:
@@ -132,7 +132,9 @@ def main() -> int:
     )
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of each way (5)")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
-    parser.add_argument("--profile", action="store_true", help="also show the share of each room")
+    parser.add_argument(
+        "--profile", action="store_true", help="also show the share of each package"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     arguments = parser.parse_args()
     about = describe_machine()
@@ -145,7 +147,7 @@ def main() -> int:
             record["runs"] = measure(scenario, arguments.seed, arguments.rounds, ways)
         record["cpython_x_cpu"] = round(cpu_speed(scenario, arguments.seed), 0)
         if arguments.profile:
-            record["rooms_pct"] = profile(scenario, arguments.seed)
+            record["packages_pct"] = profile(scenario, arguments.seed)
     except BenchError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     head = ["dut", "x real, best", "median", "worst", "us a virtual s, best", "median", "verdict"]
@@ -158,7 +160,9 @@ def main() -> int:
     if not arguments.json:
         print(f"\ncpython: {record['cpython_x_cpu']:.0f} virtual seconds a second of CPU time")
     if not arguments.json and arguments.profile:
-        print("\n" + "\n".join(f"{share:5.1f} %  {n}" for n, share in record["rooms_pct"].items()))
+        print(
+            "\n" + "\n".join(f"{share:5.1f} %  {n}" for n, share in record["packages_pct"].items())
+        )
     return 0
 
 

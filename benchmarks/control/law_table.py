@@ -81,7 +81,7 @@ _LOOP = {
 
 
 class _ValveStub:
-    """The valve of the loop: position and command, deadband of `agent.control.valve`."""
+    """The valve of the loop: position and command, deadband of `agent.control.actuator.valve`."""
 
     def __init__(self, position: float) -> None:
         self.position_pct = self.command_pct = position

@@ -24,11 +24,11 @@ from agent.commands import profiles
 from benchmarks.common import Record, describe_machine, progress, show
 from deploy.errors import DeployError
 from deploy.firmware import memory_layout
+from deploy.firmware.application.romfs import build_application, compile_module
 from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import CACHE
 from deploy.firmware.qemu import run_image
-from deploy.firmware.romfs import build_application, compile_module
 from hil.errors import BenchError
 from hil.kernel.dut import InProcessDut
 from hil.run.capture import CapturingDut, RunCapture

@@ -28,9 +28,7 @@ _MIN_FREE_DIVISOR = 20  # warning below a twentieth of the disk
 def check_ports(addresses: list[tuple[str, Address]], running: bool) -> Iterator[CheckResult]:
     """Check each port of a configuration: (name, address)."""
     for name, address in addresses:
-        check = _CHECKS.get(address.kind)
-        if check is not None:
-            yield check(name, address, running)
+        yield CHECKS[address.kind](name, address, running)
 
 
 def _check_device(name: str, address: Address, running: bool) -> CheckResult:
@@ -119,16 +117,38 @@ def _check_connection(name: str, address: Address, running: bool) -> CheckResult
     return good(where, f"{endpoint}: accepts connections")
 
 
+def _check_udp(name: str, address: Address, _running: bool) -> CheckResult:
+    """Check that the name of a gateway has an address; UDP has no connection that could fail."""
+    where, endpoint = f"port {name}", address.location()
+    try:
+        socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+    except OSError as error:
+        return bad(where, f"{endpoint}: {error.strerror or error}", "check the name and its DNS")
+    return good(where, f"{endpoint}: UDP; `coldloop modbus scan` shows whether the gateway replies")
+
+
+def _check_uart(name: str, address: Address, _running: bool) -> CheckResult:
+    """Report a UART: only a board has them."""
+    text = f"{address.location()}: UARTs are for boards"
+    return bad(f"port {name}", text, "name a serial: port")
+
+
 def _error_text(error: OSError) -> str:
     return "no such port" if isinstance(error, FileNotFoundError) else str(error.strerror)
 
 
-_CHECKS = {
+CHECKS = {
     "serial": _check_device,
+    "uart": _check_uart,
+    "ascii": _check_device,
     "pps": _check_device,
     "watchdog": _check_watchdog,
     "chrony": _check_socket,
     "tcp": _check_connection,
+    "rtu+tcp": _check_connection,
+    "rtu+udp": _check_udp,
+    "ascii+tcp": _check_connection,
     "tls": _check_connection,
     "store": _check_store,
 }
+"""Kind of address: its check, for each kind of `drivers.ports.address.KINDS`."""

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.firmware.application.qstr_pool import qstr_module
+from deploy.firmware.application.romfs import build_application
 from deploy.firmware.boards import QemuBoard
 from deploy.firmware.build_tools import CACHE, find_mpy_cross, find_program, lock_cache
 from deploy.firmware.memory_layout import add_header
 from deploy.firmware.micropython_source import ensure_source, run
-from deploy.firmware.qstr_pool import qstr_module
-from deploy.firmware.romfs import build_application
 
 PORT = Path(__file__).resolve().parent / "mps2"
 _FROZEN = ("_slots.py", "_start.py")

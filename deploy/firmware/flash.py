@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.profile_trim import trim_profile
+from deploy.firmware.application.profile_trim import trim_profile
 
 UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
 BLOCK = 512

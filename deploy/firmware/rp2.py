@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import FirmwareError
-from deploy.firmware.board_source import ROOT
+from deploy.firmware.application.board_source import ROOT
+from deploy.firmware.application.romfs import portable_modules
 from deploy.firmware.build_tools import CACHE, find_program
 from deploy.firmware.micropython_source import ensure_source, fetch_source, run
-from deploy.firmware.romfs import portable_modules
 
 PACKAGES = (
     "gcc-arm-none-eabi",

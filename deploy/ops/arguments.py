@@ -60,14 +60,16 @@ def add_keys(parser: argparse.ArgumentParser, required: bool = True) -> None:
 
 
 def add_times(parser: argparse.ArgumentParser) -> None:
-    """Add --confirm, --expires and --not-before."""
+    """Add --confirm, --expires and --after."""
     add_time(
         parser,
         "--confirm",
-        43_200,
-        "time limit for the confirmation, at least twice the longest link outage (12h)",
+        messages.CONFIRM_S,
+        "time limit for the confirmation, at least twice the longest link outage "
+        f"({messages.CONFIRM_S // 3600}h)",
     )
-    add_time(parser, "--expires", 86_400, "time limit for the reception (24h)")
+    limit = f"time limit for the reception ({messages.EXPIRES_S // 3600}h)"
+    add_time(parser, "--expires", messages.EXPIRES_S, limit)
     add_time(parser, "--after", 0, "time until it is applied (immediately)")
 
 

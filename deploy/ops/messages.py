@@ -116,11 +116,17 @@ def sign_command(
     return counter_s - EPOCH_S, sign_message(COMMAND, unit, b"", body, keys)
 
 
+EXPIRES_S = 24 * 3600
+"""Time limit for the reception of a message, s."""
+CONFIRM_S = 12 * 3600
+"""Time limit for the confirmation of a trial, s; at most `LONGEST_CONFIRM` of the agent."""
+
+
 @dataclass(frozen=True)
 class MessageTimes:
     """Times of a message, seconds: `now_s`, `not_before_s` since 1970, the others durations."""
 
     now_s: int
-    expires_s: int = 86_400
-    confirm_s: int = 43_200
+    expires_s: int = EXPIRES_S
+    confirm_s: int = CONFIRM_S
     not_before_s: int = 0

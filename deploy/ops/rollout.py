@@ -46,13 +46,17 @@ class RolloutUnit:
 
 @dataclass(frozen=True)
 class Plan:
-    """Limits: shares 0 to 1; times in seconds; `wave`: maximum number of units in progress."""
+    """Limits: shares 0 to 1; times in seconds; `wave`: maximum number of units in progress.
+
+    `trial_s`: how long the roll-out waits for the end of the trial of a unit. The unit has its own
+    limits: `health_s` of section `remote`, and the time limit for the confirmation.
+    """
 
     canary: float = 0.05
     max_failures: float = 0.1
     wave: int = 50
-    answer_s: float = 600.0
-    trial_s: float = 3600.0
+    answer_s: int = 600
+    trial_s: int = 3600
     confirm: bool = True
 
 

@@ -67,13 +67,13 @@ def read_locks() -> dict[str, str]:
 def make_sbom(project: dict[str, Any], locks: dict[str, str]) -> dict[str, Any]:
     """Make the bill of materials of a project (its `pyproject.toml`) and its locks."""
     name, version = project["project"]["name"], project["project"]["version"]
-    own = f"pkg:pypi/{name}@{version}"
+    own_purl = f"pkg:pypi/{name}@{version}"
     pinned: dict[str, dict[str, Any]] = {}
     for lock_name, text in locks.items():
         for component in pinned_components(text, LOCKS[lock_name]):
             pinned.setdefault(component["bom-ref"], component)
     components = [*pinned.values(), *vendored_components()]
-    serial = uuid.uuid5(uuid.NAMESPACE_URL, own + json.dumps(components, sort_keys=True))
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, own_purl + json.dumps(components, sort_keys=True))
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -82,14 +82,14 @@ def make_sbom(project: dict[str, Any], locks: dict[str, str]) -> dict[str, Any]:
         "metadata": {
             "component": {
                 "type": "application",
-                "bom-ref": own,
+                "bom-ref": own_purl,
                 "name": name,
                 "version": version,
-                "purl": own,
+                "purl": own_purl,
             }
         },
         "components": components,
-        "dependencies": [{"ref": own, "dependsOn": [c["bom-ref"] for c in components]}],
+        "dependencies": [{"ref": own_purl, "dependsOn": [c["bom-ref"] for c in components]}],
     }
 
 

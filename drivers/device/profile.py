@@ -29,8 +29,6 @@ from collections import namedtuple
 import drivers.device
 from drivers.device.number_format import FLOATS, ByteOrder
 from drivers.errors import ProfileError
-from protocols.modbus.pdu import MAX_READ
-from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,6 +172,26 @@ class DeviceProfile:
     plan of adjacent registers.
     """
 
+    title: str
+    source: str
+    met_hardware: bool
+    scan: "Raw"
+    base_address: int
+    identity: "list[Raw]"
+    watchdog: "Raw"
+    write_with: int
+    pump: "Raw"
+    valve: "Raw"
+    periods: "tuple[int, int]"
+    max_block: int
+    points: "list[Point]"
+    bits: "list[Bit]"
+    texts: "list[Text]"
+    holes: "list[ReadBlock]"
+    fixed_blocks: "list[ReadBlock]"
+    blocks: "list[ReadBlock]"
+    has_own_blocks: bool
+
     def __init__(
         self,
         raw: "Raw",
@@ -186,49 +204,22 @@ class DeviceProfile:
         errors = [] if is_checked else _find_faults(raw, self.model)
         if errors:
             raise ProfileError("\n".join(errors))
-        self.title: str = raw["title"]
-        self.source: str = raw["source"]
-        self.met_hardware: bool = raw["met_hardware"]
-        self.scan: Raw = raw.get("scan", {})
-        self.base_address: int = (
-            (self.scan.get("usual", 0)) if base_address is None else base_address
-        )
-        self.identity: list[Raw] = raw.get("identity", [])
-        self.watchdog: Raw = raw.get("watchdog", {})
-        self.write_with: int = raw.get("write_with", 0)
-        self.pump: Raw = raw.get("pump", {})
-        self.valve: Raw = raw.get("valve", {})
-        periods = raw.get("periods", {})
-        self.periods = (
-            periods.get(FAST, 1000) * MILLISECOND,
-            periods.get(SLOW, 10_000) * MILLISECOND,
-        )
-        self.max_block: int = raw.get("max_block", MAX_READ)
-        self._load(raw, include_unpolled)
-
-    def _load(self, raw: "Raw", include_unpolled: bool) -> None:
         # Imported here, so that `unload_checker` can free the memory.
-        from drivers.device import profile_entries as entries  # noqa: PLC0415
         from drivers.device import profile_loader as loader  # noqa: PLC0415
 
-        base_address = self.base_address
-        names = entries.referenced_names(raw)
-        points, bits, texts = [
-            loader.needed_entries(items, include_unpolled, base_address, names)
-            for items in (entries.iter_points(raw), entries.iter_bits(raw), entries.iter_texts(raw))
-        ]
-        self.points = [Point(loader.point_values(fields)) for fields in points]
-        self.bits = [Bit(fields) for fields in bits]
-        self.texts = [Text(fields) for fields in texts]
+        fields = loader.profile_fields(raw, include_unpolled, base_address)
+        for name in fields:
+            setattr(self, name, fields[name])
+        points, bits, texts = loader.entry_fields(raw, include_unpolled, self.base_address)
+        self.points = [Point(loader.point_values(entry)) for entry in points]
+        self.bits = [Bit(entry) for entry in bits]
+        self.texts = [Text(entry) for entry in texts]
+        if not self.blocks:
+            self.blocks = loader.adjacent_blocks(
+                self.polled_items(), self.fixed_blocks, self.max_block
+            )
         self._point_indexes = {point.name: i for i, point in enumerate(self.points)}
         self._bit_indexes = {bit.name: i for i, bit in enumerate(self.bits)}
-        self.holes: list[ReadBlock] = loader.read_blocks(raw, "holes", base_address)
-        self.fixed_blocks: list[ReadBlock] = loader.read_blocks(raw, "fixed_blocks", base_address)
-        own_blocks = [] if include_unpolled else loader.read_blocks(raw, "blocks", base_address)
-        self.has_own_blocks = bool(own_blocks)
-        self.blocks: list[ReadBlock] = own_blocks or loader.adjacent_blocks(
-            self.polled_items(), self.fixed_blocks, self.max_block
-        )
 
     def has_point(self, name: str) -> bool:
         """Return whether there is a point with this name."""

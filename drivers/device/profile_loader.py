@@ -8,14 +8,15 @@ loading; see `drivers.device.profile.unload_checker`.
 from drivers.device import profile_entries as entries
 from drivers.device.number_format import ByteOrder, compile_order
 from drivers.modbus.register_span import ReadBlock, is_within
-from protocols.modbus.pdu import BIT_READS, MAX_READ_BITS
+from protocols.modbus.pdu import BIT_READS, MAX_READ, MAX_READ_BITS
+from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from drivers.modbus.poll_plan import PlannedItem
+    from drivers.modbus.block_planner import PlannedItem
 
     Raw = dict[str, Any]
 
@@ -23,6 +24,43 @@ _COMMON_ORDERS = {compile_order("", count): compile_order("", count) for count i
 """All points share the objects of the usual orders."""
 
 _ONE_REGISTER = ByteOrder((0,), False)
+
+
+def profile_fields(raw: "Raw", include_unpolled: bool, base_address: "int | None") -> "Raw":
+    """Return the attributes of a `DeviceProfile`, without its entries."""
+    scan, periods = raw.get("scan", {}), raw.get("periods", {})
+    base = scan.get("usual", 0) if base_address is None else base_address
+    blocks = [] if include_unpolled else read_blocks(raw, "blocks", base)
+    return {
+        "title": raw["title"],
+        "source": raw["source"],
+        "met_hardware": raw["met_hardware"],
+        "scan": scan,
+        "base_address": base,
+        "identity": raw.get("identity", []),
+        "watchdog": raw.get("watchdog", {}),
+        "write_with": raw.get("write_with", 0),
+        "pump": raw.get("pump", {}),
+        "valve": raw.get("valve", {}),
+        "periods": (
+            periods.get("fast", 1000) * MILLISECOND,
+            periods.get("slow", 10_000) * MILLISECOND,
+        ),
+        "max_block": raw.get("max_block", MAX_READ),
+        "holes": read_blocks(raw, "holes", base),
+        "fixed_blocks": read_blocks(raw, "fixed_blocks", base),
+        "blocks": blocks,
+        "has_own_blocks": bool(blocks),
+    }
+
+
+def entry_fields(raw: "Raw", include_unpolled: bool, base_address: int) -> "list[Iterator[Raw]]":
+    """Return the needed points, bits and texts of a profile."""
+    names = entries.referenced_names(raw)
+    return [
+        needed_entries(items, include_unpolled, base_address, names)
+        for items in (entries.iter_points(raw), entries.iter_bits(raw), entries.iter_texts(raw))
+    ]
 
 
 def point_values(fields: "Raw") -> "Raw":

@@ -1,15 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poll plans: the reads that fetch the points of a device in the least wire time.
+"""Poll plan of one device: the reads that fetch its points, and what the device rejected.
 
-Does not schedule polls and does not decode registers. To read through a gap costs its registers.
-To end a block costs another request with its gap and turnaround. The cheaper choice depends on the
-wire, so dynamic programming finds the plan of least time.
-
-How it works. The planner sorts the points of one function by address. `min_time[i]` is the least
-time in which the first i points can be read: the minimum over all j of `min_time[j]` and one block
-from point j to point i - 1. A block is at most `max_block` long and must not touch an unreadable
-range. Such a range is (function, first address, count). Count 0 is a border, which no block can
-cross. Some devices only return whole blocks. Such atomic blocks (`fixed`) stay as they are.
+Does not schedule polls and does not decode registers. `drivers.modbus.block_planner` computes the
+blocks. It is loaded for a plan, and a board drops it after the start.
 
 `PollPlan` learns from the device. A device that rejects a block with exception 02 does not say
 which register is missing. The plan therefore puts a border into the widest gap of the block and
@@ -22,27 +15,18 @@ device answered before has no unreadable range. The plan only learns from its re
 lasts for `LEARN_AFTER_US`.
 """
 
-from drivers.modbus.register_span import ReadBlock, is_within, overlaps
+from drivers.modbus.register_span import ReadBlock, is_within
+from protocols.modbus.pdu import MAX_READ
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Protocol
 
+    from drivers.modbus.block_planner import PlannedItem
     from drivers.modbus.wire_time import WireTime
 
-    class PlannedItem(Protocol):
-        """An item of a profile with an address: point, bit or text."""
 
-        function: int
-        address: int
-        registers: int
-
-
-MAX_REGISTERS = 125
-MAX_BITS = 2000
-_BITS = (1, 2)
 RETRY_US = 60 * SECOND
 """Time after which an excluded point is tried again, at first."""
 MAX_RETRY_US = 3600 * SECOND
@@ -51,99 +35,6 @@ LEARN_AFTER_US = 60 * SECOND
 ILLEGAL_DATA_CODES = (2, 3)
 """Exception codes "illegal data address" and "illegal data value": registers that do not exist, or
 too many of them."""
-
-
-def plan_blocks(
-    points: "Sequence[PlannedItem]",
-    wire: "WireTime",
-    holes: "Sequence[ReadBlock]" = (),
-    fixed: "Sequence[ReadBlock]" = (),
-    max_block: int = MAX_REGISTERS,
-) -> "list[ReadBlock]":
-    """Return the blocks that read all points in the least wire time.
-
-    `max_block` is in registers; functions 1 and 2 read 16 bits instead of one register. The plan
-    leaves out a point that touches a hole (an unreadable range). The blocks are sorted by function
-    and address.
-    """
-    blocks: list[ReadBlock] = []
-    free_spans: list[ReadBlock] = []
-    for span in _sorted_spans(points):
-        atomic = [block for block in fixed if is_within(span, block)]
-        if atomic:
-            if atomic[0] not in blocks:
-                blocks.append(atomic[0])
-        elif not _touches_hole(span, holes):
-            free_spans.append(span)
-    blocked = list(holes) + list(fixed)
-    for function in sorted({span.function for span in free_spans}):
-        max_length = min(max_block * 16, MAX_BITS) if function in _BITS else min(max_block, 125)
-        same_function = [span for span in free_spans if span.function == function]
-        blocks.extend(
-            _cut_blocks(
-                same_function, wire, [b for b in blocked if b.function == function], max_length
-            )
-        )
-    blocks.sort()
-    return blocks
-
-
-def _sorted_spans(points: "Sequence[PlannedItem]") -> "list[ReadBlock]":
-    return sorted({ReadBlock(p.function, p.address, p.registers) for p in points})
-
-
-def _touches_hole(span: "ReadBlock", holes: "Sequence[ReadBlock]") -> bool:
-    return True in [overlaps(span, hole) for hole in holes if hole.count]
-
-
-def _is_blocked(start: int, end: int, blocked: "Sequence[ReadBlock]") -> bool:
-    """Return whether a block from `start` to `end` would read a hole or cross a border."""
-    for _, address, count in blocked:
-        is_inside = (
-            start < address < end if count == 0 else start < address + count and address < end
-        )
-        if is_inside:
-            return True
-    return False
-
-
-def _cut_blocks(
-    spans: "list[ReadBlock]", wire: "WireTime", blocked: "Sequence[ReadBlock]", max_length: int
-) -> "list[ReadBlock]":
-    """Combine the sorted spans of one function into the blocks of least wire time."""
-    function = spans[0].function
-    min_time = [0]
-    block_start = [0]
-    for i in range(1, len(spans) + 1):
-        best_time, first = NEVER, i - 1
-        end = 0
-        for j in range(i - 1, -1, -1):
-            start = spans[j].address
-            end = max(end, start + spans[j].count)
-            is_single = j == i - 1
-            if not is_single and end - start > max_length:
-                break
-            if not is_single and blocked and _is_blocked(start, end, blocked):
-                break
-            time = min_time[j] + wire.read_us(function, end - start)
-            if time < best_time:
-                best_time, first = time, j
-        min_time.append(best_time)
-        block_start.append(first)
-    blocks = []
-    i = len(spans)
-    while i:
-        j = block_start[i]
-        start = spans[j].address
-        end = max([span.address + span.count for span in spans[j:i]])
-        blocks.append(ReadBlock(function, start, end - start))
-        i = j
-    return blocks
-
-
-def plan_time_us(blocks: "Sequence[ReadBlock]", wire: "WireTime") -> int:
-    """Return the wire time of one read of each block, in microseconds."""
-    return sum([wire.read_us(block.function, block.count) for block in blocks])
 
 
 class PollPlan:
@@ -160,13 +51,13 @@ class PollPlan:
         wire: "WireTime",
         holes: "Sequence[ReadBlock]" = (),
         fixed: "Sequence[ReadBlock]" = (),
-        max_block: int = MAX_REGISTERS,
+        max_block: int = MAX_READ,
     ) -> None:
         self.version = 0
         self.excluded: list[ReadBlock] = []
         self.retry_at = NEVER
         self.blocks: list[ReadBlock] = []
-        self._spans = _sorted_spans(points)
+        self._spans = sorted({ReadBlock(p.function, p.address, p.registers) for p in points})
         self._points = list(points)
         self._wire = wire
         self._holes = list(holes)
@@ -185,6 +76,8 @@ class PollPlan:
         self._replan()
 
     def _replan(self) -> None:
+        from drivers.modbus.block_planner import plan_blocks  # noqa: PLC0415 - dropped after loading
+
         blocked = self._holes + [border for border, _ in self._borders]
         blocked += self.excluded + self._retry_spans
         blocks = plan_blocks(self._points, self._wire, blocked, self._fixed, self._max_block)
@@ -218,11 +111,13 @@ class PollPlan:
                 and border not in self._tentative_borders
             ):
                 self._tentative_borders.append(border)
-        split_points = _split_points(inner_spans)
-        if block in self._fixed or not split_points:
+        from drivers.modbus.block_planner import find_split  # noqa: PLC0415 - a rare rejection
+
+        split = find_split(inner_spans)
+        if block in self._fixed or split is None:
             self._exclude_points(block, inner_spans, now)
         else:
-            address = inner_spans[_widest_gap(inner_spans, split_points)].address
+            address = inner_spans[split].address
             border = ReadBlock(block.function, address, 0)
             self._borders.append((border, block))
         self._replan()
@@ -273,23 +168,3 @@ class PollPlan:
     def learned_count(self) -> int:
         """Number of learned borders and excluded points."""
         return len(self._borders) + len(self.excluded)
-
-
-def _split_points(spans: "list[ReadBlock]") -> "list[int]":
-    """Return the indexes before which sorted spans can be divided without a cut through a span."""
-    points, reach = [], 0
-    for i in range(1, len(spans)):
-        reach = max(reach, spans[i - 1].address + spans[i - 1].count)
-        if spans[i].address >= reach:
-            points.append(i)
-    return points
-
-
-def _widest_gap(spans: "list[ReadBlock]", points: "list[int]") -> int:
-    """Return the index after the widest gap, or the middle index if there is no gap."""
-    widest_gap, best = 0, points[len(points) // 2]
-    for i in points:
-        gap = spans[i].address - max([span.address + span.count for span in spans[:i]])
-        if gap > widest_gap:
-            widest_gap, best = gap, i
-    return best

@@ -83,6 +83,8 @@ KINDS = (
     "chrony",
     "watchdog",
 )
+LINE_KINDS = ("serial", "uart", "ascii")
+"""Kinds of a line of this machine; a line belongs to one port only."""
 _HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp")
 
 

@@ -7,14 +7,15 @@ treat a line in the same way.
 
 from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import WireTime
-from drivers.ports.address import modbus_framing
+from drivers.ports.address import LINE_KINDS, modbus_framing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.address import Address
 
 STALE_US = 500_000
-_LINES = ("serial", "uart", "ascii")  # kinds without a network between the bus and the line
+BUS_KINDS = ("serial", "uart", "tcp", "tls", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp")
+"""Kinds of address that a bus can have."""
 
 
 def wire_time(address: "Address", turnaround_us: int = 5_000) -> WireTime:
@@ -35,5 +36,5 @@ def make_bus(port: int, address: "Address", timeout_us: int) -> Bus:
         timeout_us=timeout_us,
         stale_us=STALE_US,
     )
-    bus.set_gateway(address.max_unit, address.kind not in _LINES)
+    bus.set_gateway(address.max_unit, address.kind not in LINE_KINDS)
     return bus

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop nmea decode`: print one line for each epoch of a receiver, with its integrity flags."""
+"""`coldloop nmea decode`: print one line for each epoch of a receiver, with its integrity flags.
+
+Does not judge over several epochs; `agent.tools.clock.capture_verdicts` adds that.
+"""
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
@@ -179,30 +182,39 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run `coldloop nmea decode`."""
-    return print_epochs(
-        arguments.source,
-        as_json=arguments.json,
-        vendor=arguments.vendor,
-        seconds=arguments.seconds,
-    )
+class Judge(Protocol):
+    """Checks over the epochs of a stream. `counts`: epochs with a verdict, by check."""
+
+    counts: "dict[str, int]"
+
+    def judge_epoch(self, epoch: Epoch) -> "list[str]":
+        """Return the verdicts on the next epoch."""
+        ...
+
+    def summary(self) -> "dict[str, object]":
+        """Return what the summary adds."""
+        ...
 
 
 def print_epochs(
-    text: str, *, as_json: bool = False, vendor: "str | None" = None, seconds: "float | None" = None
+    text: str,
+    *,
+    as_json: bool = False,
+    vendor: "str | None" = None,
+    seconds: "float | None" = None,
+    judge: "Judge | None" = None,
 ) -> int:
     """Print the epochs and the summary of a file or port.
 
-    Return 1 without a sentence, 2 if the file or port cannot be read.
+    Return 1 without a sentence or with a verdict of `judge`, 2 if the file or port cannot be read.
     """
     count = 0
     try:
         receiver = make_receiver(text, vendor)
         for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1
-            line = json.dumps(build_record(epoch)) if as_json else _format_epoch(epoch)
-            print(line, flush=receiver.timing_valid)
+            verdicts = None if judge is None else judge.judge_epoch(epoch)
+            print(_format_line(epoch, verdicts, as_json), flush=receiver.timing_valid)
     except DriverError as error:
         print(f"coldloop nmea decode: {error}", file=sys.stderr)
         return 2
@@ -213,10 +225,20 @@ def print_epochs(
         return 2
     totals = build_summary(receiver, count)
     if as_json:
-        print(json.dumps({"summary": totals}))
+        print(json.dumps({"summary": {**totals, **(judge.summary() if judge else {})}}))
     else:
         print(", ".join(f"{value} {key.replace('_', ' ')}" for key, value in totals.items()))
+        if judge is not None:
+            counts = ", ".join(f"{name} {value}" for name, value in judge.counts.items())
+            print(f"verdicts: {counts or 'none'}; clock {judge.summary()['clock']}")
     if not totals["sentences"]:
         print(f"coldloop nmea decode: {text}: no sentence with a checksum", file=sys.stderr)
         return 1
-    return 0
+    return 1 if judge is not None and judge.counts else 0
+
+
+def _format_line(epoch: Epoch, verdicts: "list[str] | None", as_json: bool) -> str:
+    if as_json:
+        record = build_record(epoch)
+        return json.dumps(record if verdicts is None else {**record, "verdicts": verdicts})
+    return _format_epoch(epoch) + (f"  VERDICT {', '.join(verdicts)}" if verdicts else "")

@@ -15,7 +15,7 @@ _LINEAR_FIELDS = (
     "tcs_design_lpm",
     "supply_pipe_l",
     "return_pipe_l",
-    "inside_l",
+    "cdu_l",
     "reservoir_l",
     "fws_volume_l",
     "plate_j_k",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Optional sections of the unit's configuration, by name.
 
-Does not describe the components; see their rooms in `agent`. A scenario names sections with
+Does not describe the components; see their packages in `agent`. A scenario names sections with
 `parts = "log, …"` in its `[row]`. If the `port` of a section is a store, the bench connects it to a
 `hil.io.store_endpoint.StoreEndpoint`. The runner connects other kinds of port.
 """

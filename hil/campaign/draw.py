@@ -13,13 +13,11 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign import control_only, nth_failure
+from hil.campaign import control_only, nth_failure, workers
 from hil.campaign.cluster import run_on_cluster
 from hil.campaign.hazard.plant_only import run_plant_pairs
 from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, DrawRule
@@ -194,19 +192,10 @@ class CampaignTally:
 
 
 def run_jobs(
-    call: Callable[..., SeedResult], jobs: list[tuple[Any, ...]], workers: int, cluster: str | None
+    call: Callable[..., SeedResult], jobs: list[tuple[Any, ...]], count: int, cluster: str | None
 ) -> Iterator[SeedResult]:
-    """Run `call` with each of `jobs` on local cores or a cluster; give results as they arrive."""
+    """Run `call` with each of `jobs` in `count` processes here, or on a cluster."""
     if cluster is not None:
         yield from run_on_cluster(cluster, call, jobs)
-        return
-    if workers == 1:
-        for job in jobs:
-            yield call(*job)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(call, *job) for job in jobs]):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    else:
+        yield from workers.run_jobs(call, jobs, count)

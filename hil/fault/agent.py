@@ -39,16 +39,16 @@ def _check_hexadecimal(text: str) -> str:
 
 AGENT_EVENTS: dict[str, FaultType] = {
     "raise_in": FaultType(
-        "the piece text of the agent raises an exception at its call number value. A piece is a "
+        "the piece TEXT of the agent raises an exception at its call number VALUE. A piece is a "
         "section, supply, pressure, fans, receiver, broker, a bus or a device; safety.tick names "
-        "one method. The last word of text can name the exception: memory, recursion, os or "
+        "one method. The last word of TEXT can name the exception: memory, recursion, os or "
         "assertion",
         _raise_in,
         limits=(1, _MAX_CALL),
         check_text=_check_piece,
     ),
     "raw_frame": FaultType(
-        "the bytes text (hexadecimal) arrive on the field bus",
+        "the bytes TEXT (hexadecimal) arrive on the field bus",
         _send_raw,
         check_text=_check_hexadecimal,
     ),

@@ -16,6 +16,8 @@ FaultReset = Callable[[Testbed], None]
 class FaultType:
     """A type of fault or event: description, start, end, and limits of its value.
 
+    `description` has the word VALUE at the place of the value, and TEXT at that of the text.
+
     undo            ends it; None: it does not end
     limits          lowest and highest value; None: it takes no value
     is_pump         the value is the number of a pump, from 1

@@ -58,7 +58,7 @@ _DELAY_LIMITS_MS = (0.0, 5000.0)
 
 BUS_EVENTS: dict[str, FaultType] = {
     "rpu_slow": FaultType(
-        "the RPU replies value ms later; beyond the agent's timeout the replies are late",
+        "the RPU replies VALUE ms later; beyond the agent's timeout the replies are late",
         *attribute_fault(attrgetter("rpu"), "extra_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_DELAY_LIMITS_MS,
     ),
@@ -67,32 +67,32 @@ BUS_EVENTS: dict[str, FaultType] = {
         *attribute_fault(attrgetter("rpu"), "duplicated_replies", 0, lambda _: _UNLIMITED),
     ),
     "rpu_wrong_unit": FaultType(
-        "the RPU replies with the unit id value",
+        "the RPU replies with the unit id VALUE",
         *attribute_fault(attrgetter("rpu"), "reply_unit", None, int),
         limits=(1, 247),
     ),
     "rpu_noise": FaultType(
-        "value bytes of noise come immediately before every reply of the RPU",
+        "VALUE bytes of noise come immediately before every reply of the RPU",
         *attribute_fault(attrgetter("rpu"), "noise", b"", lambda v: _NOISE[: int(v)]),
         limits=(1, len(_NOISE)),
     ),
     "rpu_bad_crc": FaultType(
-        "the next value replies of the RPU have a wrong CRC",
+        "the next VALUE replies of the RPU have a wrong CRC",
         *attribute_fault(attrgetter("rpu"), "corrupted_replies", 0, int),
         limits=(1, 1000),
     ),
     "rpu_cut": FaultType(
-        "the next value replies of the RPU are truncated",
+        "the next VALUE replies of the RPU are truncated",
         *attribute_fault(attrgetter("rpu"), "truncated_replies", 0, int),
         limits=(1, 1000),
     ),
     "rpu_busy": FaultType(
-        "the RPU replies to the next value requests with exception 06",
+        "the RPU replies to the next VALUE requests with exception 06",
         *attribute_fault(attrgetter("rpu"), "busy", 0, int),
         limits=(1, 100_000),
     ),
     "rpu_refuses": FaultType(
-        "the RPU replies to every request with the exception value",
+        "the RPU replies to every request with the exception VALUE",
         *attribute_fault(attrgetter("rpu"), "exception_code", 0, int),
         limits=(1, 255),
     ),
@@ -109,30 +109,30 @@ BUS_EVENTS: dict[str, FaultType] = {
         *attribute_fault(attrgetter("valve"), "ignore_writes"),
     ),
     "valve_delays_writes": FaultType(
-        "a write to the valve takes effect value ms later",
+        "a write to the valve takes effect VALUE ms later",
         *attribute_fault(attrgetter("valve"), "write_delay_us", 0, lambda v: int(v) * _MILLISECOND),
         limits=_DELAY_LIMITS_MS,
     ),
     "valve_clamps": FaultType(
-        "the valve limits written values to value (0.01 %)",
+        "the valve limits written values to VALUE (0.01 %)",
         lambda testbed, value: testbed.valve.clamp(int(value)),
         lambda testbed: testbed.valve.clamp(FULL),
         limits=(0, FULL),
     ),
     "pump_dead": FaultType(
-        "the drive of pump number value does not reply",
+        "the drive of pump number VALUE does not reply",
         *_drive_fault("dead", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "pump_ignores_writes": FaultType(
-        "the drive of pump number value confirms writes without an effect",
+        "the drive of pump number VALUE confirms writes without an effect",
         *_drive_fault("ignore_writes", False, True),
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "pump_reboot": FaultType(
-        "the drive of pump number value restarts",
+        "the drive of pump number VALUE restarts",
         _reboot_drive,
         limits=LIMITS["pumps"],
         is_pump=True,
@@ -142,7 +142,7 @@ BUS_EVENTS: dict[str, FaultType] = {
         *attribute_fault(attrgetter("bus"), "echo"),
     ),
     "other_master": FaultType(
-        "a second master sends a request to another device every value ms",
+        "a second master sends a request to another device every VALUE ms",
         _start_other_master,
         _stop_other_master,
         limits=(50, 60_000),

@@ -34,17 +34,17 @@ def _utc_s(testbed: Testbed) -> int:
 
 CONFIG_EVENTS: dict[str, FaultType] = {
     "push_setpoint": FaultType(
-        "operators push a supply set-point of value °C",
+        "operators push a supply set-point of VALUE °C",
         lambda testbed, value: _push_patch(testbed, _SUPPLY, value),
         limits=LIMITS["setpoint_c"],
     ),
     "push_dp": FaultType(
-        "operators push a differential pressure set-point of value kPa",
+        "operators push a differential pressure set-point of VALUE kPa",
         lambda testbed, value: _push_patch(testbed, _PRESSURE, value),
         limits=LIMITS["setpoint_kpa"],
     ),
     "forged_setpoint": FaultType(
-        "an attacker without a key pushes a supply set-point of value °C",
+        "an attacker without a key pushes a supply set-point of VALUE °C",
         lambda testbed, value: _push_patch(
             testbed, _SUPPLY, value, operator_messages.UNKNOWN_SIGNER
         ),

@@ -54,7 +54,7 @@ COOLING_EVENTS: dict[str, FaultType] = {
         _command_fault("calibrate"),
     ),
     "autotune": FaultType(
-        "operators start the automatic tuning of the supply loop: a relay test with value %",
+        "operators start the automatic tuning of the supply loop: a relay test with VALUE %",
         lambda testbed, value: _command_fault("autotune", ("step_pct", int(value)))(testbed, value),
         lambda testbed: _command_fault("autotune", ("stop", True))(testbed, 0.0),
         limits=(1, 5),
@@ -63,13 +63,13 @@ COOLING_EVENTS: dict[str, FaultType] = {
         "operators start a partial stroke test of the valve", _command_fault("proof")
     ),
     "hand_valve": FaultType(
-        "operators hold the valve at value % and the pumps at 70 %, for 30 min",
+        "operators hold the valve at VALUE % and the pumps at 70 %, for 30 min",
         _hold_valve,
         lambda testbed: _command_fault("release")(testbed, 0.0),
         limits=(0, 100),
     ),
     "pump_local": FaultType(
-        "the drive of pump number value is switched to local mode on its panel",
+        "the drive of pump number VALUE is switched to local mode on its panel",
         _set_local,
         _set_remote,
         limits=LIMITS["pumps"],

@@ -109,45 +109,45 @@ def _change_rate(receiver: GnssReceiver, value: float, now: int) -> None:
 
 RECEIVER_EVENTS: dict[str, FaultType] = {
     "receiver_late": FaultType(
-        "the sentences of the receiver come value ms later than before",
+        "the sentences of the receiver come VALUE ms later than before",
         *attribute_fault(
             attrgetter("receiver"), "extra_latency_us", 0, lambda ms: int(ms) * _MILLISECOND
         ),
         limits=(0, 2000),
     ),
     "receiver_corrupt": FaultType(
-        "one bit flips in value bytes of every epoch",
+        "one bit flips in VALUE bytes of every epoch",
         *attribute_fault(attrgetter("receiver"), "corrupted_bits", 0, int),
         limits=(1, 1000),
     ),
     "receiver_jamming": _receiver_fault(
-        "jamming: all signals lose value dB each second, up to 80 dB",
+        "jamming: all signals lose VALUE dB each second, up to 80 dB",
         lambda receiver, value, now: receiver.jam(0.0, value, now),
         lambda receiver, now: receiver.jam(0.0, 0.0, now),
         limits=(0.001, 80),
     ),
     "receiver_jump": _receiver_attribute(
-        "a spoofer moves the position by value km to the north",
+        "a spoofer moves the position by VALUE km to the north",
         "position_error_m",
         (0.0, 0.0),
         lambda km: (1000.0 * km, 0.0),
         limits=(-5000, 5000),
     ),
     "receiver_creep": _receiver_attribute(
-        "a spoofer moves the position by value m to the east",
+        "a spoofer moves the position by VALUE m to the east",
         "position_error_m",
         (0.0, 0.0),
         lambda m: (0.0, m),
         limits=(-100_000, 100_000),
     ),
     "receiver_meaconing": _receiver_fault(
-        "meaconing: the receiver reports the position of a repeater value km away, and late time",
+        "meaconing: the receiver reports the position of a repeater VALUE km away, and late time",
         _start_meaconing,
         _stop_meaconing,
         limits=(-500, 500),
     ),
     "receiver_time_step": _receiver_attribute(
-        "the time of the receiver is wrong by value s; 4: BDT, 18: GPS time",
+        "the time of the receiver is wrong by VALUE s; 4: BDT, 18: GPS time",
         "time_offset_us",
         0,
         lambda s: round(s * _SECOND),
@@ -160,13 +160,13 @@ RECEIVER_EVENTS: dict[str, FaultType] = {
         lambda _: -_ROLLOVER_WEEKS * WEEK_S * _SECOND,
     ),
     "receiver_time_drag": _receiver_fault(
-        "a spoofer shifts time and pulses by value ns each second",
+        "a spoofer shifts time and pulses by VALUE ns each second",
         lambda receiver, value, now: receiver.set_clock_drift(int(value), now),
         lambda receiver, now: receiver.clear_clock_error(now),
         limits=(-1_000_000, 1_000_000),
     ),
     "receiver_equal_power": _receiver_attribute(
-        "all signals have the C/N0 value dBHz, as from a spoofer",
+        "all signals have the C/N0 VALUE dBHz, as from a spoofer",
         "uniform_cn0",
         None,
         lambda dbhz: dbhz,
@@ -187,25 +187,25 @@ RECEIVER_EVENTS: dict[str, FaultType] = {
         lambda receiver, _, now: receiver.insert_leap_second(now),
     ),
     "receiver_cold_start": _receiver_fault(
-        "cold start: UTC of the receiver is wrong by value s until it has the leap seconds",
+        "cold start: UTC of the receiver is wrong by VALUE s until it has the leap seconds",
         _cold_start,
         limits=(-20, 20),
     ),
     "receiver_rate": _receiver_fault(
-        "the receiver measures value times each second, up to the capacity of its line",
+        "the receiver measures VALUE times each second, up to the capacity of its line",
         _change_rate,
         lambda receiver, now: receiver.change_period(_SECOND, now),
         limits=(0.1, 20),
     ),
     "receiver_heat": _receiver_attribute(
-        "receiver and antenna have the temperature value °C",
+        "receiver and antenna have the temperature VALUE °C",
         "temperature_c",
         25.0,
         lambda c: c,
         limits=(-40, 105),
     ),
     "receiver_desense": FaultType(
-        "a transmitter near the antenna costs value dB, 4 s in every 20 s",
+        "a transmitter near the antenna costs VALUE dB, 4 s in every 20 s",
         _start_bursts,
         _stop_bursts,
         limits=(0, 40),

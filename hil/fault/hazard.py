@@ -94,7 +94,7 @@ HAZARD_EVENTS: dict[str, FaultType] = {
     ),
     "pumps_tripped": FaultType("the drives of all pumps trip", _trip_all),
     "pump_uncoupled": FaultType(
-        "the coupling of pump number value is broken: its motor turns, its impeller stands",
+        "the coupling of pump number VALUE is broken: its motor turns, its impeller stands",
         lambda testbed, value: _plant(testbed).set_uncoupled(int(value) - 1, True),
         _repair_couplings,
         limits=LIMITS["pumps"],
@@ -111,13 +111,13 @@ HAZARD_EVENTS: dict[str, FaultType] = {
         lambda testbed: _plant(testbed).set_isolated(False),
     ),
     "rack_blocked": FaultType(
-        "the hose of rack number value is kinked: a tenth of its flow remains",
+        "the hose of rack number VALUE is kinked: a tenth of its flow remains",
         lambda testbed, value: _plant(testbed).set_rack_blocked(int(value) - 1, True),
         _straighten_hoses,
         limits=(1, _RACKS),
     ),
     "hidden_leak": FaultType(
-        "value L/min of coolant leak where no detector is",
+        "VALUE L/min of coolant leak where no detector is",
         lambda testbed, value: _plant(testbed).inventory.set_leak(value),
         _repair_hidden_leak,
         limits=(0.01, 100),
@@ -144,7 +144,7 @@ HAZARD_EVENTS: dict[str, FaultType] = {
         "the controller restarts within 1 s with what its stores hold", _restart_board
     ),
     "foreign_write": FaultType(
-        "a second master writes the set-point value % to the valve each second",
+        "a second master writes the set-point VALUE % to the valve each second",
         _start_foreign_writer,
         _stop_foreign_writer,
         limits=(0, 100),

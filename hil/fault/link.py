@@ -32,7 +32,7 @@ LINK_EVENTS: dict[str, FaultType] = {
         lambda testbed: testbed.link.set_silent(False),
     ),
     "link_cut_after": FaultType(
-        "the link loses all data after value more bytes to the broker",
+        "the link loses all data after VALUE more bytes to the broker",
         lambda testbed, value: testbed.link.cut_after(int(value)),
         _restore_link,
         limits=(1, 1_000_000),
@@ -42,7 +42,7 @@ LINK_EVENTS: dict[str, FaultType] = {
         *attribute_fault(attrgetter("broker"), "lose_session"),
     ),
     "broker_acks_slow": FaultType(
-        "the acknowledgements of the broker come value s late",
+        "the acknowledgements of the broker come VALUE s late",
         *attribute_fault(attrgetter("broker"), "slow_acks_us", 0, lambda s: int(s * 1_000_000)),
         limits=(0, 60),
     ),

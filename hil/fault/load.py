@@ -58,7 +58,7 @@ LOAD_EVENTS: dict[str, FaultType] = {
         lambda testbed: _set_facility_flow(testbed, 1.0),
     ),
     "bmc_busy": FaultType(
-        "the services of the loads answer 503 with Retry-After value s",
+        "the services of the loads answer 503 with Retry-After VALUE s",
         *attribute_fault(_all_bmcs, "retry_after_s", 0, int),
         limits=(1, 60),
     ),
@@ -69,7 +69,7 @@ LOAD_EVENTS: dict[str, FaultType] = {
         "the services of the loads reject limits", *attribute_fault(_all_bmcs, "rejects_limits")
     ),
     "bmc_slow": FaultType(
-        "the services of the loads answer value ms later",
+        "the services of the loads answer VALUE ms later",
         *attribute_fault(_all_bmcs, "response_us", 40_000, lambda ms: 40_000 + int(ms * 1000)),
         limits=_DELAY_LIMITS_MS,
     ),
@@ -83,7 +83,7 @@ LOAD_EVENTS: dict[str, FaultType] = {
     ),
     "meter_reset": FaultType("the counters of the meters start again from 0", _reset_meters),
     "optics_dirty": FaultType(
-        "optical module 1 is value K warmer than normal",
+        "optical module 1 is VALUE K warmer than normal",
         _set_optics_offset,
         lambda testbed: _set_optics_offset(testbed, 0.0),
         limits=(0, 60),

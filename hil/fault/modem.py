@@ -76,12 +76,12 @@ MODEM_EVENTS: dict[str, FaultType] = {
         *attribute_fault(lambda testbed: _satcom(testbed).sky, "blocked"),
     ),
     "sky_mask": FaultType(
-        "an obstruction hides satellites below value degrees",
+        "an obstruction hides satellites below VALUE degrees",
         lambda testbed, value: _satcom(testbed).sky.inject("mask_deg", value),
         limits=(0, 85),
     ),
     "modem_success": FaultType(
-        "value % of the sessions succeed",
+        "VALUE % of the sessions succeed",
         *attribute_fault(lambda testbed: _satcom(testbed).radio, "success_pct", None, float),
         limits=(0, 100),
     ),
@@ -103,24 +103,24 @@ MODEM_EVENTS: dict[str, FaultType] = {
         lambda testbed, _: _reset_next(testbed),
     ),
     "modem_status": FaultType(
-        "the next session ends with MO status value",
+        "the next session ends with MO status VALUE",
         lambda testbed, value: _modem_with(testbed, "force_status").force_status.append(int(value)),
         limits=(0, 255),
     ),
     "modem_lost_acks": FaultType(
-        "the next value messages arrive, but the modem reports a failure",
+        "the next VALUE messages arrive, but the modem reports a failure",
         lambda testbed, value: _set_modem(testbed, "lose_acks", int(value)),
         limits=(0, 1000),
     ),
     "modem_refuses": FaultType(
-        "the next value transfers into the modem end with a checksum error",
+        "the next VALUE transfers into the modem end with a checksum error",
         lambda testbed, value: _modem_with(testbed, "transfer_results").transfer_results.extend(
             [2] * int(value)
         ),
         limits=(0, 100),
     ),
     "modem_rings_at": FaultType(
-        "a ring alert comes before byte number value of every answer",
+        "a ring alert comes before byte number VALUE of every answer",
         *attribute_fault(
             lambda testbed: _modem_with(testbed, "ring_alert_at"), "ring_alert_at", None, int
         ),

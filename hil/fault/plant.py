@@ -120,7 +120,7 @@ def _set_stiction(testbed: Testbed, percent: float) -> None:
 
 PLANT_EVENTS: dict[str, FaultType] = {
     "leak": FaultType(
-        "value L/min of coolant leak into the pan; the leak detector reports it after 5 s",
+        "VALUE L/min of coolant leak into the pan; the leak detector reports it after 5 s",
         _start_leak,
         _stop_leak,
         limits=(0.01, 100),
@@ -130,9 +130,9 @@ PLANT_EVENTS: dict[str, FaultType] = {
         lambda testbed, _: testbed.rpu.set_leak("pan"),
         lambda testbed: testbed.rpu.clear_leak("pan"),
     ),
-    "air_in_loop": FaultType("air replaces value % of the coolant", _admit_air, limits=(0.1, 50)),
+    "air_in_loop": FaultType("air replaces VALUE % of the coolant", _admit_air, limits=(0.1, 50)),
     "filter_clog": FaultType(
-        "value % of the free area of the filter is clogged",
+        "VALUE % of the free area of the filter is clogged",
         lambda testbed, value: _advanced_plant(testbed).set_clogging(value / 100.0),
         lambda testbed: _advanced_plant(testbed).set_clogging(0.0),
         limits=(0, 95),
@@ -152,25 +152,25 @@ PLANT_EVENTS: dict[str, FaultType] = {
         lambda testbed: _set_valve_stuck(testbed, False),
     ),
     "valve_stiction": FaultType(
-        "stiction: the valve does not follow steps below value %",
+        "stiction: the valve does not follow steps below VALUE %",
         _set_stiction,
         lambda testbed: _set_stiction(testbed, testbed.plant.parameters.valve_deadband_pct),
         limits=(0, 20),
     ),
     "load_wave": FaultType(
-        "the IT load is 100 and 30 kW in turn, each for value s",
+        "the IT load is 100 and 30 kW in turn, each for VALUE s",
         _start_load_wave,
         _stop_load_wave,
         limits=(2, 600),
     ),
     "hx_fouling": FaultType(
-        "the heat exchanger loses value % of its UA; a negative value adds to it",
+        "the heat exchanger loses VALUE % of its UA; a negative VALUE adds to it",
         lambda testbed, value: _advanced_plant(testbed).set_fouling(1.0 - value / 100.0),
         lambda testbed: _advanced_plant(testbed).set_fouling(1.0),
         limits=(-50, 99),
     ),
     "fws_pressure": FaultType(
-        "the pressure of the facility water is value % of normal; 0: its pumps stop",
+        "the pressure of the facility water is VALUE % of normal; 0: its pumps stop",
         lambda testbed, value: _advanced_plant(testbed).set_fws_pressure(value / 100.0),
         lambda testbed: _advanced_plant(testbed).set_fws_pressure(1.0),
         limits=(0, 200),
@@ -181,36 +181,36 @@ PLANT_EVENTS: dict[str, FaultType] = {
         _restore_rejection,
     ),
     "weather_step": FaultType(
-        "the outdoor air warms by value K; the facility water follows at 2 K/min",
+        "the outdoor air warms by VALUE K; the facility water follows at 2 K/min",
         _step_weather,
         limits=(-20, 20),
     ),
     "pump_seized": FaultType(
-        "the shaft of pump number value is blocked",
+        "the shaft of pump number VALUE is blocked",
         _seize_pump,
         _release_pumps,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "pump_nrv_open": FaultType(
-        "the check valve of pump number value stays open",
+        "the check valve of pump number VALUE stays open",
         _open_nrv,
         _close_nrvs,
         limits=LIMITS["pumps"],
         is_pump=True,
     ),
     "room_temperature": FaultType(
-        "the room temperature is value °C",
+        "the room temperature is VALUE °C",
         lambda testbed, value: testbed.surroundings.room.set_temperature(value),
         limits=LIMITS["room_c"],
     ),
     "room_humidity": FaultType(
-        "the relative humidity of the room is value %",
+        "the relative humidity of the room is VALUE %",
         lambda testbed, value: testbed.surroundings.room.set_humidity(value),
         limits=LIMITS["room_humidity_pct"],
     ),
     "outdoor_temperature": FaultType(
-        "the outdoor air is at value °C, for the outdoor sensor and the cooler of the row",
+        "the outdoor air is at VALUE °C, for the outdoor sensor and the cooler of the row",
         lambda testbed, value: testbed.surroundings.set_outdoor_c(value),
         limits=LIMITS["outdoor_c"],
     ),

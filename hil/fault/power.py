@@ -99,35 +99,35 @@ POWER_EVENTS: dict[str, FaultType] = {
         _restore_grid,
     ),
     "grid_generator": FaultType(
-        "the mains fail; a generator supplies after value s; at the end the mains return",
+        "the mains fail; a generator supplies after VALUE s; at the end the mains return",
         _schedule_generator,
         _restore_grid,
         limits=(1, 600),
     ),
     "grid_dip": FaultType(
-        "the mains voltage dips to value % of nominal; below 65 % running drives trip",
+        "the mains voltage dips to VALUE % of nominal; below 65 % running drives trip",
         _dip_grid,
         lambda testbed: testbed.surroundings.grid.restore(),
         limits=(1, 110),
     ),
     "grid_frequency": FaultType(
-        "the grid frequency is value Hz",
+        "the grid frequency is VALUE Hz",
         _set_frequency,
         lambda testbed: testbed.surroundings.grid.restore(),
         limits=(45, 65),
     ),
     "fan_lost": FaultType(
-        "fan number value loses its power: it stops, and its drive does not reply",
+        "fan number VALUE loses its power: it stops, and its drive does not reply",
         _cut_fan_power,
         _restore_fan_power,
         limits=_FAN_LIMITS,
     ),
     "fan_dead": FaultType(
-        "the drive of fan number value does not reply and goes to full speed",
+        "the drive of fan number VALUE does not reply and goes to full speed",
         _silence_fan,
         _unsilence_fans,
         limits=_FAN_LIMITS,
     ),
-    "fan_trip": FaultType("the drive of fan number value trips", _trip_fan, limits=_FAN_LIMITS),
+    "fan_trip": FaultType("the drive of fan number VALUE trips", _trip_fan, limits=_FAN_LIMITS),
 }
 """All faults of this module."""

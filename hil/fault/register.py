@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of measured values in the registers of the RPU: a fixed value, a scale, a swap.
+"""Faults of measured values in the registers of the RPU (the emulated CDU): held values,
+a scale, a swap.
 
 Does not change the sensors of the plant; see `hil.fault.sensor`. The RPU shows a wrong register and
-sets no alarm bit. All humidity sensors can freeze together. A value of 3276.7 or -3276.8 shows the
+sets no alarm bit. All humidity sensors can be held together. A value of 3276.7 or -3276.8 shows the
 sentinel 0x7FFF or 0x8000 in the register, and 6553.5 shows 0xFFFF.
 """
 
@@ -34,32 +35,32 @@ def _release_all_humidity(testbed: Testbed) -> None:
 
 REGISTER_EVENTS: dict[str, FaultType] = {
     "supply_register": FaultType(
-        "the RPU's register of the supply temperature shows value °C",
+        "the RPU's register of the supply temperature shows VALUE °C",
         *_held_register("supply_c"),
         limits=_REGISTER_LIMITS,
     ),
     "return_register": FaultType(
-        "the RPU's register of the return temperature shows value °C",
+        "the RPU's register of the return temperature shows VALUE °C",
         *_held_register("return_c"),
         limits=_REGISTER_LIMITS,
     ),
     "flow_register": FaultType(
-        "the RPU's register of the flow shows value L/min",
+        "the RPU's register of the flow shows VALUE L/min",
         *_held_register("flow_lpm"),
         limits=_REGISTER_LIMITS,
     ),
     "dp_register": FaultType(
-        "the RPU's register of the supply pressure, and with it dP, shows value kPa",
+        "the RPU's register of the supply pressure, and with it dP, shows VALUE kPa",
         *_held_register("supply_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "suction_register": FaultType(
-        "the RPU's register of the return pressure, and with it dP, shows value kPa",
+        "the RPU's register of the return pressure, and with it dP, shows VALUE kPa",
         *_held_register("return_kpa"),
         limits=_REGISTER_LIMITS,
     ),
     "supply_scale": FaultType(
-        "the RPU's register of the supply temperature shows value times its sensor",
+        "the RPU's register of the supply temperature shows the value of its sensor times VALUE",
         lambda testbed, value: testbed.rpu.scale_sensor("supply_c", value),
         lambda testbed: testbed.rpu.clear_fault("supply_c"),
         limits=(0.01, 100),

@@ -37,9 +37,9 @@ def _set_fws(testbed: Testbed, value: float) -> None:
 
 
 EVENTS: dict[str, FaultType] = {
-    "it_load": FaultType("the IT load steps to value kW", _set_load, limits=LIMITS["it_kw"]),
+    "it_load": FaultType("the IT load steps to VALUE kW", _set_load, limits=LIMITS["it_kw"]),
     "fws_temperature": FaultType(
-        "the temperature of the facility water steps to value °C", _set_fws, limits=LIMITS["fws_c"]
+        "the temperature of the facility water steps to VALUE °C", _set_fws, limits=LIMITS["fws_c"]
     ),
     "bus_silent": FaultType(
         "no device on the field bus replies",
@@ -54,7 +54,7 @@ EVENTS: dict[str, FaultType] = {
         *attribute_fault(attrgetter("valve"), "dead"),
     ),
     "pump_trip": FaultType(
-        "the drive of pump number value trips",
+        "the drive of pump number VALUE trips",
         lambda testbed, value: testbed.drives[int(value) - 1].trip(),
         limits=LIMITS["pumps"],
         is_pump=True,

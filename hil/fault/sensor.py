@@ -67,17 +67,17 @@ def _set_outdoor_dead(testbed: Testbed, is_dead: bool) -> None:
 
 SENSOR_EVENTS: dict[str, FaultType] = {
     "supply_offset": FaultType(
-        "the supply sensor reads value K too high",
+        "the supply sensor reads VALUE K too high",
         *_sensor_fault("supply_c", "offset", float),
         limits=(-20, 20),
     ),
     "supply_drift": FaultType(
-        "the supply sensor drifts by value K per hour",
+        "the supply sensor drifts by VALUE K per hour",
         *_sensor_fault("supply_c", "drift_s", lambda v: v / 3600.0),
         limits=(-1000, 1000),
     ),
     "supply_noise": FaultType(
-        "the supply sensor has additional noise of value K (1 sigma)",
+        "the supply sensor has additional noise of VALUE K (1 sigma)",
         *_sensor_fault("supply_c", "sigma", float),
         limits=(0, 10),
     ),
@@ -85,12 +85,12 @@ SENSOR_EVENTS: dict[str, FaultType] = {
         "the supply sensor is stuck at its value", *_stuck_sensor_fault("supply_c")
     ),
     "return_offset": FaultType(
-        "the return sensor reads value K too high",
+        "the return sensor reads VALUE K too high",
         *_sensor_fault("return_c", "offset", float),
         limits=(-20, 20),
     ),
     "dp_offset": FaultType(
-        "the supply pressure sensor, and with it dP, reads value kPa too high",
+        "the supply pressure sensor, and with it dP, reads VALUE kPa too high",
         *_sensor_fault("supply_kpa", "offset", float),
         limits=(-200, 200),
     ),
@@ -101,13 +101,13 @@ SENSOR_EVENTS: dict[str, FaultType] = {
         "the flow meter is stuck at its value", *_stuck_sensor_fault("flow_lpm")
     ),
     "humidity_dead": FaultType(
-        "humidity sensor number value does not reply",
+        "humidity sensor number VALUE does not reply",
         _silence_humidity,
         _unsilence_humidity,
         limits=_SENSOR_LIMITS,
     ),
     "humidity_stuck": FaultType(
-        "humidity sensor number value is stuck at its value",
+        "humidity sensor number VALUE is stuck at its value",
         _freeze_humidity,
         _release_humidity,
         limits=_SENSOR_LIMITS,
@@ -118,7 +118,7 @@ SENSOR_EVENTS: dict[str, FaultType] = {
         lambda testbed: _set_outdoor_dead(testbed, False),
     ),
     "humidity_error": FaultType(
-        "the first humidity sensor reads value % too high",
+        "the first humidity sensor reads VALUE % too high",
         _set_humidity_error,
         lambda testbed: _set_humidity_error(testbed, 0.0),
         limits=(-50, 50),

@@ -41,12 +41,12 @@ STORE_EVENTS: dict[str, FaultType] = {
         lambda testbed: _set_full(testbed, False),
     ),
     "store_bit_flip": FaultType(
-        "one bit of the last record of each store flips, at the fraction value of its length",
+        "one bit of the last record of each store flips, at the fraction VALUE of its length",
         _flip_newest_bits,
         limits=(0, 0.999),
     ),
     "store_torn": FaultType(
-        "the last record of each store loses the fraction value of its length",
+        "the last record of each store loses the fraction VALUE of its length",
         _truncate_newest,
         limits=(0, 1),
     ),

@@ -15,18 +15,23 @@ from hil.kernel.serial_line import Replies, SerialLine
 from hil.kernel.world import World
 
 _SECOND = 1_000_000
-_BITS = 10
+_BITS_PER_CHAR = 10
 _BUFFER_US = 4 * _SECOND
-"""Longest delay in the buffer; at 9600 baud a receiver had a delay of 3.5 s, still growing."""
+"""Longest delay in the buffer. At 9600 baud an ATGM332D was 3.5 s late (satpulse#467)."""
+
+JITTER_US = 1.0
+"""Jitter of an edge's time stamp, µs: kernel PPS has about 1 µs (gpsd-time-service-howto)."""
 
 
 def char_us(baud: int) -> int:
     """Return the time of one character, µs, rounded up."""
-    return -(-_BITS * _SECOND // baud)
+    return -(-_BITS_PER_CHAR * _SECOND // baud)
 
 
 class ReceiverLine(SerialLine):
     """The line of `receiver`; `port_baud` returns the other end's speed (None: always equal).
+
+    `rank`: order of its events among events at one time.
 
     Counter: `lost_epochs` (epochs lost because the buffer was full).
     """
@@ -68,19 +73,25 @@ class ReceiverLine(SerialLine):
                 garble(data, baud, port or baud) if baud_differs else data, at, len(data)
             )
 
-    def _schedule_chunks(self, data: bytes, at: int, characters: int) -> None:
-        """Deliver in chunks, each after its last byte and at the end of an adapter interval."""
+    def _schedule_chunks(self, data: bytes, at: int, sent_characters: int) -> None:
+        """Deliver in chunks, each after its last byte and at the end of an adapter interval.
+
+        Garbled data has another length than `sent_characters`, and takes the same time.
+        """
         size = self.chunk
         for i in range(0, len(data), size):
             part = data[i : i + size]
-            end = at + (i + len(part)) * characters * self._char_us // max(1, len(data))
+            end = at + (i + len(part)) * sent_characters * self._char_us // max(1, len(data))
             if self._usb_us:
                 end = -(-end // self._usb_us) * self._usb_us
             self._world.schedule(end, self._to_agent, part, rank=self._rank)
 
 
 def garble(data: bytes, sent_baud: int, received_baud: int) -> bytes:
-    """Return the bytes received at another speed: other values, and another number of bytes."""
+    """Return the bytes received at another speed: other values, and another number of bytes.
+
+    The values are arbitrary, but always the same for the same data.
+    """
     count = max(1, len(data) * received_baud // sent_baud) if data else 0
     return bytes([(data[i * len(data) // count] * 37 + 85 * i) & 0xFF for i in range(count)])
 
@@ -111,7 +122,3 @@ class PulseOutput:
         if self._receiver.pulsing:
             self._on_pulse(at)
         self._world.schedule(self._world.now + _SECOND // 2, self._schedule_next)
-
-
-JITTER_US = 1.0
-"""Jitter of an edge's time stamp, µs: kernel PPS has about 1 µs (gpsd-time-service-howto)."""

@@ -97,7 +97,7 @@ MEASURES: dict[str, Measure] = {
         "", "failed Modbus transactions", lambda _, s, __: s["modbus"]["errors"]
     ),
     "acknowledged_pct": Measure(
-        "%", "acknowledged fraction of the published messages", _read_acknowledged_pct
+        "%", "fraction of the published messages that the broker confirmed", _read_acknowledged_pct
     ),
     "rows_waiting": Measure("", "queued telemetry rows", lambda _, s, __: s["telemetry"]["queued"]),
     **CONFIG_MEASURES,

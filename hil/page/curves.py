@@ -2,7 +2,9 @@
 """The values of a frame of the page: true values of the plant, and values of the agent's status.
 
 Does not use the measures of scenarios (`hil.measure.registry`): the page takes ten frames a second,
-so each value is read directly.
+so each value is read directly. A curve without a plot ("") is a number of the page, or a line in
+another plot: `view.js` knows them by name. The bound of UTC is such a number, because it is up to a
+thousand times as large as the error.
 """
 
 from collections.abc import Callable

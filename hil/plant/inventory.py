@@ -3,7 +3,7 @@
 
 The reservoir feeds a leak. When the reservoir is empty, air enters the loop. While the reservoir is
 not empty, the air is vented slowly and coolant replaces it. Volumes balance to rounding
-(`residual_l`). Gas reduces the head of a pump by 3 % per 1 % of gas up to 5 %. Above 5 % the head
+(`residual_l`). Air reduces the head of a pump by 3 % per 1 % of air up to 5 %. Above 5 % the head
 falls to 0 at 12 %, where a centrifugal pump loses its prime. These figures are assumed, after the
 usual rules of pump handbooks. Does not model the effect of bubbles on heat transfer, or the place
 of the air in the loop.
@@ -15,47 +15,50 @@ from math import exp
 
 from hil.plant.fluid.parameters import PlantParameters
 
-_MILD_GAS_PCT, _PRIME_LOST_PCT = 5.0, 12.0
-_PER_PCT = 0.03
+_MILD_AIR_PCT, _PRIME_LOST_PCT = 5.0, 12.0
+_HEAD_LOSS_PER_PCT = 0.03
 
 
 def head_fraction(air_pct: float) -> float:
-    """Return the remaining fraction (0 to 1) of the pumps' head at `air_pct` % of gas by volume."""
-    fraction = 1.0 - _PER_PCT * min(air_pct, _MILD_GAS_PCT)
-    if air_pct <= _MILD_GAS_PCT:
+    """Return the remaining fraction (0 to 1) of the pumps' head at `air_pct` % of air by volume."""
+    fraction = 1.0 - _HEAD_LOSS_PER_PCT * min(air_pct, _MILD_AIR_PCT)
+    if air_pct <= _MILD_AIR_PCT:
         return fraction
-    return max(0.0, fraction * (_PRIME_LOST_PCT - air_pct) / (_PRIME_LOST_PCT - _MILD_GAS_PCT))
+    return max(0.0, fraction * (_PRIME_LOST_PCT - air_pct) / (_PRIME_LOST_PCT - _MILD_AIR_PCT))
 
 
 class Inventory:
-    """Coolant in the loop and its reservoir, litres; inputs are leak and make-up."""
+    """Coolant in the loop and its reservoir, litres; inputs are leak and make-up.
+
+    `lost_l`: coolant that has left by a leak, or that air has displaced.
+    """
 
     def __init__(self, p: PlantParameters) -> None:
         """Start with a full loop, the reservoir at its start level, and no air."""
-        self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.inside_l
+        self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.cdu_l
         self.capacity_l = p.reservoir_l
-        self.level_l = p.reservoir_l
+        self.reservoir_l = p.reservoir_l
         self.leak_lpm = self.makeup_lpm = 0.0
-        self.leaked_l = self.made_up_l = self.air_l = 0.0
-        self._vent_s = p.vent_s
-        self._start_l = self.loop_l + self.level_l
+        self.lost_l = self.made_up_l = self.air_l = 0.0
+        self._vent_tau_s = p.vent_s
+        self._start_l = self.loop_l + self.reservoir_l
         self._air_admitted = False
 
     @property
     def level_pct(self) -> float:
         """Reservoir level, %."""
-        return 100.0 * self.level_l / self.capacity_l
+        return 100.0 * self.reservoir_l / self.capacity_l
 
     @property
     def air_pct(self) -> float:
-        """Gas in the loop by volume, %."""
+        """Air in the loop by volume, %."""
         return 100.0 * self.air_l / self.loop_l
 
     @property
     def residual_l(self) -> float:
-        """Return held + leaked - made up - held at the start, L: 0 if no mass is lost."""
-        stored_l = self.loop_l - self.air_l + self.level_l
-        return stored_l + self.leaked_l - self.made_up_l - self._start_l
+        """Return held + lost - made up - held at the start, L: 0 if no mass is lost."""
+        stored_l = self.loop_l - self.air_l + self.reservoir_l
+        return stored_l + self.lost_l - self.made_up_l - self._start_l
 
     def set_leak(self, lpm: float) -> None:
         """Set the leak to `lpm` L/min (0 or more)."""
@@ -67,31 +70,31 @@ class Inventory:
 
     def refill(self) -> None:
         """Fill the reservoir up now."""
-        self.made_up_l += self.capacity_l - self.level_l
-        self.level_l = self.capacity_l
+        self.made_up_l += self.capacity_l - self.reservoir_l
+        self.reservoir_l = self.capacity_l
 
     def admit_air(self, percent: float) -> None:
         """Replace `percent` of the loop's coolant with air; the coolant is lost."""
         litres = min(self.loop_l * percent / 100.0, self.loop_l - self.air_l)
         self.air_l += litres
-        self.leaked_l += litres
+        self.lost_l += litres
         self._air_admitted = True
 
     def step(self, dt_s: float) -> bool:
-        """Step by `dt_s`; return whether the gas in the loop changed (flows must be updated)."""
+        """Step by `dt_s`; return whether the air in the loop changed (flows must be updated)."""
         before = self.air_l
-        out = min(self.leak_lpm * dt_s / 60.0, self.level_l + self.loop_l - self.air_l)
-        self.leaked_l += out
-        from_reservoir = min(out, self.level_l)
-        self.level_l -= from_reservoir
+        out = min(self.leak_lpm * dt_s / 60.0, self.reservoir_l + self.loop_l - self.air_l)
+        self.lost_l += out
+        from_reservoir = min(out, self.reservoir_l)
+        self.reservoir_l -= from_reservoir
         self.air_l += out - from_reservoir
-        made_up = min(self.makeup_lpm * dt_s / 60.0, self.capacity_l - self.level_l)
-        self.level_l += made_up
+        made_up = min(self.makeup_lpm * dt_s / 60.0, self.capacity_l - self.reservoir_l)
+        self.reservoir_l += made_up
         self.made_up_l += made_up
-        if self.air_l > 0.0 and self.level_l > 0.0:
-            vented = min(self.air_l * (1.0 - exp(-dt_s / self._vent_s)), self.level_l)
+        if self.air_l > 0.0 and self.reservoir_l > 0.0:
+            vented = min(self.air_l * (1.0 - exp(-dt_s / self._vent_tau_s)), self.reservoir_l)
             self.air_l -= vented
-            self.level_l -= vented
+            self.reservoir_l -= vented
         changed = self._air_admitted or abs(self.air_l - before) > 1e-9
         self._air_admitted = False
         return changed

@@ -393,14 +393,14 @@ class Plant:
 
     def _step_inventory(self, dt: float, inventory: Inventory) -> None:
         """Step the inventory: a leak removes loop coolant, the reservoir adds its own."""
-        p, before = self.parameters, inventory.leaked_l
+        p, before = self.parameters, inventory.lost_l
         changed = inventory.step(dt)
-        litres = inventory.leaked_l - before
+        litres = inventory.lost_l - before
         kelvin = p.reservoir_c - self.supply_true_c
         joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
         if changed:
             self._update_network()
-        lost_l = inventory.capacity_l - inventory.level_l
+        lost_l = inventory.capacity_l - inventory.reservoir_l
         self._sensors.set_suction(p.suction_kpa - p.vessel_kpa_l * lost_l)
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 

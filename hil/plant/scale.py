@@ -35,7 +35,7 @@ def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
         tcs_design_lpm=design,
         supply_pipe_l=25.0 * k,
         return_pipe_l=25.0 * k,
-        inside_l=10.0 * k,
+        cdu_l=10.0 * k,
         reservoir_l=12.0 * k,
         fws_volume_l=200.0 * k,
         plate_j_k=p.plate_j_k * k,

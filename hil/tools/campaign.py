@@ -13,7 +13,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,15 @@ from hil.campaign.draw import (
     run_seed,
 )
 from hil.campaign.nth_failure import KINDS, choose_places, run_one
+from hil.campaign.nth_failure import SECONDS as SWEEP_S
+from hil.campaign.workers import add_options, hand_over
+from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 
+_VIRTUAL_S, _PLANT_HOUR_S, _CLOCK_DAY_S = 0.0015, 0.06, 0.5
+"""Computing time of a virtual second with all bytes, of an hour of control and plant, of a day of
+the clock, s."""
 EXAMPLE = "coldloop hil campaign --seeds 400 --keep out/campaign"
 
 
@@ -79,9 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"hours of each run with --plant ({HOURS})",
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="number of processes (one for each core)"
-    )
+    add_options(parser, "one for each core")
     parser.add_argument(
         "--cluster", metavar="KIND:HOST:PORT", help="run on this cluster: dask:… or ray:…"
     )
@@ -102,6 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.hours <= 8760:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
+    if arguments.cluster is None and arguments.dut == "cpython":
+        code = hand_over("campaign", arguments, _estimate_s(arguments) / workers)
+        if code is not None:
+            return code
     if arguments.clock:
         return _run_clock(arguments, workers)
     call, jobs = _make_jobs(arguments)
@@ -135,13 +142,8 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
             tally.add(CASES[name], run_day(CASES[name]))
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
-        if workers == 1:
-            for seed in seeds:
-                tally.add(*run_clock_seed(seed))
-        else:
-            with ProcessPoolExecutor(workers) as pool:
-                for day, result in pool.map(run_clock_seed, seeds):
-                    tally.add(day, result)
+        for day, result in run_in_processes(run_clock_seed, [(seed,) for seed in seeds], workers):
+            tally.add(day, result)
     record = tally.record()
     if arguments.json:
         print(json.dumps(record))
@@ -156,6 +158,16 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
         f"time, {len(tally.beyond)} beyond; median bound in us: {record['median_bound_us']}"
     )
     return 1 if tally.beyond else 0
+
+
+def _estimate_s(arguments: argparse.Namespace) -> float:
+    """Return the computing time of the whole campaign on CPython, roughly, s."""
+    if arguments.clock:
+        return float(arguments.seeds) * _CLOCK_DAY_S if arguments.case is None else 0.0
+    if arguments.plant:
+        return float(arguments.seeds * arguments.hours) * _PLANT_HOUR_S
+    seconds = SWEEP_S if arguments.sweep else arguments.seconds
+    return float(arguments.seeds * seconds) * _VIRTUAL_S
 
 
 def _make_jobs(

@@ -21,7 +21,11 @@ _WIDTH = 18
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "record", type=Path, nargs="+", metavar="RECORD", help="two or more files or folders"
+        "record",
+        type=Path,
+        nargs="+",
+        metavar="RECORD",
+        help="two or more files or folders, by time; the last is judged against the first",
     )
     parser.add_argument("--all", action="store_true", help="print equal rows too")
     parser.add_argument("--json", action="store_true", help="print one JSON record")

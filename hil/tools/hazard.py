@@ -7,11 +7,9 @@ reviewed list of exemptions. Exit 1: a violation, or more exempt cases than the 
 
 import argparse
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +27,14 @@ from hil.campaign.hazard.fmea import (
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.letters import letters_by_word, load_table
 from hil.campaign.hazard.run import CaseResult, run_case
+from hil.campaign.workers import add_options, hand_over, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 from hil.scenario.suggestion import suggest_name
 
 EXAMPLE = "coldloop hil hazard --pairs 200 --keep out/hazard"
-_PROCESSES = 2
+_CASE_S = 1.2
+"""Computing time of a case on CPython, s."""
 _TRIPLE_FRACTION = 10
 
 
@@ -53,9 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--word", action="append", default=[], metavar="WORD", help="a letter of each case"
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument(
-        "--workers", type=int, default=_PROCESSES, metavar="N", help="number of processes (2)"
-    )
+    add_options(parser, "one for each core")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="shrink failed cases, write them into this folder"
     )
@@ -75,11 +73,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the cases; exit 1 if an invariant was violated."""
     if arguments.list:
         return _print_letters(arguments.json)
+    workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
     if arguments.fmea is not None:
-        return _run_fmea(arguments)
+        return _run_fmea(arguments, workers)
     jobs = _make_jobs(arguments)
+    if arguments.dut == "cpython":
+        code = hand_over("hazard", arguments, len(jobs) * _CASE_S / max(workers, 1))
+        if code is not None:
+            return code
     tally, started_s = HazardTally(), time.perf_counter()
-    for result in _run_jobs(jobs, arguments.workers):
+    for result in run_jobs(run_case, jobs, workers):
         tally.add(result)
         _print_progress(tally, len(jobs))
         if result.violations:
@@ -92,24 +95,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if tally.failed or tally.has_many_exempt else 0
 
 
-def _run_fmea(arguments: argparse.Namespace) -> int:
+def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     """Measure all rows and write the page; exit 0 also if a row is late."""
     rows = [row for row in load_rows() if row.run]
-    jobs = [(row, arguments.dut) for row in rows]
-    results = {}
-    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
-        for result in pool.map(_measure, jobs):
-            results[result.row.number] = result
-            if not arguments.json:
-                print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
+    found = {}
+    for result in run_jobs(_measure, [(row, arguments.dut) for row in rows], workers):
+        found[result.row.number] = result
+        if not arguments.json:
+            print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
+    results = dict(sorted(found.items()))
     arguments.fmea.write_text(write_page(results), encoding="utf-8")
     if arguments.json:
         print(json.dumps([row_record(result) for result in results.values()]))
     return 0
 
 
-def _measure(job: tuple[FmeaRow, str]) -> FmeaResult:
-    row, dut = job
+def _measure(row: FmeaRow, dut: str) -> FmeaResult:
     return measure_row(row, DUTS[dut], dut)
 
 
@@ -118,8 +119,6 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     triples = pairs // _TRIPLE_FRACTION if triples is None else triples
     if pairs < 0 or triples < 0 or pairs + triples < 1:
         raise BenchError("--pairs and --triples: at least one case is needed")
-    if arguments.workers < 1:
-        raise BenchError(f"--workers: {arguments.workers} is below 1")
     for word in arguments.word:
         if word not in letters_by_word():
             hint = suggest_name(word, letters_by_word())
@@ -128,18 +127,6 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     keep = arguments.keep is not None
     numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
     return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
-
-
-def _run_jobs(jobs: list[tuple[Any, ...]], workers: int) -> Iterator[CaseResult]:
-    """Run the cases; give the results as they arrive."""
-    if workers == 1:
-        for job in jobs:
-            yield run_case(*job)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-        futures = [pool.submit(run_case, *job) for job in jobs]
-        for future in as_completed(futures):
-            yield future.result()
 
 
 def _print_progress(tally: HazardTally, total: int) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): length, checksum, counters.
+"""Binary frames between NMEA sentences (CASIC, UBX and RTCM 3): length and checksum.
 
 Does not decode payloads and does not search the stream; see `protocols.nmea.framing`. Length and
-checksum distinguish a complete frame from noise.
+checksum distinguish a complete frame from noise. The framer loads this module with the first byte
+that can start a frame (`protocols.nmea.binary_sync`).
 
     CASIC   BA CE, length (2, little-endian), class, id, payload, sum of 32-bit words (4)
     UBX     B5 62, class, id, length (2, little-endian), payload, Fletcher-8 (2)
@@ -12,11 +13,8 @@ Sources: CASIC receiver protocol specification (Zhongke Microelectronics); u-blo
 specification, 32.4; RTCM 10403.3, 4.2 (the CRC polynomial is Qualcomm's, 0x1864CFB).
 """
 
-_SYNC_BYTES = (b"\xb5", b"\xba", b"\xd3")
 _MAX_PAYLOAD = {b"\xb5": 4096, b"\xba": 2048, b"\xd3": 1023}
 """Longest payload by first byte; a longer one is noise that looks like a header."""
-MAX_FRAME = 4104
-"""The longest frame in bytes: UBX with the longest payload."""
 
 _CRC_BIT = 0x1000000
 _CRC_POLYNOMIAL = 0x1864CFB
@@ -98,49 +96,3 @@ def is_checksum_valid(frame: bytes) -> bool:
     if first == b"\xb5":
         return ubx_checksum(frame[2:-2]) == int.from_bytes(frame[-2:], "little")
     return casic_checksum(frame[2:-4]) == int.from_bytes(frame[-4:], "little")
-
-
-def contains_sync(data: bytes) -> bool:
-    """Return True if `data` has the first byte of a frame."""
-    return b"\xb5" in data or b"\xba" in data or b"\xd3" in data
-
-
-def count_non_eol(data: bytes) -> int:
-    """Return the number of bytes of `data` that are not line ends."""
-    return len(data) - data.count(b"\r") - data.count(b"\n")
-
-
-def find_sync(data: bytes, at: int, end: int) -> int:
-    """Return the index of the first byte in [at, end) that can start a frame, or -1."""
-    first = -1
-    for sync in _SYNC_BYTES:
-        found = data.find(sync, at, end)
-        if found >= 0 and (first < 0 or found < first):
-            first = found
-    return first
-
-
-class BinaryCounters:
-    """Counters of the frames with a right checksum.
-
-    casic, ubx, rtcm   frames
-    frame_bytes        the bytes in these frames
-    """
-
-    __slots__ = ("casic", "frame_bytes", "rtcm", "ubx")
-
-    def __init__(self) -> None:
-        self.casic = 0
-        self.ubx = 0
-        self.rtcm = 0
-        self.frame_bytes = 0
-
-    def add(self, first: int, size: int) -> None:
-        """Count a frame by its first byte and its length."""
-        self.frame_bytes += size
-        if first == 0xB5:
-            self.ubx += 1
-        elif first == 0xBA:
-            self.casic += 1
-        else:
-            self.rtcm += 1

@@ -18,13 +18,13 @@ printable and free of marks. Folding the body as one big integer gives the check
 bytes runs only for a failed sentence. The framer keeps at most `MAX_PENDING` bytes.
 """
 
-from protocols.nmea import binary_frames
+from protocols.nmea import binary_sync
 
 MAX_SENTENCE = 256
 """The longest accepted sentence, from its mark to its checksum, in bytes. The standard says 82.
 Usual sentences reach about 110, sentences of some vendors more."""
 
-MAX_PENDING = binary_frames.MAX_FRAME
+MAX_PENDING = binary_sync.MAX_FRAME
 """The most bytes that wait for the end of a sentence or of a binary frame."""
 
 _MAX_TO_STAR = MAX_SENTENCE - 2
@@ -111,7 +111,7 @@ class Framer:
     skipped_bytes      bytes outside of sentences and binary frames, without line ends
     failure_positions  for each failure in the last chunk (the first 64), the number of sentences
                        before it in this chunk
-    binary             the skipped frames (`protocols.nmea.binary_frames.BinaryCounters`)
+    binary             the skipped frames (`protocols.nmea.binary_sync.BinaryCounters`)
 
     Nothing inside a verified binary frame is a failure.
     Counters and sentences do not depend on the chunk limits of the stream (the framer counts
@@ -140,7 +140,7 @@ class Framer:
         self.overlong = 0
         self.skipped_bytes = 0
         self.failure_positions: list[int] = []
-        self.binary = binary_frames.BinaryCounters()
+        self.binary = binary_sync.BinaryCounters()
         self._pending = b""
 
     @property
@@ -164,13 +164,13 @@ class Framer:
         end = len(buffer)
         self.failure_positions = []
         has_exclamation = b"!" in buffer
-        has_sync = binary_frames.contains_sync(buffer)
+        has_sync = binary_sync.contains_sync(buffer)
         while True:
             start = _find_mark(buffer, at) if has_exclamation else buffer.find(b"$", at)
             if start < 0:
                 start = end
             if has_sync:
-                sync = binary_frames.find_sync(buffer, at, start)
+                sync = binary_sync.find_sync(buffer, at, start)
                 if sync >= 0:
                     at = self._take_frame(buffer, sync, is_last)
                     if at < 0:
@@ -213,6 +213,8 @@ class Framer:
 
         The next index if it is no frame; -1 if it is incomplete and more bytes follow.
         """
+        from protocols.nmea import binary_frames  # noqa: PLC0415 - few receivers send them
+
         size = binary_frames.frame_length(buffer, at)
         if size < 0 or at + size > len(buffer):
             return at + 1 if is_last else -1
@@ -224,7 +226,7 @@ class Framer:
     def _skip(self, gap: bytes) -> None:
         """Count bytes outside of sentences and frames."""
         if gap not in _LINE_ENDS:
-            self.skipped_bytes += binary_frames.count_non_eol(gap)
+            self.skipped_bytes += binary_sync.count_non_eol(gap)
 
     def _count_failure(self, buffer: bytes, start: int, stop: int, sentence_count: int) -> int:
         """Count the failure of the sentence at `start`; return the index to continue at.

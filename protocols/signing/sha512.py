@@ -93,6 +93,7 @@ class Sha512:
         return b"".join([word.to_bytes(8, "big") for word in self._state])
 
     def _compress(self, block: bytes) -> None:
+        # Names as in FIPS 180-4, 6.4.
         # A rotation by n is a shift of the doubled word: (x << 64 | x) >> n.
         mask = _MASK
         words = [0] * _ROUNDS  # allocated in one piece: a growing list needs twice the memory
@@ -101,19 +102,19 @@ class Sha512:
         for i in range(16, _ROUNDS):
             x, y = words[i - 15], words[i - 2]
             xx, yy = x << 64 | x, y << 64 | y
-            low = (xx >> 1 ^ xx >> 8 ^ x >> 7) & mask
-            high = (yy >> 19 ^ yy >> 61 ^ y >> 6) & mask
-            words[i] = (words[i - 16] + low + words[i - 7] + high) & mask
+            sigma0 = (xx >> 1 ^ xx >> 8 ^ x >> 7) & mask
+            sigma1 = (yy >> 19 ^ yy >> 61 ^ y >> 6) & mask
+            words[i] = (words[i - 16] + sigma0 + words[i - 7] + sigma1) & mask
         a, b, c, d, e, f, g, h = self._state
         for i in range(_ROUNDS):
             ee = e << 64 | e
-            mix = (ee >> 14 ^ ee >> 18 ^ ee >> 41) & mask
+            big_sigma1 = (ee >> 14 ^ ee >> 18 ^ ee >> 41) & mask
             k = int.from_bytes(_K[8 * i : 8 * i + 8], "big")
-            first = h + mix + (g ^ (e & (f ^ g))) + k + words[i]
+            t1 = h + big_sigma1 + (g ^ (e & (f ^ g))) + k + words[i]
             aa = a << 64 | a
-            mix = (aa >> 28 ^ aa >> 34 ^ aa >> 39) & mask
-            h, g, f, e = g, f, e, (d + first) & mask
-            d, c, b, a = c, b, a, (first + mix + ((a & b) ^ (c & (a ^ b)))) & mask
+            big_sigma0 = (aa >> 28 ^ aa >> 34 ^ aa >> 39) & mask
+            h, g, f, e = g, f, e, (d + t1) & mask
+            d, c, b, a = c, b, a, (t1 + big_sigma0 + ((a & b) ^ (c & (a ^ b)))) & mask
         result = (a, b, c, d, e, f, g, h)
         self._state = [(x + y) & mask for x, y in zip(self._state, result)]
 

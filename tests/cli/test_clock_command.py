@@ -10,8 +10,8 @@ import pytest
 
 from agent.commands import clock
 from agent.telemetry.status import KEY
-from agent.tools import clock_watch
-from agent.tools.clock_text import evidence_lines, render_report, status_line
+from agent.tools.clock import clock_watch
+from agent.tools.clock.clock_text import evidence_lines, render_report, status_line
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 from tests.support.cli_tools import SHORT, run_coldloop

@@ -15,7 +15,7 @@ from agent.commands import read_config
 from deploy.doctor import machine, network, ports
 from deploy.doctor.command import run
 from deploy.doctor.finding import BAD, GOOD
-from drivers.ports.address import parse_address
+from drivers.ports.address import KINDS, parse_address
 from tests.cli.test_agent_command import example
 from tests.support.programs import free_port
 
@@ -174,3 +174,23 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: full)
     (result,) = ports.check_ports([("log", parse_address(f"store:{tmp_path}"))], False)
     assert (result.verdict, "free at least" in result.todo) == (BAD, True)
+
+
+def test_each_kind_of_port_has_a_check(lines: list[str]) -> None:
+    assert set(ports.CHECKS) == set(KINDS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = f"127.0.0.1:{server.getsockname()[1]}"
+        none = f"127.0.0.1:{free_port()}"
+        for address, verdict in (
+            (f"rtu+tcp:{here}?baud=19200", GOOD),
+            (f"rtu+tcp:{none}", BAD),
+            (f"ascii+tcp:{here}", GOOD),
+            (f"ascii+tcp:{none}", BAD),
+            (f"rtu+udp:{here}", GOOD),
+            ("rtu+udp:name.invalid:502", BAD),
+            (f"ascii:{lines[0]}?baud=9600", GOOD),
+            ("ascii:/dev/not-plugged-in", BAD),
+            ("uart:1", BAD),
+        ):
+            (result,) = ports.check_ports([("bus", parse_address(address))], False)
+            assert (result.where, result.verdict) == ("port bus", verdict), result

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import coldloop
-from deploy.firmware.romfs import module_name
+from deploy.firmware.application.romfs import module_name
 from tests.support.cli_tools import check_one_line
 from tests.support.repository import ROOT, repo_files
 

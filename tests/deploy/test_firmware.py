@@ -17,19 +17,20 @@ from agent.remote.storage import software_slots
 from benchmarks.firmware.image import HEAP, capture_scenario, play_capture
 from deploy.errors import FirmwareError
 from deploy.firmware import board_image, flash, memory_layout, rp2
-from deploy.firmware.board_image import Image, build
-from deploy.firmware.board_source import without_constants, without_type_blocks
-from deploy.firmware.boards import QEMU_BOARDS
-from deploy.firmware.build_tools import find_mpy_cross
-from deploy.firmware.profile_trim import trim_profile
-from deploy.firmware.qemu import Machine, run_image
-from deploy.firmware.qstr_pool import add_qstrs, read_qstrs
-from deploy.firmware.romfs import (
+from deploy.firmware.application.board_source import without_constants, without_type_blocks
+from deploy.firmware.application.profile_trim import trim_profile
+from deploy.firmware.application.qstr_pool import add_qstrs, read_qstrs
+from deploy.firmware.application.romfs import (
     build_application,
     compile_source,
     pack_romfs,
     portable_modules,
 )
+from deploy.firmware.application.short_names import ShortNames
+from deploy.firmware.board_image import Image, build
+from deploy.firmware.boards import QEMU_BOARDS
+from deploy.firmware.build_tools import find_mpy_cross
+from deploy.firmware.qemu import Machine, run_image
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from hil.bench.testbed import Testbed
@@ -410,3 +411,58 @@ VERSION = 5
 def test_a_constant_that_is_bound_twice_stays() -> None:
     source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\n"
     assert without_constants(source) == source
+
+
+BASE = b"""class Base:
+    def __init__(self, first_value):
+        self._count, self._shared = first_value, 0
+    def _private(self): return self._count
+"""
+DERIVED = b"""from a.base import Base
+class Derived(Base):
+    __slots__ = (
+        "_extra",
+    )
+    def use(self, named, amount, len):
+        self._extra = self._shared + named + len + amount
+        return getattr(self, "_by_text")
+    def other(self, type):
+        self._by_text = self.use(1, named=type, amount=type("x"))
+"""
+
+
+def test_short_names_of_a_module_follow_those_of_its_base_class() -> None:
+    names = ShortNames({"a.base": BASE, "a.derived": DERIVED})
+    assert (
+        names.shorten("a.base", BASE)
+        == b"""class Base:
+    def __init__(self, _1):
+        self._0, self._shared = _1, 0
+    def _private(self): return self._0
+"""
+    )
+    assert (
+        names.shorten("a.derived", DERIVED)
+        == b"""from a.base import Base
+class Derived(Base):
+    pass
+
+
+    def use(self, named, amount, len):
+        self._2 = self._shared + named + len + amount
+        return getattr(self, "_by_text")
+    def other(self, type):
+        self._by_text = self.use(1, named=type, amount=type("x"))
+"""
+    )
+
+
+def test_a_name_that_another_module_uses_stays() -> None:
+    names = ShortNames({"a.base": BASE, "a.test": b"def see(base): return base._count\n"})
+    assert b"self._count" in names.shorten("a.base", BASE)
+    assert names.shorten("a.unknown", BASE) == BASE
+
+
+def test_an_import_is_no_parameter() -> None:
+    source = b"from a.span import join\ndef f(span): return join(span)\n"
+    assert ShortNames({"a.use": source}).shorten("a.use", source) == source

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.remote import fleet
 from deploy.firmware import memory_layout
-from deploy.firmware.romfs import build_application
+from deploy.firmware.application.romfs import build_application
 from deploy.ops import keys, messages
 from deploy.ops.mqtt_session import BrokerSession
 from hil.bench.testbed_settings import TestbedSettings

@@ -67,6 +67,7 @@ def test_preflight_reports_each_error(tmp_path: Path) -> None:
             f"serial:{file}": "not a serial port",
             f"serial:{busy.path}": "busy",
             f"serial:{line.path}?baud=300": "named twice",
+            f"ascii:{line.path}?baud=300": "named twice",
             "serial:/dev/x?baud=1": "baud is '1'",
             f"store:{file}": "not a folder",
             "uart:1": "UARTs are for boards",
@@ -76,7 +77,7 @@ def test_preflight_reports_each_error(tmp_path: Path) -> None:
         }
         problems, warnings = run_preflight(*wrong)
         assert warnings == []
-        assert len(problems) == 9
+        assert len(problems) == 10
         for problem, part in zip(problems, list(wrong.values())[1:], strict=True):
             assert part in problem
             assert "\n" not in problem

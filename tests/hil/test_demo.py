@@ -321,24 +321,24 @@ def test_wrong_arguments_print_one_line_and_exit_2(
         ({"telemetry": {"published": 10, "acknowledged": 9}}, None),
         (
             {"telemetry": {"published": 10, "acknowledged": 8}},
-            "less than 90 % of the telemetry was acknowledged",
+            "less than 90 % of the telemetry was confirmed by the broker",
         ),
         ({"telemetry": {"published": 5, "acknowledged": 4}}, None),  # one row is in transit
         (
             {"telemetry": {"published": 5, "acknowledged": 3}},
-            "less than 90 % of the telemetry was acknowledged",
+            "less than 90 % of the telemetry was confirmed by the broker",
         ),
         (
             {"telemetry": {"published": 1, "acknowledged": 0}},
-            "less than 90 % of the telemetry was acknowledged",
+            "less than 90 % of the telemetry was confirmed by the broker",
         ),
         (
             {"telemetry": {"published": 60, "acknowledged": 53}},
-            "less than 90 % of the telemetry was acknowledged",
+            "less than 90 % of the telemetry was confirmed by the broker",
         ),
         (
             {"telemetry": {"published": 0, "acknowledged": 0}},
-            "less than 90 % of the telemetry was acknowledged",
+            "less than 90 % of the telemetry was confirmed by the broker",
         ),
         ({"utc_error_ms": 50.1}, "the UTC error was above 50 ms or unknown"),
         ({"utc_error_ms": None}, "the UTC error was above 50 ms or unknown"),

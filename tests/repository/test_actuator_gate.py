@@ -59,11 +59,11 @@ def test_every_mover_asks_the_arbiter() -> None:
 def test_only_actuators_request_outputs_of_a_device() -> None:
     files = {place.split(":")[0] for place in places("request_outputs")}
     outlets = "agent/power/limit/load_shed.py"  # switches loads, moves no actuator of the cooling
-    assert files == {"agent/control/pump.py", "agent/control/valve.py", outlets}
+    assert files == {"agent/control/actuator/pump.py", "agent/control/actuator/valve.py", outlets}
 
 
 def test_only_the_counted_reset_resets_a_drive() -> None:
-    assert places("reset", "drive", "pump") == {"agent/control/reset_drives.py:step"}
+    assert places("reset", "drive", "pump") == {"agent/control/actuator/reset_drives.py:step"}
 
 
 def test_no_other_name_hides_an_actuator() -> None:

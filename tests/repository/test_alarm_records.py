@@ -15,7 +15,7 @@ from agent.gnss.detectors import ADVISORIES, DETECTORS
 from agent.safety.interlock import INTERLOCKS, REACTIONS
 from agent.safety.schema import KINDS
 from agent.tools.alarm_list import MODULES, all_records
-from agent.tools.clock_text import UNITS
+from agent.tools.clock.clock_text import UNITS
 from hil.measure.registry import ALARM_CODES
 from tests.support.repository import ROOT
 
@@ -35,7 +35,7 @@ def module_name(path: Path) -> str:
 
 
 def calls(name: str, *folders: str) -> Iterator[tuple[Path, ast.Call]]:
-    """Find the calls of a function or method `name` in some rooms of the agent, or in all."""
+    """Find the calls of a function or method `name` in some packages of the agent, or in all."""
     for path, tree in TREES.items():
         if folders and path.parent.name not in folders:
             continue
@@ -119,13 +119,13 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
 
 
 def test_only_interlocks_loops_and_buses_change_the_unit_state() -> None:
-    rooms = {
+    packages = {
         module.split(".")[1]
         for module in MODULES
         for value in vars(importlib.import_module(module)).values()
         if isinstance(value, AlarmRecord) and value.state != NORMAL
     }
-    assert rooms == {"safety", "control", "core"}
+    assert packages == {"safety", "control", "core"}
 
 
 def test_each_check_of_the_clock_has_an_alarm_and_a_unit() -> None:
@@ -178,3 +178,5 @@ def test_a_number_of_an_alarm_never_changes() -> None:
     frozen = dict(line.split() for line in text.splitlines())
     changed = [f"{n} {code}" for n, code in frozen.items() if known.get(int(n)) != code]
     assert not changed, "a number belongs to one code for ever; a removed code goes to [retired]"
+    new = [f"{n} {code}" for n, code in sorted(known.items()) if str(n) not in frozen]
+    assert not new, f"append to alarm_numbers.txt: {new}"

@@ -65,7 +65,7 @@ def test_speed() -> None:
     }
     for run in record["runs"]:
         assert set(run["speed"]) == {"min", "median", "max", "rounds"}
-    assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["rooms_pct"])
+    assert {"protocols", "drivers", "agent", "hil/devices"} <= set(record["packages_pct"])
 
 
 @pytest.mark.filterwarnings("always:benchmarks.speed")

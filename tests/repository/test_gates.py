@@ -15,8 +15,8 @@ import pytest
 
 import coldloop
 from deploy.errors import FirmwareError
+from deploy.firmware.application.romfs import compile_module, module_name
 from deploy.firmware.build_tools import CACHE
-from deploy.firmware.romfs import compile_module, module_name
 from tests.support.programs import require_program
 from tests.support.repository import (
     MICROPYTHON_OPTIONS,
@@ -171,15 +171,17 @@ def test_imports_point_down() -> None:
     check_passes(find_tool("lint-imports"), "--no-cache", "--no-logo")
 
 
-@pytest.mark.parametrize("floor", ["agent", "drivers", "protocols"])
-def test_each_module_stands_in_a_layer_of_its_floor(floor: str) -> None:
+@pytest.mark.parametrize("layer", ["agent", "drivers", "protocols"])
+def test_each_module_has_a_place_in_the_order_of_its_layer(layer: str) -> None:
     contracts = project_settings()["tool"]["importlinter"]["contracts"]
-    (layers,) = [c["layers"] for c in contracts if c["id"] == f"rooms-of-{floor}"]
-    rooms = [name.strip() for layer in layers for name in layer.split(":")]
+    (groups,) = [c["layers"] for c in contracts if c["id"] == f"packages-of-{layer}"]
+    packages = [name.strip() for group in groups for name in group.split(":")]
     for file in PACKAGE_FILES:
         module = module_name(file)
-        if file.startswith(floor + "/") and not file.endswith("__init__.py"):
-            assert [r for r in rooms if (module + ".").startswith(r + ".")], f"{module}: no layer"
+        if file.startswith(layer + "/") and not file.endswith("__init__.py"):
+            assert [p for p in packages if (module + ".").startswith(p + ".")], (
+                f"{module}: add it to packages-of-{layer} in pyproject.toml"
+            )
 
 
 def test_modules_have_a_docstring_and_short_functions() -> None:

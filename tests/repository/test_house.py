@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from deploy.firmware.romfs import module_name
+from deploy.firmware.application.romfs import module_name
 from tests.support.foreign_writes import foreign_writes
 from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 
@@ -23,10 +23,9 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
     "agent": 19,
-    "agent/control": 19,
     "agent/core": 19,
     "deploy": 16,
-    "deploy/firmware": 19,
+    "deploy/firmware": 16,
     "deploy/relay": 16,
     "hil": 21,
     "hil/fault": 17,
@@ -36,7 +35,7 @@ CAPACITY = {
     "tests/repository": 16,
     "tests/portable/support": 16,
 }
-"""Folders with a larger capacity: the roots of the floors, and rooms with one subject."""
+"""Folders with a larger capacity: the roots of the layers, and packages with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")
 """Folders of data and of documents; the documents have another gate."""
 TWINS = {

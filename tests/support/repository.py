@@ -15,8 +15,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from deploy.firmware.application.romfs import compile_module, is_empty
 from deploy.firmware.build_tools import CACHE
-from deploy.firmware.romfs import compile_module, is_empty
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")

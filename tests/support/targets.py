@@ -21,10 +21,10 @@ import pytest
 
 from deploy.errors import FirmwareError
 from deploy.firmware import memory_layout
+from deploy.firmware.application.romfs import build_application, module_name
 from deploy.firmware.board_image import Image, build_firmware
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.qemu import Machine
-from deploy.firmware.romfs import build_application, module_name
 from deploy.firmware.unix_float32 import build_unix_f32
 from tests.support.programs import require_program
 from tests.support.repository import (
@@ -208,7 +208,7 @@ def _test_files(part: str) -> dict[str, bytes]:
 
 
 def _part(name: str) -> str:
-    """Return the part of a test file: "" for SMALL, else its folder below tests/portable/FLOOR."""
+    """Return the part of a test file: "" for SMALL, else its folder below tests/portable/LAYER."""
     return "" if name in SMALL else "/".join(name.split("/")[:-1][:4]) + "/"
 
 

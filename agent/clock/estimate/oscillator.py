@@ -93,12 +93,19 @@ class OffsetFit:
         self.size = size
         self.deviation = 0
         """Standard deviation of the samples of the last block, ns."""
+        self.largest = 0
+        """Largest distance of a sample of the last block from its mean, ns."""
+        self._max_slope = 0
         self._capacity = capacity
         self._max_joined = max_joined
         self._envelope_rank = envelope_rank
         self._times: list[int] = []
         self._values: list[int] = []
         self._blocks: list[FitPoint] = []
+
+    def limit_slope(self, max_slope: int) -> None:
+        """Set the largest slope that the oscillator can explain, ns/s."""
+        self._max_slope = max_slope
 
     def add(self, t: int, y_ns: int) -> "FitPoint | None":
         """Add a sample. Return the block that it completes, which is not in the line yet."""
@@ -108,14 +115,19 @@ class OffsetFit:
             return None
         block = self.current_block()
         self.deviation = self._deviation(block)
+        self.largest = max([abs(y - block.mean) for y in self._values])
         self.drop_open()
         return block
 
     def _deviation(self, block: "FitPoint") -> int:
-        """Return the standard deviation of the samples about their own line, ns."""
+        """Return the standard deviation of the samples about their own line, ns.
+
+        The slope is limited: a step of the latency within the block is no slope.
+        """
         pairs = [((t - block.t) // 1000, y - block.mean) for t, y in zip(self._times, self._values)]
         sxx = sum([x * x for x, _ in pairs]) or 1
         slope = sum([x * y for x, y in pairs]) * 1_000 // sxx
+        slope = max(-self._max_slope, min(self._max_slope, slope))
         square = sum([(y - slope * x // 1_000) ** 2 for x, y in pairs])
         return isqrt(square // max(1, self.size - 2))
 

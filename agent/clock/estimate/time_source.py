@@ -52,6 +52,7 @@ class TimeSource:
         lag: int,
     ) -> None:
         self.offset_fit = offset_fit
+        offset_fit.limit_slope(holdover.limit_ppt // 1_000)
         self.fit: FittedLine | None = None
         self.interval = OffsetInterval(holdover, spacing, lag)
         self.source_rejected = False
@@ -88,17 +89,22 @@ class TimeSource:
     def _add_block(self, block: "FitPoint") -> int:
         n = self.offset_fit.size
         deviation = max(self.offset_fit.deviation, self._min_noise_ns)
+        is_mixed = bool(self.sigma_ns) and 2 * deviation > 3 * self.sigma_ns
         if self.sigma_ns:
             smooth = isqrt((7 * self.sigma_ns * self.sigma_ns + deviation * deviation) // 8)
             self.sigma_ns = max(smooth, self._min_noise_ns)
         else:
             self.sigma_ns = deviation
         error = _SIGMAS * max(self.sigma_ns, deviation) // isqrt(n)
+        if is_mixed:
+            # The latency can have changed within the block: one of its samples is right.
+            error = max(error, self.offset_fit.largest)
         contradiction = self.measure(block.t, block.mean - error, block.mean + error)
         if contradiction or self.source_rejected:
             self._blocks = []
             return contradiction
-        self._average(block, n)
+        if not is_mixed:
+            self._average(block, n)
         if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
             self._refit()
         return 0

@@ -131,6 +131,11 @@ class RowPlausibility:
         if r.pump_pct is not None and self._pump_factor > 0.0:
             by_pump = self._damp(1, self._pump_factor * r.pump_pct, dt)
         estimate = by_pump if by_dp is None else by_dp
+        if self.dp.suspect or self.flow.suspect:
+            # Values of a lie say nothing about the time after it.
+            self._flow_s = self._dp_s = 0.0
+            if self.dp.suspect:
+                self._damped[0] = None
         if flow is not None and by_dp is not None and by_pump is not None:
             flow_apart = _is_third(flow, by_dp, by_pump, tolerance)
             dp_apart = _is_third(by_dp, flow, by_pump, tolerance)

@@ -18,6 +18,7 @@ _STUCK_S = 899.5
 _RELATED_CHANGE = 15 / 10
 _DISAGREE_S = 29.5
 _BALANCE_S = 299.5
+_FILTER_S = 60.0
 _MIN_HEAT_KW = 2.0
 
 
@@ -40,7 +41,11 @@ class SensorValidator:
         estimate: "float | None",
         dt: float,
     ) -> "float | None":
-        """Return the valid value: `value`, `redundant` or None. `related` must change with it."""
+        """Return the valid value: `value`, `redundant` or None.
+
+        `related` is a value that changes with it, such as the return for a supply sensor. A limit
+        is written as `not -limit < x < limit`, which is True also for not-a-number.
+        """
         last, self._last_value = self._last_value, value
         if value is not None and last is not None:
             self._check_stuck(value != last, related, dt)
@@ -85,10 +90,10 @@ class HeatBalanceCheck:
         self._heat_in_w = self._heat_out_w = 0.0
 
     def check(self, heat_in_w: float, heat_out_w: float, dt: float) -> None:
-        """Compare both, in watts, after a filter of 60 s, because the coolant has a transport
-        delay.
+        """Compare both, in watts, after a filter of `_FILTER_S`, because the coolant has a
+        transport delay.
         """
-        k = dt / (dt + 60.0)
+        k = dt / (dt + _FILTER_S)
         self._heat_in_w += k * (heat_in_w - self._heat_in_w)
         self._heat_out_w += k * (heat_out_w - self._heat_out_w)
         larger_w = self._heat_in_w if self._heat_in_w > self._heat_out_w else self._heat_out_w

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the checks of the sensors have learned, over a restart: factors and suspect signals.
 
-Does not check anything; see `agent.control.law.plausibility`. A restart while a sensor lies must
-not learn the lie as the truth, so the factors and the suspicions of before count.
+Does not check anything; see `agent.control.law.plausibility`. A restart while a
+sensor value is false must not learn the false value as correct, so the factors and the suspicions
+of before count.
 
-The record is a text: the factors of dP and pump speed, the shares of R1 and R6, each in 1/1000000,
-then the numbers of the suspect signals, and a CRC of these words. It is written when a signal
-becomes suspect or valid, and when a factor has changed by more than 1/`_CHANGE`, at most once in
-`_INTERVAL`. Without a store (no `port` in the section) nothing is kept.
+The record is a text: the factors of dP and pump speed, the shares of the relations R1 and R6, each
+in 1/1000000, then the numbers of the suspect signals, and a CRC of these words. It is written when
+a signal becomes suspect or valid, and when a factor has changed by more than `_CHANGE_PCT`, at most
+once in `_INTERVAL`. Without a store (no `port` in the section) nothing is kept.
 """
 
 from agent.core.stored_record import StoredRecord
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from agent.core.component import Actions
 
-    class CheckedRow(Protocol):
+    class SensorChecks(Protocol):
         """The checks of the sensors; see `agent.control.law.plausibility`."""
 
         def learned(self) -> "tuple[list[float], list[int]]":
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 KEY = "control.learned"
 _MILLION = 1_000_000
-_CHANGE = 50
+_CHANGE_PCT = 2
 _INTERVAL = 600 * SECOND
 _FACTORS = 4
 
@@ -44,7 +45,7 @@ class LearnedStore:
 
     def __init__(self, port: int) -> None:
         self._store = StoredRecord(port, KEY)
-        self._is_used = port >= 0
+        self._has_store = port >= 0
         self._loaded: list[int] = []
         self._written: list[int] = []
         self._written_at = -_INTERVAL
@@ -65,28 +66,31 @@ class LearnedStore:
         if _encode(numbers[:-1]) == payload and len(numbers) > _FACTORS:
             self._loaded = self._written = numbers[:-1]
 
-    def step(self, row: "CheckedRow", now: int) -> None:
+    def step(self, checks: "SensorChecks", now: int) -> None:
         """Use the loaded record once; store what has changed. Called once a cycle."""
-        if not self._is_used or not self._store.loaded:
+        if not self._has_store or not self._store.loaded:
             return
-        if self._loaded:
-            factors = [number / _MILLION for number in self._loaded[:_FACTORS]]
-            row.restore(factors, self._loaded[_FACTORS:])
-            self._loaded = []
-        factors, suspects = row.learned()
+        self._restore_once(checks)
+        factors, suspects = checks.learned()
         if factors[0] <= 0.0 or factors[1] <= 0.0 or not self._store.open:
             return
         numbers = [int(factor * _MILLION) for factor in factors]
         old = self._written
-        moved = len(old) < _FACTORS or True in [
-            abs(new - last) * _CHANGE > last for new, last in zip(numbers, old)
+        has_changed = len(old) < _FACTORS or True in [
+            100 * abs(new - last) > _CHANGE_PCT * last for new, last in zip(numbers, old)
         ]
-        if suspects == old[_FACTORS:] and not (moved and now - self._written_at >= _INTERVAL):
+        if suspects == old[_FACTORS:] and not (has_changed and now - self._written_at >= _INTERVAL):
             return
         if suspects and old:
-            numbers = old[:_FACTORS]  # the factors of the time before the lie
+            numbers = old[:_FACTORS]  # the factors of the time before the fault
         self._written, self._written_at = numbers + suspects, now
         self._store.write(_encode(self._written))
+
+    def _restore_once(self, checks: "SensorChecks") -> None:
+        if self._loaded:
+            factors = [number / _MILLION for number in self._loaded[:_FACTORS]]
+            checks.restore(factors, self._loaded[_FACTORS:])
+            self._loaded = []
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""

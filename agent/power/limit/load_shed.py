@@ -8,7 +8,7 @@ highest priority first.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
-from agent.power import build
+from agent.power.load import outlet_sessions
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -137,7 +137,7 @@ class LoadShedding:
         load.switch(on, now, force)
         had_outlets_off = load.outlets_off
         load.set_outlets(not on and (had_outlets_off or not load.has_system))
-        for session in build.outlet_sessions(load) if load.outlets_off or had_outlets_off else []:
+        for session in outlet_sessions(load) if load.outlets_off or had_outlets_off else []:
             pairs = [
                 (index, int(not other.outlets_off))
                 for other in self._loads

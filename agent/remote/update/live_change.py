@@ -10,8 +10,9 @@ and no time for them between two ticks. So this module checks only the live keys
 actuators. The result is the same as that of `agent.config.load`.
 """
 
-from agent.core.config_records import check_outputs, round_to_thousandth
+from agent.core.config_records import round_to_thousandth
 from agent.core.errors import ConfigError
+from agent.core.schema.outputs import check_outputs
 from agent.core.tunable import without_effect
 from agent.remote.message.canonical import to_json
 from agent.remote.message.parameters import MILLI_TO_NANO, find_tunable, to_nano

@@ -60,16 +60,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_keys(parser)
     add_times(parser)
     for name, default, about in (
-        ("--canary", 5.0, "share that goes first (5)"),
-        ("--failures", 10.0, "share that may fail before all is stopped (10)"),
+        ("--canary", 100 * Plan.canary, "share that goes first (5)"),
+        ("--failures", 100 * Plan.max_failures, "share that may fail before all is stopped (10)"),
     ):
         parser.add_argument(name, type=float, default=default, metavar="PERCENT", help=about)
     parser.add_argument(
-        "--wave", type=int, default=50, metavar="N", help="maximum in progress (50)"
+        "--wave", type=int, default=Plan.wave, metavar="N", help="maximum in progress (50)"
     )
     add_time(parser, "--listen", 5, "time for the reports of the units (5s)")
-    add_time(parser, "--answer", 600, "wait so long for a report (10m)")
-    add_time(parser, "--trial", 3600, "longest trial (1h)")
+    add_time(parser, "--answer", Plan.answer_s, "wait so long for a report (10m)")
+    add_time(parser, "--trial", Plan.trial_s, "longest trial of a unit (1h)")
     parser.add_argument(
         "--no-confirm", action="store_true", help="leave it on trial; an operator confirms it"
     )

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--release", type=int, required=True, metavar="N", help="number of the release"
     )
     parser.add_argument(
-        "--piece",
+        "--chunk",
         type=int,
         default=0,
         metavar="BYTES",
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     bundle = _read(Path(arguments.file), arguments.release)
     keys = load_keys(arguments)
-    chunk_size = arguments.piece or _chunk_size_for(len(bundle))
+    chunk_size = arguments.chunk or _chunk_size_for(len(bundle))
     times = message_times(arguments)
     with open_session(arguments) as session:
         before = wait_for_report(session, arguments.unit, 10)

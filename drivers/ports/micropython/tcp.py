@@ -67,8 +67,8 @@ class TcpPort(StreamPort):
         self._tls: TlsSocket | None = None
         self._early_data = b""
         self._valid_from_s = 0
-        self._target = _look_up(address)
-        self._socket = socket.socket(self._target[0])
+        family, _, _, _, self._sockaddr = _look_up(address)
+        self._socket = socket.socket(family)
         self._socket.setblocking(False)
         self.pollable = self._socket.fileno()
         self.wants_write = True
@@ -78,7 +78,7 @@ class TcpPort(StreamPort):
         if self._tls is not None:
             return self._handshake(self._tls)
         try:
-            self._socket.connect(self._target[4])  # type: ignore[arg-type]  # bytes there
+            self._socket.connect(self._sockaddr)  # type: ignore[arg-type]  # bytes there
         except OSError as error:
             if error.errno in _IN_PROGRESS:
                 return False
@@ -94,7 +94,7 @@ class TcpPort(StreamPort):
     def _wrap(self) -> "TlsSocket":
         """Wrap the connection in TLS."""
         context = _make_context(self.address)
-        self._set_clock(context)
+        self._prepare_dates(context)
         try:
             tls: TlsSocket = context.wrap_socket(
                 self._socket, server_hostname=self.address.host, do_handshake_on_connect=False
@@ -104,7 +104,7 @@ class TcpPort(StreamPort):
         tls.setblocking(False)
         return tls
 
-    def _set_clock(self, context: "TlsContext") -> None:
+    def _prepare_dates(self, context: "TlsContext") -> None:
         """Set the clock for dates (`utc=`), or record the start of the peer's validity."""
         utc = self.address.options.get("utc")
         if utc is None:
@@ -159,14 +159,21 @@ class TcpPort(StreamPort):
                 return 0
             raise self._failure(error)
 
+    def _use_peer_date(self) -> None:
+        """Set the clock of the board to the validity of the peer's certificate if UTC is unknown.
+
+        The next attempt then passes the check of the dates, and checks only chain and host name.
+        """
+        if self._valid_from_s:
+            from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
+
+            tls_date.set_clock(self._valid_from_s + tls_date.MARGIN_S)
+
     def _failure(self, error: "OSError | ValueError") -> "PortError":
         """Return the PortError for an error; mbedTLS raises ValueError for certificates."""
         if isinstance(error, ValueError):
             text = " ".join(str(error).split())
-            if self._valid_from_s:  # unknown UTC: the next attempt checks only chain and host
-                from drivers.ports.micropython import tls_date  # noqa: PLC0415 - for TLS only
-
-                tls_date.set_clock(self._valid_from_s + tls_date.MARGIN_S)
+            self._use_peer_date()
             reason = "certificate refused: %s: check ca, host name and the time" % text
             return make_error(self.address, reason)
         if (error.errno or 0) < 0:  # error numbers of mbedTLS

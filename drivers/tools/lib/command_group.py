@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A group of subcommands, `coldloop GROUP SUBCOMMAND`: help, wrong use, errors on one line.
 
-It is in the lowest floor that has commands, so that all floors can use it. Each subcommand is a
+It is in the lowest layer that has commands, so that all layers can use it. Each subcommand is a
 module, imported only when it runs, with three names:
 
     EXAMPLE                  the line below its --help
     configure(parser)        adds its arguments
-    run(arguments) -> code   0 good, 1 bad result or nothing found, 2 wrong use
+    run(arguments) -> code   0 good, 1 bad result or nothing found, 2 wrong use; `arguments.argv`
+                             has the words of the command line after the subcommand
 """
 
 import difflib
@@ -71,6 +72,7 @@ class CommandGroup:
         parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)
         tool.configure(parser)
         arguments = parser.parse_args(argv)
+        arguments.argv = argv
         signal.signal(signal.SIGTERM, _interrupt)
         try:
             return int(tool.run(arguments))

@@ -15,7 +15,7 @@ The next request opens a connection again that the peer closed. A serial line th
 from drivers.errors import AddressError
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
-from drivers.ports.bus_address import make_bus
+from drivers.ports.bus_address import BUS_KINDS, make_bus
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from drivers.modbus.bus import Bus, TransactionResult
 
-_PORT_KINDS = ("serial", "tcp", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp", "tls")
 _PORT = 0
 _TAG = 0
 _QUIET_US = 2 * SECOND
@@ -47,7 +46,7 @@ def port_address(text: str) -> Address:
     Raises `AddressError`, also for other kinds of ports.
     """
     address = parse_address("serial:" + text if text.startswith("/") else text)
-    if address.kind not in _PORT_KINDS:
+    if address.kind not in BUS_KINDS or address.kind == "uart":
         kinds = (
             "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, "
             "rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, ascii:/dev/ttyUSB0, ascii+tcp:HOST:PORT "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The argument parser of all commands, with errors on one line.
 
-It is in the lowest floor that has commands, so that all floors can use it.
+It is in the lowest layer that has commands, so that all layers can use it.
 """
 
 import argparse

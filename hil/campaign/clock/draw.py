@@ -4,7 +4,8 @@
 Does not run them; see `hil.campaign.clock.world`. A seed gives the same day on any machine. The
 faults are those that a receiver, its wiring, the oven and the host make. Deliberate false time is
 not drawn: without a second source the oscillator explains a slow drag. A latency changes within its
-stated error, or by so much that the oscillator cannot explain it.
+stated error, or by so much that the oscillator cannot explain it. Such a change does not last over
+a restart, because the clock then has nothing else to compare it with: the statement is false.
 """
 
 import math
@@ -128,6 +129,21 @@ def _draw_restarts(rng: random.Random, seconds: float) -> tuple[Restart, ...]:
     return tuple(Restart(at, rng.uniform(2.0, 300.0), rng.random() < 0.5) for at in apart)
 
 
+def _end_at_restarts(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
+    """Return the changes of the latency; one above the stated error ends before a restart."""
+    if receiver.stated_ms is None:
+        return receiver.latency
+    slack_ms = receiver.spread_ms - abs(receiver.stated_ms - receiver.latency_ms)
+    changes = []
+    for span in receiver.latency:
+        ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
+        if abs(span.value) > slack_ms and ends:
+            changes.append(replace(span, until_s=min(ends)))
+        else:
+            changes.append(span)
+    return tuple(changes)
+
+
 def draw_day(seed: int) -> Day:
     """Draw the day of a seed."""
     rng = random.Random(f"clock/{seed}")
@@ -156,11 +172,14 @@ def draw_day(seed: int) -> Day:
         Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
         for _ in range(0 if raw else 2)
     )
+    restarts = (
+        _draw_restarts(rng, seconds) if not label and not leap_s and false_60_s is None else ()
+    )
     return Day(
         seed,
         seconds,
         oscillator,
-        replace(receiver, label=label),
+        replace(receiver, label=label, latency=_end_at_restarts(receiver, restarts)),
         pulses,
         start,
         leap_known,
@@ -169,5 +188,5 @@ def draw_day(seed: int) -> Day:
         false_60_s,
         raw,
         slewed,
-        _draw_restarts(rng, seconds) if not label and not leap_s and false_60_s is None else (),
+        restarts,
     )

@@ -9,6 +9,8 @@ from hil.campaign.clock.model import Day, DayResult
 from hil.campaign.clock.world import run_day
 
 _USB_US = 50.0
+_CALIBRATED_MS = 3.0
+"""The latency error that a calibration states; 10 ms is that of a latency from a data sheet."""
 
 
 def run_seed(seed: int) -> tuple[Day, DayResult]:
@@ -18,11 +20,18 @@ def run_seed(seed: int) -> tuple[Day, DayResult]:
 
 
 def kind_of(day: Day) -> str:
-    """Return the kind of the best source of a day with a stated latency, or an empty text."""
-    if day.receiver.stated_ms is None or not day.raw_clock:
+    """Return the kind of the best source of a day in a clean sky, or an empty text.
+
+    Clean sky: a calibrated latency that stays within its stated error, no outage, no false pulse.
+    """
+    receiver = day.receiver
+    if receiver.stated_ms is None or not day.raw_clock:
         return ""
     if day.pulses is None:
-        return "sentences"
+        slack_ms = receiver.spread_ms - abs(receiver.stated_ms - receiver.latency_ms)
+        is_steady = all(abs(span.value) <= slack_ms + 1e-6 for span in receiver.latency)
+        is_calibrated = receiver.spread_ms <= _CALIBRATED_MS
+        return "sentences" if is_steady and is_calibrated and not receiver.silent else ""
     if day.pulses.wrong_ms or day.pulses.extra_ms:
         return ""
     return "usb" if day.pulses.late_us > _USB_US else "gpio"

@@ -4,6 +4,7 @@
 Does not judge. Each entry names an invariant, the words of the letters, and a physical reason.
 """
 
+import functools
 from dataclasses import dataclass
 
 from hil.campaign.hazard.draw import HazardCase
@@ -12,7 +13,11 @@ from hil.campaign.hazard.letters import load_table
 
 @dataclass(frozen=True)
 class Exemption:
-    """One entry; an empty `site` or `values` and a load of 0 match every case."""
+    """One entry; an empty `site` or `values`, a load of 0, and no `lead_s` match every case.
+
+    `lead_s`: the other words start at most this time before the first word, s. A controller that
+    had more time must have acted.
+    """
 
     invariant: str
     words: tuple[str, ...]
@@ -20,6 +25,7 @@ class Exemption:
     min_load_kw: float = 0.0
     site: str = ""
     values: tuple[float, ...] = ()
+    lead_s: float | None = None
 
     def matches(self, invariant: str, case: HazardCase) -> bool:
         """Return whether the violation of `invariant` in `case` is exempt."""
@@ -30,9 +36,16 @@ class Exemption:
             and case.scenario.settings.it_kw >= self.min_load_kw
             and self.site in ("", case.site)
             and (not self.values or values[self.words[0]] in self.values)
+            and (self.lead_s is None or self._lead_s(case) <= self.lead_s)
         )
 
+    def _lead_s(self, case: HazardCase) -> float:
+        """Return the time from the first start of the other words to that of the first word, s."""
+        starts = {event.do: event.at_s for event in reversed(case.scenario.events)}
+        return starts[self.words[0]] - min(starts[word] for word in self.words[1:])
 
+
+@functools.cache
 def load_exemptions() -> tuple[Exemption, ...]:
     """Read the list."""
     return tuple(
@@ -43,6 +56,7 @@ def load_exemptions() -> tuple[Exemption, ...]:
             float(entry.get("min_load_kw", 0.0)),
             entry.get("site", ""),
             tuple(float(value) for value in entry.get("values", ())),
+            entry.get("lead_s"),
         )
         for entry in load_table("exemptions")["exemption"]
     )

@@ -68,12 +68,16 @@
     for (const row of id("faults").children) row.hidden = !row.textContent.toLowerCase().includes(text);
   }
   function makeFault(f) {
-    const text = make("span", { textContent: f.about, title: f.name });
     const button = make("button", { className: "plain", textContent: f.ends ? "On" : "Do" });
+    const text = make("span", { textContent: f.about, title: f.name });
     const row = make("div", { className: "fault" }, text);
     row.dataset.name = f.name;
     const field = f.limits && make("input", { type: "number", step: "any", min: f.limits[0], max: f.limits[1], value: f.limits[0], ariaLabel: "value of " + f.name });
-    if (field) row.append(field);
+    if (field) {
+      row.append(field);
+      field.oninput = () => { text.textContent = f.about.replace("VALUE", field.value || "…"); };
+      field.oninput();
+    }
     button.onclick = () => guarded(() => request("fault", { name: f.name, value: field ? Number(field.value) : null, on: !row.classList.contains("on") }));
     row.append(button);
     return row;

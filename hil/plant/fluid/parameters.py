@@ -75,7 +75,7 @@ class PlantParameters:
     vessel_kpa_l: float = 8.0  # assumed, fall of this pressure for each lost litre
 
     # Used only if a scenario needs them: coolant, air, the facility's own water.
-    inside_l: float = 15.0  # assumed, coolant inside the CDU
+    cdu_l: float = 15.0  # assumed, coolant inside the CDU
     reservoir_l: float = 12.0  # assumed
     reservoir_c: float = 28.0  # assumed, the reservoir stands in the room
     vent_s: float = 900.0  # assumed, time constant of the air separator

@@ -57,7 +57,12 @@ class Actuator:
         self.stuck = is_stuck
 
     def set_reversed(self, is_reversed: bool) -> None:
-        """Reverse the valve against its actuator (a fault), or mount it correctly."""
+        """Reverse the valve against its actuator (a fault), or mount it correctly.
+
+        The stem stays where it is: the actuator shows its position from the other end.
+        """
+        if is_reversed != self.reversed:
+            self.position_pct = 100.0 - self.position_pct
         self.reversed = is_reversed
 
     @property

@@ -20,8 +20,8 @@ ENTRY = {
 
 def build(**changes: Any) -> dict[str, Any]:
     entry = {key: value for key, value in {**ENTRY, **changes}.items() if value is not None}
-    room = {"title": "Room", "one": entry, "root": {**ENTRY, "number": 902}}
-    return {"retired": {"old": 900}, "room": room}
+    package = {"title": "Room", "one": entry, "root": {**ENTRY, "number": 902}}
+    return {"retired": {"old": 900}, "package": package}
 
 
 @pytest.mark.parametrize(

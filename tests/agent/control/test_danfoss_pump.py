@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from agent.control.pump import PumpActuator
+from agent.control.actuator.pump import PumpActuator
 from agent.core.config_records import DeviceConfig
 from agent.fieldbus.capacity import make_poll_plans
 from agent.fieldbus.device_session import DeviceSession

@@ -3,6 +3,7 @@
 
 import pytest
 
+from agent.control.operation.manual_commands import start_proof_test
 from benchmarks.control.takeover import agent_of, disturb, make_run, trip
 
 SECOND = 1_000_000
@@ -41,14 +42,14 @@ def test_proof_tests_pass_and_detect_a_stuck_valve() -> None:
     run = make_run(900)
     run.shell.run(60 * SECOND)
     component = agent_of(run).components[0]
-    assert component.manual.start_proof_test("valve") == "proof of valve begun"
+    assert start_proof_test(component.manual, "valve") == "proof of valve begun"
     run.shell.run(130 * SECOND)
     records = component.manual.proofs.records
     assert [(what, result) for _, what, result, _ in records] == [("valve", "passed")]
-    assert component.manual.start_proof_test("pumps") == "proof of pumps begun"
+    assert start_proof_test(component.manual, "pumps") == "proof of pumps begun"
     run.shell.run(400 * SECOND)
     assert component.manual.proofs.records[-1][1:3] == ("pumps", "passed")
     run.testbed.valve.set_stuck(True)
-    component.manual.start_proof_test("valve")
+    start_proof_test(component.manual, "valve")
     run.shell.run(480 * SECOND)
     assert component.manual.proofs.records[-1][1:3] == ("valve", "failed")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from hil.campaign import workers
 from hil.campaign.draw import MIN_SECONDS, draw, run_seed
 from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
 from hil.campaign.words import DRAWN, NOT_DRAWN
@@ -106,6 +107,51 @@ def test_wrong_arguments_print_one_line(capsys: pytest.CaptureFixture[str]) -> N
     ):
         assert hil(["campaign", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def make_interpreter(folder: Path) -> Path:
+    """Make a program in place of PyPy that shows its arguments and exits with 7."""
+    program = folder / "python"
+    program.write_text('#!/bin/sh\necho "$@" >"$0.txt"\nexit 7\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize(
+    ("options", "hands_over"),
+    [
+        (["campaign", "--seeds", "400", "--workers", "2", "--json"], True),
+        (["campaign", "--plant", "--seeds", "100", "--workers", "2"], True),
+        (["hazard", "--pairs", "500", "--workers", "2"], True),
+        (["campaign", *FEW, "--workers", "1", "--interpreter", "pypy"], True),
+        (["campaign", *FEW, "--workers", "2"], False),
+        (["campaign", "--seeds", "400", "--interpreter", "cpython"], False),
+        (["campaign", "--seeds", "400", "--dut", "micropython"], False),
+        (["hazard", "--pairs", "20"], False),
+    ],
+)
+def test_long_campaign_runs_on_pypy(
+    options: list[str], hands_over: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = make_interpreter(tmp_path)
+    monkeypatch.setattr(workers, "PYPY_PROGRAM", program)
+    for tool in ("campaign", "hazard"):
+        monkeypatch.setattr(f"hil.tools.{tool}.run_jobs", lambda *_: [])
+    assert (hil(options) == 7) == hands_over
+    assert program.with_suffix(".txt").exists() == hands_over
+    if hands_over:
+        words = program.with_suffix(".txt").read_text().split()
+        assert words == [str(ROOT / "coldloop.py"), "hil", *options]
+
+
+def test_missing_pypy_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(workers, "PYPY_PROGRAM", tmp_path / "python")
+    assert hil(["campaign", *FEW, "--interpreter", "pypy"]) == 2
+    assert capsys.readouterr().err.endswith("PyPy is not installed; `make pypy`\n")
+    monkeypatch.setattr("hil.tools.campaign.run_jobs", lambda *_: [])
+    assert hil(["campaign", "--seeds", "400"]) == 0
 
 
 def run_fast(*arguments: str) -> dict[str, Any]:

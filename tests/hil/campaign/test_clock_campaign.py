@@ -10,6 +10,7 @@ from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
 from hil.campaign.clock.cases import CASES
 from hil.campaign.clock.draw import draw_day
+from hil.campaign.clock.model import Day, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
 from hil.campaign.clock.world import run_day
 from hil.commands import hil
@@ -32,6 +33,24 @@ def test_case_stays_inside_the_bound(name: str) -> None:
 def test_a_seed_determines_the_day() -> None:
     assert draw_day(5) == draw_day(5)
     assert draw_day(5) != draw_day(6)
+
+
+def test_latency_changes_within_a_block() -> None:
+    """A block of 16 fixes with two latencies: its mean is no measurement of either."""
+    for start in range(16):
+        for size_ms in (-141.0, 95.0):
+            change = (Span(1200.0 + start, 1500.0, size_ms),)
+            receiver = SentenceModel(
+                latency_ms=151.0, stated_ms=152.0, spread_ms=2.0, jitter="late", jitter_ms=16.0
+            )
+            day = Day(start, 1300.0, Oscillator(3.7), replace(receiver, latency=change))
+            assert run_day(day).beyond_us == 0, (start, size_ms)
+
+
+def test_large_change_of_the_latency_ends_at_a_restart() -> None:
+    day = draw_day(5028)
+    (restart,) = day.restarts
+    assert [span.until_s for span in day.receiver.latency] == [restart.at_s]
 
 
 def test_a_sample_of_random_days() -> None:

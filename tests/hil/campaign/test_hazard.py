@@ -91,6 +91,16 @@ def test_exemption_needs_all_its_words() -> None:
     assert find_exemption("I1", make_case(Letter("bmc_silent"), Letter("leak", 5.0))) is None
 
 
+def test_exemption_ends_where_the_controller_had_time() -> None:
+    options = DrawOptions(90.0, "warm", ("pumps_seized", "power_cut"))
+    cases = [draw_case(seed, 2, options) for seed in range(30)]
+    starts = [{event.do: event.at_s for event in case.scenario.events} for case in cases]
+    leads = [start["power_cut"] - start["pumps_seized"] for start in starts]
+    exempt = [find_exemption("I1", case) is not None for case in cases]
+    assert exempt == [lead <= 5.0 for lead in leads]
+    assert set(exempt) == {True, False}
+
+
 def _truth(case: HazardCase, **changes: Any) -> Any:
     testbed = Testbed(World(1, 0), case.scenario.settings)
     return replace(take_truth(testbed, None, True), **changes)

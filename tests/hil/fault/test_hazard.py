@@ -96,10 +96,12 @@ def test_reversed_valve_opens_when_its_actuator_closes() -> None:
     testbed.plant.valve.command(20.0)
     advance(testbed, 60)
     assert (testbed.plant.valve_position_pct, testbed.plant.valve.opening_pct) == (20.0, 80.0)
-    flow_lpm = testbed.plant.fws_flow_lpm
     undo = WORDS["valve_reversed"].undo
     assert undo is not None
-    undo(testbed)
+    undo(testbed)  # the stem does not jump
+    assert (testbed.plant.valve_position_pct, testbed.plant.valve.opening_pct) == (80.0, 80.0)
+    flow_lpm = testbed.plant.fws_flow_lpm
+    advance(testbed, 60)
     assert testbed.plant.fws_flow_lpm < 0.5 * flow_lpm
 
 

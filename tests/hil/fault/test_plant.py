@@ -54,7 +54,7 @@ def advance(testbed: Testbed, seconds: float) -> None:
 
 # fault, value, seconds, observed value, least change, largest remainder after the end
 MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] = [
-    ("leak", 2.0, 60, lambda r: r.plant.inventory.level_l, -1.9, 99.0),
+    ("leak", 2.0, 60, lambda r: r.plant.inventory.reservoir_l, -1.9, 99.0),
     ("leak", 2.0, 60, lambda r: r.rpu.leakage, 256.0, 0.0),
     ("leak_detector", 0.0, 1, lambda r: r.rpu.leakage, 256.0, 0.0),
     ("air_in_loop", 8.0, 1, lambda r: r.plant.flow_true_lpm, -20.0, 99.0),

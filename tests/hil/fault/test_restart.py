@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.control.operation.manual_commands import override
 from agent.core.actuator import SUPPLY, SetpointRequest
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
@@ -100,7 +101,7 @@ def test_a_manual_mode_and_its_time_survive() -> None:
     made = run("", 20)
     agent = made.dut.agent  # type: ignore[attr-defined]
     cooling = agent.components[[s for s, _, _ in agent.config.components].index("cooling")]
-    cooling.manual.override("hand", 30, 55, 60, made.world.now)
+    override(cooling.manual, "hand", 30, 55, 60, made.world.now)
     made.shell.run(23_000_000)
     made._set_power(False)
     made.shell.run(28_000_000)

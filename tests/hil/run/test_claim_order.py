@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import agent.agent
-from agent.control.arbiter import Arbiter
+from agent.control.actuator.arbiter import Arbiter
 from agent.control.control_cycle import ControlCycle
 from agent.core.actuator import EXACT, Claim
 from agent.safety.interlock import Interlock

@@ -15,6 +15,7 @@ from agent.core.actuator import (
     PROTECTION,
     PUMPS,
     VALVE,
+    Decision,
 )
 from agent.core.component import Component
 from agent.telemetry.status_text import actuator_lines
@@ -185,6 +186,18 @@ def test_leak_during_manual_mode_closes_the_valve_and_stops_the_pumps():
     rig.run(3)
     eq((output(rig, VALVE), output(rig, PUMPS)), ([0], [0, 0]))
     eq(rig.agent.arbiters[VALVE].decision.reason, "leak_critical:pan")
+
+
+def test_overheat_ends_the_manual_mode_that_caused_it():
+    rig = start_rig()
+    for mode, expected in (("hand", "loop"), ("fill", "manual")):
+        send_command(rig, "override", mode=mode, minutes=5, valve_pct=0, pump_pct=50)
+        rig.run(2)
+        arbiter = rig.agent.arbiters[VALVE]
+        eq(arbiter.decision.owner, "manual")
+        arbiter.decision = Decision(100.0, "safety", "overheat", False)  # the last cycle
+        rig.run(2)
+        eq((mode, arbiter.decision.owner), (mode, expected))
 
 
 def test_holder_is_in_status_and_telemetry():

@@ -351,6 +351,11 @@ def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
     rig.run(4)
     eq(("dew" in rig.alarm_codes(), rig.agent.supervisor.state), (True, "safe"))
     send_command(rig, "release")
+    rig.set(CDU, 0, 330)  # above the dew point, and the valve is still closed
+    rig.set(CDU, 1, 390)
+    rig.run(3)
+    decision = rig.agent.arbiters["pumps"].decision
+    eq((decision.owner, decision.output), ("dew", 100))
     for tenths in range(320, 360, 5):
         rig.set(CDU, 0, tenths)
         rig.set(CDU, 1, tenths + 60)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Differential pressure loop: lead and lag pump, fail-safe speed, no stop without a cause."""
 
-from agent.control.arbiter import Arbiter
+from agent.control.actuator.arbiter import Arbiter
+from agent.control.actuator.pump import PumpActuator
 from agent.control.pressure_loop import PressureLoop
-from agent.control.pump import PumpActuator
 from agent.fieldbus.sensor import pressure_sensor
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig, config

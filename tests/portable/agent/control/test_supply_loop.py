@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Supply loop: follows the reading, uses the fail-safe position without it, never jumps."""
 
-from agent.control.arbiter import Arbiter
+from agent.control.actuator.arbiter import Arbiter
+from agent.control.actuator.valve import ValveActuator
 from agent.control.supply_loop import SupplyLoop
-from agent.control.valve import ValveActuator
 from agent.fieldbus.sensor import PointSensor
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import FieldbusRig

@@ -108,6 +108,7 @@ class RecordedAlarms:
 class SensorName:
     def __init__(self, sensor):
         self.sensor = sensor
+        self.setpoint = 80.0
 
 
 class UnitOfSessions:

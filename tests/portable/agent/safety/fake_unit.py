@@ -6,7 +6,7 @@ from protocols.time_units import SECOND
 from tests.portable.agent.safety.fake_row import UNIT_POINTS, SessionOfPoints, UnitOfSessions
 
 
-class Bits:
+class DeviceOfBits:
     """A device with bits: the names of those that are on."""
 
     def __init__(self, name):
@@ -17,7 +17,7 @@ class Bits:
         return bit in self.on
 
 
-class Reading:
+class FixedReading:
     """A sensor, a valve and a pump: its value is that of the test."""
 
     def __init__(self, value=None):
@@ -33,7 +33,7 @@ class Reading:
         return self.shown
 
 
-class Claims:
+class ClaimRecorder:
     """An arbiter that records the claims of a cycle."""
 
     def __init__(self):
@@ -43,16 +43,16 @@ class Claims:
         self.claims.append((rank, owner, kind, output, reason))
 
 
-class Loop:
+class FakeLoop:
     """A loop: its sensor, its set-point, its valve and its pumps."""
 
     def __init__(self, value):
-        self.sensor, self.setpoint = Reading(value), 32.0
-        self.valve = Reading(41.26)
-        self.pumps = [Reading(70.0), Reading()]
+        self.sensor, self.setpoint = FixedReading(value), 32.0
+        self.valve = FixedReading(41.26)
+        self.pumps = [FixedReading(70.0), FixedReading()]
 
 
-class OutputConfig:
+class PressureSection:
     """The section of the pressure loop."""
 
     sensor = "cdu"
@@ -63,12 +63,12 @@ class FakeUnit(UnitOfSessions):
     """The agent as the component `safety` sees it."""
 
     def __init__(self, inputs, limits=None, **settings):
-        self.unit, self.panel = SessionOfPoints("cdu", UNIT_POINTS), Bits("panel")
-        UnitOfSessions.__init__(self, self.unit, [], [self.panel, Bits("roof")])
-        self.pressure = OutputConfig()
-        self.supply_loop, self.pressure_loop = Loop(32.04), Loop(-0.96)
-        self.return_sensor = Reading(44.0)
-        self.arbiters = {"valve": Claims(), "pumps": Claims()}
+        self.unit, self.panel = SessionOfPoints("cdu", UNIT_POINTS), DeviceOfBits("panel")
+        UnitOfSessions.__init__(self, self.unit, [], [self.panel, DeviceOfBits("roof")])
+        self.pressure = PressureSection()
+        self.supply_loop, self.pressure_loop = FakeLoop(32.04), FakeLoop(-0.96)
+        self.return_sensor = FixedReading(44.0)
+        self.arbiters = {"valve": ClaimRecorder(), "pumps": ClaimRecorder()}
         self.limits = limits
         self.now = 10 * SECOND
         section = {"overheat_c": 55.0, "overheat_s": 2.0, "dry_run_kpa": 10.0, "dry_run_s": 3.0}

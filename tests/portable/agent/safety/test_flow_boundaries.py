@@ -12,21 +12,14 @@ from agent.safety.raw_point import RawPoint, find_point, read
 from agent.safety.row_resistance import RowResistance
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.safety.fake_row import DryRow, PumpOfSession, SessionOfPoints
+from tests.portable.agent.safety.test_flow_watch import WatchedDrive
 from tests.portable.support.check import eq, near
 
 START = 100 * SECOND
 
 
-class Drive:
-    """A drive as the watch of the flow sees it."""
-
-    def __init__(self, speed_pct=None, is_dead=False, is_silent=False, silent_at=0):
-        self.speed_pct, self.is_dead = speed_pct, is_dead
-        self.is_silent, self.silent_at = is_silent, silent_at
-
-
 def feed(watch, flow, kpa, speed=50.0, now=START, dt=1.0):
-    drives = [] if speed is None else [Drive(speed), Drive()]
+    drives = [] if speed is None else [WatchedDrive(speed), WatchedDrive()]
     watch.update(flow, kpa, drives, None, now, now, dt)
 
 
@@ -115,11 +108,11 @@ def test_least_flow_is_the_higher_of_meter_and_pressure():
 
 def test_dead_drives():
     watch = FlowWatch()
-    dead, silent = Drive(None, True), Drive(None, True, True, START)
+    dead, silent = WatchedDrive(None, True), WatchedDrive(None, True, True, START)
     for drives, expected in (
         ([], (0, False)),
-        ([Drive(50.0)], (0, False)),
-        ([dead, Drive(50.0)], (0, False)),
+        ([WatchedDrive(50.0)], (0, False)),
+        ([dead, WatchedDrive(50.0)], (0, False)),
         ([dead], (1, False)),
         ([dead, dead], (2, False)),
         ([dead] * 4, (2, False)),
@@ -133,9 +126,9 @@ def test_dead_drives():
         (3000, START + 1, (0, True)),
     ):
         eq(watch._dead_drives([silent], unit_at, START + ms * MILLISECOND), expected)
-    later = Drive(None, True, True, START + 5)
+    later = WatchedDrive(None, True, True, START + 5)
     eq(watch._dead_drives([silent, later], START + 5, START), (0, True))
-    watch._dead_drives([Drive(50.0)], START, START)
+    watch._dead_drives([WatchedDrive(50.0)], START, START)
     eq(watch._silent_since, None)
 
 
@@ -152,7 +145,7 @@ def test_two_indications_or_the_only_one_are_a_loss():
         watch._is_flow_low = lambda *_, found=flow_low: found
         watch._is_dp_low = lambda *_, found=dp_low: found
         watch._dead_drives = lambda *_, found=dead: (found, False)
-        watch.update(100.0, 80.0, [Drive(speed)], is_hot, START, START, 0.0)
+        watch.update(100.0, 80.0, [WatchedDrive(speed)], is_hot, START, START, 0.0)
         signs = [flow_low, dp_low, is_hot]
         count = signs.count(True) + dead
         against = signs.count(False) + (speed is not None and dead == 0 and is_hot is not True)

@@ -153,6 +153,9 @@ def test_overheat_trip_clears_without_reset():
     rig.set(CDU, 0, 600)
     rig.set(CDU, 1, 650)
     rig.run(5)
+    rig.set(CDU, 0, 440)  # not yet 2 K below the limit
+    rig.run(3)
+    eq(state(rig), "safe")
     rig.set(CDU, 0, 320)
     rig.run(3)
     eq((state(rig), interlock_component(rig).demand()), ("normal", (None, None)))

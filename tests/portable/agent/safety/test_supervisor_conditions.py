@@ -5,11 +5,11 @@ from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import DEGRADED, NORMAL, STATES, STOPPED, AlarmRecord
 from agent.safety.supervisor import Supervisor
 from protocols.time_units import SECOND
-from tests.portable.agent.safety.fake_unit import Loop, Reading
+from tests.portable.agent.safety.fake_unit import FakeLoop, FixedReading
 from tests.portable.support.check import eq
 
 
-class Session:
+class QuietSession:
     """A device session without any condition."""
 
     def __init__(self, name):
@@ -21,7 +21,7 @@ class Session:
         return self.bits
 
 
-class Pump:
+class TripPump:
     def __init__(self, session):
         self.session, self.has_tripped = session, False
 
@@ -29,16 +29,16 @@ class Pump:
         return self.has_tripped
 
 
-class Unit:
+class WatchedUnit:
     """Bus, loops and guard of the supervisor; a provider of conditions."""
 
     def __init__(self, providers=()):
-        self.sessions = [Session("a"), Session("b")]
-        self.pumps = [Pump(session) for session in self.sessions]
-        self.sensor = Reading(32.0)
+        self.sessions = [QuietSession("a"), QuietSession("b")]
+        self.pumps = [TripPump(session) for session in self.sessions]
+        self.sensor = FixedReading(32.0)
         self.buses_lost, self.overloaded, self.handled = [], [], []
         self.alarms, self.now = AlarmList(), 100 * SECOND
-        pressure = Loop(80.0)
+        pressure = FakeLoop(80.0)
         self.dp, pressure.pumps = pressure.sensor, self.pumps
         self.supervisor = Supervisor(self, self, pressure, self.alarms, 40.0, list(providers), self)
 
@@ -58,7 +58,7 @@ class Unit:
         return self.supervisor.state, {alarm.code: alarm.text for alarm in self.alarms.active}
 
 
-class Provider:
+class FixedProvider:
     def __init__(self, *found):
         self.found, self.error, self.asked_at = list(found), None, 0
 
@@ -70,7 +70,7 @@ class Provider:
 
 
 def running(*providers):
-    unit = Unit(providers)
+    unit = WatchedUnit(providers)
     unit.step()
     eq(unit.step(6), ("normal", {}))
     return unit
@@ -135,7 +135,7 @@ def test_each_condition_of_the_unit():
 
 
 def test_no_alarm_in_the_first_five_seconds_but_the_state():
-    unit = Unit()
+    unit = WatchedUnit()
     unit.sensor.shown = None
     eq(unit.step(), ("safe", {}))
     eq(unit.step(4.999999), ("safe", {}))
@@ -146,7 +146,7 @@ def test_no_alarm_in_the_first_five_seconds_but_the_state():
 
 def test_conditions_of_the_providers_are_raised_and_cleared():
     records = [AlarmRecord("one", DEGRADED, "t", "", True), AlarmRecord("two", STOPPED, "u", "", 1)]
-    first, second = Provider(), Provider()
+    first, second = FixedProvider(), FixedProvider()
     unit = running(first, second)
     first.found = [(records[0], "x", "its text")]
     eq(unit.step(), ("degraded", {"one:x": "its text"}))
@@ -166,8 +166,8 @@ def test_conditions_of_the_providers_are_raised_and_cleared():
 
 def test_a_provider_that_raises_is_reported_and_the_others_count():
     record = AlarmRecord("two", STOPPED, "u", "", True)
-    first, second = Provider(), Provider((record, "", "other"))
-    unit = Unit([first, second])
+    first, second = FixedProvider(), FixedProvider((record, "", "other"))
+    unit = WatchedUnit([first, second])
     first.error = ValueError("broken")
     eq(unit.step(), ("stopped", {"two": "other"}))
     eq(unit.handled, [(first, "broken", unit.now)])
@@ -175,6 +175,6 @@ def test_a_provider_that_raises_is_reported_and_the_others_count():
 
 def test_the_worst_state_is_the_state_of_the_unit():
     for found_state, lost, expected in ((1, False, 1), (3, True, 3), (0, True, 1), (2, True, 2)):
-        unit = Unit([Provider((AlarmRecord("p", found_state, "t", "", True), "", "t"))])
+        unit = WatchedUnit([FixedProvider((AlarmRecord("p", found_state, "t", "", True), "", "t"))])
         unit.sessions[0].lost = lost
         eq(unit.step()[0], STATES[expected])

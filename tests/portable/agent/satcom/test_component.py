@@ -7,8 +7,8 @@ from agent.satcom.downlink import DownlinkReceiver
 from agent.satcom.persistence import (
     NUMBERS_PER_WRITE,
     RECORD_KEYS,
+    LinkState,
     SatcomStore,
-    SpendRecord,
     decode,
 )
 from agent.satcom.ram_queue import RamQueue
@@ -311,7 +311,7 @@ def test_no_spending_without_a_store():
 
 
 def test_damaged_records_are_detected():
-    record = SpendRecord(7, 20_780, 1234, 99)
+    record = LinkState(7, 20_780, 1234, 99)
     record.offsets = [-3, 0, 12]
     text = record.encode()
     eq(decode(text).offsets, [-3, 0, 12])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Predicted contact windows: searched in slices, corrected by the observed signal."""
 
-from agent.satcom.pass_predictor import SEARCH_AHEAD, ConstellationModel, PassPredictor
+from agent.satcom.pass_predictor import SEARCH_AHEAD_US, ConstellationModel, ContactPredictor
 from protocols.orbit.look_angle import GroundSite
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -24,7 +24,7 @@ DUBAI = (252_048_000, 552_708_000)
 
 
 def _make_predictor(mask):
-    return PassPredictor(ConstellationModel(POLAR), GroundSite(DUBAI[0], DUBAI[1]), mask)
+    return ContactPredictor(ConstellationModel(POLAR), GroundSite(DUBAI[0], DUBAI[1]), mask)
 
 
 def test_windows_with_an_obstruction_mask():
@@ -61,15 +61,15 @@ def test_few_evaluations_are_needed():
     for _ in range(2_000):
         passes.step(START, 8)
     looked = (passes._search_time - START) // (15 * SECOND)
-    assert passes.evaluations < 8 * looked, (passes.evaluations, looked)
+    assert passes.positions_computed < 8 * looked, (passes.positions_computed, looked)
 
 
 def test_clock_step_restarts_the_search():
     passes = _make_predictor([40])
     passes.step(START, 200)
-    passes.step(START + 3 * SEARCH_AHEAD, 8)
-    assert passes._search_time >= START + 3 * SEARCH_AHEAD
-    passes.step(START - 9 * SEARCH_AHEAD, 8)
+    passes.step(START + 3 * SEARCH_AHEAD_US, 8)
+    assert passes._search_time >= START + 3 * SEARCH_AHEAD_US
+    passes.step(START - 9 * SEARCH_AHEAD_US, 8)
     assert passes._search_time < START
 
 
@@ -92,7 +92,7 @@ def test_windows_from_element_sets():
         "1 06251U 62025E   06176.82412014  .00008885  00000-0  12808-3 0  3985",
         "2 06251  58.0579  54.0425 0030035 139.1568 221.1854 15.56387291  6774",
     ]
-    passes = PassPredictor(
+    passes = ContactPredictor(
         ConstellationModel({"elements": lines}), GroundSite(DUBAI[0], DUBAI[1]), [10]
     )
     utc = 1_151_300_000_000_000

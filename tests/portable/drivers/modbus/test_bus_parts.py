@@ -244,12 +244,12 @@ def test_probes_wait_for_their_time_and_for_the_cycle():
     eq((probes.offline, probes.next_at()), ([], NEVER))
 
 
-class Client:
+class ClientCounts:
     discarded_bytes, other_unit_frames, unsolicited, crc_errors = 1, 2, 3, 4
 
 
 def test_counters():
-    counters = BusCounters(Client())
+    counters = BusCounters(ClientCounts())
     for status, is_probe, expected in (
         ("ok", False, (1, 0, 0)),
         ("ok", True, (2, 0, 0)),

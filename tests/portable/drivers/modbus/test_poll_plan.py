@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll plans: least wire time, unreadable ranges, atomic blocks, learning from rejections."""
 
-from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan, plan_blocks, plan_time_us
+from drivers.modbus.block_planner import plan_blocks, plan_time_us
+from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan
 from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from tests.portable.support.check import eq

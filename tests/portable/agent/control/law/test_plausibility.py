@@ -137,6 +137,17 @@ def test_the_third_of_flow_dp_and_pump_speed_is_suspect():
     eq(suspects(row)[2:], ("", ""))
 
 
+def test_pressure_that_is_right_again_is_not_judged_by_old_values():
+    row, r = steady_row()
+    run(row, r, 120)
+    r.dp_kpa = 150.0
+    run(row, r, 10)
+    eq(suspects(row)[3], RELATION)
+    r.dp_kpa = 80.0
+    run(row, r, 70)
+    eq(suspects(row)[3], "")
+
+
 def test_swapped_temperatures_are_replaced_from_the_facility_side():
     row, r = steady_row()
     run(row, r, 120)

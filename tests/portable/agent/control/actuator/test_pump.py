@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pump actuator: start at the change from stop to run, requested speed, trip."""
 
-from agent.control.pump import PumpActuator
+from agent.control.actuator.pump import PumpActuator
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig
 from tests.portable.support.check import eq
 

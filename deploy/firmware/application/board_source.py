@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _OPERATIONS: dict[type[ast.operator], Any] = {
     ast.Add: int.__add__,
     ast.Sub: int.__sub__,
@@ -34,7 +34,14 @@ _OPERATIONS: dict[type[ast.operator], Any] = {
 }
 """Operations on integers. Those on floats stay: a board has 32-bit floats."""
 _PACKAGES = ("agent", "drivers", "protocols")
-_READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "deploy/firmware")
+_READERS = (
+    *_PACKAGES,
+    "hil/shells",
+    "hil/kernel",
+    "tests/portable",
+    "benchmarks/firmware",
+    "deploy/firmware",
+)
 """Folders of the modules that MicroPython runs."""
 
 
@@ -42,6 +49,11 @@ _READERS = (*_PACKAGES, "hil/shells", "tests/portable", "benchmarks/firmware", "
 def board_source(source: bytes) -> bytes:
     """Return a module without its type-only blocks and its known constants."""
     return without_constants(without_type_blocks(source))
+
+
+def sources_on_boards() -> list[Path]:
+    """Return the files of the folders that MicroPython runs, with those of other interpreters."""
+    return sorted(path for folder in _READERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def without_type_blocks(source: bytes) -> bytes:
@@ -102,7 +114,7 @@ def _known_values(tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
 def _names_read() -> frozenset[str]:
     """Return the names that a module reads from another one at run time."""
     names = set()
-    for path in (path for folder in _READERS for path in (ROOT / folder).rglob("*.py")):
+    for path in sources_on_boards():
         tree = ast.parse(without_type_blocks(path.read_bytes()))
         nodes = list(ast.walk(tree))
         replaced = _imported_values(tree, _count_bindings(nodes))

@@ -8,7 +8,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.pump import PumpActuator
+    from agent.control.actuator.pump import PumpActuator
 
 _RESET_DELAY = 5 * SECOND
 _HOUR = 3600 * SECOND

@@ -19,6 +19,8 @@ _LOW_PCT = 30.0
 _FACTOR, _LEAST_SHARE = 3.0, 1 / 10
 _NEAR, _FAR = 4 / 10, 16 / 10
 _NORMAL, _ROSE = 1 / 2, 3 / 2
+_MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
+_STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
@@ -77,12 +79,20 @@ class ValveSign:
     flow that is far above that of the position, and near that of the opposite position, has no
     other cause: a leak through the seat or a low pressure gives less. A valve that should be open
     and has no flow is no proof: the pump of the facility may stand. A flow that has not risen since
-    it last belonged to the position is no proof either: the meter may be stuck. Call `step` once a
-    cycle.
+    it last belonged to the position is no proof either: the meter may be stuck.
+
+    The movement shows it at any position: the position moves by `_MOVED_PCT`, the flow changes in
+    the other direction, by `_CHANGED` of its value before and by `_LEAST` of the full flow, and
+    belongs to the opposite position. A facility that stops or starts again does not do this: after
+    it, the flow follows the position.
+    Call `step` once a cycle.
     """
 
     def __init__(self) -> None:
-        self._opposite_s = self._normal_lpm = 0.0
+        self._opposite_s = self._normal_lpm = self._rest_s = 0.0
+        self._start_pct = self._start_lpm = self._last_pct = 0.0
+        self._was_closing = False
+        self._flows: list[float] = []
 
     def step(
         self,
@@ -99,15 +109,41 @@ class ValveSign:
         expected = exchanger.flow_at(position_pct) / factor
         if _NORMAL * fws_lpm < expected < fws_lpm / _NORMAL:
             self._normal_lpm = fws_lpm
-        if position_pct > _LOW_PCT:
-            self._opposite_s = 0.0
-            return False
         opposite = exchanger.flow_at(100.0 - position_pct) / factor
-        least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
-        is_opposite = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
-        is_opposite = is_opposite and fws_lpm > _ROSE * self._normal_lpm
+        is_opposite = self._moves_opposite(position_pct, fws_lpm, exchanger.flows[-1], dt)
+        is_opposite = is_opposite and _CLOSE * opposite < fws_lpm < opposite / _CLOSE
+        if position_pct <= _LOW_PCT:
+            least = _FACTOR * expected + _LEAST_SHARE * exchanger.flows[-1]
+            is_far = fws_lpm > least and _NEAR * opposite < fws_lpm < _FAR * opposite
+            is_opposite = is_opposite or (is_far and fws_lpm > _ROSE * self._normal_lpm)
         self._opposite_s = self._opposite_s + dt if is_opposite else 0.0
         if self._opposite_s < _PROVE_S:
             return False
         self._opposite_s = 0.0
+        self._start_pct, self._start_lpm = position_pct, fws_lpm
         return True
+
+    def _moves_opposite(
+        self, position_pct: float, fws_lpm: float, full_lpm: float, dt: float
+    ) -> bool:
+        """Return whether the flow changes against the direction of a movement."""
+        move_pct, self._last_pct = position_pct - self._last_pct, position_pct
+        is_closing = move_pct < -_STILL_PCT
+        is_moving = is_closing or move_pct > _STILL_PCT
+        self._rest_s = 0.0 if is_moving else self._rest_s + dt
+        if self._rest_s > _REST_S or (is_moving and is_closing != self._was_closing):
+            self._start_pct, self._start_lpm = position_pct, fws_lpm
+        if is_moving:
+            self._was_closing = is_closing
+        flows = self._flows
+        flows.append(fws_lpm)
+        change = fws_lpm - flows[0]
+        if len(flows) > _CHANGE_CYCLES:
+            flows.pop(0)
+        moved_pct, before = position_pct - self._start_pct, self._start_lpm
+        least = _LEAST * full_lpm
+        if is_closing:
+            is_higher = fws_lpm > _CHANGED * before and fws_lpm > before + least
+            return change > 0.0 and moved_pct < -_MOVED_PCT and is_higher
+        is_lower = _CHANGED * fws_lpm < before and fws_lpm < before - least
+        return is_moving and change < 0.0 and moved_pct > _MOVED_PCT and is_lower

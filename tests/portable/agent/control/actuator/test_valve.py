@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
+from agent.control.actuator.valve import ValveActuator, ValveSign
 from agent.control.law.exchanger import Exchanger
-from agent.control.valve import ValveActuator, ValveSign
 from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER
@@ -72,6 +72,40 @@ def test_flow_of_the_opposite_position_shows_a_reversed_valve():
     eq([make_sign(1.0, x, 4) for x in (0.0, 20.0, 25.0)], [1, 1, 1])
     eq(make_sign(1.0, 20.0, 3), 0)
     eq(make_sign(0.7, 20.0, 4), 1)  # at a lower pressure too
+
+
+def move_valve(start_pct, end_pct, flow_of):
+    """Move by 2 % a second from a steady position. Count how often the direction is wrong."""
+    sign, exchanger = ValveSign(), Exchanger(EXCHANGER)
+    step_pct = 2.0 if end_pct > start_pct else -2.0
+    found, position = 0, start_pct
+    for _ in range(12):
+        sign.step(position, flow_of(exchanger, position), exchanger, 1.0)
+    while position != end_pct:
+        position += step_pct
+        found += sign.step(position, flow_of(exchanger, position), exchanger, 1.0)
+    return found
+
+
+def reversed_flow(exchanger, position_pct):
+    return exchanger.flow_at(100.0 - position_pct)
+
+
+def test_flow_against_the_movement_shows_a_reversed_valve():
+    for start, end in ((54.0, 34.0), (100.0, 80.0), (46.0, 70.0), (30.0, 46.0)):
+        eq((start, move_valve(start, end, reversed_flow)), (start, 1))
+    eq(move_valve(54.0, 44.0, reversed_flow), 0)
+
+
+def test_changed_pressure_of_the_facility_shows_no_reversed_valve():
+    for start, end in ((50, 0), (60, 0), (80, 0), (100, 0), (50, 100), (40, 100), (0, 100)):
+        for before, after in ((1.0, 1.22), (1.0, 1.41), (0.0, 1.0), (1.0, 0.0), (1.41, 0.45)):
+
+            def flow_of(exchanger, position_pct, args=(start, before, after)):
+                has_changed = not -6.0 < position_pct - args[0] < 6.0
+                return (args[2] if has_changed else args[1]) * exchanger.flow_at(position_pct)
+
+            eq((start, after, move_valve(float(start), float(end), flow_of)), (start, after, 0))
 
 
 def test_no_other_cause_shows_a_reversed_valve():

@@ -7,6 +7,7 @@ names are sorted, and no file has a time.
 
 import ast
 import fnmatch
+import functools
 import hashlib
 import os
 import subprocess
@@ -16,16 +17,22 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 
 from deploy.errors import FirmwareError
-from deploy.firmware.board_source import ROOT, board_source
+from deploy.firmware.application.board_source import (
+    ROOT,
+    board_source,
+    sources_on_boards,
+    without_type_blocks,
+)
+from deploy.firmware.application.profile_trim import trim_profile
+from deploy.firmware.application.short_names import ShortNames
 from deploy.firmware.build_tools import CACHE, find_mpy_cross
-from deploy.firmware.profile_trim import trim_profile
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
 
 def portable_modules(root: Path = ROOT) -> list[str]:
-    """Return the portable modules of the three lower floors, as paths from the root."""
+    """Return the portable modules of the three lower layers, as paths from the root."""
     with open(root / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
     names = []
@@ -74,7 +81,17 @@ def module_name(name: str) -> str:
 
 def compile_module(name: str, cache: Path) -> bytes:
     """Compile a module with mpy-cross, or return the cached result. Raises FirmwareError."""
-    return compile_source(module_name(name), board_source((ROOT / name).read_bytes()), cache)
+    module, source = module_name(name), board_source((ROOT / name).read_bytes())
+    return compile_source(module, _short_names().shorten(module, source), cache)
+
+
+@functools.cache
+def _short_names() -> ShortNames:
+    """Return the short names of all modules that MicroPython runs."""
+    paths = [path.relative_to(ROOT).as_posix() for path in sources_on_boards()]
+    return ShortNames(
+        {module_name(path): without_type_blocks((ROOT / path).read_bytes()) for path in paths}
+    )
 
 
 def compile_source(module: str, source: bytes, cache: Path) -> bytes:

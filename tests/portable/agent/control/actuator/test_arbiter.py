@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arbiter: the highest rank wins for one cycle, and the transfer to the loops is bumpless."""
 
-from agent.control.arbiter import Arbiter
+from agent.control.actuator.arbiter import Arbiter
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,

@@ -13,7 +13,12 @@ MicroPython has.
 
 from pathlib import Path
 
-from deploy.firmware.romfs import compile_module, compile_source, is_empty, portable_modules
+from deploy.firmware.application.romfs import (
+    compile_module,
+    compile_source,
+    is_empty,
+    portable_modules,
+)
 
 _HEADER_BYTES = 4
 """Bytes of a .mpy before its counts: magic, version, flags, small integer bits."""

@@ -5,7 +5,7 @@ Loaded only if a configuration has one of the sections. A schema alone cannot ch
 and its point exist.
 """
 
-from agent.core.schema_rules import text
+from agent.core.schema.rules import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings, CoolingControl
-    from agent.control.manual import ManualControl
+    from agent.control.operation.manual import ManualControl
     from agent.control.watch.autotune import Autotune
 
 _START_ERROR_K = 5 / 10
@@ -140,7 +140,7 @@ class LoopTuning:
         self._drop_modules()
 
     def _drop_modules(self) -> None:
-        from agent.remote.module_unload import drop_modules  # noqa: PLC0415 - rare
+        from agent.core.module_unload import drop_modules  # noqa: PLC0415 - rare
 
         drop_modules(_MODULES)
 

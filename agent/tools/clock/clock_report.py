@@ -6,7 +6,7 @@ import json
 
 from agent.commands import STALE_AFTER_S, add_status_options, age_s, read_status, state_folder
 from agent.telemetry.status import KEY
-from agent.tools.clock_text import render_report
+from agent.tools.clock.clock_text import render_report
 
 EXAMPLE = "coldloop clock report --config /etc/coldloop/unit.json"
 _PARTS = ("timekeeping", "integrity", "pps", "chrony", "receiver_setup")

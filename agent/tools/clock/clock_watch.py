@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.commands import add_status_options, read_status, state_folder
 from agent.telemetry.status import KEY
-from agent.tools.clock_text import evidence_lines, status_line
+from agent.tools.clock.clock_text import evidence_lines, status_line
 
 EXAMPLE = "coldloop clock watch --config /etc/coldloop/unit.json --seconds 60"
 _POLL_S = 0.2
