@@ -29,7 +29,7 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 
 _MONITORING: Any = vars(sys)["monitoring"]  # newer than the oldest Python of the type checks
 _TOOL = _MONITORING.COVERAGE_ID
-_TIME_FACTOR, _TIME_MORE_S = 10.0, 1.0
+_TIME_FACTOR, _TIME_MORE_S = 5.0, 2.0
 _WALL_TIME_S = 300
 _MORE_MEMORY = 1 << 30
 KILLED, SURVIVED, NO_TESTS, TIME_OVER = "killed", "survived", "no tests", "timeout"
@@ -120,8 +120,8 @@ class ForkedTests:
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
             limit = pages * resource.getpagesize() + _MORE_MEMORY
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-            allowed = sum(self._time[number] for number in tests) + _TIME_MORE_S
-            signal.setitimer(signal.ITIMER_PROF, allowed * _TIME_FACTOR)
+            allowed = _TIME_FACTOR * sum(self._time[number] for number in tests) + _TIME_MORE_S
+            signal.setitimer(signal.ITIMER_PROF, allowed)
             signal.alarm(_WALL_TIME_S)
             set_mutant_under_test(mutant.name)
             status = 0 if all(passes(self._items[number]) for number in tests) else 1

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -56,13 +56,28 @@ def statements() -> list[Statement]:
 
 
 def statements_of(name: str) -> Iterator[tuple[int, str]]:
-    """Return line and text of each simple statement in a function of a file."""
+    """Return line and text of each simple statement in a function of a file.
+
+    Not the first values of attributes: without one, its first use raises `AttributeError`, or it is
+    set before. So its deletion cannot change a reaction silently.
+    """
     for function in ast.walk(ast.parse(source_of(name))):
         if isinstance(function, ast.FunctionDef):
             for node in ast.walk(function):
-                is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-                if isinstance(node, ast.stmt) and not hasattr(node, "body") and not is_text:
+                if is_deleted(node) and (function.name != "__init__" or not is_first_value(node)):
                     yield node.lineno, ast.unparse(node)
+
+
+def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:
+    """Return whether a node is a simple statement and not a docstring."""
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return isinstance(node, ast.stmt) and not hasattr(node, "body") and not is_text
+
+
+def is_first_value(node: ast.AST) -> bool:
+    """Return whether a statement only assigns a constant."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    return isinstance(value, ast.Constant)
 
 
 def source_of(name: str) -> str:
