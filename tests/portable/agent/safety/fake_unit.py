@@ -56,7 +56,7 @@ class PressureSection:
     """The section of the pressure loop."""
 
     sensor = "cdu"
-    min_pct, safe_pct = 15.0, 80.0
+    setpoint, min_pct, safe_pct = 80.0, 15.0, 80.0
 
 
 class FakeUnit(UnitOfSessions):

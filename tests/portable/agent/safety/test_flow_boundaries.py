@@ -171,6 +171,19 @@ def test_a_false_reading_is_named_after_a_second():
     eq(watch.outlier, "")
 
 
+def test_before_the_first_usual_values_the_design_counts():
+    for design_lpm, design_kpa, least_lpm, least_kpa in (
+        (0.0, 0.0, 1.0, 1.0),
+        (4.0, 20.0, 1.0, 1.0),
+        (200.0, 100.0, 30.0, 3.0),
+    ):
+        watch = FlowWatch(design_lpm, design_kpa)
+        found = [watch._is_flow_low(least_lpm + more, 50.0) for more in (-0.125, 0.125)]
+        eq((design_lpm, found), (design_lpm, [True, False]))
+        found = [watch._is_dp_low(least_kpa + more, 9.0, 50.0) for more in (-0.125, 0.125)]
+        eq((design_kpa, found), (design_kpa, [True, False]))
+
+
 def test_first_usual_values_need_flow_pressure_and_speed():
     for flow, kpa, speed in ((1.0, 80.0, 50.0), (100.0, 1.0, 50.0), (100.0, 80.0, 5.0)):
         watch = FlowWatch()

@@ -113,9 +113,13 @@ def test_overheat_needs_the_return():
     eq(unit.conditions(), [])
     unit.step(0.001)
     eq(unit.step(), (claim(100.0, "overheat"), claim(100.0, "overheat")))
-    unit.supply_loop.sensor.shown = None  # an unknown supply keeps the state
+    for supply_c in (None, 53.0):  # an unknown supply keeps the state
+        unit.supply_loop.sensor.shown = supply_c
+        unit.step()
+        eq(unit.conditions(), ["overheat:"])
+    unit.supply_loop.sensor.shown = 52.99
     unit.step()
-    eq(unit.conditions(), ["overheat:"])
+    eq(unit.conditions(), [])
 
 
 def test_dry_run_needs_pumps_pressure_and_flow():
