@@ -4,10 +4,7 @@
 Does not open ports and does not read a clock; the runtime does (CPython, MicroPython or the bench).
 It calls `receive` when bytes have arrived, `event` when a port was opened, has failed or was
 closed, and `wake` when `deadline` has passed. After each call it executes the requests of `outbox`.
-`now` is monotonic integer microseconds. `port_names` numbers the ports with small integers:
-
-    0 receiver   1 broker   2 state (a store)   3 console (log lines)   4… buses, then the ports
-    of the components (see `agent.core.registry`)
+`now` is monotonic integer microseconds. The ports have the numbers of `agent.port_numbers`.
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
 After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
@@ -40,10 +37,11 @@ from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
 from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE, port_names
 from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
-from agent.telemetry.uplink import Uplink
+from agent.telemetry.uplink import Uplink, make_broker_link
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
@@ -59,17 +57,6 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.core.context import PortListener, SensorView
     from agent.remote.storage.boot_state import BootState
-    from drivers.ports.address import Address
-
-RECEIVER, BROKER, STATE, CONSOLE, FIRST_BUS = 0, 1, 2, 3, 4
-
-
-def port_names(config: "Config") -> "list[str]":
-    """Return the names of the ports; the index is the port number."""
-    buses = [name for name, _ in config.buses]
-    components = [section for section, _, address in config.components if address is not None]
-    component_ports = [section + "." + name for section, name, _ in config.component_ports]
-    return ["receiver", "broker", "state", "console"] + buses + components + component_ports
 
 
 class Agent:
@@ -111,9 +98,10 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        # The uplink is the last of both lists, the buses are the first of `with_outbox`.
+        # The uplink is the last of the first two lists, the buses are the first of `with_outbox`.
         self.with_deadline: list[Any] = []
         self.with_outbox: list[Any] = list(self.fieldbus.buses)
+        self.with_protection: list[Component] = []
         self.not_started: list[Component] = []
         providers: list[Any] = []
         if config.components:
@@ -150,19 +138,12 @@ class Agent:
         ]
         self.links.extend(self._bus_links)
         if config.broker is not None:
-            link = self._broker_link(config.broker)
+            link = make_broker_link(BROKER, config.broker, self.clock)
             self.uplink = Uplink(config, link, self.telemetry, self._birth_message())
         self._state_link: PortLink | None = None
         if config.state is not None:
             self._state_link = PortLink(STATE, "state", str(config.state))
             self.links.append(self._state_link)
-
-    def _broker_link(self, address: "Address") -> PortLink:
-        if address.kind != "tls":
-            return PortLink(BROKER, "broker", str(address), needs_handshake=True)
-        from agent.telemetry.tls_link import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
-
-        return TlsLink(BROKER, "broker", str(address), self.clock)
 
     def _build_actuators(self, config: "Config") -> None:
         session, stale = self.fieldbus.session, config.stale_us
@@ -188,6 +169,7 @@ class Agent:
         self.links.extend(component_set.links)
         self.with_deadline.extend(component_set.overriding("deadline"))
         self.with_outbox.extend(component_set.overriding("outbox"))
+        self.with_protection.extend(component_set.overriding("protect"))
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
@@ -427,7 +409,7 @@ class Agent:
     def _tick(self, now: int) -> None:
         self.ticks.run(now, self.clock.offset)
         self.clock.slew(self.ticks.period, now)
-        for component in self.components:
+        for component in self.with_protection:
             try:
                 component.protect(now)
             except Exception as error:
@@ -447,19 +429,18 @@ class Agent:
             except Exception as error:
                 self.guard.handle(component, error, now)
         self.fieldbus.send_early_polls(now)
-        self._report(now)
+        try:
+            self._report(now)
+        except Exception as error:  # often memory: a report is lost, not the tick
+            self.guard.handle(self.telemetry, error, now)
 
     def _report(self, now: int) -> None:
         for _, change, code, text in self.alarms.changes():
             self.write_console("alarm %s %s: %s" % (change, code, text))
         if self.ticks.tick_number % self.config.ticks_per_row == 0:
-            self.telemetry.add_row(
-                now,
-                self.clock.utc(now),
-                self.clock.state(now),
-                self.supervisor.state,
-                self.config.stale_us,
-            )
+            utc, clock_state = self.clock.utc(now), self.clock.state(now)
+            unit_state, stale_us = self.supervisor.state, self.config.stale_us
+            self.telemetry.add_row(now, utc, clock_state, unit_state, stale_us)
             if self.uplink is not None and self.uplink.connected:
                 try:
                     self.uplink.flush()

@@ -13,9 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from agent.agent import CONSOLE, Agent
+from agent.agent import Agent
 from agent.core.config_records import Config
 from agent.core.errors import AgentError, ConfigError
+from agent.port_numbers import CONSOLE
 from agent.runtime.io_loop import LEAVE, RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import CommandGroup
@@ -97,9 +98,7 @@ def _run(path: str, store: str) -> int:
     from agent.runtime.boot_loop import BootLoop
     from agent.runtime.cpython_start import boot_store, choose_config
     from agent.runtime.crash_limit import CrashLimit
-    from drivers.ports.cpython.clock import use_raw
 
-    use_raw()  # no service slews it; with a slewed clock the error bound would be wrong
     first = True
     crashes = CrashLimit()
     boot_loop: BootLoop | None = None
@@ -206,10 +205,9 @@ def _rows_of_alarms(snapshot: dict[str, Any], folder: Path) -> list[dict[str, An
 
 def age_s(snapshot: dict[str, Any]) -> float:
     """Return the age of a snapshot in s, by the clock of an agent on CPython (see `_run`)."""
-    from drivers.ports.cpython import clock
+    from drivers.ports.cpython.clock import monotonic
 
-    clock.use_raw()
-    return round((clock.monotonic() - int(snapshot["mono_us"])) / 1e6, 1)
+    return round((monotonic() - int(snapshot["mono_us"])) / 1e6, 1)
 
 
 def clock(argv: list[str]) -> int:
@@ -222,6 +220,14 @@ def clock(argv: list[str]) -> int:
         "watch": (
             "agent.tools.clock.clock_watch",
             "clock of the running agent, one line for each change",
+        ),
+        "calibrate": (
+            "agent.tools.clock.clock_calibrate",
+            "measure the latency of the sentences of a receiver",
+        ),
+        "serve": (
+            "agent.tools.clock.clock_serve",
+            "serve the time of the agent: set-up of chronyd (NTP) and ptp4l (PTP)",
         ),
     }
     example = "report --config /etc/coldloop/unit.json"

@@ -62,7 +62,7 @@ class MicroPythonFile(pytest.File):
         has_soak = "not soak" not in self.config.option.markexpr  # thousands of items less
         for node in ast.parse(self.path.read_bytes()).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for target, soak in targets(self.path).items():
+                for target, soak in targets(self.path, node.name).items():
                     if soak and not has_soak:
                         continue
                     name = f"{node.name}[{target}]"

@@ -78,7 +78,11 @@ class _Tracked:
 
 
 class AlarmFilter:
-    """The alarms of one unit. `buses`: bus of each device, as far as it is known."""
+    """The alarms of one unit. `buses`: bus of each device, as far as it is known.
+
+    `has_ended`: an alarm ended in the last `poll`. The state must be stored, also without a
+    message.
+    """
 
     def __init__(self, buses: Buses | None = None) -> None:
         self._buses = buses or {}
@@ -86,6 +90,7 @@ class AlarmFilter:
         self._sent: list[int] = []
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
+        self.has_ended = False
 
     def dump(self) -> dict[str, Any]:
         """Return the state, for JSON."""
@@ -132,6 +137,7 @@ class AlarmFilter:
         """Return the messages that are due."""
         self._sent = [at for at in self._sent if now - at < WINDOW_MS]
         notices = []
+        self.has_ended = False
         for code in self._active[:]:
             alarm = self._alarms[code]
             if not alarm.is_active and not alarm.is_chattering(now):
@@ -173,8 +179,15 @@ class AlarmFilter:
         return [Notice("raised", code, alarm.text, now, is_first, chatters, children)]
 
     def _end(self, code: str, alarm: _Tracked, now: int) -> list[Notice]:
-        """End an alarm. Report its end if its beginning was reported."""
+        """End an alarm. Report its end if its beginning was reported.
+
+        It has explained its effects until now, also if no poll has seen both.
+        """
+        for other in self._active:
+            if self._root(other) == code:
+                self._alarms[other].explained_ms = now
         self._active.remove(code)
+        self.has_ended = True
         self._held_back.pop(code, None)
         was_named, alarm.named, alarm.handled = alarm.named, False, False
         return [Notice("cleared", code, alarm.text, now)] if was_named else []

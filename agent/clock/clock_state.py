@@ -9,6 +9,22 @@ Does not decide whether an input is good; see `agent.clock.utc_clock`.
     untrusted   an input contradicts the clock. UTC follows what the oscillator supports
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class KeptTime(Protocol):
+        """A stored time as the clock uses it; see `agent.clock.persistence`."""
+
+        utc_us: int
+        leap_s: int
+        rate_ppt: "int | None"
+
+        def monotonic_continued(self, utc_us: int, now: int) -> bool:
+            """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
+            ...
+
+
 FREE, SYNC, HOLDOVER, UNTRUSTED = "free", "sync", "holdover", "untrusted"
 
 SET = "set"

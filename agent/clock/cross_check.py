@@ -7,7 +7,8 @@ GNSS receiver does not control it. It confirms or contradicts UTC; without any f
     agrees       the leap seconds are known, if the uncertainty is below half a second
     disagrees    twice in a row: the clock is untrusted, and its error bound covers the other time
                  until they agree. While the leap seconds are unknown, UTC is corrected by whole
-                 seconds instead
+                 seconds instead. If the fixes contradict the clock too and agree with the other
+                 clock, UTC follows them: two independent sources outvote the oscillator
     no UTC       two consistent reference times set UTC, in the state holdover
 """
 
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
         def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
             """Set UTC from the reference time alone."""
+            ...
+
+        def confirm_fixes(self, difference_us: int, uncertainty_us: int, now: int) -> bool:
+            """Follow the fixes that contradict the clock, if they agree with the reference."""
             ...
 
         def step_whole_seconds(self, seconds: int) -> None:
@@ -105,6 +110,10 @@ class CrossCheck:
                 clock.step_whole_seconds(seconds)
                 clock.leap.set_known()
                 return False
+            if clock.confirm_fixes(difference, uncertainty_us, now):
+                self._disagreements = 0
+                clock.set_disagreement(0)
+                return True
             clock.set_disagreement(abs(difference) + uncertainty_us)
             clock.reject("witness", now, difference, limit)
         return False

@@ -32,23 +32,10 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
-
+    from agent.clock.clock_state import KeptTime
     from agent.clock.cross_check import CrossCheck
     from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix
-
-    class KeptTime(Protocol):
-        """A stored time as the clock uses it; see `agent.clock.persistence`."""
-
-        utc_us: int
-        leap_s: int
-        rate_ppt: "int | None"
-
-        def monotonic_continued(self, utc_us: int, now: int) -> bool:
-            """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
-            ...
-
 
 _FIX_TIMEOUT = 3 * SECOND
 _MAX_PERIOD = 60 * SECOND

@@ -19,7 +19,7 @@ In each cycle, `read_inputs` takes the readings and checks them; `before_control
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
-from agent.control.actuator.valve import ValveSign
+from agent.control.actuator.actuator_check import ActuatorCheck
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
@@ -50,7 +50,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.control.actuator.pump import PumpActuator
     from agent.control.control_context import ControlContext
     from agent.control.dew_control import DewControl
     from agent.control.fan_group import FanGroup
@@ -59,17 +58,11 @@ if TYPE_CHECKING:
     from agent.control.supply_feedforward import SupplyLoopFf
     from agent.core.alarm_record import Condition
     from agent.core.component import Actions
-    from agent.core.context import SessionView
 
 HUMIDITY_SENSOR = AlarmRecord(
     "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True
 )
 HUMIDITY_APART = AlarmRecord("humidity_apart", DEGRADED, "humidity sensors differ", "", True)
-VALVE_FEEDBACK = AlarmRecord(
-    "valve_feedback", DEGRADED, "the valve is not where it was told to be", "", True
-)
-REVERSED_TEXT = "the valve opens when its actuator closes; it gets the opposite position"
-HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device", True)
 FOULING = AlarmRecord(
     "fouling", NORMAL, "the exchanger transfers less heat than a clean one", "", True
 )
@@ -79,7 +72,6 @@ PUMPS_WAIT = AlarmRecord("pumps_wait", DEGRADED, "pumps wait for their slot to s
 _OFF_K_S = 1 / 10
 """Rate of the set-point to the fallback while the component is off, K/s: a sudden change of the
 room moves the dew point by some kelvin in a minute."""
-_REMOTE_BIT = "Remote"
 
 
 class CoolingComponent(Component):
@@ -117,8 +109,7 @@ class CoolingComponent(Component):
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
-        self._deviation_s = 0.0
-        self._valve_sign = ValveSign()
+        self._checks = ActuatorCheck(agent.valve, agent.arbiters, settings)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
@@ -220,10 +211,9 @@ class CoolingComponent(Component):
             self._update_setpoints(self.cooling, now, dt)
         if self.dew_control is not None:
             self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
-        self._check_valve(dt)
-        self._check_drives(PUMPS, self.agent.pumps)
-        if self.fan_group is not None:
-            self._check_drives(FANS, self.fan_group.drives)
+        exchanger = None if self.cooling is None else self.cooling.exchanger
+        self._conditions += self._checks.check_valve(exchanger, self.readings.fws_flow_lpm, dt)
+        self._check_drives()
         if self.valve_watch is not None:
             self.valve_watch.step(dt)
         self.manual.step(now, dt)
@@ -249,10 +239,14 @@ class CoolingComponent(Component):
             if guard_c is not None and supply_c is not None and supply_c <= guard_c:
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
-        self._check_drives(PUMPS, self.agent.pumps)
-        if self.fan_group is not None:
-            self._check_drives(FANS, self.fan_group.drives)
+        self._check_drives()
         self.manual.step(now, dt)
+
+    def _check_drives(self) -> None:
+        """Lock out drives in local mode."""
+        self._conditions += self._checks.check_drives(PUMPS, self.agent.pumps)
+        if self.fan_group is not None:
+            self._conditions += self._checks.check_drives(FANS, self.fan_group.drives)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
@@ -340,39 +334,6 @@ class CoolingComponent(Component):
         difference = target_kpa - loop.setpoint
         step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
         loop.set_setpoint(loop.setpoint + step)
-
-    def _check_valve(self, dt: float) -> None:
-        valve, settings = self.agent.valve, self.settings
-        if self.cooling is not None and self._valve_sign.step(
-            valve.position(), self.readings.fws_flow_lpm, self.cooling.exchanger, dt
-        ):
-            valve.reverse()
-        if valve.is_reversed:
-            self._conditions.append((VALVE_FEEDBACK, "", REVERSED_TEXT))
-        position, command_pct = valve.position(), valve.command_pct
-        if position is None or command_pct is None:
-            self._deviation_s = 0.0
-            return
-        limit = settings["valve_apart_pct"]
-        deviates = not -limit < position - command_pct < limit
-        self._deviation_s = self._deviation_s + dt if deviates else 0.0
-        if self._deviation_s >= settings["valve_apart_s"] and not valve.is_reversed:
-            self._conditions.append((VALVE_FEEDBACK, "", VALVE_FEEDBACK.text))
-
-    def _check_drives(self, actuator: str, drives: "list[PumpActuator]") -> None:
-        """Lock out drives in local mode: they get no writes, and another drive runs."""
-        arbiter = self.agent.arbiters[actuator]
-        for drive in drives:
-            session = drive.session
-            if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
-                continue
-            if session.device.register_value(
-                _remote_bit(session)
-            ) is not None and not session.device.is_bit_on(_REMOTE_BIT):
-                arbiter.lock_out(session.name)
-                self._conditions.append((HAND, session.name, HAND.text + session.name))
-        if len(arbiter.locked) == len(drives):
-            arbiter.claim(LOCKOUT, "hand", EXACT, 0.0, "all drives in local mode")
 
     def tick(self, now: int) -> None:
         """Poll running drives between two cycles and start the failover after a trip."""
@@ -472,7 +433,3 @@ class CoolingComponent(Component):
         if self.tuning is not None:
             fields += self.tuning.status()
         return JsonObject(fields)
-
-
-def _remote_bit(session: "SessionView") -> "Any":
-    return session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]

@@ -77,7 +77,7 @@ class SupplyLoopFf(SupplyLoop):
         )
         if self._is_claimed() or readings.supply_c is None or not inputs_valid:
             super().step(now, dt)
-            self._pi_active = True
+            self._pi_active, self.in_wave = True, False
             self._command_pct = None
             if self._sticky is not None:
                 self._sticky.reset()
@@ -88,6 +88,7 @@ class SupplyLoopFf(SupplyLoop):
         if self._stiction_pct > 0.0:
             cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
+        self.in_wave = cooling.feedforward.wave.share > 0.0
         self._pi.track(cooling.valve_pct, readings.supply_c - self.setpoint)
         self._request_valve(cooling.valve_pct, dt)
 
@@ -124,7 +125,7 @@ class SupplyLoopFf(SupplyLoop):
         if (change > 0.0) != (self._unmet > 0.0):
             self._unmet = 0.0
         self._unmet += change * dt
-        if self.cooling.feedforward.wave.share > 0.0:
+        if self.in_wave:
             return -_WAVE_PCT < change < _WAVE_PCT and -_ENERGY < self._unmet < _ENERGY
         least = _RESOLUTION_PCT if (change > 0.0) == self._rising else _REVERSAL_PCT
         least *= self._scale

@@ -23,7 +23,10 @@ _GENTLE_SHARE = 5 / 10
 
 
 class SupplyLoop:
-    """Controls the supply temperature to `config.setpoint`, °C, with `valve`."""
+    """Controls the supply temperature to `config.setpoint`, °C, with `valve`.
+
+    `in_wave`: a wave of the load swings the supply; see `agent.control.watch.load_wave`.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class SupplyLoop:
         self.valve = valve
         self.setpoint = config.setpoint
         self.at_fail_safe = True
+        self.in_wave = False
         self.arbiter = arbiter
         self._tuning_changed = False
         self._is_gentle = False

@@ -6,15 +6,23 @@ makes each call of a piece in a `try` and passes an exception to `handle`. Does 
 happens; see `agent.core.fault.containment`. That module is loaded at the first exception, so that a
 healthy board does not hold it.
 
+A reaction needs memory too. If there is none, the piece runs on as it is, and the next exception
+has its reaction. More than `_MAX_FAILURES` of them in sequence leave the agent.
+
 An exception in the core (tick schedule, supervisor, clock) is not handled here. It leaves the
 agent, and the runtime restarts the agent (`agent.runtime.crash_limit`).
 """
+
+import gc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.fault.containment import Containment
+
+
+_MAX_FAILURES = 10
 
 
 class Guard:
@@ -27,9 +35,22 @@ class Guard:
         self._agent = agent
         self.restarts = restarts
         self.containment: Containment | None = None
+        self._failures = 0
 
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes = b"") -> None:
         """Contain `error` of `piece`: a port number or an object. `data`: the input, if any."""
+        try:
+            self._react(piece, error, now, data)
+            self._failures = 0
+        except MemoryError:
+            self._failures += 1
+            gc.collect()
+            if self._failures > _MAX_FAILURES:
+                raise
+
+    def _react(self, piece: "Any", error: Exception, now: int, data: bytes) -> None:
+        if isinstance(error, MemoryError):
+            gc.collect()
         if self.containment is None:
             from agent.core.fault.containment import Containment  # noqa: PLC0415 - only after a fault
 

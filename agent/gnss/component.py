@@ -12,6 +12,7 @@ An epoch during a transmission is marked and not used for signal strengths; see
 `agent.gnss.tx_coexistence`. An epoch with an incomplete GSV set is not used either.
 """
 
+from agent.clock.leap_second import LEAP_S
 from agent.core.component import Component
 from agent.core.json_writer import JsonObject
 from agent.fieldbus.sensor import PointSensor, centi_or_none
@@ -36,6 +37,7 @@ _STARTUP_TIME = 120 * SECOND
 """Time after a start before a missing fix or a large error bound is reported."""
 _LEAP_SECOND_TIME = 1_680 * SECOND
 _ADVISORY_CLEAR = 5
+_LEAP_EPOCHS = 10
 
 
 class IntegrityComponent(Component):
@@ -54,6 +56,8 @@ class IntegrityComponent(Component):
         self.coexistence = TxCoexistence(settings["tx_wait_s"] * SECOND)
         self.epochs = 0
         self._antenna: str | None = None
+        self._leap_s: int | None = None
+        self._leap_count = self._leap_steps = 0
         self._bound_us: int = settings["bound_ms"] * MILLISECOND
         self._desense_cdb: int = settings["desense_db"] * 100
         self._sensor: PointSensor | None = None
@@ -94,12 +98,31 @@ class IntegrityComponent(Component):
         report("antenna_open", epoch.antenna == "open", now, 1, 0)
         report("antenna_short", epoch.antenna == "short", now, 1, 0)
         report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
+        report("spoofing", epoch.spoofing in ("warning", "critical"), now, 1, 0)
+        self._check_leap(epoch.leap_s if epoch.valid else None, now)
         permille = epoch.group.occupancy_permille or 0
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)
         self._decode_satellites(epoch, now)
         failed = len(self.detectors.active) if self.detectors.integrity_failed() else 0
         self.agent.clock.set_failed_signals(failed)
         self._update_alarms(now)
+
+    def _check_leap(self, leap_s: "int | None", now: int) -> None:
+        """End the uncertainty of the leap seconds, if the receiver has them from satellites.
+
+        It must state them in `_LEAP_EPOCHS` epochs in a row, while the clock accepts all fixes and
+        makes no step. Fewer leap seconds than those of the release are false.
+        """
+        clock = self.agent.clock
+        steps = clock.rejected + clock.whole_second_steps
+        is_same = (leap_s, steps) == (self._leap_s, self._leap_steps)
+        self._leap_s, self._leap_steps = leap_s, steps
+        self._leap_count = self._leap_count + 1 if is_same and leap_s is not None else 0
+        if leap_s is None or leap_s < LEAP_S or self._leap_count < _LEAP_EPOCHS:
+            return
+        if clock.leap.uncertain and clock.state(now) == "sync":
+            clock.leap.set_leap_s(leap_s)
+            clock.leap.set_known()
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
         """Check the signal strengths, or measure the effect of a transmission on them."""
@@ -167,6 +190,7 @@ class IntegrityComponent(Component):
                 ("votes", self.detectors.active),
                 ("notices", self.advisories.active),
                 ("antenna", self._antenna),
+                ("leap_s", self._leap_s),
                 ("cn0_centi", None if level is None else level * 100 // 256),
                 ("derating_milli_db_per_c", self.signal_check.derating()),
                 ("tagged", self.coexistence.tx_affected),

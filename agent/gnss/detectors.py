@@ -29,6 +29,8 @@ DETECTORS = (
         "gnss_antenna_short", NORMAL, "the antenna or its cable is short-circuited", "", False)),
     ("jamming", AlarmRecord(
         "gnss_jamming", NORMAL, "the receiver itself reports jamming", "", False)),
+    ("spoofing", AlarmRecord(
+        "gnss_spoofing", NORMAL, "the receiver itself reports spoofing", "", False)),
 )
 ADVISORIES = (
     ("silent", AlarmRecord("gnss_silent", NORMAL, "the receiver says nothing", "", True)),

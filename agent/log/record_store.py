@@ -18,8 +18,9 @@ from collections import namedtuple
 
 from agent.log import segment
 from agent.log.class_index import ClassIndex
+from agent.log.recent_records import RecentRecords
 from agent.log.segment import LogRecord
-from agent.log.unwritten_records import OBJECT_BYTES, UnwrittenRecords, WaitingRecord
+from agent.log.unwritten_records import UnwrittenRecords, WaitingRecord
 from protocols.telemetry.message import ALARM, BULK, CLASSES, EVENT, LIVE
 from protocols.time_units import SECOND
 
@@ -37,8 +38,6 @@ BatchRecord = namedtuple("BatchRecord", ("record", "oldest_at"))
 LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
 """A segment in memory: class, first id, records."""
 
-MAX_RECENT = 2048
-"""Largest number of bytes of durable records that stay in memory for sending."""
 LONGEST = 60000
 SCHEMA_KEY = "log.schema"
 _CLOSED, _LISTING, _RESUMING, _READY = 0, 1, 2, 3
@@ -83,8 +82,7 @@ class RecordStore:
         self._can_append = [False] * len(CLASSES)
         self._deletes: list[str] = []
         self._schema_due = b""
-        self._recent: list[tuple[int, LogRecord]] = []
-        self._recent_bytes = 0
+        self._recent = RecentRecords()
         self._loaded = _NOTHING_LOADED
         self._read_request: tuple[int, int] | None = None
         self._phase = _CLOSED
@@ -137,9 +135,9 @@ class RecordStore:
         """
         self._read_request = None
         number = ident * 4 + class_index.group
-        for known, recent in self._recent:
-            if known == number:
-                return recent
+        recent = self._recent.find(number)
+        if recent is not None:
+            return recent
         first = class_index.segment_of(ident)
         if first:
             if self._loaded[:2] != (class_index.group, first):
@@ -171,9 +169,8 @@ class RecordStore:
         """Handle an event of the store."""
         self.now = now
         if kind == "full":
-            self._out_of_space = (
-                self._operation != "merged"
-            )  # nothing is deleted to make room for longer blocks
+            # Nothing is deleted to make room for longer blocks.
+            self._out_of_space = self._operation != "merged"
         elif kind == "drained":
             operation, self._operation = self._operation, ""
             if operation == "write":
@@ -220,9 +217,8 @@ class RecordStore:
             # Damage is counted when the segment is sent. Until then the segment stays as it is.
             self._compactor.load_records([] if scan.damaged else scan.records)
         elif self._phase == _READY:
-            truncated = (
-                scan.tail_bytes > 0 and len(scan.records) > 0
-            )  # a first record is never truncated, see _write_batch
+            # A first record is never truncated, see _write_batch.
+            truncated = scan.tail_bytes > 0 and len(scan.records) > 0
             self.class_indexes[group].count_damage(first, scan.damaged - truncated)
             self._loaded = LoadedSegment(group, first, scan.records)
             self._read_request = None
@@ -281,10 +277,8 @@ class RecordStore:
         self._can_append[group] = True
         for entry in self._batch:
             record = entry.record
-            self._recent.append((record.ident * 4 + group, record))
-            self._recent_bytes += len(record.payload) + OBJECT_BYTES
-        while self._recent_bytes > MAX_RECENT and len(self._recent) > 1:
-            self._recent_bytes -= len(self._recent.pop(0)[1].payload) + OBJECT_BYTES
+            self._recent.add(record.ident * 4 + group, record)
+        self._recent.trim()
         if self._loaded.group == group:
             self._loaded = _NOTHING_LOADED
         self._batch = []

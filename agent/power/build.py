@@ -9,7 +9,8 @@ from agent.power.load import Load
 from agent.power.load_class import LoadClass, find_class
 from agent.power.optics_monitor import OpticsMonitor
 from agent.power.scaled_sensor import ScaledSensor
-from drivers.redfish import RedfishClient, RedfishTarget
+from drivers.redfish.client import RedfishClient
+from drivers.redfish.target import RedfishTarget
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import SessionView
     from agent.power.load_class import LoadClass
-    from drivers.redfish import RedfishClient, RedfishTarget
+    from drivers.redfish.client import RedfishClient
+    from drivers.redfish.target import RedfishTarget
 
     Outlet = tuple[SessionView, int]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agent.power.load import Load
     from agent.power.measurement import PowerMeasurement
     from agent.power.schedule import Schedule
-    from drivers.redfish import RedfishClient
+    from drivers.redfish.client import RedfishClient
 
     class PowerState(Protocol):
         """The source of a report; see `agent.power.component`."""

@@ -34,7 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-    from agent.runtime.io_loop import AgentInterface
+    from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.base import Opener
 
 __all__ = ["OPENERS", "SelectPoller", "monotonic", "preflight", "print_line", "run"]
@@ -57,7 +57,7 @@ OPENERS: "dict[str, Opener]" = {
 
 
 class SelectPoller:
-    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
+    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
 
     def __init__(self) -> None:
         """Create the set of watched ports and the pipe that ends a wait."""

@@ -37,28 +37,9 @@ from protocols.time_units import NEVER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
 
+    from agent.runtime.loop_interfaces import AgentInterface, PollerInterface
     from drivers.ports.base import Opener, Port
-
-    class AgentInterface(Protocol):
-        """The interface of the agent."""
-
-        def receive(self, port: int, data: bytes, now: int) -> None: ...  # noqa: D102
-        def event(self, port: int, kind: str, now: int) -> None: ...  # noqa: D102
-        def wake(self, now: int) -> None: ...  # noqa: D102
-        def deadline(self) -> int: ...  # noqa: D102
-        def outbox(self) -> "list[tuple[int, str, bytes]]": ...  # noqa: D102
-
-    class PollerInterface(Protocol):
-        """The platform: a clock, and a wait for watched ports until a deadline."""
-
-        def clock(self) -> int: ...  # noqa: D102
-        def wait(self, deadline: int) -> "list[int]": ...  # noqa: D102
-        def wake(self) -> None: ...  # noqa: D102
-
-        def watch(self, number: int, pollable: object, write: bool) -> None: ...  # noqa: D102
-        def unwatch(self, number: int) -> None: ...  # noqa: D102
 
 
 MAX_WAIT = 250_000  # longest time between two calls of `until`, us

@@ -16,6 +16,7 @@ import sys
 import time
 
 from agent.config.profile_files import ProfileFiles
+from agent.port_numbers import CONSOLE
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
-    from agent.runtime.io_loop import AgentInterface
+    from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.address import Address
     from drivers.ports.base import Opener, Port, Wake
     from drivers.ports.micropython.slot_store import SlotFlash
@@ -92,7 +93,7 @@ def _openers() -> "dict[str, Opener]":
 
 
 class MicroPoller:
-    """Clock and wait of the platform; see `io_loop.PollerInterface`."""
+    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
 
     def __init__(self) -> None:
         """Create the set of watched ports."""
@@ -245,7 +246,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
         return 2
     unload_checks()
     gc.collect()
-    from agent.agent import CONSOLE, Agent  # noqa: PLC0415 - now there is room for its code
+    from agent.agent import Agent  # noqa: PLC0415 - now there is room for its code
 
     agent = Agent(config, boot, restarts, boot_loop.level)
     del text, raw, config

@@ -144,13 +144,9 @@ class SatcomComponent(Component):
         self._row_due = now + SECOND * min(60, self.settings["live_s"])
         place = self.agent.config.position_e7
         if place is not None and ("constellation" in self.settings or "elements" in self.settings):
-            from agent.satcom.pass_predictor import ConstellationModel, ContactPredictor  # noqa: PLC0415 - only with elements
-            from protocols.orbit.look_angle import GroundSite  # noqa: PLC0415
+            from agent.satcom.pass_predictor import make_predictor  # noqa: PLC0415 - only with elements
 
-            constellation = ConstellationModel(self.settings)
-            self.predictor = ContactPredictor(
-                constellation, GroundSite(place[0], place[1]), self.settings["mask_deg"]
-            )
+            self.predictor = make_predictor(self.settings, place)
 
     def _use_log(self, sender: "LogSender") -> None:
         """Send the records of the log too. Rows of the queue are then not needed."""

@@ -251,3 +251,9 @@ class ContactPredictor:
             self.mask_offsets[sector] = max(_MIN_OFFSET, int(angles[0]) - self.mask[sector])
         elif not has_signal and angles[0] >= horizon:
             self.mask_offsets[sector] = min(_MAX_OFFSET, self.mask_offsets[sector] + 1)
+
+
+def make_predictor(settings: "dict[str, Any]", place_e7: "tuple[int, int]") -> ContactPredictor:
+    """Return the predictor of a site. `settings`: the section `modem`; `place_e7`: 1e-7 degrees."""
+    site = GroundSite(place_e7[0], place_e7[1])
+    return ContactPredictor(ConstellationModel(settings), site, settings["mask_deg"])

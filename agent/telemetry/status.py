@@ -110,6 +110,14 @@ class StatusWriter:
             self._due = now + _PERIOD
             self._chunks = StatusChunks(self._agent)
             begin = KEY + "\0"
+        try:
+            return self._write(begin, now)
+        except (MemoryError, RuntimeError):
+            self._chunks.remaining = 0  # without this one, the rest would end the record before
+            raise
+
+    def _write(self, begin: str, now: int) -> "list[bytes]":
+        """Write the next chunks; `begin` stands before the first chunk of a record."""
         count = min(self._chunks_per_tick, self._chunks.remaining)
         if self._single_write:
             texts = [self._chunks.next_chunk(now) for _ in range(count)]

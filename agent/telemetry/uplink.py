@@ -15,10 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.clock.utc_clock import UtcClock
     from agent.core.config_records import Config
     from agent.log.sender import Sender
     from agent.telemetry.rows import Telemetry
     from agent.telemetry.send_window import SendWindow
+    from drivers.ports.address import Address
 
     LinkListener = Callable[[bool, int], None]
     Listener = Callable[[bytes, int], None]
@@ -30,6 +32,15 @@ _MAX_PACKET = 8192
 """Longest MQTT packet in bytes, unless `birth` of a unit with many points is longer."""
 _PUBLISH_OVERHEAD = 128
 """Upper limit for the head of a PUBLISH: fixed header, topic, packet id."""
+
+
+def make_broker_link(port: int, address: "Address", clock: "UtcClock") -> PortLink:
+    """Return the link to the broker; TLS needs the date of `clock`."""
+    if address.kind != "tls":
+        return PortLink(port, "broker", str(address), needs_handshake=True)
+    from agent.telemetry.tls_link import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
+
+    return TlsLink(port, "broker", str(address), clock)
 
 
 class Uplink:

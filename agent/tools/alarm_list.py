@@ -23,6 +23,7 @@ MODULES = (
     "agent.gnss.detectors",
     "agent.gnss.receiver_setup",
     "agent.control.sensors",
+    "agent.control.actuator.actuator_check",
     "agent.control.component",
     "agent.control.dew_control",
     "agent.control.fan_group",

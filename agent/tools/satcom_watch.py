@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.agent import CONSOLE
 from agent.commands import read_config
 from agent.core.errors import AgentError
+from agent.port_numbers import CONSOLE
 from agent.runtime import cpython
 from agent.telemetry.status import KEY
 from drivers.errors import DriverError

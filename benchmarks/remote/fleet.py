@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agent.agent import BROKER, Agent
+from agent.agent import Agent
 from agent.commands import profiles
 from agent.config.load import load
+from agent.port_numbers import BROKER
 from agent.remote.update import boot
 from tests.support.programs import free_port, require_program, wait_until_open
 

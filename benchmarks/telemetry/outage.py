@@ -15,9 +15,9 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from agent.agent import BROKER
 from agent.log.compactor import BlockCompactor
 from agent.log.record_store import RecordStore
+from agent.port_numbers import BROKER
 from benchmarks.common import Record, describe_machine, show
 from benchmarks.telemetry import stream
 from hil.bench.testbed import LinkControl

@@ -83,7 +83,7 @@ class AlarmOutput(Output):
             notices = found.poll(now, shelved)
             for notice in notices:
                 self._publish(unit, notice)
-            if notices:
+            if notices or found.has_ended:
                 self._save(unit)
         units = {unit: found.active() for unit, found in self._filters.items()}
         self._page_text = json.dumps({unit: _page_rows(codes) for unit, codes in units.items()})

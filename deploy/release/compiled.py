@@ -56,14 +56,26 @@ def copy_packages(out: Path) -> None:
         shutil.copyfile(ROOT / name, out / name)
 
 
-def compile_copy(out: Path, files: list[str]) -> None:
-    """Compile files in a copy of the packages. Raises DeployError."""
-    if shutil.which(os.environ.get("CC", "cc")) is None:
-        raise DeployError("no C compiler: install Debian's packages gcc and python3-dev")
+def compile_copy(out: Path, files: list[str], c_only: bool = False) -> None:
+    """Compile files in a copy of the packages. Raises DeployError.
+
+    `c_only`: only check that mypyc translates them to C, without a C compiler.
+    """
     setup = out / "setup_compiled.py"
     setup.write_text(_SETUP, encoding="utf-8")
+    if c_only:
+        _run_setup(out, ["--name", ",".join(files)])
+        return
+    if shutil.which(os.environ.get("CC", "cc")) is None:
+        raise DeployError("no C compiler: install Debian's packages gcc and python3-dev")
+    _run_setup(out, ["build_ext", "--inplace", ",".join(files)])
+    shutil.rmtree(out / "build")
+    setup.unlink()
+
+
+def _run_setup(out: Path, words: list[str]) -> None:
     completed = subprocess.run(
-        [sys.executable, setup.name, "build_ext", "--inplace", ",".join(files)],
+        [sys.executable, "setup_compiled.py", *words],
         cwd=out,
         env={**os.environ, "PYTHONPATH": str(out)},
         capture_output=True,
@@ -74,8 +86,6 @@ def compile_copy(out: Path, files: list[str]) -> None:
         lines = (completed.stdout + completed.stderr).splitlines()
         found = [line for line in lines if "error" in line.lower()] or lines
         raise DeployError("mypyc:\n" + "\n".join(found[-_SHOWN_LINES:]))
-    shutil.rmtree(out / "build")
-    setup.unlink()
 
 
 def main() -> int:

@@ -19,17 +19,17 @@ s against the monotonic clock. Does not decide whether to use the time; see `age
 The satellites are decoded on demand (`Epoch.satellite_view`).
 """
 
+from drivers.gnss.epoch_sentences import EpochSentences
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, isqrt, undo_week_rollover
 from protocols import calendar
 from protocols.nmea.satellite_view import SatelliteView
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
+from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, parse
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.gnss.sentence_group import SentenceGroup
-    from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
-    from protocols.nmea.sentences import Sentence
+    from protocols.nmea.nav_sentences import Gll, Gns
     from protocols.nmea.vendor_sentences import VendorSentence
 
     PositionSentence = Rmc | Gga | Gns | Gll
@@ -57,7 +57,7 @@ class Epoch:
     flags       the reasons and: "no time", "no date", "dates differ", "leap second", "week
                 rollover", "time back", "time step", "positions differ", "datum", "raim",
                 "antenna open", "antenna short", "jamming", "line saturated", "damaged",
-                "malformed", "lost"; `all_flags` adds "incomplete"
+                "spoofing", "malformed", "lost"; `all_flags` adds "incomplete"
     mode        1 no fix, 2 without height, 3 with height
     quality     of GGA
     lat_e7, lon_e7   1e-7 degrees
@@ -66,6 +66,8 @@ class Epoch:
     horizontal_mm, vertical_mm   the receiver's estimate of its error, one sigma
     antenna     "ok", "open", "short": the last reported state
     jamming     "ok", "warning", "critical": the last reported state
+    spoofing    "ok", "warning", "critical": the last reported state
+    leap_s      GPS time minus UTC that the receiver has from satellites, s; None: not reported
     raim_satellite   the faulty satellite of the receiver's own RAIM, as sent
     """
 
@@ -91,6 +93,8 @@ class Epoch:
         self.vertical_mm: int | None = None
         self.antenna: str | None = None
         self.jamming: str | None = None
+        self.spoofing: str | None = None
+        self.leap_s: int | None = None
         self.raim_satellite: int | None = None
         self.reported_used: int | None = None
         self.satellite_sentences: list[Gsv | Gsa] = []
@@ -128,55 +132,13 @@ class Epoch:
         return self.flags + ("incomplete",) if is_incomplete else self.flags
 
 
-class _EpochSentences:
-    """The sentences of an epoch by kind, the first of each."""
-
-    def __init__(self) -> None:
-        self.rmc: Rmc | None = None
-        self.gga: Gga | None = None
-        self.gns: Gns | None = None
-        self.gll: Gll | None = None
-        self.zda: Zda | None = None
-        self.vtg: Vtg | None = None
-        self.gst: Gst | None = None
-        self.gbs: Gbs | None = None
-        self.dtm: Dtm | None = None
-        self.accuracy: VendorSentence | None = None
-        self.malformed = 0
-
-    def add(self, sentence: "Sentence") -> None:
-        """Keep the first sentence of a kind; one with a time replaces one without.
-
-        A sentence without a time can be the rest of the epoch before, which had none.
-        """
-        name = _SENTENCE_FIELDS.get(sentence.kind)
-        if name is None:
-            return
-        kept = getattr(self, name)
-        if kept is None or (getattr(kept, "time_us", 0) is None and sentence.time_us is not None):  # type: ignore[union-attr]  # as `kept`, of the same kind
-            setattr(self, name, sentence)
-
-
-_SENTENCE_FIELDS = {
-    b"RMC": "rmc",
-    b"GGA": "gga",
-    b"GNS": "gns",
-    b"GLL": "gll",
-    b"ZDA": "zda",
-    b"VTG": "vtg",
-    b"GST": "gst",
-    b"GBS": "gbs",
-    b"DTM": "dtm",
-    b"PQTMEPE": "accuracy",
-}
-
-
 class EpochDecoder:
     """Decodes sentence groups to epochs, and holds the state between epochs.
 
     `vendor` is one of `protocols.nmea.satellite_id.VENDORS`; without it the decoder finds the
     vendor from the sentences. A date before `min_utc_us` counts as a week rollover.
 
+    frames   UBX frames of `Framer.frames`, which the next epoch reads
     decoded, unknown, malformed   sentences: decoded, of an unknown kind, with a bad field
     """
 
@@ -188,6 +150,9 @@ class EpochDecoder:
         self.malformed = 0
         self.antenna: str | None = None
         self.jamming: str | None = None
+        self.spoofing: str | None = None
+        self.leap_s: int | None = None
+        self.frames: list[bytes] = []
         self._vendor_is_given = vendor is not None
         self._count = 0
         # only the needed values of the last epoch: a whole epoch takes 20 KiB on a small board
@@ -208,11 +173,15 @@ class EpochDecoder:
         """Decode a sentence group. Groups come in order; some can be missing."""
         self._count += 1
         epoch = Epoch(group, self._count, self)
-        sentences = _EpochSentences()
+        sentences = EpochSentences()
+        if self.frames:
+            self._read_frames()
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
         epoch.antenna = self.antenna
         epoch.jamming = self.jamming
+        epoch.spoofing = self.spoofing
+        epoch.leap_s = self.leap_s
         _copy_measurements(epoch, sentences)
         epoch.reasons = _find_reasons(epoch, sentences)
         epoch.valid = not epoch.reasons
@@ -243,14 +212,14 @@ class EpochDecoder:
         self._view_number = epoch.number
         return view
 
-    def _add_sentence(self, body: bytes, sentences: _EpochSentences, epoch: Epoch) -> None:
+    def _add_sentence(self, body: bytes, sentences: EpochSentences, epoch: Epoch) -> None:
         sentence, reason = parse(body)
         if sentence is None:
             if reason == "kind":
                 self.unknown += 1
             else:
                 self.malformed += 1
-                sentences.malformed += 1
+                sentences.count_malformed()
             return
         self.decoded += 1
         if isinstance(sentence, (Gsv, Gsa)):
@@ -261,11 +230,25 @@ class EpochDecoder:
             self._apply_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
         sentences.add(sentence)
 
+    def _read_frames(self) -> None:
+        """Read what the UBX frames before the end of this epoch state."""
+        from protocols.nmea.ubx_status import parse_frame  # noqa: PLC0415 - few receivers send them
+
+        for frame in self.frames:
+            notice = parse_frame(frame)
+            if notice is not None:
+                self._apply_vendor(notice)
+        self.frames.clear()
+
     def _apply_vendor(self, sentence: "VendorSentence") -> None:
         if sentence.antenna is not None:
             self.antenna = sentence.antenna
         if sentence.jamming is not None:
             self.jamming = sentence.jamming
+        if sentence.spoofing is not None:
+            self.spoofing = sentence.spoofing
+        if sentence.leap_s is not None:
+            self.leap_s = sentence.leap_s if sentence.leap_known else None
         if sentence.vendor is not None and not self._vendor_is_given:
             self.vendor = sentence.vendor
 
@@ -286,7 +269,7 @@ class EpochDecoder:
             return self._last_fix_mode
         return reported or (2 if epoch.alt_mm is None else 3)
 
-    def _set_time(self, epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+    def _set_time(self, epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -> None:
         rmc_date = sentences.rmc.date if sentences.rmc else None
         zda_date = sentences.zda.date if sentences.zda else None
         date = rmc_date or zda_date
@@ -341,7 +324,7 @@ def _is_invalid_mode(letter: bytes) -> bool:
     return letter != b"" and letter not in VALID_MODES
 
 
-def _find_reasons(epoch: Epoch, sentences: _EpochSentences) -> "tuple[str, ...]":
+def _find_reasons(epoch: Epoch, sentences: EpochSentences) -> "tuple[str, ...]":
     rmc, gga, gns, gll = sentences.rmc, sentences.gga, sentences.gns, sentences.gll
     reasons: list[str] = []
     if not (rmc or gga or gns or gll):
@@ -383,7 +366,7 @@ def _best_gsa_fix(epoch: Epoch) -> int:
     return best
 
 
-def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
+def _copy_measurements(epoch: Epoch, sentences: EpochSentences) -> None:
     """Copy the measurements; the sentence with the most fields has priority."""
     position: PositionSentence | None = (
         sentences.gga or sentences.gns or sentences.rmc or sentences.gll
@@ -418,7 +401,7 @@ def _copy_measurements(epoch: Epoch, sentences: _EpochSentences) -> None:
         epoch.raim_satellite = sentences.gbs.satellite
 
 
-def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") -> None:
+def _add_warnings(epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -> None:
     group = epoch.group
     for name, is_active in (
         ("positions differ", _positions_differ(sentences)),
@@ -427,6 +410,7 @@ def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") 
         ("antenna open", epoch.antenna == "open"),
         ("antenna short", epoch.antenna == "short"),
         ("jamming", epoch.jamming in ("warning", "critical")),
+        ("spoofing", epoch.spoofing in ("warning", "critical")),
         ("line saturated", group.line_saturated),
         ("damaged", group.error_count > 0),
         ("malformed", sentences.malformed > 0),
@@ -436,7 +420,7 @@ def _add_warnings(epoch: Epoch, sentences: _EpochSentences, flags: "list[str]") 
             flags.append(name)
 
 
-def _positions_differ(sentences: _EpochSentences) -> bool:
+def _positions_differ(sentences: EpochSentences) -> bool:
     """Return True if two sentences of one fix have different positions."""
     first: PositionSentence | None = None
     other: PositionSentence | None

@@ -129,8 +129,7 @@ class ReceiverDriver:
         self._chunks: list[tuple[int, int]] = []
         self._epoch_time_us: int | None = None
         self._mono_us = 0
-        self._has_waited = False
-        self._fix_sent = False
+        self._has_waited = self._fix_sent = False
         self._zda_expected = False
         self._rmc: Rmc | None = None
         self._gga: Gga | None = None
@@ -200,6 +199,7 @@ class ReceiverDriver:
             from drivers.gnss.epoch import EpochDecoder  # noqa: PLC0415 - see above
 
             self._decoder = EpochDecoder(self._vendor, self._min_utc_us)
+            self.framer.keep_frames(self._decoder.frames)
         return self._decoder
 
     def take_epochs(self, now: "int | None" = None) -> "list[Epoch]":

@@ -77,19 +77,19 @@ class BusCounters:
     @property
     def discarded_bytes(self) -> int:
         """Bytes that did not belong to a frame."""
-        return self.client.discarded_bytes
+        return self.client.counters.discarded_bytes
 
     @property
     def other_unit_frames(self) -> int:
         """Valid frames of other units."""
-        return self.client.other_unit_frames
+        return self.client.counters.other_unit_frames
 
     @property
     def unsolicited(self) -> int:
         """Replies without a pending request, and duplicates."""
-        return self.client.unsolicited
+        return self.client.counters.unsolicited
 
     @property
     def crc_errors(self) -> int:
         """Replies with a wrong CRC."""
-        return self.client.crc_errors
+        return self.client.counters.crc_errors

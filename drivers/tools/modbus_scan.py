@@ -119,7 +119,8 @@ class UnitScan:
                 attempt.count_gateway_error()
             elif result.status != "timeout":
                 attempt.garbled_units[unit] = result.reason
-        attempt.set_line_state(self._client.discarded_bytes, self._client.bus.client.echoes > 0)
+        echoes = self._client.bus.client.counters.echoes
+        attempt.set_line_state(self._client.discarded_bytes, echoes > 0)
         return unanswered
 
     def _ask_twice(self, units: "list[int]", attempt: ScanAttempt) -> None:

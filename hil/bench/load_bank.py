@@ -24,7 +24,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from agent.agent import FIRST_BUS
+from agent.port_numbers import FIRST_BUS
 from hil.bench.optional_sections import section_names
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.modbus.tcp import ModbusTcpHost

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from agent.agent import BROKER, FIRST_BUS
+from agent.port_numbers import BROKER, FIRST_BUS
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.words import LIVENESS, SAFETY
 from hil.devices.base import Replies

@@ -41,8 +41,8 @@ AGENT_EVENTS: dict[str, FaultType] = {
     "raise_in": FaultType(
         "the piece TEXT of the agent raises an exception at its call number VALUE. A piece is a "
         "section, supply, pressure, fans, receiver, broker, a bus or a device; safety.tick names "
-        "one method. The last word of TEXT can name the exception: memory, recursion, os or "
-        "assertion",
+        "one method. The last word of TEXT can name the exception: memory, recursion, os, "
+        "assertion or heap (an allocation fails inside the call)",
         _raise_in,
         limits=(1, _MAX_CALL),
         check_text=_check_piece,

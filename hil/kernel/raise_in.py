@@ -5,7 +5,12 @@ This module is portable, so that it also works in a MicroPython process. Does no
 see `hil.fault.agent`. It replaces the methods that the agent calls by functions that count. All
 methods of a piece share one counter, or one method is named (`safety.tick`). After the exception
 the piece works as before.
+
+The word `heap` is a real failure of an allocation: on MicroPython the heap is locked during the
+call, so the first allocation inside it raises MemoryError. CPython raises at the begin of the call.
 """
+
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,17 +54,21 @@ ERRORS = {
     "recursion": RuntimeError,  # RecursionError is a RuntimeError; MicroPython has only that
     "os": OSError,
     "assertion": AssertionError,
+    "heap": MemoryError,
 }
 """Other exceptions, by the word that names them."""
+
+_HEAP = "heap"
 
 
 class CallCounter:
     """Counts the calls of one piece; raises at call number `call`."""
 
-    def __init__(self, call: int, error: "type[Exception]") -> None:
+    def __init__(self, call: int, word: str) -> None:
         self.count = 0
         self._call = call
-        self._error = error
+        self._error = ERRORS.get(word, InjectedError)
+        self._locks_heap = word == _HEAP and sys.implementation.name == "micropython"
 
     def wrap(self, piece: "Any", name: str) -> None:
         """Replace a method of `piece`."""
@@ -68,10 +77,22 @@ class CallCounter:
         def counted(*arguments: "Any") -> "Any":
             self.count += 1
             if self.count == self._call:
+                if self._locks_heap:
+                    return _call_without_heap(method, arguments)
                 raise self._error("injected")
             return method(*arguments)
 
         setattr(piece, name, counted)
+
+
+def _call_without_heap(method: "Any", arguments: "tuple[Any, ...]") -> "Any":
+    import micropython  # type: ignore[import-not-found]  # noqa: PLC0415 - only there
+
+    micropython.heap_lock()
+    try:
+        return method(*arguments)
+    finally:
+        micropython.heap_unlock()
 
 
 def find_piece(agent: "Agent", name: str) -> "tuple[Any, tuple[str, ...]] | None":
@@ -106,7 +127,7 @@ def inject(agent: "Agent", text: str, call: int) -> "CallCounter | None":
     found = find_piece(agent, piece_name)
     if found is None or found[0] is None:
         return None
-    counter = CallCounter(call, ERRORS.get(words[-1], InjectedError))
+    counter = CallCounter(call, words[-1])
     piece, names = found
     for name in names:
         if method in ("", name):

@@ -17,7 +17,7 @@ from hil.errors import BenchError
 ROOT = Path(__file__).resolve().parents[2]
 AGENT_COMMANDS = {
     "cpython": [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config"],
-    "micropython": ["micropython", "-X", "heapsize=384wK", "-m", "agent.runtime.micropython"],
+    "micropython": ["micropython", "-X", "heapsize=304wK", "-m", "agent.runtime.micropython"],
     "qemu": [],
 }
 """Commands that start the agent, by interpreter, without the configuration file at their end."""

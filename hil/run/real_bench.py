@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from agent.agent import FIRST_BUS, RECEIVER
+from agent.port_numbers import FIRST_BUS, RECEIVER
 from agent.telemetry.status import KEY
 from hil.bench import receiver_choice
 from hil.bench.agent_factory import AgentFactory, BoardAgent

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.commands import profiles
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from hil.bench import optional_sections, receiver_choice
 from hil.bench.ground_station import MqttGround
 from hil.bench.testbed import BUS_BAUD, LinkControl, Testbed

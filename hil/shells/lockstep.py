@@ -4,8 +4,8 @@
 Does not advance the time; see `virtual`. It is a controller under test (`hil.kernel.dut`). For each
 step it sends one message and receives one reply. Both processes run on one core, because a
 hand-over takes about 15 µs there and 100 µs between two cores. The interpreter has the heap of a
-board: `-X heapsize=256wK`. With optional components it has twice that heap, because it compiles
-their code on the same heap.
+board: `-X heapsize=256wK`. With optional components it has more, because it compiles their code on
+the same heap.
 """
 
 import json
@@ -22,10 +22,11 @@ from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
-SOURCE_HEAP = "320wK"
+SOURCE_HEAP = "272wK"
 """Heap for the sources: their type-only blocks are compiled too, but not those of a board."""
-LARGE_HEAP = "512wK"
-"""Heap for optional components: their code is compiled here, but is precompiled on a board."""
+LARGE_HEAP = "576wK"
+"""Heap for optional components: their code is compiled here, but is precompiled on a board. Five
+components need 544."""
 _START = "import gc; gc.threshold(32768); from hil.shells import lockstep_child; "
 """Collecting garbage every 32 KiB from the first import keeps the live objects together."""
 _HEADER = struct.Struct(lockstep_child.HEADER).pack

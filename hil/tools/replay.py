@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from agent.agent import FIRST_BUS
+from agent.port_numbers import FIRST_BUS
 from hil.errors import BenchError
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load

@@ -11,6 +11,7 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
+from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
@@ -70,12 +71,7 @@ class AsciiClient:
         self.echo_known = False
         self.late_frames: list[bytes] = []
         self.reason = ""
-        self.discarded_bytes = 0
-        self.other_unit_frames = 0
-        self.unsolicited = 0
-        self.mismatches = 0
-        self.echoes = 0
-        self.crc_errors = 0
+        self.counters = FrameCounters()
         self.trailing_bytes = 0
         self.duplicate_unit = 0
         self.reply_length = 0
@@ -90,7 +86,7 @@ class AsciiClient:
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Start a transaction; return the frame to send. Raises `EncodeError`."""
         frame = build_frame(unit, pdu)
-        self.discarded_bytes += len(self.buffer)
+        self.counters.discarded_bytes += len(self.buffer)
         self.buffer = self._idle_body = b""
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
@@ -102,7 +98,7 @@ class AsciiClient:
 
     def stop(self) -> None:
         """End the wait for a reply."""
-        self.discarded_bytes += len(self.buffer)
+        self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._waiting = False
 
@@ -112,7 +108,7 @@ class AsciiClient:
 
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); wait for another."""
-        self.unsolicited += 1
+        self.counters.unsolicited += 1
         self._waiting = True
         return None
 
@@ -140,13 +136,13 @@ class AsciiClient:
         while True:
             start, end = buffer.find(b":"), buffer.find(b"\n")
             if start < 0:
-                self.discarded_bytes += len(buffer)
+                self.counters.discarded_bytes += len(buffer)
                 buffer = b""
                 break
-            self.discarded_bytes += start
+            self.counters.discarded_bytes += start
             again = buffer.find(b":", start + 1)
             if again >= 0 and (end < 0 or again < end or end < start):  # the first one is cut off
-                self.discarded_bytes += again - start
+                self.counters.discarded_bytes += again - start
                 buffer = buffer[again:]
                 continue
             if end < start:
@@ -160,7 +156,7 @@ class AsciiClient:
                 result = found
                 self.trailing_bytes = len(buffer)
         if len(buffer) > MAX_BUFFER:
-            self.discarded_bytes += len(buffer)
+            self.counters.discarded_bytes += len(buffer)
             buffer = b""
         self.buffer = buffer
         return result
@@ -168,7 +164,7 @@ class AsciiClient:
     def _take_line(self, line: bytes) -> "ReplyResult | None":
         body = parse_frame(line[:-1]) if line[-1:] == b"\r" else None
         if body is None:
-            self.crc_errors += 1
+            self.counters.crc_errors += 1
             if self._waiting:
                 self.reason = "lrc"
             return None
@@ -184,7 +180,7 @@ class AsciiClient:
         verdict, code, values = check_reply(request[1:], body[1:])
         is_reply = verdict == GOOD or (verdict == EXCEPTION and not self._exception_ambiguous)
         if not is_reply:
-            self.mismatches += 1
+            self.counters.mismatches += 1
             self.reason = "late exception" if verdict == EXCEPTION else verdict
             self._keep(body)
             return None
@@ -201,14 +197,14 @@ class AsciiClient:
         elif not self._skip_echo:
             return False
         self._skip_echo = False
-        self.echoes += 1
+        self.counters.echoes += 1
         return True
 
     def _count_other(self, body: bytes) -> None:
         if self._waiting:
-            self.other_unit_frames += 1
+            self.counters.other_unit_frames += 1
         else:
-            self.unsolicited += 1
+            self.counters.unsolicited += 1
             self._idle_body = body
             if body == self._last_reply:
                 self.duplicate_unit = body[0]

@@ -28,6 +28,7 @@ import struct
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import crc16, with_crc
+from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
@@ -76,21 +77,13 @@ def build_frame(unit: int, pdu: bytes) -> bytes:
 
 
 class RtuClient:
-    """The reply matcher of one line. Counters are monotonic; `reason` names the error of the last
-    reply.
+    """The reply matcher of one line. `reason` names the error of the last reply.
 
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
     number of bytes after it in the last chunk. `discard` withdraws the reply. `duplicate_unit` is a
     unit that sent its last reply twice, or 0. `late_frames` are intact frames that are not the
     reply; the caller clears the list. `is_deferred`: a reply waits for `settle`. `echo_known`: a
     read has shown whether the line echoes.
-
-    discarded_bytes     noise
-    other_unit_frames   frames from or for other units
-    unsolicited         replies after the end of their transaction
-    mismatches          replies of the right unit with wrong content
-    echoes              copies of our requests
-    crc_errors          frames that start like the reply and have a wrong CRC
     """
 
     stream_error = ""  # RTU resynchronises by itself
@@ -102,12 +95,7 @@ class RtuClient:
         self.is_deferred = False
         self.late_frames: list[bytes] = []
         self.reason = ""
-        self.discarded_bytes = 0
-        self.other_unit_frames = 0
-        self.unsolicited = 0
-        self.mismatches = 0
-        self.echoes = 0
-        self.crc_errors = 0
+        self.counters = FrameCounters()
         self.trailing_bytes = 0
         self.duplicate_unit = 0
         self._other_reply_due = False
@@ -169,7 +157,7 @@ class RtuClient:
 
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
-        self.unsolicited += 1
+        self.counters.unsolicited += 1
         self._waiting = True
         self.buffer = self._trailing_data
         self._bytes_needed = _MIN_FRAME
@@ -327,7 +315,7 @@ class RtuClient:
         if not candidate.startswith(self._reply_prefix):
             return False
         if crc16(candidate):
-            self.crc_errors += 1
+            self.counters.crc_errors += 1
             self.reason = "crc"
             return False
         if self._skip_echo and candidate == self._request:
@@ -338,14 +326,14 @@ class RtuClient:
     def _accept_reply(self, at: int, end: int) -> "ReplyResult | None":
         """Return the reply between `at` and `end`; classify the bytes around it."""
         buffer = self.buffer
-        echoes_before = self.echoes
+        echoes_before = self.counters.echoes
         if at:
             self._classify(buffer[:at])
         trailing = buffer[end:]
         self._clear()
         if self._other_reply_due:  # this is the reply to the other master
             self._other_reply_due = False
-            self.other_unit_frames += 1
+            self.counters.other_unit_frames += 1
             self.buffer = trailing
             self._bytes_needed = _MIN_FRAME
             return self._search(len(trailing))
@@ -354,7 +342,7 @@ class RtuClient:
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
         if self._function not in _ECHO_FUNCTIONS:
-            self.line_echo = self.echoes != echoes_before
+            self.line_echo = self.counters.echoes != echoes_before
             self.echo_known = True
         if trailing:
             late_count = len(self.late_frames)
@@ -383,25 +371,25 @@ class RtuClient:
                 self._count_frame(data[at:end])
                 at = end
             else:
-                self.discarded_bytes += 1
+                self.counters.discarded_bytes += 1
                 at += 1
 
     def _count_frame(self, frame: bytes) -> None:
         """Count one intact frame that is not the reply."""
         if frame == self._request:
-            self.echoes += 1
+            self.counters.echoes += 1
             return
         if len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(frame)
         if not self._waiting:
-            self.unsolicited += 1
+            self.counters.unsolicited += 1
             if frame == self._last_reply:
                 self.duplicate_unit = frame[0]
         elif frame[0] != self._unit:
-            self.other_unit_frames += 1
+            self.counters.other_unit_frames += 1
         else:
             self._other_reply_due = self._other_reply_due or self._is_other_request(frame)
-            self.mismatches += 1
+            self.counters.mismatches += 1
             mismatch = check_reply(self._pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
 

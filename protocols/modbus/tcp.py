@@ -15,6 +15,7 @@ good or not.
 import struct
 
 from protocols.errors import EncodeError
+from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import EXCEPTION, GOOD, check_reply, reply_length
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ _MAX_LENGTH = 254  # unit and 253 bytes of PDU
 
 
 class TcpClient:
-    """The reply matcher of one stream; counters as in `protocols.modbus.rtu`.
+    """The reply matcher of one stream.
 
     `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
@@ -43,12 +44,7 @@ class TcpClient:
         self.echo_known = True
         self.is_deferred = False
         self.late_frames: list[bytes] = []
-        self.discarded_bytes = 0
-        self.other_unit_frames = 0
-        self.unsolicited = 0
-        self.mismatches = 0
-        self.echoes = 0
-        self.crc_errors = 0
+        self.counters = FrameCounters()
         self.reply_length = 0
         self.trailing_bytes = 0
         self.duplicate_unit = 0
@@ -112,7 +108,7 @@ class TcpClient:
         bytes).
         """
         if self.stream_error:
-            self.discarded_bytes += len(data)
+            self.counters.discarded_bytes += len(data)
             return None
         buffer = self.buffer + data if self.buffer else data
         result = None
@@ -121,7 +117,7 @@ class TcpClient:
             transaction, protocol, length, unit = struct.unpack_from(_HEADER, buffer, at)
             if protocol or not _MIN_LENGTH <= length <= _MAX_LENGTH:
                 self.stream_error = "protocol id" if protocol else "length"
-                self.discarded_bytes += size - at
+                self.counters.discarded_bytes += size - at
                 at = size
                 break
             end = at + _HEADER_SIZE - 1 + length
@@ -130,7 +126,7 @@ class TcpClient:
             if self._waiting and transaction == self._transaction:
                 result = self._check_reply(unit, buffer[at + _HEADER_SIZE : end])
             else:
-                self.unsolicited += 1
+                self.counters.unsolicited += 1
             at = end
         self.buffer = buffer[at:]
         return result
@@ -140,6 +136,6 @@ class TcpClient:
         self._waiting = False
         result = ("unit", 0, ()) if unit != self._unit else check_reply(self._pdu, reply)
         if result[0] != GOOD and result[0] != EXCEPTION:
-            self.mismatches += 1
+            self.counters.mismatches += 1
             self.reason = result[0]
         return result

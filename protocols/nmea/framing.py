@@ -29,6 +29,8 @@ MAX_PENDING = binary_sync.MAX_FRAME
 
 _MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
+_UBX = 0xB5
+_MAX_KEPT_FRAME, _MAX_KEPT_FRAMES = 128, 8
 _DOLLAR = 36
 _EXCLAMATION = 33
 _UNICORE_REPLY = b"command,"
@@ -111,6 +113,7 @@ class Framer:
     skipped_bytes      bytes outside of sentences and binary frames, without line ends
     failure_positions  for each failure in the last chunk (the first 64), the number of sentences
                        before it in this chunk
+    frames             the last short UBX frames, for a caller that clears the list; None: not kept
     binary             the skipped frames (`protocols.nmea.binary_sync.BinaryCounters`)
 
     Nothing inside a verified binary frame is a failure.
@@ -123,6 +126,7 @@ class Framer:
         "bad_checksum",
         "binary",
         "failure_positions",
+        "frames",
         "no_checksum",
         "overlong",
         "sentences",
@@ -141,7 +145,12 @@ class Framer:
         self.skipped_bytes = 0
         self.failure_positions: list[int] = []
         self.binary = binary_sync.BinaryCounters()
+        self.frames: list[bytes] | None = None
         self._pending = b""
+
+    def keep_frames(self, frames: "list[bytes]") -> None:
+        """Add the last short UBX frames to a list from now on; the caller clears it."""
+        self.frames = frames
 
     @property
     def pending_bytes(self) -> int:
@@ -221,6 +230,11 @@ class Framer:
         if not size or not binary_frames.is_checksum_valid(buffer[at : at + size]):
             return at + 1
         self.binary.add(buffer[at], size)
+        frames = self.frames
+        if frames is not None and buffer[at] == _UBX and size <= _MAX_KEPT_FRAME:
+            frames.append(buffer[at : at + size])
+            if len(frames) > _MAX_KEPT_FRAMES:
+                frames.pop(0)
         return at + size
 
     def _skip(self, gap: bytes) -> None:

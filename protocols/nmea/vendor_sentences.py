@@ -7,12 +7,15 @@ function. A sentence of a known vendor with another tag is a `VendorSentence` wi
 
     antenna   "ok", "open" or "short"; None if not reported
     jamming   "ok", "warning" or "critical" (ST: "warning" while a notch filter is locked)
+    spoofing  "ok", "warning" or "critical"; None if not reported
+    leap_s    GPS time minus UTC in s, None if not reported. `leap_known`: from satellites, not from
+              the firmware
 
-Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS);
-Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good, 2 warning
-or open, 3 critical or short); ST Teseo-LIV3F software manual (PSTM: 0 good, 1 open, 2 short);
-Trimble Copernicus II manual (PTNLRBA: 1 = known, then 0 good, 1 open, 2 short); Unicore UM980
-commands manual. The fields of Furuno PERDCRJ are not public: kept, not parsed.
+Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS;
+PUBX,04); Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good,
+2 warning or open, 3 critical or short; PQTMLS); ST Teseo-LIV3F software manual (PSTM: 0 good, 1
+open, 2 short); Trimble Copernicus II manual (PTNLRBA: 1 = known, then 0 good, 1 open, 2 short);
+Unicore UM980 commands manual. The fields of Furuno PERDCRJ are not public: kept, not parsed.
 """
 
 from protocols.errors import DecodeError
@@ -64,8 +67,11 @@ class VendorSentence:
         "antenna",
         "horizontal_mm",
         "jamming",
+        "leap_known",
+        "leap_s",
         "reply",
         "severity",
+        "spoofing",
         "tag",
         "text",
         "vendor",
@@ -78,10 +84,26 @@ class VendorSentence:
         self.vendor = vendor
         self.antenna: str | None = None
         self.jamming: str | None = None
+        self.spoofing: str | None = None
+        self.leap_s: int | None = None
+        self.leap_known = False
         self.severity: int | None = None
         self.reply: tuple[bytes, bool] | None = None
         self.horizontal_mm: int | None = None
         self.vertical_mm: int | None = None
+
+    def state_health(
+        self, antenna: "str | None", jamming: "str | None", spoofing: "str | None" = None
+    ) -> None:
+        """Set what the receiver states about antenna and interference; None: not stated."""
+        self.antenna = antenna
+        self.jamming = jamming
+        self.spoofing = spoofing
+
+    def state_leap_s(self, leap_s: "int | None", known: bool) -> None:
+        """Set the leap seconds; `known`: from satellites."""
+        self.leap_s = leap_s
+        self.leap_known = known and leap_s is not None
 
     @property
     def talker(self) -> bytes:
@@ -144,6 +166,8 @@ def parse_vendor(body: bytes) -> "VendorSentence | None":
         return None
     sentence = VendorSentence(tag, text, vendor)
     reader = _READERS.get(tag)
+    if tag == b"PUBX" and text[:3] == b"04,":
+        reader = _ublox_time
     if reader is not None:
         reader(sentence, text.split(b","))
     return sentence
@@ -194,6 +218,23 @@ def _quectel_accuracy(sentence: VendorSentence, f: "list[bytes]") -> None:
     sentence.horizontal_mm = fields.parse_decimal(f[4], 3, "error")
 
 
+def _quectel_leap(sentence: VendorSentence, f: "list[bytes]") -> None:
+    """Parse version, time of week, source (0: firmware), week, leap seconds, forecast."""
+    if len(f) != 11 or f[0] != b"1":
+        raise DecodeError("fields")
+    sentence.leap_s = fields.parse_unsigned(f[4], 2, "leap")
+    sentence.leap_known = sentence.leap_s is not None and f[2] not in (b"", b"0")
+
+
+def _ublox_time(sentence: VendorSentence, f: "list[bytes]") -> None:
+    """Parse PUBX,04. A D after the leap seconds means: from the firmware."""
+    if len(f) < 6:
+        raise DecodeError("fields")
+    digits = f[5][:-1] if f[5][-1:] == b"D" else f[5]
+    sentence.leap_s = fields.parse_unsigned(digits, 2, "leap")
+    sentence.leap_known = sentence.leap_s is not None and digits == f[5]
+
+
 def _st_antenna(sentence: VendorSentence, f: "list[bytes]") -> None:
     if f[0] in _STATE_DIGITS:
         sentence.antenna = _ANTENNA_STATES[int(f[0])]
@@ -215,6 +256,7 @@ _READERS: "dict[bytes, Callable[[VendorSentence, list[bytes]], None]]" = {
     b"PQTMANTENNASTATUS": _quectel_antenna,
     b"PQTMJAMMINGSTATUS": _quectel_jamming,
     b"PQTMEPE": _quectel_accuracy,
+    b"PQTMLS": _quectel_leap,
     b"PAIRSPF": _airoha_jamming,
     b"PAIRSPF5": _airoha_jamming,
     b"PAIR001": _airoha_reply,

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget
+from drivers.redfish.client import SESSIONS, RedfishClient
+from drivers.redfish.target import ENVIRONMENT, RedfishTarget
 
 PATH = "/redfish/v1/Chassis/gpu/EnvironmentMetrics"
 LOGIN = ("coldloop", "s3cret")

@@ -11,7 +11,8 @@ from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
 from drivers.modems import make_driver
 from drivers.ports.address import parse_address
-from drivers.redfish import RedfishClient, RedfishTarget
+from drivers.redfish.client import RedfishClient
+from drivers.redfish.target import RedfishTarget
 from protocols import calendar, cbor, datagram, http, signed_message
 from protocols.errors import DecodeError
 from protocols.modbus.crc import with_crc

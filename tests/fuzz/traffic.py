@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from agent.agent import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from hil.bench import optional_sections
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse

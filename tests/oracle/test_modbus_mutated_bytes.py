@@ -42,7 +42,7 @@ FRAMINGS = ("rtu", "ascii", "tcp")
 
 
 class ByteSource:
-    """Frames of one seed: replies, requests, lies about counts, damaged and joined frames."""
+    """Frames of one seed: replies, requests, false counts, damaged and joined frames."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)

@@ -49,11 +49,18 @@ def test_a_failed_import_is_reported() -> None:
 def test_a_module_for_64_bits_runs_on_targets_with_64_bits(tmp_path: Path) -> None:
     path = tmp_path / "test_x.py"
     path.write_text("def test_a(): pass\n")
-    assert targets(path) == {"unix": False, "unix-f32": True, "mps2": True}
+    assert targets(path, "test_a") == {"unix": False, "unix-f32": True, "mps2": True}
     other = tmp_path / "test_y.py"
     other.write_text("FLOATS = 64  # the reason\n")
     assert float_bits(other) == 64
-    assert targets(other) == {"unix": False}
+    assert targets(other, "test_a") == {"unix": False}
+
+
+def test_a_long_test_runs_on_micropython_in_soak_only(tmp_path: Path) -> None:
+    path = tmp_path / "test_x.py"
+    path.write_text('LONG = ("test_a",)\ndef test_a(): pass\ndef test_b(): pass\n')
+    assert targets(path, "test_a") == {"unix": True, "unix-f32": True, "mps2": True}
+    assert targets(path, "test_b")["unix"] is False
 
 
 def pytest_on(folder: Path, **environment: str) -> str:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock.leap_second import UNCERTAIN_FOR
+from agent.power.load_class import CLASSES
+from protocols.time_units import SECOND
 from tests.support.repository import ROOT, repo_files
 
 DOCS = [name for name in repo_files() if name.startswith("docs/") and name.endswith(".md")]
@@ -72,6 +75,21 @@ def test_the_definitions_in_the_architecture_exist() -> None:
         parts = [] if name.endswith(".py") else name.split(".")
         missing += [(path, part) for part in parts if not re.search(rf"\b{part}\b", source)]
     assert missing == []
+
+
+def test_the_wait_for_the_leap_seconds_is_that_of_the_code() -> None:
+    wait = f"{UNCERTAIN_FOR // (60 * SECOND)} minutes"
+    for name in ("README.md", "docs/engineer/time.md", "docs/technician/troubleshoot.md"):
+        assert wait in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_derating_curves_are_those_of_the_code() -> None:
+    text = (ROOT / "docs/engineer/power.md").read_text(encoding="utf-8")
+    for name, limit_c, rise_k, curve in CLASSES:
+        points = ", ".join(f"{celsius}: {percent}" for celsius, percent in curve)
+        if all(percent == 100 for _, percent in curve):
+            points = "none: cannot be limited"
+        assert f"| {name} | {limit_c} | {rise_k} K | {points} |" in text
 
 
 @pytest.mark.parametrize("name", DOCS)

@@ -22,7 +22,7 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 25,
-    "agent": 19,
+    "agent": 20,
     "agent/core": 19,
     "deploy": 16,
     "deploy/firmware": 16,
@@ -90,7 +90,7 @@ def test_a_folder_fits_one_screen() -> None:
         count = len(names - {"__init__.py", "py.typed"})
         if count > CAPACITY.get(folder, MAX_ENTRIES) and not folder.startswith(DATA):
             full[folder] = count
-    assert not full
+    assert not full, f"full folders: see the capacity of a folder in ARCHITECTURE.md: {full}"
 
 
 def test_portable_names_are_short() -> None:

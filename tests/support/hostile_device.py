@@ -2,9 +2,9 @@
 """Hostile Modbus devices in virtual time, and the judge of what a bus makes of them.
 
 Not a test. A device replies in the order of its requests, but it can be one or more replies behind,
-late, silent, restarting, or lie about counts. Each register shows its own address and the number of
-the request that sampled it. So the judge knows of every good value which register it belongs to and
-when it was sampled.
+late, silent, restarting, or with false counts. Each register shows its own address and the number
+of the request that sampled it. So the judge knows of every good value which register it belongs to
+and when it was sampled.
 """
 
 from __future__ import annotations
@@ -283,13 +283,13 @@ def _exceptions(case: HostileCase, device: HostileDevice, request: bytes, now: i
     return [(delay, frame)]
 
 
-def _lying_count(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+def _false_count(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
     body = device.reply(request, now)
     if request[0] in pdu.READS and case.rng.randrange(2):
-        lie = case.rng.choice((0, 1, 3, 5, body[1] - 1, body[1] + 1, 128, 250, 255))
-        body = body[:1] + bytes((lie & 0xFF,)) + body[2:]
+        count = case.rng.choice((0, 1, 3, 5, body[1] - 1, body[1] + 1, 128, 250, 255))
+        body = body[:1] + bytes((count & 0xFF,)) + body[2:]
         if case.rng.randrange(2):
-            body = body[: 2 + lie]
+            body = body[: 2 + count]
     return [(5000, case.wrap(device.unit, body))]
 
 
@@ -344,7 +344,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "dropped": _drop,
     "restarts": _dead,
     "exceptions": _exceptions,
-    "lying count": _lying_count,
+    "false count": _false_count,
     "noise": _noise,
     "mix": _mix,
 }

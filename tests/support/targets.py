@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets of the portable tests beside CPython, and the way to run a file on each.
 
-    unix        Debian's MicroPython, 64-bit floats            all tests, always
+    unix        Debian's MicroPython, 64-bit floats            always, without the tests in LONG
     unix-f32    the same port with 32-bit floats               `make soak`
     mps2        an ARM image under QEMU, 32-bit floats         SMALL always, the rest in `make soak`
 
-On the image the precompiled tests lie in the ROMFS of the application. One machine runs file after
-file, and each file starts with a soft reboot. A module that sets `FLOATS = 64`, with the reason,
-needs 64-bit floats.
+The tuple `LONG` of a module names its tests that take more than a second on MicroPython. On the
+image the precompiled tests lie in the ROMFS of the application. One machine runs file after file,
+and each file starts with a soft reboot. A module that sets `FLOATS = 64`, with the reason, needs
+64-bit floats.
 """
 
 import ast
@@ -50,7 +51,7 @@ _SMALL_PATHS = {ROOT / name for name in SMALL}
 HEAP = 1536 * 1024
 """Heap of the image for the other tests: several agents and their tests. A heap of 2 MiB would
 reach into slot a, because QEMU places the heap after the code."""
-TIMEOUT_S = 120  # for the tests of one file; a hang fails only these tests
+TIMEOUT_S = 280  # for the tests of one file, also at a load of 20; a hang fails only these tests
 _BOARD_TIMEOUT_S = 280  # for a batch; less than the limit of pytest for one test
 _BATCH = 6  # tests in one run on the image, which takes thirty times as long as this machine
 _BOOT_S = 60
@@ -67,12 +68,22 @@ def float_bits(path: Path) -> int:
     return 32
 
 
-def targets(path: Path) -> dict[str, bool]:
-    """Return the targets of a test file, and whether a target is only for `make soak`."""
-    result = {UNIX: False}
+@functools.cache
+def long_tests(path: Path) -> tuple[str, ...]:
+    """Return the tests of a module that are long on MicroPython: `LONG` in it, or none."""
+    for node in ast.parse(path.read_bytes()).body:
+        match node:
+            case ast.Assign([ast.Name("LONG")], ast.Tuple() as names):
+                return tuple(ast.literal_eval(names))
+    return ()
+
+
+def targets(path: Path, test: str) -> dict[str, bool]:
+    """Return the targets of a test of a file, and whether a target is only for `make soak`."""
+    result = {UNIX: test in long_tests(path)}
     if float_bits(path) == 32:
         result[UNIX_F32] = True
-        result[MPS2] = path not in _SMALL_PATHS
+        result[MPS2] = path not in _SMALL_PATHS or result[UNIX]
     return result
 
 

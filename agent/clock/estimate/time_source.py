@@ -91,7 +91,9 @@ class TimeSource:
         deviation = max(self.offset_fit.deviation, self._min_noise_ns)
         is_mixed = bool(self.sigma_ns) and 2 * deviation > 3 * self.sigma_ns
         if self.sigma_ns:
-            smooth = isqrt((7 * self.sigma_ns * self.sigma_ns + deviation * deviation) // 8)
+            # A step of the latency is no noise. As noise it would hide itself in the next block.
+            noise = min(deviation, 2 * self.sigma_ns)
+            smooth = isqrt((7 * self.sigma_ns * self.sigma_ns + noise * noise) // 8)
             self.sigma_ns = max(smooth, self._min_noise_ns)
         else:
             self.sigma_ns = deviation

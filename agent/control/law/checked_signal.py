@@ -6,8 +6,8 @@ Does not know the physics: the caller gives the estimate (`agent.control.law.pla
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
 make, by a reading that stands still while its estimate moves, or by the caller (`accuse`). While it
 is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
-within the band for `_AGREE_S`, or for `_AGAIN_S` after a second lie in an hour. After an accusation
-the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
+within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After an
+accusation the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds

@@ -120,7 +120,7 @@ class FeedforwardControl:
         error = supply_c - setpoint
         compensated_c = self._compensate_lag(return_c, dt)
         wave = self.wave
-        wave.step(return_c, supply_c, error, dt)
+        wave.step(return_c, supply_c, error, self._noise_k, dt)
         if wave.share > 0.0:
             compensated_c += wave.share * (setpoint + wave.rise_k - compensated_c)
             error += wave.share * (wave.error_k - error)
@@ -137,12 +137,13 @@ class FeedforwardControl:
         integral = self._last_integral = self._integral
         change_k = self._return_history[-1] - self._return_history[0]
         is_steady = -_STEADY_K < change_k < _STEADY_K
+        error = wave.error_k if wave.active else error  # of a slow one too
         if error > _DEADBAND_K or error < -_DEADBAND_K:
             # Towards 0, the integral that a bumpless transfer has left ends quickly.
             grows = (correction > 0.0) == (integral > 0.0)
             share = _TRANSIENT_SHARE if grows and not is_steady else 1.0
             share = _WAVE_SHARE if wave.active or self._is_gentle else share
-            integral = _clip(integral + share * correction * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
+            integral = _clip(integral + share * gain * error * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
         self._next_integral = integral
         self.correction = correction + integral
         demand = exchanger.valve_for_effect((compensated_c - setpoint + self.correction) / span_k)
@@ -152,8 +153,7 @@ class FeedforwardControl:
             not valve_moving if limited == demand else (correction > 0) != (demand > limited)
         )
         # The table ends at the valve limits, so `demand` cannot exceed them.
-        may_integrate = may_integrate and self._may_integrate
-        self._may_integrate = True
+        may_integrate, self._may_integrate = may_integrate and self._may_integrate, True
         if may_integrate and not (limited >= self.high if correction > 0 else limited <= self.low):
             self._integral = integral
         if position is not None:

@@ -10,11 +10,11 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R4   flow = k sqrt(dP)                              k: learned
     R3   flow = n * pump speed                          n: learned
 
-R1 and R6 without the supply: a lie of the supply by d shifts both by -d. A lie of the return by d
+R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The shares of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
-and then slowly while R1 agrees. `ua_steady` permits learning of the exchanger: a lying sensor must
-not become a model.
+and then slowly while R1 agrees. `ua_steady` permits learning of the exchanger: a false sensor value
+must not change the model.
 """
 
 from agent.control.law.checked_signal import RELATION, CheckedSignal
@@ -132,7 +132,7 @@ class RowPlausibility:
             by_pump = self._damp(1, self._pump_factor * r.pump_pct, dt)
         estimate = by_pump if by_dp is None else by_dp
         if self.dp.suspect or self.flow.suspect:
-            # Values of a lie say nothing about the time after it.
+            # Values of a faulty sensor say nothing about the time after the fault.
             self._flow_s = self._dp_s = 0.0
             if self.dp.suspect:
                 self._damped[0] = None
@@ -198,7 +198,7 @@ class RowPlausibility:
         q, e, t1 = self.heat_rise_k, self.effectiveness, r.fws_supply_c
         if rise_k < -_MIN_RISE_K and q is not None and q > _MIN_RISE_K:
             self._gross_s += dt
-            if self._gross_s >= _PROVE_S:  # they are swapped, or both lie
+            if self._gross_s >= _PROVE_S:  # they are swapped, or both false
                 self.supply.accuse(RELATION)
                 self.returned.accuse(RELATION)
             return

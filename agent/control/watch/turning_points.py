@@ -27,6 +27,10 @@ class TurningPoints:
         """Forget the sequence."""
         self.count, self._peak = 0, None
 
+    def set_band(self, band: float) -> None:
+        """Set the least swing of a half wave."""
+        self.band = band
+
     def discard(self) -> None:
         """Do not count the half waves until now."""
         self.count = 0

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
         setpoint: float
         at_fail_safe: bool
+        in_wave: bool
 
         @property
         def valve(self) -> "ValveView":
@@ -93,7 +94,10 @@ class ValveWatch:
             loop.set_care(False, 1.0, 0.0)
             return
         rise_k = None if readings.return_c is None else readings.return_c - readings.supply_c
-        oscillation.step(readings.supply_c - loop.setpoint, rise_k, dt)
+        if loop.in_wave:
+            oscillation.reset()
+        else:
+            oscillation.step(readings.supply_c - loop.setpoint, rise_k, dt)
         stiction.step(loop.valve.command_pct, position, dt)
         rate = oscillation.travel_pct_h
         self.travels = rate > (_CALM_PCT_H if self.travels else _ALARM_PCT_H)

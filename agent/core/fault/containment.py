@@ -15,11 +15,10 @@ provider of conditions of the supervisor.
                is normal
     device     the result is dropped                               port_fault:BUS
     listener   it gets no more calls                               -
+    report     status, telemetry row and console line are lost     -
 
 Input of a port still reaches a component that is off, so that its view of the port stays right.
 """
-
-import gc
 
 from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
 from agent.core.fault.stand_in import StandIn
@@ -109,8 +108,6 @@ class Containment:
 
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes) -> None:
         """Contain `error` of `piece`; see the module."""
-        if isinstance(error, MemoryError):
-            gc.collect()
         agent = self._agent
         self.hold_until = now + _WAKE_PAUSE
         if piece in agent.fieldbus.buses:
@@ -206,6 +203,7 @@ class Containment:
         """Replace a component by its stand-in, or the stand-in by the component."""
         agent = self._agent
         lists: list[list[Any]] = [agent.components, agent.with_deadline, agent.with_outbox]
+        lists.append(agent.with_protection)
         for components in lists + [agent.supervisor.providers, agent.telemetry.components]:
             if old in components:
                 components[components.index(old)] = new

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device temperatures of the loads: they show a loss of flow without any sensor of the CDU.
 
-Reads no register: the temperature comes with the power of the load (`drivers.redfish`). Does not
-command loads; see `agent.power.component` and `agent.power.limit.load_shed`.
+Reads no register: the temperature comes with the power of the load (`drivers.redfish.target`). Does
+not command loads; see `agent.power.component` and `agent.power.limit.load_shed`.
 
 The expected temperature is the supply + the case rise of the class x power / rating. A case
 follows its power and the supply with a lag. So the expectation falls slowly, and rises

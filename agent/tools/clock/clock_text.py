@@ -32,6 +32,7 @@ UNITS = {
     "antenna_open": "",
     "antenna_short": "",
     "jamming": "",
+    "spoofing": "",
     "silent": "s",
     "no_fix": "s",
     "line_saturated": "permille",

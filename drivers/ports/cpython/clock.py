@@ -2,33 +2,27 @@
 """The monotonic clock of a CPython process, and the offset of the system's UTC.
 
     monotonic()          the time of the runtime, microseconds
-    use_raw()            switch to CLOCK_MONOTONIC_RAW
     system_offset_ns()   the system's UTC minus the time of the runtime, nanoseconds
 
 The service that disciplines the system clock also adjusts CLOCK_MONOTONIC (clock_gettime(2)):
 chronyd slews it by up to 10 %, ntpd by 500 ppm. The agent would take that for the oscillator, and
-one that feeds chronyd would measure its own corrections. Therefore the agent uses the raw clock,
-which has no adjustment, wherever the system has one.
+one that feeds chronyd would measure its own corrections. Therefore the agent uses
+CLOCK_MONOTONIC_RAW, which has no adjustment, wherever the system has it.
 """
 
 import time
 
-_clock_ids = [time.CLOCK_MONOTONIC]
+_CLOCK_ID = getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC)
 _SAMPLES = 3
 
 
-def use_raw() -> None:
-    """Use the raw oscillator clock; call this before the first time is read."""
-    _clock_ids[0] = getattr(time, "CLOCK_MONOTONIC_RAW", time.CLOCK_MONOTONIC)
-
-
 def _now_ns() -> int:
-    return time.clock_gettime_ns(_clock_ids[0])
+    return time.clock_gettime_ns(_CLOCK_ID)
 
 
 def monotonic() -> int:
     """Return the time in microseconds."""
-    return time.clock_gettime_ns(_clock_ids[0]) // 1000
+    return time.clock_gettime_ns(_CLOCK_ID) // 1000
 
 
 def system_offset_ns() -> int:

@@ -21,6 +21,7 @@ from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.dialects import Dialect
 from hil.devices.gnss.sentences import EpochReport, ListedSatellite, SentenceWriter, sentence
 from hil.devices.gnss.sky import SkyModel, SkySatellite
+from hil.devices.gnss.ublox_reports import reports
 
 COLD, WARM, HOT = 0, 1, 2
 LEAP_WAIT_S = 750
@@ -77,6 +78,7 @@ class GnssReceiver(FaultTarget):
             "position_error_m",
             "uniform_cn0",
             "antenna",
+            "spoofing",
             "temperature_c",
             "leap_error_s",
             "ignores_commands",
@@ -100,7 +102,8 @@ class GnssReceiver(FaultTarget):
         self.corrupted_bits = self.extra_latency_us = self.time_offset_us = 0
         self.position_error_m = (0.0, 0.0)
         self.uniform_cn0: float | None = None
-        self.antenna = "ok"
+        self.antenna = self.spoofing = "ok"
+        self.reports: set[tuple[int, int]] = set()
         self.temperature_c = _ROOM_C
         self.desense_db = self.burst_db = 0.0
         self.leap_midnights: list[int] = []
@@ -268,8 +271,10 @@ class GnssReceiver(FaultTarget):
             self.has_fix = False
             return []
         self.epochs += 1
-        text = self._epoch(instant, now)
-        return [(0, self._flip_bits(text.encode("ascii")))] if text else []
+        data = self._epoch(instant, now).encode("ascii")
+        if self.reports:
+            data += reports(self, instant, self._jamming_state(now))
+        return [(0, self._flip_bits(data))] if data else []
 
     def _epoch(self, instant: int, now: int) -> str:
         report = self._report(instant, now)
@@ -281,6 +286,14 @@ class GnssReceiver(FaultTarget):
         head = "".join([sentence(body) for body in self._pending])
         self._pending = []
         return head + self._writer.write(report, kinds, self.systems)
+
+    def knows_leap(self, instant: int) -> bool:
+        """Return whether the leap seconds have come from a satellite."""
+        return instant // SECOND >= self._leap_known_s
+
+    def request_report(self, kind: tuple[int, int], wanted: bool) -> None:
+        """Send a report of `hil.devices.gnss.ublox_reports` with each epoch, or no more."""
+        self.reports = self.reports | {kind} if wanted else self.reports - {kind}
 
     def _is_due(self, kind: str) -> bool:
         divisor = self.rate_divisors.get(kind, 0)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from construct import Byte, Bytes, Const, Int16ul, Struct, this
 
 from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
+from hil.devices.gnss.ublox_frame import build_frame, checksum
+from hil.devices.gnss.ublox_reports import KINDS as REPORTS
 
 if TYPE_CHECKING:
     from hil.devices.gnss.receiver import GnssReceiver
@@ -51,21 +53,6 @@ _KEY_KINDS = {
 }
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
 """Number of bytes of a key's value, by its highest three bits."""
-
-
-def checksum(content: bytes) -> bytes:
-    """Return Fletcher-8 over class, id, length and payload."""
-    first = second = 0
-    for byte in content:
-        first = (first + byte) & 0xFF
-        second = (second + first) & 0xFF
-    return bytes((first, second))
-
-
-def build_frame(kind: int, number: int, payload: bytes) -> bytes:
-    """Build a whole frame."""
-    content = struct.pack("<BBH", kind, number, len(payload)) + payload
-    return b"\xb5\x62" + content + checksum(content)
 
 
 class UbloxInterpreter:
@@ -128,9 +115,15 @@ def _set_baud(receiver: GnssReceiver, baud: int, now: int) -> bool:
 
 
 def _cfg_msg(receiver: GnssReceiver, payload: bytes, _: int) -> bool:
-    if len(payload) not in (3, 8) or payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
+    if len(payload) not in (3, 8):
         return False
     rate = payload[2] if len(payload) == 3 else payload[2 + _UART1]
+    report = (payload[0], payload[1])
+    if report in REPORTS:
+        receiver.request_report(report, rate > 0)
+        return True
+    if payload[0] != _NMEA_CLASS or payload[1] not in _KINDS:
+        return False
     receiver.rate_divisors[_KINDS[payload[1]]] = rate
     return True
 

@@ -47,6 +47,17 @@ def test_latency_changes_within_a_block() -> None:
             assert run_day(day).beyond_us == 0, (start, size_ms)
 
 
+def test_one_step_of_the_latency_does_not_hide_itself() -> None:
+    """The block with the step must not raise the noise by which the next block is judged."""
+    for start in range(16):
+        change = (Span(1200.0 + 5 * start, 2400.0, 124.0),)
+        receiver = SentenceModel(
+            5.0, latency_ms=483.1, stated_ms=483.9, spread_ms=1.0, jitter_ms=0.9, latency=change
+        )
+        day = Day(start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False)
+        assert run_day(day).beyond_us == 0, start
+
+
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
     day = draw_day(5028)
     (restart,) = day.restarts

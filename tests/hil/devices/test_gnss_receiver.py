@@ -10,12 +10,13 @@ from typing import Any
 import pynmeagps
 import pytest
 
+from drivers.gnss.receiver import ReceiverDriver
 from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.elements import BEIDOU, GPS
 from hil.devices.gnss.receiver import COLD, GnssReceiver
 from hil.devices.gnss.sky import SkyModel
-from hil.devices.gnss.ublox import build_frame
+from hil.devices.gnss.ublox_frame import build_frame
 from tests.hil.devices import strict_nmea
 from tests.portable.support.nmeatext import line
 from tests.support.programs import require_program
@@ -273,3 +274,26 @@ def test_receiver_that_ignores_commands_acknowledges_them() -> None:
 def test_the_same_seed_gives_the_same_bytes() -> None:
     assert run(receiver("unicore", 3), 20) == run(receiver("unicore", 3), 20)
     assert run(receiver("unicore", 3), 20) != run(receiver("unicore", 4), 20)
+
+
+def test_ublox_states_leap_seconds_antenna_and_spoofing() -> None:
+    device = receiver("ublox")
+    asked = b"".join(
+        build_frame(0x06, 0x01, bytes([kind, number, 1]))
+        for kind, number in ((0x01, 0x26), (0x01, 0x03), (0x0A, 0x09), (0xF1, 0x04))
+    )
+    device.receive(asked, 0)
+    device.inject("spoofing", "warning")
+    device.inject("antenna", "open")
+    driver = ReceiverDriver(0, 115_200, max_epochs=9)
+    driver.decoder  # noqa: B018 - the frames are kept from its first use on
+    epochs = []
+    for _ in range(6):
+        due = device.deadline()
+        for _, data in device.wake(due):
+            driver.receive(data, due)
+        epochs += driver.take_epochs(due + 400_000)
+    last = epochs[-1]
+    assert (last.spoofing, last.antenna, last.leap_s) == ("warning", "open", 18)
+    device.receive(build_frame(0x06, 0x01, bytes([0x01, 0x26, 0])), 0)
+    assert (0x01, 0x26) not in device.reports

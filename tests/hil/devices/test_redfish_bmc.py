@@ -3,7 +3,8 @@
 
 import pytest
 
-from drivers.redfish import ENVIRONMENT, POWER, RedfishClient, RedfishTarget
+from drivers.redfish.client import RedfishClient
+from drivers.redfish.target import ENVIRONMENT, POWER, RedfishTarget
 from hil.devices.power.capped_load import CappedLoad
 from hil.devices.power.redfish_bmc import RedfishBmc
 

@@ -3,8 +3,11 @@
 
     python -m tests.hil.fault.guard_campaign [--calls 200] [--out FILE] [SITUATION …]
 
-A situation runs once without a fault to the moment of the fault. From there each case runs in a
-forked process: one piece raises at its k-th call. The judge compares with the run without a fault.
+A situation runs once without a fault to the moment of the fault, and from there once for each
+piece. At each call of the piece the process forks: in the copy this call raises, and the copy runs
+for `AFTER_S`. The process itself goes on without a fault to the next call, so a piece that is
+called once a second has its 200 calls too. The judge compares each copy with the run without a
+fault.
 
     no tick is missed, and no exception leaves the agent
     the supply and the hottest case stay within a band of the run without a fault
@@ -18,19 +21,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.core.component import Component
 from agent.core.fault.stand_in import StandIn
-from hil.kernel.raise_in import ERRORS, find_piece, inject
+from hil.kernel.raise_in import ERRORS, InjectedError, find_piece
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 
 AFTER_S = 8
 _SECOND = 1_000_000
+_LONGEST_S = 260
 _SUPPLY_BAND_K = 2.5
 _CASE_BAND_K = 4.0
 
@@ -89,97 +95,179 @@ def piece_names(run: VirtualRun) -> list[str]:
     return [name for name in names if (find_piece(agent, name) or (None,))[0] is not None]
 
 
-def method_cases(run: VirtualRun, calls: int) -> list[tuple[str, int]]:
-    """Return (text of the fault, call): all calls of each piece, the first of each method."""
-    agent = run.dut.agent  # type: ignore[attr-defined]
-    words = ["", *(" " + word for word in ERRORS)]
-    cases: list[tuple[str, int]] = []
-    for i, name in enumerate(piece_names(run)):
-        found = find_piece(agent, name)
-        assert found is not None
-        kinds = [words[(call + i) % len(words)] for call in range(1, calls + 1)]
-        cases += [(name + kind, call) for call, kind in enumerate(kinds, 1)]
-        methods = [m for m in found[1] if getattr(type(found[0]), m, 0) != getattr(Component, m, 1)]
-        cases += [(f"{name}.{m}{words[j % len(words)]}", 1) for j, m in enumerate(methods)]
-    return cases
+class Trace(NamedTuple):
+    """What a run shows in each second after the moment of the fault, and at its end."""
+
+    supply_c: list[float]
+    case_c: list[float]
+    pumps: list[float]
+    missed: list[int]
+    faults: int = 0
+    alarms: tuple[str, ...] = ()
+    is_off: tuple[str, ...] = ()
+    was_off: bool = False
+    raised_s: int = 0
 
 
-def piece_of(text: str) -> str:
-    """Return the piece of a text of a fault."""
-    return text.partition(" ")[0].partition(".")[0]
+class FaultRecorder:
+    """Runs a unit and records its seconds. `second`: the one that runs now. No copy is made from
+    `until_s` on.
+    """
+
+    def __init__(self, run: VirtualRun, second: int) -> None:
+        self.run, self.second = run, second
+        self.trace = Trace([], [], [], [])
+        self.until_s = second + _LONGEST_S
+        self.end_s = self.until_s + AFTER_S
+        self.raised_s = 0
+        self.was_off = False
+
+    def advance(self) -> None:
+        """Run one second."""
+        run, agent = self.run, self.run.dut.agent  # type: ignore[attr-defined]
+        for tenth in range(1, 11):
+            run.shell.run(self.second * _SECOND + tenth * _SECOND // 10)
+            self.was_off |= any(isinstance(part, StandIn) for part in agent.components)
+        run.testbed.plant.advance((self.second + 1) * _SECOND)
+        self.second += 1
+        run.status = json.loads(run.status_text) if run.status_text else None
+        trace = self.trace
+        for values, name in ((trace.supply_c, "supply_c"), (trace.case_c, "case_c")):
+            value = run.sample(name)
+            values.append(0.0 if value is None else value)
+        decision = agent.arbiters["pumps"].decision
+        output = None if decision is None else decision.output
+        trace.pumps.append(-1.0 if output is None else output)
+        trace.missed.append(agent.ticks.missed)
+
+    def finish(self) -> Trace:
+        """Return the trace with the state at its end."""
+        agent = self.run.dut.agent  # type: ignore[attr-defined]
+        containment = agent.guard.containment
+        return self.trace._replace(
+            faults=0 if containment is None else sum(containment.counts.values()),
+            alarms=tuple(code for _, _, code in agent.alarms.history),
+            is_off=tuple(part.section for part in agent.components if isinstance(part, StandIn)),
+            was_off=self.was_off,
+            raised_s=self.raised_s,
+        )
 
 
-class Trace:
-    """What a run shows after the moment of the fault."""
+class ForkingCounter:
+    """Counts the calls of a piece. At each chosen call a copy of the process raises.
+
+    `found`: (text of the fault, its result) of all copies: a `Trace`, or the text of an exception.
+    """
 
     def __init__(
-        self, run: VirtualRun, situation: Situation, text: str = "", call: int = 0
+        self, recorder: FaultRecorder, name: str, calls: int, share: tuple[int, int]
     ) -> None:
-        agent = run.dut.agent  # type: ignore[attr-defined]
-        self.supply_c: list[float] = []
-        self.case_c: list[float] = []
-        self.pumps: list[float] = []
-        self.problems: list[str] = []
         self.count = 0
-        self.was_off = False
-        self.seconds_after_fault = 0
-        counter = inject(agent, text, call) if text else None
-        for second in range(situation.fault_s, situation.fault_s + AFTER_S):
-            for tenth in range(1, 11):
-                run.shell.run(second * _SECOND + tenth * _SECOND // 10)
-                self._look(agent)
-            run.testbed.plant.advance((second + 1) * _SECOND)
-            self.seconds_after_fault += counter is not None and counter.count >= call
-            run.status = json.loads(run.status_text) if run.status_text else None
-            for values, name in ((self.supply_c, "supply_c"), (self.case_c, "case_c")):
-                value = run.sample(name)
-                values.append(0.0 if value is None else value)
-            decision = agent.arbiters["pumps"].decision
-            self.pumps.append(
-                -1.0 if decision is None or decision.output is None else decision.output
-            )
-        self.missed = agent.ticks.missed
-        self.reached = counter is not None and counter.count >= call
-        containment = agent.guard.containment
-        self.count = 0 if containment is None else sum(containment.counts.values())
-        self.alarms = [code for _, _, code in agent.alarms.history]
-        self.is_off = [part.section for part in agent.components if isinstance(part, StandIn)]
+        self.found: list[tuple[str, Trace | str]] = []
+        self._recorder, self._name, self._calls = recorder, name, calls
+        self._share = share
+        self._methods: set[str] = set()
+        self._is_copy = False
 
-    def _look(self, agent: Any) -> None:
-        for part in agent.components:
-            if isinstance(part, StandIn):
-                self.was_off = True
+    def wrap(self, piece: Any, method_name: str) -> None:
+        """Replace a method of `piece`."""
+        method = getattr(piece, method_name)
+
+        def counted(*arguments: Any) -> Any:
+            if not self._is_copy:
+                self.count += 1
+                self._call(method_name)
+            return method(*arguments)
+
+        setattr(piece, method_name, counted)
+
+    def _call(self, method: str) -> None:
+        first, step = self._share
+        is_new = method not in self._methods
+        self._methods.add(method)
+        late = self._recorder.second >= self._recorder.until_s
+        if late or (self.count > self._calls and not is_new):
+            return
+        if (self.count + first) % step and not (is_new and step == 1):
+            return
+        words = ["injected", *ERRORS][:-1]  # `heap` is for MicroPython
+        word = words[(self.count + len(self._name)) % len(words)]
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read)
+            self._is_copy = True
+            recorder = self._recorder
+            recorder.end_s, recorder.raised_s = recorder.second + AFTER_S, recorder.second
+            _copies.append(write)
+            raise ERRORS.get(word, InjectedError)("injected")
+        os.close(write)
+        with os.fdopen(read, "rb") as pipe:
+            data = pipe.read()
+        os.waitpid(child, 0)
+        text = f"{self._name}.{method} {word} at call {self.count}"
+        self.found.append((text, pickle.loads(data) if data else "the process ended"))
 
 
-def judge(found: Trace, normal: Trace, piece: str, stopped: bool) -> list[str]:
-    """Return what is wrong with a run."""
+_copies: list[int] = []
+"""Pipe of this process to the one it was copied from."""
+
+
+def judge(found: Trace, normal: Trace, start_s: int, piece: str, stopped: bool) -> list[str]:
+    """Return what is wrong with a run; `start_s`: the first second of both traces."""
     problems = []
-    if found.missed != normal.missed:
-        problems.append(f"{found.missed} ticks missed")
+    part = slice(found.raised_s - start_s, len(found.missed))
+    if found.missed[-1] != normal.missed[len(found.missed) - 1]:
+        problems.append(f"{found.missed[-1]} ticks missed")
     for name, ours, theirs, band in (
         ("supply", found.supply_c, normal.supply_c, _SUPPLY_BAND_K),
         ("case", found.case_c, normal.case_c, _CASE_BAND_K),
     ):
-        worst = max(a - b for a, b in zip(ours, theirs, strict=True))
-        low = min(a - b for a, b in zip(ours, theirs, strict=True))
-        if worst > band or (name == "supply" and low < -band):
-            problems.append(f"{name} differs by {worst:.1f}, {low:.1f} K")
-    if stopped and max(found.pumps) > max(normal.pumps) + 1.0:
-        problems.append(f"the pumps of a trip run at {max(found.pumps):.0f} %")
-    if not found.reached:
-        return problems
-    if found.count < 1:
+        apart = [a - b for a, b in zip(ours[part], theirs[part], strict=True)]
+        if max(apart) > band or (name == "supply" and min(apart) < -band):
+            problems.append(f"{name} differs by {max(apart):.1f}, {min(apart):.1f} K")
+    if stopped and max(found.pumps[part]) > max(normal.pumps[part]) + 1.0:
+        problems.append(f"the pumps of a trip run at {max(found.pumps[part]):.0f} %")
+    if found.faults < 1:
         problems.append("the fault is not counted")
     codes = [code for code in found.alarms if code.startswith(("part_off", "port_fault", "loop_"))]
     if found.was_off and f"part_off:{piece}" not in codes:
         problems.append(f"no alarm of its own: {codes}")
-    if found.is_off and found.seconds_after_fault > 3:
+    if found.is_off:
         problems.append(f"still off: {found.is_off}")
     return problems
 
 
+def run_piece(
+    run: VirtualRun, situation: Situation, name: str, calls: int, share: tuple[int, int]
+) -> tuple[list[tuple[str, Trace | str]], Trace]:
+    """Run to `calls` calls of a piece; return the results of the copies, and the run itself."""
+    recorder = FaultRecorder(run, situation.fault_s)
+    counter = ForkingCounter(recorder, name, calls, share)
+    piece, methods = find_piece(run.dut.agent, name) or (None, ())  # type: ignore[attr-defined]
+    for method in methods:
+        if getattr(type(piece), method, 0) != getattr(Component, method, 1):
+            counter.wrap(piece, method)
+    while recorder.second < recorder.end_s:
+        recorder.advance()
+        if not _copies and counter.count >= calls:  # then the first call of other methods
+            recorder.until_s = min(recorder.until_s, recorder.second + AFTER_S)
+            recorder.end_s = recorder.until_s + AFTER_S
+    if _copies:
+        raise _EndOfCopy(recorder.finish())
+    return counter.found, recorder.finish()
+
+
+class _EndOfCopy(Exception):  # noqa: N818 - not an error
+    """A copy has run its time."""
+
+
 def run_situation(
-    name: str, calls: int, out: Any, share: tuple[int, int] = (0, 1)
+    name: str,
+    calls: int,
+    out: Any,
+    share: tuple[int, int] = (0, 1),
+    pieces: slice = slice(None),
 ) -> tuple[int, int]:
     """Run the cases of a situation; return (cases, cases with a problem)."""
     situation = SITUATIONS[name]
@@ -188,44 +276,38 @@ def run_situation(
     for second in range(1, situation.fault_s + 1):
         run.shell.run(second * _SECOND)
         run.testbed.plant.advance(second * _SECOND)
-    normal = _in_child(lambda: Trace(run, situation))
-    assert isinstance(normal, Trace), normal
-    bad = unreached = 0
-    cases = method_cases(run, calls)[share[0] :: share[1]]
-    for text, call in cases:
-        piece = piece_of(text)
-
-        def one(text: str = text, call: int = call, piece: str = piece) -> list[str]:
-            trace = Trace(run, situation, text, call)
-            found = judge(trace, normal, piece, name == "leak")
-            return found if trace.reached else [*found, "-"]
-
-        problems = _in_child(one)
-        if problems and problems[-1] == "-":
-            unreached += 1
-            problems = problems[:-1]
-        if problems:
-            bad += 1
-            out.write(f"{name}: {text} at call {call}: {problems}\n")
-            out.flush()
-    out.write(f"{name}: {len(cases)} cases, {unreached} not reached in {AFTER_S} s, {bad} bad\n")
+    cases = bad = 0
+    for number, piece in enumerate(piece_names(run)[pieces]):
+        part = (share[0] + number, share[1])
+        result = in_child(lambda: run_piece(run, situation, piece, calls, part))  # noqa: B023
+        found, normal = ([("", result)], None) if isinstance(result, str) else result
+        cases += len(found)
+        for text, trace in found:
+            problems = [trace]
+            if not isinstance(trace, str):
+                problems = judge(trace, normal, situation.fault_s, piece, name == "leak")
+            if problems:
+                bad += 1
+                out.write(f"{name}: {piece}: {text}: {problems}\n")
+                out.flush()
+    out.write(f"{name}: {cases} cases, {bad} bad\n")
     out.flush()
-    return len(cases), bad
+    return cases, bad
 
 
-def _in_child(call: Any) -> Any:
-    """Run `call` in a forked process; return its result, or the exception as a list of text."""
-    import pickle  # noqa: PLC0415
-
+def in_child(call: Callable[[], Any]) -> Any:
+    """Run `call` in a forked process; return its result, or the exception as text."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
         try:
             result = call()
+        except _EndOfCopy as end:
+            (result,) = end.args
         except BaseException:  # noqa: BLE001 - an exception left the agent: the worst finding
-            result = [traceback.format_exc()[-600:]]
-        with os.fdopen(write, "wb") as pipe:
+            result = traceback.format_exc()[-600:]
+        with os.fdopen(_copies.pop() if _copies else write, "wb") as pipe:
             pickle.dump(result, pipe)
         os._exit(0)
     os.close(write)
@@ -241,12 +323,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="SITUATION")
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--share", type=int, default=1, help="run each N-th case only")
+    parser.add_argument("--first", type=int, default=0, help="with --share: the first case")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
     bad = 0
     out = sys.stdout if arguments.out is None else arguments.out.open("a")
     for name in arguments.names or SITUATIONS:
-        bad += run_situation(name, arguments.calls, out, (0, arguments.share))[1]
+        bad += run_situation(name, arguments.calls, out, (arguments.first, arguments.share))[1]
     return int(bad > 0)
 
 

@@ -28,7 +28,7 @@ COUNTED_FAULTS: list[tuple[str, float, Callable[[Bus], int], int]] = [
     ("rpu_busy", 9, lambda bus: bus.busy_replies, 9),
     ("rpu_refuses", 4, lambda bus: bus.exceptions, 30),
     ("pump_dead", 1, lambda bus: bus.timeouts, 4),
-    ("bus_echo", 0, lambda bus: bus.client.echoes, 60),
+    ("bus_echo", 0, lambda bus: bus.client.counters.echoes, 60),
     ("other_master", 200, lambda bus: bus.other_unit_frames + bus.unsolicited, 60),
 ]
 # fault, value, resulting alarm

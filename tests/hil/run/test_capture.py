@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.agent import FIRST_BUS, RECEIVER
+from agent.port_numbers import FIRST_BUS, RECEIVER
 from hil.commands import hil
 from hil.io.register_trace import ReplayedRegisters, find_difference, register_writes
 from hil.run.capture import CapturePlayer, compare_outputs, load

@@ -13,7 +13,7 @@ import random
 
 import pytest
 
-from agent.agent import CONSOLE, FIRST_BUS, STATE
+from agent.port_numbers import CONSOLE, FIRST_BUS, STATE
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
 from protocols.modbus.crc import with_crc

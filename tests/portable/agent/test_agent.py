@@ -3,9 +3,9 @@
 
 import gc
 
-from agent.agent import RECEIVER, port_names
 from agent.config.load import load
 from agent.core.actuator import SUPPLY, SetpointRequest
+from agent.port_numbers import RECEIVER, port_names
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import (
     BROKER,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Login to a Redfish service: the bytes on the wire; secrets in no other text."""
 
-from drivers.redfish import ENVIRONMENT, SESSIONS, RedfishClient, RedfishTarget, apply_reading
+from drivers.redfish.client import SESSIONS, RedfishClient
+from drivers.redfish.target import ENVIRONMENT, RedfishTarget, apply_reading
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 

@@ -8,9 +8,10 @@ and the drives execute their requests.
 
 import sys
 
-from agent.agent import BROKER, CONSOLE, FIRST_BUS, STATE, Agent
+from agent.agent import Agent
 from agent.config.load import load, unload_checks
 from agent.fieldbus.fieldbus import Fieldbus
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, STATE
 from drivers.modbus.bus import TransactionResult
 from protocols.time_units import MILLISECOND, SECOND
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A unit with power limits for the tests: two GPUs behind one service, one on an outlet."""
 
-from agent.agent import FIRST_BUS
+from agent.port_numbers import FIRST_BUS
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, config, profiles
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A unit that accepts changes from operators, for the tests of agent/remote."""
 
-from agent.agent import BROKER, CONSOLE, FIRST_BUS, Agent
+from agent.agent import Agent
 from agent.config.load import load
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS
 from agent.remote.message import canonical, command, patch
 from agent.remote.storage.audit import SEGMENTS, AuditReader, key_of
 from agent.remote.update import boot

@@ -3,11 +3,12 @@
 
 import struct
 
-from agent.agent import FIRST_BUS, Agent
+from agent.agent import Agent
 from agent.clock.chrony import RefClock
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.core.tick_scheduler import TickScheduler
+from agent.port_numbers import FIRST_BUS
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises

@@ -97,6 +97,39 @@ def test_false_first_fix_is_rejected_after_cross_check():
     assert abs(clock.utc(9 * SECOND) - UTC - 9 * SECOND) < 10_000
 
 
+def test_fixes_and_reference_outvote_the_oscillator():
+    """A spoofer set the clock 4 s ahead and has ended: receiver and network say the truth."""
+    bench = ClockRig(synced_leap_clock(), 5)
+    bench.leap_s = -4
+    bench.run(600, ticks=1)
+    bench.leap_s = 0
+    bench.run(20, ticks=1)
+    eq(bench.state(), "untrusted")
+    now, utc = reference_utc(bench)
+    eq(bench.clock.cross_check(utc, PRECISE_US, now), False)  # once can be an error
+    assert abs(bench.error_us) > 3 * SECOND
+    bench.run(5, ticks=1)
+    now, utc = reference_utc(bench)
+    eq(bench.clock.cross_check(utc, PRECISE_US, now), True)
+    bench.run(10)
+    eq((bench.state(), bench.clock.failed_checks), ("sync", []))
+    assert abs(bench.error_us) < 50_000
+
+
+def test_reference_that_agrees_with_neither_is_not_followed():
+    bench = ClockRig(synced_leap_clock(), 6)
+    bench.run(600, ticks=1)
+    bench.leap_s = -4
+    bench.run(20, ticks=1)
+    for _ in range(3):
+        now, utc = reference_utc(bench)
+        eq(bench.clock.cross_check(utc + 9 * SECOND, PRECISE_US, now), False)
+        bench.run(1, ticks=1)
+    assert abs(bench.error_us) < 50_000
+    eq(bench.state(), "untrusted")
+    assert bench.bound_us >= 9 * SECOND
+
+
 def test_reference_before_min_utc_is_rejected():
     clock = UtcClock(50_000, min_utc_us=UTC)
     for i in range(3):

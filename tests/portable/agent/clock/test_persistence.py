@@ -3,11 +3,11 @@
 
 import json
 
-from agent.agent import FIRST_BUS, RECEIVER
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.persistence import KEY, TimeRecord
 from agent.clock.utc_clock import UtcClock
+from agent.port_numbers import FIRST_BUS, RECEIVER
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.calendar import utc_from_civil
 from protocols.time_units import SECOND
@@ -20,6 +20,12 @@ from tests.portable.support.reference_time import (
     ReferenceFix,
     synced_leap_clock,
 )
+
+LONG = (
+    "test_holdover_uses_learned_tempco",
+    "test_one_false_future_date_does_not_block_later_dates",
+)
+
 
 HEAP = "512wK"
 STORE = FIRST_BUS + 1

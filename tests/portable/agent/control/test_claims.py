@@ -25,6 +25,12 @@ from tests.portable.support.agent_rig import CDU, FLAGS, LAG, LEAD, RUN
 from tests.portable.support.agent_rig import VALVE as VALVE_UNIT
 from tests.portable.support.check import eq
 
+LONG = (
+    "test_each_bound_against_each_exact_claim_on_each_actuator",
+    "test_loop_does_not_wind_up_under_a_bound",
+)
+
+
 HEAP = "768wK"
 RANKS = (LOCKOUT, INTERLOCK, MANUAL, PROTECTION, PROOF)
 ACTUATORS = (VALVE, PUMPS, FANS)

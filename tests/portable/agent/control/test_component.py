@@ -25,6 +25,12 @@ from tests.portable.support.agent_rig import (
 from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
 
+LONG = (
+    "test_optimiser_stays_within_limits_and_can_stop",
+    "test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm",
+)
+
+
 HEAP = "512wK"
 ROOM1, ROOM2 = 5, 6
 FLOW, COLD = 5, 2

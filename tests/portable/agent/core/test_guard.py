@@ -3,14 +3,20 @@
 
 import json
 
-from agent.agent import BROKER, FIRST_BUS
 from agent.core.fault.containment import PART_OFF
 from agent.core.fault.text import describe
+from agent.port_numbers import BROKER, FIRST_BUS
 from hil.kernel.raise_in import InjectedError, inject
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.core.test_registry import PART, make_agent
 from tests.portable.support.agent_rig import VALVE, AgentRig
 from tests.portable.support.check import eq
+
+LONG = (
+    "test_bus_and_broker_and_device_and_receiver",
+    "test_component_that_fails_five_times_waits_for_an_operator",
+)
+
 
 READS_200 = bytes.fromhex("0703000000c8443a")
 
@@ -66,6 +72,44 @@ def test_loop_requests_its_safe_output_and_goes_on():
     eq(rig.agent.supply_loop.at_fail_safe, False)
     rig.run(70)
     eq("loop_fault:supply" in rig.alarm_codes(), False)
+
+
+def no_memory(*_):
+    raise MemoryError("memory allocation failed")
+
+
+def test_a_report_without_memory_is_lost_and_its_tick_is_not():
+    for owner, method in (("telemetry", "add_row"), ("_status_writer", "tick")):
+        rig = FaultRig()
+        rig.run(5)
+        setattr(getattr(rig.agent, owner), method, no_memory)
+        before = rig.agent.ticks.count
+        rig.run(5)
+        eq((rig.agent.ticks.count - before, rig.agent.ticks.missed), (50, 0))
+        eq(pieces(rig)["listener"] > 0, True)
+        eq(rig.alarm_codes(), [])
+
+
+def test_a_reaction_without_memory_is_left_out_some_times():
+    rig = FaultRig()
+    rig.run(5)
+    guard = rig.agent.guard
+    react, guard._react = guard._react, no_memory
+    inject(rig.agent, "supply", 1)
+    rig.run(5)
+    eq((guard.containment, rig.agent.ticks.missed), (None, 0))
+    for _ in range(9):
+        guard.handle(None, ValueError("x"), rig.now)
+    guard._react = react
+    guard.handle(None, ValueError("x"), rig.now)  # ends the sequence
+    guard._react = no_memory
+    for _ in range(10):
+        guard.handle(None, ValueError("x"), rig.now)
+    try:
+        guard.handle(None, ValueError("x"), rig.now)
+    except MemoryError:
+        return
+    raise AssertionError("a lasting want of memory must restart the agent")
 
 
 def test_component_is_off_and_starts_again():

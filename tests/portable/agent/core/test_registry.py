@@ -4,9 +4,10 @@
 import json
 import sys
 
-from agent.agent import FIRST_BUS, STATE, Agent, port_names
+from agent.agent import Agent
 from agent.config.load import load, unload_checks
 from agent.core.errors import ConfigError
+from agent.port_numbers import FIRST_BUS, STATE, port_names
 from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
 

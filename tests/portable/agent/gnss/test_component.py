@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `integrity`: checks of each epoch, alarms, and the effect on the clock."""
 
-from agent.agent import RECEIVER
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.port_numbers import RECEIVER
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
@@ -209,3 +209,32 @@ def test_temperature_source_must_exist():
     rig.run(3)
     eq(rig.agent.components[0]._temperature(rig.now), 4000)
     eq(rig.agent.components[0].coexistence.earliest_tx(rig.now, SECOND), rig.now)
+
+
+def test_receiver_reports_spoofing():
+    roof = IntegrityRig()
+    roof.run(20)
+    spoofed = bytes.fromhex("b56201031000010000000300001000000000000000002831")
+    roof.text = spoofed
+    roof.run(5)
+    eq(roof.codes(), ["gnss_spoofing"])
+    roof.text = spoofed + line("GPTXT,01,01,02,ANTSTATUS=OPEN")
+    roof.run(5)
+    assert "gnss_suspect" in roof.codes()
+
+
+def test_leap_seconds_of_the_receiver_end_the_uncertainty():
+    roof = IntegrityRig()
+    leap = roof.rig.agent.clock.leap
+    leap.uncertain = True
+    roof.text = line("PUBX,04,,,,,18D,1930035,-2660.664,43")
+    roof.run(30)
+    eq(leap.uncertain, True)
+    roof.text = line("PUBX,04,,,,,16,1930035,-2660.664,43")  # before 2017
+    roof.run(30)
+    eq(leap.uncertain, True)
+    roof.text = line("PUBX,04,,,,,18,1930035,-2660.664,43")
+    roof.run(9)
+    eq(leap.uncertain, True)
+    roof.run(4)
+    eq((leap.uncertain, leap.leap_s), (False, 18))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receiver set-up, verified by the sentences: five vendors, and receivers that only acknowledge."""
 
-from agent.agent import RECEIVER
+from agent.port_numbers import RECEIVER
 from drivers.errors import DriverError
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.gnss.setup_sequence import SetupSequence, is_acknowledged

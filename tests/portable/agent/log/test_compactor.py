@@ -277,7 +277,7 @@ def test_power_cut_at_every_request_loses_and_duplicates_nothing():
                 unit.log(serial)
                 while left and unit.step():
                     left -= 1
-                    durable.update([r.payload for _, r in unit.record_store._recent])
+                    durable.update([r.payload for _, r in unit.record_store._recent.entries])
                 if not left:
                     break
                 if serial == 9:
@@ -309,7 +309,9 @@ def test_random_power_cuts_lose_and_duplicate_nothing():
                     unit.step()
                 if rng.below(4) == 0:
                     unit.send(ground, 100 + rng.below(900), max_messages=rng.below(4))
-                durable.update([r.payload for n, r in unit.record_store._recent if n & 3 == BULK])
+                durable.update(
+                    [r.payload for n, r in unit.record_store._recent.entries if n & 3 == BULK]
+                )
             longer += message.MERGED in [kind for each in kinds(flash) for kind in each]
             unit.cut_power(rng.below(257))
         unit.run_until_idle()

@@ -437,7 +437,7 @@ def campaign(seed, kills):
 
 def note_durable(unit, durable):
     """Store which records are durable and can be sent."""
-    for number, record in unit.record_store._recent:
+    for number, record in unit.record_store._recent.entries:
         if record.ident < unit.record_store.class_indexes[number & 3].durable_to:
             durable.add(record.payload)
 

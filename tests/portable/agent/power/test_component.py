@@ -3,8 +3,8 @@
 
 import json
 
-from agent.agent import RECEIVER
 from agent.core.errors import CommandError, ConfigError
+from agent.port_numbers import RECEIVER
 from agent.remote.message.canonical import without_secrets
 from protocols.cbor import Map
 from protocols.time_units import SECOND

@@ -4,7 +4,8 @@
 from agent.power.detector.device_heat import DeviceHeat, all_warm
 from agent.power.load import Load
 from agent.power.load_class import find_class
-from drivers.redfish import ENVIRONMENT, RedfishClient, RedfishTarget
+from drivers.redfish.client import RedfishClient
+from drivers.redfish.target import ENVIRONMENT, RedfishTarget
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 

@@ -27,6 +27,9 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
+LONG = ("test_power_cut_during_decommission",)
+
+
 HEAP = "512wK"
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signed commands to components: their effect on the devices and in the audit log."""
 
-from agent.agent import RECEIVER
 from agent.control.law.proof_test import PASSED
+from agent.port_numbers import RECEIVER
 from tests.portable.agent.control.test_component import EXCHANGER, RoomRig, make_models
 from tests.portable.support import power_rig
 from tests.portable.support.agent_rig import LAG, LEAD, RUN, STOP, VALVE, epoch

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Remote changes: accepted, on trial, confirmed, rolled back."""
 
-from agent.agent import STATE
+from agent.port_numbers import STATE
 from protocols import datagram
 from protocols.cbor import Decimal
 from tests.portable.support.check import eq

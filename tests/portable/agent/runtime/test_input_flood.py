@@ -6,7 +6,7 @@ I/O loop limits the computing time of a flood: it reads a few chunks of a port i
 second half tests that with an agent that needs time for each call.
 """
 
-from agent.agent import BROKER, FIRST_BUS, RECEIVER
+from agent.port_numbers import BROKER, FIRST_BUS, RECEIVER
 from agent.runtime.io_loop import MAX_CHUNKS, IoLoop
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.agent_rig import AgentRig, RigLcg, config, epoch

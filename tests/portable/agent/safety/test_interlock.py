@@ -3,8 +3,8 @@
 
 import json
 
-from agent.agent import BROKER, FIRST_BUS, RECEIVER, STATE
 from agent.core.errors import CommandError, ConfigError
+from agent.port_numbers import BROKER, FIRST_BUS, RECEIVER, STATE
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import CDU, LAG, LEAD, STOP, VALVE, AgentRig, config, profiles
 from tests.portable.support.check import eq, raises

@@ -118,3 +118,26 @@ def test_serial_line_gets_status_in_chunks():
     eq([later - now for now, later in zip(starts, starts[1:])], [1_000_000] * (len(starts) - 1))
     eq((len(starts), len({now for now, _ in writes}), len(writes)), (4, 20, 40))
     assert max([len(data) for _, data in writes]) * 10 < len(records[1]) * 6
+
+
+def test_record_without_memory_is_lost_as_a_whole():
+    for single_write in (True, False):
+        rig = AgentRig()
+        rig.run(3)
+        writer = status.StatusWriter(rig.agent, single_write)
+        clock, broken = rig.agent.clock.utc, [True]
+
+        def utc(now, clock=clock, broken=broken):
+            if broken:
+                raise MemoryError
+            return clock(now)
+
+        rig.agent.clock.utc = utc
+        try:
+            writer.tick(rig.now)
+            raise AssertionError
+        except MemoryError:
+            broken.clear()
+        eq(writer.tick(rig.now + 100_000), [])
+        first = writer.tick(rig.now + 1_000_000)[0]
+        eq(first[: len(status.KEY) + 2], status.KEY.encode() + b"\0{")

@@ -3,9 +3,9 @@
 check.
 """
 
-from agent.agent import BROKER
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.port_numbers import BROKER
 from agent.telemetry.tls_link import TlsLink
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, profiles

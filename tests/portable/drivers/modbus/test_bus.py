@@ -264,7 +264,7 @@ def test_same_reply_shape_waits_for_disambiguating_read():
     now, frame = run_until_write(bus)
     eq((now < timed_out + 2 * LATE, frame), (True, with_crc(b"\x05" + OTHER)))
     bus.receive(OTHER_REPLY, now + 20_000)
-    eq((only_result(bus).status, bus.client.mismatches), ("ok", 1))
+    eq((only_result(bus).status, bus.client.counters.mismatches), ("ok", 1))
 
 
 def test_reply_is_ambiguous_without_disambiguation():

@@ -41,14 +41,15 @@ def test_frames_that_are_not_the_reply():
     client = AsciiClient()
     request = client.start(17, READ)
     eq(client.feed(request), None)  # the echo
-    eq((client.echoes, client.line_echo), (1, True))
+    eq((client.counters.echoes, client.line_echo), (1, True))
     eq(client.feed(build_frame(18, b"\x03\x04\x00\x01\x00\x02")), None)
     eq(client.feed(build_frame(17, b"\x03\x02\x00\x01")), None)
-    eq((client.other_unit_frames, client.mismatches, client.reason), (1, 1, "byte count"))
+    counters = client.counters
+    eq((counters.other_unit_frames, counters.mismatches, client.reason), (1, 1, "byte count"))
     eq(client.late_frames[1], with_crc(b"\x11\x03\x02\x00\x01"))
     eq(client.feed(build_frame(17, b"\x83\x02")), ("exception", 2, ()))
     client.feed(GOOD)
-    eq(client.unsolicited, 1)
+    eq(client.counters.unsolicited, 1)
     write = client.start(17, pdu.write_single(1, 2))
     eq(client.feed(write), None)  # the line echoes
     eq(client.feed(write), ("ok", 0, ()))

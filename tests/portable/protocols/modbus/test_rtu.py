@@ -195,7 +195,7 @@ def test_discarded_frames_are_counted_by_kind():
         client.start(case.unit, case.pdu)
         client.feed(fault(case))
         client.stop()
-        assert getattr(client, counter) >= 1, counter
+        assert getattr(client.counters, counter) >= 1, counter
         eq((counter, client.reason), (counter, reason))
     write = RequestCase(2)
     for fault, reason in (
@@ -214,13 +214,13 @@ def test_bytes_between_transactions_are_no_reply():
     client = rtu.RtuClient()
     eq(client.feed(case.good), None)
     client.start(case.unit, case.pdu)
-    eq(client.unsolicited, 1)
+    eq(client.counters.unsolicited, 1)
     eq(client.feed(b""), None)
     eq(client.feed(case.good), case.expected)
     eq(client.feed(case.good), None)
     client.start(case.unit, case.pdu)
-    eq(client.unsolicited, 2)
-    eq(client.discarded_bytes, 0)
+    eq(client.counters.unsolicited, 2)
+    eq(client.counters.discarded_bytes, 0)
 
 
 def test_reset_discards_partial_frame():
@@ -245,7 +245,7 @@ def test_buffer_stays_bounded_and_the_reply_is_still_found():
     eq(client.feed(case.lcg.data(5000) + case.good + case.lcg.data(5000)), case.expected)
     assert len(client.buffer) <= rtu.MAX_BUFFER
     client.stop()
-    eq(client.discarded_bytes, 60 * 100 + 10000)
+    eq(client.counters.discarded_bytes, 60 * 100 + 10000)
 
 
 def test_reply_is_found_across_buffer_trim():
@@ -268,7 +268,7 @@ def test_line_echo_is_detected_before_write():
     request = client.start(7, pdu.write_single(3, 9))
     eq(client.feed(request), None)  # only the echo
     eq(client.feed(request), ("ok", 0, ()))
-    eq(client.echoes, 2)
+    eq(client.counters.echoes, 2)
     client.start(read.unit, read.pdu)
     eq(client.feed(read.good), read.expected)
     assert not client.line_echo
@@ -281,7 +281,7 @@ def test_ambiguous_exception_is_ignored():
     client.start(9, pdu.read_holding(0, 1), True)
     eq(client.feed(with_crc(b"\x09\x83\x02")), None)
     eq(client.feed(with_crc(b"\x09\x03\x02\x00\x07")), ("ok", 0, (7,)))
-    eq(client.mismatches, 1)
+    eq(client.counters.mismatches, 1)
 
 
 def test_replies_of_every_function_at_every_split():
@@ -322,7 +322,7 @@ def test_reply_to_other_master_is_ignored():
         own_reply = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
         results = feed_all(client, lcg.data(lcg.below(9)) + other_exchange + own_reply, split)
         eq([answer for _, answer in results], [("ok", 0, (1, 2))])
-        eq(client.other_unit_frames, 1)
+        eq(client.counters.other_unit_frames, 1)
     client = rtu.RtuClient()
     client.start(6, pdu.read_holding(16, 2))
     client.stop()

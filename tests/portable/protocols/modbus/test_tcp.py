@@ -57,9 +57,9 @@ def test_late_and_duplicate_replies_are_discarded():
     eq(client.feed(late), None)
     good = adu(number + 1, REPLY)
     eq(client.feed(good + good), EXPECTED)  # two in one segment
-    eq(client.unsolicited, 2)
+    eq(client.counters.unsolicited, 2)
     eq(client.feed(good), None)
-    eq((client.unsolicited, client.stream_error), (3, ""))
+    eq((client.counters.unsolicited, client.stream_error), (3, ""))
 
 
 def test_invalid_reply_with_right_number_is_final():
@@ -74,7 +74,7 @@ def test_invalid_reply_with_right_number_is_final():
         client, number = make_client()
         eq(number, 1)
         eq(client.feed(data), (reason, 0, ()))
-        eq((client.reason, client.mismatches, client.stream_error), (reason, 1, ""))
+        eq((client.reason, client.counters.mismatches, client.stream_error), (reason, 1, ""))
         eq(client.feed(adu(1, REPLY)), None)
     client, _ = make_client()
     eq(client.feed(adu(1, b"\x83\x0b")), ("exception", 11, ()))
@@ -93,7 +93,7 @@ def test_stream_out_of_sync_is_reported():
         eq(client.feed(data), None)
         eq(client.stream_error, reason)
         eq(client.feed(adu(1, REPLY)), None)  # not even a valid reply
-        eq(client.discarded_bytes, len(data) + 7 + len(REPLY))
+        eq(client.counters.discarded_bytes, len(data) + 7 + len(REPLY))
         client.reset()
         eq(client.stream_error, "")
         number = struct.unpack(">H", client.start(12, READ)[:2])[0]
@@ -119,5 +119,5 @@ def test_random_faults_give_no_wrong_value():
         step = 1 + (state >> 10) % 40
         got = [client.feed(data[i : i + step]) for i in range(0, len(data), step)]
         eq([answer for answer in got if answer is not None], [EXPECTED])
-        eq((client.unsolicited, got[-1] is None), (5, False))
+        eq((client.counters.unsolicited, got[-1] is None), (5, False))
         assert len(client.buffer) < 260

@@ -128,6 +128,9 @@ def test_sticky_moves_go_beyond_and_back():
     assert moves.begin(98.0, 97.0, 5.0, limits) < 97.0  # away first, where beyond is no place
 
 
+NOISE_K = 0.03
+
+
 def square(i, half, low, high):
     return low if (i // half) % 2 else high
 
@@ -137,7 +140,7 @@ def run_wave(wave, seconds, half, low, high, error=0.0, start=0):
     for i in range(start, start + seconds):
         target = square(i, half, low, high)
         lagged = target if lagged is None else lagged + (target - lagged) / 5.0
-        wave.step(lagged, 32.0 + error, error, 1.0)
+        wave.step(lagged, 32.0 + error, error, NOISE_K, 1.0)
 
 
 def test_a_fast_wave_gives_its_mean():
@@ -146,17 +149,35 @@ def test_a_fast_wave_gives_its_mean():
     eq((wave.active, wave.share, wave.period_s), (True, 1.0, 40.0))
     near(wave.rise_k, 6.5, 0.1)
     for _ in range(60):  # the load stays high: no mean any more
-        wave.step(42.0, 32.0, 0.0, 1.0)
+        wave.step(42.0, 32.0, 0.0, NOISE_K, 1.0)
+    eq((wave.active, wave.share), (False, 0.0))
+
+
+def test_a_small_fast_wave_is_found_above_the_noise():
+    for noise_k, found in ((0.03, True), (0.2, False)):
+        wave = LoadWave()
+        for i in range(120):
+            wave.step(38.0 + (0.4 if (i // 5) % 2 else 0.0), 32.0, 0.0, noise_k, 1.0)
+        eq((noise_k, wave.active), (noise_k, found))
+
+
+def test_a_slow_wave_has_a_smaller_share():
+    for half_s, low, high in ((40, 0.6, 0.7), (60, 0.55, 0.65), (120, 0.35, 0.45)):
+        wave = LoadWave()
+        run_wave(wave, 5 * half_s + 15, half_s, 35.0, 42.0)
+        eq((half_s, wave.active, low < wave.share < high), (half_s, True, True))
+    wave = LoadWave()
+    run_wave(wave, 600, 60, 38.0, 38.6)  # slow and small: a usual change of the load
     eq((wave.active, wave.share), (False, 0.0))
 
 
 def test_slow_changes_and_large_errors_are_no_wave():
     wave = LoadWave()
-    run_wave(wave, 1800, 90, 35.0, 42.0)
+    run_wave(wave, 1800, 150, 35.0, 42.0)
     eq((wave.active, wave.share), (False, 0.0))
     run_wave(wave, 300, 20, 35.0, 42.0)
     eq(wave.active, True)
-    wave.step(38.0, 34.5, 2.5, 1.0)
+    wave.step(38.0, 34.5, 2.5, NOISE_K, 1.0)
     eq(wave.active, False)
 
 

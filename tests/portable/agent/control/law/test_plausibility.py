@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plausibility of the row's sensors: each lie is found, replaced, and valid again by agreement."""
+"""Plausibility of the row's sensors: each false value is found, and valid again by agreement."""
 
 from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.exchanger import Exchanger
@@ -41,10 +41,16 @@ def test_healthy_row_has_no_suspect():
 
 
 def test_lies_of_the_supply_are_replaced_immediately():
-    for lie, reason in ((0.0, RANGE), (99.0, RANGE), (3276.7, RANGE), (20.0, RATE), (37.0, RATE)):
+    for false_value, reason in (
+        (0.0, RANGE),
+        (99.0, RANGE),
+        (3276.7, RANGE),
+        (20.0, RATE),
+        (37.0, RATE),
+    ):
         row, r = steady_row()
         run(row, r, 120)
-        r.supply_c = lie
+        r.supply_c = false_value
         run(row, r, 300)
         eq(suspects(row), (reason, "", "", ""))
         near(row.supply.value, 32.0, 0.05)
@@ -80,10 +86,10 @@ def test_without_an_estimate_calm_alone_is_no_proof():
 
 
 def test_lies_of_the_return_are_replaced():
-    for lie in (0.0, 32.0, 80.0):
+    for false_value in (0.0, 32.0, 80.0):
         row, r = steady_row()
         run(row, r, 120)
-        true_c, r.return_c = r.return_c, lie
+        true_c, r.return_c = r.return_c, false_value
         run(row, r, 100)
         eq((row.supply.suspect, row.returned.suspect != ""), ("", True))
         near(row.returned.value, true_c, 0.1)

@@ -247,7 +247,7 @@ def trace_checked_signal():
     return out.sums
 
 
-LIES = (
+FALSE_VALUES = (
     ("supply_c", 1.0, 0.0, 0.006),
     ("return_c", 0.0, 0.0, 0.0),
     ("flow_lpm", 0.0, 20.0, 0.0),
@@ -287,9 +287,9 @@ def trace_plausibility():
         r.fws_return_c = facility + 1000.0 * heat_kw / hx.fws_capacity(lpm)
         r.spare_c = supply if i % 1000 > 900 else None
         if i % 500 > 350:
-            name, factor, offset, drift = LIES[i // 500 % len(LIES)]
-            lie = offset + drift * (i % 500 - 350)
-            setattr(r, name, None if factor is None else factor * getattr(r, name) + lie)
+            name, factor, offset, drift = FALSE_VALUES[i // 500 % len(FALSE_VALUES)]
+            error = offset + drift * (i % 500 - 350)
+            setattr(r, name, None if factor is None else factor * getattr(r, name) + error)
         row.step(r, 1.0)
         for signal in (row.supply, row.returned, row.flow, row.dp):
             out.add(signal.value, signal.uncertainty, signal.suspect)

@@ -13,6 +13,9 @@ from tests.portable.support.agent_rig import CDU, FLAGS, VALVE, config
 from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER
 
+LONG = ("test_a_test_proposes_gains_and_ends_bumpless", "test_alarms_modes_and_stops_end_a_test")
+
+
 HEAP = "768wK"
 
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration files of chronyd and ptp4l for a unit that serves time.
+
+Does not start them. The text depends only on `ServerSettings`.
+
+chronyd reads the samples of the agent (`refclock SOCK`). A sample has no error bound, so `delay`
+states it: chronyd adds half of it to its root distance. The agent sends a sample only if its bound
+is at most `chrony.bound_ms`. `delay` is twice that, so that clients never see less than the bound.
+`maxclockerror` is the drift of the oscillator: without samples the distance grows by it.
+
+ptp4l takes software timestamps of the system clock, which has UTC. Its timescale is then ARB
+(`ptpTimescale 0`): with the PTP timescale a client would subtract 37 s from UTC. With hardware
+timestamps phc2sys keeps the clock of the interface at TAI, and the timescale is PTP.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+from agent.core.errors import ConfigError
+from agent.tools.clock.site_time import Statement
+
+_TIME_SOURCE_GNSS = 0x20
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Settings of the servers.
+
+    `socket`, `bound_ms`: those of the section `chrony`. `drift_ppm`: of the oscillator.
+    `clients`: networks that may ask. `certificate`, `key`: files for NTS, or empty. `interface`:
+    the one of PTP, or empty. `hardware`: its timestamps. `folder`: for sockets of ptp4l.
+    """
+
+    socket: str
+    bound_ms: int
+    drift_ppm: float
+    clients: tuple[str, ...]
+    certificate: str = ""
+    key: str = ""
+    interface: str = ""
+    hardware: bool = False
+    folder: str = "/run/coldloop-time"
+
+    def check(self) -> None:
+        """Raise `ConfigError` for a setting that the files cannot have."""
+        try:
+            for network in self.clients:
+                ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"coldloop clock serve: --allow: {error}") from None
+        if bool(self.certificate) != bool(self.key):
+            raise ConfigError("coldloop clock serve: NTS needs both --nts-cert and --nts-key")
+        texts = (self.socket, self.certificate, self.key, self.interface, self.folder)
+        if any(char.isspace() for text in texts for char in text):
+            raise ConfigError("coldloop clock serve: a path or an interface has a blank")
+
+
+def chrony_text(settings: ServerSettings) -> str:
+    """Return the file for /etc/chrony/conf.d."""
+    delay = f"delay {settings.bound_ms / 500:g}"
+    lines = [
+        "# Written by coldloop clock serve. Do not edit.",
+        f"refclock SOCK {settings.socket} refid BDS {delay} poll 0 filter 2 prefer",
+        f"maxclockerror {settings.drift_ppm:g}",
+        *[f"allow {network}" for network in settings.clients],
+        "ratelimit interval 0 burst 16",
+    ]
+    if settings.certificate:
+        lines += [f"ntsservercert {settings.certificate}", f"ntsserverkey {settings.key}"]
+    return "\n".join(lines) + "\n"
+
+
+def client_text(host: str) -> str:
+    """Return the line for chronyd of a client: polls of 1 s leave a silent server after 8 s."""
+    return f"server {host} iburst minpoll 0 maxpoll 0\n"
+
+
+def ptp_text(settings: ServerSettings, priority: int = 128) -> str:
+    """Return the file for ptp4l. It starts with class 248: the supervisor states a better one."""
+    stamps = "hardware" if settings.hardware else "software"
+    lines = [
+        "# Written by coldloop clock serve. Do not edit.",
+        "[global]",
+        "serverOnly 1",
+        f"priority2 {priority}",
+        "clockClass 248",
+        "clockAccuracy 0xFE",
+        f"time_stamping {stamps}",
+        "logAnnounceInterval 0",
+        "logSyncInterval -3",
+        "network_transport UDPv4",
+        f"uds_address {settings.folder}/ptp4l.sock",
+        f"uds_ro_address {settings.folder}/ptp4l-ro.sock",
+        f"[{settings.interface}]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def grandmaster_command(statement: Statement, hardware: bool) -> str:
+    """Return the command of pmc that states class, accuracy and time scale."""
+    traceable = int(statement.traceable)
+    fields = (
+        ("clockClass", statement.clock_class),
+        ("clockAccuracy", f"0x{statement.accuracy:02X}"),
+        ("offsetScaledLogVariance", "0xFFFF"),
+        ("currentUtcOffset", statement.utc_offset_s),
+        ("leap61", 0),
+        ("leap59", 0),
+        ("currentUtcOffsetValid", int(hardware and statement.served)),
+        ("ptpTimescale", int(hardware)),
+        ("timeTraceable", traceable),
+        ("frequencyTraceable", traceable),
+        ("timeSource", f"0x{_TIME_SOURCE_GNSS:02X}"),
+    )
+    return "SET GRANDMASTER_SETTINGS_NP " + " ".join(f"{name} {value}" for name, value in fields)

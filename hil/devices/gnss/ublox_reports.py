@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an emulated u-blox receiver states about itself: NAV-TIMELS, NAV-STATUS, MON-HW, PUBX,04.
+
+Nothing is sent until CFG-MSG asks for it. construct builds the payloads.
+
+Sources: u-blox M8 receiver description (UBX-13003221), 31.3.4, 32.17.22, 32.18.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from construct import Int8sl, Int8ul, Int16ul, Int32sl, Int32ul, Padding, Struct
+
+from hil.devices.gnss.ublox_frame import build_frame
+
+
+class ReportingReceiver(Protocol):
+    """The receiver as its reports see it; `reports`: those that it was asked for."""
+
+    antenna: str
+    spoofing: str
+    has_fix: bool
+    reports: set[tuple[int, int]]
+
+    def knows_leap(self, instant: int) -> bool:
+        """Return whether the leap seconds have come from a satellite."""
+        ...
+
+
+LEAP_S = 18
+_FIRMWARE, _GPS = 0, 2
+_TIMELS: Any = Struct(
+    "tow" / Int32ul,
+    "version" / Int8ul,
+    Padding(3),
+    "source" / Int8ul,
+    "leap_s" / Int8sl,
+    "change_source" / Int8ul,
+    "change" / Int8sl,
+    "to_event_s" / Int32sl,
+    "week" / Int16ul,
+    "day" / Int16ul,
+    Padding(3),
+    "valid" / Int8ul,
+)
+_STATUS: Any = Struct(
+    "tow" / Int32ul,
+    "fix" / Int8ul,
+    "flags" / Int8ul,
+    "fix_status" / Int8ul,
+    "flags2" / Int8ul,
+    Padding(8),
+)
+_HARDWARE: Any = Struct(Padding(20), "antenna" / Int8ul, "power" / Int8ul, "flags" / Int8ul,
+                        Padding(37))  # fmt: skip
+_ANTENNA = {"ok": 2, "short": 3, "open": 4}
+_LEVELS = {"ok": 1, "warning": 2, "critical": 3}
+
+TIMELS, STATUS, HARDWARE, TIME_SENTENCE = (0x01, 0x26), (0x01, 0x03), (0x0A, 0x09), (0xF1, 0x04)
+KINDS = (TIMELS, STATUS, HARDWARE, TIME_SENTENCE)
+
+
+def reports(receiver: ReportingReceiver, instant: int, jamming: str) -> bytes:
+    """Return the reports of an epoch that the receiver was asked for."""
+    out = b""
+    for kind in KINDS:
+        if kind in receiver.reports:
+            out += _BUILDERS[kind](receiver, instant, jamming)
+    return out
+
+
+def _leap_source(receiver: ReportingReceiver, instant: int) -> int:
+    return _GPS if receiver.knows_leap(instant) else _FIRMWARE
+
+
+def _timels(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
+    source = _leap_source(receiver, instant)
+    payload = _TIMELS.build(
+        {
+            "tow": instant // 1000 % 604_800_000,
+            "version": 0,
+            "source": source,
+            "leap_s": LEAP_S,
+            "change_source": source,
+            "change": 0,
+            "to_event_s": 0,
+            "week": 2185,
+            "day": 7,
+            "valid": 1,
+        }
+    )
+    return build_frame(*TIMELS, payload)
+
+
+def _status(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
+    level = _LEVELS[receiver.spoofing]
+    fields = {"tow": instant // 1000 % 604_800_000, "fix": 3 if receiver.has_fix else 0}
+    payload = _STATUS.build({**fields, "flags": 0, "fix_status": 0, "flags2": level << 3})
+    return build_frame(*STATUS, payload)
+
+
+def _hardware(receiver: ReportingReceiver, _: int, jamming: str) -> bytes:
+    payload = _HARDWARE.build(
+        {"antenna": _ANTENNA[receiver.antenna], "power": 1, "flags": _LEVELS[jamming] << 2}
+    )
+    return build_frame(*HARDWARE, payload)
+
+
+def _time_sentence(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
+    mark = "" if receiver.knows_leap(instant) else "D"
+    body = f"PUBX,04,,,,,{LEAP_S}{mark},1930035,-2660.664,43"
+    total = 0
+    for code in body.encode():
+        total ^= code
+    return f"${body}*{total:02X}\r\n".encode()
+
+
+_BUILDERS = {
+    TIMELS: _timels,
+    STATUS: _status,
+    HARDWARE: _hardware,
+    TIME_SENTENCE: _time_sentence,
+}

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop clock serve` with real programs: chronyd, ptp4l, and their clients over a veth.
+
+Both ends have one kernel clock, so the figures are those of software and network stack. The agent
+is a thread that writes its status and its samples.
+"""
+
+import json
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.telemetry.status import KEY, VERSION
+from tests.support.programs import require_program
+from tests.support.repository import ROOT
+
+SERVER, CLIENT = "coldloop-ta", "coldloop-tb"
+ADDRESS = "10.213.77.1"
+TIMEOUT_S = 60.0
+LEAVE_S = 12.0  # ten seconds, and the two of a loaded machine
+CLIENT_FILE = """server {address} iburst minpoll 0 maxpoll 0
+bindcmdaddress {folder}/command.sock
+cmdport 0
+port 0
+pidfile {folder}/pid
+user root
+"""
+SERVER_FILE = """bindcmdaddress {folder}/command.sock
+cmdport 0
+pidfile {folder}/pid
+user root
+"""
+SLAVE_FILE = """[global]
+time_stamping software
+network_transport UDPv4
+logAnnounceInterval 0
+clientOnly 1
+free_running 1
+summary_interval 0
+uds_address {folder}/slave.sock
+uds_ro_address {folder}/slave-ro.sock
+[cltb]
+"""
+
+
+def sh(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = TIMEOUT_S) -> float:
+    """Wait until the result is true; return how long that took."""
+    start = time.monotonic()
+    while time.monotonic() - start < seconds:
+        if condition():
+            return time.monotonic() - start
+        time.sleep(0.2)
+    pytest.fail(f"not within {seconds:g} s")
+
+
+@pytest.fixture
+def namespaces() -> Iterator[None]:
+    """Two network namespaces with a cable between them."""
+    ip = require_program("ip")
+    for name in (SERVER, CLIENT):
+        sh(ip, "netns", "del", name)
+    if sh(ip, "netns", "add", SERVER).returncode:
+        pytest.skip("network namespaces are not allowed")
+    sh(ip, "netns", "add", CLIENT)
+    sh(ip, "link", "add", "clta", "netns", SERVER, "type", "veth", "peer", "cltb", "netns", CLIENT)
+    for name, link, address in ((SERVER, "clta", ADDRESS), (CLIENT, "cltb", "10.213.77.2")):
+        sh(ip, "-n", name, "addr", "add", f"{address}/24", "dev", link)
+        sh(ip, "-n", name, "link", "set", link, "up")
+        sh(ip, "-n", name, "link", "set", "lo", "up")
+    yield
+    for name in (SERVER, CLIENT):
+        sh(ip, "netns", "del", name)
+
+
+class StandInAgent(threading.Thread):
+    """Writes the status of an agent and sends its samples twice a second."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.status, self.sock = folder / KEY, folder / "bds.sock"
+        self.state = "sync"
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            while not self.stopped.wait(0.5):
+                clock = {"state": self.state, "bound_us": 40, "source": "pulses", "flags": []}
+                raw_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
+                text = {"version": VERSION, "mono_us": raw_us, "clock": {**clock, "leap_s": 18}}
+                fresh = self.status.with_suffix(".new")
+                fresh.write_text(json.dumps(text), encoding="utf-8")
+                fresh.replace(self.status)
+                if self.state == "sync" and self.sock.is_socket():
+                    second, rest = divmod(time.time_ns(), 1_000_000_000)
+                    sample = struct.pack("@qqdiiii", second, rest // 1000, 0.0, 0, 0, 0, 0x534F434B)
+                    try:
+                        sock.sendto(sample, str(self.sock))
+                    except OSError:
+                        continue  # chronyd does not run yet
+
+
+class Site:
+    """The processes of a test, and the questions to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.agent = StandInAgent(folder)
+        for name in ("server", "client", "ptp", "files"):
+            (folder / name).mkdir(mode=0o700)
+        raw = json.loads((ROOT / "deploy" / "examples" / "unit.json").read_text())
+        raw["chrony"] = {"port": f"chrony:{folder}/bds.sock", "bound_ms": 1}
+        raw["state"] = f"store:{folder}"
+        (folder / "unit.json").write_text(json.dumps(raw), encoding="utf-8")
+
+    def start(self, namespace: str, *argv: str) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"{len(self.processes)}.log").open("wb")
+        command = ["ip", "netns", "exec", namespace, *argv]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
+        log.close()
+        self.processes.append(process)
+        return process
+
+    def serve(self, *options: str) -> list[str]:
+        folder = self.folder
+        argv = [sys.executable, "-m", "coldloop", "clock", "serve"]
+        argv += ["--config", f"{folder}/unit.json", "--allow", "10.213.77.0/24"]
+        argv += ["--chronyd", f"{folder}/server/command.sock", "--run-folder", f"{folder}/ptp"]
+        return [*argv, "--folder", f"{folder}/files", *options]
+
+    def chronyc(self, name: str, report: str) -> list[str]:
+        path = f"{self.folder}/{name}/command.sock"
+        return sh("chronyc", "-h", path, "-c", report).stdout.strip().split(",")
+
+    def parent_class(self) -> str:
+        argv = ("pmc", "-u", "-b", "0", "-s", f"{self.folder}/slave.sock")
+        text = sh(*argv, "-i", f"{self.folder}/ask.sock", "GET PARENT_DATA_SET").stdout
+        found = re.search(r"gm.ClockClass\s+(\S+)", text)
+        return found.group(1) if found else ""
+
+    def port_state(self) -> str:
+        argv = ("pmc", "-u", "-b", "0", "-s", f"{self.folder}/slave.sock")
+        text = sh(*argv, "-i", f"{self.folder}/ask.sock", "GET PORT_DATA_SET").stdout
+        found = re.search(r"portState\s+(\S+)", text)
+        return found.group(1) if found else ""
+
+    def stop(self) -> None:
+        self.agent.stopped.set()
+        self.agent.join()
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            process.wait(10)
+
+
+@pytest.fixture
+def site(namespaces: None, tmp_path: Path) -> Iterator[Site]:
+    for program in ("chronyd", "chronyc", "ptp4l", "pmc"):
+        require_program(program)
+    found = Site(tmp_path)
+    yield found
+    found.stop()
+
+
+@pytest.mark.realtime
+def test_clients_follow_and_leave(site: Site) -> None:
+    folder = site.folder
+    written = subprocess.run(site.serve("--write", f"{folder}/files", "--ptp", "clta"), cwd=ROOT,
+                             capture_output=True, text=True, check=False)  # fmt: skip
+    assert written.returncode == 0, written.stderr
+    text = (folder / "files" / "coldloop.conf").read_text()
+    (folder / "server.conf").write_text(text + SERVER_FILE.format(folder=folder / "server"))
+    client = CLIENT_FILE.format(address=ADDRESS, folder=folder / "client")
+    (folder / "client.conf").write_text(client)
+    (folder / "slave.conf").write_text(SLAVE_FILE.format(folder=folder))
+    site.agent.start()
+    site.start(SERVER, require_program("chronyd"), "-x", "-d", "-f", f"{folder}/server.conf")
+    site.start(CLIENT, require_program("chronyd"), "-x", "-d", "-f", f"{folder}/client.conf")
+    slave = [require_program("ptp4l"), "-f", f"{folder}/slave.conf", "-m"]
+    site.start(CLIENT, *slave)
+    slave_log = folder / "2.log"
+    wait_for((folder / KEY).is_file)
+    site.start(SERVER, *site.serve("--ptp", "clta"))
+
+    wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
+    wait_for(lambda: site.parent_class() == "6")
+    wait_for(lambda: slave_log.read_text().count("master offset") >= 8)
+    check = subprocess.run(site.serve("--check", "--ptp", "clta"), cwd=ROOT, capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert check.returncode == 0, check.stderr
+    tracking = site.chronyc("client", "tracking")
+    assert float(tracking[6]) <= 0.2e-3  # rms of the offsets
+    root_distance = float(tracking[10]) / 2 + float(tracking[11])
+    assert root_distance >= 1e-3  # bound_ms: never less than the agent states
+    offsets = [int(x) for x in re.findall(r"master offset\s+(-?\d+)", slave_log.read_text())]
+    rms_ns = (sum(x * x for x in offsets[2:]) / len(offsets[2:])) ** 0.5
+    assert rms_ns <= 50_000
+
+    site.agent.state = "untrusted"
+    start = time.monotonic()
+    wait_for(lambda: site.port_state() == "LISTENING", LEAVE_S)
+    left_ptp = time.monotonic() - start
+    wait_for(lambda: site.chronyc("client", "sources")[1] != "*", LEAVE_S)
+    left_ntp = time.monotonic() - start
+    print(f"NTP rms {tracking[6]} s, PTP rms {rms_ns:.0f} ns, left {left_ntp:.1f} {left_ptp:.1f} s")
+    assert max(left_ptp, left_ntp) <= LEAVE_S
+    check = subprocess.run(site.serve("--check", "--ptp", "clta"), cwd=ROOT, capture_output=True,
+                           text=True, check=False)  # fmt: skip
+    assert check.returncode == 1
+    assert "untrusted" in check.stderr
