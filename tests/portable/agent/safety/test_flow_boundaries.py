@@ -248,6 +248,44 @@ def test_a_pump_that_stands_is_dead_after_four_tenths_of_a_second():
     eq(found, [False, False, False, True])
 
 
+def test_a_pump_that_starts_again_has_its_time_again():
+    drive, pump = pump_watch()
+    found = []
+    for seconds, runs, speed in ((0, True, 70.0), (9, False, 0.0), (20, True, 0.0)):
+        pump.running = runs
+        pump.session.answer(START + seconds * SECOND, speed)
+        drive.update(START + seconds * SECOND)
+        found.append(drive.is_dead)
+    eq(found, [False, False, False])
+
+
+def test_a_pump_that_had_failed_can_be_blocked_later():
+    drive, pump = pump_watch()
+    for seconds in (0, 11):
+        pump.session.answer(START + seconds * SECOND, 70.0)
+        drive.update(START + seconds * SECOND)
+    drive.mark_failed(START + 11 * SECOND)
+    later = START + 311 * SECOND
+    pump.session.answer(later, 70.0)
+    drive.update(later)
+    eq((pump.stalled, drive.is_dead), (False, False))
+    drive.mark_stalled(later)
+    pump.running = False
+    pump.session.answer(later + SECOND, 0.0)
+    drive.update(later + SECOND)
+    eq((pump.stalled, drive.is_dead), (True, True))
+
+
+def test_a_pump_that_turns_again_is_not_blocked():
+    drive, pump = pump_watch()
+    found = []
+    for ms, speed in ((0, 70.0), (100, 0.0), (200, 2.0), (240, 0.0), (389, 0.0), (390, 0.0)):
+        pump.session.answer(START + ms * MILLISECOND, speed)
+        if drive.update(START + ms * MILLISECOND):
+            found.append(ms)
+    eq(found, [390])
+
+
 def test_a_drive_turns_above_ten_percent():
     drive, pump = pump_watch()
     for speed, turns in ((10.0, False), (10.1, True), (10.0, False)):

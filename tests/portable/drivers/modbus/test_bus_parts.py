@@ -247,6 +247,9 @@ def test_probes_wait_for_their_time_and_for_the_cycle():
 class ClientCounts:
     discarded_bytes, other_unit_frames, unsolicited, crc_errors = 1, 2, 3, 4
 
+    def __init__(self):
+        self.counters = self
+
 
 def test_counters():
     counters = BusCounters(ClientCounts())

@@ -103,7 +103,7 @@ def test_a_signal_is_valid_again_by_a_minute_of_agreement():
         made.settle(32.0, 32.0, 0.5, 1.0)
         if second == 60:
             eq(made.suspect, "")
-            made.accuse(RATE)  # a second lie in an hour
+            made.accuse(RATE)  # a second fault in an hour
     eq(made.suspect, "")
     made.accuse(RATE)
     for _ in range(59):
@@ -113,7 +113,7 @@ def test_a_signal_is_valid_again_by_a_minute_of_agreement():
     eq(made.suspect, RATE)
 
 
-def test_a_second_lie_in_an_hour_needs_an_hour():
+def test_a_second_fault_in_an_hour_needs_an_hour():
     made = signal()
     made.accuse(RANGE)
     for _ in range(60):
