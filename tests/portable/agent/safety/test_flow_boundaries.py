@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boundaries of the protection's readings: flow, pressure, drives, resistance of the row, caps.
+"""Boundaries of the protection's readings: flow, pressure, drives, caps.
 
 Each table has a value on both sides of a limit. The usual values of `usual` are 100 L/min and 80
 kPa at 50 % speed.
@@ -9,7 +9,6 @@ from agent.safety.drive_watch import DriveWatch
 from agent.safety.flow_watch import FlowWatch
 from agent.safety.protection import Protection
 from agent.safety.raw_point import RawPoint, find_point, read
-from agent.safety.row_resistance import RowResistance
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.safety.fake_row import DryRow, PumpOfSession, SessionOfPoints
 from tests.portable.agent.safety.test_flow_watch import WatchedDrive
@@ -286,6 +285,33 @@ def test_a_pump_that_turns_again_is_not_blocked():
     eq(found, [390])
 
 
+def test_a_blocked_pump_that_is_tried_again_has_its_time_to_start():
+    drive, pump = pump_watch()
+    found = []
+    for seconds, speed in (
+        (0, 70.0),
+        (1, 0.0),
+        (2, 0.0),
+        (302, 0.0),
+        (303, 0.0),
+        (308, 0.0),
+        (309, 0.0),
+    ):
+        pump.session.answer(START + seconds * SECOND, speed)
+        if drive.update(START + seconds * SECOND):
+            found.append(seconds)
+    eq(found, [2, 309])
+
+
+def test_the_mains_are_low_by_their_nominal_voltage():
+    mains = {"device": "meter", "point": "VoltageVolts", "nominal_v": 400.0}
+    for volts, codes in ((261.0, []), (259.0, ["flow_low", "mains_low"])):
+        made = DryRow(Protection, mains=mains)
+        made.volts = volts
+        made.step(100)
+        eq((volts, made.codes()), (volts, codes))
+
+
 def test_a_drive_turns_above_ten_percent():
     drive, pump = pump_watch()
     for speed, turns in ((10.0, False), (10.1, True), (10.0, False)):
@@ -387,69 +413,3 @@ def test_readings_that_are_no_value():
         (None, None, 1.0),
     )
     eq(find_point(session, "T", 0.0, 1.0).value(START), 1.0)
-
-
-def usual_row(readings=320):
-    """Return a row whose resistance is 100 / 100² = 0.01."""
-    row = RowResistance()
-    for _ in range(readings):
-        row.add(100.0, 100.0)
-    return row
-
-
-def test_a_change_of_a_quarter_is_reported():
-    for kpa, is_changed in ((124.9, False), (125.1, True), (75.1, False), (74.9, True)):
-        row, seen = usual_row(), []
-        for _ in range(3):
-            row.add(100.0, kpa)
-            seen.append(row.is_changed)
-        eq((kpa, seen), (kpa, [False, False, is_changed]))
-    row = usual_row()
-    for _ in range(3):
-        row.add(100.0, 150.0)
-    for kpa, is_changed in ((116.0, True), (114.0, False)):
-        row.add(100.0, kpa)
-        eq((kpa, row.is_changed), (kpa, is_changed))
-
-
-def test_small_readings_break_the_count():
-    for flow, kpa in ((None, 150.0), (100.0, None), (100.0, 2.9), (14.9, 150.0)):
-        row = usual_row()
-        for reading in ((100.0, 150.0), (100.0, 150.0), (flow, kpa), (100.0, 150.0)):
-            row.add(*reading)
-        eq((flow, kpa, row.is_changed), (flow, kpa, False))
-    row = RowResistance()
-    for reading in ((0.9, 150.0), (1.0, 3.0), (1.0, 3.0)):
-        row.add(*reading)
-    eq((row._usual, row._number), (3.0, 2))
-
-
-def test_a_flow_that_moves_towards_the_usual_resistance_is_no_change():
-    for first, second, kpa, is_changed in (
-        (100.0, 102.0, 150.0, False),
-        (100.0, 100.9, 150.0, True),
-        (100.0, 98.0, 60.0, False),
-        (100.0, 99.1, 60.0, True),
-    ):
-        row = usual_row()
-        row.add(first, kpa), row.add(first, kpa)
-        row.add(second, kpa)
-        eq((second, kpa, row.is_changed), (second, kpa, is_changed))
-
-
-def test_the_usual_resistance_is_a_slow_mean():
-    row = RowResistance()
-    row.add(100.0, 100.0)
-    row.add(100.0, 109.0)
-    near(row._usual * 10_000, 104.5, 0.01)
-    eq(row._number, 2)
-    row = usual_row()
-    eq(row._number, 300)
-    row.add(100.0, 111.0)  # outside of the band of the mean
-    near(row._usual * 10_000, 100.0, 1e-3)
-    row.add(100.0, 103.0)
-    near(row._usual * 10_000, 100.01, 1e-3)
-    for _ in range(303):
-        row.add(100.0, 200.0)  # 301 of them as changed
-    near(row._usual * 10_000, 100.01 + 301 * 100 / 30_000, 0.02)
-    eq((row.is_changed, row._changed), (True, 301))
