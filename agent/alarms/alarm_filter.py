@@ -8,7 +8,7 @@ Does not send messages and does not store them. Rules, in this order:
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for
-                 `SETTLE_MS` after the end of the root
+                 `ROOT_END_MS` after the end of the root: loads return in steps of 15 s
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
                  that ends in this time gives no message
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
@@ -28,6 +28,7 @@ from agent.alarms.catalogue import catalogue
 from agent.alarms.grouping import MAX_SHOWN, Buses, find_root
 
 SETTLE_MS = 10_000
+ROOT_END_MS = 20_000
 CHATTER_CHANGES = 3
 CHATTER_MS = 60_000
 WINDOW_MS = 600_000
@@ -60,7 +61,7 @@ class _Tracked:
     first_out: bool = False
     is_active: bool = False
     handled: bool = False
-    explained_ms: int = -SETTLE_MS
+    explained_ms: int = -ROOT_END_MS
     named: bool = False
     changes: list[int] = field(default_factory=list)
 
@@ -160,7 +161,7 @@ class AlarmFilter:
             alarm.handled = False
             return False
         # The effects of a root end some seconds after it.
-        if alarm.handled or priority == 4 or now - alarm.explained_ms < SETTLE_MS:
+        if alarm.handled or priority == 4 or now - alarm.explained_ms < ROOT_END_MS:
             return False
         return now - alarm.raised_ms >= SETTLE_MS or alarm.is_chattering(now)
 

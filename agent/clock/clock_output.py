@@ -76,7 +76,7 @@ class ClockOutput:
         if now - self._selected_at < _SELECT_EVERY and not at_once:
             return
         self._selected_at = now
-        self._source = self.errors.better(now)
+        self._source = self.errors.best_source(now)
         line = self._source.estimate(now)
         if line is not None:
             self._target_fit = line

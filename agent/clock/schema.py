@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections `timekeeping`, `pps` and `chrony` of the configuration.
+"""Sections `timekeeping`, `pps`, `chrony` and `ntp` of the configuration.
 
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
@@ -34,5 +34,15 @@ CHRONY = object_of(
     {
         "port": text("socket of `refclock SOCK PATH`, for example chrony:/run/coldloop.sock"),
         "bound_ms": integer("largest error bound of UTC in a sample, ms", 1, 10_000, 100),
+    },
+)
+
+NTP = object_of(
+    "an NTP server of the site, to compare UTC with",
+    ["port"],
+    {
+        "port": text("address of the server, for example ntp:10.0.0.1:123"),
+        "every_s": integer("time between two requests, s", 16, 1024, 64),
+        "error_ms": integer("error of the server beyond what it states, ms", 0, 1_000, 5),
     },
 )

@@ -70,6 +70,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
     ),
     ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
+    ComponentSpec("ntp", "agent.clock.ntp_peer", "NtpPeer", ("ntp",), "agent.clock.schema"),
 )
 """All optional components, in the order of their ports."""
 

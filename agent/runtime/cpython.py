@@ -52,6 +52,7 @@ OPENERS: "dict[str, Opener]" = {
     "store": store.open_port,
     "pps": pps.open_port,
     "chrony": chrony.open_port,
+    "ntp": tcp.open_port,
     "watchdog": watchdog.open_port,
 }
 

@@ -122,5 +122,6 @@ _CHECKS = {
     "store": _check_store,
     "pps": _check_exists,
     "chrony": _check_exists,
+    "ntp": _skip_check,
     "watchdog": _check_watchdog,
 }

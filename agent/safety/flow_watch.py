@@ -44,6 +44,8 @@ class FlowWatch:
     """The decision. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
     least one indication. `outlier`: "flow", "dp" or "".
 
+    `flow_low`, `dp_low`: of each reading; None: unknown.
+
     `design_lpm`, `design_kpa`: expected values until the first means are known, for example after
     a restart while the flow ends; 0: unknown.
     """
@@ -53,6 +55,7 @@ class FlowWatch:
         self._start_kpa = max(_START_LEAST, _LEAST_DP * design_kpa)
         self.is_lost = self.is_gone = self.suspect = False
         self.flow_low: bool | None = None
+        self.dp_low: bool | None = None
         self.outlier = ""
         self.usual_lpm = 0.0
         self._flow: float | None = None
@@ -84,7 +87,7 @@ class FlowWatch:
         at_reading = self._read_speed
         is_rising = speed is not None and at_reading is not None and speed > at_reading
         self.flow_low = self._is_flow_low(flow, at_reading if is_rising else speed)
-        dp_low = self._is_dp_low(kpa, flow, speed)
+        dp_low = self.dp_low = self._is_dp_low(kpa, flow, speed)
         dead, is_sign = self._dead_drives(drives, unit_at, now)
         count = (self.flow_low is True) + (dp_low is True) + (is_hot is True) + dead
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)

@@ -39,6 +39,7 @@ from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.safety.loop_watch import LoopWatch
 from agent.safety.protection import Protection
+from agent.safety.start_permit import StartPermit
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
@@ -164,6 +165,7 @@ class Interlock(Component):
             )
         self.protection = Protection(agent, settings)
         self.loop_watch = LoopWatch(agent)
+        self.start_permit = StartPermit(agent, self.protection)
         self.stop_order = StopOrder()
         self._lost_devices: list[str] = []
         self._kicked_at = 0
@@ -183,6 +185,9 @@ class Interlock(Component):
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
         self.loop_watch.step(now)
+        if self.start_permit.missing:
+            is_read = None not in [cause.on for cause, _, _, _ in self.inputs]
+            self.start_permit.step(now, is_read, self._is_stopping(now))
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
         floor = self.protection.pump_floor(now)
@@ -314,6 +319,7 @@ class Interlock(Component):
         return (
             conditions
             + self.protection.active_conditions()
+            + self.start_permit.active_conditions(now)
             + self.loop_watch.active_conditions()
             + [(INPUT_LOST, name, alarm_text(INPUT_LOST, name)) for name in self._lost_devices]
         )
@@ -326,7 +332,10 @@ class Interlock(Component):
 
     def protect(self, now: int) -> None:
         """Step the protection."""
-        self.protection.step(now, self.demand()[1] == 0 or self.stop_order.is_asked(now))
+        self.protection.step(now, self._is_stopping(now))
+
+    def _is_stopping(self, now: int) -> bool:
+        return self.demand()[1] == 0 or self.stop_order.is_asked(now)
 
     def tick(self, now: int) -> None:
         """Service the watchdog if the control cycle has run in this tick."""
@@ -384,13 +393,16 @@ class Interlock(Component):
         return matching
 
     def status(self, now: int) -> "object":
-        """Return all active causes with their snapshots, and the last service of the watchdog."""
+        """Return the active causes with their snapshots, the last service of the watchdog, and the
+        start permissives that are missing.
+        """
         valve, pumps = self.demand()
         return JsonObject(
             [
                 ("valve_forced", valve is not None),
                 ("pumps_forced", pumps is not None),
                 ("fed_us", self._kicked_at if self._kicked_at else None),
+                ("not_shown", self.start_permit.missing),
                 (
                     "causes",
                     [

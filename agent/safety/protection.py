@@ -7,7 +7,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
 
     finding                   reaction
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
-    no flow for `_SHED_TIME`  all loads off
+    no flow for `_SHED_TIME`  all loads off; the second time in `_AGAIN_TIME`, they stay off for
+                              that time: what reports the flow between may lie
     a pump stands (blocked)   the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
@@ -42,6 +43,7 @@ _SHED_TIME = 2500 * MILLISECOND
 _BACK_TIME = 3 * SECOND
 _FULL_TIME = 8 * SECOND
 _TAKE_OVER_TIME = 2500 * MILLISECOND
+_AGAIN_TIME = 600 * SECOND
 _LOOK_AGAIN, _LOOK_TIME = 200 * MILLISECOND, 2 * SECOND
 _LONGEST_STEP = 500 * MILLISECOND
 _LOW_MAINS = 0.65
@@ -88,7 +90,9 @@ class Protection:
         self._stepped_at = self._looked_at = self._look_until = 0
         self._signs = (False, False, 0)
         self._lost_since: int | None = None
-        self._back_since = 0
+        self._back_since = self._hold_until = 0
+        self._shed_at: int | None = None
+        self._has_shed = False
         self._full_until = self._take_over_until = 0
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
@@ -200,7 +204,9 @@ class Protection:
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
-            self._had_power_loss = False
+            self._had_power_loss = self._has_shed = False
+            if limits is not None and now < self._hold_until:
+                limits.limit_all(_NO_FLOW)
             return
         # After a loss of power the loop starts the pumps one after the other, in its slot.
         self._had_power_loss = self._had_power_loss or self._is_powerless()
@@ -208,11 +214,22 @@ class Protection:
         if flow.is_lost and has_spare and not self._is_stopping:
             for drive in self.drives:
                 drive.mark_failed(now)
-        if limits is None:
-            return
+        if limits is not None:
+            self._limit_loads(limits, self._lost_since, now)
+
+    def _limit_loads(self, limits: "LoadLimitsView", lost_since: int, now: int) -> None:
+        """Limit all loads; switch them off after `_SHED_TIME` without flow."""
         limits.limit_all(_NO_FLOW)
-        if flow.is_gone and now - self._lost_since >= _SHED_TIME:
+        if self.flow.is_gone and now - lost_since >= _SHED_TIME:
             limits.shed_all(_NO_FLOW)
+            if not self._has_shed:
+                self._note_shed(now)
+
+    def _note_shed(self, now: int) -> None:
+        """Note that the loads go off. A second time soon: what reports the flow may be wrong."""
+        if self._shed_at is not None and now - self._shed_at < _AGAIN_TIME:
+            self._hold_until = now + _AGAIN_TIME
+        self._has_shed, self._shed_at = True, now
 
     def pump_floor(self, now: int) -> "float | None":
         """Return the least output of all pumps, percent; None: no claim."""

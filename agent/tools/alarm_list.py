@@ -18,6 +18,7 @@ MODULES = (
     "agent.safety.protection",
     "agent.safety.boot_loop_alarm",
     "agent.safety.row_resistance",
+    "agent.safety.start_permit",
     "agent.clock.evidence",
     "agent.clock.persistence",
     "agent.gnss.detectors",

@@ -127,6 +127,15 @@ def _check_udp(name: str, address: Address, _running: bool) -> CheckResult:
     return good(where, f"{endpoint}: UDP; `coldloop modbus scan` shows whether the gateway replies")
 
 
+def _check_ntp(name: str, address: Address, running: bool) -> CheckResult:
+    """Check that the name of an NTP server has an address."""
+    found = _check_udp(name, address, running)
+    if not found.text.endswith("gateway replies"):
+        return found
+    text = f"{address.location()}: UDP; `coldloop status --json` shows whether the server replies"
+    return good(f"port {name}", text)
+
+
 def _check_uart(name: str, address: Address, _running: bool) -> CheckResult:
     """Report a UART: only a board has them."""
     text = f"{address.location()}: UARTs are for boards"
@@ -147,6 +156,7 @@ CHECKS = {
     "tcp": _check_connection,
     "rtu+tcp": _check_connection,
     "rtu+udp": _check_udp,
+    "ntp": _check_ntp,
     "ascii+tcp": _check_connection,
     "tls": _check_connection,
     "store": _check_store,

@@ -10,6 +10,7 @@
     store:/var/lib/coldloop                                    a folder of small files
     pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a pin of a board
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for time samples
+    ntp:10.0.0.1:123                                           an NTP server (UDP)
     watchdog:/dev/watchdog   watchdog:systemd   watchdog:board a watchdog
 
 Does not open the port and does not check that it exists. `parse_address` reads the text;
@@ -67,6 +68,7 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "store": (),
     "pps": ("edge",),
     "chrony": (),
+    "ntp": (),
     "watchdog": (),
 }
 KINDS = (
@@ -81,11 +83,12 @@ KINDS = (
     "store",
     "pps",
     "chrony",
+    "ntp",
     "watchdog",
 )
 LINE_KINDS = ("serial", "uart", "ascii")
 """Kinds of a line of this machine; a line belongs to one port only."""
-_HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp")
+_HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp", "ntp")
 
 
 class Address:

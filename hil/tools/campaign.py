@@ -3,7 +3,7 @@
 
 `--sweep` draws no faults: the n-th store request, bus reply or broker packet fails, n from 1 to N.
 `--plant` runs control and plant without buses, for thousands of hours; with `--hazards` under pairs
-of faults. `--clock` runs days of the clock in memory: the only failure is a true UTC outside the
+of faults. `--clock` runs cases of the clock in memory: the only failure is a true UTC outside the
 stated bound.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 from hil.campaign.clock.cases import CASES
 from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
-from hil.campaign.clock.world import run_day
+from hil.campaign.clock.world import run_case
 from hil.campaign.control_only import HOURS
 from hil.campaign.draw import (
     MIN_SECONDS,
@@ -66,10 +66,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--plant", action="store_true", help="run only control and plant, without buses"
     )
     kind.add_argument(
-        "--clock", action="store_true", help="run days of sky, oscillator and host in memory"
+        "--clock", action="store_true", help="run cases of sky, oscillator and host in memory"
     )
     parser.add_argument(
-        "--case", metavar="NAME", help="with --clock: run this named day, or `all` of them"
+        "--case", metavar="NAME", help="with --clock: run this named case, or `all` of them"
     )
     parser.add_argument(
         "--hazards",
@@ -132,14 +132,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
-    """Run days of the clock; exit 1 if a true UTC was outside the bound."""
+    """Run cases of the clock; exit 1 if a true UTC was outside the bound."""
     tally = ClockTally()
     if arguments.case is not None:
         if arguments.case != "all" and arguments.case not in CASES:
             raise BenchError(f"--case: {arguments.case} is none of: {', '.join(CASES)}")
         names = list(CASES) if arguments.case == "all" else [arguments.case]
         for name in names:
-            tally.add(CASES[name], run_day(CASES[name]))
+            tally.add(CASES[name], run_case(CASES[name]))
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         for day, result in run_in_processes(run_clock_seed, [(seed,) for seed in seeds], workers):
@@ -147,17 +147,18 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     record = tally.record()
     if arguments.json:
         print(json.dumps(record))
-        return 1 if tally.beyond else 0
-    for found in tally.beyond:
+        return 1 if tally.violations else 0
+    for found in tally.violations:
         name = found.name or f"seed {found.seed}"
         print(
-            f"FAIL  {name}: {found.beyond_us} us beyond the bound, first at {found.first_s:.0f} s"
+            f"FAIL  {name}: {found.excess_us} us beyond the bound, first at {found.first_s:.0f} s"
         )
     print(
-        f"{'FAIL' if tally.beyond else 'PASS'}  {tally.runs} days drawn, {record['days']} days of "
-        f"time, {len(tally.beyond)} beyond; median bound in us: {record['median_bound_us']}"
+        f"{'FAIL' if tally.violations else 'PASS'}  {tally.runs} cases drawn, {record['days']} "
+        f"days of time, {len(tally.violations)} violations; median bound in us: "
+        f"{record['median_bound_us']}"
     )
-    return 1 if tally.beyond else 0
+    return 1 if tally.violations else 0
 
 
 def _estimate_s(arguments: argparse.Namespace) -> float:

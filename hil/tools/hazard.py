@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop hil hazard`: run pairs and triples of faults, judged by the truth of the plant.
 
-Does not define letters and invariants; see `hil.campaign.hazard`. Exit 0: no violation outside the
+Does not define faults and invariants; see `hil.campaign.hazard`. Exit 0: no violation outside the
 reviewed list of exemptions. Exit 1: a violation, or more exempt cases than the list may have.
 """
 
@@ -24,8 +24,8 @@ from hil.campaign.hazard.fmea import (
     row_record,
     write_page,
 )
+from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
-from hil.campaign.hazard.letters import letters_by_word, load_table
 from hil.campaign.hazard.run import CaseResult, run_case
 from hil.campaign.workers import add_options, hand_over, run_jobs
 from hil.errors import BenchError
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--site", choices=sorted(SITES), help="the site, if not drawn")
     parser.add_argument(
-        "--word", action="append", default=[], metavar="WORD", help="a letter of each case"
+        "--word", action="append", default=[], metavar="WORD", help="a fault of each case"
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     add_options(parser, "one for each core")
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--keep", type=Path, metavar="DIR", help="shrink failed cases, write them into this folder"
     )
     parser.add_argument(
-        "--list", action="store_true", help="list the letters, invariants and exemptions"
+        "--list", action="store_true", help="list the faults, invariants and exemptions"
     )
     parser.add_argument(
         "--fmea",
@@ -72,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the cases; exit 1 if an invariant was violated."""
     if arguments.list:
-        return _print_letters(arguments.json)
+        return _print_faults(arguments.json)
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
     if arguments.fmea is not None:
         return _run_fmea(arguments, workers)
@@ -120,9 +120,9 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     if pairs < 0 or triples < 0 or pairs + triples < 1:
         raise BenchError("--pairs and --triples: at least one case is needed")
     for word in arguments.word:
-        if word not in letters_by_word():
-            hint = suggest_name(word, letters_by_word())
-            raise BenchError(f"--word: {word!r} is no letter{hint}")
+        if word not in faults_by_word():
+            hint = suggest_name(word, faults_by_word())
+            raise BenchError(f"--word: {word!r} is no fault{hint}")
     options = DrawOptions(arguments.load, arguments.site, tuple(arguments.word))
     keep = arguments.keep is not None
     numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
@@ -179,19 +179,19 @@ def _join(values: list[Any]) -> str:
     return ", ".join(str(value) for value in values) or "none"
 
 
-def _print_letters(as_json: bool) -> int:
-    groups = letters_by_word()
+def _print_faults(as_json: bool) -> int:
+    groups = faults_by_word()
     if as_json:
         rows = [
-            {"word": letter.word, "value": letter.value, "for_s": letter.for_s, "kind": letter.kind}
+            {"word": fault.word, "value": fault.value, "for_s": fault.for_s, "kind": fault.kind}
             for group in groups.values()
-            for letter in group
+            for fault in group
         ]
         print(json.dumps(rows))
         return 0
     for word, group in groups.items():
-        print(f"{word:24} {group[0].kind:8} {', '.join(letter.text() for letter in group)}")
-    for word, reason in load_table("letters")["excluded"].items():
+        print(f"{word:24} {group[0].kind:8} {', '.join(fault.text() for fault in group)}")
+    for word, reason in load_table("injected")["excluded"].items():
         print(f"{word:24} excluded {reason}")
     for name, text in NAMES.items():
         print(f"{name}  {text}")

@@ -12,7 +12,7 @@ import pytest
 from agent.clock.leap_second import UNCERTAIN_FOR
 from agent.power.load_class import CLASSES
 from protocols.time_units import SECOND
-from tests.support.repository import ROOT, repo_files
+from tests.support.repository import PACKAGES, ROOT, repo_files
 
 DOCS = [name for name in repo_files() if name.startswith("docs/") and name.endswith(".md")]
 FOLDERS = ("start", "technician", "operator", "engineer", "reference", "project")
@@ -55,6 +55,16 @@ def test_generated_pages_match_the_code() -> None:
 
 def test_documents_are_easy_to_read() -> None:
     run("docs/tools/readability.py", "--check")
+
+
+def test_the_tree_of_the_architecture_has_each_package() -> None:
+    tree = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("- **Imports")[0]
+    packages = {
+        f"{name.split('/')[1]}/"
+        for name in repo_files()
+        if name.endswith("/__init__.py") and name.split("/")[0] in PACKAGES and name.count("/") > 1
+    }
+    assert sorted(package for package in packages if package not in tree) == []
 
 
 def test_the_files_in_the_architecture_exist() -> None:

@@ -55,7 +55,7 @@ class ErrorBudget:
         """Return the error that all samples of a source have in common, ns."""
         return self.late_ns
 
-    def better(self, _now: int) -> "TimeSource":
+    def best_source(self, _now: int) -> "TimeSource":
         """Return the source with the smaller bound."""
         return self._nmea
 

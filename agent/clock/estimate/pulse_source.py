@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pulses as a time source: which second a pulse stands at, and whether it stands at one at all.
+"""Pulses as a time source: assigns a pulse to a second of UTC, or rejects it.
 
 Does not count or receive pulses; see `agent.clock.pps`.
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from agent.clock.estimate.error_budget import StatedErrors
     from agent.clock.estimate.holdover import Holdover
 
-_NS = 1_000
+_NS_PER_US = 1_000
 _SECOND_NS = 1_000_000_000
 _MIN_NOISE_NS = 1_000
 _PATH_NS = 20_000
 """Delay of an edge on its way through a GPIO and an interrupt (gpsd-time-service-howto)."""
 _VERIFIED_NS = 80_000_000
 """Width of the interval by the sentences that excludes the wrong edge of a pulse of 100 ms."""
-_PERSISTENT = 8
+_MIN_STRAY_COUNT = 8
 """Stray pulses in a row that agree, before they count as the pulses."""
 _SIGMAS = 8
 
@@ -40,7 +40,7 @@ class PulseSource(TimeSource):
     def __init__(self, holdover: "Holdover", error_us: "int | None") -> None:
         fit = OffsetFit(8, 64, 1, 0)
         TimeSource.__init__(self, fit, holdover, _MIN_NOISE_NS, 8, 8, 32 * SECOND, 64 * SECOND)
-        self._error_ns = _PATH_NS if error_us is None else error_us * _NS
+        self._error_ns = _PATH_NS if error_us is None else error_us * _NS_PER_US
         self._stray_ns = self._stray_count = 0
         self.verified = error_us is not None
         """The pulses agreed with sentences that exclude a wrong edge, or their error is stated."""
@@ -49,48 +49,50 @@ class PulseSource(TimeSource):
         """Return the error of the path: as stated, or as wide as the pulses spread."""
         return max(self._error_ns, 4 * self.sigma_ns)
 
-    def add_pulse(self, now: int, base: int, lo: int, hi: int) -> "tuple[int, int]":
-        """Add a pulse at `now`. `lo`, `hi`: the offset from `base` (µs) by the sentences, ns.
+    def add_pulse(self, now: int, base: int, nmea_lo_ns: int, nmea_hi_ns: int) -> "tuple[int, int]":
+        """Add a pulse at `now`. `nmea_lo_ns`, `nmea_hi_ns`: the offset from `base` (µs) by the
+        sentences, ns.
 
         Return (0, 0), or the contradiction and its limit in ns.
         """
-        phase = _phase(now, base, lo)
+        nmea_ns = _offset_ns(now, base, nmea_lo_ns)
         present = self.interval.present
         margin = max(self._error_ns, _SIGMAS * self.sigma_ns)
-        low = high = own = 0
+        pulse_lo_ns = pulse_hi_ns = pulse_ns = 0
         if present is not None:
-            low, high = self.interval.from_mark(present, now)
-            own = _phase(now, base, (low + high - _SECOND_NS) // 2)
-        agrees = present is not None and low - margin <= own <= high + margin
-        if phase > hi:
-            middle = (lo + hi) // 2
+            pulse_lo_ns, pulse_hi_ns = self.interval.from_mark(present, now)
+            pulse_ns = _offset_ns(now, base, (pulse_lo_ns + pulse_hi_ns - _SECOND_NS) // 2)
+        agrees = present is not None and pulse_lo_ns - margin <= pulse_ns <= pulse_hi_ns + margin
+        if nmea_ns > nmea_hi_ns:
+            middle = (nmea_lo_ns + nmea_hi_ns) // 2
             if agrees and not self.verified:
                 self.restart()  # they began at a wrong edge
-            return _phase(now, base, middle - _SECOND_NS // 2) - middle, (hi - lo) // 2
+            half_ns = (nmea_hi_ns - nmea_lo_ns) // 2
+            return _offset_ns(now, base, middle - _SECOND_NS // 2) - middle, half_ns
         if present is None or self.source_rejected:
-            return self.add(now, phase), self.rejected_limit_ns
+            return self.add(now, nmea_ns), self.rejected_limit_ns
         if agrees:
             self._stray_count = 0
-            self.verified = self.verified or hi - lo < _VERIFIED_NS
-            return self.add(now, own), self.rejected_limit_ns
-        return self._take_stray(now, own, margin, own - (low + high) // 2)
+            self.verified = self.verified or nmea_hi_ns - nmea_lo_ns < _VERIFIED_NS
+            return self.add(now, pulse_ns), self.rejected_limit_ns
+        return self._take_stray(now, pulse_ns, margin, pulse_ns - (pulse_lo_ns + pulse_hi_ns) // 2)
 
-    def _take_stray(self, now: int, phase: int, margin: int, residual: int) -> "tuple[int, int]":
-        if self._stray_count and abs(phase - self._stray_ns) <= margin:
+    def _take_stray(self, now: int, pulse_ns: int, margin: int, residual: int) -> "tuple[int, int]":
+        if self._stray_count and abs(pulse_ns - self._stray_ns) <= margin:
             self._stray_count += 1
         else:
             self._stray_count = 1
-        self._stray_ns = phase
-        if self._stray_count >= _PERSISTENT:
+        self._stray_ns = pulse_ns
+        if self._stray_count >= _MIN_STRAY_COUNT:
             self._stray_count = 0
-            self.measure(now, phase - margin, phase + margin)
+            self.measure(now, pulse_ns - margin, pulse_ns + margin)
             self.offset_fit.drop_open()
         return residual, margin
 
 
-def _phase(now: int, base: int, lo: int) -> int:
+def _offset_ns(now: int, base: int, lo: int) -> int:
     """Return the smallest offset, at least `lo` ns, with which a second begins at `now`."""
-    return lo + (-(now + base) * _NS - lo) % _SECOND_NS
+    return lo + (-(now + base) * _NS_PER_US - lo) % _SECOND_NS
 
 
 class PulseBudget(ErrorBudget):
@@ -112,7 +114,7 @@ class PulseBudget(ErrorBudget):
             return None
         return pps if pps.verified or not self._pulses_known else None
 
-    def better(self, now: int) -> TimeSource:
+    def best_source(self, now: int) -> TimeSource:
         """Return the source with the smaller bound."""
         pps, nmea = self._usable_pulses(), self._nmea
         if pps is None:
@@ -129,7 +131,8 @@ class PulseBudget(ErrorBudget):
         self, source: TimeSource, own: "tuple[int, int]", offset_ns: int, now: int
     ) -> int:
         """Return the distance to the end of the other source's interval, if both contradict, or if
-        the pulses contradicted themselves: a drag shows in them first.
+        the pulses contradicted themselves: pulses resolve microseconds, so a time drag is visible
+        there first.
         """
         nmea, pps = self._nmea, self._usable_pulses()
         if source is not nmea:

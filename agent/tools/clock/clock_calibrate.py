@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     text: str = arguments.port
     try:
         if byte_source.find_address(text) is None:
-            raise ConfigError(f"coldloop clock calibrate: {text}: not a port")
+            raise ConfigError(f"{text}: not a port")
         reference = open_reference(arguments.reference, arguments.system_error_ms)
         receiver = nmea_decode.make_receiver(text, None)
         try:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             reference.close()
     except DriverError as error:
-        raise ConfigError(f"coldloop clock calibrate: {error}") from None
+        raise ConfigError(str(error)) from None
     found = meter.result(reference.error_us)
     if found is None:
         print(
@@ -84,7 +84,7 @@ def open_reference(text: str, system_error_ms: float | None) -> Reference:
     if text.startswith("ntp:"):
         return NtpReference(text[4:])
     if text != "system":
-        raise ConfigError(f"coldloop clock calibrate: {text}: not pps:DEVICE, ntp:HOST or system")
+        raise ConfigError(f"{text}: not pps:DEVICE, ntp:HOST or system")
     return SystemReference(None if system_error_ms is None else round(system_error_ms * 1000))
 
 

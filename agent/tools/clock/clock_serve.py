@@ -21,7 +21,7 @@ from agent.core.errors import ConfigError
 from agent.runtime.cpython_start import compile_config, read_file
 from agent.telemetry.status import KEY
 from agent.tools.clock.site_time import Hysteresis, Statement, state_time
-from agent.tools.clock.time_programs import Chronyd, Grandmaster
+from agent.tools.clock.time_programs import Chronyd, Grandmaster, find_program
 from agent.tools.clock.time_server_files import (
     ServerSettings,
     chrony_text,
@@ -89,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.folder)
     if arguments.check:
         return check(settings, folder, chronyd, status)
+    if settings.interface and not (folder / "ptp4l.conf").is_file():
+        raise ConfigError(f"{folder}/ptp4l.conf: missing; run it with --write {folder} first")
+    if settings.interface and find_program("ptp4l") is None:
+        raise ConfigError("ptp4l: no such program; install the package linuxptp")
     grandmaster = Grandmaster(folder / "ptp4l.conf", Path(settings.folder))
     supervisor = TimeSupervisor(settings, chronyd, grandmaster if settings.interface else None)
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
@@ -140,7 +144,7 @@ def write_files(settings: ServerSettings, folder: Path) -> int:
         for name, text in files_of(settings).items():
             (folder / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"coldloop clock serve: {folder}: {error.strerror}") from None
+        raise ConfigError(f"{folder}: {error.strerror}") from None
     print(f"{folder}/coldloop.conf: link it into /etc/chrony/conf.d, then restart chronyd")
     print(f"{folder}/client.conf: the line for the clients; replace HOST")
     if settings.interface:

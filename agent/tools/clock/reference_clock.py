@@ -72,7 +72,7 @@ class SystemReference:
         stated = kernel_error_us() if error_us is None else error_us
         if stated is None:
             raise ConfigError(
-                "coldloop clock calibrate: the system clock is not synchronized; wait for the "
+                "the system clock is not synchronized; wait for the "
                 "time service, or state its error with --system-error-ms"
             )
         self.error_us = stated
@@ -95,12 +95,14 @@ class NtpReference:
 
     def __init__(self, text: str, clock: Callable[[], int] = monotonic) -> None:
         host, _, port = text.partition(":")
+        if not host:
+            raise ConfigError("ntp: the name of the server is missing")
         self._clock = clock
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.connect((host, int(port or _NTP_PORT)))
         except (OSError, ValueError) as error:
-            raise ConfigError(f"coldloop clock calibrate: ntp:{text}: {error}") from None
+            raise ConfigError(f"ntp:{text}: {error}") from None
         self._socket.setblocking(False)
         self._sent_at = -_NTP_EVERY
         self._nonce = 0

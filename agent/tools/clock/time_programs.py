@@ -14,9 +14,14 @@ _TIMEOUT_S = 5.0
 _OFFSET_FIELD, _STRATUM_FIELD = 4, 2
 
 
+def find_program(name: str) -> str | None:
+    """Return the path of a program, None if it is not installed."""
+    return shutil.which(name, path=_PATH)
+
+
 def run_program(*argv: str) -> str | None:
     """Run a program; return its output, None if it is missing, fails or takes over 5 s."""
-    path = shutil.which(argv[0], path=_PATH)
+    path = find_program(argv[0])
     if path is None:
         return None
     try:
@@ -74,7 +79,7 @@ class Grandmaster:
 
     def start(self) -> bool:
         """Start it if it does not run; return whether it runs."""
-        path = shutil.which("ptp4l", path=_PATH)
+        path = find_program("ptp4l")
         if not self.running and path is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._process = subprocess.Popen(

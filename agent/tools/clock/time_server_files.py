@@ -47,12 +47,12 @@ class ServerSettings:
             for network in self.clients:
                 ipaddress.ip_network(network)
         except ValueError as error:
-            raise ConfigError(f"coldloop clock serve: --allow: {error}") from None
+            raise ConfigError(f"--allow: {error}") from None
         if bool(self.certificate) != bool(self.key):
-            raise ConfigError("coldloop clock serve: NTS needs both --nts-cert and --nts-key")
+            raise ConfigError("NTS needs both --nts-cert and --nts-key")
         texts = (self.socket, self.certificate, self.key, self.interface, self.folder)
         if any(char.isspace() for text in texts for char in text):
-            raise ConfigError("coldloop clock serve: a path or an interface has a blank")
+            raise ConfigError("a path or an interface has a blank")
 
 
 def chrony_text(settings: ServerSettings) -> str:

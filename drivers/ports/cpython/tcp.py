@@ -97,7 +97,7 @@ class TcpPort(StreamPort):
         self._socket: socket.socket | None = None
         self._tls: ssl.SSLSocket | None = None
         self._target: SocketTarget | None = None
-        self._is_udp = address.kind == "rtu+udp"
+        self._is_udp = address.kind in ("rtu+udp", "ntp")
         self.reads_all = address.kind != "tls" and not self._is_udp
 
     def continue_open(self) -> bool:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random days of the clock: every fault that the error bound must contain.
+"""Random cases of the clock: every fault that the error bound must contain.
 
-Does not run them; see `hil.campaign.clock.world`. A seed gives the same day on any machine. The
-faults are those that a receiver, its wiring, the oven and the host make. Deliberate false time is
-not drawn: without a second source the oscillator explains a slow drag. A latency changes within its
-stated error, or by so much that the oscillator cannot explain it. Such a change does not last over
-a restart, because the clock then has nothing else to compare it with: the statement is false.
+Does not run them; see `hil.campaign.clock.world`. A seed gives the same case on any machine. The
+faults are those that a receiver, its wiring, the temperature and the host make. Deliberate false
+time is not drawn: without a second source the oscillator explains a slow drag. A latency changes
+within its stated error, or by so much that the oscillator cannot explain it. Such a change does not
+last over a restart, because the clock then has nothing else to compare it with: the statement is
+false.
 """
 
 import math
@@ -13,7 +14,7 @@ import random
 from dataclasses import replace
 from itertools import pairwise
 
-from hil.campaign.clock.model import Day, Oscillator, Pulses, Restart, SentenceModel, Span
+from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, Restart, SentenceModel, Span
 from protocols.calendar import utc_from_civil
 
 _DAY_S = 86_400.0
@@ -31,7 +32,7 @@ def _span(
     return start, start + length
 
 
-def _draw_oven(rng: random.Random, seconds: float) -> tuple[tuple[float, float], ...]:
+def _draw_ambient(rng: random.Random, seconds: float) -> tuple[tuple[float, float], ...]:
     temp = rng.uniform(0.0, 55.0)
     points = [(0.0, temp)]
     at = 0.0
@@ -59,7 +60,7 @@ def _draw_oscillator(rng: random.Random, seconds: float) -> Oscillator:
         ageing,
         limit,
         max(0.001, tempco * rng.uniform(1.0, 1.5)),
-        _draw_oven(rng, seconds),
+        _draw_ambient(rng, seconds),
         sensor,
         rng.choice((0.0, 20.0, 60.0)),
     )
@@ -144,8 +145,8 @@ def _end_at_restarts(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> 
     return tuple(changes)
 
 
-def draw_day(seed: int) -> Day:
-    """Draw the day of a seed."""
+def draw_case(seed: int) -> ClockCase:
+    """Draw the case of a seed."""
     rng = random.Random(f"clock/{seed}")
     period_s = rng.choices([p for p, _ in _PERIODS], [w for _, w in _PERIODS])[0]
     has_pulses = rng.random() < 0.4
@@ -158,7 +159,7 @@ def draw_day(seed: int) -> Day:
     leap_s, false_60_s, start, leap_known = 0, None, utc_from_civil(2026, 10, 5), True
     midnight_s = rng.uniform(0.1, 0.9) * seconds // 10 * 10
     event = rng.random()
-    label: tuple[Span, ...] = ()
+    utc_error_s: tuple[Span, ...] = ()
     if event < 0.06:
         start = utc_from_civil(2027, 1, 1) - round(midnight_s) * 1_000_000
         leap_s = rng.choice((1, -1, 0))
@@ -167,19 +168,22 @@ def draw_day(seed: int) -> Day:
         false_60_s = midnight_s
     elif event < 0.15:
         leap_known = False
-        label = (Span(0.0, rng.uniform(10.0, 1500.0), rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
+        until_s = rng.uniform(10.0, 1500.0)
+        utc_error_s = (Span(0.0, until_s, rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
     slewed = tuple(
         Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
         for _ in range(0 if raw else 2)
     )
     restarts = (
-        _draw_restarts(rng, seconds) if not label and not leap_s and false_60_s is None else ()
+        _draw_restarts(rng, seconds)
+        if not utc_error_s and not leap_s and false_60_s is None
+        else ()
     )
-    return Day(
+    return ClockCase(
         seed,
         seconds,
         oscillator,
-        replace(receiver, label=label, latency=_end_at_restarts(receiver, restarts)),
+        replace(receiver, utc_error_s=utc_error_s, latency=_end_at_restarts(receiver, restarts)),
         pulses,
         start,
         leap_known,

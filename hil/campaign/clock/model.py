@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One day of a clock: the parameters of sky, oven, oscillator, receiver, pulses and host.
+"""One case of a clock: the parameters of sky, temperature, oscillator, receiver, pulses and host.
 
-Has no bytes and no devices; see `hil.campaign.clock.world` for the run. A day is drawn by
+Has no bytes and no devices; see `hil.campaign.clock.world` for the run. A case is drawn by
 `hil.campaign.clock.draw` or defined in `hil.campaign.clock.cases`.
 
-Times are seconds of true time since the start of the day. Frequencies are parts per million.
+Times are seconds of true time since the start of the case. Frequencies are parts per million.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ class Oscillator:
     """The oscillator, and what its data sheet states.
 
     `ppm` at 25 degrees; `tempco` ppm per kelvin; `ageing` ppm a day. `drift_limit` and
-    `tempco_limit` are the configured limits. `oven`: times and temperatures, linear between.
+    `tempco_limit` are the configured limits. `ambient_c`: times and temperatures,
+    linear between.
     `sensor`: a temperature sensor exists; `lag_s` is its delay.
     """
 
@@ -41,7 +42,7 @@ class Oscillator:
     ageing: float = 0.0
     drift_limit: float = 50.0
     tempco_limit: float = 1.0
-    oven: tuple[tuple[float, float], ...] = ((0.0, 25.0),)
+    ambient_c: tuple[tuple[float, float], ...] = ((0.0, 25.0),)
     sensor: bool = False
     lag_s: float = 0.0
 
@@ -52,7 +53,8 @@ class SentenceModel:
 
     `stated_ms`: the configured latency, None: unknown. `spread_ms`: its stated error. `jitter`:
     "normal", "late" (exponential) or "usb" (uniform). `latency`: changes of the mean latency.
-    `label`: the sentences say UTC plus `value` seconds. `drag`: false time, microseconds a second.
+    `utc_error_s`: the sentences state UTC plus `value` seconds. `time_drag_ppm`: false time,
+    microseconds a second.
     """
 
     period_s: float = 1.0
@@ -63,9 +65,9 @@ class SentenceModel:
     jitter_ms: float = 5.0
     latency: tuple[Span, ...] = ()
     silent: tuple[Span, ...] = ()
-    label: tuple[Span, ...] = ()
+    utc_error_s: tuple[Span, ...] = ()
     shift_ms: tuple[Span, ...] = ()
-    drag: tuple[Span, ...] = ()
+    time_drag_ppm: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class Restart:
 
 
 @dataclass(frozen=True)
-class Day:
-    """A day. `leap_s`: the leap second (+1, -1) at `leap_at_s`, 0: none.
+class ClockCase:
+    """A case. `leap_s`: the leap second (+1, -1) at `leap_at_s`, 0: none.
 
     `false_60_s`: a receiver says 23:59:60 at this midnight without a leap second. `raw_clock`: the
     host has a clock that no service slews; else `slewed` gives the slewing in ppm.
@@ -118,18 +120,18 @@ class Day:
 
 
 @dataclass
-class DayResult:
-    """The result of a day. `beyond_us`: largest excess of the error over the bound.
+class ClockResult:
+    """The result of a case. `excess_us`: largest excess of the error over the bound.
 
-    `beyond_s`: how long, `first_s`: from when. `bounds_us`: a sample of the bound. `last_state` and
+    `excess_s`: how long, `first_s`: from when. `bounds_us`: a sample of the bound. `last_state` and
     `last_error_us` at the end.
     """
 
     seed: int
     name: str
     seconds: float = 0.0
-    beyond_us: int = 0
-    beyond_s: float = 0.0
+    excess_us: int = 0
+    excess_s: float = 0.0
     first_s: float | None = None
     state: str = "free"
     error_us: int = 0

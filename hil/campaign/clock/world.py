@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run of a day: true time, oscillator, fixes and pulses, and a clock that gets them.
+"""The run of a case: true time, oscillator, fixes and pulses, and a clock that gets them.
 
 The clock under test is the agent's own (`agent.clock.utc_clock`). Everything around it is here and
-uses none of its code. `run_day` compares UTC of the clock with the true UTC after every step. UTC
+uses none of its code. `run_case` compares UTC of the clock with the true UTC after every step. UTC
 repeats one second at a leap second, as the agent's does.
 """
 
@@ -16,8 +16,8 @@ from agent.clock.persistence import TimeRecord
 from agent.clock.utc_clock import UtcClock
 from drivers.gnss.receiver import Fix
 from hil.campaign.clock.model import (
-    Day,
-    DayResult,
+    ClockCase,
+    ClockResult,
     Oscillator,
     Pulses,
     Restart,
@@ -40,12 +40,12 @@ def _holds(spans: tuple[Span, ...], second: float) -> bool:
     return any(span.from_s <= second < span.until_s for span in spans)
 
 
-class _Oven:
+class _Ambient:
     """The temperature of the oscillator, and the reading of its sensor."""
 
     def __init__(self, oscillator: Oscillator) -> None:
-        self._times = [at for at, _ in oscillator.oven]
-        self._temps = [temp for _, temp in oscillator.oven]
+        self._times = [at for at, _ in oscillator.ambient_c]
+        self._temps = [temp for _, temp in oscillator.ambient_c]
         self._lag_s = oscillator.lag_s
         self.sensed = self._temps[0]
 
@@ -63,15 +63,15 @@ class _Oven:
 
 
 class ClockWorld:
-    """The run of one day; see `run_day`."""
+    """The run of one case; see `run_case`."""
 
-    def __init__(self, day: Day) -> None:
-        self.day = day
-        self.rng = random.Random(day.seed)
+    def __init__(self, case: ClockCase) -> None:
+        self.case = case
+        self.rng = random.Random(case.seed)
         self.second = 0.0
         self.mono_ns = 50_000_000_000
-        self.result = DayResult(day.seed, day.name)
-        self._oven = _Oven(day.oscillator)
+        self.result = ClockResult(case.seed, case.name)
+        self._ambient = _Ambient(case.oscillator)
         self._sensed_s = -1e9
         self._saved_s = 0.0
         self._record = b""
@@ -81,17 +81,17 @@ class ClockWorld:
         self._bound_us = 0
         self._due: list[tuple[int, Fix]] = []
         self._dragged_us = 0.0
-        self.clock = self._make_clock(day.leap_known, None)
+        self.clock = self._make_clock(case.leap_known, None)
 
     def _make_clock(self, leap_known: bool, record: bytes | None) -> UtcClock:
-        day, oscillator, receiver = self.day, self.day.oscillator, self.day.receiver
+        case, oscillator, receiver = self.case, self.case.oscillator, self.case.receiver
         spread = None if receiver.stated_ms is None else int(receiver.spread_ms * 1000)
         clock = UtcClock(
             int(oscillator.drift_limit * 1000),
             int(oscillator.tempco_limit * 1000),
-            day.start_utc_us - 86_400 * _SECOND,
+            case.start_utc_us - 86_400 * _SECOND,
             leap_known,
-            stated=StatedErrors(spread, None, 0 if day.raw_clock else 600_000),
+            stated=StatedErrors(spread, None, 0 if case.raw_clock else 600_000),
         )
         if record:
             clock.restore(TimeRecord(record), None)
@@ -99,24 +99,24 @@ class ClockWorld:
 
     def true_utc(self, second: float) -> int:
         """Return the true UTC in microseconds; it repeats a second at a leap second."""
-        day = self.day
-        utc = day.start_utc_us + round(second * 1_000_000)
+        case = self.case
+        utc = case.start_utc_us + round(second * 1_000_000)
         # A leap second: UTC steps back when 23:59:60 is over, or forward at 23:59:59.
-        if day.leap_s and second >= day.leap_at_s + (1 if day.leap_s > 0 else -1):
-            utc -= day.leap_s * _SECOND
+        if case.leap_s and second >= case.leap_at_s + (1 if case.leap_s > 0 else -1):
+            utc -= case.leap_s * _SECOND
         return utc
 
-    def run(self) -> DayResult:
-        """Run the day."""
-        day, period = self.day, self.day.receiver.period_s
-        step = max(period, 0.1) if day.pulses is None else min(max(period, 0.05), 1.0)
-        restarts = list(day.restarts)
+    def run(self) -> ClockResult:
+        """Run the case."""
+        case, period = self.case, self.case.receiver.period_s
+        step = max(period, 0.1) if case.pulses is None else min(max(period, 0.05), 1.0)
+        restarts = list(case.restarts)
         k = 0
-        while self.second < day.seconds:
+        while self.second < case.seconds:
             if restarts and self.second >= restarts[0].at_s:
                 self._restart(restarts.pop(0))
                 k = math.ceil(self.second / step)
-            silent = _holds(day.receiver.silent, self.second)
+            silent = _holds(case.receiver.silent, self.second)
             quiet = silent and not self._due and step < _QUIET_STEP_S
             if not silent:
                 self._second_begins(k, step)
@@ -132,38 +132,38 @@ class ClockWorld:
         return result
 
     def _ppm(self, second: float) -> float:
-        oscillator, day = self.day.oscillator, self.day
-        warm = oscillator.tempco * (self._oven.at(second) - 25.0)
+        oscillator, case = self.case.oscillator, self.case
+        warm = oscillator.tempco * (self._ambient.at(second) - 25.0)
         ppm = oscillator.ppm + warm + oscillator.ageing * second / 86_400
-        return ppm if day.raw_clock else ppm + _value(day.slewed, second)
+        return ppm if case.raw_clock else ppm + _value(case.slewed, second)
 
     def _pass(self, elapsed_s: float, silent: bool) -> None:
         """Let `elapsed_s` pass: temperature, arrivals, and one slew at its end."""
         begin_ns, ppm = self.mono_ns, self._ppm(self.second + elapsed_s / 2)
         self.mono_ns += round(elapsed_s * (1e9 + ppm * 1e3))
-        now, oscillator = self.mono_ns // 1000, self.day.oscillator
+        now, oscillator = self.mono_ns // 1000, self.case.oscillator
         while self._due and self._due[0][0] <= now:
             self.clock.add_fix(self._due.pop(0)[1])
         end = self.second + elapsed_s
         if oscillator.sensor and end - self._sensed_s >= 10.0:
-            sensed = self._oven.sense(end, min(end - self._sensed_s, 1e4))
+            sensed = self._ambient.sense(end, min(end - self._sensed_s, 1e4))
             self.clock.add_temperature(round(sensed * 10) * 10, now)
             self._sensed_s = end
         self.clock.slew((self.mono_ns - begin_ns) // 1000, now)
 
     def _second_begins(self, k: int, step: float) -> None:
         """Send the pulse and the fix of this step."""
-        day, receiver = self.day, self.day.receiver
+        case, receiver = self.case, self.case.receiver
         every = max(1, round(receiver.period_s / step))
-        drag = _value(receiver.drag, self.second)
+        drag = _value(receiver.time_drag_ppm, self.second)
         if drag:
             self._dragged_us += drag * step
-        elif receiver.drag and not _holds(receiver.drag, self.second):
+        elif receiver.time_drag_ppm and not _holds(receiver.time_drag_ppm, self.second):
             self._dragged_us = 0.0
         whole = abs(self.second - round(self.second)) < 1e-6
         shift_us = self._dragged_us + _value(receiver.shift_ms, self.second) * 1000
-        if day.pulses is not None and whole:
-            self._send_pulses(day.pulses, shift_us)
+        if case.pulses is not None and whole:
+            self._send_pulses(case.pulses, shift_us)
         if k % every == 0:
             self._send_fix(receiver, shift_us)
 
@@ -182,7 +182,7 @@ class ClockWorld:
             self.clock.add_pulse(at)
 
     def _send_fix(self, receiver: SentenceModel, shift_us: float) -> None:
-        day, rng, second = self.day, self.rng, self.second
+        case, rng, second = self.case, self.rng, self.second
         latency_ms = receiver.latency_ms + _value(receiver.latency, second)
         if receiver.jitter == "late":
             latency_ms += rng.expovariate(1.0) * receiver.jitter_ms - receiver.jitter_ms
@@ -191,14 +191,14 @@ class ClockWorld:
         else:
             latency_ms += max(-3.0, min(3.0, rng.gauss(0.0, 1.0))) * receiver.jitter_ms
         arrival = self.mono_ns // 1000 + round(max(0.0, latency_ms) * 1000 - shift_us)
-        utc = self.true_utc(second) + round(_value(receiver.label, second)) * _SECOND
+        utc = self.true_utc(second) + round(_value(receiver.utc_error_s, second)) * _SECOND
         reasons: tuple[str, ...] = ()
-        if day.leap_s > 0 and day.leap_at_s <= second < day.leap_at_s + 1:
+        if case.leap_s > 0 and case.leap_at_s <= second < case.leap_at_s + 1:
             reasons = ("leap second",)
-        if day.false_60_s is not None and day.false_60_s <= second:
-            if second < day.false_60_s + 1:
+        if case.false_60_s is not None and case.false_60_s <= second:
+            if second < case.false_60_s + 1:
                 reasons = ("leap second",)
-            elif second < day.false_60_s + 4:
+            elif second < case.false_60_s + 4:
                 utc -= _SECOND
         stated = receiver.stated_ms or 0.0
         fix = Fix(utc, arrival - round(stated * 1000), reasons)
@@ -238,10 +238,10 @@ class ClockWorld:
         self._bound_until_s = self.second + _BOUND_EVERY_S
         excess = abs(result.error_us) - bound
         if excess > 0:
-            result.beyond_s += elapsed_s
+            result.excess_s += elapsed_s
             if result.first_s is None:
                 result.first_s = self.second
-            result.beyond_us = max(result.beyond_us, excess)
+            result.excess_us = max(result.excess_us, excess)
         if self.second - self._sampled_s >= _SAMPLE_S:
             self._sampled_s = self.second
             self._bounds.append(bound)
@@ -251,6 +251,6 @@ class ClockWorld:
             result.untrusted_s += elapsed_s
 
 
-def run_day(day: Day) -> DayResult:
-    """Run a day and return its result."""
-    return ClockWorld(day).run()
+def run_case(case: ClockCase) -> ClockResult:
+    """Run a case and return its result."""
+    return ClockWorld(case).run()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of hazards: letters, draws, invariants on the plant's truth, coverage."""
+"""Pairs of hazards: faults, draws, invariants on the plant's truth, coverage."""

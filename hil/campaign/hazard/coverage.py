@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tally of hazard runs: violations, pairs seen, silent letters, alarm codes, rows of the FMEA.
+"""Tally of hazard runs: violations, pairs seen, silent faults, alarm codes, rows of the FMEA.
 
-Does not run cases. A letter is silent if none of its runs raised an alarm. A row of the FMEA is hit
+Does not run cases. A fault is silent if none of its runs raised an alarm. A row of the FMEA is hit
 if a run had one of its words.
 """
 
@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import combinations
 from typing import Any
 
-from hil.campaign.hazard.letters import letters_by_word, load_table
+from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.run import CaseResult
 from hil.measure.registry import ALARM_CODES
 
@@ -58,9 +58,9 @@ class HazardTally:
     def record(self) -> dict[str, Any]:
         """Give the figures as a JSON record."""
         seen = {word for pair in self._pairs for word in pair}
-        count = len(letters_by_word())
+        count = len(faults_by_word())
         rows = load_table("fmea")["row"]
-        emulated = [row for row in rows if set(row["words"]) & set(letters_by_word())]
+        emulated = [row for row in rows if set(row["words"]) & set(faults_by_word())]
         return {
             "runs": self.runs,
             "failed": self.failed,

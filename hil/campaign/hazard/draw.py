@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the scenario of one seed: two or three letters, gap, load, site, an event between.
+"""Draws the scenario of one seed: two or three faults, gap, load, site, an event between.
 
 Does not judge; see `hil.campaign.hazard.judge`. The words are drawn first, then their values. So
-each pair of words is equally probable. After 120 s without a fault the first letter starts. A
+each pair of words is equally probable. After 120 s without a fault the first fault starts. A
 quarter of the runs end their faults, and last 300 s longer.
 """
 
@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, replace
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.hazard.letters import Letter, letters_by_word
+from hil.campaign.hazard.injected import InjectedFault, faults_by_word
 from hil.campaign.words import DRAWN
 from hil.fault.registry import EVENTS
 from hil.scenario.model import Scenario, ScenarioEvent
@@ -40,10 +40,10 @@ _EXCLUSIVE = {"power_cut", RESTART}
 
 @dataclass(frozen=True)
 class HazardCase:
-    """A drawn run: its letters, the scenario, and the time at which the faults end (or None)."""
+    """A drawn run: its faults, the scenario, and the time at which the faults end (or None)."""
 
     seed: int
-    letters: tuple[Letter, ...]
+    faults: tuple[InjectedFault, ...]
     site: str
     scenario: Scenario
     end_s: float | None
@@ -60,19 +60,19 @@ class DrawOptions:
 
 
 def draw_case(seed: int, count: int, options: DrawOptions) -> HazardCase:
-    """Draw the case of a seed with `count` letters."""
+    """Draw the case of a seed with `count` faults."""
     rng = random.Random(f"hazard/{seed}/{count}")
-    letters = _draw_letters(rng, count, options.words)
+    faults = _draw_faults(rng, count, options.words)
     load_kw = rng.choice(LOADS_KW)
     site = rng.choice(sorted(SITES))
     gap_s = rng.choice(GAPS_S)
     is_ending = rng.random() < _ENDING_FRACTION
-    between = _draw_between(rng, letters)
+    between = _draw_between(rng, faults)
     load_kw = load_kw if options.load_kw is None else options.load_kw
     site = site if options.site is None else options.site
     last_s = CALM_S + gap_s * (count - 1)
     end_s = last_s + 60.0 if is_ending else None
-    events = [_make_event(letter, CALM_S + gap_s * i, end_s) for i, letter in enumerate(letters)]
+    events = [_make_event(fault, CALM_S + gap_s * i, end_s) for i, fault in enumerate(faults)]
     restart_s = None
     if between is not None:
         at_s = CALM_S + rng.randint(0, max(1, gap_s * (count - 1))) + 0.5
@@ -81,45 +81,47 @@ def draw_case(seed: int, count: int, options: DrawOptions) -> HazardCase:
     seconds = CALM_S + FAULT_S if end_s is None else int(end_s) + RECOVERY_S
     scenario = Scenario(
         f"hazard-{seed}",
-        f"{' and '.join(letter.text() for letter in letters)}, {load_kw:g} kW, {site} site",
+        f"{' and '.join(fault.text() for fault in faults)}, {load_kw:g} kW, {site} site",
         seconds,
-        _make_settings(letters, load_kw, site),
+        _make_settings(faults, load_kw, site),
         tuple(sorted(events, key=lambda event: event.at_s)),
     )
-    return HazardCase(seed, letters, site, scenario, end_s, restart_s)
+    return HazardCase(seed, faults, site, scenario, end_s, restart_s)
 
 
-def _draw_letters(rng: random.Random, count: int, words: tuple[str, ...]) -> tuple[Letter, ...]:
-    groups = letters_by_word()
+def _draw_faults(
+    rng: random.Random, count: int, words: tuple[str, ...]
+) -> tuple[InjectedFault, ...]:
+    groups = faults_by_word()
     while True:
         drawn = [*words, *rng.sample(sorted(set(groups) - set(words)), count)][:count]
         if len(_EXCLUSIVE & set(drawn)) < 2:
             return tuple(rng.choice(groups[word]) for word in drawn)
 
 
-def _draw_between(rng: random.Random, letters: tuple[Letter, ...]) -> Letter | None:
+def _draw_between(rng: random.Random, faults: tuple[InjectedFault, ...]) -> InjectedFault | None:
     """Draw a restart or an order between the faults, or nothing."""
     if rng.random() >= _BETWEEN_FRACTION:
         return None
     word = RESTART if rng.random() < 0.5 else rng.choice(ORDERS)
-    if word == RESTART and _EXCLUSIVE & {letter.word for letter in letters}:
+    if word == RESTART and _EXCLUSIVE & {fault.word for fault in faults}:
         return None
-    return rng.choice(letters_by_word()[word][:3])
+    return rng.choice(faults_by_word()[word][:3])
 
 
-def _make_event(letter: Letter, at_s: float, end_s: float | None) -> ScenarioEvent:
-    for_s = letter.for_s
-    if for_s is None and end_s is not None and EVENTS[letter.word].undo is not None:
-        for_s = end_s - at_s
-    return ScenarioEvent(float(at_s), letter.word, letter.value, for_s)
+def _make_event(fault: InjectedFault, at_s: float, end_s: float | None) -> ScenarioEvent:
+    for_s = fault.for_s
+    if end_s is not None and EVENTS[fault.word].undo is not None:
+        for_s = min(end_s - at_s, for_s or end_s)
+    return ScenarioEvent(float(at_s), fault.word, fault.value, for_s)
 
 
-def _make_settings(letters: tuple[Letter, ...], load_kw: float, site: str) -> TestbedSettings:
-    """Make the row with all devices and sections that the letters need."""
-    rules = [rule for rule in DRAWN if rule.fault in {letter.word for letter in letters}]
+def _make_settings(faults: tuple[InjectedFault, ...], load_kw: float, site: str) -> TestbedSettings:
+    """Make the row with all devices and sections that the faults need."""
+    rules = [rule for rule in DRAWN if rule.fault in {fault.word for fault in faults}]
     sections = _PARTS.split(", ")
     sections += sorted({name for rule in rules for name in rule.components} - set(sections))
-    needs_dialect = any(EVENTS[letter.word].needs_dialect for letter in letters)
+    needs_dialect = any(EVENTS[fault.word].needs_dialect for fault in faults)
     return replace(
         SITES[site],
         it_kw=load_kw,

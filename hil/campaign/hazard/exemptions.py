@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reviewed list of violations that no controller could have prevented: `exemptions.toml`.
 
-Does not judge. Each entry names an invariant, the words of the letters, and a physical reason.
+Does not judge. Each entry names an invariant, the words of the faults, and a physical reason.
 """
 
 import functools
 from dataclasses import dataclass
 
 from hil.campaign.hazard.draw import HazardCase
-from hil.campaign.hazard.letters import load_table
+from hil.campaign.hazard.injected import load_table
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Exemption:
 
     def matches(self, invariant: str, case: HazardCase) -> bool:
         """Return whether the violation of `invariant` in `case` is exempt."""
-        values = {letter.word: letter.value for letter in case.letters}
+        values = {fault.word: fault.value for fault in case.faults}
         return (
             invariant == self.invariant
             and set(self.words) <= set(values)

@@ -20,7 +20,7 @@ from typing import Any
 
 from hil.bench.load_bank import LoadBank
 from hil.campaign.hazard.draw import SITES
-from hil.campaign.hazard.letters import load_table
+from hil.campaign.hazard.injected import load_table
 from hil.campaign.hazard.truth import SECOND, STEP_US
 from hil.kernel.dut import DutFactory
 from hil.measure.hazard import OFF_FRACTION, first_limit_us

@@ -10,7 +10,7 @@ from typing import Any
 from agent.alarms.alarm_filter import AlarmFilter
 from agent.alarms.catalogue import catalogue
 from hil.campaign.hazard.draw import CALM_S, HazardCase
-from hil.campaign.hazard.letters import LIE, NEUTRAL
+from hil.campaign.hazard.injected import FALSE_VALUE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
 from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, reported_off
@@ -21,7 +21,7 @@ NAMES = {
     "I3": "the controller lives, misses no tick, and names a component that is off",
     "I4": "the order of the components changes no write",
     "I5": "loads reported off draw under 5 % within 8 s, limited ones at most 105 % in time",
-    "I6": "one lie alone sheds no load and stops no pump",
+    "I6": "one false value alone sheds no load and stops no pump",
     "I7": "at most 10 alarms, at most 3 of priority 1, in 10 minutes",
     "I8": "after the end of the faults: state normal within 300 s, or a latch with a name",
     "I9": "a restart raises no limit, and its set-point is not below the floor",
@@ -133,7 +133,7 @@ class LifeInvariant(Invariant):
 
     def finish(self, truth: Truth) -> None:
         """Check that a component that raised is named."""
-        words = {letter.word for letter in self.case.letters}
+        words = {fault.word for fault in self.case.faults}
         raised = truth.testbed.history.raised
         if "raise_in" in words and not any(matches_code(code, "part_off") for _, code, _ in raised):
             self.violate(truth.at_s, "a component raised, and no alarm part_off names it")
@@ -179,23 +179,23 @@ class ReportedInvariant(Invariant):
 
 
 class LieInvariant(Invariant):
-    """I6: one lie alone takes no cooling and no load away."""
+    """I6: one false value alone takes no cooling and no load away."""
 
     name = "I6"
 
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
-        kinds = {letter.word: letter.kind for letter in case.letters if letter.kind != NEUTRAL}
+        kinds = {fault.word: fault.kind for fault in case.faults if fault.kind != NEUTRAL}
         acting = [event for event in case.scenario.events if event.do in kinds]
         self._from_us, self._until_us = 0, -1
-        if not acting or kinds[acting[0].do] != LIE:
+        if not acting or kinds[acting[0].do] != FALSE_VALUE:
             return
         next_s = acting[1].at_s if len(acting) > 1 else case.scenario.seconds
         self._from_us = int(acting[0].at_s * SECOND)
         self._until_us = int(next_s * SECOND)
 
     def step(self, truth: Truth) -> None:
-        """Watch pumps and loads while only the lie acts."""
+        """Watch pumps and loads while only the false value acts."""
         if not self._from_us <= truth.now < self._until_us:
             return
         off = [load.name for load in truth.loads if not load.is_on]
@@ -247,7 +247,7 @@ class RecoveryInvariant(Invariant):
         status = truth.status
         if self.case.end_s is None or status is None or status["state"] == "normal":
             return
-        if any(letter.is_lasting for letter in self.case.letters):
+        if any(fault.is_lasting for fault in self.case.faults):
             return
         latched = [cause["code"] for cause in status.get("safety", {}).get("causes", [])]
         if not latched:

@@ -4,7 +4,7 @@
 Does not run the whole controller: no bus, no protection, no alarms. The control code gets its
 readings through the checks of the sensors (`agent.control.law.plausibility`) and has the guard of
 the dew point. Each hour can begin one or two faults of `WORDS`, with the values of
-`hil.campaign.hazard.letters`. They end together after whole hours. Judged on the truth of the
+`hil.campaign.hazard.injected`. They end together after whole hours. Judged on the truth of the
 plant:
 
     I1       the hottest case is at most 95 °C, and not above 85 °C for more than `_HOT_S`
@@ -26,7 +26,7 @@ from hil.annual.policy import ColdloopPolicy
 from hil.annual.run import AnnualRun
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.annual.words import CLIMATES, KINDS
-from hil.campaign.hazard.letters import Letter, letters_by_word
+from hil.campaign.hazard.injected import InjectedFault, faults_by_word
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.plant.air.weather import load_weather
@@ -134,7 +134,7 @@ class PairInjector:
         world = SimpleNamespace(now=0)
         self._testbed: Any = SimpleNamespace(plant=plant, world=world, valve=plant.valve)
         self._load_fraction = 0.6
-        self._active: list[Letter] = []
+        self._active: list[InjectedFault] = []
         self._change_at = 1
 
     def after_hour(self, hours_done: int, _: int, account: AnnualAccount) -> None:
@@ -149,19 +149,19 @@ class PairInjector:
             else:
                 self._begin_faults()
                 self._change_at = hours_done + rng.randint(1, _MAX_FAULT_H)
-        words = " and ".join(letter.text() for letter in self._active) or "no fault"
+        words = " and ".join(fault.text() for fault in self._active) or "no fault"
         self._account.begin_hour(f"hour {hours_done + 1}, {words}")
 
     def _begin_faults(self) -> None:
-        groups = letters_by_word()
+        groups = faults_by_word()
         for word in self._rng.sample(WORDS, self._rng.randint(1, 2)):
-            letter = self._rng.choice([letter for letter in groups[word] if letter.for_s is None])
-            EVENTS[word].do(self._testbed, letter.value or 0.0)
-            self._active.append(letter)
+            fault = self._rng.choice([fault for fault in groups[word] if fault.for_s is None])
+            EVENTS[word].do(self._testbed, fault.value or 0.0)
+            self._active.append(fault)
 
     def _end_faults(self) -> None:
-        for letter in self._active:
-            undo = EVENTS[letter.word].undo
+        for fault in self._active:
+            undo = EVENTS[fault.word].undo
             if undo is not None:
                 undo(self._testbed)
         self._active.clear()

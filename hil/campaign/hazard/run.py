@@ -72,7 +72,7 @@ def run_case(seed: int, count: int, options: DrawOptions, dut: str, keep: bool) 
     """Draw, run and judge one case; shrink it if it fails and `keep` is set."""
     started_s = time.process_time()
     case = draw_case(seed, count, options)
-    words = tuple(sorted(letter.word for letter in case.letters))
+    words = tuple(sorted(fault.word for fault in case.faults))
     result = CaseResult(seed, count, words, case.scenario.title)
     result.virtual_s = case.scenario.seconds
     found, result.codes = judge(case, DUTS[dut])
@@ -133,15 +133,16 @@ def _samples(run: VirtualRun) -> "Any":
 
 def judge_order(case: HazardCase) -> list[tuple[str, float, str]]:
     """Judge I4: the writes on the field bus do not depend on the order of the components."""
-    digests = [_digest_writes(case, make_dut) for make_dut in (InProcessDut, ReversedDut)]
+    duts = (InProcessDut, ReversedDut)
+    digests = [digest_writes(case.scenario, case.seed, make_dut) for make_dut in duts]
     if digests[0] == digests[1]:
         return []
     return [("I4", 0.0, "the order of the components changes the writes on the field bus")]
 
 
-def _digest_writes(case: HazardCase, make_dut: DutFactory) -> str:
-    """Run a case; hash the requests with a write function that the field bus gets."""
-    run = VirtualRun(case.scenario, case.seed, make_dut)
+def digest_writes(scenario: Scenario, seed: int, make_dut: DutFactory) -> str:
+    """Run a scenario; hash the requests with a write function that the field bus gets."""
+    run = VirtualRun(scenario, seed, make_dut)
     digest = hashlib.sha256()
 
     def observe(data: bytes) -> None:

@@ -3,7 +3,14 @@
 
 import random
 
-from agent.alarms.alarm_filter import CHATTER_MS, SETTLE_MS, WINDOW_MS, AlarmFilter, Notice
+from agent.alarms.alarm_filter import (
+    CHATTER_MS,
+    ROOT_END_MS,
+    SETTLE_MS,
+    WINDOW_MS,
+    AlarmFilter,
+    Notice,
+)
 from agent.alarms.catalogue import catalogue
 from agent.alarms.grouping import MAX_SHOWN
 
@@ -58,8 +65,8 @@ def test_a_root_that_comes_after_its_effects_explains_them() -> None:
     assert named(found.poll(20_000)) == ["raised device_lost:meter"], "it is on another bus"
     found.change(30_000, False, "bus_lost:bus1")
     assert named(found.poll(30_001)) == ["cleared bus_lost:bus1"]
-    assert found.poll(30_000 + SETTLE_MS) == [], "its effects can end some seconds later"
-    later = found.poll(30_001 + SETTLE_MS)
+    assert found.poll(30_000 + ROOT_END_MS) == [], "its effects can end some seconds later"
+    later = found.poll(30_001 + ROOT_END_MS)
     assert "raised device_lost:rpu" in named(later), "it is active and no longer explained"
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The statement of a time server and its files: never better than the bound of the agent."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.commands import clock
 from agent.core.errors import ConfigError
 from agent.tools.clock.clock_serve import TimeSupervisor, make_settings, write_files
 from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, state_time
@@ -16,6 +18,7 @@ from agent.tools.clock.time_server_files import (
     grandmaster_command,
     ptp_text,
 )
+from tests.support.repository import ROOT
 
 SETTINGS = ServerSettings("/run/coldloop.sock", 100, 20.0, ("10.0.0.0/8", "fd00::/8"))
 
@@ -203,3 +206,14 @@ def test_unconfirmed_statement_is_repeated() -> None:
         supervisor.step(good, float(second))
     assert programs.log.count("start") == 1
     assert len(programs.log) == 4
+
+
+def test_missing_file_of_ptp4l_is_named(tmp_path: Path, capsys: Any) -> None:
+    raw = json.loads((ROOT / "deploy" / "examples" / "unit.json").read_text())
+    raw["chrony"], raw["state"] = {"port": "chrony:/run/x.sock"}, f"store:{tmp_path}"
+    (tmp_path / "unit.json").write_text(json.dumps(raw), encoding="utf-8")
+    argv = ["--config", f"{tmp_path}/unit.json", "--folder", str(tmp_path), "--ptp", "eth0"]
+    assert clock(["serve", *argv]) == 2
+    assert capsys.readouterr().err.count("coldloop clock serve: ") == 1
+    assert clock(["calibrate", "serial:/dev/none", "--reference", "ntp:"]) == 2
+    assert "name of the server" in capsys.readouterr().err

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Days of the clock in memory: true UTC is inside the stated bound, whatever is drawn."""
+"""Cases of the clock in memory: true UTC is inside the stated bound, whatever is drawn."""
 
 import json
 from dataclasses import replace
@@ -9,10 +9,10 @@ import pytest
 from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
 from hil.campaign.clock.cases import CASES
-from hil.campaign.clock.draw import draw_day
-from hil.campaign.clock.model import Day, Oscillator, SentenceModel, Span
+from hil.campaign.clock.draw import draw_case
+from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
-from hil.campaign.clock.world import run_day
+from hil.campaign.clock.world import run_case
 from hil.commands import hil
 
 SLOW = ("rate-runaway", "rate-limit", "pulse-20hz", "pulse-5hz")
@@ -22,17 +22,17 @@ FOLLOWED = ("warm-15", "leap-false-60", "leap-page-missed", "date-before-release
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in SLOW])
 def test_case_stays_inside_the_bound(name: str) -> None:
-    day = CASES[name]
-    result = run_day(replace(day, seconds=min(day.seconds, 5400.0)))
-    assert result.beyond_us == 0, result
+    case = CASES[name]
+    result = run_case(replace(case, seconds=min(case.seconds, 5400.0)))
+    assert result.excess_us == 0, result
     if name in FOLLOWED:
         assert result.state == "sync"
         assert abs(result.error_us) < 5_000
 
 
 def test_a_seed_determines_the_day() -> None:
-    assert draw_day(5) == draw_day(5)
-    assert draw_day(5) != draw_day(6)
+    assert draw_case(5) == draw_case(5)
+    assert draw_case(5) != draw_case(6)
 
 
 def test_latency_changes_within_a_block() -> None:
@@ -43,8 +43,8 @@ def test_latency_changes_within_a_block() -> None:
             receiver = SentenceModel(
                 latency_ms=151.0, stated_ms=152.0, spread_ms=2.0, jitter="late", jitter_ms=16.0
             )
-            day = Day(start, 1300.0, Oscillator(3.7), replace(receiver, latency=change))
-            assert run_day(day).beyond_us == 0, (start, size_ms)
+            case = ClockCase(start, 1300.0, Oscillator(3.7), replace(receiver, latency=change))
+            assert run_case(case).excess_us == 0, (start, size_ms)
 
 
 def test_one_step_of_the_latency_does_not_hide_itself() -> None:
@@ -54,24 +54,26 @@ def test_one_step_of_the_latency_does_not_hide_itself() -> None:
         receiver = SentenceModel(
             5.0, latency_ms=483.1, stated_ms=483.9, spread_ms=1.0, jitter_ms=0.9, latency=change
         )
-        day = Day(start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False)
-        assert run_day(day).beyond_us == 0, start
+        case = ClockCase(
+            start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False
+        )
+        assert run_case(case).excess_us == 0, start
 
 
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
-    day = draw_day(5028)
-    (restart,) = day.restarts
-    assert [span.until_s for span in day.receiver.latency] == [restart.at_s]
+    case = draw_case(5028)
+    (restart,) = case.restarts
+    assert [span.until_s for span in case.receiver.latency] == [restart.at_s]
 
 
-def test_a_sample_of_random_days() -> None:
-    """The first hours of 40 days; `make soak` runs thousands of whole days."""
+def test_a_sample_of_random_cases() -> None:
+    """The first hours of 40 cases; `make soak` runs thousands of whole cases."""
     tally = ClockTally()
     for seed in range(1, 41):
-        day = draw_day(seed)
-        seconds = 300.0 if day.receiver.period_s < 1 else 900.0 if day.pulses else 14_400.0
-        tally.add(day, run_day(replace(day, seconds=min(day.seconds, seconds))))
-    assert tally.beyond == []
+        case = draw_case(seed)
+        seconds = 300.0 if case.receiver.period_s < 1 else 900.0 if case.pulses else 14_400.0
+        tally.add(case, run_case(replace(case, seconds=min(case.seconds, seconds))))
+    assert tally.violations == []
 
 
 def test_a_false_bound_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,23 +85,23 @@ def test_a_false_bound_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
             return None if bound is None else bound // 50
 
     monkeypatch.setattr(world, "UtcClock", Optimist)
-    assert run_day(replace(CASES["latency-unknown"], seconds=600.0)).beyond_us > 0
+    assert run_case(replace(CASES["latency-unknown"], seconds=600.0)).excess_us > 0
 
 
 def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["campaign", "--clock", "--case", "latency-unknown", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["beyond"] == []
-    assert hil(["campaign", "--clock", "--case", "no-such-day"]) == 2
+    assert json.loads(capsys.readouterr().out)["violations"] == []
+    assert hil(["campaign", "--clock", "--case", "no-such-case"]) == 2
 
 
 @pytest.mark.soak
-def test_ten_thousand_days() -> None:
+def test_ten_thousand_cases() -> None:
     tally = ClockTally()
     seed = 0
     while tally.virtual_s < 10_000 * 86_400:
         seed += 1
         tally.add(*run_seed(seed))
-    assert tally.beyond == []
+    assert tally.violations == []
     medians = tally.record()["median_bound_us"]
     assert isinstance(medians, dict)
     assert medians["sentences"] <= 5_000
@@ -110,4 +112,4 @@ def test_ten_thousand_days() -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("name", SLOW)
 def test_slow_case_stays_inside_the_bound(name: str) -> None:
-    assert run_day(CASES[name]).beyond_us == 0
+    assert run_case(CASES[name]).excess_us == 0

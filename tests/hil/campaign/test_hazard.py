@@ -13,8 +13,8 @@ from hil.campaign.hazard import plant_only
 from hil.campaign.hazard.coverage import HazardTally
 from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
+from hil.campaign.hazard.injected import FALSE_VALUE, InjectedFault, faults_by_word, load_table
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
-from hil.campaign.hazard.letters import LIE, Letter, letters_by_word, load_table
 from hil.campaign.hazard.run import CaseResult, Violation, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
 from hil.commands import hil
@@ -27,9 +27,9 @@ from hil.scenario.semantic_check import find_problem
 ANY = DrawOptions()
 
 
-def make_case(*letters: Letter) -> HazardCase:
+def make_case(*faults: InjectedFault) -> HazardCase:
     case = draw_case(1, 2, DrawOptions(90.0, "warm", ("facility_flow_lost", "valve_stuck")))
-    return replace(case, letters=letters, end_s=None, restart_s=None)
+    return replace(case, faults=faults, end_s=None, restart_s=None)
 
 
 def make_invariant(name: str, case: HazardCase) -> Invariant:
@@ -39,7 +39,7 @@ def make_invariant(name: str, case: HazardCase) -> Invariant:
 def test_seed_determines_the_case() -> None:
     assert draw_case(7, 2, ANY) == draw_case(7, 2, ANY)
     assert len({draw_case(seed, 2, ANY).scenario.title for seed in range(50)}) > 45
-    assert len(draw_case(7, 3, ANY).letters) == 3
+    assert len(draw_case(7, 3, ANY).faults) == 3
 
 
 def test_drawn_cases_are_valid() -> None:
@@ -49,22 +49,22 @@ def test_drawn_cases_are_valid() -> None:
             assert find_problem(case.scenario) is None, case.scenario.title
 
 
-def test_every_event_is_a_letter_or_has_a_reason() -> None:
-    groups, table = letters_by_word(), load_table("letters")
+def test_every_event_is_a_fault_or_has_a_reason() -> None:
+    groups, table = faults_by_word(), load_table("injected")
     assert set(groups) | set(table["excluded"]) == set(EVENTS)
     assert set(table["values"]) <= set(EVENTS)
     assert all(EVENTS[word].undo is None and why for word, why in table["lasting"].items())
     for group in groups.values():
-        for letter in group:
-            limits = EVENTS[letter.word].limits
-            assert (letter.value is None) == (limits is None), letter
-            assert limits is None or limits[0] <= (letter.value or 0.0) <= limits[1], letter
+        for fault in group:
+            limits = EVENTS[fault.word].limits
+            assert (fault.value is None) == (limits is None), fault
+            assert limits is None or limits[0] <= (fault.value or 0.0) <= limits[1], fault
     assert all("do" in cell or cell["why"] for cell in table["cell"])
 
 
 def test_lies_change_no_plant() -> None:
-    assert Letter("supply_register", 0.0).kind == LIE
-    assert Letter("pump_seized", 1.0).kind != LIE
+    assert InjectedFault("supply_register", 0.0).kind == FALSE_VALUE
+    assert InjectedFault("pump_seized", 1.0).kind != FALSE_VALUE
 
 
 def test_rows_of_the_fmea_have_words_or_a_reason() -> None:
@@ -85,10 +85,13 @@ def test_exemptions_have_reasons_and_known_words() -> None:
 
 
 def test_exemption_needs_all_its_words() -> None:
-    both = make_case(Letter("bmc_silent"), Letter("outlet_ignores"))
+    both = make_case(InjectedFault("bmc_silent"), InjectedFault("outlet_ignores"))
     assert find_exemption("I1", both) is not None
     assert find_exemption("I2", both) is None
-    assert find_exemption("I1", make_case(Letter("bmc_silent"), Letter("leak", 5.0))) is None
+    assert (
+        find_exemption("I1", make_case(InjectedFault("bmc_silent"), InjectedFault("leak", 5.0)))
+        is None
+    )
 
 
 def test_exemption_ends_where_the_controller_had_time() -> None:
@@ -107,7 +110,7 @@ def _truth(case: HazardCase, **changes: Any) -> Any:
 
 
 def test_hot_case_without_a_limit_violates_i1() -> None:
-    case = make_case(Letter("pumps_seized"))
+    case = make_case(InjectedFault("pumps_seized"))
     invariant = make_invariant("I1", case)
     invariant.step(_truth(case, now=120 * SECOND, flow_fraction=0.0, case_c=70.0))
     assert invariant.violation is None
@@ -116,7 +119,7 @@ def test_hot_case_without_a_limit_violates_i1() -> None:
 
 
 def test_dew_without_an_alarm_violates_i2() -> None:
-    case = make_case(Letter("room_humidity", 85.0))
+    case = make_case(InjectedFault("room_humidity", 85.0))
     silent, alarmed = make_invariant("I2", case), make_invariant("I2", case)
     for second in range(120, 135):
         wet = {"now": second * SECOND, "supply_c": 20.0, "dew_c": 22.0}
@@ -129,7 +132,7 @@ def test_dew_without_an_alarm_violates_i2() -> None:
 
 
 def test_untrue_report_violates_i5() -> None:
-    case = make_case(Letter("loads_stay_on"))
+    case = make_case(InjectedFault("loads_stay_on"))
     invariant = make_invariant("I5", case)
     alarms = [{"code": "load_shed:gpu1", "text": "is switched off"}]
     status = {"alarms": alarms, "throttle": {"loads": []}}
@@ -149,7 +152,7 @@ def test_shed_on_one_lie_violates_i6() -> None:
 
 
 def test_raised_limit_after_a_restart_violates_i9() -> None:
-    case = replace(make_case(Letter("facility_flow_lost")), restart_s=130.5)
+    case = replace(make_case(InjectedFault("facility_flow_lost")), restart_s=130.5)
     invariant = make_invariant("I9", case)
     truth = _truth(case, now=130 * SECOND)
     truth.loads[0].limit_w = 10_500.0
@@ -217,7 +220,7 @@ def test_too_many_exempt_runs_are_found() -> None:
 def test_pairs_on_the_plant_only_have_an_end_and_no_bus() -> None:
     for word in plant_only.WORDS:
         assert EVENTS[word].undo is not None
-        assert any(letter.for_s is None for letter in letters_by_word()[word])
+        assert any(fault.for_s is None for fault in faults_by_word()[word])
 
 
 def test_pairs_on_the_plant_only_run() -> None:

@@ -168,3 +168,20 @@ def test_a_damaged_record_has_no_effect(record: bytes) -> None:
     retain = agent.components[[s for s, _, _ in agent.config.components].index("retain")]
     assert retain.restored == 0
     assert causes(made) == []
+
+
+@pytest.mark.parametrize("on_ms", [100, 400, 900])
+def test_power_that_comes_and_goes_does_not_lose_a_latch(on_ms: int) -> None:
+    """Three more cuts while the state is read: nothing is written before it was read."""
+    made = run(LEAK, 33)
+    now = 33_000_000
+    for _ in range(3):
+        made._set_power(False)
+        made.shell.run(now + 2_000_000)
+        made._set_power(True)
+        made.shell.run(now + 2_000_000 + 1000 * on_ms)
+        now = made.world.now
+    made.shell.run(now + 25_000_000)
+    agent = made.dut.agent  # type: ignore[attr-defined]
+    assert "leak_critical:pan" in agent.alarms.codes()
+    assert agent.arbiters["valve"].decision.output == 0.0

@@ -252,7 +252,7 @@ def test_page_is_small_and_loads_nothing_external(bench: PageBench, browser: Bro
     assert all(url.startswith((bench.address, "data:")) for url in urls)
     folder = ROOT / "hil" / "page" / "static"
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.name != "LICENSE")
-    assert size <= 80_000
+    assert size <= 80 * 1024
 
 
 def http_status(address: str, **headers: str) -> int:

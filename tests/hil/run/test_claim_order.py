@@ -16,6 +16,7 @@ from hil.campaign.hazard.draw import DrawOptions, draw_case
 from hil.campaign.hazard.run import judge_order
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
+from tests.hil.fault.component_orders import differing_orders
 
 SCENARIOS = ["leak-critical", "proof-stroke", "fans-blind"]
 MORE = ["room-humid", "drive-local"]
@@ -58,6 +59,12 @@ def test_every_order_of_a_leak_in_manual_mode_gives_the_same_digest(
     for order in (5, 10, 17, 23):
         permute(monkeypatch, order)
         assert run(scenario).digest == expected, order
+
+
+@pytest.mark.parametrize("name", ["manual-leak", "drive-local"])
+def test_random_orders_of_all_calls_give_the_same_writes(name: str) -> None:
+    """All of `full-bench` and the suite `hazards`: `python -m tests.hil.fault.component_orders`."""
+    assert differing_orders(find(name), range(3)) == []
 
 
 def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,21 @@ def test_flow_returns_after_three_steady_seconds():
     eq(first_orders(made), (NEVER, NEVER))
 
 
+def test_loads_that_went_off_twice_stay_off_for_ten_minutes():
+    made = row()
+    for is_held in (False, True):
+        made.flow_share = made.pressure_share = 0.0
+        assert first_orders(made, 60)[1] < 60
+        made.flow_share = made.pressure_share = 1.0
+        first_orders(made, 120)
+        made.step()
+        eq((made.codes(), made.limits.take()), ([], [("limit", "no flow")] * is_held))
+    made.step(6000)
+    made.limits.take()
+    made.step()
+    eq(made.limits.take(), [])
+
+
 def test_one_gauge_alone_limits_nothing_and_is_named():
     for name, value, code in (
         ("flow_lie", 0.0, "gauge_lie:flow"),

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Letters of the hazard generator: event words with values, from the registry and `letters.toml`.
+"""Injected faults of the hazard generator: event words with values, from the registry and
+`injected.toml`.
 
-Does not draw; see `hil.campaign.hazard.draw`. Each word of `hil.fault.registry` is a letter or has
-a reason in the table. A letter is a lie (only a measured value is false), neutral (it does not act
-on the cooling), or a failure.
+Does not draw; see `hil.campaign.hazard.draw`. Each word of `hil.fault.registry` is a fault or has a
+reason in the table. A fault is a false value (only a measured value is false), neutral (it does not
+act on the cooling), or a failure.
 """
 
 import functools
@@ -20,9 +21,9 @@ from hil.fault.register import REGISTER_EVENTS
 from hil.fault.registry import EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
 
-LIE, NEUTRAL, FAILURE = "lie", "neutral", "failure"
+FALSE_VALUE, NEUTRAL, FAILURE = "false", "neutral", "failure"
 
-_LIES = {*SENSOR_EVENTS, *REGISTER_EVENTS, "rpu_no_value"}
+_FALSE_VALUES = {*SENSOR_EVENTS, *REGISTER_EVENTS, "rpu_no_value"}
 _NEUTRAL = {*RECEIVER_EVENTS, *LINK_EVENTS, *MODEM_EVENTS, *CONFIG_EVENTS, "broker_down"} - {
     "push_setpoint",
     "push_dp",
@@ -30,7 +31,7 @@ _NEUTRAL = {*RECEIVER_EVENTS, *LINK_EVENTS, *MODEM_EVENTS, *CONFIG_EVENTS, "brok
 
 
 @dataclass(frozen=True, order=True)
-class Letter:
+class InjectedFault:
     """One event: word, value, and its duration if it always ends."""
 
     word: str
@@ -40,17 +41,17 @@ class Letter:
     @property
     def is_lasting(self) -> bool:
         """Whether it changes the row for the rest of the run."""
-        return self.word in load_table("letters")["lasting"]
+        return self.word in load_table("injected")["lasting"]
 
     @property
     def kind(self) -> str:
-        """LIE, NEUTRAL or FAILURE."""
-        if self.word in _LIES:
-            return LIE
+        """FALSE_VALUE, NEUTRAL or FAILURE."""
+        if self.word in _FALSE_VALUES:
+            return FALSE_VALUE
         return NEUTRAL if self.word in _NEUTRAL else FAILURE
 
     def text(self) -> str:
-        """Write the letter, such as "leak 5"."""
+        """Write the fault, such as "leak 5"."""
         value = "" if self.value is None else f" {self.value:g}"
         end = "" if self.for_s is None else f" for {self.for_s:g} s"
         return f"{self.word}{value}{end}"
@@ -64,11 +65,11 @@ def load_table(name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def letters_by_word() -> dict[str, tuple[Letter, ...]]:
-    """Give the letters of each word that is not excluded."""
-    table = load_table("letters")
-    letters = {
-        word: [Letter(word, value) for value in _values(word, table["values"])]
+def faults_by_word() -> dict[str, tuple[InjectedFault, ...]]:
+    """Give the faults of each word that is not excluded."""
+    table = load_table("injected")
+    faults = {
+        word: [InjectedFault(word, value) for value in _values(word, table["values"])]
         for word in sorted(EVENTS)
         if word not in table["excluded"]
     }
@@ -76,8 +77,8 @@ def letters_by_word() -> dict[str, tuple[Letter, ...]]:
         if cell.get("for_s"):
             value = cell.get("value")
             value = None if value is None else float(value)
-            letters[cell["do"]].append(Letter(cell["do"], value, float(cell["for_s"])))
-    return {word: tuple(group) for word, group in letters.items()}
+            faults[cell["do"]].append(InjectedFault(cell["do"], value, float(cell["for_s"])))
+    return {word: tuple(group) for word, group in faults.items()}
 
 
 def _values(word: str, table: dict[str, list[float]]) -> list[float | None]:
