@@ -75,6 +75,7 @@ class FakeUnit(UnitOfSessions):
         section.update({"flow_lpm": 150.0, "inputs": inputs}, **settings)
         self.interlock = Interlock(self, section, 7)
         self.interlock.start(self.now)
+        self.interlock.start_permit.missing = []  # it has run
 
     def service(self, name):
         assert name == "load_limits", name

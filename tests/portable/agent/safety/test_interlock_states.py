@@ -201,6 +201,7 @@ def test_commands_name_what_they_did():
 def test_status_has_each_cause_and_the_watchdog():
     unit = FakeUnit([entry("contact", "c", "shut_valve"), entry("leak_warning", "d", "cool")])
     empty = {"valve_forced": False, "pumps_forced": False, "fed_us": None, "causes": []}
+    empty["not_shown"] = []
     eq(status(unit), empty)
     unit.panel.on = ("c",)
     unit.step()
@@ -299,21 +300,21 @@ def test_the_floor_of_the_protection_is_claimed():
         eq(unit.step(), ([], expected))
 
 
-def test_a_stop_is_told_to_the_protection():
+def test_the_protection_knows_a_stop():
     unit = FakeUnit([entry("contact", "c", "stop"), entry("leak_warning", "d", "shut_valve")])
-    told = []
-    unit.interlock.protection.step = lambda now, is_stopping: told.append((now, is_stopping))
+    steps = []
+    unit.interlock.protection.step = lambda now, is_stopping: steps.append((now, is_stopping))
     for on in ((), ("d",), ("c",)):
         unit.panel.on = on
         unit.step()
         unit.interlock.protect(unit.now)
-    eq([is_stopping for _, is_stopping in told], [False, False, True])
-    eq(told[2][0], unit.now)
+    eq([is_stopping for _, is_stopping in steps], [False, False, True])
+    eq(steps[2][0], unit.now)
     unit = FakeUnit([])
-    unit.interlock.protection.step = lambda now, is_stopping: told.append((now, is_stopping))
+    unit.interlock.protection.step = lambda now, is_stopping: steps.append((now, is_stopping))
     unit.interlock.stop_order.may_stop("manual", unit.now)
     unit.interlock.protect(unit.now)
-    eq(told[-1][1], True)
+    eq(steps[-1][1], True)
 
 
 def test_watchdog_is_served_once_after_each_cycle_while_its_port_is_open():

@@ -130,7 +130,7 @@ def test_pump_laws_convert_the_error_by_the_affinity_laws():
         near(pump.output, 50.0, 1e-4)
 
 
-def test_pump_laws_change_mode_and_limits_without_a_bump():
+def test_pump_laws_change_mode_and_limits_bumpless():
     pump = PumpFlowControl(20.0, 80.0, 1000.0)
     eq((pump.output, pump.mode), (20.0, DP))
     pump.track(50.0)
