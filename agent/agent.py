@@ -212,8 +212,7 @@ class Agent:
         """Set another set-point in a loop, until the next request or configuration change."""
         from agent.config.config_copy import with_setpoint  # noqa: PLC0415 - few units have requests
 
-        is_supply = request.key == "supply"
-        loop = self.supply_loop if is_supply else self.pressure_loop
+        loop = self.supply_loop if request.key == "supply" else self.pressure_loop
         loop.set_tuning(with_setpoint(loop.config, request.value))
 
     def running_config(self) -> "Config":

@@ -74,9 +74,9 @@ class ControlSensors:
             )
         self.room_sensors: list[tuple[PointSensor, PointSensor]] = []
         for name in settings.get("dew", {}).get("sensors", []):
-            room = agent.fieldbus.session(name)
+            session = agent.fieldbus.session(name)
             self.room_sensors.append(
-                (PointSensor(room, _AIR, stale), PointSensor(room, _HUMIDITY, stale))
+                (PointSensor(session, _AIR, stale), PointSensor(session, _HUMIDITY, stale))
             )
         self.outdoor: PointSensor | None = None
         if "optimum" in settings:

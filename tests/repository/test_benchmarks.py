@@ -185,7 +185,7 @@ def test_heap() -> None:
 
 @pytest.mark.soak
 def test_firmware() -> None:
-    """Half a minute of CPU time; tests/deploy/test_firmware.py runs the agent on the image."""
+    """Half a minute of CPU time; `tests/deploy/firmware` runs the agent on the image."""
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     record = benchmark("firmware.image", "smoke", "--seconds", "3", "--watch", "20")

@@ -29,7 +29,7 @@ _HALF_WAVES = 3
 _SHORTEST_S, _LONGEST_S = 3.5, 135.5  # between whole steps of 1 s
 _SLOW_S = 32.5
 _SLOW_SHARE, _SLOW_PER_S = 80 / 100, 34 / 10_000
-_LONGER, _LONGER_S = 125 / 100, 2.5
+_LONGER, _SLOW_LONGER, _LONGER_S = 125 / 100, 110 / 100, 2.5
 _LEAST_END_S = 13.5
 _MAX_ERROR_K = 165 / 100
 _SUPPLY_RATIO = 65 / 100
@@ -75,8 +75,9 @@ class LoadWave:
         supply[1] = supply_c if supply_c > supply[1] else supply[1]
         if turns.step(return_c, dt):
             self._end_half_wave(last_s + turns.last_s)
+        longer = _SLOW_LONGER if turns.last_s > _SLOW_S else _LONGER
         if self.active and (
-            turns.elapsed_s > max(_LONGER * turns.last_s + _LONGER_S, _LEAST_END_S)
+            turns.elapsed_s > max(longer * turns.last_s + _LONGER_S, _LEAST_END_S)
             or not -_MAX_ERROR_K < error_k < _MAX_ERROR_K
         ):
             self.active = False

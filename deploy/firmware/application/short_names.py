@@ -7,9 +7,10 @@ module uses gets a number, and all modules share the same few names. Two kinds o
     private data        `self._reference`, `_TABLE`: bound in one module, named in no other one
     parameters          that no call gives by keyword, if the name has no other use
 
-Names of functions and classes stay, because the console shows them after an exception. If a class
-extends a class of another module, its numbers follow those of that module. So an instance has no
-attribute twice. `__slots__` goes, because MicroPython ignores it. Each line keeps its number.
+Names of functions and classes stay, because the console shows them after an exception. Those of
+modules that only load a configuration get numbers too. If a class extends a class of another
+module, its numbers follow those of that module. So an instance has no attribute twice. `__slots__`
+goes, because MicroPython ignores it. Each line keeps its number.
 """
 
 import ast
@@ -20,6 +21,8 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+_ONLY_FOR_LOADING = ("agent.config.", "drivers.device.profile_")
+"""Modules that run before the agent: none of their exceptions is on its console."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -31,7 +34,10 @@ class ShortNames:
     """
 
     def __init__(self, sources: dict[str, bytes]) -> None:
-        self._uses = {module: _Uses(source) for module, source in sources.items()}
+        self._uses = {
+            module: _Uses(source, module.startswith(_ONLY_FOR_LOADING))
+            for module, source in sources.items()
+        }
         modules: dict[str, int] = Counter()
         fixed = {*dir(builtins), "self"}
         for uses in self._uses.values():
@@ -85,7 +91,7 @@ class _Uses:
     class of this module.
     """
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, with_functions: bool) -> None:
         tree = ast.parse(source)
         nodes = list(ast.walk(tree))
         self.all = set(_WORD.findall(source.decode()))
@@ -99,7 +105,8 @@ class _Uses:
         if any(isinstance(node, ast.keyword) and node.arg is None for node in nodes):
             self.fixed |= texts  # f(**settings)
         functions = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-        private = self._bound - texts - {function.name for function in functions}
+        names = {function.name for function in functions}
+        private = (self._bound | names if with_functions else self._bound - names) - texts
         self.private = {name for name in private if re.match(r"_[a-zA-Z0-9]", name)}
         self.extended = _extended(nodes)
 

@@ -25,7 +25,8 @@ BASELINE, BEFORE = FOLDER / "baseline.txt", FOLDER / "before.txt"
 _REASONS = (
     ("", "filter pressure is polled; terms of the UTC bound; late Modbus replies are held"),
     ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),
-    ("safety", "protection against a loss of flow"),
+    ("cooling", "slow and small load waves are followed by their mean"),
+    ("safety", "protection against a loss of flow; start permissives in the status"),
     ("throttle", "limits are proven by power; device temperatures are read"),
     ("remote", "messages are contained and checked in another order"),
 )

@@ -284,7 +284,7 @@ def run_situation(
         cases += len(found)
         for text, trace in found:
             problems = [trace]
-            if not isinstance(trace, str):
+            if normal is not None and not isinstance(trace, str):
                 problems = judge(trace, normal, situation.fault_s, piece, name == "leak")
             if problems:
                 bad += 1

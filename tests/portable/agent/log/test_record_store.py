@@ -1,78 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log: order, priority, expiry, bounds, receipts; truncation, bit errors, full disks, kills."""
 
-from agent.log import segment
 from agent.log.class_index import ClassIndex
-from protocols.telemetry import receipt
 from protocols.telemetry.message import ALARM, BULK, EVENT, LIVE
 from protocols.time_units import SECOND
+from tests.portable.agent.log.store_rig import payloads, settings
 from tests.portable.support.check import eq
-from tests.portable.support.flash import SETTINGS, UNIT_PATH, GroundModel, LogFlash, LogLcg, LogUnit
-
-GENERATION = b"\x01\x02\x03"
-
-
-def payloads(ground, group):
-    return [ground.received[number][1] for number in ground.order if number & 3 == group]
-
-
-def settings(**changed):
-    made = dict(SETTINGS)
-    made.update(changed)
-    return made
-
+from tests.portable.support.flash import GroundModel, LogFlash, LogLcg, LogUnit
 
 # --- Segments -------------------------------------------------------------------------------------
-
-
-def frames(count):
-    records = [segment.LogRecord(10 + i, i, 3, b"payload %d" % i * (i + 1)) for i in range(count)]
-    return [segment.frame(GENERATION, BULK, record) for record in records]
-
-
-def idents(data):
-    return [record.ident for record in segment.scan(data, GENERATION, BULK).records]
-
-
-def test_segment_encodes_and_decodes():
-    found = segment.scan(b"".join(frames(5)), GENERATION, BULK)
-    eq([record.payload for record in found.records][:2], [b"payload 0", b"payload 1" * 2])
-    eq([(r.ident, r.stamp, r.kind) for r in found.records][4], (14, 4, 3))
-    eq((found.damaged, found.tail_bytes), (0, 0))
-
-
-def test_segment_names():
-    name = segment.segment_name(GENERATION, BULK, 0x1F)
-    eq((name, segment.parse_name(name)), ("log.010203.3.0000001f", (GENERATION, BULK, 31)))
-    for bad in ("", "log.schema", name + "0", name.replace("3.0", "7.0"), name.replace("1f", "zz")):
-        eq(segment.parse_name(bad), None)
-
-
-def test_segment_truncated_at_every_byte():
-    data = b"".join(frames(3))
-    ends = [len(b"".join(frames(3)[:i])) for i in range(4)]
-    for cut in range(len(data)):
-        whole = len([end for end in ends[1:] if end <= cut])
-        found = segment.scan(data[:cut], GENERATION, BULK)
-        eq([r.ident for r in found.records], [10, 11, 12][:whole])
-        eq(found.tail_bytes, cut - ends[whole])
-
-
-def test_every_flipped_bit_costs_one_record_at_most():
-    data = b"".join(frames(3))
-    for bit in range(8 * len(data)):
-        bad = bytearray(data)
-        bad[bit // 8] ^= 1 << bit % 8
-        got = idents(bytes(bad))
-        assert len(got) == 2, (bit, got)
-
-
-def test_noise_and_other_logs_hold_no_record():
-    rng = LogLcg(5)
-    noise = bytes([rng.below(256) for _ in range(3000)]) + b"\xc7\x1d" * 300
-    eq(segment.scan(noise, GENERATION, BULK).records, [])
-    eq(segment.scan(frames(1)[0], b"\x01\x02\x04", BULK).records, [])
-    eq(segment.scan(frames(1)[0], GENERATION, LIVE).records, [])
 
 
 # --- The index ------------------------------------------------------------------------------------
@@ -333,73 +269,6 @@ def test_full_disk_keeps_memory_bounded():
 
 
 # --- Receipts -------------------------------------------------------------------------------------
-
-
-def send_one_record(key=b""):
-    unit, ground = LogUnit(LogFlash(), key=key), GroundModel(key)
-    unit.run_until_idle()
-    for i in range(3):
-        unit.append(BULK, b"%d" % i)
-    unit.run_until_idle()
-    return unit, ground.receive(unit.sender.next(1000)[1])
-
-
-def test_forged_receipts_change_nothing():
-    key = b"k" * 16
-    unit, good = send_one_record(key)
-    for bit in range(0, 8 * len(good), 5):
-        bad = bytearray(good)
-        bad[bit // 8] ^= 1 << bit % 8
-        unit.sender.on_receipt(bytes(bad), unit.now)
-    genuine = receipt.Receipt(unit.record_store.generation, 0, [(BULK, 1, 3)])
-    for forged in (
-        b"",
-        b"\xa1",
-        receipt.build_receipt(genuine, UNIT_PATH, b""),
-        receipt.build_receipt(genuine, UNIT_PATH, b"x" * 16),
-        receipt.build_receipt(genuine, "s1/u2", key),
-    ):
-        unit.sender.on_receipt(forged, unit.now)
-    eq(unit.record_store.class_indexes[BULK].unacked_count(), 3)
-    assert unit.sender.forged_receipts > 20
-    unit.sender.on_receipt(good, unit.now)
-    eq(unit.record_store.class_indexes[BULK].unacked_count(), 0)
-
-
-def test_replayed_and_foreign_receipts_change_nothing():
-    unit, good = send_one_record()
-    unit.sender.on_receipt(good, unit.now)
-    unit.sender.on_receipt(good, unit.now)
-    eq(
-        (unit.sender.redundant_receipts, unit.record_store.class_indexes[BULK].unacked_count()),
-        (1, 0),
-    )
-    unit.append(BULK, b"4")
-    unit.run_until_idle()
-    unit.sender.on_receipt(good, unit.now)
-    eq(
-        (unit.sender.redundant_receipts, unit.record_store.class_indexes[BULK].unacked_count()),
-        (2, 1),
-    )
-    generation = unit.record_store.generation
-    other = bytes([generation[0] ^ 1]) + generation[1:]
-    for genuine in (
-        receipt.Receipt(other, 0, [(BULK, 4, 4)]),
-        receipt.Receipt(generation, 0, [(BULK, 4, 4)]),  # not sent yet
-        receipt.Receipt(generation, 0, [(BULK, 4, 1 << 40)]),
-    ):
-        unit.sender.on_receipt(receipt.build_receipt(genuine, UNIT_PATH, b""), unit.now)
-    eq((unit.sender.foreign_receipts, unit.sender.unsent_receipts), (1, 2))
-    eq(unit.record_store.class_indexes[BULK].unacked_count(), 1)
-
-
-def test_hmac_matches_rfc_vectors():
-    # RFC 4231, test cases 2 and 6
-    want = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-    eq(receipt.hmac(b"Jefe", b"what do ya want for nothing?"), bytes.fromhex(want))
-    want = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-    text = b"Test Using Larger Than Block-Size Key - Hash Key First"
-    eq(receipt.hmac(b"\xaa" * 131, text), bytes.fromhex(want))
 
 
 # --- Kills ----------------------------------------------------------------------------------------

@@ -9,46 +9,21 @@ from protocols.errors import EncodeError
 from protocols.modbus import pdu
 from protocols.modbus.crc import with_crc
 from protocols.time_units import NEVER
+from tests.portable.drivers.modbus.bus_rig import (
+    CHAR,
+    DRAIN,
+    GAP,
+    LATE,
+    OTHER,
+    READ,
+    REPLY,
+    TIMEOUT,
+    make_bus,
+    only_result,
+    run_until_write,
+    wake_once,
+)
 from tests.portable.support.check import eq, raises
-
-CHAR = 521  # microseconds of 10 bits at 19200 baud, rounded up
-GAP = 1823  # 3.5 characters
-TIMEOUT = 100_000
-DRAIN = 10_000
-LATE = 500_000
-READ = pdu.read_holding(16, 2)
-OTHER = pdu.read_holding(99, 2)  # its replies have the same shape
-REPLY = with_crc(b"\x05\x03\x04\x00\x01\x00\x02")
-
-
-def make_bus(framing="rtu", **more):
-    bus = Bus(4, framing, 19200, 10, TIMEOUT, **more)
-    bus.event("opened", 0)
-    return bus
-
-
-def wake_once(bus):
-    """Wake the bus at its next deadline; return (time, written bytes)."""
-    now = bus.deadline()
-    assert now != NEVER
-    bus.wake(now)
-    return now, [data for _, _, data in bus.outbox()]
-
-
-def run_until_write(bus):
-    """Wake the bus until it writes; return (time, frame)."""
-    for _ in range(10):
-        now, frames = wake_once(bus)
-        if frames:
-            eq(len(frames), 1)
-            return now, frames[0]
-    raise AssertionError("nothing was written")
-
-
-def only_result(bus):
-    results = bus.take_results()
-    eq(len(results), 1)
-    return results[0]
 
 
 def test_transaction_from_submit_to_result():
@@ -222,192 +197,6 @@ def test_exceptions_are_results_and_not_retried():
     result = only_result(bus)
     eq((result.status, result.code, result.values), ("exception", 2, ()))
     eq((bus.exceptions, bus.errors, bus.retries, bus.deadline()), (1, 1, 0, NEVER))
-
-
-OTHER_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
-
-
-def run_timeout(bus):
-    """Let READ time out, with OTHER in the queue; return the time of the time-out."""
-    bus.submit(5, READ, "read", retries=0)
-    bus.submit(5, OTHER, "other", retries=0)
-    run_until_write(bus)
-    timed_out, _ = wake_once(bus)
-    eq(only_result(bus).status, "timeout")
-    return timed_out
-
-
-def test_late_reply_does_not_match_other_request():
-    """A late reply, also a second copy of it within LATE, is not the reply to the next request."""
-    bus = make_bus()
-    timed_out = run_timeout(bus)
-    bus.receive(REPLY, timed_out + 4_000)
-    bus.receive(REPLY, timed_out + 400_000)
-    now, frame = run_until_write(bus)
-    assert now >= timed_out + LATE
-    eq(frame, with_crc(b"\x05" + OTHER))
-    bus.receive(OTHER_REPLY, now + 20_000)
-    result = only_result(bus)
-    eq((result.tag, result.values), ("other", (99, 100)))
-    eq(bus.unsolicited, 2)
-
-
-def test_same_reply_shape_waits_for_disambiguating_read():
-    bus = make_bus()
-    timed_out = run_timeout(bus)
-    now, frame = run_until_write(bus)
-    assert now >= timed_out + LATE
-    eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply has another length
-    bus.receive(REPLY, now + 15_000)
-    eq(bus.take_results(), [])
-    bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
-    now, frame = run_until_write(bus)
-    eq((now < timed_out + 2 * LATE, frame), (True, with_crc(b"\x05" + OTHER)))
-    bus.receive(OTHER_REPLY, now + 20_000)
-    eq((only_result(bus).status, bus.client.counters.mismatches), ("ok", 1))
-
-
-def test_reply_is_ambiguous_without_disambiguation():
-    """Without a reply to a disambiguating read the request is sent after four times LATE."""
-    bus = make_bus()
-    timed_out = run_timeout(bus)
-    for _ in range(4):
-        now, frame = run_until_write(bus)
-        if frame == with_crc(b"\x05" + OTHER):
-            break
-    assert timed_out + 4 * LATE <= now < timed_out + 6 * LATE
-    bus.receive(OTHER_REPLY, now + 20_000)
-    eq(only_result(bus).status, "unsure")
-
-
-def test_fast_polls_pause_for_a_disambiguating_request():
-    """Two polls of one reply shape in fast sequence: each reply would keep its request open."""
-    bus = make_bus()
-    polls = [pdu.read_holding(address, 1) for address in (16, 99)]
-    answer = with_crc(b"\x05\x03\x02\x00\x07")
-    now, number, statuses = 0, 0, []
-    while now < 12 * LATE and "ok" not in statuses[-1:]:
-        if not bus.pending_count:
-            number += 1
-            bus.submit(5, polls[number % 2], number, retries=0)
-        now, frames = wake_once(bus)
-        if frames and now > 5 * LATE:  # silent until the hold has ended
-            now += 20_000
-            bus.receive(answer if frames[0][1] == 3 else with_crc(b"\x05\x88\x01"), now)
-        statuses += [result.status for result in bus.take_results()]
-    eq((statuses[-1], "unsure" in statuses), ("ok", True))
-
-
-def test_function_8_ends_ambiguity_of_single_registers():
-    """A read of one register has no shorter read; an exception to function 8 serves as well."""
-    for reply in (b"", b"\x05\x88\x01"):
-        bus = make_bus()
-        bus.submit(5, READ, "read")
-        now, _ = run_until_write(bus)
-        bus.receive(REPLY, now + 20_000)  # the line has no echo
-        eq(only_result(bus).status, "ok")
-        bus.submit(5, pdu.read_holding(16, 1), "first", retries=0)
-        bus.submit(5, pdu.read_holding(99, 1), "second")
-        run_until_write(bus)
-        wake_once(bus)
-        eq(only_result(bus).status, "timeout")
-        now, frame = run_until_write(bus)
-        eq(frame[:6], b"\x05" + pdu.diagnostics_echo(1))
-        bus.receive(with_crc(b"\x05\x03\x02\x00\x10"), now + 15_000)  # late, counted
-        bus.receive(with_crc(reply) if reply else frame, now + 20_000)
-        now, frame = run_until_write(bus)
-        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
-        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
-        eq(only_result(bus).values, (99,))
-
-
-def test_write_is_sent_and_its_echo_is_ambiguous():
-    bus = make_bus()
-    writes = [pdu.write_multiple(0, (1151, speed)) for speed in (1, 2)]
-    bus.submit(5, writes[0], "w1", WRITE, retries=0)
-    run_until_write(bus)
-    wake_once(bus)
-    bus.submit(5, writes[1], "w2", WRITE, retries=0)
-    only_result(bus)
-    now, frame = run_until_write(bus)
-    eq(frame, with_crc(b"\x05" + writes[1]))
-    bus.receive(with_crc(frame[:6]), now + 9_000)
-    result = only_result(bus)
-    eq((result.tag, result.status), ("w2", "unsure"))
-    bus.submit(5, READ, "read")  # its reply ends both guards
-    now, _ = run_until_write(bus)
-    bus.receive(REPLY, now + 20_000)
-    eq(only_result(bus).status, "ok")
-    bus.submit(5, writes[0], "w3", WRITE)
-    now, frame = run_until_write(bus)
-    bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq(only_result(bus).status, "unsure")  # as the first, but the second can be written last
-    bus.submit(6, READ, "read")
-    bus.wake(now + 3 * LATE)
-    bus.outbox()
-    bus.receive(with_crc(b"\x06\x03\x04\x00\x01\x00\x02"), now + 3 * LATE + 20_000)
-    bus.submit(5, writes[0], "w4", WRITE)
-    now, frame = run_until_write(bus)
-    bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "unsure")])
-    bus.submit(5, READ, "read")  # unit 6 has shown nothing about unit 5
-    now += 2 * LATE
-    bus.wake(now)
-    bus.outbox()
-    bus.receive(REPLY, now + 20_000)
-    bus.submit(5, writes[0], "w5", WRITE)
-    now, frame = run_until_write(bus)
-    bus.receive(with_crc(frame[:6]), now + 20_000)
-    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w5", "ok")])
-
-
-def test_same_request_is_repeated_and_can_get_two_replies():
-    bus = make_bus()
-    bus.submit(5, READ, "first", retries=1)
-    run_until_write(bus)
-    wake_once(bus)
-    now, _ = run_until_write(bus)
-    bus.receive(REPLY, now + 10_000)  # possibly the late reply to the first request: the same block
-    eq(only_result(bus).status, "ok")
-    bus.submit(5, OTHER, "other")
-    eq(
-        run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(99, 1))
-    )  # the reply to the second request can still come
-
-
-def test_duplicate_reply_does_not_match_next_request():
-    gap = len(REPLY) * 10 * 1_000_000 // 19200 + DRAIN
-    for second in (OTHER, READ):
-        bus = make_bus()
-        bus.submit(5, READ, 1)
-        bus.submit(5, second, 2)
-        now, _ = run_until_write(bus)
-        bus.receive(REPLY, now + 20_000)
-        only_result(bus)
-        eq(run_until_write(bus)[0], now + 20_000 + gap)
-    bus = make_bus()
-    bus.submit(5, READ, 1)
-    bus.submit(5, OTHER, 2)
-    now, _ = run_until_write(bus)
-    bus.receive(REPLY, now + 20_000)
-    bus.receive(REPLY, now + 25_000)
-    eq(len(bus.take_results()), 1)
-    bus.submit(5, pdu.read_holding(3, 1), 3)  # a request that is not ambiguous goes first
-    eq(run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(3, 1)))
-
-
-def test_late_exception_does_not_match_other_request():
-    bus = make_bus()
-    bus.submit(5, pdu.read_holding(0, 9), "gone", retries=0)
-    bus.submit(5, READ, "read", retries=0)
-    run_until_write(bus)
-    wake_once(bus)
-    only_result(bus)
-    now, _ = run_until_write(bus)
-    bus.receive(with_crc(b"\x05\x83\x02"), now + 5_000)
-    eq(bus.take_results(), [])
-    bus.receive(REPLY, now + 20_000)
-    eq(only_result(bus).status, "ok")
 
 
 def test_port_close_fails_pending_requests():
@@ -617,26 +406,3 @@ def test_silent_or_partial_stream_is_closed():
     bus.receive(mbap(frame)[:9], 500)
     wake_once(bus)
     eq((bus.open, bus.stream_closes, only_result(bus).status), (False, 1, "lost"))
-
-
-def test_late_reply_can_be_duplicated():
-    for idle in (False, True):
-        bus = make_bus()
-        bus.submit(5, READ, "gone", retries=0)
-        run_until_write(bus)
-        wake_once(bus)
-        only_result(bus)
-        bus.submit(5, OTHER, "other")
-        if idle:
-            late = bus.deadline() - 5_000
-            bus.receive(REPLY, late)
-            now, frame = run_until_write(bus)
-            eq((frame, now > late + DRAIN), (with_crc(b"\x05" + OTHER), True))
-            continue
-        now, frame = run_until_write(bus)
-        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
-        bus.receive(REPLY, now + 9_000)
-        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 15_000)
-        eq(bus.take_results(), [])
-        again, _ = run_until_write(bus)
-        assert again >= now + DRAIN + len(REPLY) * CHAR, again - now

@@ -1,333 +1,227 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Late and double replies, and the queue of requests, without a bus; both sides of each limit.
+"""Late, duplicate and ambiguous replies: none matches another request."""
 
-9600 baud and 10 bits: 1041.67 us a character.
-"""
-
-from drivers.modbus.duplicate_filter import DuplicateFilter
-from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import (
-    FORGOTTEN,
-    HELD,
-    SUSPECT,
-    SYNCED,
-    TABLE,
-    StaleReplyGuard,
-    next_state,
+from drivers.modbus.transaction import WRITE
+from protocols.modbus import pdu
+from protocols.modbus.crc import with_crc
+from tests.portable.drivers.modbus.bus_rig import (
+    CHAR,
+    DRAIN,
+    LATE,
+    OTHER,
+    READ,
+    REPLY,
+    make_bus,
+    only_result,
+    run_until_write,
+    wake_once,
 )
-from drivers.modbus.transaction import Transaction, reply_prefix_of, same_reply_shape, supersedes
-from drivers.modbus.unit_health import UnitHealth
-from drivers.modbus.wire_time import WireTime
-from protocols.time_units import NEVER, SECOND
-from tests.portable.support.check import eq, raises
+from tests.portable.support.check import eq
 
-READ4 = bytes((3, 0, 0, 0, 4))
-READ4_AT9 = bytes((3, 0, 9, 0, 4))
-READ2 = bytes((3, 0, 0, 0, 2))
-READ1 = bytes((3, 0, 0, 0, 1))
-NOW = 100 * SECOND
+OTHER_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
 
 
-def wire(**options):
-    return WireTime(9600, 10, **options)
+def run_timeout(bus):
+    """Let READ time out, with OTHER in the queue; return the time of the time-out."""
+    bus.submit(5, READ, "read", retries=0)
+    bus.submit(5, OTHER, "other", retries=0)
+    run_until_write(bus)
+    timed_out, _ = wake_once(bus)
+    eq(only_result(bus).status, "timeout")
+    return timed_out
 
 
-def request(pdu=READ4, unit=7, tag="t", priority=0, health=None):
-    return Transaction(unit, pdu, tag, priority, 0, health or UnitHealth(20_000, 200_000))
+def test_late_reply_does_not_match_other_request():
+    """A late reply, also a second copy of it within LATE, is not the reply to the next request."""
+    bus = make_bus()
+    timed_out = run_timeout(bus)
+    bus.receive(REPLY, timed_out + 4_000)
+    bus.receive(REPLY, timed_out + 400_000)
+    now, frame = run_until_write(bus)
+    assert now >= timed_out + LATE
+    eq(frame, with_crc(b"\x05" + OTHER))
+    bus.receive(OTHER_REPLY, now + 20_000)
+    result = only_result(bus)
+    eq((result.tag, result.values), ("other", (99, 100)))
+    eq(bus.unsolicited, 2)
 
 
-def taught_filter():
-    """Return a filter that has seen eight replies in their wire time."""
-    made = DuplicateFilter(wire(), 50_000)
-    for _ in range(8):
-        eq(made.is_premature(request(), -2083), False)
-    return made
+def test_same_reply_shape_waits_for_disambiguating_read():
+    bus = make_bus()
+    timed_out = run_timeout(bus)
+    now, frame = run_until_write(bus)
+    assert now >= timed_out + LATE
+    eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))  # its reply has another length
+    bus.receive(REPLY, now + 15_000)
+    eq(bus.take_results(), [])
+    bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
+    now, frame = run_until_write(bus)
+    eq((now < timed_out + 2 * LATE, frame), (True, with_crc(b"\x05" + OTHER)))
+    bus.receive(OTHER_REPLY, now + 20_000)
+    eq((only_result(bus).status, bus.client.counters.mismatches), ("ok", 1))
 
 
-def test_a_reply_is_premature_before_its_wire_time():
-    made = DuplicateFilter(wire(), 50_000)
-    for margin, count in ((0, 1), (-2083, 2), (-2084, 0), (5, 1)):
-        eq((made.is_premature(request(), margin), made.timing_valid_count), (False, count))
-    made, slow = taught_filter(), UnitHealth(20_000, 200_000)
-    slow.min_response_us = 5_000
-    poll = request(health=slow)
-    eq((made.is_premature(poll, 2_917), poll.is_premature), (False, False))
-    eq((made.is_premature(poll, 2_916), poll.is_premature, poll.margin_us), (True, True, 4_999))
-    made.accept_premature(poll)
-    eq((slow.fastest_us, made.timing_valid_count), (4_999, 8))
-    poll.margin_us = -1
-    made.accept_premature(poll)
-    eq((slow.fastest_us, made.timing_valid_count), (0, 0))
-    made = taught_filter()
-    made.line_opened()
-    eq(made.timing_valid_count, 0)
+def test_reply_is_ambiguous_without_disambiguation():
+    """Without a reply to a disambiguating read the request is sent after four times LATE."""
+    bus = make_bus()
+    timed_out = run_timeout(bus)
+    for _ in range(4):
+        now, frame = run_until_write(bus)
+        if frame == with_crc(b"\x05" + OTHER):
+            break
+    assert timed_out + 4 * LATE <= now < timed_out + 6 * LATE
+    bus.receive(OTHER_REPLY, now + 20_000)
+    eq(only_result(bus).status, "unsure")
 
 
-def test_a_duplicate_blocks_requests_with_its_shape():
-    made, other = DuplicateFilter(wire(), 50_000), request(READ2)
-    made.expect_duplicate(request(), 13, NOW)
-    until = NOW + 13_541 + 50_000
-    for now, blocked in ((NOW, until), (until - 1, until), (until, 0)):
-        eq(
-            (made.blocked_until(request(READ4_AT9), now), made.blocked_until(other, now)),
-            (blocked, 0),
-        )
-        eq(made.is_expected(b"\x07\x03\x08\x01", now), blocked > 0)
-        eq(made.is_expected(b"\x07\x03\x04\x01", now), False)
-    made.expect(b"\x07\x03\x04", NOW + 5, NOW)
-    eq((made.blocked_until(other, NOW + 4), made.blocked_until(other, NOW + 5)), (NOW + 5, 0))
-    made.expect(b"\x07\x03\x04", NOW + 3, NOW)
-    eq(made.blocked_until(other, NOW + 4), NOW + 5)
+def test_fast_polls_pause_for_a_disambiguating_request():
+    """Two polls of one reply shape in fast sequence: each reply would keep its request open."""
+    bus = make_bus()
+    polls = [pdu.read_holding(address, 1) for address in (16, 99)]
+    answer = with_crc(b"\x05\x03\x02\x00\x07")
+    now, number, statuses = 0, 0, []
+    while now < 12 * LATE and "ok" not in statuses[-1:]:
+        if not bus.pending_count:
+            number += 1
+            bus.submit(5, polls[number % 2], number, retries=0)
+        now, frames = wake_once(bus)
+        if frames and now > 5 * LATE:  # silent until the hold has ended
+            now += 20_000
+            bus.receive(answer if frames[0][1] == 3 else with_crc(b"\x05\x88\x01"), now)
+        statuses += [result.status for result in bus.take_results()]
+    eq((statuses[-1], "unsure" in statuses), ("ok", True))
+
+
+def test_function_8_ends_ambiguity_of_single_registers():
+    """A read of one register has no shorter read; an exception to function 8 serves as well."""
+    for reply in (b"", b"\x05\x88\x01"):
+        bus = make_bus()
+        bus.submit(5, READ, "read")
+        now, _ = run_until_write(bus)
+        bus.receive(REPLY, now + 20_000)  # the line has no echo
+        eq(only_result(bus).status, "ok")
+        bus.submit(5, pdu.read_holding(16, 1), "first", retries=0)
+        bus.submit(5, pdu.read_holding(99, 1), "second")
+        run_until_write(bus)
+        wake_once(bus)
+        eq(only_result(bus).status, "timeout")
+        now, frame = run_until_write(bus)
+        eq(frame[:6], b"\x05" + pdu.diagnostics_echo(1))
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x10"), now + 15_000)  # late, counted
+        bus.receive(with_crc(reply) if reply else frame, now + 20_000)
+        now, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 20_000)
+        eq(only_result(bus).values, (99,))
+
+
+def test_write_is_sent_and_its_echo_is_ambiguous():
+    bus = make_bus()
+    writes = [pdu.write_multiple(0, (1151, speed)) for speed in (1, 2)]
+    bus.submit(5, writes[0], "w1", WRITE, retries=0)
+    run_until_write(bus)
+    wake_once(bus)
+    bus.submit(5, writes[1], "w2", WRITE, retries=0)
+    only_result(bus)
+    now, frame = run_until_write(bus)
+    eq(frame, with_crc(b"\x05" + writes[1]))
+    bus.receive(with_crc(frame[:6]), now + 9_000)
+    result = only_result(bus)
+    eq((result.tag, result.status), ("w2", "unsure"))
+    bus.submit(5, READ, "read")  # its reply ends both guards
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 20_000)
+    eq(only_result(bus).status, "ok")
+    bus.submit(5, writes[0], "w3", WRITE)
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq(only_result(bus).status, "unsure")  # as the first, but the second can be written last
+    bus.submit(6, READ, "read")
+    bus.wake(now + 3 * LATE)
+    bus.outbox()
+    bus.receive(with_crc(b"\x06\x03\x04\x00\x01\x00\x02"), now + 3 * LATE + 20_000)
+    bus.submit(5, writes[0], "w4", WRITE)
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w4", "unsure")])
+    bus.submit(5, READ, "read")  # unit 6 has shown nothing about unit 5
+    now += 2 * LATE
+    bus.wake(now)
+    bus.outbox()
+    bus.receive(REPLY, now + 20_000)
+    bus.submit(5, writes[0], "w5", WRITE)
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(frame[:6]), now + 20_000)
+    eq([(r.tag, r.status) for r in bus.take_results()], [("read", "ok"), ("w5", "ok")])
+
+
+def test_same_request_is_repeated_and_can_get_two_replies():
+    bus = make_bus()
+    bus.submit(5, READ, "first", retries=1)
+    run_until_write(bus)
+    wake_once(bus)
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 10_000)  # possibly the late reply to the first request: the same block
+    eq(only_result(bus).status, "ok")
+    bus.submit(5, OTHER, "other")
     eq(
-        (made.is_expected(b"\x07\x03\x04", NOW + 4), made.is_expected(b"\x07\x03\x04", NOW + 5)),
-        (True, False),
-    )
-    made.expect(b"\x07\x03\x04", until + 9, until)  # the others are over
-    eq(made._expected, {b"\x07\x03\x04": until + 9})
-    for i in range(31):
-        made.expect(bytes((i,)), until + 9, until)
-    eq(len(made._expected), 32)
-    made.expect(b"\x40", until + 9, until)
-    eq(len(made._expected), 1)
+        run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(99, 1))
+    )  # the reply to the second request can still come
 
 
-def test_a_duplicate_of_a_slow_unit_blocks_nothing():
-    for min_response, has_min, doubles, blocked in (
-        (6_770, True, False, 0),
-        (6_769, True, False, NOW + 10_416 - 6_769),
-        (6_770, False, False, NOW + 63_541),
-        (6_770, True, True, NOW + 63_541),
-    ):
-        made, unit = taught_filter(), UnitHealth(20_000, 200_000)
-        unit.min_response_us, unit.has_min_response = min_response, has_min
-        unit.sends_duplicates = doubles
-        made.expect_duplicate(request(health=unit), 13, NOW)
-        eq(made.blocked_until(request(), NOW), blocked)
-    made = DuplicateFilter(wire(), 9_000)
-    made.timing_valid_count, unit = 8, UnitHealth(1, 2)
-    unit.has_min_response = True
-    made.expect_duplicate(request(health=unit), 13, NOW)
-    eq(made.blocked_until(request(), NOW), 0)  # 9000 - 6250 us end before the gap of 3646 us
+def test_duplicate_reply_does_not_match_next_request():
+    gap = len(REPLY) * 10 * 1_000_000 // 19200 + DRAIN
+    for second in (OTHER, READ):
+        bus = make_bus()
+        bus.submit(5, READ, 1)
+        bus.submit(5, second, 2)
+        now, _ = run_until_write(bus)
+        bus.receive(REPLY, now + 20_000)
+        only_result(bus)
+        eq(run_until_write(bus)[0], now + 20_000 + gap)
+    bus = make_bus()
+    bus.submit(5, READ, 1)
+    bus.submit(5, OTHER, 2)
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 20_000)
+    bus.receive(REPLY, now + 25_000)
+    eq(len(bus.take_results()), 1)
+    bus.submit(5, pdu.read_holding(3, 1), 3)  # a request that is not ambiguous goes first
+    eq(run_until_write(bus)[1], with_crc(b"\x05" + pdu.read_holding(3, 1)))
 
 
-def write(address, tag, priority=1, unit=7):
-    return request(bytes((6, 0, address, 0, 1)), unit, tag, priority)
+def test_late_exception_does_not_match_other_request():
+    bus = make_bus()
+    bus.submit(5, pdu.read_holding(0, 9), "gone", retries=0)
+    bus.submit(5, READ, "read", retries=0)
+    run_until_write(bus)
+    wake_once(bus)
+    only_result(bus)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x05\x83\x02"), now + 5_000)
+    eq(bus.take_results(), [])
+    bus.receive(REPLY, now + 20_000)
+    eq(only_result(bus).status, "ok")
 
 
-def test_writes_replace_older_ones_to_the_same_register():
-    for newer, older, replaced in (
-        (write(1, "a"), write(1, "b"), True),
-        (write(1, "a"), write(1, "a"), False),
-        (write(1, "a"), write(2, "b"), False),
-        (write(1, "a"), write(1, "b", unit=8), False),
-        (request(READ4, tag="a"), write(1, "b"), False),
-        (write(1, "a"), request(READ4, tag="b"), False),
-    ):
-        eq(supersedes(newer, older), replaced)
-    eq(same_reply_shape(request(), request(READ4_AT9)), True)
-    eq(
-        (same_reply_shape(request(), request(READ2)), reply_prefix_of(request())),
-        (False, b"\x07\x03\x08"),
-    )
-
-
-def test_order_of_the_queue():
-    queue = RequestQueue()
-    first, second, stop = write(1, "a"), write(2, "b"), write(3, "c", 2)
-    for transaction in (first, second, stop):
-        eq(queue.add_urgent(transaction), [])
-    newer = write(1, "d")
-    eq((queue.add_urgent(newer), queue.urgent), ([first], [stop, second, newer]))
-    polls = [request(unit=7), request(unit=8), request(unit=7)]
-    for poll in polls:
-        eq(queue.requeue(poll, False), True)
-    front = request(unit=9)
-    eq((queue.requeue(front, True), queue.polls), (True, [front] + polls))
-    eq((queue.requeue(write(2, "e"), True), queue.requeue(first, True)), (False, False))
-    back, ahead = write(8, "f"), write(9, "g")
-    eq((queue.requeue(back, False), queue.requeue(ahead, True)), (True, True))
-    eq(queue.urgent, [stop, ahead, second, newer, back])
-    eq((queue.take_polls(7), queue.polls), ([polls[0], polls[2]], [front, polls[1]]))
-    eq(queue.take_all(), [stop, ahead, second, newer, back, front, polls[1]])
-    eq((queue.urgent, queue.polls), ([], []))
-
-
-def parts():
-    return StaleReplyGuard(100_000), DuplicateFilter(wire(), 50_000)
-
-
-def test_the_first_request_that_can_be_sent():
-    queue, (guard, duplicates) = RequestQueue(), parts()
-    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NEVER))
-    late, poll, other = request(tag="a"), request(READ4_AT9, tag="b"), request(READ2, tag="c")
-    for transaction in (late, poll, other):
-        queue.requeue(transaction, False)
-    late.not_before = NOW + 5
-    eq(queue.take_first_ready(NOW, guard, duplicates, True), (other, 0))  # `poll` keeps its order
-    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NOW + 5))
-    paused = write(1, "w")
-    paused.not_before = NOW + 3
-    queue.add_urgent(paused)
-    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NOW + 3))
-    eq(queue.take_first_ready(NOW + 3, guard, duplicates, True), (paused, 0))
-    eq(queue.take_first_ready(NOW + 5, guard, duplicates, True), (late, 0))
-    duplicates.expect(reply_prefix_of(poll), NOW + 90, NOW)
-    eq(queue.take_first_ready(NOW + 5, guard, duplicates, True), (None, NOW + 90))
-    eq(queue.take_first_ready(NOW + 90, guard, duplicates, True), (poll, 0))
-
-
-def test_transitions_of_the_guard():
-    for before, event, after in TABLE:
-        eq(next_state(before, event), after)
-    error = raises(ValueError, next_state, SYNCED, FORGOTTEN)
-    eq(str(error), "no transition from state 0 by event 3")
-
-
-def test_a_poll_waits_for_a_late_reply_of_its_shape():
-    guard, _ = parts()
-    owner, poll = request(), request(READ4_AT9)
-    eq((guard.blocked_until(poll, NOW), guard.reply_accepted(poll, False, NOW)), (0, True))
-    guard.expect_late(7, READ4, NOW, owner)
-    for transaction, blocked in (
-        (poll, NOW + 100_000),
-        (owner, 0),
-        (request(READ2), 0),
-        (request(unit=8), 0),
-    ):
-        eq(guard.blocked_until(transaction, NOW + 99_999), blocked)
-    eq(guard.blocked_until(poll, NOW + 100_000), NOW + 400_000)
-    eq(
-        (guard.blocked_until(poll, NOW + 399_999), guard.blocked_until(poll, NOW + 400_000)),
-        (NOW + 400_000, 0),
-    )
-    guard.update(NOW + 399_999)
-    eq(guard.units[7].state, HELD)
-    guard.update(NOW + 400_000)
-    eq(guard.units[7].state, SUSPECT)
-    guard.update(NOW + 30 * SECOND - 1)
-    eq(7 in guard.units, True)
-    guard.update(NOW + 30 * SECOND)
-    eq(guard.units, {})
-
-
-def frame(pdu_reply, unit=7):
-    return bytes((unit,)) + pdu_reply + b"\0\0"
-
-
-def test_a_late_reply_closes_its_request_and_those_before_it():
-    guard, _ = parts()
-    guard.expect_late(7, READ4, NOW)
-    guard.expect_late(7, READ2, NOW + 1)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8), 8), NOW), None)
-    eq(guard.frame_seen(frame(b"\x03\x02" + bytes(2)), NOW), None)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(9)), NOW), None)  # another length
-    later = NOW + 200_000
-    eq(guard.frame_seen(frame(b"\x03\x04" + bytes(4)), later), b"\x07\x03\x04")
-    eq(guard.units, {})
-    guard.expect_late(7, READ4, NOW)
-    guard.expect_late(7, READ2, NOW + 1)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), later), b"\x07\x03\x08")
-    eq([r.pdu for r in guard.units[7].requests], [READ2])
-    eq(guard.units[7].forget_at, later + 30 * SECOND)
-    eq(guard.frame_seen(frame(b"\x83\x02"), later), b"\x07\x03\x04")
-    eq(guard.units, {})
-
-
-def test_a_second_copy_can_come_within_the_stale_time():
-    guard, _ = parts()
-    guard.expect_late(7, READ4, NOW)
-    for at, shape in ((1, b"\x07\x03\x08"), (99_999, b"\x07\x03\x08"), (100_000, b"\x07\x03\x08")):
-        eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), NOW + at), shape)
-    eq(guard.units, {})
-
-
-def test_a_reply_that_fits_only_the_present_request_proves_the_unit():
-    guard, _ = parts()
-    guard.expect_late(7, READ4, NOW)
-    eq((guard.reply_accepted(request(READ2), False, NOW + 99_999), 7 in guard.units), (True, True))
-    eq((guard.reply_accepted(request(READ2), False, NOW + 100_000), guard.units), (True, {}))
-    owner = request()
-    for other, is_own in ((owner, True), (request(), False)):
-        guard.expect_late(7, READ4, NOW, owner)
-        eq(guard.reply_accepted(other, False, NOW + 1), is_own)
-    guard, _ = parts()
-    guard.expect_late(7, READ4, NOW)
-    eq(guard.reply_accepted(request(READ2), True, NOW + 1), False)  # an exception to function 3
-
-
-def test_exceptions_of_a_function_are_ambiguous():
-    guard, _ = parts()
-    eq(guard.exception_ambiguous(request()), False)
-    guard.expect_late(7, READ4, NOW)
-    for pdu, ambiguous in ((READ4, False), (READ2, True), (bytes((4, 0, 0, 0, 4)), False)):
-        eq(guard.exception_ambiguous(request(pdu)), ambiguous)
-
-
-def test_requests_that_prove_the_order():
-    guard, duplicates = parts()
-    poll = request()
-    eq(guard.proof_request(poll, NOW, duplicates, True), None)
-    guard.expect_late(7, READ1, NOW)
-    eq(guard.proof_request(poll, NOW + 99_999, duplicates, True), None)
-    later = NOW + 100_000
-    found = [guard.proof_request(poll, later, duplicates, True) for _ in range(5)]
-    eq(found, [READ2, bytes((8, 0, 0, 0, 1)), READ2, bytes((8, 0, 0, 0, 2)), None])
-    guard, duplicates = parts()
-    guard.expect_late(7, READ1, NOW)
-    duplicates.expect(b"\x07\x03\x04", later + 1, later)
-    eq(guard.proof_request(poll, later, duplicates, False), bytes((3, 0, 0, 0, 3)))
-    eq(guard.proof_request(request(READ2), later, duplicates, False), None)
-    guard, duplicates = parts()
-    guard.expect_late(7, READ1, NOW)
-    eq(guard.proof_request(write(1, "a"), later, duplicates, True), bytes((8, 0, 0, 0, 1)))
-
-
-def test_a_suspect_unit_is_tried_once_in_a_hold_time():
-    guard, _ = parts()
-    poll = request()
-    guard.expect_late(7, READ4, NOW)
-    eq(guard.is_retry_due(poll, NOW + 400_000), False)  # it is held
-    guard.update(NOW + 400_000)
-    eq(
-        (
-            guard.is_retry_due(request(READ2), NOW + 400_000),
-            guard.is_retry_due(request(unit=8), NOW + SECOND),
-        ),
-        (False, False),
-    )
-    eq(guard.is_retry_due(poll, NOW + 399_999), False)
-    eq(guard.is_retry_due(poll, NOW + 400_000), True)
-    eq(
-        [guard.is_retry_due(poll, NOW + at) for at in (400_001, 799_999, 800_000)],
-        [False, False, True],
-    )
-    guard.units[7].tries = 3
-    guard.is_retry_due(poll, NOW + 2 * SECOND)
-    eq(guard.units[7].tries, 1)
-
-
-def test_open_requests_are_limited():
-    guard, _ = parts()
-    for i in range(33):
-        guard.expect_late(7, bytes((3, 0, i, 0, 4)), NOW + i)
-    requests = guard.units[7].requests
-    eq((len(requests), requests[-1].pdu, requests[-1].first, requests[-1].last), (32, b"", 32, 33))
-    guard.expect_late(7, bytes((3, 0, 99, 0, 4)), NOW + 40)
-    last = guard.units[7].requests[-1]
-    eq((last.pdu, last.first, last.last, last.open_until), (b"", 32, 34, NOW + 100_040))
-    eq((last.fits(b"\x07\x99"), last.length), (True, 0))
-
-
-def test_the_same_request_is_open_once():
-    guard, _ = parts()
-    first, second = request(), request()
-    guard.expect_late(7, READ4, NOW, first)
-    guard.expect_late(7, READ4, NOW + 5, first)
-    entry = guard.units[7].requests[0]
-    eq((entry.first, entry.last, entry.open_until), (1, 2, NOW + 100_005))
-    eq((entry.owner is first, guard.units[7].hold_until), (True, NOW + 400_000))
-    guard.expect_late(7, READ4, NOW + 6, second)
-    eq((entry.owner, len(guard.units[7].requests)), (None, 1))
-    for number in (1, 2):
-        guard.expect_late(7, bytes((8, 0, 0, 0, number)), NOW + 7)
-    eq([r.pdu for r in guard.units[7].requests], [READ4, bytes((8, 0, 0, 0, 2))])
+def test_late_reply_can_be_duplicated():
+    for idle in (False, True):
+        bus = make_bus()
+        bus.submit(5, READ, "gone", retries=0)
+        run_until_write(bus)
+        wake_once(bus)
+        only_result(bus)
+        bus.submit(5, OTHER, "other")
+        if idle:
+            late = bus.deadline() - 5_000
+            bus.receive(REPLY, late)
+            now, frame = run_until_write(bus)
+            eq((frame, now > late + DRAIN), (with_crc(b"\x05" + OTHER), True))
+            continue
+        now, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + pdu.read_holding(99, 1)))
+        bus.receive(REPLY, now + 9_000)
+        bus.receive(with_crc(b"\x05\x03\x02\x00\x63"), now + 15_000)
+        eq(bus.take_results(), [])
+        again, _ = run_until_write(bus)
+        assert again >= now + DRAIN + len(REPLY) * CHAR, again - now

@@ -12,34 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from agent.commands import profiles
 from agent.remote.storage import software_slots
 from benchmarks.firmware.image import HEAP, capture_scenario, play_capture
 from deploy.errors import FirmwareError
 from deploy.firmware import board_image, flash, memory_layout, rp2
-from deploy.firmware.application.board_source import without_constants, without_type_blocks
-from deploy.firmware.application.profile_trim import trim_profile
-from deploy.firmware.application.qstr_pool import add_qstrs, read_qstrs
 from deploy.firmware.application.romfs import (
     build_application,
-    compile_source,
     pack_romfs,
-    portable_modules,
 )
-from deploy.firmware.application.short_names import ShortNames
 from deploy.firmware.board_image import Image, build
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.build_tools import find_mpy_cross
 from deploy.firmware.qemu import Machine, run_image
-from drivers.device.profile import DeviceProfile
-from drivers.device.profile_check import check_profile
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.commands import hil
 from hil.kernel.world import World
 from hil.scenario.loader import find, shipped_names
 from tests.support.programs import require_program
-from tests.support.repository import BOARD_START, ROOT, portable_files
+from tests.support.repository import BOARD_START, ROOT
 
 BOARD = QEMU_BOARDS["qemu-mps2"]
 TIMEOUT_S = 90
@@ -230,19 +221,6 @@ def test_instruction_time_is_reproducible(image: Image, tmp_path: Path) -> None:
     assert reported[0] == reported[1]
 
 
-def test_portable_modules_match_the_gates() -> None:
-    expected = [n for n in portable_files() if n.split("/")[0] in ("agent", "drivers", "protocols")]
-    assert portable_modules() == expected
-
-
-def test_a_romfs_larger_than_a_slot_is_rejected() -> None:
-    with pytest.raises(ValueError, match="do not fit a slot"):
-        memory_layout.add_header(bytes(memory_layout.SLOT_BYTES), 1)
-    with pytest.raises(ValueError, match="not an application"):
-        memory_layout.read_header(bytes(64))
-    assert pack_romfs({"b/x": b"1", "a": b"2"}) == pack_romfs({"a": b"2", "b/x": b"1"})
-
-
 def test_the_header_is_read_the_same_on_the_board() -> None:
     text = (ROOT / "deploy" / "firmware" / "mps2" / "_start.py").read_text()
     assert re.findall(r'"([ab])", (0x\w+)', text) == [
@@ -263,45 +241,6 @@ def test_the_first_write_comes_within_a_second_of_the_reset(tmp_path: Path) -> N
     assert figures["first_write_us"] > 0
     assert figures["ready_us"] + figures["first_write_us"] <= 1_000_000
     assert figures["at_start"] <= 160 * 1024
-
-
-def to_plain(value: object) -> object:
-    """Return the attributes of an object as lists and dicts."""
-    if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
-    if hasattr(value, "__dict__"):
-        return {key: to_plain(item) for key, item in vars(value).items()}
-    return value
-
-
-@pytest.mark.parametrize("name", sorted(profiles()))
-def test_a_trimmed_profile_compiles_to_the_same_device(name: str) -> None:
-    path = ROOT / "drivers" / "profiles" / f"{name}.json"
-    short = json.loads(trim_profile(path))
-    assert check_profile(short, name) == []
-    whole = DeviceProfile(json.loads(path.read_bytes()))
-    assert to_plain(DeviceProfile(short, is_checked=True)) == to_plain(whole)
-
-
-def test_an_invalid_profile_is_rejected(tmp_path: Path) -> None:
-    path = tmp_path / "bad.json"
-    path.write_text('{"model": "bad", "points": [{"name": "A", "address": 70000}]}')
-    with pytest.raises(FirmwareError, match=r"bad\.json: profile: title is missing"):
-        trim_profile(path)
-
-
-def test_qstrs_are_read_from_mpy_files(tmp_path: Path) -> None:
-    source, target = tmp_path / "m.py", tmp_path / "m.mpy"
-    source.write_text("def first(second):\n    second.third = 'fourth'\n    print(second)\n")
-    subprocess.run([find_mpy_cross(), "-s", "m", "-o", str(target), str(source)], check=True)
-    assert read_qstrs(target.read_bytes()) == {"m", "first", "second", "third", "fourth"}
-
-
-def test_qstrs_are_added_to_mpy_files(tmp_path: Path) -> None:
-    empty = compile_source("m", b"", tmp_path)
-    longer = add_qstrs(empty, {"/rom/a.mpy", "first " * 40})
-    assert read_qstrs(longer) == {"m", "/rom/a.mpy", "first " * 40}
-    assert longer.endswith(b"\0" + empty[-6:])
 
 
 def test_an_invalid_uf2_or_boot_drive_is_rejected(tmp_path: Path) -> None:
@@ -369,100 +308,3 @@ def test_the_image_controls_a_row(name: str) -> None:
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
     assert hil(["run", name, "--dut", "qemu"]) == 0
-
-
-def test_type_blocks_are_not_compiled() -> None:
-    source = b'"""x"""\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n    from a import b\n\nX = 1\n'
-    assert without_type_blocks(source) == b'"""x"""\n\n\n\n\nX = 1\n'
-    used = source + b"Y = TYPE_CHECKING\n"
-    assert without_type_blocks(used) == used
-
-
-def test_constants_stand_in_their_places() -> None:
-    source = b"""from protocols.time_units import MILLISECOND, SECOND, to_us
-_WAIT = (
-    3 * SECOND
-)
-_SHIFT, OTHER = -1, 2
-_LOW: int = -(1 << 4)
-_KINDS = ("a", b"b", _LOW)
-_RATE = 1 / 20
-def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
-NOT_READ_BY_OTHERS = 4
-VERSION = 5
-"""
-    assert (
-        without_constants(source)
-        == b"""from protocols.time_units import to_us
-
-
-
-_SHIFT, OTHER = -1, 2
-
-
-_RATE = 1 / 20
-def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
-
-VERSION = 5
-"""
-    )
-
-
-def test_a_constant_that_is_bound_twice_stays() -> None:
-    source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\n"
-    assert without_constants(source) == source
-
-
-BASE = b"""class Base:
-    def __init__(self, first_value):
-        self._count, self._shared = first_value, 0
-    def _private(self): return self._count
-"""
-DERIVED = b"""from a.base import Base
-class Derived(Base):
-    __slots__ = (
-        "_extra",
-    )
-    def use(self, named, amount, len):
-        self._extra = self._shared + named + len + amount
-        return getattr(self, "_by_text")
-    def other(self, type):
-        self._by_text = self.use(1, named=type, amount=type("x"))
-"""
-
-
-def test_short_names_of_a_module_follow_those_of_its_base_class() -> None:
-    names = ShortNames({"a.base": BASE, "a.derived": DERIVED})
-    assert (
-        names.shorten("a.base", BASE)
-        == b"""class Base:
-    def __init__(self, _1):
-        self._0, self._shared = _1, 0
-    def _private(self): return self._0
-"""
-    )
-    assert (
-        names.shorten("a.derived", DERIVED)
-        == b"""from a.base import Base
-class Derived(Base):
-    pass
-
-
-    def use(self, named, amount, len):
-        self._2 = self._shared + named + len + amount
-        return getattr(self, "_by_text")
-    def other(self, type):
-        self._by_text = self.use(1, named=type, amount=type("x"))
-"""
-    )
-
-
-def test_a_name_that_another_module_uses_stays() -> None:
-    names = ShortNames({"a.base": BASE, "a.test": b"def see(base): return base._count\n"})
-    assert b"self._count" in names.shorten("a.base", BASE)
-    assert names.shorten("a.unknown", BASE) == BASE
-
-
-def test_an_import_is_no_parameter() -> None:
-    source = b"from a.span import join\ndef f(span): return join(span)\n"
-    assert ShortNames({"a.use": source}).shorten("a.use", source) == source

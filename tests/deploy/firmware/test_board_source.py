@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources of a board: no type-only blocks, constants in their places, short names."""
+
+from deploy.firmware.application.board_source import without_constants, without_type_blocks
+from deploy.firmware.application.short_names import ShortNames
+
+
+def test_type_blocks_are_not_compiled() -> None:
+    source = b'"""x"""\nTYPE_CHECKING = False\nif TYPE_CHECKING:\n    from a import b\n\nX = 1\n'
+    assert without_type_blocks(source) == b'"""x"""\n\n\n\n\nX = 1\n'
+    used = source + b"Y = TYPE_CHECKING\n"
+    assert without_type_blocks(used) == used
+
+
+def test_constants_stand_in_their_places() -> None:
+    source = b"""from protocols.time_units import MILLISECOND, SECOND, to_us
+_WAIT = (
+    3 * SECOND
+)
+_SHIFT, OTHER = -1, 2
+_LOW: int = -(1 << 4)
+_KINDS = ("a", b"b", _LOW)
+_RATE = 1 / 20
+def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
+NOT_READ_BY_OTHERS = 4
+VERSION = 5
+"""
+    assert (
+        without_constants(source)
+        == b"""from protocols.time_units import to_us
+
+
+
+_SHIFT, OTHER = -1, 2
+
+
+_RATE = 1 / 20
+def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
+
+VERSION = 5
+"""
+    )
+
+
+def test_a_constant_that_is_bound_twice_stays() -> None:
+    source = b"_A = 1\ndef f(_A): return _A\n_B = 2\n_B = 3\n_C = _B\n"
+    assert without_constants(source) == source
+
+
+BASE = b"""class Base:
+    def __init__(self, first_value):
+        self._count, self._shared = first_value, 0
+    def _private(self): return self._count
+"""
+
+
+DERIVED = b"""from a.base import Base
+class Derived(Base):
+    __slots__ = (
+        "_extra",
+    )
+    def use(self, named, amount, len):
+        self._extra = self._shared + named + len + amount
+        return getattr(self, "_by_text")
+    def other(self, type):
+        self._by_text = self.use(1, named=type, amount=type("x"))
+"""
+
+
+def test_short_names_of_a_module_follow_those_of_its_base_class() -> None:
+    names = ShortNames({"a.base": BASE, "a.derived": DERIVED})
+    assert (
+        names.shorten("a.base", BASE)
+        == b"""class Base:
+    def __init__(self, _1):
+        self._0, self._shared = _1, 0
+    def _private(self): return self._0
+"""
+    )
+    assert (
+        names.shorten("a.derived", DERIVED)
+        == b"""from a.base import Base
+class Derived(Base):
+    pass
+
+
+    def use(self, named, amount, len):
+        self._2 = self._shared + named + len + amount
+        return getattr(self, "_by_text")
+    def other(self, type):
+        self._by_text = self.use(1, named=type, amount=type("x"))
+"""
+    )
+
+
+def test_a_name_that_another_module_uses_stays() -> None:
+    names = ShortNames({"a.base": BASE, "a.test": b"def see(base): return base._count\n"})
+    assert b"self._count" in names.shorten("a.base", BASE)
+    assert names.shorten("a.unknown", BASE) == BASE
+
+
+def test_an_import_is_no_parameter() -> None:
+    source = b"from a.span import join\ndef f(span): return join(span)\n"
+    assert ShortNames({"a.use": source}).shorten("a.use", source) == source
+
+
+def test_private_functions_of_modules_that_only_load_are_short() -> None:
+    source = b"def _check(value): return value\ndef load(raw): return _check(raw)\n"
+    names = ShortNames(
+        {"agent.config.x": source, "agent.clock.x": source.replace(b"_check", b"_c")}
+    )
+    assert names.shorten("agent.config.x", source).startswith(b"def _0(")
+    assert b"def _c(" in names.shorten("agent.clock.x", source.replace(b"_check", b"_c"))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roll-out: canaries first, then waves, and the thresholds that stop it."""
+
+from dataclasses import replace
+
+from deploy.ops import messages
+from deploy.ops.rollout import Plan, Rollout, RolloutUnit
+
+BLANK = messages.UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+
+
+class RolloutRig:
+    """Units that confirm each change, except those in `failing`."""
+
+    def __init__(self, count: int, plan: Plan, failing: tuple[int, ...] = ()) -> None:
+        names = [f"s/u{i}" for i in range(count)]
+        self.failing = [names[i] for i in failing]
+        self.reports = dict.fromkeys(names, BLANK)
+        self.sent: list[tuple[str, str]] = []
+        self.rollout = Rollout(
+            plan,
+            {name: RolloutUnit(name, report=BLANK) for name in names},
+            lambda *_: (5, b"patch"),
+            lambda *_: b"confirm",
+            lambda *_: b"rollback",
+        )
+
+    def step(self, now: float) -> None:
+        self.rollout.tick(now)
+        for name, kind, message in list(self.rollout.outbox):
+            self.sent.append((name, message.decode() or kind))
+            report = self.reports[name]
+            if message == b"patch":
+                report = replace(report, trial=5, phase="health")
+            elif message == b"confirm":
+                report = replace(report, trial=None, last=(5, "confirmed", ""))
+            self.reports[name] = report
+        self.rollout.outbox.clear()
+        for name, report in self.reports.items():
+            if report.trial and report.phase == "health" and name not in self.failing:
+                self.reports[name] = replace(report, phase="confirm")
+            elif report.trial and name in self.failing:
+                self.reports[name] = replace(report, trial=None, last=(5, "rolled_back", "unwell"))
+            self.rollout.report(name, self.reports[name], now)
+
+    def finish(self) -> dict[str, int]:
+        for now in range(200):
+            self.step(now)
+            if self.rollout.is_done() and not self.rollout.outbox:
+                break
+        return self.rollout.count_states()
+
+
+def test_canaries_come_first_then_waves() -> None:
+    rig = RolloutRig(40, Plan(canary=0.05, wave=10))
+    rig.step(0)
+    assert rig.sent == [("s/u0", "patch"), ("s/u1", "patch")]
+    rig.step(1)
+    rig.step(2)
+    patched = [name for name, kind in rig.sent if kind == "patch"]
+    assert len(patched) <= 12
+    assert rig.finish() == {"confirmed": 40}
+
+
+def test_too_many_failures_stop_the_rollout() -> None:
+    rig = RolloutRig(
+        40, Plan(canary=0.05, max_failures=0.1, wave=10), failing=(10, 11, 12, 13, 14, 15)
+    )
+    counts = rig.finish()
+    assert "failed" in rig.rollout.aborted
+    assert counts["waiting"] >= 10
+    assert counts["confirmed"] >= 2
+    assert [name for name, kind in rig.sent if kind == "rollback"] or counts["failed"] >= 5
+
+
+def test_a_unit_confirmed_before_the_rollback_counts_as_confirmed() -> None:
+    rig = RolloutRig(3, Plan(canary=1.0, max_failures=0.0))
+    rig.rollout.tick(0)
+    rig.rollout.outbox.clear()
+    for name in rig.reports:
+        rig.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
+    rig.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
+    rig.rollout.tick(3)
+    sent = [(name, kind) for name, kind, _ in rig.rollout.outbox if name != "s/u0"]
+    assert sent == [(f"s/u{i}", kind) for i in (1, 2) for kind in ("clear", "command")]
+    assert not rig.rollout.is_done()
+    rig.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
+    rig.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
+    assert rig.rollout.is_done()
+    assert rig.rollout.count_states() == {"failed": 2, "confirmed": 1}
+    assert rig.rollout.units["s/u2"].reason == "called back"
+
+
+def test_one_failed_canary_stops_the_rollout() -> None:
+    rig = RolloutRig(40, Plan(canary=0.05), failing=(1,))
+    assert rig.finish()["waiting"] == 38
+
+
+def test_a_few_failures_are_allowed() -> None:
+    assert RolloutRig(40, Plan(), failing=(10, 20)).finish() == {"confirmed": 38, "failed": 2}
+
+
+def test_a_unit_without_answer_fails() -> None:
+    rig = RolloutRig(3, Plan(canary=1.0, max_failures=1.0, answer_s=10))
+    rig.rollout.tick(0)
+    rig.rollout.outbox.clear()
+    rig.rollout.tick(11)
+    assert rig.rollout.count_states() == {"failed": 3}
+    assert "no answer" in rig.rollout.units["s/u0"].reason
+
+
+def test_a_pause_sends_nothing() -> None:
+    rig = RolloutRig(3, Plan())
+    rig.rollout.toggle_pause()
+    rig.step(0)
+    assert rig.sent == []
+    rig.rollout.toggle_pause()
+    assert rig.finish() == {"confirmed": 3}
