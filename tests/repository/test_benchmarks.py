@@ -260,7 +260,9 @@ def test_nmea_beside_gpsdecode() -> None:
     record = benchmark("gnss.gpsd", "--seconds", "60")
     assert len(record["captures"]) == 16
     for name, capture in record["captures"].items():
-        assert capture["sentences"] == capture["right"] == capture["typed"], name
+        assert capture["sentences"] == capture["right"], name
+        # two changed bytes of a sentence can leave its checksum right and a field unreadable
+        assert 0 <= capture["right"] - capture["typed"] <= ("damaged" in name), name
         assert capture["found"] == capture["mode"] == capture["fixes"] > 50, name
         assert capture["worst_e7"] <= 1.0, name
         if "damaged" not in name:  # a damaged capture can have no complete satellite view

@@ -38,6 +38,7 @@ _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
 _MIN_RISE_K = 10 / 10
+_ALONE_K = 10.0
 _SPARE_K = 30 / 10
 _SETTLED_S = 5.0
 _LEAST_RISE_K = 20 / 10
@@ -77,7 +78,7 @@ class RowPlausibility:
         self._damped: list[float | None] = [None, None]
         self._flow_s = self._dp_s = self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_s = _START_S
-        self._moving_s = self._learned_s = 0.0
+        self._moving_s = self._learned_s = self._alone_s = 0.0
         self._mean: list[float] = []
         self._fine = [0.0, 0.0]
         self._gross = [0.0, 0.0]
@@ -95,6 +96,8 @@ class RowPlausibility:
         self._update_model(r, flow)
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
+        else:
+            self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
 
     # Over a restart; see `agent.control.watch.learned_store`.
@@ -228,6 +231,20 @@ class RowPlausibility:
             suspect = self._find_suspect(self._fine, _FINE_K, e) if steady else gross
             (self.supply if suspect == "supply" else self.returned).accuse(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
+
+    def _compare_facility(self, r: RowReadings, supply: "float | None", dt: float) -> None:
+        """Compare a supply whose return is suspect with the facility side, by R1 and R6: the wrong
+        one of both may have become valid. The band has the error of the model at a small flow.
+        """
+        q, e, t1 = self.heat_rise_k, self.effectiveness, r.fws_supply_c
+        known = supply is not None and q is not None and t1 is not None and self._moving_s <= 0.0
+        if not known or e is None or e < 5 / 100:
+            self._alone_s = 0.0
+            return
+        apart = (supply or 0.0) - ((t1 or 0.0) + (q or 0.0) / e - (q or 0.0))
+        self._alone_s = 0.0 if -_ALONE_K < apart < _ALONE_K else self._alone_s + dt
+        if self._alone_s >= _GROSS_S:
+            self.supply.accuse(RELATION)
 
     def _update_steady(self, return_c: float, v1: float, dt: float) -> None:
         """Find out whether return and facility flow are steady."""

@@ -108,6 +108,19 @@ def test_slow_drift_is_found_by_two_relations():
         eq(row.supply.suspect, RELATION)  # 0.5 K is within the band of a jump, not of a drift
 
 
+def test_drifting_supply_is_found_while_the_return_is_suspect():
+    row, r = steady_row()
+    run(row, r, 120)
+    row.returned.accuse("rate")
+    for _ in range(1200):
+        r.supply_c += 1.2 / 60.0
+        r.return_c += 1.2 / 60.0 if r.supply_c < 34.0 else -1.2 / 60.0
+        row.returned.accuse("rate")
+        row.step(r, 1.0)
+    eq(suspects(row)[:2], (RELATION, "rate"))
+    near(row.supply.value, 32.0, 2.0)
+
+
 def test_drift_of_the_return_is_not_taken_for_the_supply():
     row, r = steady_row()
     run(row, r, 120)
