@@ -20,14 +20,10 @@ from benchmarks.mutation.rooms import RESULTS, Change, MutatedRoom, equivalents,
 
 LIMIT_PCT = 90.0
 _COUNT = 100
-_KILLED = ("killed", "timeout", "segfault", "suspicious")
+_KILLED = ("killed", "timeout")
 
 _MUTATED = ("agent", "drivers", "protocols")
 _COPIED = ("benchmarks", "coldloop.py", "deploy", "docs", "hil", "requirements")
-_ARGUMENTS = ("-p", "no:cacheprovider", "-k", "not unix and not mps2")
-"""Tests run on CPython only. A cache of pytest would only cost time."""
-_TIME_LIMIT = ("10", "1")
-"""Time of the tests of one mutant: (time without a mutant + 1 s) times 10."""
 
 
 def main() -> int:
@@ -41,7 +37,6 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=_COUNT, help="mutants of a room; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the name of a mutant")
-    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="keep the result for the documents")
     options = parser.parse_args()
     record = {"machine": common.describe_machine(), "rooms": {}}
@@ -61,7 +56,7 @@ def run_room(name: str, options: argparse.Namespace) -> dict[str, Any]:
         configure(rooms()[name], Path(folder))
         output = Path(folder, "result.json")
         command = [sys.executable, "-m", "benchmarks.mutation.session", name]
-        command += [str(options.count), str(options.seed), options.only, str(options.jobs)]
+        command += [str(options.count), str(options.seed), options.only]
         session = subprocess.run(
             [*command, str(output)], cwd=folder, capture_output=True, text=True, check=False
         )
@@ -77,10 +72,6 @@ def configure(room: MutatedRoom, folder: Path) -> None:
         "source_paths": _MUTATED,
         "only_mutate": room.sources,
         "also_copy": _COPIED,
-        "pytest_add_cli_args": _ARGUMENTS,
-        "pytest_add_cli_args_test_selection": room.tests,
-        "timeout_multiplier": _TIME_LIMIT[:1],
-        "timeout_constant": _TIME_LIMIT[1:],
     }
     text = "".join(
         f"{key} = {values[0]}\n" + "".join(f"    {value}\n" for value in values[1:])

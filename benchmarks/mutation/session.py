@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One session of mutmut in a copy of the repository; `benchmarks.mutation.run` starts it there.
+"""One session in a copy of the repository; `benchmarks.mutation.run` starts it there.
 
 Not for manual use: it changes files of the working directory. mutmut reads `setup.cfg` when it is
-imported. The session makes all mutants, draws a sample, and lets mutmut run it. mutmut selects the
-tests of each function and runs the fastest first. The result is a JSON file with all mutants.
+imported. mutmut makes all mutants, and the session draws a sample. `benchmarks.mutation.
+forked_tests` runs the tests. The result is a JSON file with all mutants of the sample.
 """
 
 import json
+import os
 import random
 import sys
 from pathlib import Path
 from typing import Any
 
-from mutmut.__main__ import cli, create_mutants
+import pytest
+from mutmut.__main__ import create_mutants
 from mutmut.mutation.data import SourceFileMutationData
 from mutmut.mutation.diff_apply import get_diff_for_mutant
-from mutmut.stats import status_by_exit_code
 from mutmut.utils.file_utils import (
     copy_also_copy_files,
     copy_src_dir,
@@ -23,9 +24,16 @@ from mutmut.utils.file_utils import (
 )
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
+from benchmarks.mutation.forked_tests import ForkedTests, Mutant
+from benchmarks.mutation.rooms import rooms
+
+_ARGUMENTS = ("--rootdir=.", "-q", "--tb=native", "-p", "no:cacheprovider")
+_SELECTED = ("-k", "not unix and not mps2")
+"""Tests run on CPython only. A cache and long tracebacks of pytest would only cost time."""
+
 
 def all_mutants() -> dict[str, Path]:
-    """Make all mutants; return the name and the file of each. `run` then finds them."""
+    """Make all mutants; return the name and the file of each."""
     Path("mutants").mkdir()
     copy_src_dir()
     copy_also_copy_files()
@@ -38,10 +46,8 @@ def all_mutants() -> dict[str, Path]:
     return found
 
 
-def describe(name: str, path: Path) -> dict[str, Any]:
+def describe(name: str, path: Path, tested: ForkedTests) -> dict[str, Any]:
     """Return the change and the result of a mutant."""
-    data = SourceFileMutationData(path=path)
-    data.load()
     lines = get_diff_for_mutant(name, path=path).splitlines()[2:]
     function, owner = orig_function_and_class_names_from_key(name)
     return {
@@ -49,20 +55,37 @@ def describe(name: str, path: Path) -> dict[str, Any]:
         "function": f"{path}:{owner}.{function}" if owner else f"{path}:{function}",
         "before": "\n".join(line[1:].strip() for line in lines if line.startswith("-")),
         "after": "\n".join(line[1:].strip() for line in lines if line.startswith("+")),
-        "status": status_by_exit_code[data.exit_code_by_key[name]],
-        "seconds": data.durations_by_key.get(name, 0.0),
+        "status": tested.status[name],
+        "seconds": round(tested.seconds[name], 3),
     }
+
+
+def test(room: str, mutants: list[Mutant]) -> ForkedTests:
+    """Run the tests of a room in the folder of the mutants."""
+    tested = ForkedTests(mutants)
+    folder = Path.cwd()
+    os.chdir("mutants")
+    sys.path.insert(0, str(Path.cwd()))
+    for name in [n for n in sys.modules if n.startswith("benchmarks")]:
+        del sys.modules[name]
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    pytest.main([*_ARGUMENTS, *_SELECTED, *rooms()[room].tests], plugins=[tested])
+    os.chdir(folder)
+    if tested.failed or len(tested.status) < len(mutants):
+        sys.exit(f"tests fail without a mutant: {tested.failed}")
+    return tested
 
 
 def main() -> None:
     """Run some mutants of a room (count 0: all) whose names contain `only`; write the result."""
-    room, count, seed, only, jobs, output = sys.argv[1:]
+    room, count, seed, only, output = sys.argv[1:]
     found = all_mutants()
     names = sorted(name for name in found if only in name)
     if 0 < int(count) < len(names):
         names = sorted(random.Random(f"{room} {seed}").sample(names, int(count)))
-    cli(["run", "--max-children", jobs, *names], standalone_mode=False)
-    record = {"all": len(found), "mutants": [describe(name, found[name]) for name in names]}
+    tested = test(room, [Mutant(name, found[name]) for name in names])
+    mutants = [describe(name, found[name], tested) for name in names]
+    record = {"all": len(found), "mutants": mutants}
     Path(output).write_text(json.dumps(record), encoding="utf-8")
 
 

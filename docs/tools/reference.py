@@ -414,9 +414,10 @@ def mutation() -> str:
         "`make reference` writes this page from the last runs "
         "(`benchmarks/mutation/results.json`).\n\n"
         "mutmut changes one place of the code: a number, a comparison, an argument, an assignment "
-        "or a text. The tests of the room run, without scenarios. A mutant is killed if a test "
-        "fails. A mutant that loops until its time is over also counts as killed. The sample is "
-        "random; the seed fixes it. The target is 90 % in each room.\n\n"
+        "or a text. The tests of the room run that execute the changed statement, without "
+        "scenarios. They run on CPython, each mutant in a process of its own. A mutant is killed "
+        "if a test fails. A mutant that loops until its time is over also counts as killed. The "
+        "sample is random; the seed fixes it. The target is 90 % in each room.\n\n"
         '    make mutation ROOM=laws N=200 ARGS="--seed 7"     # prints each survivor\n'
         "    make mutation ROOM=laws N=200 ARGS=--write         # keeps the result\n\n"
     )

@@ -6,13 +6,12 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
 
-class Drive:
-    """A drive that turns."""
+class WatchedDrive:
+    """A drive as the watch of the flow sees it."""
 
-    def __init__(self, speed_pct):
-        self.speed_pct = speed_pct
-        self.is_dead = self.is_silent = False
-        self.silent_at = 0
+    def __init__(self, speed_pct=None, is_dead=False, is_silent=False, silent_at=0):
+        self.speed_pct, self.is_dead = speed_pct, is_dead
+        self.is_silent, self.silent_at = is_silent, silent_at
 
 
 def watch(levels):
@@ -21,7 +20,7 @@ def watch(levels):
     for flow, kpa, speed in levels:
         for _ in range(60):
             now += SECOND
-            flow_watch.update(flow, kpa, [Drive(speed)], None, now, now, 1.0)
+            flow_watch.update(flow, kpa, [WatchedDrive(speed)], None, now, now, 1.0)
     return flow_watch
 
 
@@ -41,7 +40,7 @@ def test_shut_valve_is_a_loss():
 
 
 def test_loss_that_only_hot_devices_show_ends_with_a_reading():
-    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [Drive(70.0)]
+    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(70.0)]
     found = []
     for flow, kpa, is_hot in (
         (None, None, False),
@@ -58,17 +57,17 @@ def test_loss_that_only_hot_devices_show_ends_with_a_reading():
 def test_flow_that_ends_during_the_start_is_a_loss():
     design = FlowWatch(150.0, 80.0)
     for flow_watch, expected in ((design, True), (FlowWatch(), False)):
-        flow_watch.update(20.0, 2.0, [Drive(0.0)], None, SECOND, SECOND, 1.0)
+        flow_watch.update(20.0, 2.0, [WatchedDrive(0.0)], None, SECOND, SECOND, 1.0)
         eq(flow_watch.is_lost, expected)
-    design.update(30.0, 10.0, [Drive(30.0)], None, 2 * SECOND, 2 * SECOND, 1.0)
+    design.update(30.0, 10.0, [WatchedDrive(30.0)], None, 2 * SECOND, 2 * SECOND, 1.0)
     eq(design.is_lost, False)
 
 
 def test_flow_that_was_read_before_the_pump_ran_up_is_not_low():
-    flow_watch, rising = watch([(150.0, 80.0, 70.0)]), [Drive(65.0)]
+    flow_watch, rising = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(65.0)]
     found = []
     for at_reading in (45.0, 65.0):
-        flow_watch.flow_read([Drive(at_reading)])
+        flow_watch.flow_read([WatchedDrive(at_reading)])
         flow_watch.update(60.0, 30.5, rising, True, 0, 61 * SECOND, 1.0)
         found.append((flow_watch.flow_low, flow_watch.is_lost))
     eq(found, [(False, False), (True, True)])

@@ -2,7 +2,7 @@
 """Hydraulic resistance of the row: what is reported, and what is a transient."""
 
 from agent.safety.row_resistance import RowResistance
-from tests.portable.support.check import eq
+from tests.portable.support.check import eq, near
 
 
 def make():
@@ -66,3 +66,69 @@ def test_state_that_lasts_longer_after_a_start_is_the_usual_one():
         row.add(150.0, 80.0)
         found.append(row.is_changed)
     eq((found[10], found[-1]), (True, False))
+
+
+def usual_row(readings=320):
+    """Return a row whose resistance is 100 / 100² = 0.01."""
+    row = RowResistance()
+    for _ in range(readings):
+        row.add(100.0, 100.0)
+    return row
+
+
+def test_a_change_of_a_quarter_is_reported():
+    for kpa, is_changed in ((124.9, False), (125.1, True), (75.1, False), (74.9, True)):
+        row, seen = usual_row(), []
+        for _ in range(3):
+            row.add(100.0, kpa)
+            seen.append(row.is_changed)
+        eq((kpa, seen), (kpa, [False, False, is_changed]))
+    row = usual_row()
+    for _ in range(3):
+        row.add(100.0, 150.0)
+    for kpa, is_changed in ((116.0, True), (114.0, False)):
+        row.add(100.0, kpa)
+        eq((kpa, row.is_changed), (kpa, is_changed))
+
+
+def test_small_readings_break_the_count():
+    for flow, kpa in ((None, 150.0), (100.0, None), (100.0, 2.9), (14.9, 150.0)):
+        row = usual_row()
+        for reading in ((100.0, 150.0), (100.0, 150.0), (flow, kpa), (100.0, 150.0)):
+            row.add(*reading)
+        eq((flow, kpa, row.is_changed), (flow, kpa, False))
+    row = RowResistance()
+    for reading in ((0.9, 150.0), (1.0, 3.0), (1.0, 3.0)):
+        row.add(*reading)
+    eq((row._usual, row._number), (3.0, 2))
+
+
+def test_a_flow_that_moves_towards_the_usual_resistance_is_no_change():
+    for first, second, kpa, is_changed in (
+        (100.0, 102.0, 150.0, False),
+        (100.0, 100.9, 150.0, True),
+        (100.0, 98.0, 60.0, False),
+        (100.0, 99.1, 60.0, True),
+    ):
+        row = usual_row()
+        row.add(first, kpa), row.add(first, kpa)
+        row.add(second, kpa)
+        eq((second, kpa, row.is_changed), (second, kpa, is_changed))
+
+
+def test_the_usual_resistance_is_a_slow_mean():
+    row = RowResistance()
+    row.add(100.0, 100.0)
+    row.add(100.0, 109.0)
+    near(row._usual * 10_000, 104.5, 0.01)
+    eq(row._number, 2)
+    row = usual_row()
+    eq(row._number, 300)
+    row.add(100.0, 111.0)  # outside of the band of the mean
+    near(row._usual * 10_000, 100.0, 1e-3)
+    row.add(100.0, 103.0)
+    near(row._usual * 10_000, 100.01, 1e-3)
+    for _ in range(303):
+        row.add(100.0, 200.0)  # 301 of them as changed
+    near(row._usual * 10_000, 100.01 + 301 * 100 / 30_000, 0.02)
+    eq((row.is_changed, row._changed), (True, 301))

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Late and double replies, and the queue of requests, without a bus; both sides of each limit.
+
+9600 baud and 10 bits: 1041.67 us a character.
+"""
+
+from drivers.modbus.duplicate_filter import DuplicateFilter
+from drivers.modbus.request_queue import RequestQueue
+from drivers.modbus.stale_reply_guard import (
+    FORGOTTEN,
+    HELD,
+    SUSPECT,
+    SYNCED,
+    TABLE,
+    StaleReplyGuard,
+    next_state,
+)
+from drivers.modbus.transaction import Transaction, reply_prefix_of, same_reply_shape, supersedes
+from drivers.modbus.unit_health import UnitHealth
+from drivers.modbus.wire_time import WireTime
+from protocols.time_units import NEVER, SECOND
+from tests.portable.support.check import eq, raises
+
+READ4 = bytes((3, 0, 0, 0, 4))
+READ4_AT9 = bytes((3, 0, 9, 0, 4))
+READ2 = bytes((3, 0, 0, 0, 2))
+READ1 = bytes((3, 0, 0, 0, 1))
+NOW = 100 * SECOND
+
+
+def wire(**options):
+    return WireTime(9600, 10, **options)
+
+
+def request(pdu=READ4, unit=7, tag="t", priority=0, health=None):
+    return Transaction(unit, pdu, tag, priority, 0, health or UnitHealth(20_000, 200_000))
+
+
+def taught_filter():
+    """Return a filter that has seen eight replies in their wire time."""
+    made = DuplicateFilter(wire(), 50_000)
+    for _ in range(8):
+        eq(made.is_premature(request(), -2083), False)
+    return made
+
+
+def test_a_reply_is_premature_before_its_wire_time():
+    made = DuplicateFilter(wire(), 50_000)
+    for margin, count in ((0, 1), (-2083, 2), (-2084, 0), (5, 1)):
+        eq((made.is_premature(request(), margin), made.timing_valid_count), (False, count))
+    made, slow = taught_filter(), UnitHealth(20_000, 200_000)
+    slow.min_response_us = 5_000
+    poll = request(health=slow)
+    eq((made.is_premature(poll, 2_917), poll.is_premature), (False, False))
+    eq((made.is_premature(poll, 2_916), poll.is_premature, poll.margin_us), (True, True, 4_999))
+    made.accept_premature(poll)
+    eq((slow.fastest_us, made.timing_valid_count), (4_999, 8))
+    poll.margin_us = -1
+    made.accept_premature(poll)
+    eq((slow.fastest_us, made.timing_valid_count), (0, 0))
+    made = taught_filter()
+    made.line_opened()
+    eq(made.timing_valid_count, 0)
+
+
+def test_a_duplicate_blocks_requests_with_its_shape():
+    made, other = DuplicateFilter(wire(), 50_000), request(READ2)
+    made.expect_duplicate(request(), 13, NOW)
+    until = NOW + 13_541 + 50_000
+    for now, blocked in ((NOW, until), (until - 1, until), (until, 0)):
+        eq(
+            (made.blocked_until(request(READ4_AT9), now), made.blocked_until(other, now)),
+            (blocked, 0),
+        )
+        eq(made.is_expected(b"\x07\x03\x08\x01", now), blocked > 0)
+        eq(made.is_expected(b"\x07\x03\x04\x01", now), False)
+    made.expect(b"\x07\x03\x04", NOW + 5, NOW)
+    eq((made.blocked_until(other, NOW + 4), made.blocked_until(other, NOW + 5)), (NOW + 5, 0))
+    made.expect(b"\x07\x03\x04", NOW + 3, NOW)
+    eq(made.blocked_until(other, NOW + 4), NOW + 5)
+    eq(
+        (made.is_expected(b"\x07\x03\x04", NOW + 4), made.is_expected(b"\x07\x03\x04", NOW + 5)),
+        (True, False),
+    )
+    made.expect(b"\x07\x03\x04", until + 9, until)  # the others are over
+    eq(made._expected, {b"\x07\x03\x04": until + 9})
+    for i in range(31):
+        made.expect(bytes((i,)), until + 9, until)
+    eq(len(made._expected), 32)
+    made.expect(b"\x40", until + 9, until)
+    eq(len(made._expected), 1)
+
+
+def test_a_duplicate_of_a_slow_unit_blocks_nothing():
+    for min_response, has_min, doubles, blocked in (
+        (6_770, True, False, 0),
+        (6_769, True, False, NOW + 10_416 - 6_769),
+        (6_770, False, False, NOW + 63_541),
+        (6_770, True, True, NOW + 63_541),
+    ):
+        made, unit = taught_filter(), UnitHealth(20_000, 200_000)
+        unit.min_response_us, unit.has_min_response = min_response, has_min
+        unit.sends_duplicates = doubles
+        made.expect_duplicate(request(health=unit), 13, NOW)
+        eq(made.blocked_until(request(), NOW), blocked)
+    made = DuplicateFilter(wire(), 9_000)
+    made.timing_valid_count, unit = 8, UnitHealth(1, 2)
+    unit.has_min_response = True
+    made.expect_duplicate(request(health=unit), 13, NOW)
+    eq(made.blocked_until(request(), NOW), 0)  # 9000 - 6250 us end before the gap of 3646 us
+
+
+def write(address, tag, priority=1, unit=7):
+    return request(bytes((6, 0, address, 0, 1)), unit, tag, priority)
+
+
+def test_writes_replace_older_ones_to_the_same_register():
+    for newer, older, replaced in (
+        (write(1, "a"), write(1, "b"), True),
+        (write(1, "a"), write(1, "a"), False),
+        (write(1, "a"), write(2, "b"), False),
+        (write(1, "a"), write(1, "b", unit=8), False),
+        (request(READ4, tag="a"), write(1, "b"), False),
+        (write(1, "a"), request(READ4, tag="b"), False),
+    ):
+        eq(supersedes(newer, older), replaced)
+    eq(same_reply_shape(request(), request(READ4_AT9)), True)
+    eq(
+        (same_reply_shape(request(), request(READ2)), reply_prefix_of(request())),
+        (False, b"\x07\x03\x08"),
+    )
+
+
+def test_order_of_the_queue():
+    queue = RequestQueue()
+    first, second, stop = write(1, "a"), write(2, "b"), write(3, "c", 2)
+    for transaction in (first, second, stop):
+        eq(queue.add_urgent(transaction), [])
+    newer = write(1, "d")
+    eq((queue.add_urgent(newer), queue.urgent), ([first], [stop, second, newer]))
+    polls = [request(unit=7), request(unit=8), request(unit=7)]
+    for poll in polls:
+        eq(queue.requeue(poll, False), True)
+    front = request(unit=9)
+    eq((queue.requeue(front, True), queue.polls), (True, [front] + polls))
+    eq((queue.requeue(write(2, "e"), True), queue.requeue(first, True)), (False, False))
+    back, ahead = write(8, "f"), write(9, "g")
+    eq((queue.requeue(back, False), queue.requeue(ahead, True)), (True, True))
+    eq(queue.urgent, [stop, ahead, second, newer, back])
+    eq((queue.take_polls(7), queue.polls), ([polls[0], polls[2]], [front, polls[1]]))
+    eq(queue.take_all(), [stop, ahead, second, newer, back, front, polls[1]])
+    eq((queue.urgent, queue.polls), ([], []))
+
+
+def parts():
+    return StaleReplyGuard(100_000), DuplicateFilter(wire(), 50_000)
+
+
+def test_the_first_request_that_can_be_sent():
+    queue, (guard, duplicates) = RequestQueue(), parts()
+    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NEVER))
+    late, poll, other = request(tag="a"), request(READ4_AT9, tag="b"), request(READ2, tag="c")
+    for transaction in (late, poll, other):
+        queue.requeue(transaction, False)
+    late.not_before = NOW + 5
+    eq(queue.take_first_ready(NOW, guard, duplicates, True), (other, 0))  # `poll` keeps its order
+    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NOW + 5))
+    paused = write(1, "w")
+    paused.not_before = NOW + 3
+    queue.add_urgent(paused)
+    eq(queue.take_first_ready(NOW, guard, duplicates, True), (None, NOW + 3))
+    eq(queue.take_first_ready(NOW + 3, guard, duplicates, True), (paused, 0))
+    eq(queue.take_first_ready(NOW + 5, guard, duplicates, True), (late, 0))
+    duplicates.expect(reply_prefix_of(poll), NOW + 90, NOW)
+    eq(queue.take_first_ready(NOW + 5, guard, duplicates, True), (None, NOW + 90))
+    eq(queue.take_first_ready(NOW + 90, guard, duplicates, True), (poll, 0))
+
+
+def test_transitions_of_the_guard():
+    for before, event, after in TABLE:
+        eq(next_state(before, event), after)
+    error = raises(ValueError, next_state, SYNCED, FORGOTTEN)
+    eq(str(error), "no transition from state 0 by event 3")
+
+
+def test_a_poll_waits_for_a_late_reply_of_its_shape():
+    guard, _ = parts()
+    owner, poll = request(), request(READ4_AT9)
+    eq((guard.blocked_until(poll, NOW), guard.reply_accepted(poll, False, NOW)), (0, True))
+    guard.expect_late(7, READ4, NOW, owner)
+    for transaction, blocked in (
+        (poll, NOW + 100_000),
+        (owner, 0),
+        (request(READ2), 0),
+        (request(unit=8), 0),
+    ):
+        eq(guard.blocked_until(transaction, NOW + 99_999), blocked)
+    eq(guard.blocked_until(poll, NOW + 100_000), NOW + 400_000)
+    eq(
+        (guard.blocked_until(poll, NOW + 399_999), guard.blocked_until(poll, NOW + 400_000)),
+        (NOW + 400_000, 0),
+    )
+    guard.update(NOW + 399_999)
+    eq(guard.units[7].state, HELD)
+    guard.update(NOW + 400_000)
+    eq(guard.units[7].state, SUSPECT)
+    guard.update(NOW + 30 * SECOND - 1)
+    eq(7 in guard.units, True)
+    guard.update(NOW + 30 * SECOND)
+    eq(guard.units, {})
+
+
+def frame(pdu_reply, unit=7):
+    return bytes((unit,)) + pdu_reply + b"\0\0"
+
+
+def test_a_late_reply_closes_its_request_and_those_before_it():
+    guard, _ = parts()
+    guard.expect_late(7, READ4, NOW)
+    guard.expect_late(7, READ2, NOW + 1)
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8), 8), NOW), None)
+    eq(guard.frame_seen(frame(b"\x03\x02" + bytes(2)), NOW), None)
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(9)), NOW), None)  # another length
+    later = NOW + 200_000
+    eq(guard.frame_seen(frame(b"\x03\x04" + bytes(4)), later), b"\x07\x03\x04")
+    eq(guard.units, {})
+    guard.expect_late(7, READ4, NOW)
+    guard.expect_late(7, READ2, NOW + 1)
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), later), b"\x07\x03\x08")
+    eq([r.pdu for r in guard.units[7].requests], [READ2])
+    eq(guard.units[7].forget_at, later + 30 * SECOND)
+    eq(guard.frame_seen(frame(b"\x83\x02"), later), b"\x07\x03\x04")
+    eq(guard.units, {})
+
+
+def test_a_second_copy_can_come_within_the_stale_time():
+    guard, _ = parts()
+    guard.expect_late(7, READ4, NOW)
+    for at, shape in ((1, b"\x07\x03\x08"), (99_999, b"\x07\x03\x08"), (100_000, b"\x07\x03\x08")):
+        eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), NOW + at), shape)
+    eq(guard.units, {})
+
+
+def test_a_reply_that_fits_only_the_present_request_proves_the_unit():
+    guard, _ = parts()
+    guard.expect_late(7, READ4, NOW)
+    eq((guard.reply_accepted(request(READ2), False, NOW + 99_999), 7 in guard.units), (True, True))
+    eq((guard.reply_accepted(request(READ2), False, NOW + 100_000), guard.units), (True, {}))
+    owner = request()
+    for other, is_own in ((owner, True), (request(), False)):
+        guard.expect_late(7, READ4, NOW, owner)
+        eq(guard.reply_accepted(other, False, NOW + 1), is_own)
+    guard, _ = parts()
+    guard.expect_late(7, READ4, NOW)
+    eq(guard.reply_accepted(request(READ2), True, NOW + 1), False)  # an exception to function 3
+
+
+def test_exceptions_of_a_function_are_ambiguous():
+    guard, _ = parts()
+    eq(guard.exception_ambiguous(request()), False)
+    guard.expect_late(7, READ4, NOW)
+    for pdu, ambiguous in ((READ4, False), (READ2, True), (bytes((4, 0, 0, 0, 4)), False)):
+        eq(guard.exception_ambiguous(request(pdu)), ambiguous)
+
+
+def test_requests_that_prove_the_order():
+    guard, duplicates = parts()
+    poll = request()
+    eq(guard.proof_request(poll, NOW, duplicates, True), None)
+    guard.expect_late(7, READ1, NOW)
+    eq(guard.proof_request(poll, NOW + 99_999, duplicates, True), None)
+    later = NOW + 100_000
+    found = [guard.proof_request(poll, later, duplicates, True) for _ in range(5)]
+    eq(found, [READ2, bytes((8, 0, 0, 0, 1)), READ2, bytes((8, 0, 0, 0, 2)), None])
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    duplicates.expect(b"\x07\x03\x04", later + 1, later)
+    eq(guard.proof_request(poll, later, duplicates, False), bytes((3, 0, 0, 0, 3)))
+    eq(guard.proof_request(request(READ2), later, duplicates, False), None)
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    eq(guard.proof_request(write(1, "a"), later, duplicates, True), bytes((8, 0, 0, 0, 1)))
+
+
+def test_a_suspect_unit_is_tried_once_in_a_hold_time():
+    guard, _ = parts()
+    poll = request()
+    guard.expect_late(7, READ4, NOW)
+    eq(guard.is_retry_due(poll, NOW + 400_000), False)  # it is held
+    guard.update(NOW + 400_000)
+    eq(
+        (
+            guard.is_retry_due(request(READ2), NOW + 400_000),
+            guard.is_retry_due(request(unit=8), NOW + SECOND),
+        ),
+        (False, False),
+    )
+    eq(guard.is_retry_due(poll, NOW + 399_999), False)
+    eq(guard.is_retry_due(poll, NOW + 400_000), True)
+    eq(
+        [guard.is_retry_due(poll, NOW + at) for at in (400_001, 799_999, 800_000)],
+        [False, False, True],
+    )
+    guard.units[7].tries = 3
+    guard.is_retry_due(poll, NOW + 2 * SECOND)
+    eq(guard.units[7].tries, 1)
+
+
+def test_open_requests_are_limited():
+    guard, _ = parts()
+    for i in range(33):
+        guard.expect_late(7, bytes((3, 0, i, 0, 4)), NOW + i)
+    requests = guard.units[7].requests
+    eq((len(requests), requests[-1].pdu, requests[-1].first, requests[-1].last), (32, b"", 32, 33))
+    guard.expect_late(7, bytes((3, 0, 99, 0, 4)), NOW + 40)
+    last = guard.units[7].requests[-1]
+    eq((last.pdu, last.first, last.last, last.open_until), (b"", 32, 34, NOW + 100_040))
+    eq((last.fits(b"\x07\x99"), last.length), (True, 0))
+
+
+def test_the_same_request_is_open_once():
+    guard, _ = parts()
+    first, second = request(), request()
+    guard.expect_late(7, READ4, NOW, first)
+    guard.expect_late(7, READ4, NOW + 5, first)
+    entry = guard.units[7].requests[0]
+    eq((entry.first, entry.last, entry.open_until), (1, 2, NOW + 100_005))
+    eq((entry.owner is first, guard.units[7].hold_until), (True, NOW + 400_000))
+    guard.expect_late(7, READ4, NOW + 6, second)
+    eq((entry.owner, len(guard.units[7].requests)), (None, 1))
+    for number in (1, 2):
+        guard.expect_late(7, bytes((8, 0, 0, 0, number)), NOW + 7)
+    eq([r.pdu for r in guard.units[7].requests], [READ4, bytes((8, 0, 0, 0, 2))])
