@@ -25,6 +25,7 @@ from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
 from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
+from agent.control.watch.valve_check import ValveCheck
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
     AT_LEAST,
@@ -109,7 +110,8 @@ class CoolingComponent(Component):
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
-        self._checks = ActuatorCheck(agent.valve, agent.arbiters, settings)
+        self._checks = ActuatorCheck(agent.arbiters)
+        self._valve_check = ValveCheck(agent.valve, settings)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
@@ -211,8 +213,7 @@ class CoolingComponent(Component):
             self._update_setpoints(self.cooling, now, dt)
         if self.dew_control is not None:
             self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
-        exchanger = None if self.cooling is None else self.cooling.exchanger
-        self._conditions += self._checks.check_valve(exchanger, self.readings.fws_flow_lpm, dt)
+        self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
         self._check_drives()
         if self.valve_watch is not None:
             self.valve_watch.step(dt)
@@ -239,6 +240,7 @@ class CoolingComponent(Component):
             if guard_c is not None and supply_c is not None and supply_c <= guard_c:
                 self.agent.arbiters[VALVE].claim(INTERLOCK, "dew", AT_MOST, 0.0, "part_off")
         self._conditions = []
+        self.agent.valve.set_limited(False)
         self._check_drives()
         self.manual.step(now, dt)
 

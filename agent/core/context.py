@@ -92,6 +92,7 @@ if TYPE_CHECKING:
         """A valve; see `agent.control.actuator.valve`."""
 
         command_pct: "float | None"
+        is_limited: bool
 
         def position(self) -> "float | None":
             """Return the position that the valve reports, percent."""
@@ -160,6 +161,10 @@ if TYPE_CHECKING:
 
         def cap(self, permille: int, reason: str) -> None:
             """Limit the loads to a part of their rated power."""
+            ...
+
+        def report_shut_branch(self, is_shut: bool) -> None:
+            """Record whether the resistance of the row is higher: a branch may be shut."""
             ...
 
         @property

@@ -241,12 +241,13 @@ class PowerLimitComponent(Component):
         read each second, and each one while the supply is unknown.
         """
         supply_c, is_worse = self.headroom.supply_c, False
+        is_shut = self.load_limits.has_shut_branch
         for device in self.devices:
             load = device.load
             was = load.is_hot, load.is_overheated
-            device.step(supply_c, now)
+            device.step(supply_c, now, is_shut)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
-            if device.is_warm or (device.is_warm is False and supply_c is None):
+            if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
                 load.watch(_WATCH_TIME, now)
         self.load_limits.report_warm(all_warm(self.devices))
         return is_worse

@@ -124,9 +124,11 @@ class PowerMeasurement:
         return result == CONFIRMED
 
     def valve_saturated(self) -> bool:
-        """Return whether the valve is open to its limit."""
+        """Return whether the valve is open to its limit, or cannot reject more heat."""
         loop = self._agent.supply_loop
         position = loop.valve.position()
+        if loop.valve.is_limited and position is not None:
+            return True
         if position is None:
             return False
         threshold_pct: float = loop.config.max_pct - _SATURATED_PCT

@@ -35,6 +35,7 @@ class DriveWatch:
         self.speed_pct: float | None = None
         self.is_dead = self.is_silent = self.is_away = False
         self.silent_at = 0
+        self.is_tripped = False
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
         self._runs_since: int | None = None
@@ -61,14 +62,18 @@ class DriveWatch:
             self._runs_since = None
         elif self._runs_since is None:
             self._runs_since = now
-        tripped = not self.is_silent and pump.tripped()
+        tripped = self.is_tripped = not self.is_silent and pump.tripped()
         since = self._runs_since
         late = since is not None and self._speed.read_at - since > _STARTS_IN
         is_stalled = self._check_stall(tripped, now)
         self.is_away = tripped or self.is_silent
-        is_blocked = pump.stalled and not self._has_failed
-        self.is_dead = self.is_away or is_blocked or (stands and late)
+        self.is_dead = self.is_away or self.is_blocked or (stands and late)
         return is_stalled
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether its shaft was found blocked."""
+        return self.pump.stalled and not self._has_failed
 
     @property
     def is_spare(self) -> bool:

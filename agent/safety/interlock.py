@@ -24,6 +24,8 @@ The time to the safe state has four parts:
 - at most half a cycle until the loops step;
 - the write, which has priority over all polls.
 
+While the delay of a stop runs, the loads are at their least power.
+
 The component services the watchdog once a cycle, at the end of the tick that has read the inputs,
 stepped the loops and run the protection. A cycle that does not reach this point does not service
 it. While the component is off after an exception, its latched outputs stay, the pumps run at least
@@ -185,6 +187,7 @@ class Interlock(Component):
         """Read all inputs and claim the actuators."""
         self._scan_inputs(now)
         self.loop_watch.step(now)
+        self._limit_early()
         if self.start_permit.missing:
             is_read = None not in [cause.on for cause, _, _, _ in self.inputs]
             self.start_permit.step(now, is_read, self._is_stopping(now))
@@ -194,6 +197,15 @@ class Interlock(Component):
         if floor is not None:
             self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, floor, "flow_low")
         self._cycle_complete = True
+
+    def _limit_early(self) -> None:
+        """Limit the loads while the delay of a stop runs, and during a fast loss of coolant."""
+        limits = self.stop_order.limits
+        if limits is not None:
+            self.loop_watch.order_loads(limits)
+            for cause in self.by_priority:
+                if cause.on and not cause.active and cause.reaction[3] == 0:
+                    limits.limit_all(cause.code)
 
     def _claim(self, actuator: str, now: int) -> None:
         """Claim the output of the first active cause that defines one for the actuator."""

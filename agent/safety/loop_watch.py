@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Slow watch of the loop, once a cycle: coolant is lost, the filter clogs, the supply is off.
 
-Raises alarms only; it limits nothing and stops nothing. A loss of flow is found by
-`agent.safety.flow_watch`.
+Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
 
     level_low         the static pressure (return side) has fallen by `_FALL_KPA` from its mean
+    coolant_loss      both pressures fall by more than `_FAST_KPA_S`: the reserve lasts a minute.
+                      The loads are limited, and in the next cycle switched off
     filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`
     supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
 
@@ -12,7 +13,7 @@ The mean of the static pressure is slow. A step of the gauge by more than `_STEP
 the gauge is false, or an operator fills up. The mean then starts again.
 """
 
-from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
+from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord
 from agent.safety.raw_point import find_point, read
 from protocols.time_units import SECOND
 
@@ -20,8 +21,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.core.alarm_record import Condition
+    from agent.core.context import LoadLimitsView
 
 LEVEL_LOW = AlarmRecord("level_low", DEGRADED, "static pressure falls: coolant is lost", "", True)
+COOLANT_LOSS = AlarmRecord(
+    "coolant_loss", SAFE, "both pressures fall fast: coolant is lost", "", True
+)
 FILTER_HIGH = AlarmRecord("filter_high", NORMAL, "pressure drop of the filter is high", "", True)
 SUPPLY_DEVIATION = AlarmRecord(
     "supply_deviation", NORMAL, "supply is far from its set-point", "", True
@@ -30,6 +35,9 @@ SUPPLY_DEVIATION = AlarmRecord(
 _FALL_KPA, _FALL_END_KPA, _STEP_KPA = 3.0, 1.0, 10.0
 _SMOOTH = 0.3
 _FIRST_COUNT, _MEAN_COUNT, _RISE_COUNT = 10, 1800, 60
+_FAST_KPA_S, _FAST_SPAN = 15 / 10, 4
+"""A leak of 12 L/min on the bench, with 8 kPa a litre."""
+_OFF_COUNT, _LOSS_COUNT = 2, 20
 _FILTER_KPA, _FILTER_END_KPA = 100.0, 80.0
 _FILTER_COUNT, _FAR_COUNT = 5, 20
 _FILTER_STALE = 120 * SECOND
@@ -46,6 +54,9 @@ class LoopWatch:
         self._agent = agent
         self._filter = find_point(unit, "FilterPressurekPa", 0.0, 1000.0)
         self._static = find_point(gauge, "ReturnPressurekPa", -100.0, 1600.0)
+        self._supply_kpa = find_point(gauge, "SupplyPressurekPa", -100.0, 1600.0)
+        self.fast_count = self._loss_left = 0
+        self._pressures: list[tuple[int, float, float]] = []
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
         self.is_low = self.is_clogged = self.is_far = False
         self._usual = self._kpa = 0.0
@@ -53,7 +64,9 @@ class LoopWatch:
 
     def step(self, now: int) -> None:
         """Take the readings of a cycle."""
-        self._add_static(read(self._static, now))
+        static_kpa = read(self._static, now)
+        self._add_static(static_kpa)
+        self._add_pressures(read(self._supply_kpa, now), static_kpa, now)
         kpa = None if self._filter is None else self._filter.value(now, _FILTER_STALE)
         if kpa is not None:
             limit = _FILTER_END_KPA if self.is_clogged else _FILTER_KPA
@@ -66,10 +79,50 @@ class LoopWatch:
             self._far_count = self._far_count + 1 if away_k > limit else 0
             self.is_far = self._far_count >= _FAR_COUNT
 
+    @property
+    def loss_order(self) -> int:
+        """What a fast loss of coolant needs: 0 nothing, 1 limit the loads, 2 switch them off."""
+        if not self._loss_left:
+            return 0
+        return 1 if self.fast_count < _OFF_COUNT else 2
+
+    def order_loads(self, limits: "LoadLimitsView") -> None:
+        """Limit the loads, or switch them off, during a fast loss of coolant."""
+        if self.loss_order:
+            limits.limit_all(COOLANT_LOSS.code)
+        if self.loss_order > 1:
+            limits.shed_all(COOLANT_LOSS.code)
+
+    def _add_pressures(
+        self, supply_kpa: "float | None", return_kpa: "float | None", now: int
+    ) -> None:
+        """Find a fast fall of both pressures in each of the last readings."""
+        samples = self._pressures
+        if self._loss_left:
+            self._loss_left -= 1
+        if supply_kpa is None or return_kpa is None:
+            samples.clear()
+            return
+        samples.append((now, supply_kpa, return_kpa))
+        if len(samples) < _FAST_SPAN:
+            return
+        least = True
+        for last, new in zip(samples, samples[1:]):
+            limit = _FAST_KPA_S * (new[0] - last[0]) / 1_000_000
+            least = least and last[1] - new[1] > limit and last[2] - new[2] > limit
+        samples.pop(0)
+        # A step of a gauge, or another speed of the pumps, changes the difference.
+        fall = (samples[0][1] - supply_kpa) - (samples[0][2] - return_kpa)
+        if least and -_STEP_KPA < fall < _STEP_KPA:
+            self.fast_count, self._loss_left = self.fast_count + 1, _LOSS_COUNT
+        elif not self._loss_left:
+            self.fast_count = 0
+
     def _add_static(self, kpa: "float | None") -> None:
         if kpa is None:
             return
-        if not self._number or not -_STEP_KPA < kpa - self._kpa < _STEP_KPA:
+        is_step = not self._loss_left and not -_STEP_KPA < kpa - self._kpa < _STEP_KPA
+        if not self._number or is_step:
             self._usual = self._kpa = kpa
             self._number, self.is_low = 1, False
             return
@@ -87,6 +140,8 @@ class LoopWatch:
         found: list[Condition] = []
         if self.is_low:
             found.append((LEVEL_LOW, "", LEVEL_LOW.text))
+        if self._loss_left:
+            found.append((COOLANT_LOSS, "", COOLANT_LOSS.text))
         if self.is_clogged:
             found.append((FILTER_HIGH, "", FILTER_HIGH.text))
         if self.is_far:

@@ -14,6 +14,7 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
     a gauge alone says so     nothing is limited; `gauge_lie`
     flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
+    both against the speed    nothing is limited; `impeller` (`agent.safety.pump_curve`)
 
 While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_TIME`. The
 limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
@@ -22,8 +23,10 @@ limits end when the flow is back for `_BACK_TIME`. The loads then rise step by s
 from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
 from agent.safety.drive_watch import DriveWatch
 from agent.safety.flow_watch import FlowWatch
+from agent.safety.pump_curve import IMPELLER, PumpCurve
 from agent.safety.raw_point import find_point, read
 from agent.safety.row_resistance import ROW_RESISTANCE, RowResistance
+from agent.safety.supervisor import PUMP_TRIP
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
 GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True)
+PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "device", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_TIME = 2500 * MILLISECOND
@@ -67,7 +71,7 @@ class Protection:
         self.limits: LoadLimitsView | None = None
         self.last_step: int | None = None
         self.flow = FlowWatch(settings["flow_lpm"], config.pressure.setpoint)
-        self.resistance = RowResistance()
+        self.resistance, self.curve = RowResistance(), PumpCurve()
         self._flow_at = 0
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
@@ -123,8 +127,14 @@ class Protection:
         dt = min((now - self._stepped_at) / 1_000_000, 2.0)
         self._stepped_at = now
         for drive in self.drives:
+            was_tripped, name = drive.is_tripped, drive.pump.session.name
             if drive.update(now):
                 self._full_until = now + _FULL_TIME
+                text = alarm_text(PUMP_BLOCKED, name)
+                self._agent.alarms.update(PUMP_BLOCKED, name, True, now, text)
+            if drive.is_tripped != was_tripped:  # the supervisor is up to a cycle later
+                text = alarm_text(PUMP_TRIP, name)
+                self._agent.alarms.update(PUMP_TRIP, name, drive.is_tripped, now, text)
         dead_count = sum([drive.is_dead for drive in self.drives])
         if dead_count > self._dead_count:
             self._take_over_until = now + _TAKE_OVER_TIME
@@ -136,6 +146,7 @@ class Protection:
             self._flow_at = self._flow_lpm.read_at
             self.flow.flow_read(self.drives)
             self.resistance.add(flow_lpm, kpa)
+            self.curve.add(flow_lpm, kpa, self.drives)
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
@@ -201,6 +212,8 @@ class Protection:
                     self._agent.alarms.update(FLOW_LOW, "", True, now)
         elif self._lost_since is not None and now - self._back_since >= _BACK_TIME:
             self._lost_since = None
+        if limits is not None:
+            limits.report_shut_branch(self.resistance.is_higher)
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
@@ -261,6 +274,10 @@ class Protection:
         found: list[Condition] = []
         if self._lost_since is not None and not self._is_stopping:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
+        for drive in self.drives:
+            if drive.is_blocked:
+                name = drive.pump.session.name
+                found.append((PUMP_BLOCKED, name, alarm_text(PUMP_BLOCKED, name)))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.outlier and self._lost_since is None:
@@ -268,4 +285,6 @@ class Protection:
             found.append((GAUGE_LIE, gauge, alarm_text(GAUGE_LIE, gauge)))
         if self.resistance.is_changed and not self._is_stopping:
             found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
+        if self.curve.is_weak:
+            found.append((IMPELLER, "", IMPELLER.text))
         return found

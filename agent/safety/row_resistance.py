@@ -29,10 +29,10 @@ _LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
 
 
 class RowResistance:
-    """`is_changed`: the resistance is not the usual one."""
+    """`is_changed`: the resistance is not the usual one. `is_higher`: the last one is above it."""
 
     def __init__(self) -> None:
-        self.is_changed = False
+        self.is_changed = self.is_higher = False
         self._usual = 0.0
         self._number = self._count = self._changed = 0
         self._flow = self._most = 0.0
@@ -50,6 +50,7 @@ class RowResistance:
         if not self._number:
             self._usual = value
         change = value / self._usual - 1.0
+        self.is_higher = change >= _END_BAND
         band = _END_BAND if self.is_changed else _BAND
         settles = flow > last * (1.0 + _MOVES) if change > 0 else flow < last * (1.0 - _MOVES)
         if -band < change < band:

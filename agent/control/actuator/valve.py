@@ -22,12 +22,18 @@ _NORMAL, _ROSE = 1 / 2, 3 / 2
 _MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
 _STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_STANDS_PCT, _STUCK_S = 4 / 10, 11.5
+"""An actuator with a stroke time of 4 minutes moves 5 % in this time."""
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
 
 
 class ValveActuator:
-    """The valve of one device session. `is_reversed`: it opens when its actuator closes."""
+    """The valve of one device session.
+
+    `is_reversed`: it opens when its actuator closes. `is_limited`: it stands, or too little water
+    flows through it, so it cannot reject more heat.
+    """
 
     def __init__(self, session: "SessionView") -> None:
         self.session = session
@@ -37,7 +43,11 @@ class ValveActuator:
         self._deadband_raw = session.device.to_count(self._setpoint, _DEADBAND)
         self._command_raw = 0
         self.command_pct: float | None = None
-        self.is_reversed = False
+        self.is_reversed = self.is_limited = False
+
+    def set_limited(self, is_limited: bool) -> None:
+        """Record whether it cannot reject more heat; see `agent.control.watch.valve_check`."""
+        self.is_limited = is_limited
 
     def reverse(self) -> None:
         """Change the direction: the flow has shown that the other one is right."""
@@ -70,6 +80,34 @@ class ValveActuator:
 
     def _turn(self, percent: float) -> float:
         return 100.0 - percent if self.is_reversed else percent
+
+
+class ValveStill:
+    """Does the valve stand, although its command is more than `band` percent away?
+
+    A slow actuator moves; a blocked one, or one that ignores its commands, does not. A valve with
+    stiction is found by `agent.control.watch.stiction`: it moves before it is `band` away.
+    """
+
+    def __init__(self) -> None:
+        self._still_pct: float | None = None
+        self._still_s = 0.0
+
+    def step(
+        self, position: "float | None", command_pct: "float | None", band: float, dt: float
+    ) -> bool:
+        """Return whether it stands; called once a cycle."""
+        last, self._still_pct = self._still_pct, position
+        if position is None or command_pct is None or last is None:
+            self._still_s = 0.0
+            return False
+        if not -_STANDS_PCT < position - last < _STANDS_PCT:
+            self._still_s = 0.0
+            return False
+        self._still_pct = last
+        is_away = not -band < command_pct - position < band
+        self._still_s = self._still_s + dt if is_away else 0.0
+        return self._still_s >= _STUCK_S
 
 
 class ValveSign:

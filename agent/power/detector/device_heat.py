@@ -52,9 +52,13 @@ class DeviceHeat:
         self._usual_k: float | None = None
         self._hot_since = 0
         self._falls = False
+        self._hot_k = _HOT_K
 
-    def step(self, supply_c: "float | None", now: int) -> None:
-        """Use the last reading of the service. `supply_c`: None if it is unknown."""
+    def step(self, supply_c: "float | None", now: int, is_branch_shut: bool = False) -> None:
+        """Use the last reading of the service. `supply_c`: None if it is unknown.
+        `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot.
+        """
+        self._hot_k = _WARM_K if is_branch_shut else _HOT_K
         load, target = self.load, self.load.target
         if target is None or target.case_c is None or now - target.read_at > _STALE or not load.on:
             self.is_warm, self._case_c = None, None
@@ -98,7 +102,7 @@ class DeviceHeat:
         self.is_warm = above_k > (_END_K if self.is_warm else _WARM_K) and not self._falls
         if not load.is_hot:
             self._hot_since = now
-        is_hot = case_c >= limit_c or above_k > (_END_K if load.is_hot else _HOT_K)
+        is_hot = case_c >= limit_c or above_k > (_END_K if load.is_hot else self._hot_k)
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_TIME)
 

@@ -4,8 +4,8 @@
 Does not send limits and does not decide when loads are in danger; see `agent.power.component` and
 `agent.safety.protection`. An order is valid for a little more than one control cycle, like a claim.
 If its owner does not renew it, it ends. `is_new`: an order has just begun, and must not wait for
-the next cycle. In the other direction, `devices_warm` tells the protection what the device
-temperatures show.
+the next cycle. `has_shut_branch`: a device that is only warm is limited too. In the other
+direction, `devices_warm` tells the protection what the device temperatures show.
 """
 
 TYPE_CHECKING = False
@@ -23,6 +23,7 @@ class LoadLimits:
         self.cap_permille = 1000
         self.is_new = False
         self.devices_warm: bool | None = None
+        self.has_shut_branch = False
         self._valid_until = [0, 0, 0]
 
     def limit_all(self, reason: str) -> None:
@@ -50,6 +51,10 @@ class LoadLimits:
     def report_warm(self, devices_warm: "bool | None") -> None:
         """Record whether all device temperatures are too high; None: none is known."""
         self.devices_warm = devices_warm
+
+    def report_shut_branch(self, is_shut: bool) -> None:
+        """Record whether the resistance of the row is higher: a branch may be shut."""
+        self.has_shut_branch = is_shut
 
     def expire(self) -> None:
         """End the orders that were not renewed. Called in each tick."""

@@ -11,7 +11,16 @@ A row is written as `WORD VALUE@SECOND, ...`; SECOND counts from the fault, 120 
     off         all loads under 5 % of their rating
     pump        another pump turns
 
-All times but the detection come from the plant, the loads and the wire.
+All times but the detection come from the plant, the loads and the wire. Some failures begin later
+than their event: `since` is then the start of the times.
+
+    valve_write a write to the valve that it must follow
+    switch      the first switching off at a load
+    limit       the first limit at a load
+    dew         the true supply is less than 1 K above the dew point
+
+`code`: only this alarm counts as the detection, because others have another cause. `note` gives the
+physical reason where a time or a reaction of the analysis is not possible or not needed.
 """
 
 from collections.abc import Iterator
@@ -33,6 +42,7 @@ _LEAST_S, _MOST_S = 120.0, 1500.0
 _START_KW = 90.0
 _TURNS_PCT = 10.0
 _CASE_MAX_C = 85.0
+_NEAR_DEW_K = 1.0
 _INTRODUCTION = (
     "Each row is one run on the bench at 90 kW, in virtual time, seed 1. The devices and the plant",
     "are emulated. Times are seconds after the last event. Detection is the first alarm of any",
@@ -40,6 +50,10 @@ _INTRODUCTION = (
     "off, all loads off, or another pump turns. `asked` is the longest time that the analysis",
     "permits. The verdict is also late if a case is above 85 °C. The site `cold` has a set-point",
     "of 20 °C, facility water of 10 °C and 60 % humidity.",
+    "",
+    "Some failures begin later than their event. `since` then names the start of the times: the",
+    "first write to the valve, the first limit, the first switching off, or a true supply less",
+    "than 1 K above the dew point. If a row names one alarm, only this alarm is its detection.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"
@@ -60,6 +74,9 @@ class FmeaRow:
     act_s: float | None = None
     reaction: str = ""
     site: str = "warm"
+    code: str = ""
+    since: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,14 +138,18 @@ def measure_row(row: FmeaRow, make_dut: DutFactory, dut: str = "cpython") -> Fme
     run = VirtualRun(scenario, 1, make_dut)
     since_us = int(scenario.events[-1].at_s * SECOND)
     before = _turning(run)
-    off_us = pump_us = None
-    case_c = 0.0
+    off_us = pump_us = dew_us = write_us = None
+    case_c = writes = 0.0
     try:
         for now in _steps(run):
             if now < since_us:
-                before = _turning(run)
+                before, writes = _turning(run), run.testbed.valve.writes
                 continue
             case_c = max(case_c, run.testbed.plant.case_c)
+            if dew_us is None and _dew_margin_k(run) < _NEAR_DEW_K:
+                dew_us = now
+            if write_us is None and run.testbed.valve.writes > writes:
+                write_us = now
             if pump_us is None and _turning(run) - before:
                 pump_us = now
             if off_us is None and _drawn_kw(run) < OFF_FRACTION * 100.0:
@@ -141,8 +162,16 @@ def measure_row(row: FmeaRow, make_dut: DutFactory, dut: str = "cpython") -> Fme
         "limit": None if bank is None else first_limit_us(bank, since_us),
         "off": off_us,
         "pump": pump_us,
+        "dew": dew_us,
+        "valve_write": write_us,
     }
-    raised = [(at, code) for at, code, _ in run.testbed.history.raised if at >= since_us]
+    if row.since:
+        since_us = found.get(row.since) or since_us
+    raised = [
+        (at, code)
+        for at, code, _ in run.testbed.history.raised
+        if at >= since_us and code.startswith(row.code)
+    ]
     seen_us, code = raised[0] if raised else (None, "")
     digest = run.make_result(dut, 0.0).digest or ""
     seen_s = _seconds(seen_us, since_us)
@@ -171,6 +200,10 @@ def _turning(run: VirtualRun) -> set[int]:
     return {i for i, pump in enumerate(pumps) if pump.speed_pct > _TURNS_PCT}
 
 
+def _dew_margin_k(run: VirtualRun) -> float:
+    return float(run.testbed.plant.supply_true_c - run.testbed.surroundings.room.dew_c)
+
+
 def _drawn_kw(run: VirtualRun) -> float:
     bank, now = run.testbed.load_bank, run.testbed.world.now
     return 0.0 if bank is None else sum(load.watts(now) for load in bank.loads) / 1000.0
@@ -196,6 +229,12 @@ def write_page(results: dict[int, FmeaResult]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_write_result(results[row.number]) for row in load_rows() if row.number in results]
+    lines += ["", "## Notes", "", "| row | physical reason |", "|---|---|"]
+    lines += [
+        f"| {row.number} | {row.note} |"
+        for row in load_rows()
+        if row.number in results and row.note
+    ]
     lines += ["", "## Rows without a run", "", "| row | failure | reason |", "|---|---|---|"]
     lines += [
         f"| {row.number} | {row.name} | {row.why or 'a test of the agent or a scenario has it'} |"
@@ -211,7 +250,9 @@ def _write_result(result: FmeaResult) -> str:
     cells = [
         str(row.number),
         row.name,
-        f"`{row.run}`" + ("" if row.site == "warm" else f", {row.site}"),
+        f"`{row.run}`"
+        + ("" if row.site == "warm" else f", {row.site}")
+        + (f", since `{row.since}`" if row.since else ""),
         code,
         _write_time(result.seen_s),
         _write_time(row.see_s),

@@ -101,3 +101,13 @@ def test_no_flow_needs_all_devices():
     for i in range(1, 5):
         second.step(62.0 + 2.0 * i)
     eq(all_warm([first.heat, second.heat]), True)
+
+
+def test_warm_device_behind_a_shut_branch_counts_as_hot():
+    bench = HeatRig()
+    bench.settle()
+    for case_c in (64.0, 66.5):
+        bench.second += 1
+        bench.target.case_c, bench.target.read_at = case_c, bench.second * SECOND
+        bench.heat.step(32.0, bench.second * SECOND, True)
+    eq((bench.heat.is_warm, bench.load.is_hot, bench.load.is_overheated), (True, True, False))

@@ -86,6 +86,9 @@ class RecordedLimits:
     def shed_all(self, reason):
         self.calls.append(("shed", reason))
 
+    def report_shut_branch(self, is_shut):
+        self.has_shut_branch = is_shut
+
     def cap(self, permille, reason):
         self.calls.append(("cap", permille, reason))
 
@@ -101,7 +104,7 @@ class RecordedAlarms:
     def __init__(self):
         self.calls = []
 
-    def update(self, record, source, is_active, now):
+    def update(self, record, source, is_active, now, text=""):
         self.calls.append((record.code, source, is_active, now))
 
 

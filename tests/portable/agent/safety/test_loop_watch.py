@@ -60,3 +60,33 @@ def test_missing_readings_keep_the_state():
     _, watch = make()
     watch.step(1000 * SECOND)
     eq(watch.active_conditions(), [])
+
+
+def feed_pressures(watch, pairs):
+    """Give pressures once a second; return the orders."""
+    orders = []
+    for i, (supply_kpa, return_kpa) in enumerate(pairs):
+        watch._add_pressures(supply_kpa, return_kpa, i * SECOND)
+        orders.append(watch.loss_order)
+    return orders
+
+
+def test_fast_loss_of_coolant_limits_then_switches_off():
+    _, watch = make()
+    orders = feed_pressures(watch, [(230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(7)])
+    eq(orders, [0, 0, 0, 1, 2, 2, 2])
+    eq([record.code for record, _, _ in watch.active_conditions()], ["coolant_loss"])
+    orders = feed_pressures(watch, [(200.0, 120.0)] * 30)
+    eq((orders[0], orders[-1]), (2, 0))
+
+
+def test_one_gauge_a_pump_or_a_slow_leak_is_no_fast_loss():
+    for pairs in (
+        [(230.0 - 4.0 * i, 150.0) for i in range(9)],
+        [(230.0, 150.0 - 4.0 * i) for i in range(9)],
+        [(230.0 - 9.0 * i, 150.0 - 2.0 * i) for i in range(9)],
+        [(230.0 - 1.4 * i, 150.0 - 1.4 * i) for i in range(9)],
+        [(230.0 - (40.0 if i > 4 else 0.0), 150.0 - (40.0 if i > 4 else 0.0)) for i in range(9)],
+        [(None if i % 3 == 2 else 230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(9)],
+    ):
+        eq(max(feed_pressures(make()[1], pairs)), 0)

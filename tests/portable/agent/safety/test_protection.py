@@ -60,7 +60,7 @@ def test_blocked_pumps_limit_within_two_seconds_and_switch_off_within_five():
     limited, shed = first_orders(made)
     assert limited < 20, limited
     assert limited + 25 <= shed < 50, (limited, shed)
-    eq(made.codes(), ["flow_low"])
+    eq(made.codes(), ["flow_low", "pump_blocked:p0"])
     eq(made.agent.alarms.calls[0][:3], ("flow_low", "", True))
     eq((made.pumps[0].stalled, made.protection.pump_floor(made.now)), (True, 100.0))
 
@@ -72,7 +72,17 @@ def test_a_spare_pump_takes_over_without_a_limit():
     eq((made.pumps[0].stalled, made.protection.pump_floor(made.now)), (True, 100.0))
     made.pumps[1].running, made.speeds = True, [0.0, 70.0]
     eq(first_orders(made), (NEVER, NEVER))
-    eq((made.codes(), made.protection.pump_floor(made.now)), ([], None))
+    eq((made.codes(), made.protection.pump_floor(made.now)), (["pump_blocked:p0"], None))
+
+
+def test_a_trip_is_an_alarm_in_the_tick_of_its_reading():
+    made = row()
+    made.pumps[0].has_tripped = True
+    made.step(2)
+    eq([call[:3] for call in made.agent.alarms.calls], [("pump_trip", "p0", True)])
+    made.pumps[0].has_tripped = False
+    made.step(8)
+    eq(made.agent.alarms.calls[-1][:3], ("pump_trip", "p0", False))
 
 
 def test_flow_returns_after_three_steady_seconds():
@@ -379,16 +389,16 @@ def record_row(made, out):
 
 
 RECORD = (
-    890862.813960,
-    837323.140354,
-    965762.951890,
-    568440.282579,
-    661806.588534,
-    710160.741312,
-    610384.195845,
-    660905.731862,
-    726725.069948,
-    642686.801681,
+    936707.013960,
+    870590.940354,
+    1160138.551890,
+    601269.582579,
+    711289.188534,
+    746506.641312,
+    657422.895845,
+    695250.631862,
+    767141.069948,
+    832368.301681,
 )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Valve actuator: requests in register counts, deadband, position unknown without a reply."""
 
-from agent.control.actuator.valve import ValveActuator, ValveSign
+from agent.control.actuator.valve import ValveActuator, ValveSign, ValveStill
 from agent.control.law.exchanger import Exchanger
 from tests.portable.support.agent_rig import FieldbusRig
 from tests.portable.support.check import eq
@@ -126,3 +126,24 @@ def test_stuck_flow_meter_shows_no_reversed_valve():
     rises = [(20.0, exchanger.flow_at(20.0))] * 5 + [(20.0, exchanger.flow_at(80.0))] * 5
     sign = ValveSign()
     eq(sum([sign.step(x, lpm, exchanger, 1.0) for x, lpm in rises]), 1)
+
+
+def stands(positions, command_pct):
+    """Return the cycle after which the valve is found to stand, or 0."""
+    still = ValveStill()
+    for i, position in enumerate(positions):
+        if still.step(position, command_pct, 10.0, 1.0):
+            return i
+    return 0
+
+
+def test_valve_that_does_not_follow_its_command_stands():
+    eq(stands([40.0] * 30, 60.0), 12)
+    eq(stands([40.0 + i % 2 * 0.3 for i in range(30)], 60.0), 12)
+
+
+def test_slow_near_or_silent_valve_does_not_stand():
+    eq(stands([40.0 + i / 6 for i in range(60)], 60.0), 0)
+    eq(stands([51.0] * 60, 60.0), 0)
+    eq(stands([40.0] * 60, None), 0)
+    eq(stands(([40.0] * 9 + [None]) * 6, 60.0), 0)

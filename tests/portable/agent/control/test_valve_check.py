@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facility water behind the valve: flow of a position, too warm, colder than the dew point."""
+
+from agent.control.law.exchanger import Exchanger
+from agent.control.watch.valve_check import ValveCheck
+from agent.control.watch.valve_curve import ValveCurve
+from tests.portable.support.check import eq
+from tests.portable.support.cooling_settings import EXCHANGER
+
+
+class ValveAt:
+    def __init__(self):
+        self.position_pct = self.command_pct = 50.0
+        self.is_reversed = self.is_limited = False
+
+    def position(self):
+        return self.position_pct
+
+    def reverse(self):
+        self.is_reversed = not self.is_reversed
+
+    def set_limited(self, is_limited):
+        self.is_limited = is_limited
+
+
+class CurveOwner:
+    def __init__(self, exchanger):
+        self.valve_curve = ValveCurve(exchanger)
+
+
+class DewAt:
+    guard_c = 18.0
+
+
+class CheckRig:
+    """The check with a learned curve; it is also the cooling control and the readings."""
+
+    def __init__(self):
+        self.exchanger = Exchanger(EXCHANGER)
+        self.feedforward = CurveOwner(self.exchanger)
+        self.setpoint_c, self.dew_limit = 32.0, DewAt()
+        self.fws_supply_c = 24.0
+        self.share = 1.0
+        self.fws_flow_lpm = 0.0
+        self.valve = ValveAt()
+        self.check = ValveCheck(self.valve, {"valve_apart_pct": 10, "valve_apart_s": 90})
+        self.flow = 1.0
+
+    def run(self, seconds):
+        """Step once a second; return the codes of the last step."""
+        found = []
+        for _ in range(seconds):
+            pct = self.valve.position_pct
+            self.fws_flow_lpm = self.share * self.design(pct)
+            self.feedforward.valve_curve.learn(self.fws_flow_lpm, pct, 1.0)
+            found = self.check.step(self, self, 1.0)
+        return [record.code for record, _, _ in found]
+
+    def design(self, pct):
+        clean = Exchanger(EXCHANGER)
+        return clean.flow_at(pct)
+
+
+def test_lack_of_facility_water_is_found_and_stays_until_it_is_back():
+    rig = CheckRig()
+    eq(rig.run(130), [])
+    rig.share = 0.3
+    eq(rig.run(4), [])
+    eq((rig.run(2), rig.valve.is_limited), (["facility_flow"], True))
+    eq(rig.run(600), ["facility_flow"])  # the curve has followed, the alarm has not
+    rig.share = 1.0
+    eq((rig.run(2), rig.valve.is_limited), ([], False))
+
+
+def test_movement_small_loss_and_unknown_curve_are_no_lack():
+    rig = CheckRig()
+    rig.share = 0.4
+    eq(rig.run(110), [])
+    rig = CheckRig()
+    rig.run(130)
+    rig.share = 0.7
+    eq(rig.run(60), [])
+    rig = CheckRig()
+    rig.run(130)
+    for pct in (80.0, 30.0, 100.0):
+        rig.valve.position_pct = rig.valve.command_pct = pct
+        eq(rig.run(30), [])
+
+
+def test_warm_facility_water_is_an_alarm_after_five_seconds():
+    rig = CheckRig()
+    rig.run(10)
+    rig.fws_supply_c = 31.5
+    eq((rig.run(4), rig.run(1)), ([], ["facility_warm"]))
+    rig.fws_supply_c = 30.5
+    eq(rig.run(10), ["facility_warm"])
+    rig.fws_supply_c = 29.5
+    eq(rig.run(1), [])
+
+
+def test_facility_water_that_falls_below_the_dew_point_is_an_alarm():
+    rig = CheckRig()
+    rig.fws_supply_c = 10.0
+    eq(rig.run(300), [])  # always cold: the usual state of this site
+    rig = CheckRig()
+    rig.run(10)
+    rig.fws_supply_c = 15.0
+    eq(rig.run(1), ["facility_cold"])
+    rig.fws_supply_c = 16.5
+    eq(rig.run(1), ["facility_cold"])
+    rig.fws_supply_c = 20.0
+    eq(rig.run(1), [])
