@@ -59,12 +59,13 @@ def statements_of(name: str) -> Iterator[tuple[int, str]]:
     """Return line and text of each simple statement in a function of a file.
 
     Not the first values of attributes: without one, its first use raises `AttributeError`, or it is
-    set before. So its deletion cannot change a reaction silently.
+    set before. So its deletion cannot change a reaction silently. Not `return None` at the end.
     """
     for function in ast.walk(ast.parse(source_of(name))):
         if isinstance(function, ast.FunctionDef):
             for node in ast.walk(function):
-                if is_deleted(node) and (function.name != "__init__" or not is_first_value(node)):
+                is_first = function.name == "__init__" and is_first_value(node)
+                if is_deleted(node) and not is_first and not is_last_none(node, function):
                     yield node.lineno, ast.unparse(node)
 
 
@@ -72,6 +73,11 @@ def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:
     """Return whether a node is a simple statement and not a docstring."""
     is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     return isinstance(node, ast.stmt) and not hasattr(node, "body") and not is_text
+
+
+def is_last_none(node: ast.AST, function: ast.FunctionDef) -> bool:
+    """Return whether a statement is `return None` at the end of its function."""
+    return node is function.body[-1] and ast.unparse(node) == "return None"
 
 
 def is_first_value(node: ast.AST) -> bool:

@@ -344,6 +344,20 @@ def test_a_restored_stall_ends_by_turning_or_after_five_minutes():
         eq((drive.update(now), pump.stalled), (False, stalled))
 
 
+def test_full_speed_is_claimed_again_after_a_loss_of_power():
+    made = DryRow(Protection)
+    made.step(400)
+    made.silent = ("p0", "p1")
+    made.step(25)
+    eq((made.codes(), made.protection.pump_floor(made.now)), (["flow_low"], None))
+    made.silent = ()
+    made.step(100)
+    eq(made.codes(), [])
+    made.flow_share = made.pressure_share = 0.0
+    made.step(20)
+    eq((made.codes(), made.protection.pump_floor(made.now)), (["flow_low"], 100.0))
+
+
 def test_caps_by_the_flow():
     made = DryRow(Protection, flow_lpm=200.0)
     protection = made.protection
