@@ -25,7 +25,7 @@ from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
 from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
-from agent.control.watch.valve_check import ValveCheck
+from agent.control.actuator.valve_check import ValveCheck
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
     AT_LEAST,

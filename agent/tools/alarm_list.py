@@ -30,7 +30,7 @@ MODULES = (
     "agent.control.dew_control",
     "agent.control.fan_group",
     "agent.control.operation.manual",
-    "agent.control.watch.valve_check",
+    "agent.control.actuator.valve_check",
     "agent.control.watch.valve_watch",
     "agent.power.report",
     "agent.power.limit.load_shed",

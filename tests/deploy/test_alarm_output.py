@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.alarms.alarm_filter import SETTLE_MS
+from agent.alarms.alarm_filter import ROOT_END_MS, SETTLE_MS
 from agent.alarms.shelving import Shelving
 from deploy.relay import command
 from deploy.relay.alarm_output import AlarmOutput
@@ -96,7 +96,7 @@ def test_children_are_counted_over_a_restart_of_the_relay(bench: Bench) -> None:
     assert bench.after(SETTLE_MS) == [], "reported once"
     bench.note("cleared", "bus_lost:bus1")
     assert bench.after(1000) == ["cleared bus_lost:bus1"]
-    assert bench.after(SETTLE_MS - 2000) == [], "an effect can end some seconds after its root"
+    assert bench.after(ROOT_END_MS - 2000) == [], "an effect can end some seconds after its root"
     bench.restart()
     assert bench.after(2000) == ["raised device_lost:rpu"]
 
@@ -110,7 +110,7 @@ def test_effects_wait_after_a_root_that_ended_while_the_relay_was_off(bench: Ben
     bench.restart()
     bench.note("cleared", "bus_lost:bus1")
     assert bench.after(0) == ["cleared bus_lost:bus1"]
-    assert bench.after(SETTLE_MS - 1000) == [], "an effect can end some seconds after its root"
+    assert bench.after(ROOT_END_MS - 1000) == [], "an effect can end some seconds after its root"
     assert bench.after(1001) == ["raised device_lost:rpu"]
 
 
@@ -123,7 +123,7 @@ def test_the_end_of_a_root_without_a_message_is_stored(bench: Bench) -> None:
     bench.note("cleared", "bus_lost:bus1")
     assert bench.after(1000) == []
     bench.restart()
-    assert bench.after(SETTLE_MS - 1000) == []
+    assert bench.after(ROOT_END_MS - 1000) == []
     assert bench.after(1001) == ["raised device_lost:rpu"]
 
 

@@ -46,7 +46,7 @@ class ValveActuator:
         self.is_reversed = self.is_limited = False
 
     def set_limited(self, is_limited: bool) -> None:
-        """Record whether it cannot reject more heat; see `agent.control.watch.valve_check`."""
+        """Record whether it cannot reject more heat; see `agent.control.actuator.valve_check`."""
         self.is_limited = is_limited
 
     def reverse(self) -> None:
