@@ -20,12 +20,12 @@ set-points and makes claims. The supervisor gets all findings as active conditio
 """
 
 from agent.control.actuator.actuator_check import ActuatorCheck
+from agent.control.actuator.valve_check import ValveCheck
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.operation.manual import ManualControl
 from agent.control.sensors import ControlSensors
 from agent.control.watch.learned_store import LearnedStore
 from agent.control.watch.proof_store import ProofStore
-from agent.control.actuator.valve_check import ValveCheck
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import (
     AT_LEAST,

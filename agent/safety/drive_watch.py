@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """State of one pump drive for the protection: does it turn, is it silent, is its shaft blocked?
 
-Reads the drive itself, so a pressure gauge cannot hide a pump that stands. Does not command the
+Reads the drive itself, so a pressure sensor cannot hide a blocked pump. Does not command the
 drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
 after `_RETRY_TIME`.
 """
@@ -57,7 +57,7 @@ class DriveWatch:
             self._turns_since = None
         elif self._turns_since is None:
             self._turns_since = now
-        stands = self.speed_pct is not None and self.speed_pct < _STILL_PCT
+        is_still = self.speed_pct is not None and self.speed_pct < _STILL_PCT
         if not pump.running:
             self._runs_since = None
         elif self._runs_since is None:
@@ -67,7 +67,7 @@ class DriveWatch:
         late = since is not None and self._speed.read_at - since > _STARTS_IN
         is_stalled = self._check_stall(tripped, now)
         self.is_away = tripped or self.is_silent
-        self.is_dead = self.is_away or self.is_blocked or (stands and late)
+        self.is_dead = self.is_away or self.is_blocked or (is_still and late)
         return is_stalled
 
     @property

@@ -193,9 +193,9 @@ class Interlock(Component):
             self.start_permit.step(now, is_read, self._is_stopping(now))
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
-        floor = self.protection.pump_floor(now)
-        if floor is not None:
-            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, floor, "flow_low")
+        min_pct = self.protection.pump_floor(now)
+        if min_pct is not None:
+            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, min_pct, "flow_low")
         self._cycle_complete = True
 
     def _limit_early(self) -> None:

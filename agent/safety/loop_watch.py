@@ -9,8 +9,8 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
     filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`
     supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
 
-The mean of the static pressure is slow. A step of the gauge by more than `_STEP_KPA` is no leak:
-the gauge is false, or an operator fills up. The mean then starts again.
+The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
+the sensor is false, or an operator fills up. The mean then starts again.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord
@@ -50,11 +50,11 @@ class LoopWatch:
     def __init__(self, agent: "ControlContext") -> None:
         config = agent.config
         unit = agent.fieldbus.session(config.supply.sensor)
-        gauge = agent.fieldbus.session(config.pressure.sensor)
+        pressure_device = agent.fieldbus.session(config.pressure.sensor)
         self._agent = agent
         self._filter = find_point(unit, "FilterPressurekPa", 0.0, 1000.0)
-        self._static = find_point(gauge, "ReturnPressurekPa", -100.0, 1600.0)
-        self._supply_kpa = find_point(gauge, "SupplyPressurekPa", -100.0, 1600.0)
+        self._static = find_point(pressure_device, "ReturnPressurekPa", -100.0, 1600.0)
+        self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
         self.fast_count = self._loss_left = 0
         self._pressures: list[tuple[int, float, float]] = []
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
@@ -111,7 +111,7 @@ class LoopWatch:
             limit = _FAST_KPA_S * (new[0] - last[0]) / 1_000_000
             least = least and last[1] - new[1] > limit and last[2] - new[2] > limit
         samples.pop(0)
-        # A step of a gauge, or another speed of the pumps, changes the difference.
+        # A step of a sensor, or another speed of the pumps, changes the difference.
         fall = (samples[0][1] - supply_kpa) - (samples[0][2] - return_kpa)
         if least and -_STEP_KPA < fall < _STEP_KPA:
             self.fast_count, self._loss_left = self.fast_count + 1, _LOSS_COUNT

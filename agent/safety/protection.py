@@ -9,10 +9,10 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
     no flow for `_SHED_TIME`  all loads off; the second time in `_AGAIN_TIME`, they stay off for
                               that time: what reports the flow between may lie
-    a pump stands (blocked)   the other pump takes over (`PumpActuator.stalled`), full speed first
+    a pump is blocked         the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
-    a gauge alone says so     nothing is limited; `gauge_lie`
+    one sensor alone says so  nothing is limited; `gauge_lie`
     flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
     both against the speed    nothing is limited; `impeller` (`agent.safety.pump_curve`)
 
@@ -67,7 +67,7 @@ class Protection:
     def __init__(self, agent: "ControlContext", settings: "dict[str, Any]") -> None:
         config = agent.config
         unit = agent.fieldbus.session(config.supply.sensor)
-        gauge = agent.fieldbus.session(config.pressure.sensor)
+        pressure_device = agent.fieldbus.session(config.pressure.sensor)
         self.limits: LoadLimitsView | None = None
         self.last_step: int | None = None
         self.flow = FlowWatch(settings["flow_lpm"], config.pressure.setpoint)
@@ -75,14 +75,14 @@ class Protection:
         self._flow_at = 0
         self.drives = [DriveWatch(pump) for pump in agent.pumps]
         self._agent = agent
-        self._sessions = [unit] + [gauge] * (gauge is not unit)
+        self._sessions = [unit] + [pressure_device] * (pressure_device is not unit)
         self._sessions += [drive.pump.session for drive in self.drives]
         self._flow_lpm = find_point(unit, "FlowLitersPerMinute", 0.0, 20_000.0)
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
         self._design_lpm: float = settings["flow_lpm"]
-        self._dp = find_point(gauge, "DeltaPressurekPa", -50.0, 1000.0)
-        self._supply_kpa = find_point(gauge, "SupplyPressurekPa", -100.0, 1600.0)
-        self._return_kpa = find_point(gauge, "ReturnPressurekPa", -100.0, 1600.0)
+        self._dp = find_point(pressure_device, "DeltaPressurekPa", -50.0, 1000.0)
+        self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
+        self._return_kpa = find_point(pressure_device, "ReturnPressurekPa", -100.0, 1600.0)
         self._mains: RawPoint | None = None
         self._nominal_v = 230.0
         if "mains" in settings:
@@ -281,8 +281,8 @@ class Protection:
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.outlier and self._lost_since is None:
-            gauge = self.flow.outlier
-            found.append((GAUGE_LIE, gauge, alarm_text(GAUGE_LIE, gauge)))
+            outlier = self.flow.outlier
+            found.append((GAUGE_LIE, outlier, alarm_text(GAUGE_LIE, outlier)))
         if self.resistance.is_changed and not self._is_stopping:
             found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
         if self.curve.is_weak:

@@ -4,7 +4,7 @@
 Does not react, and does not find a loss of flow; see `agent.safety.flow_watch`. Flow over speed and
 pressure over its square belong to the pumps and the row. Both fall together if coolant flows back
 through the check valve of a pump at rest, if an impeller is worn, if there is air, or before a
-clogged filter. One of them alone is a false gauge or a shut branch (`agent.safety.row_resistance`).
+clogged filter. One of them alone: a false sensor or a shut branch (`agent.safety.row_resistance`).
 
 The usual values are slow means, one pair for each number of running pumps. Less than `_WEAK` of the
 usual flow, for `_COUNT` readings, is reported.

@@ -2,12 +2,12 @@
 """Hydraulic resistance of the row: differential pressure over the square of the flow.
 
 Does not react; see `agent.safety.protection`. Pump, filter and speed do not change it. It rises if
-a branch is shut (a kinked hose, a rack valve), and changes if the pressure gauge or the flow meter
+a branch is shut (a kinked hose, a rack valve), and changes if the pressure sensor or the flow meter
 is false. The usual value is a slow mean. A change of more than `_BAND` in `_COUNT` readings is
 reported. The flow meter follows with a lag: while the flow moves towards the usual resistance,
 nothing is reported. A changed row becomes the usual one in hours. In the first `_LEARN_COUNT`
 readings after a start, the state that lasts longer is the usual one: the unit may have started
-while a gauge was false.
+while a sensor was false.
 """
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord

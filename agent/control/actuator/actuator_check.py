@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check of the drives: local mode.
 
-Does not check the valve; see `agent.control.actuator.valve_check`. A drive in local mode follows its
-own panel: it is locked out, gets no writes, and another drive runs.
+Does not check the valve; see `agent.control.actuator.valve_check`. A drive in local mode follows
+its own panel: it is locked out, gets no writes, and another drive runs.
 """
 
 from agent.core.actuator import EXACT, LOCKOUT

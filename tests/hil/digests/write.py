@@ -24,6 +24,10 @@ FOLDER = Path(__file__).parent
 BASELINE, BEFORE = FOLDER / "baseline.txt", FOLDER / "before.txt"
 _REASONS = (
     ("", "filter pressure is polled; terms of the UTC bound; late Modbus replies are held"),
+    (
+        "",
+        "statements of the receiver; bytes after a binary header wait for its checksum",
+    ),
     ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),
     ("cooling", "slow and small load waves are followed by their mean"),
     ("safety", "protection against a loss of flow; start permissives in the status"),

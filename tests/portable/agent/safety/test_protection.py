@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Protection on a row without a bus: loss of flow, stalled pumps, false gauges, order of a stop.
+"""Protection on a row without a bus: loss of flow, stalled pumps, false sensors, order of a stop.
 
 `test_recorded_faults` compares a record: it shows each change of the results. After an intended
 change of the protection, write the new one from the root of the repository:

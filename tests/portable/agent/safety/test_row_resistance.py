@@ -60,7 +60,7 @@ def test_missing_or_small_readings_are_not_used():
 def test_state_that_lasts_longer_after_a_start_is_the_usual_one():
     row = RowResistance()
     for _ in range(50):
-        row.add(150.0, 230.0)  # the gauge is false at the start
+        row.add(150.0, 230.0)  # the sensor is false at the start
     found = []
     for _ in range(60):
         row.add(150.0, 80.0)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Facility water behind the valve: flow of a position, too warm, colder than the dew point."""
 
-from agent.control.law.exchanger import Exchanger
 from agent.control.actuator.valve_check import ValveCheck
+from agent.control.law.exchanger import Exchanger
 from agent.control.watch.valve_curve import ValveCurve
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER
