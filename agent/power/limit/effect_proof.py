@@ -85,8 +85,8 @@ class EffectProof:
                 self._failed.remove(load)
             return
         load.set_proven_off(load.is_proven_off and drawn_w is None)
-        # The time of effect is that of a limit; a load that is off draws nothing.
-        if now - load.shed_at < _OFF_TIME or load.is_proven_off:
+        effect_us = 0 if load.target is None else load.target.effect_us
+        if now - load.shed_at < max(_OFF_TIME, effect_us + _PROOF_TIME) or load.is_proven_off:
             return
         if drawn_w is not None or load.target is not None:
             if load not in self._failed:

@@ -174,7 +174,7 @@ def test_a_load_is_off_below_a_twentieth_of_its_rating():
 
 
 def test_a_load_that_still_draws_power_is_forced_off():
-    for effect_s, due_s in ((0, 25), (2, 25), (3, 25)):
+    for effect_s, due_s in ((0, 25), (2, 25), (3, 26)):
         proof, alarms, load, shedding = switched_off(50)
         load.target.effect_us = effect_s * SECOND
         proof.step(due_s * SECOND - 1)
