@@ -143,6 +143,8 @@ class LoadShedding:
                 for other in self._loads
                 for outlet_session, index in other.outlets
                 if outlet_session is session and other.shed_at
+                # "On" for a load that only its service has switched off could start it.
+                and (other.outlets_off or other.on)
             ]
             session.request_outputs(pairs, stop=not on)
         self._agent.alarms.update(LOAD_SHED, load.name, not on, now)

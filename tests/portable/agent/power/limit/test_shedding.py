@@ -187,6 +187,21 @@ def test_outlets_of_a_strip_are_written_together():
     eq(strip.requests[4:], [([(0, 1), (1, 1), (2, 0)], False), ([(0, 1), (1, 1), (2, 1)], False)])
 
 
+def test_an_outlet_is_not_switched_on_for_a_load_that_its_service_switched_off():
+    """A write of "on" to the outlets of one load could start the other one."""
+    strip = FakeStrip()
+    loads = [make_load("a"), make_load("b", served=False)]
+    for i in range(2):
+        loads[i].outlets = [(strip, i)]
+    row = Row(loads)
+    row.now = SECOND
+    loads[0].lowered_at, loads[0].target.answered_at = 4, 5
+    row.limits.shed_all("leak")
+    eq(row.step(), [False, False])
+    eq([load.outlets_off for load in loads], [False, True])
+    eq(strip.requests, [([(1, 0)], True)])
+
+
 def test_a_load_without_a_service_is_switched_by_its_outlets():
     strip = FakeStrip()
     load = make_load(served=False)
