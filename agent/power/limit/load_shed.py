@@ -142,7 +142,8 @@ class LoadShedding:
                 (index, int(not other.outlets_off))
                 for other in self._loads
                 for outlet_session, index in other.outlets
-                if outlet_session is session and other.shed_at
+                if outlet_session is session
+                and other.shed_at
                 # "On" for a load that only its service has switched off could start it.
                 and (other.outlets_off or other.on)
             ]
