@@ -49,6 +49,7 @@ _LOW, _BACK = 6 / 10, 75 / 100
 _LOW_S, _LEARNED_S = 4.5, 120.0
 _LEAST_PCT = 15.0
 _WARM_S, _WARM_K, _WARM_END_K = 4.5, 1.0, 2.0
+_RESERVE_PCT = 90.0
 _COLD_K, _COLD_END_K, _FALL_K = 2.0, 1.0, 3.0
 _USUAL_S = 3600.0
 
@@ -138,7 +139,11 @@ class ValveCheck:
         """Compare the facility water with the set-point and with the dew point."""
         if fws_supply_c is None:
             return
-        margin_k = _WARM_END_K if self.is_warm else _WARM_K
+        # A dry cooler can keep the water 1 to 2 K below the set-point to save fan power. The valve
+        # then has reserve, and nothing is wrong.
+        command_pct = self.valve.command_pct
+        has_reserve = command_pct is not None and command_pct < _RESERVE_PCT
+        margin_k = _WARM_END_K if self.is_warm and not has_reserve else _WARM_K
         self._warm_s = self._warm_s + dt if fws_supply_c > cooling.setpoint_c - margin_k else 0.0
         self.is_warm = self._warm_s >= _WARM_S
         usual_c = self._usual_c

@@ -20,7 +20,7 @@ GAPS_S = (0, 3, 20, 60)
 LOADS_KW = (30.0, 60.0, 90.0)
 SITES = {
     "warm": TestbedSettings(),
-    "cold": TestbedSettings(setpoint_c=20.0, fws_c=10.0, room_humidity_pct=60.0),
+    "cold": TestbedSettings(setpoint_c=20.0, fws_c=10.0, outdoor_c=6.0, room_humidity_pct=60.0),
 }
 RESTART = "board_restart"
 ORDERS = (

@@ -93,8 +93,21 @@ def test_warm_facility_water_is_an_alarm_after_five_seconds():
     rig.fws_supply_c = 31.5
     eq((rig.run(4), rig.run(1)), ([], ["facility_warm"]))
     rig.fws_supply_c = 30.5
-    eq(rig.run(10), ["facility_warm"])
+    for command_pct in (None, 100.0):  # None: before the first command
+        rig.valve.command_pct = command_pct
+        eq(rig.run(5), ["facility_warm"])
     rig.fws_supply_c = 29.5
+    eq(rig.run(1), [])
+
+
+def test_water_near_the_set_point_is_no_alarm_while_the_valve_has_reserve():
+    """A dry cooler may keep it there; the alarm must not stay for ever."""
+    rig = CheckRig()
+    rig.run(10)
+    rig.fws_supply_c = 31.5
+    eq(rig.run(5), ["facility_warm"])
+    rig.fws_supply_c = 30.5
+    rig.valve.command_pct = 89.0
     eq(rig.run(1), [])
 
 
