@@ -19,7 +19,7 @@ In each cycle, `read_inputs` takes the readings and checks them; `before_control
 set-points and makes claims. The supervisor gets all findings as active conditions.
 """
 
-from agent.control.actuator.actuator_check import ActuatorCheck
+from agent.control.actuator.actuator_check import lock_local_drives
 from agent.control.actuator.valve_check import ValveCheck
 from agent.control.law.cooling import ControlReadings, CoolingControl, clear_readings
 from agent.control.operation.manual import ManualControl
@@ -110,7 +110,6 @@ class CoolingComponent(Component):
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
         self._conditions: list[Condition] = []
-        self._checks = ActuatorCheck(agent.arbiters)
         self._valve_check = ValveCheck(agent.valve, settings)
         self._ticks_since_poll = 0
         self._trip_handled = self._is_fouled = False
@@ -246,9 +245,10 @@ class CoolingComponent(Component):
 
     def _check_drives(self) -> None:
         """Lock out drives in local mode."""
-        self._conditions += self._checks.check_drives(PUMPS, self.agent.pumps)
+        arbiters = self.agent.arbiters
+        self._conditions += lock_local_drives(arbiters[PUMPS], self.agent.pumps)
         if self.fan_group is not None:
-            self._conditions += self._checks.check_drives(FANS, self.fan_group.drives)
+            self._conditions += lock_local_drives(arbiters[FANS], self.fan_group.drives)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""

@@ -93,12 +93,8 @@ class IntegrityComponent(Component):
         self._last_epoch = now
         if epoch.valid:
             self._last_fix = now
-        report = self.detectors.report
         self._antenna = epoch.antenna
-        report("antenna_open", epoch.antenna == "open", now, 1, 0)
-        report("antenna_short", epoch.antenna == "short", now, 1, 0)
-        report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
-        report("spoofing", epoch.spoofing in ("warning", "critical"), now, 1, 0)
+        self.detectors.report_receiver(epoch, now)
         self._check_leap(epoch.leap_s if epoch.valid else None, now)
         permille = epoch.group.occupancy_permille or 0
         self.advisories.report("line_saturated", epoch.group.line_saturated, now, permille, 900)

@@ -12,6 +12,7 @@ from agent.core.alarm_record import NORMAL, AlarmRecord
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.evidence import EvidenceLog
+    from drivers.gnss.epoch import Epoch
 
 # fmt: off
 DETECTORS = (
@@ -85,6 +86,14 @@ class DetectorSet:
             self.active.remove(name)
             streak = 0
         self._streaks[name] = streak
+
+    def report_receiver(self, epoch: "Epoch", now: int) -> None:
+        """Report what the receiver itself states: antenna, jamming, spoofing."""
+        report = self.report
+        report("antenna_open", epoch.antenna == "open", now, 1, 0)
+        report("antenna_short", epoch.antenna == "short", now, 1, 0)
+        report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
+        report("spoofing", epoch.spoofing in ("warning", "critical"), now, 1, 0)
 
     def integrity_failed(self) -> bool:
         """Return whether two or more detectors are active."""

@@ -18,24 +18,18 @@ HAND = AlarmRecord("hand", DEGRADED, "somebody has the drive in hand:", "device"
 _REMOTE_BIT = "Remote"
 
 
-class ActuatorCheck:
-    """The checks of the drives of one unit."""
-
-    def __init__(self, arbiters: "dict[str, Arbiter]") -> None:
-        self._arbiters = arbiters
-
-    def check_drives(self, actuator: str, drives: "list[PumpActuator]") -> "list[Condition]":
-        """Lock out the drives in local mode; all of them stop if no other one is left."""
-        arbiter, conditions = self._arbiters[actuator], []
-        for drive in drives:
-            session = drive.session
-            if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
-                continue
-            bit = session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]
-            is_known = session.device.register_value(bit) is not None
-            if is_known and not session.device.is_bit_on(_REMOTE_BIT):
-                arbiter.lock_out(session.name)
-                conditions.append((HAND, session.name, HAND.text + session.name))
-        if len(arbiter.locked) == len(drives):
-            arbiter.claim(LOCKOUT, "hand", EXACT, 0.0, "all drives in local mode")
-        return conditions
+def lock_local_drives(arbiter: "Arbiter", drives: "list[PumpActuator]") -> "list[Condition]":
+    """Lock out the drives in local mode; all of them stop if no other one is left."""
+    conditions: list[Condition] = []
+    for drive in drives:
+        session = drive.session
+        if not session.profile.has_bit(_REMOTE_BIT) or session.lost:
+            continue
+        bit = session.profile.bits[session.profile.bit_index(_REMOTE_BIT)]
+        is_known = session.device.register_value(bit) is not None
+        if is_known and not session.device.is_bit_on(_REMOTE_BIT):
+            arbiter.lock_out(session.name)
+            conditions.append((HAND, session.name, HAND.text + session.name))
+    if len(arbiter.locked) == len(drives):
+        arbiter.claim(LOCKOUT, "hand", EXACT, 0.0, "all drives in local mode")
+    return conditions

@@ -100,11 +100,7 @@ class CaptureJudge:
         return self._mono_us + period
 
     def _check_signals(self, epoch: Epoch, now: int) -> None:
-        report = self._detectors.report
-        report("antenna_open", epoch.antenna == "open", now, 1, 0)
-        report("antenna_short", epoch.antenna == "short", now, 1, 0)
-        report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
-        report("spoofing", epoch.spoofing in ("warning", "critical"), now, 1, 0)
+        self._detectors.report_receiver(epoch, now)
         view = epoch.satellite_view
         if view.has_gsv and view.complete:
             cn0 = [signal[2] for satellite in view.satellites for signal in satellite.signals]
