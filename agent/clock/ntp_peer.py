@@ -12,7 +12,7 @@ not used. NTP has no authentication here: use a server in the network of the sit
 
 import struct
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock.clock_context import ClockContext
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 _PACKET = ">BBbbII4sIIIIIIII"
 _SIZE = 48
