@@ -11,9 +11,15 @@ profiles of its actuators. Thus no request can exceed the limits of an actuator 
 """
 
 from agent.config.profile_files import ProfileFiles
+from agent.core.component.registry import (
+    COMPONENTS,
+    LINK_KINDS,
+    STREAM_KINDS,
+    schema_module,
+    sections,
+)
 from agent.core.config_records import Config, DeviceConfig, to_thousandths
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS, LINK_KINDS, STREAM_KINDS, schema_module, sections
 from agent.core.schema.outputs import check_outputs
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile

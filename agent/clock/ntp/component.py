@@ -15,7 +15,7 @@ The alarm `time_server` names a server that is outside that interval, or has not
 from agent.clock.ntp.exchange import NtpExchange
 from agent.clock.ntp.selection import interval_at, overlap, quorum, select
 from agent.core.alarm_record import NORMAL, AlarmRecord
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.clock.clock_context import ClockContext
     from agent.clock.ntp.selection import Interval
     from agent.core.alarm_record import Condition
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 TIME_SERVER = AlarmRecord("time_server", NORMAL, "NTP server is not usable:", "port", False)
 _SAMPLE_AGE = 3

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Component
+    from agent.core.component.base import Component
     from agent.core.context import Context
 
 STREAM_KINDS = ("tcp", "tls")
