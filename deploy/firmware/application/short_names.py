@@ -27,6 +27,8 @@ from collections.abc import Iterable, Iterator
 _SCHEMA = ".schema"
 _ONLY_FOR_LOADING = ("agent.config.", "drivers.device.profile_")
 """Modules that run before the agent: none of their exceptions is on its console."""
+_SEE_PRIVATE_NAMES = ("tests.", "benchmarks.")
+"""Modules that can use the private names of other modules. Their functions keep their names."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -73,6 +75,8 @@ class ShortNames:
 
     def _is_private(self, name: str, modules: set[str]) -> bool:
         """Return whether each of `modules`, all that have `name`, uses it for itself."""
+        if len(modules) > 1 and any(module.startswith(_SEE_PRIVATE_NAMES) for module in modules):
+            return False
         return all(
             name in self._uses[module].private and not self._bases(module) & modules
             for module in modules
@@ -127,7 +131,9 @@ class _Uses:
             self.fixed |= texts  # f(**settings)
         functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
         classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
-        private = self._bound | functions
+        private = self._bound - functions
+        if not module.startswith(_SEE_PRIVATE_NAMES):
+            private |= functions
         if module.startswith(_ONLY_FOR_LOADING):
             private |= classes
         else:

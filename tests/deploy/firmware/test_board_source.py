@@ -111,6 +111,12 @@ def test_a_private_name_of_two_modules_is_short_in_both() -> None:
     assert b"return _0(" in names.shorten("a.two", source)
 
 
+def test_a_private_name_that_a_test_sets_stays() -> None:
+    setting = b"def test_x(base): base._count = 2\n"
+    names = ShortNames({"a.base": BASE, "tests.portable.x": setting})
+    assert b"self._count" in names.shorten("a.base", BASE)
+
+
 def test_a_constant_that_no_other_module_names_is_short() -> None:
     source = b"ALARM = f(1)\ndef g(): return ALARM\n"
     names = ShortNames({"a.one": source, "a.schema": source.replace(b"ALARM", b"COOLING")})
