@@ -32,17 +32,19 @@ def parse_start_us(text: str) -> int | None:
 
 
 def make_receiver(
-    world: World, settings: TestbedSettings, site_e7: tuple[int, int]
+    world: World, settings: TestbedSettings, site_e7: tuple[int, int], name: str = "receiver"
 ) -> BasicReceiver | GnssReceiver:
-    """Make the receiver of a row; `site_e7`: latitude and longitude in 1e-7 degrees."""
+    """Make a receiver of a row. `site_e7`: latitude and longitude in 1e-7 degrees; `name`: of its
+    random numbers.
+    """
     if not settings.receiver_dialect:
         latency = int(settings.receiver_latency_ms * 1000)
-        return BasicReceiver(site_e7, world.utc, world.random("receiver"), latency_us=latency)
+        return BasicReceiver(site_e7, world.utc, world.random(name), latency_us=latency)
     dialect = DIALECTS[settings.receiver_dialect]
     return GnssReceiver(
         site_e7,
         world.utc,
-        world.random("receiver"),
+        world.random(name),
         dialect,
         baud=settings.receiver_baud or None,
         start_us=world.now,
