@@ -29,7 +29,7 @@ class GroupConfig:
     clock_errors = (LATENCY_ERROR_MS * 1000, None, 0)
 
 
-class ClockHolder:
+class GroupContext:
     """The parts of the agent that the component needs."""
 
     def __init__(self):
@@ -57,7 +57,7 @@ class GroupRig:
     """Receivers under one sky. For each: `shift_us` (false time), `drag_us` a second, `silent`."""
 
     def __init__(self, count, seed=1, ppm=5.0):
-        self.holder = ClockHolder()
+        self.holder = GroupContext()
         self.clock = self.holder.clock
         settings = {"latency_ms": 50, "latency_error_ms": LATENCY_ERROR_MS}
         self.group = ReceiverGroup(self.holder, settings, -1)
