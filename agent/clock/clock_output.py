@@ -195,13 +195,13 @@ class ClockOutput:
 
     def bound_us(self, now: int) -> "int | None":
         """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
-        bound = self.bound_without_leap_us(now)
+        bound = self.no_leap_bound_us(now)
         if bound is None or self.offset is None:
             return None
         bound = max(bound, self.disagreement_us, self.cover_us)
         return bound + self.leap.error_us(now + self.offset + bound)
 
-    def bound_without_leap_us(self, now: int) -> "int | None":
+    def no_leap_bound_us(self, now: int) -> "int | None":
         """Return the error bound without unknown leap seconds and other clocks, in µs."""
         own = self.subsecond_bound_us(now)
         return None if own is None else max(own, self._disputed_us(now))

@@ -14,7 +14,6 @@ from hil.bench.ground_station import MqttGround
 from hil.bench.load_bank import build_load_bank
 from hil.bench.load_bank_scale import scale_parameters
 from hil.bench.optional_sections import section_names, write_sections
-from hil.bench.receiver_group import FurtherReceivers
 from hil.bench.surroundings import BusDevice, Surroundings
 from hil.bench.testbed_satcom import SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -95,7 +94,7 @@ class Testbed:
         )
         self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
-        self.further_receivers = FurtherReceivers(world, settings, SITE_E7)
+        self.further_receivers = receiver_choice.FurtherReceivers(world, settings, SITE_E7)
         self.broker = Broker()
         self.satcom: SatcomTestbed | None = None
         self.modem_port: SerialEndpoint | None = None

@@ -15,9 +15,9 @@ intervals of all are compared (`agent.clock.estimate.selection`):
     compare    the other receivers are a cross-check of UTC, as a network time is: two rounds of
                disagreement make the clock untrusted, and its bound covers both times
 
-With two receivers that disagree nobody is outvoted: the clock is untrusted until they agree, or
+With two receivers that disagree neither is outvoted: the clock is untrusted until they agree, or
 until another source decides. Pulses belong to the main receiver and are used only with it. An alarm
-`receiver_vote` names a receiver that is not usable.
+`receiver_apart` names a receiver that is not usable.
 """
 
 from agent.clock.estimate.error_budget import StatedErrors
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent.core.port_link import PortLink
     from drivers.gnss.receiver import Fix
 
-RECEIVER_VOTE = AlarmRecord("receiver_vote", NORMAL, "receiver is not used:", "port", False)
+RECEIVER_APART = AlarmRecord("receiver_apart", NORMAL, "receiver is not used:", "port", False)
 _RETURN = 600 * SECOND
 
 
@@ -148,7 +148,7 @@ class ReceiverGroup(Component):
     def _held(self, now: int) -> "Interval | None":
         """Return the interval of UTC as the agent holds it; None if it is unknown."""
         clock = self.agent.clock
-        utc, bound = clock.utc(now), clock.bound_without_leap_us(now)
+        utc, bound = clock.utc(now), clock.no_leap_bound_us(now)
         if utc is None or bound is None:
             return None
         return Interval(utc - now - bound, utc - now + bound)
@@ -191,7 +191,7 @@ class ReceiverGroup(Component):
         """Return an alarm for each receiver that is not usable."""
         faults = [(member.name, member.fault(now)) for member in self.members]
         return [
-            (RECEIVER_VOTE, name, "%s %s: %s" % (RECEIVER_VOTE.text, name, fault))
+            (RECEIVER_APART, name, "%s %s: %s" % (RECEIVER_APART.text, name, fault))
             for name, fault in faults
             if fault
         ]

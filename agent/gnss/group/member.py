@@ -3,7 +3,7 @@
 
 Does not compare the receivers; see `agent.gnss.group.component`. The clock of a member uses the
 fixes of this receiver alone, without pulses and cross-checks. So its interval contains UTC while
-this receiver is honest, and its own checks find steps and false rates.
+this receiver is true, and its own checks find steps and false rates.
 """
 
 from agent.clock.clock_state import SYNC
@@ -71,7 +71,7 @@ class GroupMember:
             clock.raise_min_utc(min_utc_us, now)
         clock.slew(SECOND, now)
         # Unknown leap seconds are not in it: they are the same for all receivers.
-        utc, bound = clock.utc(now), clock.bound_without_leap_us(now)
+        utc, bound = clock.utc(now), clock.no_leap_bound_us(now)
         if utc is None or bound is None or clock.state(now) != SYNC:
             self.interval = None
             return

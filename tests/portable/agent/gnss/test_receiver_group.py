@@ -116,7 +116,7 @@ class GroupRig:
         return [source for _, source, _ in self.group.active_conditions(self.mono)]
 
 
-def test_honest_receivers_change_nothing():
+def test_receivers_that_agree_change_nothing():
     for count in (2, 3):
         rig = GroupRig(count)
         rig.run(1_000)
