@@ -192,6 +192,9 @@ def _profile(
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
+    if type(profiles[name]) is str:  # the file could not be read
+        errors.append("%s: %s" % (path, profiles[name]))
+        return None
     if name not in cache:
         try:
             checked = type(profiles) is ProfileFiles and profiles.checked
