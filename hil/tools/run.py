@@ -18,6 +18,7 @@ from hil.report.write import Labels, write_all
 from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
 from hil.scenario.model import Scenario
 from hil.scenario.suite import resolve
+from hil.tools.run_unit import add_unit_options, repeat_unit_command, run_unit
 
 EXAMPLE = "coldloop hil run acceptance --report out/acceptance --serial CDU-0042"
 
@@ -37,10 +38,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real",
         action="append",
+        nargs="?",
+        const="",
         default=[],
         metavar="NAME=PORT",
-        help="replace an emulated device by a real one; needs --real-time; can be repeated",
+        help="replace an emulated device by a real one; needs --real-time; can be repeated. With "
+        "--unit without a value: run on the real devices of the configuration",
     )
+    add_unit_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
     parser.add_argument(
@@ -76,9 +81,15 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
-    suite = resolve(arguments.scenario)
-    real_devices = _parse_real(arguments)
-    recorded = [_run_one(scenario, arguments, real_devices) for scenario in suite.scenarios]
+    if arguments.unit is not None:
+        suite, recorded, _ = run_unit(arguments)
+        if not arguments.json:
+            for run_record in recorded:
+                _print_run(run_record, repeat_unit_command(arguments))
+    else:
+        suite = resolve(arguments.scenario)
+        real_devices = _parse_real(arguments)
+        recorded = [_run_one(scenario, arguments, real_devices) for scenario in suite.scenarios]
     if arguments.report is not None:
         labels = Labels(arguments.serial, arguments.operator, arguments.key)
         paths = write_all(suite, recorded, arguments.report, labels)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hil.devices.base import MILLISECOND
@@ -82,6 +83,8 @@ class ProfileTwin(ProfileServer):
         self._shown: list[tuple[str, Callable[[], float]]] = list(self._measured())
         self._broken: dict[str, tuple[int, ...]] = {}
         self._steps = -1
+        # After a restart the device has these values, not those of the running plant below.
+        self._defaults = {a: self.registers[a] for a in self.writable if a in self.registers}
         self._connect(raw)
         for name in ("Remote", "Ready", "RemoteEnabled"):
             if name in self._bits:
@@ -93,7 +96,7 @@ class ProfileTwin(ProfileServer):
         for name, fields in self._points.items():
             source = SOURCES.get(name)
             if source is not None and self._is_playable(fields) and not fields.get("write"):
-                yield name, lambda source=source: source(self.plant)  # type: ignore[misc]
+                yield name, partial(source, self.plant)
 
     @staticmethod
     def _is_playable(fields: Raw) -> bool:
@@ -107,7 +110,7 @@ class ProfileTwin(ProfileServer):
             self._preset(raw["valve"]["setpoint"], plant.valve.command_pct)
         for key, pump in (("pump", roles.pump), ("fan", roles.fan)):
             if raw.get(key) and pump is not None:
-                self._add_actuator(raw[key], lambda pump=pump: pump.speed_pct)
+                self._add_actuator(raw[key], partial(getattr, pump, "speed_pct"))
                 self._preset(raw[key]["setpoint"], pump.target_pct)
                 for name, value in raw[key].get("run", []) if pump.target_pct > 0 else []:
                     self._set_raw(name, int(value))
@@ -117,7 +120,7 @@ class ProfileTwin(ProfileServer):
                 self._preset(name, first[key])
 
     def _add_actuator(self, role: Raw, position: Callable[[], float]) -> None:
-        feedback = role.get("feedback", role["setpoint"])
+        feedback = str(role.get("feedback", role["setpoint"]))
         for name in (role["setpoint"], feedback):
             if not self._is_playable(self._points[name]):
                 kind = self._points[name].get("type", "u16")
@@ -145,9 +148,9 @@ class ProfileTwin(ProfileServer):
         """Return the raw count of a value in the unit of the point; of a float, its count."""
         if fields.get("type") in _FLOATS:
             step = fields.get("step", (1, 1))
-            return round(value * step[1] / step[0])
+            return int(round(value * step[1] / step[0]))  # noqa: RUF046 - of a value from JSON
         unit, zero = self._scale(fields)
-        return round((value - zero) / unit)
+        return int(round((value - zero) / unit))  # noqa: RUF046 - of a value from JSON
 
     def _set_raw(self, name: str, count: int) -> None:
         """Store a raw count in the registers of a point."""
@@ -229,9 +232,14 @@ class ProfileTwin(ProfileServer):
             self._broken[name] = words
         self._steps = -1
 
-    def alarm_bits(self) -> list[str]:
-        """Return the names of the bits that are alarms."""
-        return [name for name, fields in self._bits.items() if fields.get("alarm")]
+    def write_lowest(self, name: str, now: int) -> None:
+        """Write the lowest permitted value to a point, as another master would."""
+        self._set_raw(name, int(self._points[name].get("limits", (0, 0))[0]))
+        self.on_write(self.names[name][1], 1, now)
+
+    def shown_output(self, role: str) -> float:
+        """Return the value of the set-point of a role in the registers, in its unit."""
+        return self.value(self._raw[role]["setpoint"])
 
     # Time and writes.
 

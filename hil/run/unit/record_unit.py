@@ -30,8 +30,10 @@ def unit_channels(unit: UnitFile, is_emulated: bool) -> tuple[Channel, ...]:
         found.append(Channel("dp_set_kpa", "pressure", "kPa", "set-point"))
     if "valve" in supply:
         found.append(Channel("valve_pct", "actuators", "%", "valve, as read"))
-    for i in range(len(dp.get("pumps", []))):
-        found.append(Channel(f"pump_pct:{i + 1}", "actuators", "%", f"pump {i + 1}, as read"))
+    found += [
+        Channel(f"pump_pct:{i}", "actuators", "%", f"pump {i}, as read")
+        for i in range(1, len(dp.get("pumps", [])) + 1)
+    ]
     found.append(Channel("devices_lost", "bus", "devices", "lost devices"))
     return tuple(found)
 

@@ -44,7 +44,7 @@ class TwinRun:
         self.world = World(seed, START_UTC, 0)
         self.row = TwinRow(self.world, unit)
         self.config = self.row.config()
-        self._make_dut = lambda: make_dut(self.config, unit.raw_profiles)
+        self._make_dut: Callable[[], Dut] = lambda: make_dut(self.config, unit.raw_profiles)
         self.dut: Dut = self._make_dut()
         self.shell = VirtualShell(self.world, self.dut)
         self._ports: dict[str, SerialEndpoint | TcpEndpoint] = {}
@@ -110,6 +110,10 @@ class TwinRun:
     def _do_reboot(self, event: ScenarioEvent, starts: bool) -> None:
         self.row.twins[event.text].reboot(self.world.now)
 
+    def _do_foreign_write(self, event: ScenarioEvent, starts: bool) -> None:
+        device, _, point = event.text.partition(".")
+        self.row.twins[device].write_lowest(point, self.world.now)
+
     def _do_ignore_writes(self, event: ScenarioEvent, starts: bool) -> None:
         self.row.twins[event.text].inject("ignore_writes", starts)
 
@@ -136,7 +140,25 @@ class TwinRun:
         """Read one measure now."""
         if name.startswith("shown:"):
             return self._shown(name.removeprefix("shown:"))
+        if name == "output_error_pct":
+            return self._output_error()
         return unit_measures.read(name, self.status, self.row.plant)
+
+    def _output_error(self) -> float | None:
+        """Return the largest difference between a request and the register of a twin, %."""
+        control = self.unit.raw["control"]
+        errors = []
+        if "valve" in control.get("supply", {}):
+            name = control["supply"]["valve"]
+            errors.append(self._difference("valve_command_pct", name, "valve"))
+        for i, name in enumerate(control.get("dp", {}).get("pumps", [])):
+            errors.append(self._difference(f"pump_command_pct:{i + 1}", name, "pump"))
+        known = [error for error in errors if error is not None]
+        return max(known) if len(known) == len(errors) else None
+
+    def _difference(self, measure: str, name: str, role: str) -> float | None:
+        wanted = unit_measures.read(measure, self.status, None)
+        return None if wanted is None else abs(wanted - self.row.twins[name].shown_output(role))
 
     def _shown(self, source: str) -> float:
         """Return the value of a written point in the registers of a twin, in its unit."""

@@ -13,6 +13,7 @@ Does not judge; see `hil.scenario.judge`. `read` takes the last status of the ag
     alarm:CODE                   1 while an alarm with this code, or code and source, is active
     alarms                       number of active alarms
     true_supply_c, true_dp_kpa   of the plant; only if it is emulated
+    output_error_pct, shown:DEVICE.POINT    registers of a twin; see `hil.run.unit.twin_run`
 """
 
 from typing import Any

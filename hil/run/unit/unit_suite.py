@@ -106,6 +106,7 @@ def _disturbing(unit: UnitFile) -> Iterator[Scenario]:
         )
     for name in _written_devices(unit):
         yield _restart_device(unit, name)
+        yield from _foreign_writes(unit, name)
         if any(p.limits is not None and p.poll != "never" for p in unit.compiled[name].points):
             yield _refused_writes(name)
     yield from _alarm_bits(unit)
@@ -140,9 +141,11 @@ def _silent_device(unit: UnitFile, name: str) -> Scenario:
         _zero(f"alarm:device_lost:{name}", "BUS-2", 90.0),
         _zero("state", "BUS-2", 110.0),
     ]
-    for loop in ("supply", "dp"):
-        if unit.raw["control"].get(loop, {}).get("sensor") == name:
-            checks.append(_ever(f"alarm:{loop}_sensor", "SAFE-1", 30.0, 60.0))
+    checks += [
+        _ever(f"alarm:{loop}_sensor", "SAFE-1", 30.0, 60.0)
+        for loop in ("supply", "dp")
+        if unit.raw["control"].get(loop, {}).get("sensor") == name
+    ]
     event = ScenarioEvent(30.0, "silent", None, 30.0, name)
     title = f"{name} is silent for 30 s and answers again"
     return _scenario(f"unit-device-lost/{name}", title, 130, checks, (event,))
@@ -159,6 +162,10 @@ def _restart_device(unit: UnitFile, name: str) -> Scenario:
     """A restarted device has its default values: the agent must write its outputs again."""
     checks = [_zero("state", "SAFE-1", 110.0), _zero("alarm:write_refused", "SAFE-1", 110.0)]
     supply, dp = (unit.raw["control"].get(loop, {}) for loop in ("supply", "dp"))
+    if name in (supply.get("valve"), *dp.get("pumps", [])):
+        checks.append(
+            Expectation("output_error_pct", "%", max=2.0, from_s=45.0, requirement="SAFE-1")
+        )
     cdu = unit.compiled[name].cdu
     for loop, key in ((supply, "supply"), (dp, "dp")):
         if loop.get("cdu") == name:
@@ -175,6 +182,25 @@ def _restart_device(unit: UnitFile, name: str) -> Scenario:
     title = f"{name} restarts with its default values, and gets its outputs again"
     event = ScenarioEvent(30.0, "reboot", None, None, name)
     return _scenario(f"unit-device-restart/{name}", title, 130, checks, (event,))
+
+
+def _foreign_writes(unit: UnitFile, name: str) -> Iterator[Scenario]:
+    """Yield a scenario for each output of a device: another master changes it once."""
+    supply, dp = (unit.raw["control"].get(loop, {}) for loop in ("supply", "dp"))
+    profile = unit.compiled[name]
+    points = []
+    if supply.get("valve") == name:
+        points.append(profile.valve["setpoint"])
+    if name in dp.get("pumps", [])[:1]:  # the lag pump stands
+        points.append(profile.pump["setpoint"])
+    for point in points:
+        checks = [
+            _ever(f"alarm:foreign_master:{name}", "SAFE-1", 60.0, 75.0),
+            Expectation("output_error_pct", "%", max=2.0, from_s=75.0, requirement="SAFE-1"),
+        ]
+        event = ScenarioEvent(60.0, "foreign_write", None, None, f"{name}.{point}")
+        title = f"another master writes {point} of {name}: the agent reports and restores it"
+        yield _scenario(f"unit-foreign-write/{name}-{point}", title, 100, checks, (event,))
 
 
 def _refused_writes(name: str) -> Scenario:

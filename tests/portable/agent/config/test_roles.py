@@ -8,8 +8,12 @@ from drivers.device.profile_check import check_profile
 from tests.portable.support.agent_rig import minimal_config, profiles
 from tests.portable.support.check import eq, raises
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def cdu_profile():
+
+def cdu_profile() -> "dict[str, Any]":
     """Return the profile of a CDU with eight registers that are all its roles."""
     return {
         "model": "one_cdu",
@@ -34,17 +38,17 @@ def cdu_profile():
     }
 
 
-def measured(name, address, unit):
+def measured(name: str, address: int, unit: str) -> "dict[str, Any]":
     return {"name": name, "address": address, "type": "i16", "scale": [1, 10], "unit": unit}
 
 
-def command(name, address, unit, high):
+def command(name: str, address: int, unit: str, high: int) -> "dict[str, Any]":
     point = measured(name, address, unit)
     point.update({"type": "u16", "write": True, "limits": [0, high]})
     return point
 
 
-def self_controlled():
+def self_controlled() -> "dict[str, Any]":
     """Return the profile of a CDU that takes set-points only."""
     raw = cdu_profile()
     raw["points"][4] = command("DeltaPressureControlkPa", 4, "kPa", 4000)
@@ -54,15 +58,15 @@ def self_controlled():
     return raw
 
 
-def one_device(control):
+def one_device(control: "dict[str, Any]") -> "dict[str, Any]":
     """Return the configuration of a unit with the device `cdu` only."""
-    raw = minimal_config()
+    raw: dict[str, Any] = minimal_config()
     raw["devices"] = [{"name": "cdu", "bus": "bus", "unit": 7, "profile": "one_cdu"}]
     raw["control"] = control
     return raw
 
 
-def all_roles():
+def all_roles() -> "dict[str, Any]":
     return {
         "supply": {"setpoint_c": 32, "sensor": "cdu", "valve": "cdu"},
         "dp": {"setpoint_kpa": 80, "sensor": "cdu", "pumps": ["cdu"]},
