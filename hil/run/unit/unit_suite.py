@@ -3,7 +3,7 @@
 
 Does not run; see `hil.run.unit.twin_run` and `hil.run.unit.real_unit`. A scenario exists only if
 the unit has its roles: a unit that only monitors has no control to test. On real devices only the
-scenarios run that disturb nothing: nobody cuts a bus or raises an alarm of a real CDU.
+scenarios run that disturb nothing: the bench cuts no bus and raises no alarm of a real CDU.
 """
 
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ _SET_POINTS = {
     "supply": {"setpoint_c": 32, "sensor": "cdu", "cdu": "cdu"},
     "dp": {"setpoint_kpa": 80, "sensor": "cdu", "cdu": "cdu"},
 }
-_SAMPLE = Path(__file__).parents[4] / "deploy" / "debian" / "files" / "unit.json"
+_SAMPLE = Path(__file__).parents[3] / "deploy" / "debian" / "files" / "unit.json"
 
 
 def write_site(folder: Path, control: dict[str, Any], profile: dict[str, Any]) -> Path:
