@@ -12,7 +12,7 @@ from pathlib import Path
 from hil.errors import BenchError
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
-from hil.run.unit.unit_file import UnitFile, load_unit
+from hil.run.unit.unit_file import load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.suite import Suite
 
@@ -36,7 +36,7 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun], UnitFile]:
+def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     """Run the suite of a unit. Raises BenchError."""
     if arguments.scenario != SUITE:
         raise BenchError(f"--unit: only the suite `{SUITE}` follows a configuration")
@@ -55,7 +55,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun], U
             recorded.append(record_real_unit(unit, scenario, arguments.log))
         else:
             recorded.append(record_twin(unit, scenario, arguments.seed, arguments.dut))
-    return suite, recorded, unit
+    return suite, recorded
 
 
 def repeat_unit_command(arguments: argparse.Namespace) -> str:

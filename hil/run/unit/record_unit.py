@@ -6,6 +6,8 @@ Does not write the record; see `hil.report.write`.
 
 from pathlib import Path
 
+from hil.record.provenance import REAL_TIME, VIRTUAL_TIME
+from hil.run.origin import OriginRecorder
 from hil.run.recorded import DUTS, RecordedRun
 from hil.run.unit.real_unit import RealUnitRun
 from hil.run.unit.twin_run import TwinRun
@@ -40,6 +42,7 @@ def unit_channels(unit: UnitFile, is_emulated: bool) -> tuple[Channel, ...]:
 
 def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> RecordedRun:
     """Run a scenario in virtual time with emulated twins."""
+    origin = OriginRecorder(VIRTUAL_TIME, dut)
     run = TwinRun(unit, scenario, seed, DUTS[dut])
     series = Series(unit_channels(unit, True))
     try:
@@ -47,14 +50,21 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
         result = run.make_result(dut, wall_s)
     finally:
         run.dut.close()
+    provenance = origin.finish(run.config, run.status)
     results = run.evaluator.results()
-    return RecordedRun(scenario, result, results, series, run.console, run.config, [])
+    return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
 
 
 def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None) -> RecordedRun:
     """Run a scenario in real time with the devices of the configuration."""
+    origin = OriginRecorder(REAL_TIME, "cpython")
     series = Series(unit_channels(unit, False))
     run = RealUnitRun(unit, scenario, series)
     result = run.run(log)
+    real_devices = [
+        {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}
+        for device in unit.raw["devices"]
+    ]
+    provenance = origin.finish(run.config, run.status, real_devices)
     results = run.evaluator.results()
-    return RecordedRun(scenario, result, results, series, [], run.config, [])
+    return RecordedRun(scenario, result, results, series, [], run.config, [], provenance)

@@ -87,13 +87,19 @@ def test_an_output_outside_the_limits_of_the_profile_is_refused(tmp_path: Path) 
     assert hil(["run", "acceptance", "--unit", str(path), "--json"]) == 2
 
 
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_site(tmp_path, {"supply": {"sensor": "cdu"}}, cdu_profile())
     key = str(tmp_path / "key")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     command = ["run", "acceptance", "--unit", str(path), "--json", "--key", key]
     assert hil([*command, "--report", str(tmp_path / "out" / "a"), "--serial", "SN1"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["verdict"] == "pass"
-    assert hil(["verify", str(tmp_path / "out" / "a")]) == 0
+    assert hil(["verify", "--trust", str(tmp_path / "out" / "a")]) == 0
+    written = json.loads((tmp_path / "out" / "a" / "record.json").read_text())
+    devices = written["runs"][0]["provenance"]["devices"]
+    assert [(row["name"], row["kind"]) for row in devices] == [("cdu", "emulated")]
     assert hil(["run", "smoke", "--unit", str(path)]) == 2
     assert hil(["run", "acceptance", "--unit", str(tmp_path / "none.json")]) == 2
