@@ -75,6 +75,10 @@ class BlockBuilder:
         self._column = 0
         self._coding_first_at = 0
 
+    def set_start_number(self, number: int) -> None:
+        """Set the number of this start for the next blocks."""
+        self.start_number = number
+
     def add(self, row: "Row", now: int) -> None:
         """Append a row; `now` is its monotonic time in µs."""
         if not self._rows:

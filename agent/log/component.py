@@ -131,9 +131,9 @@ class LogComponent(Component):
         """Number this start: by the records of the starts before, so that no two are equal."""
         next_ids = [class_index.next_id for class_index in self.record_store.class_indexes]
         number = sum(next_ids) - len(next_ids) + 1
-        self._builder.start_number = number
+        self._builder.set_start_number(number)
         if self._summary is not None:
-            self._summary_builder.start_number = number
+            self._summary_builder.set_start_number(number)
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
         utc = self.agent.clock.utc(now)

@@ -10,8 +10,8 @@ from deploy.errors import DeployError
 from deploy.relay import quarantine_command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
-from deploy.relay.intake.limits import UnitLimits
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
+from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.registry import OUTPUTS, default_required
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
@@ -126,7 +126,7 @@ def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--sbd-unsigned",
         action="store_true",
-        help="/sbd takes requests of anybody: only behind a proxy that authenticates",
+        help="/sbd takes requests without a signature: only behind a proxy that authenticates",
     )
     add("--gateway", metavar="URL", help="post MT messages for modems there")
     add("--gateway-login", metavar="FILE", help="user and password of the gateway, two lines")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from deploy.relay.database import RelayDatabase
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
-from deploy.relay.intake.limits import UnitLimits
+from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.base import Output
 from deploy.relay.prepare import Preparer
 from deploy.relay.quarantine import QuarantineTable

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from deploy.relay import dating, row_format
 from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.dating import RunClock
-from deploy.relay.intake.limits import UnitLimits, parse_note, parse_schema
+from deploy.relay.limits import UnitLimits, parse_note, parse_schema
 from deploy.relay.quarantine import QuarantineTable, now_ms
 from deploy.relay.row_format import Item, Note, RawBlock, Rows, SizeError
 from protocols.errors import DecodeError

@@ -30,7 +30,7 @@ from deploy.relay.broker_client import BrokerSettings, OutputConnection, connect
 from deploy.relay.database import RelayDatabase
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
-from deploy.relay.intake.limits import UnitLimits
+from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings

@@ -29,7 +29,7 @@ OnMessage = Callable[[str, bytes], bool]
 class HttpSettings:
     """`certificate`, `key`: files for TLS (PEM). `token`: the bearer token of the pages.
 
-    `webhook`: who can send messages; None: nobody.
+    `webhook`: the check of the senders of messages; None: no message is accepted.
     """
 
     host: str

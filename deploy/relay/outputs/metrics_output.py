@@ -27,7 +27,7 @@ class UnitMetrics:
     """What the page tells of one unit; times are UTC in ms, 0 if there is none."""
 
     newest_ms: int = 0
-    heard_ms: int = 0
+    last_message_ms: int = 0
     is_online: bool | None = None
     clock: int | None = None
     state: int | None = None
@@ -62,7 +62,7 @@ class MetricsOutput(Output):
         with self._lock:
             self._blocks += 1
             unit = self._unit(block.unit)
-            unit.heard_ms = self.context.clock_ms()
+            unit.last_message_ms = self.context.clock_ms()
             if not block.is_dated or not block.values:
                 unit.undated_blocks += 1
                 return
@@ -87,9 +87,9 @@ class MetricsOutput(Output):
         change, code = note.content.get("alarm"), note.content.get("code")
         with self._lock:
             unit = self._unit(note.unit)
-            unit.heard_ms = self.context.clock_ms()
+            unit.last_message_ms = self.context.clock_ms()
             if change == "raised" and isinstance(code, str) and len(unit.alarms) < 1000:
-                unit.alarms[code] = note.time_ms or unit.heard_ms
+                unit.alarms[code] = note.time_ms or unit.last_message_ms
             elif change == "cleared":
                 unit.alarms.pop(str(code), None)
 
@@ -99,7 +99,7 @@ class MetricsOutput(Output):
             found = self._unit(unit)
             found.is_online = b'"online":false' not in payload.replace(b" ", b"")
             if found.is_online:
-                found.heard_ms = self.context.clock_ms()
+                found.last_message_ms = self.context.clock_ms()
 
     def pages(self) -> dict[str, Page]:
         """Return the pages `/metrics` and `/metrics/unit`."""
@@ -134,6 +134,15 @@ def _labels(unit: str) -> str:
     return f'site="{_label(site)}",unit="{_label(name)}"'
 
 
+def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]:
+    """Return the number of active alarms of each priority."""
+    by_priority: dict[str, int] = {}
+    for code in unit.alarms:
+        priority = str(catalogue().priority(code))
+        by_priority[priority] = by_priority.get(priority, 0) + 1
+    return [(name, f',priority="{p}"', float(count)) for p, count in sorted(by_priority.items())]
+
+
 def format_values(unit: str, values: dict[str, float]) -> str:
     """Format the newest value of each signal of a unit."""
     lines = ["# TYPE coldloop_value gauge", "# HELP coldloop_value Newest value of a signal."]
@@ -162,9 +171,9 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
         [(n, "", (now_ms - u.newest_ms) / 1000) for n, u in items if u.newest_ms],
     )
     family(
-        "unit_heard_age_seconds",
+        "unit_message_age_seconds",
         "Time since the last message of a unit.",
-        [(n, "", (now_ms - u.heard_ms) / 1000) for n, u in items if u.heard_ms],
+        [(n, "", (now_ms - u.last_message_ms) / 1000) for n, u in items if u.last_message_ms],
     )
     family(
         "unit_online",
@@ -188,14 +197,7 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
             if value is not None and 0 <= value < len(names):
                 samples.append((name, f',{column}="{names[value]}"', 1.0))
         family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
-    found = catalogue()
-    alarms = []
-    for name, unit in items:
-        by_priority: dict[str, int] = {}
-        for code in unit.alarms:
-            priority = str(found.priority(code))
-            by_priority[priority] = by_priority.get(priority, 0) + 1
-        alarms += [(name, f',priority="{p}"', float(c)) for p, c in sorted(by_priority.items())]
+    alarms = [sample for name, unit in items for sample in _alarm_samples(name, unit)]
     family("unit_alarms", "Active alarms by priority.", alarms)
     for name, count in sorted(counts.items()):
         if name.endswith(("_now", "_seconds")):

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.relay import command
 from deploy.relay.database import RelayDatabase
-from deploy.relay.intake.limits import RateLimiter, UnitLimits
+from deploy.relay.limits import RateLimiter, UnitLimits
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.quarantine import now_ms
 from deploy.relay.row_format import Item
