@@ -30,7 +30,7 @@ _ROOM = "deploy.relay.outputs."
 OUTPUTS = (
     OutputSpec(
         "sparkplug",
-        _ROOM + "sparkplug_output:SparkplugOutput",
+        "deploy.relay.sparkplug.output:SparkplugOutput",
         "GROUP",
         "publish Sparkplug B 3.0 in this group",
     ),

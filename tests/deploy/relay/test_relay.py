@@ -21,8 +21,8 @@ from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.database import RelayDatabase
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth
-from deploy.relay.outputs import sparkplug_payload
 from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as telemetry_message
 from tests.deploy.relay.relay_rig import (
