@@ -11,9 +11,9 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
 from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
-from deploy.relay.prepare import MESSAGE, Preparer
 from deploy.relay.quarantine import QuarantineTable
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block

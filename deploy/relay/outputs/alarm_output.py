@@ -17,8 +17,8 @@ from typing import Any
 from agent.alarms.alarm_filter import AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
+from deploy.relay.decode.row_format import Note
 from deploy.relay.outputs.base import Output, OutputContext, Page
-from deploy.relay.row_format import Note
 
 _POLL_MS = 1000
 _KEY = "alarms/"

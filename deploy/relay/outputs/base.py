@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.relay.row_format import Item, Note, Rows
+from deploy.relay.decode.row_format import Item, Note, Rows
 
 Page = Callable[[str], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server, for the query of its URL."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from agent.alarms.catalogue import catalogue
+from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, Page
-from deploy.relay.row_format import Note, Rows
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -7,7 +7,7 @@ and a time is the uptime in ms. Lines need a date.
 
 import json
 
-from deploy.relay.row_format import Rows
+from deploy.relay.decode.row_format import Rows
 
 
 def rows_to_json(rows: Rows) -> bytes:

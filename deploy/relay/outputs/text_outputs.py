@@ -8,10 +8,10 @@ import json
 import os
 from pathlib import Path
 
+from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputError
-from deploy.relay.row_format import Item, Note, Rows
 
 _MAX_FILE_BYTES = 64 << 20
 

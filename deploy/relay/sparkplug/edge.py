@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.relay.row_format import Note, Rows
+from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.payload import BD_SEQ, REBIRTH, Metric
 

@@ -8,8 +8,8 @@ after a rebirth command and after the primary host comes online. Takes rows only
 import queue
 import threading
 
+from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
-from deploy.relay.row_format import Item, Rows
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
 from deploy.relay.sparkplug.payload import is_rebirth_request
 

@@ -7,11 +7,11 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay import command
+from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.outputs import registry
 from deploy.relay.outputs.base import Output, OutputContext
 from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics, format_values
 from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
-from deploy.relay.row_format import Note, Rows
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
 from tests.deploy.relay.relay_rig import (

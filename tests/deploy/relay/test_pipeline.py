@@ -10,10 +10,10 @@ import pytest
 
 from deploy.relay import command
 from deploy.relay.database import RelayDatabase
+from deploy.relay.decode.row_format import Item
 from deploy.relay.limits import RateLimiter, UnitLimits
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.quarantine import now_ms
-from deploy.relay.row_format import Item
 from protocols.telemetry import block, receipt, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
@@ -132,11 +132,11 @@ def test_a_date_in_the_future_is_no_date() -> None:
 def test_a_wrong_clock_of_the_relay_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = PipelineRig()
     now = now_ms()
-    for module in ("prepare", "quarantine"):
+    for module in ("decode.prepare", "quarantine"):
         monkeypatch.setattr(f"deploy.relay.{module}.now_ms", lambda: 0)
     due = rig.send(pack(ALARM, bulk(1)))
     assert ((3, 1, 1) in rig.ranges(due), rig.reasons()) == (True, ["undated"])
-    for module in ("prepare", "quarantine"):
+    for module in ("decode.prepare", "quarantine"):
         monkeypatch.setattr(f"deploy.relay.{module}.now_ms", lambda: now)
     rig.pipeline._tidy(force=True)
     rig.settle()
@@ -197,7 +197,7 @@ def wide_number() -> bytes:
         ([b"\xd1" + bytes(300_000)], ["message"]),
     ],
 )
-def test_poison_goes_to_the_quarantine_and_stops_nobody(
+def test_poison_goes_to_the_quarantine_and_stops_no_other(
     messages: list[bytes], reasons: list[str]
 ) -> None:
     rig = PipelineRig()
@@ -212,7 +212,7 @@ def test_poison_goes_to_the_quarantine_and_stops_nobody(
     rig.close()
 
 
-def test_an_error_of_the_relay_itself_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_relay_itself_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = PipelineRig()
     read = rig.pipeline.preparer._read_rows
 

@@ -12,7 +12,7 @@ is then treated as a row without UTC.
 
 from dataclasses import dataclass
 
-from deploy.relay.row_format import RawBlock, RowSpan
+from deploy.relay.decode.row_format import RawBlock, RowSpan
 
 EARLIEST_MS = 1_704_067_200_000
 """2024-01-01."""
