@@ -18,9 +18,10 @@ one transaction and t3.5 after its request. A newer write to the same registers 
 one that waits, and the retries of the one on the wire.
 
 Late and duplicate replies. A late reply to a timed-out request must not match a new request
-(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, the result is
-"unsure" instead of "ok". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6 mean
-"busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
+(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, or the echo of
+the line itself, the result is "unsure" instead of "ok". The bus discards duplicates
+(`duplicate_filter`). Exceptions 5 and 6 mean "busy": the bus repeats the request after a pause, at
+most `_BUSY_TRIES` times.
 
 Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
@@ -236,6 +237,9 @@ class Bus(RequestSender):
         if verdict not in _REPLY_STATUSES:
             self._retry(transaction, now)
             return
+        if self.client.is_unproven:
+            self._finish_unproven(transaction, now)
+            return
         if self.serial and self._stale_replies.units:
             transaction.is_ambiguous = not self._stale_replies.reply_accepted(
                 transaction, verdict == EXCEPTION, now
@@ -251,6 +255,12 @@ class Bus(RequestSender):
             self._retry_busy(transaction, code, now)
         else:
             self._finish(transaction, verdict, code, values, now)
+
+    def _finish_unproven(self, transaction: Transaction, now: int) -> None:
+        """The "reply" can be the echo of the line: it proves nothing, and the reply can follow."""
+        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+        transaction.is_ambiguous = True
+        self._finish(transaction, GOOD, 0, (), now)
 
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
         """Poll a unit that is online again: the reply can belong to an earlier probe."""

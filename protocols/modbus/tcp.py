@@ -43,6 +43,7 @@ class TcpClient:
         self.line_echo = False
         self.echo_known = True
         self.is_deferred = False
+        self.is_unproven = False
         self.late_frames: list[bytes] = []
         self.counters = FrameCounters()
         self.reply_length = 0
