@@ -263,10 +263,14 @@ class Bus(RequestSender):
         self._finish(transaction, GOOD, 0, (), now)
 
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
-        """Poll a unit that is online again: the reply can belong to an earlier probe."""
+        """Poll a unit that is online again: the reply can belong to an earlier probe.
+
+        The poll is a new transaction, so that a reply to the probe itself is not its own.
+        """
         self._book_time(transaction, now)
-        transaction.is_probe = transaction.is_ambiguous = False
-        self._requeue(transaction, False)
+        unit, health = transaction.unit, transaction.health
+        poll = Transaction(unit, transaction.pdu, transaction.tag, POLL, 0, health)
+        self._requeue(poll, False)
 
     def _earliest_reply_end(self, result: "ReplyResult") -> int:
         """Return the end of a reply that takes only the time of its characters."""
