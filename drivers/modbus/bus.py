@@ -201,7 +201,8 @@ class Bus(RequestSender):
         if transaction is None:
             self._on_unexpected(now)
         else:
-            self._line_timer.bytes_received(now)
+            if self.serial:
+                self._line_timer.bytes_received(now)
             if result is None:
                 self._wake_at = self._timeout_at
                 transaction.has_partial_reply = True

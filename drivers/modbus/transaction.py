@@ -103,7 +103,7 @@ def reply_prefix_of(transaction: Transaction) -> bytes:
     if not transaction.reply_prefix:
         pdu = transaction.pdu
         if pdu[0] in READS:  # the usual case, without a call
-            transaction.reply_prefix = bytes((transaction.unit, pdu[0], 2 * pdu[4]))
+            transaction.reply_prefix = bytes((transaction.unit, pdu[0], 2 * pdu[4] & 0xFF))
         else:
             transaction.reply_prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
     return transaction.reply_prefix

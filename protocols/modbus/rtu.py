@@ -124,7 +124,7 @@ class RtuClient:
         self._length_unknown = function in UNSIZED or not is_sized(function)
         if function in READS:  # the usual case, without calls for speed
             self._count = pdu[4]
-            self._reply_prefix = bytes((unit, function, 2 * pdu[4]))
+            self._reply_prefix = bytes((unit, function, 2 * pdu[4] & 0xFF))
             self.reply_length = 5 + 2 * pdu[4]
         else:
             self._count = 0
