@@ -47,9 +47,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextlib.contextmanager
 def serve(program: Path, kind: str) -> Iterator[str]:
     """Run the server for one connection; yield the address of the port."""
+    port = free_port()
     with contextlib.ExitStack() as stack:
         if kind == "tcp":
-            port = free_port()
             arguments = ["tcp", "127.0.0.1", str(port)]
             address = f"tcp:127.0.0.1:{port}"
         else:
