@@ -203,14 +203,14 @@ def _profile(
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
-    found: Any = profiles[name]
-    if type(found) is str:  # the file could not be read
-        errors.append("%s: %s" % (path, found))
-        return None
     if name not in cache:
+        raw: Any = profiles[name]
+        if type(raw) is str:  # the file could not be read
+            errors.append("%s: %s" % (path, raw))
+            return None
         try:
             checked = type(profiles) is ProfileFiles and profiles.checked
-            cache[name] = DeviceProfile(found, is_checked=checked)
+            cache[name] = DeviceProfile(raw, is_checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None
