@@ -3,6 +3,8 @@
 
 import random
 
+import pytest
+
 from agent.alarms.alarm_filter import (
     CHATTER_MS,
     ROOT_END_MS,
@@ -81,6 +83,16 @@ def test_chatter_is_held_on() -> None:
     assert notices[0].chattering
     assert found.poll(39 * 5000 + CHATTER_MS - 1) == []
     assert named(found.poll(39 * 5000 + CHATTER_MS)) == ["cleared fan_trip:fan1"]
+
+
+@pytest.mark.parametrize(("third_ms", "chattering"), [(59_999, True), (61_000, False)])
+def test_the_third_change_in_a_minute_is_chatter(third_ms: int, chattering: bool) -> None:
+    found = AlarmFilter()
+    found.change(0, True, "fan_trip:fan1")
+    found.change(1000, False, "fan_trip:fan1")
+    found.change(third_ms, True, "fan_trip:fan1")
+    (notice,) = found.poll(third_ms + SETTLE_MS)
+    assert notice.chattering == chattering
 
 
 def test_a_flood_is_a_count() -> None:
