@@ -158,7 +158,7 @@ class SbdDriver(AtModem):
     def _step(self, event: int) -> None:
         """Change the state by an event, and queue the command of the new state."""
         self.state = sbd_state.next_state(self.state, event)
-        if self.state == sbd_state.CHECK or self.state == sbd_state.CONFIRM:
+        if self.state in (sbd_state.CHECK, sbd_state.CONFIRM):
             self._mo_loaded = False
             self.queue_command(b"AT+SBDS\r", self._on_buffer_status)
         elif self.state == sbd_state.TRANSFER:

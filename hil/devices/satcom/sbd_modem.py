@@ -45,7 +45,7 @@ class SbdModem(EmulatedModem):
     transfer_results  results (1 to 3) of the next transfers into the buffer
     ring_alert_at     position of a ring alert in every answer, bytes; None: no alert
     reset_in          "transfer" or "session": the modem restarts once at the next one
-    reset_after       number of received bytes after which the modem restarts once, with its replies sent
+    reset_after       number of received bytes after which the modem restarts once
 
     Results: `sessions` counts every session command, `transmissions` counts sessions with a
     transmission (all except those that report 32, 34, 35 or 36 within 3 s).
@@ -318,7 +318,8 @@ class SbdModem(EmulatedModem):
             return [f"+SBDREG:{self.report.registration}"]
         if not _LOCATION.fullmatch(argument) or (argument and name == "+SBDDET"):
             return None
-        status = 36 if now - self._registered_at < _REGISTER_PAUSE_US else self._attempt(now)
+        too_soon = name == "+SBDREG" and now - self._registered_at < _REGISTER_PAUSE_US
+        status = 36 if too_soon else self._attempt(now)
         duration = self.radio.random_us(1, 3) if status in (32, 34, 36) else 5 * SECOND
         self._busy_until = now + duration
         self._delay = duration + 5 * MILLISECOND
