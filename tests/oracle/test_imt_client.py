@@ -59,9 +59,9 @@ def test_vendor_library() -> None:
     radio.success_pct = 100
     device = ImtModem(radio, gateway)
     gateway.observe_messages(
-        lambda uplink: gateway.queue_downlink(device.serial, DOWN)
-        if uplink.content == b"fetch"
-        else None
+        lambda uplink: (
+            gateway.queue_downlink(device.serial, DOWN) if uplink.content == b"fetch" else None
+        )
     )
     master, slave = pty.openpty()
     tty.setraw(slave)

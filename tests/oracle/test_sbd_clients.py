@@ -108,10 +108,7 @@ def test_script_from_reference(uart: VirtualUart) -> None:
     echo = True
     failed = []
     for command, expected in SCRIPT:
-        if command in ("ATE0", "AT&F0"):
-            echo_after = command == "AT&F0"
-        else:
-            echo_after = echo
+        echo_after = {"ATE0": False, "AT&F0": True}.get(command, echo)
         answer = uart.ask(command)
         want = (re.escape(command + "\r") if echo else "") + expected
         if not re.fullmatch(want, answer):
@@ -185,7 +182,7 @@ def test_adafruit_rockblock(uart: VirtualUart) -> None:
     assert len(modem.revision) == 7
     modem.ring_alert = False
     assert modem.ring_alert is False
-    assert modem.ring_indication == ("000", "000") + modem.ring_indication[2:]
+    assert modem.ring_indication == ("000", "000", *modem.ring_indication[2:])
     x, y, z, _ = modem.geolocation
     assert (x, y, z) == pytest.approx((3284, 4744, 2716), abs=8)  # Dubai
     assert modem.system_time is not None
