@@ -8,7 +8,7 @@
 
 A session with an empty buffer costs as much as one with a message, and reports success too. So a
 restart of the modem can look like a message that was sent. The driver sends AT+SBDS before a
-session without a new transfer: a restarted modem has an empty buffer. It believes a successful
+session without a new transfer: a restarted modem has an empty buffer. It accepts a successful
 session only if its number (MOMSN) is not that of the last one, and if AT+SBDS then shows that the
 buffer still has the message. Otherwise the result is unknown, and the gateway can already have the
 message. The driver sends it again with its old number, and the relay drops the duplicate.
@@ -55,7 +55,7 @@ class SbdDriver(AtModem):
         self._loaded_content = b""
         self.state = sbd_state.IDLE
         self.unconfirmed = 0
-        """Sessions that reported success and were not believed."""
+        """Sessions that reported success and were not accepted."""
         self._fetching = False
         self._last_number: int | None = None
         self._transfer_count = 0

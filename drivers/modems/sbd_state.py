@@ -7,7 +7,7 @@
     TRANSFER  AT+SBDWB         STORED, or REFUSED: transfer again
     CLEAR     AT+SBDD0         STORED: the buffer is empty
     SESSION   AT+SBDIX         SENT: success with a new number; END: failed, or a fetch
-    CONFIRM   AT+SBDS          END: sent if the buffer still has the message, else not believed
+    CONFIRM   AT+SBDS          END: sent if the buffer still has the message, else not accepted
 
 END leads to IDLE from each state. Does not send commands; see `drivers.modems.sbd`.
 """

@@ -2,10 +2,12 @@
 """An adaptive binary range coder: binary decisions to bytes and back.
 
 Does not map values to decisions; see `protocols.telemetry.column_model`. A decision is
-`context << 1 | bit`. Each context holds the probability of a 1, in 1/32768. It moves by 1/64
-towards each coded bit. Carries are delayed as in the coder of LZMA (Igor Pavlov, public domain).
-The registers are 28 bits wide and thus small integers on a 32-bit board. Bytes after the end read
-as zeros; therefore the encoder omits trailing zeros.
+`context << 1 | bit`. Each context holds the probability of a 1, in 1/32768. It moves by 1/256
+towards each coded bit, by 1/64 in version 1 of the format. The width of the coder is divided in
+1/4096, in version 1 in 1/32768, where a narrow width lost half a percent. Carries are delayed as in
+the coder of LZMA (Igor Pavlov, public domain). The registers are 28 bits wide and thus small
+integers on a 32-bit board. Bytes after the end read as zeros; therefore the encoder omits trailing
+zeros.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 ONE = 32768
 """A probability of 1."""
-_RATE = 6
+_RATE, _DROP = 8, 3
 _TOP = 1 << 28
 _MIN_RANGE = 1 << 20
 _BYTE_ONES = 0xFF << 20
@@ -41,7 +43,7 @@ class RangeEncoder:
         for decision in decisions:
             context = decision >> 1
             probability = probabilities[context]
-            part = (width >> 15) * probability
+            part = (width >> 12) * (probability >> 3)
             if decision & 1:
                 width = part
                 probabilities[context] = probability + ((ONE - probability) >> _RATE)
@@ -91,7 +93,11 @@ class RangeEncoder:
 class RangeDecoder:
     """Decodes bytes to decisions; adapts `probabilities` as the encoder did."""
 
-    def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
+    def __init__(
+        self, probabilities: "Probabilities", data: bytes, rate: int = _RATE, drop: int = _DROP
+    ) -> None:
+        self._rate = rate
+        self._drop = drop
         self._probabilities = probabilities
         self._data = data
         self._position = 4
@@ -105,15 +111,15 @@ class RangeDecoder:
         """Return the next decision of a context."""
         probabilities = self._probabilities
         probability = probabilities[context]
-        part = (self._range >> 15) * probability
+        part = (self._range >> (15 - self._drop)) * (probability >> self._drop)
         if self._code < part:
             self._range = part
-            probabilities[context] = probability + ((ONE - probability) >> _RATE)
+            probabilities[context] = probability + ((ONE - probability) >> self._rate)
             decision = 1
         else:
             self._code -= part
             self._range -= part
-            probabilities[context] = probability - (probability >> _RATE)
+            probabilities[context] = probability - (probability >> self._rate)
             decision = 0
         while self._range < _MIN_RANGE:
             at = self._position

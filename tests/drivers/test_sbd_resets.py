@@ -67,7 +67,7 @@ def test_restart_at_every_time_loses_nothing(silent: bool) -> None:
         assert _CONTENT in rig.contents(), step
 
 
-def test_silent_restart_between_transfer_and_session_is_not_believed() -> None:
+def test_silent_restart_between_transfer_and_session_is_not_accepted() -> None:
     rig = _rig(silent=True, counts_empty=True)
     rig.device.reset_after = len(b"AT+SBDWB=5\r") + len(_CONTENT) + 2
     rig.send(_CONTENT)
@@ -77,7 +77,7 @@ def test_silent_restart_between_transfer_and_session_is_not_believed() -> None:
     assert rig.driver.state == sbd_state.IDLE
 
 
-def test_old_number_is_not_believed() -> None:
+def test_old_number_is_not_accepted() -> None:
     rig = _rig(silent=True, counts_empty=True)
     rig.device.buffers.uplink_number -= 1
     rig.send(_CONTENT)

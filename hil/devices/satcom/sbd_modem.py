@@ -238,14 +238,14 @@ class SbdModem(EmulatedModem):
             return []
         if not 1 <= len(argument) - 1 <= 120:
             return None
-        self.buffers.uplink = argument[1:].encode("latin-1")
+        self.buffers.store_uplink(argument[1:].encode("latin-1"))
         return []
 
     def _end_text(self, line: bytes) -> Replies:
         self._expected_bytes, self._transfer_due = 0, NEVER
         if not 1 <= len(line) <= 340:
             return self._answer(result="ERROR")
-        self.buffers.uplink = line
+        self.buffers.store_uplink(line)
         return self._answer(b"0")
 
     def _finish_transfer(self, now: int) -> Replies:
@@ -256,7 +256,7 @@ class SbdModem(EmulatedModem):
             return self._answer(b"%d" % self.transfer_results.pop(0))
         if transfer.sum != sum(transfer.content) & 0xFFFF:
             return self._answer(b"2")
-        self.buffers.uplink = transfer.content
+        self.buffers.store_uplink(transfer.content)
         return self._answer(b"0")
 
     def _attempt(self, now: int) -> int:
@@ -289,7 +289,7 @@ class SbdModem(EmulatedModem):
         number, mt_status, downlink, waiting = buffers.uplink_number, 0, b"", 0
         if status <= 4:
             if buffers.uplink or self.counts_empty:
-                buffers.uplink_number = (number + 1) % 65_536
+                buffers.count_session()
             self.report.registered(now)
             downlink, waiting = self._gateway.run_session(
                 self.serial, number, buffers.uplink, now + duration
@@ -325,7 +325,7 @@ class SbdModem(EmulatedModem):
         self._delay = duration + 5 * MILLISECOND
         if name == "+SBDDET":
             if status <= 4:
-                self.report.registration = 0
+                self.report.detached()
             return [f"+SBDDET:{status > 4:d},{status}"]
         if status <= 4:
             self._registered_at = now

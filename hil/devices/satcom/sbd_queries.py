@@ -40,6 +40,14 @@ class SbdBuffers:
         self.uplink = b"" if uplink else self.uplink
         self.downlink = b"" if downlink else self.downlink
 
+    def store_uplink(self, content: bytes) -> None:
+        """Replace the message to send."""
+        self.uplink = content
+
+    def count_session(self) -> None:
+        """Advance the number of the next session."""
+        self.uplink_number = (self.uplink_number + 1) % 65_536
+
     def store_downlink(self, content: bytes) -> None:
         """Store a message of the gateway under the next number."""
         self.downlink = content
@@ -95,10 +103,14 @@ class NetworkReport:
         self._reported: list[int | None] = [None, None]
 
     def registered(self, now: int) -> None:
-        """Note a successful session: the gateway has told the place."""
+        """Note a successful session: the gateway has reported the place."""
         self.registration = 2
         self._located_at = now
         self.ring_alert = self._rang = False
+
+    def detached(self) -> None:
+        """Note that the gateway has detached the modem."""
+        self.registration = 0
 
     def ring(self) -> None:
         """Note a ring alert."""

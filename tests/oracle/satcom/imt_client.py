@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the vendor's 9704 library against a serial port; prints what it saw as JSON.
 
-Usage: python -m tests.support.imt_client PORT. A program of its own: the C library holds the
+Usage: python -m tests.oracle.satcom.imt_client PORT. A program of its own: the C library holds the
 interpreter while it reads, and ends the process after some errors.
 """
 

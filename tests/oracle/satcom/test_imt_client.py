@@ -17,7 +17,7 @@ from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.imt_modem import ImtModem
 from hil.devices.satcom.radio import Radio
 from tests.support.repository import ROOT
-from tests.support.virtual_uart import UTC
+from tests.oracle.satcom.virtual_uart import UTC
 
 pytest.importorskip("rockblock", reason="no wheel of rockblock9704 for this machine")
 
@@ -65,7 +65,7 @@ def test_vendor_library() -> None:
     )
     master, slave = pty.openpty()
     tty.setraw(slave)
-    command = [sys.executable, "-m", "tests.support.imt_client", os.ttyname(slave)]
+    command = [sys.executable, "-m", "tests.oracle.satcom.imt_client", os.ttyname(slave)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         _serve(master, device, process)
         assert process.stdout is not None

@@ -12,7 +12,7 @@ import adafruit_rockblock
 import pytest
 from pyiridium9602 import pyiridium
 
-from tests.support.virtual_uart import VirtualUart
+from tests.oracle.satcom.virtual_uart import VirtualUart
 
 OK, ERROR = r"\r\nOK\r\n", r"\r\nERROR\r\n"
 
