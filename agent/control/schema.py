@@ -240,12 +240,13 @@ def _check_fans(
         profile = profiles.get(drive)
         if profile is None:
             errors.append("%s: no device is named %s" % (path, drive))
-        elif not profile.pump:
+        elif not (profile.pump or profile.fan):
             errors.append("%s: %s (profile %s) is no drive" % (path, drive, profile.model))
-        elif drive in pumps:
+        elif drive in pumps and not profile.fan:
             errors.append("%s: %s is one of control.dp.pumps" % (path, drive))
         if drive in fans["drives"][:i]:
             errors.append("%s: %s is named twice" % (path, drive))
         limits = {"min_pct": fans["min_pct"], "max_pct": fans["max_pct"]}
         limits["safe_pct"] = fans["max_pct"]
-        check_outputs(profile, "pump", limits, "cooling.fans", errors)
+        role = "fan" if profile is not None and profile.fan else "pump"
+        check_outputs(profile, role, limits, "cooling.fans", errors)

@@ -33,8 +33,9 @@ def wire_for(address: "Address") -> "WireTime":
 
 
 def _has_actuators(devices: "list[DeviceConfig]") -> bool:
-    """Return whether one of the devices on a bus is a pump or a valve."""
-    return True in [bool(device.profile.pump or device.profile.valve) for device in devices]
+    """Return whether one of the devices on a bus is a pump, a fan or a valve."""
+    profiles = [device.profile for device in devices]
+    return True in [bool(p.pump or p.valve or p.fan) for p in profiles]
 
 
 def make_poll_plans(

@@ -49,11 +49,17 @@ class WriteCycle:
     """
 
     def __init__(
-        self, number: int, device: "ModbusDevice", bus: "Bus", identify: "Callable[[], None]"
+        self,
+        number: int,
+        device: "ModbusDevice",
+        bus: "Bus",
+        identify: "Callable[[], None]",
+        kind: int = WRITE_KIND,
     ) -> None:
         self.unverified = False
         self.error = ""
         self._number = number
+        self._kind = kind
         self._device = device
         self._bus = bus
         self._identify = identify
@@ -178,7 +184,7 @@ class WriteCycle:
 
     def _submit_next(self) -> None:
         """Send the next request of the batch; the device has acknowledged the one before it."""
-        tag = RequestTag(self._number, WRITE_KIND, self._batch_number)
+        tag = RequestTag(self._number, self._kind, self._batch_number)
         self._write_active = self._bus.submit(
             self._device.unit, self._batch_pdus.pop(0), tag, self._priority
         )

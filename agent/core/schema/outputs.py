@@ -33,7 +33,7 @@ def check_outputs(
                 "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
                 % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
             )
-    if role == "pump" and not low <= 0 <= high:
+    if role != "valve" and not low <= 0 <= high:
         errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
 
 
