@@ -16,8 +16,8 @@ import pytest
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.imt_modem import ImtModem
 from hil.devices.satcom.radio import Radio
-from tests.support.repository import ROOT
 from tests.oracle.satcom.virtual_uart import UTC
+from tests.support.repository import ROOT
 
 pytest.importorskip("rockblock", reason="no wheel of rockblock9704 for this machine")
 
