@@ -389,6 +389,10 @@ def _check(values: "list[int]") -> "list[int]":
         raise DecodeError("a value has more than 53 bits")
     return values
 
+    def has_more(self) -> bool:
+        """Return whether the block has more columns than were read."""
+        return self._coder.has_more()
+
 
 def decode(data: bytes, width: int) -> Block:
     """Decode a block of `width` columns. Raises DecodeError."""

@@ -114,7 +114,7 @@ def describe_result(result: "TransactionResult") -> str:
     if result.status == "busy":
         return "busy: exception %d (%s) to all attempts" % (result.code, EXCEPTIONS[result.code])
     if result.status == "unsure":
-        return "unsure: the reply can be a late one to an earlier request"
+        return "unsure: the reply can be a late one to an earlier request, or an echo of the line"
     return "%s: %s" % (result.status, result.reason or "no reason known")
 
 
