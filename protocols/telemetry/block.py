@@ -283,6 +283,10 @@ class BlockReader:
         self._previous_start = self._first_bits = self._columns = 0
         self._state = initial_state()
 
+    def has_more(self) -> bool:
+        """Return whether the block has more columns than were read."""
+        return self._coder.has_more()
+
     def read_column(self) -> "Values":
         """Return the next column; a block has as many as its schema has entries."""
         self._columns += 1
@@ -388,10 +392,6 @@ def _check(values: "list[int]") -> "list[int]":
     if not -MAX_VALUE < min(values) <= max(values) < MAX_VALUE:
         raise DecodeError("a value has more than 53 bits")
     return values
-
-    def has_more(self) -> bool:
-        """Return whether the block has more columns than were read."""
-        return self._coder.has_more()
 
 
 def decode(data: bytes, width: int) -> Block:
