@@ -100,10 +100,8 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
         else:
             push(at | 1)
             at += SIDE << 1
-            if deviation > 0:
-                push(at | 1)
-            else:
-                push(at)
+            push(at | (deviation > 0))
+            if deviation < 0:
                 deviation = -deviation
             more = (base + MORE) << 1
             if deviation > _MAX_UNARY:
@@ -125,20 +123,15 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
             level += error
             last_error = 0
         else:
-            if size >= _ROUNDING:
-                if last_error:
-                    if (last_error > 0) == (error > 0):
-                        if gain < MAX_GAIN:
-                            gain += 1
-                    elif gain > MIN_GAIN:
-                        gain -= 1
-                last_error = error
-            else:
-                last_error = 0
-            if count < 4 and gain < _START_GAINS[count]:
-                level += (error * _START_GAINS[count]) >> 8
-            else:
-                level += (error * gain) >> 8
+            product = 0 if size < _ROUNDING else last_error * error
+            last_error = 0 if size < _ROUNDING else error
+            if product > 0:
+                if gain < MAX_GAIN:
+                    gain += 1
+            elif product and gain > MIN_GAIN:
+                gain -= 1
+            low_gain = count < 4 and gain < _START_GAINS[count]
+            level += (error * (_START_GAINS[count] if low_gain else gain)) >> 8
         spread += (size - spread) >> shift
         count += 1  # noqa: SIM113 - enumerate costs a tuple a value
         if count == next_shift_at and shift < MAX_SHIFT:
