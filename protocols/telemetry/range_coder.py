@@ -6,8 +6,8 @@ Does not map values to decisions; see `protocols.telemetry.column_model`. A deci
 towards each coded bit, by 1/64 in version 1 of the format. The width of the coder is divided in
 1/4096, in version 1 in 1/32768, where a narrow width lost half a percent. Carries are delayed as in
 the coder of LZMA (Igor Pavlov, public domain). The registers are 28 bits wide and thus small
-integers on a 32-bit board. Bytes after the end read as zeros; therefore the encoder omits trailing
-zeros.
+integers on a 32-bit board. Bytes after the end read as zeros; therefore the encoder omits up to
+four zeros at the end.
 """
 
 TYPE_CHECKING = False
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ONE = 32768
 """A probability of 1."""
 _RATE, _DROP = 8, 3
+_MAX_TRIMMED, _READ_AHEAD = 4, 4
+_SPARE_V1 = 64
+"""Version 1 omitted all zeros at the end; a long run of decisions 1 can end with many."""
 _TOP = 1 << 28
 _MIN_RANGE = 1 << 20
 _BYTE_ONES = 0xFF << 20
@@ -85,7 +88,7 @@ class RangeEncoder:
             value = (value & (_MIN_RANGE - 1)) << 8
         out = self._out
         end = len(out)
-        while end and not out[end - 1]:
+        while end and not out[end - 1] and len(out) - end < _MAX_TRIMMED:
             end -= 1
         return bytes(memoryview(out)[:end])
 
@@ -98,6 +101,7 @@ class RangeDecoder:
     ) -> None:
         self._rate = rate
         self._drop = drop
+        self._spare = _MAX_TRIMMED + _READ_AHEAD if drop else _SPARE_V1
         self._probabilities = probabilities
         self._data = data
         self._position = 4
@@ -132,7 +136,7 @@ class RangeDecoder:
 
     def is_overrun(self) -> bool:
         """Return True if more bytes were read than a message can have: the data are invalid."""
-        return self._position > len(self._data) + 8
+        return self._position > len(self._data) + self._spare
 
     def has_more(self) -> bool:
         """Return True if the message has more bytes than were needed: not all is decoded.

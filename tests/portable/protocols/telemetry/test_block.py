@@ -235,6 +235,15 @@ def test_structured_columns_of_few_rows():
         round_trip(columns)
 
 
+def test_zeros_at_the_end_of_the_code():
+    """Decisions 1 leave zeros in the code; more than a reader accepts must not be omitted."""
+    for count in (1, 2, 3, 5, 9, 30):
+        for top in ((1 << 53) - 1, (1 << 40) - 1):
+            column = [(t * 7 // 3 % 3 - 1) * top for t in range(40)] + [0] + [top, -top] * count
+            round_trip([column])
+            round_trip([[5] * len(column), column, column[::-1]])
+
+
 def test_decoded_size_is_bounded():
     """A small block cannot decode to a large table: constant columns cost almost nothing."""
     columns = block.MAX_VALUES // block.MAX_ROWS
