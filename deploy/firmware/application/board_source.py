@@ -145,19 +145,26 @@ def _assigned_values(
     """Return the values of the assignments to capital names on top level, bound nowhere else."""
     values: dict[str, Any] = {}
     for node in tree.body:
-        for name in _constant_names(node):
-            value = _evaluate(node.value, imported | values)  # type: ignore[attr-defined]
+        for name, expression in _constants(node):
+            value = _evaluate(expression, imported | values)
             if value is not None and bound[name] == 1:
                 values[name] = value
     return values
 
 
-def _constant_names(node: ast.stmt) -> list[str]:
-    """Return the capital name that a statement assigns to, as a list."""
+def _constants(node: ast.stmt) -> list[tuple[str, ast.expr]]:
+    """Return the capital names that a statement assigns to, with their expressions."""
+    found: list[tuple[str, ast.expr]] = []
     match node:
-        case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name), value=ast.expr()):
-            return [name] if name.isupper() else []
-    return []
+        case ast.Assign([ast.Name(name)], value=value):
+            found = [(name, value)]
+        case ast.AnnAssign(ast.Name(name), value=ast.expr() as value):
+            found = [(name, value)]
+        case ast.Assign([ast.Tuple(targets)], value=ast.Tuple(expressions)):
+            pairs = list(zip(targets, expressions, strict=False))
+            if len(targets) == len(expressions):
+                found = [(name.id, value) for name, value in pairs if isinstance(name, ast.Name)]
+    return [(name, value) for name, value in found if name.isupper()]
 
 
 def _count_bindings(nodes: Iterable[ast.AST]) -> Counter[str]:
@@ -211,7 +218,8 @@ def _literal(value: Any, rest: bytes) -> bytes:
 
 def _drop_bindings(lines: list[bytes], node: ast.stmt, values: dict[str, Any]) -> None:
     """Remove the assignment or the imported names of `values` from the lines of a statement."""
-    if any(name in values for name in _constant_names(node)):
+    names = [name for name, _ in _constants(node)]
+    if names and all(name in values for name in names):
         _replace_lines(lines, node, b"")
     elif isinstance(node, ast.ImportFrom):
         rest = [alias for alias in node.names if (alias.asname or alias.name) not in values]

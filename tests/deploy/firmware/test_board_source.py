@@ -18,10 +18,12 @@ _WAIT = (
     3 * SECOND
 )
 _SHIFT, OTHER = -1, 2
+_IDLE, _SENT = 0, 1
 _LOW: int = -(1 << 4)
 _KINDS = ("a", b"b", _LOW)
 _RATE = 1 / 20
 def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
+TABLE = ((_IDLE, _SENT),)
 NOT_READ_BY_OTHERS = 4
 VERSION = 5
 """
@@ -34,8 +36,10 @@ VERSION = 5
 _SHIFT, OTHER = -1, 2
 
 
+
 _RATE = 1 / 20
 def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
+TABLE = ((0, 1),)
 
 VERSION = 5
 """
