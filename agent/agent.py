@@ -34,7 +34,7 @@ from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
-from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE, port_names
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
@@ -222,6 +222,8 @@ class Agent:
 
     def port_names(self) -> "list[str]":
         """Return the names of the ports of this agent; the index is the port number."""
+        from agent.port_numbers import port_names  # noqa: PLC0415 - for faults and captures only
+
         return port_names(self.config)
 
     def add_port_listener(self, listener: "PortListener") -> None:

@@ -6,8 +6,8 @@ state of one device is in `agent.fieldbus.device_session`. The check that a cycl
 the polls is in `agent.fieldbus.capacity`.
 """
 
+from agent.core.module_unload import drop_modules
 from agent.fieldbus.device_session import OVERLOADED_AFTER, DeviceSession
-from drivers.ports.bus_address import make_bus
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,15 @@ class Fieldbus:
     """All buses and device sessions of the unit; `first_port` is the port of the first bus."""
 
     def __init__(self, config: "Config", first_port: int, guard: "Any" = None) -> None:
+        from drivers.ports.bus_address import make_bus  # noqa: PLC0415 - so that it can be unloaded
+
         self._guard = guard
         self.buses: list[Bus] = []
         self.names: list[str] = []
         for i, (name, address) in enumerate(config.buses):
             self.names.append(name)
             self.buses.append(make_bus(first_port + i, address, config.bus_timeout_us))
+        drop_modules(("drivers.ports.bus_address",))
         self.sessions: list[DeviceSession] = []
         for number, device in enumerate(config.devices):
             bus = self.buses[self.names.index(device.bus)]

@@ -5,12 +5,12 @@ Does not compile; see `romfs`. A name costs heap on a board: its text, an entry 
 its module, and a look-up at each use. So a board does without two kinds of names:
 
     type-only blocks    `if TYPE_CHECKING:` and `TYPE_CHECKING = False`
-    constants           private ones (`_SIZE = 4`) and imported ones (`from a.b import SECOND`), if
-                        the value is known here: numbers, text, bytes, and tuples of them
+    constants           private ones (`_SIZE = 4`), imported ones (`from a.b import SECOND`) and
+                        those of modules (`pdu.READ`), if the value is known here: numbers, text,
+                        bytes, and tuples of them
 
 The value stands at each use. An import without further names goes too. A number or text stays in
-its module if a portable module reads it in another way, such as `module.NAME` or an import in a
-function.
+its module if a portable module reads it in another way, such as an import in a function.
 Each line keeps its number.
 """
 
@@ -46,9 +46,9 @@ _READERS = (
 
 
 @functools.cache
-def board_source(source: bytes) -> bytes:
-    """Return a module without its type-only blocks and its known constants."""
-    return without_constants(without_type_blocks(source))
+def board_source(source: bytes, module: str = "") -> bytes:
+    """Return the source of `module` without its type-only blocks and its known constants."""
+    return without_constants(without_type_blocks(source), module)
 
 
 def sources_on_boards() -> list[Path]:
@@ -72,16 +72,18 @@ def without_type_blocks(source: bytes) -> bytes:
     return source if b"TYPE_CHECKING" in stripped else stripped
 
 
-def without_constants(source: bytes) -> bytes:
-    """Return a module with the values of its private and imported constants in their place."""
+def without_constants(source: bytes, module: str = "") -> bytes:
+    """Return `module` with the values of its private and imported constants in their place."""
     tree = ast.parse(source)
     nodes = list(ast.walk(tree))
-    values = _known_values(tree, _count_bindings(nodes))
+    bound = _count_bindings(nodes)
+    values = _known_values(module, tree, bound)
     lines = source.splitlines(keepends=True)
-    uses = [use for use in _uses(nodes) if use.id in values]
-    for use in sorted(uses, key=lambda use: (use.lineno, use.col_offset), reverse=True):
+    uses: list[tuple[ast.expr, Any]] = [(u, values[u.id]) for u in _uses(nodes) if u.id in values]
+    uses += _module_uses(nodes, bound)
+    for use, value in sorted(uses, key=lambda u: (u[0].lineno, u[0].col_offset), reverse=True):
         line, end = lines[use.lineno - 1], use.end_col_offset
-        text = _literal(values[use.id], line[end:])
+        text = _literal(value, line[end:])
         lines[use.lineno - 1] = line[: use.col_offset] + text + line[end:]
     for statement in tree.body:
         _drop_bindings(lines, statement, values)
@@ -100,43 +102,92 @@ def _public_values(module: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if isinstance(value, int | str)}
 
 
-def _known_values(tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
-    imported = _imported_values(tree, bound)
+def _known_values(module: str, tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
+    imported = _imported_values(tree, bound, module)
+    read = {name for owner, name in _names_read() if owner in ("", module) or not module}
     assigned = {
         name: value
         for name, value in _assigned_values(tree, bound, imported).items()
-        if name not in _names_read() and (name[0] == "_" or isinstance(value, int | str))
+        if name not in read and (name[0] == "_" or isinstance(value, int | str))
     }
     return imported | assigned
 
 
 @functools.cache
-def _names_read() -> frozenset[str]:
-    """Return the names that a module reads from another one at run time."""
-    names = set()
+def _names_read() -> frozenset[tuple[str, str]]:
+    """Return the names that a module reads from another one at run time, as (module, name).
+
+    The module is empty for an attribute of an object that can be a module.
+    """
+    read = set()
     for path in sources_on_boards():
         tree = ast.parse(without_type_blocks(path.read_bytes()))
         nodes = list(ast.walk(tree))
-        replaced = _imported_values(tree, _count_bindings(nodes))
+        bound = _count_bindings(nodes)
+        own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        replaced = _imported_values(tree, bound, own)
+        imported = _imported_names(nodes)
+        inlined = [use for use, _ in _module_uses(nodes, bound)]
         for node in nodes:
             match node:
+                case ast.Attribute() if node in inlined:
+                    continue
+                case ast.Attribute(ast.Name(owner), name) if owner in imported:
+                    read.add((imported[owner], name))
                 case ast.Attribute(attr=name):
-                    names.add(name)
-                case ast.alias(name, as_name) if (as_name or name) not in replaced:
-                    names.add(name)
-    return frozenset(names)
+                    read.add(("", name))
+                case ast.ImportFrom(str(module), aliases):
+                    names = [a.name for a in aliases if (a.asname or a.name) not in replaced]
+                    read |= {(module, name) for name in names}
+    return frozenset(read)
 
 
-def _imported_values(tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
+def _imported_names(nodes: list[ast.AST]) -> dict[str, str]:
+    """Return the names that a module imports from others, each with its dotted name."""
+    return {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def _module_uses(nodes: list[ast.AST], bound: Counter[str]) -> list[tuple[ast.expr, Any]]:
+    """Return the places where `module.NAME` is read, with its value, if that is known."""
+    imported = _imported_names(nodes)
+    uses: list[tuple[ast.expr, Any]] = []
+    for node in nodes:
+        match node:
+            case ast.Attribute(ast.Name(owner), name, ast.Load()) if bound[owner] == 1:
+                public = _public_values(imported.get(owner, ""))
+                if name in public and node.lineno == node.end_lineno:
+                    uses.append((node, public[name]))
+    return uses
+
+
+def _imported_values(tree: ast.Module, bound: Counter[str], module: str = "") -> dict[str, Any]:
+    """Return the imported constants of `module`, without those that others import from it."""
     values = {}
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             public = _public_values(node.module)
             for alias in node.names:
                 name = alias.asname or alias.name
-                if alias.name in public and bound[name] == 1:
+                if alias.name in public and bound[name] == 1 and (module, name) not in _imports():
                     values[name] = public[alias.name]
     return values
+
+
+@functools.cache
+def _imports() -> frozenset[tuple[str, str]]:
+    """Return all (module, name) that a module imports."""
+    found = set()
+    for path in sources_on_boards():
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            match node:
+                case ast.ImportFrom(str(module), aliases):
+                    found |= {(module, alias.name) for alias in aliases}
+    return frozenset(found)
 
 
 def _assigned_values(

@@ -95,7 +95,8 @@ def module_name(name: str) -> str:
 
 def compile_module(name: str, cache: Path) -> bytes:
     """Compile a module with mpy-cross, or return the cached result. Raises FirmwareError."""
-    module, source = module_name(name), board_source((ROOT / name).read_bytes())
+    module = module_name(name)
+    source = board_source((ROOT / name).read_bytes(), module)
     return compile_source(module, _short_names().shorten(module, source), cache)
 
 

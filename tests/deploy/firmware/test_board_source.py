@@ -25,7 +25,7 @@ _RATE = 1 / 20
 def wait(OTHER): return _WAIT + _LOW, _KINDS, MILLISECOND, SECOND.real
 TABLE = ((_IDLE, _SENT),)
 NOT_READ_BY_OTHERS = 4
-VERSION = 5
+PROVIDES = 5
 """
     assert (
         without_constants(source)
@@ -41,9 +41,18 @@ _RATE = 1 / 20
 def wait(OTHER): return 3000000 + (-16), ('a', b'b', -16), 1000, (1000000).real
 TABLE = ((0, 1),)
 
-VERSION = 5
+PROVIDES = 5
 """
     )
+
+
+def test_a_constant_of_a_module_stands_at_its_use() -> None:
+    source = (
+        b"from protocols.modbus import pdu\ndef f(x): return pdu.READ_HOLDING, x.READ_HOLDING\n"
+    )
+    assert b"return 3, x.READ_HOLDING" in without_constants(source)
+    bound = source + b"pdu = None\n"
+    assert without_constants(bound) == bound
 
 
 def test_a_constant_that_is_bound_twice_stays() -> None:
