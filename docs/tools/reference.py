@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/config.schema.json and the pages of docs/reference from the code: `make reference`.
+"""Writes the schemas of docs and the pages of docs/reference from the code: `make reference`.
 
     python docs/tools/reference.py            write the files
     python docs/tools/reference.py --check    exit 1 and name the files that are not as the code is
@@ -311,9 +311,10 @@ def scenario_words() -> str:
         + "\nHow a scenario is written: [the bench](../technician/bench.md). `coldloop hil list` "
         "and `coldloop hil list --faults` print the same.\n\n## Events and faults\n\n"
         "`do` of an `[[event]]`. *value*: the range of `value`. *ends*: `for_s` or a second event "
-        "takes it back.\n\n"
+        "takes it back. *needs*: a key of `[row]` that adds the part.\n\n"
     )
-    text += faults() + "\n\n## Measures\n\n`measure` of an `[[expect]]`.\n\n"
+    text += faults() + "\n\n## Keys of the row\n\n`[row]`, and each `[[case]]`.\n\n" + _row_keys()
+    text += "\n\n## Measures\n\n`measure` of an `[[expect]]`.\n\n"
     rows = []
     for name, measure in sorted(MEASURES.items()):
         word = getattr(measure, "argument", "") or ""
@@ -336,6 +337,25 @@ def scenario_words() -> str:
             held = f"{len(names)} runs; `coldloop hil list` names their scenarios"
         rows.append((f"`{name}`", suite.title, held))
     return text + table(("suite", "purpose", "scenarios"), rows)
+
+
+def _row_keys() -> str:
+    from hil.scenario.authoring.vocabulary import list_row_keys
+
+    rows = []
+    for word in list_row_keys():
+        low, high = word["limits"] or ("", "")
+        limits = f"{low:g} to {high:g}" if word["limits"] else ""
+        default = f"`{json.dumps(word['default'])}`"
+        rows.append((f"`{word['name']}`", word["meaning"], word["unit"], limits, default))
+    return table(("key", "meaning", "unit", "range", "default"), rows)
+
+
+def scenario_schema() -> str:
+    """The JSON Schema of scenario files."""
+    from hil.scenario.authoring.schema import schema_text
+
+    return schema_text()
 
 
 # Alarms.
@@ -444,6 +464,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/mutation.md": mutation,
     "reference/points.md": points,
     "reference/scenario_words.md": scenario_words,
+    "scenario.schema.json": scenario_schema,
 }
 
 if __name__ == "__main__":
