@@ -19,9 +19,15 @@ from hil.errors import BenchError
 HIL: dict[str, tuple[str, str]] = {
     "list": ("hil.tools.listing", "list the shipped scenarios and suites, or the faults"),
     "run": ("hil.tools.run", "run a scenario or a suite, and judge it"),
-    "new": ("hil.tools.new", "write a first scenario file, and the schema for editors"),
-    "check": ("hil.tools.check", "list all mistakes of scenario files, with line numbers"),
-    "words": ("hil.tools.words", "list faults, measures, row keys and parts of scenarios"),
+    "new": ("hil.tools.authoring.new", "write a first scenario file, and the schema for editors"),
+    "check": (
+        "hil.tools.authoring.check",
+        "list all mistakes of scenarios, with line numbers",
+    ),
+    "words": (
+        "hil.tools.authoring.words",
+        "list faults, measures, row keys, parts of a scenario",
+    ),
     "replay": ("hil.tools.replay", "feed a capture to the controller and compare its operations"),
     "shrink": ("hil.tools.shrink", "find the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "run random scenarios on all cores"),

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All words that a scenario can use, as plain records: faults, measures, row keys, requirements.
 
-Does not print them; see `hil.tools.words`. The JSON Schema and the reference page use them too.
+Does not print them; see `hil.tools.authoring.words`. The JSON Schema and the reference page use
+them too.
 """
 
 from dataclasses import MISSING, fields
