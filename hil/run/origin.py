@@ -64,7 +64,9 @@ def list_origins(
 ) -> list[DeviceOrigin]:
     """List the devices of a configuration: receiver, field devices, modem."""
     real_ports = {(row["port"], row["unit"]): row["real"] for row in swapped if row["real"]}
-    origins = [_emulated("receiver", config["receiver"]["port"])]
+    origins = []
+    if "receiver" in config:
+        origins.append(_emulated("receiver", config["receiver"]["port"]))
     for device in config["devices"]:
         key = (device["bus"], device["unit"])
         real_port = real_ports.get(key)

@@ -23,7 +23,8 @@ from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, rep
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
 from hil.scenario.questions import list_denials
-from hil.scenario.suite import resolve
+from hil.scenario.suite import Suite, resolve
+from hil.tools.run_unit import add_unit_options, repeat_unit_command, run_unit
 
 EXAMPLE = "coldloop hil run acceptance --report out/a --answers - --operator Ada"
 
@@ -43,10 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real",
         action="append",
+        nargs="?",
+        const="",
         default=[],
         metavar="NAME=PORT",
-        help="replace an emulated device by a real one; needs --real-time; can be repeated",
+        help="replace an emulated device by a real one; needs --real-time; can be repeated. With "
+        "--unit without a value: run on the real devices of the configuration",
     )
+    add_unit_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
     parser.add_argument(
@@ -87,6 +92,30 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
+    if arguments.unit is not None:
+        suite, recorded = run_unit(arguments)
+        serial = SerialCheck(arguments.serial)
+        if not arguments.json:
+            for run_record in recorded:
+                _print_run(run_record, repeat_unit_command(arguments))
+    else:
+        suite, recorded, serial = _run_scenarios(arguments)
+    if arguments.report is not None:
+        labels = Labels(serial, arguments.operator, arguments.key)
+        paths = write_all(suite, recorded, arguments.report, labels)
+        if not arguments.json:
+            for path in paths:
+                print(f"  wrote {path}")
+    if arguments.json:
+        print(json.dumps(_json_record(suite.name, recorded)))
+    verdict = worst_verdict([run_record.verdict for run_record in recorded])
+    return 1 if verdict in (FAIL, INCOMPLETE) else 0
+
+
+def _run_scenarios(
+    arguments: argparse.Namespace,
+) -> tuple[Suite, list[RecordedRun], SerialCheck]:
+    """Run the scenarios of a suite; print each result."""
     suite = resolve(arguments.scenario)
     real_devices = _parse_real(arguments)
     serial = SerialCheck()
@@ -102,16 +131,7 @@ def _run_all(arguments: argparse.Namespace) -> int:
             command = (arguments.scenario, arguments.seed, arguments.dut, arguments.real_time)
             _print_run(run_record, repeat_command(*command))
         recorded.append(run_record)
-    if arguments.report is not None:
-        labels = Labels(serial, arguments.operator, arguments.key)
-        paths = write_all(suite, recorded, arguments.report, labels)
-        if not arguments.json:
-            for path in paths:
-                print(f"  wrote {path}")
-    if arguments.json:
-        print(json.dumps(_json_record(suite.name, recorded)))
-    verdict = worst_verdict([run_record.verdict for run_record in recorded])
-    return 1 if verdict in (FAIL, INCOMPLETE) else 0
+    return suite, recorded, serial
 
 
 def _parse_real(arguments: argparse.Namespace) -> dict[str, str]:
