@@ -24,6 +24,7 @@ ROW_TEXTS: dict[str, RowText] = {
     "receiver_dialect": RowText("", 'vendor dialect of the receiver; "": the basic receiver'),
     "receiver_baud": RowText("Bd", "baud rate of the receiver's line; 0: that of the dialect"),
     "receiver_pps": RowText("", "the agent gets the pulses of the receiver; needs a dialect"),
+    "receivers": RowText("", "number of receivers; the second and third are of `receivers`"),
     "ppm_per_c": RowText("ppm/K", "temperature coefficient of the agent's oscillator"),
     "start_utc": RowText("", 'UTC at the start of a virtual run, such as "2026-12-31T23:50:00Z"'),
     "drift_ppm": RowText("ppm", "rate error of the agent's oscillator"),
