@@ -30,7 +30,7 @@ from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
-from hil.tools.commission.unit_draft import ChosenDevice, Settings, describe_control, draft_unit
+from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
 
 _NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the schema of the agent
 _DEVICE_FAILURE = "exception 4 "
@@ -257,7 +257,7 @@ class Commissioning:
 
     def propose(self) -> dict[str, Any]:
         """Write unit.json; return its control section."""
-        devices = [ChosenDevice(**device) for device in self.journal.get("describe")]
+        devices = [DraftDevice(**device) for device in self.journal.get("describe")]
         profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
         settings = Settings(
             self.arguments.site,

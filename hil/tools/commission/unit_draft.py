@@ -15,7 +15,7 @@ MODES = ("auto", "monitor")
 _MAX_PUMPS = 2
 
 
-class ChosenDevice(NamedTuple):
+class DraftDevice(NamedTuple):
     """A device of the unit: name, port and unit address, name of its profile."""
 
     name: str
@@ -35,7 +35,7 @@ class Settings(NamedTuple):
 
 
 def draft_unit(
-    devices: list[ChosenDevice], profiles: dict[str, DeviceProfile], settings: Settings
+    devices: list[DraftDevice], profiles: dict[str, DeviceProfile], settings: Settings
 ) -> Raw:
     """Return the configuration."""
     ports = list(dict.fromkeys(device.port for device in devices))
@@ -59,7 +59,7 @@ def draft_unit(
 
 
 def _draft_control(
-    devices: list[ChosenDevice], profiles: dict[str, DeviceProfile], settings: Settings
+    devices: list[DraftDevice], profiles: dict[str, DeviceProfile], settings: Settings
 ) -> Raw:
     by_name = {device.name: profiles[device.profile] for device in devices}
     supply_sensor = _first(by_name, lambda p: p.has_point("SupplyTemperatureCelsius"))

@@ -84,7 +84,7 @@ def test_it_continues_where_it_stopped(
     changed = profile.read_text().replace("from a register table", "edited")
     profile.write_text(changed)
     capsys.readouterr()
-    assert main([*command(cdu, site)]) == 1  # nobody has permitted the write test
+    assert main([*command(cdu, site)]) == 1  # the write test is not permitted
     text = capsys.readouterr().out
     assert "step 3 of 9, profiles: done at" in text
     assert "write test of cdu.PumpSpeedControlPercent: not tested" in text
