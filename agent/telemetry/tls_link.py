@@ -23,6 +23,8 @@ _CHECK_PERIOD = 10 * SECOND
 class TlsLink(PortLink):
     """A `PortLink` that passes UTC to the port."""
 
+    renews = True
+
     def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
         PortLink.__init__(self, port, name, address, needs_handshake=True)
         self.dates_checked = True
