@@ -36,7 +36,7 @@ class TlsLink(PortLink):
         """Request that the port opens, with the present UTC."""
         utc_s = self._utc_s(self._now)
         self.dates_checked = utc_s > 0
-        self._address = (self._base_address + "utc=%d" % utc_s).encode()
+        self.address = self._base_address + "utc=%d" % utc_s
         PortLink.start(self)
 
     def event(self, kind: str, now: int) -> None:
