@@ -32,6 +32,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS unit (
   unit TEXT PRIMARY KEY, site TEXT, name TEXT, newest_ms INTEGER DEFAULT 0,
   message_ms INTEGER DEFAULT 0, clock TEXT, state TEXT, online INTEGER, version TEXT,
+  report TEXT,
   blocks INTEGER DEFAULT 0, late INTEGER DEFAULT 0, undated INTEGER DEFAULT 0,
   estimated INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS signal (id INTEGER PRIMARY KEY, name TEXT UNIQUE, unit TEXT);
@@ -55,6 +56,7 @@ CREATE TABLE IF NOT EXISTS note (
 CREATE INDEX IF NOT EXISTS note_time ON note (unit, t_ms);
 """
 _MINUTE_MS = 60_000
+_MAX_REPORT_BYTES = 65536
 _MINUTE_UPSERT = """
 INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
   sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
@@ -87,6 +89,7 @@ class FleetStoreOutput(Output):
         super().__init__(context)
         self._lock = threading.Lock()
         self._states: dict[str, bytes] = {}
+        self._reports: dict[str, bytes] = {}
         self._signals: dict[str, int] = {}
         try:
             self._db = open_store(context.argument)
@@ -240,29 +243,40 @@ class FleetStoreOutput(Output):
         """Keep what the unit states of itself; `process` writes it."""
         self._states[unit] = payload
 
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Keep the report of the configuration of a unit; `process` writes it."""
+        self._reports[unit] = payload
+
     def process(self) -> None:
-        """Write the states of units: online, version."""
-        if not self._states:
+        """Write the states of units: online, version, report of the configuration."""
+        if not self._states and not self._reports:
             return
         states, self._states = self._states, {}
+        reports, self._reports = self._reports, {}
         try:
             with self._lock:
                 self._db.execute("BEGIN IMMEDIATE")
                 for unit, payload in states.items():
                     self._write_state(unit, payload)
+                for unit, payload in reports.items():
+                    self._write_report(unit, payload)
                 self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._states = {**states, **self._states}
+            self._reports = {**reports, **self._reports}
             raise OutputError(f"{self.context.argument}: {error}") from None
 
+    def _write_report(self, unit: str, payload: bytes) -> None:
+        if isinstance(_load_object(payload), dict) and len(payload) < _MAX_REPORT_BYTES:
+            self._touch(unit)
+            text = payload.decode("utf-8", "replace")
+            self._db.execute("UPDATE unit SET report=? WHERE unit=?", (text, unit))
+
     def _write_state(self, unit: str, payload: bytes) -> None:
-        try:
-            state = json.loads(payload)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(state, dict):
+        state = _load_object(payload)
+        if state is None:
             return
         self._touch(unit)
         is_online = state.get("online") is not False
@@ -275,3 +289,11 @@ class FleetStoreOutput(Output):
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def _load_object(payload: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

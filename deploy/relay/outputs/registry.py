@@ -131,6 +131,11 @@ class Outputs:
         for output in self._outputs:
             output.on_unit_offline(unit)
 
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Report a message of the topic `cfg/reported` of a unit."""
+        for output in self._outputs:
+            output.on_unit_report(unit, payload)
+
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Report a message of the topic `state` of a unit."""
         for output in self._outputs:
