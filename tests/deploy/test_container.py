@@ -33,7 +33,7 @@ def test_every_image_has_a_version() -> None:
 
 def test_every_service_is_restricted() -> None:
     services = re.findall(r"^  (\w+):\n    <<: \*restricted$", COMPOSE, re.M)
-    assert services == ["broker", "relay", "feeder", "store", "dashboard"]
+    assert services == ["broker", "relay", "store", "dashboard"]
     for line in ("read_only: true", "cap_drop: [ALL]", "no-new-privileges:true"):
         assert line in COMPOSE
     assert "\nUSER 990\n" in CONTAINERFILE
