@@ -46,12 +46,12 @@ def config(argv: list[str]) -> int:
 
 
 FLEET: dict[str, tuple[str, str]] = {
-    "list": ("deploy.fleet.command_list", "list the units: age, clock, state, alarms"),
-    "show": ("deploy.fleet.command_show", "show a unit with its newest values"),
-    "alarms": ("deploy.fleet.command_alarms", "list active alarms, or their history"),
-    "late": ("deploy.fleet.command_late", "list units without recent rows"),
-    "versions": ("deploy.fleet.command_versions", "list configurations and updates"),
-    "export": ("deploy.fleet.command_export", "print rows as CSV or JSON"),
+    "list": ("deploy.ops.fleet.command_list", "list the units: age, clock, state, alarms"),
+    "show": ("deploy.ops.fleet.command_show", "show a unit with its newest values"),
+    "alarms": ("deploy.ops.fleet.command_alarms", "list active alarms, or their history"),
+    "late": ("deploy.ops.fleet.command_late", "list units without recent rows"),
+    "versions": ("deploy.ops.fleet.command_versions", "list configurations and updates"),
+    "export": ("deploy.ops.fleet.command_export", "print rows as CSV or JSON"),
 }
 
 

@@ -5,7 +5,7 @@ import argparse
 import json
 
 from deploy.errors import DeployError
-from deploy.fleet.store_reader import FleetReader, add_common, format_cell, format_time
+from deploy.ops.fleet.store_reader import FleetReader, add_common, format_cell, format_time
 
 EXAMPLE = "coldloop fleet show s1/u1 --store relay.db.fleet"
 

@@ -3,7 +3,7 @@
 
 import argparse
 
-from deploy.fleet.store_reader import FleetReader, add_common, print_rows
+from deploy.ops.fleet.store_reader import FleetReader, add_common, print_rows
 
 EXAMPLE = "coldloop fleet list 'riyadh-*/*' --store relay.db.fleet"
 _COLUMNS = ("unit", "data_age_s", "online", "clock", "state", "alarms", "priority", "version")

@@ -3,7 +3,7 @@
 
 import argparse
 
-from deploy.fleet.store_reader import FleetReader, add_common, print_rows
+from deploy.ops.fleet.store_reader import FleetReader, add_common, print_rows
 
 EXAMPLE = "coldloop fleet late --after 900 --store relay.db.fleet"
 _COLUMNS = ("unit", "data_age_s", "message_age_s", "online", "clock", "late", "undated")

@@ -5,7 +5,7 @@ import argparse
 import json
 from collections import Counter
 
-from deploy.fleet.store_reader import FleetReader, Record, add_common, print_rows
+from deploy.ops.fleet.store_reader import FleetReader, Record, add_common, print_rows
 
 EXAMPLE = "coldloop fleet versions --store relay.db.fleet"
 

@@ -4,7 +4,7 @@
 import argparse
 import json
 
-from deploy.fleet.store_reader import FleetReader, add_common, parse_time, print_rows
+from deploy.ops.fleet.store_reader import FleetReader, add_common, parse_time, print_rows
 
 EXAMPLE = "coldloop fleet alarms --priority 2 --store relay.db.fleet"
 _COLUMNS = ("unit", "priority", "number", "t_ms", "code", "text")

@@ -12,7 +12,7 @@ from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
-HERE = ROOT / "deploy" / "monitoring"
+HERE = ROOT / "deploy" / "container" / "monitoring"
 BOARDS = sorted((HERE / "grafana").glob("*.json"))
 SOURCE = {"type": "object", "required": ["type", "uid"], "properties": {"uid": {"const": "store"}}}
 TARGET = {

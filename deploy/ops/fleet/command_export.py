@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from deploy.fleet.store_reader import FleetReader, add_common, format_time, parse_time
+from deploy.ops.fleet.store_reader import FleetReader, add_common, format_time, parse_time
 
 EXAMPLE = "coldloop fleet export s1/u1 --since 2h --store relay.db.fleet > rows.csv"
 
