@@ -225,11 +225,14 @@ class Bus(RequestSender):
             if result is None:
                 self._wake_at = self._timeout_at
                 transaction.has_partial_reply = True
+                if not self._bytes_since:
+                    self._bytes_since = now
                 if client.is_deferred:
                     self.handle(DEFER)
                     self._deferred_at = now
                     self._wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
+                self._bytes_since = 0
                 self._on_reply(transaction, result, now)
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
@@ -323,11 +326,11 @@ class Bus(RequestSender):
         reason = ""
         if status == GOOD:
             if self.serial:
-                self._duplicate_filter.expect_duplicate(transaction, self.client.reply_length, now)
+                length = self.client.reply_length
+                self._duplicate_filter.expect_duplicate(transaction, length, now)
                 if transaction.unit in self._stale_replies.units:
-                    self._duplicate_filter.expect(
-                        reply_prefix_of(transaction), self._duplicate_due(now), now
-                    )
+                    until = self._duplicate_due(now, length)
+                    self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
         elif status in NO_REPLY_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
@@ -366,6 +369,7 @@ class Bus(RequestSender):
         self.client.stop()
         if self.client.late_frames:
             self._check_late_frames(now)
+        self._bytes_since = 0
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health
