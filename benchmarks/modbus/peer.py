@@ -20,6 +20,7 @@ from typing import Any
 
 COUNT = 20
 TIMEOUT = 0.2
+T35_S = 0.00175  # above 19200 baud
 Read = Callable[[int, int], "Sequence[int] | None"]
 
 
@@ -81,6 +82,17 @@ def coldloop_matcher(kind: str, port: str) -> Read:
             if answer is not None:
                 devices[unit].store_block(0, answer[2], 1)
                 return answer[2]
+
+    return read
+
+
+def coldloop_matcher_t35(kind: str, port: str) -> Read:
+    """The same with t3.5 before each request: what a client by hand costs with the silence."""
+    read_values = coldloop_matcher(kind, port)
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        select.select([], [], [], T35_S)
+        return read_values(unit, address)
 
     return read
 
@@ -252,6 +264,7 @@ def minimalmodbus(kind: str, port: str) -> Read:
 LIBRARIES = {
     "coldloop": coldloop,
     "coldloop_matcher": coldloop_matcher,
+    "coldloop_matcher_t35": coldloop_matcher_t35,
     "coldloop_device": coldloop_device,
     "pymodbus": pymodbus,
     "pymodbus_async": pymodbus_async,
