@@ -20,6 +20,7 @@ from typing import Any
 
 COUNT = 20
 TIMEOUT = 0.2
+POLL_FROM_US = 10_000
 T35_S = 0.00175  # above 19200 baud
 Read = Callable[[int, int], "Sequence[int] | None"]
 
@@ -130,6 +131,8 @@ def coldloop(kind: str, port: str) -> Read:
     from protocols.time_units import NEVER
 
     fd = open_port(kind, port)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
     bus = Bus(4, kind, 115200, 10, timeout_us=200_000)
     bus.event("opened", time.monotonic_ns() // 1000)
 
@@ -138,8 +141,10 @@ def coldloop(kind: str, port: str) -> Read:
     def read(unit: int, address: int) -> "Sequence[int] | None":
         nonlocal fd
         if not bus.open:
+            poll.unregister(fd)
             os.close(fd)
             fd = open_port(kind, port)
+            poll.register(fd, select.POLLIN)
             bus.event("opened", time.monotonic_ns() // 1000)
         request = requests.get(address) or requests.setdefault(
             address, pdu.read_holding(address, COUNT)
@@ -151,8 +156,12 @@ def coldloop(kind: str, port: str) -> Read:
             if due <= now:
                 bus.wake(now)
             else:
-                wait = 1.0 if due == NEVER else (due - now) / 1e6
-                if not select.select([fd], [], [], wait)[0]:
+                wait_us = 1_000_000 if due == NEVER else due - now
+                if not (
+                    poll.poll(wait_us // 1000)  # cheaper, but in milliseconds
+                    if wait_us > POLL_FROM_US
+                    else select.select([fd], [], [], wait_us / 1e6)[0]
+                ):
                     continue
                 bus.receive(read_available(fd), time.monotonic_ns() // 1000)
             for _, op, data in bus.outbox():

@@ -112,6 +112,17 @@ class RequestSender(BusCounters):
             self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
 
+    def deadline(self) -> int:
+        """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
+        return self._wake_at
+
+    def outbox(self) -> "list[Action]":
+        """Remove and return the actions for the port: (port, "write" or "close", data)."""
+        actions = self._actions
+        if actions:
+            self._actions = []
+        return actions
+
     def handle(self, event: int) -> None:
         """Change the state by an event of `drivers.modbus.bus_state`."""
         self.state = next_state(self.state, event)
