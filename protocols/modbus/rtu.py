@@ -308,14 +308,14 @@ class RtuClient:
         If an incomplete frame can contain an intact candidate, set `is_deferred`.
         """
         buffer = self.buffer
-        begin, can_enclose = 0, False
+        begin, can_enclose = len(self._request) if buffer.startswith(self._request) else 0, False
         while begin < at:
             frame_end = _frame_end(buffer, begin, size)
             if frame_end > at:
                 return True
             # A frame can begin anywhere: the tail of an older frame can be before it. An intact
-            # frame can be the start of a longer one by chance, except the echo of the request.
-            if not can_enclose and buffer[begin:frame_end] != self._request:
+            # frame can be the start of a longer one by chance. The echo of the request is not.
+            if not can_enclose:
                 can_enclose = _longest_end(buffer, begin) > size
             begin = frame_end or begin + 1
         if can_enclose and not is_silent and crc16(buffer[at:end]) == 0:

@@ -318,7 +318,8 @@ def test_a_damaged_echo_does_not_change_what_is_known():
     request = client.start(7, pdu.read_holding(0, 1))
     client.feed(request + reply)
     client.start(7, pdu.read_holding(0, 1))
-    eq(client.feed(b"\x09" + request[1:] + reply), ("ok", 0, (7,)))
+    data = b"\x09" + request[1:] + reply  # bytes 5 and 6 look like the start of a longer frame
+    eq(client.feed(data) or client.settle(), ("ok", 0, (7,)))
     eq((client.line_echo, client.echo_known), (True, True))
     client.start(7, pdu.read_holding(0, 1))
     eq(client.feed(b"\x00" + reply), ("ok", 0, (7,)))  # noise of the driver, no echo
