@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RADIUS_M = 100
 """Twice the 50 m of the Spectracom NetClock manual: multipath on an urban roof stays inside."""
 _LEARN = 30
+_E7_DEG_PER_M = 90
+"""1e-7 degree of latitude in 1 m; exactly 89.8."""
 _HUNDREDTHS_MM = 1_113
 """1e-7 degrees of latitude are 11.13 mm: 1113 hundredths of a millimetre."""
 _COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
@@ -28,12 +30,16 @@ class PositionCheck:
         self.radius_m = radius_m
         self._cos = _cosine(site_e7[0]) if site_e7 is not None else 0
         self._first_fixes: list[tuple[int, int]] = []
+        self.latest_e7: tuple[int, int] | None = None
+        """Position of the last usable fix, also of one that is far from the site."""
+        self.latest_at = 0
 
     def distance_m(self, fix: "Fix") -> int:
         """Return the distance of a fix from the site in m, 0 while either is unknown."""
         lat, lon = fix.lat_e7, fix.lon_e7
         if lat is None or lon is None:
             return 0
+        self.latest_e7, self.latest_at = (lat, lon), fix.mono_us
         if self.site is None:
             self._learn_site(lat, lon)
             return 0
@@ -47,7 +53,10 @@ class PositionCheck:
 
     def _learn_site(self, lat: int, lon: int) -> None:
         first = self._first_fixes
-        if first and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * 90:
+        if (
+            first
+            and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * _E7_DEG_PER_M
+        ):
             first = []
         first.append((lat, lon))
         self._first_fixes = first

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check a configuration and compile it. A board drops this module after loading.
+"""Check a configuration and compile it. MicroPython unloads this module after that.
 
 Does not hold the schema (see `agent.config.schema`) or the compiled records (see
-`agent.core.config_records`); `agent.config.load.unload_checks` drops this module.
+`agent.core.config_records`); see `agent.config.load.unload_checks`.
 
 The schema is checked first: types, ranges, unknown keys. Then the compiler checks what a schema
 cannot express: names must exist and be unique, ports must be unique, periods must divide. All
@@ -105,7 +105,11 @@ def _wrong_kind(address: "Address", kinds: "tuple[str, ...]") -> str:
     if address.kind not in kinds:
         use = " or ".join(kinds)
         return "a port of kind %s is not possible here; use %s" % (address.kind, use)
-    return "utc is for the agent to say, by its own clock" if "utc" in address.options else ""
+    return (
+        "option utc is not allowed here: the agent sets it from its own clock"
+        if "utc" in address.options
+        else ""
+    )
 
 
 def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
@@ -199,13 +203,14 @@ def _profile(
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
-    if type(profiles[name]) is str:  # the file could not be read
-        errors.append("%s: %s" % (path, profiles[name]))
-        return None
     if name not in cache:
+        raw: Any = profiles[name]
+        if type(raw) is str:  # the file could not be read
+            errors.append("%s: %s" % (path, raw))
+            return None
         try:
             checked = type(profiles) is ProfileFiles and profiles.checked
-            cache[name] = DeviceProfile(profiles[name], is_checked=checked)
+            cache[name] = DeviceProfile(raw, is_checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None
@@ -233,7 +238,7 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
     """Refuse given keys without effect: of a loop that a loop of `cooling` replaces, and of
     `cooling`. `raw` has no defaults.
     """
-    from agent.core.tunable import without_effect  # noqa: PLC0415 - dropped after loading
+    from agent.core.tunable import without_effect  # noqa: PLC0415 - unloaded after loading
 
     for loop in ("supply", "dp"):
         for key in sorted(raw["control"].get(loop, {})):
@@ -249,7 +254,7 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """Check the temperature sources of the sections about time. Most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
-        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
+        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - unloaded after loading
 
         devices: dict[str, DeviceProfile | None] = {d["name"]: None for d in raw["devices"]}
         for device in parsed.devices:

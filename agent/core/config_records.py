@@ -2,8 +2,8 @@
 """The compiled configuration: records from which the packages of the agent are built.
 
 Does not read files: a runtime passes the parsed JSON and the profiles. Does not check values; see
-`agent.config.compiler`, which a board drops after loading. Times become integer microseconds. Other
-numbers keep their unit. They are rounded to a thousandth through an integer, because the two
+`agent.config.compiler`, which MicroPython unloads after loading. Times become integer microseconds.
+Other numbers keep their unit. They are rounded to a thousandth through an integer, because the two
 interpreters parse decimal fractions differently.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll plans of the devices, and their wire time compared with the control cycle.
 
-Used while a configuration is loaded; see `agent.config.compiler`. A board drops it after that.
+Used while a configuration is loaded; see `agent.config.compiler`. MicroPython then unloads it.
 """
 
 from drivers.modbus.block_planner import plan_time_us

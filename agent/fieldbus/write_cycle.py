@@ -6,7 +6,7 @@ Does not make requests (see `drivers.device.write_request`) and does not choose 
 At most one batch is in progress. Outputs that are requested meanwhile follow after it. The session
 discards a superseded output before it sends the new one. Only a stop does not wait for the batch.
 
-A request stands until a poll round that began after the write shows the requested values. If
+A request is active until a poll round that began after the write shows the requested values. If
 `_REWRITE_AFTER` rounds do not show them, the batch is written again. If `_UNVERIFIED_AFTER` rounds
 do not show them, the write is unverified, also if the request changed meanwhile. The session
 continues to retry.

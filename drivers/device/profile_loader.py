@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading of a device profile: attributes of points, blocks of registers, selection of entries.
 
-Does not check a profile; see `drivers.device.profile_check`. A board drops this module after
+Does not check a profile; see `drivers.device.profile_check`. MicroPython unloads this module after
 loading; see `drivers.device.profile.unload_checker`.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control valve: position in percent of stroke to register writes.
 
-Does not control temperature; see `agent.control.supply_loop`. The profile names the points of
+Does not control temperature; see `agent.control.loop.supply_loop`. The profile names the points of
 set-point and feedback, and its ramp limits the set-point. A change below `_DEADBAND` is not sent,
 except at the ends of the stroke, because travel and reversals cause wear. Changes are compared in
 register counts, so that floats of 32 and of 64 bits give the same result.
@@ -31,8 +31,8 @@ _DEADBAND = 0.5
 class ValveActuator:
     """The valve of one device session.
 
-    `is_reversed`: it opens when its actuator closes. `is_limited`: it stands, or too little water
-    flows through it, so it cannot reject more heat.
+    `is_reversed`: it opens when its actuator closes. `is_limited`: it is blocked, or too little
+    water flows through it, so it cannot reject more heat.
     """
 
     def __init__(self, session: "SessionView") -> None:
@@ -96,7 +96,7 @@ class ValveStill:
     def step(
         self, position: "float | None", command_pct: "float | None", band: float, dt: float
     ) -> bool:
-        """Return whether it stands; called once a cycle."""
+        """Return whether the valve is blocked; called once a cycle."""
         last, self._still_pct = self._still_pct, position
         if position is None or command_pct is None or last is None:
             self._still_s = 0.0

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that an actuator accepts all outputs of its loop.
 
-Does not check the tuning of the loop. Dropped after loading; a signed change loads it again.
+Does not check the tuning of the loop. Unloaded after loading; a signed change loads it again.
 """
 
 from agent.core.config_records import round_to_thousandth
