@@ -88,7 +88,7 @@ def coldloop_matcher(kind: str, port: str) -> Read:
 
 
 def coldloop_matcher_t35(kind: str, port: str) -> Read:
-    """The same with t3.5 before each request: the cost of a minimal client that keeps the silence."""
+    """The same with t3.5 before each request: a minimal client that keeps the silence."""
     read_values = coldloop_matcher(kind, port)
 
     def read(unit: int, address: int) -> "Sequence[int] | None":
