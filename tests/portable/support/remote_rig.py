@@ -152,6 +152,8 @@ def make_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **options):
 
 
 def make_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minutes=60, **options):
+    if name == "confirm" and not arguments:
+        arguments = [("counter", COUNTER)]
     body = command.encode_command(counter_s, counter_s + 60 * minutes, name, arguments, **options)
     target = "@" + options["group"] if options.get("group") else TARGET
     return sign_message(COMMAND, body, signers, target)
