@@ -261,7 +261,7 @@ class CommandTable:
 
     def _is_secret_port(self, name: str) -> bool:
         """Return whether logins or the records of the unit pass on a port."""
-        section = name.split(".", maxsplit=1)[0]
+        section = name.partition(".")[0]
         if section in ("state", "console", "remote", "broker", "throttle"):
             return True
         components = self._manager.agent.config.components

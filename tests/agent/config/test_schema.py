@@ -261,17 +261,11 @@ def test_public_key_must_be_hexadecimal() -> None:
     load(raw, profiles())
 
 
-REMOTE_KEYS = (
-    {
-        "number": 1,
-        "role": "operate",
-        "public": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
-    },
-    {
-        "number": 2,
-        "role": "limits",
-        "public": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
-    },
+FIRST = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+SECOND = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+REMOTE_KEYS: tuple[dict[str, Any], ...] = (
+    {"number": 1, "role": "operate", "public": FIRST},
+    {"number": 2, "role": "limits", "public": SECOND},
 )
 """RFC 8032, 7.1, tests 1 and 2."""
 

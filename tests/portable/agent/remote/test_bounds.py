@@ -98,9 +98,10 @@ def test_a_change_of_the_keys_opens_the_epoch_in_one_message():
 
 def test_a_message_of_epoch_0_has_its_old_length():
     rig = start_rig()
-    change, options = [(SETPOINT, Decimal(325, 1))], {"confirm_s": 12 * HOUR, "version": 24}
-    eq(len(make_patch(rig, change, **options)), 93)
-    eq(len(make_patch(rig, change, counter_s=START_S + EPOCH_1, **options)), 97)
+    change = [(SETPOINT, Decimal(325, 1))]
+    eq(len(make_patch(rig, change, confirm_s=12 * HOUR, version=24)), 93)
+    at = START_S + EPOCH_1
+    eq(len(make_patch(rig, change, counter_s=at, confirm_s=12 * HOUR, version=24)), 97)
 
 
 # Expiry without UTC: the time since the last accepted message.
