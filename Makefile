@@ -73,7 +73,7 @@ advisories: ## checks the pinned packages for known vulnerabilities; before each
 	@$(PY) -m deploy.release.advisories $(ARGS)
 
 bare-root: ## runs demo and test in a bare Debian root (needs root, debootstrap)
-	@sh deploy/prove-bare-root.sh
+	@sh deploy/debian/prove-bare-root.sh
 
 clean: ## deletes the environment, caches and outputs
 	@rm -rf .venv .pypy build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -8,7 +8,8 @@ closed, and `wake` when `deadline` has passed. After each call it executes the r
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
 After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
-Each call of a piece is in a `try`: an exception of a piece goes to `guard` (`agent.core.guard`).
+Each call of a piece is in a `try`: an exception of a piece goes to `guard`; see
+`agent.core.fault.guard`.
 
 A tick never waits. Its steps, in this order:
 
@@ -31,7 +32,7 @@ from agent.control.pressure_loop import PressureLoop
 from agent.control.supply_loop import SupplyLoop
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
-from agent.core.guard import Guard
+from agent.core.fault.guard import Guard
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
@@ -52,8 +53,8 @@ if TYPE_CHECKING:
 
     from agent.control.actuator.arbiter import Arbiter
     from agent.core.actuator import SetpointRequest
-    from agent.core.component import Actions, Component
-    from agent.core.component_set import ComponentSet
+    from agent.core.component.base import Actions, Component
+    from agent.core.component.component_set import ComponentSet
     from agent.core.config_records import Config
     from agent.core.context import PortListener, SensorView
     from agent.remote.storage.boot_state import BootState
@@ -161,7 +162,7 @@ class Agent:
 
     def _build_components(self, config: "Config") -> "list[Component]":
         """Build the components. Return those that report active conditions to the supervisor."""
-        from agent.core.component_set import ComponentSet  # noqa: PLC0415 - many units have none
+        from agent.core.component.component_set import ComponentSet  # noqa: PLC0415 - many units have none
 
         component_set = ComponentSet(self, config, self._first_component)
         self._component_set = component_set

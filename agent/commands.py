@@ -51,7 +51,7 @@ def schema_text() -> str:
     """Return the JSON Schema of the configuration; docs/config.schema.json is a copy."""
     from agent.config.json_schema import to_json_schema
     from agent.config.schema import with_components
-    from agent.core.registry import COMPONENTS
+    from agent.core.component.registry import COMPONENTS
 
     schema = with_components([spec.section for spec in COMPONENTS])
     return json.dumps(to_json_schema(schema), indent=2) + "\n"

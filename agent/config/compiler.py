@@ -11,9 +11,15 @@ profiles of its actuators. Thus no request can exceed the limits of an actuator 
 """
 
 from agent.config.profile_files import ProfileFiles
+from agent.core.component.registry import (
+    COMPONENTS,
+    LINK_KINDS,
+    STREAM_KINDS,
+    schema_module,
+    sections,
+)
 from agent.core.config_records import Config, DeviceConfig, to_thousandths
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
 from agent.core.schema.outputs import check_outputs
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
@@ -132,8 +138,9 @@ def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
         address = parse_port(settings.get("port"), section + ".port", port_kinds)
         parsed.components.append((section, settings, address))
         named = settings.get("ports", {})
+        kinds = LINK_KINDS.get(section, STREAM_KINDS)
         for name in sorted(named):
-            address = parse_port(named[name], section + ".ports." + name, STREAM_KINDS)
+            address = parse_port(named[name], section + ".ports." + name, kinds)
             if address is not None:
                 parsed.component_ports.append((section, name, address))
 

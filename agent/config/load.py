@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PREFIXES = (
     "agent.config.",
-    "agent.core.registry",
+    "agent.core.component.registry",
     "agent.core.tunable",
     "agent.fieldbus.capacity",
     "drivers.modbus.block_planner",

@@ -6,7 +6,7 @@ Does not validate (see `agent.config.validate`) and does not hold the compiled f
 `_pct`). Every number has a range. Keys that are not listed here are errors.
 """
 
-from agent.core.registry import COMPONENTS, schema_module
+from agent.core.component.registry import COMPONENTS, schema_module
 from agent.core.schema.rules import (
     NAME_PATTERN,
     enum,
@@ -225,8 +225,8 @@ def with_components(names: "list[str]") -> "dict[str, Any]":
     """Return the schema with the sections of the optional components in `names`.
 
     The schema of a section NAME is the constant `NAME` in the schema module of its record in
-    `agent.core.registry`. A schema module of another section is not imported. The sections follow
-    those of every agent, in the order of `COMPONENTS`.
+    `agent.core.component.registry`. A schema module of another section is not imported. The
+    sections follow those of every agent, in the order of `COMPONENTS`.
     """
     properties = SCHEMA["properties"].copy()
     for spec in COMPONENTS:

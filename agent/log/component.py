@@ -12,7 +12,7 @@ A power cut destroys data that is not on flash: rows of at most `at_risk_s`, and
 progress. A record is sent only when it is durable, so that no number is used twice.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
 from agent.log.block_builder import BlockBuilder, take_row, unit_schema
 from agent.log.record_store import RecordStore
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
     from agent.log.compactor import BlockCompactor
     from protocols.telemetry.schema import Schema

@@ -21,6 +21,7 @@ MODULES = (
     "agent.safety.row_resistance",
     "agent.safety.start_permit",
     "agent.clock.evidence",
+    "agent.clock.ntp.component",
     "agent.clock.persistence",
     "agent.gnss.detectors",
     "agent.gnss.receiver_setup",

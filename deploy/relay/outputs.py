@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs of the relay: the registry of the formats, and one front for those that are selected.
 
-Does not write a format; see `sparkplug_output`, `alarm_output` and `text_outputs`. Each output
+Does not write a format; see `sparkplug.output`, `alarm_output` and `text_outputs`. Each output
 takes a block's rows once. While one output is not ready (for example, the primary host is offline),
 records stay in the outbox. So do blocks whose schema is not known yet.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from deploy.relay.alarm_output import AlarmOutput
 from deploy.relay.output import Output, OutputContext, Page
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_output import SparkplugOutput
+from deploy.relay.sparkplug.output import SparkplugOutput
 from deploy.relay.text_outputs import JsonOutput, LinesOutput, MetricsOutput
 
 

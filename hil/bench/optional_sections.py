@@ -9,7 +9,7 @@ Does not describe the components; see their packages in `agent`. A scenario name
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from agent.core.registry import COMPONENTS
+from agent.core.component.registry import COMPONENTS
 from agent.port_numbers import FIRST_BUS
 from hil.bench import operator_messages, receiver_choice, sections_cooling, testbed_satcom
 from hil.bench.testbed_settings import TestbedSettings

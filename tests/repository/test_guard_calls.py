@@ -59,7 +59,7 @@ EXEMPT = {
     # only appends a request or changes three attributes of `PortLink`
     "agent/agent.py": {"link.start", "self.uplink.link.start", "link.outbox", "link.event"},
     # inside of a guarded call of the agent
-    "agent/core/component_set.py": {
+    "agent/core/component/component_set.py": {
         "component.receive",
         "component.link_receive",
         "component.event",

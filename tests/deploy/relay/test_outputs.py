@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from deploy.relay import command, outputs, sparkplug_payload
+from deploy.relay import command, outputs
 from deploy.relay.output import Output, OutputContext
 from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
-from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
+from deploy.relay.sparkplug import payload as sparkplug_payload
+from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
 from protocols.telemetry import block
 from tests.deploy.relay.relay_rig import (
     SCHEMA,

@@ -17,11 +17,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.telemetry import stream
 from deploy.errors import DeployError
-from deploy.relay import command, sparkplug_payload
+from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.database import RelayDatabase
 from deploy.relay.ingest import BatchResult, Ingest
 from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as telemetry_message
 from tests.deploy.relay.relay_rig import ALARM, GENERATION, START_MS, UNIT, block_of, bulk, pack

@@ -22,7 +22,7 @@ from pymodbus.framer import FramerRTU
 from pymodbus.server import ModbusTcpServer
 
 from drivers.commands import modbus
-from tests.oracle.test_modbus_wires import serve
+from tests.oracle.modbus.test_modbus_wires import serve
 from tests.support import cli_tools
 from tests.support.bench_process import BenchThread
 from tests.support.libmodbus import LibmodbusDevice

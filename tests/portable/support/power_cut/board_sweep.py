@@ -27,7 +27,7 @@ from drivers.ports.micropython import slot_store, store
 from protocols.signed_message import MANIFEST
 from tests.portable.support.agent_rig import RigLcg
 from tests.portable.support.check import eq
-from tests.portable.support.flash_model import Disk, PowerCut
+from tests.portable.support.power_cut.flash_model import Disk, PowerCut
 from tests.portable.support.remote_rig import (
     COUNTER,
     HOUR,

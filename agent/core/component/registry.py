@@ -12,11 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Component
+    from agent.core.component.base import Component
     from agent.core.context import Context
 
 STREAM_KINDS = ("tcp", "tls")
-"""Kinds of address that the further `ports` of a component can have."""
+LINK_KINDS = {"ntp": ("ntp",)}
+"""Kinds of address that the further `ports` of a section can have; others have `STREAM_KINDS`."""
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
 """A component. `section`: its section of the configuration. `module`, `cls`: its class.
@@ -70,7 +71,9 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "modem_store", "agent.satcom.persistence", "SatcomStore", ("store",), "agent.satcom.schema"
     ),
     ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
-    ComponentSpec("ntp", "agent.clock.ntp_peer", "NtpPeer", ("ntp",), "agent.clock.schema"),
+    ComponentSpec(
+        "ntp", "agent.clock.ntp.component", "NtpComponent", ("ntp",), "agent.clock.schema"
+    ),
 )
 """All optional components, in the order of their ports."""
 

@@ -3,13 +3,13 @@
 
 Does not contain the control loops, the clock or the supervisor; each agent has them. The agent
 imports a component only if the configuration has its section, because code costs heap on a board.
-`agent.core.registry` lists all components. The agent calls the methods of a component in this
-order:
+`agent.core.component.registry` lists all components. The agent calls the methods of a component in
+this order:
 
     start -> (receive | event | tick | wake)* ; deadline and outbox after each; status once a second
 
-The class attributes are the declarations. `agent.core.declarations` rejects two components that
-declare the same command, the same service or the same rank on one actuator:
+The class attributes are the declarations. `agent.core.component.declarations` rejects two
+components that declare the same command, the same service or the same rank on one actuator:
 
     PORTS      kinds of address that its `port` can have
     CLAIMS     its claims on actuators (`agent.core.actuator`), used from `before_control`

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that the declarations of the components of a unit do not conflict.
 
-Loaded only on a unit that has components. `agent.core.component` describes the declarations.
+Loaded only on a unit that has components. `agent.core.component.base` describes the declarations.
 """
 
 from agent.core.actuator import EXACT, LOOP
@@ -10,7 +10,7 @@ from agent.core.errors import AgentError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.actuator import ClaimSpec
-    from agent.core.component import Component
+    from agent.core.component.base import Component
 
 
 def check_declarations(components: "list[Component]") -> None:

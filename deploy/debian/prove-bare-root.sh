@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs `make demo` and `make test` in a bare Debian root with only git, make, python3 and
 # python3-venv. Needs root and debootstrap. Usage:
-#     deploy/prove-bare-root.sh [FOLDER]
+#     deploy/debian/prove-bare-root.sh [FOLDER]
 #     KEEP=1 keeps the root; DEMO=no or TESTS=no skips that part; CI=true is passed on
 # Uses the mirror and the settings of apt and pip of this machine. The mounts exist in a separate
 # namespace and end with it.
@@ -14,7 +14,7 @@ if [ "${INSIDE_NAMESPACE:-}" != yes ]; then
     INSIDE_NAMESPACE=yes exec unshare --mount --propagation private sh "$0" "$@"
 fi
 
-repo=$(cd "$(dirname "$0")/.." && pwd -P)
+repo=$(cd "$(dirname "$0")/../.." && pwd -P)
 suite=${SUITE:-trixie}
 root=${1:-$(mktemp -d)}
 mkdir -p "$root"

@@ -2,13 +2,13 @@
 """All components of a unit, with their port numbers.
 
 Loaded only on a unit that has components. Does not list the available components; see
-`agent.core.registry`. The main ports of all components have the first numbers, in the order of the
-registry. The further `ports` of the components follow.
+`agent.core.component.registry`. The main ports of all components have the first numbers, in the
+order of the registry. The further `ports` of the components follow.
 """
 
 import sys
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.module_unload import drop_modules
 from agent.core.port_link import PortLink
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.core.context import Context
 
-_ONLY_FOR_START = ("agent.core.registry", "agent.power.build")
+_ONLY_FOR_START = ("agent.core.component.registry", "agent.power.build")
 _IS_BOARD = sys.implementation.name == "micropython"
 
 
@@ -42,7 +42,7 @@ class ComponentSet:
             chosen.append((section, settings, port))
         self.components = _build(agent, chosen)
         if not _IS_BOARD:
-            from agent.core.declarations import check_declarations  # noqa: PLC0415
+            from agent.core.component.declarations import check_declarations  # noqa: PLC0415
 
             check_declarations(self.components)
         sections = [section for section, _, _ in chosen]
@@ -82,7 +82,7 @@ class ComponentSet:
 
 def _build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
     """Build the components. A board drops the code that only the start needs."""
-    from agent.core.registry import build  # noqa: PLC0415 - so that it can be dropped
+    from agent.core.component.registry import build  # noqa: PLC0415 - so that it can be dropped
 
     components = build(agent, chosen)
     drop_modules(_ONLY_FOR_START)

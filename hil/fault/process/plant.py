@@ -2,7 +2,7 @@
 """Faults of coolant, facility water, weather, valve, pumps and room.
 
 Does not contain the physics; see `hil.plant`. Faults of power and of sensors are in
-`hil.fault.power` and `hil.fault.sensor`.
+`hil.fault.process.power` and `hil.fault.sensor`.
 """
 
 from operator import attrgetter

@@ -18,7 +18,7 @@ from agent.remote.storage.audit import SEGMENTS, AuditReader, key_of
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from tests.portable.support.check import eq
-from tests.portable.support.flash_model import Disk, PowerCut
+from tests.portable.support.power_cut.flash_model import Disk, PowerCut
 from tests.portable.support.remote_rig import (
     COUNTER,
     PRESSURE,

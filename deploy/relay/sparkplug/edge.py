@@ -15,9 +15,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.relay import sparkplug_payload
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_payload import BD_SEQ, REBIRTH, Metric
+from deploy.relay.sparkplug import payload as sparkplug_payload
+from deploy.relay.sparkplug.payload import BD_SEQ, REBIRTH, Metric
 
 SparkplugMessage = tuple[str, bytes, int, bool]
 """Topic, payload, QoS, retain."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sparkplug B 3.0 output: each unit is a device of the edge node of the relay.
 
-Does not build the messages; see `sparkplug_edge`. Sends the birth messages after each connection,
+Does not build the messages; see `sparkplug.edge`. Sends the birth messages after each connection,
 after a rebirth command and after the primary host comes online. Takes rows only after that.
 """
 
@@ -10,8 +10,8 @@ import threading
 
 from deploy.relay.output import Output, OutputContext
 from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost, SparkplugMessage
-from deploy.relay.sparkplug_payload import is_rebirth_request
+from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
+from deploy.relay.sparkplug.payload import is_rebirth_request
 
 _DEATH_WAIT_S = 2.0
 
