@@ -10,7 +10,25 @@ from agent.remote.message import canonical
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.remote.manager import RemoteManager
+    from typing import Protocol
+
+    from agent.remote.message.reject import RejectionLog
+    from agent.remote.schedule import ScheduledChange
+    from agent.remote.storage.write_queue import RemoteHost
+    from agent.remote.update.software_update import SoftwareUpdate
+    from agent.remote.update.trial import TrialMonitor
+
+    class ReportHost(RemoteHost, Protocol):
+        """The remote manager as its report uses it."""
+
+        has_boot_state: bool
+        accepted_count: int
+        rejections: "RejectionLog"
+        results: "list[str]"
+        schedule: "ScheduledChange"
+        trial_monitor: "TrialMonitor | None"
+        update: "SoftwareUpdate | None"
+        report: "ReportPublisher"
 
 
 REPORTED, CONFIG = "cfg/reported", "cfg/config"
@@ -19,7 +37,7 @@ REPORTED, CONFIG = "cfg/reported", "cfg/config"
 class ReportPublisher:
     """Publishes when `is_due`, and after rejections."""
 
-    def __init__(self, manager: "RemoteManager") -> None:
+    def __init__(self, manager: "ReportHost") -> None:
         self.is_due = True
         self.is_last = False
         self._manager = manager
@@ -57,7 +75,7 @@ class ReportPublisher:
         return self.is_due or bool(topics)
 
 
-def build_report(manager: "RemoteManager") -> JsonObject:
+def build_report(manager: "ReportHost") -> JsonObject:
     """Return the report. `refused_message`: kind and counter of the last rejected message."""
     boot, monitor, audit = manager.boot, manager.trial_monitor, manager.write_queue.audit
     slots, rejections, update = boot.slots, manager.rejections, manager.update

@@ -14,16 +14,43 @@ from agent.remote.message.reject import Rejection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
-    from agent.remote.manager import RemoteManager
+    from agent.remote.message.command import SignedCommand
+    from agent.remote.message.manifest import Manifest
+    from agent.remote.message.patch import Patch
     from agent.remote.message.verifier import MessageVerification, VerifyContext
+    from agent.remote.message_clock import MessageClock
+    from agent.remote.storage.write_queue import RemoteHost
+
+    class ScheduleHost(RemoteHost, Protocol):
+        """The remote manager as a scheduled change uses it."""
+
+        message_clock: "MessageClock"
+
+        def accepted_keys(self) -> "list[dict[str, Any]]":
+            """Return the keys of operators that are not suspended."""
+            ...
+
+        def reject(
+            self,
+            rejection: Rejection,
+            message: "Patch | SignedCommand | Manifest | None" = None,
+            signers: "list[int] | None" = None,
+            now: int = 0,
+        ) -> None:
+            """Count and report a rejection."""
+            ...
+
+        def act_on(self, verification: "MessageVerification", now: int) -> None:
+            """Execute a verified message."""
+            ...
 
 
 class ScheduledChange:
     """The change of `manager` that waits, if there is one."""
 
-    def __init__(self, manager: "RemoteManager") -> None:
+    def __init__(self, manager: "ScheduleHost") -> None:
         self._manager = manager
         self._waiting: MessageVerification | None = None
 
@@ -72,7 +99,7 @@ class ScheduledChange:
         manager.act_on(verification, now)
 
 
-def verify_context(manager: "RemoteManager", verifier: "Any") -> "VerifyContext":
+def verify_context(manager: "ScheduleHost", verifier: "Any") -> "VerifyContext":
     """Return the data of the unit for the checks. `verifier`: the module, loaded when needed."""
     config, slots = manager.agent.config, manager.boot.slots
     context: VerifyContext = verifier.VerifyContext(

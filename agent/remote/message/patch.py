@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.remote.storage.day_values import DayValues
+    from agent.remote.message.steps import DayView
 
 MAX_CHANGES = 64
 _MAX_DEPTH = 6
@@ -79,7 +79,7 @@ class Patch:
         self,
         before: "dict[str, Any]",
         keep: bool,
-        day: "DayValues | None" = None,
+        day: "DayView | None" = None,
         has_quorum: bool = False,
     ) -> "tuple[bytes, dict[str, Any]]":
         """Return `before` with the changes as bytes and, if `keep`, as it is; set `moves`.

@@ -16,14 +16,20 @@ from protocols.cbor import Decimal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from agent.core.tunable import Tunable
-    from agent.remote.storage.day_values import DayValues
+
+    class DayView(Protocol):
+        """The values of a day; see `agent.remote.storage.day_values`."""
+
+        def largest_move(self, number: int, value: int) -> int:
+            """Return the largest distance between `value` and the values of this day."""
+            ...
 
 
 def check_steps(
-    before: "dict[str, Any]", after: "dict[str, Any]", day: "DayValues | None", has_quorum: bool
+    before: "dict[str, Any]", after: "dict[str, Any]", day: "DayView | None", has_quorum: bool
 ) -> "list[tuple[int, int, int]]":
     """Return the changed values with a step: (number, before, after), in 1e-9 of the unit.
 
