@@ -35,19 +35,23 @@ REPORTED, CONFIG = "cfg/reported", "cfg/config"
 
 
 class ReportPublisher:
-    """Publishes when `is_due`, and after rejections."""
+    """Publishes after a request, and after rejections."""
 
     def __init__(self, manager: "ReportHost") -> None:
-        self.is_due = True
+        self._is_due = True
         self.is_last = False
         self._manager = manager
         self._published_config = b""
 
+    def request(self) -> None:
+        """Publish at the next tick."""
+        self._is_due = True
+
     def tick(self, now: int) -> None:
         """Publish if a report is due."""
         rejections = self._manager.rejections
-        if self.is_due or rejections.report_due(now):
-            self.is_due = False
+        if self._is_due or rejections.report_due(now):
+            self._is_due = False
             rejections.on_reported(now)
             self._publish()
 
@@ -63,7 +67,7 @@ class ReportPublisher:
 
     def end(self) -> None:
         """Publish the final report of a decommissioned unit, and delete its configuration."""
-        self.is_last = self.is_due = True
+        self.is_last = self._is_due = True
         self._published_config = self._manager.boot.config
         if self._manager.agent.uplink is not None:
             self._manager.agent.uplink.publish_latest(CONFIG, b"", True)
@@ -72,7 +76,7 @@ class ReportPublisher:
         """Return whether a report or the configuration waits to be sent."""
         uplink = self._manager.agent.uplink
         topics = [] if uplink is None else [t for t in (REPORTED, CONFIG) if uplink.is_pending(t)]
-        return self.is_due or bool(topics)
+        return self._is_due or bool(topics)
 
 
 def build_report(manager: "ReportHost") -> JsonObject:

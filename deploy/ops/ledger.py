@@ -2,15 +2,15 @@
 """Ledger of signed messages on the operator's computer: one JSON line for each, in a hash chain.
 
 Does not read the audit log of a unit; see `audit_reader`. The ledger gives the next counter: a tool
-believes its own ledger and its own clock, and a report only within `messages.BELIEVED_AHEAD_S`.
+uses its own ledger and its own clock, and a report only within `messages.ACCEPTED_AHEAD_S`.
 Another person checks a copy of it with `coldloop config history --ledger FILE --trust NAME.json`.
 
     {"number", "when", "target", "counter", "what", "base", "message", "previous"}
 
-A line holds the message with its signatures, its target and the hash of its base. So nobody without
-the keys can add a line or change one. `previous` is the SHA-256 of the line before: a removed line
-breaks the chain. Removed last lines do not; compare with the audit logs of the units. The file is
-`COLDLOOP_LEDGER`, or `ledger.jsonl` in the data folder of the user.
+A line holds the message with its signatures, its target and the hash of its base. So only a holder
+of the keys can add a line or change one. `previous` is the SHA-256 of the line before: a removed
+line breaks the chain. Removed last lines do not; compare with the audit logs of the units. The file
+is `COLDLOOP_LEDGER`, or `ledger.jsonl` in the data folder of the user.
 """
 
 import datetime as dt
@@ -149,7 +149,7 @@ def _verify_message(record: dict[str, Any], trusted: dict[int, bytes]) -> list[i
     for number, signature in envelope.signatures:
         Ed25519PublicKey.from_public_bytes(trusted[number]).verify(signature, text)
     decoded = decode_message(message)
-    said = record["counter"], record["kind"], record["what"]
-    if said != (decoded.counter, envelope.kind, decoded.describe()):
+    stated = record["counter"], record["kind"], record["what"]
+    if stated != (decoded.counter, envelope.kind, decoded.describe()):
         raise ValueError("the line does not describe its message")
     return [number for number, _ in envelope.signatures]

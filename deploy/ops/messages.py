@@ -23,10 +23,10 @@ from protocols.signed_message import (
 )
 
 EPOCH_COMMAND = "epoch"
-"""The command that starts the counters of a unit anew."""
+"""The command that starts the counters of a unit again."""
 
 
-BELIEVED_AHEAD_S = 12 * 3600
+ACCEPTED_AHEAD_S = 12 * 3600
 """A reported counter may be this far ahead of the clock of this computer, s. Units accept a day."""
 _MAX_COUNTER = (1 << 40) - 1
 _MAX_VERSION = (1 << 32) - 1
@@ -114,7 +114,7 @@ def _update(value: Any) -> list[Any] | None:
 def next_counter(kind: int, bases: list[UnitReport], now_s: int, last: int = 0) -> int:
     """Return the counter of a new message. `last`: the last one of the own ledger.
 
-    Raises `OpsError`: a report has an unbelievable counter, or the epochs differ.
+    Raises `OpsError`: a report has an implausible counter, or the epochs differ.
     """
     epochs = {epoch_of(max(base.counters)) for base in bases}
     if len(epochs) > 1:
@@ -124,28 +124,28 @@ def next_counter(kind: int, bases: list[UnitReport], now_s: int, last: int = 0) 
     seconds = now
     for base in bases:
         reported = seconds_of(base.counters[kind - 1])
-        if reported > now + BELIEVED_AHEAD_S:
+        if reported > now + ACCEPTED_AHEAD_S:
             raise OpsError(
                 f"the report has a counter {(reported - now) // 3600} h ahead of this clock: a "
                 "stolen key or certificate, or a wrong clock. Check both; then start the counters "
-                "anew: `config command SITE/UNIT epoch` with two keys"
+                "again: `config command SITE/UNIT epoch` with two keys"
             )
         seconds = max(seconds, reported + 1)
-    if epoch_of(last) == epoch and seconds_of(last) <= now + BELIEVED_AHEAD_S:
+    if epoch_of(last) == epoch and seconds_of(last) <= now + ACCEPTED_AHEAD_S:
         seconds = max(seconds, seconds_of(last) + 1)
     return first_of(epoch) + seconds
 
 
-def believed_members(
+def plausible_members(
     units: dict[str, UnitReport], now_s: int
 ) -> tuple[list[UnitReport], dict[str, str]]:
-    """Return the believable reports of a group, and why the others are not.
+    """Return the plausible reports of a group, and why the others are not.
 
     The epoch is that of most members: one unit cannot move the counters of the group.
     """
     epochs = [epoch_of(max(report.counters)) for report in units.values()]
     epoch = max(sorted(set(epochs)), key=epochs.count)
-    believed: list[UnitReport] = []
+    plausible: list[UnitReport] = []
     refused: dict[str, str] = {}
     for name, report in units.items():
         if epoch_of(max(report.counters)) != epoch:
@@ -156,10 +156,10 @@ def believed_members(
         except OpsError as error:
             refused[name] = str(error)
         else:
-            believed.append(report)
-    if not believed:
+            plausible.append(report)
+    if not plausible:
         raise OpsError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
-    return believed, refused
+    return plausible, refused
 
 
 def sign_message(

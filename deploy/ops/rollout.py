@@ -165,7 +165,7 @@ class Rollout:
             if unit.state == WAITING and unit.report is not None:
                 try:
                     unit.counter, message = self.patch(unit.name, unit.report)
-                except OpsError as error:  # a report that cannot be believed
+                except OpsError as error:  # a report that is not plausible
                     self._finish(unit, False, str(error))
                     continue
                 unit.refused = unit.report.refused

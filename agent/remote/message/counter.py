@@ -9,7 +9,7 @@ rules bound it:
 - The seconds are at most one day after the trusted UTC. Without trusted UTC they are at most 400
   days after the time of the last accepted message (see `agent.remote.message_clock`).
 - Only a message with the signatures of the role `LIMITS` opens the next epoch. It starts all
-  counters of the unit anew. So no single key can use up the counters of a unit.
+  counters of the unit again. So no single key can use up the counters of a unit.
 
 A counter of epoch 0 has the same length in a message as before there were epochs.
 """

@@ -125,7 +125,7 @@ class ConfigSlots:
         return self.record_write()
 
     def _take_counter(self, kind: int, counter: int) -> None:
-        """Store the counter of an accepted message. A new epoch starts all counters anew."""
+        """Store the counter of an accepted message. A new epoch starts all counters again."""
         first = first_of(epoch_of(counter))
         self.counters = [max(first, last) for last in self.counters]
         self.counters[kind - 1] = max(counter, self.counters[kind - 1])

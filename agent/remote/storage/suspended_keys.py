@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Suspended keys: numbers of operators' keys that the unit does not accept, until they are resumed.
 
-Does not change the configuration: a suspension acts at once, without a trial and although another
-change is on trial. Afterwards a change of `remote.keys` replaces the key.
+Does not change the configuration: a suspension acts immediately, without a trial and although
+another change is on trial. Afterwards a change of `remote.keys` replaces the key.
 
     config.suspended   [number, ...] with a hash; a damaged record counts as empty
 """

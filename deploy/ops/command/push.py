@@ -171,9 +171,9 @@ def _patch_factory(
         return lambda name, base: messages.sign_patch(
             name, base, requested, keys, message_times(arguments), ledger
         )
-    believed, refused = messages.believed_members(units, times.now_s)
+    plausible, refused = messages.plausible_members(units, times.now_s)
     group_patch = messages.sign_group_patch(
-        arguments.group, believed, requested, keys, times, ledger
+        arguments.group, plausible, requested, keys, times, ledger
     )
 
     def patch_of(name: str, _base: UnitReport) -> tuple[int, bytes]:

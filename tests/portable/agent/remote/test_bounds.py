@@ -318,7 +318,7 @@ def test_two_keys_suspend_a_stolen_third_at_once():
         stolen = make_command("rollback", (), (3,), START_S + 1)
         eq(reject_reason(life, stolen), "unknown_signer")
     more = make_command("suspend", [("key", LIMITER)], BOTH, START_S + 2)
-    eq(reject_reason(life, more), "out_of_range")  # nobody could resume it
+    eq(reject_reason(life, more), "out_of_range")  # no quorum would remain
     back = make_command("resume", [("key", 3)], BOTH, START_S + 3)
     assert "suspended: none" in command_result(life, back)
     assert "rolled back" in command_result(life, make_command("rollback", (), (3,), START_S + 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators' tools believe their own ledger and clock; text from outside is shown, not executed."""
+"""Operators' tools use their own ledger and clock; text from outside is shown, not executed."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ def test_the_next_counter_is_the_time_or_one_more_than_the_last() -> None:
 
 
 @pytest.mark.parametrize("counter", [NOW + 12 * HOUR + 1, (1 << 32) - 2, first_of(1) - 1])
-def test_an_unbelievable_report_signs_nothing(counter: int) -> None:
+def test_an_implausible_report_signs_nothing(counter: int) -> None:
     with pytest.raises(OpsError, match="stolen"):
         messages.next_counter(PATCH, [reporting(counter)], NOW_S)
 
@@ -48,9 +48,9 @@ def test_an_unbelievable_report_signs_nothing(counter: int) -> None:
 def test_one_unit_does_not_move_the_counters_of_its_group() -> None:
     good = {f"s/u{i}": reporting(NOW - i) for i in range(4)}
     for lie in ((1 << 32) - 2, first_of(1) + NOW, first_of(255)):
-        believed, refused = messages.believed_members({"s/bad": reporting(lie), **good}, NOW_S)
-        assert (len(believed), list(refused)) == (4, ["s/bad"])
-        assert messages.next_counter(PATCH, believed, NOW_S) == NOW + 1
+        plausible, refused = messages.plausible_members({"s/bad": reporting(lie), **good}, NOW_S)
+        assert (len(plausible), list(refused)) == (4, ["s/bad"])
+        assert messages.next_counter(PATCH, plausible, NOW_S) == NOW + 1
 
 
 BAD: list[Any] = [
