@@ -45,8 +45,8 @@ digests: dev ## writes the digests of the shipped scenarios (after a wanted chan
 fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
 
-mutation: dev ## mutation tests, mutmut; ROOM=laws selects a room, N=200 the number of mutants
-	@$(PY) -m benchmarks.mutation.run $(ROOM:%=--room %) $(N:%=--count %) $(ARGS)
+mutation: dev ## mutation tests, mutmut; SUBJECT=laws selects a subject, N=200 the number of mutants
+	@$(PY) -m benchmarks.mutation.run $(SUBJECT:%=--subject %) $(N:%=--count %) $(ARGS)
 
 docs: dev ## builds and checks the site of the documents in build/docs
 	@sh deploy/docs.sh

@@ -24,6 +24,7 @@ MODULES = (
     "agent.clock.ntp.component",
     "agent.clock.persistence",
     "agent.gnss.detectors",
+    "agent.gnss.group.component",
     "agent.gnss.receiver_setup",
     "agent.control.sensors",
     "agent.control.actuator.actuator_check",

@@ -37,6 +37,7 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "retain": lambda _: {"port": "store:/virtual/retain"},
     "integrity": lambda _: {},
     "receiver_setup": receiver_choice.write_setup_section,
+    "receivers": lambda settings: {"latency_ms": receiver_choice.mean_latency_ms(settings)},
     "timekeeping": lambda _: {
         "port": "store:/virtual/time",
         "save_s": 60,

@@ -5,15 +5,15 @@ Does not discipline the clock; see `agent.clock.cross_check` for the effect. It 
 each server each `every_s`. `port` is the first server, `ports` names up to four others.
 
 With one server each usable reply is compared. With several servers only the interval that
-`agent.clock.ntp.selection` finds is compared, once after each round of requests. A reply counts for
-`_SAMPLE_AGE` rounds. If too few servers answer or agree, nothing is compared.
+`agent.clock.estimate.selection` finds is compared, once after each round of requests. A reply
+counts for `_SAMPLE_AGE` rounds. If too few servers answer or agree, nothing is compared.
 
 The alarm `time_server` names a server that is outside that interval, or has not answered, for
 `_ALARM_ROUNDS` rounds. NTP has no authentication here: use servers in the network of the site.
 """
 
+from agent.clock.estimate.selection import interval_at, overlap, quorum, select
 from agent.clock.ntp.exchange import NtpExchange
-from agent.clock.ntp.selection import interval_at, overlap, quorum, select
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock.clock_context import ClockContext
-    from agent.clock.ntp.selection import Interval
+    from agent.clock.estimate.selection import Interval
     from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
 

@@ -11,7 +11,7 @@ that is not synchronized, or has an uncertainty above `_MAX_UNCERTAINTY`, is not
 
 import struct
 
-from agent.clock.ntp.selection import TimeSample
+from agent.clock.estimate.selection import TimeSample
 from protocols.time_units import SECOND
 
 _PACKET = ">BBbbII4sIIIIIIII"

@@ -81,8 +81,8 @@ class ComponentSet:
 
 
 def _build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
-    """Build the components. A board drops the code that only the start needs."""
-    from agent.core.component.registry import build  # noqa: PLC0415 - so that it can be dropped
+    """Build the components. MicroPython unloads the code that only the start needs."""
+    from agent.core.component.registry import build  # noqa: PLC0415 - so that it can be unloaded
 
     components = build(agent, chosen)
     drop_modules(_ONLY_FOR_START)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
 
 STREAM_KINDS = ("tcp", "tls")
-LINK_KINDS = {"ntp": ("ntp",)}
+LINK_KINDS = {"ntp": ("ntp",), "receivers": ("serial", "uart", "tcp")}
 """Kinds of address that the further `ports` of a section can have; others have `STREAM_KINDS`."""
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
@@ -73,6 +73,9 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
     ComponentSpec("retain", "agent.retain.component", "Retain", ("store",), "agent.retain.schema"),
     ComponentSpec(
         "ntp", "agent.clock.ntp.component", "NtpComponent", ("ntp",), "agent.clock.schema"
+    ),
+    ComponentSpec(
+        "receivers", "agent.gnss.group.component", "ReceiverGroup", (), "agent.gnss.schema"
     ),
 )
 """All optional components, in the order of their ports."""

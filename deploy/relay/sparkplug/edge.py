@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deploy.relay.row_format import Rows
+from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.payload import BD_SEQ, REBIRTH, Metric
 
@@ -24,6 +24,8 @@ SparkplugMessage = tuple[str, bytes, int, bool]
 _NAMESPACE = "spBv1.0"
 _MAX_METRICS = 4000
 """Metrics in one DDATA: about 100 kB."""
+_ALARMS = "Alarms/"
+_MAX_CODE_CHARS = 120
 
 
 @dataclass(slots=True)
@@ -91,7 +93,10 @@ class SparkplugEdge:
         for at, metric in enumerate(device.names):
             value, when = device.last_values.get(at, (None, now))
             alias = device.first_alias + at
-            metrics.append(Metric(value, sparkplug_payload.DOUBLE, when, metric, alias))
+            kind = sparkplug_payload.DOUBLE
+            if metric.startswith(_ALARMS):
+                kind = sparkplug_payload.BOOLEAN
+            metrics.append(Metric(value, kind, when, metric, alias))
         return (
             self._topic("DBIRTH", name),
             sparkplug_payload.encode_payload(metrics, now, self._take_seq()),
@@ -102,22 +107,49 @@ class SparkplugEdge:
     def data_messages(self, rows: Rows) -> list[SparkplugMessage]:
         """Return the messages of a block: DDATA, after a DBIRTH if the device needs one."""
         name = rows.unit.replace("/", ".")
+        messages, device = self._born_device(name, rows.names)
+        return messages + self._data(name, self._changed_metrics(rows, device))
+
+    def alarm_messages(self, note: Note) -> list[SparkplugMessage]:
+        """Return the messages of a change of an alarm: metric `Alarms/CODE`, true while raised."""
+        change, code = note.content.get("alarm"), note.content.get("code")
+        if change not in ("raised", "cleared") or not isinstance(code, str):
+            return []
+        name = note.unit.replace("/", ".")
+        metric = _ALARMS + code[:_MAX_CODE_CHARS]
+        messages, device = self._born_device(name, (metric,))
+        column = device.names.index(metric)
+        now = note.time_ms or self._clock()
+        device.last_values[column] = (change == "raised", now)
+        alias = device.first_alias + column
+        data = Metric(change == "raised", sparkplug_payload.BOOLEAN, now, alias=alias)
+        return messages + self._data(name, [data])
+
+    def _born_device(
+        self, name: str, names: tuple[str, ...]
+    ) -> tuple[list[SparkplugMessage], _EdgeDevice]:
+        """Return the device, and its DBIRTH if it needs one."""
         device = self._devices.get(name)
-        messages: list[SparkplugMessage] = []
-        if device is None or not set(rows.names) <= set(device.names):
-            known_names = device.names if device is not None else ()
-            names = (*known_names, *(n for n in rows.names if n not in known_names))
+        if device is None or not set(names) <= set(device.names):
+            known = device.names if device is not None else ()
+            all_names = (*known, *(n for n in names if n not in known))
             device = _EdgeDevice(
-                names, self._next_alias, True, device.last_values if device else {}
+                all_names,
+                self._next_alias,
+                True,
+                device.last_values if device else {},
+                device.newest_ms if device else 0,
             )
-            device.newest_ms = 0
-            self._next_alias += len(names)
+            self._next_alias += len(all_names)
             self._devices[name] = device
-            messages.append(self._device_birth(name))
-        elif not device.is_born:
-            device.is_born = True
-            messages.append(self._device_birth(name))
-        metrics = self._changed_metrics(rows, device)
+            return [self._device_birth(name)], device
+        if device.is_born:
+            return [], device
+        device.is_born = True
+        return [self._device_birth(name)], device
+
+    def _data(self, name: str, metrics: list[Metric]) -> list[SparkplugMessage]:
+        messages: list[SparkplugMessage] = []
         for at in range(0, len(metrics), _MAX_METRICS):
             payload = sparkplug_payload.encode_payload(
                 metrics[at : at + _MAX_METRICS], self._clock(), self._take_seq()

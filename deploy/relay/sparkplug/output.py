@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sparkplug B 3.0 output: each unit is a device of the edge node of the relay.
 
-Does not build the messages; see `sparkplug.edge`. Sends the birth messages after each connection,
+Does not build the messages; see `edge`. Sends the birth messages after each connection,
 after a rebirth command and after the primary host comes online. Takes rows only after that.
 """
 
 import queue
 import threading
 
-from deploy.relay.output import Output, OutputContext
-from deploy.relay.row_format import Rows
+from deploy.relay.decode.row_format import Item, Rows
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
 from deploy.relay.sparkplug.payload import is_rebirth_request
 
@@ -27,6 +27,7 @@ class SparkplugOutput(Output):
         self._host = SparkplugHost(context.primary)
         self._births_due = threading.Event()
         self._offline_units: queue.Queue[str] = queue.Queue()
+        self._epoch = 0
 
     def will(self) -> SparkplugMessage:
         """Return NDEATH."""
@@ -38,6 +39,7 @@ class SparkplugOutput(Output):
 
     def on_connected(self) -> None:
         """Mark the birth messages as due."""
+        self._epoch += 1
         self._births_due.set()
 
     def on_message(self, topic: str, payload: bytes) -> None:
@@ -66,9 +68,26 @@ class SparkplugOutput(Output):
         """Return whether the primary host is online and the birth messages are sent."""
         return self._host.online and not self._births_due.is_set()
 
-    def rows(self, block: Rows) -> None:
-        """Publish DDATA, after a DBIRTH if the device has none with these names."""
-        self._publish(self._edge.data_messages(block))
+    def deliver(self, items: list[Item]) -> None:
+        """Publish DDATA, after a DBIRTH if the device has none with these names.
+
+        Data have QoS 0, which the broker does not acknowledge. A last message with QoS 1 is the
+        proof: a broker handles the messages of a connection in their order.
+        """
+        epoch = self._epoch
+        if self._births_due.is_set() or not self._host.online:
+            raise OutputError("waits for the birth messages or the primary host")
+        for item in items:
+            if isinstance(item, Rows):
+                if item.is_dated:
+                    self._publish(self._edge.data_messages(item))
+            else:
+                self._publish(self._edge.alarm_messages(item))
+        publisher = self.context.publisher
+        publisher.publish(f"coldloop/v1/_relay/{self.context.name}/ack", b"", 1, False)
+        publisher.flush()
+        if epoch != self._epoch:
+            raise OutputError("the connection was lost")
 
     def close(self) -> None:
         """Publish NDEATH. A client that disconnects cleanly sends no will."""

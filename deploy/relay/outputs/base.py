@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Output: the interface of one output format of the relay.
+"""Output: the interface of one output of the relay.
 
-Does not list the formats; see `outputs`. A new format is a subclass of `Output` and one row in
-`outputs.OUTPUTS`. The methods of the base class do nothing, so a subclass writes only those that it
-needs. `on_connected` and `on_message` run in the thread of the MQTT client; `on_unit_offline` runs
-there too. All other methods run in the thread of the relay.
+Does not list the outputs; see `registry`. A new output is a subclass of `Output` and one row in
+`registry.OUTPUTS`. An output has a thread of its own (`deploy.relay.delivery`), so a slow or dead
+one stops no other. `on_connected` and `on_message` run in the thread of the MQTT client,
+`on_unit_offline` in that of the units' client, `pages` in that of the HTTP server.
+
+The contract of `deliver`: it returns after the receiver has acknowledged ALL items durably. It
+raises OutputError if the receiver cannot take them now: the relay repeats the same items later. It
+raises any other exception if an item is refused: the relay then delivers them one by one, and puts
+a refused item into the quarantine. After a kill the same items can come again, so a receiver must
+recognise them by unit, generation and number, or by unit and time.
 """
 
 from collections.abc import Callable
@@ -12,10 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from deploy.relay.row_format import Rows
+from deploy.relay.decode.row_format import Item, Note, Rows
 
-Page = Callable[[], tuple[str, str]]
-"""Returns the content type and the text of a page of the HTTP server."""
+Page = Callable[[str], tuple[str, str]]
+"""Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
+
+
+class OutputError(Exception):
+    """The receiver cannot take items now; the text is one line that gives the reason."""
 
 
 class StateStore(Protocol):
@@ -39,6 +49,12 @@ class Publisher(Protocol):
     ) -> None:
         """Publish a message; wait up to `wait_s` seconds until the broker has it."""
 
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged what this thread has published with QoS 1.
+
+        Raises OutputError if the relay ends before that, or if QoS 0 messages can be lost.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
@@ -47,7 +63,7 @@ class OutputContext:
     `argument` is the value of the option of this output. `name` is the name of the relay, `primary`
     the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
     next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
-    texts; `shelved` is the file of shelved alarms.
+    texts; `shelved` is the file of shelved alarms. `token`: for the HTTP receiver of the output.
     """
 
     argument: str
@@ -59,10 +75,15 @@ class OutputContext:
     counts: Callable[[], dict[str, int]]
     store: StateStore | None = None
     shelved: Path | None = None
+    token: str = ""
+    ca: str | None = None
 
 
 class Output:
-    """One output format."""
+    """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch."""
+
+    BATCH = 200
+    LINGER_S = 0.0
 
     def __init__(self, context: OutputContext) -> None:
         self.context = context
@@ -85,21 +106,36 @@ class Output:
     def on_message(self, topic: str, payload: bytes) -> None:
         """Handle a message of a topic of any output."""
 
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Handle a message of the topic `state` of a unit."""
+
     def on_unit_offline(self, unit: str) -> None:
         """Handle the end of the connection of a unit."""
 
     def process(self) -> None:
-        """Send due messages other than rows and notes. The relay calls this in each pass."""
+        """Send due messages other than items. Called several times a second."""
 
     def ready(self) -> bool:
-        """Return whether the output can take rows and notes now."""
+        """Return whether the output can take items now."""
         return True
+
+    def deliver(self, items: list[Item]) -> None:
+        """Deliver items in their order; see the contract above."""
+        for item in items:
+            if isinstance(item, Rows):
+                self.rows(item)
+            else:
+                self.note(item)
+        self.flush()
 
     def rows(self, block: Rows) -> None:
         """Write a block of rows."""
 
-    def note(self, unit: str, number: int, payload: bytes) -> None:
-        """Write an alarm or an event: a JSON object, record `number` of the unit."""
+    def note(self, note: Note) -> None:
+        """Write an alarm or an event."""
+
+    def flush(self) -> None:
+        """Wait until the receiver has what `rows` and `note` have written."""
 
     def close(self) -> None:
         """Send the last messages. The connection to the broker is still open."""

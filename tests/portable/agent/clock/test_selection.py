@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Selection among NTP servers: the result contains UTC as long as a minority is false."""
 
-from agent.clock.ntp.selection import (
+from agent.clock.estimate.selection import (
     Interval,
     TimeSample,
+    cover,
     interval_at,
     overlap,
     quorum,
@@ -41,6 +42,14 @@ def test_false_server_of_three():
 def test_interval_grows_with_the_drift():
     sample = TimeSample(1_000, 50, 0)
     eq(interval_at(sample, 100 * SECOND, 20_000), (1_000 - 2_050, 1_000 + 2_050))
+
+
+def test_cover_needs_no_agreement():
+    eq(cover([], 2), None)
+    eq(cover([Interval(0, 1), Interval(5, 6)], 2), (0, 6))
+    eq(cover([Interval(0, 4), Interval(3, 6), Interval(9, 10)], 3), (3, 4))
+    eq(cover([Interval(0, 4)], 3), (0, 4))
+    eq(cover([Interval(0, 1), Interval(3, 6), Interval(9, 10)], 3), (0, 10))
 
 
 def test_overlap():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data of the mutation tests: rooms, equivalent mutants, results of the last runs.
+"""Data of the mutation tests: subjects, equivalent mutants, results of the last runs.
 
-Does not run anything. `rooms.toml` and `equivalent.toml` are written manually, `results.json` by
+Does not run anything. `subjects.toml` and `equivalent.toml` are written manually, `results.json` by
 `python -m benchmarks.mutation.run --write`.
 """
 
@@ -16,7 +16,7 @@ RESULTS = _FOLDER / "results.json"
 
 
 @dataclass(frozen=True)
-class MutatedRoom:
+class MutatedSubject:
     """Source files that are changed, as patterns, and the tests that must notice it."""
 
     name: str
@@ -33,11 +33,11 @@ class Change:
     after: str
 
 
-def rooms() -> dict[str, MutatedRoom]:
-    """Return the rooms by name."""
+def subjects() -> dict[str, MutatedSubject]:
+    """Return the subjects by name."""
     return {
-        name: MutatedRoom(name, tuple(entry["sources"]), tuple(entry["tests"]))
-        for name, entry in _read("rooms.toml").items()
+        name: MutatedSubject(name, tuple(entry["sources"]), tuple(entry["tests"]))
+        for name, entry in _read("subjects.toml").items()
     }
 
 
@@ -50,7 +50,7 @@ def equivalents() -> dict[Change, str]:
 
 
 def results() -> dict[str, Any]:
-    """Return the last result of each room; empty without one."""
+    """Return the last result of each subject; empty without one."""
     if not RESULTS.exists():
         return {}
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))

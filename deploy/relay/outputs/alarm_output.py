@@ -17,7 +17,8 @@ from typing import Any
 from agent.alarms.alarm_filter import AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
-from deploy.relay.output import Output, OutputContext, Page
+from deploy.relay.decode.row_format import Note
+from deploy.relay.outputs.base import Output, OutputContext, Page
 
 _POLL_MS = 1000
 _KEY = "alarms/"
@@ -55,22 +56,25 @@ class AlarmOutput(Output):
     def _filter(self, unit: str) -> AlarmFilter:
         return self._filters.setdefault(unit, AlarmFilter())
 
-    def note(self, unit: str, number: int, payload: bytes) -> None:
+    def note(self, note: Note) -> None:
         """Follow a change of an alarm. Other notes have no effect."""
-        try:
-            note = json.loads(payload)
-            is_raised, code = note["alarm"] == "raised", str(note["code"])
-        except (ValueError, TypeError, KeyError):
+        unit, content = note.unit, note.content
+        if "alarm" not in content or "code" not in content:
             return
+        is_raised, code = content["alarm"] == "raised", str(content["code"])
         now = self.context.clock_ms()
-        monotonic = note.get("m")
+        monotonic = content.get("m")
         if isinstance(monotonic, int):
             if monotonic < self._monotonic_ms.get(unit, 0):
                 self._filter(unit).restart(now)
             self._monotonic_ms[unit] = monotonic
-        self._filter(unit).change(now, is_raised, code, str(note.get("text", "")))
+        self._filter(unit).change(now, is_raised, code, str(content.get("text", "")))
         self._next_poll = 0
         self._save(unit)
+
+    def flush(self) -> None:
+        """Publish what is due; its state is durable before the notes leave the outbox."""
+        self.process()
 
     def process(self) -> None:
         """Publish due notices, once a second and after each change."""
@@ -83,6 +87,8 @@ class AlarmOutput(Output):
             notices = found.poll(now, shelved)
             for notice in notices:
                 self._publish(unit, notice)
+            if notices:
+                self.context.publisher.flush()  # the broker has them before the state says so
             if notices or found.has_ended:
                 self._save(unit)
         units = {unit: found.active() for unit, found in self._filters.items()}
@@ -90,7 +96,7 @@ class AlarmOutput(Output):
 
     def pages(self) -> dict[str, Page]:
         """Return the page `/alarms`."""
-        return {"/alarms": lambda: ("application/json", self._page_text)}
+        return {"/alarms": lambda _: ("application/json", self._page_text)}
 
     def _publish(self, unit: str, notice: Notice) -> None:
         content = {
