@@ -51,6 +51,10 @@ COMMANDS = {
     ),
     "nmea": ("drivers.commands:nmea", "decode a GNSS receiver: captures and live ports"),
     "bench": ("hil.commands:bench", "run the emulated devices on ports for other programs"),
+    "commission": (
+        "hil.tools.commission.command:commission",
+        "bring a unit into operation: scan, describe, test, accept, sign",
+    ),
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
@@ -62,7 +66,7 @@ COMMANDS = {
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
-        ("demo", "bench", "hil"),
+        ("demo", "bench", "commission", "hil"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),

@@ -203,13 +203,14 @@ def _profile(
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
-    if type(profiles[name]) is str:  # the file could not be read
-        errors.append("%s: %s" % (path, profiles[name]))
-        return None
     if name not in cache:
+        raw: Any = profiles[name]
+        if type(raw) is str:  # the file could not be read
+            errors.append("%s: %s" % (path, raw))
+            return None
         try:
             checked = type(profiles) is ProfileFiles and profiles.checked
-            cache[name] = DeviceProfile(profiles[name], is_checked=checked)
+            cache[name] = DeviceProfile(raw, is_checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None

@@ -23,6 +23,8 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.core.context import Context
 
 _SAVE_INTERVAL_S = 60
@@ -116,7 +118,7 @@ class TrialMonitor:
     def _degraded_value(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
-        loops = self._agent.supply_loop, self._agent.pressure_loop
+        loops: tuple[Any, Any] = self._agent.supply_loop, self._agent.pressure_loop
         for (name, tolerance), before, after, loop in zip(
             limits, self._initial_errors, self._loop_errors(now), loops
         ):
