@@ -54,7 +54,7 @@ class Message(NamedTuple):
     about: int = 0
 
 
-class Unit(NamedTuple):
+class ModelUnit(NamedTuple):
     """A unit: its records, what it accepted, the health of its trial, and its crashes."""
 
     record: bytes
@@ -84,37 +84,37 @@ class _Body:
 _LIMITS = ("keys", "release", "epoch", "suspend")
 
 
-def new_unit() -> Unit:
+def new_unit() -> ModelUnit:
     """Return a unit without a record of an operator."""
-    return Unit(ConfigSlots(ORIGIN).record_write()[1])
+    return ModelUnit(ConfigSlots(ORIGIN).record_write()[1])
 
 
-def slots_of(unit: Unit) -> ConfigSlots:
+def slots_of(unit: ModelUnit) -> ConfigSlots:
     return load_slots(ORIGIN, {RECORD: unit.record}.get)
 
 
-def releases_of(unit: Unit) -> ReleaseRecord:
+def releases_of(unit: ModelUnit) -> ReleaseRecord:
     return load_releases({RECORD_KEY: unit.releases}.get) or ReleaseRecord()
 
 
-def suspended_of(unit: Unit) -> SuspendedKeys:
+def suspended_of(unit: ModelUnit) -> SuspendedKeys:
     keys = SuspendedKeys()
     keys.load({SUSPENDED_KEY: unit.suspended}.get)
     return keys
 
 
-def is_on_trial(unit: Unit) -> bool:
+def is_on_trial(unit: ModelUnit) -> bool:
     return slots_of(unit).trial is not None or releases_of(unit).trial is not None
 
 
-def trial_counter(unit: Unit) -> int:
+def trial_counter(unit: ModelUnit) -> int:
     slots, releases = slots_of(unit), releases_of(unit)
     if slots.trial is not None:
         return slots.trial.counter
     return releases.trial.counter if releases.trial is not None else 0
 
 
-def check(unit: Unit, message: Message, utc_s: int) -> None:
+def check(unit: ModelUnit, message: Message, utc_s: int) -> None:
     """Verify a message with the code of the product. Raises `Rejection`."""
     slots = slots_of(unit)
     checked: MessageVerification = object.__new__(MessageVerification)
@@ -127,7 +127,7 @@ def check(unit: Unit, message: Message, utc_s: int) -> None:
 
 
 @functools.cache
-def deliver(unit: Unit, message: Message, utc_s: int) -> Unit:
+def deliver(unit: ModelUnit, message: Message, utc_s: int) -> ModelUnit:
     """Return the unit after a message; the same unit if it is rejected before it is accepted."""
     try:
         check(unit, message, utc_s)
@@ -136,7 +136,7 @@ def deliver(unit: Unit, message: Message, utc_s: int) -> Unit:
     return _act(unit, message)._replace(accepted=unit.accepted | {message})
 
 
-def _act(unit: Unit, message: Message) -> Unit:
+def _act(unit: ModelUnit, message: Message) -> ModelUnit:
     slots = slots_of(unit)
     if message.kind == COMMAND:
         unit = unit._replace(record=slots.mark_taken(COMMAND, message.counter)[1])
@@ -161,7 +161,7 @@ def _act(unit: Unit, message: Message) -> Unit:
     return unit._replace(record=record, releases=found, is_healthy=False)
 
 
-def _command(unit: Unit, message: Message) -> Unit:
+def _command(unit: ModelUnit, message: Message) -> ModelUnit:
     slots, releases = slots_of(unit), releases_of(unit)
     if message.name == "suspend":
         keys = suspended_of(unit)
@@ -182,7 +182,7 @@ def _command(unit: Unit, message: Message) -> Unit:
 
 
 @functools.cache
-def end_trial(unit: Unit) -> Unit:
+def end_trial(unit: ModelUnit) -> ModelUnit:
     """Return the unit after a failed check or the end of the time of its trial."""
     slots, releases = slots_of(unit), releases_of(unit)
     if slots.trial is not None:
@@ -193,7 +193,7 @@ def end_trial(unit: Unit) -> Unit:
 
 
 @functools.cache
-def crash(unit: Unit) -> Unit:
+def crash(unit: ModelUnit) -> ModelUnit:
     """Return the unit after a restart: its records count the start of a trial."""
     slots, releases = slots_of(unit), releases_of(unit)
     unit = unit._replace(is_healthy=False)
