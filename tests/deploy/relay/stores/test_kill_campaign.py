@@ -104,10 +104,13 @@ class EmulatedUnit:
         self._lock = threading.Lock()
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, f"unit-{name}")
         self.client.reconnect_delay_set(1, 2)
-        self.client.on_connect = lambda *_: self.client.subscribe(f"coldloop/v1/s/{name}/ack", 1)
+        self.client.on_connect = self._on_connected
         self.client.on_message = self._on_receipt
         self.client.connect_async("127.0.0.1", port)
         self.client.loop_start()
+
+    def _on_connected(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe(f"coldloop/v1/s/{self.name}/ack", 1)
 
     def _on_receipt(self, _: object, __: object, message: mqtt.MQTTMessage) -> None:
         for group, first, last in receipt.parse_receipt(
@@ -170,12 +173,13 @@ class Campaign:
     def kill(self) -> None:
         """Kill one program; start it again after an outage."""
         name = self.random.choice(_KILLED)
-        program: _Program = {
+        programs: dict[str, _Program] = {
             "broker": self.broker,
             "victoria": self.victoria,
             "postgres": self.database,
             **self.relays,
-        }[name]
+        }
+        program = programs[name]
         program.kill()
         self.run_for(self.random.uniform(0, 2))
         program.start()
