@@ -18,6 +18,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
+    "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
     "pki": ("deploy.ops.command.pki", "create, issue, revoke, rotate certificates"),
     "update": ("deploy.ops.command.update", "send an application update to a unit"),
     "history": ("deploy.ops.command.history", "show the audit log of a unit"),

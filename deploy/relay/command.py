@@ -17,7 +17,9 @@ from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
 _READY_TIMEOUT_S = 10.0
-EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
+EXAMPLE = (
+    "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
+)
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -29,7 +31,7 @@ def _make_parser() -> argparse.ArgumentParser:
         epilog=f"example: {EXAMPLE}",
     )
     add = parser.add_argument
-    add("--broker", required=True, metavar="HOST:PORT")
+    add("--broker", required=True, metavar="ADDRESS", help="MQTT broker, tcp:HOST:PORT")
     add("--store", required=True, metavar="FILE", help="SQLite file; relays on a machine share it")
     add("--name", default="relay", help="name of the session and of the Sparkplug node")
     add("--group", default="relay", help="relays of one group share the load")
@@ -157,9 +159,9 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse_endpoint(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
+    host, _, port = text.removeprefix("tcp:").rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise DeployError(f"{text}: not HOST:PORT")
+        raise DeployError(f"{text}: not tcp:HOST:PORT")
     return host, int(port)
 
 
