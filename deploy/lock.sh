@@ -47,7 +47,10 @@ resolve bench.txt --constraint "$pins" --extra bench pyproject.toml
 resolve ops.txt --constraint "$pins" --extra ops pyproject.toml
 resolve relay.txt --constraint "$pins" --extra relay pyproject.toml
 resolve build.txt --constraint "$pins" --group build
-resolve dev.txt --constraint "$pins" ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
+# A modem driver for boards asks for a layer that gives a PC the modules `board` and `micropython`.
+# The tests use the driver on a serial line, without it.
+echo "adafruit-blinka ; sys_platform == 'none'" >"$work/overrides"
+resolve dev.txt --override "$work/overrides" --constraint "$pins" ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
     --extra bench --extra ops --extra relay --extra firmware --group dev pyproject.toml
 # Later wheels of cryptography need PyPy 7.3.20; Debian 13 has 7.3.19.
 sed -n 's/^\([^ #].*==[^\\]*\)\\$/\1/p' "$pins" |
@@ -58,5 +61,5 @@ write agent.txt <"$work/agent.txt"
 for name in bench.txt ops.txt relay.txt build.txt; do
     without "$work/agent.txt" "$work/$name" | write "$name"
 done
-write dev.txt <"$work/dev.txt"
+awk '/^[^ #]/ { kept = !/sys_platform == .none./ } kept' "$work/dev.txt" | write dev.txt
 write pypy.txt <"$work/pypy.txt"
