@@ -104,13 +104,23 @@ def worst_verdict(verdicts: list[str]) -> str:
 
 
 def build_suite_record(
-    suite: str, title: str, runs: list[Record], serial: SerialCheck, operator: str
+    suite: str,
+    title: str,
+    runs: list[Record],
+    planned: list[str],
+    serial: SerialCheck,
+    operator: str,
 ) -> Record:
-    """Build the record of a suite from its runs, without chain and signature."""
+    """Build the record of a suite from its runs, without chain and signature.
+
+    `planned`: the names of all its scenarios. With fewer runs the verdict is not complete.
+    """
+    verdicts = [run["verdict"] for run in runs]
     record = {
         "format": FORMAT,
         "suite": suite,
         "title": title,
+        "planned": planned,
         "serial": serial.given or serial.read or "",
         "serial_check": {**asdict(serial), "state": serial.state},
         "operator": operator,
@@ -118,7 +128,7 @@ def build_suite_record(
         "versions": read_versions(),
         "firmware_sha256": firmware_hash(),
         "bench_sha256": bench_hash(),
-        "verdict": worst_verdict([run["verdict"] for run in runs]),
+        "verdict": worst_verdict([*verdicts, *([INCOMPLETE] if len(runs) < len(planned) else [])]),
         "runs": runs,
     }
     return {**record, "verdict_text": describe_verdict(record)}
