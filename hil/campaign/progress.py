@@ -26,7 +26,7 @@ def format_remaining(seconds: float) -> str:
     return f"about {seconds / 3600:.1f} h left"
 
 
-class Progress:
+class ProgressLine:
     """The line of a command with `total` items. Use it in a `with` block."""
 
     def __init__(self, total: int, noun: str) -> None:

@@ -33,7 +33,7 @@ from hil.campaign.draw import (
 )
 from hil.campaign.nth_failure import KINDS, choose_places, run_one
 from hil.campaign.nth_failure import SECONDS as SWEEP_S
-from hil.campaign.progress import Progress
+from hil.campaign.progress import ProgressLine
 from hil.campaign.workers import INTERRUPTED, add_options, hand_over
 from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     tally, started_s = CampaignTally(), time.perf_counter()
     interrupted = False
     try:
-        with Progress(len(jobs), "runs") as progress:
+        with ProgressLine(len(jobs), "runs") as progress:
             for result in run_jobs(call, jobs, workers, arguments.cluster):
                 tally.add(result)
                 progress.update(tally.seeds, f"{len(tally.failed)} violations")
@@ -172,7 +172,7 @@ def _run_clock_seeds(tally: ClockTally, seeds: range, workers: int) -> bool:
     """Run the seeds; return whether they were interrupted."""
     jobs = [(seed,) for seed in seeds]
     try:
-        with Progress(len(jobs), "cases") as progress:
+        with ProgressLine(len(jobs), "cases") as progress:
             for day, result in run_in_processes(run_clock_seed, jobs, workers):
                 tally.add(day, result)
                 progress.update(tally.runs, f"{len(tally.violations)} violations")

@@ -26,7 +26,7 @@ from hil.campaign.hazard.fmea import (
 from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
-from hil.campaign.progress import Progress
+from hil.campaign.progress import ProgressLine
 from hil.campaign.workers import INTERRUPTED, add_options, hand_over, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     tally, started_s = HazardTally(), time.perf_counter()
     interrupted = False
     try:
-        with Progress(len(jobs), "cases") as progress:
+        with ProgressLine(len(jobs), "cases") as progress:
             for result in run_jobs(run_case, jobs, workers):
                 tally.add(result)
                 progress.update(tally.runs, f"{tally.failed} with violations")

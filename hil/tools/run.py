@@ -127,7 +127,7 @@ def _run_scenarios(
         serial = check_serial(arguments.serial, real_devices)
         require_serial(serial)
     answerer = open_answers(arguments.answers, arguments.operator)
-    recorded = []
+    recorded: list[RecordedRun] = []
     for scenario in suite.scenarios:
         try:
             completed = _run_one(scenario, arguments, real_devices)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress lines with an honest remaining time, and interrupts that keep the results."""
+"""ProgressLine lines with a remaining time, and interrupts that keep the results."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from hil.campaign.progress import Progress, format_remaining
+from hil.campaign.progress import ProgressLine, format_remaining
 from tests.support.cli_tools import running_command, wait_for_exit, wait_until
 
 
@@ -32,7 +32,7 @@ def estimates(durations: list[float], capsys: pytest.CaptureFixture[str]) -> lis
     with (
         patch("hil.campaign.progress.time", clock),
         patch.object(sys.stderr, "isatty", return_value=True),
-        Progress(len(durations), "items") as progress,
+        ProgressLine(len(durations), "items") as progress,
     ):
         for done, duration in enumerate(durations, 1):
             clock.now += duration
@@ -60,7 +60,7 @@ def test_an_even_rate_gives_a_true_estimate(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_short_command_and_a_log_show_little(capsys: pytest.CaptureFixture[str]) -> None:
     assert estimates([0.01] * 100, capsys) == []
-    with Progress(100, "items") as progress:
+    with ProgressLine(100, "items") as progress:
         for done in range(100):
             progress.update(done)
     assert capsys.readouterr().err == ""
