@@ -41,7 +41,7 @@ class _Program(Protocol):
     def kill(self) -> None: ...
 
 
-class Broker:
+class KilledBroker:
     """A mosquitto that can be killed; it keeps its sessions."""
 
     def __init__(self, folder: Path) -> None:
@@ -151,7 +151,7 @@ class Campaign:
     def __init__(self, folder: Path, database: PostgresServer, seed: int) -> None:
         self.folder, self.database = folder, database
         self.random = random.Random(seed)
-        self.broker, self.victoria = Broker(folder), VictoriaServer(folder / "victoria")
+        self.broker, self.victoria = KilledBroker(folder), VictoriaServer(folder / "victoria")
         arguments = ["--broker", f"127.0.0.1:{self.broker.port}", "--postgres", database.uri]
         arguments += ["--store", str(folder / "relay.db"), "--fleet", str(folder / "fleet.db")]
         arguments += ["--parquet", str(folder / "parquet")]
