@@ -254,7 +254,7 @@ class Agent:
         for link in self.links:
             link.start()
         if self.uplink is not None:
-            self.uplink.link.start()
+            self.uplink.link.begin(now)
         for component in self.components:
             self.start_component(component, now)
         self.ticks.start(now)

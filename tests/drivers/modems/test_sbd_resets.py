@@ -9,7 +9,7 @@ import pytest
 
 from drivers.modems import sbd_state
 from hil.devices.satcom.isu_settings import Profile
-from tests.drivers.modem_rig import ModemRig
+from tests.drivers.modems.modem_rig import ModemRig
 
 _CONTENT = b"alarm"
 _BYTES = 60  # more than the commands of one session
