@@ -5,7 +5,7 @@ from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import DEGRADED, NORMAL, STATES, STOPPED, AlarmRecord
 from agent.safety.supervisor import Supervisor
 from protocols.time_units import SECOND
-from tests.portable.agent.safety.fake_unit import FakeLoop, FixedReading
+from tests.portable.agent.safety.fake_unit import FakeLoop, FixedReading, PressureSection
 from tests.portable.support.check import eq
 
 
@@ -40,6 +40,7 @@ class WatchedUnit:
         self.alarms, self.now = AlarmList(), 100 * SECOND
         pressure = FakeLoop(80.0)
         self.dp, pressure.pumps = pressure.sensor, self.pumps
+        self.config = pressure.config = PressureSection
         self.supervisor = Supervisor(self, self, pressure, self.alarms, 40.0, list(providers), self)
 
     def lost_buses(self):
