@@ -12,11 +12,11 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
-from hil.record.provenance import EMULATED, NOT_READ, REAL, DeviceOrigin, Provenance
+from hil.record.provenance import EMULATED, MATCHES, NOT_READ, REAL, DeviceOrigin, Provenance
 
 _IDENTITIES = {
-    "ok": "matches its profile",
-    "refuses": "matches its profile, refuses a write",
+    "ok": MATCHES,
+    "refuses": f"{MATCHES}, refuses a write",
     "wrong model": "is another model than its profile",
 }
 _TIMEOUT_S = 20
