@@ -2,7 +2,9 @@
 """A CDU that coldloop has never seen: a server of pymodbus with one address and eight registers.
 
 Not an emulated device of the bench: it shares no code with it. `python foreign_cdu.py` prints its
-port and serves until it is terminated. Registers, each 0.1 of its unit:
+port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
+writes of the valve without effect), `sticky` (the pump keeps the first written value). Registers,
+each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
     4 pump speed command %   5 valve command %   6 status   7 alarm word
@@ -25,9 +27,11 @@ _STEP_S, _TIME_CONSTANT_S, _SLEW = 0.1, 8.0, 1.5
 class Registers:
     """The registers as the server asks for them; a write to a measured one is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: list[str]) -> None:
         self.supply_c, self.speed, self.valve = 36.0, 60.0, 40.0
-        self.words = [360, 420, 600, 500, 600, 400, 3, 0]
+        self.faults = faults
+        self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
+        self._is_pump_written = False
 
     def step(self) -> None:
         """Advance the CDU by one step."""
@@ -58,13 +62,19 @@ class Registers:
             return ExcCodes.ILLEGAL_ADDRESS
         if any(not 0 <= word <= 1000 for word in written):
             return ExcCodes.ILLEGAL_VALUE
-        self.words[address : address + len(written)] = written
+        for i, word in enumerate(written, address):
+            is_kept = i == 4 and self._is_pump_written and "sticky" in self.faults
+            if not is_kept and not (i == 5 and "deaf" in self.faults):
+                self.words[i] = word
+        self._is_pump_written = True
+        shown: list[Any] = values
+        shown[:] = self.words[address : address + len(written)]
         return None
 
 
-async def main(port: int) -> None:
+async def main(port: int, faults: list[str]) -> None:
     """Serve on `port` of the loopback; 0: a free one."""
-    registers = Registers()
+    registers = Registers(faults)
     data = SimData(0, values=registers.words, datatype=DataType.REGISTERS)
     device = SimDevice(7, simdata=[data], action=registers.serve)
     server = ModbusTcpServer(device, address=("127.0.0.1", port))
@@ -77,4 +87,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0))
+    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0, sys.argv[2:]))

@@ -30,9 +30,10 @@ _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
 
 
 @pytest.fixture
-def cdu() -> Iterator[str]:
-    """The address of the foreign CDU."""
-    with subprocess.Popen([sys.executable, str(_SERVER)], stdout=subprocess.PIPE, text=True) as it:
+def cdu(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the foreign CDU; the parameter of the test is its fault."""
+    command = [sys.executable, str(_SERVER), "0", getattr(request, "param", "")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as it:
         assert it.stdout is not None
         yield f"tcp:127.0.0.1:{int(it.stdout.readline())}"
         it.terminate()
@@ -102,6 +103,29 @@ def test_an_open_question_or_a_false_gauge_is_no_pass(
     kept = [w for i, w in enumerate(words) if w != "--gauge" and words[i - 1] != "--gauge"]
     assert main([*kept, *(word for gauge in gauges for word in ("--gauge", gauge))]) == 1
     assert read(site / "report" / "record.json")["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("cdu", "states", "registers"),
+    [
+        ("alarm", ["refused", "refused"], [600, 400]),
+        ("deaf", ["done", "failed"], [600, 400]),
+        ("sticky", ["left", "done"], [620, 400]),
+    ],
+    indirect=["cdu"],
+)
+def test_the_write_test_is_guarded(
+    cdu: str,
+    site: Path,
+    states: list[str],
+    registers: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*command(cdu, site, "--write-test", "--to", "write-test", "--json")]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert [write["state"] for write in result] == states
+    assert main(["modbus", "read", cdu, "7", "4", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["values"] == registers
 
 
 def test_mistakes_are_one_line_each(
