@@ -14,8 +14,7 @@ from hil.scenario.questions import count_unanswered
 REAL, EMULATED, REPLAYED = "real", "emulated", "replayed"
 VIRTUAL_TIME, REAL_TIME = "virtual", "real"
 NOT_READ = "not read"
-MATCHES = "matches its profile"
-"""Begin of the identity of a device whose replies fit its profile."""
+OTHER_MODEL = "is another model than its profile"
 
 VERDICT_TEXTS = {
     PASS: "PASS",
@@ -107,7 +106,7 @@ def _list_conditions(runs: list[dict[str, Any]]) -> list[str]:
     unproven = {
         device["name"]
         for device in devices
-        if device["name"] in real_names and not device["identity"].startswith(MATCHES)
+        if device["name"] in real_names and device["identity"] in (NOT_READ, OTHER_MODEL)
     }
     if unproven:
         conditions.append(f"{len(unproven)} of them not identified")
