@@ -286,7 +286,10 @@ class Commissioning:
 
     def check(self) -> dict[str, Any]:
         """Check the configuration as the agent does."""
-        unit = load_unit(self.unit_file)
+        try:
+            unit = load_unit(self.unit_file)
+        except BenchError as error:
+            raise BenchError(f"{error}\nrepeat the step with `--from propose`") from None
         self.dialogue.say(f"  {self.unit_file}: good, {len(unit.compiled)} devices")
         return {"devices": list(unit.compiled)}
 
