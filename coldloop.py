@@ -60,6 +60,7 @@ COMMANDS = {
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
+    "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
     "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "diagnose a field bus: scan, read, write, sniff ..."),
     "completion": ("coldloop:completion", "print completion scripts of shells, write man pages"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of deploy: `config` and `relay` for a fleet, `doctor`, `firmware`.
+"""Commands of deploy: `config`, `relay` and `fleet` for a fleet, `doctor`, `firmware`.
 
 Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
@@ -44,6 +44,22 @@ def doctor(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Run a subcommand of `coldloop config`."""
     return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
+
+
+FLEET: dict[str, tuple[str, str]] = {
+    "list": ("deploy.ops.fleet.command_list", "list the units: age, clock, state, alarms"),
+    "show": ("deploy.ops.fleet.command_show", "show a unit with its newest values"),
+    "alarms": ("deploy.ops.fleet.command_alarms", "list active alarms, or their history"),
+    "late": ("deploy.ops.fleet.command_late", "list units without recent rows"),
+    "versions": ("deploy.ops.fleet.command_versions", "list configurations and updates"),
+    "export": ("deploy.ops.fleet.command_export", "print rows as CSV or JSON"),
+}
+
+
+def fleet(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop fleet`."""
+    errors = (DeployError, ProtocolError)
+    return CommandGroup("fleet", FLEET, "list --store relay.db.fleet", errors).run(argv)
 
 
 FIRMWARE: dict[str, tuple[str, str]] = {

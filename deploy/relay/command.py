@@ -12,7 +12,7 @@ from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
-from deploy.relay.outputs.registry import OUTPUTS, default_required
+from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
@@ -244,6 +244,8 @@ def parse_options(argv: list[str]) -> RelayOptions:
         raise DeployError("--key needs --cert")
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     selected = {name: value for name, value in outputs.items() if value}
+    if not has_store(set(selected)) and arguments.required is None:
+        selected["fleet"] = arguments.store + ".fleet"
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
     return RelayOptions(
         broker=BrokerSettings(
