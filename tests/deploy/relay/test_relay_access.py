@@ -51,7 +51,7 @@ def test_only_a_signed_message_is_authentic() -> None:
     assert auth.message({"JWT": good, "data": "ffff"}, "") == ("3001", "0102"), "claims count"
     head, body, signature = good.split(".")
     unsigned = encode(b'{"alg":"none"}')
-    stranger = generate_private_key(65537, 2048)
+    unknown_key = generate_private_key(65537, 2048)
     for bad in (
         "",
         "a.b",
@@ -59,7 +59,7 @@ def test_only_a_signed_message_is_authentic() -> None:
         f"{unsigned}.{body}.",
         f"{head}.{encode(json.dumps({**_FIELDS, 'data': 'ff'}).encode())}.{signature}",
         f"{head}.{body}.{signature[:-4]}",
-        token(stranger, _FIELDS),
+        token(unknown_key, _FIELDS),
         token(_KEY, _FIELDS, "HS256"),
         token(_KEY, ["3001"]),
     ):
