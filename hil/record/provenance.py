@@ -14,6 +14,7 @@ from hil.scenario.questions import count_unanswered
 REAL, EMULATED, REPLAYED = "real", "emulated", "replayed"
 VIRTUAL_TIME, REAL_TIME = "virtual", "real"
 NOT_READ = "not read"
+OTHER_MODEL = "is another model than its profile"
 
 VERDICT_TEXTS = {
     PASS: "PASS",
@@ -102,6 +103,13 @@ def _list_conditions(runs: list[dict[str, Any]]) -> list[str]:
     real_names = _find_always(REAL, names, devices)
     replayed_count = sum(device["kind"] == REPLAYED for device in devices)
     conditions.append(f"{len(real_names)} of {len(names)} devices real")
+    unproven = {
+        device["name"]
+        for device in devices
+        if device["name"] in real_names and device["identity"] in (NOT_READ, OTHER_MODEL)
+    }
+    if unproven:
+        conditions.append(f"{len(unproven)} of them not identified")
     if replayed_count:
         conditions.append(f"{replayed_count} replayed")
     missing = sum(count_unanswered(run["answers"]) for run in runs)

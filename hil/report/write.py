@@ -10,6 +10,7 @@
 Records in folders of one parent folder make a chain: each holds the hash of the newest one.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,7 +80,13 @@ def _write_files(record: Record, folder: Path) -> list[Path]:
 
 
 def newest_hash(folder: Path) -> str:
-    """Return the hash of the newest record in the subfolders of `folder`."""
-    records = [read(path) for path in folder.glob(f"*/{FILE}")]
+    """Return the hash of the newest record in the subfolders of `folder`.
+
+    A damaged record is left out: it must not cost the results of the run that has just ended.
+    """
+    records = []
+    for path in folder.glob(f"*/{FILE}"):
+        with contextlib.suppress(BenchError):
+            records.append(read(path))
     newest = max(records, key=lambda r: str(r.get("ended_utc")), default=None)
     return NO_RECORD if newest is None else str(newest.get("hash"))

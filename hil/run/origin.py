@@ -12,12 +12,12 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
-from hil.record.provenance import EMULATED, NOT_READ, REAL, DeviceOrigin, Provenance
+from hil.record.provenance import EMULATED, NOT_READ, OTHER_MODEL, REAL, DeviceOrigin, Provenance
 
 _IDENTITIES = {
     "ok": "matches its profile",
     "refuses": "matches its profile, refuses a write",
-    "wrong model": "is another model than its profile",
+    "wrong model": OTHER_MODEL,
 }
 _TIMEOUT_S = 20
 _DIGITS = 2

@@ -53,6 +53,7 @@ KEYS = ("name", "value", "on", "port", "text", "suite", "serial", "operator", "x
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageBench]:
     page_bench = PageBench(tmp_path_factory.mktemp("survival"))
+    wait_until("the first state", lambda: read_state(page_bench))
     yield page_bench
     page_bench.close()
 

@@ -142,12 +142,18 @@ def test_the_serial_number_must_be_that_of_the_cdu(
 
 def test_a_device_is_real_only_if_it_is_real_in_each_run() -> None:
     def run(time: str, *kinds: str) -> dict[str, Any]:
-        devices = [{"name": str(i), "kind": kind} for i, kind in enumerate(kinds)]
+        devices = [
+            {"name": str(i), "kind": kind, "identity": "matches its profile"}
+            for i, kind in enumerate(kinds)
+        ]
         return {"answers": [], "provenance": {"time": time, "devices": devices}}
 
     runs = [run("real", "real", "real"), run("real", "real", "emulated")]
     record = {"verdict": "pass", "runs": runs}
     assert describe_verdict(record) == "PASS, real time, 1 of 2 devices real"
+    runs[1]["provenance"]["devices"][0]["identity"] = "not read"
+    expected = "PASS, real time, 1 of 2 devices real, 1 of them not identified"
+    assert describe_verdict(record) == expected
     record["runs"] = [*runs, run("virtual", "emulated", "replayed")]
     expected = "PASS, real and virtual time, 0 of 2 devices real, 1 replayed"
     assert describe_verdict(record) == expected

@@ -184,3 +184,11 @@ def test_records_of_an_older_format_are_one_error(
     assert hil(["compare", str(report), str(report)]) == 2
     assert "format is 'coldloop-record-1', not coldloop-record-2" in capsys.readouterr().err
     assert hil(["verify", str(report)]) == 1
+
+
+def test_a_damaged_record_beside_it_does_not_prevent_a_record(report: Path, tmp_path: Path) -> None:
+    (report / FILE).write_text("")
+    target = tmp_path / "next"
+    with patch("hil.report.write.print_pdf", print_as_pdf):
+        assert hil(["run", scenario_file(tmp_path, TEXT), "--report", str(target)]) == 0
+    assert is_good(target)
