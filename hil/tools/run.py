@@ -26,7 +26,7 @@ from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
 from hil.scenario.questions import list_denials
 from hil.scenario.suite import Suite, resolve
-from hil.tools.run_unit import add_unit_options, repeat_unit_command, run_unit
+from hil.tools.commission.run_unit import add_unit_options, repeat_unit_command, run_unit
 
 EXAMPLE = "coldloop hil run acceptance --report out/a --answers - --operator Ada"
 

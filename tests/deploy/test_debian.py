@@ -119,6 +119,7 @@ def test_modes_and_owners(package: Path) -> None:
     assert {row[1] for row in rows} == {"root/root"}
     modes = {row[5].split(" -> ")[0].removeprefix("."): row[0] for row in rows}
     assert modes["/etc/coldloop/tls/"] == "drwx------"
+    assert modes["/etc/coldloop/profiles/"] == "drwxr-xr-x"  # empty: files in it are the site's
     assert modes["/opt/coldloop/bin/coldloop"] == "-rwxr-xr-x"
     del modes["/etc/coldloop/tls/"], modes["/opt/coldloop/bin/coldloop"]
     assert set(modes.values()) <= {"drwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"}

@@ -27,7 +27,7 @@ from hil.scenario.model import Prompt, Scenario
 from hil.scenario.questions import Answer, make_answer, make_unanswered
 from hil.scenario.suite import Suite
 from hil.scenario.toml_writer import write_toml
-from hil.tools.commission.device_access import DONE
+from hil.tools.commission.device_access import DONE, NOT_TESTED
 from hil.tools.commission.journal import Journal
 
 _TITLE = "live values, comparison with gauges, write test"
@@ -66,6 +66,9 @@ def _write(
             for run in recorded
             if run.run_result.failures
         },
+        "open": [
+            answer["text"] for run in recorded for answer in run.answers if answer["answer"] is None
+        ],
         "files": [str(path) for path in paths],
     }
 
@@ -81,7 +84,12 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
         answers.append(_answer(prompt, gauge["gauge"], operator))
         if isinstance(gauge["gauge"], float):
             results.append(_gauge_result(gauge))
-    results += [_write_result(write) for write in writes]
+    for write in writes:
+        if write["state"] == NOT_TESTED:
+            prompt = Prompt(0.0, f"{write['point']}: write test")
+            prompts.append(prompt)
+            answers.append(make_unanswered(prompt, 0.0))
+    results += [_write_result(write) for write in writes if write["state"] != NOT_TESTED]
     for device in values["devices"]:
         failures += [f"{device['name']}: {error}" for error in device["errors"]]
         if device["identity"].startswith("is another"):

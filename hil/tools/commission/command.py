@@ -157,4 +157,6 @@ def _finish(journal: Journal, dialogue: Dialogue) -> int:
         for scenario, lines in result["failures"].items():
             for line in lines:
                 dialogue.say(f"  {scenario}: {line}")
+        for text in result["open"]:
+            dialogue.say(f"  not answered: {text}")
     return 1 if FAIL in verdicts or INCOMPLETE in verdicts else 0

@@ -21,6 +21,7 @@ from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND
 
 DONE, REFUSED, FAILED, LEFT = "done", "refused", "failed", "left"
+NOT_TESTED = "not tested"
 """States of a write test. `LEFT`: the device did not return to the old value."""
 _TIMEOUT_MS = 300
 _STEPS = {"%": 2.0, "Cel": 0.5, "kPa": 2.0}

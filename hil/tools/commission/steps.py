@@ -25,7 +25,7 @@ from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.run.unit.unit_file import load_unit
-from hil.tools.commission.device_access import DeviceAccess, LiveValue
+from hil.tools.commission.device_access import NOT_TESTED, DeviceAccess, LiveValue
 from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
@@ -234,6 +234,8 @@ class Commissioning:
     def write_test(self) -> list[dict[str, Any]]:
         """Return the result of the test of each output."""
         results: list[dict[str, Any]] = []
+        if self.arguments.mode == "monitor":
+            return results  # the agent will write nothing
         for device in self.journal.get("describe"):
             with self._open(device) as access:
                 for point in access.outputs():
@@ -243,7 +245,7 @@ class Commissioning:
                     )
                     name = f"{device['name']}.{point}"
                     if not allowed:
-                        results.append({"point": name, "state": "not tested", "reason": ""})
+                        results.append({"point": name, "state": NOT_TESTED, "reason": ""})
                         continue
                     result = access.test_write(point)
                     results.append({**result._asdict(), "point": name})
@@ -286,7 +288,10 @@ class Commissioning:
 
     def check(self) -> dict[str, Any]:
         """Check the configuration as the agent does."""
-        unit = load_unit(self.unit_file)
+        try:
+            unit = load_unit(self.unit_file)
+        except BenchError as error:
+            raise BenchError(f"{error}\nrepeat the step with `--from propose`") from None
         self.dialogue.say(f"  {self.unit_file}: good, {len(unit.compiled)} devices")
         return {"devices": list(unit.compiled)}
 

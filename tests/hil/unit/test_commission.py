@@ -88,7 +88,8 @@ def test_it_continues_where_it_stopped(
     assert main([*command(cdu, site)]) == 1  # the write test is not permitted
     text = capsys.readouterr().out
     assert "step 3 of 9, profiles: done at" in text
-    assert "write test of cdu.PumpSpeedControlPercent: not tested" in text
+    assert "not answered: cdu.PumpSpeedControlPercent: write test" in text
+    assert read(site / "report" / "record.json")["verdict"] == "incomplete"
     assert profile.read_text() == changed
     assert main([*command(cdu, site, "--from", "values", "--write-test")]) == 0
 
