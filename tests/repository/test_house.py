@@ -25,7 +25,6 @@ CAPACITY = {
     "agent": 20,
     "deploy/firmware": 16,
     "hil": 21,
-    "tests/hil/devices": 16,
 }
 """Folders with a larger capacity: the roots of the layers, and one package with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")
