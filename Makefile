@@ -44,6 +44,7 @@ digests: dev ## writes the digests of the shipped scenarios (after a wanted chan
 
 fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
+	@.venv/bin/coldloop hil hazard --before-after docs/reference/before_after.md
 
 mutation: dev ## mutation tests, mutmut; ROOM=laws selects a room, N=200 the number of mutants
 	@$(PY) -m benchmarks.mutation.run $(ROOM:%=--room %) $(N:%=--count %) $(ARGS)
