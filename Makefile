@@ -46,8 +46,8 @@ fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
 	@.venv/bin/coldloop hil hazard --before-after docs/reference/before_after.md
 
-mutation: dev ## mutation tests, mutmut; ROOM=laws selects a room, N=200 the number of mutants
-	@$(PY) -m benchmarks.mutation.run $(ROOM:%=--room %) $(N:%=--count %) $(ARGS)
+mutation: dev ## mutation tests, mutmut; SUBJECT=laws selects a subject, N=200 the number of mutants
+	@$(PY) -m benchmarks.mutation.run $(SUBJECT:%=--subject %) $(N:%=--count %) $(ARGS)
 
 docs: dev ## builds and checks the site of the documents in build/docs
 	@sh deploy/docs.sh
@@ -74,7 +74,7 @@ advisories: ## checks the pinned packages for known vulnerabilities; before each
 	@$(PY) -m deploy.release.advisories $(ARGS)
 
 bare-root: ## runs demo and test in a bare Debian root (needs root, debootstrap)
-	@sh deploy/prove-bare-root.sh
+	@sh deploy/debian/prove-bare-root.sh
 
 clean: ## deletes the environment, caches and outputs
 	@rm -rf .venv .pypy build dist out *.egg-info .mypy_cache .ruff_cache .pytest_cache \

@@ -8,7 +8,8 @@ closed, and `wake` when `deadline` has passed. After each call it executes the r
 
 `__init__` builds all parts. A component can offer its own supply sensor and loops as services.
 After `__init__` no attribute of the agent is assigned. Its parts hold all state that changes.
-Each call of a piece is in a `try`: an exception of a piece goes to `guard` (`agent.core.guard`).
+Each call of a piece is in a `try`: an exception of a piece goes to `guard`; see
+`agent.core.fault.guard`.
 
 A tick never waits. Its steps, in this order:
 
@@ -24,19 +25,15 @@ A tick never waits. Its steps, in this order:
 from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
-from agent.control.actuator.pump import PumpActuator
-from agent.control.actuator.valve import ValveActuator
+from agent.control.actuator.loop_parts import LoopParts, make_pressure_loop, make_supply_loop
 from agent.control.control_cycle import ControlCycle
-from agent.control.pressure_loop import PressureLoop
-from agent.control.supply_loop import SupplyLoop
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
-from agent.core.guard import Guard
+from agent.core.fault.guard import Guard
 from agent.core.json_writer import JsonObject, write
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
-from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE, port_names
 from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
@@ -52,10 +49,10 @@ if TYPE_CHECKING:
 
     from agent.control.actuator.arbiter import Arbiter
     from agent.core.actuator import SetpointRequest
-    from agent.core.component import Actions, Component
-    from agent.core.component_set import ComponentSet
+    from agent.core.component.base import Actions, Component
+    from agent.core.component.component_set import ComponentSet
     from agent.core.config_records import Config
-    from agent.core.context import PortListener, SensorView
+    from agent.core.context import PortListener
     from agent.remote.storage.boot_state import BootState
 
 
@@ -146,22 +143,20 @@ class Agent:
             self.links.append(self._state_link)
 
     def _build_actuators(self, config: "Config") -> None:
-        session, stale = self.fieldbus.session, config.stale_us
-        cdu = session(config.supply.sensor)
         self.arbiters: dict[str, Arbiter] = {}
         if config.components:
             from agent.control.actuator.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
 
             self.arbiters = make_arbiters()
-        self.supply_sensor: SensorView = PointSensor(cdu, "SupplyTemperatureCelsius", stale)
-        self.return_sensor = sensor_if_present(cdu, "ReturnTemperatureCelsius", stale)
-        self.valve = ValveActuator(session(config.supply.actuators[0]))
-        self.dp_sensor: SensorView = pressure_sensor(session(config.pressure.sensor), stale)
-        self.pumps = [PumpActuator(session(name)) for name in config.pressure.actuators]
+        parts = LoopParts(config, self.fieldbus)
+        self.supply_sensor, self.dp_sensor = parts.supply_sensor, parts.dp_sensor
+        self.return_sensor = parts.return_sensor
+        self.valve: Any = parts.valve
+        self.pumps = parts.pumps
 
     def _build_components(self, config: "Config") -> "list[Component]":
         """Build the components. Return those that report active conditions to the supervisor."""
-        from agent.core.component_set import ComponentSet  # noqa: PLC0415 - many units have none
+        from agent.core.component.component_set import ComponentSet  # noqa: PLC0415 - many units have none
 
         component_set = ComponentSet(self, config, self._first_component)
         self._component_set = component_set
@@ -180,12 +175,9 @@ class Agent:
     def _build_loops(self, config: "Config", providers: "list[Component]") -> None:
         """Use the loops that a component offers, else the basic ones."""
         sensor = self.service("supply_sensor") or self.supply_sensor
-        self.supply_loop: SupplyLoop = self.service("supply_loop") or SupplyLoop(
-            config.supply, sensor, self.valve, self.arbiters.get("valve")
-        )
-        self.pressure_loop: PressureLoop = self.service("pressure_loop") or PressureLoop(
-            config.pressure, self.dp_sensor, self.pumps, self.arbiters.get("pumps")
-        )
+        supply_loop, pressure_loop = self.service("supply_loop"), self.service("pressure_loop")
+        self.supply_loop: Any = supply_loop or make_supply_loop(self, sensor)
+        self.pressure_loop: Any = pressure_loop or make_pressure_loop(self)
         loops = self.supply_loop, self.pressure_loop
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard

@@ -9,7 +9,6 @@ import json
 import sys
 import time
 import traceback
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from agent.runtime.io_loop import LEAVE, RESTART
 from agent.telemetry.status import KEY, VERSION
 from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
+from drivers.tools.lib.profile_folders import add_profiles_option, read_profiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,28 +30,25 @@ if TYPE_CHECKING:
 STALE_AFTER_S = 5.0
 
 
-def profiles() -> dict[str, dict[str, Any]]:
-    """Read the device profiles of the package, by name."""
-    folder = resources.files("drivers") / "profiles"
-    found = {}
-    for entry in folder.iterdir():
-        if entry.name.endswith(".json") and entry.name != "profile.schema.json":
-            found[entry.name[:-5]] = json.loads(entry.read_text(encoding="utf-8"))
-    return found
+def profiles(config: str | None = None) -> dict[str, dict[str, Any]]:
+    """Read the device profiles of the package and of the site, by name; see
+    `drivers.tools.lib.profile_folders`. `config`: path of the configuration file.
+    """
+    return read_profiles(config)
 
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file. Raises `ConfigError`; each line names the file."""
     from agent.runtime.cpython_start import compile_config, read_file
 
-    return compile_config(read_file(path), path, profiles())
+    return compile_config(read_file(path), path, profiles(path))
 
 
 def schema_text() -> str:
     """Return the JSON Schema of the configuration; docs/config.schema.json is a copy."""
     from agent.config.json_schema import to_json_schema
     from agent.config.schema import with_components
-    from agent.core.registry import COMPONENTS
+    from agent.core.component.registry import COMPONENTS
 
     schema = with_components([spec.section for spec in COMPONENTS])
     return json.dumps(to_json_schema(schema), indent=2) + "\n"
@@ -76,6 +73,7 @@ def agent(argv: list[str]) -> int:
         default="/var/lib/coldloop",
         help="folder with the confirmed configuration, used if the file is invalid",
     )
+    add_profiles_option(parser)
     arguments = parser.parse_args(argv)
     if arguments.schema:
         print(schema_text(), end="")
@@ -109,7 +107,7 @@ def _run(path: str, store: str) -> int:
             boot_loop = BootLoop(boot_store(path, store))
         level = boot_loop.begin(cpython.monotonic())
         try:
-            config, boot = choose_config(path, store, profiles(), level > 0)
+            config, boot = choose_config(path, store, profiles(path), level > 0)
             config = protection_only(config, level)
         except ConfigError as error:
             print(error, file=sys.stderr)

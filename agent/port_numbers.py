@@ -2,7 +2,7 @@
 """Numbers and names of the ports of an agent.
 
 0 receiver   1 broker   2 state (a store)   3 console (log lines)   4… buses, then the ports
-of the components (see `agent.core.registry`)
+of the components (see `agent.core.component.registry`)
 """
 
 TYPE_CHECKING = False

@@ -29,8 +29,9 @@ HIL: dict[str, tuple[str, str]] = {
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
     "compare": ("hil.tools.compare", "compare records: changes and worse results"),
-    "verify": ("hil.tools.verify", "check that records were not changed after they were written"),
+    "verify": ("hil.tools.verify", "check that reports are those that a known bench has written"),
     "report": ("hil.tools.report", "write HTML, PDF and JUnit from a record"),
+    "key": ("hil.tools.key", "print the public key of this bench"),
 }
 
 _ERRORS = (BenchError, AgentError)

@@ -113,10 +113,10 @@ class Demo:
             _value_line("supply", supply["milli_c"], "C", supply["setpoint_milli_c"]),
             _value_line("return", supply["return_milli_c"], "C"),
             _value_line("dP", dp["milli_kpa"], "kPa", dp["setpoint_milli_kpa"]),
-            _gauge_line("valve", supply["valve_milli_pct"]),
+            _bar_line("valve", supply["valve_milli_pct"]),
         ]
         speeds = dp["pumps_milli_pct"]
-        lines += [_gauge_line(f"pump {i + 1}", speed) for i, speed in enumerate(speeds)]
+        lines += [_bar_line(f"pump {i + 1}", speed) for i, speed in enumerate(speeds)]
         lines += [
             f"ticks      {status['ticks']['count']} run, {status['ticks']['missed']} missed",
             f"modbus     {modbus['transactions']} transactions, {modbus['errors']} errors",
@@ -203,6 +203,6 @@ def _value_line(name: str, milli: int | None, unit: str, setpoint: int | None = 
     return f"{name:10} {number(milli):>6} {unit:3}{setpoint_text}"
 
 
-def _gauge_line(name: str, milli_pct: int | None, width: int = 40) -> str:
+def _bar_line(name: str, milli_pct: int | None, width: int = 40) -> str:
     filled = 0 if milli_pct is None else max(0, min(width, milli_pct * width // 100_000))
     return f"{name:10} {number(milli_pct):>6} %    " + "#" * filled + "." * (width - filled)

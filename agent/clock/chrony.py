@@ -10,7 +10,7 @@ above `bound_ms`. chronyd then gets no samples: it coasts or selects another sou
 
 import struct
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock.clock_context import ClockContext
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 _TRUSTED = ("sync", "holdover")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outputs of the clock: UTC, its slewing, state, error bound, rate.
+"""The outputs of the clock: UTC, its slewing and steps, state, error bound, rate.
 
 Does not take inputs; `agent.clock.utc_clock.UtcClock` extends this class with them.
 """
@@ -10,16 +10,19 @@ from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit
 from agent.clock.estimate.time_source import TimeSource
 from agent.clock.leap_second import LeapSecondTracker
-from protocols.time_units import SECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.dispute import StepDispute
     from agent.clock.estimate.pulse_source import PulseSource
+    from agent.clock.estimate.selection import Interval
 
 _FIX_TIMEOUT = 3 * SECOND
 _SELECT_EVERY = 4 * SECOND
 _SLEW_DIVISOR = 100
+_MAX_SLEW = 900 * MILLISECOND
+"""A larger difference of a receiver that is followed from now on is a step by whole seconds."""
 _NS = 1_000
 
 
@@ -33,6 +36,8 @@ class ClockOutput:
         self.failed_checks: list[str] = []
         self.disagreement_us = 0
         """Difference from a cross-check that disagrees, 0: none."""
+        self.cover_us = 0
+        """Distance to the end of the interval of several receivers, 0: none."""
         self.fix_timeout = _FIX_TIMEOUT
         """Time without a fix after which the clock is in holdover, µs."""
         fit = OffsetFit(16, 64, 4, 2)
@@ -47,6 +52,9 @@ class ClockOutput:
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
         self._source: TimeSource = self.nmea
         self._last_good = self._selected_at = 0
+        self.whole_second_steps = self._step_count = self._good_count = 0
+        self.receiver = 0
+        """The index of the followed receiver; see `agent.gnss.group`."""
 
     def _pulse_source(self) -> "PulseSource":
         """Return the pulses; their code is loaded with the first one."""
@@ -70,6 +78,8 @@ class ClockOutput:
 
     def _apply_leap(self, now: int) -> None:
         """Step UTC for a leap second that was received, when it is over at `now`."""
+        if self.offset is not None and self.leap.is_step_due(now + self.offset):
+            self.step_whole_seconds(-1)
 
     def _select_source(self, now: int, at_once: bool = False) -> None:
         """Follow the source with the smaller bound; from time to time is enough."""
@@ -80,6 +90,49 @@ class ClockOutput:
         line = self._source.estimate(now)
         if line is not None:
             self._target_fit = line
+
+    def step_whole_seconds(self, seconds: int) -> None:
+        """Step UTC by whole seconds: the receiver knows its leap seconds now."""
+        self._base += seconds * SECOND
+        self.offset = self._base + self._offset_ns // _NS
+        if self.leap.uncertain:
+            self.leap.expect_month_end(self._anchor + self.offset)
+        else:
+            self.leap.set_leap_s(self.leap.leap_s - seconds)
+            self.leap.on_applied()
+        self.whole_second_steps += 1
+        self._step_count = 0
+
+    def follow_receiver(
+        self, index: int, interval: "Interval", stated: StatedErrors, now: int
+    ) -> None:
+        """Follow another receiver; 0 is the main one. `interval`: UTC minus monotonic time, µs."""
+        if self.offset is not None:
+            step = (interval.low + interval.high) // 2 - self.offset
+            if abs(step) > _MAX_SLEW:
+                self.step_whole_seconds((step + SECOND // 2) // SECOND)
+            self._begin_source(interval, stated, now)
+        self.receiver = index
+        self.dispute = None
+        self._good_count = 0
+
+    def set_cover(self, interval: "Interval | None") -> None:
+        """Widen the bound to the interval of several receivers (UTC minus monotonic time, µs)."""
+        offset = self.offset
+        if interval is None or offset is None:
+            self.cover_us = 0
+        else:
+            self.cover_us = max(interval.high - offset, offset - interval.low)
+
+    def _begin_source(self, interval: "Interval", stated: StatedErrors, now: int) -> None:
+        """Begin the sentences again at an interval (UTC minus monotonic time, µs), no pulses."""
+        self.pps = None
+        self.errors = ErrorBudget(self.nmea, stated)
+        self._source = self.nmea
+        self.nmea.restart()
+        low, high = (interval.low - self._base) * _NS, (interval.high - self._base) * _NS
+        self.nmea.measure(now, low, high)
+        self._select_source(now, True)
 
     def slew(self, period_us: int, now: int) -> None:
         """Move the offset towards its line at `now`, by at most 1 % of `period_us`."""
@@ -135,18 +188,23 @@ class ClockOutput:
         ]
         own = self.subsecond_bound_us(now) or 0
         disputed = max(own, self._disputed_us(now))
-        wide = max(disputed, self.disagreement_us)
+        wide = max(disputed, self.disagreement_us, self.cover_us)
         terms += [("dispute", disputed - own), ("reference", wide - disputed)]
         terms.append(("leap", self.leap.error_us(now + self.offset + wide)))
         return terms
 
     def bound_us(self, now: int) -> "int | None":
         """Return the error bound of UTC at `now` in µs, or None while UTC is unknown."""
-        own = self.subsecond_bound_us(now)
-        if own is None or self.offset is None:
+        bound = self.no_leap_bound_us(now)
+        if bound is None or self.offset is None:
             return None
-        bound = max(own, self._disputed_us(now), self.disagreement_us)
+        bound = max(bound, self.disagreement_us, self.cover_us)
         return bound + self.leap.error_us(now + self.offset + bound)
+
+    def no_leap_bound_us(self, now: int) -> "int | None":
+        """Return the error bound without unknown leap seconds and other clocks, in µs."""
+        own = self.subsecond_bound_us(now)
+        return None if own is None else max(own, self._disputed_us(now))
 
     def subsecond_bound_us(self, now: int) -> "int | None":
         """Return the error bound without whole seconds and cross-checks, in µs."""

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
             """Set the difference from the reference time; 0: they agree."""
             ...
 
-        def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
+        def set_from_cross_check(
+            self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool
+        ) -> None:
             """Set UTC from the reference time alone."""
             ...
 
@@ -82,7 +84,7 @@ class CrossCheck:
         """Clear the earliest possible UTC."""
         self.confirmed_us = 0
 
-    def check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+    def check(self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool) -> "bool | None":
         """Compare UTC with a reference time; see `UtcClock.cross_check`."""
         clock, previous = self._clock, self._last_reference
         self._last_reference = reference = Reference(utc_us, uncertainty_us, now)
@@ -92,7 +94,7 @@ class CrossCheck:
         clock_utc, bound = clock.utc(now), clock.subsecond_bound_us(now)
         if clock_utc is None or bound is None:
             if previous is not None and _consistent(previous, reference, clock.drift_ppb):
-                clock.set_from_cross_check(utc_us, uncertainty_us, now)
+                clock.set_from_cross_check(utc_us, uncertainty_us, now, knows_leap)
             return None
         difference, limit = utc_us - clock_utc, bound + uncertainty_us
         if abs(difference) <= limit:
@@ -100,12 +102,13 @@ class CrossCheck:
             clock.set_disagreement(0)
             earliest = max(clock_utc - bound, utc_us - uncertainty_us)
             self.confirmed_us = max(self.confirmed_us, earliest)
-            if limit < _HALF_SECOND:
+            if limit < _HALF_SECOND and knows_leap:
                 clock.leap.set_known()
             return True
         self._disagreements += 1
         if self._disagreements >= 2:
-            seconds = whole_seconds(difference, limit) if limit < _HALF_SECOND else 0
+            is_exact = limit < _HALF_SECOND and knows_leap
+            seconds = whole_seconds(difference, limit) if is_exact else 0
             if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
                 clock.step_whole_seconds(seconds)
                 clock.leap.set_known()

@@ -22,7 +22,7 @@ import json
 
 from agent.clock.estimate.temperature_model import TempcoModel
 from agent.core.alarm_record import NORMAL, AlarmRecord
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
 from agent.core.stored_record import StoredRecord
 from agent.fieldbus.sensor import PointSensor, centi_or_none
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock.clock_context import ClockContext
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from protocols.cbor import Map
 
 TIME_STORE = AlarmRecord(

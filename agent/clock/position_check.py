@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RADIUS_M = 100
 """Twice the 50 m of the Spectracom NetClock manual: multipath on an urban roof stays inside."""
 _LEARN = 30
+_E7_DEG_PER_M = 90
+"""1e-7 degree of latitude in 1 m; exactly 89.8."""
 _HUNDREDTHS_MM = 1_113
 """1e-7 degrees of latitude are 11.13 mm: 1113 hundredths of a millimetre."""
 _COS_E4 = (10_000, 9_848, 9_397, 8_660, 7_660, 6_428, 5_000, 3_420, 1_736, 0)
@@ -47,7 +49,10 @@ class PositionCheck:
 
     def _learn_site(self, lat: int, lon: int) -> None:
         first = self._first_fixes
-        if first and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * 90:
+        if (
+            first
+            and max(abs(lat - first[0][0]), abs(lon - first[0][1])) > self.radius_m * _E7_DEG_PER_M
+        ):
             first = []
         first.append((lat, lon))
         self._first_fixes = first

@@ -4,7 +4,7 @@
 Does not use the pulses: the agent passes them to `agent.clock.utc_clock`, from every kind of port.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 
 TYPE_CHECKING = False

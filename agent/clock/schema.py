@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema.rules import integer, object_of, text
+from agent.core.schema.rules import NAME_PATTERN, integer, object_of, text
 from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TIMEKEEPING = object_of(
@@ -38,10 +38,18 @@ CHRONY = object_of(
 )
 
 NTP = object_of(
-    "an NTP server of the site, to compare UTC with",
+    "NTP servers of the site, to compare UTC with",
     ["port"],
     {
-        "port": text("address of the server, for example ntp:10.0.0.1:123"),
+        "port": text("address of the first server, for example ntp:10.0.0.1:123"),
+        "ports": {
+            "type": "object",
+            "description": "further servers: name and address; more than half must agree",
+            "propertyPattern": NAME_PATTERN,
+            "minProperties": 1,
+            "maxProperties": 4,
+            "values": text("address of the server, for example ntp:10.0.0.2:123"),
+        },
         "every_s": integer("time between two requests, s", 16, 1024, 64),
         "error_ms": integer("error of the server beyond what it states, ms", 0, 1_000, 5),
     },

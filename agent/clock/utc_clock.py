@@ -32,6 +32,8 @@ from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.clock.clock_state import KeptTime
     from agent.clock.cross_check import CrossCheck
     from agent.clock.dispute import StepDispute
@@ -54,6 +56,10 @@ _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
 _MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
 """Largest difference between the earliest UTC and a date that was corrected for a week rollover."""
+
+
+def _is_usable(fix: "Fix") -> bool:
+    return bool(fix.valid or fix.reasons in (_ROLLOVER, _SECOND_60))
 
 
 class UtcClock(ClockOutput):
@@ -81,7 +87,7 @@ class UtcClock(ClockOutput):
         holdover = Holdover(drift_ppb, tempco_ppb, stated.host_ppb)
         ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
-        self.accepted = self.rejected = self.late = self.whole_second_steps = 0
+        self.accepted = self.rejected = self.late = 0
         self.pulses = self.associated_pulses = 0
         self.failed_signal_checks = 0
         self.evidence_log = EvidenceLog()
@@ -92,14 +98,15 @@ class UtcClock(ClockOutput):
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, and its uncertainty."""
         self.cross_checker: CrossCheck | None = None
+        self.fix_filter: Callable[[Fix], bool] | None = None
         self._first_fixes: list[tuple[int, int]] = []
         self._last_sample = self._set_at = 0
         self._window = (0, 0)
         """The interval of the sentences in which a second can begin, at `_window_at`."""
         self._window_at = -_WINDOW_FOR
         self._period = SECOND
-        self._good_count = self._late_count = 0
-        self._step_count = self._step_s = 0
+        self._late_count = 0
+        self._step_s = 0
 
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
@@ -111,17 +118,20 @@ class UtcClock(ClockOutput):
         """Set how many signal checks fail (`agent.gnss.component`). Above 0, fixes are rejected."""
         self.failed_signal_checks = count
 
-    def cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> "bool | None":
+    def cross_check(
+        self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool = True
+    ) -> "bool | None":
         """Compare UTC with another clock, for example network time; see `agent.clock.cross_check`.
 
         The other clock was at `utc_us`, within `uncertainty_us`, at the monotonic time `now`.
+        `knows_leap`: its leap seconds are known.
         Returns True if they agree, False if not, None if UTC is unknown.
         """
         if self.cross_checker is None:
             from agent.clock.cross_check import CrossCheck  # noqa: PLC0415 - most units need none
 
             self.cross_checker = CrossCheck(self)
-        return self.cross_checker.check(utc_us, uncertainty_us, now)
+        return self.cross_checker.check(utc_us, uncertainty_us, now, knows_leap)
 
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
@@ -167,13 +177,19 @@ class UtcClock(ClockOutput):
         if self.cross_checker is not None:
             self.cross_checker.clear()
 
-    def set_from_cross_check(self, utc_us: int, uncertainty_us: int, now: int) -> None:
+    def set_from_cross_check(
+        self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool
+    ) -> None:
         """Set UTC from a cross-check alone, in the state holdover."""
         self._last_good = now - self.fix_timeout - 1
         self._set_utc(utc_us - now, 0, uncertainty_us * _NS, now)
         self._event(states.SET_COARSELY)
-        if uncertainty_us < SECOND // 2:
+        if uncertainty_us < SECOND // 2 and knows_leap:
             self.leap.set_known()
+
+    def set_fix_filter(self, fix_filter: "Callable[[Fix], bool]") -> None:
+        """Pass each fix of the main receiver to a function, and use it if that returns True."""
+        self.fix_filter = fix_filter
 
     def clear_rejection(self) -> None:
         """Clear the rejection of both time sources. An operator command calls this."""
@@ -185,12 +201,18 @@ class UtcClock(ClockOutput):
     # Inputs.
 
     def add_fix(self, fix: "Fix") -> bool:
-        """Add a fix. Return True if it was accepted."""
-        utc_us, now = fix.utc_us, fix.mono_us
-        if utc_us is None or not (fix.valid or fix.reasons in (_ROLLOVER, _SECOND_60)):
+        """Add a fix of the main receiver. Return True if it was accepted."""
+        if self.fix_filter is not None and not self.fix_filter(fix):
             return False
-        if self.failed_signal_checks:
-            return self.reject("signals", now, self.failed_signal_checks, 1)
+        if self.failed_signal_checks and fix.utc_us is not None and _is_usable(fix):
+            return self.reject("signals", fix.mono_us, self.failed_signal_checks, 1)
+        return self.use_fix(fix)
+
+    def use_fix(self, fix: "Fix") -> bool:
+        """Use a fix of the followed receiver. Return True if it was accepted."""
+        utc_us, now = fix.utc_us, fix.mono_us
+        if utc_us is None or not _is_usable(fix):
+            return False
         margin = utc_us - self.min_utc_us
         if margin < 0 or (fix.reasons == _ROLLOVER and margin > _MAX_OFF_TIME):
             return self.reject("floor", now, margin, 0)
@@ -227,7 +249,11 @@ class UtcClock(ClockOutput):
     def add_pulse(self, now: int) -> None:
         """Add a pulse with its edge at `now`. It is the start of a UTC second."""
         self.pulses += 1
-        if self.offset is None or now - self._last_good > self.fix_timeout + SECOND:
+        if (
+            self.receiver
+            or self.offset is None
+            or now - self._last_good > self.fix_timeout + SECOND
+        ):
             return  # a receiver without a fix can send pulses too
         if now - self._window_at > _WINDOW_FOR:
             self._window = self.errors.sentences(now)
@@ -302,11 +328,6 @@ class UtcClock(ClockOutput):
         leap.on_second_60()
         self._good_fix(now)
         return True
-
-    def _apply_leap(self, now: int) -> None:
-        """Step UTC for a leap second that was received, when it is over at `now`."""
-        if self.offset is not None and self.leap.is_step_due(now + self.offset):
-            self.step_whole_seconds(-1)
 
     def _good_fix(self, now: int) -> None:
         """Handle the time of a good fix: it also shows the period of the receiver."""
@@ -404,18 +425,6 @@ class UtcClock(ClockOutput):
         self._follow_fixes(dispute, dispute.step_us or 0, now)
         self.dispute = None
         return True
-
-    def step_whole_seconds(self, seconds: int) -> None:
-        """Step UTC by whole seconds: the receiver knows its leap seconds now."""
-        self._base += seconds * SECOND
-        self.offset = self._base + self._offset_ns // _NS
-        if self.leap.uncertain:
-            self.leap.expect_month_end(self._anchor + self.offset)
-        else:
-            self.leap.set_leap_s(self.leap.leap_s - seconds)
-            self.leap.on_applied()
-        self.whole_second_steps += 1
-        self._step_count = 0
 
     def reject(self, check: str, now: int, figure: int, limit: int) -> bool:
         """Reject a fix: its `figure` fails `check` of `agent.clock.evidence.CHECKS`."""

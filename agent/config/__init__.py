@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check and compile a configuration; dropped after loading."""
+"""Check and compile a configuration; unloaded from memory after loading."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check a configuration and compile it. A board drops this module after loading.
+"""Check a configuration and compile it. MicroPython unloads this module after that.
 
 Does not hold the schema (see `agent.config.schema`) or the compiled records (see
-`agent.core.config_records`); `agent.config.load.unload_checks` drops this module.
+`agent.core.config_records`); see `agent.config.load.unload_checks`.
 
 The schema is checked first: types, ranges, unknown keys. Then the compiler checks what a schema
 cannot express: names must exist and be unique, ports must be unique, periods must divide. All
@@ -10,11 +10,17 @@ errors are collected, so one run shows them all. The outputs of each loop are ch
 profiles of its actuators. Thus no request can exceed the limits of an actuator later.
 """
 
+from agent.config.loop_check import check_loops, check_shared_unit
 from agent.config.profile_files import ProfileFiles
+from agent.core.component.registry import (
+    COMPONENTS,
+    LINK_KINDS,
+    STREAM_KINDS,
+    schema_module,
+    sections,
+)
 from agent.core.config_records import Config, DeviceConfig, to_thousandths
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS, STREAM_KINDS, schema_module, sections
-from agent.core.schema.outputs import check_outputs
 from agent.fieldbus.capacity import cycle_load_us, over_capacity
 from drivers.device.profile import DeviceProfile
 from drivers.errors import AddressError, ProfileError
@@ -32,6 +38,7 @@ _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
 _CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger")
+_NEED_ACTUATORS = ("cooling", "safety", "throttle")
 
 
 class ParsedConfig:
@@ -55,7 +62,7 @@ def compile_config(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFil
     _parse_ports(complete, parsed, errors)
     _parse_devices(complete, profiles, parsed, errors)
     _check_times(complete["control"], complete["limits"], errors)
-    _check_loops(complete, parsed, errors)
+    check_loops(complete, parsed.devices, errors)
     _check_replaced(raw, errors)
     _check_temperatures(complete, parsed, errors)
     _check_telemetry(complete, errors)
@@ -79,6 +86,10 @@ def _with_defaults(raw: "Any", errors: "list[str]") -> "dict[str, Any]":
         if name not in complete:
             section = _without_required(schema["properties"][name])
             complete[name] = validate({}, section, name, [])
+    for name in ("supply", "dp"):
+        if name not in complete["control"]:
+            section = _without_required(schema["properties"]["control"]["properties"][name])
+            complete["control"][name] = validate({}, section, name, [])
     return complete
 
 
@@ -94,7 +105,11 @@ def _wrong_kind(address: "Address", kinds: "tuple[str, ...]") -> str:
     if address.kind not in kinds:
         use = " or ".join(kinds)
         return "a port of kind %s is not possible here; use %s" % (address.kind, use)
-    return "utc is for the agent to say, by its own clock" if "utc" in address.options else ""
+    return (
+        "option utc is not allowed here: the agent sets it from its own clock"
+        if "utc" in address.options
+        else ""
+    )
 
 
 def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
@@ -132,8 +147,9 @@ def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
         address = parse_port(settings.get("port"), section + ".port", port_kinds)
         parsed.components.append((section, settings, address))
         named = settings.get("ports", {})
+        kinds = LINK_KINDS.get(section, STREAM_KINDS)
         for name in sorted(named):
-            address = parse_port(named[name], section + ".ports." + name, STREAM_KINDS)
+            address = parse_port(named[name], section + ".ports." + name, kinds)
             if address is not None:
                 parsed.component_ports.append((section, name, address))
 
@@ -154,7 +170,7 @@ def _parse_devices(
             errors.append(
                 "%s.name: %s is the name of devices[%d] too" % (path, name, names.index(name))
             )
-        if unit in units:
+        if unit in units and device.get("part_of") != names[units.index(unit)]:
             errors.append(
                 "%s.unit: unit %d on bus %s is %s already"
                 % (path, device["unit"], device["bus"], names[units.index(unit)])
@@ -171,7 +187,9 @@ def _parse_devices(
             errors.append("%s.bus: no bus is named %s" % (path, device["bus"]))
         profile = _profile(device["profile"], profiles, cache, path + ".profile", errors)
         if profile is not None:
-            parsed.devices.append(DeviceConfig(name, device["bus"], device["unit"], profile))
+            found = DeviceConfig(name, device["bus"], device["unit"], profile)
+            check_shared_unit(found, parsed.devices, path, errors)
+            parsed.devices.append(found)
 
 
 def _profile(
@@ -184,6 +202,9 @@ def _profile(
     if name not in profiles:
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
+        return None
+    if type(profiles[name]) is str:  # the file could not be read
+        errors.append("%s: %s" % (path, profiles[name]))
         return None
     if name not in cache:
         try:
@@ -212,41 +233,19 @@ def _check_times(control: "dict[str, Any]", limits: "dict[str, Any]", errors: "l
         )
 
 
-def _check_loops(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
-    devices: dict[str, DeviceProfile | None] = {}
-    for named in raw["devices"]:
-        devices[named["name"]] = None
-    for device in reversed(parsed.devices):  # if two devices have one name, the first counts
-        devices[device.name] = device.profile
-    control = raw["control"]
-    supply, dp = control["supply"], control["dp"]
-    _require(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
-    _require(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
-    _require(devices, dp["sensor"], "control.dp.sensor", _reads_pressure, errors)
-    for i, pump in enumerate(dp["pumps"]):
-        _require(devices, pump, "control.dp.pumps[%d]" % i, _is_pump, errors)
-        if pump in dp["pumps"][:i]:
-            errors.append("control.dp.pumps[%d]: %s is named twice" % (i, pump))
-    for path, loop in (("control.supply", supply), ("control.dp", dp)):
-        if not loop["min_pct"] < loop["max_pct"]:
-            errors.append("%s.min_pct: %s is not below max_pct" % (path, loop["min_pct"]))
-    check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
-    for pump in dp["pumps"]:
-        check_outputs(devices.get(pump), "pump", dp, "control.dp", errors)
-
-
 def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
     """Refuse given keys without effect: of a loop that a loop of `cooling` replaces, and of
     `cooling`. `raw` has no defaults.
     """
-    from agent.core.tunable import without_effect  # noqa: PLC0415 - dropped after loading
+    from agent.core.tunable import without_effect  # noqa: PLC0415 - unloaded after loading
 
     for loop in ("supply", "dp"):
-        for key in sorted(raw["control"][loop]):
+        for key in sorted(raw["control"].get(loop, {})):
             error = without_effect("control.%s.%s" % (loop, key), raw.get("cooling", {}))
             if error:
                 errors.append(error)
-    if "cooling" in raw:
+    has_loops = "supply" in raw["control"] and "dp" in raw["control"]
+    if "cooling" in raw and has_loops:
         spec = [spec for spec in COMPONENTS if spec.section == "cooling"][0]  # noqa: RUF015
         schema_module(spec, "check").check_effect(raw, errors)
 
@@ -254,7 +253,7 @@ def _check_replaced(raw: "dict[str, Any]", errors: "list[str]") -> None:
 def _check_temperatures(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]") -> None:
     """Check the temperature sources of the sections about time. Most units have none."""
     if "timekeeping" in raw or "integrity" in raw:
-        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - dropped after loading
+        from agent.core.schema.sensor_source import check_sources  # noqa: PLC0415 - unloaded after loading
 
         devices: dict[str, DeviceProfile | None] = {d["name"]: None for d in raw["devices"]}
         for device in parsed.devices:
@@ -273,8 +272,12 @@ def _check_components(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list
     profiles = {}
     for device in reversed(parsed.devices):
         profiles[device.name] = device.profile
+    control = raw["control"]
+    has_actuators = "valve" in control["supply"] and "pumps" in control["dp"]
     for section in _CHECKED_SECTIONS:
-        if section in raw:
+        if section in raw and section in _NEED_ACTUATORS and not has_actuators:
+            errors.append("%s: needs control.supply.valve and control.dp.pumps" % section)
+        elif section in raw:
             spec = [spec for spec in COMPONENTS if spec.section == section][0]  # noqa: RUF015
             schema_module(spec, "check").check(raw, profiles, errors)
 
@@ -286,44 +289,3 @@ def _check_capacity(cycle_us: int, parsed: ParsedConfig, errors: "list[str]") ->
         problem = over_capacity(name, address, cycle_load_us(address, devices, cycle_us), cycle_us)
         if problem:
             errors.append(problem)
-
-
-def _reads_supply(profile: DeviceProfile) -> "str | None":
-    return (
-        None
-        if profile.has_point("SupplyTemperatureCelsius")
-        else "reads no SupplyTemperatureCelsius"
-    )
-
-
-def _reads_pressure(profile: DeviceProfile) -> "str | None":
-    if profile.has_point("DeltaPressurekPa"):
-        return None
-    both = profile.has_point("SupplyPressurekPa") and profile.has_point("ReturnPressurekPa")
-    return None if both else "reads neither DeltaPressurekPa nor both pressures"
-
-
-def _is_valve(profile: DeviceProfile) -> "str | None":
-    return None if profile.valve else "is no valve"
-
-
-def _is_pump(profile: DeviceProfile) -> "str | None":
-    return None if profile.pump else "is no pump"
-
-
-def _require(
-    devices: "dict[str, DeviceProfile | None]",
-    name: str,
-    path: str,
-    test: "Any",
-    errors: "list[str]",
-) -> None:
-    if name not in devices:
-        errors.append("%s: no device is named %s" % (path, name))
-        return
-    profile = devices[name]
-    problem = (
-        None if profile is None else test(profile)
-    )  # an invalid profile is reported once, elsewhere
-    if profile is not None and problem:
-        errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, problem))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load a configuration, and drop the code that only loading needs.
+"""Load a configuration, and unload the code that only loading needs.
 
-Does not check anything; see `agent.config.compiler`, which a board drops after loading. A module
-that keeps a reference to `load` keeps only this small module in memory.
+Does not check anything; see `agent.config.compiler`, which MicroPython unloads after loading. A
+module that keeps a reference to `load` keeps only this small module in memory.
 """
 
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _PREFIXES = (
     "agent.config.",
-    "agent.core.registry",
+    "agent.core.component.registry",
     "agent.core.tunable",
     "agent.fieldbus.capacity",
     "drivers.modbus.block_planner",
@@ -33,13 +33,13 @@ def load(raw: "Any", profiles: "dict[str, dict[str, Any]] | ProfileFiles") -> "C
     `profiles` maps the name of a profile to its parsed JSON. Raises `ConfigError`: its text has one
     line for each error.
     """
-    from agent.config.compiler import compile_config  # noqa: PLC0415 - so that it can be dropped
+    from agent.config.compiler import compile_config  # noqa: PLC0415 - so that it can be unloaded
 
     return compile_config(raw, profiles)
 
 
 def unload_checks() -> None:
-    """Drop the code that only loading needs, 20 KiB on a board. The next import loads it again."""
+    """Unload the code that only loading needs, 20 KiB on a board. An import loads it again."""
     unload_checker()
     forget_modules([name for name in sys.modules if _is_only_for_loading(name)])
 

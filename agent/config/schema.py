@@ -6,7 +6,7 @@ Does not validate (see `agent.config.validate`) and does not hold the compiled f
 `_pct`). Every number has a range. Keys that are not listed here are errors.
 """
 
-from agent.core.registry import COMPONENTS, schema_module
+from agent.core.component.registry import COMPONENTS, schema_module
 from agent.core.schema.rules import (
     NAME_PATTERN,
     enum,
@@ -48,12 +48,14 @@ def _from_thousandths(value: "int | None") -> "Any":
 
 
 SUPPLY = object_of(
-    "supply temperature loop: one control valve on the facility water",
-    ["setpoint_c", "sensor", "valve"],
+    "supply temperature: controlled by one valve on the facility water, or by the CDU itself, or "
+    "only monitored",
+    ["sensor"],
     {
         "setpoint_c": _tunable("control.supply.setpoint_c", "supply temperature set-point, °C"),
         "sensor": name("device that reads SupplyTemperatureCelsius"),
         "valve": name("the control valve"),
+        "cdu": name("instead of valve: a CDU that controls itself and gets the set-point"),
         "gain_pct_per_k": _tunable(
             "control.supply.gain_pct_per_k", "proportional gain, % of stroke per K"
         ),
@@ -70,12 +72,14 @@ SUPPLY = object_of(
 )
 
 PRESSURE = object_of(
-    "differential pressure loop: one or two pumps on variable-speed drives",
-    ["setpoint_kpa", "sensor", "pumps"],
+    "differential pressure: controlled by one or two pumps on variable-speed drives, or by the "
+    "CDU itself, or only monitored",
+    ["sensor"],
     {
         "setpoint_kpa": _tunable("control.dp.setpoint_kpa", "differential pressure set-point, kPa"),
         "sensor": name("device that reads DeltaPressurekPa, or both pressures"),
         "pumps": list_of("drives of the pumps: lead, then lag", name("drive of a pump"), 1, 2),
+        "cdu": name("instead of pumps: a CDU that controls itself and gets the set-point"),
         "gain_pct_per_kpa": _tunable(
             "control.dp.gain_pct_per_kpa", "proportional gain, % of speed per kPa"
         ),
@@ -99,6 +103,7 @@ DEVICE = object_of(
         "bus": name("name of its bus"),
         "unit": integer("Modbus unit (slave) address; above 247 only on TCP or units=255", 1, 255),
         "profile": name("name of its profile, for example orv3_rpu"),
+        "part_of": name("the other device with the same unit, for example its second pump"),
     },
 )
 
@@ -179,7 +184,7 @@ SCHEMA: "dict[str, Any]" = object_of(
         "devices": list_of("devices on the buses, in the order of the polls", DEVICE, 1, 16),
         "control": object_of(
             "ticks and control loops",
-            ["supply", "dp"],
+            [],
             {
                 "tick_ms": integer("period of the ticks, ms; must divide 1000", 20, 1000, 100),
                 "slot_ms": _whole_tunable(
@@ -225,8 +230,8 @@ def with_components(names: "list[str]") -> "dict[str, Any]":
     """Return the schema with the sections of the optional components in `names`.
 
     The schema of a section NAME is the constant `NAME` in the schema module of its record in
-    `agent.core.registry`. A schema module of another section is not imported. The sections follow
-    those of every agent, in the order of `COMPONENTS`.
+    `agent.core.component.registry`. A schema module of another section is not imported. The
+    sections follow those of every agent, in the order of `COMPONENTS`.
     """
     properties = SCHEMA["properties"].copy()
     for spec in COMPONENTS:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_ERRORS = 20
 _INTEGER_LIMIT = 1 << 31
 _SECRETS = ("password", "secret", "token", "pin")
-_HIDDEN = "what stands there"
+_HIDDEN = "the hidden value"
 HEX_PATTERN = "^([0-9a-f][0-9a-f])+$"
 """The pattern of keys in hexadecimal. Every other pattern is that of a name."""
 _HEX_DIGITS = "0123456789abcdef"

@@ -42,7 +42,7 @@ from agent.core.actuator import (
     ClaimSpec,
 )
 from agent.core.alarm_record import DEGRADED, NORMAL, AlarmRecord
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.telemetry.status import to_milli
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from agent.control.pump_group import PumpGroup
     from agent.control.supply_feedforward import SupplyLoopFf
     from agent.core.alarm_record import Condition
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 HUMIDITY_SENSOR = AlarmRecord(
     "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True

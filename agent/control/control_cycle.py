@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from agent.control.fan_group import FanGroup
     from agent.control.pressure_loop import PressureLoop
     from agent.control.supply_loop import SupplyLoop
-    from agent.core.component import Component
-    from agent.core.guard import Guard
+    from agent.core.component.base import Component
+    from agent.core.fault.guard import Guard
     from agent.core.tick_scheduler import TickScheduler
     from agent.fieldbus.fieldbus import Fieldbus
 

@@ -34,6 +34,12 @@ FAN_INPUTS_LOST = AlarmRecord(
 _FAULT_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
+def _fan_drive(agent: "ControlContext", name: str) -> PumpActuator:
+    """Return the drive of a fan: the role `fan` of its profile, or the role `pump` of a drive."""
+    session = agent.fieldbus.claim_outputs(name)
+    return PumpActuator(session, session.profile.fan or session.profile.pump)
+
+
 class FanGroup:
     """Controls the drives of `settings` {drives, max_pct, auto_reset} at the speed of `cooling`."""
 
@@ -47,7 +53,7 @@ class FanGroup:
         self.agent = agent
         self.cooling = cooling
         self.max_pct: float = settings["max_pct"]
-        self.drives = [PumpActuator(agent.fieldbus.session(name)) for name in settings["drives"]]
+        self.drives = [_fan_drive(agent, name) for name in settings["drives"]]
         self.at_full_speed = False
         self._inputs_missing = False
         self._initialized = False

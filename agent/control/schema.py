@@ -80,7 +80,9 @@ _OPTIMUM = object_of(
         "fan_w": number("power of the fans of the cooler at full speed, W", 1, 1e6),
         "cooler_kw_k": number("heat rejection of the cooler at full speed, kW/K", 0.1, 10_000),
         "cooler_ntu": number("NTU of the air side of the cooler at full speed", 0.1, 10, 1),
-        "middle_pct": number("mid-range position of the valve, %", 20, 100, 70),
+        "middle_pct": number(
+            "mid-range position of the valve in the model, %; as in `fans`", 20, 100, 70
+        ),
         "plate_r0_k_kw": number("resistance of the cold plate, constant part, K/kW", 1, 100, 18),
         "plate_r1_k_kw": number(
             "resistance of the cold plate, part proportional to flow^-0.7, K/kW", 0, 100, 10
@@ -107,14 +109,14 @@ _FANS = object_of(
     {
         "drives": list_of(
             "drives with equal speed; if one is lost, the others run faster",
-            name("drive, of a profile with the role pump"),
+            name("drive; its profile has `pump` or `fan`"),
             1,
             8,
         ),
         "min_pct": number("minimum speed, %", 0, 100, 10),
         "max_pct": number("maximum speed and fail-safe speed, %", 10, 100, 100),
         "rate_pct_per_s": number("rate limit of the speed, % per second", 0.05, 10, 0.5),
-        "middle_pct": number("mid-range position of the valve, %", 20, 100, 70),
+        "middle_pct": number("position to which the fans move the valve, %", 20, 100, 70),
         "auto_reset": number("maximum resets of tripped drives in an hour", 0, 10, 3),
     },
 )
@@ -240,12 +242,16 @@ def _check_fans(
         profile = profiles.get(drive)
         if profile is None:
             errors.append("%s: no device is named %s" % (path, drive))
-        elif not profile.pump:
-            errors.append("%s: %s (profile %s) is no drive" % (path, drive, profile.model))
-        elif drive in pumps:
+        elif not (profile.pump or profile.fan):
+            errors.append(
+                "%s: %s (profile %s) is not a drive: its profile has no `pump` or `fan`"
+                % (path, drive, profile.model)
+            )
+        elif drive in pumps and not profile.fan:
             errors.append("%s: %s is one of control.dp.pumps" % (path, drive))
         if drive in fans["drives"][:i]:
             errors.append("%s: %s is named twice" % (path, drive))
         limits = {"min_pct": fans["min_pct"], "max_pct": fans["max_pct"]}
         limits["safe_pct"] = fans["max_pct"]
-        check_outputs(profile, "pump", limits, "cooling.fans", errors)
+        role = "fan" if profile is not None and profile.fan else "pump"
+        check_outputs(profile, role, limits, "cooling.fans", errors)

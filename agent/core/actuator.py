@@ -2,8 +2,8 @@
 """Actuators, ranks and kinds of claims, and the records of claims and set-point requests.
 
 Does not select the claim that applies; see `agent.control.actuator.arbiter`. A component declares
-its claims in `Component.CLAIMS`. `agent.core.declarations` rejects two components with exact claims
-of the same rank on one actuator. So each cycle has one winner.
+its claims in `Component.CLAIMS`. `agent.core.component.declarations` rejects two components with
+exact claims of the same rank on one actuator. So each cycle has one winner.
 
     rank         claimant                           kinds
     LOCKOUT      people on site: a drive in hand    exact: no writes

@@ -2,8 +2,8 @@
 """The compiled configuration: records from which the packages of the agent are built.
 
 Does not read files: a runtime passes the parsed JSON and the profiles. Does not check values; see
-`agent.config.compiler`, which a board drops after loading. Times become integer microseconds. Other
-numbers keep their unit. They are rounded to a thousandth through an integer, because the two
+`agent.config.compiler`, which MicroPython unloads after loading. Times become integer microseconds.
+Other numbers keep their unit. They are rounded to a thousandth through an integer, because the two
 interpreters parse decimal fractions differently.
 """
 
@@ -58,18 +58,27 @@ class DeviceConfig:
 class LoopConfig:
     """Set-point, sensor, actuators and tuning of one loop. Set-point in °C or kPa; outputs in
     percent.
+
+    `is_driven`: the agent controls the actuators. Otherwise `actuators` is the CDU that gets the
+    set-point and controls itself, or empty: then the agent only monitors. `sensor` is empty if the
+    unit does not measure the value.
     """
 
     def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
-        self.setpoint = round_to_thousandth(raw["setpoint_" + unit])
-        self.sensor: str = raw["sensor"]
-        self.actuators = actuators
+        self.setpoint = round_to_thousandth(raw.get("setpoint_" + unit, 0))
+        self.sensor: str = raw.get("sensor", "")
+        self.is_driven = actuators != []
+        self.actuators = [raw["cdu"]] if "cdu" in raw else actuators
         self.gain = round_to_thousandth(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
         self.integral_s = round_to_thousandth(raw["integral_s"])
         self.min_pct = round_to_thousandth(raw["min_pct"])
         self.max_pct = round_to_thousandth(raw["max_pct"])
         self.safe_pct = round_to_thousandth(raw["safe_pct"])
         self.rate_pct_per_s = round_to_thousandth(raw["rate_pct_per_s"])
+
+
+def _valves(supply: "dict[str, Any]") -> "list[str]":
+    return [supply["valve"]] if "valve" in supply else []
 
 
 def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
@@ -121,8 +130,8 @@ class Config:
         self.tick_us: int = control["tick_ms"] * MILLISECOND
         self.phase_us: int = control["slot_ms"] * MILLISECOND
         self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
-        self.supply = LoopConfig(control["supply"], "c", [control["supply"]["valve"]])
-        self.pressure = LoopConfig(control["dp"], "kpa", control["dp"]["pumps"])
+        self.supply = LoopConfig(control["supply"], "c", _valves(control["supply"]))
+        self.pressure = LoopConfig(control["dp"], "kpa", control["dp"].get("pumps", []))
         self.supply_max_c = round_to_thousandth(limits["supply_max_c"])
         self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]

@@ -39,9 +39,21 @@ if TYPE_CHECKING:
         name: str
         profile: "DeviceProfile"
         device: "ModbusDevice"
-        lost: bool
-        answered_at: int
-        transactions: int
+
+        @property
+        def lost(self) -> bool:
+            """Whether the device did not reply for some cycles."""
+            ...
+
+        @property
+        def answered_at(self) -> int:
+            """Monotonic time of its last good reply, µs."""
+            ...
+
+        @property
+        def transactions(self) -> int:
+            """Number of completed requests."""
+            ...
 
         def polls_complete(self) -> bool:
             """Return True if no fast poll is outstanding."""
@@ -75,6 +87,10 @@ if TYPE_CHECKING:
 
         def session(self, name: str) -> "SessionView":
             """Return the session of the device `name`."""
+            ...
+
+        def claim_outputs(self, name: str) -> "SessionView":
+            """Return the device `name` for one more actuator, with outputs of its own."""
             ...
 
     class SensorView(Protocol):

@@ -32,7 +32,7 @@ class PortLink:
         self.opens = 0
         self.failures = 0
         self.due = NEVER
-        self._address = address.encode()
+        self.address = address
         self._needs_handshake = needs_handshake
         self._pause = _FIRST_RETRY
         self.requests: list[tuple[int, str, bytes]] = []
@@ -40,7 +40,7 @@ class PortLink:
     def start(self) -> None:
         """Request to open the port."""
         self.due = NEVER
-        self.requests.append((self.port, "open", self._address))
+        self.requests.append((self.port, "open", self.address.encode()))
 
     def event(self, kind: str, now: int) -> None:
         """Handle the event `opened`, `failed` or `closed` of the port."""

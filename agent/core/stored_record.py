@@ -8,7 +8,7 @@ before an action; see `agent.remote.storage.write_queue`. Does not store growing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 
 class StoredRecord:

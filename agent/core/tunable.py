@@ -10,7 +10,7 @@ the wrong key. A message names a key without a number by its path. Such a key be
 structure (devices, ports, limits). A change of the structure needs two signatures, one of them from
 a holder of the role `LIMITS`.
 
-A board drops this module after loading and after each message.
+MicroPython unloads this module after loading and after each message.
 """
 
 from collections import namedtuple

@@ -10,7 +10,7 @@ because the store also has their last readings.
 The component adds no energy until the store has answered, or until `_STORE_TIMEOUT`.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from agent.core.stored_record import StoredRecord
 from agent.energy import account as accounts
@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
     from drivers.device.device import Reading
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll plans of the devices, and their wire time compared with the control cycle.
 
-Used while a configuration is loaded; see `agent.config.compiler`. A board drops it after that.
+Used while a configuration is loaded; see `agent.config.compiler`. MicroPython then unloads it.
 """
 
 from drivers.modbus.block_planner import plan_time_us
@@ -33,8 +33,9 @@ def wire_for(address: "Address") -> "WireTime":
 
 
 def _has_actuators(devices: "list[DeviceConfig]") -> bool:
-    """Return whether one of the devices on a bus is a pump or a valve."""
-    return True in [bool(device.profile.pump or device.profile.valve) for device in devices]
+    """Return whether one of the devices on a bus is a pump, a fan or a valve."""
+    profiles = [device.profile for device in devices]
+    return True in [bool(p.pump or p.valve or p.fan) for p in profiles]
 
 
 def make_poll_plans(

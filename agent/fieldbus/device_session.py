@@ -12,6 +12,7 @@ lost. After that the session identifies it again, because another device can be 
 """
 
 from agent.fieldbus.poll_cycle import (
+    CHANNEL_KIND,
     RECOVERY_KIND,
     WATCHDOG_KIND,
     WRITE_KIND,
@@ -28,6 +29,8 @@ from protocols.time_units import MILLISECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import DeviceConfig
+    from agent.core.context import SessionView
+    from agent.fieldbus.write_channel import WriteChannel
     from drivers.modbus.bus import Bus
     from drivers.modbus.poll_plan import PollPlan
     from drivers.modbus.transaction import TransactionResult
@@ -65,12 +68,15 @@ class DeviceSession:
         self.device = ModbusDevice(config.name, config.unit, config.profile, [])
         self._number = number
         self._poll_cycle = PollCycle(number, self.device, bus, plans)
-        self._write_cycle = WriteCycle(number, self.device, bus, self._identify)
+        self._write_cycle = WriteCycle(number, self.device, bus, self.identify)
+        self._is_claimed = False
+        self._channels: list[WriteChannel] = []
+        self._cycles = [self._write_cycle]
         self._probes = self.device.identity_probes()
         self._probes_pending = 0
         self._reidentify_at = 0
         self._answered = False
-        self._cycle_us = 0
+        self.cycle_us = 0
         self._watchdog_due = 0
 
     def polls_complete(self) -> bool:
@@ -90,26 +96,46 @@ class DeviceSession:
     @property
     def write_unverified(self) -> bool:
         """Whether the polls do not show the requested outputs."""
-        return self._write_cycle.unverified
+        return True in [cycle.unverified for cycle in self._cycles]
 
     @property
     def is_foreign(self) -> bool:
         """Whether another master has changed an output of this device."""
-        return self._write_cycle.is_foreign
+        return True in [cycle.is_foreign for cycle in self._cycles]
 
     @property
     def write_error(self) -> str:
         """Why the last write could not be made; empty if it could be made."""
-        return self._write_cycle.error
+        for cycle in self._cycles:
+            if cycle.error:
+                return cycle.error
+        return ""
+
+    def claim_outputs(self) -> "SessionView":
+        """Return the view of this device for one actuator: each one has outputs of its own.
+
+        The first caller gets the session itself.
+        """
+        if not self._is_claimed:
+            self._is_claimed = True
+            return self
+        from agent.fieldbus.write_channel import WriteChannel  # noqa: PLC0415 - for few devices
+
+        kind = CHANNEL_KIND - len(self._channels)
+        channel = WriteChannel(self, self.bus, kind, self._number)
+        self._channels.append(channel)
+        self._cycles.append(channel.cycle)
+        return channel
 
     # Polls.
 
     def poll(self, now: int, cycle_us: int) -> None:
         """Begin a cycle: update the health, request every block that is due and not pending."""
         self._update_comm_state()
-        self._cycle_us = cycle_us
+        self.cycle_us = cycle_us
         self._poll_cycle.retry_excluded(now)
-        self._write_cycle.cycle_begins()
+        for cycle in self._cycles:
+            cycle.cycle_begins()
         if self.identity_mismatch and now >= self._reidentify_at:
             self._probe()
         self.poll_now()
@@ -129,14 +155,16 @@ class DeviceSession:
     def poll_now(self) -> None:
         """Request every fast block that is not pending."""
         if self.device.identity != MATCH:
-            self._identify()
-        self._write_cycle.round_begins()
+            self.identify()
+        for cycle in self._cycles:
+            cycle.round_begins()
         self._poll_cycle.poll_fast()
 
     def _update_comm_state(self) -> None:
         if not self._answered:
             self.silent_cycles += 1
-            self._write_cycle.device_silent()
+            for cycle in self._cycles:
+                cycle.device_silent()
             if self.silent_cycles >= _LOST_AFTER and not self.lost:
                 self.lost = True
                 self.device.forget_identity()
@@ -144,7 +172,8 @@ class DeviceSession:
 
     # Identity and watchdog.
 
-    def _identify(self) -> None:
+    def identify(self) -> None:
+        """Begin the identification of the device, unless it is another model."""
         if not self._probes:
             self.device.set_identity(MATCH)
             return
@@ -165,7 +194,8 @@ class DeviceSession:
         self.device.store_probe_result(tag.number, result.status, result.code, result.values)
         self._reidentify_at = result.done_at + _REIDENTIFY_US
         if self.device.identity == MATCH:
-            self._write_cycle.device_identified()
+            for cycle in self._cycles:
+                cycle.device_identified()
 
     def _service_watchdog(self, now: int, cycle_us: int) -> None:
         """Write the watchdog register twice in its period, so that one lost write does no harm."""
@@ -192,7 +222,7 @@ class DeviceSession:
 
         The result moves from the requested count, or from the reading, within the ramp.
         """
-        return self._write_cycle.ramp_limited(i, value, self._cycle_us)
+        return self._write_cycle.ramp_limited(i, value, self.cycle_us)
 
     def request_outputs(self, outputs: "Pairs", stop: bool = False) -> None:
         """Request that points (index, count) be written and verified.
@@ -221,7 +251,8 @@ class DeviceSession:
         if ok:
             self._answered = True
             if self.lost:
-                self._write_cycle.device_recovered()
+                for cycle in self._cycles:
+                    cycle.device_recovered()
             self.lost = False
             self.silent_cycles = 0
             self.answered_at = result.done_at
@@ -230,8 +261,11 @@ class DeviceSession:
         if kind >= 0:
             is_round_complete = self._poll_cycle.handle_result(tag, result)
             if is_round_complete and self._answered and self.device.identity != MISMATCH:
-                self._write_cycle.verify()
+                for cycle in self._cycles:
+                    cycle.verify()
         elif kind == RECOVERY_KIND:
             self._probe_done(tag, result)
         elif kind == WRITE_KIND:
             self._write_cycle.handle_result(tag, ok)
+        elif kind <= CHANNEL_KIND:
+            self._channels[CHANNEL_KIND - kind].cycle.handle_result(tag, ok)

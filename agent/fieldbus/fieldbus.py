@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.config_records import Config, DeviceConfig
+    from agent.core.context import SessionView
     from drivers.modbus.bus import Bus
     from drivers.modbus.poll_plan import PollPlan
 
@@ -51,6 +52,10 @@ class Fieldbus:
     def session(self, name: str) -> DeviceSession:
         """Return the session of the device `name`."""
         return next(s for s in self.sessions if s.name == name)
+
+    def claim_outputs(self, name: str) -> "SessionView":
+        """Return the device `name` for one more actuator; see `DeviceSession.claim_outputs`."""
+        return self.session(name).claim_outputs()
 
     def begin_cycle(self, now: int, cycle_us: int) -> None:
         """Poll every device once; the next cycle begins `cycle_us` later."""

@@ -31,6 +31,8 @@ number    of a poll: the version of its plan; of a write: its batch; of a recove
 """
 
 WRITE_KIND, RECOVERY_KIND, WATCHDOG_KIND = -1, -2, -3
+CHANNEL_KIND = -4
+"""Writes of the second actuator on a device; those of the third have the next lower kind."""
 
 
 class PollCycle:

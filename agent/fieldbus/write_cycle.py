@@ -6,7 +6,7 @@ Does not make requests (see `drivers.device.write_request`) and does not choose 
 At most one batch is in progress. Outputs that are requested meanwhile follow after it. The session
 discards a superseded output before it sends the new one. Only a stop does not wait for the batch.
 
-A request stands until a poll round that began after the write shows the requested values. If
+A request is active until a poll round that began after the write shows the requested values. If
 `_REWRITE_AFTER` rounds do not show them, the batch is written again. If `_UNVERIFIED_AFTER` rounds
 do not show them, the write is unverified, also if the request changed meanwhile. The session
 continues to retry.
@@ -16,10 +16,23 @@ changed by another master (`is_foreign`). So was a single output that, after a w
 between the value before and the requested one. It is written again immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
-until the loops have decided again.
+until the loops have decided again. The write cycle acts by the states of `write_state`.
 """
 
 from agent.fieldbus.poll_cycle import WRITE_KIND, RequestTag
+from agent.fieldbus.write_state import (
+    BUSY,
+    MADE,
+    NONE,
+    PENDING,
+    REQUESTED,
+    SHOWN,
+    UNSEEN,
+    VERIFIED,
+    WAITING,
+    WITHHELD,
+    next_state,
+)
 from drivers.device.identity import MATCH
 from drivers.modbus.transaction import STOP, WRITE
 from protocols.errors import EncodeError
@@ -49,29 +62,33 @@ class WriteCycle:
     """
 
     def __init__(
-        self, number: int, device: "ModbusDevice", bus: "Bus", identify: "Callable[[], None]"
+        self,
+        number: int,
+        device: "ModbusDevice",
+        bus: "Bus",
+        identify: "Callable[[], None]",
+        kind: int = WRITE_KIND,
     ) -> None:
         self.unverified = False
         self.error = ""
         self._number = number
+        self._kind = kind
         self._device = device
         self._bus = bus
         self._identify = identify
+        self.state = NONE
         self._requested: Pairs = []
         self._priority = WRITE
-        self._write_pending = False
         self._write_only = False
         self._batch_pdus: list[bytes] = []  # the rest of the batch, behind the active request
         self._write_active = False
         self._batch_number = 0
         self._batch_priority = WRITE
-        self._superseded = False
         self._acknowledged = False
         self._verifying = False
         self._awaiting_decision = 0
         self._unverified_rounds = 0
         self._rounds_since_write = 0
-        self._is_shown = False
         self._foreign_cycles = 0
         self._before: int | None = None
 
@@ -79,6 +96,9 @@ class WriteCycle:
     def is_foreign(self) -> bool:
         """Whether another master has changed an output of this device in the last cycles."""
         return self._foreign_cycles > 0
+
+    def _handle(self, event: int) -> None:
+        self.state = next_state(self.state, event)
 
     # Requests.
 
@@ -111,9 +131,10 @@ class WriteCycle:
 
     def withhold(self) -> None:
         """Drop the request and the rest of its batch: write nothing until the next request."""
-        if self._requested:
+        if self.state != NONE:
+            self._handle(WITHHELD)
             self._requested, self._batch_pdus = [], []
-            self._write_pending = self._superseded = self.unverified = False
+            self.unverified = False
             self._unverified_rounds = 0
 
     def cycle_begins(self) -> None:
@@ -125,7 +146,9 @@ class WriteCycle:
 
     def device_silent(self) -> None:
         """Note that the device has not replied: it can have restarted with other values."""
-        self._is_shown, self._before = False, None
+        self._before = None
+        if self.state == VERIFIED:
+            self._handle(UNSEEN)
 
     def round_begins(self) -> None:
         """Note whether the poll round that begins now can verify the last write."""
@@ -137,7 +160,7 @@ class WriteCycle:
 
     def device_identified(self) -> None:
         """Write a pending request, because the device is the model of the profile."""
-        if self._write_pending and not self._awaiting_decision:
+        if self.state == PENDING and not self._awaiting_decision:
             self._start_write()
 
     def watchdog_failed(self, error: str) -> None:
@@ -148,11 +171,10 @@ class WriteCycle:
 
     def _start_write(self) -> None:
         self._rounds_since_write = 0
+        self._handle(REQUESTED)
         if self._write_active and self._batch_priority >= self._priority:
-            self._superseded = True
+            self._handle(BUSY)
             return
-        self._superseded = False
-        self._write_pending = True
         device = self._device
         if device.identity != MATCH:
             self._identify()
@@ -167,8 +189,8 @@ class WriteCycle:
         self._start_batch(requests)
 
     def _start_batch(self, requests: "list[bytes]") -> None:
-        """Return the bus a new batch; the rest of an older batch is not waited for."""
-        self._write_pending = self._is_shown = False
+        """Give the bus a new batch; the rest of an older batch is not waited for."""
+        self._handle(MADE)
         self._batch_number += 1
         self._batch_priority = self._priority
         self._batch_pdus = requests
@@ -178,7 +200,7 @@ class WriteCycle:
 
     def _submit_next(self) -> None:
         """Send the next request of the batch; the device has acknowledged the one before it."""
-        tag = RequestTag(self._number, WRITE_KIND, self._batch_number)
+        tag = RequestTag(self._number, self._kind, self._batch_number)
         self._write_active = self._bus.submit(
             self._device.unit, self._batch_pdus.pop(0), tag, self._priority
         )
@@ -195,7 +217,7 @@ class WriteCycle:
             return
         self._write_active = False
         self._acknowledged = self._acknowledged and ok
-        if self._superseded:
+        if self.state == WAITING:
             self._start_write()
         elif self._batch_pdus and (ok or self._batch_priority == STOP):
             self._submit_next()
@@ -215,23 +237,24 @@ class WriteCycle:
 
     def verify(self) -> None:
         """After a complete poll round: check whether it shows the requested values."""
-        if not self._requested:
+        if self.state == NONE:
             return
         is_outside = self._is_outside()
-        shown = not self._write_pending and self._device.readback_matches(self._requested)
+        shown = self.state != PENDING and self._device.readback_matches(self._requested)
         if shown and (self._acknowledged or not self._write_only):
             if self._verifying:
                 self._unverified_rounds = self._rounds_since_write = 0
-                self.unverified, self._is_shown = False, True
+                self.unverified = False
+                self._handle(SHOWN)
             return
-        is_foreign = self._is_shown or (is_outside and self._acknowledged)
-        if is_foreign and self._verifying and not self._write_pending:
-            self._is_shown, self._foreign_cycles = False, _FOREIGN_CYCLES
+        is_foreign = self.state == VERIFIED or (is_outside and self._acknowledged)
+        if is_foreign and self._verifying and self.state != PENDING:
+            self._foreign_cycles = _FOREIGN_CYCLES
             self._start_write()
             return
         self._unverified_rounds += 1
         self.unverified = self._unverified_rounds >= _UNVERIFIED_AFTER
-        if self._write_pending:
+        if self.state == PENDING:
             if not self._awaiting_decision:
                 self._start_write()  # the batch could not be made before
         elif self._verifying:

@@ -13,7 +13,7 @@ An epoch during a transmission is marked and not used for signal strengths; see
 """
 
 from agent.clock.leap_second import LEAP_S
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from agent.fieldbus.sensor import PointSensor, centi_or_none
 from agent.gnss.constellation_check import ConstellationCheck

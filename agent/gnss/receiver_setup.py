@@ -10,7 +10,7 @@ raises the alarm `gnss_setup`.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from drivers.gnss.setup_check import CHECKS, SetupObservation
 from drivers.gnss.setup_sequence import ACCEPTED_OUTCOMES, SetupSequence
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
     from drivers.gnss.epoch import Epoch
 

@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema.rules import enum, integer, list_of, object_of
+from agent.core.schema.rules import NAME_PATTERN, enum, integer, list_of, number, object_of, text
 from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TYPE_CHECKING = False
@@ -49,5 +49,23 @@ RECEIVER_SETUP = object_of(
             "time between two fixes, ms; the clock needs fixes at whole seconds", 100, 1000
         ),
         "save": enum("save the set-up in the receiver over a loss of power", ["yes", "no"], "no"),
+    },
+)
+
+
+RECEIVERS = object_of(
+    "further receivers: the majority of all decides which one UTC follows",
+    ["ports"],
+    {
+        "ports": {
+            "type": "object",
+            "description": "name and port, for example serial:/dev/ttyUSB2?baud=115200",
+            "propertyPattern": NAME_PATTERN,
+            "minProperties": 1,
+            "maxProperties": 2,
+            "values": text("port of a receiver"),
+        },
+        "latency_ms": number("mean delay of their sentences, as receiver.latency_ms", 0, 1000),
+        "latency_error_ms": number("largest error of latency_ms, ms", 0.1, 1000, 10),
     },
 )

@@ -56,23 +56,28 @@ def take_row(
 
 class BlockBuilder:
     """Builds blocks of at most `max_rows` rows of `schema`. `start_number` identifies a start of
-    the unit.
+    the unit (0: not known yet).
 
-    The extra bytes of a block are two numbers: `start_number` and the monotonic time of its first
-    row in ms. Later rows of the same start thus give a date to rows without UTC.
+    The extra bytes of a block are three numbers: `start_number`, the monotonic time of its first
+    row in ms, and the number of columns. Later rows of the same start thus give a date to rows
+    without UTC, and the relay detects a block with the schema of another unit.
     """
 
     def __init__(self, schema: Schema, max_rows: int, start_number: int) -> None:
         self.schema = schema
         self.first_row_at: int | None = None
         self._max_rows = max_rows
-        self._start_number = start_number
+        self.start_number = start_number
         self._seq = 1
         self._rows: list[Row] = []
         self._coding: list[Row] = []
         self._writer: BlockWriter | None = None
         self._column = 0
         self._coding_first_at = 0
+
+    def set_start_number(self, number: int) -> None:
+        """Set the number of this start for the next blocks."""
+        self.start_number = number
 
     def add(self, row: "Row", now: int) -> None:
         """Append a row; `now` is its monotonic time in µs."""
@@ -87,8 +92,9 @@ class BlockBuilder:
         if not self._rows or self._writer is not None or self.first_row_at is None:
             return
         extra = bytearray()
-        varint.put(self._start_number, extra)
+        varint.put(self.start_number, extra)
         varint.put(self.first_row_at // MILLISECOND, extra)
+        varint.put(len(self.schema.entries), extra)
         rows = self._rows
         self._writer = BlockWriter(self.schema.number, self._seq, len(rows), bytes(extra))
         self._seq += len(rows)

@@ -12,7 +12,7 @@ A power cut destroys data that is not on flash: rows of at most `at_risk_s`, and
 progress. A record is sent only when it is durable, so that no number is used twice.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
 from agent.log.block_builder import BlockBuilder, take_row, unit_schema
 from agent.log.record_store import RecordStore
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
     from agent.log.compactor import BlockCompactor
     from protocols.telemetry.schema import Schema
@@ -113,6 +113,8 @@ class LogComponent(Component):
         is_missing = self.sender.schema_missing and now >= self._schema_not_before
         if not self.record_store.ready:
             return
+        if not self._builder.start_number:
+            self._set_start_number()
         numbers = self._schema.number
         if self._summary is not None:
             numbers += self._summary.schema_out.number
@@ -124,6 +126,14 @@ class LogComponent(Component):
         if self._summary is not None:
             self.record_store.append(ALARM, SCHEMA, self._summary.schema_out.text, now)
         self.record_store.set_schema(numbers)
+
+    def _set_start_number(self) -> None:
+        """Number this start: by the records of the starts before, so that no two are equal."""
+        next_ids = [class_index.next_id for class_index in self.record_store.class_indexes]
+        number = sum(next_ids) - len(next_ids) + 1
+        self._builder.set_start_number(number)
+        if self._summary is not None:
+            self._summary_builder.set_start_number(number)
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
         utc = self.agent.clock.utc(now)

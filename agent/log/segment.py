@@ -75,7 +75,7 @@ def _checksum(generation: bytes, group: int, body: "bytearray | memoryview") -> 
 
 
 def frame(generation: bytes, group: int, record: LogRecord) -> bytes:
-    """Encode a record as it stands in a segment."""
+    """Encode a record as a segment holds it."""
     body = bytearray()
     varint.put(record.ident, body)
     varint.put(record.stamp, body)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build loads, services and sensors from the section `throttle` of the configuration.
 
-Does not check the section; see `agent.power.schema`. A board drops this module after the start.
+Does not check the section; see `agent.power.schema`. MicroPython unloads it after the start.
 """
 
 from agent.power.frequency_droop import FrequencyDroop

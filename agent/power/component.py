@@ -25,7 +25,7 @@ the lowest priority first. They are restored one by one when the coolant is cold
 """
 
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.errors import CommandError
 from agent.core.stored_record import StoredRecord
 from agent.power import report
@@ -45,7 +45,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
     from agent.power.load import Load
     from protocols.cbor import Map

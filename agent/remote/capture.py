@@ -10,7 +10,7 @@ slow, bytes are dropped and counted.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.remote.storage.write_queue import RemoteContext, WriteQueue
 
 SEGMENTS = 8

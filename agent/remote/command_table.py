@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from agent.core.component import Component
+    from agent.core.component.base import Component
     from agent.remote.capture import PortCapture
     from agent.remote.decommission import Decommission
     from agent.remote.export import RecordExport
@@ -103,7 +103,7 @@ class CommandTable:
         )
 
     def _command(self, component: "Component", message: "SignedCommand", now: int) -> "str | None":
-        """Pass a command to a component; see `agent.core.guard`."""
+        """Pass a command to a component; see `agent.core.fault.guard`."""
         try:
             return component.handle_command(message.name, message.arguments, now)
         except (AgentError, Rejection):

@@ -18,7 +18,7 @@ other change requests a restart; the trial continues afterwards. A command is ex
 record is durable: at most once, also with power cuts.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject, write
 from agent.remote import module_unload
 from agent.remote.message import canonical
@@ -33,7 +33,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.config_records import Config
     from agent.remote.command_table import CommandTable
     from agent.remote.message.command import SignedCommand

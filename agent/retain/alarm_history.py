@@ -11,7 +11,7 @@ kept, in the state record of the section. A line is not held in memory after it 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 SEGMENTS, LINES = 8, 125
 _MAX_WAITING = 32

@@ -12,7 +12,7 @@ It also keeps set-points that a component has requested, and the alarm history
 """
 
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.config_records import to_thousandths
 from agent.core.json_writer import JsonObject
 from agent.core.stored_record import StoredRecord
@@ -23,9 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
-    from agent.core.guard import Guard
+    from agent.core.fault.guard import Guard
 
     class RetainContext(Context, Protocol):
         """The agent with its components and its guard."""

@@ -35,7 +35,7 @@ at their fail-safe speed, and the loads are limited to `OFF_PERMILLE` of their r
 from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
 from agent.core.actuator import INTERLOCK as RANK
 from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code, alarm_text
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from agent.control.control_context import ControlContext
     from agent.core.alarm_record import Condition
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 # fmt: off
 INTERLOCKS = (

@@ -150,11 +150,12 @@ class Supervisor:
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
         too_high = measured is not None and measured > self.supply_max_c
+        is_dp_lost = pressure.sensor.value(now) is None and pressure.config.sensor != ""
         lost_sessions = [session for session in sessions if session.lost]
         return [
             (BUS_LOST, self._fieldbus.lost_buses() if lost_sessions else []),
-            (SUPPLY_SENSOR, _WHOLE_UNIT if measured is None else []),
-            (DP_SENSOR, _WHOLE_UNIT if pressure.sensor.value(now) is None else []),
+            (SUPPLY_SENSOR, _WHOLE_UNIT if measured is None and supply.config.sensor else []),
+            (DP_SENSOR, _WHOLE_UNIT if is_dp_lost else []),
             (DEVICE_LOST, [session.name for session in lost_sessions]),
             (PUMP_TRIP, [pump.session.name for pump in pressure.pumps if pump.tripped()]),
             (WRITE_REFUSED, [session.name for session in sessions if session.write_unverified]),

@@ -16,7 +16,7 @@ windows the radio is off.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.satcom.backoff import HOUR
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.clock.clock_context import ClockContext
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.satcom.log_source import LogSender
     from agent.satcom.pass_predictor import ContactPredictor
     from agent.satcom.transfer import OutgoingMessage

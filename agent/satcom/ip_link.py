@@ -6,7 +6,7 @@ Does not control the modem; see `drivers.modems.ip`.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import UplinkView
 
 

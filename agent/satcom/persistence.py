@@ -17,7 +17,7 @@ added. If both are damaged, the day counts as spent, and the numbers continue fr
 sent before the records are read, so an unknown budget is never exceeded.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from protocols.modem.checksum import crc16
 
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.context import Context
 
 RECORD_KEYS = ("link.0", "link.1")

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Component
+    from agent.core.component.base import Component
     from agent.fieldbus.fieldbus import Fieldbus
 
 

@@ -117,7 +117,7 @@ class StatusWriter:
             raise
 
     def _write(self, begin: str, now: int) -> "list[bytes]":
-        """Write the next chunks; `begin` stands before the first chunk of a record."""
+        """Write the next chunks; `begin` is written before the first chunk of a record."""
         count = min(self._chunks_per_tick, self._chunks.remaining)
         if self._single_write:
             texts = [self._chunks.next_chunk(now) for _ in range(count)]

@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from agent.clock.clock_context import ClockContext
-    from agent.core.component import Component
+    from agent.core.component.base import Component
     from agent.core.context import ArbiterView, SensorView
-    from agent.core.guard import Guard
+    from agent.core.fault.guard import Guard
     from agent.fieldbus.fieldbus import Fieldbus
     from agent.telemetry.rows import Telemetry
     from agent.telemetry.uplink import Uplink

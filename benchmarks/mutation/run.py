@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mutation tests: mutmut changes the code of a room, and a test must fail.
+"""Mutation tests: mutmut changes the code of a subject, and a test must fail.
 
 Works in a copy of the repository. The sample depends on the seed and on the code alone. A mutant
 that loops until its time is over counts as killed. A mutant that no test can detect stands in
-`equivalent.toml` with the reason, and does not count. Exit code 1: a room is below the limit.
+`equivalent.toml` with the reason, and does not count. Exit code 1: a subject is below the limit.
 """
 
 import argparse
@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.mutation.rooms import RESULTS, Change, MutatedRoom, equivalents, results, rooms
+from benchmarks.mutation.subjects import (
+    RESULTS,
+    Change,
+    MutatedSubject,
+    equivalents,
+    results,
+    subjects,
+)
 
 LIMIT_PCT = 90.0
 _COUNT = 100
@@ -30,30 +37,32 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n", maxsplit=1)[0],
-        epilog="example: python -m benchmarks.mutation.run --room laws --count 200 --seed 7",
+        epilog="example: python -m benchmarks.mutation.run --subject laws --count 200 --seed 7",
     )
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--room", choices=sorted(rooms()), action="append", help="default: all")
-    parser.add_argument("--count", type=int, default=_COUNT, help="mutants of a room; 0: all")
+    parser.add_argument(
+        "--subject", choices=sorted(subjects()), action="append", help="default: all"
+    )
+    parser.add_argument("--count", type=int, default=_COUNT, help="mutants of a subject; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the name of a mutant")
     parser.add_argument("--write", action="store_true", help="keep the result for the documents")
     options = parser.parse_args()
-    record = {"machine": common.describe_machine(), "rooms": {}}
-    for name in options.room or rooms():
+    record = {"machine": common.describe_machine(), "subjects": {}}
+    for name in options.subject or subjects():
         common.progress(name)
-        record["rooms"][name] = judge(run_room(name, options), options.seed)
+        record["subjects"][name] = judge(run_subject(name, options), options.seed)
         if options.write:
             keep(name, record)
     show(record, options.json)
-    return 0 if all(room["pct"] >= LIMIT_PCT for room in record["rooms"].values()) else 1
+    return 0 if all(subject["pct"] >= LIMIT_PCT for subject in record["subjects"].values()) else 1
 
 
-def run_room(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run the sample of one room in a copy of the repository."""
+def run_subject(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the sample of one subject in a copy of the repository."""
     with tempfile.TemporaryDirectory(prefix="coldloop-mutation-") as folder:
         copy_repository(Path(folder))
-        configure(rooms()[name], Path(folder))
+        configure(subjects()[name], Path(folder))
         output = Path(folder, "result.json")
         command = [sys.executable, "-m", "benchmarks.mutation.session", name]
         command += [str(options.count), str(options.seed), options.only]
@@ -66,11 +75,11 @@ def run_room(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return result
 
 
-def configure(room: MutatedRoom, folder: Path) -> None:
+def configure(subject: MutatedSubject, folder: Path) -> None:
     """Write the settings of mutmut."""
     settings = {
         "source_paths": _MUTATED,
-        "only_mutate": room.sources,
+        "only_mutate": subject.sources,
         "also_copy": _COPIED,
     }
     text = "".join(
@@ -116,9 +125,9 @@ def judge(result: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def keep(name: str, record: dict[str, Any]) -> None:
-    """Write the counts of a room to `results.json`."""
+    """Write the counts of a subject to `results.json`."""
     kept = results()
-    counts = {key: n for key, n in record["rooms"][name].items() if key != "survivors"}
+    counts = {key: n for key, n in record["subjects"][name].items() if key != "survivors"}
     kept[name] = {**counts, "date": record["machine"]["date"][:10]}
     RESULTS.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -126,10 +135,10 @@ def keep(name: str, record: dict[str, Any]) -> None:
 def show(record: dict[str, Any], as_json: bool) -> None:
     """Print the table and the survivors."""
     keys = ("all", "seed", "sample", "killed", "timeout", "survived", "equivalent", "pct")
-    rows = [[name, *(room[key] for key in keys)] for name, room in record["rooms"].items()]
-    common.show(record, as_json, ["room", *keys], rows)
-    for room in [] if as_json else record["rooms"].values():
-        for mutant in room["survivors"]:
+    rows = [[name, *(subject[key] for key in keys)] for name, subject in record["subjects"].items()]
+    common.show(record, as_json, ["subject", *keys], rows)
+    for subject in [] if as_json else record["subjects"].values():
+        for mutant in subject["survivors"]:
             print(f"\n{mutant['function']}  ({mutant['status']}, {mutant['mutant']})")
             print("".join(f"- {line}\n" for line in mutant["before"].splitlines()), end="")
             print("".join(f"+ {line}\n" for line in mutant["after"].splitlines()), end="")

@@ -25,7 +25,7 @@ from mutmut.utils.file_utils import (
 from mutmut.utils.format_utils import orig_function_and_class_names_from_key
 
 from benchmarks.mutation.forked_tests import ForkedTests, Mutant
-from benchmarks.mutation.rooms import rooms
+from benchmarks.mutation.subjects import subjects
 
 _ARGUMENTS = ("--rootdir=.", "-q", "--tb=native", "-p", "no:cacheprovider")
 _SELECTED = ("-k", "not unix and not mps2")
@@ -60,8 +60,8 @@ def describe(name: str, path: Path, tested: ForkedTests) -> dict[str, Any]:
     }
 
 
-def test(room: str, mutants: list[Mutant]) -> ForkedTests:
-    """Run the tests of a room in the folder of the mutants."""
+def test(subject: str, mutants: list[Mutant]) -> ForkedTests:
+    """Run the tests of a subject in the folder of the mutants."""
     tested = ForkedTests(mutants)
     folder = Path.cwd()
     os.chdir("mutants")
@@ -69,7 +69,7 @@ def test(room: str, mutants: list[Mutant]) -> ForkedTests:
     for name in [n for n in sys.modules if n.startswith("benchmarks")]:
         del sys.modules[name]
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    pytest.main([*_ARGUMENTS, *_SELECTED, *rooms()[room].tests], plugins=[tested])
+    pytest.main([*_ARGUMENTS, *_SELECTED, *subjects()[subject].tests], plugins=[tested])
     os.chdir(folder)
     if tested.failed or len(tested.status) < len(mutants):
         sys.exit(f"tests fail without a mutant: {tested.failed}")
@@ -77,13 +77,13 @@ def test(room: str, mutants: list[Mutant]) -> ForkedTests:
 
 
 def main() -> None:
-    """Run some mutants of a room (count 0: all) whose names contain `only`; write the result."""
-    room, count, seed, only, output = sys.argv[1:]
+    """Run some mutants of a subject (count 0: all) whose names contain `only`; write the result."""
+    subject, count, seed, only, output = sys.argv[1:]
     found = all_mutants()
     names = sorted(name for name in found if only in name)
     if 0 < int(count) < len(names):
-        names = sorted(random.Random(f"{room} {seed}").sample(names, int(count)))
-    tested = test(room, [Mutant(name, found[name]) for name in names])
+        names = sorted(random.Random(f"{subject} {seed}").sample(names, int(count)))
+    tested = test(subject, [Mutant(name, found[name]) for name in names])
     mutants = [describe(name, found[name], tested) for name in names]
     record = {"all": len(found), "mutants": mutants}
     Path(output).write_text(json.dumps(record), encoding="utf-8")

@@ -24,7 +24,7 @@ from agent.tools.log_codec import zigzag_deltas
 from benchmarks.common import ROOT, Record, describe_machine, show
 from benchmarks.telemetry import stream
 from benchmarks.telemetry.codec_train import FIRST_TRAINING_SEED
-from deploy.relay import sparkplug_payload
+from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols import cbor
 from protocols.telemetry import block
 from tests.support.repository import find_tool

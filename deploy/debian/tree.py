@@ -35,6 +35,7 @@ INSTALL_PATHS = {
 }
 SCRIPTS = ("postinst", "prerm", "postrm")
 PRIVATE = ("etc/coldloop/tls",)  # folders that only root can read
+SITE_FOLDERS = ("etc/coldloop/profiles",)  # empty in the package: upgrades keep their files
 
 
 class PackageFacts(NamedTuple):
@@ -63,7 +64,7 @@ def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
     _write(top / "usr/share/man/man1/coldloop.1.gz", _gzip(page))
     (top / "usr/bin").mkdir(parents=True)
     (top / "usr/bin/coldloop").symlink_to(f"../../{HOME}/bin/coldloop")
-    for folder in PRIVATE:
+    for folder in PRIVATE + SITE_FOLDERS:
         (top / folder).mkdir(parents=True)
     compile_all(top, facts.python)
     _write_checksums(top / HOME / f"lib/python{facts.python}/site-packages")

@@ -73,7 +73,7 @@ def _check_configuration(path: str) -> tuple[Config | None, list[CheckResult]]:
         todo = "copy /usr/share/doc/coldloop/examples/unit.json there and edit it"
         return None, [bad(where, f"{path}: no such file", todo)]
     try:
-        config = compile_config(read_file(path), path, profiles())
+        config = compile_config(read_file(path), path, profiles(path))
     except ConfigError as error:
         todo = "correct it; coldloop agent --schema prints the valid keys and values"
         return None, [bad(where, line, todo) for line in str(error).splitlines()]

@@ -15,7 +15,7 @@ def read_config(path: Path) -> bytes:
     """Read and check a JSON configuration; return its bytes. Raises FirmwareError."""
     try:
         text = path.read_text(encoding="utf-8")
-        load(parse(text, str(path)), profiles())
+        load(parse(text, str(path)), profiles(str(path)))
     except OSError as error:
         raise FirmwareError(f"{path}: {error.strerror}") from None
     except AgentError as error:

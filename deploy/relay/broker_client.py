@@ -1,39 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """MQTT clients of the relay: settings, and the connection that the outputs publish on.
 
-Does not reconnect; the paho library does that, after 1 s to 30 s.
+Does not reconnect; the paho library does that, after 1 s to 30 s. It sends a message with QoS 1
+again on the new connection until the broker acknowledges it.
 """
 
+import ssl
+import threading
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from deploy.errors import DeployError
-from deploy.relay.outputs import Outputs
+from deploy.relay.outputs.base import OutputError
+from deploy.relay.outputs.registry import Outputs
 
 _KEEPALIVE_S = 60
+_FLUSH_STEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """The broker of the units: (host, port), login, file with the authority for TLS."""
+    """The broker of the units: (host, port), login, files for TLS (PEM).
+
+    `ca`: the authority of the broker. `certificate`, `key`: those of this client; a broker that
+    maps the name of the certificate to its rights needs them.
+    """
 
     address: tuple[str, int]
     username: str | None = None
     password: str | None = None
     ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
 
 def make_client(settings: BrokerSettings, ident: str, clean: bool) -> mqtt.Client:
-    """Return a client that is not connected. `clean`: the broker keeps no session for it."""
+    """Return a client that is not connected. `clean`: the broker keeps no session for it.
+
+    Raises DeployError if a file for TLS cannot be read.
+    """
     client = mqtt.Client(CallbackAPIVersion.VERSION2, ident, clean_session=clean)
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
-    if settings.ca is not None:
-        client.tls_set(settings.ca)
+    if settings.ca is not None or settings.certificate is not None:
+        try:
+            client.tls_set(settings.ca, settings.certificate, settings.key)
+        except (OSError, ValueError, ssl.SSLError) as error:
+            names = (settings.ca, settings.certificate, settings.key)
+            files = ", ".join(name for name in names if name)
+            raise DeployError(f"{files}: {error}") from None
     client.reconnect_delay_set(1, 30)
     client.max_queued_messages_set(0)
+    client.max_inflight_messages_set(100)
     return client
 
 
@@ -53,6 +73,8 @@ class OutputConnection:
     def __init__(self, settings: BrokerSettings, name: str) -> None:
         self._settings = settings
         self._client = make_client(settings, f"coldloop-node-{name}", clean=True)
+        self._threads = threading.local()
+        self._closing = threading.Event()
 
     def start(self, outputs: Outputs) -> None:
         """Set the will, connect, subscribe to the topics of the outputs."""
@@ -82,8 +104,36 @@ class OutputConnection:
     ) -> None:
         """Publish a message; wait up to `wait_s` seconds until the broker has it."""
         result = self._client.publish(topic, payload, qos, retain)
+        if qos and result.rc == MQTTErrorCode.MQTT_ERR_NO_CONN:
+            result.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # it waits for the next connection
         if wait_s:
             result.wait_for_publish(wait_s)
+        elif qos:
+            self._sent().append(result)
+
+    def _sent(self) -> list[mqtt.MQTTMessageInfo]:
+        """Return the messages of this thread without an acknowledgement."""
+        if not hasattr(self._threads, "sent"):
+            self._threads.sent = []
+        sent: list[mqtt.MQTTMessageInfo] = self._threads.sent
+        return sent
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged what this thread has published with QoS 1.
+
+        Raises OutputError if the relay ends before that.
+        """
+        sent = self._sent()
+        while sent:
+            if self._closing.is_set():
+                raise OutputError("the relay ends")
+            sent[0].wait_for_publish(_FLUSH_STEP_S)
+            while sent and sent[0].is_published():
+                sent.pop(0)
+
+    def begin_close(self) -> None:
+        """End the waits of `flush`."""
+        self._closing.set()
 
     def close(self) -> None:
         """Disconnect."""

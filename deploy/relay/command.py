@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop relay`: options and process of a relay."""
+"""`coldloop relay`: options and process of a relay; `coldloop relay quarantine`."""
 
 import argparse
 import signal
@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 
 from deploy.errors import DeployError
+from deploy.relay import quarantine_command
 from deploy.relay.broker_client import BrokerSettings
-from deploy.relay.outputs import OUTPUTS
+from deploy.relay.intake.http_server import HttpSettings
+from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
+from deploy.relay.limits import UnitLimits
+from deploy.relay.outputs.registry import OUTPUTS, default_required
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
@@ -19,8 +23,9 @@ EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug f
 def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="coldloop relay",
-        description="Receive telemetry of units from a broker or a message gateway, acknowledge "
-        "it, and publish it as Sparkplug B, JSON, InfluxDB lines or OpenMetrics.",
+        description="Receive telemetry of units from a broker or a message gateway, pass it on to "
+        "stores and brokers, and acknowledge it after that. `coldloop relay quarantine` shows what "
+        "it could not pass on.",
         epilog=f"example: {EXAMPLE}",
     )
     add = parser.add_argument
@@ -37,6 +42,28 @@ def _make_parser() -> argparse.ArgumentParser:
     for spec in OUTPUTS:
         if spec.metavar:
             add(f"--{spec.name}", metavar=spec.metavar, help=spec.help)
+    _add_delivery_options(parser)
+    _add_limit_options(parser)
+    _add_gateway_options(parser)
+    _add_tls_options(parser)
+    return parser
+
+
+def _add_delivery_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--required",
+        action="append",
+        metavar="OUTPUT",
+        help="an output that a receipt waits for (default: all that store)",
+    )
+    add(
+        "--undated-wait",
+        type=float,
+        default=3600.0,
+        metavar="S",
+        help="rows without UTC wait for a later block that dates them, s (3600)",
+    )
     add(
         "--shelved",
         metavar="FILE",
@@ -46,9 +73,61 @@ def _make_parser() -> argparse.ArgumentParser:
         "--primary",
         default="",
         metavar="HOST",
-        help="deliver only while this Sparkplug host is online",
+        help="deliver to Sparkplug only while this host application is online",
     )
+
+
+def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    limits, add = UnitLimits(), parser.add_argument
+    add(
+        "--unit-bytes",
+        type=float,
+        default=limits.bytes_per_s,
+        metavar="N",
+        help=f"limit of a unit, bytes a second ({limits.bytes_per_s:.0f})",
+    )
+    add(
+        "--unit-messages",
+        type=float,
+        default=limits.messages_per_s,
+        metavar="N",
+        help=f"limit of a unit, messages a second ({limits.messages_per_s:.0f})",
+    )
+    add(
+        "--unit-values",
+        type=int,
+        default=limits.values,
+        metavar="N",
+        help=f"limit of a block, rows times columns ({limits.values})",
+    )
+    add(
+        "--unit-quarantine",
+        type=int,
+        default=limits.quarantine_bytes,
+        metavar="N",
+        help=f"limit of a unit in the quarantine, bytes ({limits.quarantine_bytes})",
+    )
+
+
+def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--http", metavar="HOST:PORT", help="serve /metrics and the webhook /sbd")
+    add("--http-cert", metavar="FILE", help="certificate of the HTTP server, for TLS")
+    add("--http-key", metavar="FILE", help="key of the certificate")
+    add("--http-token", metavar="FILE", help="file with the bearer token of the pages")
+    add(
+        "--sbd-key",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="public key (PEM) of a provider: /sbd takes only requests with its signature (JWT)",
+    )
+    add("--sbd-token", metavar="FILE", help="file with the bearer token of a gateway at /sbd")
+    add(
+        "--sbd-unsigned",
+        action="store_true",
+        help="/sbd takes requests without a signature: only behind a proxy that authenticates",
+    )
     add("--gateway", metavar="URL", help="post MT messages for modems there")
     add("--gateway-login", metavar="FILE", help="user and password of the gateway, two lines")
     add(
@@ -58,10 +137,23 @@ def _make_parser() -> argparse.ArgumentParser:
         metavar="S",
         help="time between MT messages to a modem, s (20)",
     )
+
+
+def _add_tls_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--username", metavar="NAME", help="user name at the broker")
     add("--password-file", metavar="FILE", help="file that holds the password")
     add("--ca", metavar="FILE", help="certificate of the authority of the broker, for TLS")
-    return parser
+    add("--cert", metavar="FILE", help="certificate of this relay at the broker")
+    add("--key", metavar="FILE", help="key of the certificate")
+    add("--output-ca", metavar="FILE", help="authority of the servers of the outputs, for TLS")
+    add(
+        "--token",
+        action="append",
+        default=[],
+        metavar="OUTPUT=FILE",
+        help="file with the bearer token for the server of an output",
+    )
 
 
 def _parse_endpoint(text: str) -> tuple[str, int]:
@@ -94,43 +186,101 @@ def _read_login(path: str | None) -> tuple[str, str]:
     return fields[0], fields[1]
 
 
+def _read_secret(path: str | None) -> str:
+    if path is None:
+        return ""
+    text = Path(path).read_text().strip()
+    if not text:
+        raise DeployError(f"{path}: empty")
+    return text
+
+
+def _parse_pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise DeployError(f"{option} {text}: not {form}")
+        pairs[name] = value
+    return pairs
+
+
+def _http_settings(arguments: argparse.Namespace) -> HttpSettings | None:
+    if not arguments.http:
+        return None
+    keys = [read_public_key(Path(path)) for path in arguments.sbd_key]
+    token = _read_secret(arguments.sbd_token)
+    webhook = WebhookAuth(keys, token) if keys or token or arguments.sbd_unsigned else None
+    return HttpSettings(
+        *_parse_endpoint(arguments.http),
+        arguments.http_cert,
+        arguments.http_key,
+        _read_secret(arguments.http_token),
+        webhook,
+    )
+
+
+def _required_outputs(arguments: argparse.Namespace, outputs: dict[str, str]) -> set[str]:
+    if arguments.required is None:
+        return default_required(set(outputs))
+    for name in arguments.required:
+        if name not in outputs:
+            raise DeployError(f"--required {name}: there is no --{name}")
+    return set(arguments.required)
+
+
 def parse_options(argv: list[str]) -> RelayOptions:
     """Parse the command line. Raises DeployError."""
     arguments = _make_parser().parse_args(argv)
-    modems = {}
-    for text in arguments.modem:
-        imei, equals, unit = text.partition("=")
-        if not equals or unit.count("/") != 1:
-            raise DeployError(f"--modem {text}: not IMEI=SITE/UNIT")
-        modems[imei] = unit
+    modems = _parse_pairs(arguments.modem, "--modem", "IMEI=SITE/UNIT")
+    for imei, unit in modems.items():
+        if unit.count("/") != 1:
+            raise DeployError(f"--modem {imei}={unit}: not IMEI=SITE/UNIT")
     if arguments.gateway is not None and not arguments.gateway.startswith(("http://", "https://")):
         raise DeployError(f"--gateway {arguments.gateway}: not a URL")
-    password = arguments.password_file
+    if arguments.key and not arguments.cert:
+        raise DeployError("--key needs --cert")
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
+    selected = {name: value for name, value in outputs.items() if value}
+    tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
     return RelayOptions(
         broker=BrokerSettings(
             _parse_endpoint(arguments.broker),
             arguments.username,
-            Path(password).read_text().strip() if password else None,
+            _read_secret(arguments.password_file) or None,
             arguments.ca,
+            arguments.cert,
+            arguments.key,
         ),
         store=Path(arguments.store),
         name=arguments.name,
         group=arguments.group,
         keys=_read_keys(arguments.keys),
         modems=modems,
-        outputs={name: value for name, value in outputs.items() if value},
+        outputs=selected,
+        required=_required_outputs(arguments, selected),
         primary=arguments.primary,
-        http=_parse_endpoint(arguments.http) if arguments.http else None,
+        http=_http_settings(arguments),
         gateway=arguments.gateway,
         gateway_login=_read_login(arguments.gateway_login),
         gather_s=arguments.gather,
         shelved=Path(arguments.shelved) if arguments.shelved else None,
+        tokens={name: _read_secret(path) for name, path in tokens.items()},
+        output_ca=arguments.output_ca,
+        limits=UnitLimits(
+            values=arguments.unit_values,
+            bytes_per_s=arguments.unit_bytes,
+            messages_per_s=arguments.unit_messages,
+            quarantine_bytes=arguments.unit_quarantine,
+        ),
+        undated_wait_s=arguments.undated_wait,
     )
 
 
 def run(argv: list[str]) -> int:
-    """Run a relay until SIGTERM or SIGINT."""
+    """Run a relay until SIGTERM or SIGINT; or a command of the quarantine."""
+    if argv[:1] == ["quarantine"]:
+        return quarantine_command.run(argv[1:])
     try:
         relay = Relay(parse_options(argv))
     except (DeployError, OSError) as error:
@@ -142,6 +292,8 @@ def run(argv: list[str]) -> int:
         relay.start()
         if relay.ready.wait(_READY_TIMEOUT_S):
             print(f"relay {relay.options.name}: ready", flush=True)
+        elif not relay.problem:
+            sys.stderr.write("coldloop relay: the broker has not answered; waiting\n")
         relay.run()
     except DeployError as error:
         sys.stderr.write(f"coldloop relay: {error}\n")

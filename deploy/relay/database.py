@@ -1,26 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Database of the relay: schemas, received records, outbox.
+"""Database of the relay: schemas, received records, outbox, positions of the outputs, quarantine.
 
 One SQLite file. All relays on a machine can share it (WAL, one writer at a time). ONE transaction
-stores a record and puts it into the outbox. It is durable before the unit gets its receipt. The
-record leaves the outbox after its delivery. So a restart loses no record, and a record that a unit
-sends twice is delivered once, by any relay. The received records are stored as ranges of numbers, a
-few rows for each unit.
+stores a record and puts it into the outbox. A record leaves the outbox after all outputs have
+acknowledged it, or for the quarantine. The position of an output is the id of the last record that
+it has acknowledged. The position `""` is that of the receipts. The received records are stored as
+ranges of numbers, a few rows for each unit.
+
+Several threads of a relay can use one object. Does not decode. The quarantine is in
+`quarantine.QuarantineTable`.
 """
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
+_VERSION = 2
 _TABLES = """
-CREATE TABLE IF NOT EXISTS schema (number BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unit_schema (
+  unit TEXT, number BLOB, text BLOB NOT NULL, PRIMARY KEY (unit, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS had (
   unit TEXT, life BLOB, class INTEGER, first INTEGER, last INTEGER,
   PRIMARY KEY (unit, life, class, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
-  id INTEGER PRIMARY KEY, relay TEXT, unit TEXT, number INTEGER, kind INTEGER, payload BLOB);
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, life BLOB, number INTEGER,
+  count INTEGER, kind INTEGER, payload BLOB, output TEXT, final INTEGER);
+CREATE INDEX IF NOT EXISTS outbox_record ON outbox (unit, life, number);
+CREATE TABLE IF NOT EXISTS position (
+  relay TEXT, output TEXT, id INTEGER, PRIMARY KEY (relay, output)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, life BLOB, number INTEGER,
+  count INTEGER, kind INTEGER, payload BLOB, output TEXT, reason TEXT, detail TEXT, key TEXT,
+  at_ms INTEGER, due_ms INTEGER);
+CREATE INDEX IF NOT EXISTS quarantine_unit ON quarantine (unit, reason, key);
+CREATE INDEX IF NOT EXISTS quarantine_due ON quarantine (due_ms);
+CREATE TABLE IF NOT EXISTS run_clock (
+  unit TEXT, life BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
+  PRIMARY KEY (unit, life, run)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS piece (
   unit TEXT, life BLOB, number INTEGER, place INTEGER, of INTEGER, data BLOB,
   PRIMARY KEY (unit, life, number, place)) WITHOUT ROWID;
@@ -33,114 +53,274 @@ CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL)
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
+_MAX_PIECE_BYTES = 4 << 20
+"""Bytes of fragments without the rest of their record that are stored for each unit."""
 
-Entry = tuple[int, str, int, int, bytes]
-"""Id in the outbox, unit, number of the record, kind, payload."""
+
+class Entry(NamedTuple):
+    """A record in the outbox.
+
+    `covers`: how many numbers it has. `output`: the only output that gets it; "": all. `final`:
+    it has waited for a date in vain and is delivered with the uptime only.
+    """
+
+    id: int
+    unit: str
+    generation: bytes
+    number: int
+    covers: int
+    kind: int
+    payload: bytes
+    output: str = ""
+    final: bool = False
+
+
+_ENTRY_COLUMNS = "id, unit, life, number, count, kind, payload, output, final"
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    head = (row[0], row[1], bytes(row[2]), row[3], row[4], row[5])
+    return Entry(*head, bytes(row[6]), row[7], bool(row[8]))
 
 
 class RelayDatabase:
-    """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error.
-
-    Only one thread at a time can use it.
-    """
+    """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error."""
 
     def __init__(self, path: Path | str, relay: str) -> None:
-        self._relay = relay
+        self.relay = relay
+        self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES)
-        self._schemas: dict[bytes, bytes] = {}
+        with self.transaction():
+            _migrate(self._db)
+        self._schemas: dict[tuple[str, bytes], bytes] = {}
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Run the block as one transaction, durable at its end."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """Run the block as one transaction, durable at its end. Other threads wait."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                self._schemas = {}
+                raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Run the block as a part of the transaction; an exception undoes this part only."""
+        self._db.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO part")
+                self._db.execute("RELEASE part")
+            self._schemas = {}
             raise
-        self._db.execute("COMMIT")
+        self._db.execute("RELEASE part")
 
-    def schema(self, number: bytes) -> bytes | None:
-        """Return the text of a schema; None: unknown."""
-        if number not in self._schemas:
-            row = self._db.execute("SELECT text FROM schema WHERE number=?", (number,)).fetchone()
-            if row is None:
+    def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement."""
+        with self._lock:
+            return self._db.execute(statement, arguments).fetchall()
+
+    def execute(self, statement: str, *arguments: object) -> int:
+        """Execute a statement; return the id of an inserted row. Needs a transaction."""
+        with self._lock:
+            return int(self._db.execute(statement, arguments).lastrowid or 0)
+
+    # Schemas of a unit.
+
+    def schema(self, unit: str, number: bytes) -> bytes | None:
+        """Return the text of a schema of a unit; None: unknown."""
+        key = (unit, number)
+        if key not in self._schemas:
+            found = self.query(
+                "SELECT text FROM unit_schema WHERE unit=? AND number=?", unit, number
+            )
+            if not found:
                 return None
-            self._schemas[number] = bytes(row[0])
-        return self._schemas[number]
+            self._schemas[key] = bytes(found[0][0])
+        return self._schemas[key]
 
-    def store_schema(self, number: bytes, text: bytes) -> None:
-        """Store a schema."""
-        self._db.execute("INSERT OR IGNORE INTO schema VALUES (?, ?)", (number, text))
+    def store_schema(self, unit: str, number: bytes, text: bytes) -> bool:
+        """Store a schema. Return False if the unit has another text with this number."""
+        known = self.schema(unit, number)
+        if known is None:
+            self.execute("INSERT INTO unit_schema VALUES (?,?,?)", unit, number, text)
+        return known is None or known == text
+
+    # Received records.
 
     def record_seen(self, unit: str, generation: bytes, number: int) -> bool:
         """Store that a record was received; return False for a duplicate. Needs a transaction."""
         group, record_id = number & 3, number >> 2
         key = (unit, generation, group)
-        range_below = self._db.execute(
+        below = self.query(
             "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
             " ORDER BY first DESC LIMIT 1",
-            (*key, record_id),
-        ).fetchone()
-        if range_below is not None and range_below[1] >= record_id:
+            *key,
+            record_id,
+        )
+        if below and below[0][1] >= record_id:
             return False
-        range_above = self._db.execute(
+        above = self.query(
             "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first=?",
-            (*key, record_id + 1),
-        ).fetchone()
+            *key,
+            record_id + 1,
+        )
         first, last = record_id, record_id
-        delete_statement = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
-        if range_below is not None and range_below[1] == record_id - 1:
-            first = range_below[0]
-        if range_above is not None:
-            last = range_above[1]
-            self._db.execute(delete_statement, (*key, range_above[0]))
-        self._db.execute("INSERT OR REPLACE INTO had VALUES (?,?,?,?,?)", (*key, first, last))
+        if below and below[0][1] == record_id - 1:
+            first = below[0][0]
+        if above:
+            last = above[0][1]
+            self.execute(
+                "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?",
+                *key,
+                above[0][0],
+            )
+        self.execute("INSERT OR REPLACE INTO had VALUES (?,?,?,?,?)", *key, first, last)
         return True
 
-    def enqueue(self, unit: str, number: int, kind: int, payload: bytes) -> int:
-        """Put a record into the outbox; return its id. Needs a transaction."""
-        cursor = self._db.execute(
-            "INSERT INTO outbox (relay, unit, number, kind, payload) VALUES (?,?,?,?,?)",
-            (self._relay, unit, number, kind, payload),
+    def pending_id(self, unit: str, generation: bytes, number: int) -> int:
+        """Return the id of a received record that waits for a required output; 0: none does."""
+        rows = self.query(
+            "SELECT id FROM outbox WHERE unit=? AND life=? AND number<=? AND number>?-4*count"
+            " AND (number&3)=(?&3) AND output='' AND id>COALESCE((SELECT p.id FROM position p"
+            " WHERE p.relay=outbox.relay AND p.output=''),0) LIMIT 1",
+            *(unit, generation, number, number, number),
         )
-        return int(cursor.lastrowid or 0)
+        return int(rows[0][0]) if rows else 0
 
-    def outbox(self) -> list[Entry]:
-        """Return the undelivered records of this relay, oldest first."""
-        rows = self._db.execute(
-            "SELECT id, unit, number, kind, payload FROM outbox WHERE relay=? ORDER BY id",
-            (self._relay,),
+    def forget_record(self, entry: Entry) -> None:
+        """Make a record unknown again: it is not stored, and its unit must keep it."""
+        group, first = entry.number & 3, entry.number >> 2
+        last = first + entry.covers - 1
+        delete = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
+        for low, high in self.query(
+            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
+            " AND last>=?",
+            *(entry.unit, entry.generation, group, last, first),
+        ):
+            key = (entry.unit, entry.generation, group)
+            self.execute(delete, *key, low)
+            if low < first:
+                self.execute("INSERT INTO had VALUES (?,?,?,?,?)", *key, low, first - 1)
+            if high > last:
+                self.execute("INSERT INTO had VALUES (?,?,?,?,?)", *key, last + 1, high)
+
+    # Outbox and positions.
+
+    def enqueue(
+        self, unit: str, generation: bytes, number: int, count: int, kind: int, payload: bytes
+    ) -> Entry:
+        """Put a record into the outbox. Needs a transaction."""
+        entry = Entry(0, unit, generation, number, count, kind, payload)
+        return self.enqueue_entry(entry)
+
+    def enqueue_entry(self, entry: Entry, relay: str | None = None) -> Entry:
+        """Put an entry into the outbox with a new id; None: of this relay. Needs a transaction."""
+        entry_id = self.execute(
+            "INSERT INTO outbox (relay, unit, life, number, count, kind, payload, output, final)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            self.relay if relay is None else relay,
+            *entry[1:],
         )
-        return [(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
+        return entry._replace(id=entry_id)
 
-    def mark_delivered(self, ids: list[int]) -> None:
-        """Remove records from the outbox. Needs a transaction."""
-        self._db.executemany("DELETE FROM outbox WHERE id=?", [(entry_id,) for entry_id in ids])
+    def outbox(self, after: int = 0, limit: int = 1 << 30) -> list[Entry]:
+        """Return records of this relay with a larger id than `after`, oldest first."""
+        rows = self.query(
+            f"SELECT {_ENTRY_COLUMNS} FROM outbox WHERE relay=? AND id>? ORDER BY id LIMIT ?",
+            self.relay,
+            after,
+            limit,
+        )
+        return [_entry(row) for row in rows]
+
+    def count_outbox(self, after: int) -> int:
+        """Return how many records of this relay have a larger id than `after`."""
+        statement = "SELECT COUNT(*) FROM outbox WHERE relay=? AND id>?"
+        return int(self.query(statement, self.relay, after)[0][0])
+
+    def remove(self, entry_id: int) -> None:
+        """Remove one record from the outbox. Needs a transaction."""
+        self.execute("DELETE FROM outbox WHERE id=?", entry_id)
+
+    def positions(self) -> dict[str, int]:
+        """Return the positions of the outputs of this relay."""
+        rows = self.query("SELECT output, id FROM position WHERE relay=?", self.relay)
+        return {str(output): int(entry_id) for output, entry_id in rows}
+
+    def set_position(self, output: str, entry_id: int) -> None:
+        """Store the position of an output. Needs a transaction."""
+        self.execute("INSERT OR REPLACE INTO position VALUES (?,?,?)", self.relay, output, entry_id)
+
+    def forget_outputs(self, outputs: set[str]) -> None:
+        """Remove the positions of other outputs than these. Needs a transaction."""
+        for output in self.positions():
+            if output and output not in outputs:
+                self.execute("DELETE FROM position WHERE relay=? AND output=?", self.relay, output)
+
+    def delete_delivered(self, last_id: int) -> None:
+        """Remove the records that all outputs have. Needs a transaction."""
+        self.execute("DELETE FROM outbox WHERE relay=? AND id<=?", self.relay, last_id)
+
+    # Clocks of the runs of a unit.
+
+    def run_clock(self, unit: str, generation: bytes, run: int) -> tuple[int, float] | None:
+        """Return UTC minus uptime, in ms, and the period of the rows, in ms; None: unknown."""
+        rows = self.query(
+            "SELECT offset_ms, period_ms FROM run_clock WHERE unit=? AND life=? AND run=?",
+            unit,
+            generation,
+            run,
+        )
+        return (int(rows[0][0]), float(rows[0][1])) if rows else None
+
+    def store_run_clock(
+        self, unit: str, generation: bytes, run: int, offset_ms: int, period_ms: float
+    ) -> None:
+        """Store the clock of a run. Needs a transaction."""
+        self.execute(
+            "INSERT OR REPLACE INTO run_clock VALUES (?,?,?,?,?)",
+            *(unit, generation, run, offset_ms, period_ms),
+        )
+
+    # Fragments and datagrams.
 
     def add_chunk(
         self, unit: str, generation: bytes, number: int, index: int, total: int, data: bytes
     ) -> bytes | None:
-        """Store a chunk; return the whole record after the last chunk. Needs a transaction."""
-        self._db.execute(
+        """Store a chunk; return the whole record after the last chunk. Needs a transaction.
+
+        A unit with too many incomplete records loses the oldest; it has no receipt for them.
+        """
+        self.execute(
             "INSERT OR REPLACE INTO piece VALUES (?,?,?,?,?,?)",
-            (unit, generation, number, index, total, data),
+            *(unit, generation, number, index, total, data),
         )
-        rows = self._db.execute(
+        rows = self.query(
             "SELECT data FROM piece WHERE unit=? AND life=? AND number=? AND of=? ORDER BY place",
-            (unit, generation, number, total),
-        ).fetchall()
+            *(unit, generation, number, total),
+        )
         if len(rows) < total:
+            stored = self.query("SELECT SUM(LENGTH(data)) FROM piece WHERE unit=?", unit)[0][0]
+            if stored > _MAX_PIECE_BYTES:
+                self.execute("DELETE FROM piece WHERE unit=? AND number<>?", unit, number)
             return None
-        self._db.execute(
-            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", (unit, generation, number)
+        self.execute(
+            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", unit, generation, number
         )
         return b"".join(bytes(row[0]) for row in rows)
 
@@ -150,37 +330,57 @@ class RelayDatabase:
         The content counts too: a modem with a new store starts again with the first number.
         """
         digest = hashlib.sha256(content).digest()[:8]
-        row = self._db.execute(
-            "SELECT digest FROM datagram WHERE unit=? AND number=?", (unit, number)
-        ).fetchone()
-        if row is not None and bytes(row[0]) == digest:
+        rows = self.query("SELECT digest FROM datagram WHERE unit=? AND number=?", unit, number)
+        if rows and bytes(rows[0][0]) == digest:
             return False
-        self._db.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", (unit, number, digest))
+        self.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, digest)
         oldest_kept = number - _MAX_DATAGRAMS
-        self._db.execute(
+        self.execute(
             "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",
-            (unit, oldest_kept - _MAX_DATAGRAMS, oldest_kept),
+            *(unit, oldest_kept - _MAX_DATAGRAMS, oldest_kept),
         )
         return True
 
+    # Texts of the outputs.
+
     def load_state(self, prefix: str) -> dict[str, str]:
         """Return the stored texts of this relay whose keys begin with `prefix`."""
-        rows = self._db.execute("SELECT key, text FROM state WHERE relay=?", (self._relay,))
+        rows = self.query("SELECT key, text FROM state WHERE relay=?", self.relay)
         return {key: text for key, text in rows if key.startswith(prefix)}
 
     def store_state(self, key: str, text: str) -> None:
         """Store a text of this relay durably."""
         with self.transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO state VALUES (?,?,?)", (self._relay, key, text)
-            )
+            self.execute("INSERT OR REPLACE INTO state VALUES (?,?,?)", self.relay, key, text)
 
     def next_bd_seq(self) -> int:
         """Return the next bdSeq of this node, 0 to 255."""
         with self.transaction():
-            row = self._db.execute(
-                "SELECT bd_seq FROM node WHERE name=?", (self._relay,)
-            ).fetchone()
-            bd_seq = 0 if row is None else (row[0] + 1) % 256
-            self._db.execute("INSERT OR REPLACE INTO node VALUES (?,?)", (self._relay, bd_seq))
+            rows = self.query("SELECT bd_seq FROM node WHERE name=?", self.relay)
+            bd_seq = (int(rows[0][0]) + 1) % 256 if rows else 0
+            self.execute("INSERT OR REPLACE INTO node VALUES (?,?)", self.relay, bd_seq)
         return bd_seq
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Make the tables. A file of version 0.2 keeps its records and schemas."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    is_old = version < _VERSION and "outbox" in names
+    if is_old:
+        db.execute("ALTER TABLE outbox RENAME TO outbox_1")
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+    if is_old:
+        db.execute(
+            "INSERT INTO outbox (relay, unit, life, number, count, kind, payload, output, final)"
+            " SELECT relay, unit, x'', number, 1, kind, payload, '', 0 FROM outbox_1 ORDER BY id"
+        )
+        # The schemas were those of all units together.
+        db.execute(
+            "INSERT INTO unit_schema SELECT units.unit, schema.number, schema.text FROM schema,"
+            " (SELECT DISTINCT unit FROM had) AS units"
+        )
+        db.execute("DROP TABLE outbox_1")
+        db.execute("DROP TABLE schema")
+    db.execute(f"PRAGMA user_version={_VERSION}")

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Relay: the process between the broker of the units and the outputs, as one loop.
+"""Relay: the process between the broker of the units and the outputs.
 
-    broker of the units ──$share/GROUP/coldloop/v1/+/+/tele──▶ ingest ──commit──▶ outbox ──▶ outputs
-                        ◀──coldloop/v1/SITE/UNIT/ack─── receipts, after the commit
-    message gateway ──POST /sbd──▶ ingest (envelope)     ◀── MT messages: acknowledgements
+    broker of the units ──$share/GROUP/coldloop/v1/+/+/tele──▶ pipeline ──▶ outputs
+                        ◀──coldloop/v1/SITE/UNIT/ack─── receipts, after the required outputs
+    message gateway ──POST /sbd──▶ pipeline (envelope)     ◀── MT messages: acknowledgements
 
-Does not decode messages or write formats; see `ingest` and `outputs`.
+Does not decode messages, write formats or decide about receipts; see `pipeline`.
 
 The relay has two connections to the broker. The connection for the units has a persistent session:
-the relay acknowledges a message to the broker only after the commit. The connection for the outputs
-has a clean session and a will. The broker gives each message of the shared subscription to one
-relay of the group, so relays share the load. The relay ingests messages in batches: one
+the relay acknowledges a message to the broker only after it is stored. The connection for the
+outputs has a clean session and a will. The broker gives each message of the shared subscription to
+one relay of the group, so relays share the load. The relay stores messages in batches: one
 transaction and one fsync for up to 200 messages.
 """
 
@@ -23,33 +23,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.broker_client import BrokerSettings, OutputConnection, connect, make_client
-from deploy.relay.database import Entry, RelayDatabase
-from deploy.relay.downlink import Downlink
-from deploy.relay.http_server import RelayHttpServer
-from deploy.relay.ingest import Ingest
-from deploy.relay.output import OutputContext
-from deploy.relay.outputs import Outputs
-from protocols.errors import DecodeError
-from protocols.telemetry import message as telemetry_message
+from deploy.relay.database import RelayDatabase
+from deploy.relay.intake.downlink import Downlink
+from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.limits import UnitLimits
+from deploy.relay.outputs.base import OutputContext
+from deploy.relay.outputs.registry import Outputs, default_required
+from deploy.relay.pipeline import Pipeline, PipelineSettings
 
 _ROOT = "coldloop/v1"
 _BATCH = 200
 """Maximum number of messages in one transaction."""
 _POLL_S = 0.05
 _BACKLOG = 5000
-_MAX_PENDING = 20_000
-"""Maximum number of blocks in memory that wait for an output or a schema; the file has all."""
+_GATEWAY_WAIT_S = 2.5
+"""A message gateway waits three seconds for the answer."""
 
 
 @dataclass(slots=True)
 class RelayOptions:
     """How a relay is started; see `coldloop relay --help`.
 
-    `outputs`: the value of the option of each selected output, by name. `primary`: the Sparkplug
-    host application to wait for. `http`, `gateway`: None turns them off. `shelved`: shelved alarms.
+    `outputs`: the value of the option of each selected output, by name. `required`: the outputs
+    that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
+    wait for. `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token
+    for the HTTP receiver of an output, by name.
     """
 
     broker: BrokerSettings
@@ -59,12 +61,26 @@ class RelayOptions:
     keys: dict[str, bytes] = field(default_factory=dict)
     modems: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
+    required: set[str] | None = None
     primary: str = ""
-    http: tuple[str, int] | None = None
+    http: HttpSettings | None = None
     gateway: str | None = None
     gateway_login: tuple[str, str] = ("", "")
     gather_s: float = 20.0
     shelved: Path | None = None
+    tokens: dict[str, str] = field(default_factory=dict)
+    output_ca: str | None = None
+    limits: UnitLimits = field(default_factory=UnitLimits)
+    undated_wait_s: float = 3600.0
+    optional_backlog: int = 1_000_000
+
+
+@dataclass(slots=True)
+class _Completion:
+    """A message that a gateway waits for: `done` is set when it is decided."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    is_stored: bool = False
 
 
 class Relay:
@@ -78,31 +94,49 @@ class Relay:
             self._database = RelayDatabase(options.store, options.name)
         except sqlite3.Error as error:
             raise DeployError(f"{options.store}: {error}") from None
-        self.ingest = Ingest(self._database, options.keys)
         self._units_client = make_client(
             options.broker, f"coldloop-relay-{options.name}", clean=False
         )
         self._units_client.manual_ack_set(True)
         self._output_connection = OutputConnection(options.broker, options.name)
+        required = options.required
+        if required is None:
+            required = default_required(set(options.outputs))
+        self.pipeline = Pipeline(
+            self._database,
+            PipelineSettings(
+                options.keys,
+                required,
+                options.limits,
+                options.optional_backlog,
+                options.undated_wait_s,
+            ),
+        )
         self._outputs = Outputs(options.outputs, self._make_output_context)
-        self._pending: list[Entry] = self._database.outbox()
+        for name, output in self._outputs.by_name.items():
+            self.pipeline.add_output(name, output)
         self._retry_batch: list[tuple[str, bytes, object]] = []
         self.http_server: RelayHttpServer | None = None
         self.downlink: Downlink | None = None
         self.ready = threading.Event()
         """The broker has granted the subscription of the units' topics."""
+        self.problem = ""
+        """Why the broker rejects the connection or the subscription."""
 
-    def _make_output_context(self, argument: str) -> OutputContext:
+    def _make_output_context(self, name: str, argument: str) -> OutputContext:
+        options = self.options
         return OutputContext(
             argument,
-            self.options.name,
-            self.options.primary,
+            options.name,
+            options.primary,
             self._output_connection,
             self._database.next_bd_seq,
             _now_ms,
             self._counts,
             self._database,
-            self.options.shelved,
+            options.shelved,
+            options.tokens.get(name, ""),
+            options.output_ca,
         )
 
     # Connections.
@@ -112,7 +146,7 @@ class Relay:
         units = self._units_client
         units.on_connect = self._on_units_connected
         units.on_message = self._on_unit_message
-        units.on_subscribe = lambda *_: self.ready.set()
+        units.on_subscribe = self._on_subscribed
         self._output_connection.start(self._outputs)
         connect(units, self.options.broker)
         options = self.options
@@ -123,18 +157,39 @@ class Relay:
             )
         if options.http is not None:
             self.http_server = RelayHttpServer(
-                *options.http, self._outputs.pages(), self._on_gateway_message
+                options.http, self._outputs.pages(), self._on_gateway_message
             )
+        self.pipeline.start()
 
-    def _on_units_connected(self, client: mqtt.Client, *_: object) -> None:
+    def _on_units_connected(
+        self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
+    ) -> None:
+        if reason.is_failure:
+            self._report(f"the broker rejects the relay: {reason}")
+            return
+        self.problem = ""
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
+
+    def _on_subscribed(
+        self, _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._report("the broker rejects the subscription of the units' topics")
+        else:
+            self.ready.set()
+
+    def _report(self, text: str) -> None:
+        if text != self.problem:
+            self.problem = text
+            sys.stderr.write(f"relay {self.options.name}: {text}\n")
 
     def _on_unit_message(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         """Queue a message of a unit; the broker gets the acknowledgement after the commit."""
         levels = message.topic.split("/")
         unit = "/".join(levels[2:4])
         if levels[-1] == "state":
+            self._outputs.on_unit_state(unit, bytes(message.payload))
             if b'"online":false' in message.payload.replace(b" ", b""):
                 self._outputs.on_unit_offline(unit)
             self._units_client.ack(message.mid, message.qos)
@@ -147,14 +202,18 @@ class Relay:
         """Queue a message of a gateway; return whether it is stored."""
         unit = self.options.modems.get(imei)
         if unit is None:
-            self.ingest.counts["bad_messages"] += 1
+            self.pipeline.ingest.counts["bad_messages"] += 1
             return True  # a repetition would fail too
-        is_stored = threading.Event()
-        self._inbox.put((unit, message, is_stored))
-        return is_stored.wait(10)
+        completion = _Completion()
+        try:
+            self._inbox.put((unit, message, completion), timeout=_GATEWAY_WAIT_S)
+        except queue.Full:
+            return False
+        completion.done.wait(_GATEWAY_WAIT_S)
+        return completion.is_stored
 
     def _counts(self) -> dict[str, int]:
-        counts = dict(self.ingest.counts)
+        counts = self.pipeline.counts()
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)
         return counts
@@ -171,13 +230,15 @@ class Relay:
         self._stopping.set()
 
     def process(self) -> None:
-        """Ingest a batch, if there is one; deliver records, if the outputs are ready."""
-        batch = self._next_batch()
+        """Store a batch, if there is one; prepare records, send receipts."""
+        batch = [] if self.pipeline.is_behind() else self._next_batch()
         if batch:
-            self._ingest_batch(batch)
-        self._outputs.process()
-        if self._pending and self._output_connection.is_connected() and self._outputs.ready():
-            self._deliver()
+            self._receive(batch)
+        elif self.pipeline.is_behind():
+            self._stopping.wait(_POLL_S)
+        while self.pipeline.process():
+            self._send_receipts()
+        self._send_receipts()
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:
         if self._retry_batch:
@@ -194,54 +255,32 @@ class Relay:
                 break
         return batch
 
-    def _ingest_batch(self, batch: list[tuple[str, bytes, object]]) -> None:
+    def _receive(self, batch: list[tuple[str, bytes, object]]) -> None:
         try:
-            result = self.ingest.ingest_batch([(unit, message) for unit, message, _ in batch])
+            received = self.pipeline.receive([(unit, message) for unit, message, _ in batch])
         except sqlite3.Error as error:
             # Nothing is stored, so nothing is acknowledged; the next pass repeats the batch.
             self._retry_batch = batch
-            self.ingest.counts["store_errors"] += 1
+            self.pipeline.ingest.counts["store_errors"] += 1
             sys.stderr.write(f"{self.options.store}: {error}\n")
             self._stopping.wait(1)
             return
-        for unit, receipt in result.receipts:
-            self._units_client.publish(f"{_ROOT}/{unit}/ack", receipt, 1)
-        if self.downlink is not None:
-            for unit, number in result.acks:
-                self.downlink.acknowledge(unit, number)
-            for unit, receipt in result.downlink_receipts:
-                self.downlink.send_receipt(unit, receipt)
-        for _, _, completion in batch:
-            if isinstance(completion, threading.Event):
-                completion.set()
+        for place, (_, _, completion) in enumerate(batch):
+            if isinstance(completion, _Completion):
+                completion.is_stored = place not in received.throttled
+                completion.done.set()
             elif isinstance(completion, tuple):
                 self._units_client.ack(*completion)
-        self._pending.extend(result.entries)
 
-    def _deliver(self) -> None:
-        """Deliver the pending records, except blocks with an unknown schema."""
-        delivered, undecoded = [], []
-        for entry in self._pending:
-            entry_id, unit, number, kind, payload = entry
-            if kind not in (telemetry_message.ROWS, telemetry_message.SUMMARY):
-                self._outputs.note(unit, number, payload)
-                delivered.append(entry_id)
-                continue
-            try:
-                decoded = self.ingest.decode(entry)
-            except DecodeError:
-                self.ingest.counts["bad_blocks"] += 1
-                delivered.append(entry_id)
-                continue
-            if decoded is None:
-                undecoded.append(entry)
-                continue
-            self._outputs.rows(decoded)
-            delivered.append(entry_id)
-        self._pending = undecoded[-_MAX_PENDING:]
-        if delivered:
-            with self._database.transaction():
-                self._database.mark_delivered(delivered)
+    def _send_receipts(self) -> None:
+        due = self.pipeline.take_receipts()
+        for unit, receipt in due.receipts:
+            self._units_client.publish(f"{_ROOT}/{unit}/ack", receipt, 1)
+        if self.downlink is not None:
+            for unit, number in due.acks:
+                self.downlink.acknowledge(unit, number)
+            for unit, receipt in due.downlink_receipts:
+                self.downlink.send_receipt(unit, receipt)
 
     def close(self) -> None:
         """Close the outputs, the connections and the database."""
@@ -249,6 +288,9 @@ class Relay:
             self.http_server.close()
         if self.downlink is not None:
             self.downlink.close()
+        self.pipeline.begin_stop()
+        self._output_connection.begin_close()
+        self.pipeline.stop()
         self._outputs.close()
         self._units_client.disconnect()
         self._units_client.loop_stop()

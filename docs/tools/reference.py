@@ -406,29 +406,29 @@ def alarms() -> str:
 
 
 def mutation() -> str:
-    """The last mutation tests of each room."""
-    from benchmarks.mutation.rooms import equivalents, results, rooms
+    """The last mutation tests of each subject."""
+    from benchmarks.mutation.subjects import equivalents, results, subjects
 
     text = (
         "# Mutation tests\n\nFor engineers and auditors: do the tests notice a changed line? "
         "`make reference` writes this page from the last runs "
         "(`benchmarks/mutation/results.json`).\n\n"
         "mutmut changes one place of the code: a number, a comparison, an argument, an assignment "
-        "or a text. The tests of the room run that execute the changed statement, without "
+        "or a text. The tests of the subject run that execute the changed statement, without "
         "scenarios. They run on CPython, each mutant in a process of its own. A mutant is killed "
         "if a test fails. A mutant that loops until its time is over also counts as killed. The "
-        "sample is random; the seed fixes it. The target is 90 % in each room.\n\n"
-        '    make mutation ROOM=laws N=200 ARGS="--seed 7"     # prints each survivor\n'
-        "    make mutation ROOM=laws N=200 ARGS=--write         # keeps the result\n\n"
+        "sample is random; the seed fixes it. The target is 90 % in each subject.\n\n"
+        '    make mutation SUBJECT=laws N=200 ARGS="--seed 7"     # prints each survivor\n'
+        "    make mutation SUBJECT=laws N=200 ARGS=--write         # keeps the result\n\n"
     )
     keys = ("all", "sample", "seed", "killed", "timeout", "survived", "equivalent", "pct", "date")
     rows = []
-    for name, room in rooms().items():
-        files = ", ".join(f"`{source}`" for source in room.sources)
+    for name, subject in subjects().items():
+        files = ", ".join(f"`{source}`" for source in subject.sources)
         found = results().get(name)
         values = ["not run"] + [""] * 8 if found is None else [str(found[key]) for key in keys]
         rows.append([name, files, *values])
-    head = ["room", "files", "mutants", "sample", "seed", "killed", "time over", "survived"]
+    head = ["subject", "files", "mutants", "sample", "seed", "killed", "time over", "survived"]
     text += table([*head, "equivalent", "killed, %", "date"], rows)
     text += "\n## Equivalent mutants\n\nNo test can detect these changes, so they do not count.\n\n"
     changes = sorted(equivalents().items(), key=lambda item: (item[0].function, item[0].after))

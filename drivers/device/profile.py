@@ -166,8 +166,9 @@ class DeviceProfile:
     usual one. `is_checked` skips the check, for a profile that is known to be valid. Raises
     `ProfileError` with one line for each error: profile, entry and rule.
 
-    `pump` and `valve` are the data of the role as written, empty without the role. `holes` are
-    unreadable ranges, `fixed_blocks` atomic blocks. `periods` are (fast, slow) poll periods in
+    `pump`, `valve`, `fan` and `cdu` are the data of the role with its defaults, empty without the
+    role. A device can have several roles. `holes` are unreadable ranges, `fixed_blocks` atomic
+    blocks. `periods` are (fast, slow) poll periods in
     microseconds. `has_own_blocks`: the profile gives the `blocks`. Without it they are a simple
     plan of adjacent registers.
     """
@@ -182,6 +183,8 @@ class DeviceProfile:
     write_with: int
     pump: "Raw"
     valve: "Raw"
+    fan: "Raw"
+    cdu: "Raw"
     periods: "tuple[int, int]"
     max_block: int
     points: "list[Point]"

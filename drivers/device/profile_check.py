@@ -93,7 +93,7 @@ class ProfileChecker(EntryChecker):
                         [entry[k] for k in _REFERENCE_KEYS if k in entry], self._referenced
                     )
         _gather_names(
-            [raw[key] for key in ("pump", "valve", "watchdog") if key in raw], self._referenced
+            [raw[key] for key in entries.ROLES + ("watchdog",) if key in raw], self._referenced
         )
 
     def _check_spans(self, key: str) -> "list[ReadBlock]":
@@ -274,11 +274,10 @@ class ProfileChecker(EntryChecker):
     def _check_extras(self) -> None:
         """Check identity probes, watchdog, scan, periods and roles."""
         raw = self._raw
-        for role in ("pump", "valve"):
+        for role in entries.ROLES:
             if role in raw:
                 self._check_role(role, raw[role])
-        if "pump" in raw and "valve" in raw:
-            self._add_error("valve", "the profile is a pump already")
+        self._check_shared(raw)
         for number, probe in enumerate(raw.get("identity", [])):
             entry = "identity[%d]" % number
             if self._check_shape("probe", entry, probe) and ("object" in probe) == (
@@ -305,15 +304,42 @@ class ProfileChecker(EntryChecker):
         """Check the points of a role; its commands are one request each, unless `apart` is set."""
         if not self._check_shape(role, role, raw):
             return
+        if role == "cdu":
+            self._check_cdu(raw)
+            return
         setpoint = self._find_writable(role, raw["setpoint"])
-        self._find_point(role, raw["feedback"])
+        if "feedback" in raw:
+            self._find_point(role, raw["feedback"])
         if role == "valve" or setpoint is None:
             return
-        trip = self._names.get(raw["trip"])
-        if trip is None or trip["_kind"] != "bit":
-            self._add_error(role, "trip %r is not a bit" % (raw["trip"],))
+        if "trip" in raw:
+            trip = self._names.get(raw["trip"])
+            if trip is None or trip["_kind"] != "bit":
+                self._add_error(role, "trip %r is not a bit" % (raw["trip"],))
+        if ("run" in raw) != ("stop" in raw):
+            self._add_error(role, "has only one of run and stop")
         for key in [key for key in ("run", "stop", "reset") if key in raw]:
             self._check_command(role + "." + key, raw[key], setpoint, raw.get("apart", False))
+
+    def _check_cdu(self, raw: "Raw") -> None:
+        """Check the set-points of a CDU that controls itself: their units are °C and kPa."""
+        if not raw:
+            self._add_error("cdu", "has no set-point: supply, dp or both")
+        for key, unit in (("supply", "Cel"), ("dp", "kPa")):
+            if key not in raw:
+                continue
+            fields = self._find_writable("cdu", raw[key])
+            if fields is not None and fields.get("unit") != unit:
+                self._add_error("cdu", "%s is in %s, not in %s" % (raw[key], fields["unit"], unit))
+
+    def _check_shared(self, raw: "Raw") -> None:
+        """Check that no two roles write the same point: each would undo the other's value."""
+        owners: dict[str, str] = {}
+        for role in entries.ROLES:
+            for name in _written_names(raw.get(role)):
+                owner = owners.setdefault(name, role)
+                if owner != role:
+                    self._add_error(role, "%s is written by the role %s too" % (name, owner))
 
     def _check_command(self, entry: str, pairs: "Any", setpoint: "Raw", allow_gaps: bool) -> None:
         spans = [ReadBlock(entries.HOLDING, setpoint["address"], entries.register_count(setpoint))]
@@ -344,6 +370,21 @@ def _gather_names(value: "Any", names: "set[str]") -> None:
     elif type(value) is list:
         for item in value:
             _gather_names(item, names)
+
+
+def _written_names(role: "Any") -> "set[str]":
+    """Return the points that a role writes; nothing of an invalid role."""
+    names: set[str] = set()
+    if type(role) is dict:
+        names.update(
+            [role[key] for key in ("setpoint", "supply", "dp") if type(role.get(key)) is str]
+        )
+        for key in ("run", "stop", "reset"):
+            pairs = role.get(key)
+            for pair in pairs if type(pairs) is list else ():
+                if type(pair) is list and pair and type(pair[0]) is str:
+                    names.add(pair[0])
+    return names
 
 
 def _bit_mask(fields: "Raw") -> int:

@@ -41,6 +41,9 @@ POINT_DEFAULT_KEYS = (
     "max",
 )
 ENTRY_DEFAULT_KEYS = ("function", "poll")
+ROLES = ("pump", "valve", "fan", "cdu")
+"""The roles in which the agent writes to a device. A device can have several."""
+_ROLE_NAMES = ("setpoint", "feedback", "trip", "supply", "dp")
 
 
 def wire_address(address: "Any", notation: str, function: "int | None") -> "WireAddress | None":
@@ -177,8 +180,8 @@ def referenced_names(raw: "Raw") -> "set[str]":
             names.add(fields.get(key, ""))
         names.update([name for name in fields.get("range", ()) if name])
         names.update([pair[0] for pair in fields.get("needs", ())])
-    for role in (raw.get("pump", {}), raw.get("valve", {})):
-        names.update([role[key] for key in ("setpoint", "feedback", "trip") if key in role])
+    for role in [raw.get(key, {}) for key in ROLES]:
+        names.update([role[key] for key in _ROLE_NAMES if key in role])
         for key in ("run", "stop", "reset"):
             names.update([pair[0] for pair in role.get(key, ())])
     if "watchdog" in raw:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading of a device profile: attributes of points, blocks of registers, selection of entries.
 
-Does not check a profile; see `drivers.device.profile_check`. A board drops this module after
+Does not check a profile; see `drivers.device.profile_check`. MicroPython unloads this module after
 loading; see `drivers.device.profile.unload_checker`.
 """
 
@@ -40,8 +40,10 @@ def profile_fields(raw: "Raw", include_unpolled: bool, base_address: "int | None
         "identity": raw.get("identity", []),
         "watchdog": raw.get("watchdog", {}),
         "write_with": raw.get("write_with", 0),
-        "pump": raw.get("pump", {}),
-        "valve": raw.get("valve", {}),
+        "pump": _drive_role(raw.get("pump")),
+        "valve": _actuator_role(raw.get("valve")),
+        "fan": _drive_role(raw.get("fan")),
+        "cdu": raw.get("cdu", {}),
         "periods": (
             periods.get("fast", 1000) * MILLISECOND,
             periods.get("slow", 10_000) * MILLISECOND,
@@ -52,6 +54,22 @@ def profile_fields(raw: "Raw", include_unpolled: bool, base_address: "int | None
         "blocks": blocks,
         "has_own_blocks": bool(blocks),
     }
+
+
+def _actuator_role(role: "Raw | None") -> "Raw":
+    """Return a role with its defaults; an actuator without feedback shows its set-point."""
+    if not role:
+        return {}
+    return dict(role, feedback=role.get("feedback", role["setpoint"]))
+
+
+def _drive_role(role: "Raw | None") -> "Raw":
+    """Return the role of a drive with its defaults: the speed 0 stops a drive without commands."""
+    fields = _actuator_role(role)
+    if fields:
+        for key, default in (("run", []), ("stop", []), ("trip", "")):
+            fields.setdefault(key, default)
+    return fields
 
 
 def entry_fields(raw: "Raw", include_unpolled: bool, base_address: int) -> "list[Iterator[Raw]]":

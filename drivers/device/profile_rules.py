@@ -49,6 +49,8 @@ SHAPES: "dict[str, dict[str, Shape]]" = {
         "flags": _LIST,
         "pump": _OBJECT,
         "valve": _OBJECT,
+        "fan": _OBJECT,
+        "cdu": _OBJECT,
     },
     "block": {"function": _FUNCTION, "address": _ADDRESS, "count": ("int", 1, 65536)},
     "point": {
@@ -149,7 +151,9 @@ SHAPES: "dict[str, dict[str, Shape]]" = {
         "apart": _FLAG,
     },
     "valve": {"setpoint": _TEXT, "feedback": _TEXT},
+    "cdu": {"supply": _TEXT, "dp": _TEXT},
 }
+SHAPES["fan"] = SHAPES["pump"]
 SHAPES["defaults"] = {
     key: SHAPES["point"][key]
     for key in ("function", "unit", "poll", "type", "scale", "step", "order", "none", "min", "max")
@@ -164,8 +168,9 @@ REQUIRED = {
     "flag": ("name", "address", "bits"),
     "watchdog": ("point", "value", "period_ms"),
     "scan": ("words", "bases", "model", "usual"),
-    "pump": ("setpoint", "feedback", "run", "stop", "trip"),
-    "valve": ("setpoint", "feedback"),
+    "pump": ("setpoint",),
+    "fan": ("setpoint",),
+    "valve": ("setpoint",),
 }
 
 

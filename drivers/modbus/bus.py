@@ -18,19 +18,33 @@ one transaction and t3.5 after its request. A newer write to the same registers 
 one that waits, and the retries of the one on the wire.
 
 Late and duplicate replies. A late reply to a timed-out request must not match a new request
-(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, the result is
-"unsure" instead of "ok". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6 mean
-"busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
+(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, or the echo of
+the line itself, the result is "unsure" instead of "ok". The bus discards duplicates
+(`duplicate_filter`). Exceptions 5 and 6 mean "busy": the bus repeats the request after a pause, at
+most `_BUSY_TRIES` times.
 
 Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
 result of a poll. Writes to the unit are still tried, once.
+
+The bus acts by the states of `bus_state`.
 
 TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
 closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
 outbox). All pending requests are then "lost", until the port is reported open again.
 """
 
+from drivers.modbus.bus_state import (
+    CLOSED,
+    DECIDED,
+    DEFER,
+    DEFERRED,
+    OPENED,
+    PORT_LOST,
+    REPLIED,
+    TIMED_OUT,
+    WAIT_REPLY,
+)
 from drivers.modbus.counters import NO_REPLY_STATUSES
 from drivers.modbus.request_sender import UART_FIFO_CHARS, RequestSender
 from drivers.modbus.transaction import (
@@ -67,7 +81,6 @@ _TIMING_MIN_CHARS = 32  # a longer reply shows whether the line delivers increme
 _BUSY_TRIES = 4
 _BUSY_US = 50 * MILLISECOND
 _RECOVERY_US = 50 * MILLISECOND
-_EXCEPTION_SIZE = 5  # bytes of an exception reply
 _STREAM_TIMEOUTS = 2 * OFFLINE_AFTER
 _REPLY_STATUSES = (GOOD, EXCEPTION)
 
@@ -123,7 +136,7 @@ class Bus(RequestSender):
                 return False
             retries = 0
         queue = self._urgent if priority else self._polls
-        if not self.open or len(queue) >= self.queue_limit:
+        if self.state == CLOSED or len(queue) >= self.queue_limit:
             self.rejected += 1
             return False
         transaction = Transaction(unit, pdu, tag, priority, retries, health)
@@ -131,7 +144,7 @@ class Bus(RequestSender):
             self._add_urgent(transaction)
         else:
             queue.append(transaction)
-        if self._transaction is None:
+        if self.state < WAIT_REPLY:
             line_free_at = self._line_timer.t35_at if priority else self._line_timer.drained_at
             if line_free_at < self._wake_at:
                 self._wake_at = line_free_at
@@ -175,7 +188,7 @@ class Bus(RequestSender):
         """Handle the port events "opened", "closed" and "failed"; ignore others."""
         if kind == "opened":
             self._fail_all(now, "reopened")
-            self.open = True
+            self.handle(OPENED)
             self._line_timer.line_opened(now)
             self._duplicate_filter.line_opened()
             self._incremental_count = 0
@@ -187,7 +200,12 @@ class Bus(RequestSender):
     def drop_input(self, now: int) -> None:
         """Recover after an exception in this object: discard the received bytes, wake soon."""
         self.client.reset()
-        self._wake_at = now + _RECOVERY_US if self.open else NEVER
+        if self.state == CLOSED:
+            self._wake_at = NEVER
+            return
+        if self._transaction is not None:  # its handling was interrupted: it times out
+            self.state = WAIT_REPLY
+        self._wake_at = now + _RECOVERY_US
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes; `now` is the arrival of the last one."""
@@ -197,14 +215,18 @@ class Bus(RequestSender):
         if client.late_frames:
             self._check_late_frames(now)
         self._timeouts_in_row = 0
+        if self.state == DEFERRED:
+            self.handle(DECIDED)
         if transaction is None:
             self._on_unexpected(now)
         else:
-            self._line_timer.bytes_received(now)
+            if self.serial:
+                self._line_timer.bytes_received(now)
             if result is None:
                 self._wake_at = self._timeout_at
                 transaction.has_partial_reply = True
                 if client.is_deferred:
+                    self.handle(DEFER)
                     self._deferred_at = now
                     self._wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
@@ -225,6 +247,8 @@ class Bus(RequestSender):
                 self.premature += 1
                 next_result = self.client.discard()
                 if next_result is None:
+                    if self.client.is_deferred:
+                        self.handle(DEFER)
                     return
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
@@ -232,9 +256,13 @@ class Bus(RequestSender):
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
                 )
+        self.handle(REPLIED)
         verdict, code, values = result
         if verdict not in _REPLY_STATUSES:
             self._retry(transaction, now)
+            return
+        if self.client.is_unproven:
+            self._finish_unproven(transaction, now)
             return
         if self.serial and self._stale_replies.units:
             transaction.is_ambiguous = not self._stale_replies.reply_accepted(
@@ -252,22 +280,21 @@ class Bus(RequestSender):
         else:
             self._finish(transaction, verdict, code, values, now)
 
+    def _finish_unproven(self, transaction: Transaction, now: int) -> None:
+        """The "reply" can be the echo of the line: it proves nothing, and the reply can follow."""
+        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+        transaction.is_ambiguous = True
+        self._finish(transaction, GOOD, 0, (), now)
+
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
-        """Poll a unit that is online again: the reply can belong to an earlier probe."""
+        """Poll a unit that is online again: the reply can belong to an earlier probe.
+
+        The poll is a new transaction, so that a reply to the probe itself is not its own.
+        """
         self._book_time(transaction, now)
-        transaction.is_probe = transaction.is_ambiguous = False
-        self._requeue(transaction, False)
-
-    def _earliest_reply_end(self, result: "ReplyResult") -> int:
-        """Return the end of a reply that takes only the time of its characters."""
-        if result[0] != EXCEPTION:
-            return self._earliest_end
-        return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
-
-    def _reply_end(self, now: int) -> int:
-        """Return the arrival of the last byte of the reply; later bytes can follow it."""
-        trailing = self.client.trailing_bytes
-        return now - self.wire_time.chars_us(trailing) if trailing else now
+        unit, health = transaction.unit, transaction.health
+        poll = Transaction(unit, transaction.pdu, transaction.tag, POLL, 0, health)
+        self._requeue(poll, False)
 
     def wake(self, now: int) -> None:
         """Handle the deadline: end the wait for a reply, or send the next request."""
@@ -275,7 +302,8 @@ class Bus(RequestSender):
         if transaction is not None:
             if now < self._wake_at:
                 return
-            if self.client.is_deferred:
+            if self.state == DEFERRED:
+                self.handle(DECIDED)
                 result = self.client.settle()
                 self._wake_at = self._timeout_at
                 if result is not None:
@@ -285,22 +313,6 @@ class Bus(RequestSender):
             if self._transaction is not None:
                 self._time_out(transaction, now)
         self._send(now)
-
-    def _on_unexpected(self, now: int) -> None:
-        """Handle bytes without a transaction: wait for idle line, but not without end."""
-        has_pending = bool(self._polls or self._urgent)
-        self._line_timer.unexpected_bytes(now, has_pending)
-        if has_pending:
-            line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
-            self._wake_at = max(self._wake_at, line_free_at)
-
-    def _book_time(self, transaction: Transaction, until: int) -> None:
-        """Add the wire time of a transaction; after a probe the next one waits for its share."""
-        duration_us = until - self._sent_at + self._line_timer.gap_us
-        self.busy_us += duration_us
-        if transaction.is_probe:
-            self.probe_us += duration_us
-            self._recovery_probe.probe_done(until, duration_us)
 
     def _finish(
         self, transaction: Transaction, status: str, code: int, values: "Values", now: int
@@ -350,6 +362,7 @@ class Bus(RequestSender):
 
     def _time_out(self, transaction: Transaction, now: int) -> None:
         """End the wait for a reply: flush the line and guard against a late reply."""
+        self.handle(TIMED_OUT)
         self.client.stop()
         if self.client.late_frames:
             self._check_late_frames(now)
@@ -402,7 +415,7 @@ class Bus(RequestSender):
 
     def _close(self, now: int, reason: str) -> None:
         """Close an unusable stream; all pending requests are lost."""
-        if self.open:
+        if self.state != CLOSED:
             self.stream_closes += 1
             self._actions.append((self.port, "close", b""))
             self._fail_all(now, reason)
@@ -426,7 +439,7 @@ class Bus(RequestSender):
                 )
             )
         self.port_closed += len(transactions)
-        self.open = False
+        self.handle(PORT_LOST)
         self._transaction = None
         self._wake_at = NEVER
         self._line_timer.line_closed()

@@ -2,7 +2,7 @@
 """Poll plan of one device: the reads that fetch its points, and what the device rejected.
 
 Does not schedule polls and does not decode registers. `drivers.modbus.block_planner` computes the
-blocks. It is loaded for a plan, and a board drops it after the start.
+blocks. It is loaded for a plan, and MicroPython unloads it after the start.
 
 `PollPlan` learns from the device. A device that rejects a block with exception 02 does not say
 which register is missing. The plan therefore puts a border into the widest gap of the block and
@@ -76,7 +76,7 @@ class PollPlan:
         self._replan()
 
     def _replan(self) -> None:
-        from drivers.modbus.block_planner import plan_blocks  # noqa: PLC0415 - dropped after loading
+        from drivers.modbus.block_planner import plan_blocks  # noqa: PLC0415 - unloaded after loading
 
         blocked = self._holes + [border for border, _ in self._borders]
         blocked += self.excluded + self._retry_spans

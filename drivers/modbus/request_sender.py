@@ -8,6 +8,7 @@ the bus leaves it the time of the reply. Urgent requests go out first, then poll
 offline units. A poll waits while a late or duplicate reply could match it.
 """
 
+from drivers.modbus.bus_state import CLOSED, SENT, next_state
 from drivers.modbus.counters import BusCounters
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
 from drivers.modbus.line_timer import LineTimer
@@ -15,6 +16,7 @@ from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply_guard import StaleReplyGuard
 from drivers.modbus.unit_health import UnitHealth
+from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from drivers.modbus.wire_time import WireTime
     from protocols.modbus import rtu, tcp
     from protocols.modbus.ascii_mode import AsciiClient
+    from protocols.modbus.pdu import ReplyResult
 
     Action = tuple[int, str, bytes]
 
@@ -33,6 +36,7 @@ _LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _MAX_FRAME = 256  # bytes of the longest frame
+_EXCEPTION_SIZE = 5  # bytes of an exception reply
 
 
 def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
@@ -51,7 +55,10 @@ def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.Tc
 
 
 class RequestSender(BusCounters):
-    """The queue and the wire of one port; times are in microseconds."""
+    """The queue and the wire of one port; times are in microseconds.
+
+    `state` is one of `drivers.modbus.bus_state`.
+    """
 
     def __init__(
         self, port: int, wire_time: "WireTime", timeout_us: int, flush_us: int, stale_us: int
@@ -61,7 +68,7 @@ class RequestSender(BusCounters):
         super().__init__(_make_client(wire_time))
         self.port = port
         self.wire_time = wire_time
-        self.open = False
+        self.state = CLOSED
         self.next_cycle_at = NEVER
         self._units = _LINE_UNITS if self.serial else _STREAM_UNITS
         self._max_timeout_us = timeout_us
@@ -84,6 +91,11 @@ class RequestSender(BusCounters):
         self._actions: list[Action] = []
 
     @property
+    def open(self) -> bool:
+        """Whether the port is open."""
+        return self.state != CLOSED
+
+    @property
     def pending_count(self) -> int:
         """Number of transactions that are queued or on the wire."""
         return len(self._polls) + len(self._urgent) + (self._transaction is not None)
@@ -99,6 +111,10 @@ class RequestSender(BusCounters):
             min_us = _MIN_STREAM_US if self._is_network else _MIN_SERIAL_US
             self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
+
+    def handle(self, event: int) -> None:
+        """Change the state by an event of `drivers.modbus.bus_state`."""
+        self.state = next_state(self.state, event)
 
     def set_gateway(self, max_unit: int, is_network: bool) -> None:
         """Set the highest unit address (247 or 255), and whether a network leads to the line.
@@ -126,7 +142,7 @@ class RequestSender(BusCounters):
 
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
-        if not self.open:
+        if self.state == CLOSED:
             self._wake_at = NEVER
             return
         if self._urgent:
@@ -166,6 +182,7 @@ class RequestSender(BusCounters):
             self.unit_health(client.take_duplicate()).duplicate_seen()
         self._actions.append((self.port, "write", frame))
         self._transaction = transaction
+        self.state = next_state(self.state, SENT)
         self._sent_at = now
         self._line_timer.request_sent()
         health = transaction.health
@@ -230,3 +247,30 @@ class RequestSender(BusCounters):
     def _duplicate_due(self, now: int) -> int:
         """Return the time until which a duplicate of a late reply can come."""
         return now + self.wire_time.chars_us(_MAX_FRAME) + self._line_timer.flush_us
+
+    def _earliest_reply_end(self, result: "ReplyResult") -> int:
+        """Return the end of a reply that takes only the time of its characters."""
+        if result[0] != EXCEPTION:
+            return self._earliest_end
+        return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
+
+    def _reply_end(self, now: int) -> int:
+        """Return the arrival of the last byte of the reply; later bytes can follow it."""
+        trailing = self.client.trailing_bytes
+        return now - self.wire_time.chars_us(trailing) if trailing else now
+
+    def _on_unexpected(self, now: int) -> None:
+        """Handle bytes without a transaction: wait for idle line, but not without end."""
+        has_pending = bool(self._polls or self._urgent)
+        self._line_timer.unexpected_bytes(now, has_pending)
+        if has_pending:
+            line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
+            self._wake_at = max(self._wake_at, line_free_at)
+
+    def _book_time(self, transaction: "Transaction", until: int) -> None:
+        """Add the wire time of a transaction; after a probe the next one waits for its share."""
+        duration_us = until - self._sent_at + self._line_timer.gap_us
+        self.busy_us += duration_us
+        if transaction.is_probe:
+            self.probe_us += duration_us
+            self._recovery_probe.probe_done(until, duration_us)

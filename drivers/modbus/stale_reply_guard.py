@@ -170,7 +170,7 @@ class StaleReplyGuard:
                 if request.owner is not owner:
                     request.owner = None
                 return
-        if len(guard.requests) >= _MAX_OPEN:  # the last entry stands for all further requests
+        if len(guard.requests) >= _MAX_OPEN:  # the last entry represents all further requests
             pdu = b""
             number = guard.requests.pop().first
         request = OpenRequest(unit, pdu, number, owner)

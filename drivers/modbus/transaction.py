@@ -33,7 +33,7 @@ class TransactionResult:
 
     `status` is one of:
         "ok"          a good reply; `values` are those of a read, a write has none
-        "unsure"      a write whose echo can be the late echo of an older write
+        "unsure"      a reply that can be a late reply to an older request, or an echo of the line
         "exception"   the unit replied with exception `code`
         "busy"        the unit still replied with exception `code` (5 or 6) after the retries
         "timeout"     no reply
@@ -103,7 +103,7 @@ def reply_prefix_of(transaction: Transaction) -> bytes:
     if not transaction.reply_prefix:
         pdu = transaction.pdu
         if pdu[0] in READS:  # the usual case, without a call
-            transaction.reply_prefix = bytes((transaction.unit, pdu[0], 2 * pdu[4]))
+            transaction.reply_prefix = bytes((transaction.unit, pdu[0], 2 * pdu[4] & 0xFF))
         else:
             transaction.reply_prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
     return transaction.reply_prefix

@@ -3,7 +3,8 @@
 
 Frames the PDU for the wire (unit, CRC or LRC or header). Does not check its content. A function
 that can write asks for confirmation. For an unknown function on RTU, the CRC alone shows the end of
-the reply.
+the reply. On a line, a read of register 0 goes before a request whose reply can be equal to it: the
+reply to the read shows whether the line returns the sent bytes.
 """
 
 import argparse
@@ -95,6 +96,9 @@ def run(arguments: argparse.Namespace) -> int:
             print_line("nothing sent")
             return BAD_EXIT
     with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+        if request[0] not in pdu.READS and not client.echo_is_known:
+            # Any reply to this read shows whether the line returns the sent bytes.
+            client.request(arguments.unit, pdu.read_holding(0, 1), retries=0)
         result = client.request(arguments.unit, request, retries=0)
     has_reply = result.status in (GOOD, EXCEPTION)
     reply = _reply_bytes(request, result) if has_reply else b""

@@ -20,6 +20,7 @@ devices with the same unit number.
 
 import argparse
 
+from drivers.errors import DriverError
 from drivers.ports.address import BAUDS, modbus_framing
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
@@ -32,6 +33,7 @@ from drivers.tools.lib.arguments import (
     describe_result,
     format_table,
     parse_units,
+    print_error,
     print_json,
     print_line,
     profile_names,
@@ -247,9 +249,25 @@ def port_settings(arguments: argparse.Namespace, address: "Address") -> "list[st
     return ["baud=%d&parity=%s" % (baud, parity) for baud in bauds for parity in parities]
 
 
-def shipped_models() -> "list[Model]":
-    """Return the shipped profiles."""
-    return [Model(raw_profile(name)) for name in profile_names()]
+def known_models() -> "list[Model]":
+    """Return the profiles of the package and of the site. An invalid one of the site is left out,
+    with a message.
+    """
+    found = []
+    for name in profile_names():
+        model = _model_or_none(name)
+        if model is not None:
+            found.append(model)
+    return found
+
+
+def _model_or_none(name: str) -> "Model | None":
+    try:
+        return Model(raw_profile(name))
+    except DriverError as error:
+        first, *_ = str(error).splitlines()
+        print_error("scan", "profile %s is not used: %s" % (name, first))
+        return None
 
 
 def scan_port(
@@ -258,7 +276,7 @@ def scan_port(
     """Scan with each setting until one finds devices. Raises `PortError`."""
     attempts = []
     progress = Progress()
-    models = shipped_models() if identify_models else []
+    models = known_models() if identify_models else []
     options = port_settings(arguments, address)
     try_all = getattr(arguments, "all", False)
     second_pass = modbus_framing(address.kind) == "rtu" and not getattr(

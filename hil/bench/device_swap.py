@@ -23,6 +23,7 @@ from hil.io.real_link import RealLink
 from hil.shells.realtime import RealTimeShell
 
 _MBAP_PREFIX_BYTES = 6
+_MAX_FRAME_BYTES = 260  # Modbus messaging on TCP/IP V1.0b, section 4.1
 
 
 class SwapHost(Protocol):
@@ -191,6 +192,9 @@ def _make_receive_handler(swap_bus: SwapBus) -> Callable[[bytes], None]:
         buffer += data
         while len(buffer) >= _MBAP_PREFIX_BYTES:
             end = _MBAP_PREFIX_BYTES + int.from_bytes(buffer[4:6], "big")
+            if end > _MAX_FRAME_BYTES:  # not Modbus TCP: no later byte can begin a frame for sure
+                buffer = b""
+                return
             if len(buffer) < end:
                 return
             swap_bus.inject(buffer[:end])

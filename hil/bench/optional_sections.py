@@ -9,7 +9,7 @@ Does not describe the components; see their packages in `agent`. A scenario name
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from agent.core.registry import COMPONENTS
+from agent.core.component.registry import COMPONENTS
 from agent.port_numbers import FIRST_BUS
 from hil.bench import operator_messages, receiver_choice, sections_cooling, testbed_satcom
 from hil.bench.testbed_settings import TestbedSettings
@@ -37,6 +37,7 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "retain": lambda _: {"port": "store:/virtual/retain"},
     "integrity": lambda _: {},
     "receiver_setup": receiver_choice.write_setup_section,
+    "receivers": lambda settings: {"latency_ms": receiver_choice.mean_latency_ms(settings)},
     "timekeeping": lambda _: {
         "port": "store:/virtual/time",
         "save_s": 60,

@@ -8,15 +8,20 @@ it. A receiver with a dialect has real orbits, commands, and all faults of `hil.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.gnss.basic_receiver import BasicReceiver
 from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.gnss.receiver import GnssReceiver
+from hil.io.endpoints import SerialEndpoint
+from hil.io.real_ports import PtyPort
 from hil.io.receiver_line import PulseOutput, ReceiverLine, char_us
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.shells.realtime import RealTimeShell
+from hil.shells.virtual import VirtualShell
 
 RECEIVER_BAUD = 115_200
 _SECOND = 1_000_000
@@ -32,17 +37,19 @@ def parse_start_us(text: str) -> int | None:
 
 
 def make_receiver(
-    world: World, settings: TestbedSettings, site_e7: tuple[int, int]
+    world: World, settings: TestbedSettings, site_e7: tuple[int, int], name: str = "receiver"
 ) -> BasicReceiver | GnssReceiver:
-    """Make the receiver of a row; `site_e7`: latitude and longitude in 1e-7 degrees."""
+    """Make a receiver of a row. `site_e7`: latitude and longitude in 1e-7 degrees; `name`: of its
+    random numbers.
+    """
     if not settings.receiver_dialect:
         latency = int(settings.receiver_latency_ms * 1000)
-        return BasicReceiver(site_e7, world.utc, world.random("receiver"), latency_us=latency)
+        return BasicReceiver(site_e7, world.utc, world.random(name), latency_us=latency)
     dialect = DIALECTS[settings.receiver_dialect]
     return GnssReceiver(
         site_e7,
         world.utc,
-        world.random("receiver"),
+        world.random(name),
         dialect,
         baud=settings.receiver_baud or None,
         start_us=world.now,
@@ -129,3 +136,60 @@ def connect_pulses(
     """Connect the pulses of the receiver to the agent if the settings ask for it."""
     if settings.receiver_pps and isinstance(receiver, GnssReceiver):
         PulseOutput(world, receiver, on_pulse, rank)
+
+
+class FurtherReceivers:
+    """The receivers of the section `receivers`, by name. `addresses`: the port of each.
+
+    They have the dialect of the main receiver, no pulses and no faults: faults act on the main one.
+    """
+
+    def __init__(self, world: World, settings: TestbedSettings, site_e7: tuple[int, int]) -> None:
+        self._settings = settings
+        self.receivers = {
+            f"r{i}": make_receiver(world, settings, site_e7, f"receiver {i}")
+            for i in range(2, settings.receivers + 1)
+        }
+        baud = line_baud(settings)
+        self._options = f"?baud={baud}"
+        self.addresses = {name: f"serial:/virtual/{name}{self._options}" for name in self.receivers}
+
+    def extend_config(self, config: dict[str, Any]) -> None:
+        """Write the ports of the section `receivers`, if the configuration has it."""
+        if "receivers" in config:
+            config["receivers"]["ports"] = dict(self.addresses)
+
+    def connect(self, shell: VirtualShell, first_free: int) -> None:
+        """Connect the receivers in virtual time; their ports begin at `first_free`."""
+        for port, name in enumerate(sorted(self.receivers), first_free):
+            endpoint = SerialEndpoint(shell, port)
+            endpoint.connect(
+                connect_line(
+                    shell.world,
+                    self.receivers[name],
+                    self._settings,
+                    endpoint.to_agent,
+                    port,
+                    lambda: None,
+                )
+            )
+            shell.endpoints[port] = endpoint
+
+    def open_terminals(self, shell: RealTimeShell, first_rank: int) -> list[PtyPort]:
+        """Connect the receivers to pseudo-terminals, in real time."""
+        ports = []
+        for rank, name in enumerate(sorted(self.receivers), first_rank):
+            port = PtyPort(shell)
+            port.connect(
+                connect_line(
+                    shell.world,
+                    self.receivers[name],
+                    self._settings,
+                    port.to_agent,
+                    rank,
+                    lambda: None,
+                )
+            )
+            self.addresses[name] = f"serial:{port.path}{self._options}"
+            ports.append(port)
+        return ports

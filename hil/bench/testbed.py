@@ -94,6 +94,7 @@ class Testbed:
         )
         self.receiver = receiver_choice.make_receiver(world, settings, SITE_E7)
         self.utc_at: Callable[[int], int] = receiver_choice.make_true_utc(world, self.receiver)
+        self.further_receivers = receiver_choice.FurtherReceivers(world, settings, SITE_E7)
         self.broker = Broker()
         self.satcom: SatcomTestbed | None = None
         self.modem_port: SerialEndpoint | None = None
@@ -158,6 +159,7 @@ class Testbed:
             },
         }
         config.update(write_sections(settings))
+        self.further_receivers.extend_config(config)
         if self.satcom is not None:
             config["receiver"].update(latitude=SITE_E7[0] / 1e7, longitude=SITE_E7[1] / 1e7)
         if self.load_bank is not None:

@@ -20,6 +20,8 @@ class TestbedSettings:
     """Baud rate of the receiver's line; 0: the default of its dialect."""
     receiver_pps: bool = False
     """True: the agent gets the pulses of the receiver. Needs a dialect; in real time, CPython."""
+    receivers: int = 1
+    """Number of receivers. The second and third one are those of the section `receivers`."""
     ppm_per_c: float = 1.0
     """Temperature coefficient of the oscillator in the agent's configuration, ppm/K: 1 for a
     crystal, 0.05 for a TCXO."""
@@ -83,6 +85,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "setpoint_kpa": (5, 400),
     "receiver_latency_ms": (0, 900),
     "receiver_baud": (0, 921_600),
+    "receivers": (1, 3),
     "ppm_per_c": (0.001, 10),
     "drift_ppm": (-500, 500),
     "broker_latency_ms": (0, 60_000),

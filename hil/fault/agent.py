@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of the agent itself and of its input: an exception in one piece, any bytes on the bus.
 
-Does not contain the containment of such a fault; see `agent.core.guard`.
+Does not contain the containment of such a fault; see `agent.core.fault.guard`.
 """
 
 from hil.bench.testbed import Testbed

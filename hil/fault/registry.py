@@ -11,16 +11,16 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
 from hil.fault.agent import AGENT_EVENTS
 from hil.fault.base import FaultType, attribute_fault
-from hil.fault.bus import BUS_EVENTS
+from hil.fault.communication.bus import BUS_EVENTS
+from hil.fault.communication.link import LINK_EVENTS
+from hil.fault.communication.modem import MODEM_EVENTS
 from hil.fault.config import CONFIG_EVENTS
 from hil.fault.cooling import COOLING_EVENTS
 from hil.fault.gnss import RECEIVER_EVENTS
-from hil.fault.hazard import HAZARD_EVENTS
-from hil.fault.link import LINK_EVENTS
-from hil.fault.load import LOAD_EVENTS
-from hil.fault.modem import MODEM_EVENTS
-from hil.fault.plant import PLANT_EVENTS
-from hil.fault.power import POWER_EVENTS
+from hil.fault.process.hazard import HAZARD_EVENTS
+from hil.fault.process.load import LOAD_EVENTS
+from hil.fault.process.plant import PLANT_EVENTS
+from hil.fault.process.power import POWER_EVENTS
 from hil.fault.register import REGISTER_EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
 from hil.fault.store import STORE_EVENTS

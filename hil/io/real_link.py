@@ -8,6 +8,7 @@ there are bytes to send, it tries to reopen at most once a second.
 import errno
 import os
 import socket
+import termios
 from collections.abc import Callable
 from typing import Protocol
 
@@ -27,6 +28,7 @@ _REASONS = {
     errno.EACCES: "no permission: add the user to the group dialout",
     errno.ENOTTY: "not a serial port",
     errno.ECONNREFUSED: "nothing listens there",
+    errno.EIO: "the other end of the port is closed",
 }
 
 
@@ -68,8 +70,8 @@ class RealLink:
         opener = _open_tcp if self.address.kind == "tcp" else _open_serial
         try:
             handle = opener(self.address)
-        except (OSError, ValueError) as error:
-            number = error.errno if isinstance(error, OSError) else None
+        except (OSError, ValueError, OverflowError, termios.error) as error:
+            number = error.errno if isinstance(error, OSError) else next(iter(error.args), 0)
             reason = _REASONS.get(number or 0) or _describe_error(str(error))
             raise BenchError(f"{self.address.location()}: {reason}") from None
         self._handle = handle

@@ -17,6 +17,7 @@ from hil.kernel.tcp_device import TcpDevice, TcpDeviceLink
 from hil.shells.realtime import RealTimeShell, raw_offset_us
 
 _READ = 4096
+_MAX_CLIENTS = 64
 
 
 def send_some(sock: socket.socket, data: bytes) -> bytes | None:
@@ -126,9 +127,12 @@ class TcpListener:
         shell.watch(self._listener.fileno(), self._accept)
 
     def _accept(self) -> None:
-        sock, _ = self._listener.accept()
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:  # the client is gone already, or the process has no descriptor left
+            return
         sock.setblocking(False)
-        if self._down:
+        if self._down or len(self._clients) >= _MAX_CLIENTS:
             sock.close()
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -139,8 +143,11 @@ class TcpListener:
         self.device_link.opened(conn)
 
     def _readable(self, conn: int) -> None:
+        client = self._clients.get(conn)
+        if client is None:
+            return
         try:
-            data = self._clients[conn].sock.recv(_READ)
+            data = client.sock.recv(_READ)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

@@ -6,7 +6,9 @@ Does not start them; see `hil.page.session_manager`.
 
 from typing import Any
 
+from hil.bench.testbed_settings import TestbedSettings
 from hil.fault.registry import EVENTS
+from hil.scenario.fault_parts import find_limits, find_refusal, find_unit
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
 from hil.scenario.semantic_check import find_virtual_only
@@ -22,7 +24,7 @@ def fits_real_time(scenario: Scenario) -> bool:
 
 
 def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
-    """List the suites, scenarios and faults that the page offers.
+    """List the suites and scenarios that the page offers.
 
     `scenario_files` are paths of further scenarios; they come first.
     """
@@ -43,14 +45,20 @@ def build_catalogue(scenario_files: list[str]) -> dict[str, Any]:
             for name, scenario in scenarios
             if fits_real_time(scenario)
         ],
-        "faults": [
-            {
-                "name": name,
-                "about": fault_type.description,
-                "limits": fault_type.limits,
-                "ends": fault_type.undo is not None,
-            }
-            for name, fault_type in EVENTS.items()
-            if not fault_type.needs_dialect and fault_type.check_text is None
-        ],
     }
+
+
+def list_faults(settings: TestbedSettings) -> list[dict[str, Any]]:
+    """List the faults that a row with these settings has in real time."""
+    return [
+        {
+            "name": name,
+            "about": fault_type.description,
+            "limits": find_limits(name, settings),
+            "unit": find_unit(fault_type.description),
+            "whole": fault_type.is_pump,
+            "ends": fault_type.undo is not None,
+        }
+        for name, fault_type in EVENTS.items()
+        if fault_type.check_text is None and not find_refusal(name, settings, in_real_time=True)
+    ]

@@ -4,7 +4,8 @@
 Does not contain the bench or the web server; see `hil.page.session` and `hil.page.server`. A frame
 holds numbers and comes ten times a second. A state holds all other values and comes after a change.
 The hub writes each as JSON once and puts it into the queue of each listener. A slow listener loses
-frames, but no states. The hub keeps the frames of the last minutes for a page that is reloaded.
+frames first. If it reads nothing, its queue is emptied, and it starts again with the first message.
+The hub keeps the frames of the last minutes for a page that is reloaded.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Any, NamedTuple
 
 HISTORY_S = 900
 """Length of the history for a new page, s, with one frame a second."""
-_MAX_QUEUED = 64
+_MAX_FRAMES = 64
+_MAX_QUEUED = 128
 
 
 class PageMessage(NamedTuple):
@@ -81,17 +83,24 @@ class BroadcastHub:
 
     def _distribute(self, message: PageMessage) -> None:
         for queue in self._listeners:
-            if message.event != "frame" or queue.qsize() < _MAX_QUEUED:
+            if queue.qsize() >= _MAX_QUEUED:
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(self._make_hello())
+            elif message.event != "frame" or queue.qsize() < _MAX_FRAMES:
                 queue.put_nowait(message)
 
     def subscribe(self) -> "asyncio.Queue[PageMessage]":
         """Give a new page its queue; the first message holds curves, history and state."""
         queue: asyncio.Queue[PageMessage] = asyncio.Queue()
-        curves = [vars(c) for c in self.curves]
-        hello = {"curves": curves, "history": list(self._history), "state": self._state}
-        queue.put_nowait(PageMessage("hello", json.dumps(hello, separators=(",", ":"))))
+        queue.put_nowait(self._make_hello())
         self._listeners.append(queue)
         return queue
+
+    def _make_hello(self) -> PageMessage:
+        curves = [vars(c) for c in self.curves]
+        hello = {"curves": curves, "history": list(self._history), "state": self._state}
+        return PageMessage("hello", json.dumps(hello, separators=(",", ":")))
 
     def unsubscribe(self, queue: "asyncio.Queue[PageMessage]") -> None:
         """Remove the queue of a page that is closed."""

@@ -10,7 +10,7 @@ from typing import Any
 from agent.alarms.status_lines import alarm_line, alarm_rows
 from agent.telemetry.status_text import actuator_lines
 from hil.page.session import BenchSession
-from hil.record.record import worst_verdict
+from hil.record.provenance import SerialCheck
 from hil.run.recorded import RecordedRun
 from hil.scenario.suite import Suite
 
@@ -23,6 +23,7 @@ class PageJob:
     serial: str
     operator: str
     seed: int = 1
+    serial_check: SerialCheck = field(default_factory=SerialCheck)
     recorded_runs: list[RecordedRun] = field(default_factory=list)
     scenario_index: int = 0
 
@@ -60,21 +61,12 @@ def state_message(
     }
 
 
-def run_verdict(recorded: RecordedRun) -> str:
-    """Return the verdict of one run."""
-    return (
-        "fail"
-        if recorded.run_result.failures
-        else worst_verdict([result.verdict for result in recorded.results])
-    )
-
-
 def _list_phases(job: PageJob, seconds: int) -> list[dict[str, Any]]:
     phases = []
     for number, scenario in enumerate(job.suite.scenarios):
         verdict, fraction = "waiting", 0.0
         if number < len(job.recorded_runs):
-            verdict, fraction = run_verdict(job.recorded_runs[number]), 1.0
+            verdict, fraction = job.recorded_runs[number].verdict, 1.0
         elif number == job.scenario_index:
             verdict, fraction = "running", min(1.0, seconds / scenario.seconds)
         phases.append({"name": scenario.name, "verdict": verdict, "share": round(fraction, 3)})

@@ -12,16 +12,16 @@ import contextlib
 import json
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from microdot import Microdot, Request, Response, send_file
-from microdot.sse import SSE, with_sse
 
 from hil.errors import BenchError
+from hil.page.connections import ConnectionPool
 from hil.page.hub import BroadcastHub
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
@@ -34,7 +34,8 @@ _FILES = {
     "uplot/uPlot.min.css": "text/css",
     "uplot/LICENSE": "text/plain",
 }
-_REPORTS = ("report.html", "report.pdf", "record.json", "junit.xml")
+_REPORTS = ("report.html", "report.pdf", "record.json", "junit.xml", "manifest.json")
+_MAX_NAME = 200
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src data:",
@@ -61,6 +62,7 @@ class PageServer:
         self._ready = threading.Event()
         self._error: OSError | None = None
         self._app = self._build_app()
+        self._pool = ConnectionPool(self._app)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
@@ -102,14 +104,11 @@ class PageServer:
 
     async def _serve(self) -> None:
         self._hub.set_loop(self._loop)
-        app: Any = self._app
-        task = asyncio.ensure_future(app.start_server(self._host, self._port))
-        while not task.done() and getattr(app, "server", None) is None:  # noqa: ASYNC110 - no event
-            await asyncio.sleep(0.01)
-        if not task.done():
-            self._port = app.server.sockets[0].getsockname()[1]
-            self._ready.set()
-        await task
+        server = await asyncio.start_server(self._pool.serve, self._host, self._port)
+        self._port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        async with server:
+            await server.serve_forever()
 
     def _build_app(self) -> Microdot:
         app: Any = Microdot()
@@ -117,7 +116,7 @@ class PageServer:
         app.after_request(_add_headers)
         app.get("/")(self._send_index)
         app.get("/static/<path:name>")(_send_static)
-        app.get("/events")(with_sse(self._send_events))
+        app.get("/events")(self._send_events)
         app.get("/state")(lambda _request: self._hub.current_state)
         app.post("/ask/<name>")(self._handle_request)
         app.get("/reports/<run>/<name>")(self._send_report)
@@ -136,12 +135,18 @@ class PageServer:
         text = (_STATIC / "index.html").read_text(encoding="utf-8")
         return Response(text, headers={"Content-Type": "text/html; charset=utf-8"})
 
-    async def _send_events(self, _request: Request, sse: SSE) -> None:
+    async def _send_events(self, request: Request) -> Any:
+        if not self._pool.open_stream(request):
+            return "too many pages are open", 503
+        body: Any = self._stream_events()  # microdot accepts an iterator, its types do not
+        return Response(body, headers={"Content-Type": "text/event-stream"})
+
+    async def _stream_events(self) -> AsyncIterator[str]:
         queue = self._hub.subscribe()
         try:
             while True:
                 message = await queue.get()
-                await sse.send(message.json_text, event=message.event)
+                yield f"event: {message.event}\ndata: {message.json_text}\n\n"
         finally:
             self._hub.unsubscribe(queue)
 
@@ -150,8 +155,10 @@ class PageServer:
             return {"error": "the header X-Coldloop is missing"}, 403
         try:
             arguments = json.loads(request.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {"error": "not JSON"}, 400
+        if not isinstance(arguments, dict):
+            return {"error": "not a JSON object"}, 400
         try:
             answer = await asyncio.wrap_future(self._submit(name, arguments))
         except BenchError as error:
@@ -160,6 +167,8 @@ class PageServer:
 
     async def _send_report(self, _request: Request, run: str, name: str) -> Any:
         path = self._records / run / name
+        if "\0" in run or len(run) > _MAX_NAME:
+            return "no such report", 404
         if name not in _REPORTS or "/" in run or run.startswith(".") or not path.is_file():
             return "no such report", 404
         response = send_file(str(path))

@@ -6,7 +6,7 @@ frames at 10 Hz, evaluation and state once a second. A session without a scenari
 stopped.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_settings import TestbedSettings
@@ -16,18 +16,29 @@ from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES, read
 from hil.page.curves import read_frame
 from hil.page.hub import BroadcastHub
+from hil.record.provenance import REAL_TIME
 from hil.report.next_steps import next_step
+from hil.run.origin import OriginRecorder
 from hil.run.real_bench import RealBench
 from hil.run.recorded import RecordedRun
 from hil.run.virtual import RunResult
 from hil.scenario.channels import Series, select_channels
+from hil.scenario.fault_parts import find_limits, find_refusal, find_unit
 from hil.scenario.judge import Evaluator
-from hil.scenario.model import Scenario, ScenarioEvent
+from hil.scenario.model import Prompt, Scenario, ScenarioEvent
+from hil.scenario.questions import Answer, find_answer_problem, make_answer, make_unanswered
 from hil.scenario.semantic_check import find_problem
 from hil.scenario.timeline import schedule
 
 _SECOND = 1_000_000
 _FRAME_US = _SECOND // 10
+
+
+class _ShownPrompt(NamedTuple):
+    """A prompt and the second at which it was shown."""
+
+    prompt: Prompt
+    at_s: int
 
 
 class BenchSession:
@@ -42,17 +53,21 @@ class BenchSession:
         self.status: dict[str, Any] | None = None
         self.seconds = 0
         self.active_faults: dict[str, float | None] = {}
-        self.answers: list[dict[str, Any]] = []
-        self.open_prompt: dict[str, Any] | None = None
-        self._waiting_prompts: list[dict[str, Any]] = []
+        self.answers: list[Answer] = []
+        self._prompts: list[_ShownPrompt] = []
         self.aborted = False
         self._hub = hub
+        self._origin = OriginRecorder(REAL_TIME, "cpython")
         self._frame_count = 0
         self._evaluator = Evaluator(scenario) if scenario is not None else None
-        pumps = scenario.settings.pumps if scenario is not None else TestbedSettings().pumps
-        self._series = Series(select_channels(pumps))
+        self._series = Series(select_channels(self.settings.pumps))
         latitude, longitude = (coordinate / 1e7 for coordinate in SITE_E7)
         self._sky = BasicSky(latitude, longitude, bench.world.random("page/sky"))
+
+    @property
+    def settings(self) -> TestbedSettings:
+        """The settings of the row."""
+        return self.scenario.settings if self.scenario is not None else TestbedSettings()
 
     def run(self, dut: str) -> None:
         """Run to the end of the scenario, or until the shell is stopped.
@@ -61,6 +76,7 @@ class BenchSession:
         ends after the last prompt is answered.
         """
         bench, shell = self.bench, self.bench.shell
+        self._origin = OriginRecorder(REAL_TIME, dut)
         self.start_frames()
         bench.start_agent(dut, bench.folder / "agent.log")
         if self.scenario is None:
@@ -86,9 +102,7 @@ class BenchSession:
         world, start = self.bench.world, self.bench.shell.now()
         schedule(scenario, self.bench.testbed, start)
         for prompt in scenario.prompts:
-            world.schedule(
-                start + int(prompt.at_s * _SECOND), self._show_prompt, prompt.text, prompt.ask
-            )
+            world.schedule(start + int(prompt.at_s * _SECOND), self._show_prompt, prompt)
         for second in range(1, int(scenario.seconds) + 1):
             world.schedule(start + second * _SECOND, self._sample_second)
         return start + int(scenario.seconds * _SECOND) + _SECOND // 2
@@ -126,24 +140,32 @@ class BenchSession:
     def _read(self, name: str) -> float | None:
         return read(self.bench.testbed, self.status, name)
 
-    def _show_prompt(self, text: str, kind: str) -> None:
+    def _show_prompt(self, prompt: Prompt) -> None:
         """Show a prompt, or queue it behind an open one."""
-        prompt = {"text": text, "ask": kind, "at_s": self.seconds}
-        if self.open_prompt is None:
-            self.open_prompt = prompt
-        else:
-            self._waiting_prompts.append(prompt)
+        self._prompts.append(_ShownPrompt(prompt, self.seconds))
+
+    @property
+    def open_prompt(self) -> dict[str, Any] | None:
+        """The prompt that waits for an answer, for the page; None: there is none."""
+        if not self._prompts:
+            return None
+        prompt, at_s = self._prompts[0]
+        keys = ("text", "ask", "unit", "min", "max")
+        return {**{key: getattr(prompt, key) for key in keys}, "at_s": at_s}
 
     def answer_prompt(self, text: str, operator: str) -> None:
-        """Store the technician's answer; the answer `no` makes the run fail."""
-        if self.open_prompt is None:
+        """Store the technician's answer; the answer `no` makes the run fail.
+
+        Raises BenchError if no prompt is open, or if the text is no answer to it.
+        """
+        if not self._prompts:
             raise BenchError("no prompt is open")
-        prompt, self.open_prompt = (
-            self.open_prompt,
-            self._waiting_prompts.pop(0) if self._waiting_prompts else None,
-        )
-        entry = {"at_s": prompt["at_s"], "text": prompt["text"], "answer": text[:200]}
-        self.answers.append({**entry, "by": operator or "technician"})
+        prompt, at_s = self._prompts[0]
+        problem = find_answer_problem(prompt, text)
+        if problem:
+            raise BenchError(problem)
+        self._prompts.pop(0)
+        self.answers.append(make_answer(prompt, text, operator or "technician", at_s))
 
     def set_fault(self, name: str, value: float | None, is_on: bool) -> None:
         """Start or end a fault of `hil.fault.registry`; raises BenchError if it is not possible."""
@@ -151,7 +173,7 @@ class BenchSession:
         if fault_type is None:
             raise BenchError(f"{name}: no such fault")
         if not is_on:
-            if fault_type.undo is not None:
+            if name in self.active_faults and fault_type.undo is not None:
                 fault_type.undo(self.bench.testbed)
             self.active_faults.pop(name, None)
             return
@@ -161,12 +183,17 @@ class BenchSession:
             self.active_faults[name] = value
 
     def _check_fault(self, name: str, value: float | None) -> None:
-        settings = self.scenario.settings if self.scenario is not None else TestbedSettings()
-        problem = find_problem(
-            Scenario("page", "page", 10, settings, (ScenarioEvent(0, name, value),))
-        )
+        refusal = find_refusal(name, self.settings, in_real_time=True)
+        if refusal:
+            raise BenchError(f"{name}: {refusal}")
+        limits = find_limits(name, self.settings)
+        if value is None and limits is not None:
+            unit = find_unit(EVENTS[name].description)
+            raise BenchError(f"a value is needed: {limits[0]:g} to {limits[1]:g} {unit}".rstrip())
+        scenario = Scenario("page", "page", 10, self.settings, (ScenarioEvent(0, name, value),))
+        problem = find_problem(scenario)
         if problem is not None:
-            raise BenchError(f"{name}: {problem.text}")
+            raise BenchError(f"{problem.text} {find_unit(EVENTS[name].description)}".rstrip())
 
     def list_satellites(self) -> list[list[Any]]:
         """Return the satellites over the site: system, number, elevation, azimuth (deg), dBHz."""
@@ -213,35 +240,30 @@ class BenchSession:
         return entries
 
     def make_recorded_run(self, dut: str) -> RecordedRun:
-        """Return the completed run for the record. An unanswered or denied prompt is a failure."""
+        """Return the completed run for the record."""
         scenario, evaluator = self.scenario, self._evaluator
         if scenario is None or evaluator is None:
             raise BenchError("a bench without a scenario has no record")
-        for prompt in (
-            [self.open_prompt] if self.open_prompt is not None else []
-        ) + self._waiting_prompts:
-            entry = {
-                "at_s": prompt["at_s"],
-                "text": prompt["text"],
-                "answer": None,
-                "by": "no answer",
-            }
-            self.answers.append(entry)
-        unconfirmed = [
-            f"prompt: {answer['text']}: {answer['answer']}"
-            for answer in self.answers
-            if answer["answer"] in (None, "no")
-        ]
+        shown = [entry.prompt for entry in self._prompts]
+        due = [prompt for prompt in scenario.prompts if prompt.at_s > self.seconds]
+        missing = [make_unanswered(prompt, prompt.at_s) for prompt in [*shown, *due]]
         run_result = RunResult(
             scenario.name,
             self.seed,
             dut,
-            (*(["aborted"] if self.aborted else []), *evaluator.failures(), *unconfirmed),
+            (*(["aborted"] if self.aborted else []), *evaluator.failures()),
             None,
             float(self.seconds),
             max(self.bench.shell.now() / _SECOND, 0.001),
         )
         config = self.bench.config()
         return RecordedRun(
-            scenario, run_result, evaluator.results(), self._series, [], config, self.answers
+            scenario,
+            run_result,
+            evaluator.results(),
+            self._series,
+            [],
+            config,
+            [*self.answers, *missing],
+            self._origin.finish(config, self.status, self.bench.device_swap.devices()),
         )

@@ -14,25 +14,30 @@ import queue
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
-from hil.page.catalogue import build_catalogue, fits_real_time
-from hil.page.device_identity import read_serial
+from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
-from hil.record.record import FILE, read, worst_verdict
+from hil.record.record import FILE, read
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
+from hil.run.device_serial import read_serial
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
+from hil.scenario.judge import FAIL
+from hil.scenario.questions import list_denials
 from hil.scenario.suite import resolve
 
 _MAX_HISTORY = 50
+_MAX_TEXT = 400
+_MAX_NUMBER = 1e15
 
 
 class _PageRequest(NamedTuple):
@@ -95,38 +100,70 @@ class SessionManager:
         settings = TestbedSettings() if scenario is None else scenario.settings
         seed = 1 if job is None else job.seed
         with RealBench(settings, seed, make_board_agent=QemuDut) as bench:
-            for name, port in self._real_devices.items():
-                bench.device_swap.attach_real(name, port)
+            lost = self._attach_devices(bench)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)
             bench.shell.set_wakeup_callback(self._process_requests)
             self._hub.clear_history()
             bench.world.schedule(0, self._publish_state)
+            if job is not None and lost:
+                self._fail_job(job, lost, "Connect the port again, or emulate the device.")
+                return
             if job is not None and job.scenario_index == 0 and not self._check_serial(job):
                 return
             on_start(bench)
+            self._run_to_end(job, session)
+
+    def _run_to_end(self, job: PageJob | None, session: BenchSession) -> None:
+        """Run a session. The end of its agent fails the job; without a job it ends the bench."""
+        try:
             session.run(self._dut)
-            if self._stopped:
-                return
-            if job is not None and job is self._job:
-                self._finish_scenario(job, session)
+        except BenchError as error:
+            if job is None or job is not self._job:
+                raise
+            self._fail_job(job, str(error), "Read agent.log. Start the run again.")
+            return
+        if not self._stopped and job is not None and job is self._job:
+            self._finish_scenario(job, session)
+
+    def _attach_devices(self, bench: RealBench) -> str:
+        """Attach the real devices. Return why one is lost; it is emulated from then on.
+
+        The first session raises BenchError instead: the options of the command are wrong.
+        """
+        lost = ""
+        for name, port in list(self._real_devices.items()):
+            try:
+                bench.device_swap.attach_real(name, port)
+            except BenchError as error:
+                if self._session is None:
+                    raise
+                del self._real_devices[name]
+                lost = str(error)
+        return lost
+
+    def _fail_job(self, job: PageJob, text: str, next_text: str) -> None:
+        """End a job without a record."""
+        self._job = None
+        self._last_verdict = {
+            "suite": job.suite.name,
+            "serial": job.serial,
+            "verdict": FAIL,
+            "text": text,
+            "next": next_text,
+            "report": None,
+        }
 
     def _check_serial(self, job: PageJob) -> bool:
         """Compare the scanned serial number with the one of the CDU."""
         if self._session is None or not job.serial:
             return True
-        device_serial = read_serial(self._session.bench, self._real_devices)
-        if device_serial == job.serial:
+        check = replace(read_serial(self._session.bench, self._real_devices), given=job.serial)
+        job.serial_check = check
+        if check.read == job.serial:
             return True
-        self._job = None
-        text = f"scanned {job.serial}, but the CDU gives {device_serial or 'no serial number'}"
-        self._last_verdict = {
-            "suite": job.suite.name,
-            "serial": job.serial,
-            "verdict": "fail",
-            "text": text,
-            "next": "Check that the label belongs to this CDU, and that this CDU is connected.",
-            "report": None,
-        }
+        text = f"scanned {job.serial}, but the CDU gives {check.read or 'no serial number'}"
+        next_text = "Check that the label belongs to this CDU, and that this CDU is connected."
+        self._fail_job(job, text, next_text)
         return False
 
     def _finish_scenario(self, job: PageJob, session: BenchSession) -> None:
@@ -136,9 +173,14 @@ class SessionManager:
             return
         self._job = None
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{job.suite.name}"
-        labels = Labels(job.serial, job.operator, self._key)
-        write_all(job.suite, job.recorded_runs, self._records / name, labels)
-        failures = [result for run in job.recorded_runs for result in run.run_result.failures]
+        labels = Labels(job.serial_check, job.operator, self._key)
+        paths = write_all(job.suite, job.recorded_runs, self._records / name, labels)
+        record = read(paths[0])
+        failures = [
+            line
+            for run in job.recorded_runs
+            for line in (*run.run_result.failures, *list_denials(run.answers))
+        ]
         next_steps = [
             next_step(result.measure)
             for run in job.recorded_runs
@@ -148,11 +190,8 @@ class SessionManager:
         self._last_verdict = {
             "suite": job.suite.name,
             "serial": job.serial,
-            "verdict": "fail"
-            if failures
-            else worst_verdict(
-                [result.verdict for run in job.recorded_runs for result in run.results]
-            ),
+            "verdict": record["verdict"],
+            "verdict_text": record["verdict_text"],
             "text": first_line(failures)
             or first_line(
                 [result.near for run in job.recorded_runs for result in run.results if result.near]
@@ -173,19 +212,27 @@ class SessionManager:
 
     def _process_requests(self) -> None:
         while not self._requests.empty():
-            name, arguments, future = self._requests.get()
-            handler = _HANDLERS.get(name)
-            try:
-                if handler is None:
-                    raise BenchError(f"{name}: no such request")
-                future.set_result(handler(self, arguments))
-            except (BenchError, KeyError, TypeError, ValueError) as error:
-                text = str(error) if isinstance(error, BenchError) else f"{name}: {error!r}"
-                future.set_exception(BenchError(text))
+            request = self._requests.get()
+            if request.future.set_running_or_notify_cancel():  # False: the browser is gone
+                self._process_request(request)
         if self._session is not None:
             self._hub.publish_state(
                 state_message(self._session, self._dut, self._job, self._last_verdict)
             )
+
+    def _process_request(self, request: _PageRequest) -> None:
+        """Answer one request; no request ends the bench."""
+        handler = _HANDLERS.get(request.name)
+        try:
+            if handler is None:
+                raise BenchError(f"{request.name[:40]}: no such request")
+            answer = handler(self, request.arguments)
+        except BenchError as error:
+            request.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - a fault of an emulated device can raise anything
+            request.future.set_exception(BenchError(f"{request.name}: {error!r}"))
+        else:
+            request.future.set_result(answer)
 
     def _current_session(self) -> BenchSession:
         if self._session is None:
@@ -193,8 +240,12 @@ class SessionManager:
         return self._session
 
     def give_catalogue(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        """List suites, scenarios and faults."""
+        """List suites and scenarios."""
         return self._catalogue
+
+    def list_faults(self, _arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        """List the faults that the present row has."""
+        return list_faults(self._current_session().settings)
 
     def attach(self, session: BenchSession) -> None:
         """Attach a session that another program runs; it starts no scenarios."""
@@ -209,11 +260,11 @@ class SessionManager:
             raise BenchError("the demo runs no scenarios; use `coldloop bench --page`")
         if self._job is not None:
             raise BenchError(f"{self._job.suite.name} is running; abort it first")
-        suite = resolve(str(arguments["suite"]))
+        suite = resolve(_get_text(arguments, "suite"))
         unsuitable = [scenario.name for scenario in suite.scenarios if not fits_real_time(scenario)]
         if unsuitable:
             raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
-        serial, operator = str(arguments.get("serial", "")), str(arguments.get("operator", ""))
+        serial, operator = (_get_text(arguments, key, "") for key in ("serial", "operator"))
         self._job = PageJob(suite, serial.strip()[:64], operator.strip()[:64])
         self._last_verdict = None
         self._current_session().bench.shell.stop_run()
@@ -228,13 +279,14 @@ class SessionManager:
 
     def set_fault(self, arguments: dict[str, Any]) -> None:
         """Start or end a fault."""
-        value = arguments.get("value")
-        number = None if value is None else float(value)
-        self._current_session().set_fault(str(arguments["name"]), number, bool(arguments["on"]))
+        name, is_on = _get_text(arguments, "name"), arguments.get("on")
+        if not isinstance(is_on, bool):
+            raise BenchError("fault: on must be true or false")
+        self._current_session().set_fault(name, _get_number(arguments, "value"), is_on)
 
     def swap_device(self, arguments: dict[str, Any]) -> None:
         """Replace an emulated device by the real one at `port`, or restore it (`port` empty)."""
-        name, port = str(arguments["name"]), str(arguments.get("port", ""))
+        name, port = _get_text(arguments, "name"), _get_text(arguments, "port", "")
         device_swap = self._current_session().bench.device_swap
         if port:
             device_swap.attach_real(name, port)
@@ -246,24 +298,51 @@ class SessionManager:
     def answer_prompt(self, arguments: dict[str, Any]) -> None:
         """Answer the open prompt."""
         operator = "" if self._job is None else self._job.operator
-        self._current_session().answer_prompt(str(arguments["text"]), operator)
+        self._current_session().answer_prompt(_get_text(arguments, "text"), operator)
 
     def read_serial_number(self, _arguments: dict[str, Any]) -> str:
         """Read the serial number of the CDU."""
-        return read_serial(self._current_session().bench, self._real_devices) or ""
+        return read_serial(self._current_session().bench, self._real_devices).read or ""
 
     def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """List the newest records; `serial` limits them to one serial number."""
-        serial = str(arguments.get("serial", ""))
-        records = []
+        serial = _get_text(arguments, "serial", "")
+        records: list[dict[str, Any]] = []
         for path in sorted(self._records.glob(f"*/{FILE}"), reverse=True):
-            record = read(path)
-            if not serial or record["serial"] == serial:
-                keys = ("suite", "serial", "operator", "ended_utc", "verdict")
-                records.append({"report": path.parent.name, **{key: record[key] for key in keys}})
+            row = _read_history_row(path)
+            if row is not None and serial in ("", row["serial"]):
+                records.append(row)
             if len(records) == _MAX_HISTORY:
                 break
         return records
+
+
+def _get_text(arguments: dict[str, Any], key: str, default: str | None = None) -> str:
+    """Return a text of a request. Raises BenchError that names the key."""
+    value = arguments.get(key, default)
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or "\0" in value:
+        raise BenchError(f"{key}: a text of at most {_MAX_TEXT} characters is needed")
+    return value
+
+
+def _get_number(arguments: dict[str, Any], key: str) -> float | None:
+    """Return a number of a request, or None. Raises BenchError that names the key."""
+    value = arguments.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_NUMBER:
+        raise BenchError(f"{key}: a number is needed")
+    return float(value)
+
+
+def _read_history_row(path: Path) -> dict[str, Any] | None:
+    """Return the head of a record for the list; None: the file is no record."""
+    try:
+        record = read(path)
+        keys = ("suite", "serial", "operator", "ended_utc", "verdict")
+        return {"report": path.parent.name, **{key: str(record[key]) for key in keys}}
+    except (BenchError, KeyError):
+        return None
 
 
 def first_line(lines: list[str]) -> str:
@@ -274,6 +353,7 @@ def first_line(lines: list[str]) -> str:
 
 _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {
     "catalogue": SessionManager.give_catalogue,
+    "faults": SessionManager.list_faults,
     "start": SessionManager.start,
     "abort": SessionManager.abort,
     "fault": SessionManager.set_fault,

@@ -10,11 +10,13 @@ versions, interpreter, key.
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hil.record.provenance import describe_run_verdict
 from hil.record.record import Record
 from hil.scenario.judge import FAIL, MARGINAL, PASS
 
 ABSENT = "absent"
 _VERDICT_RANK = {PASS: 0, MARGINAL: 1, FAIL: 2}
+_DEVICE_KEYS = ("kind", "port", "identity")
 _HEADER_KEYS = ("serial", "operator", "ended_utc", "verdict")
 _HASH_DIGITS = 12
 
@@ -136,5 +138,10 @@ def _collect_facts(record: Record) -> dict[str, str]:
         facts[f"{name}: seed"] = run["seed"]
         facts[f"{name}: scenario"] = str(run["scenario_sha256"])[:_HASH_DIGITS]
         facts[f"{name}: configuration"] = str(run["config_sha256"])[:_HASH_DIGITS]
-        facts[f"{name}: verdict"] = run["verdict"]
+        facts[f"{name}: verdict"] = describe_run_verdict(run)
+        provenance = run["provenance"]
+        facts[f"{name}: time"] = f"{provenance['time']}, {provenance['interpreter']}"
+        for device in provenance["devices"]:
+            text = ", ".join(str(device[key]) for key in _DEVICE_KEYS)
+            facts[f"{name}: device {device['name']}"] = text
     return {name: str(value) for name, value in facts.items()}

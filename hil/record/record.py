@@ -3,14 +3,15 @@
 
 Does not judge; see `hil.scenario.judge`. A record is one JSON file. It holds the hash of the
 firmware (the portable code), the configuration, text and hash of the scenarios, and the versions of
-the bench. `previous` is the hash of the last record in the same folder. The key of the bench signs
-the hash (Ed25519). The hash covers the record without `hash` and `signature`, as JSON with sorted
-keys and without blanks.
+the bench. Each run has its provenance: real or emulated devices, time, interpreter, load
+(`hil.record.provenance`). `previous` is the hash of the last record in the same folder. The key of
+the bench signs the hash (Ed25519). The hash covers the record without `hash` and `signature`, as
+JSON with sorted keys and without blanks.
 """
 
 import hashlib
-import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,21 +20,19 @@ from typing import Any
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, is_valid_signature
+from hil.record.provenance import SerialCheck, describe_verdict
+from hil.record.strict_json import canonical_json, parse_strict, sha256
 from hil.scenario.channels import Series
-from hil.scenario.judge import FAIL, MARGINAL, PASS, ExpectationResult
+from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS, ExpectationResult
 from hil.scenario.model import Scenario
+from hil.scenario.questions import Answer, count_unanswered, list_denials
 
-FORMAT = "coldloop-record-1"
+FORMAT = "coldloop-record-2"
 FILE = "record.json"
 _ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = ("agent", "drivers", "protocols")
 
 Record = dict[str, Any]
-
-
-def sha256(data: bytes) -> str:
-    """Return the SHA-256 hash in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def firmware_hash() -> str:
@@ -72,55 +71,57 @@ def build_run_record(
     series: Series,
     console: list[str],
     config: dict[str, Any],
-    answers: list[dict[str, Any]],
 ) -> Record:
     """Build the record of one run; `result` is the record of `hil run --json`."""
     channels = [asdict(channel) for channel in series.channels]
     return {
         **result,
         "title": scenario.title,
-        "verdict": worst_verdict([entry.verdict for entry in results]),
         "scenario_text": scenario.text,
         "scenario_sha256": sha256(scenario.text.encode()),
         "config_sha256": sha256(canonical_json(config)),
         "events": [asdict(event) for event in scenario.events],
         "findings": [asdict(entry) for entry in results],
-        "answers": answers,
         "console": console[-200:],
         "channels": channels,
         "series": {"at_s": series.at_s, **series.values},
     }
 
 
+def judge_run(failures: Sequence[str], verdicts: list[str], answers: list[Answer]) -> str:
+    """Return the verdict of a run from its failure lines, its results and its questions."""
+    if failures or list_denials(answers):
+        return FAIL
+    return worst_verdict([*verdicts, *([INCOMPLETE] if count_unanswered(answers) else [])])
+
+
 def worst_verdict(verdicts: list[str]) -> str:
     """Return the worst of several verdicts."""
-    for verdict in (FAIL, MARGINAL):
+    for verdict in (FAIL, INCOMPLETE, MARGINAL):
         if verdict in verdicts:
             return verdict
     return PASS
 
 
 def build_suite_record(
-    suite: str, title: str, runs: list[Record], serial: str, operator: str, firmware: str
+    suite: str, title: str, runs: list[Record], serial: SerialCheck, operator: str
 ) -> Record:
     """Build the record of a suite from its runs, without chain and signature."""
-    return {
+    record = {
         "format": FORMAT,
         "suite": suite,
         "title": title,
-        "serial": serial,
+        "serial": serial.given or serial.read or "",
+        "serial_check": {**asdict(serial), "state": serial.state},
         "operator": operator,
         "ended_utc": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "versions": read_versions(),
-        "firmware_sha256": firmware,
+        "firmware_sha256": firmware_hash(),
+        "bench_sha256": bench_hash(),
         "verdict": worst_verdict([run["verdict"] for run in runs]),
         "runs": runs,
     }
-
-
-def canonical_json(value: object) -> bytes:
-    """Write JSON that is equal for equal content."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return {**record, "verdict_text": describe_verdict(record)}
 
 
 def seal(record: Record, previous: str, key: BenchKey) -> Record:
@@ -131,7 +132,10 @@ def seal(record: Record, previous: str, key: BenchKey) -> Record:
 
 
 def find_problems(record: Record, key: str | None = None) -> list[str]:
-    """List the problems of a record; `key` is the expected public key, if it is known."""
+    """List the problems of a record; `key` is the expected public key, if it is known.
+
+    The files beside the record are covered by `hil.record.manifest`.
+    """
     body = {k: v for k, v in record.items() if k not in ("hash", "signature")}
     messages = []
     if record.get("format") != FORMAT:
@@ -144,22 +148,20 @@ def find_problems(record: Record, key: str | None = None) -> list[str]:
         messages.append("the signature does not match hash and key")
     if key is not None and record.get("key") != key:
         messages.append("signed with the key of another bench")
+    if messages:
+        return messages
     changed_names = [
         run.get("scenario")
         for run in record.get("runs", [])
         if sha256(str(run.get("scenario_text")).encode()) != run.get("scenario_sha256")
     ]
-    return messages + [f"{name}: text and hash of the scenario differ" for name in changed_names]
+    return [f"{name}: text and hash of the scenario differ" for name in changed_names]
 
 
 def read(path: Path) -> Record:
     """Read the file of a record; raises BenchError."""
     try:
-        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise BenchError(f"{path}: not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise BenchError(f"{path}: not a record")
-    return record
+    return parse_strict(data, path)

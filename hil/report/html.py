@@ -10,12 +10,12 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from hil.record.provenance import VERDICT_TEXTS, describe_run_verdict
 from hil.record.record import Record, worst_verdict
 from hil.report.next_steps import next_step
+from hil.report.origin_section import answer_list, origin_section
 from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
-
-_VERDICT_TEXTS = {"pass": "PASS", "marginal": "PASS, MARGINAL", "fail": "FAIL"}
 
 
 def write_page(record: Record) -> str:
@@ -28,15 +28,19 @@ def write_page(record: Record) -> str:
     )
     runs = "".join(_run_section(i, run) for i, run in enumerate(record["runs"]))
     verdict = record["verdict"]
-    verdict_text = _VERDICT_TEXTS[verdict]
+    verdict_text = VERDICT_TEXTS[verdict]
+    conditions = record["verdict_text"].removeprefix(verdict_text).removeprefix(", ")
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        f"<title>{escape(record['suite'])} {verdict_text}</title>\n<style>{style}</style>\n"
+        f"<title>{escape(record['suite'])} {escape(record['verdict_text'])}</title>\n"
+        f"<style>{style}</style>\n"
         f'</head><body>\n<header class="{verdict}"><h1>{verdict_text}</h1>'
+        f"<p><strong>{escape(conditions)}</strong></p>"
         f"<p>{escape(record['title'])}</p></header>\n"
-        f"{_facts_section(record)}{_summary_section(record)}{_requirements_section(record)}{runs}"
+        f"{_facts_section(record)}{origin_section(record)}"
+        f"{_summary_section(record)}{_requirements_section(record)}{runs}"
         f'<script type="application/json" id="data">{_plot_data(record)}</script>\n'
         f"<script>{script}</script>\n</body></html>\n"
     )
@@ -55,11 +59,12 @@ def _plot_data(record: Record) -> str:
 def _facts_section(record: Record) -> str:
     versions = record["versions"]
     rows = (
-        ("serial number", record["serial"] or "not given"),
+        ("serial number", f"{record['serial'] or 'none'} ({record['serial_check']['state']})"),
         ("tested by", record["operator"] or "not given"),
         ("ended", record["ended_utc"]),
         ("suite", record["suite"]),
         ("firmware", record["firmware_sha256"]),
+        ("bench software", record["bench_sha256"]),
         ("bench", f"{versions['bench']}, Python {versions['python']}, {versions['system']}"),
         ("record", record["hash"]),
         ("previous record", record["previous"]),
@@ -76,12 +81,12 @@ def _head_row(*titles: str) -> str:
 def _summary_section(record: Record) -> str:
     rows = "".join(
         f'<tr class="{run["verdict"]}"><td><a href="#run{i}">{escape(run["scenario"])}</a></td>'
-        f"<td>{escape(run['title'])}</td><td class=v>{_VERDICT_TEXTS[run['verdict']]}</td>"
+        f"<td>{escape(run['title'])}</td><td class=v>{escape(describe_run_verdict(run))}</td>"
         f"<td>{run['virtual_s']:.0f} s</td><td>{escape(run['dut'])}</td></tr>"
         for i, run in enumerate(record["runs"])
     )
     head = _head_row("scenario", "title", "verdict", "duration", "controller")
-    return f"<section><h2>Runs</h2><table>{head}{rows}</table></section>\n"
+    return f"<section><h2>Runs</h2><div class=wide><table>{head}{rows}</table></div></section>\n"
 
 
 def _requirements_section(record: Record) -> str:
@@ -98,7 +103,7 @@ def _requirements_section(record: Record) -> str:
         f"<td class=v>{_passed_text(verdicts)}</td></tr>"
         for name, verdicts in sorted(verdicts_by_name.items())
     )
-    return f"<section><h2>Requirements</h2><table>{rows}</table></section>\n"
+    return f"<section><h2>Requirements</h2><div class=wide><table>{rows}</table></div></section>\n"
 
 
 def _passed_text(verdicts: list[str]) -> str:
@@ -113,14 +118,15 @@ def _run_section(number: int, run: Record) -> str:
     return (
         f'<section id="run{number}" class="run"><h2>{escape(run["scenario"])}</h2>'
         f"<p>{escape(run['title'])} <small>{facts}</small></p>"
-        f"{_failure_list(run)}<table>{head}{result_rows}</table>{_event_list(run)}"
+        f"{_failure_list(run)}<div class=wide><table>{head}{result_rows}</table></div>"
+        f"{answer_list(run)}{_event_list(run)}"
         f'<div class="plots" data-run="{number}"></div></section>\n'
     )
 
 
 def _result_row(result: dict[str, Any]) -> str:
     unit = escape(result["unit"])
-    verdict_text = _VERDICT_TEXTS[result["verdict"]]
+    verdict_text = VERDICT_TEXTS[result["verdict"]]
     worst_text = "" if result["worst"] is None else f"{result['worst']:.6g} {unit}"
     at_text = "" if result["worst_at_s"] is None else f" at {result['worst_at_s']:g} s"
     took_text = "" if result["took_s"] is None else f", reached after {result['took_s']:g} s"
@@ -133,7 +139,9 @@ def _result_row(result: dict[str, Any]) -> str:
 
 
 def _failure_list(run: Record) -> str:
-    lines = "".join(
+    named = [result["failure"] for result in run["findings"]]
+    others = [line for line in run["failures"] if line not in named]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in others) + "".join(
         f"<li>{escape(result['failure'])}<br><small>{escape(next_step(result['measure']))}</small></li>"
         for result in run["findings"]
         if result["failure"] is not None
@@ -148,10 +156,6 @@ def _failure_list(run: Record) -> str:
 
 def _event_list(run: Record) -> str:
     lines = [(event["at_s"], _event_text(event)) for event in run["events"]]
-    lines += [
-        (answer["at_s"], f"prompt: {answer['text']} ({answer['answer'] or answer['by']})")
-        for answer in run["answers"]
-    ]
     if not lines:
         return ""
     rows = "".join(f"<li>{at_s:g} s: {escape(text)}</li>" for at_s, text in sorted(lines))

@@ -5,16 +5,19 @@
     report.html   one page with plots, without external files (`hil.report.html`)
     junit.xml     for CI servers (`hil.report.junit`)
     report.pdf    the page as PDF, if Chromium is installed (`hil.report.pdf`)
+    manifest.json the hash of each file, signed (`hil.record.manifest`)
 
 Records in folders of one parent folder make a chain: each holds the hash of the newest one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
-from hil.record.record import FILE, Record, build_suite_record, firmware_hash, read, seal
+from hil.record.manifest import write_manifest
+from hil.record.provenance import SerialCheck
+from hil.record.record import FILE, Record, build_suite_record, read, seal
 from hil.report.html import write_page
 from hil.report.junit import write_junit
 from hil.report.pdf import print_pdf
@@ -27,9 +30,9 @@ NO_RECORD = "0" * 64
 
 @dataclass(frozen=True)
 class Labels:
-    """Entries by a person: serial number, operator; and the key file, if not the default."""
+    """Serial number with its check, operator, and the key file, if not the default."""
 
-    serial: str = ""
+    serial: SerialCheck = field(default_factory=SerialCheck)
     operator: str = ""
     key: Path | None = None
 
@@ -43,18 +46,30 @@ def write_all(
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     runs = [run.record() for run in recorded_runs]
-    unsigned = build_suite_record(
-        suite.name, suite.title, runs, labels.serial, labels.operator, firmware_hash()
-    )
+    unsigned = build_suite_record(suite.name, suite.title, runs, labels.serial, labels.operator)
     key = BenchKey(labels.key or default_path())
     record = seal(unsigned, newest_hash(folder.parent), key)
     write_json(folder / FILE, record)
-    return [folder / FILE, *write_reports(record, folder)]
+    return [folder / FILE, *write_reports(record, folder, key)]
 
 
-def write_reports(record: Record, folder: Path) -> list[Path]:
-    """Write HTML, JUnit and, if Chromium is installed, PDF; give the paths."""
+def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
+    """Write HTML, JUnit and, if Chromium is installed, PDF; sign all files; give the paths.
+
+    Raises BenchError if another bench has signed the record.
+    """
+    if key.public != record.get("key"):
+        raise BenchError(
+            f"{folder / FILE}: signed by another bench; only it can sign reports of it"
+        )
+    paths = _write_files(record, folder)
+    names = [FILE, *(path.name for path in paths)]
+    return [*paths, write_manifest(folder, names, key)]
+
+
+def _write_files(record: Record, folder: Path) -> list[Path]:
     html, xml, pdf = (folder / name for name in ("report.html", "junit.xml", "report.pdf"))
+    pdf.unlink(missing_ok=True)  # without Chromium the PDF of an older record would stay
     html.write_text(write_page(record), encoding="utf-8")
     xml.write_text(write_junit(record), encoding="utf-8")
     return [html, xml, *([pdf] if print_pdf(html, pdf) else [])]

@@ -46,6 +46,7 @@ class RealRun:
         self.evaluator = Evaluator(scenario)
         self.series = series
         self.config: dict[str, Any] = {}
+        self.devices: list[dict[str, Any]] = []
         self._real_devices = real_devices or {}
         self._seconds = 0
         self._start_us = 0
@@ -66,6 +67,7 @@ class RealRun:
             bench.shell.run(end)
             if bench.shell.stopped:
                 raise BenchError("interrupted")
+            self.devices = bench.device_swap.devices()
             wall_s = (bench.shell.now() - self._start_us) / _SECOND
         return RunResult(
             self.scenario.name,

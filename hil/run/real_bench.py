@@ -68,6 +68,7 @@ class RealBench:
         self.testbed.set_true_utc(self._true_utc)
         self.receiver = PtyPort(self.shell)
         self.bus = PtyPort(self.shell)
+        self.testbed.further_receivers.open_terminals(self.shell, _FLEET_RANK + 2)
         self.pulses: PulsePipe | None = None
         self.broker: TcpListener | None = None
         self._agent: AgentSubprocess | None = None

@@ -7,19 +7,22 @@ Does not contain the runs (see `hil.run.virtual`, `hil.run.real`) and does not w
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hil.kernel.dut import DutFactory, InProcessDut
-from hil.record.record import Record, build_run_record
+from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
+from hil.record.record import Record, build_run_record, judge_run
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
+from hil.run.origin import OriginRecorder
 from hil.run.real import RealRun
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.channels import Series, select_channels
 from hil.scenario.judge import ExpectationResult
 from hil.scenario.model import Scenario
+from hil.scenario.questions import Answer, make_unanswered
 from hil.shells.lockstep import LockStepDut
 
 DUTS: dict[str, DutFactory] = {
@@ -40,38 +43,43 @@ class RecordedRun:
     series: Series
     console: list[str]
     config: dict[str, Any]
-    answers: list[dict[str, Any]]
+    answers: list[Answer]
+    provenance: Provenance
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of limits, failures and questions."""
+        verdicts = [result.verdict for result in self.results]
+        return judge_run(self.run_result.failures, verdicts, self.answers)
 
     def record(self) -> Record:
         """Build the run's part of the record."""
+        facts = {
+            **self.run_result.record(),
+            "verdict": self.verdict,
+            "provenance": asdict(self.provenance),
+            "answers": self.answers,
+        }
         return build_run_record(
             self.scenario,
-            self.run_result.record(),
+            facts,
             self.results,
             self.series,
             self.console,
             self.config,
-            self.answers,
         )
 
 
-def confirm_prompts(scenario: Scenario) -> list[dict[str, Any]]:
-    """Answer the prompts of a run without a technician."""
-    return [
-        {
-            "at_s": prompt.at_s,
-            "text": prompt.text,
-            "answer": None,
-            "by": "no technician: counts as confirmed",
-        }
-        for prompt in scenario.prompts
-    ]
+def list_unanswered(scenario: Scenario) -> list[Answer]:
+    """Return the questions of a run without a technician: none is answered."""
+    return [make_unanswered(prompt, prompt.at_s) for prompt in scenario.prompts]
 
 
 def record_virtual(
     scenario: Scenario, seed: int, dut: str, capture_file: Path | None = None
 ) -> RecordedRun:
     """Run a scenario in virtual time; with `capture_file`, also write a capture."""
+    origin = OriginRecorder(VIRTUAL_TIME, dut)
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
     make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
@@ -83,8 +91,16 @@ def record_virtual(
     if capture_file is not None:
         capture.set_config(run.config)
         capture_file.write_text(capture.to_text(), encoding="utf-8")
-    results, answers = run.evaluator.results(), confirm_prompts(scenario)
-    return RecordedRun(scenario, run_result, results, series, run.console, run.config, answers)
+    return RecordedRun(
+        scenario,
+        run_result,
+        run.evaluator.results(),
+        series,
+        run.console,
+        run.config,
+        list_unanswered(scenario),
+        origin.finish(run.config, run.status),
+    )
 
 
 def _make_capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
@@ -96,10 +112,19 @@ def record_real(
 ) -> RecordedRun:
     """Run a scenario in real time; `real_devices` replace emulated devices."""
     series = Series(select_channels(scenario.settings.pumps))
+    origin = OriginRecorder(REAL_TIME, dut)
     run = RealRun(scenario, seed, dut, real_devices, series)
     run_result = run.run(log)
-    results, answers = run.evaluator.results(), confirm_prompts(scenario)
-    return RecordedRun(scenario, run_result, results, series, [], run.config, answers)
+    return RecordedRun(
+        scenario,
+        run_result,
+        run.evaluator.results(),
+        series,
+        [],
+        run.config,
+        list_unanswered(scenario),
+        origin.finish(run.config, run.status, run.devices),
+    )
 
 
 def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:

@@ -151,10 +151,11 @@ class VirtualRun:
                 self.shell.endpoints[port] = self.testbed.stores[section] = store
             elif section == "modem" and self.testbed.satcom is not None:
                 self._connect_modem(port, self.testbed.satcom)
+        free = optional_sections.first_free_port(config)
         if self.testbed.load_bank is not None:
-            self.testbed.load_bank.connect(
-                self.shell, config, optional_sections.first_free_port(config)
-            )
+            self.testbed.load_bank.connect(self.shell, config, free)
+            free += len(self.testbed.load_bank.bmcs)
+        self.testbed.further_receivers.connect(self.shell, free)
         self.testbed.connect_power(self._set_power)
         self.testbed.connect_injection(self._inject)
         if "log" in config:

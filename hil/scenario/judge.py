@@ -14,6 +14,8 @@ from hil.scenario.model import Expectation, Scenario
 ReadMeasure = Callable[[str], float | None]
 
 PASS, MARGINAL, FAIL = "pass", "marginal", "fail"
+INCOMPLETE = "incomplete"
+"""All limits are met, but a question of the run has no answer."""
 
 
 @dataclass(frozen=True)

@@ -57,15 +57,18 @@ class ScenarioEvent:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question to the technician at `at_s`; `ask` is the kind of answer: `confirm` or `text`.
+    """A question to the technician at `at_s`; `ask`: `confirm`, `text` or `number`.
 
-    Without the page there is no technician. Then the record says that the prompt counts as
-    confirmed.
+    A number has a `unit`, and can have a range: an answer outside it is refused. See
+    `hil.scenario.questions`.
     """
 
     at_s: float
     text: str
     ask: str = "confirm"
+    unit: str = ""
+    min: float | None = None
+    max: float | None = None
 
 
 @dataclass(frozen=True)

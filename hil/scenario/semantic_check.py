@@ -16,23 +16,14 @@ from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
-from hil.scenario.model import Expectation, Scenario, ScenarioEvent
+from hil.scenario.fault_parts import VIRTUAL_FAULTS, find_limits, find_refusal
+from hil.scenario.model import Expectation, Prompt, Scenario, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
 from hil.scenario.suggestion import suggest_name
 
-PROMPT_KINDS = ("confirm", "text")
+PROMPT_KINDS = ("confirm", "text", "number")
 REALTIME_S = 120
 """Longest duration of a scenario that also runs in real time, s."""
-
-VIRTUAL_FAULTS = (
-    "power_cut",
-    "disk_full",
-    "store_bit_flip",
-    "store_torn",
-    "board_restart",
-    "raise_in",
-)
-"""Faults of virtual time only: in real time the bench has no access to power, flash and agent."""
 _VIRTUAL_MEASURES = ("ground_", "receipts_", "alarm_after_s", "limit_after_s", "off_after_s")
 
 
@@ -66,13 +57,23 @@ def _find_problems(scenario: Scenario) -> Iterator[Problem]:
         yield from _check_limits(expectation, scenario.seconds, f"expect[{i}]")
         yield from _check_form(expectation, scenario.seconds, f"expect[{i}]")
     for i, prompt in enumerate(scenario.prompts):
-        if not 0 <= prompt.at_s <= scenario.seconds:
-            yield Problem(f"prompt[{i}].at_s", f"{prompt.at_s} is outside the scenario")
-        if prompt.ask not in PROMPT_KINDS:
-            yield Problem(
-                f"prompt[{i}].ask", f"{prompt.ask!r} is not one of {', '.join(PROMPT_KINDS)}"
-            )
+        yield from _check_prompt(prompt, scenario.seconds, f"prompt[{i}]")
     yield from _check_real_time(scenario)
+
+
+def _check_prompt(prompt: Prompt, seconds: float, key_path: str) -> Iterator[Problem]:
+    if not 0 <= prompt.at_s <= seconds:
+        yield Problem(f"{key_path}.at_s", f"{prompt.at_s} is outside the scenario")
+    if prompt.ask not in PROMPT_KINDS:
+        yield Problem(f"{key_path}.ask", f"{prompt.ask!r} is not one of {', '.join(PROMPT_KINDS)}")
+    is_number = prompt.ask == "number"
+    if is_number != bool(prompt.unit):
+        text = "missing: a number has a unit" if is_number else "only a number has a unit"
+        yield Problem(f"{key_path}.unit", text)
+    if not is_number and (prompt.min is not None or prompt.max is not None):
+        yield Problem(f"{key_path}.min", "only a number has a range")
+    elif prompt.min is not None and prompt.max is not None and prompt.min > prompt.max:
+        yield Problem(f"{key_path}.min", f"{prompt.min:g} is above max, {prompt.max:g}")
 
 
 def _check_real_time(scenario: Scenario) -> Iterator[Problem]:
@@ -120,14 +121,16 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
     if event.do not in EVENTS:
         yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return
+    refusal = find_refusal(event.do, scenario.settings, in_real_time=False)
+    if refusal:
+        yield Problem(f"{key_path}.do", f"{event.do} {refusal}")
+        return
     yield from _check_value(event, scenario.settings, f"{key_path}.value")
     check_text = EVENTS[event.do].check_text
     if check_text is None and event.text:
         yield Problem(f"{key_path}.text", f"{event.do} takes no text")
     elif check_text is not None and check_text(event.text):
         yield Problem(f"{key_path}.text", check_text(event.text))
-    if EVENTS[event.do].needs_dialect and not scenario.settings.receiver_dialect:
-        yield Problem(f"{key_path}.do", f'{event.do} needs row.receiver_dialect, such as "casic"')
     if not 0 <= event.at_s <= scenario.seconds:
         yield Problem(f"{key_path}.at_s", f"{event.at_s} is outside the scenario")
     if event.for_s is None:
@@ -142,14 +145,15 @@ def _check_value(
     event: ScenarioEvent, settings: TestbedSettings, key_path: str
 ) -> Iterator[Problem]:
     fault_type, value = EVENTS[event.do], event.value
-    if fault_type.limits is None:
+    limits = find_limits(event.do, settings)
+    if limits is None:
         if value is not None:
             yield Problem(key_path, f"{event.do} takes no value")
         return
     if value is None:
-        yield Problem(key_path, f"{event.do} needs a value")
+        yield Problem(key_path, f"{event.do} needs a value from {limits[0]:g} to {limits[1]:g}")
         return
-    low, high = (1, settings.pumps) if fault_type.is_pump else fault_type.limits
+    low, high = limits
     if not low <= value <= high or (fault_type.is_pump and value != int(value)):
         text = "is not the number of a pump," if fault_type.is_pump else "is outside"
         yield Problem(key_path, f"{value} {text} {low:g} to {high:g}")

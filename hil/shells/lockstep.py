@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from agent.core.registry import COMPONENTS
+from agent.core.component.registry import COMPONENTS
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
 from hil.shells import lockstep_child

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
 

@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.record.bench_key import BenchKey, default_path
 from hil.record.record import FILE, find_problems, read
 from hil.report.write import write_reports
 
@@ -14,6 +15,9 @@ EXAMPLE = "coldloop hil report out/acceptance"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("folder", type=Path, metavar="DIR", help=f"a folder with a {FILE}")
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -22,6 +26,6 @@ def run(arguments: argparse.Namespace) -> int:
     messages = find_problems(record)
     if messages:
         raise BenchError(f"{arguments.folder / FILE}: {messages[0]}; no report is made of it")
-    for path in write_reports(record, arguments.folder):
+    for path in write_reports(record, arguments.folder, BenchKey(arguments.key or default_path())):
         print(path)
     return 0

@@ -2,24 +2,31 @@
 """`coldloop hil run`: run a scenario or a suite and judge it; `--report` also writes a record.
 
 Runs in virtual time unless `--real-time` is given. Exit 0: all passed, also if marginal. Exit 1: an
-expectation failed.
+expectation failed, or a question has no answer.
 """
 
 import argparse
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from hil.errors import BenchError
+from hil.record.provenance import SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
+from hil.run.answers import open_answers
+from hil.run.device_serial import check_serial, require_serial
 from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
+from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
-from hil.scenario.suite import resolve
+from hil.scenario.questions import list_denials
+from hil.scenario.suite import Suite, resolve
+from hil.tools.run_unit import add_unit_options, repeat_unit_command, run_unit
 
-EXAMPLE = "coldloop hil run acceptance --report out/acceptance --serial CDU-0042"
+EXAMPLE = "coldloop hil run acceptance --report out/a --answers - --operator Ada"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,10 +44,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--real",
         action="append",
+        nargs="?",
+        const="",
         default=[],
         metavar="NAME=PORT",
-        help="replace an emulated device by a real one; needs --real-time; can be repeated",
+        help="replace an emulated device by a real one; needs --real-time; can be repeated. With "
+        "--unit without a value: run on the real devices of the configuration",
     )
+    add_unit_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
     parser.add_argument(
@@ -52,9 +63,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     report = parser.add_argument_group("record and report")
     report.add_argument("--report", type=Path, metavar="DIR", help="write record, page, PDF, JUnit")
     report.add_argument(
-        "--serial", default="", metavar="SN", help="serial number of the tested unit"
+        "--serial", default="", metavar="SN", help="serial number; must be that of the CDU"
     )
     report.add_argument("--operator", default="", metavar="NAME", help="name of the tester")
+    report.add_argument(
+        "--answers",
+        metavar="FILE",
+        help="answers to the questions, one a line in their order; - asks on this terminal",
+    )
     report.add_argument(
         "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
     )
@@ -76,18 +92,46 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
-    suite = resolve(arguments.scenario)
-    real_devices = _parse_real(arguments)
-    recorded = [_run_one(scenario, arguments, real_devices) for scenario in suite.scenarios]
+    if arguments.unit is not None:
+        suite, recorded = run_unit(arguments)
+        serial = SerialCheck(arguments.serial)
+        if not arguments.json:
+            for run_record in recorded:
+                _print_run(run_record, repeat_unit_command(arguments))
+    else:
+        suite, recorded, serial = _run_scenarios(arguments)
     if arguments.report is not None:
-        labels = Labels(arguments.serial, arguments.operator, arguments.key)
+        labels = Labels(serial, arguments.operator, arguments.key)
         paths = write_all(suite, recorded, arguments.report, labels)
         if not arguments.json:
             for path in paths:
                 print(f"  wrote {path}")
     if arguments.json:
         print(json.dumps(_json_record(suite.name, recorded)))
-    return 1 if any(run_record.run_result.failures for run_record in recorded) else 0
+    verdict = worst_verdict([run_record.verdict for run_record in recorded])
+    return 1 if verdict in (FAIL, INCOMPLETE) else 0
+
+
+def _run_scenarios(
+    arguments: argparse.Namespace,
+) -> tuple[Suite, list[RecordedRun], SerialCheck]:
+    """Run the scenarios of a suite; print each result."""
+    suite = resolve(arguments.scenario)
+    real_devices = _parse_real(arguments)
+    serial = SerialCheck()
+    if arguments.serial or arguments.report is not None:
+        serial = check_serial(arguments.serial, real_devices)
+        require_serial(serial)
+    answerer = open_answers(arguments.answers, arguments.operator)
+    recorded = []
+    for scenario in suite.scenarios:
+        completed = _run_one(scenario, arguments, real_devices)
+        run_record = replace(completed, answers=answerer.answer_all(scenario))
+        if not arguments.json:
+            command = (arguments.scenario, arguments.seed, arguments.dut, arguments.real_time)
+            _print_run(run_record, repeat_command(*command))
+        recorded.append(run_record)
+    return suite, recorded, serial
 
 
 def _parse_real(arguments: argparse.Namespace) -> dict[str, str]:
@@ -112,21 +156,22 @@ def _run_one(
         recorded = record_virtual(scenario, seed, dut, arguments.capture)
     if arguments.log is not None and not arguments.real_time:
         arguments.log.write_text("\n".join([*recorded.console, ""]), encoding="utf-8")
-    if not arguments.json:
-        _print_run(recorded, repeat_command(arguments.scenario, seed, dut, arguments.real_time))
     return recorded
 
 
 def _print_run(recorded: RecordedRun, repeat_line: str) -> None:
     run_result = recorded.run_result
-    verdict = worst_verdict([f.verdict for f in recorded.results])
     print(
-        f"{verdict.upper()}  {run_result.scenario}  seed {run_result.seed}  {run_result.dut}  "
+        f"{recorded.verdict.upper()}  {run_result.scenario}  "
+        f"seed {run_result.seed}  {run_result.dut}  "
         f"{run_result.virtual_s:.0f} s in {run_result.wall_s:.2f} s, "
         f"{run_result.virtual_s / run_result.wall_s:.0f} x real"
     )
-    for failure in run_result.failures:
+    for failure in (*run_result.failures, *list_denials(recorded.answers)):
         print(f"  {failure}")
+    for answer in recorded.answers:
+        if answer["answer"] is None:
+            print(f"  not answered: {answer['text']}")
     for result in recorded.results:
         if result.near is not None:
             print(f"  marginal: {result.near}")
@@ -136,11 +181,17 @@ def _print_run(recorded: RecordedRun, repeat_line: str) -> None:
 
 
 def _json_record(suite: str, recorded: list[RecordedRun]) -> dict[str, object]:
-    records = [run_record.run_result.record() for run_record in recorded]
+    records = []
+    for run_record in recorded:
+        verdict = PASS if run_record.verdict == MARGINAL else run_record.verdict
+        records.append({**run_record.run_result.record(), "verdict": verdict})
     if len(records) == 1:
         return records[0]
-    failed = any(run_record.run_result.failures for run_record in recorded)
-    return {"suite": suite, "verdict": "fail" if failed else "pass", "runs": records}
+    return {
+        "suite": suite,
+        "verdict": worst_verdict([str(record["verdict"]) for record in records]),
+        "runs": records,
+    }
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

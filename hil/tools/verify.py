@@ -1,61 +1,131 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop hil verify`: check that records were not changed after they were written.
+"""`coldloop hil verify`: check that reports are those that a known bench has written.
 
-Checks format, hash, signature and scenario hashes of each record. Does not check that the chain of
-a folder is complete.
+A report is GOOD if all this is true: the record has the right form, hash, signature and scenario
+hashes; the signed manifest covers each file of the folder; and the key of the bench is known. A key
+is known if it is that of this machine, if a person has accepted it, or if `--key` names it. On a
+terminal the first use of a key asks. Otherwise the verdict is UNKNOWN, and the exit code 1.
+
+The record before this one in the chain can be elsewhere. Then a note says so.
 """
 
 import argparse
 import json
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from hil.errors import BenchError
+from hil.record import trust_store
+from hil.record.manifest import find_manifest_problems
 from hil.record.record import FILE, Record, find_problems, read
+from hil.report.write import NO_RECORD
 
-EXAMPLE = "coldloop hil verify out/acceptance/record.json"
+EXAMPLE = "coldloop hil verify out/acceptance"
+GOOD, BAD, UNKNOWN = "GOOD", "BAD", "UNKNOWN"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("record", type=Path, nargs="+", metavar="RECORD", help="files or folders")
+    parser.add_argument("record", type=Path, nargs="+", metavar="DIR", help="folders of reports")
     parser.add_argument("--key", metavar="HEX", help="public key of the expected bench")
+    parser.add_argument(
+        "--trust", action="store_true", help="accept the keys of these records as known benches"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
-class _VerifiedRecord(NamedTuple):
-    """A record file, its content, and its problems; an empty list: the record is good."""
+@dataclass
+class _Verification:
+    """A record file, its content, its problems, its notes, and whether its key is known."""
 
     path: Path
     record: Record
     problems: list[str]
+    notes: list[str]
+    is_known: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.problems:
+            return BAD
+        return GOOD if self.is_known else UNKNOWN
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify the records; exit 1 if a record has a problem."""
-    verified = []
-    for location in arguments.record:
-        for path in _list_files(location):
-            record = read(path)
-            verified.append(_VerifiedRecord(path, record, find_problems(record, arguments.key)))
+    """Verify the reports; exit 1 if one is not GOOD."""
+    if arguments.key is not None and not trust_store.is_key(arguments.key):
+        raise BenchError("--key: not a public key of 64 hexadecimal digits")
+    paths = [path for location in arguments.record for path in _list_files(location)]
+    checks = [_verify(path, arguments.key) for path in paths]
+    _add_chain_notes(checks)
+    for check in checks:
+        check.is_known = not check.problems and _is_known(check, arguments)
     if arguments.json:
-        print(json.dumps([{"file": str(v.path), "problems": v.problems} for v in verified]))
+        print(json.dumps([_to_json(check) for check in checks]))
     else:
-        for entry in verified:
-            _print_entry(entry)
-    return 1 if any(entry.problems for entry in verified) else 0
+        for check in checks:
+            _print_check(check)
+    return 1 if any(check.verdict != GOOD for check in checks) else 0
 
 
-def _print_entry(entry: _VerifiedRecord) -> None:
-    verdict = "BAD " if entry.problems else "GOOD"
-    suite, key = entry.record.get("suite"), _key_text(entry.record)
-    print(f"{verdict}  {entry.path}  {suite}  key {key}")
-    for line in entry.problems:
+def _verify(path: Path, key: str | None) -> _Verification:
+    try:
+        record = read(path)
+    except BenchError as error:
+        return _Verification(path, {}, [str(error).removeprefix(f"{path}: ")], [])
+    problems = find_problems(record, key)
+    if not problems:
+        problems = find_manifest_problems(path.parent, record.get("key"))
+    return _Verification(path, record, problems, [])
+
+
+def _add_chain_notes(checks: list[_Verification]) -> None:
+    hashes = {check.record.get("hash") for check in checks}
+    for check in checks:
+        previous = check.record.get("previous")
+        if previous not in hashes and previous != NO_RECORD and not check.problems:
+            check.notes.append(f"the record before it, {str(previous)[:16]}, is not among these")
+
+
+def _is_known(check: _Verification, arguments: argparse.Namespace) -> bool:
+    key = str(check.record.get("key"))
+    if arguments.key is not None or trust_store.is_known(key):
+        return True
+    if arguments.trust or (not arguments.json and sys.stdin.isatty() and _ask(check, key)):
+        trust_store.accept(key)
+        return True
+    return False
+
+
+def _ask(check: _Verification, key: str) -> bool:
+    sys.stderr.write(
+        f"{check.path}: the bench with the key\n  {key}\nis not known. Accept it? [y/N] "
+    )
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _to_json(check: _Verification) -> dict[str, object]:
+    return {
+        "file": str(check.path),
+        "verdict": check.verdict,
+        "key": check.record.get("key"),
+        "problems": check.problems,
+        "notes": check.notes,
+    }
+
+
+def _print_check(check: _Verification) -> None:
+    suite, key = check.record.get("suite"), str(check.record.get("key"))[:16]
+    print(f"{check.verdict:<7} {check.path}  {suite}  key {key}")
+    if check.verdict == GOOD:
+        print(f"  {check.record['verdict_text']}")
+    if check.verdict == UNKNOWN:
+        print(f"  key {check.record['key']} is not that of a known bench")
+        print("  compare it with that of the bench (coldloop hil key); then add --trust")
+    for line in (*check.problems, *check.notes):
         print(f"  {line}")
-
-
-def _key_text(record: dict[str, object]) -> str:
-    return str(record.get("key"))[:16]
 
 
 def _list_files(location: Path) -> list[Path]:

@@ -65,6 +65,7 @@ class AsciiClient:
     stream_error = ""
     has_partial_frame = False
     is_deferred = False
+    is_unproven = False
 
     def __init__(self) -> None:
         self.line_echo = False
@@ -80,6 +81,8 @@ class AsciiClient:
         self._last_reply = b""
         self._request_body = b""
         self._skip_echo = False
+        self._had_echo = False
+        self._damage_before = 0
         self._exception_ambiguous = False
         self._waiting = False
 
@@ -92,6 +95,8 @@ class AsciiClient:
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
         self._skip_echo = self.line_echo and pdu[0] in _ECHO_FUNCTIONS
+        self._had_echo = self.is_unproven = False
+        self._damage_before = self._damage()
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
         return frame
@@ -110,6 +115,7 @@ class AsciiClient:
         """Withdraw the last reply (it was premature); wait for another."""
         self.counters.unsolicited += 1
         self._waiting = True
+        self.is_unproven = False
         return None
 
     def take_duplicate(self) -> int:
@@ -128,7 +134,7 @@ class AsciiClient:
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = self._idle_body = b""
-        self._waiting = False
+        self._waiting = self.echo_known = False
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add characters; return (verdict, exception code, values) when the reply is complete."""
@@ -187,13 +193,21 @@ class AsciiClient:
         self._waiting = False
         self._last_reply = body
         if request[1] not in _ECHO_FUNCTIONS:
-            self.echo_known = True
+            # A damaged echo leaves discarded characters or a frame with a wrong LRC.
+            if self._had_echo or self._damage() == self._damage_before:
+                self.line_echo = self._had_echo
+                self.echo_known = True
+        else:
+            self.is_unproven = body == request and not self.echo_known
         return (verdict, code, values)
+
+    def _damage(self) -> int:
+        return self.counters.crc_errors + self.counters.discarded_bytes
 
     def _is_echo(self, body: bytes) -> bool:
         """Return whether the frame equal to the request is its echo, and count it."""
         if body[1] not in _ECHO_FUNCTIONS:
-            self.line_echo = True
+            self._had_echo = self.line_echo = True
         elif not self._skip_echo:
             return False
         self._skip_echo = False

@@ -13,8 +13,9 @@ its last byte. All other bytes are classified later and counted: frames for othe
 frames, echoes and noise.
 
 A read shows whether the line echoes the sent bytes (RS-485 with the receiver on). This matters for
-functions whose reply is equal to the request (5, 6, 8, 22). For them the client skips the first
-copy.
+a request that begins like a good reply to itself: functions 5, 6, 8 and 22, and, for some units and
+addresses, reads of few values and writes of several. For them the client skips the first copy. If
+no read has shown whether the line echoes, such a reply is `is_unproven`.
 
 A frame can contain the bytes of another frame as its data. A candidate inside an intact frame is
 not a reply. If the bytes after the last frame can be the start of such a frame, the client defers
@@ -59,7 +60,6 @@ _MAX_FRAME = 256
 
 _MIN_FRAME = 5  # an exception: unit, function, code, CRC
 _MAX_LATE = 16  # frames kept for the guard against late replies
-_ECHO_FUNCTIONS = (5, 6, 8, 22)  # the reply is equal to the request
 # function -> possible lengths of its frames: a number, or the index of the byte count
 _FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
 _COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 17: 2, 23: 2}
@@ -83,7 +83,8 @@ class RtuClient:
     number of bytes after it in the last chunk. `discard` withdraws the reply. `duplicate_unit` is a
     unit that sent its last reply twice, or 0. `late_frames` are intact frames that are not the
     reply; the caller clears the list. `is_deferred`: a reply waits for `settle`. `echo_known`: a
-    read has shown whether the line echoes.
+    read has shown whether the line echoes. `is_unproven`: the last reply can be the echo of the
+    request.
     """
 
     stream_error = ""  # RTU resynchronises by itself
@@ -93,6 +94,7 @@ class RtuClient:
         self.line_echo = False
         self.echo_known = False
         self.is_deferred = False
+        self.is_unproven = False
         self.late_frames: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
@@ -122,7 +124,7 @@ class RtuClient:
         self._length_unknown = function in UNSIZED or not is_sized(function)
         if function in READS:  # the usual case, without calls for speed
             self._count = pdu[4]
-            self._reply_prefix = bytes((unit, function, 2 * pdu[4]))
+            self._reply_prefix = bytes((unit, function, 2 * pdu[4] & 0xFF))
             self.reply_length = 5 + 2 * pdu[4]
         else:
             self._count = 0
@@ -144,10 +146,22 @@ class RtuClient:
         self.reason = ""
         self._other_reply_due = False
         self._set_expected(unit, pdu, request)
-        self._skip_echo = self.line_echo and pdu[0] in _ECHO_FUNCTIONS
+        self.is_unproven = self._skip_echo = False
+        self._echo = b""
+        if request.startswith(self._reply_prefix):
+            self._prepare_echo(request)
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
         return request
+
+    def _prepare_echo(self, request: bytes) -> None:
+        """Store the part of the request that looks like a whole reply to it, if there is one."""
+        start = request[: self.reply_length]
+        if not is_sized(self._function):  # its CRC ends the reply
+            start = request
+        if not crc16(start):
+            self._echo = start
+            self._skip_echo = self.line_echo
 
     def stop(self) -> None:
         """End the wait for a reply; count the received bytes, and set `reason` to the mismatch."""
@@ -159,6 +173,7 @@ class RtuClient:
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
         self.counters.unsolicited += 1
         self._waiting = True
+        self.is_unproven = False
         self.buffer = self._trailing_data
         self._bytes_needed = _MIN_FRAME
         return self._search(len(self.buffer)) if len(self.buffer) >= _MIN_FRAME else None
@@ -193,7 +208,7 @@ class RtuClient:
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self._waiting = False
+        self._waiting = self.echo_known = False
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add bytes; return (verdict, exception code, registers) when the reply is complete.
@@ -208,7 +223,7 @@ class RtuClient:
         if size >= self._bytes_needed and self._waiting:
             # The usual case: exactly the reply and no other bytes.
             is_exact_reply = (
-                size == self.reply_length and not self._skip_echo and not self._length_unknown
+                size == self.reply_length and not self._echo and not self._length_unknown
             )
             if is_exact_reply and buffer.startswith(self._reply_prefix) and crc16(buffer) == 0:
                 self._waiting = False
@@ -298,8 +313,10 @@ class RtuClient:
             frame_end = _frame_end(buffer, begin, size)
             if frame_end > at:
                 return True
-            if after_frame and not frame_end:  # noise can begin anywhere, a frame here
-                can_enclose = _longest_end(buffer, begin) > size
+            # Noise can begin anywhere, a frame here. An intact frame can be the start of a longer
+            # one by chance, except the echo of the request.
+            if after_frame and buffer[begin:frame_end] != self._request:
+                can_enclose = can_enclose or _longest_end(buffer, begin) > size
             after_frame = frame_end > 0
             begin = frame_end or begin + 1
         if can_enclose and not is_silent and crc16(buffer[at:end]) == 0:
@@ -318,9 +335,12 @@ class RtuClient:
             self.counters.crc_errors += 1
             self.reason = "crc"
             return False
-        if self._skip_echo and candidate == self._request:
+        if candidate != self._echo:
+            return True
+        if self._skip_echo:
             self._skip_echo = False
             return False
+        self.is_unproven = not self.echo_known
         return True
 
     def _accept_reply(self, at: int, end: int) -> "ReplyResult | None":
@@ -341,8 +361,10 @@ class RtuClient:
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
-        if self._function not in _ECHO_FUNCTIONS:
-            self.line_echo = self.counters.echoes != echoes_before
+        if self.counters.echoes != echoes_before:
+            self.line_echo = self.echo_known = True
+        elif 2 * at < len(self._request) and buffer[at:end] != self._echo:
+            self.line_echo = False  # more bytes before the reply can be a damaged echo
             self.echo_known = True
         if trailing:
             late_count = len(self.late_frames)
@@ -411,7 +433,7 @@ def _longest_end(data: bytes, at: int) -> int:
 
 
 def _frame_end(data: bytes, at: int, size: int) -> int:
-    """Return the end of the intact frame that starts at `at`, or 0 if there is none."""
+    """Return the end of the longest intact frame that starts at `at`, or 0 if there is none."""
     if size - at < _MIN_FRAME:
         return 0
     function = data[at + 1]
@@ -421,7 +443,8 @@ def _frame_end(data: bytes, at: int, size: int) -> int:
     count_index = at + _COUNT_INDEX.get(function, size)
     if count_index < size:
         ends.append(count_index + 3 + data[count_index])
+    found = 0
     for end in ends:
-        if at < end <= size and crc16(data[at:end]) == 0:
-            return end
-    return 0
+        if max(at, found) < end <= size and crc16(data[at:end]) == 0:
+            found = end
+    return found

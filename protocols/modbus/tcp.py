@@ -16,7 +16,15 @@ import struct
 
 from protocols.errors import EncodeError
 from protocols.modbus.frame_counters import FrameCounters
-from protocols.modbus.pdu import EXCEPTION, GOOD, check_reply, reply_length
+from protocols.modbus.pdu import (
+    EXCEPTION,
+    GOOD,
+    MAX_READ,
+    READS,
+    check_reply,
+    reply_length,
+    struct_format,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +34,8 @@ UNITS = (0, 255)
 """Units behind a gateway; 0 and 255 also mean the device at the address itself."""
 
 _HEADER = ">HHHB"
+_READ_START = ">HHHBBB"  # header, function, byte count
+_READ_START_SIZE = 9
 _HEADER_SIZE = 7
 _MIN_LENGTH = 2  # unit and function
 _MAX_LENGTH = 254  # unit and 253 bytes of PDU
@@ -43,6 +53,7 @@ class TcpClient:
         self.line_echo = False
         self.echo_known = True
         self.is_deferred = False
+        self.is_unproven = False
         self.late_frames: list[bytes] = []
         self.counters = FrameCounters()
         self.reply_length = 0
@@ -53,6 +64,7 @@ class TcpClient:
         self._transaction = 0
         self._unit = 0
         self._pdu = b""
+        self._good_start = b""  # of a good reply to a read; empty for other requests
 
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Start a transaction; return the bytes to send. Units are 0 to 255.
@@ -61,13 +73,20 @@ class TcpClient:
         """
         if not UNITS[0] <= unit <= UNITS[1]:
             raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
-        self._transaction = (self._transaction + 1) & 0xFFFF
+        self._transaction = number = (self._transaction + 1) & 0xFFFF
         self._unit = unit
         self._pdu = pdu
         self._waiting = True
         self.reason = ""
-        self.reply_length = _HEADER_SIZE + reply_length(pdu)
-        return struct.pack(_HEADER, self._transaction, 0, len(pdu) + 1, unit) + pdu
+        function = pdu[0]
+        if function in READS and pdu[4] <= MAX_READ:  # the usual case, without calls for speed
+            size = 2 * pdu[4]
+            self.reply_length = _READ_START_SIZE + size
+            self._good_start = struct.pack(_READ_START, number, 0, 3 + size, unit, function, size)
+        else:
+            self.reply_length = _HEADER_SIZE + reply_length(pdu)
+            self._good_start = b""
+        return struct.pack(_HEADER, number, 0, len(pdu) + 1, unit) + pdu
 
     @property
     def has_partial_frame(self) -> bool:
@@ -110,6 +129,11 @@ class TcpClient:
         if self.stream_error:
             self.counters.discarded_bytes += len(data)
             return None
+        is_whole = len(data) == self.reply_length and not self.buffer
+        if is_whole and self._waiting and self._good_start and data.startswith(self._good_start):
+            self._waiting = False  # the usual case: exactly the good reply to a read
+            count = self._pdu[4]
+            return (GOOD, 0, struct.unpack_from(struct_format(count), data, _READ_START_SIZE))
         buffer = self.buffer + data if self.buffer else data
         result = None
         at, size = 0, len(buffer)

@@ -12,14 +12,25 @@ from protocols.time_units import SECOND
 
 _POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
 _MAX_FRACTION = 7
+_ZEROS = b"0000000"
+_DEGREE = 1_000_000_000
+"""A degree in `dddmm.mmmmmmm` without its point."""
+_SIXTY_MINUTES = 600_000_000
+_ZERO_FRACTIONS = (b"00", b"000", b"0")
 _MAX_DIGITS = 9
 _HEX_DIGITS = b"0123456789ABCDEF"
+SHORT_NUMBERS = {str(n).encode(): n for n in range(100 if hasattr(b"", "isascii") else 10)}
+"""Short numbers by their text: a look-up is faster than a conversion. A board has memory for fewer
+of them."""
 
 
 def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
     """Return an unsigned integer of at most `digits` digits."""
     if not field:
         return None
+    value = SHORT_NUMBERS.get(field)
+    if value is not None and len(field) <= digits:
+        return value
     if len(field) > digits or not field.isdigit():
         raise DecodeError(reason)
     return int(field)
@@ -34,8 +45,8 @@ def parse_hex_digit(field: bytes) -> "int | None":
     return value if len(field) == 1 and value >= 0 else None
 
 
-def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
-    """Return (integer part, fraction as `places` digits) of an unsigned decimal.
+def scale_decimal(field: bytes, places: int, reason: str) -> int:
+    """Return an unsigned decimal times 10**`places` (at most 7).
 
     Further digits are cut off. The integer part is required; point and fraction are optional.
     """
@@ -43,12 +54,10 @@ def split_decimal(field: bytes, places: int, reason: str) -> "tuple[int, int]":
     if not whole.isdigit() or len(whole) > _MAX_DIGITS:
         raise DecodeError(reason)
     if not fraction:
-        return int(whole), 0
+        return int(whole) * _POWERS[places]
     if not fraction.isdigit():
         raise DecodeError(reason)
-    if len(fraction) > places:
-        fraction = fraction[:places]
-    return int(whole), int(fraction or b"0") * _POWERS[places - len(fraction)]
+    return int(whole + (fraction + _ZEROS)[:places])
 
 
 def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
@@ -57,23 +66,27 @@ def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
         return None
     if len(field) <= _MAX_DIGITS and field.isdigit():  # the usual case: needs no split
         return int(field) * _POWERS[places]
-    negative = field[:1] == b"-"
-    whole, part = split_decimal(field[1:] if negative else field, places, reason)
-    value = whole * _POWERS[places] + part
-    return -value if negative else value
+    if field[:1] == b"-":
+        return -scale_decimal(field[1:], places, reason)
+    return scale_decimal(field, places, reason)
 
 
 def parse_time_of_day(field: bytes) -> "int | None":
     """Return `hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 or more."""
     if not field:
         return None
-    if len(field) < 6 or field[6:7] not in b".":
+    whole, fraction = field[:6], field[7:]
+    if len(whole) != 6 or not whole.isdigit() or field[6:7] not in b".":
         raise DecodeError("time")
-    digits, micros = split_decimal(field, 6, "time")
-    minutes, second = divmod(digits, 100)
+    minutes, second = divmod(int(whole), 100)
     hour, minute = divmod(minutes, 100)
-    if not calendar.is_time(hour, minute, second):
+    if (second > 59 or minute > 59 or hour > 23) and not calendar.is_time(hour, minute, second):
         raise DecodeError("time")
+    micros = 0
+    if fraction and fraction not in _ZERO_FRACTIONS:
+        if not fraction.isdigit():
+            raise DecodeError("time")
+        micros = int((fraction + _ZEROS)[:6])
     return (hour * 3600 + minute * 60 + second) * SECOND + micros
 
 
@@ -105,10 +118,10 @@ def parse_angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> 
         raise DecodeError(reason)
     if field[:1] == b"-":
         field = field[1:]
-    digits, fraction = split_decimal(field, _MAX_FRACTION, reason)
-    degrees, minutes = divmod(digits, 100)
+    scaled = scale_decimal(field, _MAX_FRACTION, reason)
+    degrees, minutes = divmod(scaled, _DEGREE)
     # minutes * 1e7 / 60 degrees, rounded: in units of 1e-7 minutes the factor is 1/60
-    value = degrees * 10_000_000 + ((minutes * 10_000_000 + fraction) + 30) // 60
-    if minutes >= 60 or value > limit * 10_000_000:
+    value = degrees * 10_000_000 + (minutes + 30) // 60
+    if minutes >= _SIXTY_MINUTES or value > limit * 10_000_000:
         raise DecodeError(reason)
     return -value if sign else value

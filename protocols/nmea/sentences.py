@@ -136,14 +136,18 @@ class Gsa:
     `body` is kept and decoded on demand.
     """
 
-    __slots__ = ("body", "talker")
+    __slots__ = ("body",)
     kind = b"GSA"
 
     def __init__(self, body: bytes) -> None:
         if body.count(b",") < 17:
             raise DecodeError("fields")
-        self.talker = body[:2]
         self.body = body
+
+    @property
+    def talker(self) -> bytes:
+        """The talker."""
+        return self.body[:2]
 
     def decode(self) -> "GsaDetail":
         """Decode all fields; `DecodeError` for a malformed field."""
@@ -182,7 +186,7 @@ class Gsv:
     `body` is kept; its satellites are decoded on demand.
     """
 
-    __slots__ = ("body", "in_view", "number", "talker", "total")
+    __slots__ = ("body", "in_view", "number", "total")
     kind = b"GSV"
 
     def __init__(self, body: bytes) -> None:
@@ -193,17 +197,25 @@ class Gsv:
         f = body.split(b",", 4)
         if len(f) < 4:
             raise DecodeError("fields")
-        self.talker = body[:2]
-        total = fields.parse_unsigned(f[1], 2, "part")
-        number = fields.parse_unsigned(f[2], 2, "part")
-        self.in_view = fields.parse_unsigned(f[3], 3, "in view")
-        if total == 0 and not self.in_view:  # some receivers report "no satellite" in this form
+        short = fields.SHORT_NUMBERS  # a look-up here is half as long as a call
+        total, number, in_view = short.get(f[1]), short.get(f[2]), short.get(f[3])
+        if total is None or number is None or in_view is None:
+            total = fields.parse_unsigned(f[1], 2, "part")
+            number = fields.parse_unsigned(f[2], 2, "part")
+            in_view = fields.parse_unsigned(f[3], 3, "in view")
+        self.in_view = in_view
+        if total == 0 and not in_view:  # some receivers report "no satellite" in this form
             total = number = 1
         if total is None or number is None or not 1 <= number <= total:
             raise DecodeError("part")
         self.total = total
         self.number = number
         self.body = body
+
+    @property
+    def talker(self) -> bytes:
+        """The talker."""
+        return self.body[:2]
 
     def system(self) -> "int | None":
         """Return the NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
@@ -308,6 +320,11 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
 """The kinds that `parse` knows, by the three letters after the talker; plus vendor sentences."""
 
 
+_BY_HEAD = {kind + b",": make for kind, make in KINDS.items()}
+_COMMON = frozenset((b"GN", b"GP", b"GB", b"BD", b"GL", b"GA", b"GQ"))
+"""The usual talkers: a look-up is faster than the check of letters."""
+
+
 def kind_of(body: bytes) -> bytes:
     """Return the kind of a sentence, such as b"RMC"; b"" if it is not in `KINDS`."""
     kind = body[2:5]
@@ -321,10 +338,11 @@ def parse(body: bytes) -> "tuple[Sentence | None, str]":
     The reason is "kind" for a sentence that is not in the table, "fields" for a wrong number of
     fields, else the name of the invalid field. With `kind_of(body)` it is the key of a counter.
     """
-    kind = kind_of(body)
+    make = _BY_HEAD.get(body[2:6])
+    talker = body[:2]
     try:
-        if kind:
-            return KINDS[kind](body), ""
+        if make is not None and (talker in _COMMON or (talker.isalpha() and talker.isupper())):
+            return make(body), ""
         sentence = _parse_vendor(body)
     except DecodeError as error:
         return None, str(error)

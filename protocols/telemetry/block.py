@@ -191,6 +191,10 @@ class BlockReader:
         column, self._previous_start = _decode_column(self._coder, self.rows, self._previous_start)
         return column
 
+    def has_more(self) -> bool:
+        """Return whether the block has more columns than were read."""
+        return self._coder.has_more()
+
 
 def decode(data: bytes, width: int) -> Block:
     """Decode a block of `width` columns. Raises DecodeError."""

@@ -127,3 +127,10 @@ class RangeDecoder:
     def is_overrun(self) -> bool:
         """Return True if more bytes were read than a message can have: the data are invalid."""
         return self._position > len(self._data) + 8
+
+    def has_more(self) -> bool:
+        """Return True if the message has more bytes than were needed: not all is decoded.
+
+        The decoder reads at least three bytes ahead, and the encoder omits zeros at the end.
+        """
+        return self._position < len(self._data)

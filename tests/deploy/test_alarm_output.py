@@ -11,10 +11,11 @@ import pytest
 from agent.alarms.alarm_filter import ROOT_END_MS, SETTLE_MS
 from agent.alarms.shelving import Shelving
 from deploy.relay import command
-from deploy.relay.alarm_output import AlarmOutput
 from deploy.relay.database import RelayDatabase
-from deploy.relay.output import OutputContext
-from deploy.relay.text_outputs import JsonOutput
+from deploy.relay.decode.row_format import Note
+from deploy.relay.outputs.alarm_output import AlarmOutput
+from deploy.relay.outputs.base import OutputContext
+from deploy.relay.outputs.text_outputs import JsonOutput
 
 UNIT = "s1/u1"
 
@@ -34,6 +35,9 @@ class PublishedMessages:
     ) -> None:
         assert (qos, retain) == (1, False)
         self.sent.append((topic, json.loads(payload)))
+
+    def flush(self) -> None:
+        """The broker acknowledges immediately."""
 
 
 class Bench:
@@ -56,7 +60,7 @@ class Bench:
 
     def note(self, change: str, code: str, monotonic: int = 5) -> None:
         note = {"t": None, "m": monotonic, "alarm": change, "code": code, "text": "t"}
-        self.output.note(UNIT, 4, json.dumps(note).encode())
+        self.output.note(Note(UNIT, 4, note))
 
     def after(self, ms: int) -> list[str]:
         self.now += ms
@@ -140,7 +144,7 @@ def test_a_restart_of_the_unit_ends_its_alarms(bench: Bench) -> None:
     assert bench.after(0) == ["raised leak_critical:l1"]
     bench.note("raised", "emergency_stop:s1", 20)
     assert bench.after(0) == ["cleared leak_critical:l1", "raised emergency_stop:s1"]
-    kind, page = bench.output.pages()["/alarms"]()
+    kind, page = bench.output.pages()["/alarms"]("")
     assert kind == "application/json"
     assert json.loads(page) == {UNIT: [{"code": "emergency_stop:s1", "priority": 1}]}
 
@@ -153,15 +157,19 @@ def test_a_shelved_alarm_is_not_sent(bench: Bench) -> None:
 
 
 def test_other_notes_have_no_effect(bench: Bench) -> None:
-    for payload in (b"x", b"[]", b"{}", b'{"alarm":"raised"}'):
-        bench.output.note(UNIT, 1, payload)
+    for content in ({}, {"alarm": "raised"}, {"code": "leak"}):
+        bench.output.note(Note(UNIT, 1, content))
     assert bench.after(SETTLE_MS) == []
 
 
 def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
     output = JsonOutput(bench.context())
-    output.note(UNIT, 4, b'{"alarm":"raised","code":"device_lost:rpu","text":"t"}')
-    output.note(UNIT, 5, b'{"event":"x","code":"device_lost:rpu"}')
+    output.deliver(
+        [
+            Note(UNIT, 4, {"alarm": "raised", "code": "device_lost:rpu", "text": "t"}),
+            Note(UNIT, 5, {"event": "x", "code": "device_lost:rpu"}),
+        ]
+    )
     first, second = (content for _, content in bench.broker.sent)
     assert first["number"] == 302
     assert first["priority"] == 3

@@ -15,6 +15,7 @@ from drivers.redfish.client import RedfishClient
 from drivers.redfish.target import RedfishTarget
 from protocols import calendar, cbor, datagram, http, signed_message
 from protocols.errors import DecodeError
+from protocols.modbus.ascii_mode import AsciiClient, build_frame
 from protocols.modbus.crc import with_crc
 from protocols.modbus.rtu import RtuClient
 from protocols.modbus.sniffer import Sniffer
@@ -271,6 +272,10 @@ def _places(name: str) -> list[bytes]:
 def make_harnesses() -> list[Harness]:
     """Return the harnesses of this file."""
     bus = _places("bus>")
+    # RTU frames of the captures as ASCII frames: mode, request, then a frame.
+    ascii_frames = [
+        data[:1] + b"\0" + build_frame(data[1], data[2:-2]) for data in bus if data[1:2] > b"\0"
+    ]
     inner = b"$GPTXT,01,01,01,ANTENNA OK*35\r\n"
     receiver = [
         *_places("receiver>"),
@@ -290,6 +295,8 @@ def make_harnesses() -> list[Harness]:
         Harness("tcp_client", lambda: _matcher(TcpClient()), (), bus + _places("bmc>")),
         Harness("rtu_bus", lambda: _bus("rtu"), (), bus),
         Harness("tcp_bus", lambda: _bus("tcp"), (), bus),
+        Harness("ascii_client", lambda: _matcher(AsciiClient()), (), ascii_frames),
+        Harness("ascii_bus", lambda: _bus("ascii"), (), ascii_frames),
         Harness("sniffer", _sniffer, (), bus + _places("bus<")),
         Harness("nmea_framer", _framer, (), receiver),
         Harness("nmea_sentence", _function(_sentence), (), receiver),

@@ -22,7 +22,7 @@ from agent.satcom import persistence
 from deploy.errors import OpsError
 from deploy.ops.messages import parse_report
 from deploy.relay.database import RelayDatabase
-from deploy.relay.ingest import Ingest
+from deploy.relay.pipeline import Pipeline, PipelineSettings
 from protocols import cbor
 from protocols.errors import DecodeError, EncodeError
 from protocols.signed_message import COMMAND, PATCH, SignedMessage, pack
@@ -100,17 +100,14 @@ def _account(data: bytes) -> None:
 
 
 def _relay() -> tuple[Feed, object]:
-    database = RelayDatabase(":memory:", "r")
-    ingest = Ingest(database, {})
+    pipeline = Pipeline(RelayDatabase(":memory:", "r"), PipelineSettings())
 
     def feed(data: bytes) -> None:
-        for entry in ingest.ingest_batch([("a/b", data)]).entries:
-            try:
-                ingest.decode(entry)
-            except DecodeError:
-                continue
+        pipeline.ingest.ingest_batch([("a/b", data)], limited=False)
+        while pipeline.process():
+            pipeline.take_receipts()
 
-    return feed, database
+    return feed, pipeline
 
 
 def make_harnesses() -> list[Harness]:

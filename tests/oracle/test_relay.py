@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.relay.row_format import Rows
-from deploy.relay.sparkplug_edge import SparkplugEdge
+from deploy.relay.decode.row_format import Rows
+from deploy.relay.sparkplug.edge import SparkplugEdge
 
 _PEER_PACKAGE = "pysparkplug==0.6.1"
 _READER = """

@@ -103,6 +103,8 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "caps_restored",
         "port",
         "time_store",
+        "time_server",
+        "receiver_apart",
         "time_step",
         "time_floor",
         "time_witness",

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import speed
 from benchmarks.bench import digests
-from benchmarks.mutation.rooms import rooms
+from benchmarks.mutation.subjects import subjects
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -229,11 +229,11 @@ def test_sky() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("room", sorted(rooms()))
-def test_mutants_of_a_room_are_killed(room: str) -> None:
+@pytest.mark.parametrize("subject", sorted(subjects()))
+def test_mutants_of_a_subject_are_killed(subject: str) -> None:
     """At least 90 % of a sample; the record names the survivors."""
-    record = benchmark("mutation.run", "--room", room, "--count", "60", "--seed", "3")
-    assert record["rooms"][room]["sample"] > 0
+    record = benchmark("mutation.run", "--subject", subject, "--count", "60", "--seed", "3")
+    assert record["subjects"][subject]["sample"] > 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -59,7 +59,7 @@ EXEMPT = {
     # only appends a request or changes three attributes of `PortLink`
     "agent/agent.py": {"link.start", "self.uplink.link.start", "link.outbox", "link.event"},
     # inside of a guarded call of the agent
-    "agent/core/component_set.py": {
+    "agent/core/component/component_set.py": {
         "component.receive",
         "component.link_receive",
         "component.event",
@@ -73,6 +73,7 @@ EXEMPT = {
     "agent/core/fault/containment.py": {"agent.event"},
     "agent/fieldbus/device_session.py": {
         *("self._poll_cycle.handle_result", "self._write_cycle.handle_result"),
+        "self._channels[CHANNEL_KIND - kind].cycle.handle_result",
         *("result.status", "result.values"),  # of a record
     },
     "agent/fieldbus/poll_cycle.py": {"result.status", "result.values"},

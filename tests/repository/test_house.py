@@ -21,21 +21,12 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 
 MAX_ENTRIES = 15
 CAPACITY = {
-    "": 25,
+    "": 21,
     "agent": 20,
-    "agent/core": 19,
-    "deploy": 16,
     "deploy/firmware": 16,
-    "deploy/relay": 16,
     "hil": 21,
-    "hil/fault": 17,
-    "tests/deploy": 16,
-    "tests/oracle": 16,
-    "tests/portable/agent": 16,
-    "tests/repository": 16,
-    "tests/portable/support": 16,
 }
-"""Folders with a larger capacity: the roots of the layers, and packages with one subject."""
+"""Folders with a larger capacity: the roots of the layers, and one package with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")
 """Folders of data and of documents; the documents have another gate."""
 TWINS = {
@@ -49,7 +40,7 @@ TWINS = {
 LONGEST_NAME = 20
 LONG_NAMES = {"do_handshake_on_connect"}
 """Names in the interface of a library."""
-BUILDS_IMPORTS = ("agent/core/registry.py", "drivers/modems/__init__.py")
+BUILDS_IMPORTS = ("agent/core/component/registry.py", "drivers/modems/__init__.py")
 """Registries; no other code imports a module by a computed name."""
 
 

@@ -68,7 +68,7 @@ Behaviour = Callable[["HostileCase", HostileDevice, bytes, int], list[Chunk]]
 class HostileCase:
     """One bus with two devices under one behaviour; `run` returns the judged counts."""
 
-    def __init__(self, framing: str, behaviour: Behaviour, seed: int) -> None:
+    def __init__(self, framing: str, behaviour: Behaviour, seed: int, sizes: str = "mixed") -> None:
         self.framing = framing
         self.behaviour = behaviour
         self.rng = random.Random(seed)
@@ -79,9 +79,15 @@ class HostileCase:
         self.arriving: list[tuple[int, int, bytes]] = []
         self.line_free_at = 0
         self.wrong = self.old = self.false_success = self.good = self.calls = self.ambiguous = 0
-        counts = (1, 1, 2, 2, 1 + self.rng.randrange(12))
+        last = 1 + self.rng.randrange(12)
+        counts = {
+            "mixed": (1, 1, 2, 2, last),
+            "one": (1, 1, 1),
+            "two": (2, 2, 2),
+            "many": (2 + last, 2 + last, 2 + last),
+        }[sizes]
         self.blocks = [
-            (unit, pdu.read_holding(8 * i + unit, count))
+            (unit, pdu.read_holding(16 * i + unit, count))
             for unit in UNITS
             for i, count in enumerate(counts)
         ]
@@ -313,6 +319,19 @@ def _echo(case: HostileCase, device: HostileDevice, request: bytes, now: int) ->
     return [echo, *_drop(case, device, request, now)]
 
 
+def _damaged_echo(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    (start, data), *replies = _echo(case, device, request, now)
+    echo = bytearray(data)
+    kind = case.rng.randrange(6)
+    if kind == 0:
+        echo[case.rng.randrange(len(echo))] ^= 1 << case.rng.randrange(8)
+    elif kind == 1:
+        del echo[: case.rng.randrange(3)]
+    return [(start, bytes(echo)), *replies]
+
+
 def _noise(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
     frame = bytearray(_frame(case, device, request, now))
     kind = case.rng.randrange(case.framing == "tcp", 5)  # TCP has no CRC of its own
@@ -348,4 +367,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "noise": _noise,
     "mix": _mix,
 }
-RTU_BEHAVIOURS = {**BEHAVIOURS, "forged": _forged, "echo": _echo}
+ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
+RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
+SIZES = ("one", "two", "many", "mixed")
+"""Registers of each read: see `HostileCase`."""

@@ -31,7 +31,7 @@ REALTIME = (
     "tests/hil/run/test_real_time.py",
     "tests/cli/test_agent_command.py",
     "tests/hil/test_demo.py",
-    "tests/oracle/test_modbus_command.py",
+    "tests/oracle/modbus/test_modbus_command.py",
     "tests/drivers/test_time_ports.py",
     "tests/oracle/test_bench.py",
     "tests/cli/test_link_command.py",

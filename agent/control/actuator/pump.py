@@ -16,6 +16,8 @@ A drive starts at the change from stop to run. So the stop command is sent first
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.core.context import SessionView
 
 _DEADBAND = 0.1
@@ -24,11 +26,17 @@ _STILL_CYCLES = 5
 
 
 class PumpActuator:
-    """The pump of one device session. `stalled`: the protection has found its shaft blocked."""
+    """The pump of one device session. `stalled`: the protection has found its shaft blocked.
 
-    def __init__(self, session: "SessionView") -> None:
+    `role`: the data of the profile, by default those of the pump. Without a feedback point the
+    speed is the one that the drive holds as its reference. Without a trip bit it never trips.
+    """
+
+    def __init__(self, session: "SessionView", role: "dict[str, Any] | None" = None) -> None:
         self.session = session
-        device, role = session.device, session.profile.pump
+        device = session.device
+        if role is None:
+            role = session.profile.pump
         self._setpoint = device.point_index(role["setpoint"])
         self._speed = device.point_index(role["feedback"])
         self._run = [(device.point_index(name), raw) for name, raw in role["run"]]
@@ -97,7 +105,7 @@ class PumpActuator:
 
     def tripped(self) -> bool:
         """Return True if the drive reports a trip."""
-        return self.session.device.is_bit_on(self._trip_bit)
+        return self._trip_bit != "" and self.session.device.is_bit_on(self._trip_bit)
 
     def set_stalled(self, stalled: bool) -> None:
         """Record whether the pump can give flow; a stalled pump is not available."""

@@ -31,8 +31,8 @@ _DEADBAND = 0.5
 class ValveActuator:
     """The valve of one device session.
 
-    `is_reversed`: it opens when its actuator closes. `is_limited`: it stands, or too little water
-    flows through it, so it cannot reject more heat.
+    `is_reversed`: it opens when its actuator closes. `is_limited`: it is blocked, or too little
+    water flows through it, so it cannot reject more heat.
     """
 
     def __init__(self, session: "SessionView") -> None:
@@ -97,7 +97,7 @@ class ValveStill:
     def step(
         self, position: "float | None", command_pct: "float | None", band: float, dt: float
     ) -> bool:
-        """Return whether it stands; called once a cycle."""
+        """Return whether the valve is blocked; called once a cycle."""
         last, self._still_pct = self._still_pct, position
         if position is None or command_pct is None or last is None:
             self._still_s = 0.0

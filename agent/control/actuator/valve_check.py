@@ -5,7 +5,7 @@ Does not move the valve and does not control; see `agent.control.component`. Eac
 compares:
 
     finding                                                      alarm
-    the valve stands, its command is elsewhere (`ValveStill`)    valve_feedback
+    the valve does not move to its command (`ValveStill`)        valve_feedback
     its position is far from its command for a long time         valve_feedback
     it is mounted in reverse (`ValveSign`): it is turned         valve_feedback
     facility flow far below that of the position                 facility_flow

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
-_FAN_PERIOD_S = 9.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_FAN_PERIOD_S = 9.5
+"""10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _ADIABATIC_HYST_K = 1.0
 _STEADY_K = 29 / 100
 
@@ -68,6 +69,8 @@ class CoolingControl:
     wet_above_c}, `optimum` (see `SetpointOptimizer`; also `every_s`, `design_kw`).
 
     Outputs: `valve_pct`, `pump_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
+    The configuration of a unit has no key for `wet_above_c`, and no unit has an output for the
+    water: only the model of a year (`hil.annual`) sets it.
     `min_setpoint_c`: limit by the dew point. `setpoint_c`: the present set-point.
     """
 
@@ -98,7 +101,7 @@ class CoolingControl:
         self.optimizer: SetpointOptimizer | None = None
         self.fans: FanControl | None = None
         self._fan_elapsed_s = 0.0
-        self._search_due = 0
+        self._optimize_due = 0
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -160,7 +163,7 @@ class CoolingControl:
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
         """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
-        if self.optimizer is not None and now >= self._search_due:
+        if self.optimizer is not None and now >= self._optimize_due:
             self._run_optimizer(readings, now)
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
@@ -197,7 +200,8 @@ class CoolingControl:
     def max_valve_pct(self, heat_w: float, fws_supply_c: float, supply_c: float) -> "float | None":
         """Return the largest opening that keeps the supply above `supply_c` at this heat.
 
-        None: each opening does. It is for the flow of the present table of the exchanger.
+        None: each opening does. It is valid at the secondary flow `exchanger.table_lpm`, for which
+        the characteristic of the exchanger was computed last.
         """
         exchanger = self.exchanger
         cooling_k = supply_c - fws_supply_c
@@ -284,7 +288,7 @@ class CoolingControl:
         optimizer, supply = self.optimizer, self.settings["supply"]
         if optimizer is None:
             return
-        self._search_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
+        self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
         air = readings.air_c
         if self.adiabatic_on and readings.adiabatic_air_c is not None:

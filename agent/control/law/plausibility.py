@@ -305,7 +305,7 @@ class RowPlausibility:
         spare = r.spare_c
         if spare is not None and (by_return is None or -_SPARE_K < spare - by_return < _SPARE_K):
             by_return, uncertainty = spare, 5 / 10
-        # Coolant that stands does not change its temperature.
+        # Coolant without flow does not change its temperature.
         flows = flow is not None and flow > self._design_lpm / 3.0
         flows = flows and self._moving_s < _FILTER_S - _SETTLED_S
         for signal in (self.supply, self.returned):

@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
     class SensorChecks(Protocol):
         """The checks of the sensors; see `agent.control.law.plausibility`."""

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
     class ProofRecords(Protocol):
         """The proof tests; see `agent.control.law.proof_test`."""

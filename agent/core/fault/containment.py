@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contained faults: what the agent does when a piece of it raises an exception.
 
-Loaded at the first exception only; see `agent.core.guard`. Does not find the cause. It is a
+Loaded at the first exception only; see `agent.core.fault.guard`. Does not find the cause. It is a
 provider of conditions of the supervisor.
 
     piece      reaction                                            alarm
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.alarm_record import Condition
-    from agent.core.component import Component
+    from agent.core.component.base import Component
 
 PORT_FAULT = AlarmRecord(
     "port_fault", DEGRADED, "its input raised an exception: port", "port", True

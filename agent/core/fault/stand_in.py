@@ -7,14 +7,14 @@ the input of the ports to the component, so that the view of the component on it
 It serves the ports of a component with `SERVES_OFF` completely, until that raises too.
 """
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from agent.core.component import Actions
+    from agent.core.component.base import Actions
 
 
 class StandIn(Component):

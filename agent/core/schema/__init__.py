@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Words of the schemas that several packages use; dropped after loading."""
+"""Words of the schemas that several packages use; unloaded after loading."""

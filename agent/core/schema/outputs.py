@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Check that an actuator accepts all outputs of its loop.
 
-Does not check the tuning of the loop. Dropped after loading; a signed change loads it again.
+Does not check the tuning of the loop. Unloaded after loading; a signed change loads it again.
 """
 
 from agent.core.config_records import round_to_thousandth
@@ -33,7 +33,7 @@ def check_outputs(
                 "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
                 % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
             )
-    if role == "pump" and not low <= 0 <= high:
+    if role != "valve" and not low <= 0 <= high:
         errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The result of a start, for the remote manager: the selected configuration and its records.
 
-Does not select; see `agent.remote.update.boot`, which a board drops after the start.
+Does not select; see `agent.remote.update.boot`, which MicroPython unloads after the start.
 """
 
 from agent.remote.message import canonical

@@ -11,7 +11,7 @@ INSTALLED = -1
 class RunningSlot:
     """The slot of this application, its release, and the capacity of a slot in bytes.
 
-    On a server the process does not select its slot; `INSTALLED` stands for both kinds.
+    On a server the process does not select its slot; `INSTALLED` means both kinds.
     """
 
     def __init__(self, slot: int = INSTALLED, release: int = 0, capacity: int = 1 << 30) -> None:

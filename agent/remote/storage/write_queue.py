@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol
 
-    from agent.core.component import Actions, Component
+    from agent.core.component.base import Actions, Component
     from agent.core.config_records import Config
     from agent.core.context import Context, PortListener
-    from agent.core.guard import Guard
+    from agent.core.fault.guard import Guard
     from agent.remote.storage.audit import AuditLog
     from agent.remote.storage.boot_state import BootState
 

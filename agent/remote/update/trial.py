@@ -91,15 +91,18 @@ class TrialMonitor:
         measured, kpa = supply.sensor.value(now), dp.sensor.value(now)
         return (
             None if measured is None else abs(measured - supply.setpoint),
-            None if kpa is None else abs(kpa - dp.setpoint) / dp.setpoint,
+            None if kpa is None or not dp.setpoint else abs(kpa - dp.setpoint) / dp.setpoint,
         )
 
     def _degraded_value(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
-        for (name, tolerance), before, after in zip(
-            limits, self._initial_errors, self._loop_errors(now)
+        loops = self._agent.supply_loop, self._agent.pressure_loop
+        for (name, tolerance), before, after, loop in zip(
+            limits, self._initial_errors, self._loop_errors(now), loops
         ):
+            if not loop.config.actuators:
+                continue  # only monitored: there is no set-point
             if after is None or (after > tolerance and (before is None or after >= before)):
                 return name
         return (

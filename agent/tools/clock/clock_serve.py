@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write, check or supervise."""
     raw = read_file(arguments.config)
-    config = compile_config(raw, arguments.config, profiles())
+    config = compile_config(raw, arguments.config, profiles(arguments.config))
     settings = make_settings(raw, arguments)
     if arguments.write is not None:
         return write_files(settings, Path(arguments.write))

@@ -9,6 +9,7 @@ import ast
 import fnmatch
 import functools
 import hashlib
+import json
 import os
 import subprocess
 import tomllib
@@ -26,6 +27,7 @@ from deploy.firmware.application.board_source import (
 from deploy.firmware.application.profile_trim import trim_profile
 from deploy.firmware.application.short_names import ShortNames
 from deploy.firmware.build_tools import CACHE, find_mpy_cross
+from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _SKIPPED = ("drivers/profiles/profile.schema.json",)
@@ -59,10 +61,22 @@ def build_application(config: bytes | None = None, extra: dict[str, bytes] | Non
         name = path.relative_to(ROOT).as_posix()
         if name not in _SKIPPED:
             files[name] = trim_profile(path)
+    for name, path in _site_profiles(config):
+        files[f"drivers/profiles/{name}.json"] = trim_profile(path)
     files["drivers/profiles/checked"] = b""  # checked here, so the board does not check again
     if config is not None:
         files["unit.json"] = config
     return pack_romfs(files | (extra or {}))
+
+
+def _site_profiles(config: bytes | None) -> list[tuple[str, Path]]:
+    """Return name and file of the profiles of the site that a configuration uses."""
+    if config is None:
+        return []
+    used = {device["profile"] for device in json.loads(config)["devices"]}
+    package = ROOT / "drivers" / "profiles"
+    files = profile_files()
+    return [(n, Path(files[n])) for n in sorted(used & set(files)) if files[n].parent != package]
 
 
 def is_empty(name: str) -> bool:

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short names for a board: the attribute `self._reference` becomes `self._3`.
 
-A name costs heap on a board: its text and 11 bytes (64-bit interpreter). So a name that only one
-module uses gets a number, and all modules share the same few names. Two kinds of names get one:
+A name costs heap on a board: its text and 11 bytes (64-bit interpreter). So a name that a module
+uses for itself gets a number, and all modules share the same few names. These names get one:
 
-    private data        `self._reference`, `_TABLE`: bound in one module, named in no other one
+    private names       `self._reference`, `_TABLE`, `_check()`, if each module with this name binds
+                        it, and no class of one of them extends a class of another one
+    public constants    in capitals, that no other module names; not those of a schema, which
+                        `agent.config.schema` finds by the name of their section
     parameters          that no call gives by keyword, if the name has no other use
 
-Names of functions and classes stay, because the console shows them after an exception. Those of
-modules that only load a configuration get numbers too. If a class extends a class of another
-module, its numbers follow those of that module. So an instance has no attribute twice. `__slots__`
-goes, because MicroPython ignores it. Each line keeps its number.
+Names of classes and of public functions stay, because the console shows them after an exception.
+For a private function it shows the module and the line only (`agent.core.fault.text`). Private
+classes of modules that only load a configuration get numbers too. If a class extends a class of
+another module, its numbers follow those of that module. So an instance has no attribute twice.
+`__slots__` goes, because MicroPython ignores it. Each line keeps its number.
 """
 
 import ast
@@ -18,11 +22,13 @@ import builtins
 import io
 import re
 import tokenize
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
+_SCHEMA = ".schema"
 _ONLY_FOR_LOADING = ("agent.config.", "drivers.device.profile_")
 """Modules that run before the agent: none of their exceptions is on its console."""
+_SEE_PRIVATE_NAMES = ("tests.", "benchmarks.")
+"""Modules that can use the private names of other modules. Their functions keep their names."""
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -34,19 +40,19 @@ class ShortNames:
     """
 
     def __init__(self, sources: dict[str, bytes]) -> None:
-        self._uses = {
-            module: _Uses(source, module.startswith(_ONLY_FOR_LOADING))
-            for module, source in sources.items()
-        }
-        modules: dict[str, int] = Counter()
+        self._uses = {module: _Uses(module, source) for module, source in sources.items()}
+        modules: dict[str, set[str]] = {}
         fixed = {*dir(builtins), "self"}
-        for uses in self._uses.values():
-            modules.update(uses.all)
+        for module, uses in self._uses.items():
+            for name in uses.all:
+                modules.setdefault(name, set()).add(module)
             fixed |= uses.fixed
         self._taken = frozenset(modules)
+        private = {name for name, found in modules.items() if self._is_private(name, found)}
         self._own = {
             module: sorted(
-                {name for name in uses.private if modules[name] == 1}
+                (uses.private & private)
+                | {name for name in uses.constants if len(modules[name]) == 1}
                 | {name for name in uses.parameters if name not in fixed}
             )
             for module, uses in self._uses.items()
@@ -66,6 +72,20 @@ class ShortNames:
                 lines[row - 1] = line[:start] + short[token.string] + line[token.end[1] :]
         _drop_slots(lines, ast.parse(source))
         return "".join(lines).encode()
+
+    def _is_private(self, name: str, modules: set[str]) -> bool:
+        """Return whether each of `modules`, all that have `name`, uses it for itself."""
+        if len(modules) > 1 and any(module.startswith(_SEE_PRIVATE_NAMES) for module in modules):
+            return False
+        return all(
+            name in self._uses[module].private and not self._bases(module) & modules
+            for module in modules
+        )
+
+    def _bases(self, module: str) -> set[str]:
+        """Return the modules whose classes the classes of `module` extend, at any distance."""
+        extended = self._uses[module].extended & set(self._uses)
+        return extended.union(*[self._bases(base) for base in extended])
 
     def _first(self, module: str) -> int:
         """Return the first free number: it follows those of the modules that a class extends."""
@@ -87,11 +107,12 @@ class _Uses:
     """How one module uses its names.
 
     `all`: all words, also those of texts. `private`: private data. `parameters`: of functions.
-    `fixed`: names with another use than a variable of a function. `extended`: modules with a base
-    class of this module.
+    `constants`: public names in capitals, bound outside functions. `fixed`: names
+    with another use than a variable of a function. `extended`: modules with a base class of this
+    module.
     """
 
-    def __init__(self, source: bytes, with_functions: bool) -> None:
+    def __init__(self, module: str, source: bytes) -> None:
         tree = ast.parse(source)
         nodes = list(ast.walk(tree))
         self.all = set(_WORD.findall(source.decode()))
@@ -100,13 +121,24 @@ class _Uses:
         self.fixed = {name for name in self.all if name[0] == "_"}
         for node in nodes:
             self._sort_name(node)
-        self.fixed |= _bound_outside_functions(tree)
+        outside = _bound_outside_functions(tree)
+        self.constants = {name for name in outside if name.isupper() and name[0] != "_"}
+        if module.endswith(_SCHEMA):
+            self.constants.clear()
+        self.fixed |= outside
         texts = _texts(nodes)
         if any(isinstance(node, ast.keyword) and node.arg is None for node in nodes):
             self.fixed |= texts  # f(**settings)
-        functions = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
-        names = {function.name for function in functions}
-        private = (self._bound | names if with_functions else self._bound - names) - texts
+        functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+        classes = {node.name for node in nodes if isinstance(node, ast.ClassDef)}
+        private = self._bound - functions
+        if not module.startswith(_SEE_PRIVATE_NAMES):
+            private |= functions
+        if module.startswith(_ONLY_FOR_LOADING):
+            private |= classes
+        else:
+            private -= classes
+        private -= texts
         self.private = {name for name in private if re.match(r"_[a-zA-Z0-9]", name)}
         self.extended = _extended(nodes)
 

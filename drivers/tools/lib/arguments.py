@@ -5,10 +5,10 @@ import argparse
 import contextlib
 import json
 import sys
-from importlib import resources
 from pathlib import Path
 
 from drivers.errors import DriverError, ProfileError
+from drivers.tools.lib.profile_folders import profile_files
 from protocols.modbus.pdu import EXCEPTION, EXCEPTIONS, GOOD
 
 TYPE_CHECKING = False
@@ -114,7 +114,7 @@ def describe_result(result: "TransactionResult") -> str:
     if result.status == "busy":
         return "busy: exception %d (%s) to all attempts" % (result.code, EXCEPTIONS[result.code])
     if result.status == "unsure":
-        return "unsure: the reply can be a late one to an earlier request"
+        return "unsure: the reply can be a late one to an earlier request, or an echo of the line"
     return "%s: %s" % (result.status, result.reason or "no reason known")
 
 
@@ -135,10 +135,8 @@ def describe_port(address: "Address") -> str:
 
 
 def profile_names() -> "list[str]":
-    """Return the names of the shipped profiles."""
-    folder = resources.files("drivers") / "profiles"
-    names = [entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json")]
-    return sorted(name for name in names if not name.endswith(".schema"))
+    """Return the names of the profiles of the package and of the site."""
+    return sorted(profile_files())
 
 
 def read_json(path: "Any", name: str) -> "Any":
@@ -157,14 +155,13 @@ def read_json(path: "Any", name: str) -> "Any":
 
 
 def raw_profile(name: str) -> "Any":
-    """Return the parsed JSON of a shipped profile (by name) or of a file (by path)."""
+    """Return the parsed JSON of a profile of package or site (by name) or of a file (by path)."""
     if "/" in name or name.endswith(".json"):
         return read_json(Path(name), name)
-    if name not in profile_names():
-        raise UsageError(
-            "no profile is named %s; there are %s" % (name, ", ".join(profile_names()))
-        )
-    return read_json(resources.files("drivers") / "profiles" / (name + ".json"), name)
+    files = profile_files()
+    if name not in files:
+        raise UsageError("no profile is named %s; there are %s" % (name, ", ".join(sorted(files))))
+    return read_json(files[name], name)
 
 
 # Printing.

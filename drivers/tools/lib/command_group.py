@@ -16,6 +16,7 @@ import signal
 import sys
 
 from drivers.tools.lib.parser import Parser
+from drivers.tools.lib.profile_folders import add_profiles_option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Tools = dict[str, tuple[str, str]]
 
 WRONG_USE = 2
+_WITH_PROFILES = ("coldloop modbus", "coldloop hil")
 
 
 class CommandGroup:
@@ -71,6 +73,8 @@ class CommandGroup:
         description = text[0].upper() + text[1:] + "."
         parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)
         tool.configure(parser)
+        if self.prog in _WITH_PROFILES:
+            add_profiles_option(parser)
         arguments = parser.parse_args(argv)
         arguments.argv = argv
         signal.signal(signal.SIGTERM, _interrupt)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from hil.fault.communication.link import LINK_EVENTS
+from hil.fault.communication.modem import MODEM_EVENTS
 from hil.fault.config import CONFIG_EVENTS
 from hil.fault.gnss import RECEIVER_EVENTS
-from hil.fault.link import LINK_EVENTS
-from hil.fault.modem import MODEM_EVENTS
 from hil.fault.register import REGISTER_EVENTS
 from hil.fault.registry import EVENTS
 from hil.fault.sensor import SENSOR_EVENTS

@@ -46,7 +46,7 @@ class ProfileServer(ModbusServer):
             self._add_sunspec_chain(raw["scan"])
         for entry in raw.get("points", []):
             self._add_point(self._with_defaults(entry))
-        for entry in _iter_bits(raw):
+        for entry in iter_bits(raw):
             self._add_bit(self._with_defaults(entry))
         for entry in raw.get("texts", []):
             fields = self._with_defaults(entry)
@@ -194,7 +194,8 @@ class ProfileServer(ModbusServer):
         return 0
 
 
-def _iter_bits(raw: Raw) -> Iterator[Raw]:
+def iter_bits(raw: Raw) -> Iterator[Raw]:
+    """Yield each bit of a profile as one entry, also those of the registers of flags."""
     yield from raw.get("bits", [])
     for group in raw.get("flags", []):
         for index, name in enumerate(group["bits"]):
@@ -202,4 +203,7 @@ def _iter_bits(raw: Raw) -> Iterator[Raw]:
                 fields = {
                     key: group[key] for key in ("address", "function", "write") if key in group
                 }
+                for key in ("alarm", "invert"):
+                    places = group.get(key, False)
+                    fields[key] = index in places if isinstance(places, list) else places
                 yield {**fields, "name": name, "bit": index}

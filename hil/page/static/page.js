@@ -50,44 +50,63 @@
       field.placeholder = "emulated";
       if (d.real && document.activeElement !== field) field.value = d.real;
       button.textContent = d.real ? "Emulate" : "Swap in";
+      button.ariaLabel = button.textContent + ": " + d.name;
     });
   }
   function makeDevice(d) {
     const field = make("input", { ariaLabel: "port of the real " + d.name });
     const button = make("button", { className: "plain" });
-    button.onclick = () => guarded(async () => {
+    const problem = make("small", { className: "problem", role: "alert" });
+    button.onclick = async () => {
       const real = button.textContent === "Emulate";
-      await request("swap", { name: d.name, port: real ? "" : field.value });
-      if (real) field.value = "";
-    });
-    return make("div", { className: "device" }, make("b"), field, button);
+      problem.textContent = "";
+      if (!real && !field.value.trim()) { problem.textContent = "type the port of the real device"; field.focus(); return; }
+      try {
+        await request("swap", { name: d.name, port: real ? "" : field.value.trim() });
+        if (real) field.value = "";
+      } catch (error) { problem.textContent = error.message; }
+    };
+    return make("div", { className: "device" }, make("b"), field, button, problem);
   }
 
   function filterFaults() {
     const text = id("find").value.toLowerCase();
     for (const row of id("faults").children) row.hidden = !row.textContent.toLowerCase().includes(text);
   }
+  const number = (value) => String(Number(value.toPrecision(6)));
   function makeFault(f) {
     const button = make("button", { className: "plain", textContent: f.ends ? "On" : "Do" });
     const text = make("span", { textContent: f.about, title: f.name });
     const row = make("div", { className: "fault" }, text);
     row.dataset.name = f.name;
-    const field = f.limits && make("input", { type: "number", step: "any", min: f.limits[0], max: f.limits[1], value: f.limits[0], ariaLabel: "value of " + f.name });
+    const range = f.limits && `${number(f.limits[0])} to ${number(f.limits[1])} ${f.unit}`.trim();
+    const field = f.limits && make("input", { type: "number", step: f.whole ? 1 : "any", min: f.limits[0], max: f.limits[1], placeholder: f.unit, title: range, ariaLabel: `value of ${f.name}, ${range}` });
+    const problem = make("small", { className: "problem", role: "alert" });
     if (field) {
       row.append(field);
-      field.oninput = () => { text.textContent = f.about.replace("VALUE", field.value || "…"); };
+      field.oninput = () => { text.textContent = f.about.replace("VALUE", field.value || "…"); problem.textContent = ""; };
       field.oninput();
     }
-    button.onclick = () => guarded(() => request("fault", { name: f.name, value: field ? Number(field.value) : null, on: !row.classList.contains("on") }));
-    row.append(button);
+    button.onclick = async () => {
+      const on = !row.classList.contains("on");
+      problem.textContent = "";
+      if (on && field && !field.validity.valid) { problem.textContent = "not a value from " + range; field.focus(); return; }
+      if (on && field && field.value === "") { problem.textContent = "a value is needed: " + range; field.focus(); return; }
+      try {
+        await request("fault", { name: f.name, value: field && field.value !== "" ? Number(field.value) : null, on });
+      } catch (error) { problem.textContent = error.message; }
+    };
+    button.ariaLabel = button.textContent + ": " + f.name;
+    row.append(button, problem);
     return row;
   }
   function markFaults(list) {
     const on = new Set(list.map(([name]) => name));
     for (const row of id("faults").children) {
-      const isOn = on.has(row.dataset.name), button = row.lastElementChild;
+      const isOn = on.has(row.dataset.name), button = row.querySelector("button");
       row.classList.toggle("on", isOn);
       if (button.textContent !== "Do") button.textContent = isOn ? "Off" : "On";
+      button.ariaLabel = button.textContent + ": " + row.dataset.name;
     }
   }
 
@@ -99,14 +118,20 @@
     if (!asking) return;
     p.textContent = asking.text;
     const field = place.querySelector("input");
-    field.hidden = asking.ask !== "text";
+    field.hidden = asking.ask === "confirm";
+    field.inputMode = asking.ask === "number" ? "decimal" : "text";
+    place.querySelector("button[value=no]").hidden = !field.hidden;
+    place.querySelector("button").textContent = field.hidden ? "Yes" : "Store";
+    id("answerunit").textContent = [asking.unit, asking.min === null ? "" : `${asking.min} to ${asking.max}`].filter(Boolean).join(", ");
     (field.hidden ? place.querySelector("button") : field).focus();
   }
   id("asking").querySelector("form").onsubmit = (event) => {
     event.preventDefault();
     const field = event.target.elements.text, choice = event.submitter.value;
-    guarded(() => request("answer", { text: choice === "yes" && !field.hidden ? field.value || "yes" : choice }));
-    field.value = "";
+    const problem = id("answerproblem");
+    problem.textContent = "";
+    request("answer", { text: field.hidden ? choice : field.value })
+      .then(() => { field.value = ""; }, (error) => { problem.textContent = error.message; field.focus(); });
   };
 
   async function showHistory() {
@@ -137,8 +162,14 @@
     const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name + ", " + durationText(s.seconds), title: s.title })));
     form.elements.suite.replaceChildren(group("suites", catalogue.suites), group("scenarios", catalogue.scenarios));
     showTitle();
-    id("faults").replaceChildren(...catalogue.faults.map(makeFault));
     showHistory();
+  }
+  async function loadFaults() {
+    const list = await guarded(() => request("faults"));
+    if (!list) return;
+    id("faults").replaceChildren(...list.map(makeFault));
+    filterFaults();
+    if (state) markFaults(state.faults);
   }
 
   function connect() {
@@ -151,6 +182,7 @@
       needsDraw = true;
       if (hello.state.mode) onState(hello.state);
       if (!catalogue) loadCatalogue();
+      loadFaults();
     });
     source.addEventListener("frame", (event) => {
       const row = JSON.parse(event.data);
@@ -159,7 +191,7 @@
       View.showLoop(curves, row);
       needsDraw = true;
     });
-    source.addEventListener("clear", () => { rows = []; needsDraw = true; });
+    source.addEventListener("clear", () => { rows = []; needsDraw = true; loadFaults(); });
     source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
     source.onerror = () => { id("mode").textContent = "no connection"; id("mode").className = "pill lost"; };
   }

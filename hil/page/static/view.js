@@ -94,7 +94,7 @@ const View = (() => {
   const unit = (f) => (f.unit ? " " + (UNIT_TEXTS[f.unit] || f.unit) : "");
   const between = (f) => (f.min === null ? "at most " + f.max : f.max === null ? "at least " + f.min
     : f.min === f.max ? String(f.min) : f.min + " to " + f.max) + unit(f);
-  const VERDICT_TEXTS = { pass: "PASS", marginal: "PASS, MARGINAL", fail: "FAIL" };
+  const VERDICT_TEXTS = { pass: "PASS", marginal: "PASS, MARGINAL", incomplete: "NOT COMPLETE", fail: "FAIL" };
   const SHORT_TEXTS = { ...VERDICT_TEXTS, marginal: "MARGINAL" };
   function showVerdict(last, reportAt) {
     const place = id("verdict");
@@ -103,7 +103,7 @@ const View = (() => {
     place.className = "verdict " + last.verdict;
     const [verdictText, text, next, link] = place.children;
     verdictText.textContent = VERDICT_TEXTS[last.verdict];
-    text.textContent = [last.suite, last.serial, last.text].filter(Boolean).join(" · ");
+    text.textContent = [last.suite, last.serial, (last.verdict_text || "").replace(VERDICT_TEXTS[last.verdict], "").replace(/^, /, ""), last.text].filter(Boolean).join(" · ");
     next.textContent = last.next ? "Check next: " + last.next : "";
     link.hidden = !last.report;
     if (last.report) link.href = reportAt(last.report, "report.html");

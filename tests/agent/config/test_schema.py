@@ -18,8 +18,8 @@ from agent.config import compiler, file
 from agent.config.load import load
 from agent.config.schema import with_components
 from agent.config.validate import validate
+from agent.core.component.registry import COMPONENTS, schema_module
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS, schema_module
 from tests.portable.support import agent_rig
 from tests.support.repository import ROOT
 

@@ -28,7 +28,7 @@ def run_sweep(command: list[str], seen: dict[str, str] = SEEN, **rest: object) -
 
 @pytest.mark.soak
 def test_power_cut_at_every_step_on_cpython() -> None:
-    run_sweep([sys.executable, "-m", "tests.portable.support.power_sweep"])
+    run_sweep([sys.executable, "-m", "tests.portable.support.power_cut.power_sweep"])
 
 
 @pytest.mark.soak
@@ -38,7 +38,7 @@ def test_power_cut_at_every_step_on_micropython() -> None:
         "-X",
         "heapsize=512wK",
         "-m",
-        "tests.portable.support.power_sweep",
+        "tests.portable.support.power_cut.power_sweep",
     ]
     run_sweep(command, cwd=compiled_flash(), env=micropython_environment(compiled_flash()))
 
@@ -50,7 +50,7 @@ def test_power_cut_at_every_step_of_a_boards_update_on_micropython() -> None:
         "-X",
         "heapsize=768wK",
         "-m",
-        "tests.portable.support.board_sweep",
+        "tests.portable.support.power_cut.board_sweep",
     ]
     run_sweep(
         command,

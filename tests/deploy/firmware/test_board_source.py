@@ -72,9 +72,9 @@ def test_short_names_of_a_module_follow_those_of_its_base_class() -> None:
     assert (
         names.shorten("a.base", BASE)
         == b"""class Base:
-    def __init__(self, _1):
-        self._0, self._shared = _1, 0
-    def _private(self): return self._0
+    def __init__(self, _2):
+        self._0, self._shared = _2, 0
+    def _1(self): return self._0
 """
     )
     assert (
@@ -85,7 +85,7 @@ class Derived(Base):
 
 
     def use(self, named, amount, len):
-        self._2 = self._shared + named + len + amount
+        self._3 = self._shared + named + len + amount
         return getattr(self, "_by_text")
     def other(self, type):
         self._by_text = self.use(1, named=type, amount=type("x"))
@@ -104,10 +104,41 @@ def test_an_import_is_no_parameter() -> None:
     assert ShortNames({"a.use": source}).shorten("a.use", source) == source
 
 
-def test_private_functions_of_modules_that_only_load_are_short() -> None:
+def test_a_private_name_of_two_modules_is_short_in_both() -> None:
     source = b"def _check(value): return value\ndef load(raw): return _check(raw)\n"
-    names = ShortNames(
-        {"agent.config.x": source, "agent.clock.x": source.replace(b"_check", b"_c")}
-    )
-    assert names.shorten("agent.config.x", source).startswith(b"def _0(")
-    assert b"def _c(" in names.shorten("agent.clock.x", source.replace(b"_check", b"_c"))
+    names = ShortNames({"a.one": source, "a.two": b"class A: pass\n" + source})
+    assert names.shorten("a.one", source).startswith(b"def _0(")
+    assert b"return _0(" in names.shorten("a.two", source)
+
+
+def test_a_private_name_that_a_test_sets_stays() -> None:
+    setting = b"def test_x(base): base._count = 2\n"
+    names = ShortNames({"a.base": BASE, "tests.portable.x": setting})
+    assert b"self._count" in names.shorten("a.base", BASE)
+
+
+def test_a_constant_that_no_other_module_names_is_short() -> None:
+    source = b"ALARM = f(1)\ndef g(): return ALARM\n"
+    names = ShortNames({"a.one": source, "a.schema": source.replace(b"ALARM", b"COOLING")})
+    assert names.shorten("a.one", source).startswith(b"_0 = f(1)")
+    assert names.shorten("a.schema", b"COOLING = f(1)\n") == b"COOLING = f(1)\n"
+    names = ShortNames({"a.one": source, "a.two": b"from a.one import ALARM\n"})
+    assert names.shorten("a.one", source).startswith(b"ALARM = ")
+
+
+def test_a_private_method_that_a_class_of_another_module_overrides_stays() -> None:
+    override = b"from a.base import Base\nclass B(Base):\n    def _private(self): return 2\n"
+    further = b"from a.middle import B\nclass C(B):\n    def _private(self): return 3\n"
+    sources = {"a.base": BASE, "a.middle": override, "a.top": further}
+    for name, source in sources.items():
+        assert b"def _private(self)" in ShortNames(sources).shorten(name, source)
+    distant = {"a.base": BASE, "a.middle": override.replace(b"_private", b"_x"), "a.top": further}
+    assert b"def _private(self)" in ShortNames(distant).shorten("a.base", BASE)
+
+
+def test_private_classes_of_modules_that_only_load_are_short() -> None:
+    source = b"class _Check: pass\ndef load(): return _Check()\n"
+    names = ShortNames({"agent.config.x": source})
+    assert names.shorten("agent.config.x", source).startswith(b"class _0:")
+    names = ShortNames({"agent.clock.x": source})
+    assert names.shorten("agent.clock.x", source) == source

@@ -22,10 +22,9 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
-from deploy.relay.downlink import Downlink, join_numbers
-from deploy.relay.ingest import Ingest
-from deploy.relay.satcom_envelope import is_datagram
+from deploy.relay.intake.downlink import Downlink, join_numbers
+from deploy.relay.intake.satcom_envelope import is_datagram
+from deploy.relay.outputs.base import Output, OutputContext
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import KEY, UNIT
 from hil.bench.testbed_settings import TestbedSettings
@@ -36,6 +35,8 @@ from protocols import datagram
 from protocols.errors import DecodeError
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry import receipt
+from tests.deploy.relay.relay_rig import UNIT as RIG_UNIT
+from tests.deploy.relay.relay_rig import PipelineRig
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -43,6 +44,7 @@ TIMEOUT_S = 120.0
 """On an idle machine it takes 25 s: start of the modem, and some sessions of 0.3 s."""
 IMEI = "300234010753370"
 GENERATION = b"\x01\x02\x03"
+NO_CONTEXT = OutputContext("", "r", "", None, lambda: 0, lambda: 0, dict)  # type: ignore[arg-type]
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
@@ -56,10 +58,10 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> No
 
 
 @pytest.fixture
-def ingest(tmp_path: Path) -> Iterator[Ingest]:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    yield Ingest(database, {"s/keyed": KEY})
-    database.close()
+def rig() -> Iterator[PipelineRig]:
+    made = PipelineRig(keys={"s/keyed": KEY})
+    yield made
+    made.close()
 
 
 def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
@@ -70,64 +72,81 @@ def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
     return bytes(message)
 
 
-def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(ingest: Ingest) -> None:
-    text = b"\x01" + (1_795_500_000).to_bytes(4, "big") + b"leak: pan is wet"
+def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(rig: PipelineRig) -> None:
+    text = b"\x01" + (1_735_689_600).to_bytes(4, "big") + b"leak: pan is wet"
     content = bytes([len(text)]) + text + b"\x0f\x00\0\0\0\0pump_trip1"
     sent = datagram.split(datagram.ALARM, 7, content, 340)
-    result = ingest.ingest_batch([("s/keyed", sent[0]), ("s/keyed", sent[0])])
-    assert [json.loads(entry[4]) for entry in result.entries] == [
+    assert rig.send(sent[0], unit="s/keyed").acks == [("s/keyed", 7)]
+    assert rig.send(sent[0], unit="s/keyed").acks == [("s/keyed", 7)]
+    assert [note.content for note in rig.notes()] == [
         {
             "alarm": "raised",
             "code": "leak",
             "text": "pan is wet",
-            "utc_s": 1_795_500_000,
+            "utc_s": 1_735_689_600,
             "datagram": 7,
         },
         {"alarm": "cleared", "code": "pump_trip1", "text": "", "utc_s": None, "datagram": 7},
     ]
-    assert result.acks == [("s/keyed", 7), ("s/keyed", 7)]
-    assert ingest.counts["duplicates"] == 1
+    assert [note.time_ms for note in rig.notes()] == [1_735_689_600_000, 0]
+    assert rig.pipeline.counts()["duplicates"] == 1
     other = datagram.split(datagram.ALARM, 7, bytes([len(text)]) + text, 340)  # a new store
-    assert len(ingest.ingest_batch([("s/keyed", other[0])]).entries) == 1
+    rig.send(other[0], unit="s/keyed")
+    assert len(rig.notes()) == 3
 
 
-def test_a_row_of_all_readings(ingest: Ingest) -> None:
+def test_a_row_of_all_readings(rig: PipelineRig) -> None:
     # 5, -3, unknown, 300 as zigzag + 1; the CRC of the names is 0xABCD
-    content = (1_795_500_000).to_bytes(4, "big") + b"\xab\xcd\x0b\x06\x00\xd9\x04"
-    result = ingest.ingest_batch([("s/u", datagram.split(datagram.LIVE, 1, content, 340)[0])])
-    output = json.loads(result.entries[0][4])
+    content = (1_735_689_600).to_bytes(4, "big") + b"\xab\xcd\x0b\x06\x00\xd9\x04"
+    rig.send(datagram.split(datagram.LIVE, 1, content, 340)[0])
+    output = rig.notes()[0].content
     assert (output["raw"], output["names_crc"]) == ([5, -3, None, 300], "abcd")
 
 
-def test_telemetry_fragments_in_any_order(ingest: Ingest) -> None:
+def test_telemetry_fragments_in_any_order(rig: PipelineRig) -> None:
     sent = datagram.split(datagram.LIVE, 9, one_record(1, b'{"text":"' + b"x" * 500 + b'"}'), 100)
     assert len(sent) > 3
     for message in [*sent[:0:-1], sent[3]]:
-        assert ingest.ingest_batch([("s/u", message)]).acks == []
-    result = ingest.ingest_batch([("s/u", sent[0])])
-    assert (len(result.entries), result.acks) == (1, [("s/u", 9)])
+        assert rig.send(message).acks == []
+    assert rig.send(sent[0]).acks == [(RIG_UNIT, 9)]
+    assert len(rig.notes()) == 1
 
 
-def test_a_unit_without_key_gets_the_log_receipt(ingest: Ingest) -> None:
+def test_a_datagram_is_acknowledged_after_the_outputs(rig: PipelineRig) -> None:
+    message = datagram.split(datagram.LIVE, 9, one_record(1), 340)[0]
+    rig.settings.required.add("slow")
+    slow = Output(NO_CONTEXT)
+    rig.add_output("slow", slow)
+    slow.ready = lambda: False  # type: ignore[method-assign]
+    assert rig.send(message, unit="s/keyed").acks == []
+    assert rig.send(message, unit="s/keyed").acks == [], "a repetition waits too"
+    slow.ready = lambda: True  # type: ignore[method-assign]
+    assert set(rig.settle().acks) == {("s/keyed", 9)}
+
+
+def test_a_unit_without_key_gets_the_log_receipt(rig: PipelineRig) -> None:
     message = datagram.split(datagram.LIVE, 2, one_record(1), 340)[0]
-    result = ingest.ingest_batch([("s/u", message), ("s/keyed", message)])
-    assert [unit for unit, _ in result.downlink_receipts] == ["s/u"]
-    assert receipt.parse_receipt(result.downlink_receipts[0][1], "s/u", b"").ranges == [
+    rig.receive(message, unit="s/u")
+    rig.receive(message, unit="s/keyed")
+    due = rig.settle()
+    assert [unit for unit, _ in due.downlink_receipts] == ["s/u"]
+    assert receipt.parse_receipt(due.downlink_receipts[0][1], "s/u", b"").ranges == [
         (telemetry_message.ALARM, 1, 1)
     ]
-    assert len(result.receipts) == 2
+    assert len(due.receipts) == 2
 
 
-def test_bad_datagrams_are_counted(ingest: Ingest) -> None:
+def test_bad_datagrams_are_counted_and_quarantined(rig: PipelineRig) -> None:
     broken = datagram.split(datagram.BULK, 3, bytes(400), 340)
     broken[1] = broken[1][:-1] + b"\xff"
     bad = [b"\x10\0\0", b"\x1f\0\0\0abc", b"\x20\0\0\1\5\1x", b"\x10\0\0\1\xff\x01", *broken]
-    assert ingest.ingest_batch([("s/u", message) for message in bad]).entries == []
-    assert ingest.counts["bad_messages"] == 5
+    assert rig.receive(*bad).entries == []
+    assert rig.pipeline.counts()["bad_messages"] == 5
+    assert rig.reasons() == ["message"] * 5
     assert is_datagram(bad[3])
     assert not is_datagram(one_record(1))
     sent = datagram.split(datagram.BULK, 3, bytes(400), 340)
-    assert len(ingest.ingest_batch([("s/u", message) for message in sent]).acks) == 1
+    assert len(rig.send(*sent).acks) == 1
 
 
 def test_numbers_become_ranges() -> None:
@@ -228,7 +247,15 @@ def start_relay(broker: int, http: int, gateway: str, folder: Path) -> "subproce
     keys = folder / "keys"
     keys.write_text(f"{UNIT} {KEY.hex()}\n")
     arguments = ["relay", "--broker", f"127.0.0.1:{broker}", "--store", str(folder / "relay.db")]
-    arguments += ["--json", "fleet", "--http", f"127.0.0.1:{http}", "--keys", str(keys)]
+    arguments += [
+        "--json",
+        "fleet",
+        "--http",
+        f"127.0.0.1:{http}",
+        "--sbd-unsigned",
+        "--keys",
+        str(keys),
+    ]
     arguments += ["--modem", f"{IMEI}={UNIT}", "--gateway", gateway, "--gather", "0.2"]
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "coldloop.py"), *arguments],

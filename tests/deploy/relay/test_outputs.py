@@ -5,13 +5,16 @@ import json
 
 import pytest
 
-from deploy.relay import command, outputs, sparkplug_payload
-from deploy.relay.output import Output, OutputContext
-from deploy.relay.row_format import Rows, format_metrics, read, rows_to_json, rows_to_lines
-from deploy.relay.sparkplug_edge import SparkplugEdge, SparkplugHost
-from protocols.telemetry import block
+from deploy.errors import DeployError
+from deploy.relay import command
+from deploy.relay.decode.row_format import Note, Rows
+from deploy.relay.outputs import registry
+from deploy.relay.outputs.base import Output, OutputContext
+from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics, format_values
+from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
+from deploy.relay.sparkplug import payload as sparkplug_payload
+from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
 from tests.deploy.relay.relay_rig import (
-    SCHEMA,
     UNIT,
 )
 
@@ -24,17 +27,14 @@ def test_output_formats() -> None:
         "coldloop,site=s1,unit=u1 a\\ b=1.5 1000000000\n"
         "coldloop,site=s1,unit=u1 a\\ b=2.5,c=3.0 2000000000\n"
     )
-    text = format_metrics({UNIT: {'x"y': 1.5}}, {"records": 3})
+    assert rows_to_lines(Rows(UNIT, 7, 1, ("a",), [(5, [1.0])], is_dated=False)) == ""
+    text = format_metrics({UNIT: UnitMetrics(1000, 2000)}, {"records": 3, "x_now": 4}, 5000)
+    assert 'coldloop_unit_data_age_seconds{site="s1",unit="u1"} 4.0\n' in text
+    assert "coldloop_relay_x_now 4\n" in text
+    assert "coldloop_relay_records_total 3\n" in text
+    assert text.endswith("\n# EOF\n")
+    text = format_values(UNIT, {'x"y': 1.5})
     assert 'coldloop_value{site="s1",unit="u1",signal="x\\"y"} 1.5\n' in text
-    assert text.endswith("coldloop_relay_records_total 3\n# EOF\n")
-
-
-def test_rows_before_utc_are_dated_by_later_ones() -> None:
-    columns: list[list[int | None]] = [[None, None, 5000, 6000], *[[1, 2, 3, 4]] * 5]
-    result = read(UNIT, 1, SCHEMA, block.encode(SCHEMA.number, 1, columns))
-    assert [at for at, _ in result.values] == [3000, 4000, 5000, 6000]
-    columns[0] = [None] * 4
-    assert read(UNIT, 1, SCHEMA, block.encode(SCHEMA.number, 1, columns)).undated == 4
 
 
 def read_metrics(payload: bytes) -> tuple[int | None, list[dict[int, int | bytes]]]:
@@ -84,6 +84,7 @@ def test_the_edge_node_follows_sparkplug() -> None:
     assert all(5 in m for m in read_metrics(output[3][1])[1])
     assert [message[0] for message in edge.death_messages(UNIT)] == ["spBv1.0/g/DDEATH/n/s1.u1"]
     assert edge.death_messages(UNIT) == []
+    seqs: list[int | None] = []
     for _ in range(300):
         seqs = [read_metrics(message[1])[0] for message in edge.data_messages(late)]
     assert max(s for s in seqs if s is not None) < 256
@@ -132,6 +133,9 @@ class NoConnection:
     ) -> None:
         raise AssertionError
 
+    def flush(self) -> None:
+        raise AssertionError
+
 
 class RecordingOutput(Output):
     """Another output: stores the calls, and is ready after the first `process`."""
@@ -149,40 +153,52 @@ class RecordingOutput(Output):
     def rows(self, block: Rows) -> None:
         self.calls.append(block)
 
-    def note(self, unit: str, number: int, payload: bytes) -> None:
-        self.calls.append((unit, number, payload))
+    def note(self, note: Note) -> None:
+        self.calls.append(note)
+
+    def flush(self) -> None:
+        self.calls.append("flush")
 
     def close(self) -> None:
         self.calls.append("close")
 
 
+MADE: list[RecordingOutput] = []
+
+
+def make_recording(context: OutputContext) -> Output:
+    MADE.append(RecordingOutput(context))
+    return MADE[-1]
+
+
 def test_a_new_output_is_one_class_and_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[RecordingOutput] = []
-
-    def factory(context: OutputContext) -> Output:
-        made.append(RecordingOutput(context))
-        return made[-1]
-
-    spec = outputs.OutputSpec("record", factory, "PLACE", "record the calls")
-    specs = (*outputs.OUTPUTS, spec)
-    for module in (outputs, command):
+    spec = registry.OutputSpec(
+        "record", f"{__name__}:make_recording", "PLACE", "record the calls", stores=True
+    )
+    specs = (*registry.OUTPUTS, spec)
+    for module in (registry, command):
         monkeypatch.setattr(module, "OUTPUTS", specs)
     options = command.parse_options(["--broker", "h:1", "--store", "s", "--record", "here"])
-    assert options.outputs == {"record": "here"}
-    selected = outputs.Outputs(
+    assert (options.outputs, options.required) == ({"record": "here"}, {"record"})
+    selected = registry.Outputs(
         options.outputs,
-        lambda argument: OutputContext(
+        lambda _, argument: OutputContext(
             argument, "r1", "", NoConnection(), lambda: 0, lambda: 0, dict
         ),
     )
-    assert not selected.ready()
-    selected.process()
-    assert selected.ready()
-    selected.rows(ROWS)
-    selected.note(UNIT, 5, b"{}")
+    output = selected.by_name["record"]
+    assert not output.ready()
+    output.process()
+    assert output.ready()
+    note = Note(UNIT, 5, {})
+    output.deliver([ROWS, note])
     selected.close()
-    (output,) = made
-    assert output.calls == ["here", "process", ROWS, (UNIT, 5, b"{}"), "close"]
-    kind, page = selected.pages()["/metrics"]()
-    assert kind.startswith("application/openmetrics-text")
-    assert "coldloop_relay_blocks_total 1\n" in page
+    assert MADE.pop().calls == ["here", "process", ROWS, note, "flush", "close"]
+
+
+def test_the_outputs_that_a_receipt_waits_for() -> None:
+    words = ["--broker", "h:1", "--store", "s", "--json", "t", "--sparkplug", "g"]
+    assert command.parse_options(words).required == {"json", "sparkplug"}
+    assert command.parse_options([*words, "--required", "json"]).required == {"json"}
+    with pytest.raises(DeployError):
+        command.parse_options([*words, "--required", "lines"])

@@ -15,16 +15,26 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.telemetry import stream
 from deploy.errors import DeployError
-from deploy.relay import command, sparkplug_payload
+from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.database import RelayDatabase
-from deploy.relay.ingest import BatchResult, Ingest
+from deploy.relay.intake.http_server import HttpSettings
+from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as telemetry_message
-from tests.deploy.relay.relay_rig import ALARM, GENERATION, START_MS, UNIT, block_of, bulk, pack
+from tests.deploy.relay.relay_rig import (
+    ALARM,
+    GENERATION,
+    START_MS,
+    UNIT,
+    PipelineRig,
+    block_of,
+    bulk,
+    pack,
+)
 from tests.support.programs import require_program
 
 TIMEOUT_S = 20.0
@@ -51,37 +61,33 @@ def test_received_record_ranges(tmp_path: Path) -> None:
 
 
 def test_duplicates_are_acknowledged_and_delivered_once(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {UNIT: b"k" * 16})
-    first = ingest.ingest_batch([(UNIT, pack(ALARM, bulk(1), bulk(2)))])
-    second = ingest.ingest_batch(
-        [(UNIT, pack(bulk(2), bulk(3))), (UNIT, b"nonsense"), (UNIT, b"\xd1abc\xff")]
-    )
-    assert [entry[2] >> 2 for entry in first.entries + second.entries] == [1, 2, 3]
+    rig = PipelineRig(tmp_path / "relay.db", {UNIT: b"k" * 16})
+    first = rig.send(pack(ALARM, bulk(1), bulk(2)))
+    second = rig.send(pack(bulk(2), bulk(3)), b"nonsense", b"\xd1abc\xff")
+    assert [item.number >> 2 for item in rig.items] == [1, 2, 3]
+    assert rig.ranges(first) == [(0, 1, 1), (3, 1, 2)]
     output = receipt.parse_receipt(second.receipts[0][1], UNIT, b"k" * 16)
     assert (output.generation, output.flags, output.ranges) == (GENERATION, 0, [(3, 2, 3)])
-    assert (ingest.counts["duplicates"], ingest.counts["bad_messages"]) == (1, 2)
-    result = ingest.decode(first.entries[0])
-    assert result is not None
-    assert result.values[0] == (START_MS + 10_000, [30.1, 30.2, 30.3, 30.4, 30.5])
-    database.close()
+    counts = rig.pipeline.counts()
+    assert (counts["duplicates"], counts["bad_messages"]) == (1, 2)
+    assert rig.rows()[0].values[0] == (START_MS + 10_000, [30.1, 30.2, 30.3, 30.4, 30.5])
+    rig.close()
 
 
-def test_a_block_without_schema_is_stored_and_the_schema_requested(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {})
-    result = ingest.ingest_batch([(UNIT, pack(bulk(1)))])
-    assert receipt.parse_receipt(result.receipts[0][1], UNIT, b"").flags == receipt.SCHEMA_MISSING
-    assert ingest.decode(result.entries[0]) is None
-    ingest.ingest_batch([(UNIT, pack(ALARM))])
-    assert ingest.decode(result.entries[0]) is not None
-    assert len(database.outbox()) == 1
-    database.close()
+def test_a_block_without_schema_is_stored_and_the_schema_requested() -> None:
+    rig = PipelineRig()
+    due = rig.send(pack(bulk(1)))
+    parsed = receipt.parse_receipt(due.receipts[0][1], UNIT, b"")
+    assert (parsed.flags, parsed.ranges) == (receipt.SCHEMA_MISSING, [(3, 1, 1)])
+    assert (rig.items, rig.reasons()) == ([], ["schema"])
+    rig.send(pack(ALARM))
+    assert (len(rig.items), rig.reasons()) == (1, [])
+    rig.close()
 
 
-def test_chunks_in_any_order(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {})
+def test_chunks_in_any_order() -> None:
+    rig = PipelineRig()
+    rig.send(pack(ALARM))
     record = bulk(5)
     size = 30
     of = len(record[2]) // size + 1
@@ -89,10 +95,10 @@ def test_chunks_in_any_order(tmp_path: Path) -> None:
         telemetry_message.build_fragment(GENERATION, record, place, of, size) for place in range(of)
     ]
     for message in reversed(chunks[1:]):
-        assert ingest.ingest_batch([(UNIT, message), (UNIT, message)]).receipts == []
-    result = ingest.ingest_batch([(UNIT, chunks[0])])
-    assert [entry[4] for entry in result.entries] == [record[2]]
-    database.close()
+        assert rig.send(message, message).receipts == []
+    result = rig.receive(chunks[0])
+    assert [entry.payload for entry in result.entries] == [record[2]]
+    rig.close()
 
 
 def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
@@ -105,67 +111,65 @@ def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
     return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
-def decode_entries(ingest: Ingest, result: BatchResult) -> list[int]:
+def seconds(rig: PipelineRig) -> list[int]:
     """Return the times, in seconds, of the rows to deliver."""
-    decoded = [ingest.decode(entry) for entry in result.entries]
-    return [(at - START_MS) // 1000 for rows in decoded if rows for at, _ in rows.values]
+    return [(at - START_MS) // 1000 for rows in rig.rows() for at, _ in rows.values]
 
 
 @pytest.mark.parametrize("before", [[], [2], [1, 2, 3], [4]])
-def test_a_merged_block_counts_as_its_blocks(tmp_path: Path, before: list[int]) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {})
-    ingest.ingest_batch([(UNIT, pack(ALARM, *[bulk(ident) for ident in before]))])
-    result = ingest.ingest_batch([(UNIT, pack(merged_record(1, 3)))])
-    assert receipt.parse_receipt(result.receipts[0][1], UNIT, b"").ranges == [(3, 1, 3)]
+def test_a_merged_block_counts_as_its_blocks(before: list[int]) -> None:
+    rig = PipelineRig()
+    rig.send(pack(ALARM, *[bulk(ident) for ident in before]))
+    rig.items.clear()
+    result = rig.receive(pack(merged_record(1, 3)))
+    assert rig.ranges(rig.settle()) == [(3, 1, 3)]
     expected = [
         second for i in range(1, 4) if i not in before for second in range(10 * i, 10 * i + 10)
     ]
-    assert decode_entries(ingest, result) == expected
+    assert seconds(rig) == expected
     assert len(result.entries) == (1 if not {1, 2, 3} & set(before) else 3 - len(before))
-    repeated = ingest.ingest_batch([(UNIT, pack(bulk(3), merged_record(1, 3), bulk(5)))])
-    assert decode_entries(ingest, repeated) == list(range(50, 60))
-    database.close()
+    rig.items.clear()
+    rig.send(pack(bulk(3), merged_record(1, 3), bulk(5)))
+    assert seconds(rig) == list(range(50, 60))
+    rig.close()
 
 
-def test_a_merged_block_in_chunks_without_schema(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {})
+def test_a_merged_block_in_chunks_without_schema() -> None:
+    rig = PipelineRig()
     record = merged_record(1, 3)
     of = len(record[2]) // 30 + 1
     chunks = [
         telemetry_message.build_fragment(GENERATION, record, place, of, 30) for place in range(of)
     ]
-    result = ingest.ingest_batch([(UNIT, chunk) for chunk in chunks])
-    output = receipt.parse_receipt(result.receipts[0][1], UNIT, b"")
+    due = rig.send(*chunks)
+    output = receipt.parse_receipt(due.receipts[0][1], UNIT, b"")
     assert (output.flags, output.ranges) == (receipt.SCHEMA_MISSING, [(3, 1, 3)])
-    assert decode_entries(ingest, result) == []
-    ingest.ingest_batch([(UNIT, pack(ALARM))])
-    assert decode_entries(ingest, result) == list(range(10, 40))
-    database.close()
+    assert seconds(rig) == []
+    rig.send(pack(ALARM))
+    assert seconds(rig) == list(range(10, 40))
+    rig.close()
 
 
-def test_an_invalid_merged_block_is_counted(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    ingest = Ingest(database, {})
+def test_an_invalid_merged_block_is_counted() -> None:
+    rig = PipelineRig()
     for content in (b"", b"\xff\xff\xff\xff\x7f\x06", b"\x00\x06abc"):
-        assert (
-            ingest.ingest_batch([(UNIT, pack((7, telemetry_message.MERGED, content)))]).entries
-            == []
-        )
-    assert ingest.counts["bad_blocks"] == 3
-    database.close()
+        rig.send(pack((7, telemetry_message.MERGED, content)))
+    assert rig.pipeline.counts()["bad_blocks"] == 3
+    assert rig.reasons() == ["block"] * 3
+    rig.close()
 
 
 def test_a_crash_between_store_and_delivery_loses_nothing(tmp_path: Path) -> None:
-    database = RelayDatabase(tmp_path / "relay.db", "a")
-    Ingest(database, {}).ingest_batch([(UNIT, pack(ALARM, bulk(1)))])
-    database._db.close()  # as after a kill
-    reopened = RelayDatabase(tmp_path / "relay.db", "a")
-    assert [entry[2] >> 2 for entry in reopened.outbox()] == [1]
-    result = Ingest(reopened, {}).ingest_batch([(UNIT, pack(bulk(1)))])
-    assert (result.entries, len(result.receipts)) == ([], 1)
-    reopened.close()
+    rig = PipelineRig(tmp_path / "relay.db")
+    rig.receive(pack(ALARM, bulk(1)))
+    rig.database._db.close()  # as after a kill
+    again = PipelineRig(tmp_path / "relay.db")
+    assert [entry.number >> 2 for entry in again.database.outbox()] == [1]
+    received = again.receive(pack(bulk(1)))
+    assert (received.entries, received.duplicates) == ([], []), "no receipt before the delivery"
+    assert again.ranges(again.settle()) == [(3, 1, 1)]
+    assert len(again.items) == 1
+    again.close()
 
 
 @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ class TopicListener:
     def __init__(self, port: int, *topics: str) -> None:
         self.received: list[tuple[str, bytes]] = []
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self.client.on_message = lambda _, __, m: self.received.append((m.topic, m.payload))
+        self.client.on_message = lambda _, __, m: self.received.append((m.topic, bytes(m.payload)))
         ready = threading.Event()
         self.client.on_subscribe = lambda *_: ready.set()
         self.client.connect("127.0.0.1", port)
@@ -284,7 +288,7 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         tmp_path,
         keys={UNIT: key},
         outputs={"lines": str(lines)},
-        http=("127.0.0.1", 0),
+        http=HttpSettings("127.0.0.1", 0, webhook=WebhookAuth([])),
         modems={"3001": UNIT},
     )
     try:
@@ -299,24 +303,32 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         wait_until(
             lambda: len(listener.payloads("out", "rows")) == 2 and bool(listener.payloads("notes"))
         )
-        wait_until(lambda: len(listener.payloads("DDATA")) == 2)
+        wait_until(lambda: len(listener.payloads("DDATA")) == 3)  # two blocks and an alarm
         assert [json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")] == [
             1,
             2,
         ]
         assert json.loads(listener.payloads("notes")[0])["code"] == "leak"
-        ranges = [
-            r
-            for data in listener.payloads("/ack")
-            for r in receipt.parse_receipt(data, UNIT, key).ranges
-        ]
-        assert set(ranges) >= {(3, 1, 1)} or (3, 1, 2) in ranges
+        acks = f"coldloop/v1/{UNIT}/ack"
+        wait_until(
+            lambda: (
+                (3, 2)
+                in {
+                    (group, last)
+                    for data in listener.payloads(acks)
+                    for group, _, last in receipt.parse_receipt(data, UNIT, key).ranges
+                }
+            )
+        )
         assert len(lines.read_text().splitlines()) == 20
         assert running.relay.http_server is not None
         base = f"http://127.0.0.1:{running.relay.http_server.address[1]}"
         with urllib.request.urlopen(f"{base}/metrics", timeout=10) as page:
             text = page.read().decode()
-        assert f'unit="u1",signal="{stream.NAMES[0]}"' in text
+        assert 'coldloop_unit_data_age_seconds{site="s1",unit="u1"}' in text
+        with urllib.request.urlopen(f"{base}/metrics/unit?unit=s1/u1", timeout=10) as page:
+            text = page.read().decode()
+        assert "signal=" not in text, "the newest row is older than 15 minutes"
         body = f"imei=3001&momsn=1&data={pack(bulk(9)).hex()}".encode()
         with urllib.request.urlopen(f"{base}/sbd", body, timeout=10) as page:
             assert page.status == 200
@@ -381,7 +393,7 @@ def test_two_relays_share_load_and_database(broker: int, tmp_path: Path) -> None
             json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
         )
         assert numbers == list(range(1, 41))
-        assert all(item.relay.ingest.counts["messages"] for item in both)
+        assert all(item.relay.pipeline.ingest.counts["messages"] for item in both)
     finally:
         for item in both:
             item.close()
@@ -393,7 +405,7 @@ def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
     running = RelayThread(broker, tmp_path, primary="host")
     try:
         listener.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)))
-        wait_until(lambda: len(running.relay._pending) == 1)
+        wait_until(lambda: len(running.relay.pipeline.database.outbox()) == 1)
         assert listener.received == []
         listener.publish("spBv1.0/STATE/host", b'{"online":true,"timestamp":1}', retain=True)
         wait_until(lambda: bool(listener.payloads("DDATA")))

@@ -7,6 +7,7 @@ import select
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import tty
 from collections.abc import Iterator
@@ -270,3 +271,17 @@ def test_failed_swap_changes_nothing(bench: BenchThread) -> None:
         bench.call(lambda b: b.device_swap.attach_real("abb_meter", "serial:/dev/not-there"))
     client = LibmodbusClient(bench.ports["bus8"])
     assert client.read(LINE_UNITS["orv3_rpu"], 37_888) == [1500]
+
+
+def test_a_port_that_cannot_be_configured_is_one_error(
+    bench: BenchThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`termios.error` is no OSError: a port that vanishes while it is opened raises it."""
+
+    def vanish(_address: object) -> None:
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr("hil.io.real_link._open_serial", vanish)
+    with pytest.raises(BenchError, match="the other end of the port is closed"):
+        bench.call(lambda b: b.device_swap.attach_real("drive2", "serial:/dev/ttyS0"))
+    assert bench.call(lambda b: b.device_swap.devices())[3]["real"] is None

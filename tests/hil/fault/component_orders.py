@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from hil.campaign.hazard.run import digest_writes
 from hil.kernel.dut import InProcessDut
 from hil.scenario.loader import find

@@ -28,7 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.fault.stand_in import StandIn
 from hil.kernel.raise_in import ERRORS, InjectedError, find_piece
 from hil.run.virtual import VirtualRun

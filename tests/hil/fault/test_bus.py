@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from drivers.modbus.bus import Bus
-from hil.fault.bus import BUS_EVENTS
+from hil.fault.communication.bus import BUS_EVENTS
 from hil.kernel.dut import InProcessDut
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse

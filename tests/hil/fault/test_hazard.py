@@ -10,7 +10,7 @@ import pytest
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.fault.hazard import HAZARD_EVENTS
+from hil.fault.process.hazard import HAZARD_EVENTS
 from hil.fault.register import REGISTER_EVENTS
 from hil.kernel.world import World
 from hil.run.virtual import VirtualRun

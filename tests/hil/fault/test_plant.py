@@ -12,8 +12,8 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.cooling.vaisala_hmd65 import HumiditySensor
 from hil.devices.power.abb_meter import AbbMeter
-from hil.fault.plant import PLANT_EVENTS
-from hil.fault.power import POWER_EVENTS
+from hil.fault.process.plant import PLANT_EVENTS
+from hil.fault.process.power import POWER_EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
 from hil.kernel.world import World
 from hil.plant.fluid.hydraulics import operating_point

@@ -40,14 +40,14 @@ def test_worsened_row_is_named_and_exits_1(
     ticks = '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
     event = '[[event]]\nat_s = 1\ndo = "bus_silent"\n'
     expectation = '[[expect]]\nmeasure = "modbus_errors"\nmax = 0\n'
-    good = record_run(tmp_path, "good", ticks + expectation, "--serial", "CDU-1")
-    bad = record_run(tmp_path, "bad", ticks + event + expectation, "--serial", "CDU-2")
+    good = record_run(tmp_path, "good", ticks + expectation, "--operator", "Ada")
+    bad = record_run(tmp_path, "bad", ticks + event + expectation, "--operator", "Bo")
     capsys.readouterr()
     assert hil(["compare", good, bad]) == 1
     out = capsys.readouterr().out
-    assert "differs  serial: [1] CDU-1  [2] CDU-2" in out
+    assert "differs  operator: [1] Ada  [2] Bo" in out
     assert "differs  short: scenario: " in out
-    assert "differs  short: verdict: [1] pass  [2] fail" in out
+    assert "differs  short: verdict: [1] PASS, virtual time" in out
     line = next(line for line in out.splitlines() if "modbus_errors" in line)
     assert line.startswith("  ! modbus_errors <= 0")
     assert "pass 0" in line

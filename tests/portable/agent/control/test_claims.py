@@ -17,7 +17,7 @@ from agent.core.actuator import (
     VALVE,
     Decision,
 )
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.telemetry.status_text import actuator_lines
 from tests.portable.agent.control.test_component import REMOTE, make_models
 from tests.portable.agent.control.test_fan_group import FAN1, FAN2, FanRig, make_config

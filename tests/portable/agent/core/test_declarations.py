@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Declarations of components: ports, claims, services and commands do not conflict."""
 
-from agent.core import registry
 from agent.core.actuator import (
     AT_LEAST,
     AT_MOST,
@@ -15,8 +14,9 @@ from agent.core.actuator import (
     VALVE,
     ClaimSpec,
 )
-from agent.core.component import Component
-from agent.core.declarations import check_declarations
+from agent.core.component import registry
+from agent.core.component.base import Component
+from agent.core.component.declarations import check_declarations
 from agent.core.errors import AgentError
 from agent.remote.command_table import CommandTable
 from agent.remote.message.command import ROLES

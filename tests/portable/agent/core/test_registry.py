@@ -18,7 +18,7 @@ FAKE = ("fake", "tests.portable.support.fake_component", "FakeComponent", ("seri
 def make_agent(section):
     """Return an agent with the section `fake`; schema and registry are then dropped."""
     _unload()
-    registry = __import__("agent.core.registry", None, None, ("COMPONENTS",))
+    registry = __import__("agent.core.component.registry", None, None, ("COMPONENTS",))
     registry.COMPONENTS = (registry.ComponentSpec(*FAKE),)
     schema = __import__("agent.config.schema", None, None, ("SCHEMA",))
     schema.SCHEMA["properties"]["fake"] = {
@@ -51,7 +51,7 @@ def make_agent(section):
 def _unload():
     """Drop the registry, and the module that keeps a reference to it."""
     unload_checks()
-    sys.modules.pop("agent.core.component_set", None)
+    sys.modules.pop("agent.core.component.component_set", None)
 
 
 def test_component_without_section_is_not_loaded():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands of operators: executed once with a result, or rejected with a reason."""
 
-from agent.core.component import Component
+from agent.core.component.base import Component
 from agent.core.errors import CommandError, DecommissionedError
 from agent.core.tunable import LIMITS
 from agent.remote.decommission import secret_paths

@@ -3,7 +3,7 @@
 
 from agent.remote.message import canonical
 from tests.portable.support.check import eq
-from tests.portable.support.power_sweep import sweep
+from tests.portable.support.power_cut.power_sweep import sweep
 from tests.portable.support.remote_rig import (
     SETPOINT,
     RemoteRig,

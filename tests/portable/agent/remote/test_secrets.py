@@ -6,8 +6,8 @@ Only the stored configuration holds it, in a folder that only the unit can read.
 
 from agent.config.load import load
 from agent.config.schema import with_components
+from agent.core.component.registry import COMPONENTS
 from agent.core.errors import ConfigError
-from agent.core.registry import COMPONENTS
 from agent.remote.message.canonical import SECRETS, without_secrets
 from tests.portable.support.agent_rig import profiles
 from tests.portable.support.check import eq, raises

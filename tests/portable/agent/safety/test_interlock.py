@@ -176,7 +176,7 @@ def test_dry_run_stops_the_pumps():
     eq(interlock_component(rig).reset(), "reset: dry_run")
 
 
-def test_one_pressure_gauge_stops_no_pump():
+def test_one_pressure_sensor_stops_no_pump():
     rig = make_rig(safety_section(dry_run_s=3))
     rig.set(CDU, 2, 0)
     rig.run(20)

@@ -80,7 +80,7 @@ def test_fast_loss_of_coolant_limits_then_switches_off():
     eq((orders[0], orders[-1]), (2, 0))
 
 
-def test_one_gauge_a_pump_or_a_slow_leak_is_no_fast_loss():
+def test_one_sensor_a_pump_or_a_slow_leak_is_no_fast_loss():
     for pairs in (
         [(230.0 - 4.0 * i, 150.0) for i in range(9)],
         [(230.0, 150.0 - 4.0 * i) for i in range(9)],

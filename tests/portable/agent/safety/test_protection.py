@@ -115,7 +115,7 @@ def test_loads_that_went_off_twice_stay_off_for_ten_minutes():
     eq(made.limits.take(), [])
 
 
-def test_one_gauge_alone_limits_nothing_and_is_named():
+def test_one_sensor_alone_limits_nothing_and_is_named():
     for name, value, code in (
         ("flow_lie", 0.0, "gauge_lie:flow"),
         ("pressure_lie", 0.0, "gauge_lie:dp"),
@@ -155,7 +155,7 @@ def test_no_voltage_at_all_is_low():
     eq(made.codes(), ["flow_low", "mains_low"])
 
 
-def test_a_gauge_of_the_difference_is_preferred():
+def test_a_sensor_of_the_difference_is_preferred():
     unit = SessionOfPoints("cdu", UNIT_POINTS + [("DeltaPressurekPa", 10)])
     protection = Protection(UnitOfSessions(unit, []), {"flow_lpm": 150.0})
     unit.answer(SECOND, 32.0, 150.0, 280.0, 200.0, 79.5)

@@ -27,7 +27,7 @@ def test_flow_and_pressure_below_the_speed_are_a_weak_pump():
     eq(give(curve, 1), 0)
 
 
-def test_speed_alone_one_gauge_and_another_number_of_pumps_are_no_weak_pump():
+def test_speed_alone_one_sensor_and_another_number_of_pumps_are_no_weak_pump():
     for changed in (
         {"flow": 107.0, "kpa": 40.4, "speeds": (50.0, 0.0)},
         {"flow": 100.0},

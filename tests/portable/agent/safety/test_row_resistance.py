@@ -42,7 +42,7 @@ def test_lag_of_the_flow_meter_is_a_transient():
         eq(row.is_changed, False)
 
 
-def test_false_gauge_is_reported_in_both_directions():
+def test_false_sensor_is_reported_in_both_directions():
     for kpa in (140.0, 40.0):
         row = make()
         for _ in range(3):

@@ -150,11 +150,11 @@ def test_blocks_bits_and_header_are_checked():
         (put("points", [7]), "sample: points[0]: is not an object"),
         (put("model", ""), "profile: profile: model is not a text"),
         (put("met_hardware", "no"), "sample: profile: met_hardware is not true or false"),
-        (put("fan", {}), "sample: profile: unknown key fan"),
-        (put("valve", {"setpoint": "Speed"}), "sample: valve: feedback is missing"),
+        (put("lamp", {}), "sample: profile: unknown key lamp"),
+        (put("valve", {"feedback": "Speed"}), "sample: valve: setpoint is missing"),
         (
             put("valve", {"setpoint": "Speed", "feedback": "Actual"}),
-            "sample: valve: the profile is a pump already",
+            "sample: valve: Speed is written by the role pump too",
         ),
     )
     for change, text in cases:

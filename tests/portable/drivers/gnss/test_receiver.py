@@ -4,16 +4,12 @@
 from drivers.errors import DriverError
 from drivers.gnss.receiver import Fix, ReceiverDriver
 from protocols import calendar
-from protocols.nmea.framing import MAX_SENTENCE, xor_by_loop
+from protocols.nmea.framing import MAX_SENTENCE
 from tests.portable.support.check import eq, raises
+from tests.portable.support.nmeatext import line
 
 BAUD = 9600
 DAY_START = 1795564800000000  # 2026-11-25T00:00:00Z
-
-
-def line(body: str) -> bytes:
-    raw = body.encode()
-    return b"$" + raw + b"*%02X\r\n" % xor_by_loop(raw)
 
 
 def rmc(time: str, status: str = "A", mode: str = "A", date: str = "251126") -> bytes:

@@ -225,3 +225,24 @@ def test_late_reply_can_be_duplicated():
         eq(bus.take_results(), [])
         again, _ = run_until_write(bus)
         assert again >= now + DRAIN + len(REPLY) * CHAR, again - now
+
+
+def test_the_echo_of_the_line_is_no_reply():
+    """Before a read has shown that the line does not echo, an echo can be the line's own."""
+    bus = make_bus()
+    write = pdu.write_single(3, 9)
+    bus.submit(5, write, "write", WRITE, retries=0)
+    now, frame = run_until_write(bus)
+    bus.receive(frame, now + 20_000)
+    eq(only_result(bus).status, "unsure")
+    bus.submit(5, READ, "read", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 20_000)
+    eq(only_result(bus).status, "ok")
+    bus.submit(5, write, "write", WRITE, retries=0)
+    now, frame = run_until_write(bus)
+    bus.receive(frame, now + 20_000)
+    eq(only_result(bus).status, "unsure")  # it can be the reply to the first write
+    bus.event("closed", now + 30_000)
+    bus.event("opened", now + 30_000)
+    assert not bus.client.echo_known  # another adapter can be there

@@ -276,6 +276,57 @@ def test_line_echo_is_detected_before_write():
     eq(client.feed(request), ("ok", 0, ()))
 
 
+def test_an_echo_that_looks_like_a_reply():
+    # The first 7 or 8 bytes of each request are a whole reply with a valid CRC.
+    for unit, request, good, value in (
+        (196, pdu.read_input(0x02B1, 1), b"\x04\x02\x00\x05", (5,)),
+        (4, bytes((1, 2, 0x8D, 0, 16)), b"\x01\x02\x05\x00", (1, 0, 1) + 13 * (0,)),
+        (7, pdu.write_single(3, 9), pdu.write_single(3, 9), ()),
+        (7, b"\x41\x01\x02", b"\x41\x01\x02", (1, 2)),  # a function of the maker
+    ):
+        reply = with_crc(bytes((unit,)) + good)
+        client = rtu.RtuClient()
+        echo = client.start(unit, request)
+        got = feed_all(client, echo, 1)
+        eq((len(got), client.is_unproven, client.echo_known), (1, True, False))
+        client.start(7, pdu.read_holding(0, 1))
+        client.feed(with_crc(b"\x07\x03\x02\x00\x07"))
+        client.start(unit, request)
+        eq((client.feed(reply), client.is_unproven), (("ok", 0, value), False))
+        echo = client.start(7, pdu.read_holding(0, 1))
+        client.feed(echo + with_crc(b"\x07\x03\x02\x00\x07"))
+        echo = client.start(unit, request)
+        eq(feed_all(client, echo, 1), [])
+        eq((client.feed(reply), client.is_unproven), (("ok", 0, value), False))
+        client.reset()
+        assert not client.echo_known
+
+
+def test_a_damaged_echo_does_not_change_what_is_known():
+    client = rtu.RtuClient()
+    reply = with_crc(b"\x07\x03\x02\x00\x07")
+    request = client.start(7, pdu.read_holding(0, 1))
+    client.feed(request + reply)
+    client.start(7, pdu.read_holding(0, 1))
+    eq(client.feed(b"\x09" + request[1:] + reply), ("ok", 0, (7,)))
+    eq((client.line_echo, client.echo_known), (True, True))
+    client.start(7, pdu.read_holding(0, 1))
+    eq(client.feed(b"\x00" + reply), ("ok", 0, (7,)))  # noise of the driver, no echo
+    eq((client.line_echo, client.echo_known), (False, True))
+
+
+def test_the_start_of_a_frame_can_be_intact_by_chance():
+    # Unit 77 sends 24 bytes of data; the first 8 bytes of the frame have a valid CRC too.
+    frame = b"\x4d\x03\x18\x7e\x53\xbf\x50\x3e\xcf\x09\x03\x04\xee\x00\xee\x00\x0b\x7b"
+    frame += b"\x9e\x69\x55\xb4\x3b\x8e\xcd\x93\x00\x11\x97"
+    for size in (1, 16, len(frame)):
+        client = rtu.RtuClient()
+        client.start(9, pdu.read_holding(25, 2))
+        chunks = [frame[at : at + size] for at in range(0, len(frame), size)]
+        eq([client.feed(chunk) for chunk in chunks], [None] * len(chunks))
+        eq(client.feed(with_crc(b"\x09\x03\x04\x00\x01\x00\x02")), ("ok", 0, (1, 2)))
+
+
 def test_ambiguous_exception_is_ignored():
     client = rtu.RtuClient()
     client.start(9, pdu.read_holding(0, 1), True)

@@ -8,7 +8,8 @@ from deploy.firmware.mps2 import _slots
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.micropython.slot_store import SlotStorePort
-from tests.portable.support.board_sweep import (
+from tests.portable.support.check import eq, raises
+from tests.portable.support.power_cut.board_sweep import (
     CHUNK,
     NEW,
     OLD,
@@ -24,7 +25,6 @@ from tests.portable.support.board_sweep import (
     send_update,
     sweep,
 )
-from tests.portable.support.check import eq, raises
 from tests.portable.support.remote_rig import START_S
 
 LONG = ("test_power_cut_at_every_step_leaves_old_or_new",)

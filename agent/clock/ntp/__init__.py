@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""NTP servers of the site as an independent source of UTC."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Optional components: base class, registry, declarations and the set of a unit."""

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The states of the requested outputs of one device, as a table.
+
+Does not act: `agent.fieldbus.write_cycle` reports events and acts by the state. Which request is
+on the bus and how many rounds have passed are data of the write cycle.
+"""
+
+NONE, PENDING, WAITING, SENT, VERIFIED = 0, 1, 2, 3, 4
+"""Nothing is requested; the batch is not made (unknown device, values that cannot be encoded, or
+the loops decide first); the batch of an older request is on the bus; the batch is made; a poll
+round that began after the batch shows the values."""
+
+REQUESTED, BUSY, MADE, SHOWN, UNSEEN, WITHHELD = 0, 1, 2, 3, 4, 5
+"""New values, or the same ones again; an older batch is on the bus; a batch is made and its first
+request is on the bus; a round shows the values; the device is silent or shows another value; the
+request is dropped."""
+
+TABLE = (
+    (NONE, REQUESTED, PENDING),
+    (PENDING, REQUESTED, PENDING),
+    (WAITING, REQUESTED, PENDING),
+    (SENT, REQUESTED, PENDING),
+    (VERIFIED, REQUESTED, PENDING),
+    (PENDING, BUSY, WAITING),
+    (PENDING, MADE, SENT),
+    (SENT, SHOWN, VERIFIED),
+    (VERIFIED, SHOWN, VERIFIED),
+    (VERIFIED, UNSEEN, SENT),
+    (PENDING, WITHHELD, NONE),
+    (WAITING, WITHHELD, NONE),
+    (SENT, WITHHELD, NONE),
+    (VERIFIED, WITHHELD, NONE),
+)
+"""(state, event, next state)."""
+
+
+def next_state(state: int, event: int) -> int:
+    """Return the state after `event`. Raises `ValueError` if the table does not have the pair."""
+    for before, cause, after in TABLE:
+        if before == state and cause == event:
+            return after
+    raise ValueError("no transition from state %d by event %d" % (state, event))

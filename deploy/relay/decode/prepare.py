@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Preparation: decodes and dates the records of the outbox before any output sees them.
+
+Does not deliver. A record that cannot be decoded or dated goes to the quarantine. When a block
+tells UTC and uptime of a run, or a schema comes, the records that wait for it are released.
+"""
+
+from dataclasses import dataclass, field
+
+from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.decode import dating, row_format
+from deploy.relay.decode.dating import RunClock
+from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
+from deploy.relay.limits import UnitLimits, parse_note, parse_schema
+from deploy.relay.quarantine import QuarantineTable, now_ms
+from protocols.errors import DecodeError
+from protocols.telemetry import block
+from protocols.telemetry import message as telemetry_message
+from protocols.telemetry.schema import TIME, Schema
+
+BLOCKS = (telemetry_message.ROWS, telemetry_message.SUMMARY, telemetry_message.MERGED)
+MESSAGE = 0
+"""Kind of an entry that is a whole message: it comes from the quarantine."""
+_MAX_CACHED = 256
+_MAX_CLOCKS = 50_000
+_CLOCK_STEP_MS = 1000
+"""A clock of a run that differs by less from the known one is no news."""
+
+
+class HeldError(Exception):
+    """A record must go to the quarantine; see `quarantine` for the reasons."""
+
+    def __init__(self, reason: str, detail: str, key: str = "", due_ms: int | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.key = key
+        self.due_ms = due_ms
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Result of one pass: items for the outputs, entries that left the outbox.
+
+    `held`: with the reason, in the quarantine. `dropped`: beyond the quota, without a receipt.
+    """
+
+    items: dict[int, Item] = field(default_factory=dict)
+    held: list[tuple[Entry, str]] = field(default_factory=list)
+    dropped: list[tuple[Entry, str]] = field(default_factory=list)
+    messages: list[Entry] = field(default_factory=list)
+    clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
+
+
+class Preparer:
+    """Prepares entries of `database`; `undated_wait_s`: how long a block waits for a date."""
+
+    def __init__(
+        self,
+        database: RelayDatabase,
+        quarantine: QuarantineTable,
+        limits: UnitLimits,
+        undated_wait_s: float = 3600.0,
+    ) -> None:
+        self.counts = {
+            "values": 0,
+            "undated_rows": 0,
+            "estimated_rows": 0,
+            "rejected_dates": 0,
+            "quarantined": 0,
+        }
+        self.quarantined_by_unit: dict[str, int] = {}
+        self._database = database
+        self._quarantine = quarantine
+        self._limits = limits
+        self._undated_wait_ms = round(undated_wait_s * 1000)
+        self._schemas: dict[bytes, Schema] = {}
+        self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
+
+    def prepare(self, entries: list[Entry]) -> Prepared:
+        """Prepare entries in one transaction. Raises sqlite3.Error if nothing is stored."""
+        counts = dict(self.counts)
+        prepared = Prepared()
+        held: list[tuple[Entry, HeldError]] = []
+        for entry in entries:
+            try:
+                if entry.kind == MESSAGE:
+                    prepared.messages.append(entry)
+                else:
+                    prepared.items[entry.id] = self.read(entry, prepared)
+            except HeldError as error:
+                held.append((entry, error))
+            except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
+                held.append((entry, HeldError("internal", repr(error))))
+        if not held and not prepared.clocks:
+            return prepared
+        try:
+            with self._database.transaction():
+                for entry, reason in held:
+                    is_stored = self._hold(entry, reason)
+                    place = prepared.held if is_stored else prepared.dropped
+                    place.append((entry, reason.reason))
+                for entry, clock in prepared.clocks:
+                    self._store_clock(entry, clock)
+        except BaseException:
+            self.counts = counts
+            raise
+        return prepared
+
+    def _hold(self, entry: Entry, error: HeldError) -> bool:
+        """Move an entry to the quarantine. Beyond the quota it is dropped without a receipt."""
+        stored = self._quarantine.add(entry, error.reason, error.detail, error.key, error.due_ms)
+        self._database.remove(entry.id)
+        self.counts["quarantined"] += 1
+        self.quarantined_by_unit[entry.unit] = self.quarantined_by_unit.get(entry.unit, 0) + 1
+        if not stored and entry.kind != MESSAGE:
+            self._database.forget_record(entry)
+        return stored
+
+    def _run_clock(self, entry: Entry, run: int) -> RunClock | None:
+        key = (entry.unit, entry.generation, run)
+        if key not in self._clocks:
+            found = self._database.run_clock(*key)
+            if found is None:
+                return None
+            if len(self._clocks) >= _MAX_CLOCKS:
+                self._clocks.clear()
+            self._clocks[key] = RunClock(run, *found)
+        return self._clocks[key]
+
+    def _store_clock(self, entry: Entry, clock: RunClock) -> None:
+        key = (entry.unit, entry.generation, clock.run)
+        self._clocks.pop(key, None)
+        self._database.store_run_clock(*key, clock.offset_ms, clock.period_ms)
+        run_key = _run_key(entry.generation, clock.run)
+        for held in self._quarantine.find(entry.unit, "undated", run_key):
+            self._quarantine.release(held)
+
+    def release_schema(self, unit: str, number: bytes) -> int:
+        """Release the blocks that wait for a schema of a unit. Needs a transaction."""
+        waiting = self._quarantine.find(unit, "schema", number.hex())
+        for held in waiting:
+            self._quarantine.release(held)
+        return len(waiting)
+
+    def release_due(self) -> int:
+        """Release the records whose wait is over; return how many."""
+        due = self._quarantine.due()
+        if due:
+            with self._database.transaction():
+                for held in due:
+                    self._quarantine.release(held, final=True)
+        return len(due)
+
+    # One record.
+
+    def read(self, entry: Entry, prepared: Prepared | None = None) -> Item:
+        """Decode a record. Raises HeldError."""
+        try:
+            if entry.kind in BLOCKS:
+                return self._read_rows(entry, prepared)
+            if entry.kind == telemetry_message.NOTE:
+                return self._read_note(entry)
+        except SizeError as error:
+            raise HeldError("size", str(error)) from None
+        except DecodeError as error:
+            reason = "block" if entry.kind in BLOCKS else "note"
+            raise HeldError(reason, str(error)) from None
+        raise HeldError("kind", f"kind {entry.kind}")
+
+    def _read_note(self, entry: Entry) -> Note:
+        content = parse_note(entry.payload, self._limits)
+        time_ms = content.get("t")
+        if not isinstance(time_ms, int):
+            seconds = content.get("utc_s")
+            time_ms = seconds * 1000 if isinstance(seconds, int) else 0
+        if not dating.EARLIEST_MS <= time_ms <= now_ms() + dating.MAX_AHEAD_MS:
+            time_ms = 0
+        generation = entry.generation.hex()
+        return Note(entry.unit, entry.number, content, generation, time_ms, entry.payload)
+
+    def schema(self, unit: str, number: bytes) -> Schema:
+        """Return a schema of a unit. Raises HeldError if it is unknown."""
+        text = self._database.schema(unit, number)
+        if text is None:
+            raise HeldError("schema", f"schema {number.hex()} is unknown", number.hex())
+        parsed = self._schemas.get(text)
+        if parsed is None:
+            if len(self._schemas) >= _MAX_CACHED:
+                self._schemas.clear()
+            parsed = self._schemas[text] = parse_schema(text)
+        return parsed
+
+    def _read_rows(self, entry: Entry, prepared: Prepared | None) -> Rows:
+        data = row_format.block_of_record(entry.kind, entry.payload)
+        schema = self.schema(entry.unit, block.read_schema_number(data))
+        raw = row_format.decode_block(entry.kind, entry.payload, schema, self._limits.values)
+        known: dict[int, RunClock] = {}
+        for run in {span.run for span in raw.spans if span.run}:
+            found = self._run_clock(entry, run)
+            if found is not None:
+                known[run] = found
+        dates = dating.date_rows(raw, now_ms(), known)
+        if prepared is not None:
+            for clock in dates.clocks:
+                if _is_news(clock, known.get(clock.run)):
+                    prepared.clocks.append((entry, clock))
+            self.counts["estimated_rows"] += dates.estimated
+            self.counts["rejected_dates"] += dates.rejected
+        is_dated = None not in dates.times
+        if not is_dated and not entry.final:
+            self._hold_undated(entry, raw, dates)
+        times = dates.times if is_dated else _uptimes(raw)
+        if prepared is not None:
+            self.counts["values"] += len(raw.times) * (len(raw.columns) - 1)
+            self.counts["undated_rows"] += 0 if is_dated else len(times)
+        columns = [column for column in schema.entries if column[0] != TIME]
+        return Rows(
+            entry.unit,
+            entry.number,
+            raw.seq,
+            tuple(column[0] for column in columns),
+            list(zip(times, row_format.scale_rows(raw, schema), strict=True)),  # type: ignore[arg-type]
+            entry.generation.hex(),
+            raw.spans[0].run,
+            is_dated,
+            dates.estimated,
+            tuple(column[1] for column in columns),
+        )
+
+    def _hold_undated(self, entry: Entry, raw: RawBlock, dates: dating.Dates) -> None:
+        runs = [span.run for span in raw.spans if span.run]
+        key = _run_key(entry.generation, runs[-1]) if runs else ""
+        wait_ms = now_ms() + self._undated_wait_ms
+        if dates.rejected:  # the clock of the relay may be wrong
+            wait_ms = max(wait_ms, min(dates.latest_ms, wait_ms + 30 * self._undated_wait_ms))
+        detail = f"{dates.times.count(None)} rows without UTC"
+        raise HeldError("undated", detail, key, wait_ms)
+
+
+def _is_news(clock: RunClock, known: RunClock | None) -> bool:
+    if known is None or (clock.period_ms and not known.period_ms):
+        return True
+    return abs(known.offset_ms - clock.offset_ms) >= _CLOCK_STEP_MS
+
+
+def _run_key(generation: bytes, run: int) -> str:
+    return f"{generation.hex()}/{run}"
+
+
+def _uptimes(raw: RawBlock) -> list[int]:
+    """Return the uptime of each row in ms; one second a row if no later block tells the period."""
+    times = [0] * len(raw.times)
+    for span in raw.spans:
+        start = span.uptime_ms or 0
+        for at in range(span.count):
+            times[span.first + at] = start + at * 1000
+    return times

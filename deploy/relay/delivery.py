@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delivery: one thread for each output, with a durable position in the outbox.
+
+Does not decode (see `prepare`) or send receipts (see `receipts`). An output gets the records in the
+order of the outbox. Its position moves after it has acknowledged them. An output that fails is
+tried again after 1 s to 30 s; the others continue. A record that it refuses goes to the quarantine
+for this output only. An output that is not required and is too far behind skips records; they are
+counted.
+"""
+
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.decode.prepare import HeldError, Preparer
+from deploy.relay.decode.row_format import Item
+from deploy.relay.outputs.base import Output, OutputError
+from deploy.relay.quarantine import QuarantineTable
+
+_POLL_S = 0.1
+_FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
+_CLOSE_WAIT_S = 10.0
+
+
+class ItemCache:
+    """Decoded items of the newest records, for all outputs; an item that is not here is decoded."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: dict[int, Item] = {}
+
+    def add(self, items: dict[int, Item]) -> None:
+        """Add items; the oldest ones go."""
+        self._items.update(items)
+        while len(self._items) > self._size:
+            self._items.pop(next(iter(self._items)), None)
+
+    def get(self, entry_id: int) -> Item | None:
+        """Return an item or None."""
+        return self._items.get(entry_id)
+
+    def discard(self, last_id: int) -> None:
+        """Remove the items up to an id."""
+        for entry_id in [entry_id for entry_id in list(self._items) if entry_id <= last_id]:
+            self._items.pop(entry_id, None)
+
+
+class OutputWorker:
+    """Delivers to `output` from its stored position, up to the record that `prepared` returns."""
+
+    def __init__(
+        self,
+        name: str,
+        output: Output,
+        database: RelayDatabase,
+        quarantine: QuarantineTable,
+        preparer: Preparer,
+        cache: ItemCache,
+        prepared: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.output = output
+        self.position = database.positions().get(name, 0)
+        self.delivered = 0
+        self.refused = 0
+        self.skipped = 0
+        self.failing_since: float | None = None
+        self.error = ""
+        self._database = database
+        self._quarantine = quarantine
+        self._preparer = preparer
+        self._cache = cache
+        self._prepared = prepared
+        self._skip_to = 0
+        self._delay_s = 0.0
+        self._batch_since: float | None = None
+        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """New records are prepared."""
+        self._wake.set()
+
+    def skip_to(self, position: int) -> None:
+        """Skip records up to an id, because the output is too far behind."""
+        self._skip_to = position
+
+    def begin_close(self) -> None:
+        """End the thread after the batch in progress."""
+        self._stopping.set()
+        self._wake.set()
+
+    def join(self, wait_s: float = _CLOSE_WAIT_S) -> None:
+        """Wait for the end of the thread. What is not acknowledged stays in the outbox."""
+        if self._thread.ident is not None:
+            self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                more = self.step()
+            except OutputError as error:
+                more = False
+                self._fail(str(error))
+            except sqlite3.Error as error:
+                more = False
+                self._fail(f"database: {error}")
+            except Exception as error:  # noqa: BLE001 - an output must not end its thread
+                more = False
+                self._fail(repr(error))
+            if self._delay_s:
+                self._stopping.wait(self._delay_s)
+            elif not more:
+                self._wake.wait(_POLL_S)
+                self._wake.clear()
+
+    def step(self) -> bool:
+        """Deliver one batch; return whether there is more."""
+        self.output.process()
+        if self._skip_to > self.position:
+            self.skipped += self._database.count_outbox(self.position)
+            self.skipped -= self._database.count_outbox(self._skip_to)
+            self._move(self._skip_to)
+        prepared = self._prepared()
+        if prepared <= self.position or not self.output.ready():
+            return False
+        entries = self._database.outbox(self.position, self.output.BATCH)
+        entries = [entry for entry in entries if entry.id <= prepared]
+        if not entries:
+            self._move(prepared)
+            return False
+        if self._lingers(len(entries)):
+            return False
+        self._deliver(self._read(entries))
+        self._move(entries[-1].id)
+        self._recover()
+        return True
+
+    def _lingers(self, count: int) -> bool:
+        """Return whether the batch waits for more records."""
+        now = time.monotonic()
+        if self._batch_since is None:
+            self._batch_since = now
+        if count < self.output.BATCH and now - self._batch_since < self.output.LINGER_S:
+            return not self._stopping.is_set()
+        self._batch_since = None
+        return False
+
+    def _read(self, entries: list[Entry]) -> list[tuple[Entry, Item]]:
+        """Decode the records that are for this output."""
+        read: list[tuple[Entry, Item]] = []
+        for entry in entries:
+            if entry.output not in ("", self.name):
+                continue
+            item = self._cache.get(entry.id)
+            if item is None:
+                try:
+                    item = self._preparer.read(entry)
+                except HeldError as error:  # it was prepared; so its schema is gone
+                    self._hold(entry, error.detail)
+                    continue
+            read.append((entry, item))
+        return read
+
+    def _deliver(self, read: list[tuple[Entry, Item]]) -> None:
+        """Deliver a batch; after a refusal, one by one. Raises OutputError."""
+        if not read:
+            return
+        try:
+            self.output.deliver([item for _, item in read])
+            self.delivered += len(read)
+        except OutputError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any other error is that of an item
+            if len(read) == 1:
+                self.refused += 1
+                self._hold(read[0][0], repr(error))
+                return
+            half = len(read) // 2
+            self._deliver(read[:half])
+            self._move(read[half - 1][0].id)
+            self._deliver(read[half:])
+
+    def _hold(self, entry: Entry, detail: str) -> None:
+        held = entry._replace(output=self.name)
+        with self._database.transaction():
+            self._quarantine.add(held, "refused", f"{self.name}: {detail}")
+
+    def _move(self, position: int) -> None:
+        with self._database.transaction():
+            self._database.set_position(self.name, position)
+        self.position = position
+
+    def _recover(self) -> None:
+        if self.failing_since is not None:
+            sys.stderr.write(f"output {self.name}: works again\n")
+        self.failing_since, self.error, self._delay_s = None, "", 0.0
+
+    def _fail(self, text: str) -> None:
+        if self.failing_since is None:
+            self.failing_since = time.monotonic()
+            sys.stderr.write(f"output {self.name}: {text}\n")
+        self.error = text
+        self._delay_s = min(max(2 * self._delay_s, _FIRST_DELAY_S), _MAX_DELAY_S)

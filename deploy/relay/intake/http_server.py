@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP server of the relay: the pages of the outputs, and the webhook `/sbd` of a message gateway.
+
+Not a general server: bodies of at most 256 KiB, one thread for each request. The webhook accepts
+the requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object with `imei` and
+`data` (hexadecimal). `webhook_auth` checks who sends them. It responds only after the message is
+stored, so a gateway repeats a message that is not stored.
+"""
+
+import json
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+from deploy.errors import DeployError
+from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
+from deploy.relay.outputs.base import Page
+
+_MAX_BODY_BYTES = 1 << 18
+OnMessage = Callable[[str, bytes], bool]
+"""(imei, message) -> whether the message is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """`certificate`, `key`: files for TLS (PEM). `token`: the bearer token of the pages.
+
+    `webhook`: the check of the senders of messages; None: no message is accepted.
+    """
+
+    host: str
+    port: int
+    certificate: str | None = None
+    key: str | None = None
+    token: str = ""
+    webhook: WebhookAuth | None = None
+
+
+def _parse_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Return the fields of a form or of a JSON object. Raises ValueError."""
+    if "json" in content_type:
+        document = json.loads(body)
+        if not isinstance(document, dict):
+            raise ValueError("no object")
+        return {str(name): str(value) for name, value in document.items()}
+    return {name: values[0] for name, values in parse_qs(body.decode("ascii")).items()}
+
+
+def _receive(
+    settings: HttpSettings, on_message: OnMessage, headers: Message, body: bytes
+) -> tuple[int, str]:
+    """Return status and text for a message of a gateway."""
+    authorization = headers.get("Authorization", "")
+    if settings.webhook is None:
+        return 403, "this relay takes no messages from a gateway\n"
+    try:
+        found = settings.webhook.message(
+            _parse_fields(headers.get("Content-Type", ""), body), authorization
+        )
+        if found is None:
+            return 401, "the request is not authentic\n"
+        imei, data = found[0], bytes.fromhex(found[1])
+    except (ValueError, RecursionError):
+        return 400, "imei and data (hexadecimal) are needed\n"
+    if not imei or not data:
+        return 400, "imei and data (hexadecimal) are needed\n"
+    return (200, "kept\n") if on_message(imei, data) else (503, "again\n")
+
+
+def _make_handler(
+    settings: HttpSettings, pages: dict[str, Page], on_message: OnMessage
+) -> type[BaseHTTPRequestHandler]:
+    class RelayRequestHandler(BaseHTTPRequestHandler):
+        """One request."""
+
+        timeout = 10
+
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            page = pages.get(path)
+            authorization = self.headers.get("Authorization", "")
+            if settings.token and not is_bearer(authorization, settings.token):
+                self._answer(401, "", "text/plain")
+            elif page is None:
+                self._answer(404, "", "text/plain")
+            else:
+                kind, text = page(query)
+                self._answer(200, text, kind)
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            is_number = length.isdecimal() and len(length) < 10
+            if self.path != "/sbd" or not is_number or int(length) > _MAX_BODY_BYTES:
+                self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
+                return
+            body = self.rfile.read(int(length))
+            self._answer(*_receive(settings, on_message, self.headers, body), "text/plain")
+
+        def _answer(self, code: int, text: str, kind: str) -> None:
+            data = text.encode()
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            """Write no log."""
+
+    return RelayRequestHandler
+
+
+class RelayHttpServer:
+    """Serves until `close`; port 0: any free one, see `address`. Raises DeployError."""
+
+    def __init__(
+        self, settings: HttpSettings, pages: dict[str, Page], on_message: OnMessage
+    ) -> None:
+        handler = _make_handler(settings, pages, on_message)
+        try:
+            self._server = ThreadingHTTPServer((settings.host, settings.port), handler)
+            if settings.certificate is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(settings.certificate, settings.key)
+                # The handshake is part of the first read, in the thread of the request.
+                self._server.socket = context.wrap_socket(
+                    self._server.socket, server_side=True, do_handshake_on_connect=False
+                )
+        except (OSError, ValueError) as error:
+            raise DeployError(f"{settings.host}:{settings.port}: {error}") from None
+        self._server.daemon_threads = True
+        self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the server."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

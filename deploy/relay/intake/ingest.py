@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ingest: stores new records of telemetry messages durably.
+
+Does not connect to a broker, decode blocks (see `prepare`) or make receipts (see `receipts`).
+`satcom_envelope` decodes the datagrams of a satellite carrier first. Each batch of messages is one
+transaction. Each message is a part of it: an error of one message undoes only that message, which
+goes to the quarantine. A message over the rate of its unit is discarded.
+"""
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.decode.prepare import MESSAGE, Preparer
+from deploy.relay.intake import satcom_envelope
+from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
+from deploy.relay.quarantine import QuarantineTable
+from protocols.errors import DecodeError
+from protocols.telemetry import merged_block
+from protocols.telemetry import message as telemetry_message
+
+Range = tuple[int, int, int]
+"""Class, first id, last id."""
+
+
+@dataclass(slots=True)
+class Received:
+    """Result of a batch, durable.
+
+    `entries`: new records in the outbox. `duplicates`: ranges of records that were received before.
+    `pending_ids`: entries of such records that wait for an output; they have no receipt yet. For
+    datagrams: `datagrams` has unit, number and the entries that the acknowledgement waits for.
+    `throttled`: the messages over the rate of their unit, by their place in the batch.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    duplicates: list[tuple[str, bytes, Range]] = field(default_factory=list)
+    datagrams: list[tuple[str, int, list[int]]] = field(default_factory=list)
+    satellite_units: set[str] = field(default_factory=set)
+    pending_ids: list[int] = field(default_factory=list)
+    throttled: set[int] = field(default_factory=set)
+
+
+class Ingest:
+    """Stores messages in `database`; records that no output can take go to the quarantine."""
+
+    def __init__(
+        self,
+        database: RelayDatabase,
+        quarantine: QuarantineTable,
+        preparer: Preparer,
+        limits: UnitLimits,
+    ) -> None:
+        self.counts = {
+            "messages": 0,
+            "datagrams": 0,
+            "bad_messages": 0,
+            "throttled": 0,
+            "records": 0,
+            "duplicates": 0,
+            "bad_blocks": 0,
+            "store_errors": 0,
+        }
+        self.throttled_by_unit: dict[str, int] = {}
+        self._database = database
+        self._quarantine = quarantine
+        self._preparer = preparer
+        self._limits = limits
+        self._rate = RateLimiter(limits)
+
+    def ingest_batch(self, messages: list[tuple[str, bytes]], limited: bool = True) -> Received:
+        """Store (unit, message) in one transaction. Raises sqlite3.Error if nothing is stored."""
+        counts_before = dict(self.counts)
+        received = Received()
+        for place, (unit, message) in enumerate(messages):
+            if limited and not self._admit(unit, message):
+                received.throttled.add(place)
+        try:
+            with self._database.transaction():
+                for place, (unit, message) in enumerate(messages):
+                    if place not in received.throttled:
+                        self._ingest_guarded(unit, message, received)
+        except sqlite3.Error:
+            self.counts = counts_before
+            raise
+        return received
+
+    def _admit(self, unit: str, message: bytes) -> bool:
+        if self._rate.admit(unit, len(message)):
+            return True
+        self.counts["throttled"] += 1
+        self.throttled_by_unit[unit] = self.throttled_by_unit.get(unit, 0) + 1
+        return False
+
+    def _ingest_guarded(self, unit: str, message: bytes, received: Received) -> None:
+        """Store one message; after an error, the message in the quarantine."""
+        part = Received(satellite_units=received.satellite_units)
+        try:
+            if len(message) > self._limits.message_bytes:
+                raise DecodeError(f"a message of {len(message)} bytes")
+            with self._database.savepoint():
+                self._ingest_any(unit, message, part)
+        except DecodeError as error:
+            self.counts["bad_messages"] += 1
+            self._hold_message(unit, message, "message", str(error))
+        except sqlite3.OperationalError:
+            raise  # the disk, not the message
+        except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
+            self.counts["bad_messages"] += 1
+            self._hold_message(unit, message, "internal", repr(error))
+        else:
+            received.entries.extend(part.entries)
+            received.duplicates.extend(part.duplicates)
+            received.datagrams.extend(part.datagrams)
+
+    def _hold_message(self, unit: str, message: bytes, reason: str, detail: str) -> None:
+        head = bytes(message[: self._limits.message_bytes])
+        self._quarantine.add(Entry(0, unit, b"", 0, 1, MESSAGE, head), reason, detail)
+
+    def _ingest_any(self, unit: str, message: bytes, received: Received) -> None:
+        if not satcom_envelope.is_datagram(message):
+            self._ingest_message(unit, message, received)
+            return
+        decoded = satcom_envelope.decode_datagram(self._database, unit, message)
+        received.satellite_units.add(unit)
+        self.counts["datagrams"] += 1
+        self.counts["duplicates"] += decoded.is_duplicate
+        for note in decoded.notes:
+            received.entries.append(
+                self._database.enqueue(unit, b"", 0, 1, telemetry_message.NOTE, note)
+            )
+        if decoded.telemetry:
+            self._ingest_message(unit, decoded.telemetry, received)
+        if decoded.number is not None:
+            ids = [entry.id for entry in received.entries] + received.pending_ids
+            received.datagrams.append((unit, decoded.number, ids))
+
+    def _ingest_message(self, unit: str, message: bytes, received: Received) -> None:
+        self.counts["messages"] += 1
+        generation, records, chunk = telemetry_message.parse_message(message)
+        if chunk is not None:
+            if chunk.number >= 2 * MAX_NUMBER:
+                raise DecodeError(f"record number {chunk.number}")
+            joined = self._database.add_chunk(
+                unit, generation, chunk.number, chunk.index, chunk.count, chunk.data
+            )
+            if not joined:
+                return
+            records = [(chunk.number, joined[0], joined[1:])]
+        for number, kind, payload in records:
+            if not number % MAX_NUMBER >= 4 or number >= 2 * MAX_NUMBER:
+                raise DecodeError(f"record number {number}")
+            self._ingest_record(unit, generation, number % MAX_NUMBER, kind, payload, received)
+
+    def _ingest_record(
+        self,
+        unit: str,
+        generation: bytes,
+        number: int,
+        kind: int,
+        payload: bytes,
+        received: Received,
+    ) -> None:
+        if kind == telemetry_message.MERGED:
+            self._ingest_merged(unit, generation, number, payload, received)
+            return
+        if self._is_new(unit, generation, number, received):
+            self._store(unit, generation, number, 1, kind, payload, received)
+
+    def _is_new(self, unit: str, generation: bytes, number: int, received: Received) -> bool:
+        if self._database.record_seen(unit, generation, number):
+            return True
+        self.counts["duplicates"] += 1
+        pending_id = self._database.pending_id(unit, generation, number)
+        if pending_id:
+            received.pending_ids.append(pending_id)
+        else:
+            span = (number & 3, number >> 2, number >> 2)
+            received.duplicates.append((unit, generation, span))
+        return False
+
+    def _ingest_merged(
+        self, unit: str, generation: bytes, number: int, content: bytes, received: Received
+    ) -> None:
+        """Store a merged block: whole if all its blocks are new, otherwise only the new blocks."""
+        try:
+            count = merged_block.parse_header(content)[0]
+        except DecodeError as error:
+            self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))
+            return
+        numbers = [number + 4 * at for at in range(count)]
+        new = [n for n in numbers if self._is_new(unit, generation, n, received)]
+        if new == numbers:
+            self._store(
+                unit, generation, number, count, telemetry_message.MERGED, content, received
+            )
+        elif new:
+            try:
+                blocks = dict(zip(numbers, merged_block.split_blocks(content), strict=True))
+            except (DecodeError, ValueError) as error:
+                self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))
+                return
+            for n in new:
+                self._store(unit, generation, n, 1, telemetry_message.ROWS, blocks[n], received)
+
+    def _hold(
+        self, unit: str, generation: bytes, number: int, kind: int, payload: bytes, detail: str
+    ) -> None:
+        """Put a record into the quarantine whose numbers are not known: it has no receipt."""
+        self.counts["bad_blocks"] += 1
+        self._quarantine.add(Entry(0, unit, generation, number, 1, kind, payload), "block", detail)
+
+    def _store(
+        self,
+        unit: str,
+        generation: bytes,
+        number: int,
+        count: int,
+        kind: int,
+        payload: bytes,
+        received: Received,
+    ) -> None:
+        self.counts["records"] += 1
+        if kind == telemetry_message.SCHEMA:
+            self._store_schema(unit, generation, number, payload, received)
+            return
+        entry = self._database.enqueue(unit, generation, number, count, kind, payload)
+        received.entries.append(entry)
+
+    def _store_schema(
+        self, unit: str, generation: bytes, number: int, text: bytes, received: Received
+    ) -> None:
+        detail = "another text has this number"
+        try:
+            parsed = parse_schema(text)
+            if self._database.store_schema(unit, parsed.number, parsed.text):
+                self._preparer.release_schema(unit, parsed.number)
+                detail = ""
+        except DecodeError as error:
+            detail = str(error)
+        if detail:
+            self.counts["bad_blocks"] += 1
+            entry = Entry(0, unit, generation, number, 1, telemetry_message.SCHEMA, text)
+            if not self._quarantine.add(entry, "text", detail):
+                self._database.forget_record(entry)
+                return
+        # Stored, by either way: the unit can delete it.
+        received.duplicates.append((unit, generation, (number & 3, number >> 2, number >> 2)))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of one unit: sizes, rates, numbers, depth of a note, scales of a schema.
+
+Does not store or discard; `ingest` and `prepare` do. A unit over its rate is throttled alone: its
+messages are discarded without a receipt, so it sends them again later.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.errors import DecodeError
+from protocols.telemetry import schema
+from protocols.telemetry.message import MERGED_OFFSET
+from protocols.telemetry.schema import Schema
+
+MAX_NUMBER = MERGED_OFFSET
+"""Limit of a record number. A unit with a record a millisecond needs 139 years for it."""
+_MAX_SCALE = 1 << 53
+_MAX_SCHEMA_BYTES = 65536
+_MAX_NAME_CHARS = 120
+_BURST_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class UnitLimits:
+    """Limits of one unit.
+
+    `message_bytes`: of a message. `values`: rows times columns of a block. `note_bytes`,
+    `note_depth`: of an alarm or event. `bytes_per_s`, `messages_per_s`: of the reception, on
+    average of a minute. `quarantine_bytes`: in the quarantine.
+    """
+
+    message_bytes: int = 1 << 18
+    values: int = 500_000
+    note_bytes: int = 65536
+    note_depth: int = 32
+    bytes_per_s: float = 100_000
+    messages_per_s: float = 200
+    quarantine_bytes: int = 64 << 20
+
+
+class RateLimiter:
+    """Token buckets of the units; `clock`: monotonic time in s."""
+
+    def __init__(self, limits: UnitLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float, float]] = {}
+
+    def admit(self, unit: str, size: int) -> bool:
+        """Return whether a message of `size` bytes is within the rate of the unit."""
+        now, limits = self._clock(), self._limits
+        most_bytes = limits.bytes_per_s * _BURST_S
+        most_messages = limits.messages_per_s * _BURST_S
+        at, data, messages = self._buckets.get(unit, (now, most_bytes, most_messages))
+        data = min(most_bytes, data + (now - at) * limits.bytes_per_s)
+        messages = min(most_messages, messages + (now - at) * limits.messages_per_s)
+        is_admitted = data >= size and messages >= 1
+        if is_admitted:
+            data, messages = data - size, messages - 1
+        self._buckets[unit] = (now, data, messages)
+        return is_admitted
+
+
+def parse_note(payload: bytes, limits: UnitLimits) -> dict[str, Any]:
+    """Parse an alarm or an event. Raises DecodeError beyond a limit."""
+    if len(payload) > limits.note_bytes:
+        raise DecodeError(f"a note of {len(payload)} bytes")
+    depth = deepest = 0
+    for byte in payload:  # brackets in texts count too: a bound needs no exact figure
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > limits.note_depth:
+        raise DecodeError(f"a note with {deepest} levels")
+    try:
+        content = json.loads(payload, parse_constant=_reject_constant, parse_float=_parse_float)
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
+        raise DecodeError(f"not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise DecodeError("a note that is no object")
+    return content
+
+
+def _reject_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:20]} is out of range")
+    return value
+
+
+def parse_schema(text: bytes) -> Schema:
+    """Parse a schema whose scales a float can hold. Raises DecodeError."""
+    if len(text) > _MAX_SCHEMA_BYTES:
+        raise DecodeError(f"a schema of {len(text)} bytes")
+    parsed = schema.parse_schema(text)
+    names = parsed.column_names()
+    if len(set(names)) != len(names):
+        raise DecodeError("a schema with a name twice")
+    for name, unit, numerator, denominator in parsed.entries:
+        if not (name + unit).isprintable() or len(name) > _MAX_NAME_CHARS or len(unit) > 32:
+            raise DecodeError(f"the name {name[:40]!r} of a column")
+        if not -_MAX_SCALE < numerator < _MAX_SCALE or denominator >= _MAX_SCALE:
+            raise DecodeError(f"the scale of {name[:40]} is out of range")
+    if parsed.text != text:
+        raise DecodeError("a schema that is not in its canonical form")
+    return parsed

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarm output: publishes the alarms that must reach a person, with their texts of the catalogue.
+
+Does not decide which ones; see `agent.alarms.alarm_filter`. A unit sends only code and text;
+number, priority and action come from the catalogue of the relay. The state of each unit is durable
+before the relay marks a note as delivered, so a restart repeats or loses no alarm. The filter must
+see all notes of a unit: a relay with this output has a group and a store of its own.
+
+    TOPIC/SITE/UNIT/alarms   a message for each notice, QoS 1
+    /alarms                  page of the HTTP server: active alarms of all units
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from agent.alarms.alarm_filter import AlarmFilter, Notice
+from agent.alarms.catalogue import catalogue
+from agent.alarms.shelving import Shelving
+from deploy.relay.decode.row_format import Note
+from deploy.relay.outputs.base import Output, OutputContext, Page
+
+_POLL_MS = 1000
+_KEY = "alarms/"
+
+
+def catalogue_fields(note: Mapping[str, Any]) -> dict[str, Any]:
+    """Return number, priority, time to respond and action of the alarm of a note; {}: no alarm."""
+    entry = catalogue().find(str(note["code"])) if "alarm" in note and "code" in note else None
+    if entry is None:
+        return {}
+    return {
+        "number": entry.number,
+        "priority": entry.priority,
+        "respond_s": entry.respond_s,
+        "do": entry.do,
+    }
+
+
+class AlarmOutput(Output):
+    """Publishes `TOPIC/SITE/UNIT/alarms`."""
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self._filters: dict[str, AlarmFilter] = {}
+        self._monotonic_ms: dict[str, int] = {}
+        self._next_poll = 0
+        self._shelving = None if context.shelved is None else Shelving(context.shelved)
+        self._page_text = "{}"
+        stored = {} if context.store is None else context.store.load_state(_KEY)
+        for key, text in stored.items():
+            state = json.loads(text)
+            self._filter(key.removeprefix(_KEY)).load(state["filter"])
+            self._monotonic_ms[key.removeprefix(_KEY)] = state["monotonic_ms"]
+
+    def _filter(self, unit: str) -> AlarmFilter:
+        return self._filters.setdefault(unit, AlarmFilter())
+
+    def note(self, note: Note) -> None:
+        """Follow a change of an alarm. Other notes have no effect."""
+        unit, content = note.unit, note.content
+        if "alarm" not in content or "code" not in content:
+            return
+        is_raised, code = content["alarm"] == "raised", str(content["code"])
+        now = self.context.clock_ms()
+        monotonic = content.get("m")
+        if isinstance(monotonic, int):
+            if monotonic < self._monotonic_ms.get(unit, 0):
+                self._filter(unit).restart(now)
+            self._monotonic_ms[unit] = monotonic
+        self._filter(unit).change(now, is_raised, code, str(content.get("text", "")))
+        self._next_poll = 0
+        self._save(unit)
+
+    def flush(self) -> None:
+        """Publish what is due; its state is durable before the notes leave the outbox."""
+        self.process()
+
+    def process(self) -> None:
+        """Publish due notices, once a second and after each change."""
+        now = self.context.clock_ms()
+        if 0 <= self._next_poll - now <= _POLL_MS or not self.context.publisher.is_connected():
+            return
+        self._next_poll = now + _POLL_MS
+        for unit, found in self._filters.items():
+            shelved = set() if self._shelving is None else self._shelving.codes(unit, now / 1000)
+            notices = found.poll(now, shelved)
+            for notice in notices:
+                self._publish(unit, notice)
+            if notices:
+                self.context.publisher.flush()  # the broker has them before the state says so
+            if notices or found.has_ended:
+                self._save(unit)
+        units = {unit: found.active() for unit, found in self._filters.items()}
+        self._page_text = json.dumps({unit: _page_rows(codes) for unit, codes in units.items()})
+
+    def pages(self) -> dict[str, Page]:
+        """Return the page `/alarms`."""
+        return {"/alarms": lambda _: ("application/json", self._page_text)}
+
+    def _publish(self, unit: str, notice: Notice) -> None:
+        content = {
+            "unit": unit,
+            "event": notice.event,
+            "code": notice.code,
+            "text": notice.text,
+            "t": notice.time_ms,
+            **catalogue_fields({"alarm": notice.event, "code": notice.code}),
+            "first_out": notice.first_out,
+            "chattering": notice.chattering,
+            "children": list(notice.children),
+        }
+        payload = json.dumps(content, separators=(",", ":")).encode()
+        self.context.publisher.publish(f"{self.context.argument}/{unit}/alarms", payload, 1, False)
+
+    def _save(self, unit: str) -> None:
+        if self.context.store is None:
+            return
+        state = {
+            "filter": self._filter(unit).dump(),
+            "monotonic_ms": self._monotonic_ms.get(unit, 0),
+        }
+        self.context.store.store_state(_KEY + unit, json.dumps(state))
+
+
+def _page_rows(codes: list[str]) -> list[dict[str, Any]]:
+    found = catalogue()
+    rows = [{"code": code, "priority": found.priority(code)} for code in codes]
+    return sorted(rows, key=lambda row: str(row["priority"]))

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output: the interface of one output of the relay.
+
+Does not list the outputs; see `registry`. A new output is a subclass of `Output` and one row in
+`registry.OUTPUTS`. An output has a thread of its own (`deploy.relay.delivery`), so a slow or dead
+one stops no other. `on_connected` and `on_message` run in the thread of the MQTT client,
+`on_unit_offline` in that of the units' client, `pages` in that of the HTTP server.
+
+The contract of `deliver`: it returns after the receiver has acknowledged ALL items durably. It
+raises OutputError if the receiver cannot take them now: the relay repeats the same items later. It
+raises any other exception if an item is refused: the relay then delivers them one by one, and puts
+a refused item into the quarantine. After a kill the same items can come again, so a receiver must
+recognise them by unit, generation and number, or by unit and time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from deploy.relay.decode.row_format import Item, Note, Rows
+
+Page = Callable[[str], tuple[str, str]]
+"""Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
+
+
+class OutputError(Exception):
+    """The receiver cannot take items now; the text is one line that gives the reason."""
+
+
+class StateStore(Protocol):
+    """Durable texts of an output."""
+
+    def load_state(self, prefix: str) -> dict[str, str]:
+        """Return the stored texts whose keys begin with `prefix`."""
+
+    def store_state(self, key: str, text: str) -> None:
+        """Store a text."""
+
+
+class Publisher(Protocol):
+    """The connection of the outputs to the broker."""
+
+    def is_connected(self) -> bool:
+        """Return whether the broker has accepted the connection."""
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
+    ) -> None:
+        """Publish a message; wait up to `wait_s` seconds until the broker has it."""
+
+    def flush(self) -> None:
+        """Wait until the broker has acknowledged what this thread has published with QoS 1.
+
+        Raises OutputError if the relay ends before that, or if QoS 0 messages can be lost.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OutputContext:
+    """The services of the relay for its outputs.
+
+    `argument` is the value of the option of this output. `name` is the name of the relay, `primary`
+    the Sparkplug host application to wait for ("": none). `next_bd_seq` returns the bdSeq of the
+    next connection, `clock_ms` UTC in ms, `counts` the counters of the relay. `store` has durable
+    texts; `shelved` is the file of shelved alarms. `token`: for the HTTP receiver of the output.
+    """
+
+    argument: str
+    name: str
+    primary: str
+    publisher: Publisher
+    next_bd_seq: Callable[[], int]
+    clock_ms: Callable[[], int]
+    counts: Callable[[], dict[str, int]]
+    store: StateStore | None = None
+    shelved: Path | None = None
+    token: str = ""
+    ca: str | None = None
+
+
+class Output:
+    """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch."""
+
+    BATCH = 200
+    LINGER_S = 0.0
+
+    def __init__(self, context: OutputContext) -> None:
+        self.context = context
+
+    def will(self) -> tuple[str, bytes, int, bool] | None:
+        """Return the will of the connection to the broker: topic, payload, QoS, retain."""
+        return None
+
+    def topics(self) -> list[str]:
+        """Return the topics that this output subscribes to."""
+        return []
+
+    def pages(self) -> dict[str, Page]:
+        """Return the pages of the HTTP server that this output writes, by path."""
+        return {}
+
+    def on_connected(self) -> None:
+        """Handle a new connection to the broker."""
+
+    def on_message(self, topic: str, payload: bytes) -> None:
+        """Handle a message of a topic of any output."""
+
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Handle a message of the topic `state` of a unit."""
+
+    def on_unit_offline(self, unit: str) -> None:
+        """Handle the end of the connection of a unit."""
+
+    def process(self) -> None:
+        """Send due messages other than items. Called several times a second."""
+
+    def ready(self) -> bool:
+        """Return whether the output can take items now."""
+        return True
+
+    def deliver(self, items: list[Item]) -> None:
+        """Deliver items in their order; see the contract above."""
+        for item in items:
+            if isinstance(item, Rows):
+                self.rows(item)
+            else:
+                self.note(item)
+        self.flush()
+
+    def rows(self, block: Rows) -> None:
+        """Write a block of rows."""
+
+    def note(self, note: Note) -> None:
+        """Write an alarm or an event."""
+
+    def flush(self) -> None:
+        """Wait until the receiver has what `rows` and `note` have written."""
+
+    def close(self) -> None:
+        """Send the last messages. The connection to the broker is still open."""

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics output: OpenMetrics of the fleet, of each unit, and of the relay.
+
+Not a store. A unit has about twelve series: age of its data, online, backlog, quality of its clock,
+active alarms by priority, version. The value of each signal is a series only below `/metrics/unit`,
+one page for each unit, and only while it is not older than 15 minutes. `/metrics` thus stays small;
+`/metrics?site=NAME` is the part of one site, so that several scrape jobs share the units. SOURCE:
+OpenMetrics 1.0.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+from agent.alarms.catalogue import catalogue
+from deploy.relay.decode.row_format import Note, Rows
+from deploy.relay.outputs.base import Output, OutputContext, Page
+from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
+
+CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_STALE_MS = 900_000
+_MAX_UNITS = 100_000
+
+
+@dataclass(slots=True)
+class UnitMetrics:
+    """What the page tells of one unit; times are UTC in ms, 0 if there is none."""
+
+    newest_ms: int = 0
+    last_message_ms: int = 0
+    is_online: bool | None = None
+    clock: int | None = None
+    state: int | None = None
+    version: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+    alarms: dict[str, int] = field(default_factory=dict)
+    late_blocks: int = 0
+    undated_blocks: int = 0
+
+
+class MetricsOutput(Output):
+    """Serves `/metrics` and `/metrics/unit`."""
+
+    BATCH = 500
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self._blocks = 0
+        self._units: dict[str, UnitMetrics] = {}
+        self._lock = threading.Lock()
+
+    def _unit(self, unit: str) -> UnitMetrics:
+        found = self._units.get(unit)
+        if found is None:
+            if len(self._units) >= _MAX_UNITS:
+                self._units.pop(next(iter(self._units)))
+            found = self._units[unit] = UnitMetrics()
+        return found
+
+    def rows(self, block: Rows) -> None:
+        """Keep the values of the newest row of the unit. A late block changes no value."""
+        with self._lock:
+            self._blocks += 1
+            unit = self._unit(block.unit)
+            unit.last_message_ms = self.context.clock_ms()
+            if not block.is_dated or not block.values:
+                unit.undated_blocks += 1
+                return
+            time_ms, values = max(block.values, key=lambda entry: entry[0])
+            if time_ms < unit.newest_ms:
+                unit.late_blocks += 1
+                return
+            unit.newest_ms = time_ms
+            # A summary has other names than the rows; only what this block has is replaced.
+            for name, value in zip(block.names, values, strict=True):
+                if name == CLOCK:
+                    unit.clock = None if value is None else int(value)
+                elif name == STATE:
+                    unit.state = None if value is None else int(value)
+                elif value is None:
+                    unit.values.pop(name, None)
+                else:
+                    unit.values[name] = value
+
+    def note(self, note: Note) -> None:
+        """Follow the alarms of the unit."""
+        change, code = note.content.get("alarm"), note.content.get("code")
+        with self._lock:
+            unit = self._unit(note.unit)
+            unit.last_message_ms = self.context.clock_ms()
+            if change == "raised" and isinstance(code, str) and len(unit.alarms) < 1000:
+                unit.alarms[code] = note.time_ms or unit.last_message_ms
+            elif change == "cleared":
+                unit.alarms.pop(str(code), None)
+
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Follow whether the unit is online."""
+        with self._lock:
+            found = self._unit(unit)
+            found.is_online = b'"online":false' not in payload.replace(b" ", b"")
+            if found.is_online:
+                found.last_message_ms = self.context.clock_ms()
+
+    def pages(self) -> dict[str, Page]:
+        """Return the pages `/metrics` and `/metrics/unit`."""
+        return {"/metrics": self._page, "/metrics/unit": self._unit_page}
+
+    def _page(self, query: str) -> tuple[str, str]:
+        site = parse_qs(query).get("site", [""])[0]
+        with self._lock:
+            units = {
+                name: unit
+                for name, unit in sorted(self._units.items())
+                if not site or name.startswith(site + "/")
+            }
+            counts = {**self.context.counts(), "blocks": self._blocks}
+            return CONTENT_TYPE, format_metrics(units, counts, self.context.clock_ms())
+
+    def _unit_page(self, query: str) -> tuple[str, str]:
+        name = parse_qs(query).get("unit", [""])[0]
+        with self._lock:
+            unit = self._units.get(name, UnitMetrics())
+            is_stale = self.context.clock_ms() - unit.newest_ms > _STALE_MS
+            values = {} if is_stale else dict(unit.values)
+        return CONTENT_TYPE, format_values(name, values)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _labels(unit: str) -> str:
+    site, _, name = unit.partition("/")
+    return f'site="{_label(site)}",unit="{_label(name)}"'
+
+
+def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]:
+    """Return the number of active alarms of each priority."""
+    by_priority: dict[str, int] = {}
+    for code in unit.alarms:
+        priority = str(catalogue().priority(code))
+        by_priority[priority] = by_priority.get(priority, 0) + 1
+    return [(name, f',priority="{p}"', float(count)) for p, count in sorted(by_priority.items())]
+
+
+def format_values(unit: str, values: dict[str, float]) -> str:
+    """Format the newest value of each signal of a unit."""
+    lines = ["# TYPE coldloop_value gauge", "# HELP coldloop_value Newest value of a signal."]
+    labels = _labels(unit)
+    lines += [
+        f'coldloop_value{{{labels},signal="{_label(signal)}"}} {value!r}'
+        for signal, value in sorted(values.items())
+    ]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms: int) -> str:
+    """Format the page of all units, and the counters of the relay."""
+    lines: list[str] = []
+
+    def family(name: str, text: str, samples: list[tuple[str, str, float]]) -> None:
+        lines.append(f"# TYPE coldloop_{name} gauge")
+        lines.append(f"# HELP coldloop_{name} {text}")
+        for unit, extra, value in samples:
+            lines.append(f"coldloop_{name}{{{_labels(unit)}{extra}}} {value!r}")
+
+    items = list(units.items())
+    family(
+        "unit_data_age_seconds",
+        "Age of the newest row of a unit.",
+        [(n, "", (now_ms - u.newest_ms) / 1000) for n, u in items if u.newest_ms],
+    )
+    family(
+        "unit_message_age_seconds",
+        "Time since the last message of a unit.",
+        [(n, "", (now_ms - u.last_message_ms) / 1000) for n, u in items if u.last_message_ms],
+    )
+    family(
+        "unit_online",
+        "1 while the broker has the connection of the unit.",
+        [(n, "", int(u.is_online)) for n, u in items if u.is_online is not None],
+    )
+    family(
+        "unit_late_blocks",
+        "Blocks older than the newest row.",
+        [(n, "", u.late_blocks) for n, u in items],
+    )
+    family(
+        "unit_undated_blocks",
+        "Blocks without UTC.",
+        [(n, "", u.undated_blocks) for n, u in items if u.undated_blocks],
+    )
+    for index, names, column in ((0, CLOCKS, "clock"), (1, STATES, "state")):
+        samples = []
+        for name, unit in items:
+            value = (unit.clock, unit.state)[index]
+            if value is not None and 0 <= value < len(names):
+                samples.append((name, f',{column}="{names[value]}"', 1.0))
+        family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
+    alarms = [sample for name, unit in items for sample in _alarm_samples(name, unit)]
+    family("unit_alarms", "Active alarms by priority.", alarms)
+    for name, count in sorted(counts.items()):
+        if name.endswith(("_now", "_seconds")):
+            lines += [f"# TYPE coldloop_relay_{name} gauge", f"coldloop_relay_{name} {count}"]
+        else:
+            lines += [
+                f"# TYPE coldloop_relay_{name} counter",
+                f"coldloop_relay_{name}_total {count}",
+            ]
+    return "\n".join([*lines, "# EOF", ""])

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs of the relay: the registry, and one front for those that are selected.
+
+Does not deliver; see `deploy.relay.delivery`. An output with a client library is imported only if
+it is selected.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from deploy.relay.outputs.base import Output, OutputContext, Page
+
+
+class OutputSpec(NamedTuple):
+    """An output: its option `--NAME METAVAR`, `module:class`, the help text of the option.
+
+    An output without `metavar` has no option and is always on. `stores`: it keeps the data, so it
+    is required by default: a unit gets its receipt only after it.
+    """
+
+    name: str
+    factory: str
+    metavar: str = ""
+    help: str = ""
+    stores: bool = False
+
+
+_ROOM = "deploy.relay.outputs."
+OUTPUTS = (
+    OutputSpec(
+        "sparkplug",
+        "deploy.relay.sparkplug.output:SparkplugOutput",
+        "GROUP",
+        "publish Sparkplug B 3.0 in this group",
+    ),
+    OutputSpec("json", _ROOM + "text_outputs:JsonOutput", "TOPIC", "publish JSON below this topic"),
+    OutputSpec(
+        "alarms",
+        _ROOM + "alarm_output:AlarmOutput",
+        "TOPIC",
+        "publish alarms that a person must get below TOPIC",
+    ),
+    OutputSpec(
+        "lines",
+        _ROOM + "text_outputs:LinesOutput",
+        "FILE",
+        "append InfluxDB lines to a file of at most 64 MiB; the one before is FILE.1",
+    ),
+    OutputSpec("metrics", _ROOM + "metrics_output:MetricsOutput"),
+)
+
+
+class Outputs:
+    """The selected outputs by name; `arguments`: the value of each option by name.
+
+    `make_context` returns the context of an output for its name and the value of its option.
+    """
+
+    def __init__(
+        self, arguments: dict[str, str], make_context: Callable[[str, str], OutputContext]
+    ) -> None:
+        self.by_name: dict[str, Output] = {
+            spec.name: _load(spec)(make_context(spec.name, arguments.get(spec.name, "")))
+            for spec in OUTPUTS
+            if spec.name in arguments or not spec.metavar
+        }
+        self._outputs = list(self.by_name.values())
+
+    def will(self) -> tuple[str, bytes, int, bool] | None:
+        """Return the will of the connection; a connection has one at most."""
+        return next((will for output in self._outputs if (will := output.will())), None)
+
+    def topics(self) -> list[str]:
+        """Return the topics to subscribe to."""
+        return [topic for output in self._outputs for topic in output.topics()]
+
+    def pages(self) -> dict[str, Page]:
+        """Return the pages of the HTTP server, by path."""
+        return {path: page for output in self._outputs for path, page in output.pages().items()}
+
+    def on_connected(self) -> None:
+        """Report a new connection to the broker."""
+        for output in self._outputs:
+            output.on_connected()
+
+    def on_message(self, topic: str, payload: bytes) -> None:
+        """Report a message."""
+        for output in self._outputs:
+            output.on_message(topic, payload)
+
+    def on_unit_offline(self, unit: str) -> None:
+        """Report the end of the connection of a unit."""
+        for output in self._outputs:
+            output.on_unit_offline(unit)
+
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Report a message of the topic `state` of a unit."""
+        for output in self._outputs:
+            output.on_unit_state(unit, payload)
+
+    def close(self) -> None:
+        """Send the last messages of each output."""
+        for output in self._outputs:
+            output.close()
+
+
+def _load(spec: OutputSpec) -> Callable[[OutputContext], Output]:
+    module, _, name = spec.factory.partition(":")
+    factory: Callable[[OutputContext], Output] = getattr(importlib.import_module(module), name)
+    return factory
+
+
+def default_required(names: set[str]) -> set[str]:
+    """Return the outputs that must acknowledge before a receipt.
+
+    These are all that store. Without one of them: all outputs with an option.
+    """
+    selected = [spec for spec in OUTPUTS if spec.name in names and spec.metavar]
+    stores = {spec.name for spec in selected if spec.stores}
+    return stores or {spec.name for spec in selected}

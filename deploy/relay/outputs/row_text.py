@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Row texts: blocks as JSON and in InfluxDB's line protocol.
+
+Does not send them. A time is UTC in ms. JSON has rows without a date too; then `clock` is "uptime"
+and a time is the uptime in ms. Lines need a date.
+"""
+
+import json
+
+from deploy.relay.decode.row_format import Rows
+
+
+def rows_to_json(rows: Rows) -> bytes:
+    """Format a block as one JSON object: the names once, then a list for each row."""
+    content: dict[str, object] = {
+        "unit": rows.unit,
+        "record": rows.number,
+        "seq": rows.seq,
+        "names": rows.names,
+        "rows": [[at, *values] for at, values in rows.values],
+    }
+    if rows.generation:
+        content["log"] = rows.generation
+    if not rows.is_dated:
+        content["clock"] = "uptime"
+        content["run"] = rows.run
+    elif rows.estimated:
+        content["estimated"] = rows.estimated
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def escape(text: str) -> str:
+    """Escape a tag or a key of the line protocol."""
+    for char in "\\, =":
+        text = text.replace(char, "\\" + char)
+    return text
+
+
+def rows_to_lines(rows: Rows) -> str:
+    """Format a block in InfluxDB's line protocol: tags site and unit, a field for each name.
+
+    The measurement is `coldloop`. A repeated line changes nothing in the database. SOURCE:
+    InfluxDB, line protocol reference.
+    """
+    if not rows.is_dated:
+        return ""
+    site, _, unit = rows.unit.partition("/")
+    head = f"coldloop,site={escape(site)},unit={escape(unit)} "
+    keys = [escape(name) + "=" for name in rows.names]
+    lines = []
+    for at, values in rows.values:
+        fields = [
+            f"{key}{value!r}" for key, value in zip(keys, values, strict=True) if value is not None
+        ]
+        if fields:
+            lines.append(f"{head}{','.join(fields)} {at}000000\n")
+    return "".join(lines)

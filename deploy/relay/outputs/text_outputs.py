@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Text outputs: JSON over MQTT, a file in InfluxDB's line protocol.
+
+Does not write the texts; see `row_text`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs import row_text
+from deploy.relay.outputs.alarm_output import catalogue_fields
+from deploy.relay.outputs.base import Output, OutputError
+
+_MAX_FILE_BYTES = 64 << 20
+
+
+class JsonOutput(Output):
+    """Publishes `TOPIC/SITE/UNIT/rows` and `TOPIC/SITE/UNIT/notes`, QoS 1.
+
+    An item is delivered when the broker has acknowledged it (PUBACK).
+    """
+
+    def deliver(self, items: list[Item]) -> None:
+        """Format all items, then publish them, then wait for the broker."""
+        messages = [self._message(item) for item in items]
+        for topic, payload in messages:
+            self.context.publisher.publish(topic, payload, 1, False)
+        self.context.publisher.flush()
+
+    def _message(self, item: Item) -> tuple[str, bytes]:
+        if isinstance(item, Rows):
+            return f"{self.context.argument}/{item.unit}/rows", row_text.rows_to_json(item)
+        return f"{self.context.argument}/{item.unit}/notes", _note_text(item)
+
+
+def _note_text(note: Note) -> bytes:
+    content = {
+        "unit": note.unit,
+        "record": note.number,
+        **note.content,
+        **catalogue_fields(note.content),
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+class LinesOutput(Output):
+    """Appends InfluxDB lines to a file, for a program that reads along.
+
+    The file is on the disk before the items are acknowledged. Not a store: at 64 MiB the file
+    becomes FILE.1, and the FILE.1 before it is deleted.
+    """
+
+    def deliver(self, items: list[Item]) -> None:
+        """Append a line for each row. OutputError: the disk."""
+        text = "".join(row_text.rows_to_lines(item) for item in items if isinstance(item, Rows))
+        path = Path(self.context.argument)
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                start = file.tell()
+                try:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:
+                    os.ftruncate(file.fileno(), start)  # no half of a line
+                    raise
+                is_full = file.tell() >= _MAX_FILE_BYTES
+            if is_full:
+                path.replace(path.with_name(path.name + ".1"))
+        except OSError as error:
+            raise OutputError(f"{path}: {error}") from None

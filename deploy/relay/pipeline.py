@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pipeline: store, prepare, deliver, receipt; the rule of the relay without its connections.
+
+Does not connect to a broker; see `relay`. The steps, each durable before the next:
+
+    receive    messages of units are stored in one transaction; then the broker gets its PUBACK
+    prepare    records are decoded and dated; what cannot be goes to the quarantine
+    deliver    the thread of each output; its position is stored after its acknowledgement
+    receipts   for records that are in the quarantine or that all required outputs have
+
+Records are prepared at most `MAX_AHEAD` before the slowest required output. Then no more messages
+are received, so that the broker and the units keep them.
+"""
+
+import sqlite3
+import sys
+import time
+from dataclasses import dataclass, field
+
+from deploy.relay.database import RelayDatabase
+from deploy.relay.decode.prepare import Preparer
+from deploy.relay.delivery import ItemCache, OutputWorker
+from deploy.relay.intake.ingest import Ingest, Received
+from deploy.relay.limits import UnitLimits
+from deploy.relay.outputs.base import Output
+from deploy.relay.quarantine import QuarantineTable
+from deploy.relay.receipts import DueReceipts, Receipts
+
+MAX_AHEAD = 5000
+_BATCH = 200
+_CACHED = 2000
+_TIDY_S = 1.0
+_STOP_WAIT_S = 5.0
+"""For the acknowledgements of batches in progress, at the end."""
+
+
+@dataclass(slots=True)
+class PipelineSettings:
+    """`keys`: secret of each unit. `required`: outputs that a receipt waits for.
+
+    `optional_backlog`: records that another output can be behind. `undated_wait_s`: how long rows
+    wait for a date.
+    """
+
+    keys: dict[str, bytes] = field(default_factory=dict)
+    required: set[str] = field(default_factory=set)
+    limits: UnitLimits = field(default_factory=UnitLimits)
+    optional_backlog: int = 1_000_000
+    undated_wait_s: float = 3600.0
+
+
+class Pipeline:
+    """The pipeline of one relay over `database`."""
+
+    def __init__(self, database: RelayDatabase, settings: PipelineSettings) -> None:
+        self.database = database
+        self.quarantine = QuarantineTable(database, settings.limits.quarantine_bytes)
+        self.preparer = Preparer(
+            database, self.quarantine, settings.limits, settings.undated_wait_s
+        )
+        self.ingest = Ingest(database, self.quarantine, self.preparer, settings.limits)
+        self.receipts = Receipts(settings.keys)
+        self.workers: dict[str, OutputWorker] = {}
+        self._settings = settings
+        self._cache = ItemCache(_CACHED)
+        positions = database.positions()
+        self._receipted = positions.get("", 0)
+        self._prepared = self._receipted
+        self._has_new = True
+        self._next_tidy = 0.0
+
+    def add_output(self, name: str, output: Output) -> None:
+        """Add an output, before `start`."""
+        self.workers[name] = OutputWorker(
+            name,
+            output,
+            self.database,
+            self.quarantine,
+            self.preparer,
+            self._cache,
+            lambda: self._prepared,
+        )
+
+    def start(self) -> None:
+        """Start the threads of the outputs. Records of the last run wait for their receipts."""
+        with self.database.transaction():
+            self.database.forget_outputs(set(self.workers))
+        for worker in self.workers.values():
+            worker.start()
+
+    def begin_stop(self) -> None:
+        """End the threads after the batches in progress; wait some seconds for that."""
+        for worker in self.workers.values():
+            worker.begin_close()
+        for worker in self.workers.values():
+            worker.join(_STOP_WAIT_S / len(self.workers))
+
+    def stop(self) -> None:
+        """Wait for the end of the threads, store the positions."""
+        for worker in self.workers.values():
+            worker.join()
+        try:
+            self._tidy(force=True)
+        except sqlite3.Error as error:  # the next start does it
+            sys.stderr.write(f"database of the relay: {error}\n")
+
+    # The steps.
+
+    def receive(self, messages: list[tuple[str, bytes]]) -> Received:
+        """Store messages. Raises sqlite3.Error if nothing is stored."""
+        received = self.ingest.ingest_batch(messages)
+        self.receipts.add(received)
+        self._has_new = True
+        return received
+
+    def is_behind(self) -> bool:
+        """Return whether the required outputs are so far behind that nothing must be received."""
+        return self.receipts.waiting_count() >= MAX_AHEAD
+
+    def prepare(self) -> bool:
+        """Prepare the next records of the outbox; return whether there are more."""
+        entries = self.database.outbox(self._prepared, _BATCH)
+        if not entries:
+            self._has_new = False
+            return False
+        prepared = self.preparer.prepare(entries)
+        for entry in entries:
+            if entry.id in prepared.items:
+                self.receipts.wait_for(entry)
+        for entry, reason in prepared.held:
+            self.receipts.done(entry)
+            if reason == "schema":
+                self.receipts.request_schema(entry)
+        for entry, reason in prepared.dropped:
+            self.receipts.drop(entry)
+            if reason == "schema":
+                self.receipts.request_schema(entry)
+        for entry in prepared.messages:
+            self._ingest_again(entry.id, entry.unit, entry.payload)
+        self._cache.add(prepared.items)
+        self._prepared = entries[-1].id
+        for worker in self.workers.values():
+            worker.wake()
+        return True
+
+    def _ingest_again(self, entry_id: int, unit: str, message: bytes) -> None:
+        """Ingest a message that comes from the quarantine."""
+        self.receipts.add(self.ingest.ingest_batch([(unit, message)], limited=False))
+        with self.database.transaction():
+            self.database.remove(entry_id)
+
+    def take_receipts(self) -> DueReceipts:
+        """Return what is due, after what the required outputs have acknowledged."""
+        self.receipts.advance(self._required_position())
+        return self.receipts.take()
+
+    def _required_position(self) -> int:
+        positions = [
+            worker.position
+            for name, worker in self.workers.items()
+            if name in self._settings.required
+        ]
+        return min(positions, default=self._prepared)
+
+    def process(self) -> bool:
+        """Do the steps after the reception once; return whether there is more to prepare."""
+        try:
+            more = self.prepare() if self._has_new else False
+            self._tidy()
+        except sqlite3.Error as error:
+            self.ingest.counts["store_errors"] += 1
+            sys.stderr.write(f"database of the relay: {error}\n")
+            time.sleep(1)
+            return False
+        return more
+
+    def _tidy(self, force: bool = False) -> None:
+        """Once a second: store the position of the receipts, delete what all outputs have."""
+        if not force and time.monotonic() < self._next_tidy:
+            return
+        self._next_tidy = time.monotonic() + _TIDY_S
+        self._has_new = True  # another process can release records of the quarantine
+        self.preparer.release_due()
+        position = self._required_position()
+        last = min([worker.position for worker in self.workers.values()] or [self._prepared])
+        if position != self._receipted:
+            with self.database.transaction():
+                self.database.set_position("", position)
+                self.database.delete_delivered(min(last, position))
+            self._receipted = position
+            self._cache.discard(last)
+        self._skip_dead_outputs(position)
+
+    def _skip_dead_outputs(self, position: int) -> None:
+        for name, worker in self.workers.items():
+            is_far = position - worker.position > self._settings.optional_backlog
+            if is_far and name not in self._settings.required:
+                worker.skip_to(position - self._settings.optional_backlog)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counters. A name that ends in `_now` is a level."""
+        counts = {**self.ingest.counts, **self.preparer.counts}
+        counts["waiting_now"] = self.receipts.waiting_count()
+        for name, worker in self.workers.items():
+            counts[f"output_{name}_delivered"] = worker.delivered
+            counts[f"output_{name}_refused"] = worker.refused
+            counts[f"output_{name}_skipped"] = worker.skipped
+            counts[f"output_{name}_failing_now"] = int(worker.failing_since is not None)
+            counts[f"output_{name}_backlog_now"] = max(0, self._prepared - worker.position)
+        return counts

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quarantine: durable records and messages that the relay cannot decode, date or deliver.
+
+Does not decide what goes there; see `intake.ingest`, `prepare` and `delivery`. A record in the
+quarantine is safe on the disk, so its unit gets the receipt. Reasons:
+
+    message    not a telemetry message, or a limit of a message is exceeded; there is no receipt
+    schema     the schema is unknown; released when it comes
+    undated    no row has UTC; released when a later block of the run has it, or after a time
+    block      the block cannot be decoded
+    size       the block has more values than the limit
+    note       the alarm or event is not a JSON object within the limits
+    text       the text of a schema cannot be read, or its scale is out of range
+    refused    an output refuses the record
+    kind       the kind of the record is unknown
+    internal   the relay has an error of its own
+
+A unit has a quota of bytes. Beyond it a record is not stored and has no receipt; the unit keeps it.
+"""
+
+import time
+from typing import Any, NamedTuple
+
+from deploy.relay.database import Entry, RelayDatabase
+
+RELEASED = ("schema", "undated")
+"""Reasons that end by themselves."""
+_COLUMNS = "id, unit, life, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
+_DETAIL_CHARS = 200
+
+
+class Quarantined(NamedTuple):
+    """A record in the quarantine; `entry.id` is its number there."""
+
+    entry: Entry
+    reason: str
+    detail: str
+    key: str
+    at_ms: int
+    relay: str
+
+
+class QuarantineTable:
+    """The quarantine in `database`; `quota`: the limit of a unit, bytes."""
+
+    def __init__(self, database: RelayDatabase, quota: int = 64 << 20) -> None:
+        self._database = database
+        self._quota = quota
+
+    def add(
+        self, entry: Entry, reason: str, detail: str, key: str = "", due_ms: int | None = None
+    ) -> bool:
+        """Store a record; return False beyond the quota of the unit. Needs a transaction."""
+        rows = self._database.query(
+            "SELECT SUM(LENGTH(payload)+64) FROM quarantine WHERE unit=?", entry.unit
+        )
+        if (rows[0][0] or 0) + len(entry.payload) > self._quota:
+            return False
+        text = detail.encode("ascii", "backslashreplace").decode()[:_DETAIL_CHARS]
+        self._database.execute(
+            "INSERT INTO quarantine (relay, unit, life, number, count, kind, payload, output,"
+            " reason, detail, key, at_ms, due_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            *(self._database.relay, *entry[1:8], reason, text, key, now_ms(), due_ms),
+        )
+        return True
+
+    def find(
+        self, unit: str = "", reason: str = "", key: str = "", limit: int = 1 << 30
+    ) -> list[Quarantined]:
+        """Return the records of a unit and a reason; "": of all."""
+        rows = self._database.query(
+            f"SELECT {_COLUMNS} FROM quarantine WHERE (?='' OR unit=?) AND (?='' OR reason=?)"
+            " AND (?='' OR key=?) ORDER BY id LIMIT ?",
+            *(unit, unit, reason, reason, key, key, limit),
+        )
+        return [_quarantined(row) for row in rows]
+
+    def get(self, quarantine_id: int) -> Quarantined | None:
+        """Return one record; None: there is none with this number."""
+        rows = self._database.query(f"SELECT {_COLUMNS} FROM quarantine WHERE id=?", quarantine_id)
+        return _quarantined(rows[0]) if rows else None
+
+    def due(self, limit: int = 500) -> list[Quarantined]:
+        """Return the records whose time has come."""
+        rows = self._database.query(
+            f"SELECT {_COLUMNS} FROM quarantine WHERE due_ms<=? ORDER BY due_ms LIMIT ?",
+            now_ms(),
+            limit,
+        )
+        return [_quarantined(row) for row in rows]
+
+    def release(self, held: Quarantined, final: bool = False) -> Entry:
+        """Move a record back to the outbox of its relay. Needs a transaction."""
+        self._database.execute("DELETE FROM quarantine WHERE id=?", held.entry.id)
+        return self._database.enqueue_entry(held.entry._replace(final=final), held.relay)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of records by unit and reason."""
+        counts: dict[str, dict[str, int]] = {}
+        for unit, reason, count in self._database.query(
+            "SELECT unit, reason, COUNT(*) FROM quarantine GROUP BY unit, reason"
+        ):
+            counts.setdefault(unit, {})[reason] = count
+        return counts
+
+
+def _quarantined(row: tuple[Any, ...]) -> Quarantined:
+    head = (row[0], row[1], bytes(row[2]), row[3], row[4], row[5])
+    entry = Entry(*head, bytes(row[6]), row[7])
+    return Quarantined(entry, *row[8:13])
+
+
+def now_ms() -> int:
+    """Return UTC in ms."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop relay quarantine list|show|retry|export`.
+
+Works on the file of a relay, also while the relay runs. `retry` gives records back to the relay
+that stored them; it prepares them within a second, or at its next start.
+"""
+
+import argparse
+import base64
+import json
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import DeployError
+from deploy.relay.database import RelayDatabase
+from deploy.relay.quarantine import Quarantined, QuarantineTable
+from drivers.tools.lib.parser import Parser
+from protocols.telemetry.message import CLASSES
+
+_KINDS = ("message", "schema", "rows", "note", "summary", "merged")
+EXAMPLE = "coldloop relay quarantine list --store relay.db --unit s1/u1"
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="coldloop relay quarantine",
+        description="Show, retry or export what a relay could not decode, date or deliver.",
+        epilog=f"example: {EXAMPLE}",
+    )
+    parser.add_argument("action", choices=("list", "show", "retry", "export"))
+    add = parser.add_argument
+    add("id", nargs="*", type=int, help="numbers of the list (show, retry, export); none: all")
+    add("--store", required=True, metavar="FILE", help="SQLite file of the relay")
+    add("--unit", default="", metavar="SITE/UNIT", help="only this unit")
+    add("--reason", default="", help="only this reason")
+    add("--json", action="store_true", help="one JSON object on each line")
+    return parser
+
+
+def _describe(held: Quarantined, with_payload: bool) -> dict[str, Any]:
+    entry = held.entry
+    row: dict[str, Any] = {
+        "id": entry.id,
+        "unit": entry.unit,
+        "reason": held.reason,
+        "detail": held.detail,
+        "kind": _KINDS[entry.kind] if entry.kind < len(_KINDS) else str(entry.kind),
+        "log": entry.generation.hex(),
+        "class": CLASSES[entry.number & 3] if entry.number else "",
+        "record": entry.number >> 2,
+        "count": entry.covers,
+        "bytes": len(entry.payload),
+        "received_ms": held.at_ms,
+    }
+    if entry.output:
+        row["output"] = entry.output
+    if with_payload:
+        row["payload"] = base64.b64encode(entry.payload).decode()
+    return row
+
+
+def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quarantined]:
+    if not arguments.id:
+        return table.find(arguments.unit, arguments.reason)
+    found = []
+    for number in arguments.id:
+        held = table.get(number)
+        if held is None:
+            raise DeployError(f"{number}: not in the quarantine")
+        found.append(held)
+    return found
+
+
+def _print_list(found: list[Quarantined], as_json: bool) -> None:
+    if as_json:
+        for held in found:
+            print(json.dumps(_describe(held, False)))
+        return
+    for held in found:
+        row = _describe(held, False)
+        print(
+            f"{row['id']:>6}  {row['unit']:<24} {row['reason']:<9} {row['kind']:<8}"
+            f" {row['class']:<5} {row['record']:>8}  {row['bytes']:>6} B  {row['detail']}"
+        )
+    print(f"{len(found)} in the quarantine")
+
+
+def run(argv: list[str]) -> int:
+    """Run one command: exit 0, or 2 after wrong use."""
+    arguments = _make_parser().parse_args(argv)
+    path = Path(arguments.store)
+    try:
+        if not path.exists():
+            raise DeployError(f"{path}: there is no such file")
+        database = RelayDatabase(path, "")
+        try:
+            return _run(QuarantineTable(database), database, arguments)
+        finally:
+            database.close()
+    except (DeployError, sqlite3.Error) as error:
+        sys.stderr.write(f"coldloop relay quarantine: {error}\n")
+        return 2
+
+
+def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:
+    found = _select(table, arguments)
+    if arguments.action == "list":
+        _print_list(found, arguments.json)
+    elif arguments.action == "retry":
+        with database.transaction():
+            for held in found:
+                table.release(held)
+        print(f"{len(found)} given back to the relay")
+    else:
+        indent = 2 if arguments.action == "show" and not arguments.json else None
+        for held in found:
+            print(json.dumps(_describe(held, True), indent=indent))
+    return 0

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The known benches: public keys that a person has accepted, as SSH does for hosts.
+
+Does not verify signatures; see `hil.record.bench_key`. The file `known_benches` has one line for
+each bench: the key in hexadecimal, and the date on which it was accepted. The key of the bench on
+this machine is known without a line.
+"""
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hil.errors import BenchError
+from hil.record.bench_key import BenchKey, default_path
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+def store_path() -> Path:
+    """Return the path of the file, beside the default key of the bench."""
+    return default_path().with_name("known_benches")
+
+
+def is_key(text: str) -> bool:
+    """Return whether `text` has the form of a public key."""
+    return bool(_KEY.fullmatch(text))
+
+
+def is_known(key: str) -> bool:
+    """Return whether a key was accepted, or is that of this machine. Raises BenchError."""
+    return key in _read_keys() or key == _own_key()
+
+
+def accept(key: str) -> None:
+    """Add a key to the known benches. Raises BenchError."""
+    path = store_path()
+    date = datetime.now(UTC).strftime("%Y-%m-%d")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
+            file.write(f"{key} {date}\n")
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+
+
+def _read_keys() -> set[str]:
+    path = store_path()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return set()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"{path}: {error}") from None
+    return {words[0] for line in lines if (words := line.split()) and is_key(words[0])}
+
+
+def _own_key() -> str:
+    """Return the public key of this machine's bench; "": it has none yet."""
+    path = default_path()
+    return BenchKey(path).public if path.exists() else ""

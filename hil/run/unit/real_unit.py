@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a unit's configuration in real time on its real devices: the agent as a process.
+
+Does not emulate anything and injects no fault. The agent controls the real devices, as it will in
+operation. It gets the configuration without broker, receiver and stores.
+"""
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.telemetry.status import KEY
+from hil.errors import BenchError
+from hil.run.agent_process import AgentSubprocess, agent_command
+from hil.run.unit import unit_measures
+from hil.run.unit.unit_file import UnitFile
+from hil.run.virtual import RunResult
+from hil.scenario.channels import Series
+from hil.scenario.judge import Evaluator
+from hil.scenario.model import Scenario
+
+
+class RealUnitRun:
+    """One scenario on real devices, ready to `run`."""
+
+    def __init__(self, unit: UnitFile, scenario: Scenario, series: Series) -> None:
+        self.unit = unit
+        self.scenario = scenario
+        self.evaluator = Evaluator(scenario)
+        self.config: dict[str, Any] = {}
+        self.status: dict[str, Any] | None = None
+        self._series = series
+
+    def run(self, log: Path | None = None) -> RunResult:
+        """Run the agent for the duration of the scenario. Raises BenchError if the agent ends."""
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="coldloop-unit-") as name:
+            folder = Path(name)
+            self.config = {**self.unit.raw, "state": f"store:{folder}"}
+            for section in ("cooling", "safety"):
+                if "port" in self.config.get(section, {}):
+                    (folder / section).mkdir()
+                    port = f"store:{folder}/{section}"
+                    self.config[section] = {**self.config[section], "port": port}
+            path = folder / "unit.json"
+            path.write_text(json.dumps(self.config), encoding="utf-8")
+            profiles = folder / "profiles"
+            profiles.mkdir()
+            for model, raw in self.unit.raw_profiles.items():
+                (profiles / f"{model}.json").write_text(json.dumps(raw), encoding="utf-8")
+            agent = AgentSubprocess("cpython", [*agent_command("cpython", True), str(path)], log)
+            try:
+                self._sample(folder, agent)
+            finally:
+                agent.stop()
+        wall_s = time.perf_counter() - started
+        failures = tuple(self.evaluator.failures())
+        seconds = float(int(self.scenario.seconds))
+        return RunResult(self.scenario.name, 0, "cpython", failures, None, seconds, wall_s)
+
+    def _sample(self, folder: Path, agent: AgentSubprocess) -> None:
+        """Take one sample a second."""
+        start = time.monotonic()
+        for second in range(1, int(self.scenario.seconds) + 1):
+            time.sleep(max(0.0, start + second - time.monotonic()))
+            code = agent.exit_code()
+            if code is not None:
+                raise BenchError(f"{self.scenario.name}: the agent has ended with code {code}")
+            try:
+                self.status = json.loads((folder / KEY).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                self.status = None
+            self.evaluator.sample(second, self.sample)
+            self._series.sample(second, self.sample)
+
+    def sample(self, name: str) -> float | None:
+        """Read one measure now."""
+        return unit_measures.read(name, self.status, None)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the acceptance suite of a unit and keeps all data for its record.
+
+Does not write the record; see `hil.report.write`.
+"""
+
+from pathlib import Path
+
+from hil.record.provenance import REAL_TIME, VIRTUAL_TIME
+from hil.run.origin import OriginRecorder
+from hil.run.recorded import DUTS, RecordedRun
+from hil.run.unit.real_unit import RealUnitRun
+from hil.run.unit.twin_run import TwinRun
+from hil.run.unit.unit_file import UnitFile
+from hil.scenario.channels import Channel, Series
+from hil.scenario.model import Scenario
+
+
+def unit_channels(unit: UnitFile, is_emulated: bool) -> tuple[Channel, ...]:
+    """Return the curves of a unit: as the agent reads them, set-points, and the true values."""
+    supply, dp = (unit.raw["control"].get(loop, {}) for loop in ("supply", "dp"))
+    found = []
+    if "sensor" in supply:
+        found.append(Channel("supply_c", "temperature", "°C", "supply, as read"))
+    if "setpoint_c" in supply:
+        found.append(Channel("supply_set_c", "temperature", "°C", "set-point"))
+    if is_emulated:
+        found.append(Channel("true_supply_c", "temperature", "°C", "supply, true"))
+    if "sensor" in dp:
+        found.append(Channel("dp_kpa", "pressure", "kPa", "differential pressure, as read"))
+    if "setpoint_kpa" in dp:
+        found.append(Channel("dp_set_kpa", "pressure", "kPa", "set-point"))
+    if "valve" in supply:
+        found.append(Channel("valve_pct", "actuators", "%", "valve, as read"))
+    found += [
+        Channel(f"pump_pct:{i}", "actuators", "%", f"pump {i}, as read")
+        for i in range(1, len(dp.get("pumps", [])) + 1)
+    ]
+    found.append(Channel("devices_lost", "bus", "devices", "lost devices"))
+    return tuple(found)
+
+
+def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> RecordedRun:
+    """Run a scenario in virtual time with emulated twins."""
+    origin = OriginRecorder(VIRTUAL_TIME, dut)
+    run = TwinRun(unit, scenario, seed, DUTS[dut])
+    series = Series(unit_channels(unit, True))
+    try:
+        wall_s = run.run(lambda second: series.sample(second, run.sample))
+        result = run.make_result(dut, wall_s)
+    finally:
+        run.dut.close()
+    provenance = origin.finish(run.config, run.status)
+    results = run.evaluator.results()
+    return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
+
+
+def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None) -> RecordedRun:
+    """Run a scenario in real time with the devices of the configuration."""
+    origin = OriginRecorder(REAL_TIME, "cpython")
+    series = Series(unit_channels(unit, False))
+    run = RealUnitRun(unit, scenario, series)
+    result = run.run(log)
+    real_devices = [
+        {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}
+        for device in unit.raw["devices"]
+    ]
+    provenance = origin.finish(run.config, run.status, real_devices)
+    results = run.evaluator.results()
+    return RecordedRun(scenario, result, results, series, [], run.config, [], provenance)

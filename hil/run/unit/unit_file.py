@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of a unit as the bench runs it: which parts run, which are left out.
+
+Does not check the configuration: the agent does (`agent.commands.read_config`). The bench runs the
+buses, the devices, the loops and the sections that need no other port. Sections for the broker,
+the receiver, modems and stores need their own partners, which the suites of the bench test.
+"""
+
+import copy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.commands import profiles, read_config
+from agent.core.errors import AgentError
+from agent.runtime.cpython_start import read_file
+from drivers.device.profile import DeviceProfile
+from hil.errors import BenchError
+
+_KEPT = ("version", "site", "unit", "buses", "bus_timeout_ms", "devices", "control", "limits")
+_WITHOUT_PORTS = ("cooling", "safety")
+STATE = "store:/virtual/state"
+
+
+@dataclass
+class UnitFile:
+    """A checked configuration. `raw`: as the bench runs it; `left_out`: its other sections."""
+
+    path: Path
+    whole: dict[str, Any]
+    raw: dict[str, Any]
+    left_out: list[str]
+    raw_profiles: dict[str, dict[str, Any]]
+    compiled: dict[str, DeviceProfile] = field(default_factory=dict)
+
+    def devices_with(self, role: str) -> list[str]:
+        """Return the names of the devices whose profile has a role."""
+        return [name for name, profile in self.compiled.items() if getattr(profile, role)]
+
+
+def load_unit(path: Path) -> UnitFile:
+    """Read and check a configuration. Raises BenchError; each line names the file."""
+    try:
+        config = read_config(str(path))
+        whole = read_file(str(path))
+    except AgentError as error:
+        raise BenchError(str(error)) from None
+    known = profiles(str(path))
+    used = {device["profile"] for device in whole["devices"]}
+    raw = {key: copy.deepcopy(whole[key]) for key in (*_KEPT, *_WITHOUT_PORTS) if key in whole}
+    raw["state"] = STATE
+    left_out = sorted(set(whole) - set(raw) - {"telemetry"})
+    compiled = {device.name: device.profile for device in config.devices}
+    return UnitFile(path, whole, raw, left_out, {n: known[n] for n in used}, compiled)

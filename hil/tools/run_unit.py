@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop hil run acceptance --unit unit.json [--real]`: acceptance of one's own unit.
+
+Does not contain the scenarios; see `hil.run.unit.unit_suite`. Without `--real`, each device of the
+configuration is an emulated twin in virtual time. With `--real`, the agent controls the real
+devices in real time, and no fault is injected.
+"""
+
+import argparse
+from pathlib import Path
+
+from hil.errors import BenchError
+from hil.run.recorded import RecordedRun
+from hil.run.unit.record_unit import record_real_unit, record_twin
+from hil.run.unit.unit_file import load_unit
+from hil.run.unit.unit_suite import build_suite
+from hil.scenario.suite import Suite
+
+SUITE = "acceptance"
+
+
+def add_unit_options(parser: argparse.ArgumentParser) -> None:
+    """Add --unit and --seconds."""
+    parser.add_argument(
+        "--unit",
+        type=Path,
+        metavar="FILE",
+        help="configuration of your own unit: suite `acceptance` with twins, or with --real",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=60,
+        metavar="N",
+        help="with --unit and --real: duration of each scenario, 30 to 3600 (60)",
+    )
+
+
+def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
+    """Run the suite of a unit. Raises BenchError."""
+    if arguments.scenario != SUITE:
+        raise BenchError(f"--unit: only the suite `{SUITE}` follows a configuration")
+    if any(arguments.real):
+        raise BenchError("--unit: --real has no value; the configuration names the ports")
+    if not 30 <= arguments.seconds <= 3600:
+        raise BenchError(f"--seconds: {arguments.seconds} is outside 30 to 3600")
+    unit = load_unit(arguments.unit)
+    is_real = bool(arguments.real) or arguments.real_time
+    suite = build_suite(unit, is_real, arguments.seconds)
+    if unit.left_out and not arguments.json:
+        print(f"not tested here: the sections {', '.join(unit.left_out)}", flush=True)
+    recorded = []
+    for scenario in suite.scenarios:
+        if is_real:
+            recorded.append(record_real_unit(unit, scenario, arguments.log))
+        else:
+            recorded.append(record_twin(unit, scenario, arguments.seed, arguments.dut))
+    return suite, recorded
+
+
+def repeat_unit_command(arguments: argparse.Namespace) -> str:
+    """Return the command line that repeats a run."""
+    real = " --real" if arguments.real else ""
+    return f"coldloop hil run {SUITE} --unit {arguments.unit}{real} --seed {arguments.seed}"

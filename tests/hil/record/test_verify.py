@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop hil verify`: each byte of each file of a report, foreign keys, the known benches."""
+
+import json
+import shutil
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from hil.commands import hil
+from hil.record.bench_key import BenchKey
+from hil.record.manifest import MANIFEST, write_manifest
+from hil.record.record import FILE, read, seal
+from hil.run.recorded import write_json
+from tests.support.cli_tools import SHORT, scenario_file
+
+TEXT = SHORT + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
+NAMES = ("junit.xml", MANIFEST, FILE, "report.html", "report.pdf")
+PDF = b"%PDF-1.4 as if printed\n"
+SAMPLE_STEP = 997
+
+
+def print_as_pdf(_page: Path, target: Path) -> bool:
+    """Write a file in the place of the PDF of Chromium."""
+    return target.write_bytes(PDF) > 0
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder of a report that this machine's bench has signed."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    folder = tmp_path / "report"
+    with patch("hil.report.write.print_pdf", print_as_pdf):
+        assert hil(["run", scenario_file(tmp_path, TEXT), "--report", str(folder)]) == 0
+    return folder
+
+
+def is_good(folder: Path) -> bool:
+    return hil(["verify", str(folder), "--json"]) == 0
+
+
+def count_unseen_changes(folder: Path, step: int) -> dict[str, int]:
+    """Change each `step`th byte of each file in turn; count the changes that are not seen."""
+    unseen: dict[str, int] = {}
+    for name in NAMES:
+        path = folder / name
+        data = path.read_bytes()
+        for position in range(0, len(data), step):
+            for mask in (0x01, 0x20):
+                changed = bytes((data[position] ^ mask,))
+                path.write_bytes(data[:position] + changed + data[position + 1 :])
+                unseen[name] = unseen.get(name, 0) + is_good(folder)
+        path.write_bytes(data)
+    return unseen
+
+
+def test_a_changed_byte_of_any_file_is_seen(report: Path) -> None:
+    assert sorted(path.name for path in report.iterdir()) == sorted(NAMES)
+    assert is_good(report)
+    assert count_unseen_changes(report, SAMPLE_STEP) == dict.fromkeys(NAMES, 0)
+    assert is_good(report)
+
+
+@pytest.mark.soak
+def test_each_changed_byte_of_each_file_is_seen(report: Path) -> None:
+    assert count_unseen_changes(report, 1) == dict.fromkeys(NAMES, 0)
+
+
+def test_each_changed_byte_of_the_manifest_is_seen(report: Path) -> None:
+    path = report / MANIFEST
+    data = path.read_bytes()
+    for position in range(len(data)):
+        path.write_bytes(data[:position] + bytes((data[position] ^ 0x20,)) + data[position + 1 :])
+        assert not is_good(report), position
+    for changed in (data + b" ", data[:-1], data.replace(b",", b", ", 1), data.upper(), b""):
+        path.write_bytes(changed)
+        assert not is_good(report), changed
+
+
+def test_missing_added_and_swapped_files_are_seen(report: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        kept = (report / name).read_bytes()
+        (report / name).unlink()
+        assert hil(["verify", str(report / FILE), "--json"]) == 1, name
+        (report / name).write_bytes(kept)
+    other = tmp_path / "other"
+    with patch("hil.report.write.print_pdf", print_as_pdf):
+        hil(["run", scenario_file(tmp_path, TEXT), "--report", str(other), "--operator", "Ada"])
+    for name in ("report.html", FILE, MANIFEST):
+        shutil.copy(report / name, tmp_path / "kept")
+        shutil.copy(other / name, report / name)
+        assert not is_good(report), name
+        shutil.copy(tmp_path / "kept", report / name)
+    (report / "second.pdf").write_bytes(PDF)
+    assert not is_good(report)
+
+
+def test_a_key_that_is_given_twice_is_refused(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = report / FILE
+    text = path.read_text().replace(
+        '"verdict": "pass"', '"verdict": "fail",\n "verdict": "pass"', 1
+    )
+    path.write_text(text)
+    write_manifest(report, [name for name in NAMES if name != MANIFEST], BenchKey(default_key()))
+    assert hil(["verify", str(report)]) == 1
+    assert "the key 'verdict' is given twice" in capsys.readouterr().out
+
+
+def default_key() -> Path:
+    from hil.record.bench_key import default_path  # noqa: PLC0415 - the environment is set by then
+
+    return default_path()
+
+
+def sign_as_forger(folder: Path, key: BenchKey) -> None:
+    """Sign a record and its manifest with another key, as a forger would."""
+    record = read(folder / FILE)
+    body = {k: v for k, v in record.items() if k not in ("hash", "signature", "key", "previous")}
+    write_json(folder / FILE, seal({**body, "operator": "Eve"}, record["previous"], key))
+    write_manifest(folder, [name for name in NAMES if name != MANIFEST], key)
+
+
+def test_a_foreign_key_is_unknown_until_it_is_accepted(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign, own = BenchKey(tmp_path / "foreign"), read(report / FILE)["key"]
+    sign_as_forger(report, foreign)
+    capsys.readouterr()
+    assert hil(["verify", str(report)]) == 1
+    assert capsys.readouterr().out.startswith("UNKNOWN")
+    assert hil(["verify", str(report), "--key", own]) == 1
+    assert "signed with the key of another bench" in capsys.readouterr().out
+    assert hil(["verify", str(report), "--key", foreign.public]) == 0
+    assert hil(["verify", str(report), "--key", "0"]) == 2
+    assert hil(["verify", str(report), "--trust"]) == 0
+    assert hil(["verify", str(report)]) == 0, "the key is known from now on"
+
+
+def test_the_first_use_of_a_key_asks_on_a_terminal(report: Path, tmp_path: Path) -> None:
+    sign_as_forger(report, BenchKey(tmp_path / "foreign"))
+    with patch("sys.stdin") as terminal:
+        terminal.isatty.return_value = True
+        terminal.readline.return_value = "\n"
+        assert hil(["verify", str(report)]) == 1
+        terminal.readline.return_value = "y\n"
+        assert hil(["verify", str(report)]) == 0
+    assert hil(["verify", str(report)]) == 0
+
+
+def test_only_the_bench_of_a_record_writes_reports_of_it(report: Path, tmp_path: Path) -> None:
+    assert hil(["report", str(report), "--key", str(tmp_path / "foreign")]) == 2
+    with patch("hil.report.write.print_pdf", return_value=False):
+        assert hil(["report", str(report)]) == 0
+    assert not (report / "report.pdf").exists(), "the PDF of before would be stale"
+    assert is_good(report)
+
+
+def test_key_prints_the_key_of_the_records(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert hil(["key", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["key"] == read(report / FILE)["key"]

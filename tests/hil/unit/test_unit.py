@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acceptance of one's own unit with emulated twins: the suites follow from the roles."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.fieldbus.device_session import DeviceSession
+from hil.commands import hil
+from hil.run.unit.record_unit import record_twin
+from hil.run.unit.unit_file import UnitFile, load_unit
+from hil.run.unit.unit_suite import build_suite
+from tests.portable.agent.config.test_roles import (
+    all_roles,
+    cdu_profile,
+    one_device,
+    self_controlled,
+)
+
+_SET_POINTS = {
+    "supply": {"setpoint_c": 32, "sensor": "cdu", "cdu": "cdu"},
+    "dp": {"setpoint_kpa": 80, "sensor": "cdu", "cdu": "cdu"},
+}
+_SAMPLE = Path(__file__).parents[3] / "deploy" / "debian" / "files" / "unit.json"
+
+
+def write_site(folder: Path, control: dict[str, Any], profile: dict[str, Any]) -> Path:
+    raw: dict[str, Any] = one_device(control)
+    raw["buses"] = {"bus": "serial:/dev/ttyUSB0?baud=9600&parity=N"}
+    raw["broker"] = {"address": "tcp:localhost:1883"}
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "one_cdu.json").write_text(json.dumps(profile))
+    path = folder / "unit.json"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def failures(unit: UnitFile, name: str = "") -> dict[str, tuple[str, ...]]:
+    """Return the failures of the scenarios whose names begin with `name`."""
+    found = {}
+    for scenario in build_suite(unit, is_real=False).scenarios:
+        if scenario.name.startswith(name):
+            result = record_twin(unit, scenario, 1, "cpython").run_result
+            found[scenario.name] = result.failures
+    return found
+
+
+@pytest.mark.parametrize("kind", ["actuators", "set-points", "monitor"])
+def test_a_one_address_cdu_passes(tmp_path: Path, kind: str) -> None:
+    control, profile = {
+        "actuators": (all_roles(), cdu_profile()),
+        "set-points": (_SET_POINTS, self_controlled()),
+        "monitor": ({"supply": {"sensor": "cdu"}}, cdu_profile()),
+    }[kind]
+    unit = load_unit(write_site(tmp_path, control, profile))
+    assert unit.left_out == ["broker"]
+    found = failures(unit)
+    assert not any(found.values()), found
+    assert ("unit-control" in found) == (kind != "monitor")
+    assert ("unit-writes-refused/cdu" in found) == (kind != "monitor")
+    assert "unit-alarm-bits/cdu" in found
+
+
+def test_the_sample_of_the_package_passes() -> None:
+    found = failures(load_unit(_SAMPLE), "unit-device")
+    assert len(found) == 7
+    assert not any(found.values()), found
+
+
+def test_one_write_cycle_for_two_actuators_is_detected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin shows the fault that a device with two roles had: each output replaced the other."""
+    monkeypatch.setattr(DeviceSession, "claim_outputs", lambda session: session)
+    unit = load_unit(write_site(tmp_path, all_roles(), cdu_profile()))
+    found = failures(unit, "unit-foreign-write")
+    assert len(found) == 2
+    assert any(found.values())
+
+
+def test_an_output_outside_the_limits_of_the_profile_is_refused(tmp_path: Path) -> None:
+    raw = cdu_profile()
+    raw["points"][5]["limits"] = [0, 300]
+    path = write_site(tmp_path, all_roles(), raw)
+    assert hil(["run", "acceptance", "--unit", str(path), "--json"]) == 2
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_site(tmp_path, {"supply": {"sensor": "cdu"}}, cdu_profile())
+    key = str(tmp_path / "key")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    command = ["run", "acceptance", "--unit", str(path), "--json", "--key", key]
+    assert hil([*command, "--report", str(tmp_path / "out" / "a"), "--serial", "SN1"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["verdict"] == "pass"
+    assert hil(["verify", "--trust", str(tmp_path / "out" / "a")]) == 0
+    written = json.loads((tmp_path / "out" / "a" / "record.json").read_text())
+    devices = written["runs"][0]["provenance"]["devices"]
+    assert [(row["name"], row["kind"]) for row in devices] == [("cdu", "emulated")]
+    assert hil(["run", "smoke", "--unit", str(path)]) == 2
+    assert hil(["run", "acceptance", "--unit", str(tmp_path / "none.json")]) == 2
