@@ -10,8 +10,8 @@ within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hou
 accusation the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
-was learned. Then (`is_young`) a small difference that stays for `_YOUNG_S` is no evidence against
-the sensor. `was_adopted` tells the caller to learn again.
+was learned. Then a small difference that stays for `_YOUNG_S` is no evidence against
+the sensor. `note_age` tells the caller to learn again.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
@@ -39,7 +39,7 @@ class CheckedSignal:
         self.uncertainty = 0.0
         self.suspect = ""
         self.raw: float | None = None
-        self.is_young = self.was_adopted = False
+        self._is_young = self._was_adopted = False
         self._young_s = 0.0
         self._elapsed_s = self._agree_s = self._gap = 0.0
         self._calm_s = _AGAIN_S
@@ -74,6 +74,14 @@ class CheckedSignal:
         if not self.suspect:
             self.suspect = reason
             self._young_s = 0.0
+
+    def note_age(self, is_young: bool) -> bool:
+        """Note whether the estimate was learned for a short time only. Return whether its small
+        difference was adopted since the last call.
+        """
+        was_adopted, self._was_adopted = self._was_adopted, False
+        self._is_young = is_young
+        return was_adopted
 
     def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
         """Accuse a temperature that has not changed by one count in `_STILL_S`, although its
@@ -112,8 +120,8 @@ class CheckedSignal:
 
     def _adopt(self, dt: float) -> None:
         """End the suspicion if a young estimate differs by little for `_YOUNG_S`."""
-        is_small = self.is_young and -_YOUNG_K < self._gap < _YOUNG_K
+        is_small = self._is_young and -_YOUNG_K < self._gap < _YOUNG_K
         self._young_s = self._young_s + dt if is_small else 0.0
         if self._young_s >= _YOUNG_S and self._calm_s >= _AGAIN_S:
-            self.suspect, self.was_adopted = "", True
+            self.suspect, self._was_adopted = "", True
             self._calm_s = 0.0

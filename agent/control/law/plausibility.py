@@ -309,9 +309,7 @@ class RowPlausibility:
         flows = flow is not None and flow > self._design_lpm / 3.0
         flows = flows and self._moving_s < _FILTER_S - _SETTLED_S
         for signal in (self.supply, self.returned):
-            signal.is_young = self._learned_s < _YOUNG_S
-            if signal.was_adopted:
-                signal.was_adopted = False
+            if signal.note_age(self._learned_s < _YOUNG_S):
                 self._learned_s = self._steady_s = 0.0
                 self._fine[:] = self._gross[:] = [0.0, 0.0]
         self.returned.watch_still(r.return_c, by_supply if flows else None, dt)

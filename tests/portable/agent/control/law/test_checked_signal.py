@@ -30,9 +30,9 @@ def end_of_suspicion(gap, is_young, accusations=1):
         second = 0
         while signal.suspect and second < 600:
             second += 1
-            signal.is_young = is_young
+            signal.note_age(is_young)
             signal.settle(23.0 + gap, 23.0, 0.5, 1.0)
-    return None if signal.suspect else (second, signal.was_adopted)
+    return None if signal.suspect else (second, signal.note_age(is_young))
 
 
 def test_small_gap_to_a_young_estimate_ends_the_suspicion():
@@ -47,7 +47,7 @@ def test_small_gap_to_a_young_estimate_ends_the_suspicion():
 def test_gap_that_grows_is_not_adopted():
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
     signal.accuse(RELATION)
-    signal.is_young = True
+    signal.note_age(True)
     for second in range(600):
         signal.settle(23.3 + 6.0 / 3600 * second, 23.0, 0.5, 1.0)  # 6 K/h
     eq(signal.suspect, RELATION)
