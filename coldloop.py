@@ -18,6 +18,7 @@ import argparse
 import difflib
 import importlib
 import importlib.util
+import io
 import os
 import sys
 
@@ -51,18 +52,24 @@ COMMANDS = {
     ),
     "nmea": ("drivers.commands:nmea", "decode a GNSS receiver: captures and live ports"),
     "bench": ("hil.commands:bench", "run the emulated devices on ports for other programs"),
+    "commission": (
+        "hil.tools.commission.command:commission",
+        "bring a unit into operation: scan, describe, test, accept, sign",
+    ),
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
+    "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
     "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "diagnose a field bus: scan, read, write, sniff ..."),
+    "completion": ("coldloop:completion", "print completion scripts of shells, write man pages"),
 }
 
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
-        ("demo", "bench", "hil"),
+        ("demo", "bench", "commission", "hil"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),
@@ -88,9 +95,12 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _accept_any_encoding()
     if not arguments or arguments[0].startswith("-"):
         return _options(arguments)
     try:
+        if _print_help(arguments):
+            return GOOD
         return _load(arguments[0])(arguments[1:])
     except DispatchError as error:
         sys.stderr.write(f"{error.prog}: {error}\n")
@@ -101,6 +111,31 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         # The reader has closed the pipe, as `head` does. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return GOOD
+
+
+def _accept_any_encoding() -> None:
+    """Let the output replace characters that the encoding of the locale does not have."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _print_help(arguments: "list[str]") -> bool:
+    """Print the help of a command from its data, without an import of the command."""
+    if arguments[0] not in COMMANDS:
+        return False
+    _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
+    from drivers.tools.lib.command_spec import find_help
+
+    text = find_help(arguments)
+    sys.stdout.write(text)
+    return bool(text)
+
+
+def completion(argv: "list[str]") -> int:
+    """Print the completion script of a shell, or write man pages."""
+    from drivers.tools.lib.shell_completion import completion as run
+
+    return run({name: text for name, (_, text) in COMMANDS.items()}, argv)
 
 
 def _options(arguments: "list[str]") -> int:

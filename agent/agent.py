@@ -25,8 +25,8 @@ A tick never waits. Its steps, in this order:
 from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
-from agent.control.actuator.loop_parts import LoopParts, make_pressure_loop, make_supply_loop
 from agent.control.control_cycle import ControlCycle
+from agent.control.loop_parts import LoopParts, make_pressure_loop, make_supply_loop
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
 from agent.core.fault.guard import Guard
@@ -252,7 +252,7 @@ class Agent:
         for link in self.links:
             link.start()
         if self.uplink is not None:
-            self.uplink.link.start()
+            self.uplink.link.begin(now)
         for component in self.components:
             self.start_component(component, now)
         self.ticks.start(now)

@@ -290,6 +290,14 @@ LINK = {
         "agent.tools.satcom_passes",
         "contact windows of the next hours, as a table and a plot",
     ),
+    "latency": (
+        "agent.tools.satcom_latency",
+        "time from a record to the receipt of the ground, by carrier and class",
+    ),
+    "coexistence": (
+        "agent.tools.satcom_coexistence",
+        "effect of transmissions on the receiver, measured as a table",
+    ),
 }
 """Subcommand of `coldloop link`: its module and its help text."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of deploy: `config` and `relay` for a fleet, `doctor`, `firmware`.
+"""Commands of deploy: `config`, `relay` and `fleet` for a fleet, `doctor`, `firmware`.
 
 Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
@@ -18,6 +18,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
+    "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
     "pki": ("deploy.ops.command.pki", "create, issue, revoke, rotate certificates"),
     "update": ("deploy.ops.command.update", "send an application update to a unit"),
     "history": ("deploy.ops.command.history", "show the audit log of a unit"),
@@ -43,6 +44,22 @@ def doctor(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Run a subcommand of `coldloop config`."""
     return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
+
+
+FLEET: dict[str, tuple[str, str]] = {
+    "list": ("deploy.ops.fleet.command_list", "list the units: age, clock, state, alarms"),
+    "show": ("deploy.ops.fleet.command_show", "show a unit with its newest values"),
+    "alarms": ("deploy.ops.fleet.command_alarms", "list active alarms, or their history"),
+    "late": ("deploy.ops.fleet.command_late", "list units without recent rows"),
+    "versions": ("deploy.ops.fleet.command_versions", "list configurations and updates"),
+    "export": ("deploy.ops.fleet.command_export", "print rows as CSV or JSON"),
+}
+
+
+def fleet(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop fleet`."""
+    errors = (DeployError, ProtocolError)
+    return CommandGroup("fleet", FLEET, "list --store relay.db.fleet", errors).run(argv)
 
 
 FIRMWARE: dict[str, tuple[str, str]] = {

@@ -5,6 +5,7 @@
 #     agent.txt   the agent and the diagnostic commands
 #     bench.txt   what the extra `bench` adds to agent.txt
 #     ops.txt     what the extra `ops` adds to agent.txt
+#     relay.txt   what the extra `relay` adds to agent.txt
 #     build.txt   the build tool for `pip install .`
 #     dev.txt     all of them, the tests, linters and types
 #     pypy.txt    all but dev.txt, for PyPy
@@ -40,21 +41,25 @@ write() { # write NAME: reads the entries
 
 pins="$work/run.txt"
 resolve run.txt ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
-    --extra bench --extra ops --group build pyproject.toml
+    --extra bench --extra ops --extra relay --group build pyproject.toml
 resolve agent.txt --constraint "$pins" pyproject.toml
 resolve bench.txt --constraint "$pins" --extra bench pyproject.toml
 resolve ops.txt --constraint "$pins" --extra ops pyproject.toml
+resolve relay.txt --constraint "$pins" --extra relay pyproject.toml
 resolve build.txt --constraint "$pins" --group build
-resolve dev.txt --constraint "$pins" ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
-    --extra bench --extra ops --extra firmware --group dev pyproject.toml
+# A modem driver for boards asks for a layer that gives a PC the modules `board` and `micropython`.
+# The tests use the driver on a serial line, without it.
+echo "adafruit-blinka ; sys_platform == 'none'" >"$work/overrides"
+resolve dev.txt --override "$work/overrides" --constraint "$pins" ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
+    --extra bench --extra ops --extra relay --extra firmware --group dev pyproject.toml
 # Later wheels of cryptography need PyPy 7.3.20; Debian 13 has 7.3.19.
 sed -n 's/^\([^ #].*==[^\\]*\)\\$/\1/p' "$pins" |
     sed 's/^cryptography==[^ ]*/cryptography<47/' >"$work/pypy.in"
 resolve pypy.txt --constraint "$work/pypy.in" --extra bench --extra ops --group build pyproject.toml
 
 write agent.txt <"$work/agent.txt"
-for name in bench.txt ops.txt build.txt; do
+for name in bench.txt ops.txt relay.txt build.txt; do
     without "$work/agent.txt" "$work/$name" | write "$name"
 done
-write dev.txt <"$work/dev.txt"
+awk '/^[^ #]/ { kept = !/sys_platform == .none./ } kept' "$work/dev.txt" | write dev.txt
 write pypy.txt <"$work/pypy.txt"

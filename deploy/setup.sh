@@ -58,6 +58,6 @@ for name in $locks; do set -- "$@" --requirement "requirements/$name.txt"; done
 count=$(for name in $locks; do sed -n 's/==.*//p' "requirements/$name.txt"; done | sort -u | wc -l)
 echo "setup: installing $count locked packages ($level)"
 pip() { $venv/bin/python -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-pip install --require-hashes "$@"
+pip install --no-deps --require-hashes "$@"  # the lock names all dependencies
 pip install --no-deps --no-build-isolation --editable .
 echo "$want" >"$venv/.setup-$level"

@@ -19,6 +19,15 @@ from hil.errors import BenchError
 HIL: dict[str, tuple[str, str]] = {
     "list": ("hil.tools.listing", "list the shipped scenarios and suites, or the faults"),
     "run": ("hil.tools.run", "run a scenario or a suite, and judge it"),
+    "new": ("hil.tools.authoring.new", "write a first scenario file, and the schema for editors"),
+    "check": (
+        "hil.tools.authoring.check",
+        "list all mistakes of scenarios, with line numbers",
+    ),
+    "words": (
+        "hil.tools.authoring.words",
+        "list faults, measures, row keys, parts of a scenario",
+    ),
     "replay": ("hil.tools.replay", "feed a capture to the controller and compare its operations"),
     "shrink": ("hil.tools.shrink", "find the fewest events with which a scenario still fails"),
     "campaign": ("hil.tools.campaign", "run random scenarios on all cores"),
@@ -55,7 +64,9 @@ def demo(argv: list[str]) -> int:
     )
     parser.add_argument("--seconds", type=int, metavar="N", help="end after N seconds (5 or more)")
     parser.add_argument(
-        "--broker", metavar="HOST:PORT", help="use this MQTT broker instead of the emulated one"
+        "--broker",
+        metavar="ADDRESS",
+        help="use this MQTT broker, tcp:HOST:PORT, instead of the emulated one",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
     parser.add_argument("--no-page", action="store_true", help="do not serve the live page")
@@ -65,12 +76,14 @@ def demo(argv: list[str]) -> int:
         parser.error(f"--seconds: {seconds} is outside 5 to 86400")
     if seconds is None and (arguments.json or not sys.stdout.isatty()):
         seconds = _DEMO_SECONDS_OFF_TERMINAL
+    broker = None
     if arguments.broker is not None:
-        _check_broker(parser, arguments.broker)
+        broker = arguments.broker.removeprefix("tcp:")
+        _check_broker(parser, broker)
     from hil.demo import Demo
 
     return _run_guarded(
-        "coldloop demo", Demo(seconds, arguments.broker, arguments.json, not arguments.no_page).run
+        "coldloop demo", Demo(seconds, broker, arguments.json, not arguments.no_page).run
     )
 
 

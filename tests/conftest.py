@@ -17,6 +17,7 @@ import collections
 import faulthandler
 import os
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,11 @@ _REALTIME_PATHS = {ROOT / name for name in REALTIME}
 def pytest_configure() -> None:
     """Restore SIGINT if it is ignored, because programs that tests start would ignore it too.
 
+    The ledger of signed messages is not that of the user.
+
     A worker ignores it, and a shell ignores it for background processes.
     """
+    os.environ.setdefault("COLDLOOP_LEDGER", f"{tempfile.mkdtemp(prefix='ledger')}/ledger.jsonl")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -30,12 +30,16 @@ class PositionCheck:
         self.radius_m = radius_m
         self._cos = _cosine(site_e7[0]) if site_e7 is not None else 0
         self._first_fixes: list[tuple[int, int]] = []
+        self.latest_e7: tuple[int, int] | None = None
+        """Position of the last usable fix, also of one that is far from the site."""
+        self.latest_at = 0
 
     def distance_m(self, fix: "Fix") -> int:
         """Return the distance of a fix from the site in m, 0 while either is unknown."""
         lat, lon = fix.lat_e7, fix.lon_e7
         if lat is None or lon is None:
             return 0
+        self.latest_e7, self.latest_at = (lat, lon), fix.mono_us
         if self.site is None:
             self._learn_site(lat, lon)
             return 0

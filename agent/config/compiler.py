@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
-_CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger")
+_CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger", "remote")
 _NEED_ACTUATORS = ("cooling", "safety", "throttle")
 
 
@@ -203,13 +203,14 @@ def _profile(
         known = ", ".join(sorted(profiles))
         errors.append("%s: no profile is named %s; there are %s" % (path, name, known))
         return None
-    if type(profiles[name]) is str:  # the file could not be read
-        errors.append("%s: %s" % (path, profiles[name]))
-        return None
     if name not in cache:
+        raw: Any = profiles[name]
+        if type(raw) is str:  # the file could not be read
+            errors.append("%s: %s" % (path, raw))
+            return None
         try:
             checked = type(profiles) is ProfileFiles and profiles.checked
-            cache[name] = DeviceProfile(profiles[name], is_checked=checked)
+            cache[name] = DeviceProfile(raw, is_checked=checked)
         except ProfileError as error:
             errors.append("%s: %s" % (path, error))
             return None

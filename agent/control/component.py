@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `cooling`: model-based loops, pump group, fans, sensor validation and operating modes.
 
-Does not contain the basic PI loops (`agent.control.supply_loop`, `agent.control.pressure_loop`) and
+Does not contain the basic PI loops (`agent.control.loop`) and
 does not decide trips (`agent.safety.interlock`). Each part needs its key in the section:
 
-    exchanger   a supply loop with a model (`agent.control.supply_feedforward`)
+    exchanger   a supply loop with a model (`agent.control.loop.supply_feedforward`)
     pumps       a loop for two pumps: modes, rotation, failover (`agent.control.pump_group`)
     dew         a minimum of the supply set-point (`agent.control.law.dew_point`)
     optimum     set-points of least power (`agent.control.law.optimizer`); no part depends on it
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.control.dew_control import DewControl
     from agent.control.fan_group import FanGroup
+    from agent.control.loop.supply_feedforward import SupplyLoopFf
     from agent.control.operation.tuning import LoopTuning
     from agent.control.pump_group import PumpGroup
-    from agent.control.supply_feedforward import SupplyLoopFf
     from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
 
@@ -128,7 +128,7 @@ class CoolingComponent(Component):
 
     def _build_supply_loop(self) -> None:
         """Build the supply loop with a model of the exchanger."""
-        from agent.control.supply_feedforward import SupplyLoopFf  # noqa: PLC0415 - only where there is a model
+        from agent.control.loop.supply_feedforward import SupplyLoopFf  # noqa: PLC0415 - only where there is a model
 
         agent, settings = self.agent, self.settings
         config = agent.config.supply

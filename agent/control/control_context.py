@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from agent.control.actuator.arbiter import Arbiter
     from agent.control.actuator.pump import PumpActuator
     from agent.control.actuator.valve import ValveActuator
-    from agent.control.pressure_loop import PressureLoop
-    from agent.control.supply_loop import SupplyLoop
+    from agent.control.loop.pressure_loop import PressureLoop
+    from agent.control.loop.supply_loop import SupplyLoop
     from agent.core.context import Context, SensorView
 
     class ControlContext(Context, Protocol):

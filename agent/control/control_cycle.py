@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from agent.control.actuator.arbiter import Arbiter
     from agent.control.fan_group import FanGroup
-    from agent.control.pressure_loop import PressureLoop
-    from agent.control.supply_loop import SupplyLoop
+    from agent.control.loop.pressure_loop import PressureLoop
+    from agent.control.loop.supply_loop import SupplyLoop
     from agent.core.component.base import Component
     from agent.core.fault.guard import Guard
     from agent.core.tick_scheduler import TickScheduler

@@ -24,7 +24,7 @@ further pump starts `_START_SPACING` after the last one.
 
 from agent.control.actuator.reset_drives import DriveReset
 from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
-from agent.control.pressure_loop import PressureLoop
+from agent.control.loop.pressure_loop import PressureLoop
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False

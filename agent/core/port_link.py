@@ -5,6 +5,12 @@ Does not read the bytes of the port. The runtime answers an `open` with the even
 `failed`. The event `closed` ends an open port. The link retries after 1, 2, 4 … 30 s, without an
 end, because the agent continues to cool without the port.
 
+A path that loses all packets gives no event for 10 s, and its system repeats a lost SYN after 1, 3
+and 7 s. So an attempt of a link with `renews` ends after 1.9 s, or twice the time of the last
+successful one, and the next begins immediately. Thus at most a second passes from the end of an
+outage to the next SYN. Each 512th attempt lasts 10 s, for a path that has become slower. Only an
+address in numbers is renewed: a board waits while it looks up a name.
+
 A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
 True: the pause returns to 1 s only after `mark_good`, not after `opened`.
 """
@@ -16,14 +22,18 @@ PORT = AlarmRecord("port", NORMAL, "cannot use port", "port", False)
 
 _FIRST_RETRY = SECOND
 _LONGEST_RETRY = 30 * SECOND
+_ATTEMPT = 1_900_000
+_LONG_ATTEMPTS = 512
 
 
 class PortLink:
     """Keeps `port` open at `address`. Times are monotonic microseconds.
 
     `needs_handshake`: the owner calls `mark_good` after the handshake. `requests`: waiting for
-    `outbox`.
+    `outbox`. `renews`: attempts without an answer are renewed; see the module.
     """
+
+    renews = False
 
     def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
         self.port = port
@@ -35,7 +45,17 @@ class PortLink:
         self.address = address
         self._needs_handshake = needs_handshake
         self._pause = _FIRST_RETRY
+        self._started_at = self._connect_us = self._attempts = 0
         self.requests: list[tuple[int, str, bytes]] = []
+
+    def begin(self, now: int) -> None:
+        """Request to open the port, and renew an attempt without an answer."""
+        self._started_at = now
+        self.start()
+        if self.renews and self._connect_us and _is_number(self.address):
+            self._attempts += 1
+            if self._attempts % _LONG_ATTEMPTS:
+                self.due = now + max(_ATTEMPT, 2 * self._connect_us)
 
     def start(self) -> None:
         """Request to open the port."""
@@ -47,6 +67,12 @@ class PortLink:
         if kind == "opened":
             self.up = True
             self.opens += 1
+            self._attempts = 0
+            connect_us = max(1, now - self._started_at)
+            if self._connect_us:  # it can contain the second before a repeated SYN
+                connect_us = min(connect_us, self._connect_us * 17 // 16 + 1)
+            self._connect_us = connect_us
+            self.due = NEVER
             if not self._needs_handshake:
                 self.mark_good()
         elif kind in ("failed", "closed"):
@@ -83,9 +109,17 @@ class PortLink:
     def wake(self, now: int) -> None:
         """Retry if the pause has ended."""
         if now >= self.due:
-            self.start()
+            self.begin(now)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Return the requests for the port."""
         out, self.requests = self.requests, []
         return out
+
+
+def _is_number(address: str) -> bool:
+    """Return whether the host of `KIND:HOST:PORT?…` is an IPv4 or IPv6 address."""
+    host = address.partition(":")[2].partition("?")[0].rpartition(":")[0]
+    if not host or not (":" in host or host[len(host) - 1].isdigit()):
+        return False
+    return not host.strip("0123456789.[]:abcdef")

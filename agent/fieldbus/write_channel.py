@@ -10,16 +10,42 @@ from agent.fieldbus.write_cycle import WriteCycle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.fieldbus.device_session import DeviceSession
+    from typing import Protocol
+
+    from drivers.device.device import ModbusDevice
+    from drivers.device.profile import DeviceProfile
     from drivers.modbus.bus import Bus
 
     Pairs = list[tuple[int, int]]
+
+    class ChannelSession(Protocol):
+        """What a channel uses of `agent.fieldbus.device_session.DeviceSession`."""
+
+        name: str
+        profile: DeviceProfile
+        device: ModbusDevice
+        lost: bool
+        answered_at: int
+        transactions: int
+        cycle_us: int
+
+        def identify(self) -> None:
+            """Read the identity of the device again."""
+            ...
+
+        def polls_complete(self) -> bool:
+            """Return whether no fast poll is pending."""
+            ...
+
+        def poll_early(self) -> None:
+            """Request the fast blocks at the end of this tick."""
+            ...
 
 
 class WriteChannel:
     """A `SessionView` of `session` with its own outputs. `kind`: the kind of its request tags."""
 
-    def __init__(self, session: "DeviceSession", bus: "Bus", kind: int, number: int) -> None:
+    def __init__(self, session: "ChannelSession", bus: "Bus", kind: int, number: int) -> None:
         self.name = session.name
         self.profile = session.profile
         self.device = session.device

@@ -227,6 +227,13 @@ class LogComponent(Component):
         return JsonObject(
             [
                 ("ready", record_store.ready),
+                (
+                    "latency",
+                    [
+                        [CLASSES[group], carrier, counts]
+                        for group, carrier, counts in sender.latency.rows()
+                    ],
+                ),
                 ("waiting", JsonObject(waiting)),  # type: ignore[arg-type]
                 ("lost", JsonObject(lost)),  # type: ignore[arg-type]
                 (

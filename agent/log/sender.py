@@ -15,6 +15,7 @@ receipt after `receipt_timeout_us` is sent again; the time-out doubles after eac
 ground relay drops duplicates. Only a receipt, or `mark_acknowledged`, lets the log delete a record.
 """
 
+from agent.log.latency import LatencyHistogram
 from agent.log.record_store import RecordStore
 from protocols.errors import DecodeError
 from protocols.telemetry import message, receipt
@@ -63,6 +64,8 @@ class Sender:
         self._chunk_index = 0
         self._chunked_records: dict[int, list[int]] = {}
         """Record in chunks: number of chunks, its last id, one bit for each acknowledged chunk."""
+        self.latency = LatencyHistogram(len(CLASSES))
+        self._normal_timeout_us = self.receipt_timeout_us
         self._retry_at = [NEVER] * len(CLASSES)
         self._timeouts = [0] * len(CLASSES)
 
@@ -104,7 +107,7 @@ class Sender:
                 )
                 parts.extend([bytes(entry), record.payload])
                 size += len(entry) + len(record.payload)
-                self._mark_sent(class_index, record.last_ident)
+                self._mark_sent(class_index, record)
                 ids.extend(_record_numbers(record, group))
         return ids, b"".join(parts) if ids else b""
 
@@ -120,8 +123,10 @@ class Sender:
             return None
         return record
 
-    def _mark_sent(self, class_index: "ClassIndex", ident: int) -> None:
-        class_index.mark_sent(ident)
+    def _mark_sent(self, class_index: "ClassIndex", record: "LogRecord") -> None:
+        class_index.mark_sent(record.last_ident)
+        carrier = int(self.receipt_timeout_us != self._normal_timeout_us)
+        self.latency.sent(class_index.group, record.last_ident, record.stamp, carrier)
         if self._retry_at[class_index.group] == NEVER:
             self._retry_at[class_index.group] = self._retry_time(class_index.group)
 
@@ -146,7 +151,7 @@ class Sender:
                 self._chunked_records.clear()
             self._chunked_records[name] = [count, record.last_ident, 0]
         if index + 1 == count:
-            self._mark_sent(class_index, record.last_ident)
+            self._mark_sent(class_index, record)
             self._chunk_key = _NO_CHUNK
         return [name + (count << 11 | index) * _CHUNK_SHIFT], message.build_fragment(
             self.record_store.generation, entry, index, count, size
@@ -237,6 +242,7 @@ class Sender:
             return 0
         if new_count:
             self._timeouts[group] = 0
+            self.latency.acknowledged(group, first, last, self.record_store.stamp())
         if class_index.sent_to <= class_index.acked_to:
             self._retry_at[group] = NEVER
         elif new_count:

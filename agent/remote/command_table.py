@@ -10,7 +10,9 @@ declares it, it is rejected as `unsupported`.
 """
 
 from agent.core.errors import AgentError
+from agent.remote.message.canonical import has_secret
 from agent.remote.message.command import ROLES
+from agent.remote.message.counter import epoch_of
 from agent.remote.message.reject import Rejection
 from agent.remote.update import trial
 from protocols.time_units import SECOND
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from agent.remote.decommission import Decommission
     from agent.remote.export import RecordExport
     from agent.remote.message.command import SignedCommand
+    from agent.remote.schedule import ScheduledChange
     from agent.remote.storage.write_queue import RemoteHost
     from agent.remote.update.software_update import SoftwareUpdate
     from protocols.cbor import Map
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
         update: "SoftwareUpdate | None"
         trial_monitor: "trial.TrialMonitor | None"
+
+        schedule: "ScheduledChange"
 
         def confirm(self, now: int) -> None:
             """Confirm the configuration on trial."""
@@ -60,6 +65,10 @@ class CommandTable:
         self._table: dict[str, Callable[[Map, int], str]] = {
             "confirm": self._confirm,
             "rollback": self._roll_back,
+            "cancel": self._cancel,
+            "epoch": self._open_epoch,
+            "suspend": self._suspend,
+            "resume": self._resume,
             "restart": self._restart,
             "fetch": self._fetch,
             "capture": self._start_capture,
@@ -150,18 +159,21 @@ class CommandTable:
     def _confirm(self, arguments: "Map", now: int) -> str:
         manager = self._manager
         config_trial = manager.boot.slots.trial
+        counter = arguments.get("counter")
+        if counter is None:
+            raise Rejection("malformed", "confirm needs the counter of the change")
         if config_trial is None and manager.update is not None:
-            return manager.update.confirm(now)
+            return manager.update.confirm(counter, now)
         if config_trial is None or manager.trial_monitor is None:
             raise Rejection("no_trial")
-        if arguments.get("counter") not in (None, config_trial.counter):
+        if counter != config_trial.counter:
             raise Rejection("no_trial", "on trial is %d" % config_trial.counter)
         if manager.trial_monitor.phase != trial.CONFIRM:
             raise Rejection("not_yet", "its health is still being watched")
         manager.confirm(now)
         return "confirmed"
 
-    def _roll_back(self, _: "Map", now: int) -> str:
+    def _roll_back(self, arguments: "Map", now: int) -> str:
         manager = self._manager
         if (
             manager.boot.slots.trial is None
@@ -171,9 +183,43 @@ class CommandTable:
             manager.update.roll_back("on demand", now)
             return "rolled back"
         if manager.boot.slots.trial is None:
-            raise Rejection("no_trial")
+            return self._cancel(arguments, now)
+        if arguments.get("counter") not in (None, manager.boot.slots.trial.counter):
+            raise Rejection("no_trial", "on trial is %d" % manager.boot.slots.trial.counter)
         manager.roll_back("on demand", now)
         return "rolled back"
+
+    def _cancel(self, arguments: "Map", now: int) -> str:
+        """Drop the change that waits for its time."""
+        scheduled = self._manager.schedule.counter()
+        if not scheduled or arguments.get("counter") not in (None, scheduled):
+            raise Rejection("no_trial", "scheduled is %d" % scheduled if scheduled else "")
+        self._manager.schedule.cancel(now)
+        return "cancelled"
+
+    def _open_epoch(self, _: "Map", now: int) -> str:
+        """Do nothing more: the counter of the message has opened the epoch."""
+        return "epoch %d" % epoch_of(self._manager.boot.slots.counters[0])
+
+    def _suspend(self, arguments: "Map", now: int) -> str:
+        """Accept a key no more. Two keys with the role `limits` among them must remain."""
+        return self._set_suspended(arguments.get("key"), True, now)
+
+    def _resume(self, arguments: "Map", now: int) -> str:
+        return self._set_suspended(arguments.get("key"), False, now)
+
+    def _set_suspended(self, number: "Any", is_suspended: bool, now: int) -> str:
+        from agent.remote.message.keyring import has_quorum  # noqa: PLC0415 - rare
+
+        manager = self._manager
+        keys, suspended = manager.settings["keys"], manager.boot.suspended
+        if number not in [key["number"] for key in keys]:
+            raise Rejection("out_of_range", "key: a number of this unit")
+        remaining = [key for key in suspended.accepted(keys) if key["number"] != number]
+        if is_suspended and not has_quorum(remaining):
+            raise Rejection("out_of_range", "key: the other keys cannot sign for limits")
+        manager.write_queue.write_records([suspended.set(number, is_suspended)], now)
+        return "suspended: %s" % (suspended.numbers or "none")
 
     def _restart(self, _: "Map", now: int) -> str:
         self._manager.write_queue.after_durable(lambda _: self._manager.agent.restart(), now)
@@ -202,9 +248,9 @@ class CommandTable:
         agent = self._manager.agent
         name, seconds = arguments.get("port"), arguments.get("seconds", 10)
         names = agent.port_names()
-        is_secret = type(name) is str and name.startswith("throttle.")  # logins pass on these ports
-        if name not in names or name in ("state", "console", "remote") or is_secret:
-            raise Rejection("out_of_range", "port: one of " + " ".join(names))
+        if name not in names or self._is_secret_port(str(name)):
+            allowed = [other for other in names if not self._is_secret_port(other)]
+            raise Rejection("out_of_range", "port: one of " + " ".join(allowed))
         if type(seconds) is not int or not 1 <= seconds <= _LONGEST_CAPTURE_S:
             raise Rejection("out_of_range", "seconds: 1 to %d" % _LONGEST_CAPTURE_S)
         if self._capture is not None:
@@ -212,6 +258,14 @@ class CommandTable:
         until = now + seconds * SECOND
         self._capture = PortCapture(agent, self._manager.write_queue, names.index(name), until, now)
         return "capturing %s for %d s" % (name, seconds)
+
+    def _is_secret_port(self, name: str) -> bool:
+        """Return whether logins or the records of the unit pass on a port."""
+        section = name.partition(".")[0]
+        if section in ("state", "console", "remote", "broker", "throttle"):
+            return True
+        components = self._manager.agent.config.components
+        return any(other == section and has_secret(settings) for other, settings, _ in components)
 
     def _end_capture(self, now: int) -> None:
         capture, self._capture = self._capture, None

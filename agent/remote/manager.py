@@ -19,13 +19,16 @@ record is durable: at most once, also with power cuts.
 """
 
 from agent.core.component.base import Component
-from agent.core.json_writer import JsonObject, write
+from agent.core.json_writer import JsonObject
 from agent.remote import module_unload
-from agent.remote.message import canonical
 from agent.remote.message.reject import Rejection, RejectionLog
+from agent.remote.message_clock import MessageClock
+from agent.remote.report import ReportPublisher, build_report
+from agent.remote.schedule import ScheduledChange, verify_context
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
 from agent.remote.storage.write_queue import WriteQueue
+from agent.remote.update.output_swings import OutputSwings
 from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -45,12 +48,14 @@ if TYPE_CHECKING:
     from agent.remote.update.trial import TrialMonitor
 
 CHUNKS = "cfg/chunk"
-DESIRED, COMMANDS, REPORTED, CONFIG = "cfg/desired", "cmd", "cfg/reported", "cfg/config"
+DESIRED, COMMANDS = "cfg/desired", "cmd"
 _MAX_WAITING = 4
 _SLICE_US = 4 * MILLISECOND
 _START_GRACE_S = 10
 """Time after a start before a fault counts against a trial, s. There are no readings yet."""
 _MAX_RESULTS = 8
+_STORE_TIMEOUT_US = 60 * SECOND
+"""A store that cannot be written does not keep a trial running. The next start ends it."""
 _NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
 
@@ -67,18 +72,19 @@ class RemoteManager(Component):
         self.has_boot_state = agent.boot is not None
         self.accepted_count = 0
         self.rejections = RejectionLog()
+        self.message_clock = MessageClock(agent)
+        self.swings = OutputSwings()
         self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
         self.write_queue = WriteQueue(port, self.boot.audit)
         self._previous_config: tuple[Config, bytes] | None = None
         self._waiting_messages: list[bytes] = []
         self._verification: MessageVerification | None = None
-        self._deferred: MessageVerification | None = None
+        self.schedule = ScheduledChange(self)
+        self._restart_at = NEVER
         self._due = NEVER
         self._is_unloaded = True
-        self._report_due = True
-        self._published_config = b""
-        self._is_decommissioned = False
+        self.report = ReportPublisher(self)
         self._commands: CommandTable | None = None
         if agent.uplink is not None:
             agent.uplink.listen(DESIRED, self.message)
@@ -101,21 +107,29 @@ class RemoteManager(Component):
         if self.update is not None:
             self.update.start(now)
         slots, trial = self.boot.slots, self.boot.slots.trial
+        self.message_clock.start(slots.counters, now)
         if self.boot.writes or trial is not None:
             text = "on trial %d" % trial.counter if trial else " ".join(slots.last[1:])
             self.audit_entry([], "start", slots.version, text, now)
         self.write_queue.write_records(self.boot.writes, now)
         if trial is not None:
-            self._start_monitor(now, trial, _START_GRACE_S)
+            self._start_monitor(now, trial, _START_GRACE_S, None, 1)
 
-    def _start_monitor(self, now: int, config_trial: ConfigTrial, grace_s: int) -> None:
-        health_s = int(self.settings["health_s"])
+    def _start_monitor(
+        self,
+        now: int,
+        config_trial: ConfigTrial,
+        grace_s: int,
+        before: "OutputSwings | None",
+        soak: int,
+    ) -> None:
+        health_s = soak * int(self.settings["health_s"])
         from agent.remote.update.trial import TrialMonitor  # noqa: PLC0415 - see `agent.remote.module_unload`
 
         self.trial_monitor = TrialMonitor(
-            self.agent, config_trial.confirm_s, config_trial.alarms, now, health_s, grace_s
+            self.agent, config_trial.confirm_s, config_trial.alarms, now, health_s, grace_s, before
         )
-        self._report_due = True
+        self.report.request()
 
     def audit_entry(
         self, signers: "list[int]", action: str, counter: int, result: str, now: int
@@ -132,7 +146,7 @@ class RemoteManager(Component):
         if not data:
             return  # an empty retained message: it was deleted
         if len(self._waiting_messages) >= _MAX_WAITING or len(data) > MAX_BYTES:
-            self._reject(Rejection("too_large" if len(data) > MAX_BYTES else "busy", "too many"))
+            self.reject(Rejection("too_large" if len(data) > MAX_BYTES else "busy", "too many"))
             return
         if data not in self._waiting_messages:
             self._waiting_messages.append(data)
@@ -156,11 +170,13 @@ class RemoteManager(Component):
     def tick(self, now: int) -> None:
         """Process messages, trials and reports."""
         self._process(now)
-        deferred = self._deferred
-        if deferred is not None and self.trusted_utc_s(now) >= deferred.message.not_before_s:
-            self._deferred = None
-            self._act_on(deferred, now)
+        if self.trial_monitor is None:
+            self.swings.tick(self.agent, now)
+        self.schedule.tick(now)
         self._step_trial(now)
+        if now >= self._restart_at:
+            self._restart_at = NEVER
+            self.agent.restart()
         if self._commands is not None:
             self._commands.tick(now)
         if self.update is not None:
@@ -168,8 +184,7 @@ class RemoteManager(Component):
         if self.rejections.audit_due(now):
             count, text = self.rejections.take_unaudited(now)
             self.audit_entry([], "refused", count, text, now)
-        if self._report_due or self.rejections.report_due(now):
-            self._report(now)
+        self.report.tick(now)
 
     def wake(self, now: int) -> None:
         """Do the next slice."""
@@ -186,9 +201,11 @@ class RemoteManager(Component):
 
     def trusted_utc_s(self, now: int) -> int:
         """Return the trusted UTC in seconds since 1970, 0 without one."""
-        utc = self.agent.clock.utc(now)
-        trusted = self.agent.clock.state(now) in ("sync", "holdover")
-        return utc // SECOND if utc is not None and trusted else 0
+        return self.message_clock.utc_s(now)
+
+    def accepted_keys(self) -> "list[dict[str, Any]]":
+        """Return the keys of operators that are not suspended."""
+        return self.boot.suspended.accepted(self.settings["keys"])
 
     # Processing of a message.
 
@@ -206,7 +223,7 @@ class RemoteManager(Component):
 
     def _unload(self) -> None:
         """Drop the code that only messages need, when none is in progress."""
-        if self._deferred or self.write_queue.is_busy():
+        if self.schedule.counter() or self.write_queue.is_busy():
             return
         if self._commands is not None and not self._commands.is_idle():
             return
@@ -218,24 +235,20 @@ class RemoteManager(Component):
         module_unload.unload_verifier()
         from agent.remote.message import verifier  # noqa: PLC0415 - see `agent.remote.module_unload`
 
-        config, slots = self.agent.config, self.boot.slots
-        context = verifier.VerifyContext(
-            config.site + "/" + config.unit,
-            self.settings.get("groups", []),
-            slots.version,
-            canonical.hash_config(self.boot.config),
-            slots.counters,
-        )
         try:
             if not self.has_boot_state:
                 raise Rejection("store", _NO_BOOT_STATE)
             if not self.write_queue.is_open():
                 raise Rejection("store", "it is not open")
             self._verification = verifier.start_verification(
-                data, self.settings["keys"], context, self.trusted_utc_s(now)
+                data,
+                self.accepted_keys(),
+                verify_context(self, verifier),
+                self.trusted_utc_s(now),
+                self.message_clock.passed_s(now),
             )
         except Rejection as rejection:
-            self._reject(rejection)
+            self.reject(rejection)
 
     def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         try:
@@ -243,28 +256,28 @@ class RemoteManager(Component):
                 return
         except Rejection as rejection:
             self._verification = None
-            self._reject(rejection)
+            self.reject(rejection)
             return
         self._verification = None
         module_unload.unload_verifier()
         message = verification.message
         if message.not_before_s > self.trusted_utc_s(now):
-            self._deferred = verification
-            self._reject(Rejection("not_yet"), message, verification.signers, now)
+            self.schedule.add(verification, now)
             return
-        self._act_on(verification, now)
+        self.act_on(verification, now)
 
-    def _act_on(self, verification: "MessageVerification", now: int) -> None:
+    def act_on(self, verification: "MessageVerification", now: int) -> None:
         """Execute a verified message."""
         message, signers = verification.message, verification.signers
-        self._report_due = True
+        self.report.request()
+        self.message_clock.on_accepted(message.counter, now)
         if verification.kind == COMMAND:
             self._execute(message, signers, now)  # type: ignore[arg-type]
             return
         slots = self.boot.slots
         try:
-            if slots.trial is not None:
-                raise Rejection("busy")
+            if slots.trial is not None or (self.update is not None and self.update.is_on_trial()):
+                raise Rejection("busy", "one trial at a time")
             if verification.kind == MANIFEST:
                 self._load_update().start_fetch(message, now)  # type: ignore[arg-type]
                 self.audit_entry(signers, message.describe(), message.counter, "taken", now)
@@ -273,7 +286,7 @@ class RemoteManager(Component):
                 self._start_trial(message, signers, now)  # type: ignore[arg-type]
             self.accepted_count += 1
         except Rejection as rejection:
-            self._reject(rejection, message, signers, now)
+            self.reject(rejection, message, signers, now)
             if verification.kind == MANIFEST:
                 record = slots.mark_taken(MANIFEST, message.counter)
             else:
@@ -281,10 +294,14 @@ class RemoteManager(Component):
             self.write_queue.write_records([record], now)
 
     def _start_trial(self, message: "Patch", signers: "list[int]", now: int) -> None:
-        if self.update is not None and self.update.trial_monitor is not None:
-            raise Rejection("busy", "an application update is on trial")
         boot, applies_live = self.boot, message.applies_live()
-        data, raw = message.encode_changes(boot.parsed_config(), boot.has_full_checker)
+        boot.day.expire(now)
+        from agent.remote.message import keyring  # noqa: PLC0415 - see `agent.remote.module_unload`
+
+        has_quorum = keyring.has_quorum(self.accepted_keys(), signers)
+        data, raw = message.encode_changes(
+            boot.parsed_config(), boot.has_full_checker, boot.day, has_quorum
+        )
         if boot.check is None:
             raise Rejection("store", _NO_BOOT_STATE)
         config = self.agent.running_config()
@@ -295,7 +312,8 @@ class RemoteManager(Component):
             config = check_change(message, raw, boot, config)
         self.audit_entry(signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MAX_ALARMS]
-        writes = self.boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
+        writes = boot.day.add(message.moves, now)
+        writes += boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
 
         def durable(then: int) -> None:
             self._previous_config = (self.agent.running_config(), self.boot.config)
@@ -305,7 +323,7 @@ class RemoteManager(Component):
             self._run_config(config, data)
             running = self.boot.slots.trial
             if running is not None:
-                self._start_monitor(then, running, 0)
+                self._start_monitor(then, running, 0, self.swings, message.soak_factor())
 
         self.write_queue.write_records(writes, now)
         self.write_queue.after_durable(durable, now)
@@ -313,7 +331,7 @@ class RemoteManager(Component):
     def _run_config(self, config: "Config", data: bytes) -> None:
         self.agent.apply_live_config(config)
         self.boot.set_config(data)
-        self._report_due = True
+        self.report.request()
 
     # The trial.
 
@@ -322,11 +340,12 @@ class RemoteManager(Component):
         if monitor is None or config_trial is None:
             return
         phase = monitor.phase
-        reason = monitor.step(now)
+        reason = monitor.checked_step(now)
         if reason:
             self.roll_back(reason + (" " + monitor.reason if monitor.reason else ""), now)
             return
-        self._report_due = self._report_due or monitor.phase != phase
+        if monitor.phase != phase:
+            self.report.request()
         remaining_s = monitor.confirm_time_to_save(now)
         if remaining_s is not None and not self.write_queue.is_busy():
             self.write_queue.write_records([self.boot.slots.save_confirm_time(remaining_s)], now)
@@ -338,13 +357,22 @@ class RemoteManager(Component):
         self.audit_entry([], "rolled back", counter, reason, now)
         write = slots.roll_back(reason)
         self.trial_monitor = None
-        self._report_due = True
+        self.report.request()
         previous, self._previous_config = self._previous_config, None
         if previous is not None:
             self._run_config(*previous)
         self.write_queue.write_records([write], now)
         if previous is None:
-            self.write_queue.after_durable(lambda _: self.agent.restart(), now)
+            self.restart_when_stored(now)
+
+    def restart_when_stored(self, now: int) -> None:
+        """Restart when all records are stored, at the latest after `_STORE_TIMEOUT_US`."""
+        self._restart_at = now + _STORE_TIMEOUT_US
+        self.write_queue.after_durable(self._restart_now, now)
+
+    def _restart_now(self, now: int) -> None:
+        self._restart_at = NEVER
+        self.agent.restart()
 
     def confirm(self, now: int) -> None:
         """Confirm the configuration on trial."""
@@ -353,7 +381,7 @@ class RemoteManager(Component):
         self.audit_entry([], "confirmed", counter, "version %d" % (slots.version + 1), now)
         self.write_queue.write_records([slots.confirm()], now)
         self.trial_monitor, self._previous_config = None, None
-        self._report_due = True
+        self.report.request()
 
     def _execute(self, message: "SignedCommand", signers: "list[int]", now: int) -> None:
         """Execute a command when its record is durable."""
@@ -368,6 +396,7 @@ class RemoteManager(Component):
                 result = commands.execute(message, then)
                 self.accepted_count += 1
             except Rejection as refusal:
+                refusal.message = (COMMAND, message.counter)
                 self.rejections.add(refusal, True)
                 result = str(refusal)
             self.add_result("%d %s: %s" % (message.counter, message.name, result))
@@ -380,30 +409,24 @@ class RemoteManager(Component):
     # Reports.
 
     def request_report(self) -> None:
-        """Publish the report at the next tick."""
-        self._report_due = True
+        """Publish the report at the next tick; then drop the code that only messages need."""
+        self.report.request()
+        self._is_unloaded = False
 
     def final_report(self) -> None:
         """Publish the final report of a decommissioned unit."""
-        self._is_decommissioned = self._report_due = True
-        self._published_config = self.boot.config
-        if self.agent.uplink is not None:
-            self.agent.uplink.publish_latest(CONFIG, b"", True)
+        self.report.end()
 
     def report_pending(self) -> bool:
         """Return whether a report or the configuration waits to be sent."""
-        uplink = self.agent.uplink
-        is_pending = uplink is not None and (
-            uplink.is_pending(REPORTED) or uplink.is_pending(CONFIG)
-        )
-        return self._report_due or is_pending
+        return self.report.is_pending()
 
     def add_result(self, result: str) -> None:
         """Report the result of a command."""
         self.results = (self.results + [result])[-_MAX_RESULTS:]
-        self._report_due = True
+        self.report.request()
 
-    def _reject(
+    def reject(
         self,
         rejection: Rejection,
         message: "Patch | SignedCommand | Manifest | None" = None,
@@ -411,40 +434,14 @@ class RemoteManager(Component):
         now: int = 0,
     ) -> None:
         """Count and report a rejection. A signed message gets an audit entry of its own."""
+        if message is not None:
+            rejection.message = (message.KIND, message.counter)
         self.rejections.add(rejection, message is not None)
         if message is not None:
             self.audit_entry(
                 signers or [], message.describe(), message.counter, str(rejection), now
             )
 
-    def _report(self, now: int) -> None:
-        self._report_due = False
-        self.rejections.on_reported(now)
-        if self.agent.uplink is not None:
-            text = write(self.status(now)).encode()
-            self.agent.uplink.publish_latest(REPORTED, text, True)
-            if self._published_config != self.boot.config and self.has_boot_state:
-                self._published_config = self.boot.config
-                config = canonical.without_secrets(self.boot.parsed_config())
-                self.agent.uplink.publish_latest(CONFIG, canonical.encode_config(config), True)
-
-    def status(self, now: int) -> JsonObject:
+    def status(self, _: int) -> JsonObject:
         """Return the running version, the trial and the results of the last messages."""
-        slots, monitor, audit = self.boot.slots, self.trial_monitor, self.write_queue.audit
-        report: list[tuple[str, object]] = [
-            ("version", slots.version),
-            ("hash", canonical.hash_config(self.boot.config).hex()),
-            ("counters", slots.counters),
-            ("trial", None if slots.trial is None else slots.trial.counter),
-            ("phase", None if monitor is None else monitor.phase),
-            ("last", list(slots.last)),
-            ("accepted", self.accepted_count),
-            ("refused", self.rejections.count),
-            ("refusal", list(self.rejections.last)),
-            ("results", self.results),
-            ("update", None if self.update is None else self.update.status()),
-            ("audit", [audit.number, audit.head.hex()]),
-        ]
-        if self._is_decommissioned:
-            report.append(("decommissioned", True))
-        return JsonObject(report)
+        return build_report(self)

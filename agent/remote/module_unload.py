@@ -25,6 +25,7 @@ MESSAGE_MODULES = (
     "agent.remote.command_table",
     "agent.remote.message.parameters",
     "agent.remote.message.patch",
+    "agent.remote.message.steps",
     "agent.remote.update.live_change",
     "agent.remote.decommission",
     "protocols.signing.ed25519",

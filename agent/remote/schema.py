@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section `remote` of the configuration: keys and roles of operators.
 
-A part of `agent.config.schema`; loaded only with a configuration.
+A part of `agent.config.schema`; loaded only with a configuration. `check` refuses keys that
+could not sign: a duplicate, no point of the curve, or too few for the role `limits`.
 """
 
 from agent.core.schema.rules import enum, hexadecimal, integer, list_of, name, object_of, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.device.profile import DeviceProfile
 
 _KEY = object_of(
     "a public key that this unit accepts",
@@ -36,3 +43,25 @@ REMOTE = object_of(
         ),
     },
 )
+
+
+def check(raw: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
+    """Check what the schema cannot express: the keys of operators."""
+    from agent.remote.message.keyring import has_quorum  # noqa: PLC0415 - dropped after loading
+    from protocols.signing.ed25519 import is_valid_key  # noqa: PLC0415
+
+    numbers: list[int] = []
+    publics: list[str] = []
+    keys = raw["remote"]["keys"]
+    for i, key in enumerate(keys):
+        path = "remote.keys[%d]" % i
+        if key["number"] in numbers:
+            errors.append("%s.number: %d is the number of another key" % (path, key["number"]))
+        if key["public"] in publics:
+            errors.append("%s.public: it is the same key as another one" % path)
+        elif not is_valid_key(bytes.fromhex(key["public"])):
+            errors.append("%s.public: no Ed25519 public key" % path)
+        numbers.append(key["number"])
+        publics.append(key["public"])
+    if not has_quorum(keys):
+        errors.append("remote.keys: two keys are needed, one of them with the role limits")

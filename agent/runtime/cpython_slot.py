@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.core.errors import ConfigError
 from agent.remote.storage import software_slots
+from agent.remote.storage.config_slots import with_copies
 from agent.runtime.cpython_start import read_file, store_address
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
@@ -50,7 +51,7 @@ def enter_application(config: str, first: bool) -> None:
 def _choose(store: Store, folder: Path) -> Path | None:
     """Count the start. Return the file to run, or None for the installed application."""
     chosen, writes = software_slots.choose_release(store.read)
-    for key, data in writes:
+    for key, data in with_copies(writes):
         store.write(key, data)
     if chosen is None:
         return None
@@ -59,7 +60,7 @@ def _choose(store: Store, folder: Path) -> Path | None:
         _print(f"release {chosen.release} is damaged; running the installed application")
         found = software_slots.load_releases(store.read)
         if found is not None and found.trial is not None:
-            for key, data in found.roll_back("damaged"):
+            for key, data in with_copies(found.roll_back("damaged")):
                 store.write(key, data)
         return None
     name = f"update.{software_slots.SLOTS[chosen.slot]}.whl"

@@ -84,7 +84,7 @@ def choose_config(
         port = store_address(raw)
         if port is None:
             return check(raw), None
-        return _start_from_store(raw, path, _record_reader(port), check, confirmed_only)
+        return _start_from_store(raw, path, port, check, confirmed_only)
     except DecommissionedError:
         raise
     except ConfigError as error:
@@ -92,10 +92,11 @@ def choose_config(
 
 
 def _start_from_store(
-    raw: Any, path: str, read: Any, check: Any, confirmed_only: bool
+    raw: Any, path: str, port: str, check: Any, confirmed_only: bool
 ) -> tuple[Config, BootState]:
+    read, write = _record_reader(port), _record_writer(port)
     try:
-        return boot.start_config(raw, read, check, confirmed_only)
+        return boot.start_config(raw, read, check, confirmed_only, write)
     except DecommissionedError:
         raise DecommissionedError(f"{path}: {decommission.erase_unit(path, raw, read)}") from None
 
@@ -132,3 +133,15 @@ def _record_reader(address: str) -> Any:
             return None
 
     return read
+
+
+def _record_writer(address: str) -> Any:
+    """Return a function that replaces a record durably, or raises `OSError` or `PortError`."""
+
+    def write(key: str, data: bytes) -> None:
+        try:
+            Store(parse_address(address)).write(key, data)
+        except AddressError as error:
+            raise OSError(str(error)) from None
+
+    return write

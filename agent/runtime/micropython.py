@@ -288,7 +288,7 @@ def _choose(
     store = Store(address)
     try:
         config, boot = start_config(
-            raw, store.read, lambda changed: load(changed, profiles), level > 0
+            raw, store.read, lambda changed: load(changed, profiles), level > 0, store.write
         )
     except DecommissionedError:
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life

@@ -28,8 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
 
-    from agent.control.pressure_loop import PressureLoop
-    from agent.control.supply_loop import SupplyLoop
+    from agent.control.loop.pressure_loop import PressureLoop
+    from agent.control.loop.supply_loop import SupplyLoop
     from agent.core.alarm_list import AlarmList
     from agent.core.alarm_record import Condition
     from agent.fieldbus.device_session import DeviceSession

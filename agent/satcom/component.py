@@ -15,6 +15,8 @@ windows the radio is off.
 `_decide` makes one decision. It runs once a second and after each event of the modem.
 """
 
+from binascii import unhexlify
+
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.satcom.backoff import HOUR
@@ -27,7 +29,7 @@ from agent.satcom.status import build_report
 from agent.satcom.transfer import MessageTransfer
 from agent.satcom.window_statistics import WindowStatistics
 from drivers.modems import make_driver
-from drivers.modems.regions import barred_reason
+from drivers.modems.regions.permit import make_permit
 from protocols.datagram import ACK, ALARM, BULK, EVENT, LIVE, MESSAGE
 from protocols.modem import sbd
 from protocols.time_units import SECOND
@@ -45,12 +47,12 @@ if TYPE_CHECKING:
 
 
 MODEM = AlarmRecord("modem", NORMAL, "the satellite modem does not answer", "", True)
+RADIO_RULE = AlarmRecord("radio_rule", NORMAL, "no transmission by satellite:", "", True)
 
 _OTHER_CLASSES = (LIVE, EVENT, BULK)
 _CHECK_INTERVAL = SECOND
 _RADIO_LEAD = 30 * SECOND
 """Time for which the radio is on before a window."""
-_MASK_INTERVAL = 10 * SECOND
 _LINGER = 5 * SECOND
 """Time for which the radio stays on after its last action."""
 _RING_PAUSE = 60 * SECOND
@@ -71,9 +73,7 @@ class SatcomComponent(Component):
         config = agent.config
         self.kind: str = settings["kind"]
         self.modem = make_driver(self.kind, port, settings)
-        self.barred_reason = barred_reason(
-            settings["region"], self.kind, settings.get("licence", "")
-        )
+        self.permit = make_permit(settings, config.position_e7)
         self.queue = RamQueue()
         self.budget = Budget(
             settings["day_bytes"], settings["window_bytes"], settings["alarm_reserve_pct"]
@@ -82,11 +82,7 @@ class SatcomComponent(Component):
             settings["bill_least"], settings["bill_step"], settings["overhead_bytes"]
         )
         self.spend_guard = SpendGuard(self.budget, None)
-        key = (
-            bytes([int(settings["key"][i : i + 2], 16) for i in range(0, 64, 2)])
-            if ("key" in settings)
-            else b""
-        )
+        key = unhexlify(settings.get("key", ""))
         unit = config.site + "/" + config.unit
         self.messages = MessageTransfer(self.queue, self.modem.max_bytes, key, unit)
         self.downlink = DownlinkReceiver(self.messages)
@@ -102,11 +98,8 @@ class SatcomComponent(Component):
         self.failure_reason = ""
         self._alarm_watch = AlarmWatch()
         self._message: OutgoingMessage | None = None
-        self._reserved_bytes = 0
+        self._reserved_bytes = self._radio_since = self._check_due = 0
         self._radio_on = True
-        self._radio_since = 0
-        self._check_due = 0
-        self._mask_due = 0
         self._row_due = 0
         self._log_sender: LogSender | None = None
         self._row_requested = False
@@ -130,6 +123,7 @@ class SatcomComponent(Component):
             "waiting": self._on_waiting,
             "ring_alert": self._on_ring,
             "time": self._on_time,
+            "radio": self.permit.set_radio,
         }
 
     def start(self, now: int) -> None:
@@ -196,6 +190,7 @@ class SatcomComponent(Component):
 
     def _check(self, now: int, utc: "int | None") -> None:
         self.downlink.step(now)
+        self._check_permit(now)
         if not self.spend_guard.restore(utc):
             return
         if not self._offsets_restored and self.predictor is not None:
@@ -222,6 +217,13 @@ class SatcomComponent(Component):
 
     # Decisions.
 
+    def _check_permit(self, now: int) -> None:
+        """Compare the position with the region; stop and report if the rule allows nothing."""
+        reason = self.permit.check(self.agent.clock.position_check, now)
+        self.agent.alarms.update(RADIO_RULE, "", reason != "", now, RADIO_RULE.text + " " + reason)
+        if self._radio_on if reason else self.kind == "ip" and not self._radio_on:
+            self._switch_radio(not reason, now)
+
     def alarm_pending(self) -> bool:
         """Return whether an alarm waits."""
         return self.messages.is_in_progress(ALARM) or self.queue.oldest_queued_at(ALARM) is not None
@@ -244,7 +246,7 @@ class SatcomComponent(Component):
             self.budget.new_window()
             self._timer.advance(now + _CHECK_INTERVAL)
         self._correct_mask(now, predicted)
-        if self.barred_reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
+        if self.permit.reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
             return
         alarm = self.alarm_pending()
         if not self._control_radio(now, alarm):
@@ -264,11 +266,14 @@ class SatcomComponent(Component):
         if not radio_needed and now - self._timer.tried_at < _LINGER:
             radio_needed = True
         if radio_needed != self._radio_on:
-            self._radio_on = radio_needed
-            self._radio_since = now
-            self.service = self.bars = None
-            self.modem.set_radio(radio_needed, now)
+            self._switch_radio(radio_needed, now)
         return self._radio_on
+
+    def _switch_radio(self, on: bool, now: int) -> None:
+        self._radio_on = on
+        self._radio_since = now
+        self.service = self.bars = None
+        self.modem.set_radio(on, now)
 
     def _try_alarm(self, now: int) -> bool:
         """Try to send an alarm, if it does not wait for a better signal."""
@@ -324,15 +329,10 @@ class SatcomComponent(Component):
 
     def _correct_mask(self, now: int, predicted: "bool | None") -> None:
         """Correct the horizon mask by the observed service while the radio receives."""
-        utc = self.agent.clock.utc(now)
         listening = self._radio_on and self.modem.ready and self.service is not None
-        if self.predictor is None or utc is None or not listening or now < self._mask_due:
-            return
-        if now - self._radio_since < 2 * _RADIO_LEAD:
-            return
-        self._mask_due = now + _MASK_INTERVAL
-        if (predicted is True) != (self.service is True):
-            self.predictor.correct_mask(utc, self.service is True)
+        if self.predictor is not None and listening and now - self._radio_since >= 2 * _RADIO_LEAD:
+            utc = self.agent.clock.utc(now)
+            self.predictor.follow_service(utc, predicted is True, self.service is True, now)
 
     # Events of the modem.
 

@@ -40,6 +40,7 @@ _DEG = pi / 180.0
 
 ContactWindow = namedtuple("ContactWindow", ("start_us", "end_us", "peak_deg"))
 """A contact window, UTC, with its highest elevation."""
+_FOLLOW_INTERVAL = 10 * SECOND
 
 
 class ConstellationModel:
@@ -104,6 +105,7 @@ class ContactPredictor:
         self._constellation = constellation
         self._site = site
         self._below_until = [0] * constellation.count
+        self._follow_due = 0
         self._search_time: int | None = None
         self._index = 0
         self._best_elevation = -90.0  # -90: no satellite is above its horizon mask
@@ -239,6 +241,14 @@ class ContactPredictor:
                 if angles[0] > (0.0 if best is None else best[0]):
                     best = angles
         return best
+
+    def follow_service(self, utc: "int | None", predicted: bool, service: bool, now: int) -> None:
+        """Correct the mask, every 10 s at most, if service and prediction differ."""
+        if utc is None or now < self._follow_due:
+            return
+        self._follow_due = now + _FOLLOW_INTERVAL
+        if predicted != service:
+            self.correct_mask(utc, service)
 
     def correct_mask(self, utc_us: int, has_signal: bool) -> None:
         """Correct the mask by the present signal."""

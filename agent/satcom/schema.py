@@ -5,6 +5,8 @@ Parts of `agent.config.schema`; loaded only if a configuration has one of the se
 """
 
 from agent.core.schema.rules import enum, hexadecimal, integer, list_of, object_of, text
+from drivers.modems import REGIONS
+from drivers.modems.regions.rule import SYSTEMS
 
 _CONSTELLATION = object_of(
     "evenly spread circular orbits (a Walker pattern)",
@@ -34,7 +36,17 @@ MODEM = object_of(
             "ip: a network interface; rdss: BeiDou short messages",
             ["sbd", "imt", "ntn", "ip", "rdss"],
         ),
-        "region": enum("country of the radio rules", ["uae", "south_africa", "bench"]),
+        "region": enum("country of the radio rules; the position must be in it", list(REGIONS)),
+        "system": enum(
+            "system of the radio rule; default: sbd, imt, ntn_l, certus for ip, rdss",
+            list(SYSTEMS),
+        ),
+        "position_s": integer(
+            "time for which the last known position counts, s; then nothing is transmitted",
+            3_600,
+            31_536_000,
+            604_800,
+        ),
         "licence": text("licence or approval for transmissions", 64),
         "key": hexadecimal(
             "secret shared with the relay: 32 bytes as 64 hexadecimal digits", 64, 64

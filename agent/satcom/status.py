@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from agent.satcom.transfer import MessageTransfer
     from agent.satcom.window_statistics import WindowStatistics
     from drivers.modems.base import ModemDriver
+    from drivers.modems.regions.permit import Permit
 
     class SatcomState(Protocol):
         """The source of a report; see `agent.satcom.component`."""
 
         kind: str
         modem: ModemDriver
-        barred_reason: str
+        permit: Permit
         queue: RamQueue
         budget: Budget
         messages: MessageTransfer
@@ -47,7 +48,8 @@ def build_report(component: "SatcomState", now: int) -> JsonObject:
         [
             ("kind", component.kind),
             ("ready", modem.ready),
-            ("forbidden", component.barred_reason),
+            ("rule", component.permit.name),
+            ("forbidden", component.permit.reason),
             ("bars", component.bars),
             ("service", component.service),
             ("predicted", component.window_predicted(now)),

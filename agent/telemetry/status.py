@@ -198,7 +198,7 @@ def _supply(agent: "StatusSource", now: int) -> JsonObject:
         [
             ("quality", loop.sensor.quality(now)),
             ("milli_c", to_milli(loop.sensor.value(now))),
-            ("setpoint_milli_c", to_milli(loop.setpoint)),
+            ("setpoint_milli_c", to_milli(loop.setpoint) if loop.config.actuators else None),
             (
                 "return_milli_c",
                 to_milli(agent.return_sensor.value(now)) if agent.return_sensor else None,
@@ -215,7 +215,7 @@ def _pressure(agent: "StatusSource", now: int) -> JsonObject:
         [
             ("quality", loop.sensor.quality(now)),
             ("milli_kpa", to_milli(loop.sensor.value(now))),
-            ("setpoint_milli_kpa", to_milli(loop.setpoint)),
+            ("setpoint_milli_kpa", to_milli(loop.setpoint) if loop.config.actuators else None),
             ("pumps_milli_pct", [to_milli(p.speed()) for p in loop.pumps]),
             ("pumps_asked_milli_pct", [to_milli(p.command_pct) for p in loop.pumps]),
         ]

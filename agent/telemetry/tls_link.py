@@ -23,6 +23,8 @@ _CHECK_PERIOD = 10 * SECOND
 class TlsLink(PortLink):
     """A `PortLink` that passes UTC to the port."""
 
+    renews = True
+
     def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
         PortLink.__init__(self, port, name, address, needs_handshake=True)
         self.dates_checked = True
@@ -34,7 +36,7 @@ class TlsLink(PortLink):
         """Request that the port opens, with the present UTC."""
         utc_s = self._utc_s(self._now)
         self.dates_checked = utc_s > 0
-        self._address = (self._base_address + "utc=%d" % utc_s).encode()
+        self.address = self._base_address + "utc=%d" % utc_s
         PortLink.start(self)
 
     def event(self, kind: str, now: int) -> None:

@@ -34,10 +34,16 @@ _PUBLISH_OVERHEAD = 128
 """Upper limit for the head of a PUBLISH: fixed header, topic, packet id."""
 
 
+class BrokerLink(PortLink):
+    """The link to a broker without TLS."""
+
+    renews = True
+
+
 def make_broker_link(port: int, address: "Address", clock: "UtcClock") -> PortLink:
     """Return the link to the broker; TLS needs the date of `clock`."""
     if address.kind != "tls":
-        return PortLink(port, "broker", str(address), needs_handshake=True)
+        return BrokerLink(port, "broker", str(address), needs_handshake=True)
     from agent.telemetry.tls_link import TlsLink  # noqa: PLC0415 - only a unit with TLS has it
 
     return TlsLink(port, "broker", str(address), clock)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One table of the supply temperature laws: disturbances, square waves of the load, four laws.
 
-Does not run the agent. `coldloop` is the shipped loop (`agent.control.supply_feedforward`) with a
-stand-in for the valve's session; the peers are those of `benchmarks.control.laws`. All have the
-same plant, resolution, sensors and valve. The settings of a law are those of the nominal plant.
+Does not run the agent. `coldloop` is the shipped loop (`agent.control.loop.supply_feedforward`)
+with a stand-in for the valve's session; the peers are those of `benchmarks.control.laws`. All have
+the same plant, resolution, sensors and valve. The settings of a law are those of the nominal plant.
 
     coldloop   model of the exchanger, small PI, deadband, detector of oscillation
     PI         the loop of a configuration without a model: gain 5 %/K, integral 15 s
@@ -29,7 +29,7 @@ from statistics import fmean, pvariance
 from typing import Any
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
-from agent.control.supply_feedforward import SupplyLoopFf
+from agent.control.loop.supply_feedforward import SupplyLoopFf
 from agent.control.watch.valve_watch import ValveWatch
 from agent.core.actuator import Decision
 from agent.core.config_records import LoopConfig

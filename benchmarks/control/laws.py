@@ -95,7 +95,7 @@ def _error(readings: ControlReadings) -> float:
 
 
 def coldloop_model(start: float) -> Controller:
-    """Make the law with the model, with the deadband of `agent.control.supply_feedforward`."""
+    """Make the law with the model, with the deadband of `agent.control.loop.supply_feedforward`."""
     cooling = CoolingControl(settings())
     cooling.track(start, 70.0)
     command_pct, rising = start, True

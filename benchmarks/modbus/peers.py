@@ -22,7 +22,7 @@ import tty
 import venv
 from pathlib import Path
 
-from benchmarks.modbus import wire
+from benchmarks.modbus import whole_agent, wire
 from tests.portable.drivers.modbus.faulty_server import (
     FaultyServer,
     fault_names,
@@ -33,11 +33,12 @@ from tests.portable.drivers.modbus.faulty_server import (
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TRANSACTIONS = 1500
+AGENT_S = 20
 PEERS = ("pymodbus==3.16.1", "umodbus==1.0.4", "minimalmodbus==2.1.1", "pyserial")
 CLIENTS = ("libmodbus", "coldloop", "umodbus", "pymodbus", "minimalmodbus")
 LIBMODBUS_T35 = "libmodbus, with t3.5"
 T35_US = 1750  # above 19200 baud
-SERIAL_ONLY = (LIBMODBUS_T35, "minimalmodbus")
+SERIAL_ONLY = (LIBMODBUS_T35, "coldloop_matcher_t35", "minimalmodbus")
 ADDRESSES = (100, 140, 180, 220)
 FAULTY_REQUEST = 1
 
@@ -184,7 +185,7 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
     durations: dict[tuple[str, str], list[float]] = {}
-    ours = ("coldloop_matcher", "coldloop", "coldloop_device")
+    ours = ("coldloop_matcher", "coldloop_matcher_t35", "coldloop", "coldloop_device")
     python_clients = ("umodbus", "pymodbus", "pymodbus_async", "minimalmodbus")
     clients = ("libmodbus", LIBMODBUS_T35, *ours, *python_clients)
     for _ in range(rounds):
@@ -215,6 +216,11 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
                 f"{ratio:.2f} ({minimum:.2f})",
             ]
         print("| " + " | ".join(row) + " |")
+    agent = whole_agent.measure(AGENT_S)
+    text = (
+        "{us_a_transaction} us for each of {transactions} transactions, {cpu_percent} % of a core"
+    )
+    print("\nThe whole agent with its runtime: " + text.format(**agent))
 
 
 def faults(programs: PeerPrograms, kind: str, seeds: int) -> None:

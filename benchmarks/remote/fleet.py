@@ -37,6 +37,14 @@ LIMIT_S = 600
 _DEVICES = (("rpu", "orv3_rpu"), ("valve", "belimo_valve"), ("pump", "abb_acs580"))
 
 
+_SECOND_KEY = {
+    "number": 255,
+    "public": "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+    "role": "limits",
+}
+"""The key of RFC 8032, 7.1, test 1. A unit needs two keys; this one signs nothing here."""
+
+
 def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of unit `number`."""
     return {
@@ -57,7 +65,7 @@ def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]
         },
         "limits": {"stale_s": 60},
         "telemetry": {"period_ms": 3_600_000},
-        "remote": {"port": "store:/virtual", "keys": [key], "health_s": 10},
+        "remote": {"port": "store:/virtual", "keys": [key, _SECOND_KEY], "health_s": 10},
     }
 
 

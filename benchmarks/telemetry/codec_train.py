@@ -9,6 +9,7 @@ not fit only one stream. The table is a part of the format: --write makes anothe
 """
 
 import argparse
+import math
 import random
 import re
 import sys
@@ -50,7 +51,22 @@ def other_shapes(seed: int) -> "list[list[int | None]]":
         columns.append([start + int(phase + rate * t) for t in range(_ROWS)])
         columns.append([i * 7] * _ROWS)
     columns.append([None] * _ROWS)
+    columns += structured_shapes(rng)
     return columns
+
+
+def structured_shapes(rng: random.Random) -> "list[list[int | None]]":
+    """Return a smooth, a periodic, an alternating and a wrapping column."""
+    size, length = rng.randrange(20, 5_000), rng.uniform(30, 300)
+    period, rate = rng.randrange(2, 30), rng.randrange(100, 9_000)
+    start, high = rng.randrange(65_536), rng.randrange(1 << 30, 1 << 52)
+    return [
+        [high if t % 2 else -high for t in range(_ROWS)],
+        [round(size * math.sin(6.28 * t / length)) for t in range(_ROWS)],
+        [size + 7 * (t % period) for t in range(_ROWS)],
+        [size + t % 2 * 3_000 + int(rng.gauss(0, 5)) for t in range(_ROWS)],
+        [(start + rate * t + rng.randrange(9)) % 65_536 for t in range(_ROWS)],
+    ]
 
 
 def train(seeds: "list[int]", count: int) -> bytes:
@@ -63,7 +79,7 @@ def train(seeds: "list[int]", count: int) -> bytes:
             whole = stream.columns(seed, count)
             for at in range(0, count, _ROWS):
                 block.encode(bytes(4), 0, [column[at : at + _ROWS] for column in whole])
-                if at % (3 * _ROWS) == 0:
+                if at % (6 * _ROWS) == 0:
                     block.encode(bytes(4), 0, other_shapes(seed * count + at))
     finally:
         vars(block)["RangeEncoder"] = original
@@ -74,7 +90,7 @@ def train(seeds: "list[int]", count: int) -> bytes:
 def _table_source(table: bytes) -> str:
     lines = [table[at : at + 33].hex() for at in range(0, len(table), 33)]
     text = "\n".join(f'    "{line}"' for line in lines)
-    return f"_STARTS = unhexlify(\n{text}\n)\n"
+    return f"_INITIAL = unhexlify(\n{text}\n)\n"
 
 
 def main(arguments: "list[str] | None" = None) -> int:
@@ -93,7 +109,7 @@ def main(arguments: "list[str] | None" = None) -> int:
         return 0
     path = Path(str(initial_contexts.__file__))
     source = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"_STARTS = (?s:.*?)\n\)\n", text, source), encoding="utf-8")
+    path.write_text(re.sub(r"_INITIAL = (?s:.*?)\n\)\n", text, source), encoding="utf-8")
     return 0
 
 

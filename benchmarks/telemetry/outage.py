@@ -52,8 +52,8 @@ class RateLimitedEnd(TcpEndpoint):
     """Time of the first connection."""
     _free_at = 0
 
-    def _connected(self) -> None:
-        super()._connected()
+    def _connected(self, attempt: int) -> None:
+        super()._connected(attempt)
         if self._is_connected and not self.connected_at:
             self.connected_at = self._shell.world.now
 

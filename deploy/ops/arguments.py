@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import external_signer, keys, messages
+from deploy.ops import external_signer, keys, ledger, messages
 from deploy.ops.mqtt_session import BrokerSession
 from drivers.tools.lib.parser import Parser
 
@@ -125,6 +125,11 @@ def _load_key(path: Path) -> keys.Key:
     elif path.exists() and b"ENCRYPTED" not in path.read_bytes():
         passphrase = ""
     return keys.load(path, passphrase)
+
+
+def open_ledger() -> ledger.Ledger:
+    """Open the ledger of this user. Raises `OpsError`."""
+    return ledger.Ledger(ledger.default_path())
 
 
 def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> messages.UnitReport:

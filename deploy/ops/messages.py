@@ -6,12 +6,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.remote.message import command, patch
+from agent.remote.message.counter import epoch_of, first_of, seconds_of
 from agent.remote.message.header import EPOCH_S
 from agent.remote.message.verifier import ANY_BASE
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
 from deploy.ops.keys import Key
-from protocols.signed_message import COMMAND, PATCH, SignedMessage, build_signing_input, pack
+from deploy.ops.ledger import Ledger
+from protocols.signed_message import (
+    COMMAND,
+    KINDS,
+    PATCH,
+    SignedMessage,
+    build_signing_input,
+    pack,
+)
+
+EPOCH_COMMAND = "epoch"
+"""The command that starts the counters of a unit again."""
+
+
+ACCEPTED_AHEAD_S = 12 * 3600
+"""A reported counter may be this far ahead of the clock of this computer, s. Units accept a day."""
+_MAX_COUNTER = (1 << 40) - 1
+_MAX_VERSION = (1 << 32) - 1
+_HASH_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -30,34 +49,133 @@ class UnitReport:
     results: tuple[str, ...] = ()
     update: list[Any] | None = None
     decommissioned: bool = False
+    scheduled: int | None = None
+    refused_message: tuple[int, int] | None = None
+    """Kind and counter of the last rejected message; None: an older unit."""
+
+    def on_trial(self) -> int | None:
+        """Return the counter of the change or of the update on trial."""
+        if self.trial is not None or not self.update:
+            return self.trial
+        return int(self.update[1]) if self.update[4] in ("health", "confirm") else None
 
 
 def parse_report(payload: bytes) -> UnitReport:
     """Parse a report. Raises `OpsError` for another payload."""
     try:
         raw = json.loads(payload)
-        return UnitReport(
-            int(raw["version"]),
+        refused_message = raw.get("refused_message")
+        report = UnitReport(
+            _integer(raw["version"], _MAX_VERSION),
             bytes.fromhex(raw["hash"]),
-            tuple(raw["counters"]),
-            raw["trial"],
-            raw["phase"],
-            (int(raw["last"][0]), str(raw["last"][1]), str(raw["last"][2])),
+            tuple(_integer(counter) for counter in raw["counters"]),
+            _optional(raw["trial"]),
+            None if raw["phase"] is None else str(raw["phase"]),
+            (_integer(raw["last"][0]), str(raw["last"][1]), str(raw["last"][2])),
             (str(raw["refusal"][0]), str(raw["refusal"][1])),
-            int(raw["refused"]),
-            (int(raw["audit"][0]), str(raw["audit"][1])),
+            _integer(raw["refused"]),
+            (_integer(raw["audit"][0]), str(raw["audit"][1])),
             tuple(str(result) for result in raw["results"]),
-            raw["update"],
+            _update(raw["update"]),
             bool(raw.get("decommissioned")),
+            _optional(raw.get("scheduled")),
+            None
+            if refused_message is None
+            else (_integer(refused_message[0]), _integer(refused_message[1])),
         )
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise OpsError(f"not a report of this version: {error}") from None
+    if len(report.counters) != len(KINDS) or len(report.base_hash) != _HASH_BYTES:
+        raise OpsError("not a report of this version: counters or hash")
+    return report
 
 
-def sign_message(kind: int, target: str, base: bytes, body: bytes, keys: list[Key]) -> bytes:
-    """Sign and pack a message."""
+def _integer(value: Any, largest: int = _MAX_COUNTER) -> int:
+    if type(value) is not int or not 0 <= value <= largest:
+        raise ValueError(f"{value!r:.40} is not from 0 to {largest}")
+    return value
+
+
+def _optional(value: Any) -> int | None:
+    return None if value is None else _integer(value)
+
+
+def _update(value: Any) -> list[Any] | None:
+    """Check the state of an update: see `SoftwareUpdate.status` of the agent."""
+    if value is None:
+        return None
+    fields = list(value)
+    for i in (0, 1, 2, 3):
+        _integer(fields[i])
+    str(fields[4])
+    return fields
+
+
+def next_counter(kind: int, bases: list[UnitReport], now_s: int, last: int = 0) -> int:
+    """Return the counter of a new message. `last`: the last one of the own ledger.
+
+    Raises `OpsError`: a report has an implausible counter, or the epochs differ.
+    """
+    epochs = {epoch_of(max(base.counters)) for base in bases}
+    if len(epochs) > 1:
+        raise OpsError(f"the units have different epochs of counters: {sorted(epochs)}")
+    epoch = epochs.pop()
+    now = now_s - EPOCH_S
+    seconds = now
+    for base in bases:
+        reported = seconds_of(base.counters[kind - 1])
+        if reported > now + ACCEPTED_AHEAD_S:
+            raise OpsError(
+                f"the report has a counter {(reported - now) // 3600} h ahead of this clock: a "
+                "stolen key or certificate, or a wrong clock. Check both; then start the counters "
+                "again: `config command SITE/UNIT epoch` with two keys"
+            )
+        seconds = max(seconds, reported + 1)
+    if epoch_of(last) == epoch and seconds_of(last) <= now + ACCEPTED_AHEAD_S:
+        seconds = max(seconds, seconds_of(last) + 1)
+    return first_of(epoch) + seconds
+
+
+def plausible_members(
+    units: dict[str, UnitReport], now_s: int
+) -> tuple[list[UnitReport], dict[str, str]]:
+    """Return the plausible reports of a group, and why the others are not.
+
+    The epoch is that of most members: one unit cannot move the counters of the group.
+    """
+    epochs = [epoch_of(max(report.counters)) for report in units.values()]
+    epoch = max(sorted(set(epochs)), key=epochs.count)
+    plausible: list[UnitReport] = []
+    refused: dict[str, str] = {}
+    for name, report in units.items():
+        if epoch_of(max(report.counters)) != epoch:
+            refused[name] = f"another epoch of counters than {epoch}"
+            continue
+        try:
+            next_counter(PATCH, [report], now_s)
+        except OpsError as error:
+            refused[name] = str(error)
+        else:
+            plausible.append(report)
+    if not plausible:
+        raise OpsError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
+    return plausible, refused
+
+
+def sign_message(
+    kind: int,
+    target: str,
+    base: bytes,
+    body: bytes,
+    keys: list[Key],
+    ledger: Ledger | None = None,
+) -> bytes:
+    """Sign and pack a message, and add it to the ledger."""
     text = build_signing_input(kind, target, base, body)
-    return pack(SignedMessage(kind, body, [(key.number, key.sign(text)) for key in keys]))
+    message = pack(SignedMessage(kind, body, [(key.number, key.sign(text)) for key in keys]))
+    if ledger is not None:
+        ledger.add(target, base, message)
+    return message
 
 
 def sign_patch(
@@ -66,9 +184,11 @@ def sign_patch(
     changes: list[Change],
     keys: list[Key],
     times: "MessageTimes",
+    ledger: Ledger | None = None,
 ) -> tuple[int, bytes]:
     """Sign a patch for `unit` (SITE/UNIT) on the reported base; return counter and message."""
-    counter_s = max(times.now_s, EPOCH_S + base.counters[PATCH - 1] + 1)
+    last = 0 if ledger is None else ledger.last_counter(unit, PATCH)
+    counter_s = EPOCH_S + next_counter(PATCH, [base], times.now_s, last)
     body = patch.encode_patch(
         counter_s,
         base.version,
@@ -77,7 +197,7 @@ def sign_patch(
         changes,
         times.not_before_s,
     )
-    return counter_s - EPOCH_S, sign_message(PATCH, unit, base.base_hash, body, keys)
+    return counter_s - EPOCH_S, sign_message(PATCH, unit, base.base_hash, body, keys, ledger)
 
 
 def sign_group_patch(
@@ -86,10 +206,12 @@ def sign_group_patch(
     changes: list[Change],
     keys: list[Key],
     times: "MessageTimes",
+    ledger: Ledger | None = None,
 ) -> tuple[int, bytes]:
     """Sign one patch for all units of a group, with any base; return counter and message."""
-    newest = max(base.counters[PATCH - 1] for base in bases)
-    counter_s = max(times.now_s, EPOCH_S + newest + 1)
+    target = "@" + group
+    last = 0 if ledger is None else ledger.last_counter(target, PATCH)
+    counter_s = EPOCH_S + next_counter(PATCH, bases, times.now_s, last)
     body = patch.encode_patch(
         counter_s,
         ANY_BASE,
@@ -99,7 +221,7 @@ def sign_group_patch(
         times.not_before_s,
         group,
     )
-    return counter_s - EPOCH_S, sign_message(PATCH, "@" + group, b"", body, keys)
+    return counter_s - EPOCH_S, sign_message(PATCH, target, b"", body, keys, ledger)
 
 
 def sign_command(
@@ -109,11 +231,16 @@ def sign_command(
     arguments: list[tuple[str, Any]],
     keys: list[Key],
     times: "MessageTimes",
+    ledger: Ledger | None = None,
 ) -> tuple[int, bytes]:
     """Sign a command for `unit`; return counter and message."""
-    counter_s = max(times.now_s, EPOCH_S + base.counters[COMMAND - 1] + 1)
+    if name == EPOCH_COMMAND:
+        counter_s = times.now_s + first_of(epoch_of(max(base.counters)) + 1)
+    else:
+        last = 0 if ledger is None else ledger.last_counter(unit, COMMAND)
+        counter_s = EPOCH_S + next_counter(COMMAND, [base], times.now_s, last)
     body = command.encode_command(counter_s, times.now_s + times.expires_s, name, arguments)
-    return counter_s - EPOCH_S, sign_message(COMMAND, unit, b"", body, keys)
+    return counter_s - EPOCH_S, sign_message(COMMAND, unit, b"", body, keys, ledger)
 
 
 EXPIRES_S = 24 * 3600

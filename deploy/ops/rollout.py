@@ -17,7 +17,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from deploy.errors import OpsError
 from deploy.ops.messages import UnitReport
+from protocols.signed_message import PATCH
 
 WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
     "waiting",
@@ -107,8 +109,14 @@ class Rollout:
                 self.outbox.append(
                     (unit.name, "command", self.confirm(unit.name, report, unit.counter))
                 )
-        elif unit.state == SENT and report.refused > unit.refused:
+        elif unit.state == SENT and self._is_refused(unit, report):
             self._finish(unit, False, " ".join(report.refusal).strip())
+
+    def _is_refused(self, unit: RolloutUnit, report: UnitReport) -> bool:
+        """Return whether the unit refused this change. An older unit does not name the message."""
+        if report.refused_message is None:
+            return report.refused > unit.refused
+        return report.refused_message == (PATCH, unit.counter)
 
     def _set_state(self, unit: RolloutUnit, state: str, now_s: float) -> None:
         unit.state, unit.since_s = state, now_s
@@ -155,7 +163,11 @@ class Rollout:
             if active >= self.plan.wave:
                 return
             if unit.state == WAITING and unit.report is not None:
-                unit.counter, message = self.patch(unit.name, unit.report)
+                try:
+                    unit.counter, message = self.patch(unit.name, unit.report)
+                except OpsError as error:  # a report that is not plausible
+                    self._finish(unit, False, str(error))
+                    continue
                 unit.refused = unit.report.refused
                 self._set_state(unit, SENT, now_s)
                 self.outbox.append((unit.name, "patch", message))

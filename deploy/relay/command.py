@@ -12,12 +12,14 @@ from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
-from deploy.relay.outputs.registry import OUTPUTS, default_required
+from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
 _READY_TIMEOUT_S = 10.0
-EXAMPLE = "coldloop relay --broker 127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
+EXAMPLE = (
+    "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
+)
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -29,7 +31,7 @@ def _make_parser() -> argparse.ArgumentParser:
         epilog=f"example: {EXAMPLE}",
     )
     add = parser.add_argument
-    add("--broker", required=True, metavar="HOST:PORT")
+    add("--broker", required=True, metavar="ADDRESS", help="MQTT broker, tcp:HOST:PORT")
     add("--store", required=True, metavar="FILE", help="SQLite file; relays on a machine share it")
     add("--name", default="relay", help="name of the session and of the Sparkplug node")
     add("--group", default="relay", help="relays of one group share the load")
@@ -157,9 +159,9 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse_endpoint(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
+    host, _, port = text.removeprefix("tcp:").rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise DeployError(f"{text}: not HOST:PORT")
+        raise DeployError(f"{text}: not tcp:HOST:PORT")
     return host, int(port)
 
 
@@ -242,6 +244,8 @@ def parse_options(argv: list[str]) -> RelayOptions:
         raise DeployError("--key needs --cert")
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     selected = {name: value for name, value in outputs.items() if value}
+    if not has_store(set(selected)) and arguments.required is None:
+        selected["fleet"] = arguments.store + ".fleet"
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
     return RelayOptions(
         broker=BrokerSettings(

@@ -35,7 +35,7 @@ class UnitLimits:
     """
 
     message_bytes: int = 1 << 18
-    values: int = 500_000
+    values: int = 1 << 18
     note_bytes: int = 65536
     note_depth: int = 32
     bytes_per_s: float = 100_000

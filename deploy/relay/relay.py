@@ -170,10 +170,13 @@ class Relay:
         self.problem = ""
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
+        client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
 
     def _on_subscribed(
         self, _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
     ) -> None:
+        if len(reasons) != 2:
+            return  # the reports
         if any(reason.is_failure for reason in reasons):
             self._report("the broker rejects the subscription of the units' topics")
         else:
@@ -192,6 +195,9 @@ class Relay:
             self._outputs.on_unit_state(unit, bytes(message.payload))
             if b'"online":false' in message.payload.replace(b" ", b""):
                 self._outputs.on_unit_offline(unit)
+            self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] == "reported":
+            self._outputs.on_unit_report(unit, bytes(message.payload))
             self._units_client.ack(message.mid, message.qos)
         elif message.payload[:1] == b"{":
             self._units_client.ack(message.mid, message.qos)  # a row from a unit without a log

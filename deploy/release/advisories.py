@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
-LOCKS = tuple(REQUIREMENTS / name for name in ("agent.txt", "ops.txt", "bench.txt"))
+LOCKS = tuple(REQUIREMENTS / name for name in ("agent.txt", "ops.txt", "relay.txt", "bench.txt"))
 GOOD, VULNERABLE, UNKNOWN = 0, 1, 2
 _TOOL = "pip-audit"
 _OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner", "off")

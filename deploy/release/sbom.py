@@ -17,7 +17,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = {"agent.txt": "required", "ops.txt": "optional", "bench.txt": "optional"}
+LOCKS = {
+    "agent.txt": "required",
+    "ops.txt": "optional",
+    "relay.txt": "optional",
+    "bench.txt": "optional",
+}
 """Lock in requirements/ and the scope of its packages: extras are optional."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")

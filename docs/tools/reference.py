@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes docs/config.schema.json and the pages of docs/reference from the code: `make reference`.
+"""Writes the schemas of docs and the pages of docs/reference from the code: `make reference`.
 
     python docs/tools/reference.py            write the files
     python docs/tools/reference.py --check    exit 1 and name the files that are not as the code is
@@ -85,15 +85,23 @@ def _parser_of(call: Callable[[list[str]], int], words: list[str]) -> argparse.A
     raise SystemExit(f"{words}: made no parser")
 
 
-def _subcommands(call: Callable[[list[str]], int]) -> list[str]:
-    """The subcommands of a command that has some, as its --help lists them."""
+def _overview(call: Callable[[list[str]], int]) -> str:
+    """The --help of a command with subcommands; "" for one without."""
     output = io.StringIO()
     try:
         with _captured(), contextlib.redirect_stdout(output):
             call(["--help"])
     except CapturedError:
+        return ""
+    return output.getvalue()
+
+
+def _subcommands(call: Callable[[list[str]], int]) -> list[str]:
+    """The subcommands of a command that has some, as its --help lists them."""
+    text = _overview(call)
+    if not text:
         return []
-    block = output.getvalue().split("subcommands:\n")[1].split("\n\n")[0]
+    block = text.split("subcommands:\n")[1].split("\n\n")[0]
     return [line.split()[0] for line in block.splitlines()]
 
 
@@ -311,9 +319,10 @@ def scenario_words() -> str:
         + "\nHow a scenario is written: [the bench](../technician/bench.md). `coldloop hil list` "
         "and `coldloop hil list --faults` print the same.\n\n## Events and faults\n\n"
         "`do` of an `[[event]]`. *value*: the range of `value`. *ends*: `for_s` or a second event "
-        "takes it back.\n\n"
+        "takes it back. *needs*: a key of `[row]` that adds the part.\n\n"
     )
-    text += faults() + "\n\n## Measures\n\n`measure` of an `[[expect]]`.\n\n"
+    text += faults() + "\n\n## Keys of the row\n\n`[row]`, and each `[[case]]`.\n\n" + _row_keys()
+    text += "\n\n## Measures\n\n`measure` of an `[[expect]]`.\n\n"
     rows = []
     for name, measure in sorted(MEASURES.items()):
         word = getattr(measure, "argument", "") or ""
@@ -336,6 +345,25 @@ def scenario_words() -> str:
             held = f"{len(names)} runs; `coldloop hil list` names their scenarios"
         rows.append((f"`{name}`", suite.title, held))
     return text + table(("suite", "purpose", "scenarios"), rows)
+
+
+def _row_keys() -> str:
+    from hil.scenario.authoring.vocabulary import list_row_keys
+
+    rows = []
+    for word in list_row_keys():
+        low, high = word["limits"] or ("", "")
+        limits = f"{low:g} to {high:g}" if word["limits"] else ""
+        default = f"`{json.dumps(word['default'])}`"
+        rows.append((f"`{word['name']}`", word["meaning"], word["unit"], limits, default))
+    return table(("key", "meaning", "unit", "range", "default"), rows)
+
+
+def scenario_schema() -> str:
+    """The JSON Schema of scenario files."""
+    from hil.scenario.authoring.schema import schema_text
+
+    return schema_text()
 
 
 # Alarms.
@@ -436,7 +464,52 @@ def mutation() -> str:
     return text + table(["function", "code", "mutant", "reason"], cells)
 
 
+def _describe_parser(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Describe a parser as data, for `drivers.tools.lib.command_spec`."""
+    groups = []
+    for group in parser._action_groups:  # noqa: SLF001
+        options = [_describe_action(action) for action in group._group_actions]  # noqa: SLF001
+        if options:
+            groups.append({"title": group.title, "options": options})
+    head = {"prog": parser.prog, "description": parser.description or ""}
+    return {**head, "epilog": parser.epilog or "", "groups": groups}
+
+
+def _describe_action(action: argparse.Action) -> dict[str, Any]:
+    text = action.help
+    if text and text != argparse.SUPPRESS:
+        text = text % {**vars(action), "prog": "coldloop"}
+    choices = None
+    if action.choices is not None and not isinstance(action.choices, range):
+        choices = [str(choice) for choice in action.choices]
+    return {
+        "flags": list(action.option_strings),
+        "dest": action.dest,
+        "nargs": action.nargs,
+        "metavar": action.metavar,
+        "help": text,
+        "choices": choices,
+        "required": bool(action.required),
+    }
+
+
+def command_spec() -> str:
+    """The parsers of all commands as data, for --help, completion and man pages."""
+    spec = {}
+    for name, (place, _) in importlib.import_module("coldloop").COMMANDS.items():
+        module, function = place.split(":")
+        call = getattr(importlib.import_module(module), function)
+        words = _subcommands(call)
+        if words:
+            spec[name] = {"overview": _overview(call)}
+        for word in words or [""]:
+            parser = _parser_of(call, [word] if word else [])
+            spec[f"{name} {word}".strip()] = _describe_parser(parser)
+    return json.dumps(spec, indent=0, ensure_ascii=True) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "../drivers/tools/lib/commands.json": command_spec,
     "config.schema.json": schema_file,
     "reference/alarms.md": alarms,
     "reference/commands.md": commands,
@@ -444,6 +517,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/mutation.md": mutation,
     "reference/points.md": points,
     "reference/scenario_words.md": scenario_words,
+    "scenario.schema.json": scenario_schema,
 }
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is off
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
 result of a poll. Writes to the unit are still tried, once.
 
-The bus acts by the states of `bus_state`.
-
 TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
 closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
-outbox). All pending requests are then "lost", until the port is reported open again.
+outbox). All pending requests are then "lost", until the port is reported open again. The bus acts
+by the states of `bus_state`.
 """
 
 from drivers.modbus.bus_state import (
@@ -44,6 +43,7 @@ from drivers.modbus.bus_state import (
     REPLIED,
     TIMED_OUT,
     WAIT_REPLY,
+    next_state,
 )
 from drivers.modbus.counters import NO_REPLY_STATUSES
 from drivers.modbus.request_sender import UART_FIFO_CHARS, RequestSender
@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from protocols.modbus.pdu import ReplyResult
 
     Values = tuple[int, ...]
-    Action = tuple[int, str, bytes]
 
 __all__ = ("Bus", "TransactionResult")
 
@@ -166,17 +165,6 @@ class Bus(RequestSender):
         """Accept at least `limit` polls, and as many urgent requests, in the queue."""
         self.queue_limit = max(self.queue_limit, limit)
 
-    def deadline(self) -> int:
-        """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
-        return self._wake_at
-
-    def outbox(self) -> "list[Action]":
-        """Remove and return the actions for the port: (port, "write" or "close", data)."""
-        actions = self._actions
-        if actions:
-            self._actions = []
-        return actions
-
     def take_results(self) -> "list[TransactionResult]":
         """Remove and return the results since the last call, in order."""
         results = self._results
@@ -225,11 +213,14 @@ class Bus(RequestSender):
             if result is None:
                 self._wake_at = self._timeout_at
                 transaction.has_partial_reply = True
+                if not self._bytes_since:
+                    self._bytes_since = now
                 if client.is_deferred:
                     self.handle(DEFER)
                     self._deferred_at = now
                     self._wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
+                self._bytes_since = 0
                 self._on_reply(transaction, result, now)
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
@@ -256,7 +247,7 @@ class Bus(RequestSender):
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
                 )
-        self.handle(REPLIED)
+        self.state = next_state(self.state, REPLIED)
         verdict, code, values = result
         if verdict not in _REPLY_STATUSES:
             self._retry(transaction, now)
@@ -282,8 +273,8 @@ class Bus(RequestSender):
 
     def _finish_unproven(self, transaction: Transaction, now: int) -> None:
         """The "reply" can be the echo of the line: it proves nothing, and the reply can follow."""
-        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         transaction.is_ambiguous = True
+        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._finish(transaction, GOOD, 0, (), now)
 
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
@@ -323,18 +314,20 @@ class Bus(RequestSender):
         reason = ""
         if status == GOOD:
             if self.serial:
-                self._duplicate_filter.expect_duplicate(transaction, self.client.reply_length, now)
+                length = self.client.reply_length
+                self._duplicate_filter.expect_duplicate(transaction, length, now)
                 if transaction.unit in self._stale_replies.units:
-                    self._duplicate_filter.expect(
-                        reply_prefix_of(transaction), self._duplicate_due(now), now
-                    )
+                    until = self._duplicate_due(now, length)
+                    self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
         elif status in NO_REPLY_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
             return
-        self.count_result(status, transaction.is_probe)
-        if transaction.is_ambiguous and status == GOOD:
-            status = AMBIGUOUS
+        if status == GOOD:
+            self.transactions += 1  # without a call for speed
+            status = AMBIGUOUS if transaction.is_ambiguous else GOOD
+        else:
+            self.count_result(status, transaction.is_probe)
         if not transaction.is_probe or status in _REPLY_STATUSES:
             self._results.append(
                 TransactionResult(
@@ -366,6 +359,7 @@ class Bus(RequestSender):
         self.client.stop()
         if self.client.late_frames:
             self._check_late_frames(now)
+        self._bytes_since = 0
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health

@@ -35,7 +35,6 @@ _MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
 _LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
-_MAX_FRAME = 256  # bytes of the longest frame
 _EXCEPTION_SIZE = 5  # bytes of an exception reply
 
 
@@ -85,6 +84,7 @@ class RequestSender(BusCounters):
         self._sent_at = 0
         self._request_chars = 0
         self._earliest_end = 0
+        self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
         self._wake_at = NEVER
@@ -111,6 +111,17 @@ class RequestSender(BusCounters):
             min_us = _MIN_STREAM_US if self._is_network else _MIN_SERIAL_US
             self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
+
+    def deadline(self) -> int:
+        """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
+        return self._wake_at
+
+    def outbox(self) -> "list[Action]":
+        """Remove and return the actions for the port: (port, "write" or "close", data)."""
+        actions = self._actions
+        if actions:
+            self._actions = []
+        return actions
 
     def handle(self, event: int) -> None:
         """Change the state by an event of `drivers.modbus.bus_state`."""
@@ -163,6 +174,7 @@ class RequestSender(BusCounters):
         """If another master has sent a request, wait for the reply to it."""
         request = self.client.pending_request()
         self._check_late_frames(now)
+        self._bytes_since = 0
         if request is None:
             return False
         self._stale_replies.expect_late(request[0], request[1], now)
@@ -178,6 +190,7 @@ class RequestSender(BusCounters):
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
         if client.late_frames:
             self._check_late_frames(now)
+        self._bytes_since = 0
         if client.duplicate_unit and self.serial:
             self.unit_health(client.take_duplicate()).duplicate_seen()
         self._actions.append((self.port, "write", frame))
@@ -234,19 +247,25 @@ class RequestSender(BusCounters):
         return transaction
 
     def _check_late_frames(self, now: int) -> None:
-        """Pass the frames that were not the reply to the guard; a duplicate of each can follow."""
+        """Pass the frames that were not the reply to the guard; a duplicate of each can follow.
+
+        Frames are classified later than they arrive. The arrival of the first byte counts, because
+        a duplicate comes soon after its reply.
+        """
         frames = self.client.late_frames
+        seen_at = self._bytes_since or now
         if self._stale_replies.units:
             for frame in frames:
-                if not self._duplicate_filter.is_expected(frame, now):
-                    shape = self._stale_replies.frame_seen(frame, now)
+                if not self._duplicate_filter.is_expected(frame, seen_at):
+                    shape = self._stale_replies.frame_seen(frame, now, seen_at)
                     if shape is not None:
-                        self._duplicate_filter.expect(shape, self._duplicate_due(now), now)
+                        until = self._duplicate_due(seen_at, 2 * len(frame) + 3)
+                        self._duplicate_filter.expect(shape, until, seen_at)
         frames.clear()
 
-    def _duplicate_due(self, now: int) -> int:
-        """Return the time until which a duplicate of a late reply can come."""
-        return now + self.wire_time.chars_us(_MAX_FRAME) + self._line_timer.flush_us
+    def _duplicate_due(self, now: int, length: int) -> int:
+        """Return the time until which a duplicate of a frame of `length` characters can come."""
+        return now + self.wire_time.chars_us(length) + self._line_timer.flush_us
 
     def _earliest_reply_end(self, result: "ReplyResult") -> int:
         """Return the end of a reply that takes only the time of its characters."""
@@ -262,6 +281,8 @@ class RequestSender(BusCounters):
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""
         has_pending = bool(self._polls or self._urgent)
+        if not self._bytes_since:
+            self._bytes_since = now
         self._line_timer.unexpected_bytes(now, has_pending)
         if has_pending:
             line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at

@@ -178,15 +178,19 @@ class StaleReplyGuard:
         request.open_until = now + self._stale_us
         guard.requests.append(request)
 
-    def frame_seen(self, frame: bytes, now: int) -> "bytes | None":
-        """Record an intact frame that is not the reply; return its shape if it is a late reply."""
+    def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
+        """Record an intact frame that is not the reply; return its shape if it is a late reply.
+
+        The frame arrived at `seen_at`.
+        """
         guard = self.units.get(frame[0])
         if guard is None:
             return None
         fitting = [request for request in guard.requests if request.fits_frame(frame)]
         if not fitting:
             return None
-        guard.close_earliest(fitting, now)
+        guard.close_earliest(fitting, seen_at)
+        guard.remove_closed(now)
         guard.forget_at = now + _FORGET_US
         self._check_in_step(frame[0], guard)
         return fitting[0].reply_prefix

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from drivers.modems.base import ModemDriver
+    from drivers.modems.regions.rule import Polygon, Rule
 
 KINDS: "dict[str, tuple[str, str]]" = {
     "sbd": ("drivers.modems.sbd", "SbdDriver"),
@@ -22,3 +23,17 @@ def make_driver(kind: str, port: int, settings: "dict[str, Any]") -> "ModemDrive
     module, name = KINDS[kind]
     driver: ModemDriver = getattr(__import__(module, None, None, (name,)), name)(port, settings)
     return driver
+
+
+REGIONS = (
+    "uae", "saudi_arabia", "qatar", "oman", "south_africa", "kenya", "nigeria", "china", "bench",
+)  # fmt: skip
+"""Regions with radio rules; each is a module of `drivers.modems.regions`."""
+
+
+def load_rule(region: str, system: str) -> "tuple[Rule | None, tuple[Polygon, ...]]":
+    """Return the radio rule of a system in a region, or None; and the polygons of the region."""
+    module = __import__("drivers.modems.regions." + region, None, None, ("RULES",))
+    rules: dict[str, Rule] = module.RULES
+    polygons: tuple[Polygon, ...] = module.POLYGONS
+    return rules.get(system), polygons

@@ -17,6 +17,7 @@
         ("ring_alert",)                    the network reports a queued datagram
         ("waiting", count)                 number of queued datagrams at the gateway
         ("time", utc_us, mono_us)          network time
+        ("radio", low_khz, high_khz, mw)   band and power of the uplink; power None if unknown
 
 Does not decide when to send and does not count costs; see `agent.satcom`. A driver never stops: it
 sets up an unresponsive modem again and again, with pauses. `AtModem` is the base class for modems

@@ -33,16 +33,16 @@ _MAX_INCOMING = 4096
 
 _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("GET", "apiVersion", []),
-    (
-        "PUT",
-        "apiVersion",
-        [("active_version", None)],
-    ),
+    ("PUT", "apiVersion", []),
     ("PUT", "simConfig", [("interface", "internal")]),
     ("PUT", "operationalState", [("state", "active")]),
     ("GET", "constellationState", []),
 )
-_VERSION = '{"major":1,"minor":0,"patch":0}'
+
+
+_PUT_VERSION = b'PUT apiVersion {"active_version": {"major": %d, "minor": %d, "patch": %d}}\r'
+_SET_UP = (200, jspr.ALREADY_SET, jspr.NOT_ALLOWED)
+"""Codes that end a step of the set-up: done now, or before the port was opened."""
 
 
 class ImtDriver(ModemDriver):
@@ -54,6 +54,7 @@ class ImtDriver(ModemDriver):
         ModemDriver.__init__(self, port, settings)
         self.reader = jspr.JsprReader()
         self._step = 0
+        self._version = (1, 0, 0)
         self._response_due = NEVER
         self._setup_due = NEVER
         self._poll_due = NEVER
@@ -66,6 +67,8 @@ class ImtDriver(ModemDriver):
         self._message_due = NEVER
         self._incoming: dict[str, Any] | None = None
         self._targets: dict[str, Handler] = {
+            "apiVersion": self._on_versions,
+            "bootInfo": self._on_boot,
             "constellationState": self._on_constellation,
             "operationalState": self._on_state,
             "messageOriginate": self._on_originate,
@@ -90,7 +93,7 @@ class ImtDriver(ModemDriver):
         if self._step < len(_SETUP_REQUESTS):
             verb, target, fields = _SETUP_REQUESTS[self._step]
             if target == "apiVersion" and verb == "PUT":
-                self._output.append(b'PUT apiVersion {"active_version":%s}\r' % _VERSION.encode())
+                self._output.append(_PUT_VERSION % self._version)
             else:
                 self._output.append(jspr.build_request(verb, target, fields))
             self._response_due = now + _RESPONSE_TIMEOUT
@@ -119,7 +122,7 @@ class ImtDriver(ModemDriver):
         """Handle received bytes."""
         for code, target, fields in self.reader.feed(data):
             self._timeout_count = 0
-            if code == 200 and not self.ready and self._step < len(_SETUP_REQUESTS):
+            if code in _SET_UP and not self.ready and self._step < len(_SETUP_REQUESTS):
                 if target == _SETUP_REQUESTS[self._step][1]:
                     self._step += 1
                     self._dispatch(target, fields, now)
@@ -178,6 +181,26 @@ class ImtDriver(ModemDriver):
         """Set up a restarted modem again: its state is inactive."""
         if self.ready and self._radio_on and fields.get("state") == "inactive":
             self._set_up(now)
+
+    def _on_boot(self, fields: "dict[str, Any]", now: int) -> None:
+        """Set up a modem that has restarted."""
+        if self._is_open:
+            self._set_up(now)
+
+    def _on_versions(self, fields: "dict[str, Any]", now: int) -> None:
+        """Take the active version, or the newest that the modem supports."""
+        versions = [fields.get("active_version")]
+        supported = fields.get("supported_versions")
+        if not isinstance(versions[0], dict) and isinstance(supported, list):
+            versions = supported[:8]
+        best = (0, 0, 0)
+        for version in versions:
+            if isinstance(version, dict):
+                major, minor, patch = [version.get(name) for name in ("major", "minor", "patch")]
+                if type(major) is int and type(minor) is int and type(patch) is int:
+                    best = max(best, (major, minor, patch))
+        if best > (0, 0, 0):
+            self._version = best
 
     def _on_constellation(self, fields: "dict[str, Any]", now: int) -> None:
         bars = fields.get("signal_bars")

@@ -28,6 +28,7 @@ class NtnDriver(AtModem):
         self.registered = False
         self._tag = 0
         self._socket_open = False
+        self._band_known = False
         self._address = str(settings.get("address", ""))
 
     def is_response(self, line: bytes) -> bool:
@@ -36,6 +37,7 @@ class NtnDriver(AtModem):
             line in (b"OK", b"ERROR")
             or (line.startswith(b"+CEREG:") and ntn.parse_registration(line) is not None)
             or (line.startswith(b"+CSQ:") and ntn.parse_bars(line) is not None)
+            or line.startswith(b"+QNWINFO:")
             or line == b"SEND OK"
         )
 
@@ -50,11 +52,17 @@ class NtnDriver(AtModem):
             self._socket_open = False
 
     def on_line(self, line: bytes, now: int) -> None:
-        """Handle registration and signal."""
-        if line.startswith(b"+CEREG:"):
+        """Handle registration, signal and band."""
+        if line.startswith(b"+QNWINFO:"):
+            band = ntn.parse_band(line)
+            self._band_known = True
+            if band is not None:
+                self.emit("radio", band[0], band[1], None)
+        elif line.startswith(b"+CEREG:"):
             is_registered = ntn.parse_registration(line) in ntn.REGISTERED
             if is_registered != self.registered:
                 self.registered = is_registered
+                self._band_known = False
                 self.emit("service", is_registered)
         elif line.startswith(b"+CSQ:"):
             self.emit("signal", ntn.parse_bars(line) or 0)
@@ -64,6 +72,8 @@ class NtnDriver(AtModem):
         if not self.busy and self._radio_on:
             self.queue_command(b"AT+CEREG?\r")
             self.queue_command(b"AT+CSQ\r")
+            if self.registered and not self._band_known:
+                self.queue_command(b"AT+QNWINFO\r")
             if self._address and self.registered and not self._socket_open:
                 host, _, port = self._address.rpartition(":")
                 self.queue_command(b'AT+QIOPEN=1,0,"UDP","%s",%d\r' % (host.encode(), int(port)))

@@ -2,18 +2,22 @@
 """Iridium 9602 and 9603: short-burst data at 19200 8N1, up to 340 bytes uplink, 270 downlink.
 
     send    AT+SBDWB=n -> READY -> content, sum -> 0 -> OK -> AT+SBDIX -> +SBDIX: … -> OK
-            -> AT+SBDD0 if the gateway has it; else again, without the transfer
+            -> AT+SBDS, AT+SBDD0 if the gateway has it; else again, without the transfer
     fetch   AT+SBDD0 -> AT+SBDIXA -> …
     receive AT+SBDRB -> binary
 
-A session with an empty buffer costs as much as one with a message. Therefore the driver sends
-AT+SBDS before a session without a new transfer: a reset modem has an empty buffer. If the result of
-a session is unknown, the gateway can already have the message. The driver sends it again with its
-old number, and the relay drops the duplicate.
+A session with an empty buffer costs as much as one with a message, and reports success too. So a
+restart of the modem can look like a message that was sent. The driver sends AT+SBDS before a
+session without a new transfer: a restarted modem has an empty buffer. It accepts a successful
+session only if its number (MOMSN) is not that of the last one, and if AT+SBDS then shows that the
+buffer still has the message. Otherwise the result is unknown, and the gateway can already have the
+message. The driver sends it again with its old number, and the relay drops the duplicate.
+`sbd_state` has the states of a session.
 
 Sources: see `protocols.modem.sbd`.
 """
 
+from drivers.modems import sbd_state
 from drivers.modems.base import POLL_PERIOD, AtModem
 from protocols.modem import sbd
 from protocols.time_units import SECOND
@@ -49,7 +53,11 @@ class SbdDriver(AtModem):
         self._content = b""
         self._tag = 0
         self._loaded_content = b""
+        self.state = sbd_state.IDLE
+        self.unconfirmed = 0
+        """Sessions that reported success and were not accepted."""
         self._fetching = False
+        self._last_number: int | None = None
         self._transfer_count = 0
         self._transfer_result = b""
         self._result: list[int] | None = None
@@ -127,84 +135,103 @@ class SbdDriver(AtModem):
         """Start to send one datagram."""
         if self.busy or not self.ready or not self._radio_on or not content:
             return False
-        self.busy = True
         self._fetching = False
-        self._content, self._tag, self._transfer_count = content, tag, 0
-        if self._loaded_content == content:
-            self._mo_loaded = False
-            self.queue_command(b"AT+SBDS\r", self._on_buffer_status)
-        else:
-            self._start_transfer()
-        self._send_next(now)
-        return True
+        self._content, self._tag = content, tag
+        same = self._loaded_content == content
+        return self._begin(sbd_state.SEND_AGAIN if same else sbd_state.SEND, now)
 
     def fetch(self, now: int) -> bool:
         """Start to collect queued datagrams; clears the MO buffer first."""
         if self.busy or not self.ready or not self._radio_on:
             return False
-        self.busy = True
         self._fetching = True
         self._content, self._loaded_content = b"", b""
-        self.queue_command(b"AT+SBDD0\r", self._on_buffer_cleared)
+        return self._begin(sbd_state.FETCH, now)
+
+    def _begin(self, event: int, now: int) -> bool:
+        self.busy = True
+        self._transfer_count = 0
+        self._step(event)
         self._send_next(now)
         return True
 
-    def _on_buffer_status(self, succeeded: bool, now: int) -> None:
-        if succeeded and self._mo_loaded:
-            self._start_session()
-        else:
-            self._start_transfer()
+    def _step(self, event: int) -> None:
+        """Change the state by an event, and queue the command of the new state."""
+        self.state = sbd_state.next_state(self.state, event)
+        if self.state in (sbd_state.CHECK, sbd_state.CONFIRM):
+            self._mo_loaded = False
+            self.queue_command(b"AT+SBDS\r", self._on_buffer_status)
+        elif self.state == sbd_state.TRANSFER:
+            self._loaded_content = b""
+            self._transfer_result = b""
+            self._transfer_count += 1
+            command = b"AT+SBDWB=%d\r" % len(self._content)
+            self.queue_command(command, self._on_transferred, _TRANSFER_TIMEOUT)
+        elif self.state == sbd_state.CLEAR:
+            self.queue_command(b"AT+SBDD0\r", self._on_buffer_cleared)
+        elif self.state == sbd_state.SESSION:
+            self.sessions += 1
+            self._result = None
+            self._transmitting = True
+            self.emit("transmitting", True)
+            command = b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r"
+            self.queue_command(command, self._on_session_end, _SESSION_TIMEOUT)
 
-    def _start_transfer(self) -> None:
+    def _on_buffer_status(self, succeeded: bool, now: int) -> None:
+        loaded = succeeded and self._mo_loaded
+        if self.state == sbd_state.CHECK:
+            self._step(sbd_state.LOADED if loaded else sbd_state.EMPTY)
+            return
         self._loaded_content = b""
-        self._transfer_result = b""
-        self._transfer_count += 1
-        self.queue_command(
-            b"AT+SBDWB=%d\r" % len(self._content), self._on_transferred, _TRANSFER_TIMEOUT
-        )
+        self._read_downlink()
+        if loaded:
+            self.queue_command(b"AT+SBDD0\r")
+            self._finish_send(sbd.SENT, "sent", True, now)
+        else:
+            self.unconfirmed += 1
+            self._finish_send(sbd.RETRY, "the modem restarted before the session", True, now)
 
     def _on_transferred(self, succeeded: bool, now: int) -> None:
         if succeeded and self._transfer_result == b"0":
             self._loaded_content = self._content
-            self._start_session()
+            self._step(sbd_state.STORED)
         elif self._transfer_count < _MAX_TRANSFERS:
-            self._start_transfer()
+            self._step(sbd_state.REFUSED)
         else:
             self._finish_send(sbd.RETRY, "the modem does not take the message", False, now)
 
     def _on_buffer_cleared(self, succeeded: bool, now: int) -> None:
         if succeeded:
-            self._start_session()
+            self._step(sbd_state.STORED)
         else:
             self._finish_send(sbd.RETRY, "the buffer is not emptied", False, now)
 
-    def _start_session(self) -> None:
-        self.sessions += 1
-        self._result = None
-        self._transmitting = True
-        self.emit("transmitting", True)
-        self.queue_command(
-            b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r",
-            self._on_session_end,
-            _SESSION_TIMEOUT,
-        )
-
     def _on_session_end(self, succeeded: bool, now: int) -> None:
         result = self._result
-        if result is None:
+        if result is None or not succeeded:
             self._loaded_content = b""
             self._finish_send(sbd.RETRY, "no answer to the session", True, now)
             return
         outcome, reason = sbd.interpret_status(result[0])
-        self.emit("waiting", min(result[5], 99))
+        self.emit("waiting", min(max(0, result[5]), 99))
         if result[2] == 1:
             self.emit("downlink", result[4])
+        if outcome == sbd.SENT and not self._fetching:
+            number, self._last_number = self._last_number, result[1]
+            if number != result[1]:
+                self._step(sbd_state.SENT)
+                return
+            self._loaded_content = b""
+            outcome, reason = sbd.RETRY, "the number of the session is not new"
+            self.unconfirmed += 1
+        self._read_downlink()
+        self._finish_send(outcome, reason, result[0] not in sbd.NOT_TRANSMITTED, now)
+
+    def _read_downlink(self) -> None:
+        """Read the message that came with the session."""
+        if self._result is not None and self._result[2] == 1:
             self.reader.expect_binary(sbd.parse_received, 2 * sbd.MAX_MT_BYTES)
             self.queue_command(b"AT+SBDRB\r")
-        if outcome == sbd.SENT and not self._fetching:
-            self._loaded_content = b""
-            self.queue_command(b"AT+SBDD0\r")
-        self._finish_send(outcome, reason, result[0] not in sbd.NOT_TRANSMITTED, now)
 
     def on_binary(self, content: bytes, now: int) -> None:
         """Handle a datagram from the ground."""
@@ -213,6 +240,7 @@ class SbdDriver(AtModem):
 
     def _finish_send(self, outcome: str, reason: str, may_be_billed: bool, now: int) -> None:
         self.busy = False
+        self.state = sbd_state.next_state(self.state, sbd_state.END)
         if self._transmitting:
             self._transmitting = False
             self.emit("transmitting", False)

@@ -40,6 +40,7 @@ _VALUES = {
     "bits": ["7", "8"],
     "units": ["247", "255"],
     "rs485": ["0", "1"],
+    "de": [],
     "before": [],
     "after": [],
     "edge": ["rise", "fall"],
@@ -53,16 +54,17 @@ _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "
 _DEFAULTS.update({"units": "247", "before": "0", "after": "0"})
 _LINE = ("baud", "parity", "stop")
 _MAX_DELAY_MS = 100
+_MAX_GPIO = 9999
 _TLS = ("ca", "cert", "key", "utc", "tls")
 _MAX_UTC = 99_999_999_999
 # kind -> its options, in canonical order
 OPTIONS: "dict[str, tuple[str, ...]]" = {
-    "serial": _LINE + ("rs485", "before", "after", "units"),
+    "serial": _LINE + ("rs485", "de", "before", "after", "units"),
     "uart": _LINE,
     "tcp": (),
     "rtu+tcp": _LINE + ("units",),
     "rtu+udp": _LINE + ("units",),
-    "ascii": _LINE + ("bits", "rs485", "before", "after", "units"),
+    "ascii": _LINE + ("bits", "rs485", "de", "before", "after", "units"),
     "ascii+tcp": _LINE + ("bits", "units"),
     "tls": _TLS,
     "store": (),
@@ -98,8 +100,9 @@ class Address:
     (the number). `edge` is the active edge of a pulse, rise or fall. `host` and `port` are set for
     kinds with a host. `baud`, `parity`, `stop`, `data_bits`, `rs485` describe a line (defaults for
     other kinds); for a gateway it is the line behind the gateway. `delays_ms` are the times of the
-    RS-485 driver before and after the data. `max_unit` is the highest Modbus unit of the line (247,
-    or 255 with `units=255`). `options` holds:
+    RS-485 driver before and after the data. `direction_line` is the GPIO line (chip, number) that
+    switches this driver (`de=CHIP:NUMBER`), or ("", 0). `max_unit` is the highest Modbus unit of
+    the line (247, or 255 with `units=255`). `options` holds:
 
     - ca, cert, key: paths of files
     - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
@@ -123,6 +126,8 @@ class Address:
         self.stop = int(self._value("stop"))
         self.rs485 = self._value("rs485") == "1"
         self.data_bits = int(values.get("bits", "7" if kind[:5] == "ascii" else DATA_BITS))
+        chip, _, line = values.get("de", "").rpartition(":")
+        self.direction_line = (chip, int(line) if line else 0)
         self.delays_ms = (int(self._value("before")), int(self._value("after")))
         self.max_unit = 255 if kind in ("tcp", "tls") else int(self._value("units"))
         self.edge = self._value("edge")
@@ -224,6 +229,11 @@ def _parse_options(kind: str, query: str) -> "dict[str, str]":
             raise AddressError("%s is %r, not one of %s" % (name, value, ", ".join(allowed)))
         if name == "utc":
             _parse_number("utc", value, 0, _MAX_UTC)
+        if name == "de":
+            chip, _, line = value.rpartition(":")
+            if not chip:
+                raise AddressError("de %r is not CHIP:NUMBER, such as /dev/gpiochip0:17" % value)
+            _parse_number("GPIO line", line, 0, _MAX_GPIO)
         if name in ("before", "after"):
             _parse_number(name, value, 0, _MAX_DELAY_MS)
         values[name] = value
@@ -233,8 +243,10 @@ def _parse_options(kind: str, query: str) -> "dict[str, str]":
 def _check_together(values: "dict[str, str]") -> None:
     """Reject options that need another one: a certificate its key, a delay the RS-485 mode."""
     for name in ("before", "after"):
-        if name in values and values.get("rs485") != "1":
-            raise AddressError("%s needs rs485=1" % name)
+        if name in values and values.get("rs485") != "1" and "de" not in values:
+            raise AddressError("%s needs rs485=1 or de" % name)
+    if values.get("rs485") == "1" and "de" in values:
+        raise AddressError("rs485=1 and de exclude each other: one of them switches the driver")
     if ("cert" in values) != ("key" in values):
         raise AddressError("cert and key go together; only one is given")
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
-from agent.control.pressure_loop import PressureLoop
-from agent.control.supply_loop import SupplyLoop
+from agent.control.loop.pressure_loop import PressureLoop
+from agent.control.loop.supply_loop import SupplyLoop
 from agent.core.config_records import LoopConfig
 from hil.annual.power_cap import PowerCap
 from hil.annual.site import (

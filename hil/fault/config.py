@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages of operators and attackers to the unit, for scenarios with the section `remote`."""
 
+import json
+
 from hil.bench import operator_messages
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
@@ -28,6 +30,18 @@ def _send_command(testbed: Testbed, name: str) -> None:
     testbed.publish(_TOPIC + "cmd", operator_messages.sign_command(_utc_s(testbed), name), False)
 
 
+def _confirm(testbed: Testbed) -> None:
+    """Confirm the change that the last report names."""
+    report = testbed.broker.retained.get(_TOPIC + "cfg/reported")
+    try:
+        counter = json.loads(report.payload)["trial"] if report is not None else None
+    except (ValueError, KeyError, TypeError):
+        return  # the report is damaged, so the operator sends nothing
+    if counter is not None:
+        message = operator_messages.sign_command(_utc_s(testbed), "confirm", ("counter", counter))
+        testbed.publish(_TOPIC + "cmd", message, False)
+
+
 def _utc_s(testbed: Testbed) -> int:
     return testbed.utc_at(testbed.world.now) // 1_000_000
 
@@ -51,7 +65,7 @@ CONFIG_EVENTS: dict[str, FaultType] = {
         limits=LIMITS["setpoint_c"],
     ),
     "confirm_config": FaultType(
-        "operators confirm the trial", lambda testbed, _: _send_command(testbed, "confirm")
+        "operators confirm the trial", lambda testbed, _: _confirm(testbed)
     ),
     "roll_back_config": FaultType(
         "operators roll back the trial", lambda testbed, _: _send_command(testbed, "rollback")

@@ -88,7 +88,7 @@ class TcpEndpoint:
         self._shell = shell
         self._port = port
         self.device_link = TcpDeviceLink(shell.world, server, latency_us, self._deliver, port)
-        self._conn = 0
+        self._conn = self._attempt = self._answered = 0
         self._is_connected = False
         self.down = False
         self.silent = False
@@ -97,17 +97,36 @@ class TcpEndpoint:
         self._accepts_write: Callable[[bytes], bool] | None = None
 
     def open(self, address: bytes) -> None:
-        """Connect: one round trip, then `opened` or `failed`."""
-        world = self._shell.world
-        if self.silent:
-            at = world.now + _CONNECT_TIMEOUT_US
-            world.schedule(at, self._shell.event, self._port, "failed", rank=self._port)
-            return
-        world.schedule(
-            world.now + 2 * self.device_link.latency_us, self._connected, rank=self._port
-        )
+        """Connect: one round trip, then `opened` or `failed`.
 
-    def _connected(self) -> None:
+        A lost SYN is repeated after 1, 3 and 7 s; the attempt fails after 10 s. A new attempt ends
+        the one before.
+        """
+        self._attempt += 1
+        now = self._shell.world.now
+        self._send_syn(self._attempt)
+        if self._answered == self._attempt:
+            return
+        for delay_us in (1_000_000, 3_000_000, 7_000_000):
+            self._at(now + delay_us, self._send_syn, self._attempt)
+        self._at(now + _CONNECT_TIMEOUT_US, self._fail, self._attempt)
+
+    def _at(self, at: int, call: Callable[[int], None], attempt: int) -> None:
+        self._shell.world.schedule(at, call, attempt, rank=self._port)
+
+    def _send_syn(self, attempt: int) -> None:
+        if attempt == self._attempt and not self.silent and attempt != self._answered:
+            self._answered = attempt
+            now = self._shell.world.now
+            self._at(now + 2 * self.device_link.latency_us, self._connected, attempt)
+
+    def _fail(self, attempt: int) -> None:
+        if attempt == self._attempt and attempt != self._answered:
+            self._shell.event(self._port, "failed")
+
+    def _connected(self, attempt: int) -> None:
+        if attempt != self._attempt:
+            return
         if self.down or self.silent:
             self._shell.event(self._port, "failed")
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The values of a frame of the page: true values of the plant, and values of the agent's status.
+"""The values of a frame of the page: as the controller reads them, as it sets them, and true.
 
 Does not use the measures of scenarios (`hil.measure.registry`): the page takes ten frames a second,
 so each value is read directly. A curve without a plot ("") is a number of the page, or a line in
@@ -30,12 +30,17 @@ def _pump_speed(number: int) -> ReadFunction:
     return read
 
 
-def _status_value(*path: str, scale: float = 1.0) -> ReadFunction:
+def _status_value(*path: str | int, scale: float = 1.0) -> ReadFunction:
+    """Make the function that reads a number of the status; an int of `path` is an index."""
+
     def read(_: Testbed, status: Status) -> float | None:
         value: Any = status
         for key in path:
-            value = None if value is None else value.get(key)
-        return None if value is None else float(value) * scale
+            if isinstance(key, int):
+                value = value[key] if isinstance(value, list) and key < len(value) else None
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
+        return float(value) * scale if isinstance(value, int | float) else None
 
     return read
 
@@ -50,57 +55,95 @@ def _count_queued(_: Testbed, status: Status) -> float | None:
 
 
 class _CurveReader(NamedTuple):
-    """A curve of the page and the function that reads its value."""
+    """A curve of the page, the function that reads its value, and the device that it is true for.
+
+    `device` "": none. A true value is unknown while its device is real: the plant is emulated.
+    """
 
     curve: Curve
     read: ReadFunction
+    device: str = ""
+
+
+def _true(key: str, plot: str, unit: str, label: str, name: str, device: str) -> _CurveReader:
+    """Make the curve of a true value of the plant."""
+    curve = Curve(key, plot, unit, f"{label}, true", "true")
+    return _CurveReader(curve, _plant_value(name), device)
+
+
+def _read(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
+    """Make the curve of a value as the controller reads it, from thousandths in its status."""
+    curve = Curve(key, plot, unit, f"{label}, as read", "read")
+    return _CurveReader(curve, _status_value(*path, scale=0.001))
+
+
+def _asked(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
+    """Make the curve of a set-point, or of a requested output, from thousandths."""
+    return _CurveReader(Curve(key, plot, unit, label, "set"), _status_value(*path, scale=0.001))
+
+
+def _pump_curves(number: int) -> tuple[_CurveReader, ...]:
+    i, label = number - 1, f"pump {number}"
+    true = Curve(f"pump{number}", "pumps", "%", f"{label}, true", "true")
+    return (
+        _read(f"pump{number}_read", "pumps", "%", label, "dp", "pumps_milli_pct", i),
+        _asked(
+            f"pump{number}_set", "pumps", "%", f"{label}, set", "dp", "pumps_asked_milli_pct", i
+        ),
+        _CurveReader(true, _pump_speed(i), f"drive{number}"),
+    )
 
 
 _READERS = (
-    _CurveReader(Curve("supply", "temperatures", "°C", "supply"), _plant_value("supply_true_c")),
-    _CurveReader(Curve("return", "temperatures", "°C", "return"), _plant_value("return_true_c")),
-    _CurveReader(Curve("case", "temperatures", "°C", "hottest case"), _plant_value("case_c")),
-    _CurveReader(Curve("fws", "temperatures", "°C", "facility water"), _plant_value("fws_c")),
-    _CurveReader(
-        Curve("dp", "pressure and flow", "kPa", "differential pressure"), _plant_value("dp_kpa")
-    ),
-    _CurveReader(
-        Curve("flow", "pressure and flow", "L/min", "flow"), _plant_value("flow_true_lpm")
-    ),
-    _CurveReader(
-        Curve("fws_flow", "pressure and flow", "L/min", "facility flow"),
-        _plant_value("fws_flow_lpm"),
-    ),
-    _CurveReader(Curve("load", "power", "kW", "IT load"), _plant_value("it_kw")),
-    _CurveReader(Curve("pump_w", "power", "W", "pumps"), _plant_value("pump_electric_w")),
-    _CurveReader(Curve("valve", "actuators", "%", "valve"), _plant_value("valve_position_pct")),
-    _CurveReader(Curve("pump1", "actuators", "%", "pump 1"), _pump_speed(0)),
-    _CurveReader(Curve("pump2", "actuators", "%", "pump 2"), _pump_speed(1)),
+    _read("seen", "supply", "°C", "supply", "supply", "milli_c"),
+    _asked("set", "supply", "°C", "set-point", "supply", "setpoint_milli_c"),
+    _true("supply", "supply", "°C", "supply", "supply_true_c", "rpu"),
+    _read("return_read", "return", "°C", "return", "supply", "return_milli_c"),
+    _true("return", "return", "°C", "return", "return_true_c", "rpu"),
+    _true("case", "heat", "°C", "hottest case", "case_c", "rpu"),
+    _true("fws", "heat", "°C", "facility water", "fws_c", "rpu"),
+    _read("dp_read", "differential pressure", "kPa", "pressure", "dp", "milli_kpa"),
+    _asked("set_dp", "differential pressure", "kPa", "set-point", "dp", "setpoint_milli_kpa"),
+    _true("dp", "differential pressure", "kPa", "pressure", "dp_kpa", "rpu"),
+    _true("flow", "flow", "L/min", "flow", "flow_true_lpm", "rpu"),
+    _true("fws_flow", "flow", "L/min", "facility flow", "fws_flow_lpm", "valve"),
+    _read("valve_read", "valve", "%", "valve", "supply", "valve_milli_pct"),
+    _asked("valve_set", "valve", "%", "valve, set", "supply", "valve_asked_milli_pct"),
+    _true("valve", "valve", "%", "valve", "valve_position_pct", "valve"),
+    *_pump_curves(1),
+    *_pump_curves(2),
+    _true("load", "power", "kW", "IT load", "it_kw", ""),
+    _true("pump_w", "power", "W", "pumps", "pump_electric_w", ""),
     _CurveReader(Curve("utc", "time", "ms", "UTC error"), _read_utc_error_ms),
     _CurveReader(
         Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)
     ),
     _CurveReader(Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
-    _CurveReader(
-        Curve("set", "", "°C", "set-point"),
-        _status_value("supply", "setpoint_milli_c", scale=0.001),
-    ),
-    _CurveReader(
-        Curve("set_dp", "", "kPa", "set-point"),
-        _status_value("dp", "setpoint_milli_kpa", scale=0.001),
-    ),
-    _CurveReader(
-        Curve("seen", "", "°C", "supply as read"), _status_value("supply", "milli_c", scale=0.001)
-    ),
     _CurveReader(Curve("ticks", "", "", "ticks"), _status_value("ticks", "count")),
     _CurveReader(Curve("missed", "", "", "missed ticks"), _status_value("ticks", "missed")),
     _CurveReader(Curve("errors", "", "", "bus errors"), _status_value("modbus", "errors")),
     _CurveReader(Curve("used", "", "", "satellites used"), _status_value("receiver", "used")),
 )
 
+MEASURE_CURVES = {
+    "supply_c": "supply",
+    "case_c": "case",
+    "dp_kpa": "dp",
+    "flow_lpm": "flow",
+    "valve_pct": "valve",
+    "pump_pct:1": "pump1",
+    "pump_pct:2": "pump2",
+    "utc_error_ms": "utc",
+}
+"""Measure of a scenario -> key of the curve that shows it; its limits are drawn there."""
+
 CURVES: tuple[Curve, ...] = tuple(reader.curve for reader in _READERS)
 
 
-def read_frame(testbed: Testbed, status: Status) -> list[float | None]:
-    """Take one frame, in the order of `CURVES`."""
-    return [reader.read(testbed, status) for reader in _READERS]
+def read_frame(
+    testbed: Testbed, status: Status, real_names: frozenset[str] = frozenset()
+) -> list[float | None]:
+    """Take one frame, in the order of `CURVES`; `real_names` are the devices that are real."""
+    return [
+        None if reader.device in real_names else reader.read(testbed, status) for reader in _READERS
+    ]

@@ -30,17 +30,21 @@ class PageMessage(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of a frame: key, title of its plot ("": none), unit and label."""
+    """One number of a frame: key, title of its plot ("": none), unit, label, and kind.
+
+    `kind`: read (by the controller), set (by the controller), true (in the emulated plant), or "".
+    """
 
     key: str
     plot: str
     unit: str
     label: str
+    kind: str = ""
 
 
 class BroadcastHub:
     """The hub of one page. The bench's thread calls `publish_frame`, `publish_state` and
-    `clear_history`; the thread of the web server calls the other methods.
+    `publish_break`; the thread of the web server calls the other methods.
     """
 
     def __init__(self, curves: tuple[Curve, ...]) -> None:
@@ -55,8 +59,11 @@ class BroadcastHub:
         self._loop = loop
 
     def publish_frame(self, at_s: float, values: list[float | None], to_history: bool) -> None:
-        """Publish numbers in the order of `curves`; `to_history` adds them to the history."""
-        frame = [round(at_s, 1), *(None if value is None else round(value, 3) for value in values)]
+        """Publish numbers in the order of `curves`; `to_history` adds them to the history.
+
+        `at_s` is UTC in Unix seconds.
+        """
+        frame = [round(at_s, 2), *(None if value is None else round(value, 3) for value in values)]
         if to_history:
             self._history.append(frame)
         self._publish("frame", frame)
@@ -67,10 +74,11 @@ class BroadcastHub:
             self._state = state
             self._publish("state", state)
 
-    def clear_history(self) -> None:
-        """Clear the history at the start of another run."""
-        self._history.clear()
-        self._publish("clear", None)
+    def publish_break(self) -> None:
+        """End the curves of a session; those of the next one begin apart, and both stay."""
+        if self._history:
+            self._history.append([self._history[-1][0], *([None] * len(self.curves))])
+        self._publish("break", None)
 
     def _publish(self, name: str, value: object) -> None:
         if self._loop is not None and not self._loop.is_closed():

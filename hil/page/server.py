@@ -30,6 +30,8 @@ _FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "view.js": "text/javascript",
+    "plots.js": "text/javascript",
+    "sky.js": "text/javascript",
     "uplot/uPlot.iife.min.js": "text/javascript",
     "uplot/uPlot.min.css": "text/css",
     "uplot/LICENSE": "text/plain",

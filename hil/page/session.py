@@ -14,7 +14,7 @@ from hil.devices.gnss.basic_sky import BasicSky
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES, read
-from hil.page.curves import read_frame
+from hil.page.curves import MEASURE_CURVES, read_frame
 from hil.page.hub import BroadcastHub
 from hil.record.provenance import REAL_TIME
 from hil.report.next_steps import next_step
@@ -57,6 +57,7 @@ class BenchSession:
         self._prompts: list[_ShownPrompt] = []
         self.aborted = False
         self._hub = hub
+        self._started_utc_s: float | None = None
         self._origin = OriginRecorder(REAL_TIME, "cpython")
         self._frame_count = 0
         self._evaluator = Evaluator(scenario) if scenario is not None else None
@@ -100,6 +101,7 @@ class BenchSession:
     def _schedule(self, scenario: Scenario) -> int:
         """Schedule the scenario from now on; give the world time of its end, µs."""
         world, start = self.bench.world, self.bench.shell.now()
+        self._started_utc_s = world.utc(start) / _SECOND
         schedule(scenario, self.bench.testbed, start)
         for prompt in scenario.prompts:
             world.schedule(start + int(prompt.at_s * _SECOND), self._show_prompt, prompt)
@@ -118,10 +120,38 @@ class BenchSession:
             self._check_agent()
             if self.scenario is None:
                 self._sample_second()
-        self._hub.publish_frame(
-            self._frame_count / 10, read_frame(self.bench.testbed, self.status), is_whole_second
-        )
+        world = self.bench.world
+        values = read_frame(self.bench.testbed, self.status, self._find_real_names())
+        self._hub.publish_frame(world.utc(world.now) / _SECOND, values, is_whole_second)
         self.bench.world.schedule((self._frame_count + 1) * _FRAME_US, self._take_frame)
+
+    def _find_real_names(self) -> frozenset[str]:
+        return frozenset(row["name"] for row in self.bench.device_swap.devices() if row["real"])
+
+    def describe_run(self) -> dict[str, Any] | None:
+        """Describe the scenario for the plots: start in Unix s, events and limits; None: none."""
+        scenario = self.scenario
+        if scenario is None or self._started_utc_s is None:
+            return None
+        limits = [
+            {
+                "curve": MEASURE_CURVES[expectation.measure],
+                "min": expectation.min,
+                "max": expectation.max,
+                "from_s": expectation.from_s + (expectation.within_s or 0.0),
+                "until_s": expectation.until_s or scenario.seconds,
+            }
+            for expectation in scenario.expectations
+            if expectation.measure in MEASURE_CURVES and not expectation.never
+        ]
+        events = [{"at_s": event.at_s, "text": event.do} for event in scenario.events]
+        return {
+            "name": scenario.name,
+            "started": self._started_utc_s,
+            "seconds": scenario.seconds,
+            "events": events,
+            "limits": limits,
+        }
 
     def _check_agent(self) -> None:
         exit_code = self.bench.agent_exit_code()

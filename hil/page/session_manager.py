@@ -72,6 +72,7 @@ class SessionManager:
         self._stopped = False
         self._catalogue = build_catalogue(scenario_files or [])
         self._is_embedded = False
+        self._past_run: dict[str, Any] | None = None
 
     def submit(self, name: str, arguments: dict[str, Any]) -> "Future[Any]":
         """Submit a request from any thread; the future gets the answer or a BenchError."""
@@ -103,7 +104,7 @@ class SessionManager:
             lost = self._attach_devices(bench)
             session = self._session = BenchSession(bench, self._hub, scenario, seed)
             bench.shell.set_wakeup_callback(self._process_requests)
-            self._hub.clear_history()
+            self._hub.publish_break()
             bench.world.schedule(0, self._publish_state)
             if job is not None and lost:
                 self._fail_job(job, lost, "Connect the port again, or emulate the device.")
@@ -112,6 +113,7 @@ class SessionManager:
                 return
             on_start(bench)
             self._run_to_end(job, session)
+            self._past_run = session.describe_run() or self._past_run
 
     def _run_to_end(self, job: PageJob | None, session: BenchSession) -> None:
         """Run a session. The end of its agent fails the job; without a job it ends the bench."""
@@ -206,9 +208,14 @@ class SessionManager:
         if session is None:
             return
         self._process_requests()
-        self._hub.publish_state(state_message(session, self._dut, self._job, self._last_verdict))
+        self._hub.publish_state(self._make_state(session))
         world = session.bench.world
         world.schedule(world.now + 500_000, self._publish_state)
+
+    def _make_state(self, session: BenchSession) -> dict[str, Any]:
+        """Build the state; the last run stays, so that its limits and events stay in the plots."""
+        state = state_message(session, self._dut, self._job, self._last_verdict)
+        return {**state, "run": session.describe_run() or self._past_run}
 
     def _process_requests(self) -> None:
         while not self._requests.empty():
@@ -216,9 +223,7 @@ class SessionManager:
             if request.future.set_running_or_notify_cancel():  # False: the browser is gone
                 self._process_request(request)
         if self._session is not None:
-            self._hub.publish_state(
-                state_message(self._session, self._dut, self._job, self._last_verdict)
-            )
+            self._hub.publish_state(self._make_state(self._session))
 
     def _process_request(self, request: _PageRequest) -> None:
         """Answer one request; no request ends the bench."""

@@ -16,7 +16,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.gateway import UplinkDatagram
 from hil.devices.satcom.ntn_modem import NtnModem
 from hil.devices.satcom.sbd_modem import SbdModem
-from hil.io.mt_server import MtServer
+from hil.io.mt_server import MAX_BYTES, MAX_LONG_BYTES, MtServer
 from hil.io.real_ports import PtyPort
 from hil.io.shaped_path import ShapedPath
 from hil.io.webhook import Webhook
@@ -49,8 +49,11 @@ class RealModems:
         for i, kind in enumerate(KINDS):
             self._add(shell, kind, replace(settings, modem=kind), site_e7, _RANK + i)
         if webhook is not None:
-            serials = {satcom.device.serial for satcom in self.testbeds.values()}
-            self._downlink_server = MtServer(serials)
+            limits = {
+                satcom.device.serial: MAX_BYTES if kind == "sbd" else MAX_LONG_BYTES
+                for kind, satcom in self.testbeds.items()
+            }
+            self._downlink_server = MtServer(limits)
             self.ports["gateway"] = self._downlink_server.url
             self.world.schedule(0, self._send_downlink, self._downlink_server)
         if broker is not None:

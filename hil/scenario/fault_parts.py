@@ -86,6 +86,8 @@ _OVER_BROKER = (
     *("receipts_forged", "receipts_missing"),
 )
 """Words that act on the virtual link or ground; a bench in real time does not have these."""
+VIRTUAL_ONLY = frozenset((*VIRTUAL_FAULTS, *_OVER_BROKER))
+"""Words of virtual time only."""
 
 
 def find_part(name: str) -> FaultPart | None:
@@ -99,7 +101,7 @@ def find_refusal(name: str, settings: TestbedSettings, in_real_time: bool) -> st
     part = find_part(name)
     if part is not None and not part.is_there(settings):
         return f"needs row.{part.setting}"
-    if in_real_time and (name in VIRTUAL_FAULTS or name in _OVER_BROKER):
+    if in_real_time and name in VIRTUAL_ONLY:
         return "is available in virtual time only"
     return ""
 

@@ -34,7 +34,7 @@ before the run starts. Times are seconds from the start of the run.
 import math
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import ScenarioError
@@ -123,6 +123,8 @@ class Scenario:
         return self.cases or (self,)
 
 
+MAX_SECONDS = 10_000_000
+"""Longest duration of a scenario, s."""
 _REQUIRED_KEYS = ("name", "title", "seconds")
 _OPTIONAL_KEYS = ("realtime",)
 _TABLES = ("row", "event", "expect", "prompt", "case")
@@ -142,38 +144,60 @@ def _matches_type(kind: str, value: object) -> bool:
     return isinstance(value, {"int": int, "str": str, "bool": bool}[kind])
 
 
+class ModelReading(NamedTuple):
+    """What a text contains: the usable part of the scenario, and all problems of its keys.
+
+    `positions` maps the name of a list, such as `event`, to the indices of its usable tables.
+    """
+
+    scenario: Scenario
+    problems: list[tuple[str, str]]
+    positions: dict[str, list[int]]
+
+
 class _TomlReader:
-    """Builds dataclasses from tables. An error names the wrong key and its table."""
+    """Builds dataclasses from tables and collects problems: key path and text."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self) -> None:
+        self.problems: list[tuple[str, str]] = []
+        self.positions: dict[str, list[int]] = {}
 
-    def make_error(self, key_path: str, message: str) -> ScenarioError:
-        return ScenarioError(f"{self.source}: {key_path}: {message}")
+    def add(self, key_path: str, message: str) -> None:
+        self.problems.append((key_path, message))
 
     def build(self, kind: type[Any], table: object, key_path: str) -> Any:
+        """Build an object; None: a required key is missing or wrong."""
         if not isinstance(table, dict):
-            raise self.make_error(key_path, "a table is needed")
+            self.add(key_path, "a table is needed")
+            return None
         known = {f.name: f for f in fields(kind)}
+        usable = {}
         for key, value in table.items():
             if key not in known:
-                raise self.make_error(f"{key_path}.{key}", "unknown key" + suggest_name(key, known))
-            self.check_type(known[key].type, value, f"{key_path}.{key}")
-        for name, entry in known.items():
-            if entry.default is MISSING and name not in table:
-                raise self.make_error(f"{key_path}.{name}", "missing")
-        return kind(**table)
+                self.add(f"{key_path}.{key}", "unknown key" + suggest_name(key, known))
+            elif self.check_type(known[key].type, value, f"{key_path}.{key}"):
+                usable[key] = value
+        required = [name for name, entry in known.items() if entry.default is MISSING]
+        for name in required:
+            if name not in table:
+                self.add(f"{key_path}.{name}", "missing")
+        return kind(**usable) if all(name in usable for name in required) else None
 
     def build_all(self, kind: type[Any], tables: object, key_path: str) -> tuple[Any, ...]:
         if not isinstance(tables, list):
-            raise self.make_error(key_path, f"tables are needed: write [[{key_path}]]")
-        return tuple(self.build(kind, t, f"{key_path}[{i}]") for i, t in enumerate(tables))
+            self.add(key_path, f"tables are needed: write [[{key_path}]]")
+            return ()
+        built = [self.build(kind, table, f"{key_path}[{i}]") for i, table in enumerate(tables)]
+        self.positions[key_path] = [i for i, item in enumerate(built) if item is not None]
+        return tuple(item for item in built if item is not None)
 
-    def check_type(self, expected_type: object, value: object, key_path: str) -> None:
+    def check_type(self, expected_type: object, value: object, key_path: str) -> bool:
         name = expected_type.__name__ if isinstance(expected_type, type) else str(expected_type)
         kind = name.split(maxsplit=1)[0]  # the type of "float | None" is float
-        if not _matches_type(kind, value):
-            raise self.make_error(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
+        if _matches_type(kind, value):
+            return True
+        self.add(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
+        return False
 
 
 def parse_model(text: str, source: str) -> Scenario:
@@ -181,37 +205,53 @@ def parse_model(text: str, source: str) -> Scenario:
 
     The error names `source`, the key and the problem.
     """
-    reader = _TomlReader(source)
     try:
-        table = tomllib.loads(text)
+        reading = read_model(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{source}: {error}") from None
-    _check_top(table, reader)
+    if reading.problems:
+        key_path, message = reading.problems[0]
+        raise ScenarioError(f"{source}: {key_path}: {message}")
+    return reading.scenario
+
+
+def read_model(text: str) -> ModelReading:
+    """Read a text and collect the problems of its keys. Raises tomllib.TOMLDecodeError."""
+    table, reader = tomllib.loads(text), _TomlReader()
+    head = _check_top(table, reader)
+    settings = reader.build(TestbedSettings, table.get("row", {}), "row")
+    events = reader.build_all(ScenarioEvent, table.get("event", []), "event")
+    expectations = reader.build_all(Expectation, table.get("expect", []), "expect")
+    prompts = reader.build_all(Prompt, table.get("prompt", []), "prompt")
     scenario = Scenario(
-        table["name"],
-        table["title"],
-        table["seconds"],
-        reader.build(TestbedSettings, table.get("row", {}), "row"),
-        reader.build_all(ScenarioEvent, table.get("event", []), "event"),
-        reader.build_all(Expectation, table.get("expect", []), "expect"),
-        reader.build_all(Prompt, table.get("prompt", []), "prompt"),
-        realtime=table.get("realtime", False),
+        head.get("name", ""),
+        head.get("title", ""),
+        head.get("seconds", MAX_SECONDS),
+        settings or TestbedSettings(),
+        events,
+        expectations,
+        prompts,
+        realtime="seconds" in head and head.get("realtime", False),
         text=text,
     )
-    return replace(scenario, cases=_build_cases(scenario, table, reader))
+    cases = _build_cases(scenario, table, reader)
+    return ModelReading(replace(scenario, cases=cases), reader.problems, reader.positions)
 
 
-def _check_top(table: dict[str, Any], reader: _TomlReader) -> None:
+def _check_top(table: dict[str, Any], reader: _TomlReader) -> dict[str, Any]:
+    """Check the keys of the file; give the usable ones that are no tables."""
     known = _REQUIRED_KEYS + _OPTIONAL_KEYS + _TABLES
     for key in table:
         if key not in known:
-            raise reader.make_error(key, "unknown key" + suggest_name(key, known))
+            reader.add(key, "unknown key" + suggest_name(key, known))
     types = {f.name: f.type for f in fields(Scenario)}
+    head = {}
     for key in _REQUIRED_KEYS + _OPTIONAL_KEYS:
-        if key in table:
-            reader.check_type(types[key], table[key], key)
-        elif key in _REQUIRED_KEYS:
-            raise reader.make_error(key, "missing")
+        if key in table and reader.check_type(types[key], table[key], key):
+            head[key] = table[key]
+        elif key in _REQUIRED_KEYS and key not in table:
+            reader.add(key, "missing")
+    return head
 
 
 def _build_cases(
@@ -219,29 +259,37 @@ def _build_cases(
 ) -> tuple[Scenario, ...]:
     """Make a scenario for each case: its values replace those of `[row]`."""
     cases: list[Scenario] = []
-    for i, case_table in enumerate(table.get("case", [])):
+    tables = table.get("case", [])
+    if not isinstance(tables, list):
+        reader.add("case", "tables are needed: write [[case]]")
+        return ()
+    for i, case_table in enumerate(tables):
         key_path = f"case[{i}]"
         if not isinstance(case_table, dict) or not isinstance(case_table.get("name"), str):
-            raise reader.make_error(f"{key_path}.name", "missing: a text that names the case")
-        values = {**table.get("row", {}), **{k: v for k, v in case_table.items() if k != "name"}}
+            reader.add(f"{key_path}.name", "missing: a text that names the case")
+            continue
+        row = table.get("row", {})
+        own_values = {key: value for key, value in case_table.items() if key != "name"}
+        values = {**(row if isinstance(row, dict) else {}), **own_values}
         name = f"{scenario.name}/{case_table['name']}"
         if any(case.name == name for case in cases):
-            raise reader.make_error(f"{key_path}.name", f"{case_table['name']!r} is given twice")
+            reader.add(f"{key_path}.name", f"{case_table['name']!r} is given twice")
         settings = reader.build(TestbedSettings, values, key_path)
         expectations = tuple(
             replace(expectation, only="")
             for expectation in scenario.expectations
             if not expectation.only or case_table["name"] in expectation.only.split()
         )
+        settings = settings or scenario.settings
         cases.append(replace(scenario, name=name, settings=settings, expectations=expectations))
     _check_only(scenario, [case.name.partition("/")[2] for case in cases], reader)
     return tuple(cases)
 
 
 def _check_only(scenario: Scenario, case_names: list[str], reader: _TomlReader) -> None:
-    for i, expectation in enumerate(scenario.expectations):
+    for i, expectation in zip(
+        reader.positions.get("expect", []), scenario.expectations, strict=True
+    ):
         for name in expectation.only.split():
             if name not in case_names:
-                raise reader.make_error(
-                    f"expect[{i}].only", f"{name!r} is no case of this scenario"
-                )
+                reader.add(f"expect[{i}].only", f"{name!r} is no case of this scenario")

@@ -17,7 +17,7 @@ from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
 from hil.scenario.fault_parts import VIRTUAL_FAULTS, find_limits, find_refusal
-from hil.scenario.model import Expectation, Prompt, Scenario, ScenarioEvent
+from hil.scenario.model import MAX_SECONDS, Expectation, Prompt, Scenario, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
 from hil.scenario.suggestion import suggest_name
 
@@ -36,12 +36,13 @@ class Problem(NamedTuple):
 
 def find_problem(scenario: Scenario) -> Problem | None:
     """Return the first problem of `scenario`, or None."""
-    return next(_find_problems(scenario), None)
+    return next(find_problems(scenario), None)
 
 
-def _find_problems(scenario: Scenario) -> Iterator[Problem]:
-    if not 1 <= scenario.seconds <= 10_000_000:
-        yield Problem("seconds", f"{scenario.seconds} is outside 1 to 10000000")
+def find_problems(scenario: Scenario) -> Iterator[Problem]:
+    """Find all problems of `scenario`."""
+    if not 1 <= scenario.seconds <= MAX_SECONDS:
+        yield Problem("seconds", f"{scenario.seconds} is outside 1 to {MAX_SECONDS}")
     for name, (low, high) in LIMITS.items():
         value = getattr(scenario.settings, name)
         if not low <= value <= high:

@@ -7,6 +7,7 @@ import json
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
+from hil.scenario.fault_parts import find_part
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.suite import load_suite, suite_names
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 def write_table() -> str:
     """Write the faults as a Markdown table, for docs/reference/scenario_words.md."""
     drawn = {rule.fault for rule in DRAWN}
-    lines = ["| word | what happens | value | ends | in campaigns |", "|---|---|---|---|---|"]
+    lines = ["| word | what happens | value | ends | needs | in campaigns |", "|---" * 6 + "|"]
     for name, fault_type in sorted(EVENTS.items()):
         span = (
             "-"
@@ -58,7 +59,10 @@ def write_table() -> str:
         )
         ends = "yes" if fault_type.undo is not None else "no"
         campaign_text = "yes" if name in drawn else f"no: {NOT_DRAWN[name]}"
-        lines.append(f"| `{name}` | {fault_type.description} | {span} | {ends} | {campaign_text} |")
+        part = find_part(name)
+        needs = "" if part is None else f"`{part.setting}`"
+        cells = (f"`{name}`", fault_type.description, span, ends, needs, campaign_text)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop modbus serve`: play a device from its profile, on a serial line or as a TCP server.
 
-For tests of other masters and for training. Does not emulate the behaviour of a device; values
-change only by writes and by --value. The server is `hil.devices.modbus.profile_server`, on the PDU
-classes of pymodbus.
+For tests of other masters and for training. Does not emulate the behaviour of a device: values
+change only by writes and by --value. With --plant a plant is behind the roles of the profile:
+measured points move, and written outputs act on them. The server is
+`hil.devices.modbus.profile_server`, on the PDU classes of pymodbus. The acceptance of a unit uses
+the same server.
 """
 
 import argparse
 import contextlib
 import time
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from drivers.ports.address import Address, parse_address
 from drivers.tools.lib.arguments import (
@@ -25,9 +29,11 @@ from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.profile_server import ProfileServer
+from hil.devices.modbus.profile_twin import ProfileTwin, TwinRoles
 from hil.devices.modbus.tcp import ModbusTcpHost
 from hil.io.real_ports import TcpListener
 from hil.kernel.world import World
+from hil.plant.plant import Plant
 from hil.shells.realtime import RealTimeShell
 
 EXAMPLE = "coldloop modbus serve belimo_valve tcp:127.0.0.1:1502 --unit 20"
@@ -50,7 +56,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=RAW",
         help="registers of a point or bit at the start; several words with commas",
     )
+    parser.add_argument(
+        "--plant",
+        action="store_true",
+        help="a cooling plant behind the roles of the profile: measured values move",
+    )
     add_json(parser)
+
+
+def _make_server(raw: Any, unit: int, has_plant: bool, start_us: int) -> ProfileServer:
+    """Make the server. Raises `KeyError`, `TypeError` or `ValueError` for an invalid entry."""
+    if not has_plant:
+        return ProfileServer(raw, unit)
+    plant = Plant(Random(1), start_us=start_us)
+    pumps = list(plant.pumps)
+    return ProfileTwin(raw, unit, plant, TwinRoles(True, pumps[0], None, True, pumps))
 
 
 def _set_values(server: ProfileServer, settings: "list[str]") -> None:
@@ -112,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{address.location()}: serve needs a serial line or tcp:HOST:PORT")
     raw = raw_profile(arguments.profile)
     try:
-        server = ProfileServer(raw, arguments.unit)
+        server = _make_server(raw, arguments.unit, arguments.plant, 0 if is_tcp else monotonic_us())
     except (KeyError, TypeError, ValueError) as error:
         name = Path(arguments.profile).name
         raise UsageError(

@@ -2,6 +2,7 @@
 """`coldloop hil report`: write HTML, PDF and JUnit from a record."""
 
 import argparse
+import json
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -18,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON list of the files")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     messages = find_problems(record)
     if messages:
         raise BenchError(f"{arguments.folder / FILE}: {messages[0]}; no report is made of it")
-    for path in write_reports(record, arguments.folder, BenchKey(arguments.key or default_path())):
-        print(path)
+    key = BenchKey(arguments.key or default_path())
+    paths = [str(path) for path in write_reports(record, arguments.folder, key)]
+    print(json.dumps(paths) if arguments.json else "\n".join(paths))
     return 0

@@ -207,7 +207,7 @@ class AsciiClient:
     def _is_echo(self, body: bytes) -> bool:
         """Return whether the frame equal to the request is its echo, and count it."""
         if body[1] not in _ECHO_FUNCTIONS:
-            self._had_echo = self.line_echo = True
+            self._had_echo = self.line_echo = self.echo_known = True
         elif not self._skip_echo:
             return False
         self._skip_echo = False

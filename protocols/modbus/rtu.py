@@ -308,16 +308,15 @@ class RtuClient:
         If an incomplete frame can contain an intact candidate, set `is_deferred`.
         """
         buffer = self.buffer
-        begin, can_enclose, after_frame = 0, False, True
+        begin, can_enclose = len(self._request) if buffer.startswith(self._request) else 0, False
         while begin < at:
             frame_end = _frame_end(buffer, begin, size)
             if frame_end > at:
                 return True
-            # Noise can begin anywhere, a frame here. An intact frame can be the start of a longer
-            # one by chance, except the echo of the request.
-            if after_frame and buffer[begin:frame_end] != self._request:
-                can_enclose = can_enclose or _longest_end(buffer, begin) > size
-            after_frame = frame_end > 0
+            # A frame can begin anywhere: the tail of an older frame can be before it. An intact
+            # frame can be the start of a longer one by chance. The echo of the request is not.
+            if not can_enclose:
+                can_enclose = _longest_end(buffer, begin) > size
             begin = frame_end or begin + 1
         if can_enclose and not is_silent and crc16(buffer[at:end]) == 0:
             self.is_deferred = True
@@ -347,8 +346,7 @@ class RtuClient:
         """Return the reply between `at` and `end`; classify the bytes around it."""
         buffer = self.buffer
         echoes_before = self.counters.echoes
-        if at:
-            self._classify(buffer[:at])
+        self._classify(buffer[:at])
         trailing = buffer[end:]
         self._clear()
         if self._other_reply_due:  # this is the reply to the other master
@@ -361,10 +359,9 @@ class RtuClient:
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
-        if self.counters.echoes != echoes_before:
-            self.line_echo = self.echo_known = True
-        elif 2 * at < len(self._request) and buffer[at:end] != self._echo:
-            self.line_echo = False  # more bytes before the reply can be a damaged echo
+        is_first = 2 * at < len(self._request)  # more bytes before it can be a damaged echo
+        if is_first and self.counters.echoes == echoes_before and buffer[at:end] != self._echo:
+            self.line_echo = False
             self.echo_known = True
         if trailing:
             late_count = len(self.late_frames)
@@ -400,6 +397,8 @@ class RtuClient:
         """Count one intact frame that is not the reply."""
         if frame == self._request:
             self.counters.echoes += 1
+            if self._waiting and not self._echo:
+                self.line_echo = self.echo_known = True
             return
         if len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(frame)

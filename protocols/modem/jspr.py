@@ -29,29 +29,25 @@ SEGMENT_BYTES = 1_446
 UNSOLICITED = 299
 _MAX_LINE = 4096
 
-SENT, RETRY, REJECTED = "sent", "retry", "rejected"
+ALREADY_SET, NOT_ALLOWED = 402, 406
+"""Codes for a setting that has its value already, and for a state that is reached already."""
+
+SENT, RETRY, REJECTED, BLOCKED = "sent", "retry", "rejected", "blocked"
 FINAL_STATUS: "dict[str, str]" = {
     "mo_ack_received": SENT,
-    "mo_ack_received_mt_queued": SENT,
-    "message_discarded_on_overflow": RETRY,
-    "message_expired": RETRY,
-    "message_cancelled": RETRY,
-    "network_error": RETRY,
-    "protocol_error": RETRY,
-    "segment_error": RETRY,
-    "mo_message_timed_out": RETRY,
-    "message_transfer_timed_out": RETRY,
-    "mt_message_timed_out": RETRY,
+    "subscription_invalid": BLOCKED,
     "invalid_topic": REJECTED,
     "message_too_long": REJECTED,
-    "crc_error": RETRY,
 }
-"""Meaning of final_mo_status; after an unknown status, the caller retries."""
+"""Meaning of final_mo_status; after any other status, such as message_expired,
+message_transfer_timeout, segment_incorrect or network_error, the caller retries."""
 
 
 def build_request(verb: str, target: str, fields: "list[tuple[str, object]]") -> bytes:
     """Write a request; `fields` in order, values are numbers, texts, true/false or lists."""
-    members = ",".join(["%s:%s" % (json.dumps(name), json.dumps(value)) for name, value in fields])
+    members = ", ".join(
+        ["%s: %s" % (json.dumps(name), json.dumps(value)) for name, value in fields]
+    )
     return ("%s %s {%s}\r" % (verb, target, members)).encode()
 
 

@@ -61,3 +61,17 @@ def parse_received(line: bytes) -> "bytes | None":
     except ValueError:
         return None
     return content if len(content) == int(fields[length_index].strip()) else None
+
+
+_BANDS = {254: (1_610_000, 1_626_500), 255: (1_626_500, 1_660_500), 256: (1_980_000, 2_010_000)}
+"""NTN bands: uplink in kHz (3GPP TS 36.102)."""
+
+
+def parse_band(line: bytes) -> "tuple[int, int] | None":
+    """Parse the band of +QNWINFO: the uplink in kHz; None for an unknown band.
+
+    Example: +QNWINFO: "NBIoT","90198","NB BAND 255",7697. Source: Quectel BG95 AT commands.
+    """
+    at = line.find(b"BAND ")
+    digits = line[at + 5 :].split(b'"')[0].strip() if at >= 0 else b""
+    return _BANDS.get(int(digits)) if digits.isdigit() and len(digits) < 6 else None

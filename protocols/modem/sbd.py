@@ -58,7 +58,10 @@ def interpret_status(value: int) -> "tuple[str, str]":
 
 
 def parse_numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
-    """Parse `name: a, b, …` with exactly `count` decimal numbers; None for anything else."""
+    """Parse `name: a, b, …` with exactly `count` decimal numbers; None for anything else.
+
+    -1 is the number of an absent message; other negative numbers are invalid.
+    """
     if not line.startswith(name):
         return None
     fields = line[len(name) :].split(b",")
@@ -67,7 +70,7 @@ def parse_numbers(line: bytes, name: bytes, count: int) -> "list[int] | None":
     values = []
     for field in fields:
         digits = field.strip()
-        if not digits or not digits.isdigit() or len(digits) > 6:
+        if digits != b"-1" and (not digits or not digits.isdigit() or len(digits) > 6):
             return None
         values.append(int(digits))
     return values
@@ -83,14 +86,14 @@ def parse_signal(line: bytes) -> "int | None":
     for name, count in ((b"+CSQ:", 1), (b"+CSQF:", 1), (b"+CIEV:", 2)):
         values = parse_numbers(line, name, count)
         if values is not None and (count == 1 or values[0] == 0):
-            return values[-1] if values[-1] <= 5 else None
+            return values[-1] if 0 <= values[-1] <= 5 else None
     return None
 
 
 def parse_service(line: bytes) -> "int | None":
     """Parse the service state, 0 or 1, of a +CIEV:1 code."""
     values = parse_numbers(line, b"+CIEV:", 2)
-    return values[1] if values is not None and values[0] == 1 and values[1] <= 1 else None
+    return values[1] if values is not None and values[0] == 1 and 0 <= values[1] <= 1 else None
 
 
 def build_transfer(content: bytes) -> bytes:

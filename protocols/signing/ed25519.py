@@ -149,12 +149,8 @@ class Verification:
 
     def _decode_key(self) -> None:
         key = _decode(self._public)
-        if key is None:
+        if key is None or _has_small_order(key):
             self._finish(False)
-            return
-        x, y, z, t = _double(_double(_double(key)))
-        if x == 0 and y == z:
-            self._finish(False)  # small order: a signature under such a key proves nothing
             return
         x, y, z, t = key
         self._minus_key = (_P - x, y, z, _P - t)
@@ -186,6 +182,18 @@ class Verification:
             if index:
                 point = _add(point, self._table[index])
         self._point = point
+
+
+def _has_small_order(point: "Point") -> bool:
+    """Return whether a signature under this key proves nothing."""
+    x, y, z, _ = _double(_double(_double(point)))
+    return x == 0 and y == z
+
+
+def is_valid_key(public: bytes) -> bool:
+    """Return whether a signature can be valid under `public`. Takes as long as two slices."""
+    point = _decode(public) if len(public) == KEY_BYTES else None
+    return point is not None and not _has_small_order(point)
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:

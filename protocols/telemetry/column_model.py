@@ -6,16 +6,18 @@ level in 1/256 of a count. Its gain adapts: it grows while the errors keep their
 lags) and shrinks while they alternate (the level follows noise). The rounded level is the
 prediction. Its fraction shows which neighbour is more likely. Therefore the first decisions of a
 value ("equal to the prediction?", "above it?") have one context for each eighth of a count. The
-usual size of errors, in octaves, selects the set of contexts. From 64 counts on, the lowest bits
-are sent without a model. An error of more than eight times the usual size is a step: the level
-moves to the value immediately.
+usual size of errors, in half octaves, selects the set of contexts. From 64 counts on, the lowest
+bits are sent without a model. An error of more than eight times the usual size is a step: the level
+moves to the value immediately. The gain adapts only by errors of about half a count or more: the
+sign of a smaller one is that of the rounding. Gain and usual size of a column are the first guess
+for the next column.
 
 The model uses only integers, shifts and comparisons, so that two interpreters agree.
 `push_decisions` is one loop without calls because a board runs it for every value. `ColumnDecoder`
 reverses it decision by decision.
 """
 
-from protocols.telemetry.initial_contexts import ESCAPE, MORE, PER_OCTAVE, RAW, SIDE
+from protocols.telemetry.initial_contexts import ESCAPE, FIRST, MORE, PER_OCTAVE, RAW, SIDE, TOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     Push = Callable[[int], None]
     Bit = Callable[[int], int]
 
-GAIN, MAX_GAIN, MIN_GAIN = 64, 240, 16
+GAIN, MAX_GAIN, MIN_GAIN = 56, 240, 16
 """Initial gain of the level and its limits, in 1/256."""
 SPREAD = 300
 """Initial expected size of an error, in 1/256 of a count."""
@@ -36,6 +38,20 @@ _UNSHIFTED = 6
 """The first octaves are sent without a shift."""
 MAX_BITS = 56
 """Maximum number of bits of a number."""
+_ROUNDING = 120
+"""Smaller errors, in 1/256 of a count, say nothing about the gain."""
+_START_GAINS = (128, 85, 64, 51)
+"""Least gain of the first values: that of a mean of all values so far."""
+
+
+def initial_state() -> "list[int]":
+    """Return gain, spread and shift before the first column of a block."""
+    return [GAIN, SPREAD, 1]
+
+
+def linear_state() -> "list[int]":
+    """Return the same for the residuals of a line: they are near 0."""
+    return [GAIN, 32, 3]
 
 
 def octave_of(spread: int) -> int:
@@ -49,21 +65,28 @@ def octave_of(spread: int) -> int:
 
 
 def _octave_params(spread: int) -> "tuple[int, int, int, int, int]":
-    """Return the limits of the octave, its contexts, the shift of the sent value, half of the
+    """Return the limits of the half octave, its contexts, the shift of the sent value, half of the
     shift.
     """
     octave = octave_of(spread)
     down = max(octave - _UNSHIFTED, 0)
-    low = (8 << octave) if octave else 0
-    return low, 16 << octave, min(octave, 7) * PER_OCTAVE, down, (1 << down) >> 1
+    if not octave:
+        return 0, 16, 0, 0, 0
+    middle = 12 << octave
+    upper = spread >= middle
+    base = min(2 * octave + upper, 15) * PER_OCTAVE
+    half = (1 << down) >> 1
+    if upper:
+        return middle, 16 << octave, base, down, half
+    return 8 << octave, middle, base, down, half
 
 
 def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, for its speed
-    values: "Iterable[int]", start: int, push: "Push"
+    values: "Iterable[int]", start: int, push: "Push", state: "list[int]"
 ) -> None:
-    """Push the decisions for `values`, which follow the value `start`."""
-    level, gain, spread, last_error = start << 8, GAIN, SPREAD, 0
-    shift, count, next_shift_at, low_bits = 1, 0, 3, 0
+    """Push the decisions for `values`, which follow the value `start`; updates `state`."""
+    level, gain, spread, last_error = start << 8, state[0], state[1], 0
+    shift, count, next_shift_at, low_bits = state[2], 0, 3, 0
     low, high, base, down, half = _octave_params(spread)
     for value in values:
         target = level + 128
@@ -77,10 +100,8 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
         else:
             push(at | 1)
             at += SIDE << 1
-            if deviation > 0:
-                push(at | 1)
-            else:
-                push(at)
+            push(at | (deviation > 0))
+            if deviation < 0:
                 deviation = -deviation
             more = (base + MORE) << 1
             if deviation > _MAX_UNARY:
@@ -102,14 +123,15 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
             level += error
             last_error = 0
         else:
-            product = last_error * error
+            product = 0 if size < _ROUNDING else last_error * error
+            last_error = 0 if size < _ROUNDING else error
             if product > 0:
                 if gain < MAX_GAIN:
                     gain += 1
             elif product and gain > MIN_GAIN:
                 gain -= 1
-            last_error = error
-            level += (error * gain) >> 8
+            low_gain = count < 4 and gain < _START_GAINS[count]
+            level += (error * (_START_GAINS[count] if low_gain else gain)) >> 8
         spread += (size - spread) >> shift
         count += 1  # noqa: SIM113 - enumerate costs a tuple a value
         if count == next_shift_at and shift < MAX_SHIFT:
@@ -117,6 +139,7 @@ def push_decisions(  # noqa: C901, PLR0912, PLR0915 - one loop without calls, fo
             next_shift_at += count + 1
         if spread >= high or spread < low:
             low, high, base, down, half = _octave_params(spread)
+    state[0], state[1], state[2] = gain, spread, 2
 
 
 def _push_long(deviation: int, more: int, push: "Push") -> None:
@@ -136,6 +159,21 @@ def push_number(number: int, first: int, contexts: int, push: "Push") -> None:
     _push_raw(number, bits, push)
 
 
+def push_first(number: int, last_bits: int, push: "Push") -> int:
+    """Push the first value of a column. Return its length, the next `last_bits`."""
+    bits = 0
+    while number >> bits > 1:
+        push((FIRST + min(bits, 31) + (32 if bits < last_bits else 0)) << 1 | 1)
+        bits += 1
+    push((FIRST + min(bits, 31) + (32 if bits < last_bits else 0)) << 1)
+    if bits:
+        push((TOP + min(bits, 15)) << 1 | (number >> bits - 1) & 1)
+        if bits > 1:
+            _push_raw(number >> 1, bits - 2, push)
+            push(TOP << 1 | number & 1)
+    return bits
+
+
 def _push_raw(number: int, bits: int, push: "Push") -> None:
     """Push the lowest bits of a number, the highest first."""
     for place in range(bits - 1, -1, -1):
@@ -150,6 +188,20 @@ def decode_number(first: int, contexts: int, bit: "Bit") -> int:
     return 1 << bits | _decode_raw(bits, bit)
 
 
+def decode_first(last_bits: int, bit: "Bit") -> "tuple[int, int]":
+    """Reverse `push_first`; return the number and its length."""
+    bits = 0
+    while bits < MAX_BITS and bit(FIRST + min(bits, 31) + (32 if bits < last_bits else 0)):
+        bits += 1
+    number = 1
+    if bits:
+        number = 2 | bit(TOP + min(bits, 15))
+        if bits > 1:
+            number = number << (bits - 2) | _decode_raw(bits - 2, bit)
+            number = number << 1 | bit(TOP)
+    return number, bits
+
+
 def _decode_raw(bits: int, bit: "Bit") -> int:
     """Reverse `_push_raw`."""
     number = 0
@@ -161,25 +213,25 @@ def _decode_raw(bits: int, bit: "Bit") -> int:
 class ColumnDecoder:
     """Reverses `push_decisions`, with the same state: call `next_value` once per value."""
 
-    def __init__(self, start: int, bit: "Bit") -> None:
+    def __init__(self, start: int, bit: "Bit", state: "list[int]") -> None:
         self._bit = bit
         self._level = start << 8
-        self._gain = GAIN
-        self._spread = SPREAD
+        self._gain, self._spread, self._shift = state
         self._last_error = 0
-        self._shift = 1
         self._count = 0
         self._next_shift_at = 3
 
+    def save(self, state: "list[int]") -> None:
+        """Update `state` after the last value."""
+        state[0], state[1], state[2] = self._gain, self._spread, 2
+
     def next_value(self) -> int:
         """Return the next value."""
-        octave = octave_of(self._spread)
-        base = min(octave, 7) * PER_OCTAVE
-        down = max(octave - _UNSHIFTED, 0)
+        _, _, base, down, half = _octave_params(self._spread)
         target = self._level + 128
         deviation = self._decode_deviation(base, base + ((target & 255) >> 5))
         if down:
-            deviation = (deviation << down | _decode_raw(down, self._bit)) - ((1 << down) >> 1)
+            deviation = (deviation << down | _decode_raw(down, self._bit)) - half
         value = (target >> 8) + deviation
         self._adapt((value << 8) - self._level)
         return value
@@ -204,15 +256,24 @@ class ColumnDecoder:
             self._level += error
             self._last_error = 0
         else:
-            product = self._last_error * error
-            if product > 0:
-                self._gain = min(self._gain + 1, MAX_GAIN)
-            elif product < 0:
-                self._gain = max(self._gain - 1, MIN_GAIN)
-            self._last_error = error
-            self._level += (error * self._gain) >> 8
+            self._adapt_gain(error, size)
+            gain = self._gain
+            if self._count < 4:
+                gain = max(gain, _START_GAINS[self._count])
+            self._level += (error * gain) >> 8
         self._spread += (size - self._spread) >> self._shift
         self._count += 1
         if self._count == self._next_shift_at and self._shift < MAX_SHIFT:
             self._shift += 1
             self._next_shift_at += self._count + 1
+
+    def _adapt_gain(self, error: int, size: int) -> None:
+        if size < _ROUNDING:
+            self._last_error = 0
+            return
+        if self._last_error:
+            if (self._last_error > 0) == (error > 0):
+                self._gain = min(self._gain + 1, MAX_GAIN)
+            else:
+                self._gain = max(self._gain - 1, MIN_GAIN)
+        self._last_error = error

@@ -3,7 +3,8 @@
 
 Not a general fit. It accepts only a column that never turns back and stays within two counts of its
 chord, so that noise is rejected after a few values. The slope is that of the chord, corrected by up
-to half a count over the column in 1/64 of a count. The offset has the same unit.
+to a count over the column in 1/64 of a count: the first and the last value are rounded down. The
+offset has the same unit. Version 1 of the format corrected by half a count only.
 """
 
 TYPE_CHECKING = False
@@ -11,15 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     Ramp = tuple[int, int, int]
-    """Rise from the first to the last value; parts (of 64) of the slope, of the offset."""
+    """Rise from the first to the last value; correction of the slope, offset (1/64)."""
 
 PARTS = 64
+MIDDLE, MIDDLE_V1 = 64, 32
+"""Number of the slope of the chord; the largest number is twice that, less 1."""
+_STRIDE = 8
 _UNIT = 1 << 16
 
 
-def _slope(rise: int, part: int, steps: int) -> int:
+def _slope(rise: int, part: int, steps: int, middle: int = MIDDLE) -> int:
     """Return the slope in 1/65536 of a count per step."""
-    return (rise * PARTS + part - PARTS // 2) * (_UNIT // PARTS) // steps
+    return (rise * PARTS + part - middle) * (_UNIT // PARTS) // steps
 
 
 def fit(values: "Sequence[int]") -> "Ramp | None":
@@ -33,15 +37,26 @@ def fit(values: "Sequence[int]") -> "Ramp | None":
         if (value < previous) if rise > 0 else (value > previous):
             return None
         previous = value
+    best_part, _, _ = _search(values, rise, range(0, 2 * MIDDLE, _STRIDE))
+    if best_part < 0:
+        return None
+    near = range(max(best_part - _STRIDE + 1, 0), min(best_part + _STRIDE, 2 * MIDDLE))
+    best_part, _, offset = _search(values, rise, near)
+    return rise, best_part, max(0, min(offset, PARTS - 1))
+
+
+def _search(values: "Sequence[int]", rise: int, parts: range) -> "tuple[int, int, int]":
+    """Return the part with the narrowest band, its width, the offset; part -1 for none.
+
+    The width is a convex function of the slope, so a search in two steps finds the minimum.
+    """
     best_part, narrowest, offset = -1, 2 * _UNIT, 0
-    for part in range(PARTS):
-        low, high = _residual_band(values, _slope(rise, part, steps))
+    for part in parts:
+        low, high = _residual_band(values, _slope(rise, part, len(values) - 1))
         if high - low < narrowest:
             best_part, narrowest = part, high - low
             offset = (high + low + _UNIT) * PARTS // (2 * _UNIT)
-    if best_part < 0:
-        return None
-    return rise, best_part, max(0, min(offset, PARTS - 1))
+    return best_part, narrowest, offset
 
 
 def _residual_band(values: "Sequence[int]", slope: int) -> "tuple[int, int]":
@@ -75,10 +90,12 @@ def residuals(values: "Sequence[int]", ramp: "Ramp") -> "Iterator[int]":
         yield value - start - (at >> 16)
 
 
-def restore(differences: "list[int]", start: int, ramp: "Ramp") -> "list[int]":
+def restore(
+    differences: "list[int]", start: int, ramp: "Ramp", middle: int = MIDDLE
+) -> "list[int]":
     """Reverse `residuals`; the first of `differences` is a placeholder for the first value."""
     rise, part, offset = ramp
-    slope = _slope(rise, part, len(differences) - 1)
+    slope = _slope(rise, part, len(differences) - 1, middle)
     at = offset * (_UNIT // PARTS)
     values = []
     for t, difference in enumerate(differences):

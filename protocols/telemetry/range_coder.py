@@ -2,10 +2,12 @@
 """An adaptive binary range coder: binary decisions to bytes and back.
 
 Does not map values to decisions; see `protocols.telemetry.column_model`. A decision is
-`context << 1 | bit`. Each context holds the probability of a 1, in 1/32768. It moves by 1/64
-towards each coded bit. Carries are delayed as in the coder of LZMA (Igor Pavlov, public domain).
-The registers are 28 bits wide and thus small integers on a 32-bit board. Bytes after the end read
-as zeros; therefore the encoder omits trailing zeros.
+`context << 1 | bit`. Each context holds the probability of a 1, in 1/32768. It moves by 1/256
+towards each coded bit, by 1/64 in version 1 of the format. The width of the coder is divided in
+1/4096, in version 1 in 1/32768, where a narrow width lost half a percent. Carries are delayed as in
+the coder of LZMA (Igor Pavlov, public domain). The registers are 28 bits wide and thus small
+integers on a 32-bit board. Bytes after the end read as zeros; therefore the encoder omits up to
+four zeros at the end.
 """
 
 TYPE_CHECKING = False
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 ONE = 32768
 """A probability of 1."""
-_RATE = 6
+_RATE, _DROP = 8, 3
+_MAX_TRIMMED, _READ_AHEAD = 4, 4
+_SPARE_V1 = 64
+"""Version 1 omitted all zeros at the end; a long run of decisions 1 can end with many."""
 _TOP = 1 << 28
 _MIN_RANGE = 1 << 20
 _BYTE_ONES = 0xFF << 20
@@ -41,7 +46,7 @@ class RangeEncoder:
         for decision in decisions:
             context = decision >> 1
             probability = probabilities[context]
-            part = (width >> 15) * probability
+            part = (width >> 12) * (probability >> 3)
             if decision & 1:
                 width = part
                 probabilities[context] = probability + ((ONE - probability) >> _RATE)
@@ -83,7 +88,7 @@ class RangeEncoder:
             value = (value & (_MIN_RANGE - 1)) << 8
         out = self._out
         end = len(out)
-        while end and not out[end - 1]:
+        while end and not out[end - 1] and len(out) - end < _MAX_TRIMMED:
             end -= 1
         return bytes(memoryview(out)[:end])
 
@@ -91,7 +96,12 @@ class RangeEncoder:
 class RangeDecoder:
     """Decodes bytes to decisions; adapts `probabilities` as the encoder did."""
 
-    def __init__(self, probabilities: "Probabilities", data: bytes) -> None:
+    def __init__(
+        self, probabilities: "Probabilities", data: bytes, rate: int = _RATE, drop: int = _DROP
+    ) -> None:
+        self._rate = rate
+        self._drop = drop
+        self._spare = _MAX_TRIMMED + _READ_AHEAD if drop else _SPARE_V1
         self._probabilities = probabilities
         self._data = data
         self._position = 4
@@ -105,15 +115,15 @@ class RangeDecoder:
         """Return the next decision of a context."""
         probabilities = self._probabilities
         probability = probabilities[context]
-        part = (self._range >> 15) * probability
+        part = (self._range >> (15 - self._drop)) * (probability >> self._drop)
         if self._code < part:
             self._range = part
-            probabilities[context] = probability + ((ONE - probability) >> _RATE)
+            probabilities[context] = probability + ((ONE - probability) >> self._rate)
             decision = 1
         else:
             self._code -= part
             self._range -= part
-            probabilities[context] = probability - (probability >> _RATE)
+            probabilities[context] = probability - (probability >> self._rate)
             decision = 0
         while self._range < _MIN_RANGE:
             at = self._position
@@ -126,7 +136,7 @@ class RangeDecoder:
 
     def is_overrun(self) -> bool:
         """Return True if more bytes were read than a message can have: the data are invalid."""
-        return self._position > len(self._data) + 8
+        return self._position > len(self._data) + self._spare
 
     def has_more(self) -> bool:
         """Return True if the message has more bytes than were needed: not all is decoded.

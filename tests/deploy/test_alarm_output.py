@@ -179,5 +179,5 @@ def test_the_json_output_has_number_and_priority(bench: Bench) -> None:
 def test_the_options() -> None:
     words = ["--broker", "h:1", "--store", "s", "--alarms", "fleet", "--shelved", "shelved.json"]
     options = command.parse_options(words)
-    assert options.outputs == {"alarms": "fleet"}
+    assert options.outputs == {"alarms": "fleet", "fleet": "s.fleet"}
     assert options.shelved == Path("shelved.json")

@@ -340,18 +340,36 @@ class ReportQueue:
 
 
 @pytest.mark.parametrize(
-    ("refused", "result"), [(1, "7 confirm: not_yet"), (0, "7 confirm: confirmed")]
+    ("refused", "result"),
+    [
+        (1, "7 confirm: not_yet"),
+        (1, "7 confirm: not_yet: its health is still being watched"),
+        (0, "7 confirm: confirmed"),
+        (1, "7 confirm: confirmed"),  # another message was refused meanwhile
+    ],
 )
 def test_the_result_decides_when_a_command_is_done(refused: int, result: str) -> None:
     """The report with the counter of the command can come before the report with its result."""
-    before = replace(BLANK, results=("6 restart: restarting",))
+    before = replace(BLANK, results=("6 restart: restarting",), refused_message=(0, 0))
     noted = replace(before, counters=(0, 7, 0))
-    answer = replace(noted, refused=refused, results=(*before.results, result))
-    link: Any = ReportQueue(before, noted, answer)
-    assert config_command._wait_for_result(link, "s/u", before, 7, 5) == answer
-    link = ReportQueue(before, noted)
+    other = replace(noted, refused=1, refused_message=(2, 6), refusal=("busy", ""))
+    answer = replace(other, refused=refused, results=(*before.results, result))
+    link: Any = ReportQueue(before, noted, other, answer)
+    assert config_command._wait_for_answer(link, "s/u", before, 7, 5) == answer
+    assert config_command.is_done(answer, 7, "confirm") == ("not_yet" not in result)
+    link = ReportQueue(before, noted, other)
     with pytest.raises(OpsError, match="no result"):
-        config_command._wait_for_result(link, "s/u", before, 7, 0.1)
+        config_command._wait_for_answer(link, "s/u", before, 7, 0.1)
+
+
+def test_a_rejection_before_the_execution_is_an_answer() -> None:
+    before = replace(BLANK, refused_message=(0, 0))
+    refused = replace(before, refused=1, refused_message=(2, 7), refusal=("wrong_role", ""))
+    link: Any = ReportQueue(before, refused)
+    assert config_command._wait_for_answer(link, "s/u", before, 7, 5) == refused
+    assert not config_command.is_done(refused, 7, "confirm")
+    old = replace(BLANK, refused=1)  # a unit that does not name the message
+    assert config_command.is_answer(old, BLANK, 7)
 
 
 def test_change_arguments_keep_their_exact_values() -> None:

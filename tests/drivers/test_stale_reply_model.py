@@ -204,7 +204,7 @@ class Explorer:
                 self.suspects += not is_own
                 assert not is_own or number == world.number, (request, sent.pdu)
                 is_decided = True
-            elif not (has_copy and position == 0) and guard.frame_seen(frame, world.now):
+            elif not (has_copy and position == 0) and guard.frame_seen(frame, world.now, world.now):
                 late = (number, request)
         if not is_decided:
             guard.expect_late(UNIT, sent.pdu, world.now, sent)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from tests.support.repository import ROOT, repo_files
 
 MOVERS = {
-    "agent/control/supply_loop.py:_move",
-    "agent/control/pressure_loop.py:_move",
+    "agent/control/loop/supply_loop.py:_move",
+    "agent/control/loop/pressure_loop.py:_move",
     "agent/control/fan_group.py:_move",
 }
 DECIDERS = {
-    "agent/control/supply_loop.py:_move",
-    "agent/control/pressure_loop.py:_decide",
+    "agent/control/loop/supply_loop.py:_move",
+    "agent/control/loop/pressure_loop.py:_decide",
     "agent/control/fan_group.py:_request_all",
     "agent/control/fan_group.py:request_safe",
 }

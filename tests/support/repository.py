@@ -27,6 +27,7 @@ MICROPYTHON_OPTIONS = ("-X", "heapsize=256wK")
 TEST_OPTIONS = ("-X", "heapsize=384wK")
 
 REALTIME = (
+    "tests/oracle/satcom/test_imt_client.py",
     "tests/hil/page/test_page.py",
     "tests/hil/run/test_real_time.py",
     "tests/cli/test_agent_command.py",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pump on a variable-speed drive: run, stop, speed in percent, trip.
 
-Does not control pressure; see `agent.control.pressure_loop`. The profile names the points of
+Does not control pressure; see `agent.control.loop.pressure_loop`. The profile names the points of
 reference and feedback, the values to run and to stop, and the bit of the trip.
 
 Reference and command are in one request. If the drive has separate registers, the reference is

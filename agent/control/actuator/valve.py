@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control valve: position in percent of stroke to register writes.
 
-Does not control temperature; see `agent.control.supply_loop`. The profile names the points of
+Does not control temperature; see `agent.control.loop.supply_loop`. The profile names the points of
 set-point and feedback, and its ramp limits the set-point. A change below `_DEADBAND` is not sent,
 except at the ends of the stroke, because travel and reversals cause wear. Changes are compared in
 register counts, so that floats of 32 and of 64 bits give the same result.

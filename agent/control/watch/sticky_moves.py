@@ -2,7 +2,7 @@
 """Moves of a valve with stiction. Loaded only after stiction was found (`valve_watch`).
 
 Does not measure the stiction (`stiction`) and does not write to the valve
-(`agent.control.supply_feedforward`).
+(`agent.control.loop.supply_feedforward`).
 
 A valve with a stiction s cannot do a step below s, and the integral of a loop then makes a
 limit cycle. Two larger moves can: beyond the wanted position and back (two-move compensation:

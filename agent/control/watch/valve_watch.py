@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         return_c: "float | None"
 
     class WatchedLoop(Protocol):
-        """The supply loop; see `agent.control.supply_loop`."""
+        """The supply loop; see `agent.control.loop.supply_loop`."""
 
         setpoint: float
         at_fail_safe: bool

@@ -39,6 +39,18 @@ def decimal(mantissa: int, places: int) -> "Decimal | int":
     return Decimal(mantissa, places) if places else mantissa
 
 
+def decimal_text(value: "Decimal | int") -> str:
+    """Return the exact decimal digits of a number; the text of a float differs between the
+    interpreters.
+    """
+    if not isinstance(value, Decimal):
+        return str(value)
+    digits = str(abs(value.mantissa))
+    digits = "0" * (value.places + 1 - len(digits)) + digits
+    sign = "-" if value.mantissa < 0 else ""
+    return sign + digits[: -value.places] + "." + digits[-value.places :]
+
+
 def to_json(value: "Any") -> "Any":
     """Convert the types of `protocols.cbor` to those of parsed JSON.
 
@@ -85,6 +97,13 @@ def hash_config(data: bytes) -> bytes:
 
 SECRETS = ("password", "secret", "token", "pin")
 """Keys whose values never leave the unit."""
+
+
+def has_secret(raw: "Any") -> bool:
+    """Return whether `raw` holds a secret, at any depth."""
+    if isinstance(raw, dict):
+        return any(key in SECRETS or has_secret(raw[key]) for key in raw)
+    return isinstance(raw, list) and any(has_secret(item) for item in raw)
 
 
 def without_secrets(raw: "Any") -> "Any":

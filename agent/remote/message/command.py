@@ -12,10 +12,11 @@ Body, CBOR: [counter, expiry minutes, name, arguments, group?]
 """
 
 from agent.core.tunable import LIMITS, OPERATE
-from agent.remote.message.header import EPOCH_S, MINUTE_S, check_count
+from agent.remote.message.header import EPOCH_S, MINUTE_S, check_count, check_counter
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Map, decode, encode
 from protocols.errors import DecodeError
+from protocols.signed_message import COMMAND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _LONGEST_NAME = 32
 ROLES = (
     ("confirm", OPERATE),
     ("rollback", OPERATE),
+    ("cancel", OPERATE),
     ("acknowledge", OPERATE),
     ("reset", OPERATE),
     ("override", LIMITS),
@@ -41,6 +43,9 @@ ROLES = (
     ("shed", OPERATE),
     ("schedule", OPERATE),
     ("restart", LIMITS),
+    ("epoch", LIMITS),
+    ("suspend", LIMITS),
+    ("resume", LIMITS),
     ("clock_forgive", LIMITS),
     ("decommission", LIMITS),
 )
@@ -51,6 +56,7 @@ class SignedCommand:
     """A decoded command with plausible fields. Its signatures are not verified yet."""
 
     needs_base = False
+    KIND = COMMAND
 
     def __init__(self, parts: "list[Any]") -> None:
         self.counter: int = parts[0]
@@ -80,7 +86,7 @@ def decode_command(body: bytes) -> SignedCommand:
         raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (4, 5):
         raise Rejection("malformed", "a command has 4 or 5 parts")
-    check_count(parts[0])
+    check_counter(parts[0])
     check_count(parts[1])
     if type(parts[2]) is not str or not 1 <= len(parts[2]) <= _LONGEST_NAME:
         raise Rejection("malformed", "a command is named by a text")

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times and counters in the bodies of all signed messages."""
+"""Times and counters in the bodies of all signed messages.
 
+Does not divide a counter into its parts; see `agent.remote.message.counter`, which also has the
+rules for its bounds.
+"""
+
+from agent.remote.message.counter import EPOCH_BITS
 from agent.remote.message.reject import Rejection
 
 TYPE_CHECKING = False
@@ -12,10 +17,18 @@ EPOCH_S = 1_767_225_600
 HOUR_S, MINUTE_S = 3600, 60
 LONGEST_CONFIRM = 14 * 24 * 60
 """Minutes."""
-_MAX_COUNT = (1 << 32) - 1
+MAX_AHEAD_S = 24 * 3600
+UNDATED_AHEAD_S = 400 * 24 * 3600
+_MAX_COUNT = (1 << EPOCH_BITS) - 1
+_MAX_COUNTER = (1 << EPOCH_BITS + 8) - 1
 
 
 def check_count(value: "Any", max_value: int = _MAX_COUNT) -> None:
     """Raise `Rejection` (malformed) unless `value` is an integer from 0 to `max_value`."""
     if type(value) is not int or not 0 <= value <= max_value:
         raise Rejection("malformed", "a count from 0 to %d is needed" % max_value)
+
+
+def check_counter(value: "Any") -> None:
+    """Raise `Rejection` (malformed) unless `value` can be a counter: 256 epochs."""
+    check_count(value, _MAX_COUNTER)

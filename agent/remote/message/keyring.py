@@ -44,3 +44,10 @@ class Keyring:
         if role == OPERATE:
             return bool(roles)
         return len(public_keys) >= 2 and LIMITS in roles
+
+
+def has_quorum(keys: "list[dict[str, Any]]", numbers: "list[int] | None" = None) -> bool:
+    """Return whether `numbers` of `keys`, or all of them, have the role `LIMITS`: two keys."""
+    if numbers is None:
+        numbers = [key["number"] for key in keys]
+    return Keyring(keys).is_sufficient(numbers, LIMITS)

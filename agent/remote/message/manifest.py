@@ -20,10 +20,18 @@ not signed; a chunk with another hash is discarded.
 import hashlib
 
 from agent.core.tunable import LIMITS
-from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
+from agent.remote.message.header import (
+    EPOCH_S,
+    HOUR_S,
+    LONGEST_CONFIRM,
+    MINUTE_S,
+    check_count,
+    check_counter,
+)
 from agent.remote.message.reject import Rejection
 from protocols.cbor import decode, encode
 from protocols.errors import DecodeError
+from protocols.signed_message import MANIFEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ class Manifest:
     """A decoded manifest with plausible fields. Its signatures are not verified yet."""
 
     needs_base = False
+    KIND = MANIFEST
 
     def __init__(self, parts: "list[Any]") -> None:
         self.counter: int = parts[0]
@@ -71,7 +80,8 @@ def decode_manifest(body: bytes) -> Manifest:
         raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (8, 9):
         raise Rejection("malformed", "a manifest has 8 or 9 parts")
-    for part in parts[:3]:
+    check_counter(parts[0])
+    for part in parts[1:3]:
         check_count(part)
     check_count(parts[4], MAX_CHUNK_BYTES)
     check_count(parts[3], MAX_CHUNKS * MAX_CHUNK_BYTES)

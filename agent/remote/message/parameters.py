@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters that messages change: their numbers, who can change them, and by how much at a time.
+"""Parameters that messages change: their numbers, and who can change them.
 
-Does not hold the table; see `agent.core.tunable`. Does not check the range of a value; see
+Does not hold the table; see `agent.core.tunable`. Does not check steps; see
+`agent.remote.message.steps`. Does not check the range of a value; see
 `agent.config.load`, which checks the whole changed configuration like a file.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agent.core.tunable import Tunable
 
 MILLI_TO_NANO = 1_000_000
+_TUNING = ("gain", "integral_s", "rate_pct_per_s")
 
 
 def find_tunable(key: "Any") -> "Tunable | None":
@@ -45,16 +47,16 @@ def role_of(key: "Any") -> int:
     return tunable.role if tunable else LIMITS
 
 
-def largest_step(key: "Any") -> int:
-    """Return the largest change of `key` in one message, in 1/1000 of its unit. 0: any."""
-    tunable = find_tunable(key)
-    return tunable.step if tunable else 0
-
-
 def is_live(key: "Any") -> bool:
     """Return whether the running agent applies a change of `key` without a restart."""
     tunable = find_tunable(key)
     return tunable is not None and tunable.live
+
+
+def is_tuning(key: "Any") -> bool:
+    """Return whether `key` is a gain, an integral time or a rate of a loop."""
+    tunable = find_tunable(key)
+    return tunable is not None and tunable.attribute in _TUNING
 
 
 def to_nano(value: "int | Decimal") -> int:

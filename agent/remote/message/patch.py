@@ -17,32 +17,39 @@ Numbers are integers or decimal fractions.
 """
 
 from agent.core.tunable import LIMITS, OPERATE
-from agent.remote.message.canonical import encode_config, to_cbor, to_json
-from agent.remote.message.header import EPOCH_S, HOUR_S, LONGEST_CONFIRM, MINUTE_S, check_count
-from agent.remote.message.parameters import (
-    MILLI_TO_NANO,
-    is_live,
-    largest_step,
-    path_of,
-    role_of,
-    to_nano,
+from agent.remote.message.canonical import decimal_text, encode_config, to_cbor, to_json
+from agent.remote.message.header import (
+    EPOCH_S,
+    HOUR_S,
+    LONGEST_CONFIRM,
+    MINUTE_S,
+    check_count,
+    check_counter,
 )
+from agent.remote.message.parameters import is_live, is_tuning, path_of, role_of
 from agent.remote.message.reject import Rejection
+from agent.remote.message.steps import check_steps
 from protocols.cbor import Decimal, Map, decode, encode
 from protocols.errors import DecodeError, EncodeError
+from protocols.signed_message import PATCH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.remote.message.steps import DayView
+
 MAX_CHANGES = 64
 _MAX_DEPTH = 6
+_TUNING_SOAK = 3
+"""A loop that oscillates slowly shows it late."""
 
 
 class Patch:
     """A decoded patch with plausible fields. Its signatures are not verified yet."""
 
     needs_base = True
+    KIND = PATCH
 
     def __init__(self, parts: "list[Any]") -> None:
         self.counter: int = parts[0]
@@ -52,6 +59,7 @@ class Patch:
         self.confirm_s: int = MINUTE_S * parts[4]
         self.changes: list[tuple[Any, Any]] = parts[5].pairs
         self.group: str = parts[6] if len(parts) > 6 else ""
+        self.moves: list[tuple[int, int, int]] = []
 
     def required_role(self) -> int:
         """Return the required role. `LIMITS` needs a second signature."""
@@ -62,9 +70,25 @@ class Patch:
         """Return whether the running agent applies it without a restart."""
         return all(value is not None and is_live(key) for key, value in self.changes)
 
-    def encode_changes(self, raw: "dict[str, Any]", keep: bool) -> "tuple[bytes, dict[str, Any]]":
-        """Return `raw` with the changes as bytes and, if `keep`, as it is."""
-        raw = apply_changes(raw, self.changes)
+    def soak_factor(self) -> int:
+        """Return the length of the health window as a multiple of `remote.health_s`."""
+        tuning = [1 for key, _ in self.changes if is_tuning(key)]
+        return _TUNING_SOAK if tuning else 1
+
+    def encode_changes(
+        self,
+        before: "dict[str, Any]",
+        keep: bool,
+        day: "DayView | None" = None,
+        has_quorum: bool = False,
+    ) -> "tuple[bytes, dict[str, Any]]":
+        """Return `before` with the changes as bytes and, if `keep`, as it is; set `moves`.
+
+        `day`, `has_quorum`: see `agent.remote.message.steps`.
+        """
+        raw = apply_changes(before, self.changes)
+        _check_store(before, raw)
+        self.moves = check_steps(before, raw, day, has_quorum)
         try:
             return encode_config(raw), raw if keep else {}
         except EncodeError as error:
@@ -75,7 +99,7 @@ class Patch:
         texts = []
         for key, value in self.changes:
             is_number = isinstance(value, Decimal) or type(value) is int
-            value_text = "=%s" % (to_json(value),) if is_number else ""
+            value_text = "=" + decimal_text(value) if is_number else ""
             texts.append((path_of(key) or str(key)) + value_text)
         return "patch " + " ".join(texts)
 
@@ -88,7 +112,8 @@ def decode_patch(body: bytes) -> Patch:
         raise Rejection("malformed", str(error))
     if type(parts) is not list or len(parts) not in (6, 7):
         raise Rejection("malformed", "a patch has 6 or 7 parts")
-    for part in parts[:3]:
+    check_counter(parts[0])
+    for part in parts[1:3]:
         check_count(part)
     if parts[3] is not None:
         check_count(parts[3])
@@ -130,6 +155,7 @@ def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "d
     `agent.config.load` checks the resulting configuration.
     """
     result = raw
+    changed: list[str] = []
     for key, value in changes:
         path = path_of(key)
         if path is None:
@@ -137,8 +163,22 @@ def apply_changes(raw: "dict[str, Any]", changes: "list[tuple[Any, Any]]") -> "d
         keys = path.split(".")
         if len(keys) > _MAX_DEPTH or "" in keys:
             raise Rejection("unknown_key", "%s is no path" % path)
+        if [other for other in changed if _overlap(other + ".", path + ".")]:
+            raise Rejection("malformed", "%s is changed twice" % path)
+        changed.append(path)
         result = _copy_with(result, keys, value, path)
     return result
+
+
+def _check_store(before: "dict[str, Any]", after: "dict[str, Any]") -> None:
+    """Refuse a change of the place of the records: a start could not count and end its trial."""
+    old, new = before.get("remote"), after.get("remote")
+    if type(old) is dict and (type(new) is not dict or old.get("port") != new.get("port")):
+        raise Rejection("out_of_range", "remote.port: only the site file can change it")
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any":
@@ -154,22 +194,8 @@ def _copy_with(node: "Any", keys: "list[str]", value: "Any", path: str) -> "Any"
             raise Rejection("unknown_key", "%s is not there" % path)
         del copy[name]
     else:
-        _check_step(copy.get(name), value, path)
         try:
             copy[name] = to_json(value)
         except DecodeError as error:
             raise Rejection("malformed", str(error))
     return copy
-
-
-def _check_step(old_value: "Any", new_value: "Any", path: str) -> None:
-    largest = largest_step(path)
-    old_number = to_cbor(old_value)
-    if (
-        not largest
-        or type(old_number) not in (int, Decimal)
-        or type(new_value) not in (int, Decimal)
-    ):
-        return
-    if abs(to_nano(new_value) - to_nano(old_number)) > largest * MILLI_TO_NANO:
-        raise Rejection("too_big_step", "%s may change by %d at a time" % (path, largest // 1000))

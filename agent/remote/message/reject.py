@@ -21,6 +21,7 @@ REJECT_REASONS = (
     "wrong_role",  # the signer lacks the role, or the second signature is missing
     "replay",  # this message was accepted before
     "rollback",  # older than the last accepted message
+    "ahead",  # its time is too far after the last one: it would use up the counters
     "wrong_base",  # made for another version of the configuration
     "expired",  # the time is over; holding a message back is a freeze attack
     "bad_signature",  # changed in transit, or for another unit or another base
@@ -36,21 +37,28 @@ REJECT_REASONS = (
 
 
 class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
-    """A rejected message. `reason` is one of `REJECT_REASONS`, `detail` explains it."""
+    """A rejected message. `reason` is one of `REJECT_REASONS`, `detail` explains it.
+
+    `message`: its kind and counter, (0, 0) if it cannot be read.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason + (": " + detail if detail else ""))
         assert reason in REJECT_REASONS  # noqa: S101 - our own words
         self.reason = reason
         self.detail = detail
+        self.message = (0, 0)
 
 
 class RejectionLog:
-    """Count, last rejection, and when to report them. `last`: reason and detail."""
+    """Count, last rejection, and when to report them. `last`: reason and detail of the message
+    `last_message`: kind and counter.
+    """
 
     def __init__(self) -> None:
         self.count = 0
         self.last = ("", "")
+        self.last_message = (0, 0)
         self._is_due = False
         self._report_at = 0
         self._unaudited = 0
@@ -60,6 +68,7 @@ class RejectionLog:
         """Count a rejection. `audited`: it has an audit entry of its own."""
         self.count += 1
         self.last = (rejection.reason, rejection.detail[:120])
+        self.last_message = rejection.message
         self._is_due = True
         self._unaudited += not audited
 

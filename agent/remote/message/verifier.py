@@ -7,12 +7,17 @@ Cheap checks come first. Nothing changes before the last signature is verified. 
 the checks below. `MessageVerification.step` does one slice, so that no tick waits.
 
 Time. A message expires at the latest UTC that has certainly passed (`passed_utc_s`): the UTC of the
-clock if it is trusted, otherwise the stored earliest UTC plus the time since. So a jammed receiver
-does not make an expired message valid again. A message with a start time waits until the clock is
-trusted. An untrusted clock neither accepts nor rejects a message.
+clock if it is trusted, otherwise the time since the last accepted message (see
+`agent.remote.message_clock`). So a jammed receiver does not make an expired message valid again. A
+message with a start time waits until the clock is trusted; then all checks of its age are repeated.
+
+Counters. `agent.remote.message.counter` has the rules. A message that opens an epoch is compared
+with trusted UTC only: a false time of an earlier message must not lock the unit.
 """
 
-from agent.remote.message.header import EPOCH_S
+from agent.core.tunable import LIMITS
+from agent.remote.message.counter import epoch_of, seconds_of
+from agent.remote.message.header import EPOCH_S, MAX_AHEAD_S, UNDATED_AHEAD_S
 from agent.remote.message.keyring import Keyring
 from agent.remote.message.reject import Rejection
 from protocols.errors import DecodeError
@@ -60,19 +65,28 @@ class VerifyContext:
 class MessageVerification:
     """The verification of one message. The constructor and `step` raise `Rejection`.
 
-    `passed_utc_s`: the latest UTC that has certainly passed, seconds since 1970.
+    `passed_utc_s`: the latest UTC that has certainly passed, seconds since 1970. `utc_s`: trusted
+    UTC, 0 without it.
     """
 
     def __init__(
-        self, data: bytes, keyring: Keyring, context: VerifyContext, passed_utc_s: int
+        self,
+        data: bytes,
+        keyring: Keyring,
+        context: VerifyContext,
+        passed_utc_s: int,
+        utc_s: int = 0,
     ) -> None:
         envelope = _unpack_envelope(data)
         self.kind = envelope.kind
         self.message = _decode_body(self.kind, envelope.body)
-        self._check_target(context)
         self.signers = [number for number, _ in envelope.signatures]
-        self._check_signers(keyring, self.signers)
-        self._check_age(context, passed_utc_s)
+        self._base_hash = context.base_hash
+        try:
+            self.check_age(keyring, context, passed_utc_s, utc_s)
+        except Rejection as rejection:
+            rejection.message = (self.kind, self.message.counter)
+            raise
         text = self._signed_text(envelope, context)
         self._checks = [
             Verification(keyring.public_key(number) or b"", text, signature)
@@ -91,19 +105,46 @@ class MessageVerification:
         if not keyring.is_sufficient(numbers, self.message.required_role()):
             raise Rejection("wrong_role")
 
-    def _check_age(self, context: VerifyContext, passed_utc_s: int) -> None:
+    def check_age(
+        self, keyring: Keyring, context: VerifyContext, passed_utc_s: int, utc_s: int
+    ) -> None:
+        """Check target, signers, counter, base, expiry. A scheduled change is checked twice."""
+        self._check_target(context)
+        self._check_signers(keyring, self.signers)
         counter, last_counter = self.message.counter, context.counters[self.kind - 1]
         if counter == last_counter:
             raise Rejection("replay")
         if counter < last_counter:
             raise Rejection("rollback", "counter %d after %d" % (counter, last_counter))
-        base_version = getattr(self.message, "base_version", context.version)
-        if base_version != context.version and not (
-            self.message.group and base_version == ANY_BASE
-        ):
-            raise Rejection("wrong_base", "%d; here is %d" % (base_version, context.version))
+        if epoch_of(counter) != epoch_of(last_counter):
+            self._check_epoch(keyring, last_counter)
+            passed_utc_s = utc_s or EPOCH_S
+        self._check_ahead(passed_utc_s, utc_s)
+        self._check_base(context)
         if self.message.expires_s <= passed_utc_s:
             raise Rejection("expired")
+
+    def _check_epoch(self, keyring: Keyring, last_counter: int) -> None:
+        if epoch_of(self.message.counter) != epoch_of(last_counter) + 1:
+            raise Rejection("ahead", "the next epoch is %d" % (epoch_of(last_counter) + 1))
+        if not keyring.is_sufficient(self.signers, LIMITS):
+            raise Rejection("wrong_role", "a new epoch needs two signatures")
+
+    def _check_ahead(self, passed_utc_s: int, utc_s: int) -> None:
+        """Bound the counter. Without UTC the first message of an epoch has no bound."""
+        ahead_s = EPOCH_S + seconds_of(self.message.counter) - passed_utc_s
+        limit_s = MAX_AHEAD_S if utc_s else UNDATED_AHEAD_S
+        if ahead_s > limit_s and (utc_s or passed_utc_s > EPOCH_S):
+            raise Rejection("ahead", "%d s; at most %d" % (ahead_s, limit_s))
+
+    def _check_base(self, context: VerifyContext) -> None:
+        base_version = getattr(self.message, "base_version", context.version)
+        has_any_base = bool(self.message.group) and base_version == ANY_BASE
+        if base_version != context.version and not has_any_base:
+            raise Rejection("wrong_base", "%d; here is %d" % (base_version, context.version))
+        has_one_base = self.message.needs_base and not self.message.group
+        if has_one_base and self._base_hash != context.base_hash:
+            raise Rejection("wrong_base", "the configuration has changed")
 
     def _signed_text(self, envelope: SignedMessage, context: VerifyContext) -> bytes:
         group = self.message.group
@@ -119,16 +160,25 @@ class MessageVerification:
                 if check.valid is None:
                     return False
             if not check.valid:
-                raise Rejection("bad_signature")
+                rejection = Rejection("bad_signature")
+                rejection.message = (self.kind, self.message.counter)
+                raise rejection
         self._checks = []
         return True
 
 
 def start_verification(
-    data: bytes, keys: "list[dict[str, Any]]", context: VerifyContext, utc_s: int
+    data: bytes,
+    keys: "list[dict[str, Any]]",
+    context: VerifyContext,
+    utc_s: int,
+    passed_s: int = 0,
 ) -> MessageVerification:
-    """Start to verify a message. `keys` as in the configuration; `utc_s` 0: unknown."""
-    return MessageVerification(data, Keyring(keys), context, max(utc_s, EPOCH_S))
+    """Start to verify a message. `keys` as in the configuration; `utc_s` 0: unknown.
+
+    `passed_s`: the latest UTC that has certainly passed, if UTC is unknown.
+    """
+    return MessageVerification(data, Keyring(keys), context, max(utc_s or passed_s, EPOCH_S), utc_s)
 
 
 def _decode_body(kind: int, body: bytes) -> "Patch | SignedCommand | Manifest":

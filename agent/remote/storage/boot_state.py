@@ -6,7 +6,9 @@ Does not select; see `agent.remote.update.boot`, which MicroPython unloads after
 
 from agent.remote.message import canonical
 from agent.remote.storage import audit
+from agent.remote.storage.day_values import DayValues
 from agent.remote.storage.running_slot import RunningSlot
+from agent.remote.storage.suspended_keys import SuspendedKeys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class BootState:
         self.has_full_checker = True
         self.releases: ReleaseRecord | None = None
         self.received_chunks = 0
+        self.day = DayValues()
+        self.suspended = SuspendedKeys()
         self.running_slot: RunningSlot | None = RunningSlot()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
@@ -51,6 +55,10 @@ class BootState:
     def set_releases(self, releases: "ReleaseRecord | None", received_chunks: int) -> None:
         """Set the state of application updates."""
         self.releases, self.received_chunks = releases, received_chunks
+
+    def set_limits(self, day: DayValues, suspended: SuspendedKeys) -> None:
+        """Set the values of this day and the suspended keys."""
+        self.day, self.suspended = day, suspended
 
     def set_config(self, config: bytes) -> None:
         """Set the configuration that runs now."""

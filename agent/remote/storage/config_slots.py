@@ -5,12 +5,14 @@ Does not select the configuration of a start; see `agent.remote.update.boot`.
 
     config.a, config.b   a configuration (`agent.remote.message.canonical`) with its hash
     config.record        confirmed slot, trial, counters, last outcome
+    config.copy          the same record, written after it
 
 The order makes it safe. A slot is written only while the record does not refer to it. The record is
 replaced only when the slot is durable. A power cut before that leaves the old record. The store
 replaces a record atomically (drivers/ports/*_store). Each write must be durable before the next one
-begins; `agent.remote.storage.write_queue` ensures that. Each record is checked by its hash; an
-invalid one counts as missing. In the worst case the site file remains, which always exists.
+begins; `agent.remote.storage.write_queue` ensures that. Each record is checked by its hash; if it
+is invalid, the copy is used. If both are invalid, they count as missing. In the worst case the site
+file remains, which always exists.
 
 The record also holds the hash of the site file (`origin`). If a technician edits that file, the
 edit has precedence: a record with another origin is ignored. Its counters are kept, so that no old
@@ -18,6 +20,7 @@ message becomes valid again.
 """
 
 from agent.remote.message.canonical import HASH_BYTES, hash_config
+from agent.remote.message.counter import epoch_of, first_of
 from protocols import cbor
 from protocols.errors import DecodeError
 from protocols.signed_message import KINDS, PATCH
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     Read = Callable[[str], bytes | None]
 
 RECORD = "config.record"
+COPIES = (("config.record", "config.copy"), ("update.record", "update.copy"))
+"""Records with a copy, and the keys of the copies."""
 SLOTS = ("config.a", "config.b")
 MAX_ALARMS = 16
 _FORMAT = 1
@@ -110,18 +115,24 @@ class ConfigSlots:
     ) -> "list[Write]":
         """Start a trial of `config`: write the slot, then the record."""
         slot = self.free_slot()
-        self.counters[PATCH - 1] = counter
+        self._take_counter(PATCH, counter)
         self.trial = ConfigTrial(slot, counter, confirm_s, 0, alarms)
         return [(SLOTS[slot], with_hash(config)), self.record_write()]
 
     def mark_taken(self, kind: int, counter: int) -> "Write":
         """Store that a message was accepted, so that it cannot be replayed."""
-        self.counters[kind - 1] = counter
+        self._take_counter(kind, counter)
         return self.record_write()
+
+    def _take_counter(self, kind: int, counter: int) -> None:
+        """Store the counter of an accepted message. A new epoch starts all counters again."""
+        first = first_of(epoch_of(counter))
+        self.counters = [max(first, last) for last in self.counters]
+        self.counters[kind - 1] = max(counter, self.counters[kind - 1])
 
     def mark_rejected(self, counter: int, reason: str) -> "Write":
         """Store that a signed change was rejected, so that it cannot be replayed."""
-        self.counters[PATCH - 1] = counter
+        self._take_counter(PATCH, counter)
         self.last = (counter, REJECTED, reason)
         return self.record_write()
 
@@ -150,6 +161,8 @@ def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
     slots = ConfigSlots(origin or b"")
     parts = decode_sealed(read(RECORD))
     if not _is_valid(parts):
+        parts = decode_sealed(read(copy_key(RECORD)))
+    if not _is_valid(parts):
         return slots
     if origin is None:
         origin = slots.origin = parts[1]
@@ -163,6 +176,24 @@ def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
     if parts[5] is not None:
         slots.trial = ConfigTrial(*parts[5])
     return slots
+
+
+def copy_key(key: str) -> str:
+    """Return the key of the copy of a record, empty if it has none."""
+    for record, copy in COPIES:
+        if key == record:
+            return copy
+    return ""
+
+
+def with_copies(writes: "list[Write]") -> "list[Write]":
+    """Return the writes with those of the copies, each after its record."""
+    result = []
+    for key, data in writes:
+        result.append((key, data))
+        if copy_key(key):
+            result.append((copy_key(key), data))
+    return result
 
 
 def read_config(slot: int, read: "Read") -> "bytes | None":

@@ -5,6 +5,7 @@ new.
 Does not fetch updates; see `agent.remote.update.software_update`.
 
     update.record             confirmed slot, trial, fetch in progress (with a hash)
+    update.copy               the same record, used if the first one is damaged
     update.have               number of durable chunks of the fetch
     update.a.AT, update.b.AT  the chunk of a slot that begins at byte AT
 
@@ -19,7 +20,7 @@ The start-up cannot decode CBOR. So the record begins with three bytes: the slot
 neither) of the confirmed and the tried application, and the starts of the latter.
 """
 
-from agent.remote.storage.config_slots import with_hash, without_hash
+from agent.remote.storage.config_slots import copy_key, with_hash, without_hash
 from agent.remote.storage.running_slot import INSTALLED
 from protocols import cbor
 from protocols.errors import DecodeError
@@ -149,12 +150,10 @@ class ReleaseRecord:
 
 def load_releases(read: "Read") -> "ReleaseRecord | None":
     """Read the record. None: it is missing or damaged."""
-    body = without_hash(read(RECORD_KEY)) or b""
-    try:
-        parts = cbor.decode(body[_HEAD_BYTES:])
-    except DecodeError:
-        return None
-    if type(parts) is not list or len(parts) != _FIELDS or parts[0] != _FORMAT:
+    body, parts = _read_record(RECORD_KEY, read)
+    if parts is None:
+        body, parts = _read_record(copy_key(RECORD_KEY), read)
+    if parts is None:
         return None
     record = ReleaseRecord()
     record.highest, record.initial_slot = parts[1], parts[6]
@@ -164,6 +163,18 @@ def load_releases(read: "Read") -> "ReleaseRecord | None":
     if record.trial is not None:
         record.trial.starts = body[_HEAD_BYTES - 1]
     return record
+
+
+def _read_record(key: str, read: "Read") -> "tuple[bytes, list[Any] | None]":
+    """Return a record as bytes and decoded; None: it is missing or damaged."""
+    body = without_hash(read(key)) or b""
+    try:
+        parts = cbor.decode(body[_HEAD_BYTES:])
+    except DecodeError:
+        return body, None
+    if type(parts) is not list or len(parts) != _FIELDS or parts[0] != _FORMAT:
+        return body, None
+    return body, parts
 
 
 def read_chunk_count(read: "Read") -> int:

@@ -13,6 +13,8 @@ The agent reopens a failed store. The operation in progress is then repeated, an
 new segment.
 """
 
+from agent.remote.storage.config_slots import with_copies
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +86,10 @@ if TYPE_CHECKING:
             """Return the trusted UTC in seconds since 1970, 0 without one."""
             ...
 
+        def restart_when_stored(self, now: int) -> None:
+            """Restart when all records are stored, or after a time limit."""
+            ...
+
         def add_result(self, result: str) -> None:
             """Report the result of a command."""
             ...
@@ -128,7 +134,7 @@ class WriteQueue:
 
     def write_records(self, writes: "list[tuple[str, bytes]]", now: int) -> None:
         """Replace records, in this order."""
-        for write in writes:
+        for write in with_copies(writes):
             self._queue.append((_WRITE, write))
         self._advance(now)
 

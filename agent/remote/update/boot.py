@@ -6,12 +6,24 @@ Does not run the trial; see `agent.remote.update.trial`.
 The runtime calls this before the agent is built, with the parsed file and a function that reads the
 store. A configuration on trial is started at most `_MAX_STARTS` times. If it makes the controller
 crash, its starts roll it back, without UTC or a link.
+
+The rule of a start, on all platforms:
+
+1. The runtime counts the start, before anything else (`agent.runtime.boot_loop`).
+2. More than 5 starts without 10 calm minutes: the trial ends, and only the protection runs.
+3. A trial with `_MAX_STARTS` starts ends. Otherwise its start is stored first; if that is
+   impossible, the trial ends. The store is that of the site file, which no change can move.
+4. The first valid one runs: the trial, the confirmed configuration, the site file.
+5. None is valid: the start ends with exit 2.
 """
 
 from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote.message import canonical
 from agent.remote.storage import audit, config_slots
 from agent.remote.storage.boot_state import BootState
+from agent.remote.storage.day_values import DayValues
+from agent.remote.storage.suspended_keys import SuspendedKeys
+from drivers.errors import PortError
 from protocols.errors import DecodeError
 
 TYPE_CHECKING = False
@@ -22,10 +34,12 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.remote.storage.config_slots import ConfigSlots, Read
 
+    Write = Callable[[str, bytes], None]
+
 _MAX_STARTS = 3
 DECOMMISSIONED_KEY = "config.ended"
 """The record of a decommissioned unit; see `agent.remote.decommission`."""
-CRASHED, DAMAGED, UNUSABLE = "crashed", "damaged", "unusable"
+CRASHED, DAMAGED, UNUSABLE, NO_STORE = "crashed", "damaged", "unusable", "store"
 
 
 def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read") -> BootState:
@@ -35,8 +49,16 @@ def _roll_back(boot: BootState, reason: str, file: "dict[str, Any]", read: "Read
     return BootState(previous.config, previous.slots, boot.writes + [write])
 
 
-def choose_config(file: "dict[str, Any]", read: "Read", confirmed_only: bool = False) -> BootState:
-    """Select the configuration from the site file and the store. `confirmed_only`: end a trial."""
+def choose_config(
+    file: "dict[str, Any]",
+    read: "Read",
+    confirmed_only: bool = False,
+    write: "Write | None" = None,
+) -> BootState:
+    """Select the configuration from the site file and the store. `confirmed_only`: end a trial.
+
+    `write` replaces a record durably before it returns. None: the agent writes after the start.
+    """
     origin = canonical.hash_config(canonical.encode_config(file))
     record = config_slots.load_slots(origin, read)
     if record.trial is None:
@@ -49,7 +71,20 @@ def choose_config(file: "dict[str, Any]", read: "Read", confirmed_only: bool = F
         return _roll_back(file_boot, DAMAGED, file, read)
     if trial.starts >= _MAX_STARTS or confirmed_only:
         return _roll_back(file_boot, CRASHED, file, read)
-    return BootState(config, record, record.count_start())
+    writes = record.count_start()
+    if write is not None and not _stored(writes, write):
+        return _roll_back(file_boot, NO_STORE, file, read)
+    return BootState(config, record, writes)
+
+
+def _stored(writes: "list[tuple[str, bytes]]", write: "Write") -> bool:
+    """Return whether the start of a trial is stored."""
+    try:
+        for key, data in config_slots.with_copies(writes):
+            write(key, data)
+    except (PortError, OSError):
+        return False
+    return True
 
 
 def start_config(
@@ -57,6 +92,7 @@ def start_config(
     read: "Read",
     check: "Callable[[dict[str, Any]], Config]",
     confirmed_only: bool = False,
+    write: "Write | None" = None,
 ) -> "tuple[Config, BootState]":
     """Select and compile the configuration, with a fallback to the previous one.
 
@@ -65,10 +101,14 @@ def start_config(
     """
     if read(DECOMMISSIONED_KEY) is not None:
         raise DecommissionedError("decommissioned by operators")
-    boot = choose_config(file, read, confirmed_only)
+    boot = choose_config(file, read, confirmed_only, write)
     log = audit.recover(read)
+    day, suspended = DayValues(), SuspendedKeys()
+    day.load(read)
+    suspended.load(read)
     while True:
         boot.set_checker(check, log)
+        boot.set_limits(day, suspended)
         _load_releases(boot, read)
         try:
             return check(boot.parsed_config()), boot

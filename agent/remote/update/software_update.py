@@ -11,6 +11,7 @@ hash, is discarded. The unit reports the number of its chunks, and the sender co
 module is loaded with a manifest, or if the store has an update.
 """
 
+from agent.remote.message.counter import seconds_of
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
 from agent.remote.storage.config_slots import MAX_ALARMS
@@ -19,6 +20,8 @@ from agent.remote.update.trial import CONFIRM, TrialMonitor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.remote.message.manifest import Manifest
     from agent.remote.storage.write_queue import RemoteHost
 
@@ -59,18 +62,29 @@ class SoftwareUpdate:
         elif trial is not None:
             health_s = int(self._manager.settings["health_s"])
             self.trial_monitor = TrialMonitor(
-                self._manager.agent, trial.confirm_s, trial.alarms, now, health_s, _GRACE_S
+                self._manager.agent,
+                trial.confirm_s,
+                trial.alarms,
+                now,
+                health_s,
+                _GRACE_S,
+                None,
+                False,
             )
             self._manager.audit_entry(
                 [], "start", trial.counter, "on trial: release %d" % trial.release, now
             )
+
+    def is_on_trial(self) -> bool:
+        """Return whether an application is on trial, or starts its trial next."""
+        return self.releases.trial is not None
 
     def start_fetch(self, manifest: "Manifest", now: int) -> None:
         """Start to fetch the update of a verified manifest. Raises `Rejection`."""
         running_slot = self._manager.boot.running_slot
         if running_slot is None:
             raise Rejection("unsupported", "nothing here starts an update")
-        if self.releases.trial is not None:
+        if self.is_on_trial():
             raise Rejection("busy")
         highest = max(self.releases.highest, running_slot.release)
         if manifest.release <= highest:
@@ -113,7 +127,7 @@ class SoftwareUpdate:
             index * _CHUNK_HASH_BYTES : (index + 1) * _CHUNK_HASH_BYTES
         ]
         counter = int.from_bytes(data[:4], "big")
-        if counter != fetching.counter or chunk_hash(chunk) != known_hash:
+        if counter != seconds_of(fetching.counter) or chunk_hash(chunk) != known_hash:
             self.discarded_chunks += 1
             return
         self._writing = True
@@ -128,20 +142,28 @@ class SoftwareUpdate:
         self._writing = False
         self.received_chunks += 1
         self._manager.request_report()
-        if self.received_chunks == self.chunk_count():
-            fetched = self.releases.fetching
-            alarms = self._manager.agent.alarms.codes()[:MAX_ALARMS]
-            number = 0 if fetched is None else fetched.release
-            self._manager.audit_entry([], "update fetched", number, "to be started", now)
-            self._manager.write_queue.write_records(self.releases.start_trial(alarms), now)
-            self._manager.write_queue.after_durable(lambda _: self._manager.agent.restart(), now)
+        self._start_when_complete(now)
+
+    def _start_when_complete(self, now: int) -> None:
+        """Start the trial when all chunks are stored and no configuration is on trial."""
+        fetched, manager = self.releases.fetching, self._manager
+        is_complete = self.received_chunks == self.chunk_count()
+        if fetched is None or not is_complete or self._writing:
+            return
+        if manager.boot.slots.trial is not None or manager.write_queue.is_busy():
+            return
+        alarms = manager.agent.alarms.codes()[:MAX_ALARMS]
+        manager.audit_entry([], "update fetched", fetched.release, "to be started", now)
+        manager.write_queue.write_records(self.releases.start_trial(alarms), now)
+        manager.write_queue.after_durable(lambda _: manager.agent.restart(), now)
 
     def tick(self, now: int) -> None:
-        """Monitor the trial."""
+        """Start the trial of a complete update, and monitor it."""
+        self._start_when_complete(now)
         if self.trial_monitor is None:
             return
         phase = self.trial_monitor.phase
-        reason = self.trial_monitor.step(now)
+        reason = self.trial_monitor.checked_step(now)
         if reason:
             self.roll_back(
                 reason + (" " + self.trial_monitor.reason if self.trial_monitor.reason else ""), now
@@ -164,11 +186,13 @@ class SoftwareUpdate:
             writes = self.releases.save_confirm_time(remaining_s)
             self._manager.write_queue.write_records(writes, now)
 
-    def confirm(self, now: int) -> str:
-        """Confirm the application on trial. Raises `Rejection`."""
+    def confirm(self, counter: "Any", now: int) -> str:
+        """Confirm the application on trial, which `counter` names. Raises `Rejection`."""
         trial = self.releases.trial
         if trial is None or self.trial_monitor is None:
             raise Rejection("no_trial")
+        if counter != trial.counter:
+            raise Rejection("no_trial", "on trial is %d" % trial.counter)
         if self.trial_monitor.phase != CONFIRM:
             raise Rejection("not_yet", "its health is still being watched")
         self._manager.audit_entry([], "confirmed", trial.counter, "release %d" % trial.release, now)
@@ -182,7 +206,7 @@ class SoftwareUpdate:
         counter = 0 if trial is None else trial.counter
         self._manager.audit_entry([], "rolled back", counter, reason, now)
         self._manager.write_queue.write_records(self.releases.roll_back(reason), now)
-        self._manager.write_queue.after_durable(lambda _: self._manager.agent.restart(), now)
+        self._manager.restart_when_stored(now)
         self.trial_monitor = None
 
     def status(self) -> "list[object]":

@@ -6,19 +6,25 @@ Does not change the configuration; see `agent.remote.manager`.
 Two times run on the monotonic clock and survive a restart (the second in the record, to within
 `_SAVE_INTERVAL_S`). So neither needs UTC or a link:
 
-    health window    some minutes: no new alarm of the plant (leak, dew point); control errors,
+    health window    some minutes, three times as long for a change of the tuning: control errors,
                      flow, temperature difference, pump current and dew-point margin are not worse
     confirmation     hours, as in the message: operators confirm, or the trial is rolled back
 
-Only alarms whose record has `trial` count. A port that cannot be used does not count, because a
-set-point does not cause it.
+Over the whole time of a changed configuration: no new alarm of the plant (leak, dew point), no
+output that swings or travels more than before (see `agent.remote.update.output_swings`). Only
+alarms whose record has `trial` count. A port that cannot be used does not count, because a
+set-point does not cause it. After the health window of a software update, operators decide: an
+alarm of that time rarely comes from the software, and a rollback restarts the controller.
 """
 
+from agent.remote.update.output_swings import OutputSwings
 from agent.remote.update.plant_check import PlantCheck
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from agent.core.context import Context
 
 _SAVE_INTERVAL_S = 60
@@ -34,7 +40,8 @@ HEALTH, CONFIRM, PLANT_DEGRADED, NOT_CONFIRMED = "health", "confirm", "unwell", 
 class TrialMonitor:
     """Monitors a trial from `now` on. Times in s; `grace_s`: duration of a start.
 
-    `alarms`: codes that were active before and do not count.
+    `alarms`: codes that were active before and do not count. `before`: the outputs before the
+    trial, None after a restart. `until_end`: the plant also counts after the health window.
     """
 
     def __init__(
@@ -45,6 +52,8 @@ class TrialMonitor:
         now: int,
         health_s: int,
         grace_s: int,
+        before: "OutputSwings | None" = None,
+        until_end: bool = True,
     ) -> None:
         self._agent = agent
         self._check_from = now + grace_s * SECOND
@@ -54,20 +63,32 @@ class TrialMonitor:
         self._alarms = alarms
         self._initial_errors = self._loop_errors(now)
         self._initial_check = None if grace_s else PlantCheck(agent, now)
+        self._swings, self._swings_before = OutputSwings(), before
+        self._until_end = until_end
         self.phase = HEALTH
         self.reason = ""
 
+    def checked_step(self, now: int) -> str:
+        """Do `step`. An exception ends the trial: nothing would check its plant any more."""
+        try:
+            return self.step(now)
+        except Exception as error:  # noqa: BLE001 - whatever fails, the trial ends
+            self.reason = type(error).__name__
+            return PLANT_DEGRADED
+
     def step(self, now: int) -> str:
         """Check once. Return "" to continue, or the reason to end the trial."""
-        if self.phase == HEALTH and now >= self._check_from:
+        if now >= self._check_from and (self.phase == HEALTH or self._until_end):
             if self._initial_check is None:
                 self._initial_check = PlantCheck(self._agent, now)
-            self.reason = self._new_alarm() or (
-                self._degraded_value(now) if now >= self._health_until else ""
-            )
+            self._swings.tick(self._agent, now)
+            self.reason = self._new_alarm() or self._swings.degraded(self._swings_before)
+            is_end = self.phase == HEALTH and now >= self._health_until
+            if is_end and not self.reason:
+                self.reason = self._degraded_value(now)
             if self.reason:
                 return PLANT_DEGRADED
-            if now >= self._health_until:
+            if is_end:
                 self.phase = CONFIRM
         return NOT_CONFIRMED if now >= self._confirm_until else ""
 
@@ -97,7 +118,7 @@ class TrialMonitor:
     def _degraded_value(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before."""
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
-        loops = self._agent.supply_loop, self._agent.pressure_loop
+        loops: tuple[Any, Any] = self._agent.supply_loop, self._agent.pressure_loop
         for (name, tolerance), before, after, loop in zip(
             limits, self._initial_errors, self._loop_errors(now), loops
         ):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop config check`: check a configuration file."""
+"""`coldloop config check`: check a configuration file.
+
+Exit code 2 for a file that is not valid, as `coldloop agent` and `coldloop agent --check`.
+"""
 
 import argparse
 import json
@@ -27,4 +30,4 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"file": arguments.file, "good": not errors, "errors": errors}))
     else:
         print("\n".join(errors) or f"{arguments.file}: good")
-    return 1 if errors else 0
+    return 2 if errors else 0

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from agent.remote.message.reject import REJECT_REASONS
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
 from deploy.ops.arguments import (
@@ -16,14 +17,18 @@ from deploy.ops.arguments import (
     add_time,
     add_unit,
     load_keys,
+    open_ledger,
     open_session,
     wait_for_report,
 )
 from deploy.ops.command.show import report_to_json, report_to_text
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
+from protocols.signed_message import COMMAND as COMMAND_KIND
 
 EXAMPLE = "coldloop config command site/unit acknowledge --broker tcp:broker:1883 --key alice.key"
+
+_ABOUT_A_CHANGE = ("confirm", "rollback", "cancel")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +58,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send the command; return 0 if the unit did it, 1 if the unit rejected it."""
-    keys = load_keys(arguments)
+    keys, ledger = load_keys(arguments), open_ledger()
     command_arguments = change_parser.parse(arguments.arguments) if arguments.arguments else []
     with open_session(arguments) as session:
         before = wait_for_report(session, arguments.unit, 10)
+        if not command_arguments:
+            command_arguments = _named_change(arguments.command, arguments.unit, before)
         times = messages.MessageTimes(int(time.time()), arguments.expires)
         counter, message = messages.sign_command(
             arguments.unit,
@@ -65,22 +72,42 @@ def run(arguments: argparse.Namespace) -> int:
             _with_text_names(command_arguments),
             keys,
             times,
+            ledger,
         )
         session.publish(f"{arguments.unit}/{COMMAND}", message)
-        after = _wait_for_result(session, arguments.unit, before, counter, arguments.answer)
+        after = _wait_for_answer(session, arguments.unit, before, counter, arguments.answer)
     print(
         json.dumps(report_to_json(after))
         if arguments.json
         else report_to_text(arguments.unit, after)
     )
-    return 0 if after.counters[1] == counter and after.refused == before.refused else 1
+    return 0 if is_done(after, counter, arguments.command) else 1
+
+
+def _named_change(name: str, unit: str, before: UnitReport) -> list[change_parser.Change]:
+    """Return the counter of the change that a command is about, as its argument."""
+    if name not in _ABOUT_A_CHANGE:
+        return []
+    counter = before.scheduled if name == "cancel" else before.on_trial()
+    if name == "rollback" and counter is None:
+        counter = before.scheduled
+    if counter is None:
+        raise OpsError(f"{unit}: nothing to {name}: no change is on trial or scheduled")
+    return [("counter", counter)]
+
+
+def is_done(report: UnitReport, counter: int, name: str) -> bool:
+    """Return whether the unit has done the command `name` with this counter."""
+    start = f"{counter} {name}: "
+    texts = [r.removeprefix(start) for r in report.results if r.startswith(start)]
+    return bool(texts) and texts[-1].partition(":")[0] not in REJECT_REASONS
 
 
 def _with_text_names(command_arguments: list[change_parser.Change]) -> list[tuple[str, Any]]:
     return [(str(name), value) for name, value in command_arguments]
 
 
-def _wait_for_result(
+def _wait_for_answer(
     session: BrokerSession, unit: str, before: UnitReport, counter: int, seconds: float
 ) -> UnitReport:
     end = time.monotonic() + seconds
@@ -88,12 +115,23 @@ def _wait_for_result(
         for topic, payload in session.messages(0.2):
             if topic != f"{unit}/{REPORTED}" or not payload:
                 continue
-            report = messages.parse_report(payload)
-            if _is_result_of(report, counter) or report.refused > before.refused:
+            try:
+                report = messages.parse_report(payload)
+            except OpsError:
+                continue  # the next one can be complete
+            if is_answer(report, before, counter):
                 return report
     raise OpsError(f"{unit}: no result within {seconds} s; it can come later (see `config show`)")
 
 
-def _is_result_of(report: UnitReport, counter: int) -> bool:
-    """Return whether the report has the result. A result starts with the counter of the command."""
-    return any(result.startswith(f"{counter} ") for result in report.results)
+def is_answer(report: UnitReport, before: UnitReport, counter: int) -> bool:
+    """Return whether the report has the result of the command, or its rejection.
+
+    A result starts with the counter of the command. A rejection names its message; that of an older
+    unit does not, so a higher number of rejections counts there.
+    """
+    if any(result.startswith(f"{counter} ") for result in report.results):
+        return True
+    if report.refused_message is None:
+        return report.refused > before.refused
+    return report.refused_message == (COMMAND_KIND, counter)

@@ -25,6 +25,7 @@ from deploy.ops.arguments import (
     add_time,
     add_unit,
     load_keys,
+    open_ledger,
     open_session,
     wait_for_report,
 )
@@ -98,7 +99,9 @@ def _send_decommission(arguments: argparse.Namespace) -> UnitReport:
     with open_session(arguments) as session:
         before = wait_for_report(session, unit, 10)
         times = messages.MessageTimes(int(time.time()), 3600)
-        message = messages.sign_command(unit, before, "decommission", [], keys, times)[1]
+        message = messages.sign_command(
+            unit, before, "decommission", [], keys, times, open_ledger()
+        )[1]
         session.publish(f"{unit}/{COMMAND}", message)
         final_report = _wait_final_report(session, unit, before, arguments.answer)
         session.publish(f"{unit}/{DESIRED}", b"", True)

@@ -12,19 +12,21 @@ from typing import Any
 
 from agent.remote.storage.audit import SEGMENTS, key_of
 from deploy.errors import OpsError
-from deploy.ops import audit_reader, messages
+from deploy.ops import audit_reader, keys, ledger, messages
 from deploy.ops.arguments import (
     COMMAND,
     add_broker,
     add_keys,
     add_time,
     load_keys,
+    open_ledger,
     open_session,
     parse_unit_name,
     wait_for_report,
 )
 from deploy.ops.audit_reader import History
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.terminal_text import printable
 
 EXAMPLE = "coldloop config history site/unit --broker tcp:broker:1883 --key alice.key"
 RECORD = "cfg/record"
@@ -34,6 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("unit", metavar="SITE/UNIT", type=parse_unit_name, nargs="?")
     parser.add_argument("--store", metavar="FOLDER", help="read this folder instead of the unit")
+    parser.add_argument("--ledger", metavar="FILE", help="check this ledger of an operator instead")
+    parser.add_argument(
+        "--trust",
+        metavar="NAME.json",
+        action="append",
+        default=[],
+        help="public key that may have signed the ledger",
+    )
     add_broker(parser, required=False)
     add_keys(parser, required=False)
     add_time(parser, "--answer", 60, "wait so long (1m)")
@@ -42,6 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the log; return 1 if its hash chain is not valid."""
+    if arguments.ledger is not None:
+        return _show_ledger(arguments)
     if arguments.store is not None:
         audit_log = _read_store(Path(arguments.store))
     elif arguments.unit is None or arguments.broker is None or not arguments.key:
@@ -55,8 +67,28 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        print("\n".join([_format_entry(entry) for entry in audit_log.entries] + audit_log.faults))
+        lines = [_format_entry(entry) for entry in audit_log.entries] + audit_log.faults
+        print("\n".join(map(printable, lines)))
     return 1 if audit_log.faults else 0
+
+
+def _show_ledger(arguments: argparse.Namespace) -> int:
+    trusted = [keys.read_public_key(Path(path)) for path in arguments.trust]
+    try:
+        data = Path(arguments.ledger).read_bytes()
+        by_number = {int(str(k["number"])): bytes.fromhex(str(k["public"])) for k in trusted}
+    except (OSError, ValueError) as error:
+        raise OpsError(f"{arguments.ledger}: {error}") from None
+    records, faults = ledger.verify(data, by_number)
+    if arguments.json:
+        print(json.dumps({"entries": records, "faults": faults}))
+        return 1 if faults else 0
+    for record in records:
+        signers = ",".join(map(str, record["keys"]))
+        line = f"{record['number']:6d} {record['when']} key {signers}: {record['target']}: "
+        print(printable(f"{line}{record['what']} ({record['counter']})"))
+    print("\n".join(faults) or f"{len(records)} messages, the chain is valid")
+    return 1 if faults else 0
 
 
 def _format_entry(entry: dict[str, Any]) -> str:
@@ -74,12 +106,14 @@ def _read_store(folder: Path) -> History:
 
 def fetch_history(arguments: argparse.Namespace) -> History:
     """Fetch the log from the unit and check it. Raises `OpsError`."""
-    keys = load_keys(arguments)
-    unit = arguments.unit
+    signers = load_keys(arguments)
+    unit, book = arguments.unit, open_ledger()
     with open_session(arguments) as session:
         before = wait_for_report(session, unit, 10)
         times = messages.MessageTimes(int(time.time()), 3600)
-        message = messages.sign_command(unit, before, "fetch", [("what", "audit")], keys, times)[1]
+        message = messages.sign_command(
+            unit, before, "fetch", [("what", "audit")], signers, times, book
+        )[1]
         session.subscribe(f"{unit}/{RECORD}/+")
         session.publish(f"{unit}/{COMMAND}", message)
         segments = _collect_segments(session, unit, arguments.answer)

@@ -32,12 +32,14 @@ from deploy.ops.arguments import (
     add_times,
     load_keys,
     message_times,
+    open_ledger,
     open_session,
 )
 from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
+from deploy.ops.terminal_text import printable
 from protocols.errors import DecodeError
 
 CONFIG = "cfg/config"
@@ -112,10 +114,21 @@ def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[st
         for topic, payload in session.messages(0.2):
             name = topic.removesuffix(f"/{REPORTED}")
             if payload and fnmatch.fnmatchcase(name, pattern):
-                reports[name] = messages.parse_report(payload)
+                report = _parse(name, payload)
+                if report is not None:
+                    reports[name] = report
     if not reports:
         raise OpsError(f"{pattern}: no report of such a unit within {seconds} s")
     return reports
+
+
+def _parse(name: str, payload: bytes) -> UnitReport | None:
+    """Parse a report. A malformed one is ignored: the unit then counts as one without an answer."""
+    try:
+        return messages.parse_report(payload)
+    except OpsError as error:
+        print(printable(f"{name}: {error}"), file=sys.stderr)
+        return None
 
 
 def _filter_by_group(
@@ -153,15 +166,22 @@ def _patch_factory(
     units: dict[str, UnitReport],
 ) -> Callable[[str, UnitReport], tuple[int, bytes]]:
     """Return the function that makes the patch of a unit; a group shares one signed patch."""
-    times = message_times(arguments)
+    times, ledger = message_times(arguments), open_ledger()
     if arguments.group is None:
         return lambda name, base: messages.sign_patch(
-            name, base, requested, keys, message_times(arguments)
+            name, base, requested, keys, message_times(arguments), ledger
         )
+    plausible, refused = messages.plausible_members(units, times.now_s)
     group_patch = messages.sign_group_patch(
-        arguments.group, list(units.values()), requested, keys, times
+        arguments.group, plausible, requested, keys, times, ledger
     )
-    return lambda _name, _base: group_patch
+
+    def patch_of(name: str, _base: UnitReport) -> tuple[int, bytes]:
+        if name in refused:
+            raise OpsError(refused[name])
+        return group_patch
+
+    return patch_of
 
 
 def _make_rollout(
@@ -170,10 +190,12 @@ def _make_rollout(
     keys: list[Key],
     units: dict[str, UnitReport],
 ) -> Rollout:
+    ledger = open_ledger()
+
     def sign_command(name: str, base: UnitReport, word: str, counter: int) -> bytes:
-        arguments_of = [("counter", counter)] if word == "confirm" else []
         when = messages.MessageTimes(int(time.time()), arguments.expires)
-        return messages.sign_command(name, base, word, list(arguments_of), keys, when)[1]
+        named = [("counter", counter)]
+        return messages.sign_command(name, base, word, named, keys, when, ledger)[1]
 
     plan = Plan(
         arguments.canary / 100,
@@ -199,8 +221,9 @@ def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False
         while not rollout.is_done() or rollout.outbox:
             for topic, payload in session.messages(0.05):
                 name = topic.removesuffix(f"/{REPORTED}")
-                if payload and name != topic:
-                    rollout.report(name, messages.parse_report(payload), time.monotonic())
+                report = _parse(name, payload) if payload and name != topic else None
+                if report is not None:
+                    rollout.report(name, report, time.monotonic())
             rollout.tick(time.monotonic())
             for name, kind, message in rollout.outbox:
                 topic = COMMAND if kind == "command" else DESIRED
@@ -244,4 +267,4 @@ def _format_outcome(outcome: dict[str, object]) -> str:
     failed = outcome["failed"]
     if isinstance(failed, dict):
         lines += [f"{name}: {reason}" for name, reason in failed.items()]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -7,6 +7,7 @@ import json
 
 from deploy.ops.arguments import add_broker, add_unit, open_session, wait_for_report
 from deploy.ops.messages import UnitReport
+from deploy.ops.terminal_text import printable
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
 
@@ -47,5 +48,7 @@ def report_to_text(unit: str, report: UnitReport) -> str:
     ]
     if report.refused:
         lines.append(f"refused:  {report.refused}, last: {': '.join(report.refusal)}")
+    if report.scheduled is not None:
+        lines.append(f"waiting:  {report.scheduled}")
     lines += [f"command:  {result}" for result in report.results]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
-from deploy.ops.arguments import add_keys, add_times, add_unit, load_keys, message_times
+from deploy.ops.arguments import (
+    add_keys,
+    add_times,
+    add_unit,
+    load_keys,
+    message_times,
+    open_ledger,
+)
+from deploy.ops.terminal_text import write_private
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "
@@ -38,12 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     base = _read_report(Path(arguments.report))
     keys = load_keys(arguments)
     counter, message = messages.sign_patch(
-        arguments.unit, base, requested, keys, message_times(arguments)
+        arguments.unit, base, requested, keys, message_times(arguments), open_ledger()
     )
-    try:
-        Path(arguments.out).write_bytes(message)
-    except OSError as error:
-        raise OpsError(f"{arguments.out}: {error.strerror}") from None
+    write_private(Path(arguments.out), message)
     if arguments.json:
         print(json.dumps({"file": arguments.out, "bytes": len(message), "counter": counter}))
     else:

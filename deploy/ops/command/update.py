@@ -7,6 +7,7 @@ command with the same file continues an interrupted update. The file is a wheel 
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.remote.message import manifest
+from agent.remote.message.counter import seconds_of
 from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
 from deploy.firmware import memory_layout
@@ -29,6 +31,7 @@ from deploy.ops.arguments import (
     add_unit,
     load_keys,
     message_times,
+    open_ledger,
     open_session,
     wait_for_report,
 )
@@ -77,15 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
         before = wait_for_report(session, arguments.unit, 10)
         counter = _counter_in_progress(before, bundle, arguments.release)
         if counter is None:
-            counter_s = max(times.now_s, EPOCH_S + before.counters[MANIFEST - 1] + 1)
-            counter = counter_s - EPOCH_S
+            ledger = open_ledger()
+            last = ledger.last_counter(arguments.unit, MANIFEST)
+            counter = messages.next_counter(MANIFEST, [before], times.now_s, last)
             end_s = times.now_s + times.expires_s
             body = manifest.encode_manifest(
-                counter_s, end_s, arguments.release, bundle, chunk_size, times.confirm_s
+                EPOCH_S + counter, end_s, arguments.release, bundle, chunk_size, times.confirm_s
             )
-            message = messages.sign_message(MANIFEST, arguments.unit, b"", body, keys)
+            message = messages.sign_message(MANIFEST, arguments.unit, b"", body, keys, ledger)
             session.publish(f"{arguments.unit}/{DESIRED}", message, retain=True)
-        sent = _send_chunks(session, arguments, bundle, chunk_size, counter)
+        sent = _send_chunks(session, arguments, bundle, chunk_size, counter, before)
         session.publish(f"{arguments.unit}/{DESIRED}", b"", retain=True)
     outcome = {"unit": arguments.unit, "counter": counter, "pieces": sent, "bytes": len(bundle)}
     if arguments.json:
@@ -134,22 +138,26 @@ def _send_chunks(
     bundle: bytes,
     chunk_size: int,
     counter: int,
+    before: UnitReport,
 ) -> int:
     """Send chunks until the unit has all of them; return the number of sent chunks."""
     sent, last_sent, sent_at = 0, -1, 0.0
     received, count = -1, -(-len(bundle) // chunk_size)
     end = time.monotonic() + arguments.wait
+    report = before
     session.subscribe(f"{arguments.unit}/{REPORTED}")
     while time.monotonic() < end:
         for topic, payload in session.messages(0.05):
             if topic == f"{arguments.unit}/{REPORTED}" and payload:
-                received = _received_chunks(messages.parse_report(payload), counter, received)
+                with contextlib.suppress(OpsError):  # the next report can be complete
+                    report = messages.parse_report(payload)
+                received = _received_chunks(report, counter, received)
         if received >= count:
             return sent
         resend_due = time.monotonic() - sent_at > _RESEND_S
         if received >= 0 and (received != last_sent or resend_due):
             data = bundle[received * chunk_size : (received + 1) * chunk_size]
-            header = counter.to_bytes(4, "big") + received.to_bytes(2, "big")
+            header = seconds_of(counter).to_bytes(4, "big") + received.to_bytes(2, "big")
             session.publish(f"{arguments.unit}/{CHUNK}", header + data)
             sent, last_sent, sent_at = sent + 1, received, time.monotonic()
             if sys.stderr.isatty():

@@ -4,12 +4,15 @@
 import argparse
 import fnmatch
 import json
+import sys
 import time
 
+from deploy.errors import OpsError
 from deploy.ops import messages
 from deploy.ops.arguments import REPORTED, add_broker, open_session, parse_duration
 from deploy.ops.command.show import report_to_json
 from deploy.ops.messages import UnitReport
+from deploy.ops.terminal_text import printable
 
 EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?ca=ca.pem"
 
@@ -39,8 +42,19 @@ def run(arguments: argparse.Namespace) -> int:
             for topic, payload in session.messages(0.2):
                 name = topic.removesuffix(f"/{REPORTED}")
                 if payload and fnmatch.fnmatchcase(name, arguments.units):
-                    _print_change(name, messages.parse_report(payload), last, arguments.json)
+                    _print_report(name, payload, last, arguments.json)
     return 0
+
+
+def _print_report(name: str, payload: bytes, last: dict[str, str], as_json: bool) -> None:
+    try:
+        report = messages.parse_report(payload)
+    except OpsError as error:
+        if last.get(name) != str(error):
+            last[name] = str(error)
+            print(printable(f"{name}  {error}"), file=sys.stderr, flush=True)
+        return
+    _print_change(name, report, last, as_json)
 
 
 def _print_change(
@@ -53,7 +67,7 @@ def _print_change(
     text = (
         json.dumps({"unit": name, **report_to_json(report)})
         if as_json_record
-        else f"{name}  {line}"
+        else printable(f"{name}  {line}")
     )
     print(text, flush=True)
 

@@ -13,6 +13,11 @@ from protocols.telemetry import block, merged_block, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import CLOCK, STATE, TIME, Schema
 
+try:
+    from deploy.relay.decode import fast_block
+except ModuleNotFoundError:  # numba is part of the extra `relay`
+    fast_block = None  # type: ignore[assignment]
+
 META = (CLOCK, STATE)
 """Columns with an index into a list instead of a measured value."""
 
@@ -85,14 +90,25 @@ def decode_block(kind: int, payload: bytes, schema: Schema, max_values: int) -> 
     rows, _ = check_size(data, width, max_values)
     if kind == telemetry_message.MERGED and merged_block.parse_header(payload)[1] != width:
         raise DecodeError("the schema has another number of columns")
-    reader = block.BlockReader(data)
-    spans = _read_spans(kind, payload, reader.extra, rows, width)
-    columns = [reader.read_column() for _ in range(width)]
-    if reader.has_more():
+    _, _, seq, start, end = block.parse_header(data)
+    spans = _read_spans(kind, payload, bytes(data[start:end]), rows, width)
+    columns, has_more = _read_columns(data, width)
+    if has_more:
         raise DecodeError("more columns than the schema has")
     names = schema.column_names()
     times = columns[names.index(TIME)] if TIME in names else [None] * rows
-    return RawBlock(reader.seq, columns, list(times), spans)
+    return RawBlock(seq, columns, list(times), spans)
+
+
+def _read_columns(data: bytes, width: int) -> tuple[list[list[int | None]], bool]:
+    """Read the columns: by compiled code if numba is installed, otherwise by the reference."""
+    if fast_block is not None:
+        try:
+            return fast_block.read_columns(data, width)
+        except fast_block.BeyondError:
+            pass  # a block that the reference must read
+    reader = block.BlockReader(data)
+    return [reader.read_column() for _ in range(width)], reader.has_more()
 
 
 class SizeError(DecodeError):

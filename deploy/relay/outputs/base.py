@@ -109,6 +109,9 @@ class Output:
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Handle a message of the topic `state` of a unit."""
 
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Handle a message of the topic `cfg/reported` of a unit."""
+
     def on_unit_offline(self, unit: str) -> None:
         """Handle the end of the connection of a unit."""
 

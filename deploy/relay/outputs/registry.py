@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from deploy.errors import DeployError
 from deploy.relay.outputs.base import Output, OutputContext, Page
 
 
@@ -28,6 +29,42 @@ class OutputSpec(NamedTuple):
 
 _ROOM = "deploy.relay.outputs."
 OUTPUTS = (
+    OutputSpec(
+        "fleet",
+        _ROOM + "fleet_store:FleetStoreOutput",
+        "FILE",
+        "write the embedded store (SQLite), for `coldloop fleet` (default without another store: "
+        "STORE with the suffix .fleet)",
+        stores=True,
+    ),
+    OutputSpec(
+        "postgres",
+        _ROOM + "postgres_output:PostgresOutput",
+        "URI",
+        "write to PostgreSQL or TimescaleDB",
+        stores=True,
+    ),
+    OutputSpec(
+        "influx",
+        _ROOM + "influx_output:InfluxOutput",
+        "URL",
+        "post InfluxDB lines, for example to VictoriaMetrics: http://HOST:8428/write",
+        stores=True,
+    ),
+    OutputSpec(
+        "parquet",
+        _ROOM + "parquet_output:ParquetOutput",
+        "FOLDER",
+        "write Parquet files by day and site",
+        stores=True,
+    ),
+    OutputSpec(
+        "kafka",
+        _ROOM + "kafka_output:KafkaOutput",
+        "SERVERS/PREFIX",
+        "produce to PREFIX.rows and PREFIX.notes of Kafka or Redpanda",
+        stores=True,
+    ),
     OutputSpec(
         "sparkplug",
         "deploy.relay.sparkplug.output:SparkplugOutput",
@@ -94,6 +131,11 @@ class Outputs:
         for output in self._outputs:
             output.on_unit_offline(unit)
 
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Report a message of the topic `cfg/reported` of a unit."""
+        for output in self._outputs:
+            output.on_unit_report(unit, payload)
+
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Report a message of the topic `state` of a unit."""
         for output in self._outputs:
@@ -107,8 +149,18 @@ class Outputs:
 
 def _load(spec: OutputSpec) -> Callable[[OutputContext], Output]:
     module, _, name = spec.factory.partition(":")
-    factory: Callable[[OutputContext], Output] = getattr(importlib.import_module(module), name)
+    try:
+        factory: Callable[[OutputContext], Output] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise DeployError(
+            f"--{spec.name} needs {error.name}: pip install 'coldloop[relay]'"
+        ) from None
     return factory
+
+
+def has_store(names: set[str]) -> bool:
+    """Return whether one of the outputs stores."""
+    return any(spec.stores for spec in OUTPUTS if spec.name in names)
 
 
 def default_required(names: set[str]) -> set[str]:

@@ -32,6 +32,7 @@ from drivers.ports.base import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.ports.base import Wake
+    from drivers.ports.cpython.rs485_gpio import DirectionControl
 
 PTY_MAJORS = range(136, 144)  # Linux Unix98 pseudo-terminals, Documentation/admin-guide/devices.txt
 _IFLAG, _CC, _OSPEED = 0, 6, 5  # indices in the attribute list of termios
@@ -47,6 +48,11 @@ class SerialPort(StreamPort):
         self._fd: int = line.fileno()
         self.pollable = self._fd
         self.reads_all = True
+        self._direction: DirectionControl | None = None
+        if address.direction_line[0]:
+            from drivers.ports.cpython import rs485_gpio  # noqa: PLC0415  (few lines need it)
+
+            self._direction = rs485_gpio.open_direction(address, self._fd)
 
     def read(self) -> "bytes | None":
         """Return the available bytes; None if the line hung up."""
@@ -62,6 +68,8 @@ class SerialPort(StreamPort):
     def write(self, data: bytes) -> int:
         """Write as much as the driver accepts now."""
         try:
+            if self._direction is not None:
+                return self._direction.write(data)
             return os.write(self._fd, data)
         except BlockingIOError:
             return 0
@@ -79,6 +87,8 @@ class SerialPort(StreamPort):
 
     def close(self) -> None:
         """Close the port."""
+        if self._direction is not None:
+            self._direction.close()
         self._line.close()
 
 
@@ -91,13 +101,13 @@ def open_port(address: Address, _wake: "Wake") -> SerialPort:
         if not is_pty(address.path):
             fcntl.ioctl(line.fileno(), termios.TIOCEXCL)
         _configure(line, address)
+        return SerialPort(address, line)
     except (serial.SerialException, termios.error, OSError) as error:
         line.close()
         raise translate_error(address, _to_oserror(error), SERIAL_REASONS) from error
     except PortError:
         line.close()
         raise
-    return SerialPort(address, line)
 
 
 def is_pty(path: str) -> bool:

@@ -107,9 +107,9 @@ class SerialPort(StreamPort):
 
 def open_port(address: "Address", _wake: "Wake") -> SerialPort:
     """Open `serial:PATH`. Raises PortError."""
-    if address.rs485:
+    if address.rs485 or address.direction_line[0]:
         raise make_error(
-            address, "rs485=1 is not supported here: use an adapter with direction control"
+            address, "rs485=1 and de are not supported here: use an adapter with direction control"
         )
     try:
         file = open(address.path, "r+b")  # noqa: SIM115 - it stays open

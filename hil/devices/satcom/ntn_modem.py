@@ -40,6 +40,8 @@ class NtnModem(EmulatedModem):
         self.rejected_sends = 0
         self.reset_next = False
         self.has_ip = has_ip
+        self.band = 255
+        """The NTN band that the modem reports."""
         self.sent = 0
 
     def _clear_state(self) -> None:
@@ -87,6 +89,8 @@ class NtnModem(EmulatedModem):
         elif line == b"AT+CSQ":
             bars = self.radio.bars(now) if self._radio_on else 0
             return self._ok(b"+CSQ: %d,99" % (6 * bars if bars else 99))
+        elif line == b"AT+QNWINFO":
+            return self._ok(b'+QNWINFO: "NBIoT","90198","NB BAND %d",7697' % self.band)
         elif line.startswith(b"AT+CEREG="):
             self._reports_state = True
         elif line.startswith(b"AT+QIOPEN="):

@@ -6,8 +6,7 @@
   const token = new URLSearchParams(location.search).get("token");
   const withToken = (path) => path + (token ? "?token=" + encodeURIComponent(token) : "");
   const reportAt = (run, name) => withToken("reports/" + encodeURIComponent(run) + "/" + name);
-  const MAX_ROWS = 9000; // 15 minutes
-  let curves = [], rows = [], plots = [], state = null, catalogue = null, needsDraw = true, shownReport = null;
+  let curves = [], state = null, catalogue = null, shownReport = null;
 
   async function request(name, fields = {}) {
     const reply = await fetch(withToken("ask/" + name), {
@@ -29,7 +28,8 @@
     View.showPhases(state.phases);
     View.showLimits(state.findings);
     for (const name of ["alarms", "actuators"]) View.showList(name, state[name]);
-    View.showSky(state.sky);
+    Sky.show(state.sky);
+    Plots.setRun(state.run);
     showDevices(state.devices);
     markFaults(state.faults);
     showPrompt(state.asking);
@@ -150,8 +150,8 @@
   id("abort").onclick = () => guarded(() => request("abort"));
   id("find").oninput = filterFaults;
   addEventListener("keydown", (event) => { if (event.key === "Escape" && state && state.mode !== "free") id("abort").focus(); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { plots = View.makePlots(curves); needsDraw = true; });
-  addEventListener("resize", () => plots.forEach((p) => p.fit()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Plots.rebuild());
+  addEventListener("resize", Plots.fit);
 
   const durationText = (s) => (s < 120 ? s + " s" : Math.round(s / 60) + " min");
   const showTitle = () => { id("about").textContent = (form.elements.suite.selectedOptions[0] || {}).title || ""; };
@@ -177,24 +177,20 @@
     source.addEventListener("hello", (event) => {
       const hello = JSON.parse(event.data);
       curves = hello.curves;
-      rows = hello.history;
-      plots = View.makePlots(curves);
-      needsDraw = true;
+      Plots.setCurves(curves, hello.history);
       if (hello.state.mode) onState(hello.state);
       if (!catalogue) loadCatalogue();
       loadFaults();
     });
     source.addEventListener("frame", (event) => {
       const row = JSON.parse(event.data);
-      rows.push(row);
-      if (rows.length > MAX_ROWS) rows.splice(0, rows.length - MAX_ROWS);
+      Plots.add(row);
       View.showLoop(curves, row);
-      needsDraw = true;
     });
-    source.addEventListener("clear", () => { rows = []; needsDraw = true; loadFaults(); });
+    source.addEventListener("break", () => { Plots.addBreak(); loadFaults(); });
     source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
     source.onerror = () => { id("mode").textContent = "no connection"; id("mode").className = "pill lost"; };
   }
-  setInterval(() => { if (needsDraw && !document.hidden) { plots.forEach((p) => p.draw(rows)); needsDraw = false; } }, 500);
+  Plots.start(id("plots"), id("plottools"));
   connect();
 })();

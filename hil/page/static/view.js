@@ -2,80 +2,20 @@
 "use strict";
 // Draws frames and states; sends no requests.
 const View = (() => {
-  const COLORS = ["#1c7ed6", "#d9622b", "#2f9e63", "#9650c0", "#c92a2a"];
-  const SYSTEM_COLORS = { BDS: "#d9622b", GPS: "#1c7ed6", GAL: "#2f9e63", GLO: "#9650c0" };
   const id = (name) => document.getElementById(name);
-  const make = (tag, fields = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), fields);
-    element.append(...children);
-    return element;
-  };
-  const svg = (tag, attributes, text) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text) element.textContent = text;
-    return element;
-  };
-  const DIGITS = { flow: 0, fws_flow: 0, valve: 0, pump1: 0, pump2: 0, pump_w: 0, waiting: 0 };
-  const MIN_SPANS = { "°C": 5, kPa: 20, "L/min": 20, kW: 10, W: 200, "%": 10, ms: 20, rows: 5 };
-  const number = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+  const { make, text: number, DIGITS } = Plots;
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
 
-  class Plot {
-    constructor(place, title, curves) {
-      this.curves = curves;
-      this.box = place.appendChild(make("div"));
-      this.box.append(make("h3", { textContent: title }));
-    }
-    open() {
-      const units = [...new Set(this.curves.map((c) => c.unit))];
-      const color = getComputedStyle(document.body).color;
-      // An axis spans at least MIN_SPANS.
-      const range = (unit) => (_, low, high) => {
-        if (low === null) return [0, MIN_SPANS[unit] || 1];
-        const more = Math.max(0.05 * (high - low), ((MIN_SPANS[unit] || 1) - (high - low)) / 2);
-        return [low >= 0 ? Math.max(0, low - more) : low - more, high + more];
-      };
-      const axis = { stroke: color, ticks: { stroke: "#8884" }, labelSize: 14, size: 44 };
-      this.plot = new uPlot({
-        width: Math.max(200, this.box.clientWidth), height: 170,
-        scales: Object.assign({ x: { time: false } }, ...units.map((u) => ({ [u]: { range: range(u) } }))),
-        axes: [{ ...axis, size: 28, grid: { stroke: "#8883" } }, ...units.map((u, i) => ({
-          ...axis, scale: u, label: u, side: i ? 1 : 3, grid: { show: i === 0, stroke: "#8883" },
-        }))],
-        series: [{ label: "second" }, ...this.curves.map((c, i) => ({
-          label: c.label, scale: c.unit, stroke: COLORS[i % COLORS.length], width: 1.6,
-          value: (_, v) => number(v, DIGITS[c.key] ?? 1) + " " + c.unit,
-        }))],
-        cursor: { y: false },
-      }, [[], ...this.curves.map(() => [])], this.box);
-    }
-    draw(rows) { // the legend shows the value under the cursor, else the last one
-      this.plot.setData([rows.map((r) => r[0]), ...this.curves.map((c) => rows.map((r) => r[c.at]))]);
-      if (rows.length && this.plot.cursor.left < 0) this.plot.setLegend({ idx: rows.length - 1 }, false);
-    }
-    fit() { this.plot.setSize({ width: Math.max(200, this.box.clientWidth), height: 170 }); }
-  }
-
-  function makePlots(curves) {
-    const place = id("plots"), groups = new Map();
-    place.replaceChildren();
-    curves.forEach((c, i) => {
-      if (c.plot) groups.set(c.plot, [...(groups.get(c.plot) || []), { ...c, at: i + 1 }]);
-    });
-    const all = [...groups].map(([title, group]) => new Plot(place, title, group));
-    all.forEach((p) => p.open());
-    return all;
-  }
-
+  const READ_KEYS = { supply: "seen", return: "return_read", dp: "dp_read", valve: "valve_read", pump1: "pump1_read", pump2: "pump2_read" };
   function showLoop(curves, row) {
-    curves.forEach((c, i) => {
-      const text = id("v-" + c.key);
-      if (text) text.textContent = number(row[i + 1], DIGITS[c.key] ?? 1) + " " + c.unit;
-    });
     const value = (key) => row[curves.findIndex((c) => c.key === key) + 1];
-    for (const key of ["pump1", "pump2"]) id(key).setAttribute("class", "part " + (value(key) > 1 ? "ok" : "off"));
-    id("valve").setAttribute("class", "part " + (value("valve") > 1 ? "ok" : "off"));
+    for (const c of curves) { // as the controller reads it; the true value only where it reads none
+      const text = id("v-" + c.key), shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
+      if (text) text.textContent = number(shown, DIGITS[c.key] ?? 1) + " " + c.unit;
+    }
+    id("pump2").style.visibility = id("v-pump2").style.visibility = id("arrow2").style.visibility = value("pump2_read") === null && value("pump2") === null ? "hidden" : "";
+    for (const key of ["pump1", "pump2"]) id(key).setAttribute("class", "part " + ((value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off"));
+    id("valve").setAttribute("class", "part " + ((value("valve_read") ?? value("valve")) > 1 ? "ok" : "off"));
     id("racks").setAttribute("class", "part " + (value("case") > 80 ? "hurt" : "ok"));
   }
 
@@ -136,20 +76,8 @@ const View = (() => {
   }
 
   function showList(name, list) {
-    id(name).replaceChildren(...list.map((a) => make("li", { textContent: a.line, title: a.do })));
+    id(name).replaceChildren(...list.map((a) => make("li", {}, a.line, ...(a.do ? [make("small", { textContent: a.do })] : []))));
   }
 
-  function showSky(list) {
-    const place = id("sky");
-    place.replaceChildren(...[100, 67, 33].map((r) => svg("circle", { r, class: "ring" })),
-      ...[["N", 0, -102], ["E", 105, 3], ["S", 0, 108], ["W", -105, 3]].map(([t, x, y]) => svg("text", { x, y, class: "mark" }, t)));
-    for (const [system, sv, elevation, azimuth, cn0] of list) {
-      const r = 100 * (90 - elevation) / 90, a = azimuth * Math.PI / 180, x = r * Math.sin(a), y = -r * Math.cos(a);
-      const dot = svg("circle", { cx: x, cy: y, r: 3 + Math.max(0, cn0 - 25) / 5, fill: SYSTEM_COLORS[system] || "#888", opacity: cn0 ? 0.85 : 0.25 });
-      dot.append(svg("title", {}, `${system} ${sv}: ${cn0} dBHz`));
-      place.append(dot, svg("text", { x, y: y + 2.5 }, system[0] + sv));
-    }
-  }
-
-  return { id, make, makePlots, showLoop, showHeader, showVerdict, showPhases, showLimits, showList, showSky, number, VERDICT_TEXTS, SHORT_TEXTS };
+  return { id, make, showLoop, showHeader, showVerdict, showPhases, showLimits, showList, number, VERDICT_TEXTS, SHORT_TEXTS };
 })();

@@ -107,7 +107,9 @@ def _disturbing(unit: UnitFile) -> Iterator[Scenario]:
     for name in _written_devices(unit):
         yield _restart_device(unit, name)
         yield from _foreign_writes(unit, name)
-        if any(p.limits is not None and p.poll != "never" for p in unit.compiled[name].points):
+        if (
+            name not in unit.raw["control"].get("dp", {}).get("pumps", [])[1:]
+        ):  # the lag pump stands
             yield _refused_writes(name)
     yield from _alarm_bits(unit)
     yield _scenario(

@@ -257,5 +257,40 @@ def test_public_key_must_be_hexadecimal() -> None:
     }
     with pytest.raises(ConfigError, match="public: pairs of hexadecimal digits"):
         load(raw, profiles())
-    raw["remote"]["keys"][0]["public"] = "0a" * 32
+    raw["remote"]["keys"] = [dict(key) for key in REMOTE_KEYS]
     load(raw, profiles())
+
+
+FIRST = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+SECOND = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+REMOTE_KEYS: tuple[dict[str, Any], ...] = (
+    {"number": 1, "role": "operate", "public": FIRST},
+    {"number": 2, "role": "limits", "public": SECOND},
+)
+"""RFC 8032, 7.1, tests 1 and 2."""
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "error"),
+    [
+        (1, {"number": 1}, "is the number of another key"),
+        (1, {"public": REMOTE_KEYS[0]["public"]}, "the same key as another one"),
+        (0, {"public": "0a" * 31 + "7f"}, "no Ed25519 public key"),
+        (0, {"public": "ed" + "ff" * 30 + "7f"}, "no Ed25519 public key"),  # p: not canonical
+        (0, {"public": "01" + "00" * 31}, "no Ed25519 public key"),  # of small order
+        (1, {"role": "operate"}, "two keys are needed"),
+        (1, None, "two keys are needed"),
+    ],
+)
+def test_keys_that_could_not_sign_are_refused(
+    number: int, change: dict[str, Any] | None, error: str
+) -> None:
+    raw = copy.deepcopy(GOOD[0])
+    keys = [dict(key) for key in REMOTE_KEYS]
+    if change is None:
+        del keys[number]
+    else:
+        keys[number].update(change)
+    raw["remote"] = {"port": "store:/var/lib/coldloop-remote", "keys": keys}
+    with pytest.raises(ConfigError, match=error):
+        load(raw, profiles())

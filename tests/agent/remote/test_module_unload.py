@@ -5,8 +5,13 @@ from agent.remote.module_unload import MESSAGE_MODULES
 from deploy.firmware.application.romfs import module_name
 from tests.support.repository import repo_files
 
-STAY = {"agent.remote.message.canonical", "agent.remote.message.reject"}
-"""The hash of the configuration and the reasons of a rejection: used between messages."""
+STAY = {
+    "agent.remote.message.canonical",
+    "agent.remote.message.counter",
+    "agent.remote.message.reject",
+}
+"""The hash of the configuration, the stored counters and the reasons of a rejection: used between
+messages."""
 
 
 def test_a_board_drops_each_module_of_a_message() -> None:

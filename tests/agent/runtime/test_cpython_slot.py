@@ -48,8 +48,12 @@ def site(tmp_path: Path) -> Path:
     raw.pop("broker", None)
     (tmp_path / "store").mkdir()
     raw["state"] = f"store:{tmp_path}"
-    shown = keys.make_key(tmp_path, "k", 1, "operate", "")
-    raw["remote"] = {"port": f"store:{tmp_path}/store", "keys": [json.loads(shown.read_text())]}
+    made = [
+        keys.make_key(tmp_path, "k", 1, "operate", ""),
+        keys.make_key(tmp_path, "l", 2, "limits", ""),
+    ]
+    publics = [json.loads(path.read_text()) for path in made]
+    raw["remote"] = {"port": f"store:{tmp_path}/store", "keys": publics}
     (tmp_path / "unit.json").write_text(json.dumps(raw))
     return tmp_path
 

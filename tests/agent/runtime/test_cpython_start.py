@@ -27,12 +27,15 @@ Raw = dict[str, Any]
 @pytest.fixture
 def site(tmp_path: Path) -> Raw:
     raw: Raw = json.loads(Path("deploy/examples/unit.json").read_text())
-    public = Ed25519PrivateKey.generate().public_key()
-    key = public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    publics = [Ed25519PrivateKey.generate().public_key() for _ in range(2)]
+    key, second = (public.public_bytes(Encoding.Raw, PublicFormat.Raw).hex() for public in publics)
     (tmp_path / "store").mkdir()
     raw["remote"] = {
         "port": f"store:{tmp_path}/store",
-        "keys": [{"number": 1, "public": key, "role": "operate"}],
+        "keys": [
+            {"number": 1, "public": key, "role": "operate"},
+            {"number": 2, "public": second, "role": "limits"},
+        ],
     }
     (tmp_path / "unit.json").write_text(json.dumps(raw))
     return raw

@@ -155,7 +155,7 @@ def test_numbers_become_ranges() -> None:
 
 
 def test_acknowledgements_are_gathered() -> None:
-    with closing(MtServer({IMEI})) as server:
+    with closing(MtServer({IMEI: 270})) as server:
         down = Downlink(server.url, {IMEI: "s/keyed", "1": "s/other"}, {"s/keyed": KEY}, 3600)
         for number in (4, 5, 6, 8):
             down.acknowledge("s/keyed", number)

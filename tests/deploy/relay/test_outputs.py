@@ -198,7 +198,9 @@ def test_a_new_output_is_one_class_and_one_row(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_outputs_that_a_receipt_waits_for() -> None:
     words = ["--broker", "h:1", "--store", "s", "--json", "t", "--sparkplug", "g"]
-    assert command.parse_options(words).required == {"json", "sparkplug"}
+    options = command.parse_options(words)
+    assert (options.required, options.outputs["fleet"]) == ({"fleet"}, "s.fleet")
+    assert registry.default_required({"json", "sparkplug", "metrics"}) == {"json", "sparkplug"}
     assert command.parse_options([*words, "--required", "json"]).required == {"json"}
     with pytest.raises(DeployError):
         command.parse_options([*words, "--required", "lines"])

@@ -149,9 +149,9 @@ def test_a_wrong_clock_of_the_relay_loses_nothing(monkeypatch: pytest.MonkeyPatc
 
 @functools.cache
 def bomb() -> tuple[Schema, bytes]:
-    """Return a schema of 1,024 columns and a block of some bytes with 4,096 rows of it."""
+    """Return a schema of 1,024 columns and a block of some bytes with 4,096 rows of 64 of them."""
     schema = Schema([(f"c{i}", "1", 1, 1) for i in range(1024)])
-    return schema, block.encode(schema.number, 1, [[0] * 4096] * 1024)
+    return schema, block.encode(schema.number, 1, [[0] * 4096] * 64)
 
 
 def nested(depth: int) -> bytes:

@@ -18,6 +18,8 @@ CASES = [(framing, name) for framing, known in _BY_FRAMING.items() for name in k
 FOUND = (
     ("rtu", "echo", 6, "mixed"),  # a write is the first request, and the device is silent
     ("rtu", "sometimes behind", 818, "many"),  # the reply to a probe was that to a later poll
+    ("rtu", "mix", 238, "one"),  # a copy on the idle line counted as the next reply
+    ("rtu", "mix", 127, "many"),
 )
 """Cases that had a wrong, an old or a false result once."""
 

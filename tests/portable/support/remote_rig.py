@@ -5,6 +5,8 @@ from agent.agent import Agent
 from agent.config.load import load
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS
 from agent.remote.message import canonical, command, patch
+from agent.remote.message.counter import seconds_of
+from agent.remote.message.header import EPOCH_S
 from agent.remote.storage.audit import SEGMENTS, AuditReader, key_of
 from agent.remote.update import boot
 from protocols.signed_message import COMMAND, PATCH, SignedMessage, build_signing_input, pack
@@ -136,6 +138,11 @@ def sign_message(kind, body, signers, target=TARGET, base=b""):
     return pack(SignedMessage(kind, body, [(number, key(number).sign(text)) for number in signers]))
 
 
+def date_of(counter_s):
+    """Return the time of signing without the epoch of the counter."""
+    return EPOCH_S + seconds_of(counter_s - EPOCH_S)
+
+
 def make_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **options):
     """Return a patch for the active configuration of the rig."""
     hours = options.pop("hours", 24)
@@ -144,7 +151,7 @@ def make_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **options):
     target = options.pop("target", TARGET)
     confirm_s = options.pop("confirm_s", 3600)
     body = patch.encode_patch(
-        counter_s, version, counter_s + hours * HOUR, confirm_s, changes, **options
+        counter_s, version, date_of(counter_s) + hours * HOUR, confirm_s, changes, **options
     )
     if options.get("group"):
         target, base = "@" + options["group"], b""
@@ -152,7 +159,11 @@ def make_patch(rig, changes, signers=(OPERATOR,), counter_s=START_S, **options):
 
 
 def make_command(name, arguments=(), signers=(OPERATOR,), counter_s=START_S, minutes=60, **options):
-    body = command.encode_command(counter_s, counter_s + 60 * minutes, name, arguments, **options)
+    if name == "confirm" and not arguments:
+        arguments = [("counter", COUNTER)]
+    body = command.encode_command(
+        counter_s, date_of(counter_s) + 60 * minutes, name, arguments, **options
+    )
     target = "@" + options["group"] if options.get("group") else TARGET
     return sign_message(COMMAND, body, signers, target)
 

@@ -106,7 +106,7 @@ def test_invalid_fan_drives_are_rejected():
     for change, error in (
         (lambda r: r["cooling"]["fans"].update(drives=["lead"]), "is one of control.dp.pumps"),
         (lambda r: r["cooling"]["fans"].update(drives=["gone"]), "no device is named gone"),
-        (lambda r: r["cooling"]["fans"].update(drives=["cdu"]), "cdu (profile cdu) is no drive"),
+        (lambda r: r["cooling"]["fans"].update(drives=["cdu"]), "cdu (profile cdu) is not a drive"),
         (lambda r: r["cooling"]["fans"].update(drives=["fan1", "fan1"]), "fan1 is named twice"),
         (lambda r: r["cooling"]["fans"].update(min_pct=60, max_pct=60), "is not below max_pct"),
         (lambda r: r["cooling"].pop("exchanger"), "cooling.fans: needs cooling.exchanger too"),

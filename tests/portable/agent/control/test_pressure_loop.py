@@ -3,7 +3,7 @@
 
 from agent.control.actuator.arbiter import Arbiter
 from agent.control.actuator.pump import PumpActuator
-from agent.control.pressure_loop import PressureLoop
+from agent.control.loop.pressure_loop import PressureLoop
 from agent.fieldbus.sensor import pressure_sensor
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig, config

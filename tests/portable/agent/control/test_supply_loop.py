@@ -3,7 +3,7 @@
 
 from agent.control.actuator.arbiter import Arbiter
 from agent.control.actuator.valve import ValveActuator
-from agent.control.supply_loop import SupplyLoop
+from agent.control.loop.supply_loop import SupplyLoop
 from agent.fieldbus.sensor import PointSensor
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import FieldbusRig

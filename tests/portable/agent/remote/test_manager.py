@@ -170,7 +170,7 @@ def test_ten_parameters_with_two_signatures_fit_one_datagram():
     eq((supply.setpoint, supply.config.integral_s, supply.config.safe_pct), (32.5, 20, 65))
     eq((dp.setpoint, dp.config.gain, dp.config.integral_s), (110, 0.25, 5))
     eq((rig.agent.running_config().supply_max_c, rig.agent.config.supply_max_c), (41, 40))
-    rig.run(20)
+    rig.run(60)  # the tuning is watched for three times the health window
     order = datagram.pack_message(key, "s1/u1", 8, make_command("confirm"))
     assert len(order) <= 128, len(order)
     rig.manager.message(datagram.verify_body(key, "s1/u1", order)[4:], rig.now)

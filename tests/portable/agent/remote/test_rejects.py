@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rejected messages: each reject reason, and no effect of the message."""
 
+from agent.remote.message.header import EPOCH_S
 from agent.remote.message.reject import REJECT_REASONS
 from protocols.signed_message import MAX_BYTES, PATCH
 from tests.portable.support.check import eq
@@ -54,13 +55,19 @@ def test_every_reject_reason():
     is_refused(make_patch(rig, [(SAFE_VALVE, 101)], (OPERATOR, LIMITER), at + 2), "out_of_range")
     is_refused(make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), at), "rollback")
     late = make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), at + 3, not_before_s=at + HOUR)
-    is_refused(late, "not_yet")
+    rig.send(late)
+    rig.run(1)
+    eq(rig.manager.schedule.counter(), at + 3 - EPOCH_S)
     is_refused(make_command("shed"), "unsupported")
     rig.send(make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), at + 4))
     rig.run(1)
     eq(rig.agent.supply_loop.setpoint, 33)
     is_refused(make_patch(rig, [(SETPOINT, 34)], (OPERATOR,), at + 5), "busy")
     is_refused(make_command("confirm", [("counter", 5)], counter_s=START_S + 1), "no_trial")
+    named = [("counter", at + 4 - EPOCH_S)]
+    is_refused(make_command("confirm", named, counter_s=START_S + 2), "not_yet")
+    far = START_S + 401 * 24 * HOUR
+    is_refused(make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), far), "ahead")
     rig.deliver("event", STORE, "failed")
     is_refused(make_patch(rig, [(SETPOINT, 33)], (OPERATOR,), at + 6), "store")
     rig.agent.clock.utc = lambda _: (at + 48 * HOUR) * 1_000_000

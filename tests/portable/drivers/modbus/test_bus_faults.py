@@ -110,14 +110,19 @@ class FaultCase:
         """Return the longest permitted time from the last byte of the good reply to its use.
 
         Noise before the reply can look like the start of a longer frame of another unit, with our
-        reply as its data. For example, b5 02 9a begins a frame of 159 bytes. The CRC of our reply
+        reply as its data. For example, b5 02 9a begins a frame of 159 bytes. That frame can begin
+        at any byte, because the tail of an older one can be before it. The CRC of our reply
         does not exclude this frame. Only silence does: t3.5, and the 16 characters that a UART can
         hold back.
         """
         data = self.until_reply
-        index = COUNT_INDEX.get(data[1], len(data)) if self.fault == "noise before" else len(data)
-        if index < len(data) and index + 3 + data[index] > len(data):
-            return 35 * self.char // 10 + 16 * self.char
+        reply_size = 5 + 2 * COUNT
+        if self.fault != "noise before":
+            return IMMEDIATE_US
+        for begin in range(len(data) - reply_size):
+            index = begin + COUNT_INDEX.get(data[begin + 1], len(data))
+            if index < len(data) and index + 3 + data[index] > len(data):
+                return 35 * self.char // 10 + 16 * self.char
         return IMMEDIATE_US
 
 

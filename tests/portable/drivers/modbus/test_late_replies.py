@@ -246,3 +246,41 @@ def test_the_echo_of_the_line_is_no_reply():
     bus.event("closed", now + 30_000)
     bus.event("opened", now + 30_000)
     assert not bus.client.echo_known  # another adapter can be there
+
+
+def run_retry(bus):
+    """Let READ time out once; give the retry its reply; return the time."""
+    bus.submit(5, READ, "read", retries=1)
+    run_until_write(bus)
+    wake_once(bus)
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 20_000)
+    eq(only_result(bus).status, "ok")
+    return now + 20_000
+
+
+def check_first_attempt_is_open(bus, now):
+    """The reply to the first attempt still can come: OTHER gets a disambiguating request."""
+    bus.submit(5, OTHER, "other", retries=0)
+    bus.wake(now + LATE + 100_000)
+    (frame,) = [data for _, _, data in bus.outbox()]
+    eq(frame[:6], bytes((5,)) + pdu.read_holding(99, 1))
+
+
+def test_a_copy_on_the_idle_line_is_no_further_reply():
+    bus = make_bus()
+    now = run_retry(bus)
+    bus.receive(REPLY, now + 4_000)
+    check_first_attempt_is_open(bus, now)
+
+
+def test_a_copy_during_another_transaction_is_no_further_reply():
+    bus = make_bus()
+    now = run_retry(bus)
+    bus.submit(6, READ, "unit 6", retries=0)
+    bus.wake(now + 2_000)
+    eq(len(bus.outbox()), 1)
+    bus.receive(REPLY, now + 4_000)
+    timed_out, _ = wake_once(bus)
+    eq(only_result(bus).status, "timeout")
+    check_first_attempt_is_open(bus, timed_out)

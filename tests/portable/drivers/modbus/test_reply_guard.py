@@ -218,18 +218,18 @@ def test_a_late_reply_closes_its_request_and_those_before_it():
     guard, _ = parts()
     guard.expect_late(7, READ4, NOW)
     guard.expect_late(7, READ2, NOW + 1)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8), 8), NOW), None)
-    eq(guard.frame_seen(frame(b"\x03\x02" + bytes(2)), NOW), None)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(9)), NOW), None)  # another length
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8), 8), NOW, NOW), None)
+    eq(guard.frame_seen(frame(b"\x03\x02" + bytes(2)), NOW, NOW), None)
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(9)), NOW, NOW), None)  # another length
     later = NOW + 200_000
-    eq(guard.frame_seen(frame(b"\x03\x04" + bytes(4)), later), b"\x07\x03\x04")
+    eq(guard.frame_seen(frame(b"\x03\x04" + bytes(4)), later, later), b"\x07\x03\x04")
     eq(guard.units, {})
     guard.expect_late(7, READ4, NOW)
     guard.expect_late(7, READ2, NOW + 1)
-    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), later), b"\x07\x03\x08")
+    eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), later, later), b"\x07\x03\x08")
     eq([r.pdu for r in guard.units[7].requests], [READ2])
     eq(guard.units[7].forget_at, later + 30 * SECOND)
-    eq(guard.frame_seen(frame(b"\x83\x02"), later), b"\x07\x03\x04")
+    eq(guard.frame_seen(frame(b"\x83\x02"), later, later), b"\x07\x03\x04")
     eq(guard.units, {})
 
 
@@ -237,7 +237,7 @@ def test_a_second_copy_can_come_within_the_stale_time():
     guard, _ = parts()
     guard.expect_late(7, READ4, NOW)
     for at, shape in ((1, b"\x07\x03\x08"), (99_999, b"\x07\x03\x08"), (100_000, b"\x07\x03\x08")):
-        eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), NOW + at), shape)
+        eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), NOW + at, NOW + at), shape)
     eq(guard.units, {})
 
 

@@ -29,7 +29,15 @@ def test_modbus_wires():
     eq(parse_address("ascii+tcp:gw:1?bits=8").data_bits, 8)
     eq(parse_address("serial:x?rs485=1&before=2&after=100").delays_ms, (2, 100))
     eq((parse_address("serial:x").max_unit, parse_address("tcp:a:1").max_unit), (247, 255))
-    check_rejected("serial:x?before=1", "before needs rs485=1")
+    eq(
+        parse_address("serial:x?de=/dev/gpiochip0:17&after=2").direction_line,
+        ("/dev/gpiochip0", 17),
+    )
+    eq(parse_address("serial:x").direction_line, ("", 0))
+    check_rejected("serial:x?before=1", "before needs rs485=1 or de")
+    check_rejected("serial:x?de=17", "de '17' is not CHIP:NUMBER, such as /dev/gpiochip0:17")
+    check_rejected("serial:x?de=a:b", "GPIO line 'b' is not a number from 0 to 9999")
+    check_rejected("serial:x?de=a:1&rs485=1", "rs485=1 and de exclude each other")
     check_rejected("serial:x?rs485=1&after=101", "after '101' is not a number from 0 to 100")
 
 
@@ -129,7 +137,7 @@ def test_bad_values_name_what_is_allowed():
 def test_bad_options():
     check_rejected(
         "serial:x?speed=1",
-        "unknown option 'speed' (serial takes baud, parity, stop, rs485, before, after, units)",
+        "unknown option 'speed' (serial takes baud, parity, stop, rs485, de, before, after, units)",
     )
     check_rejected("tcp:a:1?ca=/x", "unknown option 'ca' (tcp takes no options)")
     check_rejected("uart:1?rs485=1", "unknown option 'rs485'")

@@ -302,13 +302,24 @@ def test_an_echo_that_looks_like_a_reply():
         assert not client.echo_known
 
 
+def test_an_echo_without_a_reply_is_known():
+    client = rtu.RtuClient()
+    echo = client.start(7, pdu.read_holding(0, 1))
+    eq(client.feed(echo), None)
+    client.stop()
+    eq((client.line_echo, client.echo_known), (True, True))
+    echo = client.start(7, pdu.write_single(3, 9))
+    eq(client.feed(echo), None)
+
+
 def test_a_damaged_echo_does_not_change_what_is_known():
     client = rtu.RtuClient()
     reply = with_crc(b"\x07\x03\x02\x00\x07")
     request = client.start(7, pdu.read_holding(0, 1))
     client.feed(request + reply)
     client.start(7, pdu.read_holding(0, 1))
-    eq(client.feed(b"\x09" + request[1:] + reply), ("ok", 0, (7,)))
+    data = b"\x09" + request[1:] + reply  # bytes 5 and 6 look like the start of a longer frame
+    eq(client.feed(data) or client.settle(), ("ok", 0, (7,)))
     eq((client.line_echo, client.echo_known), (True, True))
     client.start(7, pdu.read_holding(0, 1))
     eq(client.feed(b"\x00" + reply), ("ok", 0, (7,)))  # noise of the driver, no echo
@@ -325,6 +336,18 @@ def test_the_start_of_a_frame_can_be_intact_by_chance():
         chunks = [frame[at : at + size] for at in range(0, len(frame), size)]
         eq([client.feed(chunk) for chunk in chunks], [None] * len(chunks))
         eq(client.feed(with_crc(b"\x09\x03\x04\x00\x01\x00\x02")), ("ok", 0, (1, 2)))
+
+
+def test_a_frame_can_begin_after_the_tail_of_another():
+    client = rtu.RtuClient()
+    client.start(9, pdu.read_holding(9, 1))
+    tail = b"\x5e\xe0\x6b\xd7\x29\xe8\x36\x0d\x00\x21\x75"
+    forged = with_crc(b"\x09\x03\x02\xee\x00")
+    frame = with_crc(b"\x4d\x03\x14" + b"\x28\x91\xc9\xdf\x02\xcd" + forged + bytes(7))
+    for data in (tail, frame[:16], frame[16:]):
+        eq(client.feed(data), None)
+    eq(client.settle(), None)
+    eq(client.feed(with_crc(b"\x09\x03\x02\x00\x05")), ("ok", 0, (5,)))
 
 
 def test_ambiguous_exception_is_ignored():

@@ -44,7 +44,7 @@ def test_json_is_strict():
 def test_jspr_request_field_order():
     eq(
         jspr.build_request("PUT", "messageOriginate", [("topic_id", 244), ("message_length", 7)]),
-        b'PUT messageOriginate {"topic_id":244,"message_length":7}\r',
+        b'PUT messageOriginate {"topic_id": 244, "message_length": 7}\r',
     )
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Blocks: round trip of each kind of column; damaged and random blocks are rejected."""
 
+from binascii import unhexlify
+
 from protocols.errors import DecodeError, EncodeError
 from protocols.telemetry import block, initial_contexts, linear_counter, varint
 from protocols.telemetry.range_coder import RangeDecoder, RangeEncoder
@@ -134,6 +136,125 @@ def test_random_block_with_valid_crc_is_bounded():
             eq(len(found.columns), 40)
         except DecodeError:
             pass
+
+
+VERSION_1 = (
+    "0101020304180902657874bb8ef189028028bd7c8c6f1848591b434c4f1efd88fdec3679b41149c6d8303520"
+    "18947eccbc407be2005a1efc9d5ecc033e9121760b18e110000ec4162c552f8f6f9510000012a5701802a760"
+    "0005ec81ee35c140169d65da19a8b028ac00a304903cf7b8ebe3540609fd2a37c9605b59862617bafb418c0a"
+    "d8fa690a156013f4b4a60ae4eeccc8d723d909fb1ce67b8dca6b97c4f2ef55193fe8236662edc84de8bada1d"
+    "f640382679d52e7dc8e51624b423768d1b62629a8c834c8cf5603865563282fd17ddca138add7b8e52ea00ef"
+    "024f1b70ec862e2bbf425cbf8e739b244ffe3f7587c48081ea514e42affe2f20a63a2729e4d50bebc1de7b63"
+    "783015525782beed88f17cd6"
+)
+
+
+def test_block_of_version_1_is_read():
+    alternating = [(1 << 52) * (-1) ** t for t in range(24)]
+    walk = [
+        500,
+        499,
+        500,
+        498,
+        496,
+        498,
+        496,
+        496,
+        498,
+        496,
+        498,
+        497,
+        495,
+        493,
+        494,
+        495,
+        493,
+        492,
+        490,
+        492,
+        493,
+        491,
+        493,
+        491,
+    ]
+    gaps = [
+        None,
+        89557,
+        90391,
+        90384,
+        90293,
+        None,
+        89226,
+        90281,
+        90299,
+        89912,
+        None,
+        89201,
+        89552,
+        89195,
+        90240,
+        None,
+        90858,
+        89372,
+        89693,
+        89958,
+        None,
+        89395,
+        90207,
+        89341,
+    ]
+    found = block.decode(unhexlify(VERSION_1), 6)
+    eq((found.schema, found.seq, found.extra), (ID, 9, b"ex"))
+    counter = [1000 + t * 7 // 3 for t in range(24)]
+    eq(found.columns, [walk, [42] * 24, counter, [None] * 24, gaps, alternating])
+
+
+def test_structured_columns_are_small():
+    """Shapes that need no model of noise; bytes of the whole block of 600 rows."""
+    wave = [0, 383, 707, 924, 1000, 924, 707, 383, 0, -383, -707, -924, -1000, -924, -707, -383]
+    shapes = (
+        ([(5000 + 7919 * t) % 65536 for t in range(600)], 30),
+        ([(5000 + 7919 * t) % 65536 - 32768 for t in range(600)], 30),
+        ([(100 + 37 * t) % 3600 for t in range(600)], 30),
+        ([wave[t % 16] for t in range(600)], 45),
+        ([(1 << 52) * (-1) ** t for t in range(600)], 40),
+        ([t * t for t in range(600)], 180),
+        ([100 * (t // 20 % 2) for t in range(600)], 40),
+    )
+    for column, size in shapes:
+        data = round_trip([column, [7] * 600])
+        assert len(data) < size, (column[:5], len(data))
+
+
+def test_structured_columns_of_few_rows():
+    for rows in range(1, 26):
+        columns = [[t % period * 1000 for t in range(rows)] for period in range(1, 9)]
+        columns.append([(250 + 9 * t) % 256 for t in range(rows)])
+        columns.append([t * t * t for t in range(rows)])
+        columns.append([None if t == 3 else t % 2 * 50_000 for t in range(rows)])
+        round_trip(columns)
+
+
+def test_zeros_at_the_end_of_the_code():
+    """Decisions 1 leave zeros in the code; more than a reader accepts must not be omitted."""
+    for count in (1, 2, 3, 5, 9, 30):
+        for top in ((1 << 53) - 1, (1 << 40) - 1):
+            column = [(t * 7 // 3 % 3 - 1) * top for t in range(40)] + [0] + [top, -top] * count
+            round_trip([column])
+            round_trip([[5] * len(column), column, column[::-1]])
+
+
+def test_decoded_size_is_bounded():
+    """A small block cannot decode to a large table: constant columns cost almost nothing."""
+    columns = block.MAX_VALUES // block.MAX_ROWS
+    writer = block.BlockWriter(ID, 0, block.MAX_ROWS)
+    for _ in range(columns):
+        writer.add([5] * block.MAX_ROWS)
+    raises(EncodeError, writer.add, [5] * block.MAX_ROWS)
+    reader = block.BlockReader(writer.finish())
+    for _ in range(columns):
+        reader.read_column()
+    raises(DecodeError, reader.read_column)
 
 
 def test_varints():

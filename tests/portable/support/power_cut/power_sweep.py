@@ -83,7 +83,9 @@ def run_change(disk, changes, command_name, at=START_S):
     rig.run(2)
     if (at, command_name) not in MESSAGES:  # signing is slow
         patch = make_patch(rig, changes, confirm_s=60, counter_s=at)
-        MESSAGES[(at, command_name)] = (patch, make_command(command_name, counter_s=at))
+        named = [("counter", COUNTER + at - START_S)] if command_name == "confirm" else []
+        command = make_command(command_name, named, counter_s=at)
+        MESSAGES[(at, command_name)] = (patch, command)
     patch, command = MESSAGES[(at, command_name)]
     rig.send(patch)
     rig.run(7)

@@ -41,18 +41,18 @@ def test_two_signatures_come_from_two_keys():
         eq((numbers, keyring.is_sufficient(numbers, LIMITS)), (numbers, limits))
 
 
-def test_parameters_have_a_number_a_role_and_a_step():
+def test_parameters_have_a_number_and_a_role():
     for key in (1, "control.supply.setpoint_c"):
         eq(
             (parameters.path_of(key), parameters.role_of(key)),
             ("control.supply.setpoint_c", OPERATE),
         )
-        eq((parameters.largest_step(key), parameters.is_live(key)), (5000, True))
+        eq(parameters.is_live(key), True)
     eq(parameters.number_of("control.supply.setpoint_c"), 1)
     eq((parameters.role_of(16), parameters.is_live(16)), (LIMITS, False))
     for key, path in ((99, None), ("site", "site")):
         eq((parameters.path_of(key), parameters.role_of(key)), (path, LIMITS))
-        eq((parameters.largest_step(key), parameters.is_live(key)), (0, False))
+        eq(parameters.is_live(key), False)
     eq(parameters.number_of("site"), None)
     eq((parameters.to_nano(3), parameters.to_nano(Decimal(-15, 1))), (3 * 10**9, -1_500_000_000))
     eq(parameters.to_nano(Decimal(1, 9)), 1)

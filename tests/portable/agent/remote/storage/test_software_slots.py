@@ -132,7 +132,7 @@ def test_fetch_continues_after_a_restart():
     disk, nor = new_board()
     rig = BoardRig(disk, nor)
     rig.run(2)
-    disk.cut_at = disk.steps + 40
+    disk.cut_at = disk.steps + 50
     send_update(rig, NEW, 2)
     eq(rig.restarts, 0)
     left = disk.after_cut("torn")

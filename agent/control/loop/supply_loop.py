@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Supply temperature loop: the facility water valve controls the secondary supply temperature.
 
-Has no model of the exchanger; see `agent.control.supply_feedforward`. A PI controller on the supply
-temperature: a temperature above the set-point opens the valve. Without a good reading, the valve
-moves to its fail-safe position. When readings return, the loop continues from this position.
+Has no model of the exchanger; see `agent.control.loop.supply_feedforward`. A PI controller on the
+supply temperature: a temperature above the set-point opens the valve. Without a good reading, the
+valve moves to its fail-safe position. When readings return, the loop continues from this position.
 
 The valve gets the output of `arbiter`. While an exact claim wins (an interlock, an operating mode,
 a proof test), the loop does not compute. While a bound limits its output, the loop continues from

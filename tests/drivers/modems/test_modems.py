@@ -4,7 +4,7 @@
 import pytest
 
 from protocols.modem import sbd
-from tests.drivers.modem_rig import ModemRig
+from tests.drivers.modems.modem_rig import ModemRig
 
 CONTENT = bytes(range(256)) + b"\r\nOK\r\nSBDRING\r\nERROR\r\nREADY\r\n"
 

@@ -10,7 +10,7 @@ The loop sends a new position after a change of `_RESOLUTION_PCT`, or `_REVERSAL
 direction changes, because travel and reversals cause wear of a valve.
 """
 
-from agent.control.supply_loop import SupplyLoop
+from agent.control.loop.supply_loop import SupplyLoop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

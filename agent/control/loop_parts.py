@@ -3,16 +3,15 @@
 
 Does not control. A loop of the configuration has one of three forms:
 
-- with actuators (`valve`, `pumps`): the agent controls them, see `agent.control.supply_loop` and
-  `agent.control.pressure_loop`;
+- with actuators (`valve`, `pumps`): the agent controls them, see `agent.control.loop`;
 - with `cdu`: a CDU that controls itself gets the set-point, see `agent.control.actuator.set_point`;
 - with neither: the agent only monitors.
 """
 
 from agent.control.actuator.pump import PumpActuator
 from agent.control.actuator.valve import ValveActuator
-from agent.control.pressure_loop import PressureLoop
-from agent.control.supply_loop import SupplyLoop
+from agent.control.loop.pressure_loop import PressureLoop
+from agent.control.loop.supply_loop import SupplyLoop
 from agent.fieldbus.sensor import PointSensor, pressure_sensor, sensor_if_present
 
 TYPE_CHECKING = False

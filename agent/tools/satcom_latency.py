@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop link latency`: time from a record to the receipt of the ground, measured by the agent.
+
+Reads the last status of the agent on this controller; works without a link. The latency counts from
+the time at which the record was logged: a block of rows is logged at its last row. See
+`agent.log.latency`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from agent.commands import read_config
+from agent.core.errors import AgentError
+from agent.telemetry.status import KEY
+
+EXAMPLE = "coldloop link latency --config /etc/coldloop/unit.json"
+_SHARES = (50, 90, 99)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--config", metavar="FILE", required=True, help="configuration of the unit")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table; return 1 without a receipt so far."""
+    config = read_config(arguments.config)
+    if config.state is None:
+        raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
+    path = Path(config.state.path) / KEY
+    try:
+        log = json.loads(path.read_text(encoding="utf-8")).get("log")
+    except (OSError, ValueError):
+        raise AgentError(f"{path}: no status; check that the agent runs") from None
+    if log is None:
+        raise AgentError(f"{arguments.config}: no log in the status of the running agent")
+    rows = log.get("latency", [])
+    if arguments.json:
+        print(json.dumps({"latency": [to_record(*row) for row in rows]}))
+    else:
+        print("\n".join(table(rows)))
+    return 0 if rows else 1
+
+
+def below(bucket: int) -> int:
+    """Return the upper limit of a bucket, s."""
+    return 1 << bucket
+
+
+def percentile(counts: "list[int]", share: int) -> int:
+    """Return the upper limit of the bucket that contains `share` percent of the counts, s."""
+    needed, total = sum(counts) * share, 0
+    for bucket, count in enumerate(counts):
+        total += count
+        if 100 * total >= needed:
+            return below(bucket)
+    return below(len(counts) - 1)
+
+
+def to_record(kind: str, carrier: str, counts: "list[int]") -> "dict[str, Any]":
+    """Return one row as an object; `below_s` has the upper limits of the buckets."""
+    record: dict[str, Any] = {"class": kind, "carrier": carrier, "count": sum(counts)}
+    record.update({f"p{share}_s": percentile(counts, share) for share in _SHARES})
+    record["below_s"] = {str(below(i)): count for i, count in enumerate(counts) if count}
+    return record
+
+
+def table(rows: "list[list[Any]]") -> "list[str]":
+    """Return the lines of the table, as Markdown."""
+    lines = ["| class | carrier | records | 50 % below, s | 90 % | 99 % | histogram, s: records |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for kind, carrier, counts in rows:
+        shares = " | ".join(str(percentile(counts, share)) for share in _SHARES)
+        bars = ", ".join(f"<{below(i)}: {count}" for i, count in enumerate(counts) if count)
+        lines.append(f"| {kind} | {carrier} | {sum(counts)} | {shares} | {bars} |")
+    if not rows:
+        lines.append("| no receipt so far | | | | | | |")
+    return lines

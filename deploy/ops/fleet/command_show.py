@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop fleet show`: a unit with its alarms and the newest value of each signal."""
+
+import argparse
+import json
+
+from deploy.errors import DeployError
+from deploy.ops.fleet.store_reader import FleetReader, add_common, format_cell, format_time
+
+EXAMPLE = "coldloop fleet show s1/u1 --store relay.db.fleet"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_common(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one unit."""
+    reader = FleetReader(arguments.store)
+    try:
+        units = reader.units(arguments.pattern)
+        if len(units) != 1:
+            raise DeployError(f"{arguments.pattern}: {len(units)} units, not one")
+        unit = units[0]
+        unit["values"] = reader.query(
+            "SELECT s.name, value, s.unit, t_ms FROM latest JOIN signal AS s ON s.id=signal"
+            " WHERE latest.unit=? ORDER BY s.name",
+            unit["unit"],
+        )
+        unit["active"] = reader.query(
+            "SELECT code, priority, number, t_ms, text FROM alarm WHERE unit=?"
+            " ORDER BY priority, t_ms",
+            unit["unit"],
+        )
+    finally:
+        reader.close()
+    if arguments.json:
+        print(json.dumps(unit))
+        return 0
+    for name, value in unit.items():
+        if not isinstance(value, list):
+            print(f"{name.removesuffix('_s').replace('_', ' '):14} {format_cell(name, value)}")
+    for alarm in unit["active"]:
+        print(f"alarm          {alarm['code']}, {format_time(alarm['t_ms'])}: {alarm['text']}")
+    for row in unit["values"]:
+        print(f"{row['name']:40} {row['value']:>12.6g} {row['unit']:8} {format_time(row['t_ms'])}")
+    return 0

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop fleet versions`: configuration and trial of each unit, and how many have each."""
+
+import argparse
+import json
+from collections import Counter
+
+from deploy.ops.fleet.store_reader import FleetReader, Record, add_common, print_rows
+
+EXAMPLE = "coldloop fleet versions --store relay.db.fleet"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add_common(parser)
+
+
+def _row(unit: Record) -> Record:
+    report = json.loads(unit["report"]) if unit["report"] else {}
+    return {
+        "unit": unit["unit"],
+        "version": unit["version"],
+        "configuration": report.get("version"),
+        "hash": str(report.get("hash") or "")[:12],
+        "phase": report.get("phase"),
+        "update": None if report.get("update") is None else json.dumps(report["update"]),
+    }
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the versions. Exit 1: no unit matches."""
+    reader = FleetReader(arguments.store)
+    try:
+        rows = [_row(unit) for unit in reader.units(arguments.pattern)]
+    finally:
+        reader.close()
+    columns = ("unit", "version", "configuration", "hash", "phase", "update")
+    code = print_rows(rows, columns, arguments.json)
+    if not arguments.json:
+        for hash_text, count in Counter(row["hash"] for row in rows).most_common():
+            print(f"{count} with configuration {hash_text or 'unknown'}")
+    return code

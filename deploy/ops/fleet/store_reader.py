@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of the fleet store, and what the commands of `coldloop fleet` share.
+
+Does not write; `deploy.relay.outputs.fleet_store` has the schema. The store is opened read-only, so
+a command runs beside the relay.
+"""
+
+import argparse
+import json
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import DeployError
+from deploy.relay.outputs.fleet_store import open_store
+
+Record = dict[str, Any]
+
+
+class FleetReader:
+    """Queries of the store at `path`. Raises DeployError."""
+
+    def __init__(self, path: str) -> None:
+        if not Path(path).exists():
+            raise DeployError(
+                f"{path}: there is no such file; `coldloop relay --fleet FILE` makes it"
+            )
+        try:
+            self._db = open_store(path, read_only=True)
+            self._db.execute("SELECT 1 FROM unit LIMIT 1")
+        except sqlite3.Error as error:
+            raise DeployError(f"{path}: {error}") from None
+        self._db.row_factory = sqlite3.Row
+
+    def close(self) -> None:
+        """Close the store."""
+        self._db.close()
+
+    def query(self, statement: str, *arguments: object) -> list[Record]:
+        """Return the rows of a statement."""
+        return [dict(row) for row in self._db.execute(statement, arguments)]
+
+    def units(self, pattern: str) -> list[Record]:
+        """Return the units whose SITE/UNIT matches a pattern with * and ?."""
+        rows = self.query(
+            "SELECT unit.*, (SELECT COUNT(*) FROM alarm WHERE alarm.unit=unit.unit) AS alarms,"
+            " (SELECT MIN(priority) FROM alarm WHERE alarm.unit=unit.unit) AS priority"
+            " FROM unit WHERE unit GLOB ? ORDER BY unit",
+            pattern,
+        )
+        now = time.time()
+        for row in rows:
+            newest, message = row.pop("newest_ms"), row.pop("message_ms")
+            row["data_age_s"] = round(now - newest / 1000) if newest else None
+            row["message_age_s"] = round(now - message / 1000) if message else None
+            row["online"] = None if row["online"] is None else bool(row["online"])
+        return rows
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that all commands have."""
+    parser.add_argument("pattern", nargs="?", default="*", help="SITE/UNIT with * and ? (all)")
+    parser.add_argument("--store", required=True, metavar="FILE", help="fleet store of the relay")
+    parser.add_argument("--json", action="store_true", help="one JSON object on each line")
+
+
+def print_rows(rows: list[Record], columns: tuple[str, ...], as_json: bool) -> int:
+    """Print rows as a table or as JSON; return 0, or 1 if there is none."""
+    if as_json:
+        for row in rows:
+            print(json.dumps(row))
+        return 0 if rows else 1
+    texts = [[format_cell(name, row.get(name)) for name in columns] for row in rows]
+    heads = [name.removesuffix("_s").replace("_", " ") for name in columns]
+    widths = [
+        max([len(head), *map(len, cells)]) for head, *cells in zip(heads, *texts, strict=True)
+    ]
+    for line in [heads, *texts]:
+        print(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
+    return 0 if rows else 1
+
+
+def format_cell(name: str, value: object) -> str:
+    """Format a value: ages as the two largest units, times as ISO 8601."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("age_s") and isinstance(value, int):
+        return format_age(value)
+    if name.endswith("_ms") and isinstance(value, int):
+        return format_time(value)
+    return str(value)
+
+
+def format_age(seconds: int) -> str:
+    """Format a duration in s."""
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes, hours = seconds // 60, seconds // 3600
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{hours} h" if hours < 48 else f"{hours // 24} d"
+
+
+def format_time(time_ms: int) -> str:
+    """Format UTC in ms."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> int:
+    """Parse ISO 8601 or a duration before now (`2h`, `3d`) to UTC in ms. Raises DeployError."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    if text[-1:] in units and text[:-1].isdecimal():
+        return round((time.time() - int(text[:-1]) * units[text[-1]]) * 1000)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise DeployError(f"{text}: not a time such as 2026-11-28T06:00Z or 2h") from None
+    return round((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ledger of signed messages on the operator's computer: one JSON line for each, in a hash chain.
+
+Does not read the audit log of a unit; see `audit_reader`. The ledger gives the next counter: a tool
+uses its own ledger and its own clock, and a report only within `messages.ACCEPTED_AHEAD_S`.
+Another person checks a copy of it with `coldloop config history --ledger FILE --trust NAME.json`.
+
+    {"number", "when", "target", "counter", "what", "base", "message", "previous"}
+
+A line holds the message with its signatures, its target and the hash of its base. So only a holder
+of the keys can add a line or change one. `previous` is the SHA-256 of the line before: a removed
+line breaks the chain. Removed last lines do not; compare with the audit logs of the units. The file
+is `COLDLOOP_LEDGER`, or `ledger.jsonl` in the data folder of the user.
+"""
+
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.remote.message.command import decode_command
+from agent.remote.message.manifest import decode_manifest
+from agent.remote.message.patch import decode_patch
+from agent.remote.message.reject import Rejection
+from deploy.errors import OpsError
+from protocols.errors import ProtocolError
+from protocols.signed_message import COMMAND, MANIFEST, PATCH, build_signing_input, unpack
+
+VARIABLE = "COLDLOOP_LEDGER"
+_START = "0" * 64
+
+
+def default_path() -> Path:
+    """Return the file of this user."""
+    preset = os.environ.get(VARIABLE)
+    if preset:
+        return Path(preset)
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "coldloop" / "ledger.jsonl"
+
+
+class Ledger:
+    """The counters and the end of the file `path`. Raises `OpsError`: it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._counters: dict[tuple[str, int], int] = {}
+        self._offset = 0
+        self._number = 0
+        self._previous = _START
+        with self._open() as file:
+            self._read_new(file)
+
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
+        """Open the file for this process alone. Two rollouts of one user share it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise OpsError(f"{self.path}: {error.strerror}; set {VARIABLE}") from None
+        with open(descriptor, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _read_new(self, file: IO[bytes]) -> None:
+        file.seek(self._offset)
+        for line in file:
+            try:
+                record = json.loads(line)
+                place = str(record["target"]), int(record["kind"])
+                self._number, counter = int(record["number"]), int(record["counter"])
+            except (ValueError, KeyError, TypeError):
+                raise OpsError(f"{self.path}: line {self._number + 1} is damaged") from None
+            self._counters[place] = max(counter, self._counters.get(place, 0))
+            self._previous = hashlib.sha256(line).hexdigest()
+        self._offset = file.tell()
+
+    def last_counter(self, target: str, kind: int) -> int:
+        """Return the highest counter of this kind that was signed here for `target`."""
+        return self._counters.get((target, kind), 0)
+
+    def add(self, target: str, base: bytes, message: bytes) -> None:
+        """Append a message for `target` (SITE/UNIT or @GROUP) on the configuration hash `base`."""
+        with self._open() as file:
+            self._read_new(file)
+            record = {
+                "number": self._number + 1,
+                "when": dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "target": target,
+                "kind": unpack(message).kind,
+                "counter": decode_message(message).counter,
+                "what": decode_message(message).describe(),
+                "base": base.hex(),
+                "message": message.hex(),
+                "previous": self._previous,
+            }
+            file.write(json.dumps(record).encode() + b"\n")
+            file.flush()
+            self._read_new(file)
+
+
+def decode_message(message: bytes) -> Any:
+    """Return the decoded body of a message."""
+    envelope = unpack(message)
+    return _DECODERS[envelope.kind](envelope.body)
+
+
+_DECODERS: dict[int, Any] = {
+    PATCH: decode_patch,
+    COMMAND: decode_command,
+    MANIFEST: decode_manifest,
+}
+
+
+def verify(data: bytes, trusted: dict[int, bytes]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the records and the faults of a ledger. `trusted`: public keys by their numbers."""
+    records: list[dict[str, Any]] = []
+    faults: list[str] = []
+    previous = _START
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        try:
+            record = dict(json.loads(line))
+            keys = _verify_message(record, trusted)
+        except (ValueError, KeyError, TypeError, ProtocolError, InvalidSignature, Rejection):
+            faults.append(f"line {number}: not signed by a trusted key")
+        else:
+            if record.get("previous") != previous or record.get("number") != number:
+                faults.append(f"line {number} does not follow line {number - 1}")
+            records.append({**record, "keys": keys})
+        previous = hashlib.sha256(line).hexdigest()
+    return records, faults
+
+
+def _verify_message(record: dict[str, Any], trusted: dict[int, bytes]) -> list[int]:
+    """Return the numbers of the keys. What is not signed must agree with the message."""
+    message = bytes.fromhex(record["message"])
+    envelope = unpack(message)
+    base = bytes.fromhex(record["base"])
+    text = build_signing_input(envelope.kind, record["target"], base, envelope.body)
+    for number, signature in envelope.signatures:
+        Ed25519PublicKey.from_public_bytes(trusted[number]).verify(signature, text)
+    decoded = decode_message(message)
+    stated = record["counter"], record["kind"], record["what"]
+    if stated != (decoded.counter, envelope.kind, decoded.describe()):
+        raise ValueError("the line does not describe its message")
+    return [number for number, _ in envelope.signatures]

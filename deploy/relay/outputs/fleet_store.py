@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fleet store: the embedded store, one SQLite file without a server.
+
+Not for many gigabytes; PostgreSQL, VictoriaMetrics or Parquet are. `coldloop fleet` and the SQLite
+data source of Grafana read the file while the relay writes. Schema:
+
+    unit       one row a unit: newest row, last message, clock, state, online, version, counters
+    latest     newest value of each signal of a unit
+    minute     mean, minimum, maximum and last value of each signal in each minute
+    block      all rows as they came, compressed (zlib of JSON, as the output `json` writes it)
+    alarm      one row for each active alarm
+    note       all alarms and events, as JSON
+
+A transaction has the items of a batch; a block or note that the file has is skipped. So nothing is
+lost or doubled. SOURCE of the durability: SQLite, `synchronous=FULL` with WAL.
+"""
+
+import json
+import sqlite3
+import threading
+import zlib
+from typing import Any
+
+from deploy.errors import DeployError
+from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs import row_text
+from deploy.relay.outputs.alarm_output import catalogue_fields
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS unit (
+  unit TEXT PRIMARY KEY, site TEXT, name TEXT, newest_ms INTEGER DEFAULT 0,
+  message_ms INTEGER DEFAULT 0, clock TEXT, state TEXT, online INTEGER, version TEXT,
+  report TEXT,
+  blocks INTEGER DEFAULT 0, late INTEGER DEFAULT 0, undated INTEGER DEFAULT 0,
+  estimated INTEGER DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS signal (id INTEGER PRIMARY KEY, name TEXT UNIQUE, unit TEXT);
+CREATE TABLE IF NOT EXISTS latest (
+  unit TEXT, signal INTEGER, t_ms INTEGER, value REAL, PRIMARY KEY (unit, signal)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS minute (
+  unit TEXT, signal INTEGER, t_ms INTEGER, sum REAL, min REAL, max REAL, last_ms INTEGER,
+  last REAL, count INTEGER, PRIMARY KEY (unit, signal, t_ms)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS block (
+  unit TEXT, log TEXT, record INTEGER, first_ms INTEGER, last_ms INTEGER, dated INTEGER,
+  run INTEGER, data BLOB, PRIMARY KEY (unit, log, record)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS block_time ON block (unit, dated, first_ms);
+CREATE TABLE IF NOT EXISTS alarm (
+  unit TEXT, code TEXT, t_ms INTEGER, text TEXT, number INTEGER, priority INTEGER,
+  PRIMARY KEY (unit, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarm_order (
+  unit TEXT, code TEXT, log TEXT, record INTEGER, PRIMARY KEY (unit, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (
+  unit TEXT, log TEXT, record INTEGER, t_ms INTEGER, text TEXT,
+  PRIMARY KEY (unit, log, record, text)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS note_time ON note (unit, t_ms);
+"""
+_MINUTE_MS = 60_000
+_MAX_REPORT_BYTES = 65536
+_MINUTE_UPSERT = """
+INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
+  sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
+  last=CASE WHEN excluded.last_ms>=last_ms THEN excluded.last ELSE last END,
+  last_ms=MAX(last_ms, excluded.last_ms), count=count+excluded.count
+"""
+_LATEST_UPSERT = """
+INSERT INTO latest VALUES (?,?,?,?) ON CONFLICT (unit, signal) DO UPDATE SET
+  t_ms=excluded.t_ms, value=excluded.value WHERE excluded.t_ms>=t_ms
+"""
+
+
+def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
+    """Open a fleet store. Raises sqlite3.Error."""
+    uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+    db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+    if not read_only:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(TABLES)
+    return db
+
+
+class FleetStoreOutput(Output):
+    """Writes the file; the value of the option is its path."""
+
+    BATCH = 500
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self._lock = threading.Lock()
+        self._states: dict[str, bytes] = {}
+        self._reports: dict[str, bytes] = {}
+        self._signals: dict[str, int] = {}
+        try:
+            self._db = open_store(context.argument)
+        except sqlite3.Error as error:
+            raise DeployError(f"{context.argument}: {error}") from None
+
+    def deliver(self, items: list[Item]) -> None:
+        """Write the items in one transaction."""
+        try:
+            with self._lock:
+                self._write(items)
+        except sqlite3.OperationalError as error:  # disk full, file locked
+            self._signals.clear()
+            raise OutputError(f"{self.context.argument}: {error}") from None
+
+    def _write(self, items: list[Item]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for item in items:
+                if isinstance(item, Rows):
+                    self._write_rows(item)
+                else:
+                    self._write_note(item)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._signals.clear()
+            raise
+
+    def _touch(self, unit: str) -> None:
+        site, _, name = unit.partition("/")
+        self._db.execute(
+            "INSERT INTO unit (unit, site, name) VALUES (?,?,?) ON CONFLICT DO NOTHING",
+            (unit, site, name),
+        )
+        self._db.execute(
+            "UPDATE unit SET message_ms=? WHERE unit=?", (self.context.clock_ms(), unit)
+        )
+
+    def _signal(self, name: str, unit: str) -> int:
+        if name not in self._signals:
+            self._db.execute(
+                "INSERT INTO signal (name, unit) VALUES (?,?) ON CONFLICT DO NOTHING", (name, unit)
+            )
+            row = self._db.execute("SELECT id FROM signal WHERE name=?", (name,)).fetchone()
+            self._signals[name] = row[0]
+        return self._signals[name]
+
+    def _write_rows(self, rows: Rows) -> None:
+        self._touch(rows.unit)
+        times = [at for at, _ in rows.values]
+        inserted = self._db.execute(
+            "INSERT INTO block VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+            (
+                *(rows.unit, rows.generation, rows.number, min(times), max(times)),
+                *(int(rows.is_dated), rows.run, zlib.compress(row_text.rows_to_json(rows))),
+            ),
+        ).rowcount
+        if not inserted:
+            return
+        newest = self._db.execute(
+            "SELECT newest_ms FROM unit WHERE unit=?", (rows.unit,)
+        ).fetchone()[0]
+        is_late = rows.is_dated and max(times) < newest
+        self._db.execute(
+            "UPDATE unit SET blocks=blocks+1, late=late+?, undated=undated+?,"
+            " estimated=estimated+? WHERE unit=?",
+            (int(is_late), int(not rows.is_dated), rows.estimated, rows.unit),
+        )
+        if not rows.is_dated:
+            return
+        self._write_columns(rows)
+        if not is_late:
+            newest_row = max(rows.values, key=lambda row: row[0])
+            self._update_unit(rows, dict(zip(rows.names, newest_row[1], strict=True)), max(times))
+
+    def _write_columns(self, rows: Rows) -> None:
+        units = rows.units or ("",) * len(rows.names)
+        minutes: list[tuple[Any, ...]] = []
+        latest: list[tuple[Any, ...]] = []
+        for column, name in enumerate(rows.names):
+            signal = self._signal(name, units[column])
+            by_minute: dict[int, list[tuple[int, float]]] = {}
+            for at, values in rows.values:
+                value = values[column]
+                if value is not None:
+                    by_minute.setdefault(at - at % _MINUTE_MS, []).append((at, value))
+            for minute, points in by_minute.items():
+                numbers = [value for _, value in points]
+                last_ms, last = max(points)
+                minutes.append(
+                    (
+                        *(rows.unit, signal, minute, sum(numbers), min(numbers), max(numbers)),
+                        *(last_ms, last, len(numbers)),
+                    )
+                )
+            if by_minute:
+                last_ms, last = max(by_minute[max(by_minute)])
+                latest.append((rows.unit, signal, last_ms, last))
+        self._db.executemany(_MINUTE_UPSERT, minutes)
+        self._db.executemany(_LATEST_UPSERT, latest)
+
+    def _update_unit(self, rows: Rows, values: dict[str, float | None], newest: int) -> None:
+        self._db.execute("UPDATE unit SET newest_ms=? WHERE unit=?", (newest, rows.unit))
+        for column, names, key in (("clock", CLOCKS, CLOCK), ("state", STATES, STATE)):
+            value = values.get(key)
+            if value is not None and 0 <= value < len(names):
+                self._db.execute(
+                    f"UPDATE unit SET {column}=? WHERE unit=?", (names[int(value)], rows.unit)
+                )
+
+    def _write_note(self, note: Note) -> None:
+        self._touch(note.unit)
+        text = json.dumps(note.content, separators=(",", ":"))
+        inserted = self._db.execute(
+            "INSERT INTO note VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
+            (note.unit, note.generation, note.number, note.time_ms, text),
+        ).rowcount
+        change, code = note.content.get("alarm"), note.content.get("code")
+        if inserted and change in ("raised", "cleared") and isinstance(code, str):
+            self._follow_alarm(note, change == "raised", code)
+
+    def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:
+        """Keep the active alarms. A record that comes after a newer one of its log changes none."""
+        key = (note.unit, code)
+        known = self._db.execute(
+            "SELECT log, record FROM alarm_order WHERE unit=? AND code=?", key
+        ).fetchone()
+        if known is not None and known[0] == note.generation and known[1] > note.number > 0:
+            return
+        self._db.execute(
+            "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",
+            (*key, note.generation, note.number),
+        )
+        if not is_raised:
+            self._db.execute("DELETE FROM alarm WHERE unit=? AND code=?", key)
+            return
+        found = catalogue_fields(note.content)
+        priority = found.get("priority")
+        self._db.execute(
+            "INSERT INTO alarm VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+            (
+                *(*key, note.time_ms or self.context.clock_ms()),
+                str(note.content.get("text", ""))[:500],
+                *(found.get("number"), None if priority is None else int(priority)),
+            ),
+        )
+
+    def on_unit_state(self, unit: str, payload: bytes) -> None:
+        """Keep what the unit states of itself; `process` writes it."""
+        self._states[unit] = payload
+
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Keep the report of the configuration of a unit; `process` writes it."""
+        self._reports[unit] = payload
+
+    def process(self) -> None:
+        """Write the states of units: online, version, report of the configuration."""
+        if not self._states and not self._reports:
+            return
+        states, self._states = self._states, {}
+        reports, self._reports = self._reports, {}
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                for unit, payload in states.items():
+                    self._write_state(unit, payload)
+                for unit, payload in reports.items():
+                    self._write_report(unit, payload)
+                self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            self._states = {**states, **self._states}
+            self._reports = {**reports, **self._reports}
+            raise OutputError(f"{self.context.argument}: {error}") from None
+
+    def _write_report(self, unit: str, payload: bytes) -> None:
+        if isinstance(_load_object(payload), dict) and len(payload) < _MAX_REPORT_BYTES:
+            self._touch(unit)
+            text = payload.decode("utf-8", "replace")
+            self._db.execute("UPDATE unit SET report=? WHERE unit=?", (text, unit))
+
+    def _write_state(self, unit: str, payload: bytes) -> None:
+        state = _load_object(payload)
+        if state is None:
+            return
+        self._touch(unit)
+        is_online = state.get("online") is not False
+        self._db.execute("UPDATE unit SET online=? WHERE unit=?", (int(is_online), unit))
+        version = state.get("version")
+        if isinstance(version, str):
+            self._db.execute("UPDATE unit SET version=? WHERE unit=?", (version[:60], unit))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+
+def _load_object(payload: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP client of the outputs: one POST with a token and TLS, errors as OutputError or RefusedError.
+
+Does not format bodies. A status of 4xx is a refusal of the items, except 401, 403, 404, 408 and
+429: these are faults of the configuration or of the load, so the items wait.
+"""
+
+import gzip
+import ssl
+import urllib.error
+import urllib.request
+
+from deploy.relay.outputs.base import OutputContext, OutputError
+
+_TIMEOUT_S = 30
+_WAIT = (401, 403, 404, 408, 429)
+
+
+class RefusedError(Exception):
+    """The server refuses the items."""
+
+
+class HttpClient:
+    """Posts to `url` for an output."""
+
+    def __init__(self, url: str, context: OutputContext) -> None:
+        self._url = url
+        self._token = context.token
+        self._tls = ssl.create_default_context(cafile=context.ca) if url[:6] == "https:" else None
+
+    def post(self, body: bytes, kind: str) -> None:
+        """Post a body; returns after a status of 2xx. Raises OutputError, RefusedError."""
+        request = urllib.request.Request(self._url, gzip.compress(body, 1))
+        request.add_header("Content-Type", kind)
+        request.add_header("Content-Encoding", "gzip")
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as answer:
+                answer.read(1000)
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read(200).decode("ascii", "replace").strip()
+            if 400 <= error.code < 500 and error.code not in _WAIT:
+                raise RefusedError(f"{error.code} {text}") from None
+            raise OutputError(f"{self._url}: {error.code} {text}") from None
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self._url}: {error}") from None

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""InfluxDB output: line protocol over HTTP to VictoriaMetrics, InfluxDB or Telegraf.
+
+Does not write the lines; see `row_text`. Schema: measurement `coldloop`, tags `site` and `unit`,
+one field for each signal. A point is known by tags, field and time, so a repetition changes nothing
+(VictoriaMetrics: with `-dedup.minScrapeInterval=1ms`). Alarms and events are not part of it.
+
+Some servers acknowledge before the data are on their disk; VictoriaMetrics writes them some seconds
+later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settle=S` at the end of
+the URL: other seconds). A server that is killed in that time gets the batch again.
+"""
+
+import time
+import urllib.error
+import urllib.request
+
+from deploy.errors import DeployError
+from deploy.relay.decode.row_format import Item, Rows
+from deploy.relay.outputs import row_text
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.http_client import HttpClient
+
+_SETTLE_S = 15.0
+_STEP_S = 1.0
+
+
+class InfluxOutput(Output):
+    """Posts to the URL of the option, for example http://127.0.0.1:8428/write."""
+
+    BATCH = 1000
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        url, _, settle = context.argument.partition("#settle=")
+        if not url.startswith(("http://", "https://")):
+            raise DeployError(f"--influx {context.argument}: not a URL")
+        self._settle_s = float(settle) if settle else _SETTLE_S
+        self._root = "/".join(url.split("/")[:3])
+        try:
+            self._client = HttpClient(url, context)
+        except OSError as error:
+            raise DeployError(f"--influx {url}: {error}") from None
+
+    def deliver(self, items: list[Item]) -> None:
+        """Post the rows; wait until the server has them on its disk."""
+        dated = [item for item in items if isinstance(item, Rows) and item.is_dated]
+        text = "".join(row_text.rows_to_lines(item) for item in dated)
+        if not text:
+            return
+        self._client.post(text.encode(), "text/plain; charset=utf-8")
+        end = time.monotonic() + self._settle_s
+        while time.monotonic() < end:
+            time.sleep(min(_STEP_S, max(0.0, end - time.monotonic())))
+            self._check_server()
+
+    def _check_server(self) -> None:
+        """Raise OutputError if the server ends while its data are not on its disk."""
+        try:
+            with urllib.request.urlopen(self._root + "/ping", timeout=5):
+                pass
+        except urllib.error.HTTPError as error:
+            error.close()  # a server without this page lives too
+        except OSError as error:
+            raise OutputError(f"{self._root}: {error}") from None

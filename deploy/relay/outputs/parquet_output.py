@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parquet output: files partitioned by day and site, for DuckDB, Spark, pandas and others.
+
+Does not compact; a file has the rows of about 20 s. Layout below the folder of the option:
+
+    rows/day=DATE/site=NAME/FILE.parquet      unit, log, record, run, t, signal, value, estimated
+    rows/day=undated/site=NAME/FILE.parquet   the same; t is empty, uptime_ms is not
+    notes/day=DATE/site=NAME/FILE.parquet     unit, log, record, t, content (JSON)
+
+A file is complete: it is written, synchronised and then renamed. The list of the files of a batch
+is stored before. If the batch comes again, its files are deleted first. So a kill at any moment
+loses and doubles nothing.
+"""
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
+
+_KEY = "parquet/batch"
+_ROWS = pa.schema(
+    [
+        ("unit", pa.string()),
+        ("log", pa.string()),
+        ("record", pa.int64()),
+        ("run", pa.int64()),
+        ("t", pa.timestamp("ms", "UTC")),
+        ("uptime_ms", pa.int64()),
+        ("signal", pa.string()),
+        ("value", pa.float64()),
+        ("estimated", pa.bool_()),
+    ]
+)
+_NOTES = pa.schema(
+    [
+        ("unit", pa.string()),
+        ("log", pa.string()),
+        ("record", pa.int64()),
+        ("t", pa.timestamp("ms", "UTC")),
+        ("content", pa.string()),
+    ]
+)
+_Table = list[tuple[object, ...]]
+
+
+class ParquetOutput(Output):
+    """Writes below the folder of the option."""
+
+    BATCH = 2000
+    LINGER_S = 20.0
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self._root = Path(context.argument)
+
+    def deliver(self, items: list[Item]) -> None:
+        """Write the items as new files, one for each day and site."""
+        parts: dict[Path, _Table] = {}
+        for item in items:
+            if isinstance(item, Note):
+                parts.setdefault(_folder("notes", item.unit, item.time_ms), []).append(
+                    _note_row(item)
+                )
+            else:
+                _add_rows(parts, item)
+        first = items[0]
+        identity = f"{first.unit} {first.generation} {first.number} {type(first).__name__}"
+        name = hashlib.sha256(f"{self.context.name} {identity}".encode()).hexdigest()[:24]
+        files = {self._root / folder / f"{name}.parquet": rows for folder, rows in parts.items()}
+        try:
+            self._begin(identity, list(files))
+            for path, rows in files.items():
+                _write_file(path, rows, _NOTES if "notes" in path.parts else _ROWS)
+        except OSError as error:
+            raise OutputError(f"{self._root}: {error}") from None
+
+    def _begin(self, identity: str, files: list[Path]) -> None:
+        """Delete the files of this batch, if it comes again; store the list of its files."""
+        store = self.context.store
+        if store is None:
+            return
+        text = store.load_state(_KEY).get(_KEY)
+        if text:
+            last = json.loads(text)
+            if last["identity"] == identity:
+                for name in last["files"]:
+                    (self._root / name).unlink(missing_ok=True)
+        names = [str(path.relative_to(self._root)) for path in files]
+        store.store_state(_KEY, json.dumps({"identity": identity, "files": names}))
+
+
+def _folder(kind: str, unit: str, time_ms: int | None) -> Path:
+    day = f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d}" if time_ms else "undated"
+    site = quote(unit.partition("/")[0], safe="")
+    return Path(kind) / f"day={day}" / f"site={site}"
+
+
+def _add_rows(parts: dict[Path, _Table], rows: Rows) -> None:
+    unit = rows.unit.partition("/")[2]
+    head = (unit, rows.generation, rows.number, rows.run)
+    for at, values in rows.values:
+        folder = _folder("rows", rows.unit, at if rows.is_dated else None)
+        times = (at, None) if rows.is_dated else (None, at)
+        parts.setdefault(folder, []).extend(
+            (*head, *times, name, value, rows.estimated > 0)
+            for name, value in zip(rows.names, values, strict=True)
+            if value is not None
+        )
+
+
+def _note_row(note: Note) -> tuple[object, ...]:
+    unit = note.unit.partition("/")[2]
+    return (
+        *(unit, note.generation, note.number, note.time_ms or None),
+        json.dumps(note.content, separators=(",", ":")),
+    )
+
+
+def _write_file(path: Path, rows: _Table, schema: pa.Schema) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        pq.write_table(table, file, compression="zstd", use_dictionary=["unit", "log"])
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

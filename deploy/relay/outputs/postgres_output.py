@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL output, with TimescaleDB if the server has it.
+
+Does not aggregate; use views or continuous aggregates. It makes its tables:
+
+    coldloop_sample   site, unit, signal, t (UTC), value; key: site, unit, signal, t
+    coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value
+    coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
+
+A batch is one transaction: COPY into a temporary table, then INSERT without the rows that exist. So
+a repetition doubles nothing. The option is a connection URI or string of libpq; it has the options
+for TLS (`sslmode=verify-full sslrootcert=… sslcert=… sslkey=…`).
+"""
+
+import json
+from datetime import UTC, datetime
+
+import psycopg
+
+from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs.base import Output, OutputContext, OutputError
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS coldloop_sample (
+  site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
+  value double precision, PRIMARY KEY (site, unit, signal, t));
+CREATE TABLE IF NOT EXISTS coldloop_uptime (
+  site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
+  uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision,
+  PRIMARY KEY (site, unit, log, record, uptime_ms, signal));
+CREATE TABLE IF NOT EXISTS coldloop_note (
+  site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL,
+  t timestamptz, content jsonb NOT NULL, digest text NOT NULL,
+  PRIMARY KEY (site, unit, log, record, digest));
+"""
+_HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists => true)"
+_LOCK = 0x636F6C64
+"""Advisory lock of the set-up; relays start together."""
+_PARTS = (
+    ("coldloop_sample", "site, unit, signal, t, value"),
+    ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value"),
+    ("coldloop_note", "site, unit, log, record, t, content, digest"),
+)
+_Rows = list[tuple[object, ...]]
+
+
+class PostgresOutput(Output):
+    """Writes to the database of the option."""
+
+    BATCH = 500
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        self._connection: psycopg.Connection | None = None
+
+    def deliver(self, items: list[Item]) -> None:
+        """Write the items in one transaction."""
+        tables: list[_Rows] = [[], [], []]
+        for item in items:
+            if isinstance(item, Note):
+                tables[2].append(_note_row(item))
+            elif item.is_dated:
+                tables[0] += _sample_rows(item)
+            else:
+                tables[1] += _uptime_rows(item)
+        try:
+            self._write(tables)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._disconnect()
+            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
+
+    def _write(self, tables: list[_Rows]) -> None:
+        connection = self._connect()
+        with connection.transaction(), connection.cursor() as cursor:
+            for (table, columns), rows in zip(_PARTS, tables, strict=True):
+                if not rows:
+                    continue
+                staging = f"new_{table}"
+                cursor.execute(
+                    f"CREATE TEMP TABLE {staging} (LIKE {table}) ON COMMIT DROP".encode()
+                )
+                with cursor.copy(f"COPY {staging} ({columns}) FROM STDIN".encode()) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+                cursor.execute(
+                    f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging}"
+                    " ON CONFLICT DO NOTHING".encode()
+                )
+
+    def _connect(self) -> psycopg.Connection:
+        if self._connection is None:
+            connection = psycopg.connect(self.context.argument, connect_timeout=10, autocommit=True)
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+                connection.execute(_TABLES)
+            _make_hypertable(connection)
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._disconnect()
+
+
+def _make_hypertable(connection: psycopg.Connection) -> None:
+    """Use TimescaleDB if the database has it."""
+    found = connection.execute("SELECT 1 FROM pg_extension WHERE extname='timescaledb'").fetchone()
+    if found is not None:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            connection.execute(_HYPERTABLE)
+
+
+def _time(time_ms: int) -> datetime:
+    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+
+
+def _sample_rows(rows: Rows) -> _Rows:
+    site, _, unit = rows.unit.partition("/")
+    return [
+        (site, unit, name, at, value)
+        for at, values in [(_time(at), values) for at, values in rows.values]
+        for name, value in zip(rows.names, values, strict=True)
+        if value is not None
+    ]
+
+
+def _uptime_rows(rows: Rows) -> _Rows:
+    site, _, unit = rows.unit.partition("/")
+    return [
+        (site, unit, rows.generation, rows.number, rows.run, at, name, value)
+        for at, values in rows.values
+        for name, value in zip(rows.names, values, strict=True)
+        if value is not None
+    ]
+
+
+def _note_row(note: Note) -> tuple[object, ...]:
+    site, _, unit = note.unit.partition("/")
+    at = _time(note.time_ms) if note.time_ms else None
+    # A note of a datagram has no record; then its content identifies it.
+    digest = "" if note.number else json.dumps(note.content, sort_keys=True)
+    return (site, unit, note.generation, note.number, at, json.dumps(note.content), digest[:2000])

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last steps of `coldloop commission`: acceptance with twins, on the devices, signed reports.
+
+Does not contain the scenarios; see `hil.run.unit.unit_suite`. There are two reports, because a
+record must not mix what was emulated with what was real: `report-twin` (virtual time, twins) and
+`report` (live values, gauges, write test and, if permitted, the agent on the real devices).
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hil.bench.testbed_settings import TestbedSettings
+from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, SerialCheck
+from hil.record.record import worst_verdict
+from hil.report.write import Labels, write_all
+from hil.run.origin import OriginRecorder
+from hil.run.recorded import RecordedRun
+from hil.run.unit.record_unit import record_real_unit, record_twin
+from hil.run.unit.unit_file import UnitFile, load_unit
+from hil.run.unit.unit_suite import build_suite
+from hil.run.virtual import RunResult
+from hil.scenario.channels import Channel, Series
+from hil.scenario.judge import FAIL, PASS, ExpectationResult
+from hil.scenario.model import Prompt, Scenario
+from hil.scenario.questions import Answer, make_answer, make_unanswered
+from hil.scenario.suite import Suite
+from hil.scenario.toml_writer import write_toml
+from hil.tools.commission.device_access import DONE
+from hil.tools.commission.journal import Journal
+
+_TITLE = "live values, comparison with gauges, write test"
+
+
+def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run the suite with twins and write `report-twin`; return verdict and failures."""
+    unit = load_unit(unit_file)
+    suite = build_suite(unit, is_real=False)
+    recorded = [record_twin(unit, scenario, 1, "cpython") for scenario in suite.scenarios]
+    return _write(suite, recorded, folder / "report-twin", arguments)
+
+
+def run_real(
+    unit_file: Path, folder: Path, arguments: argparse.Namespace, journal: Journal, on_devices: bool
+) -> dict[str, Any]:
+    """Write `report`; with `on_devices` first run the agent on the real devices."""
+    unit = load_unit(unit_file)
+    suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
+    recorded = [_record_facts(unit, journal, arguments.operator)]
+    if on_devices:
+        recorded += [record_real_unit(unit, scenario) for scenario in suite.scenarios]
+    suite = replace(suite, name="commission", title=f"Commissioning: {suite.title}")
+    return _write(suite, recorded, folder / "report", arguments)
+
+
+def _write(
+    suite: Suite, recorded: list[RecordedRun], folder: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    labels = Labels(SerialCheck(arguments.serial), arguments.operator, arguments.key)
+    paths = write_all(suite, recorded, folder, labels)
+    return {
+        "verdict": worst_verdict([run.verdict for run in recorded]),
+        "failures": {
+            run.scenario.name: list(run.run_result.failures)
+            for run in recorded
+            if run.run_result.failures
+        },
+        "files": [str(path) for path in paths],
+    }
+
+
+def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRun:
+    """Return the facts of the dialogue as a run: values, gauges, write test."""
+    values, writes = journal.get("values"), journal.get("write-test")
+    results, failures, prompts, answers = [], [], [], []
+    for gauge in values["gauges"]:
+        kind = "text" if isinstance(gauge["gauge"], str) else "number"
+        prompt = Prompt(0.0, f"{gauge['point']}: value of the gauge", kind, gauge["unit"])
+        prompts.append(prompt)
+        answers.append(_answer(prompt, gauge["gauge"], operator))
+        if isinstance(gauge["gauge"], float):
+            results.append(_gauge_result(gauge))
+    results += [_write_result(write) for write in writes]
+    for device in values["devices"]:
+        failures += [f"{device['name']}: {error}" for error in device["errors"]]
+        if device["identity"].startswith("is another"):
+            failures.append(f"{device['name']}: {device['identity']}")
+    failures += [result.failure for result in results if result.failure is not None]
+    scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
+    scenario = replace(scenario, text=write_toml(scenario))
+    run_result = RunResult(scenario.name, 0, "cpython", tuple(failures), None, 1.0, 1.0)
+    origin = OriginRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
+    origin = replace(
+        origin,
+        started_utc=journal.done_at("values"),
+        devices=tuple(_origin(unit, device, values) for device in unit.raw["devices"]),
+    )
+    series = _series(values)
+    return RecordedRun(scenario, run_result, results, series, [], unit.whole, answers, origin)
+
+
+def _answer(prompt: Prompt, value: float | str | None, operator: str) -> Answer:
+    if value is None:
+        return make_unanswered(prompt, 0.0)
+    text = "there is no gauge" if isinstance(value, str) else f"{value:g}"
+    return make_answer(prompt, text, operator or "not named", 0.0)
+
+
+def _origin(unit: UnitFile, device: dict[str, Any], values: dict[str, Any]) -> DeviceOrigin:
+    identity = next(d["identity"] for d in values["devices"] if d["name"] == device["name"])
+    port = unit.raw["buses"][device["bus"]]
+    return DeviceOrigin(device["name"], REAL, port, device["unit"], device["profile"], identity)
+
+
+def _gauge_result(gauge: dict[str, Any]) -> ExpectationResult:
+    tolerance, difference = gauge["tolerance"], abs(gauge["read"] - gauge["gauge"])
+    unit, limits = gauge["unit"], f"at most {gauge['tolerance']:g}"
+    failure = None
+    if difference > tolerance:
+        failure = f"{gauge['point']}: differs from the gauge by {difference:.2f} {unit}, {limits}"
+    measure = f"difference to the gauge: {gauge['point']}"
+    return _result(measure, unit, limits, difference, failure)
+
+
+def _write_result(write: dict[str, Any]) -> ExpectationResult:
+    state = write["state"]
+    failure = (
+        None if state == DONE else f"write test of {write['point']}: {state} {write['reason']}"
+    )
+    worst = float(state == DONE)
+    measure = f"write test: {write['point']}"
+    return _result(measure, "", "read back, and returned to the old value", worst, failure)
+
+
+def _result(
+    measure: str, unit: str, limits: str, worst: float, failure: str | None
+) -> ExpectationResult:
+    verdict = PASS if failure is None else FAIL
+    return ExpectationResult(
+        measure,
+        unit,
+        limits,
+        "commissioning",
+        "",
+        verdict,
+        worst,
+        0.0,
+        None,
+        None if failure is None else failure.rstrip(),
+    )
+
+
+def _series(values: dict[str, Any]) -> Series:
+    """Return the samples of the live values as curves."""
+    channels, columns, length = [], {}, 0
+    for device in values["devices"]:
+        for name in device["samples"][0] if device["samples"] else ():
+            key = f"{device['name']}.{name}"
+            channels.append(Channel(key, key, "", name))
+            columns[key] = [
+                sample[name][0] if sample[name][1] == "good" else None
+                for sample in device["samples"]
+            ]
+            length = max(length, len(columns[key]))
+    return Series(tuple(channels), [0.2 * i for i in range(length)], columns)

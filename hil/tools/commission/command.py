@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop commission`: a guided dialogue from a port to a signed report.
+
+Does not contain the steps. After each step the result is in the journal. A later call continues
+after the last complete step; `--from STEP` repeats a step and those after it.
+"""
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from drivers.errors import DriverError
+from drivers.tools.lib.parser import Parser
+from drivers.tools.modbus_scan import add_scan
+from hil.errors import BenchError
+from hil.record.provenance import VERDICT_TEXTS
+from hil.scenario.judge import FAIL, INCOMPLETE
+from hil.tools.commission.acceptance import run_real, run_twins
+from hil.tools.commission.dialogue import Dialogue
+from hil.tools.commission.journal import Journal
+from hil.tools.commission.steps import Commissioning
+from hil.tools.commission.unit_draft import MODES
+from protocols.errors import ProtocolError
+
+EXAMPLE = (
+    "coldloop commission tcp:10.0.0.7:502 --units 7 --table registers.csv --dir site --serial SN1"
+)
+STEPS = (
+    *("ports", "scan", "describe", "values", "write-test", "propose", "check"),
+    *("acceptance", "report"),
+)
+
+
+def make_parser() -> Parser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="coldloop commission",
+        description="Bring a unit into operation: scan, describe, test, configure, accept, sign.",
+        epilog=f"example: {EXAMPLE}",
+    )
+    parser.add_argument("ports", nargs="*", metavar="PORT", help="ports; without: asks")
+    parser.add_argument(
+        "--dir",
+        type=Path,
+        default=Path("site"),
+        metavar="DIR",
+        help="folder of the site: unit.json, profiles, reports, journal (site)",
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help="register table of the device")
+    parser.add_argument("--model", default="site_cdu", metavar="NAME", help="name of its profile")
+    parser.add_argument(
+        "--gauge",
+        action="append",
+        default=[],
+        metavar="POINT=VALUE",
+        help="value of a gauge beside a point, such as SupplyTemperatureCelsius=31.8",
+    )
+    parser.add_argument(
+        "--write-test", action="store_true", help="move each output by a small step and back"
+    )
+    parser.add_argument(
+        "--mode", choices=MODES, default="auto", help="monitor: the agent controls nothing"
+    )
+    parser.add_argument("--site", default="site1", metavar="NAME", help="name of the site (site1)")
+    parser.add_argument("--name", default="cdu1", metavar="NAME", help="name of the unit (cdu1)")
+    parser.add_argument("--setpoint-c", type=float, default=32.0, metavar="X", help="°C (32)")
+    parser.add_argument("--setpoint-kpa", type=float, default=80.0, metavar="X", help="kPa (80)")
+    parser.add_argument(
+        "--real", action="store_true", help="let the agent control the real devices for the report"
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=60, metavar="N", help="with --real: of each scenario (60)"
+    )
+    _add_scan_and_labels(parser)
+    return parser
+
+
+def _add_scan_and_labels(parser: Parser) -> None:
+    add_scan(parser.add_argument_group("scan"))  # type: ignore[arg-type]  # has add_argument
+    labels = parser.add_argument_group("record and report")
+    labels.add_argument("--serial", default="", metavar="SN", help="serial number of the unit")
+    labels.add_argument("--operator", default="", metavar="NAME", help="name of the technician")
+    labels.add_argument("--key", type=Path, metavar="FILE", help="key file of the bench")
+    parser.add_argument("--from", dest="first", choices=STEPS, help="repeat from this step")
+    parser.add_argument("--to", dest="last", choices=STEPS, help="stop after this step")
+    parser.add_argument("--yes", action="store_true", help="do not ask; accept all proposals")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a step")
+
+
+def commission(argv: list[str]) -> int:
+    """Run the command; 0: accepted, 1: not accepted, 2: wrong use or a step that cannot be done."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    if not 30 <= arguments.seconds <= 3600:
+        parser.error(f"--seconds: {arguments.seconds} is outside 30 to 3600")
+    try:
+        return _run(arguments)
+    except (BenchError, DriverError, ProtocolError) as error:
+        lines = str(error).splitlines()
+        parser.exit(2, "".join(f"{parser.prog}: {line}\n" for line in lines))
+    except KeyboardInterrupt:
+        again = shlex.join(["coldloop", "commission", "--dir", str(arguments.dir)])
+        parser.exit(130, f"\n{parser.prog}: stopped; `{again}` continues\n")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        arguments.dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{arguments.dir}: {error.strerror}") from None
+    journal = Journal(arguments.dir)
+    dialogue = Dialogue(arguments.yes, arguments.json)
+    if arguments.first is not None:
+        journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
+    work = Commissioning(arguments, journal, dialogue)
+    titles = {
+        "acceptance": "acceptance with emulated twins, virtual time",
+        "report": "report",
+    }
+    functions: dict[str, Any] = {
+        "acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
+        "report": lambda: _report(work, arguments, journal, dialogue),
+    }
+    for name, title, function in work.steps():
+        titles[name], functions[name] = title, function
+    for number, name in enumerate(STEPS, 1):
+        head = f"step {number} of {len(STEPS)}, {titles[name]}"
+        if journal.get(name) is not None:
+            dialogue.say(f"{head}: done at {journal.done_at(name)}")
+        else:
+            dialogue.say(f"{head}:")
+            journal.put(name, functions[name]())
+        dialogue.report(name, journal.get(name))
+        if name == arguments.last:
+            return 0
+    return _finish(journal, dialogue)
+
+
+def _report(
+    work: Commissioning, arguments: argparse.Namespace, journal: Journal, dialogue: Dialogue
+) -> dict[str, Any]:
+    question = (
+        f"let the agent control the real devices, two scenarios of {arguments.seconds} s each?"
+    )
+    on_devices = arguments.real or (not arguments.yes and dialogue.confirm(question))
+    return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices)
+
+
+def _finish(journal: Journal, dialogue: Dialogue) -> int:
+    """Print both verdicts; return the exit code."""
+    verdicts = []
+    for step, title in (("acceptance", "with twins"), ("report", "on the devices")):
+        result = journal.get(step)
+        verdicts.append(result["verdict"])
+        dialogue.say(f"{VERDICT_TEXTS[result['verdict']]} {title}: {result['files'][0]}")
+        for scenario, lines in result["failures"].items():
+            for line in lines:
+                dialogue.say(f"  {scenario}: {line}")
+    return 1 if FAIL in verdicts or INCOMPLETE in verdicts else 0

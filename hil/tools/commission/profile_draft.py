@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes a device profile from the rows of a register table.
+
+Does not read tables (`hil.tools.commission.register_table`) and does not check the profile
+(`drivers.device.profile_check`). The name of a row decides what the point is: "supply temperature"
+becomes `SupplyTemperatureCelsius`, which the agent knows. Units are converted to those of the
+agent. A row with an unknown name becomes a point for the telemetry.
+"""
+
+import re
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from hil.errors import BenchError
+from hil.tools.commission.register_table import TableRow
+
+Raw = dict[str, Any]
+
+_UNITS: dict[str, tuple[str, Fraction]] = {
+    "": ("1", Fraction(1)),
+    "none": ("1", Fraction(1)),
+    "-": ("1", Fraction(1)),
+    "°c": ("Cel", Fraction(1)),
+    "c": ("Cel", Fraction(1)),
+    "degc": ("Cel", Fraction(1)),
+    "℃": ("Cel", Fraction(1)),
+    "k": ("K", Fraction(1)),
+    "kpa": ("kPa", Fraction(1)),
+    "bar": ("kPa", Fraction(100)),
+    "mbar": ("kPa", Fraction(1, 10)),
+    "psi": ("kPa", Fraction(6_894_757, 1_000_000)),
+    "l/min": ("L/min", Fraction(1)),
+    "lpm": ("L/min", Fraction(1)),
+    "l/s": ("L/min", Fraction(60)),
+    "m3/h": ("L/min", Fraction(1000, 60)),
+    "m³/h": ("L/min", Fraction(1000, 60)),
+    "%": ("%", Fraction(1)),
+    "rpm": ("rpm", Fraction(1)),
+    "kw": ("kW", Fraction(1)),
+    "w": ("kW", Fraction(1, 1000)),
+    "hz": ("Hz", Fraction(1)),
+    "v": ("V", Fraction(1)),
+    "a": ("A", Fraction(1)),
+}
+"""Unit of a table, in small letters: unit of the agent (UCUM), factor."""
+
+
+class KnownPoint(NamedTuple):
+    """A point that the agent knows: pattern of its name, unit, plausible or permitted range."""
+
+    pattern: str
+    point: str
+    unit: str
+    low: int
+    high: int
+    is_written: bool = False
+
+
+_SET = r"(set.?point|\bset\b|target|\bsp\b)"
+_COMMAND = r"(command|cmd|control|demand|reference|set.?point|\bset\b|output)"
+_PRIMARY = r"(primary|facility|fws)"
+KNOWN = (
+    KnownPoint(
+        rf"temp.*{_SET}|{_SET}.*temp", "SupplyTemperatureControlCelsius", "Cel", 15, 45, True
+    ),
+    KnownPoint(
+        rf"(diff|delta|\bdp\b).*{_SET}|{_SET}.*(diff|delta|\bdp\b)",
+        *("DeltaPressureControlkPa", "kPa", 5, 400, True),
+    ),
+    KnownPoint(rf"pump.*{_COMMAND}|{_COMMAND}.*pump", "PumpSpeedControlPercent", "%", 0, 100, True),
+    KnownPoint(rf"fan.*{_COMMAND}|{_COMMAND}.*fan", "FanSpeedControlPercent", "%", 0, 100, True),
+    KnownPoint(
+        rf"valve.*{_COMMAND}|{_COMMAND}.*valve", "ValvePositionControlPercent", "%", 0, 100, True
+    ),
+    KnownPoint(r"pump.*speed|speed.*pump", "PumpSpeedPercent", "%", -5, 120),
+    KnownPoint(r"fan.*speed|speed.*fan", "FanSpeedPercent", "%", -5, 120),
+    KnownPoint(r"valve", "ValvePositionPercent", "%", -5, 110),
+    KnownPoint(rf"{_PRIMARY}.*(flow)", "PrimaryFlowLitersPerMinute", "L/min", -10, 60_000),
+    KnownPoint(
+        rf"{_PRIMARY}.*(supply|inlet).*temp", "PrimarySupplyTemperatureCelsius", "Cel", -20, 120
+    ),
+    KnownPoint(
+        rf"{_PRIMARY}.*(return|outlet).*temp", "PrimaryReturnTemperatureCelsius", "Cel", -20, 120
+    ),
+    KnownPoint(r"dew", "DewPointCelsius", "Cel", -40, 60),
+    KnownPoint(r"(supply|outlet).*temp|temp.*supply", "SupplyTemperatureCelsius", "Cel", -20, 120),
+    KnownPoint(r"(return|inlet).*temp|temp.*return", "ReturnTemperatureCelsius", "Cel", -20, 120),
+    KnownPoint(r"diff.*press|delta.*p|\bdp\b", "DeltaPressurekPa", "kPa", -100, 2000),
+    KnownPoint(r"(supply|outlet).*press", "SupplyPressurekPa", "kPa", -100, 3000),
+    KnownPoint(r"(return|inlet).*press", "ReturnPressurekPa", "kPa", -100, 3000),
+    KnownPoint(r"flow", "FlowLitersPerMinute", "L/min", -10, 60_000),
+)
+GAUGED = tuple(
+    known.point for known in KNOWN if not known.is_written and known.unit in ("Cel", "kPa", "L/min")
+)
+"""Measured points beside which a unit has a gauge, or the technician holds one."""
+_STEP = {"Cel": (1, 100), "kPa": (1, 10), "%": (1, 100)}
+_RAW_RANGE = {
+    "u16": (0, 0xFFFF),
+    "i16": (-0x8000, 0x7FFF),
+    "u32": (0, 0xFFFFFFFF),
+    "i32": (-0x80000000, 0x7FFFFFFF),
+}
+
+
+def draft_profile(rows: list[TableRow], model: str, source: str) -> Raw:
+    """Return the profile. Raises BenchError with a line for each row that it cannot convert."""
+    raw: Raw = {
+        "model": model,
+        "title": f"{model}, from a register table",
+        "source": source,
+        "met_hardware": False,
+        "notation": _notation(rows),
+        "points": [],
+        "flags": [],
+        "defaults": {"unit": "1"},
+    }
+    errors, taken = [], set()
+    for row in rows:
+        try:
+            name = _add_row(raw, row)
+        except ValueError as error:
+            errors.append(f"line {row.line}: {error}")
+            continue
+        if name in taken:
+            errors.append(f"line {row.line}: {row.name!r} is {name}, which a line above is already")
+        taken.add(name)
+    if errors:
+        raise BenchError("\n".join(errors))
+    _add_roles(raw)
+    return {key: value for key, value in raw.items() if value != []}
+
+
+def _notation(rows: list[TableRow]) -> str:
+    """References such as 40001 have the table in their first digit."""
+    return "reference" if all(row.address >= 30_001 for row in rows) else "base0"
+
+
+def find_known(name: str) -> KnownPoint | None:
+    """Return the point that the agent knows by this name of a table."""
+    for known in KNOWN:
+        if re.search(known.pattern, name.casefold()):
+            return known
+    return None
+
+
+def _camel(text: str) -> str:
+    words = re.findall("[A-Za-z0-9]+", text)
+    name = "".join(word[:1].upper() + word[1:] for word in words)
+    return name if name[:1].isalpha() else f"N{name}"
+
+
+def _add_row(raw: Raw, row: TableRow) -> str:
+    """Add a row to the points or flags; return its name. Raises ValueError."""
+    is_alarm = re.search("alarm|fault|warning", row.name.casefold()) is not None
+    is_word = re.search(r"\b(status|alarms?|faults?|warnings?)\b", row.name.casefold()) is not None
+    if row.kind == "bits" or (is_word and not row.unit and row.kind in ("u16", "i16")):
+        return _add_flags(raw, row, is_alarm)
+    known = find_known(row.name)
+    unit_name = row.unit.casefold().replace(" ", "")
+    if unit_name not in _UNITS:
+        raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
+    unit, factor = _UNITS[unit_name]
+    if known is not None and unit == "1":
+        unit = known.unit
+    if known is not None and unit != known.unit:
+        raise ValueError(f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}")
+    scale = row.scale * factor
+    point: Raw = {"name": known.point if known else _camel(row.name), "address": row.address}
+    if row.function == 4:
+        point["function"] = 4
+    point.update({"type": row.kind, "unit": unit})
+    if scale != 1:
+        point["scale"] = [scale.numerator, scale.denominator]
+    if row.kind == "f32":
+        point["step"] = list(_STEP.get(unit, (1, 100)))
+    if known is None:
+        point["poll"] = "slow"
+    is_written = row.is_written or (known is not None and known.is_written)
+    _add_range(point, row, known, scale, is_written)
+    raw["points"].append(point)
+    return str(point["name"])
+
+
+def _add_range(
+    point: Raw, row: TableRow, known: KnownPoint | None, scale: Fraction, is_written: bool
+) -> None:
+    """Add the limits of a written point, or the plausible range of a measured one."""
+    low = Fraction(known.low) if known else None
+    high = Fraction(known.high) if known else None
+    factor = scale / row.scale
+    low = row.low * factor if row.low is not None else low
+    high = row.high * factor if row.high is not None else high
+    if low is None or high is None:
+        if is_written:
+            raise ValueError(f"{row.name!r} can be written: give min and max")
+        return
+    if not low < high:
+        raise ValueError(f"min {low} is not below max {high}")
+    unit = scale
+    if "step" in point:
+        unit = Fraction(point["step"][0], point["step"][1])
+    first, last = -(-low // unit), high // unit
+    if row.kind in _RAW_RANGE:
+        first, last = max(first, _RAW_RANGE[row.kind][0]), min(last, _RAW_RANGE[row.kind][1])
+    if is_written:
+        point["write"], point["limits"] = True, [int(first), int(last)]
+    elif row.kind in _RAW_RANGE:
+        point["min"], point["max"] = int(first), int(last)
+
+
+def _add_flags(raw: Raw, row: TableRow, is_alarm: bool) -> str:
+    name = _camel(row.name)
+    bits: list[str | None] = [None] * 16
+    named = row.bits or {i: f"{row.name} bit {i}" for i in range(16)}
+    for number, text in named.items():
+        bits[number] = _camel(text)
+    while bits[-1] is None:
+        bits.pop()
+    flags: Raw = {"name": name, "address": row.address, "bits": bits}
+    if row.function == 4:
+        flags["function"] = 4
+    if is_alarm:
+        flags["alarm"] = True
+    raw["flags"].append(flags)
+    return name
+
+
+def _add_roles(raw: Raw) -> None:
+    """Add the roles for which the points exist."""
+    names = {point["name"] for point in raw["points"]}
+    for role, setpoint, feedback in (
+        ("pump", "PumpSpeedControlPercent", "PumpSpeedPercent"),
+        ("fan", "FanSpeedControlPercent", "FanSpeedPercent"),
+        ("valve", "ValvePositionControlPercent", "ValvePositionPercent"),
+    ):
+        if setpoint in names:
+            raw[role] = {"setpoint": setpoint}
+            if feedback in names:
+                raw[role]["feedback"] = feedback
+    if "pump" in raw:
+        bits = [bit for group in raw["flags"] for bit in group["bits"] if bit]
+        trip = [bit for bit in bits if re.search("pump.*(fault|trip)", bit.casefold())]
+        if trip:
+            raw["pump"]["trip"] = trip[0]
+    cdu = {
+        key: name
+        for key, name in (
+            ("supply", "SupplyTemperatureControlCelsius"),
+            ("dp", "DeltaPressureControlkPa"),
+        )
+        if name in names
+    }
+    if cdu:
+        raw["cdu"] = cdu

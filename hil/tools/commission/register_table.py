@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the register table of a device: typed, as CSV, or copied from the table of a PDF.
+
+Does not make a profile; see `hil.tools.commission.profile_draft`. One line is one register or
+value. The columns are separated by tabs, semicolons, commas, `|` or two blanks. A first line with
+names of columns gives their order, for example `address;name;type;scale;unit;access;bits`. Without
+it the columns have this order. A line that begins with `#` is a comment.
+
+    address   as on the wire, 0x…, or a reference such as 40001
+    name      what the register is: "supply temperature", "pump speed command", "alarm word"
+    type      u16 (default), i16, u32, i32, f32; also "int16", "UINT", "float"
+    scale     value of one count: 0.1 (default 1)
+    unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
+    access    R, or RW or W for a register that can be written
+    min, max  limits of a written value, in the unit
+    bits      names of bits: "0=leak / 1=pump fault"
+    function  3 (default) or 4
+"""
+
+import csv
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from hil.errors import BenchError
+
+_COLUMNS = ("address", "name", "type", "scale", "unit", "access", "bits")
+_ALIASES = {
+    "address": ("address", "addr", "register", "reg", "modbus address", "no", "no."),
+    "name": ("name", "description", "parameter", "point", "what", "signal", "meaning"),
+    "type": ("type", "data type", "format", "datatype"),
+    "scale": ("scale", "factor", "resolution", "multiplier", "gain", "scaling"),
+    "unit": ("unit", "units", "eng. unit"),
+    "access": ("access", "r/w", "rw", "read/write", "mode"),
+    "min": ("min", "low", "minimum"),
+    "max": ("max", "high", "maximum"),
+    "bits": ("bits", "bit names", "values"),
+    "function": ("function", "fc", "function code"),
+}
+_TYPES = {
+    "u16": ("u16", "uint16", "uint", "word", "unsigned", "unsigned16", "ushort", ""),
+    "i16": ("i16", "int16", "int", "s16", "signed", "signed16", "short"),
+    "u32": ("u32", "uint32", "dword", "udint", "ulong"),
+    "i32": ("i32", "int32", "s32", "dint", "long"),
+    "f32": ("f32", "float", "float32", "real"),
+    "bits": ("bits", "bitfield", "flags", "bitmap", "bit"),
+}
+_BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+
+
+class TableRow(NamedTuple):
+    """One row. `low`, `high`: None if not given. `bits`: name by number."""
+
+    line: int
+    address: int
+    name: str
+    kind: str
+    scale: Fraction
+    unit: str
+    is_written: bool
+    low: Fraction | None
+    high: Fraction | None
+    bits: dict[int, str]
+    function: int | None
+
+
+def parse_table(text: str, source: str) -> list[TableRow]:
+    """Return the rows. Raises BenchError with a line for each mistake: source, line, problem."""
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(i, line) for i, line in lines if not line.lstrip().startswith("#")]
+    if not lines:
+        raise BenchError(f"{source}: no registers")
+    separator = _find_separator([line for _, line in lines])
+    cells = [(i, _split(line, separator)) for i, line in lines]
+    columns = _find_columns(cells[0][1])
+    if columns:
+        cells = cells[1:]
+    else:
+        columns = list(_COLUMNS)
+    rows, errors = [], []
+    for number, values in cells:
+        fields = dict(zip(columns, values, strict=False))
+        try:
+            rows.append(_parse_row(number, fields))
+        except ValueError as error:
+            errors.append(f"{source}:{number}: {error}")
+    seen: dict[tuple[int | None, int], int] = {}
+    for row in rows:
+        key = (row.function, row.address)
+        if key in seen:
+            errors.append(f"{source}:{row.line}: address {row.address} is that of line {seen[key]}")
+        seen.setdefault(key, row.line)
+    if errors:
+        raise BenchError("\n".join(errors))
+    return rows
+
+
+def _find_separator(lines: list[str]) -> str:
+    for separator in ("\t", ";", "|", ","):
+        if all(separator in line for line in lines):
+            return separator
+    return ""
+
+
+def _split(line: str, separator: str) -> list[str]:
+    if not separator:
+        return [cell.strip() for cell in re.split(r"\s{2,}", line.strip())]
+    cells = next(csv.reader([line.strip().strip("|")], delimiter=separator, skipinitialspace=True))
+    return [cell.strip() for cell in cells]
+
+
+def _find_columns(cells: list[str]) -> list[str]:
+    """Return the names of the columns if the first line has them; "" for an unknown one."""
+    found = []
+    for cell in cells:
+        key = cell.casefold()
+        found.append(next((name for name, names in _ALIASES.items() if key in names), ""))
+    return found if "address" in found and "name" in found else []
+
+
+def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
+    name = fields.get("name", "")
+    if not re.search("[A-Za-z]", name):
+        raise ValueError(f"{name!r} is no name of a register")
+    bits = _parse_bits(fields.get("bits", ""))
+    kind = _parse_type(fields.get("type", ""))
+    function = fields.get("function", "")
+    if function not in ("", "3", "4", "03", "04"):
+        raise ValueError(f"function {function!r} is not 3 or 4")
+    return TableRow(
+        line,
+        _parse_address(fields.get("address", "")),
+        name,
+        "bits" if bits else kind,
+        _parse_number(fields.get("scale", "") or "1", "scale"),
+        fields.get("unit", ""),
+        "w" in fields.get("access", "").casefold(),
+        _optional(fields.get("min", ""), "min"),
+        _optional(fields.get("max", ""), "max"),
+        bits,
+        int(function) if function else None,
+    )
+
+
+def _parse_address(text: str) -> int:
+    try:
+        address = int(text, 16 if text.casefold().startswith("0x") else 10)
+    except ValueError:
+        raise ValueError(f"address {text!r} is not a number") from None
+    if not 0 <= address <= 465_536:
+        raise ValueError(f"address {address} is outside 0 to 465536")
+    return address
+
+
+def _parse_type(text: str) -> str:
+    key = text.casefold().replace(" ", "").replace("_", "")
+    for kind, names in _TYPES.items():
+        if key in names:
+            return kind
+    raise ValueError(f"type {text!r} is none of u16, i16, u32, i32, f32, bits")
+
+
+def _parse_number(text: str, key: str) -> Fraction:
+    cleaned = text.replace(",", ".").removeprefix("x").removeprefix("*").strip()
+    try:
+        value = Fraction(cleaned)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"{key} {text!r} is not a number") from None
+    if key == "scale" and value <= 0:
+        raise ValueError(f"scale {text!r} is not above 0")
+    return value
+
+
+def _optional(text: str, key: str) -> Fraction | None:
+    return _parse_number(text, key) if text else None
+
+
+def _parse_bits(text: str) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
+        match = _BIT.match(part.strip())
+        if match is None or int(match[1]) > 15:
+            raise ValueError(f"bit {part!r} is not like 0=leak")
+        if int(match[1]) in found:
+            raise ValueError(f"bit {match[1]} is given twice")
+        found[int(match[1])] = match[2].strip()
+    return found

@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of `coldloop commission`: from a port to a checked configuration.
+
+Does not run the acceptance (`hil.tools.commission.acceptance`). Each step reads the results of the
+steps before it from the journal and returns its own. A step raises BenchError with one line that
+says what to do.
+"""
+
+import argparse
+import json
+import math
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drivers.device.profile import DeviceProfile
+from drivers.device.profile_check import check_profile
+from drivers.ports.address import parse_address
+from drivers.tools.lib.arguments import describe_port, raw_profile
+from drivers.tools.lib.modbus_client import port_address
+from drivers.tools.lib.profile_folders import use_folder
+from drivers.tools.lib.scan_records import FoundUnit
+from drivers.tools.modbus_scan import scan_port
+from hil.errors import BenchError
+from hil.run.unit.unit_file import load_unit
+from hil.tools.commission.device_access import DeviceAccess, LiveValue
+from hil.tools.commission.dialogue import Dialogue
+from hil.tools.commission.journal import Journal
+from hil.tools.commission.profile_draft import GAUGED, draft_profile
+from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
+
+_NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the schema of the agent
+_DEVICE_FAILURE = "exception 4 "
+_ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
+_SAMPLES, _TOLERANCE = 5, 0.05
+_LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0}
+_NO_GAUGE = "none"
+
+
+class Commissioning:
+    """The steps of one site. `folder`: the folder of the site."""
+
+    def __init__(self, arguments: argparse.Namespace, journal: Journal, dialogue: Dialogue) -> None:
+        self.arguments = arguments
+        self.journal = journal
+        self.dialogue = dialogue
+        self.folder: Path = arguments.dir
+        self.profiles = self.folder / "profiles"
+        self.unit_file = self.folder / "unit.json"
+        use_folder(self.profiles)
+
+    # 1. Ports and units.
+
+    def ports(self) -> list[str]:
+        """Return the ports with field devices."""
+        given: list[str] = self.arguments.ports
+        if given:
+            return [str(port_address(text)) for text in given]
+        found = sorted(
+            str(path)
+            for pattern in ("serial/by-id/*", "ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS[0-3]")
+            for path in Path("/dev").glob(pattern)
+        )
+        self.dialogue.say(f"serial ports here: {', '.join(found) or 'none'}")
+        if not found and self.dialogue.assume_yes:
+            raise BenchError("no port is given and no serial port is here; name a port")
+        answer = self.dialogue.ask(
+            "ports with field devices, such as /dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502",
+            found[0] if found else "",
+        )
+        texts = answer.split()
+        if not texts:
+            raise BenchError("no port is given; name a port")
+        return [str(port_address(text)) for text in texts]
+
+    def scan(self) -> list[dict[str, Any]]:
+        """Return the units that answered."""
+        units = []
+        for text in self.journal.get("ports"):
+            attempts = scan_port(self.arguments, parse_address(text), True)
+            found = [unit for attempt in attempts for unit in attempt.found_units]
+            found = self._without_absent(text, found)
+            for unit in found:
+                record = unit.record()
+                record["proven"] = bool(record["model"]) and unit.is_proven(record["model"])
+                units.append(record)
+                line = f"{describe_port(unit.address)} unit {unit.unit}: {unit.describe()}"
+                self.dialogue.say(f"  {line}")
+        if not units:
+            raise BenchError("no device answered; `coldloop modbus scan` shows the likely cause")
+        return units
+
+    def _without_absent(self, port: str, found: list[FoundUnit]) -> list[FoundUnit]:
+        """Leave out the units for which only a gateway answers: it reports a device failure."""
+        absent = [unit for unit in found if unit.reply_text.startswith(_DEVICE_FAILURE)]
+        if absent and len(absent) < len(found):
+            units = ", ".join(str(unit.unit) for unit in absent)
+            self.dialogue.say(f"  {port}: device failure of the units {units}; left out")
+            found = [unit for unit in found if unit not in absent]
+        if len(found) > _ANY_UNIT_COUNT and port.startswith("tcp:"):
+            self.dialogue.say(f"  {port}: answers for each unit address; {found[0].unit} is used")
+            found = found[:1]
+        return found
+
+    # 2. Profiles.
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the devices: name, port, unit address, profile."""
+        devices: list[dict[str, Any]] = []
+        unknown = [unit["unit"] for unit in self.journal.get("scan") if not unit["proven"]]
+        if self.dialogue.assume_yes and len(unknown) > 1:
+            raise BenchError(
+                f"the units {', '.join(map(str, unknown))} are unknown, and --table describes one: "
+                "name it with --units, or answer the questions without --yes"
+            )
+        for unit in self.journal.get("scan"):
+            where = f"{unit['port']} unit {unit['unit']}"
+            proposal = unit["model"] if unit["proven"] else "table"
+            if not unit["proven"] and self.arguments.table is None and self.dialogue.assume_yes:
+                raise BenchError(f"{where}: unknown model; describe it with --table FILE")
+            answer = self.dialogue.ask(
+                f"{where}: name of a profile, `table` to describe it, `-` to leave it out", proposal
+            )
+            if answer == "-":
+                continue
+            taken = [device["name"] for device in devices]
+            model = self._describe_table(where) if answer == "table" else answer
+            raw_profile(model)
+            name = self._device_name(where, model, taken)
+            devices.append(
+                {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
+            )
+        if not devices:
+            raise BenchError("no device is left; describe one")
+        return devices
+
+    def _device_name(self, where: str, model: str, taken: list[str]) -> str:
+        stem = re.sub("[^a-z0-9_-]", "", model.rpartition("_")[2].casefold()) or "device"
+        names = [stem, *(f"{stem}{number}" for number in range(2, 20))]
+        proposal = next(name for name in names if name not in taken)
+        name = self.dialogue.ask(f"{where}: name of the device", proposal)
+        if not _NAME.match(name) or name in taken:
+            raise BenchError(f"name {name!r}: in use, or not like cdu1 (a-z, 0-9, _ and -)")
+        return name
+
+    def _describe_table(self, where: str) -> str:
+        """Make a profile from a table; write it into the folder of the site; return its name."""
+        model = self.dialogue.ask(f"{where}: name of the model", self.arguments.model)
+        if not _NAME.match(model):
+            raise BenchError(f"model {model!r} is not like acme_cdu (a-z, 0-9, _ and -)")
+        if self.arguments.table is not None:
+            text, source = _read_text(self.arguments.table), str(self.arguments.table)
+        else:
+            text = self.dialogue.read_lines(
+                "paste the register table (address; name; type; scale; unit; access; bits), "
+                "then an empty line:"
+            )
+            source = "table"
+        origin = f"register table, {source}"
+        if self.arguments.operator:
+            origin += f", entered by {self.arguments.operator}"
+        raw = draft_profile(parse_table(text, source), model, origin)
+        errors = check_profile(raw, model)
+        if errors:
+            raise BenchError("\n".join(errors))
+        self.profiles.mkdir(parents=True, exist_ok=True)
+        path = self.profiles / f"{model}.json"
+        path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        names = [point["name"] for point in raw["points"]]
+        self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
+        return model
+
+    # 3. Values and the write test.
+
+    def values(self) -> dict[str, Any]:
+        """Return the live values of all devices, and the comparison with gauges."""
+        gauges = _parse_gauges(self.arguments.gauge)
+        result: dict[str, Any] = {"devices": [], "gauges": []}
+        for device in self.journal.get("describe"):
+            samples = []
+            with self._open(device) as access:
+                for _ in range(_SAMPLES):
+                    access.poll()
+                    samples.append({v.name: [v.value, v.quality] for v in access.values()})
+                    time.sleep(0.2)
+                values, bits, errors = access.values(), access.bits(), access.errors
+                identity = access.identity
+            self.dialogue.say(f"{device['name']}: {identity}")
+            for value in values:
+                shown = f"{value.value:10.2f} {value.unit}" if value.quality == "good" else "   -"
+                self.dialogue.say(f"  {value.name:<36}{shown}  {value.quality}")
+            on = [name for name, is_on in bits.items() if is_on]
+            self.dialogue.say(f"  bits that are on: {', '.join(on) or 'none'}")
+            for error in errors:
+                self.dialogue.say(f"  {error}")
+            result["devices"].append(
+                {
+                    "name": device["name"],
+                    "identity": identity,
+                    "bits": on,
+                    "errors": errors,
+                    "samples": samples,
+                }
+            )
+            for value in values:
+                if value.name in GAUGED and value.quality == "good":
+                    self._compare(device["name"], value, gauges, result["gauges"])
+        return result
+
+    def _compare(
+        self, device: str, value: LiveValue, gauges: dict[str, str], found: list[dict[str, Any]]
+    ) -> None:
+        """Compare a value with its gauge. "none": there is no gauge; "-": not answered."""
+        name = f"{device}.{value.name}"
+        entry = {"point": name, "read": value.value, "unit": value.unit, "gauge": None}
+        text = gauges.get(value.name, gauges.get(name, ""))
+        if not text:
+            question = (
+                f"{name} is {value.value:.1f} {value.unit}; your gauge shows (none: no gauge)"
+            )
+            text = self.dialogue.ask(question, "-")
+        if text in ("-", _NO_GAUGE):
+            found.append({**entry, "gauge": _NO_GAUGE if text == _NO_GAUGE else None})
+            return
+        gauge = _parse_gauge(text, value.unit)
+        tolerance = max(_LEAST_TOLERANCE[value.unit], abs(gauge) * _TOLERANCE)
+        found.append({**entry, "gauge": gauge, "tolerance": tolerance})
+        if abs(gauge - value.value) > tolerance:
+            self.dialogue.say(f"  differs by {abs(gauge - value.value):.2f} {value.unit}")
+
+    def write_test(self) -> list[dict[str, Any]]:
+        """Return the result of the test of each output."""
+        results: list[dict[str, Any]] = []
+        for device in self.journal.get("describe"):
+            with self._open(device) as access:
+                for point in access.outputs():
+                    question = f"{device['name']}: move {point} by a small step and back?"
+                    allowed = self.arguments.write_test or (
+                        not self.dialogue.assume_yes and self.dialogue.confirm(question)
+                    )
+                    name = f"{device['name']}.{point}"
+                    if not allowed:
+                        results.append({"point": name, "state": "not tested", "reason": ""})
+                        continue
+                    result = access.test_write(point)
+                    results.append({**result._asdict(), "point": name})
+                    self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
+        return results
+
+    def _open(self, device: dict[str, Any]) -> DeviceAccess:
+        return DeviceAccess(device["port"], device["unit"], raw_profile(device["profile"]))
+
+    # 4. The configuration.
+
+    def propose(self) -> dict[str, Any]:
+        """Write unit.json; return its control section."""
+        devices = [DraftDevice(**device) for device in self.journal.get("describe")]
+        profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
+        settings = Settings(
+            self.arguments.site,
+            self.arguments.name,
+            self._setpoint("supply temperature set-point, °C", self.arguments.setpoint_c),
+            self._setpoint("differential pressure set-point, kPa", self.arguments.setpoint_kpa),
+            self.arguments.mode,
+        )
+        raw = draft_unit(devices, profiles, settings)
+        text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
+        self.unit_file.write_text(text, encoding="utf-8")
+        self.dialogue.say(f"  wrote {self.unit_file}")
+        for line in describe_control(raw["control"]):
+            self.dialogue.say(f"  {line}")
+        control: dict[str, Any] = raw["control"]
+        return control
+
+    def _setpoint(self, text: str, proposal: float) -> float:
+        if self.arguments.mode == "monitor":
+            return proposal
+        answer = self.dialogue.ask(text, f"{proposal:g}")
+        try:
+            return float(answer)
+        except ValueError:
+            raise BenchError(f"{text}: {answer!r} is not a number") from None
+
+    def check(self) -> dict[str, Any]:
+        """Check the configuration as the agent does."""
+        unit = load_unit(self.unit_file)
+        self.dialogue.say(f"  {self.unit_file}: good, {len(unit.compiled)} devices")
+        return {"devices": list(unit.compiled)}
+
+    def steps(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        """Return the steps: name, title, function."""
+        return [
+            ("ports", "ports", self.ports),
+            ("scan", "scan", self.scan),
+            ("describe", "profiles", self.describe),
+            ("values", "live values and gauges", self.values),
+            ("write-test", "write test", self.write_test),
+            ("propose", "configuration", self.propose),
+            ("check", "check of the configuration", self.check),
+        ]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BenchError(f"{path}: not UTF-8 text") from None
+
+
+def _parse_gauges(texts: list[str]) -> dict[str, str]:
+    gauges = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        if not equals:
+            raise BenchError(f"--gauge: {text!r} is not POINT=VALUE")
+        if name.rpartition(".")[2] not in GAUGED:
+            raise BenchError(f"--gauge: {name} is none of {', '.join(GAUGED)}")
+        if number != _NO_GAUGE:
+            _parse_gauge(number, "its unit")
+        gauges[name] = number
+    return gauges
+
+
+def _parse_gauge(text: str, unit: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BenchError(f"gauge {text!r} is not a number in {unit}, and not `{_NO_GAUGE}`")
+    return value

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop link coexistence` and `coldloop link latency`: their tables, in virtual time."""
+
+import argparse
+import heapq
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.tools import satcom_coexistence, satcom_latency
+from drivers.gnss.receiver import ReceiverDriver
+from drivers.modems import make_driver
+from hil.bench import receiver_choice
+from hil.bench.testbed import SITE_E7
+from hil.bench.testbed_satcom import BAUDS, make_device
+from hil.bench.testbed_settings import TestbedSettings
+from hil.devices.satcom.gateway import MessageGateway
+from hil.devices.satcom.radio import Radio
+from hil.kernel.serial_line import SerialLine
+from hil.kernel.world import World
+
+_UTC = 1_795_500_000_000_000
+
+
+def _probe(loss_db: float, sessions: int = 2) -> satcom_coexistence.CoexistenceProbe:
+    """Run the schedule against an emulated modem and receiver; return the finished probe."""
+    world = World(1, _UTC)
+    radio = Radio(world.random("radio"), lambda _: 5, 100)
+    device = make_device("sbd", radio, MessageGateway(world.utc), world)
+    settings = TestbedSettings(receiver_dialect="ublox")
+    receiver: Any = receiver_choice.make_receiver(world, settings, SITE_E7)
+    receiver.burst_db = loss_db
+    driver = ReceiverDriver(1, 115_200, max_epochs=8)
+    probe = satcom_coexistence.CoexistenceProbe(
+        make_driver("sbd", 0, {}), driver, {0: "serial:/m", 1: "serial:/r"}, sessions, 20
+    )
+    char_us = -(-10_000_000 // BAUDS["sbd"])
+    modem_line = SerialLine(
+        world, device, char_us, lambda data: probe.receive(0, data, world.now), 0, 32
+    )
+    receiver_choice.connect_line(
+        world,
+        receiver,
+        settings,
+        lambda data: probe.receive(1, data, world.now),
+        1,
+        lambda: 115_200,
+    )
+    for port in (0, 1):
+        probe.event(port, "opened", 0)
+    while not probe.done and world.now < 600_000_000:
+        for port, op, data in probe.outbox():
+            if port == 0 and op == "write":
+                modem_line.write(data)
+        receiver.set_transmitting(probe._transmitting)
+        due = probe.deadline()
+        if world.heap and world.heap[0][0] <= due:
+            world.now, _, _, call, args = heapq.heappop(world.heap)
+            call(*args)
+        else:
+            world.now = max(world.now, due)
+            probe.wake(world.now)
+    return probe
+
+
+def test_coexistence_measures_the_loss() -> None:
+    report = _probe(6.0).report()
+    assert report["sessions"] == {"sent": 2, "failed": 0}
+    assert report["epochs"]["transmitting"] >= 6
+    assert report["verdict"] == "too much"
+    losses = [band["loss_db"] for band in report["bands"].values() if band["loss_db"] is not None]
+    assert losses
+    assert all(4.0 < loss < 7.0 for loss in losses)
+    text = "\n".join(satcom_coexistence.table({"spacing_m": 1.5, "temperature_c": None, **report}))
+    assert "antenna spacing 1.5 m, temperature not entered" in text
+    assert "| C/N0 L1, dBHz |" in text
+
+
+def test_coexistence_without_an_effect_is_ok() -> None:
+    report = _probe(0.0).report()
+    assert report["verdict"] == "ok"
+    assert report["fixes_pct"]["transmitting"] == 100.0
+
+
+def test_bands_of_signals() -> None:
+    names = {"L1 C/A": "L1", "E1": "L1", "B1I": "L1", "L2 CM": "L2", "L5 I": "L5", "B2a": "L5"}
+    assert {name: satcom_coexistence.band_of(name) for name in names} == names
+    assert satcom_coexistence.band_of(None) == "L1"
+
+
+def test_latency_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = [0, 5, 4, 0, 1] + [0] * 13
+    status = {"log": {"latency": [["live", "mqtt", counts]]}}
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    rows = status["log"]["latency"]
+    assert satcom_latency.table(rows)[2] == (
+        "| live | mqtt | 10 | 2 | 4 | 16 | <2: 5, <4: 4, <16: 1 |"
+    )
+    assert satcom_latency.to_record("live", "mqtt", counts)["p99_s"] == 16
+    assert satcom_latency.table([])[-1].startswith("| no receipt")
+    parser = argparse.ArgumentParser()
+    satcom_latency.configure(parser)
+    assert parser.parse_args(["--config", "x"]).config == "x"

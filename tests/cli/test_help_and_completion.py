@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Help, completion and man pages from the data of the parsers; any locale; time of the help."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import coldloop
+from coldloop import main
+from drivers.tools.lib.command_spec import find_help, load_spec
+from tests.support.cli_tools import COLDLOOP
+from tests.support.programs import require_program
+
+SPEC = load_spec()
+COMMANDS = [name for name, spec in SPEC.items() if "groups" in spec]
+
+
+def cpu_s(command: list[str], tries: int = 5) -> float:
+    """Return the least CPU time of a command."""
+    times = []
+    for _ in range(tries):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+def test_help_costs_little_more_than_the_start_of_python() -> None:
+    start_s = cpu_s([sys.executable, "-c", "pass"])
+    assert cpu_s([*COLDLOOP, "--help"]) <= 3 * start_s
+    for words in (("hil", "run"), ("hil", "campaign"), ("agent",), ("relay",), ("alarms",)):
+        assert cpu_s([*COLDLOOP, *words, "--help"], 3) <= 8 * start_s, words
+
+
+@pytest.mark.soak
+def test_no_help_costs_more_than_eight_starts_of_python() -> None:
+    start_s = cpu_s([sys.executable, "-c", "pass"])
+    for name in SPEC:
+        assert cpu_s([*COLDLOOP, *name.split(), "--help"], 3) <= 8 * start_s, name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_help_names_each_option(name: str) -> None:
+    text = find_help([*name.split(), "--help"])
+    assert text.startswith("usage: coldloop")
+    for group in SPEC[name]["groups"]:
+        for option in group["options"]:
+            assert all(flag in text for flag in option["flags"])
+
+
+def test_help_is_found_only_if_it_is_asked_for() -> None:
+    assert find_help(["hil", "run", "smoke"]) == ""
+    assert find_help(["hil", "run", "--", "--help"]) == ""
+    assert find_help(["nothing", "--help"]) == ""
+    assert "subcommands:" in find_help(["hil", "-h"])
+
+
+def complete(words: str) -> list[str]:
+    """Return what bash offers for the last word of a command line."""
+    script = subprocess.run(
+        [*COLDLOOP, "completion", "bash"], capture_output=True, text=True, check=True
+    )
+    line = words.split(" ")
+    quoted = " ".join(f"'{word}'" for word in line)
+    test = f"COMP_WORDS=({quoted}); COMP_CWORD={len(line) - 1}; _coldloop; "
+    test += "printf '%s\\n' \"${COMPREPLY[@]}\""
+    process = subprocess.run(
+        ["bash", "-c", script.stdout + test], capture_output=True, text=True, check=True, cwd="/"
+    )
+    return process.stdout.split()
+
+
+def test_bash_completes_commands_options_and_values() -> None:
+    require_program("bash")
+    assert set(complete("coldloop h")) == {"hil"}
+    assert {"hazard", "hall"} == set(complete("coldloop hil ha"))
+    assert "--real-time" in complete("coldloop hil run --rea")
+    assert complete("coldloop hil run --dut mic") == ["micropython"]
+    assert "--store" in complete("coldloop relay --st")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_scripts_of_other_shells_are_valid(shell: str, tmp_path: Path) -> None:
+    script = subprocess.run(
+        [*COLDLOOP, "completion", shell], capture_output=True, text=True, check=True
+    )
+    path = tmp_path / "script"
+    path.write_text(script.stdout)
+    assert all(name in script.stdout for name in coldloop.COMMANDS)
+    if shutil.which(shell):
+        subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_man_pages_have_no_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "man", "--out", str(tmp_path)]) == 0
+    pages = sorted(tmp_path.glob("*.1"))
+    assert len(pages) == len(COMMANDS) + 1
+    text = (tmp_path / "coldloop-hil-run.1").read_text()
+    assert ".B \\-\\-real\\-time" in text
+    if shutil.which("groff"):
+        command = ["groff", "-Kutf8", "-man", "-Tutf8", "-ww", "-z", *map(str, pages)]
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert process.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_output_in_any_encoding(encoding: str) -> None:
+    """An output that has no °C replaces it; no command ends with a traceback."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"}
+    for words in (["hil", "words"], ["relay", "--help"], ["hil", "list", "--faults"], ["--help"]):
+        process = subprocess.run(
+            [*COLDLOOP, *words], capture_output=True, env=environment, check=False
+        )
+        assert process.returncode == 0, (words, process.stderr[-300:])
+        assert process.stdout

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop fleet` on a store that the relay has written."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from deploy.commands import fleet
+from deploy.relay.decode.row_format import Note, Rows
+from deploy.relay.outputs.base import OutputContext
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
+
+NOW_MS = time.time_ns() // 1_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    path = str(tmp_path / "fleet.db")
+    output = FleetStoreOutput(
+        OutputContext(path, "r", "", None, lambda: 0, lambda: NOW_MS, dict)  # type: ignore[arg-type]
+    )
+    for unit, age_s in (("s1/u1", 5), ("s1/u2", 7200), ("s2/u1", 5)):
+        first = NOW_MS - age_s * 1000
+        values: list[tuple[int, list[float | None]]] = [(first, [1.0, 2.0, 20.5])]
+        output.deliver([Rows(unit, 7, 1, ("clock", "state", "supply"), values, "010203")])
+    alarm = {"alarm": "raised", "code": "leak_critical:l1", "text": "wet"}
+    output.deliver([Note("s1/u1", 4, alarm, "010203", NOW_MS)])
+    output.on_unit_report("s1/u1", json.dumps({"version": 3, "hash": "ab" * 32}).encode())
+    output.process()
+    output.close()
+    return path
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_list_and_show(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fleet(["list", "--store", store]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].split() == [
+        *("unit", "data", "age", "online", "clock", "state", "alarms", "priority", "version")
+    ]
+    assert len(text.splitlines()) == 4
+    assert fleet(["list", "s1/*", "--store", store, "--json"]) == 0
+    first, second = lines(capsys)
+    assert (first["unit"], first["clock"], first["state"], first["alarms"], first["priority"]) == (
+        *("s1/u1", "sync", "safe", 1, 1),
+    )
+    assert second["alarms"] == 0
+    assert fleet(["show", "s1/u1", "--store", store]) == 0
+    text = capsys.readouterr().out
+    assert "leak_critical:l1" in text
+    assert "20.5" in text
+    assert fleet(["list", "x*", "--store", store]) == 1
+    capsys.readouterr()
+    for wrong in (["show", "s1/*", "--store", store], ["list", "--store", "/no/file"], ["nothing"]):
+        assert fleet(wrong) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_alarms_late_versions(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fleet(["alarms", "--store", store, "--json"]) == 0
+    assert [row["code"] for row in lines(capsys)] == ["leak_critical:l1"]
+    assert fleet(["alarms", "s2/*", "--store", store]) == 1
+    assert fleet(["alarms", "--since", "1h", "--store", store]) == 0
+    assert "raised" in capsys.readouterr().out
+    assert fleet(["late", "--store", store, "--json"]) == 1
+    assert [row["unit"] for row in lines(capsys)] == ["s1/u2"]
+    assert fleet(["late", "--after", "9000", "--store", store]) == 0
+    capsys.readouterr()
+    assert fleet(["versions", "--store", store, "--json"]) == 0
+    assert [row["hash"] for row in lines(capsys)] == ["ab" * 6, "", ""]
+
+
+def test_export(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fleet(["export", "s1/*", "--since", "1h", "--store", store]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0] == "unit,time,signal,value"
+    assert [row.split(",")[2:] for row in rows[1:]] == [
+        ["clock", "1.0"],
+        ["state", "2.0"],
+        ["supply", "20.5"],
+    ]
+    assert fleet(["export", "--undated", "--store", store]) == 1
+    assert fleet(["export", "--since", "yesterday", "--store", store]) == 2

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs that store: nothing lost, nothing doubled, on real servers that are killed."""
+
+import dataclasses
+import gzip
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pyarrow.dataset as ds  # type: ignore[import-untyped]
+import pytest
+from confluent_kafka import Producer
+
+from deploy.errors import DeployError
+from deploy.relay.database import RelayDatabase
+from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.outputs import influx_output
+from deploy.relay.outputs.base import OutputContext, OutputError
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.outputs.http_client import HttpClient, RefusedError
+from deploy.relay.outputs.influx_output import InfluxOutput
+from deploy.relay.outputs.kafka_output import KafkaOutput
+from deploy.relay.outputs.parquet_output import ParquetOutput
+from deploy.relay.outputs.postgres_output import PostgresOutput
+from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
+from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
+
+NAMES = ("supply", "flow =,x")
+
+
+def context(argument: str, store: RelayDatabase | None = None) -> OutputContext:
+    return OutputContext(
+        argument,
+        "r1",
+        "",
+        None,  # type: ignore[arg-type]
+        lambda: 0,
+        lambda: START_MS + 60_000,
+        dict,
+        store,
+    )
+
+
+def rows(number: int, unit: str = UNIT, start: int | None = None, dated: bool = True) -> Rows:
+    first = START_MS + number * 10_000 if start is None else start
+    values: list[tuple[int, list[float | None]]] = [
+        (first + 1000 * i, [number + i / 10, None if i == 3 else float(i)]) for i in range(10)
+    ]
+    return Rows(unit, number * 4 + 3, number * 10, NAMES, values, "010203", 5, is_dated=dated)
+
+
+def alarm(number: int, change: str, code: str = "leak_critical:l1") -> Note:
+    content = {"t": START_MS, "alarm": change, "code": code, "text": "wet 💧"}
+    return Note(UNIT, number * 4, content, "010203", START_MS)
+
+
+UPTIME_ONLY = rows(3, start=5000, dated=False)
+ITEMS: list[Item] = [rows(1), rows(2, "s2/u9"), alarm(1, "raised"), UPTIME_ONLY]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres() as started:
+        yield started
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------
+
+
+def test_postgres_has_each_item_once(server: PostgresServer) -> None:
+    output = PostgresOutput(context(server.uri))
+    output.deliver(ITEMS)
+    output.deliver(ITEMS[:2])
+    output.deliver(ITEMS)
+    assert server.query("SELECT COUNT(*) FROM coldloop_sample") == [(38,)]
+    assert server.query("SELECT COUNT(*), MIN(uptime_ms), MAX(run) FROM coldloop_uptime") == [
+        (19, 5000, 5)
+    ]
+    assert server.query("SELECT content->>'text' FROM coldloop_note") == [("wet 💧",)]
+    (first,) = server.query(
+        "SELECT EXTRACT(EPOCH FROM t)*1000, value FROM coldloop_sample WHERE unit='u9'"
+        " AND signal='supply' ORDER BY t LIMIT 1"
+    )
+    assert (int(first[0]), first[1]) == (START_MS + 20_000, 2.0)
+    refused = Note(UNIT, 8, {"a": "\0"}, "010203")  # jsonb has no NUL
+    with pytest.raises(Exception, match=r"(?i)unicode|null|NUL") as error:
+        output.deliver([refused])
+    assert not isinstance(error.value, OutputError)
+    output.deliver([alarm(7, "raised")])
+    output.close()
+
+
+def test_postgres_that_is_killed_loses_nothing(server: PostgresServer) -> None:
+    rig = PipelineRig(required={"store"})
+    rig.add_output("store", PostgresOutput(context(server.uri)))
+    worker = rig.pipeline.workers["store"]
+    unit = "kill/u1"
+    rig.send(pack(ALARM, bulk(1)), unit=unit)
+    server.kill()
+    rig.receive(pack(bulk(2), bulk(3)), unit=unit)
+    while rig.pipeline.process():
+        pass
+    with pytest.raises(OutputError, match="PostgreSQL: "):
+        worker.step()
+    assert rig.ranges(rig.pipeline.take_receipts(), unit) == []
+    server.start()
+    due = rig.settle()
+    assert rig.ranges(due, unit) == [(3, 2, 3)]
+    found = "SELECT COUNT(*), COUNT(DISTINCT t) FROM coldloop_sample WHERE site='kill'"
+    assert server.query(found) == [(150, 30)]
+    worker.output.close()
+    rig.close()
+
+
+# --- VictoriaMetrics ------------------------------------------------------------------------------
+
+
+def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victoria = VictoriaServer(tmp_path)
+    victoria.start()
+    output = InfluxOutput(context(f"http://127.0.0.1:{victoria.port}/write"))
+    monkeypatch.setattr(influx_output, "_STEP_S", 0.1)
+    killer = threading.Timer(1.0, victoria.kill)  # before the data are on its disk
+    killer.start()
+    with pytest.raises(OutputError):
+        output.deliver([rows(1)])
+    killer.join()
+    with pytest.raises(OutputError):
+        output.deliver([rows(1)])
+    victoria.start()
+    output.deliver([rows(1), rows(2)])
+    victoria.kill()
+    victoria.start()
+    InfluxOutput(context(f"http://127.0.0.1:{victoria.port}/write#settle=0")).deliver([rows(2)])
+    samples = victoria.samples('{__name__=~"coldloop_.*"}')
+    victoria.kill()
+    assert sorted(samples) == ["coldloop_flow =,x", "coldloop_supply"]
+    times = [at for at, _ in samples["coldloop_supply"]]
+    assert times == [START_MS + 10_000 + 1000 * i for i in range(20)]
+    assert samples["coldloop_supply"][0][1] == 1.0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    code = 204
+    seen: list[tuple[str, bytes]] = []  # noqa: RUF012 - one server a test
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.headers.get("Authorization", ""), gzip.decompress(body)))
+        self.send_response(self.code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(204, None), (400, RefusedError), (401, OutputError), (503, OutputError)]
+)
+def test_http_status_codes(code: int, error: type[Exception] | None) -> None:
+    _Handler.code, _Handler.seen = code, []
+    with HTTPServer(("127.0.0.1", 0), _Handler) as http:
+        thread = threading.Thread(target=http.handle_request)
+        thread.start()
+        with_token = dataclasses.replace(context(""), token="secret")
+        client = HttpClient(f"http://127.0.0.1:{http.server_port}/write", with_token)
+        if error is None:
+            client.post(b"text", "text/plain")
+        else:
+            with pytest.raises(error):
+                client.post(b"text", "text/plain")
+        thread.join()
+    assert _Handler.seen == [("Bearer secret", b"text")]
+
+
+# --- Parquet --------------------------------------------------------------------------------------
+
+
+def read_parquet(folder: Path) -> list[tuple[object, ...]]:
+    table = ds.dataset(folder / "rows", partitioning="hive").to_table()
+    names = ("site", "unit", "record", "signal", "t", "uptime_ms", "value", "day")
+    return sorted(zip(*(table[name].to_pylist() for name in names), strict=True), key=repr)
+
+
+def test_parquet_files_by_day_and_site(tmp_path: Path) -> None:
+    output = ParquetOutput(context(str(tmp_path)))
+    output.deliver(ITEMS)
+    found = read_parquet(tmp_path)
+    assert len(found) == 57
+    assert {(row[0], row[7]) for row in found} == {
+        ("s1", "2025-01-01"),
+        ("s2", "2025-01-01"),
+        ("s1", "undated"),
+    }
+    notes = ds.dataset(tmp_path / "notes", partitioning="hive").to_table().to_pylist()
+    assert json.loads(notes[0]["content"])["text"] == "wet 💧"
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+def test_a_parquet_batch_that_comes_again_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = RelayDatabase(tmp_path / "relay.db", "r1")
+    items: list[Item] = [rows(n, f"s{n}/u1") for n in range(1, 6)]
+    output = ParquetOutput(context(str(tmp_path / "out"), database))
+    output.deliver(items)
+    again = ParquetOutput(context(str(tmp_path / "out"), database))
+    again.deliver(items[:2])  # after a kill, the same position, fewer records are prepared
+    again.deliver(items[2:])
+    found = read_parquet(tmp_path / "out")
+    assert len(found) == len(set(found)) == 5 * 19
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OutputError, match="No space"):
+        again.deliver([rows(9)])
+    database.close()
+
+
+# --- Kafka ----------------------------------------------------------------------------------------
+
+
+def test_kafka_reports_each_message(tmp_path: Path) -> None:
+    properties = tmp_path / "properties"
+    properties.write_text("# the broker of the library\ntest.mock.num.brokers=3\n")
+    output = KafkaOutput(context(f"127.0.0.1:1/fleet?{properties}"))
+    output.deliver(ITEMS)
+    assert isinstance(output._producer, Producer)
+    names = set(output._producer.list_topics(timeout=10).topics)
+    assert {"fleet.rows", "fleet.notes"} <= names
+    output.close()
+    for wrong in ("h:1", "/x", f"h:1/x?{tmp_path}/none"):
+        with pytest.raises(DeployError):
+            KafkaOutput(context(wrong))
+
+
+def test_kafka_without_a_broker_keeps_the_items(tmp_path: Path) -> None:
+    properties = tmp_path / "properties"
+    properties.write_text("message.timeout.ms=1000\nlog_level=0\n")
+    output = KafkaOutput(context(f"127.0.0.1:1/fleet?{properties}"))
+    with pytest.raises(OutputError, match="Kafka: "):
+        output.deliver(ITEMS[:1])
+    assert output._producer is None
+
+
+# --- The embedded store ---------------------------------------------------------------------------
+
+
+def test_the_fleet_store(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    output = FleetStoreOutput(context(str(path)))
+    output.deliver(ITEMS)
+    output.deliver([*ITEMS, rows(4), rows(0)])
+    db = sqlite3.connect(path)
+    unit = db.execute("SELECT newest_ms, blocks, late, undated FROM unit WHERE unit=?", (UNIT,))
+    assert unit.fetchone() == (START_MS + 49_000, 4, 1, 1)
+    minute = db.execute(
+        "SELECT t_ms, count, min, max, last, sum/count FROM minute JOIN signal AS s ON s.id=signal"
+        " WHERE minute.unit=? AND name='supply'",
+        (UNIT,),
+    ).fetchall()
+    assert minute[0][:5] == (START_MS, 30, 0.0, 4.9, 4.9)
+    latest = db.execute(
+        "SELECT name, value FROM latest JOIN signal AS s ON s.id=signal WHERE latest.unit=?",
+        (UNIT,),
+    )
+    assert dict(latest.fetchall()) == {"supply": 4.9, "flow =,x": 9.0}
+    alarms = "SELECT code, priority, t_ms FROM alarm"
+    assert db.execute(alarms).fetchall() == [("leak_critical:l1", 1, START_MS)]
+    output.deliver([alarm(3, "cleared"), alarm(2, "raised")])  # the raise before is late
+    assert db.execute(alarms).fetchall() == []
+    output.on_unit_state(UNIT, b'{"online": false, "version": "0.2.0"}')
+    output.on_unit_state("s1/u3", b"[" * 100_000)
+    output.process()
+    state = db.execute("SELECT online, version FROM unit WHERE unit=?", (UNIT,)).fetchone()
+    assert state == (0, "0.2.0")
+    db.close()
+    output.close()

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files for Prometheus and Grafana: rules by promtool, dashboards by a schema."""
+
+import json
+import re
+import subprocess
+
+import jsonschema
+import pytest
+
+from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics
+from tests.support.programs import require_program
+from tests.support.repository import ROOT
+
+HERE = ROOT / "deploy" / "container" / "monitoring"
+BOARDS = sorted((HERE / "grafana").glob("*.json"))
+SOURCE = {"type": "object", "required": ["type", "uid"], "properties": {"uid": {"const": "store"}}}
+TARGET = {
+    "type": "object",
+    "required": ["refId", "expr", "datasource"],
+    "properties": {"expr": {"type": "string", "minLength": 1}, "datasource": SOURCE},
+}
+GRID = {
+    "type": "object",
+    "required": ["h", "w", "x", "y"],
+    "properties": {"w": {"type": "integer", "minimum": 1, "maximum": 24}},
+}
+PANEL = {
+    "type": "object",
+    "required": ["id", "type", "title", "gridPos", "targets", "datasource", "fieldConfig"],
+    "properties": {
+        "id": {"type": "integer", "minimum": 1},
+        "type": {"enum": ["timeseries", "stat", "table"]},
+        "gridPos": GRID,
+        "datasource": SOURCE,
+        "targets": {"type": "array", "minItems": 1, "items": TARGET},
+    },
+}
+# SOURCE: Grafana, dashboard JSON model.
+BOARD = {
+    "type": "object",
+    "required": ["uid", "title", "schemaVersion", "time", "templating", "panels"],
+    "properties": {
+        "uid": {"type": "string", "maxLength": 40, "pattern": "^[a-z-]+$"},
+        "schemaVersion": {"type": "integer", "minimum": 36},
+        "panels": {"type": "array", "minItems": 1, "items": PANEL},
+    },
+}
+
+
+def promtool(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [require_program("promtool"), *arguments],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "rules", "recording_rules.yml", "alert_rules.yml"),
+        ("check", "config", "prometheus.yml"),
+        ("test", "rules", "rules_test.yml"),
+    ],
+)
+def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
+    found = promtool(*arguments)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_the_dashboards_follow_the_schema() -> None:
+    assert [path.stem for path in BOARDS] == ["energy", "fleet", "link", "site", "unit"]
+    for path in BOARDS:
+        board = json.loads(path.read_text())
+        jsonschema.validate(board, BOARD)
+        ids = [panel["id"] for panel in board["panels"]]
+        assert len(set(ids)) == len(ids)
+
+
+def used_metrics() -> set[str]:
+    """Return the names of metrics in rules and dashboards, without those of the rules."""
+    texts = [path.read_text() for path in (*BOARDS, *HERE.glob("*_rules.yml"))]
+    names = set(re.findall(r"(?<![:\w])coldloop_(?:unit|relay)_\w+", "\n".join(texts)))
+    return {name for name in names if not name.startswith("coldloop_relay_output_")}
+
+
+def test_the_relay_has_each_metric_that_is_used() -> None:
+    unit = UnitMetrics(1, 2, True, 1, 0, "", {}, {"leak_critical:l1": 1}, 1, 1)
+    names = ("records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates")
+    page = format_metrics({"s1/u1": unit}, dict.fromkeys(names, 1), 1000)
+    offered = set(re.findall(r"^(coldloop_\w+)", page, re.MULTILINE))
+    assert used_metrics() <= offered
+
+
+def test_prometheus_reads_the_page() -> None:
+    unit = UnitMetrics(1, 2, True, 1, 0, "", {}, {"leak_critical:l1": 1}, 1, 1)
+    page = format_metrics({'s"1/u1': unit}, {"records": 1}, 1000)
+    found = subprocess.run(
+        [require_program("promtool"), "check", "metrics"],
+        input=page.replace("# EOF\n", ""),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "error while linting" not in found.stderr
+    assert "parse" not in found.stderr, found.stderr

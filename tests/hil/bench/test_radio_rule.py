@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A unit that is moved over a border transmits nothing, says so, and begins again at home."""
+
+from typing import Any
+
+import pytest
+
+from hil.bench import optional_sections, testbed_satcom
+from hil.run.virtual import VirtualRun
+from hil.scenario.loader import parse
+
+_SCENARIO = """
+name = "moved"
+title = "The position moves over the border for two minutes; a drive trips meanwhile"
+seconds = 330
+[row]
+parts = "modem, modem_store"
+modem_live_s = 0
+receiver_dialect = "ublox"
+[[event]]
+at_s = 60
+for_s = 120
+do = "receiver_jump"
+value = 200
+[[event]]
+at_s = 120
+do = "pump_trip"
+value = 1
+"""
+
+
+@pytest.mark.parametrize("kind", ["sbd", "imt"])
+def test_moved_unit_stops_and_says_so(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = testbed_satcom.write_section
+
+    def in_uae(settings: Any) -> dict[str, Any]:
+        return {**original(settings), "region": "uae", "licence": "test", "position_s": 3_600}
+
+    monkeypatch.setitem(optional_sections.SECTIONS, "modem", in_uae)
+    text = _SCENARIO.replace('parts = "modem', f'modem = "{kind}"\nparts = "modem')
+    run = VirtualRun(parse(text, "moved"), 1)
+    try:
+        run.run()
+        satcom = run.testbed.satcom
+        assert satcom is not None
+        times = [message.at / 1e6 for message in satcom.gateway.messages]
+        assert [at for at in times if 90 < at < 185] == []  # a session takes 15 s
+        assert [at for at in times if at > 185]  # the alarm of the drive
+        agent: Any = run.dut
+        changes = [change for change in agent.agent.alarms.history if "radio_rule" in str(change)]
+        assert len(changes) == 2, changes
+    finally:
+        run.dut.close()

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A CDU that coldloop has never seen: a server of pymodbus with one address and eight registers.
+
+Not an emulated device of the bench: it shares no code with it. `python foreign_cdu.py` prints its
+port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
+writes of the valve without effect), `sticky` (the pump keeps the first written value). Registers,
+each 0.1 of its unit:
+
+    0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
+    4 pump speed command %   5 valve command %   6 status   7 alarm word
+
+Physics, each 0.1 s: the flow follows the pump speed, the pressure its square. The supply moves to
+52 °C less 0.4 K for each percent of the valve, with a time constant of 8 s.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+_STEP_S, _TIME_CONSTANT_S, _SLEW = 0.1, 8.0, 1.5
+
+
+class Registers:
+    """The registers as the server asks for them; a write to a measured one is refused."""
+
+    def __init__(self, faults: list[str]) -> None:
+        self.supply_c, self.speed, self.valve = 36.0, 60.0, 40.0
+        self.faults = faults
+        self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
+        self._is_pump_written = False
+
+    def step(self) -> None:
+        """Advance the CDU by one step."""
+        self.speed += max(-_SLEW, min(_SLEW, self.words[4] / 10 - self.speed))
+        self.valve += max(-_SLEW, min(_SLEW, self.words[5] / 10 - self.valve))
+        target_c = 52.0 - 0.4 * self.valve
+        self.supply_c += (target_c - self.supply_c) * _STEP_S / _TIME_CONSTANT_S
+        self.words[0] = round(10 * self.supply_c)
+        self.words[1] = self.words[0] + 60
+        self.words[2] = round(10 * 10 * self.speed / 10)
+        self.words[3] = round(10 * 140.0 * (self.speed / 100) ** 2)
+
+    async def serve(
+        self,
+        function: int,
+        start: int,
+        address: int,
+        count: int,
+        current: list[int],
+        values: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """Answer a request: the present registers, or a write to 4 and 5."""
+        if values is None:
+            current[:] = self.words
+            return None
+        written = [int(word) for word in values]
+        if not address >= 4 or address + len(written) > 6:
+            return ExcCodes.ILLEGAL_ADDRESS
+        if any(not 0 <= word <= 1000 for word in written):
+            return ExcCodes.ILLEGAL_VALUE
+        for i, word in enumerate(written, address):
+            is_kept = i == 4 and self._is_pump_written and "sticky" in self.faults
+            if not is_kept and not (i == 5 and "deaf" in self.faults):
+                self.words[i] = word
+        self._is_pump_written = True
+        shown: list[Any] = values
+        shown[:] = self.words[address : address + len(written)]
+        return None
+
+
+async def main(port: int, faults: list[str]) -> None:
+    """Serve on `port` of the loopback; 0: a free one."""
+    registers = Registers(faults)
+    data = SimData(0, values=registers.words, datatype=DataType.REGISTERS)
+    device = SimDevice(7, simdata=[data], action=registers.serve)
+    server = ModbusTcpServer(device, address=("127.0.0.1", port))
+    await server.serve_forever(background=True)
+    transport: Any = server.transport
+    print(transport.sockets[0].getsockname()[1], flush=True)
+    while True:
+        registers.step()
+        await asyncio.sleep(_STEP_S)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0, sys.argv[2:]))

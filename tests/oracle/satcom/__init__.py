@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The emulated satellite modems against clients of other people."""
