@@ -18,8 +18,8 @@ flow and pressure, ends with the next of these readings: a load that is off is n
 reading alone against two others is false (`outlier`).
 
 Hot devices that confirm a low flow, or a low pressure, have shown which of both is true. The loads
-go off, the devices cool, and this witness is gone. Its result stays valid: the low reading counts
-alone, until it is not low any more, or for `_PROVEN_TIME`.
+go off, the devices cool, and this indication is gone. Its result stays valid: the low reading
+counts alone, until it is not low any more, or for `_PROVEN_TIME`.
 
 The means do not follow readings that do not fit each other (`agent.safety.row_resistance`): a false
 sensor must not become the usual state.
@@ -106,8 +106,8 @@ class FlowWatch:
         self.suspect = count > 0 or self._silent_since is not None
         is_proven = self._is_proven(is_hot, dp_low, now)
         self.is_lost = count >= 2 or (count == known and count > 0) or is_proven
-        believed = None if self._proven == "dp" else flow
-        confirmed = self._is_gone(believed, kpa, dp_low) or is_hot is True
+        used = None if self._proven == "dp" else flow
+        confirmed = self._is_gone(used, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
         is_unread = flow is None and kpa is None
         self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
@@ -220,7 +220,7 @@ class FlowWatch:
             self.outlier = outlier
 
     def forget(self) -> None:
-        """Learn the means anew: another state of the row has become the usual one."""
+        """Learn the means again: another state of the row has become the usual one."""
         if self._flow is not None and not self.is_lost:
             self._flow, self.usual_lpm = None, 0.0
 

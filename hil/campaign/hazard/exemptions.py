@@ -17,7 +17,7 @@ class Exemption:
 
     `one_of`: at least one of these words is a fault of the case too. `lead_s`: the other words
     start at most this time before the first word, s. A controller that had more time must have
-    acted. `alarm`: the code that must have told a person.
+    acted. `alarm`: the code that must have been raised for a person.
     """
 
     invariant: str
