@@ -37,10 +37,13 @@ HIL: dict[str, tuple[str, str]] = {
         "hil.tools.hall",
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
-    "compare": ("hil.tools.compare", "compare records: changes and worse results"),
-    "verify": ("hil.tools.verify", "check that reports are those that a known bench has written"),
-    "report": ("hil.tools.report", "write HTML, PDF and JUnit from a record"),
-    "key": ("hil.tools.key", "print the public key of this bench"),
+    "compare": ("hil.tools.records.compare", "compare records: changes and worse results"),
+    "verify": (
+        "hil.tools.records.verify",
+        "check that reports are those that a known bench has written",
+    ),
+    "report": ("hil.tools.records.report", "write HTML, PDF and JUnit from a record"),
+    "key": ("hil.tools.records.key", "print the public key of this bench"),
 }
 
 _ERRORS = (BenchError, AgentError)

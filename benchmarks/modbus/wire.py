@@ -2,7 +2,7 @@
 """Use of the line by the bus, in virtual time: poll plans, utilisation, offline units, stops.
 
 Part of benchmarks/modbus/peers.py. The register map of the ORv3 RPU (243 entries) comes from the
-data folder (COLDLOOP_DATA); without it the benchmark plans the points of the shipped profile.
+data folder (COLDLOOP_DATA); without it the benchmark leaves out this table.
 """
 
 import csv
@@ -30,6 +30,9 @@ class RegisterEntry:
 
 def plans() -> None:
     """Poll plans of the complete RPU map at 19200 8E1, device turnaround 5 ms."""
+    if not DATA.exists():
+        print(f"\nNo poll plans of the RPU: {DATA} is missing; set COLDLOOP_DATA.")
+        return
     with DATA.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["begin"]]
     entries = [RegisterEntry(int(row["begin"]), int(row["length"])) for row in rows]

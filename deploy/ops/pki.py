@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Private certificate authority of a fleet: clients of the broker, their names and their rights.
 
-    FOLDER/ca.pem, ca.key          the authority; ca.key stays with the operators, mode 0600
-    FOLDER/NAME.pem, NAME.key      a broker, a unit (its name is SITE.UNIT) or an operator
+    FOLDER/ca.pem, ca.key          the authority; ca.key stays with the operators, encrypted
+    FOLDER/NAME.pem, NAME.key      a broker, a unit (SITE.UNIT), an operator, a reader
     FOLDER/acl                     rights at the broker, one block for each name
     FOLDER/crl.pem                 the revoked certificates
 
 Keys are EC P-256, which all TLS libraries of the agent support, also on boards. A certificate is
-for a server or for a client. The broker uses the common name as the user name. The clock of a unit
+for a server or for a client. The broker uses the common name as the user name and as the client
+identifier. So a client cannot disconnect another one, and each running tool needs its own name. A
+unit can make its key itself: `issue` signs its request (PKCS #10). Names are checked, because they
+stand in file names and in the access list. The clock of a unit
 can be wrong when it connects (docs/engineer/security.md). So lifetimes are long, and revocation
 ends a certificate.
 """
@@ -15,12 +18,14 @@ ends a certificate.
 import datetime as dt
 import ipaddress
 import os
+import re
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -28,18 +33,25 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 
-ROLES = ("broker", "unit", "operator")
+ROLES = ("broker", "unit", "operator", "reader")
+"""A reader has no right to send. An operator and a reader can be limited to one site."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252})")
 _CA_YEARS, _LEAF_YEARS = 30, 10
+_LONGEST_NAME = 40
 _BACKDATING = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
 _UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
 _UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
-def create(folder: Path, organisation: str) -> Path:
+def create(folder: Path, organisation: str, passphrase: str = "") -> Path:
     """Make the authority; return ca.pem. Raises `OpsError` if the folder has one."""
+    if not 1 <= len(organisation) <= _LONGEST_NAME or not organisation.isprintable():
+        raise OpsError("the organisation needs 1 to 40 printable characters")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} coldloop CA")])
     usage = _key_usage(authority=True)
@@ -50,7 +62,7 @@ def create(folder: Path, organisation: str) -> Path:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, SHA256())
     )
-    _write_key(folder / "ca.key", key)
+    _write_key(folder / "ca.key", key, passphrase)
     path = folder / "ca.pem"
     path.write_bytes(certificate.public_bytes(Encoding.PEM))
     (folder / "acl").write_text(_acl_head())
@@ -58,29 +70,38 @@ def create(folder: Path, organisation: str) -> Path:
     return path
 
 
-def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
+def issue(
+    folder: Path,
+    name: str,
+    role: str,
+    hosts: list[str],
+    passphrase: str = "",
+    request: bytes | None = None,
+    site: str = "",
+) -> Path:
     """Issue a certificate; return NAME.pem. Raises `OpsError` if the folder has one.
 
-    `name`: SITE.UNIT for a unit, otherwise any; `hosts`: the host names of a broker.
+    `name`: SITE.UNIT for a unit; `hosts`: the host names of a broker; `passphrase`: of ca.key;
+    `request`: a signing request in PEM, whose key stays where it is; `site`: the only site of an
+    operator or a reader.
     """
-    if role not in ROLES:
-        raise OpsError(f"{role}: unknown role; use one of {', '.join(ROLES)}")
-    if role == "unit" and name.count(".") != 1:
-        raise OpsError(f"{name}: not a name of a unit; write SITE.UNIT")
-    if role == "broker" and not hosts:
-        raise OpsError(f"{name}: a broker needs --host, its host name")
-    ca_key, ca = _load_authority(folder)
-    key = ec.generate_private_key(ec.SECP256R1())
+    _check_names(name, role, hosts, site)
+    path = folder / f"{name}.pem"
+    if path.exists():
+        raise OpsError(f"{path}: exists; `config pki rotate` replaces it")
+    ca_key, ca = _load_authority(folder, passphrase)
+    key = None if request is not None else ec.generate_private_key(ec.SECP256R1())
+    public = _requested_key(request or b"", name) if key is None else key.public_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     purpose = (
         ExtendedKeyUsageOID.SERVER_AUTH if role == "broker" else ExtendedKeyUsageOID.CLIENT_AUTH
     )
     builder = (
-        _make_builder(subject, ca.subject, key.public_key(), _LEAF_YEARS)
+        _make_builder(subject, ca.subject, public, _LEAF_YEARS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )
@@ -89,17 +110,55 @@ def issue(folder: Path, name: str, role: str, hosts: list[str]) -> Path:
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
     certificate = builder.sign(ca_key, SHA256())
-    _write_key(folder / f"{name}.key", key)
-    path = folder / f"{name}.pem"
+    if key is not None:
+        _write_key(folder / f"{name}.key", key)
     path.write_bytes(certificate.public_bytes(Encoding.PEM))
     if role != "broker":
-        _add_acl_entry(folder, name, role)
+        _add_acl_entry(folder, name, role, site or "+")
     return path
 
 
-def revoke(folder: Path, name: str) -> Path:
-    """Revoke the certificate of `name`; return crl.pem."""
-    ca_key, ca = _load_authority(folder)
+def _check_names(name: str, role: str, hosts: list[str], site: str) -> None:
+    if role not in ROLES:
+        raise OpsError(f"{role}: unknown role; use one of {', '.join(ROLES)}")
+    _check_name(name)
+    parts = name.split(".")
+    if role == "unit" and (len(parts) != 2 or not all(map(is_valid_name, parts))):
+        raise OpsError(f"{name}: not a name of a unit; write SITE.UNIT")
+    if role == "broker" and not hosts:
+        raise OpsError(f"{name}: a broker needs --host, its host name")
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise OpsError(f"{host!r}: not a host name or an address")
+    if site and (role not in ("operator", "reader") or not is_valid_name(site)):
+        raise OpsError(f"{site!r}: a site limits an operator or a reader")
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that is a pattern of the access list, another line of it, or another file."""
+    if not _NAME.fullmatch(name) or name in ("ca", "acl", "crl"):
+        raise OpsError(f"{name!r}: a name has letters, digits, '.', '_' and '-', 64 at most")
+
+
+def _requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
+    """Return the key of a signing request. Its other content is not used."""
+    try:
+        parsed = x509.load_pem_x509_csr(request)
+    except ValueError:
+        raise OpsError("not a signing request in PEM (PKCS #10)") from None
+    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    public = parsed.public_key()
+    if not parsed.is_signature_valid or [str(n.value) for n in names] != [name]:
+        raise OpsError(f"the signing request is not for {name}, or its signature is not valid")
+    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+        raise OpsError("the signing request needs a key of the curve P-256")
+    return public
+
+
+def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
+    """Revoke the certificate of `name`; return crl.pem. The broker reads it after a SIGHUP."""
+    _check_name(name)
+    ca_key, ca = _load_authority(folder, passphrase)
     serial = _load_certificate(folder / f"{name}.pem").serial_number
     old = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
     revoked = [entry.serial_number for entry in old]
@@ -107,8 +166,9 @@ def revoke(folder: Path, name: str) -> Path:
     return folder / "crl.pem"
 
 
-def rotate(folder: Path, name: str, hosts: list[str]) -> Path:
+def rotate(folder: Path, name: str, hosts: list[str], passphrase: str = "") -> Path:
     """Replace the certificate of `name`: revoke the old one, rename its files to `.old`."""
+    _check_name(name)
     old = _load_certificate(folder / f"{name}.pem")
     purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     is_broker = ExtendedKeyUsageOID.SERVER_AUTH in purposes
@@ -116,11 +176,13 @@ def rotate(folder: Path, name: str, hosts: list[str]) -> Path:
         names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         hosts = names.get_values_for_type(x509.DNSName)
         hosts += [str(a) for a in names.get_values_for_type(x509.IPAddress)]
-    revoke(folder, name)
+    revoke(folder, name, passphrase)
     for ending in (".pem", ".key"):
+        if not (folder / (name + ending)).exists():
+            continue  # the key of a signing request is elsewhere
         (folder / (name + ending)).replace(folder / (name + ending + ".old"))
     role = "broker" if is_broker else ("unit" if _is_unit(folder, name) else "operator")
-    return issue(folder, name, role, hosts)
+    return issue(folder, name, role, hosts, passphrase)
 
 
 def _make_builder(
@@ -159,8 +221,9 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> None:
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -171,11 +234,22 @@ def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
         file.write(pem)
 
 
-def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def is_encrypted(folder: Path) -> bool:
+    """Return whether the key of the authority needs a passphrase."""
+    path = folder / "ca.key"
+    return path.exists() and b"ENCRYPTED" in path.read_bytes()
+
+
+def _load_authority(
+    folder: Path, passphrase: str
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     try:
-        key = load_pem_private_key((folder / "ca.key").read_bytes(), None)
-    except (OSError, ValueError):
+        secret = passphrase.encode() if is_encrypted(folder) else None
+        key = load_pem_private_key((folder / "ca.key").read_bytes(), secret)
+    except OSError:
         raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
+    except (ValueError, TypeError):
+        raise OpsError(f"{folder / 'ca.key'}: no key, or the passphrase is wrong") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise OpsError(f"{folder / 'ca.key'}: not a key of this authority")
     return key, _load_certificate(folder / "ca.pem")
@@ -205,7 +279,7 @@ def _acl_head() -> str:
     return "# Written by `coldloop config pki`; each user has only the rights below its name.\n"
 
 
-def _add_acl_entry(folder: Path, name: str, role: str) -> None:
+def _add_acl_entry(folder: Path, name: str, role: str, site: str) -> None:
     """Add the rights of `name` to the access list of the broker, once."""
     path = folder / "acl"
     existing = path.read_text() if path.exists() else _acl_head()
@@ -216,8 +290,9 @@ def _add_acl_entry(folder: Path, name: str, role: str) -> None:
         lines = [f"topic write {base}/{topic}" for topic in _UNIT_WRITE_TOPICS]
         lines += [f"topic read {base}/{topic}" for topic in _UNIT_READ_TOPICS]
     else:
-        lines = [f"topic write coldloop/v1/+/+/{topic}" for topic in _UNIT_READ_TOPICS]
-        lines += ["topic read coldloop/v1/#"]
+        lines = [f"topic write coldloop/v1/{site}/+/{topic}" for topic in _UNIT_READ_TOPICS]
+        lines = lines if role == "operator" else []
+        lines.append("topic read coldloop/v1/" + ("#" if site == "+" else f"{site}/#"))
     path.write_text(existing + f"\nuser {name}\n" + "\n".join(lines) + "\n")
 
 

@@ -27,6 +27,10 @@ RELEASED = ("schema", "undated")
 """Reasons that end by themselves."""
 _COLUMNS = "id, unit, life, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
 _DETAIL_CHARS = 200
+_ENTRY_BYTES = 64
+"""What a record needs besides its payload, about."""
+_COUNT_S = 30.0
+_MAX_UNITS = 100_000
 
 
 class Quarantined(NamedTuple):
@@ -46,16 +50,17 @@ class QuarantineTable:
     def __init__(self, database: RelayDatabase, quota: int = 64 << 20) -> None:
         self._database = database
         self._quota = quota
+        self._used: dict[str, tuple[int, float]] = {}
 
     def add(
         self, entry: Entry, reason: str, detail: str, key: str = "", due_ms: int | None = None
     ) -> bool:
         """Store a record; return False beyond the quota of the unit. Needs a transaction."""
-        rows = self._database.query(
-            "SELECT SUM(LENGTH(payload)+64) FROM quarantine WHERE unit=?", entry.unit
-        )
-        if (rows[0][0] or 0) + len(entry.payload) > self._quota:
+        size = len(entry.payload) + _ENTRY_BYTES
+        used = self._used_bytes(entry.unit)
+        if used + size > self._quota:
             return False
+        self._used[entry.unit] = (used + size, self._used[entry.unit][1])
         text = detail.encode("ascii", "backslashreplace").decode()[:_DETAIL_CHARS]
         self._database.execute(
             "INSERT INTO quarantine (relay, unit, life, number, count, kind, payload, output,"
@@ -64,14 +69,29 @@ class QuarantineTable:
         )
         return True
 
+    def _used_bytes(self, unit: str) -> int:
+        """Return the bytes of a unit; counted twice a minute, because it reads all of them."""
+        used, counted_at = self._used.get(unit, (0, -_COUNT_S))
+        now = time.monotonic()
+        if now - counted_at < _COUNT_S:
+            return used
+        statement = "SELECT COUNT(*), SUM(LENGTH(payload)) FROM quarantine WHERE unit=?"
+        count, size = self._database.query(statement, unit)[0]
+        if len(self._used) >= _MAX_UNITS:
+            self._used.clear()
+        self._used[unit] = (count * _ENTRY_BYTES + (size or 0), now)
+        return self._used[unit][0]
+
     def find(
         self, unit: str = "", reason: str = "", key: str = "", limit: int = 1 << 30
     ) -> list[Quarantined]:
         """Return the records of a unit and a reason; "": of all."""
+        wanted = [("unit", unit), ("reason", reason), ("key", key)]
+        where = " AND ".join([f"{name}=?" for name, value in wanted if value] or ["1"])
         rows = self._database.query(
-            f"SELECT {_COLUMNS} FROM quarantine WHERE (?='' OR unit=?) AND (?='' OR reason=?)"
-            " AND (?='' OR key=?) ORDER BY id LIMIT ?",
-            *(unit, unit, reason, reason, key, key, limit),
+            f"SELECT {_COLUMNS} FROM quarantine WHERE {where} ORDER BY id LIMIT ?",
+            *[value for _, value in wanted if value],
+            limit,
         )
         return [_quarantined(row) for row in rows]
 

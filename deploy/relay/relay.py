@@ -90,15 +90,15 @@ class Relay:
         self.options = options
         self._inbox: queue.Queue[tuple[str, bytes, object]] = queue.Queue(_BACKLOG)
         self._stopping = threading.Event()
-        try:
-            self._database = RelayDatabase(options.store, options.name)
-        except sqlite3.Error as error:
-            raise DeployError(f"{options.store}: {error}") from None
         self._units_client = make_client(
             options.broker, f"coldloop-relay-{options.name}", clean=False
         )
         self._units_client.manual_ack_set(True)
         self._output_connection = OutputConnection(options.broker, options.name)
+        try:
+            self._database = RelayDatabase(options.store, options.name)
+        except sqlite3.Error as error:
+            raise DeployError(f"{options.store}: {error}") from None
         required = options.required
         if required is None:
             required = default_required(set(options.outputs))
@@ -112,7 +112,11 @@ class Relay:
                 options.undated_wait_s,
             ),
         )
-        self._outputs = Outputs(options.outputs, self._make_output_context)
+        try:
+            self._outputs = Outputs(options.outputs, self._make_output_context)
+        except DeployError:
+            self._database.close()
+            raise
         for name, output in self._outputs.by_name.items():
             self.pipeline.add_output(name, output)
         self._retry_batch: list[tuple[str, bytes, object]] = []
@@ -147,6 +151,8 @@ class Relay:
         units.on_connect = self._on_units_connected
         units.on_message = self._on_unit_message
         units.on_subscribe = self._on_subscribed
+        units.on_disconnect = self._on_units_disconnected
+        units.on_connect_fail = lambda *_: self._report("the broker does not respond")
         self._output_connection.start(self._outputs)
         connect(units, self.options.broker)
         options = self.options
@@ -171,6 +177,14 @@ class Relay:
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
         client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
+
+    def _on_units_disconnected(
+        self, _: object, __: object, ___: object, reason: ReasonCode, *____: object
+    ) -> None:
+        if self._stopping.is_set():
+            return
+        hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
+        self._report(f"the broker ends the connection: {reason}{hint}")
 
     def _on_subscribed(
         self, _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object

@@ -10,11 +10,12 @@ the same digests.
 
 import argparse
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from hil.errors import BenchError
 AUTO, CPYTHON, PYPY = "auto", "cpython", "pypy"
 _ROOT = Path(__file__).resolve().parents[2]
 PYPY_PROGRAM = _ROOT / ".pypy" / "bin" / "python"
+_END_S = 0.5
+INTERRUPTED = 130
+"""Exit code of a command that SIGINT or SIGTERM ended, with the results until then."""
 LONG_S = 120.0
 """Computing time of a process, s, from which PyPy is faster in sum."""
 
@@ -57,12 +61,26 @@ def run_jobs(call: Callable[..., Any], jobs: list[tuple[Any, ...]], workers: int
         return
     context = get_context("forkserver")
     context.set_forkserver_preload([call.__module__])
-    with ProcessPoolExecutor(workers, context) as pool:
-        try:
-            for future in as_completed([pool.submit(call, *job) for job in jobs]):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, context, _ignore_interrupt)
+    try:
+        for future in as_completed([pool.submit(call, *job) for job in jobs]):
+            yield future.result()
+    except BaseException:
+        _end_processes()  # also for an interrupt: a job can take a minute
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent process, which then ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_processes() -> None:
+    for process in active_children():
+        process.terminate()
+        process.join(_END_S)
 
 
 def hand_over(tool: str, arguments: argparse.Namespace, cpu_s: float) -> int | None:
@@ -79,4 +97,9 @@ def hand_over(tool: str, arguments: argparse.Namespace, cpu_s: float) -> int | N
         raise BenchError("--interpreter: PyPy is not installed; `make pypy`")
     print(f"on PyPy ({PYPY_PROGRAM})", file=sys.stderr, flush=True)
     command = [str(PYPY_PROGRAM), str(_ROOT / "coldloop.py"), "hil", tool, *arguments.argv]
-    return subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:  # the other process has the same signal, and ends soon
+                process.send_signal(signal.SIGINT)

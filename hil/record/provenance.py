@@ -82,7 +82,11 @@ def describe_verdict(record: dict[str, Any]) -> str:
     """Return the verdict of a record with its conditions, such as "PASS, virtual time, 0 of 5
     devices real".
     """
-    return ", ".join([VERDICT_TEXTS[record["verdict"]], *_list_conditions(record["runs"])])
+    conditions = _list_conditions(record["runs"])
+    planned = len(record.get("planned", record["runs"]))
+    if len(record["runs"]) < planned:
+        conditions.insert(0, f"{len(record['runs'])} of {planned} scenarios run")
+    return ", ".join([VERDICT_TEXTS[record["verdict"]], *conditions])
 
 
 def describe_run_verdict(run: dict[str, Any]) -> str:

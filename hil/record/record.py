@@ -29,6 +29,7 @@ from hil.scenario.questions import Answer, count_unanswered, list_denials
 
 FORMAT = "coldloop-record-2"
 FILE = "record.json"
+_RUN_KEYS = {"scenario", "verdict", "findings", "answers", "provenance", "series", "channels"}
 _ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = ("agent", "drivers", "protocols")
 
@@ -104,13 +105,23 @@ def worst_verdict(verdicts: list[str]) -> str:
 
 
 def build_suite_record(
-    suite: str, title: str, runs: list[Record], serial: SerialCheck, operator: str
+    suite: str,
+    title: str,
+    runs: list[Record],
+    planned: list[str],
+    serial: SerialCheck,
+    operator: str,
 ) -> Record:
-    """Build the record of a suite from its runs, without chain and signature."""
+    """Build the record of a suite from its runs, without chain and signature.
+
+    `planned`: the names of all its scenarios. With fewer runs the verdict is not complete.
+    """
+    verdicts = [run["verdict"] for run in runs]
     record = {
         "format": FORMAT,
         "suite": suite,
         "title": title,
+        "planned": planned,
         "serial": serial.given or serial.read or "",
         "serial_check": {**asdict(serial), "state": serial.state},
         "operator": operator,
@@ -118,7 +129,7 @@ def build_suite_record(
         "versions": read_versions(),
         "firmware_sha256": firmware_hash(),
         "bench_sha256": bench_hash(),
-        "verdict": worst_verdict([run["verdict"] for run in runs]),
+        "verdict": worst_verdict([*verdicts, *([INCOMPLETE] if len(runs) < len(planned) else [])]),
         "runs": runs,
     }
     return {**record, "verdict_text": describe_verdict(record)}
@@ -150,12 +161,24 @@ def find_problems(record: Record, key: str | None = None) -> list[str]:
         messages.append("signed with the key of another bench")
     if messages:
         return messages
+    if not _has_form(record):
+        return ["the form of the record is wrong"]
     changed_names = [
         run.get("scenario")
         for run in record.get("runs", [])
         if sha256(str(run.get("scenario_text")).encode()) != run.get("scenario_sha256")
     ]
     return [f"{name}: text and hash of the scenario differ" for name in changed_names]
+
+
+def _has_form(record: Record) -> bool:
+    """Return whether a record has the parts that the commands read."""
+    runs = record.get("runs")
+    return (
+        isinstance(record.get("verdict_text"), str)
+        and isinstance(runs, list)
+        and all(isinstance(run, dict) and run.keys() >= _RUN_KEYS for run in runs)
+    )
 
 
 def read(path: Path) -> Record:

@@ -6,6 +6,7 @@ inside the file. All texts of a record are escaped, because a person can type th
 """
 
 import json
+import re
 from html import escape
 from importlib import resources
 from typing import Any
@@ -16,6 +17,8 @@ from hil.report.next_steps import next_step
 from hil.report.origin_section import answer_list, origin_section
 from hil.scenario.judge import FAIL, MARGINAL
 from hil.scenario.requirements import REQUIREMENTS
+
+_NUMBER = re.compile(r"-?\d[\d.]*(?:e[+-]?\d+)?")
 
 
 def write_page(record: Record) -> str:
@@ -52,8 +55,25 @@ def _read_static(package: str, name: str) -> str:
 
 def _plot_data(record: Record) -> str:
     """Return the data of the plots as JSON; an unescaped `</` would end its element."""
-    runs = [{"channels": run["channels"], "series": run["series"]} for run in record["runs"]]
+    runs = [
+        {
+            "channels": run["channels"],
+            "series": run["series"],
+            "limits": _find_limits(run),
+            "events": [[event["at_s"], event["do"]] for event in run["events"]],
+        }
+        for run in record["runs"]
+    ]
     return json.dumps(runs, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _find_limits(run: Record) -> dict[str, list[float]]:
+    """Return the numbers in the limits of each measure, so that the axes show them."""
+    limits: dict[str, list[float]] = {}
+    for result in run["findings"]:
+        values = [float(text) for text in _NUMBER.findall(result["limits"])]
+        limits.setdefault(result["measure"], []).extend(values)
+    return limits
 
 
 def _facts_section(record: Record) -> str:
@@ -74,6 +94,11 @@ def _facts_section(record: Record) -> str:
     return f'<section><dl class="facts">{cells}</dl></section>\n'
 
 
+def _wide_table(rows: str) -> str:
+    """Return a table that scrolls on a narrow screen, also by the keyboard."""
+    return f"<div class=wide tabindex=0><table>{rows}</table></div>"
+
+
 def _head_row(*titles: str) -> str:
     return "<tr>" + "".join(f"<th>{title}</th>" for title in titles) + "</tr>"
 
@@ -86,7 +111,7 @@ def _summary_section(record: Record) -> str:
         for i, run in enumerate(record["runs"])
     )
     head = _head_row("scenario", "title", "verdict", "duration", "controller")
-    return f"<section><h2>Runs</h2><div class=wide><table>{head}{rows}</table></div></section>\n"
+    return f"<section><h2>Runs</h2>{_wide_table(head + rows)}</section>\n"
 
 
 def _requirements_section(record: Record) -> str:
@@ -103,7 +128,7 @@ def _requirements_section(record: Record) -> str:
         f"<td class=v>{_passed_text(verdicts)}</td></tr>"
         for name, verdicts in sorted(verdicts_by_name.items())
     )
-    return f"<section><h2>Requirements</h2><div class=wide><table>{rows}</table></div></section>\n"
+    return f"<section><h2>Requirements</h2>{_wide_table(rows)}</section>\n"
 
 
 def _passed_text(verdicts: list[str]) -> str:
@@ -118,7 +143,7 @@ def _run_section(number: int, run: Record) -> str:
     return (
         f'<section id="run{number}" class="run"><h2>{escape(run["scenario"])}</h2>'
         f"<p>{escape(run['title'])} <small>{facts}</small></p>"
-        f"{_failure_list(run)}<div class=wide><table>{head}{result_rows}</table></div>"
+        f"{_failure_list(run)}<div class=wide tabindex=0><table>{head}{result_rows}</table></div>"
         f"{answer_list(run)}{_event_list(run)}"
         f'<div class="plots" data-run="{number}"></div></section>\n'
     )

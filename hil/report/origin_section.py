@@ -26,7 +26,7 @@ def origin_section(record: Record) -> str:
     rows = "".join(_device_row(*entry) for entry in _count_devices(provenances))
     return (
         f'<section><h2>What was tested</h2><dl class="facts">{items}</dl>'
-        f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div></section>\n'
+        f'<div class="wide" tabindex=0><table><tr>{head}</tr>{rows}</table></div></section>\n'
     )
 
 
@@ -63,7 +63,7 @@ def answer_list(run: Record) -> str:
         return ""
     rows = "".join(_answer_row(answer) for answer in run["answers"])
     head = "<tr><th>question</th><th>answer</th><th>by</th><th>UTC</th></tr>"
-    return f'<div class="wide"><table>{head}{rows}</table></div>'
+    return f'<div class="wide" tabindex=0><table>{head}{rows}</table></div>'
 
 
 def _answer_row(answer: dict[str, Any]) -> str:

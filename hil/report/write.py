@@ -46,7 +46,10 @@ def write_all(
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
     runs = [run.record() for run in recorded_runs]
-    unsigned = build_suite_record(suite.name, suite.title, runs, labels.serial, labels.operator)
+    planned = [scenario.name for scenario in suite.scenarios]
+    unsigned = build_suite_record(
+        suite.name, suite.title, runs, planned, labels.serial, labels.operator
+    )
     key = BenchKey(labels.key or default_path())
     record = seal(unsigned, newest_hash(folder.parent), key)
     write_json(folder / FILE, record)

@@ -10,7 +10,6 @@ stated bound.
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +33,8 @@ from hil.campaign.draw import (
 )
 from hil.campaign.nth_failure import KINDS, choose_places, run_one
 from hil.campaign.nth_failure import SECONDS as SWEEP_S
-from hil.campaign.workers import add_options, hand_over
+from hil.campaign.progress import ProgressLine
+from hil.campaign.workers import INTERRUPTED, add_options, hand_over
 from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
@@ -113,27 +113,33 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_clock(arguments, workers)
     call, jobs = _make_jobs(arguments)
     tally, started_s = CampaignTally(), time.perf_counter()
-    for result in run_jobs(call, jobs, workers, arguments.cluster):
-        tally.add(result)
-        _print_progress(tally, len(jobs), time.perf_counter() - started_s)
-        if result.failures:
-            _report_failure(result, arguments)
+    interrupted = False
+    try:
+        with ProgressLine(len(jobs), "runs") as progress:
+            for result in run_jobs(call, jobs, workers, arguments.cluster):
+                tally.add(result)
+                progress.update(tally.seeds, f"{len(tally.failed)} violations")
+                if result.failures:
+                    _report_failure(result, arguments)
+    except KeyboardInterrupt:
+        interrupted = True
     record = tally.record(arguments.dut, time.perf_counter() - started_s)
     if arguments.json:
-        print(json.dumps(record))
+        print(json.dumps({**record, "interrupted": interrupted}))
     else:
-        verdict = "FAIL" if tally.failed else "PASS"
+        verdict = "FAIL" if tally.failed else "INTERRUPTED" if interrupted else "PASS"
+        done = f"{tally.seeds} of {len(jobs)}" if interrupted else str(tally.seeds)
         print(
-            f"{verdict}  {tally.seeds} {_job_text(arguments)}, "
+            f"{verdict}  {done} {_job_text(arguments)}, "
             f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
             f"{len(tally.failed)} violations"
         )
-    return 1 if tally.failed else 0
+    return INTERRUPTED if interrupted else 1 if tally.failed else 0
 
 
 def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     """Run cases of the clock; exit 1 if a true UTC was outside the bound."""
-    tally = ClockTally()
+    tally, interrupted = ClockTally(), False
     if arguments.case is not None:
         if arguments.case != "all" and arguments.case not in CASES:
             raise BenchError(f"--case: {arguments.case} is none of: {', '.join(CASES)}")
@@ -142,23 +148,37 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
             tally.add(CASES[name], run_case(CASES[name]))
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
-        for day, result in run_in_processes(run_clock_seed, [(seed,) for seed in seeds], workers):
-            tally.add(day, result)
+        interrupted = _run_clock_seeds(tally, seeds, workers)
     record = tally.record()
+    code = INTERRUPTED if interrupted else 1 if tally.violations else 0
     if arguments.json:
-        print(json.dumps(record))
-        return 1 if tally.violations else 0
+        print(json.dumps({**record, "interrupted": interrupted}))
+        return code
     for found in tally.violations:
         name = found.name or f"seed {found.seed}"
         print(
             f"FAIL  {name}: {found.excess_us} us beyond the bound, first at {found.first_s:.0f} s"
         )
     print(
-        f"{'FAIL' if tally.violations else 'PASS'}  {tally.runs} cases drawn, {record['days']} "
+        f"{'FAIL' if tally.violations else 'INTERRUPTED' if interrupted else 'PASS'}  "
+        f"{tally.runs} cases drawn, {record['days']} "
         f"days of time, {len(tally.violations)} violations; median bound in us: "
         f"{record['median_bound_us']}"
     )
-    return 1 if tally.violations else 0
+    return code
+
+
+def _run_clock_seeds(tally: ClockTally, seeds: range, workers: int) -> bool:
+    """Run the seeds; return whether they were interrupted."""
+    jobs = [(seed,) for seed in seeds]
+    try:
+        with ProgressLine(len(jobs), "cases") as progress:
+            for day, result in run_in_processes(run_clock_seed, jobs, workers):
+                tally.add(day, result)
+                progress.update(tally.runs, f"{len(tally.violations)} violations")
+    except KeyboardInterrupt:
+        return True
+    return False
 
 
 def _estimate_s(arguments: argparse.Namespace) -> float:
@@ -205,14 +225,6 @@ def _job_text(arguments: argparse.Namespace) -> str:
     if arguments.plant:
         return f"seeds of {arguments.hours} h of control and plant"
     return f"seeds of {arguments.seconds} s"
-
-
-def _print_progress(tally: CampaignTally, total: int, wall_s: float) -> None:
-    if sys.stderr.isatty():
-        hours = tally.virtual_s / 3600
-        sys.stderr.write(f"\r{tally.seeds}/{total}  {hours:.1f} h in {wall_s:.0f} s ")
-        sys.stderr.write(f" {len(tally.failed)} violations ")
-        sys.stderr.flush()
 
 
 def _report_failure(result: SeedResult, arguments: argparse.Namespace) -> None:

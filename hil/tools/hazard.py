@@ -8,7 +8,6 @@ reviewed list of exemptions. Exit 1: a violation, or more exempt cases than the 
 import argparse
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,9 @@ from hil.campaign.hazard.fmea import (
 from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
+from hil.campaign.progress import ProgressLine
 from hil.campaign.reproduce import page as reproduce
-from hil.campaign.workers import add_options, hand_over, run_jobs
+from hil.campaign.workers import INTERRUPTED, add_options, hand_over, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 from hil.scenario.suggestion import suggest_name
@@ -91,16 +91,24 @@ def run(arguments: argparse.Namespace) -> int:
         if code is not None:
             return code
     tally, started_s = HazardTally(), time.perf_counter()
-    for result in run_jobs(run_case, jobs, workers):
-        tally.add(result)
-        _print_progress(tally, len(jobs))
-        if result.violations:
-            _report(result, arguments)
-    record = {**tally.record(), "wall_s": round(time.perf_counter() - started_s, 1)}
+    interrupted = False
+    try:
+        with ProgressLine(len(jobs), "cases") as progress:
+            for result in run_jobs(run_case, jobs, workers):
+                tally.add(result)
+                progress.update(tally.runs, f"{tally.failed} with violations")
+                if result.violations:
+                    _report(result, arguments)
+    except KeyboardInterrupt:
+        interrupted = True
+    wall_s = round(time.perf_counter() - started_s, 1)
+    record = {**tally.record(), "wall_s": wall_s, "interrupted": interrupted}
     if arguments.json:
         print(json.dumps(record))
     else:
         _print_summary(record)
+    if interrupted:
+        return INTERRUPTED
     return 1 if tally.failed or tally.has_many_exempt else 0
 
 
@@ -158,12 +166,6 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
 
 
-def _print_progress(tally: HazardTally, total: int) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{tally.runs}/{total}  {tally.failed} with violations ")
-        sys.stderr.flush()
-
-
 def _report(result: CaseResult, arguments: argparse.Namespace) -> None:
     """Print the violations, and write the shrunk scenario."""
     if not arguments.json:
@@ -189,7 +191,7 @@ def _repeat_command(result: CaseResult, arguments: argparse.Namespace) -> str:
 
 def _print_summary(record: dict[str, Any]) -> None:
     print(
-        f"{'FAIL' if record['failed'] else 'PASS'}  {record['runs']} cases, "
+        f"{_verdict_text(record)}  {record['runs']} cases, "
         f"{record['virtual_hours']} virtual hours in {record['wall_s']} s, "
         f"{record['failed']} with violations, {record['exempt']} exempt "
         f"(at most {record['max_exempt']}), {record['runs_per_cpu_min']} cases a CPU minute"
@@ -202,6 +204,12 @@ def _print_summary(record: dict[str, Any]) -> None:
     print(f"rows of the FMEA not hit: {_join(record['fmea_never_hit'])}")
     print(f"words without an alarm: {_join(record['silent_words'])}")
     print(f"alarm codes never raised: {_join(record['codes_never_raised'])}")
+
+
+def _verdict_text(record: dict[str, Any]) -> str:
+    if record["failed"]:
+        return "FAIL"
+    return "INTERRUPTED" if record["interrupted"] else "PASS"
 
 
 def _join(values: list[Any]) -> str:

@@ -2,7 +2,8 @@
 """`coldloop hil run`: run a scenario or a suite and judge it; `--report` also writes a record.
 
 Runs in virtual time unless `--real-time` is given. Exit 0: all passed, also if marginal. Exit 1: an
-expectation failed, or a question has no answer.
+expectation failed, or a question has no answer. Exit 130: interrupted; the record has the runs that
+had ended.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+from hil.campaign.workers import INTERRUPTED
 from hil.errors import BenchError
 from hil.record.provenance import SerialCheck
 from hil.record.record import worst_verdict
@@ -108,6 +110,8 @@ def _run_all(arguments: argparse.Namespace) -> int:
                 print(f"  wrote {path}")
     if arguments.json:
         print(json.dumps(_json_record(suite.name, recorded)))
+    if len(recorded) < len(suite.scenarios):
+        return INTERRUPTED
     verdict = worst_verdict([run_record.verdict for run_record in recorded])
     return 1 if verdict in (FAIL, INCOMPLETE) else 0
 
@@ -123,9 +127,15 @@ def _run_scenarios(
         serial = check_serial(arguments.serial, real_devices)
         require_serial(serial)
     answerer = open_answers(arguments.answers, arguments.operator)
-    recorded = []
+    recorded: list[RecordedRun] = []
     for scenario in suite.scenarios:
-        completed = _run_one(scenario, arguments, real_devices)
+        try:
+            completed = _run_one(scenario, arguments, real_devices)
+        except (KeyboardInterrupt, _Terminated):
+            if not recorded:
+                raise
+            print(f"interrupted after {len(recorded)} of {len(suite.scenarios)}", file=sys.stderr)
+            break
         run_record = replace(completed, answers=answerer.answer_all(scenario))
         if not arguments.json:
             command = (arguments.scenario, arguments.seed, arguments.dut, arguments.real_time)

@@ -20,7 +20,7 @@ from protocols.modbus.pdu import (
     check_reply,
     reply_length,
 )
-from protocols.modbus.rtu import MAX_UNIT, UNITS
+from protocols.modbus.rtu import MAX_DAMAGED_ECHOES, MAX_UNIT, UNITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class AsciiClient:
         self._request_body = b""
         self._skip_echo = False
         self._had_echo = False
-        self._damage_before = 0
+        self._damage_before = self._without_echo = 0
         self._exception_ambiguous = False
         self._waiting = False
 
@@ -135,6 +135,7 @@ class AsciiClient:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = self._idle_body = b""
         self._waiting = self.echo_known = False
+        self._without_echo = 0
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add characters; return (verdict, exception code, values) when the reply is complete."""
@@ -194,7 +195,9 @@ class AsciiClient:
         self._last_reply = body
         if request[1] not in _ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
-            if self._had_echo or self._damage() == self._damage_before:
+            self._without_echo = 0 if self._had_echo else self._without_echo + 1
+            is_clear = self._damage() == self._damage_before
+            if self._had_echo or is_clear or self._without_echo >= MAX_DAMAGED_ECHOES:
                 self.line_echo = self._had_echo
                 self.echo_known = True
         else:

@@ -18,11 +18,11 @@ addresses, reads of few values and writes of several. For them the client skips 
 no read has shown whether the line echoes, such a reply is `is_unproven`.
 
 A frame can contain the bytes of another frame as its data. A candidate inside an intact frame is
-not a reply. If the bytes after the last frame can be the start of such a frame, the client defers
-its decision to the end of that frame. If the line becomes silent before that, `settle` decides.
+not a reply. If the bytes before it can be the start of such a frame, the client defers its decision
+to the end of that frame. If the line becomes silent before that, `settle` decides.
 
 Another master can send our unit a request whose reply looks like ours. Its request arrives first.
-The client then leaves the next matching reply to the other master.
+The client leaves the next matching reply to it.
 """
 
 import struct
@@ -54,11 +54,11 @@ MAX_BUFFER = 512
 UNITS = (1, 247)
 """Unit addresses with a reply ("MODBUS over Serial Line V1.02", section 2.2)."""
 MAX_UNIT = 255
-"""Highest unit of gateways that use the reserved addresses 248 to 255."""
+"""Highest unit; gateways use the reserved addresses 248 to 255."""
 _MAX_CHUNK = 256
 _MAX_FRAME = 256
-
 _MIN_FRAME = 5  # an exception: unit, function, code, CRC
+MAX_DAMAGED_ECHOES = 8  # so many replies in a row show that the line does not echo
 _MAX_LATE = 16  # frames kept for the guard against late replies
 # function -> possible lengths of its frames: a number, or the index of the byte count
 _FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
@@ -91,10 +91,9 @@ class RtuClient:
     has_partial_frame = False
 
     def __init__(self) -> None:
-        self.line_echo = False
-        self.echo_known = False
-        self.is_deferred = False
-        self.is_unproven = False
+        self.line_echo = self.echo_known = False
+        self.is_deferred = self.is_unproven = False
+        self._without_echo = 0
         self.late_frames: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
@@ -156,9 +155,7 @@ class RtuClient:
 
     def _prepare_echo(self, request: bytes) -> None:
         """Store the part of the request that looks like a whole reply to it, if there is one."""
-        start = request[: self.reply_length]
-        if not is_sized(self._function):  # its CRC ends the reply
-            start = request
+        start = request[: self.reply_length] if is_sized(self._function) else request
         if not crc16(start):
             self._echo = start
             self._skip_echo = self.line_echo
@@ -209,6 +206,7 @@ class RtuClient:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
         self._waiting = self.echo_known = False
+        self._without_echo = 0
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add bytes; return (verdict, exception code, registers) when the reply is complete.
@@ -359,8 +357,11 @@ class RtuClient:
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
-        is_first = 2 * at < len(self._request)  # more bytes before it can be a damaged echo
-        if is_first and self.counters.echoes == echoes_before and buffer[at:end] != self._echo:
+        has_echo = self.counters.echoes != echoes_before
+        self._without_echo = 0 if has_echo else self._without_echo + 1
+        # More bytes before the reply can be a damaged echo, but not each time.
+        is_clear = 2 * at < len(self._request) or self._without_echo >= MAX_DAMAGED_ECHOES
+        if is_clear and not has_echo and buffer[at:end] != self._echo:
             self.line_echo = False
             self.echo_known = True
         if trailing:

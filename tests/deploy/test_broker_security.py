@@ -72,12 +72,12 @@ def broker(tmp_path: Path) -> Iterator[SecureBroker]:
 class TlsClient:
     """A paho client that stores received messages."""
 
-    def __init__(self, broker: SecureBroker, name: str) -> None:
+    def __init__(self, broker: SecureBroker, name: str, identifier: str = "") -> None:
         self.received: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.connected: queue.Queue[str] = queue.Queue()
         self.granted: queue.Queue[int] = queue.Queue()
         make: Any = paho.Client
-        self.paho = make(CallbackAPIVersion.VERSION2)
+        self.paho = make(CallbackAPIVersion.VERSION2, identifier)
         self.paho.on_message = lambda _c, _d, m: self.received.put((m.topic, m.payload))
         self.paho.on_connect = lambda _c, _d, _f, code, _p: self.connected.put(str(code))
         self.paho.on_subscribe = lambda _c, _d, number, _r, _p: self.granted.put(number)
@@ -191,6 +191,88 @@ def test_audit_records_and_update_chunks_have_topics(broker: SecureBroker) -> No
     assert other.received.empty()
     for client in (unit, other, alice):
         client.close()
+
+
+def test_a_client_does_not_disconnect_another_one(broker: SecureBroker) -> None:
+    """The identifier of another unit in CONNECT has no effect."""
+    unit = TlsClient(broker, UNIT)
+    unit.subscribe("coldloop/v1/s1/u1/cmd")
+    other = TlsClient(broker, OTHER, UNIT)
+    alice = TlsClient(broker, "alice")
+    alice.publish("coldloop/v1/s1/u1/cmd", b"one")
+    assert unit.received.get(timeout=TIMEOUT_S) == ("coldloop/v1/s1/u1/cmd", b"one")
+    assert unit.connected.empty(), "it was disconnected and has connected again"
+    for client in (unit, other, alice):
+        client.close()
+
+
+def test_a_reader_only_reads_and_an_operator_has_its_site(tmp_path: Path) -> None:
+    pki.create(tmp_path, "test")
+    pki.issue(tmp_path, "eve", "reader", [])
+    pki.issue(tmp_path, "bob", "operator", [], site="s1")
+    blocks = (tmp_path / "acl").read_text().split("\n\n")
+    assert blocks[1].splitlines() == ["user eve", "topic read coldloop/v1/#"]
+    assert "topic write coldloop/v1/s1/+/cmd" in blocks[2]
+    assert "topic read coldloop/v1/s1/#" in blocks[2]
+    assert "v1/+/" not in blocks[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "hosts", "site"),
+    [
+        ("+.+", "unit", [], ""),
+        ("#", "operator", [], ""),
+        ("a\ntopic readwrite #", "operator", [], ""),
+        ("s1.u1\n", "unit", [], ""),
+        ("../x", "operator", [], ""),
+        ("ca", "operator", [], ""),
+        ("S1.u1", "unit", [], ""),
+        ("s1.", "unit", [], ""),
+        ("", "operator", [], ""),
+        ("x" * 65, "operator", [], ""),
+        ("b", "broker", ["a b"], ""),
+        ("b", "broker", ["h\n"], ""),
+        ("bob", "operator", [], "+"),
+        ("s1.u1", "unit", [], "s1"),
+    ],
+)
+def test_names_of_certificates_are_checked(
+    tmp_path: Path, name: str, role: str, hosts: list[str], site: str
+) -> None:
+    pki.create(tmp_path, "test")
+    before = (tmp_path / "acl").read_text()
+    with pytest.raises(OpsError):
+        pki.issue(tmp_path, name, role, hosts, site=site)
+    with pytest.raises(OpsError):
+        pki.revoke(tmp_path, name)
+    assert (tmp_path / "acl").read_text() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["acl", "ca.key", "ca.pem", "crl.pem"]
+
+
+def test_the_key_of_the_authority_is_encrypted(tmp_path: Path) -> None:
+    pki.create(tmp_path, "test", "secret words")
+    assert b"ENCRYPTED" in (tmp_path / "ca.key").read_bytes()
+    for wrong in ("", "other"):
+        with pytest.raises(OpsError, match="passphrase"):
+            pki.issue(tmp_path, UNIT, "unit", [], wrong)
+    pki.issue(tmp_path, UNIT, "unit", [], "secret words")
+    pki.rotate(tmp_path, UNIT, [], "secret words")
+
+
+def test_a_signing_request_keeps_its_key(tmp_path: Path) -> None:
+    pki.create(tmp_path, "test")
+    key, csr = tmp_path / "own", tmp_path / "own.csr"
+    command = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", str(key), "-out", str(csr), "-subj", f"/CN={UNIT}"]
+    subprocess.run(command, check=True, capture_output=True)
+    issued = pki.issue(tmp_path, UNIT, "unit", [], request=csr.read_bytes())
+    made = x509.load_pem_x509_certificate(issued.read_bytes()).public_key()
+    assert made == x509.load_pem_x509_csr(csr.read_bytes()).public_key()
+    assert not (tmp_path / f"{UNIT}.key").exists()
+    for name, request in ((OTHER, csr.read_bytes()), (OTHER, b"x")):
+        with pytest.raises(OpsError):
+            pki.issue(tmp_path, name, "unit", [], request=request)
+    pki.rotate(tmp_path, UNIT, [])
 
 
 def test_a_revocation_keeps_the_earlier_ones(tmp_path: Path) -> None:

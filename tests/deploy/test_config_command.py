@@ -123,8 +123,14 @@ def test_a_replaced_unit_is_restored_from_the_published_configuration(site: Remo
     raw = json.loads(json.dumps(site.units[1].raw))
     raw["control"]["supply"]["setpoint_c"] = 31.5
     file.write_text(json.dumps(raw))
-    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *options)
+    trust = ["--trust", f"{site.folder}/one.json", "--trust", f"{site.folder}/two.json"]
+    completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *options, *trust[:2])
     assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
+    assert completed.stderr.count("left out of remote.keys") == 1
+    assert [key["number"] for key in json.loads(out.read_text())["remote"]["keys"]] == [1]
+    completed = config("diff", "fleet/u0001", "--out", str(out), *options, *trust)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert out.stat().st_mode & 0o777 == 0o600
     assert json.loads(out.read_text()) == site.units[1].raw
     assert config("check", str(out)).returncode == 0
     assert config("diff", "fleet/u0001", str(out), *options).returncode == 0

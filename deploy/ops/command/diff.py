@@ -7,6 +7,7 @@ replacement unit.
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from agent.core.errors import ConfigError
 from agent.remote.message import canonical
 from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
+from deploy.ops import keys
 from deploy.ops.arguments import add_broker, add_unit, open_session
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.terminal_text import printable, write_private
 from protocols.errors import DecodeError
 
 EXAMPLE = "coldloop config diff site/unit unit.json --broker tcp:broker:1883"
@@ -30,6 +33,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", help="write the configuration of the unit to this file"
     )
+    parser.add_argument(
+        "--trust",
+        metavar="NAME.json",
+        action="append",
+        default=[],
+        help="with --out: key of an operator that the file may name; others are left out",
+    )
     add_broker(parser)
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
 
@@ -39,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     with open_session(arguments) as session:
         raw = _fetch_config(session, arguments.unit)
     if arguments.out is not None:
-        _write(Path(arguments.out), raw)
+        _write(Path(arguments.out), with_trusted_keys(raw, arguments.trust))
     if arguments.file is None:
         if arguments.out is None:
             print(json.dumps(raw, indent=None if arguments.json else 2))
@@ -53,8 +63,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps([{"path": p, "file": a, "unit": b} for p, a, b in different]))
     else:
         for path, file_value, unit_value in different:
-            print(f"{path}: {_format_value(file_value)} -> {_format_value(unit_value)}")
+            line = f"{path}: {_format_value(file_value)} -> {_format_value(unit_value)}"
+            print(printable(line))
     return 1 if different else 0
+
+
+def with_trusted_keys(raw: dict[str, Any], trusted: list[str]) -> dict[str, Any]:
+    """Return `raw` with the trusted keys of operators only.
+
+    The holder of a stolen unit can publish a configuration with other keys.
+    """
+    remote = raw.get("remote")
+    if not isinstance(remote, dict) or not isinstance(remote.get("keys"), list):
+        return raw
+    known = [keys.read_public_key(Path(path)) for path in trusted]
+    kept = [key for key in remote["keys"] if key in known]
+    for key in remote["keys"]:
+        if key not in kept:
+            text = f"left out of remote.keys: {json.dumps(key)}; name its file with --trust"
+            print(printable(text), file=sys.stderr)
+    return {**raw, "remote": {**remote, "keys": kept}}
 
 
 def list_differences(path: str, file: Any, unit: Any) -> list[tuple[str, Any, Any]]:
@@ -88,7 +116,4 @@ def _fetch_config(session: BrokerSession, unit: str) -> dict[str, Any]:
 
 
 def _write(path: Path, raw: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(raw, indent=2) + "\n")
-    except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}") from None
+    write_private(path, json.dumps(raw, indent=2).encode() + b"\n")

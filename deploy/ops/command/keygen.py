@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.public:
         public_path = keys.import_public_key(folder, *identity, Path(arguments.public))
     else:
-        passphrase = "" if arguments.no_passphrase else _ask_passphrase()
+        passphrase = "" if arguments.no_passphrase else ask_passphrase()
         public_path = keys.make_key(folder, *identity, passphrase)
     public = json.loads(public_path.read_text())
     if arguments.json:
@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask_passphrase() -> str:
+def ask_passphrase() -> str:
+    """Return the passphrase of a private key, from the environment or the terminal."""
     preset = os.environ.get(PASSPHRASE)
     if preset:
         return preset

@@ -39,7 +39,7 @@ _Function = TypeVar("_Function")
 _MAX_UNARY, _UNSHIFTED, _ROUNDING = 14, 6, 120
 _START_GAINS = np.array((128, 85, 64, 51), np.int64)
 _MIN_RANGE = 1 << 20
-_njit: Any = njit(cache=True)
+_njit: Any = njit
 _int64: Any = np.int64
 _BOUND = 1 << 44
 """Larger values are left to the reference: 64 bits are too few for their products."""
@@ -49,7 +49,10 @@ _KINDS = np.array([_KIND_CODES.get(code, -1) for code in range(1 << 9)], np.int6
 
 
 def _compiled(function: _Function) -> _Function:
-    return _njit(function)  # type: ignore[no-any-return]
+    try:
+        return _njit(cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # no folder for the cache: compiled at each start
+        return _njit()(function)  # type: ignore[no-any-return]
 
 
 @_compiled

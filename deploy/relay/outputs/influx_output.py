@@ -7,7 +7,8 @@ one field for each signal. A point is known by tags, field and time, so a repeti
 
 Some servers acknowledge before the data are on their disk; VictoriaMetrics writes them some seconds
 later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settle=S` at the end of
-the URL: other seconds). A server that is killed in that time gets the batch again.
+the URL: other seconds), and only if the server was not started again in that time. Its page
+`/metrics` tells when it was started. Otherwise the server gets the batch again.
 """
 
 import time
@@ -22,6 +23,8 @@ from deploy.relay.outputs.http_client import HttpClient
 
 _SETTLE_S = 15.0
 _STEP_S = 1.0
+_MAX_PAGE_BYTES = 1 << 20
+_START_METRICS = ("vm_app_start_timestamp", "process_start_time_seconds")
 
 
 class InfluxOutput(Output):
@@ -47,18 +50,26 @@ class InfluxOutput(Output):
         text = "".join(row_text.rows_to_lines(item) for item in dated)
         if not text:
             return
+        start = self._server_start()
         self._client.post(text.encode(), "text/plain; charset=utf-8")
         end = time.monotonic() + self._settle_s
         while time.monotonic() < end:
             time.sleep(min(_STEP_S, max(0.0, end - time.monotonic())))
-            self._check_server()
+        if self._settle_s and self._server_start() != start:
+            raise OutputError(f"{self._root}: was started again")
 
-    def _check_server(self) -> None:
-        """Raise OutputError if the server ends while its data are not on its disk."""
+    def _server_start(self) -> str:
+        """Return the start time of the server as its page `/metrics` states it; "": it has none.
+
+        Raises OutputError if the server does not respond.
+        """
         try:
-            with urllib.request.urlopen(self._root + "/ping", timeout=5):
-                pass
+            with urllib.request.urlopen(self._root + "/metrics", timeout=10) as answer:
+                text = answer.read(_MAX_PAGE_BYTES).decode("ascii", "replace")
         except urllib.error.HTTPError as error:
-            error.close()  # a server without this page lives too
+            error.close()  # a server without this page, or without the right to read it
+            return ""
         except OSError as error:
             raise OutputError(f"{self._root}: {error}") from None
+        lines = [line for line in text.splitlines() if line.startswith(_START_METRICS)]
+        return " ".join(sorted(lines))

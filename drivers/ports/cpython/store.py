@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 MAX_READ = 1 << 20  # bytes; no valid record is longer
 
 
+def _private(path: str, flags: int) -> int:
+    """Open a file that only its user can read: a record can hold a secret."""
+    return os.open(path, flags, 0o600)
+
+
 class Store:
     """The files of one folder, which must exist."""
 
@@ -55,7 +60,7 @@ class Store:
         """Replace the record of a key; on return it is durable. Raises PortError."""
         path = self._path(key)
         try:
-            with open(path + TEMPORARY_SUFFIX, "wb") as file:
+            with open(path + TEMPORARY_SUFFIX, "wb", opener=_private) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -75,7 +80,7 @@ class Store:
         path = self._path(key)
         try:
             is_new = not os.path.exists(path)
-            with open(path, "ab", buffering=0) as file:
+            with open(path, "ab", buffering=0, opener=_private) as file:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[file.write(rest) :]

@@ -112,6 +112,6 @@ def _write_table(kind: str, rows: list[Word]) -> str:
     )
     head = "<tr><th>word</th><th>meaning</th><th>range, default, parts</th></tr>"
     return (
-        f"<h2>{kind}</h2><div class=wide><table><thead>{head}</thead>"
+        f"<h2>{kind}</h2><div class=wide tabindex=0><table><thead>{head}</thead>"
         f"<tbody>{cells}</tbody></table></div>"
     )

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled reader of blocks: the same columns and the same errors as the reference."""
 
+import os
 import random
+import subprocess
+import sys
 from binascii import crc32
 
 import pytest
 
 from benchmarks.telemetry import stream
-from deploy.relay.decode import fast_block
+from deploy.relay.decode import fast_block, row_format
 from protocols.errors import DecodeError
 from protocols.telemetry import block, column_v1
+from tests.deploy.relay.relay_rig import ALARM, PipelineRig, bulk, pack
+from tests.support.repository import ROOT
 
 _COLUMNS = 6
 
@@ -72,6 +77,30 @@ def test_damaged_blocks(seed: int) -> None:
         check = crc32(memoryview(data)[:-2])
         data[-2:] = bytes((check >> 8 & 255, check & 255))
         compare(bytes(data), _COLUMNS)
+
+
+def test_a_relay_without_numba_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_numba, without = PipelineRig(), PipelineRig()
+    with_numba.send(pack(ALARM, bulk(1)))
+    monkeypatch.setattr(row_format, "fast_block", None)
+    without.send(pack(ALARM, bulk(1)))
+    assert with_numba.rows() == without.rows()
+    with_numba.close()
+    without.close()
+
+
+def test_a_system_without_a_cache_folder_compiles_too() -> None:
+    code = "from deploy.relay.decode import fast_block as f; print(f._octave(300))"
+    made = {**os.environ, "NUMBA_CACHE_DIR": "/proc/none", "HOME": "/proc/none"}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=made,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
 
 
 def test_version_1_is_left_to_the_reference() -> None:

@@ -151,3 +151,29 @@ def test_a_device_is_real_only_if_it_is_real_in_each_run() -> None:
     record["runs"] = [*runs, run("virtual", "emulated", "replayed")]
     expected = "PASS, real and virtual time, 0 of 2 devices real, 1 replayed"
     assert describe_verdict(record) == expected
+
+
+def test_an_interrupted_suite_keeps_its_runs_and_is_not_complete(tmp_path: Path) -> None:
+    """The second scenario is interrupted: the record has the first one, and says so."""
+    from hil.tools import run as run_tool  # noqa: PLC0415
+
+    run_one, count = run_tool._run_one, 0
+
+    def interrupt_second(*arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise KeyboardInterrupt
+        return run_one(*arguments)
+
+    folder = tmp_path / "report"
+    with (
+        patch("hil.report.write.print_pdf", return_value=False),
+        patch.object(run_tool, "_run_one", interrupt_second),
+    ):
+        command = ["run", "cdu", "--report", str(folder), "--key", str(tmp_path / "key")]
+        assert hil(command) == 130
+    record = read(folder / FILE)
+    assert record["verdict"] == "incomplete"
+    planned = len(record["planned"])
+    assert record["verdict_text"].startswith(f"NOT COMPLETE, 1 of {planned} scenarios run, ")

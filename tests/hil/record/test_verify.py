@@ -164,3 +164,23 @@ def test_key_prints_the_key_of_the_records(
     capsys.readouterr()
     assert hil(["key", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["key"] == read(report / FILE)["key"]
+
+
+@pytest.mark.parametrize("runs", [None, 5, [1], [{}], {"a": 1}])
+def test_a_signed_record_of_a_wrong_form_is_bad(report: Path, tmp_path: Path, runs: object) -> None:
+    foreign = BenchKey(tmp_path / "foreign")
+    record = read(report / FILE)
+    body = {k: v for k, v in record.items() if k not in ("hash", "signature", "key", "previous")}
+    write_json(report / FILE, seal({**body, "runs": runs}, record["previous"], foreign))
+    write_manifest(report, [name for name in NAMES if name != MANIFEST], foreign)
+    assert hil(["verify", str(report), "--key", foreign.public]) == 1
+
+
+def test_records_of_an_older_format_are_one_error(
+    report: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = read(report / FILE)
+    write_json(report / FILE, {**record, "format": "coldloop-record-1", "runs": [{}]})
+    assert hil(["compare", str(report), str(report)]) == 2
+    assert "format is 'coldloop-record-1', not coldloop-record-2" in capsys.readouterr().err
+    assert hil(["verify", str(report)]) == 1

@@ -17,7 +17,6 @@ from confluent_kafka import Producer
 from deploy.errors import DeployError
 from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.row_format import Item, Note, Rows
-from deploy.relay.outputs import influx_output
 from deploy.relay.outputs.base import OutputContext, OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
@@ -118,25 +117,29 @@ def test_postgres_that_is_killed_loses_nothing(server: PostgresServer) -> None:
 # --- VictoriaMetrics ------------------------------------------------------------------------------
 
 
-def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
     victoria = VictoriaServer(tmp_path)
     victoria.start()
-    output = InfluxOutput(context(f"http://127.0.0.1:{victoria.port}/write"))
-    monkeypatch.setattr(influx_output, "_STEP_S", 0.1)
-    killer = threading.Timer(1.0, victoria.kill)  # before the data are on its disk
+    url = f"http://127.0.0.1:{victoria.port}/write"
+    output = InfluxOutput(context(url))
+
+    def restart() -> None:
+        victoria.kill()
+        victoria.start()
+
+    killer = threading.Timer(1.0, restart)  # before the data are on its disk
     killer.start()
-    with pytest.raises(OutputError):
-        output.deliver([rows(1)])
+    with pytest.raises(OutputError, match="started again"):
+        InfluxOutput(context(url + "#settle=4")).deliver([rows(1)])
     killer.join()
+    victoria.kill()
     with pytest.raises(OutputError):
         output.deliver([rows(1)])
     victoria.start()
     output.deliver([rows(1), rows(2)])
     victoria.kill()
     victoria.start()
-    InfluxOutput(context(f"http://127.0.0.1:{victoria.port}/write#settle=0")).deliver([rows(2)])
+    InfluxOutput(context(url + "#settle=0")).deliver([rows(2)])
     samples = victoria.samples('{__name__=~"coldloop_.*"}')
     victoria.kill()
     assert sorted(samples) == ["coldloop_flow =,x", "coldloop_supply"]

@@ -324,6 +324,11 @@ def test_a_damaged_echo_does_not_change_what_is_known():
     client.start(7, pdu.read_holding(0, 1))
     eq(client.feed(b"\x00" + reply), ("ok", 0, (7,)))  # noise of the driver, no echo
     eq((client.line_echo, client.echo_known), (False, True))
+    client.reset()
+    for count in range(1, 9):  # long noise before each reply
+        client.start(7, pdu.read_holding(0, 1))
+        eq(client.feed(b"\x55\x5a\x55\x5a\x55\x5a" + reply), ("ok", 0, (7,)))
+        eq(client.echo_known, count == 8)
 
 
 def test_the_start_of_a_frame_can_be_intact_by_chance():

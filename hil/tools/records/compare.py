@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.compare import Cell, Comparison, ComparisonRow, compare
-from hil.record.record import FILE, Record, find_problems, read
+from hil.record.record import FILE, FORMAT, Record, find_problems, read
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
 _WIDTH = 18
@@ -45,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         for record_path, record in zip(paths, records, strict=True)
         if (messages := find_problems(record))
     }
+    for path, record in zip(paths, records, strict=True):
+        if record.get("format") != FORMAT:
+            raise BenchError(f"{path}: {invalid[str(path)][0]}")
     comparison = compare(records)
     if arguments.json:
         print(json.dumps(_json_record(paths, records, comparison, invalid)))

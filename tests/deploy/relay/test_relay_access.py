@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access to the relay: certificates at the broker, signatures at the webhook, tokens, TLS."""
+
+import base64
+import contextlib
+import json
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from deploy.errors import DeployError
+from deploy.relay import command
+from deploy.relay.broker_client import BrokerSettings
+from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
+from deploy.relay.relay import Relay, RelayOptions
+from protocols.telemetry import receipt
+from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
+from tests.deploy.test_broker_security import SecureBroker, TlsClient
+
+_KEY = generate_private_key(65537, 2048)
+_OTHER_KEY = generate_private_key(65537, 2048)
+_FIELDS = {"imei": "3001", "data": "0102"}
+
+
+def encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def token(key: RSAPrivateKey, claims: object, algorithm: str = "RS256") -> str:
+    """Return a JSON Web Token as a provider signs it."""
+    head = encode(json.dumps({"alg": algorithm}).encode())
+    text = f"{head}.{encode(json.dumps(claims).encode())}"
+    return f"{text}.{encode(key.sign(text.encode(), PKCS1v15(), SHA256()))}"
+
+
+def test_only_a_signed_message_is_authentic() -> None:
+    auth = WebhookAuth([_OTHER_KEY.public_key(), _KEY.public_key()])
+    good = token(_KEY, _FIELDS)
+    assert auth.message({"JWT": good, "data": "ffff"}, "") == ("3001", "0102"), "claims count"
+    head, body, signature = good.split(".")
+    unsigned = encode(b'{"alg":"none"}')
+    unknown_key = generate_private_key(65537, 2048)
+    for bad in (
+        "",
+        "a.b",
+        "é.é.é",
+        f"{unsigned}.{body}.",
+        f"{head}.{encode(json.dumps({**_FIELDS, 'data': 'ff'}).encode())}.{signature}",
+        f"{head}.{body}.{signature[:-4]}",
+        token(unknown_key, _FIELDS),
+        token(_KEY, _FIELDS, "HS256"),
+        token(_KEY, ["3001"]),
+    ):
+        assert auth.message({**_FIELDS, "JWT": bad}, "") is None, bad
+    assert auth.message(_FIELDS, "") is None
+    with_token = WebhookAuth([], "secret")
+    assert with_token.message(_FIELDS, "Bearer secret") == ("3001", "0102")
+    for header in ("", "Bearer", "Bearer secre", "Basic secret", "Bearer secrét"):
+        assert with_token.message(_FIELDS, header) is None
+
+
+def test_the_key_of_a_provider_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(
+        _KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    assert read_public_key(path).key_size == 2048
+    words = ["--broker", "h:1", "--store", "s", "--http", "h:1"]
+    options = command.parse_options([*words, "--sbd-key", str(path)])
+    assert options.http is not None
+    assert options.http.webhook is not None
+    plain = command.parse_options(words)
+    assert plain.http is not None
+    assert plain.http.webhook is None, "without a key the webhook takes nothing"
+    path.write_text("no key")
+    with pytest.raises(DeployError):
+        read_public_key(path)
+
+
+def status(url: str, body: bytes | None, tls: ssl.SSLContext | None, bearer: str = "") -> int:
+    request = urllib.request.Request(url, body)
+    if bearer:
+        request.add_header("Authorization", f"Bearer {bearer}")
+    try:
+        with urllib.request.urlopen(request, timeout=10, context=tls) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[SecureBroker]:
+    created = SecureBroker(tmp_path)
+    created.start()
+    yield created
+    created.stop()
+
+
+def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
+    folder, received = broker.pki, []
+
+    def take(imei: str, message: bytes) -> bool:
+        received.append((imei, message))
+        return True
+
+    settings = HttpSettings(
+        *("127.0.0.1", 0, str(folder / "broker.pem"), str(folder / "broker.key"), "pages"),
+        WebhookAuth([_KEY.public_key()]),
+    )
+    server = RelayHttpServer(settings, {"/metrics": lambda query: ("text/plain", query)}, take)
+    base = f"https://localhost:{server.address[1]}"
+    tls = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    try:
+        assert status(f"{base}/metrics", None, tls, "pages") == 200
+        assert status(f"{base}/metrics", None, tls) == 401
+        body = urllib.parse.urlencode({"JWT": token(_KEY, _FIELDS)}).encode()
+        assert status(f"{base}/sbd", body, tls) == 200
+        assert status(f"{base}/sbd", b"imei=3001&data=0102", tls) == 401
+        assert received == [("3001", b"\x01\x02")]
+        with pytest.raises(OSError, match=r"(?i)certificate"):
+            status(f"{base}/metrics", None, ssl.create_default_context())
+    finally:
+        server.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def make_relay(broker: SecureBroker, name: str | None) -> Relay:
+    certificate = (None, None) if name is None else (f"{name}.pem", f"{name}.key")
+    paths = [None if file is None else str(broker.pki / file) for file in certificate]
+    settings = BrokerSettings(
+        ("localhost", broker.port), None, None, str(broker.pki / "ca.pem"), *paths
+    )
+    return Relay(RelayOptions(settings, broker.folder / "relay.db", outputs={"json": "fleet"}))
+
+
+def test_a_relay_with_a_certificate_works_at_the_shipped_broker(broker: SecureBroker) -> None:
+    relay = make_relay(broker, "alice")
+    unit = TlsClient(broker, UNIT.replace("/", "."))
+    unit.subscribe(f"coldloop/v1/{UNIT}/ack")
+    relay.start()
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        wait_until(relay.ready.is_set)
+        unit.paho.publish(f"coldloop/v1/{UNIT}/tele", pack(ALARM, bulk(1)), 1)
+        found: set[tuple[int, int]] = set()
+        while (3, 1) not in found:
+            _, data = unit.received.get(timeout=20)
+            found |= {(g, last) for g, _, last in receipt.parse_receipt(data, UNIT, b"").ranges}
+    finally:
+        relay.stop()
+        thread.join()
+        relay.close()
+        unit.paho.disconnect()
+        unit.paho.loop_stop()
+
+
+def test_a_relay_without_a_certificate_says_why(broker: SecureBroker) -> None:
+    relay = make_relay(broker, None)
+    try:
+        with contextlib.suppress(DeployError):  # TLS 1.2: the handshake fails immediately
+            relay.start()
+            wait_until(lambda: "--cert" in relay.problem)
+    finally:
+        relay.close()
+    with pytest.raises(DeployError, match=r"none\.pem"):
+        make_relay(broker, "none")
