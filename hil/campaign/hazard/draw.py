@@ -32,7 +32,7 @@ ORDERS = (
     "reset_causes",
     "push_setpoint",
 )
-_PARTS = "cooling, safety, throttle, remote, log, retain"
+_PARTS = "cooling, safety, throttle, remote, log"
 _BETWEEN_FRACTION = 0.1
 _ENDING_FRACTION = 0.25
 _EXCLUSIVE = {"power_cut", RESTART}
@@ -128,7 +128,6 @@ def _make_settings(faults: tuple[InjectedFault, ...], load_kw: float, site: str)
         meters=2,
         humidity_sensors=2,
         proof_store=1,
-        limits_store=1,
         fans=max((rule.fans for rule in rules), default=0),
         receiver_dialect="casic" if needs_dialect else "",
         parts=", ".join(sections),
