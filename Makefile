@@ -44,6 +44,7 @@ digests: dev ## writes the digests of the shipped scenarios (after a wanted chan
 
 fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
+	@.venv/bin/coldloop hil hazard --before-after docs/reference/before_after.md
 
 mutation: dev ## mutation tests, mutmut; SUBJECT=laws selects a subject, N=200 the number of mutants
 	@$(PY) -m benchmarks.mutation.run $(SUBJECT:%=--subject %) $(N:%=--count %) $(ARGS)

@@ -16,6 +16,13 @@ Two indications are needed. One is enough if nothing else can be read. Drives th
 disprove hot devices: a valve can be shut. A loss that only the devices show, without a reading of
 flow and pressure, ends with the next of these readings: a load that is off is not hot any more. A
 reading alone against two others is false (`outlier`).
+
+Hot devices that confirm a low flow, or a low pressure, have shown which of both is true. The loads
+go off, the devices cool, and this indication is gone. Its result stays valid: the low reading
+counts alone, until it is not low any more, or for `_PROVEN_TIME`.
+
+The means do not follow readings that do not fit each other (`agent.safety.row_resistance`): a false
+sensor must not become the usual state.
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -36,6 +43,7 @@ _SAME_FLOW = 85 / 100
 _SIGN_TIME = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
 _LIE_TIME = 1 * SECOND
+_PROVEN_TIME = 600 * SECOND
 _NEW_LEVEL_TIME = 20 * SECOND
 """A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
 
@@ -65,6 +73,8 @@ class FlowWatch:
         self._lie_since: int | None = None
         self._low_since = 0
         self._unread_loss = False
+        self._proven = ""
+        self._proven_at = 0
 
     def flow_read(self, drives: "list[DriveWatch]") -> None:
         """Note the speed at a new reading of the flow: the reading does not show a later rise."""
@@ -79,9 +89,10 @@ class FlowWatch:
         unit_at: int,
         now: int,
         dt: float,
+        is_consistent: bool = True,
     ) -> None:
         """Use the readings at `now`: L/min, kPa. `unit_at`: time of the last answer of the unit.
-        `dt`: seconds since the last call.
+        `dt`: seconds since the last call. `is_consistent`: flow and pressure fit each other.
         """
         speed = self._fastest(drives)
         at_reading = self._read_speed
@@ -93,8 +104,10 @@ class FlowWatch:
         known = (self.flow_low is not None) + (dp_low is not None) + (is_hot is not None)
         known += dead > 0 or (speed is not None and is_hot is not True)
         self.suspect = count > 0 or self._silent_since is not None
-        self.is_lost = count >= 2 or (count == known and count > 0)
-        confirmed = self._is_gone(flow, kpa, dp_low) or is_hot is True
+        is_proven = self._is_proven(is_hot, dp_low, now)
+        self.is_lost = count >= 2 or (count == known and count > 0) or is_proven
+        used = None if self._proven == "dp" else flow
+        confirmed = self._is_gone(used, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
         is_unread = flow is None and kpa is None
         self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
@@ -102,7 +115,7 @@ class FlowWatch:
             self.is_lost = self.is_gone = True
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
-            if not self.suspect:
+            if not self.suspect and is_consistent:
                 self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
             if not self.is_lost or self.is_gone or dead > 0:
                 self._low_since = now
@@ -160,6 +173,17 @@ class FlowWatch:
         is_sign = unit_at > silent_at and now - self._silent_since < _SIGN_TIME
         return (2, True) if is_sign else (0, True)
 
+    def _is_proven(self, is_hot: "bool | None", dp_low: "bool | None", now: int) -> bool:
+        """Return whether hot devices have confirmed a reading that is still low."""
+        if is_hot is True and self.flow_low is not dp_low:
+            proven = "flow" if self.flow_low else "dp" if dp_low else ""
+            if proven and proven != self._proven:
+                self._proven, self._proven_at = proven, now
+        is_low = self.flow_low if self._proven == "flow" else dp_low
+        if is_low is not True or now - self._proven_at >= _PROVEN_TIME:
+            self._proven = ""
+        return self._proven != ""
+
     def _is_gone(self, flow: "float | None", kpa: "float | None", dp_low: "bool | None") -> bool:
         """Return whether flow and pressure are almost zero, not only low."""
         if self._flow is None:
@@ -194,6 +218,11 @@ class FlowWatch:
             self._lie_since = now
         elif now - self._lie_since >= _LIE_TIME:
             self.outlier = outlier
+
+    def forget(self) -> None:
+        """Learn the means again: another state of the row has become the usual one."""
+        if self._flow is not None and not self.is_lost:
+            self._flow, self.usual_lpm = None, 0.0
 
     def _learn(self, flow: float, kpa: float, speed: float, share: float) -> None:
         """Move the means by `share` to the readings."""

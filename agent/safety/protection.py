@@ -145,9 +145,12 @@ class Protection:
         if self._flow_lpm is not None and self._flow_lpm.read_at != self._flow_at:
             self._flow_at = self._flow_lpm.read_at
             self.flow.flow_read(self.drives)
-            self.resistance.add(flow_lpm, kpa)
-            self.curve.add(flow_lpm, kpa, self.drives)
-        self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt)
+            if self.resistance.add(flow_lpm, kpa):
+                self.flow.forget()
+            if not self.resistance.is_changed:
+                self.curve.add(flow_lpm, kpa, self.drives)
+        is_consistent = not self.resistance.is_changed
+        self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v

@@ -37,13 +37,13 @@ class RowResistance:
         self._number = self._count = self._changed = 0
         self._flow = self._most = 0.0
 
-    def add(self, flow: "float | None", kpa: "float | None") -> None:
-        """Add a new reading: L/min, kPa."""
+    def add(self, flow: "float | None", kpa: "float | None") -> bool:
+        """Add a new reading: L/min, kPa. Return whether a changed state became the usual one."""
         if flow is None or kpa is None or kpa < _LEAST_KPA or flow < _LEAST_FLOW * self._most:
             self._count = 0
-            return
+            return False
         if flow < 1.0:
-            return
+            return False
         last, self._flow = self._flow, flow
         self._most = max(self._most, flow)
         value = kpa / (flow * flow)
@@ -61,8 +61,10 @@ class RowResistance:
         self._changed = self._changed + 1 if self.is_changed else 0
         if self._number < min(self._changed, _LEARN_COUNT):
             self._usual, self._number, self.is_changed = value, 1, False
-        elif self.is_changed:
+            return True
+        if self.is_changed:
             self._usual += (value - self._usual) / _ADOPT_COUNT
         elif -_LEARN_BAND < change < _LEARN_BAND:
             self._number = min(self._number + 1, _LEARN_COUNT)
             self._usual += (value - self._usual) / self._number
+        return False

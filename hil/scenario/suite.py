@@ -49,9 +49,14 @@ def load_suite(name: str) -> Suite:
 
 
 def resolve(name: str) -> Suite:
-    """Find a suite, a shipped scenario or a file; raises ScenarioError with a similar name."""
+    """Find a suite, a shipped scenario, one of its cases (SCENARIO/CASE) or a file; raises
+    ScenarioError with a similar name.
+    """
     if name in suite_names():
         return load_suite(name)
+    if name.partition("/")[0] in shipped_names() and not name.endswith(".toml"):
+        case = find_case(name)
+        return Suite(case.name, case.title, case.expand_cases())
     if not name.endswith(".toml") and name not in shipped_names():
         known = [*suite_names(), *shipped_names()]
         raise ScenarioError(
@@ -60,3 +65,15 @@ def resolve(name: str) -> Suite:
         )
     scenario = find(name)
     return Suite(scenario.name, scenario.title, scenario.expand_cases())
+
+
+def find_case(name: str) -> Scenario:
+    """Find a shipped scenario, or one of its cases by SCENARIO/CASE; raises ScenarioError."""
+    scenario = find(name.partition("/")[0])
+    cases = {case.name: case for case in scenario.cases}
+    if name == scenario.name:
+        return scenario
+    if name not in cases:
+        known = f"there are {', '.join(cases)}" if cases else "the scenario has no cases"
+        raise ScenarioError(f"{name}: no such case; {known}")
+    return cases[name]

@@ -27,6 +27,7 @@ from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
 from hil.campaign.progress import ProgressLine
+from hil.campaign.reproduce import page as reproduce
 from hil.campaign.workers import INTERRUPTED, add_options, hand_over, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
@@ -66,6 +67,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="run each row of the failure mode and effects analysis, write the page FILE",
     )
+    parser.add_argument(
+        "--before-after",
+        type=Path,
+        metavar="FILE",
+        help="run the scenario of each fault of an earlier version, write the page FILE",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -76,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
     if arguments.fmea is not None:
         return _run_fmea(arguments, workers)
+    if arguments.before_after is not None:
+        return _run_cases(arguments, workers)
     jobs = _make_jobs(arguments)
     if arguments.dut == "cpython":
         code = hand_over("hazard", arguments, len(jobs) * _CASE_S / max(workers, 1))
@@ -116,6 +125,26 @@ def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     if arguments.json:
         print(json.dumps([row_record(result) for result in results.values()]))
     return 0
+
+
+def _run_cases(arguments: argparse.Namespace, workers: int) -> int:
+    """Run the named cases and write the page; exit 1 if a scenario fails."""
+    figures = {}
+    jobs = [(case, arguments.dut) for case in reproduce.load_cases() if case.run]
+    for case, figure in run_jobs(_measure_case, jobs, workers):
+        figures[case] = figure
+        if not arguments.json:
+            verdict = "pass" if figure.is_passed else "FAIL"
+            print(f"{case.point:4} {verdict} {case.run:30} {figure.value}", flush=True)
+    arguments.before_after.write_text(reproduce.write_page(figures), encoding="utf-8")
+    if arguments.json:
+        records = {f"{c.run} {c.measure} {c.want}": f.value for c, f in figures.items()}
+        print(json.dumps(records))
+    return 0 if all(figure.is_passed for figure in figures.values()) else 1
+
+
+def _measure_case(case: reproduce.Case, dut: str) -> tuple[reproduce.Case, reproduce.Figure]:
+    return case, reproduce.measure(case, DUTS[dut])
 
 
 def _measure(row: FmeaRow, dut: str) -> FmeaResult:

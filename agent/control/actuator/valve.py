@@ -22,8 +22,8 @@ _NORMAL, _ROSE = 1 / 2, 3 / 2
 _MOVED_PCT, _CHANGED, _CLOSE, _LEAST = 8.0, 13 / 10, 75 / 100, 4 / 100
 _STILL_PCT, _REST_S, _CHANGE_CYCLES = 1 / 10, 9.5, 3
 _PROVE_S = 3.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_STANDS_PCT, _STUCK_S = 4 / 10, 11.5
-"""An actuator with a stroke time of 4 minutes moves 5 % in this time."""
+_STANDS_PCT, _STUCK_S, _AWAY_PCT = 4 / 10, 7.5, 5.0
+"""An actuator with a stroke time of 4 minutes moves 3 % in this time."""
 _DEADBAND = 0.5
 """Percent of stroke. Typical resolution of an electric actuator; an assumption."""
 
@@ -83,10 +83,11 @@ class ValveActuator:
 
 
 class ValveStill:
-    """Does the valve stand, although its command is more than `band` percent away?
+    """Does the valve stand, although its command is more than `_AWAY_PCT` or `band` percent away?
 
-    A slow actuator moves; a blocked one, or one that ignores its commands, does not. A valve with
-    stiction is found by `agent.control.watch.stiction`: it moves before it is `band` away.
+    The smaller of both counts. A slow actuator moves; a blocked one, or one that ignores its
+    commands, does not. A valve with stiction is found by `agent.control.watch.stiction`: it moves
+    before its command is so far away.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class ValveStill:
             self._still_s = 0.0
             return False
         self._still_pct = last
+        band = band if band < _AWAY_PCT else _AWAY_PCT
         is_away = not -band < command_pct - position < band
         self._still_s = self._still_s + dt if is_away else 0.0
         return self._still_s >= _STUCK_S

@@ -8,12 +8,18 @@ make, by a reading that stands still while its estimate moves, or by the caller 
 is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
 within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After an
 accusation the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
+
+An estimate that was learned for a short time may be the wrong one: the sensor was false while it
+was learned. Then a small difference that stays for `_YOUNG_S` is no evidence against
+the sensor. `note_age` tells the caller to learn again.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _AGREE_S = 59.5
 _AGAIN_S = 3599.5
 _FILTER_S = 30.0
+_YOUNG_S = 149.5
+_YOUNG_K = 45 / 100
 _STILL_S, _STILL_K, _TRANSIT_S = 19.5, 1.0, 59.5
 """A reading follows its estimate after the transit of the loop: 60 s at a third of the flow."""
 
@@ -33,6 +39,8 @@ class CheckedSignal:
         self.uncertainty = 0.0
         self.suspect = ""
         self.raw: float | None = None
+        self._is_young = self._was_adopted = False
+        self._young_s = 0.0
         self._elapsed_s = self._agree_s = self._gap = 0.0
         self._calm_s = _AGAIN_S
         self._still_raw: float | None = None
@@ -65,6 +73,15 @@ class CheckedSignal:
         self._agree_s = 0.0
         if not self.suspect:
             self.suspect = reason
+            self._young_s = 0.0
+
+    def note_age(self, is_young: bool) -> bool:
+        """Note whether the estimate was learned for a short time only. Return whether its small
+        difference was adopted since the last call.
+        """
+        was_adopted, self._was_adopted = self._was_adopted, False
+        self._is_young = is_young
+        return was_adopted
 
     def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
         """Accuse a temperature that has not changed by one count in `_STILL_S`, although its
@@ -94,8 +111,17 @@ class CheckedSignal:
         self._gap += dt / (dt + _FILTER_S) * (raw - estimate - self._gap)
         if self.suspect == RELATION and not -self.fine_band < self._gap < self.fine_band:
             self._agree_s = 0.0
+            self._adopt(dt)
             return
         self._agree_s += dt
         if self._agree_s >= (_AGREE_S if self._calm_s >= _AGAIN_S else _AGAIN_S):
             self.suspect = ""
+            self._calm_s = 0.0
+
+    def _adopt(self, dt: float) -> None:
+        """End the suspicion if a young estimate differs by little for `_YOUNG_S`."""
+        is_small = self._is_young and -_YOUNG_K < self._gap < _YOUNG_K
+        self._young_s = self._young_s + dt if is_small else 0.0
+        if self._young_s >= _YOUNG_S and self._calm_s >= _AGAIN_S:
+            self.suspect, self._was_adopted = "", True
             self._calm_s = 0.0

@@ -7,12 +7,15 @@ requests it from the caller.
     closing   the supply is below dew point + `_CLOSE_K`; after a step of the dew point, and at the
               start, below dew point + `_OPEN_K`. It ends above dew point + `_OPEN_K`
     level     NEAR after `_ALARM_S` below dew point + `_CLOSE_K`, WET after `_ALARM_S` below a
-              measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`
+              measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`. For NEAR a
+              supply that falls counts as it will be in `_LEAD_S`: the lag of a sensor in a pocket
+              (about 4 s) and a part of `_ALARM_S`. A step of the dew point is NEAR immediately
 """
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _ALARM_S, _CLEAR_S = 5.5, 59.5
+_LEAD_S, _RATE_S, _FALLS_K_S = 6.0, 4.0, -5 / 100
 DRY, NEAR, WET = 0, 1, 2
 
 
@@ -24,6 +27,8 @@ class DewGuard:
         self.level = DRY
         self._dew_c: float | None = None
         self._near_s = self._wet_s = self._clear_s = 0.0
+        self._supply_c: float | None = None
+        self._rate = 0.0
 
     def step(self, supply_c: float, dew_c: float, measured: bool, dt: float) -> None:
         """Compare the supply with the dew point. `measured`: False for an assumed dew point."""
@@ -35,10 +40,20 @@ class DewGuard:
         else:
             self.closing = margin_k < (_OPEN_K if stepped else _CLOSE_K)
         self.below = margin_k < 0.0
-        self._update_level(margin_k, measured, dt)
+        if stepped and margin_k < _CLOSE_K:
+            self._near_s = _ALARM_S
+        self._update_level(margin_k, self._fall(supply_c, dt), measured, dt)
 
-    def _update_level(self, margin_k: float, measured: bool, dt: float) -> None:
-        near, wet = margin_k < _CLOSE_K, measured and margin_k < 0.0
+    def _fall(self, supply_c: float, dt: float) -> float:
+        """Return the change of the supply in `_LEAD_S`, K, if it falls; 0 otherwise."""
+        last_c, self._supply_c = self._supply_c, supply_c
+        if last_c is None or dt <= 0.0:
+            return 0.0
+        self._rate += dt / (dt + _RATE_S) * ((supply_c - last_c) / dt - self._rate)
+        return _LEAD_S * self._rate if self._rate < _FALLS_K_S else 0.0
+
+    def _update_level(self, margin_k: float, fall_k: float, measured: bool, dt: float) -> None:
+        near, wet = margin_k + fall_k < _CLOSE_K, measured and margin_k < 0.0
         self._near_s = self._near_s + dt if near else 0.0
         self._wet_s = self._wet_s + dt if wet else 0.0
         self._clear_s = 0.0 if margin_k <= _OPEN_K else self._clear_s + dt

@@ -4,9 +4,11 @@
 Reads no register: the temperature comes with the power of the load (`drivers.redfish.target`). Does
 not command loads; see `agent.power.component` and `agent.power.limit.load_shed`.
 
-The expected temperature is the supply + the case rise of the class x power / rating. A case
-follows its power and the supply with a lag. So the expectation falls slowly, and rises
-immediately. The usual deviation of a load is learned. A load is
+The expected temperature is the supply + the case rise of the class x power / rating x a factor. A
+case follows its power and the supply with a lag. So the expectation falls slowly, and rises
+immediately. The factor of a load is learned: its thermal resistance over that of its class. It
+comes from the first reading, and then from readings near the expectation. While the power has not
+moved for `_CALM_S`, a case that is far below the expectation counts too. A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
@@ -36,6 +38,8 @@ _STALE = 6 * SECOND
 _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
+_LEAST_RISE_K = 4.0
+_CALM_S, _CALM_SHARE = 60.0, 0.05
 _JUMP_K, _JUMP_K_S = 15.0, 5.0
 
 
@@ -49,7 +53,8 @@ class DeviceHeat:
         self._case_c: float | None = None
         self._supply_c: float | None = None
         self._share = 0.0
-        self._usual_k: float | None = None
+        self._factor: float | None = None
+        self._calm_s = self._calm_share = 0.0
         self._hot_since = 0
         self._falls = False
         self._hot_k = _HOT_K
@@ -73,6 +78,10 @@ class DeviceHeat:
             return
         share = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
         self._share = _follow(self._share, share, dt)
+        is_calm = -_CALM_SHARE < share - self._calm_share < _CALM_SHARE
+        self._calm_s = self._calm_s + dt if is_calm else 0.0
+        if not is_calm:
+            self._calm_share = share
         if supply_c is not None:
             self._supply_c = _follow(self._supply_c, supply_c, dt)
         if self._supply_c is None:
@@ -92,12 +101,14 @@ class DeviceHeat:
 
     def _compare(self, case_c: float, dt: float, now: int) -> None:
         load = self.load
-        above_k = case_c - (self._supply_c or 0.0) - load.load_class.rise_k * self._share
-        if self._usual_k is None:
-            self._usual_k = min(above_k, 0.0)
-        above_k -= self._usual_k
-        if -_LEARN_K < above_k < _LEARN_K:
-            self._usual_k += above_k * min(1.0, dt / _LEARN_S)
+        rise_k, class_k = case_c - (self._supply_c or 0.0), load.load_class.rise_k * self._share
+        is_measurable = class_k > _LEAST_RISE_K
+        if self._factor is None:
+            self._factor = max(0.0, min(1.0, rise_k / class_k)) if is_measurable else 1.0
+        above_k = rise_k - class_k * self._factor
+        is_usual = above_k > -_LEARN_K or self._calm_s >= _CALM_S
+        if is_measurable and is_usual and above_k < _LEARN_K:
+            self._factor += above_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
         self.is_warm = above_k > (_END_K if self.is_warm else _WARM_K) and not self._falls
         if not load.is_hot:

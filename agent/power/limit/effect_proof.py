@@ -8,8 +8,9 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             `_ANSWER_TIME`. The other loads then get less. If an order of the protection or a loss
             of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
-            `_OFF_TIME`, it is forced off again, by its service and by its outlets. A load
-            without a measured power is never proven off.
+            `_OFF_TIME`, or `_DECAY_TIME` after the effect time of its service, it is forced off
+            again, by its service and by its outlets. A load without a measured power is never
+            proven off.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
@@ -30,7 +31,7 @@ SHED_FAILED = AlarmRecord(
 
 _PROOF_TIME = 3 * SECOND
 _ANSWER_TIME = 3500 * MILLISECOND
-_OFF_TIME = 5 * SECOND
+_OFF_TIME, _DECAY_TIME = 4500 * MILLISECOND, 2500 * MILLISECOND
 _OFF_DIVISOR = 20
 """A load that draws less than this part of its rating is off."""
 
@@ -86,7 +87,7 @@ class EffectProof:
             return
         load.set_proven_off(load.is_proven_off and drawn_w is None)
         effect_us = 0 if load.target is None else load.target.effect_us
-        if now - load.shed_at < max(_OFF_TIME, effect_us + _PROOF_TIME) or load.is_proven_off:
+        if now - load.shed_at < max(_OFF_TIME, effect_us + _DECAY_TIME) or load.is_proven_off:
             return
         if drawn_w is not None or load.target is not None:
             if load not in self._failed:

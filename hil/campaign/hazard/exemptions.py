@@ -15,8 +15,9 @@ from hil.campaign.hazard.injected import load_table
 class Exemption:
     """One entry; an empty `site` or `values`, a load of 0, and no `lead_s` match every case.
 
-    `lead_s`: the other words start at most this time before the first word, s. A controller that
-    had more time must have acted.
+    `one_of`: at least one of these words is a fault of the case too. `lead_s`: the other words
+    start at most this time before the first word, s. A controller that had more time must have
+    acted. `alarm`: the code that must have been raised for a person.
     """
 
     invariant: str
@@ -26,13 +27,17 @@ class Exemption:
     site: str = ""
     values: tuple[float, ...] = ()
     lead_s: float | None = None
+    one_of: tuple[str, ...] = ()
+    alarm: str = ""
 
-    def matches(self, invariant: str, case: HazardCase) -> bool:
-        """Return whether the violation of `invariant` in `case` is exempt."""
+    def matches(self, invariant: str, case: HazardCase, codes: tuple[str, ...]) -> bool:
+        """Return whether the violation of `invariant` in `case` is exempt. `codes`: its alarms."""
         values = {fault.word: fault.value for fault in case.faults}
         return (
             invariant == self.invariant
             and set(self.words) <= set(values)
+            and (not self.one_of or not set(self.one_of).isdisjoint(values))
+            and self.alarm in ("", *codes)
             and case.scenario.settings.it_kw >= self.min_load_kw
             and self.site in ("", case.site)
             and (not self.values or values[self.words[0]] in self.values)
@@ -42,7 +47,8 @@ class Exemption:
     def _lead_s(self, case: HazardCase) -> float:
         """Return the time from the first start of the other words to that of the first word, s."""
         starts = {event.do: event.at_s for event in reversed(case.scenario.events)}
-        return starts[self.words[0]] - min(starts[word] for word in self.words[1:])
+        others = [word for word in (*self.words[1:], *self.one_of) if word in starts]
+        return starts[self.words[0]] - min(starts[word] for word in others)
 
 
 @functools.cache
@@ -57,11 +63,16 @@ def load_exemptions() -> tuple[Exemption, ...]:
             entry.get("site", ""),
             tuple(float(value) for value in entry.get("values", ())),
             entry.get("lead_s"),
+            tuple(entry.get("one_of", ())),
+            entry.get("alarm", ""),
         )
         for entry in load_table("exemptions")["exemption"]
     )
 
 
-def find_exemption(invariant: str, case: HazardCase) -> Exemption | None:
-    """Give the entry that exempts a violation, or None."""
-    return next((entry for entry in load_exemptions() if entry.matches(invariant, case)), None)
+def find_exemption(
+    invariant: str, case: HazardCase, codes: tuple[str, ...] = ()
+) -> Exemption | None:
+    """Give the entry that exempts a violation, or None. `codes`: the alarms of the case."""
+    found = (entry for entry in load_exemptions() if entry.matches(invariant, case, codes))
+    return next(found, None)

@@ -86,7 +86,9 @@ class CaseInvariant(Invariant):
 
 
 class DewInvariant(Invariant):
-    """I2: wetted surfaces."""
+    """I2: wetted surfaces. Time in which the controller has no power does not count: it can
+    neither report nor act. Both limits go on from the return of power.
+    """
 
     name = "I2"
 
@@ -102,6 +104,9 @@ class DewInvariant(Invariant):
             return
         if self._since_us is None:
             self._since_us = truth.now
+        if not truth.is_powered:
+            self._since_us += STEP_US
+            return
         elapsed = truth.now - self._since_us
         if elapsed > 120 * SECOND:
             self.violate(truth.at_s, f"below the dew point for 120 s, {margin_k:.1f} K")

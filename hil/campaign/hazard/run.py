@@ -79,7 +79,7 @@ def run_case(seed: int, count: int, options: DrawOptions, dut: str, keep: bool) 
     if seed % _ORDER_EVERY == 0 and dut == "cpython" and not any(v[0] == "I3" for v in found):
         found += judge_order(case)
     for name, at_s, text in found:
-        exemption = find_exemption(name, case)
+        exemption = find_exemption(name, case, result.codes)
         reason = "" if exemption is None else exemption.reason
         result.violations.append(Violation(name, at_s, text, reason))
     if keep and result.failures:

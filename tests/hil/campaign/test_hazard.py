@@ -80,7 +80,7 @@ def test_exemptions_have_reasons_and_known_words() -> None:
     for entry in load_exemptions():
         assert entry.invariant in NAMES
         assert entry.words
-        assert set(entry.words) <= set(EVENTS)
+        assert {*entry.words, *entry.one_of} <= set(EVENTS)
         assert len(entry.reason) > 20
 
 
@@ -92,6 +92,14 @@ def test_exemption_needs_all_its_words() -> None:
         find_exemption("I1", make_case(InjectedFault("bmc_silent"), InjectedFault("leak", 5.0)))
         is None
     )
+
+
+def test_exemption_with_an_alarm_needs_that_alarm() -> None:
+    case = make_case(InjectedFault("isolating_valve"), InjectedFault("outlet_ignores"))
+    assert find_exemption("I1", case, ("flow_low",)) is None
+    assert find_exemption("I1", case, ("shed_failed",)) is not None
+    other = make_case(InjectedFault("broker_down"), InjectedFault("outlet_ignores"))
+    assert find_exemption("I1", other, ("shed_failed",)) is None
 
 
 def test_exemption_ends_where_the_controller_had_time() -> None:
@@ -129,6 +137,18 @@ def test_dew_without_an_alarm_violates_i2() -> None:
     assert alarmed.violation is None
     alarmed.step(_truth(case, now=260 * SECOND, supply_c=20.0, dew_c=22.0, alarms={"dew": 1}))
     assert alarmed.violation is not None
+
+
+def test_time_without_power_does_not_count_for_i2() -> None:
+    case = make_case(InjectedFault("power_cut"))
+    for end_s, violation_s in ((189.0, None), (192.0, 190.25)):
+        invariant = make_invariant("I2", case)
+        for quarter in range(120 * 4, int(end_s * 4)):
+            now = quarter * SECOND // 4
+            wet = {"supply_c": 20.0, "dew_c": 22.0, "is_powered": now > 180 * SECOND}
+            invariant.step(_truth(case, now=now, **wet))
+        found = None if invariant.violation is None else invariant.violation[0]
+        assert found == violation_s
 
 
 def test_untrue_report_violates_i5() -> None:

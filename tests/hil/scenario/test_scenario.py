@@ -17,7 +17,7 @@ from hil.measure.registry import MEASURES
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, parse, shipped_names
 from hil.scenario.model import Expectation, ScenarioEvent
-from hil.scenario.suite import suite_names
+from hil.scenario.suite import resolve, suite_names
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop, scenario_file
 
 LONGER = SHORT.replace("seconds = 3", "seconds = 60")
@@ -308,3 +308,13 @@ def test_event_moves_its_measure(
     samples: list[float] = []
     run.run(lambda _second: samples.append(run.sample(measure) or 0.0))
     assert low <= samples[34] - samples[13] <= high
+
+
+def test_case_of_a_scenario_runs_by_its_name() -> None:
+    suite = resolve("h1-pumps-seized/30kw")
+    assert [run.name for run in suite.scenarios] == ["h1-pumps-seized/30kw"]
+    assert suite.scenarios[0].settings.it_kw == 30
+    with pytest.raises(ScenarioError, match="there are h1-pumps-seized/90kw"):
+        resolve("h1-pumps-seized/31kw")
+    with pytest.raises(ScenarioError, match="has no cases"):
+        resolve("smoke/90kw")

@@ -111,3 +111,27 @@ def test_warm_device_behind_a_shut_branch_counts_as_hot():
         bench.target.case_c, bench.target.read_at = case_c, bench.second * SECOND
         bench.heat.step(32.0, bench.second * SECOND, True)
     eq((bench.heat.is_warm, bench.load.is_hot, bench.load.is_overheated), (True, True, False))
+
+
+def test_learned_factor_holds_at_each_power():
+    # A case with 30 K at full power has 9 K at 30 %, whatever the rise of its class is.
+    bench = HeatRig()
+    bench.settle(62.0, 1000)
+    bench.step(72.0, 1000)
+    eq(bench.step(72.0, 1000)[1], True)
+    for _ in range(120):
+        state = bench.step(41.0, 300)
+    eq(state, (False, False, False))
+    eq(bench.step(41.0 + 10.0, 300)[1], True)
+
+
+def test_first_reading_at_rest_teaches_nothing():
+    bench = HeatRig()
+    for _ in range(30):
+        bench.step(32.5, 50)
+    case_c = 32.5
+    for _ in range(100):  # the power steps up, the case follows
+        case_c += (60.0 - case_c) / 13
+        eq(bench.step(case_c), (False, False, False))
+    bench.settle(60.0)
+    eq([bench.step(60.0 + 2.0 * i)[1] for i in range(1, 7)][-2:], [True, True])

@@ -71,3 +71,53 @@ def test_flow_that_was_read_before_the_pump_ran_up_is_not_low():
         flow_watch.update(60.0, 30.5, rising, True, 0, 61 * SECOND, 1.0)
         found.append((flow_watch.flow_low, flow_watch.is_lost))
     eq(found, [(False, False), (True, True)])
+
+
+def test_flow_that_hot_devices_have_confirmed_stays_lost_until_it_is_back():
+    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(70.0)]
+    found = []
+    for second, flow, is_hot in (
+        (61, 2.0, False),  # the flow alone: it may be false
+        (62, 2.0, True),
+        (63, 2.0, None),  # the loads are off
+        (70, 2.0, False),
+        (80, 150.0, False),
+        (90, 2.0, False),
+    ):
+        now = second * SECOND
+        flow_watch.update(flow, 80.0, drives, is_hot, now, now, 1.0)
+        found.append(flow_watch.is_lost)
+    eq(found, [False, True, True, True, False, False])
+
+
+def test_confirmed_loss_is_tried_again_after_ten_minutes():
+    for flow, kpa in ((2.0, 80.0), (150.0, 2.0)):
+        flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(70.0)]
+        found = []
+        for second, is_hot in ((61, True), (660, False), (661, False), (700, True), (701, False)):
+            now = second * SECOND
+            flow_watch.update(flow, kpa, drives, is_hot, now, now, 1.0)
+            found.append(flow_watch.is_lost)
+        eq(found, [True, True, False, True, True])
+
+
+def test_false_pressure_does_not_become_the_usual_one():
+    for is_consistent, outlier in ((False, ""), (True, "dp")):
+        flow_watch, drives, now = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(70.0)], 60 * SECOND
+        for kpa in [22.0] * 120 + [80.0] * 10:
+            now += SECOND
+            flow_watch.update(150.0, kpa, drives, None, now, now, 1.0, is_consistent)
+        eq(flow_watch.outlier, outlier)
+
+
+def test_forgotten_means_are_learned_from_the_next_readings():
+    flow_watch, drives, now = watch([(150.0, 22.0, 70.0)]), [WatchedDrive(70.0)], 60 * SECOND
+    flow_watch.forget()
+    for _ in range(3):
+        now += SECOND
+        flow_watch.update(150.0, 80.0, drives, None, now, now, 1.0)
+    eq((flow_watch.outlier, flow_watch.is_lost, flow_watch.usual_lpm), ("", False, 150.0))
+    flow_watch.update(2.0, 1.0, drives, None, now, now, 1.0)
+    flow_watch.forget()  # a loss is not forgotten
+    flow_watch.update(2.0, 1.0, drives, None, now, now, 1.0)
+    eq(flow_watch.is_lost, True)

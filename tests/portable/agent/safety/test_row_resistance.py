@@ -132,3 +132,10 @@ def test_the_usual_resistance_is_a_slow_mean():
         row.add(100.0, 200.0)  # 301 of them as changed
     near(row._usual * 10_000, 100.01 + 301 * 100 / 30_000, 0.02)
     eq((row.is_changed, row._changed), (True, 301))
+
+
+def test_state_that_lasts_longer_after_a_start_is_adopted_once():
+    row = make()
+    adopted = [row.add(150.0, 20.0) for _ in range(80)]
+    eq((adopted.count(True), adopted.index(True) > 55, row.is_changed), (1, True, False))
+    eq([row.add(150.0, 20.0) for _ in range(80)].count(True), 0)

@@ -128,22 +128,24 @@ def test_stuck_flow_meter_shows_no_reversed_valve():
     eq(sum([sign.step(x, lpm, exchanger, 1.0) for x, lpm in rises]), 1)
 
 
-def stands(positions, command_pct):
+def stands(positions, command_pct, band=10.0):
     """Return the cycle after which the valve is found to stand, or 0."""
     still = ValveStill()
     for i, position in enumerate(positions):
-        if still.step(position, command_pct, 10.0, 1.0):
+        if still.step(position, command_pct, band, 1.0):
             return i
     return 0
 
 
 def test_valve_that_does_not_follow_its_command_stands():
-    eq(stands([40.0] * 30, 60.0), 12)
-    eq(stands([40.0 + i % 2 * 0.3 for i in range(30)], 60.0), 12)
+    eq(stands([40.0] * 30, 60.0), 8)
+    eq(stands([40.0 + i % 2 * 0.3 for i in range(30)], 60.0), 8)
+    eq(stands([54.5] * 30, 60.0), 8)
+    eq(stands([56.5] * 30, 60.0, 3.0), 8)  # the configured band, if it is smaller
 
 
 def test_slow_near_or_silent_valve_does_not_stand():
     eq(stands([40.0 + i / 6 for i in range(60)], 60.0), 0)
-    eq(stands([51.0] * 60, 60.0), 0)
+    eq(stands([55.5] * 60, 60.0), 0)
     eq(stands([40.0] * 60, None), 0)
-    eq(stands(([40.0] * 9 + [None]) * 6, 60.0), 0)
+    eq(stands(([40.0] * 7 + [None]) * 6, 60.0), 0)

@@ -20,3 +20,34 @@ def test_still_reading_is_suspect_when_its_estimate_moves():
     eq(watch([23.0] * 20, falling), "")  # not long enough
     eq(watch([23.0 + i % 15 // 14 / 10 for i in range(80)], falling), "")  # it lives
     eq(watch([23.0] * 40, [23.0] * 10 + [None] * 10 + [20.0] * 20), "")  # a new estimate
+
+
+def end_of_suspicion(gap, is_young, accusations=1):
+    """Return the second in which a reading with a constant gap is valid again, or None."""
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
+    for _ in range(accusations):
+        signal.accuse(RELATION)
+        second = 0
+        while signal.suspect and second < 600:
+            second += 1
+            signal.note_age(is_young)
+            signal.settle(23.0 + gap, 23.0, 0.5, 1.0)
+    return None if signal.suspect else (second, signal.note_age(is_young))
+
+
+def test_small_gap_to_a_young_estimate_ends_the_suspicion():
+    second, was_adopted = end_of_suspicion(0.35, True)
+    eq((149 <= second < 250, was_adopted), (True, True))
+    eq(end_of_suspicion(0.35, False), None)
+    eq(end_of_suspicion(0.6, True), None)
+    eq(end_of_suspicion(0.35, True, 2), None)  # the second time in an hour
+    eq(end_of_suspicion(0.05, False)[1], False)
+
+
+def test_gap_that_grows_is_not_adopted():
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
+    signal.accuse(RELATION)
+    signal.note_age(True)
+    for second in range(600):
+        signal.settle(23.3 + 6.0 / 3600 * second, 23.0, 0.5, 1.0)  # 6 K/h
+    eq(signal.suspect, RELATION)

@@ -190,6 +190,13 @@ def test_the_other_pump_must_turn_and_reach_the_pressure():
     eq(tests.records[1], (6, "pumps", "passed", 31))
 
 
+def calm(supply_c):
+    """Return steps that end 1 K or less below `supply_c` and up to 15 °C, in no time."""
+    low_c = min(15.0, supply_c - 1.0)
+    count = int((15.0 - low_c) / 0.4) + 1
+    return [(supply_c, low_c + 0.4 * i, False, 0.0) for i in range(count)]
+
+
 def guard_after(*steps):
     """Run (supply, dew point, measured, seconds); return the guard."""
     guard = DewGuard()
@@ -230,12 +237,33 @@ def test_levels_of_a_wet_supply():
         (14.875, True, 5.0, DRY),
         (14.875, False, 99.0, NEAR),
     ):
-        guard = guard_after((supply_c, 15.0, measured, seconds))
+        guard = guard_after(*calm(supply_c), (supply_c, 15.0, measured, seconds))
         eq((supply_c, measured, seconds, guard.level), (supply_c, measured, seconds, level))
     for supply_c, seconds, level in ((17.0, 99.0, WET), (17.125, 59.0, WET), (17.125, 59.5, DRY)):
         guard = guard_after((14.0, 15.0, True, 6.0), (supply_c, 15.0, True, seconds))
         eq((supply_c, seconds, guard.level), (supply_c, seconds, level))
     near_again = guard_after((14.0, 15.0, True, 6.0), (15.5, 15.0, True, 9.0))
     eq(near_again.level, WET)  # it ends with a dry minute only
-    broken = guard_after(*((15.0, 15.0, True, 3.0), (16.0, 15.0, True, 1.0)) * 9)
+    broken = guard_after(*calm(15.0), *((15.0, 15.0, True, 3.0), (16.0, 15.0, True, 1.0)) * 9)
     eq(broken.level, DRY)
+
+
+def test_step_of_the_dew_point_is_near_immediately():
+    dry = (17.5, 13.0, True, 1.0)
+    for dew_c, level in ((16.625, NEAR), (16.5, DRY)):
+        eq((dew_c, guard_after(dry, (17.5, dew_c, True, 1.0)).level), (dew_c, level))
+    slow = guard_after(dry, *[(17.5, 13.0 + i / 4, True, 1.0) for i in range(16)])  # no step
+    eq(slow.level, DRY)
+    eq(guard_after((14.0, 15.0, True, 1.0)).level, NEAR)  # a start
+
+
+def test_supply_that_falls_is_near_as_it_will_be():
+    """-0.14 K/s: 0.84 K in 6 s. A rise, and a slower fall, do not count."""
+    for rate, end_k, level in (
+        (-14 / 100, 1.05, NEAR),
+        (-14 / 100, 1.5, DRY),
+        (-4 / 100, 1.05, DRY),
+        (14 / 100, 6.0, DRY),
+    ):
+        steps = [(15.0 + end_k - rate * (35 - i), 15.0, True, 1.0) for i in range(36)]
+        eq((rate, end_k, guard_after(*steps).level), (rate, end_k, level))
