@@ -61,6 +61,7 @@ def raised_alarms(seed: int) -> tuple[list[str], str]:
     return [code for _, code, _ in run.testbed.history.raised], f"{settings.it_kw} kW {events}"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [1, 2])
 def test_healthy_row_raises_no_alarm(seed: int) -> None:
     codes, events = raised_alarms(seed)
