@@ -129,7 +129,7 @@ class RemoteManager(Component):
         self.trial_monitor = TrialMonitor(
             self.agent, config_trial.confirm_s, config_trial.alarms, now, health_s, grace_s, before
         )
-        self.report.request()
+        self.report.make_due()
 
     def audit_entry(
         self, signers: "list[int]", action: str, counter: int, result: str, now: int
@@ -269,7 +269,7 @@ class RemoteManager(Component):
     def act_on(self, verification: "MessageVerification", now: int) -> None:
         """Execute a verified message."""
         message, signers = verification.message, verification.signers
-        self.report.request()
+        self.report.make_due()
         self.message_clock.on_accepted(message.counter, now)
         if verification.kind == COMMAND:
             self._execute(message, signers, now)  # type: ignore[arg-type]
@@ -331,7 +331,7 @@ class RemoteManager(Component):
     def _run_config(self, config: "Config", data: bytes) -> None:
         self.agent.apply_live_config(config)
         self.boot.set_config(data)
-        self.report.request()
+        self.report.make_due()
 
     # The trial.
 
@@ -345,7 +345,7 @@ class RemoteManager(Component):
             self.roll_back(reason + (" " + monitor.reason if monitor.reason else ""), now)
             return
         if monitor.phase != phase:
-            self.report.request()
+            self.report.make_due()
         remaining_s = monitor.confirm_time_to_save(now)
         if remaining_s is not None and not self.write_queue.is_busy():
             self.write_queue.write_records([self.boot.slots.save_confirm_time(remaining_s)], now)
@@ -357,7 +357,7 @@ class RemoteManager(Component):
         self.audit_entry([], "rolled back", counter, reason, now)
         write = slots.roll_back(reason)
         self.trial_monitor = None
-        self.report.request()
+        self.report.make_due()
         previous, self._previous_config = self._previous_config, None
         if previous is not None:
             self._run_config(*previous)
@@ -381,7 +381,7 @@ class RemoteManager(Component):
         self.audit_entry([], "confirmed", counter, "version %d" % (slots.version + 1), now)
         self.write_queue.write_records([slots.confirm()], now)
         self.trial_monitor, self._previous_config = None, None
-        self.report.request()
+        self.report.make_due()
 
     def _execute(self, message: "SignedCommand", signers: "list[int]", now: int) -> None:
         """Execute a command when its record is durable."""
@@ -410,7 +410,7 @@ class RemoteManager(Component):
 
     def request_report(self) -> None:
         """Publish the report at the next tick; then drop the code that only messages need."""
-        self.report.request()
+        self.report.make_due()
         self._is_unloaded = False
 
     def final_report(self) -> None:
@@ -424,7 +424,7 @@ class RemoteManager(Component):
     def add_result(self, result: str) -> None:
         """Report the result of a command."""
         self.results = (self.results + [result])[-_MAX_RESULTS:]
-        self.report.request()
+        self.report.make_due()
 
     def reject(
         self,

@@ -43,7 +43,7 @@ class ReportPublisher:
         self._manager = manager
         self._published_config = b""
 
-    def request(self) -> None:
+    def make_due(self) -> None:
         """Publish at the next tick."""
         self._is_due = True
 

@@ -9,6 +9,7 @@ takes a second.
 from types import SimpleNamespace
 from typing import Any
 
+from agent.clock.position_check import PositionCheck
 from agent.config.validate import validate
 from agent.core.alarm_list import AlarmList
 from agent.satcom.component import SatcomComponent
@@ -29,6 +30,7 @@ class _RigClock:
     def __init__(self, world: World) -> None:
         self._world = world
         self.cross_checks = 0
+        self.position_check = PositionCheck(SITE_E7)
 
     def utc(self, now: int) -> int:
         return self._world.utc(now)
