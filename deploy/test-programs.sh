@@ -8,7 +8,6 @@ set -u
 packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
 packages="$packages softhsm2 opensc" # a PKCS #11 token for keys of operators
 packages="$packages postgresql postgresql-common victoria-metrics promtool" # stores of the relay
-packages="$packages bash" # completion of the command line
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder
 packages="$packages linuxptp" # ptp4l and pmc of the time server
 packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`

@@ -76,7 +76,6 @@ def test_no_other_name_hides_an_actuator() -> None:
         "agent/fieldbus/write_channel.py",  # a device with several actuators
         "agent/remote/capture.py",
         "agent/remote/export.py",
-        "agent/remote/manager.py",  # the report `cfg/reported`
         "agent/runtime/io_loop.py",
     }
 
