@@ -28,11 +28,15 @@ _REASONS = (
         "",
         "statements of the receiver; bytes after a binary header wait for its checksum",
     ),
+    ("", "late copies and echoes on the bus are no replies"),
+    ("log", "blocks state their start and their columns, and have more modes"),
+    ("modem", "sessions count by the message number of the modem; the rule of the region"),
     ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),
     ("cooling", "slow and small load waves are followed by their mean"),
     ("safety", "protection against a loss of flow; start permissives in the status"),
     ("throttle", "limits are proven by power; device temperatures are read"),
     ("remote", "messages are contained and checked in another order"),
+    ("remote", "counters have an epoch and seconds; a report names its command"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
