@@ -8,6 +8,11 @@ Before each request the client reads what has arrived meanwhile. Thus old bytes 
 reply. The bus and its guard against late replies stay the same for the whole command. A request
 that takes longer than `_QUIET_US` shows its progress on a terminal.
 
+An interrupted request (Ctrl-C, a signal, a failed port) is abandoned: its reply is never given to a
+later request. A connection is closed, because its stream can be out of step. On a serial line the
+bus ends the old request first, with its guard against late replies. The tag tells the results
+apart.
+
 The next request opens a connection again that the peer closed. A serial line that hangs up raises
 `PortError`, because it does not recover.
 """
@@ -29,7 +34,6 @@ if TYPE_CHECKING:
     from drivers.modbus.bus import Bus, TransactionResult
 
 _PORT = 0
-_TAG = 0
 _QUIET_US = 2 * SECOND
 _RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
@@ -76,6 +80,7 @@ class BlockingModbusClient:
         self._timeout_us = timeout_us
         self._open_port: OpenPort | None = OpenPort(address)
         self._reply_count = 0
+        self._tag = 0
         self._discarded_before = 0
         self._confirmed: set[int] = set()
         self._progress = Progress()
@@ -139,20 +144,37 @@ class BlockingModbusClient:
         return self._request(unit, request, retries)
 
     def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+        try:
+            return self._transact(unit, request, retries)
+        except BaseException:  # also KeyboardInterrupt
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        """Make sure that no later request gets the reply to this one."""
+        if self.bus.serial:
+            self.bus.drop_input(monotonic_us())
+        else:
+            self._close()
+            self.bus.event("closed", monotonic_us())
+
+    def _transact(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+        self._tag += 1
         self._drain(self._ensure_open())
         self._ensure_open()
         # This program sleeps between requests: it cannot tell that a reply is premature.
         if self._reply_count >= _MAX_REPLIES:
             self._reply_count = 0
             self.bus.reset_timing()
-        if not self.bus.submit(unit, request, _TAG, retries=retries):
+        if not self.bus.submit(unit, request, self._tag, retries=retries):
             # The bus probes an offline unit rarely, but the operator needs a result now. Some
             # devices find the start of a frame again only after a pause (libmodbus: 0.5 s).
             self.pause()
             self.bus.reset_health()
-            self.bus.submit(unit, request, _TAG, retries=0)
+            self.bus.submit(unit, request, self._tag, retries=0)
         while True:
             results = self._step(self._ensure_open())
+            results = [result for result in results if result.tag == self._tag]
             if results:
                 self._progress.clear()
                 has_reply = results[0].status in (GOOD, EXCEPTION)

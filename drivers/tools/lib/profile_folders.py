@@ -84,6 +84,12 @@ def profile_files(config: "str | Path | None" = None) -> "dict[str, Any]":
     return found
 
 
+def package_models() -> "set[str]":
+    """Return the names of the profiles of the package."""
+    names = [entry.name for entry in (resources.files("drivers") / "profiles").iterdir()]
+    return {name[: -len(".json")] for name in names if name.endswith(".json") and name != _SCHEMA}
+
+
 def read_profiles(config: "str | Path | None" = None) -> "dict[str, Any]":
     """Return the parsed profiles by name. The value of an unreadable file is the error, a text.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
+from hil.errors import BenchError
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
@@ -27,8 +28,14 @@ from hil.scenario.model import Prompt, Scenario
 from hil.scenario.questions import Answer, make_answer, make_unanswered
 from hil.scenario.suite import Suite
 from hil.scenario.toml_writer import write_toml
-from hil.tools.commission.device_access import DONE, NOT_TESTED
+from hil.tools.commission.findings import (
+    count_gauges,
+    no_gauge,
+    sensor_problems,
+    value_problems,
+)
 from hil.tools.commission.journal import Journal
+from hil.tools.commission.write_test import DONE, NOT_TESTED
 
 _TITLE = "live values, comparison with gauges, write test"
 
@@ -36,6 +43,7 @@ _TITLE = "live values, comparison with gauges, write test"
 def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the suite with twins and write `report-twin`; return verdict and failures."""
     unit = load_unit(unit_file)
+    _move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
     recorded = [record_twin(unit, scenario, 1, "cpython") for scenario in suite.scenarios]
     return _write(suite, recorded, folder / "report-twin", arguments)
@@ -47,11 +55,32 @@ def run_real(
     """Write `report`; with `on_devices` first run the agent on the real devices."""
     unit = load_unit(unit_file)
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
+    qualifier = describe_extent(journal, on_devices)
+    _move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
     if on_devices:
         recorded += [record_real_unit(unit, scenario) for scenario in suite.scenarios]
-    suite = replace(suite, name="commission", title=f"Commissioning: {suite.title}")
-    return _write(suite, recorded, folder / "report", arguments)
+    suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
+    return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
+
+
+def describe_extent(journal: Journal, on_devices: bool) -> str:
+    """Return what a verdict on the devices covers; it is part of the verdict and of the title."""
+    control = "controlled by the agent" if on_devices else "not controlled by the agent"
+    return f"{control}, {count_gauges(journal.get('values'))}"
+
+
+def _move_away(folder: Path) -> None:
+    """Rename an earlier report, so that it is never taken for that of this run."""
+    if not folder.exists():
+        return
+    number = 1
+    while (folder.parent / f"{folder.name}-old{number}").exists():
+        number += 1
+    try:
+        folder.rename(folder.parent / f"{folder.name}-old{number}")
+    except OSError as error:
+        raise BenchError(f"{folder}: {error.strerror}") from None
 
 
 def _write(
@@ -90,10 +119,11 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
             prompts.append(prompt)
             answers.append(make_unanswered(prompt, 0.0))
     results += [_write_result(write) for write in writes if write["state"] != NOT_TESTED]
-    for device in values["devices"]:
-        failures += [f"{device['name']}: {error}" for error in device["errors"]]
-        if device["identity"].startswith("is another"):
-            failures.append(f"{device['name']}: {device['identity']}")
+    if no_gauge(values):
+        prompt = Prompt(0.0, "at least one value, compared with a gauge")
+        prompts.append(prompt)
+        answers.append(make_unanswered(prompt, 0.0))
+    failures += value_problems(values) + sensor_problems(unit.raw["control"], values)
     failures += [result.failure for result in results if result.failure is not None]
     scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
     scenario = replace(scenario, text=write_toml(scenario))

@@ -7,6 +7,8 @@ after the last complete step; `--from STEP` repeats a step and those after it.
 
 import argparse
 import shlex
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,17 @@ from hil.record.provenance import VERDICT_TEXTS
 from hil.scenario.judge import FAIL, INCOMPLETE
 from hil.tools.commission.acceptance import run_real, run_twins
 from hil.tools.commission.dialogue import Dialogue
+from hil.tools.commission.findings import (
+    gauge_problems,
+    live_problems,
+    value_problems,
+    write_problems,
+)
+from hil.tools.commission.given_arguments import given_names, step_arguments, take_from_journal
 from hil.tools.commission.journal import Journal
-from hil.tools.commission.steps import Commissioning
-from hil.tools.commission.unit_draft import MODES
+from hil.tools.commission.steps import Commissioning, parse_gauges
+from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
+from hil.tools.commission.write_test import SIGNALS
 from protocols.errors import ProtocolError
 
 EXAMPLE = (
@@ -94,17 +104,66 @@ def commission(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if not 30 <= arguments.seconds <= 3600:
         parser.error(f"--seconds: {arguments.seconds} is outside 30 to 3600")
+    for number in SIGNALS[1:]:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
     try:
-        return _run(arguments)
+        _check_arguments(arguments)
+        return _run(arguments, given_names(make_parser(), argv))
     except (BenchError, DriverError, ProtocolError) as error:
         lines = str(error).splitlines()
         parser.exit(2, "".join(f"{parser.prog}: {line}\n" for line in lines))
     except KeyboardInterrupt:
+        _say_outputs(parser.prog, arguments.dir)
         again = shlex.join(["coldloop", "commission", "--dir", str(arguments.dir)])
         parser.exit(130, f"\n{parser.prog}: stopped; `{again}` continues\n")
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise BenchError for a value that a later step could not use."""
+    parse_gauges(arguments.gauge)
+    for option, value, (low, high) in (
+        ("--setpoint-c", arguments.setpoint_c, SETPOINT_C),
+        ("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA),
+    ):
+        if not low <= value <= high:  # also "not a number"
+            raise BenchError(f"{option}: {value:g} is outside {low} to {high}")
+
+
+def _say_outputs(prog: str, folder: Path) -> None:
+    """Say in which state an interruption leaves the outputs of the CDU."""
+    try:
+        pending = Journal(folder).pending_write
+    except BenchError:
+        return
+    text = "the outputs of the CDU keep their present values; no program controls it"
+    if pending is not None:
+        old = pending["old"]
+        text = (
+            f"{old['point']} is perhaps not at its old words {old['words']} (register "
+            f"{old['address']}); the next call writes them back"
+        )
+    print(f"\n{prog}: {text}", file=sys.stderr, end="")
+
+
+def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
+    """A step that failed is not done: forget it and those after it."""
+    values, writes = journal.get("values"), journal.get("write-test")
+    failed = ""
+    if values is not None and (value_problems(values) or gauge_problems(values)):
+        failed = "values"
+    elif writes is not None and write_problems(writes):
+        failed = "write-test"
+    elif (journal.get("acceptance") or {}).get("verdict") == FAIL:
+        failed = "propose"
+    elif (journal.get("report") or {}).get("verdict") == FAIL:
+        failed = "report"
+    if failed:
+        dialogue.say(f"step `{failed}` has failed before: it is repeated, and those after it")
+        journal.forget(list(STEPS[STEPS.index(failed) :]))
+
+
+def _run(arguments: argparse.Namespace, given: set[str]) -> int:
     try:
         arguments.dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,6 +173,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.first is not None:
         journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
     work = Commissioning(arguments, journal, dialogue)
+    work.restore_output()
+    _forget_failed(journal, dialogue)
+    take_from_journal(arguments, given, STEPS, journal)
     titles = {
         "acceptance": "acceptance with emulated twins, virtual time",
         "report": "report",
@@ -130,7 +192,8 @@ def _run(arguments: argparse.Namespace) -> int:
             dialogue.say(f"{head}: done at {journal.done_at(name)}")
         else:
             dialogue.say(f"{head}:")
-            journal.put(name, functions[name]())
+            used = step_arguments(name, arguments)
+            journal.put(name, functions[name](), used)
         dialogue.report(name, journal.get(name))
         if name == arguments.last:
             return 0
@@ -143,6 +206,13 @@ def _report(
     question = (
         f"let the agent control the real devices, two scenarios of {arguments.seconds} s each?"
     )
+    problems = live_problems(*(journal.get(name) for name in ("propose", "values", "write-test")))
+    for problem in problems:
+        dialogue.say(f"  {problem}")
+    if problems and arguments.yes:
+        if arguments.real:
+            dialogue.say("  --real: the agent does not control a CDU with these problems")
+        return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices=False)
     on_devices = arguments.real or (not arguments.yes and dialogue.confirm(question))
     return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices)
 
@@ -153,7 +223,9 @@ def _finish(journal: Journal, dialogue: Dialogue) -> int:
     for step, title in (("acceptance", "with twins"), ("report", "on the devices")):
         result = journal.get(step)
         verdicts.append(result["verdict"])
-        dialogue.say(f"{VERDICT_TEXTS[result['verdict']]} {title}: {result['files'][0]}")
+        extent = f" ({result['extent']})" if "extent" in result else ""
+        verdict = VERDICT_TEXTS[result["verdict"]]
+        dialogue.say(f"{verdict} {title}{extent}: {result['files'][0]}")
         for scenario, lines in result["failures"].items():
             for line in lines:
                 dialogue.say(f"  {scenario}: {line}")

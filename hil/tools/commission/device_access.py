@@ -1,31 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live values of a device by its profile, and the guarded write test.
+"""Live values of a device by its profile, and the words of its outputs.
 
-Does not ask questions; see `hil.tools.commission.steps`. The write test moves each set-point of the
-roles by a small step, reads it back, and returns to the old value, also after an error. It writes
-nothing while an alarm bit of the device is on, or to a device that is another model.
+Does not ask questions (`hil.tools.commission.steps`) and does not write by itself
+(`hil.tools.commission.write_test`). A float that no CDU can have is bad, also if it is within the
+range of its point.
 """
 
-import time
+import math
+import struct
 from typing import Any, NamedTuple, Self
 
-from drivers.device.device import BAD, ModbusDevice
+from drivers.device.device import BAD, GOOD, ModbusDevice
 from drivers.device.identity import MISMATCH
-from drivers.device.profile import DeviceProfile, Point
-from drivers.errors import PortError
+from drivers.device.profile import Bit, DeviceProfile, Point
+from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
-from protocols.errors import EncodeError
-from protocols.modbus.pdu import GOOD
+from protocols.modbus import pdu
 from protocols.time_units import MILLISECOND
 
-DONE, REFUSED, FAILED, LEFT = "done", "refused", "failed", "left"
-NOT_TESTED = "not tested"
-"""States of a write test. `LEFT`: the device did not return to the old value."""
-_TIMEOUT_MS = 300
-_STEPS = {"%": 2.0, "Cel": 0.5, "kPa": 2.0}
-_READBACKS, _PAUSE_S = 10, 0.2
+TIMEOUT_MS = 300
+_WRONG_ORDER = "the type or the word order is wrong"
+_LEAST_FLOAT, _LARGEST_FLOAT = 1e-6, 1e12
+
+
+def _to_float(bits: int, words: int) -> float:
+    size, form = (4, ">f") if words == 2 else (8, ">d")
+    return float(struct.unpack(form, bits.to_bytes(size))[0])
 
 
 class LiveValue(NamedTuple):
@@ -37,25 +39,16 @@ class LiveValue(NamedTuple):
     quality: str
 
 
-class WriteResult(NamedTuple):
-    """Result of the test of one point: old value, tested value, state, reason."""
-
-    point: str
-    unit: str
-    before: float | None
-    tested: float | None
-    state: str
-    reason: str
-
-
 class DeviceAccess:
     """One device on one port. Raises `PortError` if the port cannot be opened."""
 
-    def __init__(self, port: str, unit: int, raw: dict[str, Any]) -> None:
-        self._client = BlockingModbusClient(port_address(port), _TIMEOUT_MS * MILLISECOND)
+    def __init__(
+        self, port: str, unit: int, raw: dict[str, Any], timeout_ms: int = TIMEOUT_MS
+    ) -> None:
+        self._client = BlockingModbusClient(port_address(port), timeout_ms * MILLISECOND)
         self._unit = ProbedUnit(self._client, unit)
-        self._profile: DeviceProfile = Model(raw).profile_for(self._unit)
-        self.device: ModbusDevice = probe_device(self._unit, self._profile)
+        self.profile: DeviceProfile = Model(raw).profile_for(self._unit)
+        self.device: ModbusDevice = probe_device(self._unit, self.profile)
         self.errors: list[str] = []
 
     def __enter__(self) -> Self:
@@ -69,14 +62,14 @@ class DeviceAccess:
         """What the probes of the profile have found."""
         if self.device.identity == MISMATCH:
             return f"is another model: {self.device.mismatch_reason}"
-        return "matches its profile" if self._profile.identity else "has no identification"
+        return "matches its profile" if self.profile.identity else "has no identification"
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""
         self.errors = []
         for request, tag in self.device.poll_requests():
             result = self._client.request(self.device.unit, request)
-            if result.status == GOOD:
+            if result.status == pdu.GOOD:
                 self.device.store_block(tag, result.values, result.done_at)
             else:
                 block = self.device.blocks[tag]
@@ -84,6 +77,9 @@ class DeviceAccess:
                 reason = describe_result(result)
                 self.errors.append(f"registers {block.address} to {last}: {reason}")
                 self.device.block_failed(tag, result.done_at)
+        problem = self.word_order_problem()
+        if problem:
+            self.errors.append(problem)
 
     def values(self) -> list[LiveValue]:
         """Return the values of the last poll."""
@@ -92,71 +88,76 @@ class DeviceAccess:
                 point.name,
                 self.device.value(i),
                 "" if point.unit == "1" else point.unit,
-                self.device.readings[i].quality,
+                self._quality(i),
             )
-            for i, point in enumerate(self._profile.points)
+            for i, point in enumerate(self.profile.points)
         ]
+
+    def _quality(self, index: int) -> str:
+        quality = self.device.readings[index].quality
+        return BAD if quality == GOOD and self.implausible(index) else quality
 
     def bits(self) -> dict[str, bool]:
         """Return the bits of the last poll."""
-        return {bit.name: self.device.is_bit_on(bit.name) for bit in self._profile.bits}
+        return {bit.name: self.device.is_bit_on(bit.name) for bit in self.profile.bits}
 
-    # The write test.
+    # The outputs and their words.
 
     def outputs(self) -> list[str]:
         """Return the points that the roles write."""
-        profile = self._profile
+        profile = self.profile
         roles = [profile.pump, profile.valve, profile.fan]
         return [role["setpoint"] for role in roles if role] + list(profile.cdu.values())
 
-    def test_write(self, name: str) -> WriteResult:
-        """Move a point by a small step and back."""
-        index = self.device.point_index(name)
-        point = self._profile.points[index]
-        self.poll()
-        alarms = self.device.active_alarm_bits()
-        before = self._count(index)
-        if alarms or before is None or self.device.identity == MISMATCH:
-            reason = self.identity
-            if before is None:
-                reason = "the present value cannot be read"
-            elif alarms:
-                reason = f"alarm {', '.join(alarms)} is on"
-            return WriteResult(name, point.unit, None, None, REFUSED, reason)
-        target = self._target(point, index, before)
-        scale = point.num / point.den
-        try:
-            state, reason = self._write(index, target)
-        finally:
-            returned, _ = self._write(index, before)
-        if returned != DONE:
-            state, reason = LEFT, "the device did not return to its old value"
-        return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
+    def request(self, request: bytes) -> TransactionResult:
+        """Send one request. Raises `PortError`."""
+        return self._client.request(self.device.unit, request)
 
-    def _count(self, index: int) -> int | None:
-        reading = self.device.readings[index]
-        return reading.raw if reading.quality in ("good", BAD) else None
+    def read_words(self, function: int, address: int, count: int) -> tuple[list[int], str]:
+        """Return the words of registers and an empty text, or no words and the problem."""
+        result = self.request(pdu.read(function, address, count))
+        if result.status != pdu.GOOD:
+            return [], describe_result(result)
+        return list(result.values), ""
 
-    def _target(self, point: Point, index: int, before: int) -> int:
-        """Return the count of the test: a step up, or down at the upper limit."""
-        low, high = point.limits or (before, before)
-        step = max(1, self.device.to_count(index, _STEPS.get(point.unit, 1.0)))
-        target = before + step if before + step <= high else before - step
-        return max(low, min(high, target))
+    def implausible(self, index: int) -> str:
+        """Return why the words of a float cannot be a value of a CDU; empty if they can.
 
-    def _write(self, index: int, count: int) -> tuple[str, str]:
-        """Write a count and read it back; return (state, reason)."""
-        try:
-            requests = self.device.build_writes([(index, count)])
-            for request in requests:
-                result = self._client.request(self.device.unit, request)
-                if result.status != GOOD:
-                    return FAILED, describe_result(result)
-        except (EncodeError, PortError) as error:
-            return FAILED, str(error)
-        for _ in range(_READBACKS):
-            self.poll()
-            if self.device.readback_matches([(index, count)]):
-                return DONE, ""
-            time.sleep(_PAUSE_S)
-        return FAILED, "the device does not show the written value"
+        A denormal or another float other than zero and below 1e-6 comes from words in another
+        order or from another type.
+        """
+        point = self.profile.points[index]
+        if not point.is_float:
+            return ""
+        words = self._words(point)
+        bits = 0
+        for word in words:
+            bits = bits << 16 | word
+        value = _to_float(bits, len(words))
+        if not math.isfinite(value):
+            return "the registers hold no number"
+        if value and not _LEAST_FLOAT <= abs(value) <= _LARGEST_FLOAT:
+            return f"the registers hold {value:.2g}; {_WRONG_ORDER}"
+        return ""
+
+    def word_order_problem(self) -> str:
+        """Return the first float that shows a wrong type or word order; empty if there is none.
+
+        The order of a device is the same for all its floats, and some look right in a wrong order.
+        """
+        for index, point in enumerate(self.profile.points):
+            reason = self.implausible(index)
+            if reason.endswith(_WRONG_ORDER):
+                return f"{point.name}: {reason}"
+        return ""
+
+    def _words(self, point: Point) -> list[int]:
+        """Return the words of the last poll, most significant first."""
+        words = []
+        for position in point.order.positions:
+            address = point.address + position
+            register = {"name": "", "function": point.function, "address": address, "mask": 0xFFFF}
+            word = self.device.register_value(Bit(register)) or 0
+            swapped = (word & 0xFF) << 8 | word >> 8
+            words.append(swapped if point.order.swapped else word)
+        return words

@@ -23,6 +23,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
+        self._pending: dict[str, Any] | None = None
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -34,6 +35,7 @@ class Journal:
             if record["format"] != FORMAT:
                 raise ValueError
             self._steps = dict(record["steps"])
+            self._pending = record.get("pending-write")
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
@@ -48,10 +50,24 @@ class Journal:
         """Return the UTC of a step that is done."""
         return str(self._steps[step]["utc"])
 
-    def put(self, step: str, result: Any) -> None:
+    def arguments(self, step: str) -> dict[str, Any]:
+        """Return the arguments with which a step was done; empty if it is not done."""
+        return dict(self._steps.get(step, {}).get("arguments", {}))
+
+    def put(self, step: str, result: Any, arguments: dict[str, Any] | None = None) -> None:
         """Store the result of a step. Raises BenchError if the disk takes no file."""
         utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._steps[step] = {"utc": utc, "result": result}
+        self._steps[step] = {"utc": utc, "arguments": arguments or {}, "result": result}
+        self._write()
+
+    @property
+    def pending_write(self) -> dict[str, Any] | None:
+        """The old words of an output whose write test has not ended; None if there is none."""
+        return self._pending
+
+    def set_pending_write(self, pending: dict[str, Any] | None) -> None:
+        """Store the old words before a write, or None after they are back."""
+        self._pending = pending
         self._write()
 
     def forget(self, steps: list[str]) -> None:
@@ -61,10 +77,16 @@ class Journal:
         self._write()
 
     def _write(self) -> None:
-        text = json.dumps({"format": FORMAT, "steps": self._steps}, indent=1, ensure_ascii=False)
+        content: dict[str, Any] = {"format": FORMAT, "steps": self._steps}
+        if self._pending is not None:
+            content["pending-write"] = self._pending
+        text = json.dumps(content, indent=1, ensure_ascii=False)
         temporary = self.path.with_suffix(".new")
         try:
-            temporary.write_text(text + "\n", encoding="utf-8")
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, self.path)
         except OSError as error:
             raise BenchError(f"{self.path}: {error.strerror}") from None

@@ -94,6 +94,7 @@ GAUGED = tuple(
     known.point for known in KNOWN if not known.is_written and known.unit in ("Cel", "kPa", "L/min")
 )
 """Measured points beside which a unit has a gauge, or the technician holds one."""
+_TWO_WORDS = ("u32", "i32", "f32")
 _STEP = {"Cel": (1, 100), "kPa": (1, 10), "%": (1, 100)}
 _RAW_RANGE = {
     "u16": (0, 0xFFFF),
@@ -170,6 +171,8 @@ def _add_row(raw: Raw, row: TableRow) -> str:
     if row.function == 4:
         point["function"] = 4
     point.update({"type": row.kind, "unit": unit})
+    if row.order and row.kind in _TWO_WORDS:
+        point["order"] = row.order
     if scale != 1:
         point["scale"] = [scale.numerator, scale.denominator]
     if row.kind == "f32":
@@ -202,10 +205,14 @@ def _add_range(
         unit = Fraction(point["step"][0], point["step"][1])
     first, last = -(-low // unit), high // unit
     if row.kind in _RAW_RANGE:
+        lowest, highest = _RAW_RANGE[row.kind]
+        for key, given, count in (("min", row.low, first), ("max", row.high, last)):
+            if given is not None and not lowest <= count <= highest:
+                raise ValueError(f"{key} {float(given):g} does not fit into {row.kind}")
         first, last = max(first, _RAW_RANGE[row.kind][0]), min(last, _RAW_RANGE[row.kind][1])
     if is_written:
         point["write"], point["limits"] = True, [int(first), int(last)]
-    elif row.kind in _RAW_RANGE:
+    else:
         point["min"], point["max"] = int(first), int(last)
 
 

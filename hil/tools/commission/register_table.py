@@ -11,10 +11,14 @@ it the columns have this order. A line that begins with `#` is a comment.
     type      u16 (default), i16, u32, i32, f32; also "int16", "UINT", "float"
     scale     value of one count: 0.1 (default 1)
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
-    access    R, or RW or W for a register that can be written
+    access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
     bits      names of bits: "0=leak / 1=pump fault"
     function  3 (default) or 4
+    order     of the bytes of u32, i32, f32: ABCD (default), CDAB (low word first), BADC, DCBA
+    comment   is not read
+
+An unknown column is an error: it can change what the others mean.
 """
 
 import csv
@@ -36,7 +40,15 @@ _ALIASES = {
     "max": ("max", "high", "maximum"),
     "bits": ("bits", "bit names", "values"),
     "function": ("function", "fc", "function code"),
+    "order": ("order", "word order", "byte order", "endianness"),
+    "": ("comment", "comments", "remark", "remarks", "notes", "note", ""),
 }
+_ORDERS = ("", "ABCD", "CDAB", "BADC", "DCBA")
+_READ, _WRITTEN = (
+    ("", "r", "ro", "read", "readonly"),
+    ("rw", "r/w", "wr", "read/write", "readwrite"),
+)
+_FIRST_REFERENCE = 30_001
 _TYPES = {
     "u16": ("u16", "uint16", "uint", "word", "unsigned", "unsigned16", "ushort", ""),
     "i16": ("i16", "int16", "int", "s16", "signed", "signed16", "short"),
@@ -62,6 +74,7 @@ class TableRow(NamedTuple):
     high: Fraction | None
     bits: dict[int, str]
     function: int | None
+    order: str = ""
 
 
 def parse_table(text: str, source: str) -> list[TableRow]:
@@ -72,12 +85,15 @@ def parse_table(text: str, source: str) -> list[TableRow]:
         raise BenchError(f"{source}: no registers")
     separator = _find_separator([line for _, line in lines])
     cells = [(i, _split(line, separator)) for i, line in lines]
-    columns = _find_columns(cells[0][1])
+    columns = _find_columns(cells[0][1], f"{source}:{cells[0][0]}")
     if columns:
         cells = cells[1:]
     else:
         columns = list(_COLUMNS)
     rows, errors = [], []
+    mixed = _mixed_addresses(cells, columns)
+    if mixed:
+        errors.append(f"{source}: {mixed}")
     for number, values in cells:
         fields = dict(zip(columns, values, strict=False))
         try:
@@ -109,19 +125,46 @@ def _split(line: str, separator: str) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _find_columns(cells: list[str]) -> list[str]:
-    """Return the names of the columns if the first line has them; "" for an unknown one."""
-    found = []
+def _find_columns(cells: list[str], where: str) -> list[str]:
+    """Return the names of the columns if the first line has them; "" for a comment."""
+    found, unknown = [], []
     for cell in cells:
         key = cell.casefold()
-        found.append(next((name for name, names in _ALIASES.items() if key in names), ""))
-    return found if "address" in found and "name" in found else []
+        name = next((name for name, names in _ALIASES.items() if key in names), None)
+        found.append(name or "")
+        if name is None:
+            unknown.append(cell)
+    if not ("address" in found and "name" in found):
+        return []
+    if unknown:
+        known = ", ".join(filter(None, _ALIASES))
+        raise BenchError(f"{where}: column {', '.join(unknown)} is none of {known}, comment")
+    twice = next((name for name in found if name and found.count(name) > 1), "")
+    if twice:
+        raise BenchError(f"{where}: column {twice} is given twice")
+    return found
+
+
+def _mixed_addresses(cells: list[tuple[int, list[str]]], columns: list[str]) -> str:
+    """Return the problem of a table with references and addresses on the wire; else empty."""
+    at = columns.index("address")
+    given = [values[at] for _, values in cells if len(values) > at and values[at].isdigit()]
+    low = [text for text in given if int(text) < _FIRST_REFERENCE]
+    high = [text for text in given if int(text) >= _FIRST_REFERENCE]
+    if not low or not high:
+        return ""
+    return (
+        f"addresses {low[0]} and {high[0]}: references and addresses on the wire are mixed; "
+        "write an address on the wire as 0x…"
+    )
 
 
 def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
     name = fields.get("name", "")
     if not re.search("[A-Za-z]", name):
         raise ValueError(f"{name!r} is no name of a register")
+    if not name.isprintable():
+        raise ValueError(f"{name!r} has a character that cannot be printed")
     bits = _parse_bits(fields.get("bits", ""))
     kind = _parse_type(fields.get("type", ""))
     function = fields.get("function", "")
@@ -134,12 +177,33 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         "bits" if bits else kind,
         _parse_number(fields.get("scale", "") or "1", "scale"),
         fields.get("unit", ""),
-        "w" in fields.get("access", "").casefold(),
+        _parse_access(fields.get("access", "")),
         _optional(fields.get("min", ""), "min"),
         _optional(fields.get("max", ""), "max"),
         bits,
         int(function) if function else None,
+        _parse_order(fields.get("order", ""), kind),
     )
+
+
+def _parse_access(text: str) -> bool:
+    """Return whether the register can be written."""
+    key = re.sub("[ _-]", "", text.casefold())
+    if key in _WRITTEN:
+        return True
+    if key not in _READ:
+        rule = "R or RW; the write test must read the old value of a register"
+        raise ValueError(f"access {text!r} is none of {rule}")
+    return False
+
+
+def _parse_order(text: str, kind: str) -> str:
+    order = text.upper()
+    if order not in _ORDERS:
+        raise ValueError(f"order {text!r} is none of ABCD, CDAB, BADC, DCBA")
+    if order and kind not in ("u32", "i32", "f32"):
+        raise ValueError(f"order {text!r}: a value of type {kind} has one register")
+    return order
 
 
 def _parse_address(text: str) -> int:

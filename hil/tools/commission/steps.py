@@ -17,20 +17,28 @@ from typing import Any
 
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
+from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.lib.profile_folders import use_folder
+from drivers.tools.lib.profile_folders import package_models, use_folder
 from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.run.unit.unit_file import load_unit
-from hil.tools.commission.device_access import NOT_TESTED, DeviceAccess, LiveValue
+from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
 from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
 from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
+from hil.tools.commission.write_test import (
+    NOT_TESTED,
+    OldWords,
+    WriteResult,
+    restore,
+    run_write_test,
+)
 
 _NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the schema of the agent
 _DEVICE_FAILURE = "exception 4 "
@@ -151,6 +159,8 @@ class Commissioning:
         model = self.dialogue.ask(f"{where}: name of the model", self.arguments.model)
         if not _NAME.match(model):
             raise BenchError(f"model {model!r} is not like acme_cdu (a-z, 0-9, _ and -)")
+        if model in package_models():
+            raise BenchError(f"model {model!r} is a profile of the package; choose another name")
         if self.arguments.table is not None:
             text, source = _read_text(self.arguments.table), str(self.arguments.table)
         else:
@@ -177,7 +187,7 @@ class Commissioning:
 
     def values(self) -> dict[str, Any]:
         """Return the live values of all devices, and the comparison with gauges."""
-        gauges = _parse_gauges(self.arguments.gauge)
+        gauges = parse_gauges(self.arguments.gauge)
         result: dict[str, Any] = {"devices": [], "gauges": []}
         for device in self.journal.get("describe"):
             samples = []
@@ -196,6 +206,8 @@ class Commissioning:
             self.dialogue.say(f"  bits that are on: {', '.join(on) or 'none'}")
             for error in errors:
                 self.dialogue.say(f"  {error}")
+            if any("no reply" in error or "timeout" in error for error in errors):
+                self.dialogue.say("  a slow device needs a longer --timeout-ms")
             result["devices"].append(
                 {
                     "name": device["name"],
@@ -247,13 +259,47 @@ class Commissioning:
                     if not allowed:
                         results.append({"point": name, "state": NOT_TESTED, "reason": ""})
                         continue
-                    result = access.test_write(point)
+                    result = self._test_output(device, access, point)
                     results.append({**result._asdict(), "point": name})
                     self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
         return results
 
+    def _test_output(self, device: dict[str, Any], access: DeviceAccess, point: str) -> WriteResult:
+        """Test an output. Its old words are in the journal until the test has ended."""
+
+        def keep(old: OldWords | None) -> None:
+            pending = None if old is None else {"device": device, "old": old._asdict()}
+            self.journal.set_pending_write(pending)
+
+        result = run_write_test(access, point, keep)
+        self.journal.set_pending_write(None)
+        return result
+
+    def restore_output(self) -> None:
+        """Give an output its old words again, if its write test was interrupted."""
+        pending = self.journal.pending_write
+        if pending is None:
+            return
+        device, old = pending["device"], OldWords(**pending["old"])
+        where = f"{device['port']} unit {device['unit']}: {old.point}, register {old.address}"
+        try:
+            with self._open(device) as access:
+                problem = restore(access, old)
+        except PortError as error:
+            problem = str(error)
+        if problem:
+            raise BenchError(
+                f"{where}: the write test was interrupted, and the old words {old.words} are not "
+                f"back: {problem}. Write them by hand, or call this command again"
+            )
+        self.journal.set_pending_write(None)
+        self.dialogue.say(f"{where}: old words {old.words} are back after an interrupted test")
+
     def _open(self, device: dict[str, Any]) -> DeviceAccess:
-        return DeviceAccess(device["port"], device["unit"], raw_profile(device["profile"]))
+        timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
+        return DeviceAccess(
+            device["port"], device["unit"], raw_profile(device["profile"]), timeout_ms
+        )
 
     # 4. The configuration.
 
@@ -317,7 +363,8 @@ def _read_text(path: Path) -> str:
         raise BenchError(f"{path}: not UTF-8 text") from None
 
 
-def _parse_gauges(texts: list[str]) -> dict[str, str]:
+def parse_gauges(texts: list[str]) -> dict[str, str]:
+    """Return the texts of --gauge by point. Raises BenchError for one that is not valid."""
     gauges = {}
     for text in texts:
         name, equals, number = text.partition("=")

@@ -12,6 +12,8 @@ from drivers.device.profile import DeviceProfile
 
 Raw = dict[str, Any]
 MODES = ("auto", "monitor")
+SETPOINT_C, SETPOINT_KPA = (15, 45), (5, 400)
+"""Ranges of the set-points, as in the schema of the agent."""
 _MAX_PUMPS = 2
 
 

@@ -3,8 +3,10 @@
 
 Not an emulated device of the bench: it shares no code with it. `python foreign_cdu.py` prints its
 port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
-writes of the valve without effect), `sticky` (the pump keeps the first written value). Registers,
-each 0.1 of its unit:
+writes of the valve without effect), `sticky` (the pump keeps the first written value), `no-value`
+and `zero` (measured values are the code of a broken sensor, or 0), `lag` (a read shows a written
+pump speed 1.5 s later), `swapped` (the six values are floats with the low word first, from 0 on;
+status and alarm word follow). Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
     4 pump speed command %   5 valve command %   6 status   7 alarm word
@@ -14,7 +16,9 @@ Physics, each 0.1 s: the flow follows the pump speed, the pressure its square. T
 """
 
 import asyncio
+import struct
 import sys
+import time
 from typing import Any
 
 from pymodbus.constants import ExcCodes
@@ -32,6 +36,7 @@ class Registers:
         self.faults = faults
         self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
         self._is_pump_written = False
+        self._shown_pump, self._shown_at = 600, 0.0
 
     def step(self) -> None:
         """Advance the CDU by one step."""
@@ -44,6 +49,20 @@ class Registers:
         self.words[2] = round(10 * 10 * self.speed / 10)
         self.words[3] = round(10 * 140.0 * (self.speed / 100) ** 2)
 
+    def read(self, is_shown: bool = True) -> list[int]:
+        """Return the registers as a client sees them."""
+        words = list(self.words)
+        if "no-value" in self.faults or "zero" in self.faults:
+            words[:4] = [0 if "zero" in self.faults else 0x8000] * 4
+        if "lag" in self.faults and is_shown:
+            if time.monotonic() > self._shown_at:
+                self._shown_pump = words[4]
+            words[4] = self._shown_pump
+        if "swapped" in self.faults:
+            floats = [struct.unpack(">HH", struct.pack(">f", (w + 0.37) / 10)) for w in words[:6]]
+            words = [word for high, low in floats for word in (low, high)] + words[6:]
+        return words
+
     async def serve(
         self,
         function: int,
@@ -55,9 +74,13 @@ class Registers:
     ) -> ExcCodes | None:
         """Answer a request: the present registers, or a write to 4 and 5."""
         if values is None:
-            current[:] = self.words
+            current[:] = self.read(is_shown=function in (3, 4))
             return None
         written = [int(word) for word in values]
+        if "lag" in self.faults:
+            self._shown_at = time.monotonic() + 1.5
+        if "swapped" in self.faults:
+            return self._write_float(address, written)
         if not address >= 4 or address + len(written) > 6:
             return ExcCodes.ILLEGAL_ADDRESS
         if any(not 0 <= word <= 1000 for word in written):
@@ -71,11 +94,20 @@ class Registers:
         shown[:] = self.words[address : address + len(written)]
         return None
 
+    def _write_float(self, address: int, written: list[int]) -> ExcCodes | None:
+        if address not in (8, 10) or len(written) != 2:
+            return ExcCodes.ILLEGAL_ADDRESS
+        value = struct.unpack(">f", struct.pack(">HH", written[1], written[0]))[0]
+        if not 0 <= value <= 100:
+            return ExcCodes.ILLEGAL_VALUE
+        self.words[address // 2] = round(10 * value - 0.37)
+        return None
+
 
 async def main(port: int, faults: list[str]) -> None:
     """Serve on `port` of the loopback; 0: a free one."""
     registers = Registers(faults)
-    data = SimData(0, values=registers.words, datatype=DataType.REGISTERS)
+    data = SimData(0, values=registers.read(), datatype=DataType.REGISTERS)
     device = SimDevice(7, simdata=[data], action=registers.serve)
     server = ModbusTcpServer(device, address=("127.0.0.1", port))
     await server.serve_forever(background=True)

@@ -2,8 +2,10 @@
 """`coldloop commission` from a CDU that it has never seen to a signed report."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,162 @@ def test_the_write_test_is_guarded(
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["values"] == registers
 
 
+FLOATS = """\
+address;name;type;unit;access;order
+0;Supply temperature;f32;°C;R;ORDER
+2;Return temperature;f32;°C;R;ORDER
+4;Flow;f32;L/min;R;ORDER
+6;Differential pressure;f32;kPa;R;ORDER
+8;Pump speed command;f32;%;RW;ORDER
+10;Valve command;f32;%;RW;ORDER
+12;Status;u16;;R;
+13;Alarm word;u16;;R;
+"""
+
+
+def words_of(cdu: str, capsys: pytest.CaptureFixture[str], first: int, count: int) -> list[int]:
+    assert main(["modbus", "read", cdu, "7", str(first), str(count), "--json"]) == 0
+    found: list[int] = json.loads(capsys.readouterr().out.splitlines()[-1])["values"]
+    return found
+
+
+@pytest.mark.parametrize("cdu", ["swapped"], indirect=True)
+@pytest.mark.parametrize(("order", "state"), [("", "refused"), ("CDAB", "done")])
+def test_floats_in_another_word_order_are_bad_and_never_written(
+    cdu: str, site: Path, order: str, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (site.parent / "table.csv").write_text(FLOATS.replace("ORDER", order), encoding="utf-8")
+    before = words_of(cdu, capsys, 8, 4)
+    main([*command(cdu, site, "--write-test", "--to", "write-test", "--json")])
+    lines = [json.loads(line)["result"] for line in capsys.readouterr().out.splitlines()]
+    assert [write["state"] for write in lines[-1]] == [state, state]
+    qualities = {quality for _, quality in lines[-2]["devices"][0]["samples"][0].values()}
+    assert ("bad" in qualities) == (not order)
+    problem = "the type or the word order is wrong"
+    assert (problem in str(lines[-2]["devices"][0]["errors"])) == (not order)
+    assert words_of(cdu, capsys, 8, 4) == before
+
+
+@pytest.mark.parametrize(
+    ("cdu", "problem"),
+    [("no-value", "has no good value"), ("zero", "all measured values are 0")],
+    indirect=["cdu"],
+)
+def test_a_control_sensor_without_a_value_fails_and_the_agent_does_not_run(
+    cdu: str, site: Path, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [w.partition("=")[0] + "=none" if "=" in w else w for w in command(cdu, site)]
+    assert main([*words, "--write-test", "--real"]) == 1
+    text = capsys.readouterr().out
+    assert problem in text
+    assert "--real: the agent does not control a CDU with these problems" in text
+    assert "FAIL on the devices (not controlled by the agent, 0 of " in text
+
+
+def test_no_gauge_at_all_is_not_complete(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [w.partition("=")[0] + "=none" if "=" in w else w for w in command(cdu, site)]
+    assert main([*words, "--write-test"]) == 1
+    text = capsys.readouterr().out
+    assert "NOT COMPLETE on the devices (not controlled by the agent, 0 of 4 gauges read)" in text
+    assert "not answered: at least one value, compared with a gauge" in text
+
+
+def test_another_argument_than_that_of_the_journal_is_refused(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test")
+    assert main(words) == 0
+    assert main(["commission", "--dir", str(site), "--yes"]) == 0  # from the journal
+    (site.parent / "other.csv").write_text(TABLE, encoding="utf-8")
+    others = (
+        (cdu, "tcp:127.0.0.1:9", "ports: "),
+        ("SN1", "SN2", "serial: 'SN2', but the journal has 'SN1'"),
+        ("acme_cdu", "other_cdu", "model: "),
+        ("7", "8", "units: "),
+        (str(site.parent / "table.csv"), str(site.parent / "other.csv"), "table: "),
+        ("60", "70", "setpoint_kpa: "),
+    )
+    capsys.readouterr()
+    for old, new, problem in others:
+        with pytest.raises(SystemExit) as ended:
+            main([new if word == old else word for word in words])
+        assert ended.value.code == 2
+        text = capsys.readouterr()
+        assert problem in text.err
+        assert "PASS" not in text.out
+    (site.parent / "table.csv").write_text(TABLE.replace("0.1", "0.2"), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(words)
+    assert "table: its content has changed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cdu", ["lag"], indirect=True)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_interrupted_write_test_gives_the_old_words_back(
+    cdu: str, site: Path, number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test", "--to", "write-test")
+    code = "import sys, coldloop; sys.exit(coldloop.main(sys.argv[1:]))"
+    journal = site / "commission.json"
+    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE) as it:
+        while "pending-write" not in (journal.read_text() if journal.exists() else ""):
+            assert it.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.3)  # the write follows the journal; the CDU shows it 1.5 s later
+        it.send_signal(number)
+        assert it.stderr is not None
+        error = it.stderr.read().decode()
+        assert it.wait(20) == (-number if number == signal.SIGKILL else 130), error
+    time.sleep(1.6)
+    is_killed = number == signal.SIGKILL
+    assert words_of(cdu, capsys, 4, 2) == ([620, 400] if is_killed else [600, 400])
+    assert ("pending-write" in journal.read_text()) == is_killed
+    if is_killed:
+        assert main([*command(cdu, site, "--to", "values")]) == 0
+        assert "old words [600] are back" in capsys.readouterr().out
+        assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def test_a_corrected_fault_is_tested_again(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test")
+    wrong = [w.replace("=36.2", "=20") for w in words]
+    assert main(wrong) == 1
+    assert "FAIL on the devices" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "step `values` has failed before: it is repeated" in capsys.readouterr().out
+    assert (site / "report-old1" / "record.json").exists()
+
+
+def test_an_interrupted_report_leaves_no_older_one(
+    cdu: str, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test")
+    assert main(words) == 0
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hil.tools.commission.acceptance.record_real_unit", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--from", "report", "--real"])
+    assert ended.value.code == 130
+    assert not (site / "report").exists()
+    assert "the outputs of the CDU keep their present values" in capsys.readouterr().err
+
+
+def test_monitor_mode_tests_no_output(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--mode", "monitor", "--write-test")
+    assert main([*words, "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert next(line["result"] for line in lines if line["step"] == "write-test") == []
+
+
 def test_mistakes_are_one_line_each(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +296,10 @@ def test_mistakes_are_one_line_each(
         (TABLE.replace("7;Alarm", "6;Alarm"), "table.csv:9: address 6 is that of line 8"),
         (TABLE.replace("i16", "i17"), "type 'i17' is none of"),
         (TABLE.replace("0=leak", "16=leak"), "bit '16=leak' is not like 0=leak"),
+        (TABLE.replace(";bits", ";order of words"), "column order of words is none of"),
+        (TABLE.replace(";RW;", ";WO;"), "access 'WO' is none of"),
+        (TABLE.replace("\n7;", "\n40008;"), "references and addresses on the wire are mixed"),
+        (TABLE.replace("Flow", "Fl\0ow"), "a character that cannot be printed"),
         ("", "no registers"),
     )
     for text, problem in cases:
@@ -145,6 +307,16 @@ def test_mistakes_are_one_line_each(
         with pytest.raises(SystemExit) as ended:
             main([*command(cdu, site)])
         assert ended.value.code == 2
+        assert problem in capsys.readouterr().err
+    table.write_text(TABLE, encoding="utf-8")
+    for options, problem in (
+        (["--setpoint-c", "nan"], "--setpoint-c: nan is outside 15 to 45"),
+        (["--setpoint-kpa", "-50"], "--setpoint-kpa: -50 is outside 5 to 400"),
+        (["--gauge", "SupplyTemperatureCelsius=abc"], "gauge 'abc' is not a number"),
+        (["--model", "optics_gateway"], "is a profile of the package"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*command(cdu, site), *options])
         assert problem in capsys.readouterr().err
     (site / "commission.json").write_text("{}")
     with pytest.raises(SystemExit):

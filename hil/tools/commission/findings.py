@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the live values and the write test have shown: problems, and how many gauges were read.
+
+Does not read devices; see `hil.tools.commission.steps`. The functions get the results of the steps
+as they are in the journal.
+"""
+
+from typing import Any
+
+from hil.tools.commission.write_test import DONE, NOT_TESTED
+
+_MEASURED = {
+    "supply": (("SupplyTemperatureCelsius",),),
+    "dp": (("DeltaPressurekPa",), ("SupplyPressurekPa", "ReturnPressurekPa")),
+}
+"""Loop: the points of its sensor; one of these groups must be good."""
+_LEAST_ZEROS = 3
+_NONE = (0.0, "none")
+_ANOTHER = "is another"
+
+
+def value_problems(values: dict[str, Any]) -> list[str]:
+    """Return why the live values cannot be accepted; each line names a device."""
+    problems = []
+    for device in values["devices"]:
+        name = device["name"]
+        problems += [f"{name}: {error}" for error in device["errors"]]
+        if device["identity"].startswith(_ANOTHER):
+            problems.append(f"{name}: {device['identity']}")
+        found = [point for sample in device["samples"] for point in sample.items()]
+        if found and not any(quality == "good" for _, (_, quality) in found):
+            problems.append(f"{name}: no value is good")
+        problems += _all_zero(name, values)
+    return problems
+
+
+def _all_zero(device: str, values: dict[str, Any]) -> list[str]:
+    """A CDU whose measured values are all exactly 0 shows other registers, or no sensor works."""
+    read = [g["read"] for g in values["gauges"] if g["point"].startswith(f"{device}.")]
+    is_zero = len(read) >= _LEAST_ZEROS and not any(read)
+    return [f"{device}: all measured values are 0"] if is_zero else []
+
+
+def gauge_problems(values: dict[str, Any]) -> list[str]:
+    """Return a line for each point that differs too much from its gauge."""
+    return [
+        f"{gauge['point']}: differs from the gauge"
+        for gauge in values["gauges"]
+        if isinstance(gauge["gauge"], float)
+        and abs(gauge["gauge"] - gauge["read"]) > gauge["tolerance"]
+    ]
+
+
+def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """Return a line for each control loop whose sensor had no good value in a sample."""
+    samples = {device["name"]: device["samples"] for device in values["devices"]}
+    problems = []
+    for loop, groups in _MEASURED.items():
+        sensor = control.get(loop, {}).get("sensor")
+        if sensor is None:
+            continue
+        is_good = bool(samples.get(sensor)) and any(
+            all(sample.get(point, _NONE)[1] == "good" for sample in samples[sensor] for point in g)
+            for g in groups
+        )
+        if not is_good:
+            points = " or ".join(" and ".join(group) for group in groups)
+            problems.append(f"{sensor}: the control sensor {points} has no good value")
+    return problems
+
+
+def write_problems(writes: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each output whose test was made and was not done."""
+    return [
+        f"write test of {write['point']}: {write['state']} {write['reason']}".rstrip()
+        for write in writes
+        if write["state"] not in (DONE, NOT_TESTED)
+    ]
+
+
+def count_gauges(values: dict[str, Any]) -> str:
+    """Return how many of the points with a gauge were compared, such as "3 of 4 gauges read"."""
+    read = sum(isinstance(gauge["gauge"], float) for gauge in values["gauges"])
+    return f"{read} of {len(values['gauges'])} gauges read"
+
+
+def no_gauge(values: dict[str, Any]) -> bool:
+    """Return whether no point was compared with a gauge."""
+    return not any(isinstance(gauge["gauge"], float) for gauge in values["gauges"])
+
+
+def live_problems(
+    control: dict[str, Any], values: dict[str, Any], writes: list[dict[str, Any]]
+) -> list[str]:
+    """Return why the agent must not control the devices yet."""
+    return [
+        *value_problems(values),
+        *gauge_problems(values),
+        *sensor_problems(control, values),
+        *write_problems(writes),
+    ]
