@@ -13,6 +13,7 @@ from pathlib import Path
 from hil.errors import BenchError
 from hil.record.compare import Cell, Comparison, ComparisonRow, compare
 from hil.record.record import FILE, FORMAT, Record, find_problems, read
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
 _WIDTH = 18
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "record",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="RECORD",
         help="two or more files or folders, by time; the last is judged against the first",
