@@ -11,7 +11,6 @@ import json
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from hil.campaign.workers import INTERRUPTED
@@ -59,10 +58,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_unit_options(parser)
     parser.set_defaults(seconds=None)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
+    parser.add_argument(
+        "--log", type=path_argument, metavar="FILE", help="write the output of the agent"
+    )
     parser.add_argument(
         "--capture",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="write all inputs and outputs of the controller",
     )

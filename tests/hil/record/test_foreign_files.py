@@ -112,7 +112,11 @@ def test_verify_of_a_place_without_a_report_ends(name: str) -> None:
     if name:
         assert hil(["verify", name]) == 1
         return
-    for words in (["verify", ""], ["report", ""], ["compare", "", ""], ["key", "--key", ""]):
+    for words in (
+        *(["verify", ""], ["report", ""], ["compare", "", ""], ["key", "--key", ""]),
+        *(["check", ""], ["replay", ""], ["run", "smoke", "--log", ""]),
+        *(["shrink", "smoke", "--out", ""], ["campaign", "--keep", ""], ["year", "--plot", ""]),
+    ):
         with pytest.raises(SystemExit) as ended:
             hil(words)
         assert ended.value.code == 2, words

@@ -10,10 +10,14 @@ import pytest
 from hil.commands import hil
 from hil.errors import BenchError
 from hil.page.session_manager import _get_label
+from hil.record.bench_key import BenchKey
 from hil.record.label import check_label, escape_text
+from hil.record.manifest import write_manifest
 from hil.record.provenance import SerialCheck, describe_verdict
+from hil.record.record import FILE, FORMAT, seal
 from hil.report.write import Labels
 from hil.run.device_serial import _decode_text
+from hil.run.recorded import write_json
 from tests.support.cli_tools import SHORT, scenario_file
 
 WRONG = ["", " ", "\n", "SN1\nPASS", "\x1b[2J", "a\tb", "a\0", "a\u202eb", "a\u2028b", "x" * 65]
@@ -50,6 +54,32 @@ def test_a_label_keeps_its_characters(text: str) -> None:
 def test_control_characters_of_a_cdu_are_shown_as_escapes() -> None:
     assert escape_text("a\n\x1b") == "a\\n\\x1b"
     assert _decode_text([0x410A, 0x1B42, 0]) == "A\\n\\x1bB"
+
+
+def test_texts_of_a_foreign_record_send_no_escapes_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = []
+    for name, suite in (("a", "s\x1b[2J"), ("b", "s\nGOOD")):
+        folder = tmp_path / name
+        folder.mkdir()
+        record = {
+            "suite": suite,
+            "verdict_text": suite,
+            "operator": suite,
+            "runs": [],
+            "key": suite,
+        }
+        sealed = seal({**record, "format": FORMAT}, "0" * 64, BenchKey(tmp_path / "key"))
+        write_json(folder / FILE, sealed)
+        write_manifest(folder, [FILE], BenchKey(tmp_path / "key"))
+        folders.append(str(folder))
+    for words in (["verify", *folders], ["compare", "--all", *folders]):
+        hil(words)
+        text = capsys.readouterr().out
+        assert "s\\x1b[2J" in text
+        assert "\x1b" not in text
+        assert "\nGOOD" not in text
 
 
 def test_the_verdict_says_if_the_serial_number_was_not_checked() -> None:
