@@ -84,13 +84,13 @@ def test_texts_of_a_foreign_record_send_no_escapes_to_the_terminal(
 
 def test_the_verdict_says_if_the_serial_number_was_not_checked() -> None:
     record: dict[str, Any] = {"verdict": "pass", "runs": []}
-    for check, is_said in (
+    for check, is_expected in (
         ({"given": "SN1", "read": None}, True),
         ({"given": "SN1", "read": "SN1"}, False),
         ({"given": "", "read": None}, False),
     ):
         text = describe_verdict({**record, "serial_check": check})
-        assert text.endswith(", serial number not checked") is is_said
+        assert text.endswith(", serial number not checked") is is_expected
 
 
 @pytest.mark.parametrize(
