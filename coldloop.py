@@ -162,7 +162,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _command_list() -> str:
-    rows = "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+    width = max(len(name) for name in COMMANDS) + 2
+    rows = "\n".join(f"  {name:<{width}}{text}" for name, (_, text) in COMMANDS.items())
     return f"commands:\n{rows}\n\nexample:\n  coldloop demo --seconds 60 --json"
 
 

@@ -15,6 +15,7 @@ from agent.core.errors import AgentError
 from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
 from hil.errors import BenchError
+from hil.tools.arguments import path_argument
 
 HIL: dict[str, tuple[str, str]] = {
     "list": ("hil.tools.listing", "list the shipped scenarios and suites, or the faults"),
@@ -135,9 +136,12 @@ def bench(argv: list[str]) -> int:
     _add_modems(parser)
     parser.add_argument("--json", action="store_true", help="print the ports as one JSON object")
     add_page_options(parser)
-    parser.add_argument("--records", type=Path, default=Path("out/records"), metavar="DIR")
+    parser.add_argument("--records", type=path_argument, default=Path("out/records"), metavar="DIR")
     parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+        "--key",
+        type=path_argument,
+        metavar="FILE",
+        help="key file of the bench, if not the default",
     )
     arguments = parser.parse_args(argv)
     if arguments.webhook is not None and not arguments.webhook.startswith("http://"):

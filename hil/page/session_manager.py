@@ -25,6 +25,7 @@ from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
+from hil.record.label import check_label
 from hil.record.record import FILE, read
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
@@ -269,8 +270,8 @@ class SessionManager:
         unsuitable = [scenario.name for scenario in suite.scenarios if not fits_real_time(scenario)]
         if unsuitable:
             raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
-        serial, operator = (_get_text(arguments, key, "") for key in ("serial", "operator"))
-        self._job = PageJob(suite, serial.strip()[:64], operator.strip()[:64])
+        serial, operator = (_get_label(arguments, key) for key in ("serial", "operator"))
+        self._job = PageJob(suite, serial, operator)
         self._last_verdict = None
         self._current_session().bench.shell.stop_run()
         return suite.name
@@ -338,6 +339,12 @@ def _get_number(arguments: dict[str, Any], key: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_NUMBER:
         raise BenchError(f"{key}: a number is needed")
     return float(value)
+
+
+def _get_label(arguments: dict[str, Any], key: str) -> str:
+    """Return a serial number or a name of a request; "": not given. Raises BenchError."""
+    text = _get_text(arguments, key, "").strip()
+    return check_label(text, key) if text else ""
 
 
 def _read_history_row(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hil.errors import BenchError
+from hil.record.regular_file import SMALL_BYTES, read_regular
 
 _RAW = serialization.Encoding.Raw
 
@@ -29,9 +30,12 @@ class BenchKey:
     Raises BenchError if the file has other content or cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, may_create: bool = True) -> None:
         try:
-            self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_read_or_create(path)))
+            if may_create and not path.exists():
+                _create(path)
+            text = read_regular(path, SMALL_BYTES, follow_links=True).decode("ascii").strip()
+            self._key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
         except ValueError:
             raise BenchError(f"{path}: not the key of a bench (64 hexadecimal digits)") from None
         except OSError as error:
@@ -44,15 +48,18 @@ class BenchKey:
         return self._key.sign(text.encode()).hex()
 
 
-def _read_or_create(path: Path) -> str:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw = Ed25519PrivateKey.generate().private_bytes(
-            _RAW, serialization.PrivateFormat.Raw, serialization.NoEncryption()
-        )
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(raw.hex() + "\n")
-    return path.read_text(encoding="ascii").strip()
+def load_key(path: Path | None) -> BenchKey:
+    """Load the key of the file `path`, or the default key; only the default one is created."""
+    return BenchKey(default_path()) if path is None else BenchKey(path, may_create=False)
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    raw = Ed25519PrivateKey.generate().private_bytes(
+        _RAW, serialization.PrivateFormat.Raw, serialization.NoEncryption()
+    )
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(raw.hex() + "\n")
 
 
 def is_valid_signature(key: str, signature: str, text: object) -> bool:

@@ -3,6 +3,7 @@
 
 Does not check the content of the record; see `hil.record.record`. `manifest.json` is written last.
 Its bytes have one form only. So a change of any byte of any file of the report is detected.
+A folder has no other files or folders than those of the manifest. All are regular files.
 
     {"files": {"junit.xml": SHA-256, …}, "format": …, "key": …, "signature": …}
 """
@@ -13,12 +14,11 @@ from typing import Any
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, is_valid_signature
+from hil.record.regular_file import REPORT_BYTES, read_regular
 from hil.record.strict_json import canonical_json, parse_strict, sha256
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = "coldloop-manifest-1"
-REPORT_SUFFIXES = (".html", ".json", ".pdf", ".xml")
-"""Endings of the files that a reader takes for a part of the report."""
 _HEX = re.compile(r"[0-9a-f]+")
 
 
@@ -34,13 +34,11 @@ def write_manifest(folder: Path, names: list[str], key: BenchKey) -> Path:
 def find_manifest_problems(folder: Path, record_key: object) -> list[str]:
     """List the differences between a folder and its manifest; `record_key` must have signed it."""
     path = folder / MANIFEST
-    if not path.is_file():
-        return [f"{MANIFEST}: missing: no file of the report is signed"]
-    data = path.read_bytes()
     try:
+        data = read_regular(path, REPORT_BYTES)
         manifest = parse_strict(data, path)
     except BenchError as error:
-        return [str(error)]
+        return [f"{MANIFEST}: {_cut_path(error, path)}: no file of the report is signed"]
     hashes = manifest.get("files")
     if manifest.get("format") != MANIFEST_FORMAT or not isinstance(hashes, dict):
         return [f"{MANIFEST}: not a manifest of the format {MANIFEST_FORMAT}"]
@@ -71,17 +69,35 @@ def _find_changes(folder: Path, hashes: dict[str, Any]) -> list[str]:
     problems = []
     for name, digest in hashes.items():
         path = folder / name
-        if "/" in name or not path.is_file():
-            problems.append(f"{name}: missing")
-        elif sha256(path.read_bytes()) != digest:
-            problems.append(f"{name}: changed after it was signed")
+        if "/" in name:
+            problems.append(f"{name}: not the name of a file of this folder")
+            continue
+        try:
+            if sha256(read_regular(path, REPORT_BYTES)) != digest:
+                problems.append(f"{name}: changed after it was signed")
+        except BenchError as error:
+            problems.append(f"{name}: {_cut_path(error, path)}")
     return problems
 
 
+def _cut_path(error: BenchError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
 def _find_unsigned(folder: Path, hashes: dict[str, Any]) -> list[str]:
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in REPORT_SUFFIXES and path.name not in hashes
-    )
-    return [f"{name}: not signed: it was added later" for name in names if name != MANIFEST]
+    """Name each file, folder or link that the manifest does not have."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        return [f"{folder}: {error.strerror}: its files cannot be listed"]
+    return [
+        f"{path.name}: {_kind_of(path)}, not signed: it was added later"
+        for path in entries
+        if path.name not in hashes and path.name != MANIFEST
+    ]
+
+
+def _kind_of(path: Path) -> str:
+    if path.is_symlink():
+        return "symbolic link"
+    return "folder" if path.is_dir() else "file"

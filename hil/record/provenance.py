@@ -87,6 +87,9 @@ def describe_verdict(record: dict[str, Any]) -> str:
     planned = len(record.get("planned", record["runs"]))
     if len(record["runs"]) < planned:
         conditions.insert(0, f"{len(record['runs'])} of {planned} scenarios run")
+    serial = record.get("serial_check", {})
+    if serial.get("given") and serial.get("read") is None:
+        conditions.append("serial number not checked")
     return ", ".join([VERDICT_TEXTS[record["verdict"]], *conditions])
 
 

@@ -18,9 +18,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, is_valid_signature
 from hil.record.provenance import SerialCheck, describe_verdict
+from hil.record.regular_file import REPORT_BYTES, read_regular
 from hil.record.strict_json import canonical_json, parse_strict, sha256
 from hil.scenario.channels import Series
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS, ExpectationResult
@@ -182,9 +182,5 @@ def _has_form(record: Record) -> bool:
 
 
 def read(path: Path) -> Record:
-    """Read the file of a record; raises BenchError."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}") from None
-    return parse_strict(data, path)
+    """Read the file of a record: a regular file, no symbolic link. Raises BenchError."""
+    return parse_strict(read_regular(path, REPORT_BYTES), path)

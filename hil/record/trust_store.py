@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
+from hil.record.regular_file import SMALL_BYTES, MissingFileError, read_regular
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -47,12 +48,18 @@ def accept(key: str) -> None:
 def _read_keys() -> set[str]:
     path = store_path()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        lines = read_regular(path, SMALL_BYTES, follow_links=True).split(b"\n")
+    except MissingFileError:
         return set()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BenchError(f"{path}: {error}") from None
-    return {words[0] for line in lines if (words := line.split()) and is_key(words[0])}
+    texts = [_decode_line(path, number, line) for number, line in enumerate(lines, 1)]
+    return {words[0] for text in texts if (words := text.split()) and is_key(words[0])}
+
+
+def _decode_line(path: Path, number: int, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise BenchError(f"{path}, line {number}: not UTF-8; correct or delete the line") from None
 
 
 def _own_key() -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
+from hil.record.label import check_label
 from hil.record.manifest import write_manifest
 from hil.record.provenance import SerialCheck
 from hil.record.record import FILE, Record, build_suite_record, read, seal
@@ -31,11 +32,20 @@ NO_RECORD = "0" * 64
 
 @dataclass(frozen=True)
 class Labels:
-    """Serial number with its check, operator, and the key file, if not the default."""
+    """Serial number with its check, operator ("": not given), and the key file, if not the default.
+
+    Raises BenchError for a serial number or an operator that is no label (`hil.record.label`).
+    """
 
     serial: SerialCheck = field(default_factory=SerialCheck)
     operator: str = ""
     key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.serial.given:
+            check_label(self.serial.given, "serial number")
+        if self.operator:
+            check_label(self.operator, "operator")
 
 
 def write_all(

@@ -11,6 +11,7 @@ from hil.bench.testbed import RPU_UNIT, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.kernel.world import World
+from hil.record.label import escape_text
 from hil.record.provenance import SerialCheck
 from hil.run.real_bench import RealBench
 from protocols.errors import ProtocolError
@@ -21,7 +22,7 @@ FIRST_REGISTER, REGISTER_COUNT = 6616, 8
 
 def _decode_text(words: list[int]) -> str:
     raw = b"".join(word.to_bytes(2, "big") for word in words)
-    return raw.decode("ascii", "replace").strip("\0 ")
+    return escape_text(raw.decode("ascii", "replace").strip("\0 "))
 
 
 def read_emulated_serial(testbed: Testbed) -> str | None:

@@ -12,7 +12,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from hil.campaign.clock.cases import CASES
@@ -38,6 +37,7 @@ from hil.campaign.workers import INTERRUPTED, add_options, hand_over
 from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
+from hil.tools.arguments import path_argument
 
 _VIRTUAL_S, _PLANT_HOUR_S, _CLOCK_DAY_S = 0.0015, 0.06, 0.5
 """Computing time of a virtual second with all bytes, of an hour of control and plant, of a day of
@@ -89,7 +89,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--cluster", metavar="KIND:HOST:PORT", help="run on this cluster: dask:… or ray:…"
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="write failed scenarios into this folder"
+        "--keep", type=path_argument, metavar="DIR", help="write failed scenarios into this folder"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from hil.campaign.hazard.coverage import HazardTally
@@ -32,6 +31,7 @@ from hil.campaign.workers import INTERRUPTED, add_options, hand_over, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 from hil.scenario.suggestion import suggest_name
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil hazard --pairs 200 --keep out/hazard"
 _CASE_S = 1.2
@@ -56,20 +56,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     add_options(parser, "one for each core")
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="shrink failed cases, write them into this folder"
+        "--keep",
+        type=path_argument,
+        metavar="DIR",
+        help="shrink failed cases, write them into this folder",
     )
     parser.add_argument(
         "--list", action="store_true", help="list the faults, invariants and exemptions"
     )
     parser.add_argument(
         "--fmea",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="run each row of the failure mode and effects analysis, write the page FILE",
     )
     parser.add_argument(
         "--before-after",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="run the scenario of each fault of an earlier version, write the page FILE",
     )

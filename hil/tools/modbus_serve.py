@@ -38,6 +38,7 @@ from hil.shells.realtime import RealTimeShell
 
 EXAMPLE = "coldloop modbus serve belimo_valve tcp:127.0.0.1:1502 --unit 20"
 _IDLE_US = 100_000
+_BIT_FUNCTIONS = (1, 2)
 _LINE_GAP_US = 50_000
 
 
@@ -85,6 +86,11 @@ def _set_values(server: ProfileServer, settings: "list[str]") -> None:
                 words.append(int(part, 0))
         if len(words) != len(raw.split(",")) or not all(0 <= word <= 0xFFFF for word in words):
             raise UsageError(f"--value {text!r}: words are not 0 to 65535")
+        function, _, count = server.names[name]
+        if len(words) > count:
+            raise UsageError(f"--value {text!r}: {name} has {count} word(s), not {len(words)}")
+        if function in _BIT_FUNCTIONS and words[0] > 1:
+            raise UsageError(f"--value {text!r}: {name} is a bit, 0 or 1")
         server.set_words(name, words)
 
 

@@ -7,13 +7,13 @@ capture has inputs only, the operations of the present code are added.
 
 import argparse
 import json
-from pathlib import Path
 
 from agent.port_numbers import FIRST_BUS
 from hil.errors import BenchError
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
 from hil.run.recorded import DUTS
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 
@@ -21,7 +21,7 @@ EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "capture", type=Path, metavar="FILE", help="a capture of `hil run --capture`"
+        "capture", type=path_argument, metavar="FILE", help="a capture of `hil run --capture`"
     )
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
     parser.add_argument(
@@ -31,7 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="compare only register writes, with a tolerance of N counts",
     )
     parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="store it in this folder as a regression test"
+        "--keep",
+        type=path_argument,
+        metavar="DIR",
+        help="store it in this folder as a regression test",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 

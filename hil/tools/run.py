@@ -11,7 +11,6 @@ import json
 import signal
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from hil.campaign.workers import INTERRUPTED
@@ -26,9 +25,12 @@ from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
 from hil.scenario.questions import list_denials
 from hil.scenario.suite import Suite, resolve
+from hil.tools.arguments import label_argument, path_argument
 from hil.tools.commission.run_unit import add_unit_options, repeat_unit_command, run_unit
 
 EXAMPLE = "coldloop hil run acceptance --report out/a --answers - --operator Ada"
+_REAL_UNIT_S = 60
+"""Default of --seconds."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -54,27 +56,40 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--unit without a value: run on the real devices of the configuration",
     )
     add_unit_options(parser)
+    parser.set_defaults(seconds=None)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="write the output of the agent")
+    parser.add_argument(
+        "--log", type=path_argument, metavar="FILE", help="write the output of the agent"
+    )
     parser.add_argument(
         "--capture",
-        type=Path,
+        type=path_argument,
         metavar="FILE",
         help="write all inputs and outputs of the controller",
     )
     report = parser.add_argument_group("record and report")
-    report.add_argument("--report", type=Path, metavar="DIR", help="write record, page, PDF, JUnit")
     report.add_argument(
-        "--serial", default="", metavar="SN", help="serial number; must be that of the CDU"
+        "--report", type=path_argument, metavar="DIR", help="write record, page, PDF, JUnit"
     )
-    report.add_argument("--operator", default="", metavar="NAME", help="name of the tester")
+    report.add_argument(
+        "--serial",
+        type=label_argument,
+        metavar="SN",
+        help="serial number; must be that of the CDU",
+    )
+    report.add_argument(
+        "--operator", type=label_argument, metavar="NAME", help="name of the tester"
+    )
     report.add_argument(
         "--answers",
         metavar="FILE",
         help="answers to the questions, one a line in their order; - asks on this terminal",
     )
     report.add_argument(
-        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+        "--key",
+        type=path_argument,
+        metavar="FILE",
+        help="key file of the bench, if not the default",
     )
 
 
@@ -94,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
+    _set_seconds(arguments)
+    arguments.serial, arguments.operator = arguments.serial or "", arguments.operator or ""
     if arguments.unit is not None:
         suite, recorded = run_unit(arguments)
         serial = SerialCheck(arguments.serial)
@@ -114,6 +131,14 @@ def _run_all(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     verdict = worst_verdict([run_record.verdict for run_record in recorded])
     return 1 if verdict in (FAIL, INCOMPLETE) else 0
+
+
+def _set_seconds(arguments: argparse.Namespace) -> None:
+    """Set the default of --seconds. Raises BenchError if the run would ignore the option."""
+    if arguments.seconds is None:
+        arguments.seconds = _REAL_UNIT_S
+    elif arguments.unit is None or not (arguments.real or arguments.real_time):
+        raise BenchError("--seconds: only a run with --unit and --real has this duration")
 
 
 def _run_scenarios(

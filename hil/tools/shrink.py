@@ -5,12 +5,12 @@ import argparse
 import json
 import shlex
 import sys
-from pathlib import Path
 
 from hil.campaign.shrink import shrink
 from hil.run.recorded import DUTS
 from hil.scenario.loader import find
 from hil.scenario.toml_writer import write_toml
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil shrink failing.toml --seed 7 --out small.toml"
 
@@ -20,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("scenario", metavar="NAME|FILE.toml", help="a scenario that fails")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed with which it fails")
     parser.add_argument("--dut", choices=tuple(DUTS), default="cpython")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the shrunk scenario")
+    parser.add_argument(
+        "--out", type=path_argument, metavar="FILE", help="write the shrunk scenario"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 

@@ -2,10 +2,10 @@
 """`coldloop hil year`: simulate a year of cooling with the control code and the plant."""
 
 import argparse
-from pathlib import Path
 
 from hil.annual import command
 from hil.annual.words import CLIMATES, FAULTS, KINDS, POLICIES
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
 
@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the sensors (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
-    parser.add_argument("--plot", type=Path, metavar="FILE.html", help="write plots of the year")
+    parser.add_argument(
+        "--plot", type=path_argument, metavar="FILE.html", help="write plots of the year"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import pytest
 
 import coldloop
 from coldloop import main
+from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.command_spec import find_help, load_spec
 from tests.support.cli_tools import COLDLOOP
 from tests.support.programs import require_program
@@ -52,6 +53,13 @@ def test_each_help_names_each_option(name: str) -> None:
     for group in SPEC[name]["groups"]:
         for option in group["options"]:
             assert all(flag in text for flag in option["flags"])
+
+
+def test_a_blank_is_after_each_name_in_a_list_of_subcommands() -> None:
+    tools = {"x": ("", "one"), "a-name-of-20-letters": ("", "two")}
+    text = CommandGroup("group", tools, "x", ())._overview()
+    assert "  a-name-of-20-letters  two\n" in text
+    assert f"  x{21 * ' '}one\n" in text
 
 
 def test_help_is_found_only_if_it_is_asked_for() -> None:

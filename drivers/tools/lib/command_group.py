@@ -60,7 +60,9 @@ class CommandGroup:
         return "%s%s; there are %s" % (problem, hint, ", ".join(self.tools))
 
     def _overview(self) -> str:
-        rows = "\n".join("  %-13s%s" % (name, text) for name, (_, text) in self.tools.items())
+        width = max(13, max(len(name) for name in self.tools) + 2)
+        entries = self.tools.items()
+        rows = "\n".join("  %-*s%s" % (width, name, text) for name, (_, text) in entries)
         return (
             "usage: %s SUBCOMMAND [OPTION]...   (SUBCOMMAND --help tells more)\n\n"
             "subcommands:\n%s\n\nexample: %s %s\n" % (self.prog, rows, self.prog, self._example)

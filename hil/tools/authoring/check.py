@@ -6,16 +6,18 @@ Exit 0: no mistakes. Exit 2: a file has mistakes, as in `coldloop hil run`.
 
 import argparse
 import json
-from pathlib import Path
 
 from hil.scenario.authoring.file_check import check_file
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil check my-test.toml"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("file", type=Path, nargs="+", metavar="FILE.toml", help="scenario files")
+    parser.add_argument(
+        "file", type=path_argument, nargs="+", metavar="FILE.toml", help="scenario files"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.scenario.authoring.schema import schema_text
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil new load-doubles"
 SCHEMA = "scenario.schema.json"
@@ -56,7 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("name", metavar="NAME", help="name: small letters, digits, hyphens")
     parser.add_argument(
-        "--folder", type=Path, default=Path(), metavar="DIR", help="folder of the file (here)"
+        "--folder",
+        type=path_argument,
+        default=Path(),
+        metavar="DIR",
+        help="folder of the file (here)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list of the files")
 

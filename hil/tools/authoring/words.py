@@ -8,12 +8,12 @@ for editors (`--schema`).
 import argparse
 import json
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
 from hil.scenario.authoring.schema import schema_text
 from hil.scenario.authoring.vocabulary import Word, list_all
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil words faults"
 KINDS = ("faults", "measures", "row", "parts", "requirements")
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--schema", action="store_true", help="print the JSON Schema of scenarios")
-    form.add_argument("--page", type=Path, metavar="FILE.html", help="write a page")
+    form.add_argument("--page", type=path_argument, metavar="FILE.html", help="write a page")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record.compare import Cell, Comparison, ComparisonRow, compare
+from hil.record.label import escape_text
 from hil.record.record import FILE, FORMAT, Record, find_problems, read
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
 _WIDTH = 18
@@ -22,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
         "record",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="RECORD",
         help="two or more files or folders, by time; the last is judged against the first",
@@ -82,18 +84,17 @@ def _print_rows(
     for number, path in enumerate(paths, 1):
         print(f"[{number}] {path}")
     for path_text, messages in invalid.items():
-        print(f"BAD  {path_text}: {messages[0]}")
+        print(escape_text(f"BAD  {path_text}: {messages[0]}"))
     for name, values in comparison.differences.items():
-        print(
-            f"differs  {name}: " + "  ".join(f"[{index}] {v}" for index, v in enumerate(values, 1))
-        )
+        cells = "  ".join(f"[{index}] {value}" for index, value in enumerate(values, 1))
+        print(escape_text(f"differs  {name}: {cells}"))
     rows = [row for row in comparison.rows if show_all or row.has_changed]
     scenario = ""
     for row in rows:
         if row.scenario != scenario:
             scenario = row.scenario
-            print(scenario)
-        print(_row_text(row))
+            print(escape_text(scenario))
+        print(escape_text(_row_text(row)))
     same_count = len(comparison.rows) - sum(row.has_changed for row in comparison.rows)
     worse_count = sum(row.has_worsened for row in comparison.rows)
     print(

@@ -3,22 +3,24 @@
 
 import argparse
 import json
-from pathlib import Path
 
-from hil.record.bench_key import BenchKey, default_path
+from hil.record.bench_key import default_path, load_key
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil key"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--key", type=Path, metavar="FILE", help="key file, if not the default")
+    parser.add_argument(
+        "--key", type=path_argument, metavar="FILE", help="key file, if not the default"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the key; the first use creates it."""
+    """Print the key; the first use creates the default one."""
     path = arguments.key or default_path()
-    public = BenchKey(path).public
+    public = load_key(arguments.key).public
     print(json.dumps({"key": public, "file": str(path)}) if arguments.json else public)
     return 0

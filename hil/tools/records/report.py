@@ -3,21 +3,24 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record.bench_key import BenchKey, default_path
+from hil.record.bench_key import load_key
 from hil.record.record import FILE, find_problems, read
 from hil.report.write import write_reports
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil report out/acceptance"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help=f"a folder with a {FILE}")
+    parser.add_argument("folder", type=path_argument, metavar="DIR", help=f"a folder with a {FILE}")
     parser.add_argument(
-        "--key", type=Path, metavar="FILE", help="key file of the bench, if not the default"
+        "--key",
+        type=path_argument,
+        metavar="FILE",
+        help="key file of the bench, if not the default",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list of the files")
 
@@ -28,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     messages = find_problems(record)
     if messages:
         raise BenchError(f"{arguments.folder / FILE}: {messages[0]}; no report is made of it")
-    key = BenchKey(arguments.key or default_path())
+    key = load_key(arguments.key)
     paths = [str(path) for path in write_reports(record, arguments.folder, key)]
     print(json.dumps(paths) if arguments.json else "\n".join(paths))
     return 0

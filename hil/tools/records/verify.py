@@ -2,9 +2,10 @@
 """`coldloop hil verify`: check that reports are those that a known bench has written.
 
 A report is GOOD if all this is true: the record has the right form, hash, signature and scenario
-hashes; the signed manifest covers each file of the folder; and the key of the bench is known. A key
-is known if it is that of this machine, if a person has accepted it, or if `--key` names it. On a
-terminal the first use of a key asks. Otherwise the verdict is UNKNOWN, and the exit code 1.
+hashes; the signed manifest covers each entry of the folder, and each is a regular file; and the key
+of the bench is known. A key is known if it is that of this machine, if a person has accepted it, or
+if `--key` names it. On a terminal the first use of a key asks. Otherwise the verdict is UNKNOWN,
+and the exit code 1.
 
 The record before this one in the chain can be elsewhere. Then a note says so.
 """
@@ -17,9 +18,11 @@ from pathlib import Path
 
 from hil.errors import BenchError
 from hil.record import trust_store
+from hil.record.label import escape_text
 from hil.record.manifest import find_manifest_problems
 from hil.record.record import FILE, Record, find_problems, read
 from hil.report.write import NO_RECORD
+from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil verify out/acceptance"
 GOOD, BAD, UNKNOWN = "GOOD", "BAD", "UNKNOWN"
@@ -27,7 +30,9 @@ GOOD, BAD, UNKNOWN = "GOOD", "BAD", "UNKNOWN"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("record", type=Path, nargs="+", metavar="DIR", help="folders of reports")
+    parser.add_argument(
+        "record", type=path_argument, nargs="+", metavar="DIR", help="folders of reports"
+    )
     parser.add_argument("--key", metavar="HEX", help="public key of the expected bench")
     parser.add_argument(
         "--trust", action="store_true", help="accept the keys of these records as known benches"
@@ -118,14 +123,14 @@ def _to_json(check: _Verification) -> dict[str, object]:
 
 def _print_check(check: _Verification) -> None:
     suite, key = check.record.get("suite"), str(check.record.get("key"))[:16]
-    print(f"{check.verdict:<7} {check.path}  {suite}  key {key}")
+    print(escape_text(f"{check.verdict:<7} {check.path}  {suite}  key {key}"))
     if check.verdict == GOOD:
-        print(f"  {check.record['verdict_text']}")
+        print(f"  {escape_text(check.record['verdict_text'])}")
     if check.verdict == UNKNOWN:
-        print(f"  key {check.record['key']} is not that of a known bench")
+        print(f"  key {escape_text(check.record['key'])} is not that of a known bench")
         print("  compare it with that of the bench (coldloop hil key); then add --trust")
     for line in (*check.problems, *check.notes):
-        print(f"  {line}")
+        print(f"  {escape_text(line)}")
 
 
 def _list_files(location: Path) -> list[Path]:

@@ -78,3 +78,5 @@ def test_write_and_mbpoll(capsys: pytest.CaptureFixture[str]) -> None:
             assert f"[{register}]: \t{shown}" in text
     assert modbus(["serve", "nothing", "tcp:127.0.0.1:1"]) == 2
     assert modbus(["serve", "belimo_valve", address, "--value", "x=1"]) == 2
+    for value in ("ValvePositionPercent=1,2,3", "ValvePositionPercent=65536"):
+        assert modbus(["serve", "belimo_valve", address, "--value", value]) == 2

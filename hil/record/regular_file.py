@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads files that other people wrote: regular files only, with a size limit.
+
+Does not check the content. A device such as /dev/zero has no end, and a FIFO can wait for ever.
+Therefore a file is opened without waiting, and its kind and size are checked before it is read.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from hil.errors import BenchError
+
+REPORT_BYTES = 256 * 1024 * 1024
+"""Limit of a file of a report."""
+SMALL_BYTES = 1024 * 1024
+"""Limit of a key file and of the known benches."""
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class MissingFileError(BenchError):
+    """There is no such file."""
+
+
+def read_regular(path: Path, max_bytes: int, follow_links: bool = False) -> bytes:
+    """Read a file; a symbolic link is followed only with `follow_links`.
+
+    Raises `MissingFileError` for a missing file. Raises `BenchError` for a file that is no regular
+    file, is larger than `max_bytes`, or cannot be read.
+    """
+    try:
+        if path.is_symlink() and not follow_links:
+            raise BenchError(f"{path}: a symbolic link, not a regular file")
+        handle = os.open(path, _FLAGS if follow_links else _FLAGS | os.O_NOFOLLOW)
+        try:
+            return _read_all(handle, path, max_bytes)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise MissingFileError(f"{path}: missing") from None
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise BenchError(f"{path}: not the name of a file") from None
+
+
+def _read_all(handle: int, path: Path, max_bytes: int) -> bytes:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise BenchError(f"{path}: not a regular file")
+    data = bytearray()
+    while len(data) <= max_bytes:  # a file such as /proc/self/mem has the size 0
+        part = os.read(handle, min(SMALL_BYTES, max_bytes + 1 - len(data)))
+        if not part:
+            return bytes(data)
+        data += part
+    raise BenchError(f"{path}: larger than {max_bytes} bytes")
