@@ -90,10 +90,14 @@ class RelayDatabase:
         self.relay = relay
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        with self.transaction():
-            _migrate(self._db)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            with self.transaction():
+                _migrate(self._db)
+        except sqlite3.Error:
+            self._db.close()
+            raise
         self._schemas: dict[tuple[str, bytes], bytes] = {}
 
     def close(self) -> None:

@@ -191,7 +191,7 @@ def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bench", "demo", "hil"])
 def test_the_bench_is_not_in_the_package(unpacked: Path, name: str) -> None:
-    command = [str(unpacked / "usr/bin/coldloop"), name, "--help"]
+    command = [str(unpacked / "usr/bin/coldloop"), name, "--unknown"]
     completed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (completed.returncode, completed.stdout) == (2, "")
     assert completed.stderr == (

@@ -76,10 +76,14 @@ class ProofTests:
         elif self._elapsed_s > _PUMPS_S:
             self._finish(FAILED, now)
 
-    def abort(self, now: int) -> None:
-        """Abort the test, because the unit is not in its normal state."""
+    def abort(self, now: int, is_valve_stuck: bool = False) -> None:
+        """Abort the test, because the unit is not in its normal state.
+
+        `is_valve_stuck`: the unit has found that the valve does not move; so a test of it fails.
+        """
         if self.running:
-            self._finish(ABORTED, now)
+            is_failed = is_valve_stuck and self.running == "valve"
+            self._finish(FAILED if is_failed else ABORTED, now)
 
     def _finish(self, result: str, now: int) -> None:
         self.records.append((now, self.running, result, int(self._elapsed_s)))

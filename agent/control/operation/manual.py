@@ -18,6 +18,7 @@ The interlocks (`agent.safety.interlock`) have priority over a mode. `hand` ends
 takes the valve: the same outputs would only make the row too hot again.
 """
 
+from agent.control.actuator.valve_check import VALVE_FEEDBACK
 from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.proof_test import ProofTests
 from agent.core.actuator import EXACT, MANUAL, PROOF, PUMPS, VALVE
@@ -121,7 +122,7 @@ class ManualControl:
     def _run_proof_test(self, now: int, dt: float) -> None:
         proofs, agent = self.proofs, self.agent
         if agent.supervisor.state != "normal" or self.mode != "auto":
-            proofs.abort(now)
+            proofs.abort(now, VALVE_FEEDBACK.code in agent.alarms.codes())
             return
         target_pct = proofs.step_valve(agent.valve.position(), now, dt)
         if target_pct is not None:

@@ -73,7 +73,7 @@ def _site_profiles(config: bytes | None) -> list[tuple[str, Path]]:
     """Return name and file of the profiles of the site that a configuration uses."""
     if config is None:
         return []
-    used = {device["profile"] for device in json.loads(config)["devices"]}
+    used = {device["profile"] for device in json.loads(config).get("devices", [])}
     package = ROOT / "drivers" / "profiles"
     files = profile_files()
     return [(n, Path(files[n])) for n in sorted(used & set(files)) if files[n].parent != package]

@@ -29,7 +29,6 @@ class FleetReader:
             )
         try:
             self._db = open_store(path, read_only=True)
-            self._db.execute("SELECT 1 FROM unit LIMIT 1")
         except sqlite3.Error as error:
             raise DeployError(f"{path}: {error}") from None
         self._db.row_factory = sqlite3.Row

@@ -70,13 +70,19 @@ INSERT INTO latest VALUES (?,?,?,?) ON CONFLICT (unit, signal) DO UPDATE SET
 
 
 def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
-    """Open a fleet store. Raises sqlite3.Error."""
+    """Open a fleet store. Raises sqlite3.Error, also if the file is no fleet store."""
     uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
-    if not read_only:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.executescript(TABLES)
+    try:
+        if read_only:
+            db.execute("SELECT 1 FROM unit LIMIT 1")
+        else:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.executescript(TABLES)
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 

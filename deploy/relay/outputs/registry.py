@@ -97,11 +97,16 @@ class Outputs:
     def __init__(
         self, arguments: dict[str, str], make_context: Callable[[str, str], OutputContext]
     ) -> None:
-        self.by_name: dict[str, Output] = {
-            spec.name: _load(spec)(make_context(spec.name, arguments.get(spec.name, "")))
-            for spec in OUTPUTS
-            if spec.name in arguments or not spec.metavar
-        }
+        self.by_name: dict[str, Output] = {}
+        try:
+            for spec in OUTPUTS:
+                if spec.name in arguments or not spec.metavar:
+                    context = make_context(spec.name, arguments.get(spec.name, ""))
+                    self.by_name[spec.name] = _load(spec)(context)
+        except DeployError:
+            for output in self.by_name.values():
+                output.close()
+            raise
         self._outputs = list(self.by_name.values())
 
     def will(self) -> tuple[str, bytes, int, bool] | None:
