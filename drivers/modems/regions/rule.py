@@ -4,7 +4,7 @@
 Not legal advice. No figure was verified with an authority: each rule has its source and date, and
 `VERIFIED` of its module is False until the operator has checked it. A system without a rule is
 barred. A region is a list of coarse polygons in 1/100 degree; near a border they are wrong by up to
-30 km, and islands count as land. Does not read the position; see `agent.satcom.radio_permit`.
+30 km, and islands count as land. Does not read the position; see `drivers.modems.regions.permit`.
 """
 
 TYPE_CHECKING = False

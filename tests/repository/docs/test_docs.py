@@ -112,3 +112,28 @@ def test_a_page_names_its_readers(name: str) -> None:
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_has_few_pages(folder: str) -> None:
     assert 0 < len([n for n in DOCS if n.startswith(f"docs/{folder}/")]) <= MOST
+
+
+def _is_defined(dotted: str) -> bool:
+    """Return whether a dotted name is a module, or names that a module has."""
+    parts = dotted.split(".")
+    for count in range(len(parts), 0, -1):
+        folder = ROOT.joinpath(*parts[:count])
+        for file in (folder.with_suffix(".py"), folder / "__init__.py"):
+            if file.exists():
+                text = file.read_text(encoding="utf-8")
+                return all(re.search(rf"\b{name}\b", text) for name in parts[count:])
+    return False
+
+
+def test_the_references_in_sources_exist() -> None:
+    """Each `package.module.name` in a docstring or comment leads to something."""
+    reference = re.compile(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)`")
+    missing = [
+        (name, found)
+        for name in repo_files()
+        if name.endswith(".py")
+        for found in reference.findall((ROOT / name).read_text(encoding="utf-8"))
+        if not _is_defined(found)
+    ]
+    assert missing == []
