@@ -2,7 +2,8 @@
 """JSON of records: one meaning for each file, and one form for each content.
 
 A JSON parser takes the last of two equal keys, and a person can read the first. Therefore a file
-with a key twice is refused. So are NaN and infinity, which JSON does not have.
+with a key twice is refused. So are NaN and infinity, which JSON does not have. The number of values
+is limited before the file is parsed: a Python object needs up to 60 times the bytes of its text.
 """
 
 import hashlib
@@ -11,6 +12,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hil.errors import BenchError
+
+MAX_VALUES = 20_000_000
+"""Limit of the commas of a file: three weeks of samples, once a second, of nine channels."""
+MAX_CONTAINERS = 1_000_000
+"""Limit of the lists and objects of a file."""
 
 
 def sha256(data: bytes) -> str:
@@ -26,6 +32,8 @@ def canonical_json(value: object) -> bytes:
 
 def parse_strict(data: bytes, path: Path) -> dict[str, Any]:
     """Parse an object; raises BenchError that names `path` and the problem."""
+    if data.count(b",") > MAX_VALUES or data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
+        raise BenchError(f"{path}: too many values for a record")
     try:
         value = json.loads(
             data.decode(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant

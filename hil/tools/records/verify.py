@@ -105,7 +105,8 @@ def _is_known(check: _Verification, arguments: argparse.Namespace) -> bool:
 
 def _ask(check: _Verification, key: str) -> bool:
     sys.stderr.write(
-        f"{check.path}: the bench with the key\n  {key}\nis not known. Accept it? [y/N] "
+        f"{escape_text(check.path)}: the bench with the key\n  {escape_text(key)}\n"
+        "is not known. Accept it? [y/N] "
     )
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -15,6 +15,7 @@ from hil.record.bench_key import default_path
 from hil.record.manifest import MANIFEST
 from hil.record.record import FILE
 from hil.record.regular_file import MissingFileError, read_regular
+from hil.record.strict_json import parse_strict
 from hil.record.trust_store import store_path
 from tests.support.cli_tools import SHORT, scenario_file
 
@@ -132,6 +133,21 @@ def test_the_size_is_limited(tmp_path: Path) -> None:
         read_regular(tmp_path / "none", 1)
     with pytest.raises(BenchError, match="not the name of a file"):
         read_regular(Path("a\0b"), 1)
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"[[],[{}]],"])
+def test_a_file_of_very_many_values_is_not_parsed(
+    report: Path, part: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (report / FILE).write_bytes(b'{"runs": [' + part * 1_000_001 + b"1]}")
+    with patch("json.loads", side_effect=AssertionError("parsed")):
+        assert hil(["verify", str(report)]) == 1
+    assert "too many values" in capsys.readouterr().out
+    with (
+        patch("hil.record.strict_json.MAX_VALUES", 2),
+        pytest.raises(BenchError, match="too many values"),
+    ):
+        parse_strict(b'{"a": [1, 2, 3, 4]}', Path("x"))
 
 
 def test_a_named_key_file_is_not_created(
