@@ -14,6 +14,8 @@ from hil.scenario.questions import count_unanswered
 REAL, EMULATED, REPLAYED = "real", "emulated", "replayed"
 VIRTUAL_TIME, REAL_TIME = "virtual", "real"
 NOT_READ = "not read"
+MATCHES = "matches its profile"
+NO_IDENTIFICATION = "has no identification"
 OTHER_MODEL = "is another model than its profile"
 
 VERDICT_TEXTS = {

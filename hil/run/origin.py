@@ -12,11 +12,19 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
-from hil.record.provenance import EMULATED, NOT_READ, OTHER_MODEL, REAL, DeviceOrigin, Provenance
+from hil.record.provenance import (
+    EMULATED,
+    MATCHES,
+    NOT_READ,
+    OTHER_MODEL,
+    REAL,
+    DeviceOrigin,
+    Provenance,
+)
 
 _IDENTITIES = {
-    "ok": "matches its profile",
-    "refuses": "matches its profile, refuses a write",
+    "ok": MATCHES,
+    "refuses": MATCHES + ", refuses a write",
     "wrong model": OTHER_MODEL,
 }
 _TIMEOUT_S = 20

@@ -4,9 +4,10 @@
 Does not write the record; see `hil.report.write`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from hil.record.provenance import REAL_TIME, VIRTUAL_TIME
+from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.run.origin import OriginRecorder
 from hil.run.recorded import DUTS, RecordedRun
 from hil.run.unit.real_unit import RealUnitRun
@@ -50,7 +51,7 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
         result = run.make_result(dut, wall_s)
     finally:
         run.dut.close()
-    provenance = origin.finish(run.config, run.status)
+    provenance = _name_unidentified(unit, origin.finish(run.config, run.status))
     results = run.evaluator.results()
     return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
 
@@ -65,6 +66,22 @@ def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None
         {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}
         for device in unit.raw["devices"]
     ]
-    provenance = origin.finish(run.config, run.status, real_devices)
+    provenance = _name_unidentified(unit, origin.finish(run.config, run.status, real_devices))
     results = run.evaluator.results()
     return RecordedRun(scenario, result, results, series, [], run.config, [], provenance)
+
+
+def _name_unidentified(unit: UnitFile, provenance: Provenance) -> Provenance:
+    """Say of a device without identification that it has none: nothing matched its profile."""
+    unidentified = {
+        device["name"]
+        for device in unit.raw["devices"]
+        if not {"identity", "scan"} & set(unit.raw_profiles.get(device["profile"], {}))
+    }
+    devices = tuple(
+        replace(device, identity=NO_IDENTIFICATION)
+        if device.name in unidentified and device.identity.startswith(MATCHES)
+        else device
+        for device in provenance.devices
+    )
+    return replace(provenance, devices=devices)

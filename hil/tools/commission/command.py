@@ -209,11 +209,10 @@ def _report(
     problems = live_problems(*(journal.get(name) for name in ("propose", "values", "write-test")))
     for problem in problems:
         dialogue.say(f"  {problem}")
-    if problems and arguments.yes:
-        if arguments.real:
-            dialogue.say("  --real: the agent does not control a CDU with these problems")
-        return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices=False)
-    on_devices = arguments.real or (not arguments.yes and dialogue.confirm(question))
+    if problems and arguments.yes and arguments.real:
+        dialogue.say("  --real: the agent does not control a CDU with these problems")
+    is_permitted = arguments.real and not problems
+    on_devices = is_permitted or (not arguments.yes and dialogue.confirm(question))
     return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices)
 
 

@@ -17,6 +17,7 @@ from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
 from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from hil.record.provenance import MATCHES, NO_IDENTIFICATION
 from protocols.modbus import pdu
 from protocols.time_units import MILLISECOND
 
@@ -62,7 +63,7 @@ class DeviceAccess:
         """What the probes of the profile have found."""
         if self.device.identity == MISMATCH:
             return f"is another model: {self.device.mismatch_reason}"
-        return "matches its profile" if self.profile.identity else "has no identification"
+        return MATCHES if self.profile.identity else NO_IDENTIFICATION
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""

@@ -15,7 +15,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.tools.commission.journal import Journal
 
-_SCAN = ("units", "baud", "parity", "functions")
+_SCAN = ("units", "baud", "parity", "functions", "timeout_ms")
 _REPORT = ("serial", "operator", "key")
 _BY_STEP = {
     "ports": ("ports",),
@@ -28,6 +28,7 @@ _BY_STEP = {
     "acceptance": _REPORT,
     "report": (*_REPORT, "real", "seconds"),
 }
+_FREE = ("timeout_ms",)  # changes no result
 _PERMISSIONS = ("write_test", "real")
 
 
@@ -66,11 +67,11 @@ def take_from_journal(
     problems = []
     for step in steps:
         for name, old in journal.arguments(step).items():
-            if name in given:
+            if name in given and name not in _FREE:
                 new = _value(name, arguments)
                 if new != old:
                     problems.append(_difference(name, old, new, step))
-            elif name not in (*_PERMISSIONS, "table_sha256"):
+            elif name not in (*given, *_PERMISSIONS, "table_sha256"):
                 is_path = old is not None and name in ("table", "key")
                 setattr(arguments, name, Path(old) if is_path else old)
     if problems:

@@ -98,7 +98,10 @@ class Commissioning:
                 line = f"{describe_port(unit.address)} unit {unit.unit}: {unit.describe()}"
                 self.dialogue.say(f"  {line}")
         if not units:
-            raise BenchError("no device answered; `coldloop modbus scan` shows the likely cause")
+            raise BenchError(
+                "no device answered; `coldloop modbus scan` shows the likely cause. "
+                "A slow device needs a longer --timeout-ms"
+            )
         return units
 
     def _without_absent(self, port: str, found: list[FoundUnit]) -> list[FoundUnit]:

@@ -5,8 +5,8 @@ Not an emulated device of the bench: it shares no code with it. `python foreign_
 port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
 writes of the valve without effect), `sticky` (the pump keeps the first written value), `no-value`
 and `zero` (measured values are the code of a broken sensor, or 0), `lag` (a read shows a written
-pump speed 1.5 s later), `swapped` (the six values are floats with the low word first, from 0 on;
-status and alarm word follow). Registers, each 0.1 of its unit:
+pump speed 1.5 s later), `slow` (a reply takes 0.5 s), `swapped` (the six values are floats with the
+low word first, from 0 on; status and alarm word follow). Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
     4 pump speed command %   5 valve command %   6 status   7 alarm word
@@ -73,6 +73,8 @@ class Registers:
         values: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
         """Answer a request: the present registers, or a write to 4 and 5."""
+        if "slow" in self.faults:
+            await asyncio.sleep(0.5)
         if values is None:
             current[:] = self.read(is_shown=function in (3, 4))
             return None

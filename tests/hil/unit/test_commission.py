@@ -72,6 +72,9 @@ def test_an_unknown_cdu_gets_a_signed_report(
     assert [write["state"] for write in results["write-test"]] == ["done", "done"]
     assert provenance(site / "report") == [("real", "real")]
     assert provenance(site / "report-twin") == [("virtual", "emulated")]
+    for folder in ("report", "report-twin"):  # its table has no identification to compare
+        run = read(site / folder / "record.json")["runs"][0]
+        assert run["provenance"]["devices"][0]["identity"] == "has no identification"
     assert main(["hil", "verify", "--trust", str(site / "report"), str(site / "report-twin")]) == 0
     assert main(["agent", "--config", str(site / "unit.json"), "--check"]) == 0
     # the old values are back
@@ -276,6 +279,20 @@ def test_an_interrupted_report_leaves_no_older_one(
     assert ended.value.code == 130
     assert not (site / "report").exists()
     assert "the outputs of the CDU keep their present values" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cdu", ["slow"], indirect=True)
+def test_a_slow_cdu_needs_a_longer_timeout_in_all_steps(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command(cdu, site, "--to", "values")])
+    assert "A slow device needs a longer --timeout-ms" in capsys.readouterr().err
+    words = command(cdu, site, "--to", "values", "--timeout-ms", "1500", "--json")
+    assert main(words) == 0
+    values = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]["devices"][0]
+    assert values["errors"] == []
+    assert {quality for _, quality in values["samples"][-1].values()} == {"good"}
 
 
 def test_monitor_mode_tests_no_output(
