@@ -2,8 +2,8 @@
 """The supply loop watches itself: oscillation, stiction and travel of the valve; gentle mode.
 
 Does not check the position of a stuck valve (`agent.control.component`) and does not tune the loop
-(`agent.control.watch.autotune`). Each cycle, `step` reads error, command and position, and tells the loop
-how to move (`SupplyLoop.set_care`):
+(`agent.control.watch.autotune`). Each cycle, `step` reads error, command and position, and tells
+the loop how to move (`SupplyLoop.set_care`):
 
     finding        alarm            reaction while it holds
     oscillation    valve_cycling    gentle mode: half of the gain, slower integral

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the scenario of one seed: two or three faults, gap, load, site, an event between.
 
-Does not judge; see `hil.campaign.hazard.invariants`. The words are drawn first, then their values. So
-each pair of words is equally probable. After 120 s without a fault the first fault starts. A
+Does not judge; see `hil.campaign.hazard.invariants`. The words are drawn first, then their values.
+So each pair of words is equally probable. After 120 s without a fault the first fault starts. A
 quarter of the runs end their faults, and last 300 s longer.
 """
 
