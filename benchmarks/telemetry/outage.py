@@ -4,7 +4,8 @@
     python -m benchmarks.telemetry.outage [--hours 72] [--rate 22000] [--rtt-ms 600]
 
 The model of the link is a byte pipe in virtual time (`hil.io.endpoints.TcpEndpoint`) with an uplink
-rate and a delay each way. A TCP segment of 1,400 bytes costs 40 bytes more; there is no loss and no slow
+rate and a delay each way. A TCP segment of 1,400 bytes costs 40 bytes more; there is no loss and no
+slow
 start. The agent, its log, its MQTT client and the bytes of the emulated broker are real. The code
 of the log fills the flash with the 40-signal stream of the outage. Then a controller starts on that
 flash without a link, an alarm is raised, and the link comes up. Not tested with a real modem.
