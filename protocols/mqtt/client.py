@@ -11,6 +11,9 @@ server lost the session: QoS 1 means at least once, and the ids stay valid if th
 The client keeps them in memory only and bounds their number. The caller owns the power-cut-safe log
 and deletes from it on ("acknowledged", tag).
 
+A message of the server above `max_packet` is acknowledged and dropped. Otherwise the server would
+send it again after each connection, and the client would never stay connected.
+
 The client detects a dead link by silence in either direction. If nothing was sent, or nothing was
 received, for the keep-alive time, it sends PINGREQ. The reply must arrive in
 `response_timeout_us`.
@@ -92,6 +95,8 @@ class MqttClient:
         self._topic_cache: dict[str, bytes] = {}
         self.unexpected_acks = 0
         self.resent = 0
+        self.skipped = 0
+        """Messages of the server that were longer than `max_packet`: acknowledged, not used."""
         self._handlers: dict[int, Callable[[int, bytes], None]] = {
             packets.PUBLISH: self._on_publish,
             packets.PUBACK: self._on_puback,
@@ -314,6 +319,14 @@ class MqttClient:
     def _on_packet(self, first: int, body: bytes) -> None:
         if self._state == _CONNECTING:
             self._on_connack(first, body)
+            return
+        if first == packets.SKIPPED:
+            self.skipped += 1
+            packet_id = body[0] << 8 | body[1] if body else 1
+            if not packet_id:
+                raise DecodeError("packet id 0")
+            if body:
+                self._send(packets.puback(packet_id))
             return
         kind = first & 0xF0
         handler = self._handlers.get(kind)

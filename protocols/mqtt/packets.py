@@ -20,6 +20,8 @@ PUBACK = 0x40
 SUBACK = 0x90
 PINGRESP = 0xD0
 
+SKIPPED = 0x100
+"""In place of the first byte: a PUBLISH that was longer than `max_packet`."""
 PINGREQ_PACKET = b"\xc0\x00"
 DISCONNECT_PACKET = b"\xe0\x00"
 
@@ -249,19 +251,23 @@ _MIN_CODE_POINT = (0, 0x80, 0x800, 0x10000)
 class PacketReader:
     """Splits a stream into packets of at most `max_packet` bytes.
 
-    It keeps less than one packet. After an error it accepts no bytes until `reset`.
+    It keeps less than one packet. After an error it accepts no bytes until `reset`. A longer
+    PUBLISH is no error: the server would send it again after each connection. Its payload is
+    dropped, and `feed` gives (`SKIPPED`, packet id). The id has 2 bytes, none with QoS 0.
     """
 
-    __slots__ = ("_buffer", "_max_packet", "error")
+    __slots__ = ("_buffer", "_max_packet", "_to_skip", "error")
 
     def __init__(self, max_packet: int) -> None:
         self._max_packet = max_packet
         self._buffer = b""
+        self._to_skip = 0
         self.error = ""
 
     def reset(self) -> None:
         """Start a new stream."""
         self._buffer = b""
+        self._to_skip = 0
         self.error = ""
 
     def feed(self, data: bytes) -> "list[tuple[int, bytes]]":
@@ -272,6 +278,10 @@ class PacketReader:
         found: list[tuple[int, bytes]] = []
         if self.error:
             return found
+        if self._to_skip:
+            skipped = min(self._to_skip, len(data))
+            self._to_skip -= skipped
+            data = data[skipped:]
         buffer = self._buffer + data if self._buffer else data
         end = len(buffer)
         at = 0
@@ -283,14 +293,39 @@ class PacketReader:
                 if size < 0:
                     break
             if body + size - at > self._max_packet:
-                self.error = "packet of %d bytes" % (body + size - at)
-                break
+                after = self._skip_publish(buffer, at, body, size, found)
+                if after < 0:
+                    self.error = "packet of %d bytes" % (body + size - at)
+                if after <= 0:
+                    break
+                at = after
+                continue
             if body + size > end:
                 break
             found.append((buffer[at], buffer[body : body + size]))
             at = body + size
         self._buffer = b"" if self.error else buffer[at:]
         return found
+
+    def _skip_publish(
+        self, buffer: bytes, at: int, body: int, size: int, found: "list[tuple[int, bytes]]"
+    ) -> int:
+        """Drop a PUBLISH that is too long. Return the index after it, or the end of the buffer.
+
+        0: its topic and packet id are not complete; -1: it is no valid PUBLISH.
+        """
+        qos = buffer[at] >> 1 & 3
+        end = len(buffer)
+        id_at = body + 2 + (buffer[body] << 8 | buffer[body + 1]) if body + 2 <= end else 0
+        head = id_at + 2 if qos else id_at
+        is_publish = buffer[at] & 0xF0 == PUBLISH and qos < 2 and head - body <= size
+        if not is_publish or head - at > self._max_packet:
+            return -1
+        if not id_at or head > end:
+            return 0
+        found.append((SKIPPED, buffer[id_at:head]))
+        self._to_skip = max(0, body + size - end)
+        return min(body + size, end)
 
     def _decode_long_size(self, buffer: bytes, at: int) -> "tuple[int, int]":
         """Return (remaining length, start of the body) of a length with several bytes; (-1, 0) to

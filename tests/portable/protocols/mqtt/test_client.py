@@ -2,6 +2,7 @@
 """The MQTT client as transcripts: its packets, its events and its timeouts."""
 
 from protocols.errors import EncodeError
+from protocols.mqtt import packets
 from protocols.mqtt.client import MqttClient
 from protocols.time_units import NEVER, SECOND
 from tests.portable.support.check import eq, raises
@@ -273,7 +274,8 @@ def test_invalid_server_packets() -> None:
         (b"\x36\x06\0\1a\0\1x", "PUBLISH with QoS 3"),
         (b"\x30\x02\0\0", "PUBLISH to no topic"),
         (b"\x30\xff\xff\xff\xff\x01", "remaining length of more than 4 bytes"),
-        (b"\x30\x80\x80\x01", "packet of 16388 bytes"),
+        (b"\x40\x80\x80\x01", "packet of 16388 bytes"),
+        (b"\x32\x80\x80\x01\0\1a\0\0", "packet id 0"),
     ):
         client = make_connected()
         client.receive(b"\x30\x03\0\1a" + data, 1)
@@ -355,3 +357,24 @@ def test_noise_never_raises_and_never_grows() -> None:
         assert len(client.take_output()) < 64
         assert len(client._reader._buffer) < 256
     assert breaks > 500
+
+
+def test_long_message_is_acknowledged_and_dropped() -> None:
+    """The server would send it again after each connection, so an error would never end."""
+    client = make_connected()
+    long = packets.build_packet(0x32, b"\x00\x01a\x12\x34" + b"z" * 8192)
+    short = packets.build_packet(0x32, b"\x00\x01a\x12\x35ok")
+    client.receive(long[:4000], 1)
+    client.receive(long[4000:] + short, 2)
+    eq(client.take_output(), [packets.puback(0x1234), packets.puback(0x1235)])
+    eq(client.take_events(), [("message", "a", b"ok", 1, False)])
+    eq((client.skipped, client.connected), (1, True))
+    client.receive(packets.build_packet(0x30, b"\x00\x01a" + b"z" * 8192), 3)
+    eq((client.skipped, client.take_output(), client.take_events()), (2, [], []))
+
+
+def test_long_message_before_connack_is_an_error() -> None:
+    client = MqttClient("u1")
+    client.connection_opened(0)
+    client.receive(packets.build_packet(0x32, b"\x00\x01a\x12\x34" + b"z" * 8192), 1)
+    eq(client.take_events(), [("broken", "packet 100 before CONNACK")])

@@ -172,7 +172,7 @@ def test_reader_on_every_split() -> None:
 def test_reader_is_bounded() -> None:
     reader = packets.PacketReader(64)
     eq(reader.feed(packets.build_packet(0x30, b"x" * 62)), [(0x30, b"x" * 62)])
-    eq(reader.feed(b"\xd0\x00\x30\x3f"), [(0xD0, b"")])
+    eq(reader.feed(b"\xd0\x00\x40\x3f"), [(0xD0, b"")])
     eq(reader.error, "packet of 65 bytes")
     eq(reader.feed(b"\xd0\x00"), [])
     reader.reset()
@@ -181,5 +181,51 @@ def test_reader_is_bounded() -> None:
     eq(reader.feed(b"\x30\xff\xff\xff\xff"), [])
     eq(reader.error, "remaining length of more than 4 bytes")
     reader.reset()
-    eq(reader.feed(b"\x30\xff\xff\xff\x7f"), [])
+    eq(reader.feed(b"\x40\xff\xff\xff\x7f"), [])
     eq(reader.error, "packet of 268435460 bytes")
+
+
+def test_reader_skips_a_long_publish_on_every_split() -> None:
+    stream = (
+        packets.build_packet(0x32, b"\x00\x01a\x00\x02" + b"y" * 23)
+        + packets.build_packet(0x32, b"\x00\x01a\x12\x34" + b"z" * 300)
+        + b"\xd0\x00"
+        + packets.build_packet(0x31, b"\x00\x02ab" + b"z" * 61)
+        + b"\x40\x02\x00\x01"
+    )
+    expected = [0x32, packets.SKIPPED, 0xD0, packets.SKIPPED, 0x40]
+    whole = packets.PacketReader(64).feed(stream)
+    eq([first for first, _ in whole], expected)
+    eq([whole[1][1], whole[3][1]], [b"\x12\x34", b""])
+    for cut in range(len(stream) + 1):
+        reader = packets.PacketReader(64)
+        eq(reader.feed(stream[:cut]) + reader.feed(stream[cut:]), whole)
+    for step in (1, 2, 3, 7):
+        reader = packets.PacketReader(64)
+        found = []
+        for at in range(0, len(stream), step):
+            found += reader.feed(stream[at : at + step])
+            assert len(reader._buffer) <= 64
+        eq((found, reader.error), (whole, ""))
+
+
+def test_reader_skips_the_longest_publish_and_forgets_it_after_a_reset() -> None:
+    reader = packets.PacketReader(64)
+    eq(reader.feed(b"\x30\xff\xff\xff\x7f\x00\x01a"), [(packets.SKIPPED, b"")])
+    for _ in range(20):
+        eq(reader.feed(b"\xd0\x00" * 500), [])
+    reader.reset()
+    eq(reader.feed(b"\xd0\x00"), [(0xD0, b"")])
+
+
+def test_reader_refuses_a_long_publish_without_a_short_topic() -> None:
+    for packet in (
+        b"\x30\x7f\x00\x7e",  # the topic is longer than the packet
+        b"\x32\x7f\x00\x7d",  # no space for the packet id
+        b"\x30\xff\x01\x00\x50",  # the topic is longer than the limit
+        b"\x34\x7f\x00\x01",  # QoS 2
+        b"\x36\x7f\x00\x01",
+    ):
+        reader = packets.PacketReader(64)
+        eq(reader.feed(packet), [])
+        assert reader.error.startswith("packet of "), packet
