@@ -77,8 +77,10 @@ def _show_ledger(arguments: argparse.Namespace) -> int:
     try:
         data = Path(arguments.ledger).read_bytes()
         by_number = {int(str(k["number"])): bytes.fromhex(str(k["public"])) for k in trusted}
-    except (OSError, ValueError) as error:
-        raise OpsError(f"{arguments.ledger}: {error}") from None
+    except OSError as error:
+        raise OpsError(f"{arguments.ledger}: {error.strerror}") from None
+    except (ValueError, KeyError):
+        raise OpsError("--trust: not a public key made by `config keygen`") from None
     records, faults = ledger.verify(data, by_number)
     if arguments.json:
         print(json.dumps({"entries": records, "faults": faults}))
