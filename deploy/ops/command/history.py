@@ -26,7 +26,7 @@ from deploy.ops.arguments import (
 )
 from deploy.ops.audit_reader import History
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config history site/unit --broker tcp:broker:1883 --key alice.key"
 RECORD = "cfg/record"

@@ -41,7 +41,7 @@ from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 
 CONFIG = "cfg/config"
