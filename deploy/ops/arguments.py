@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops import external_signer, keys, ledger, messages
 from deploy.ops.mqtt_session import BrokerSession
@@ -89,8 +90,9 @@ def message_times(arguments: argparse.Namespace) -> messages.MessageTimes:
 
 
 def parse_unit_name(text: str) -> str:
-    """Return the text if it is SITE/UNIT."""
-    if text.count("/") != 1 or text.startswith("/") or text.endswith("/") or "#" in text:
+    """Return the text if it is SITE/UNIT, with names as in a configuration."""
+    parts = text.split("/")
+    if len(parts) != 2 or not all(map(is_valid_name, parts)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a unit; write SITE/UNIT")
     return text
 

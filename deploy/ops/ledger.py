@@ -9,8 +9,10 @@ Another person checks a copy of it with `coldloop config history --ledger FILE -
 
 A line holds the message with its signatures, its target and the hash of its base. So only a holder
 of the keys can add a line or change one. `previous` is the SHA-256 of the line before: a removed
-line breaks the chain. Removed last lines do not; compare with the audit logs of the units. The file
-is `COLDLOOP_LEDGER`, or `ledger.jsonl` in the data folder of the user.
+line breaks the chain. Removed last lines do not; compare with the audit logs of the units. A
+message is sent only after its line is written. So the next tool removes a truncated last line: its
+message was not sent. The file is `COLDLOOP_LEDGER`, or `ledger.jsonl` in the data folder of the
+user.
 """
 
 import datetime as dt
@@ -18,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,16 +76,38 @@ class Ledger:
 
     def _read_new(self, file: IO[bytes]) -> None:
         file.seek(self._offset)
-        for line in file:
-            try:
-                record = json.loads(line)
-                place = str(record["target"]), int(record["kind"])
-                self._number, counter = int(record["number"]), int(record["counter"])
-            except (ValueError, KeyError, TypeError):
-                raise OpsError(f"{self.path}: line {self._number + 1} is damaged") from None
-            self._counters[place] = max(counter, self._counters.get(place, 0))
-            self._previous = hashlib.sha256(line).hexdigest()
-        self._offset = file.tell()
+        *lines, tail = file.read().split(b"\n")
+        for line in lines:
+            if not self._read_line(line + b"\n"):
+                raise OpsError(
+                    f"{self.path}: line {self._number + 1} is damaged; restore a copy, or rename "
+                    "the file: a new ledger counts from the clock and the reports"
+                )
+        if tail:
+            self._repair(file, tail)
+
+    def _read_line(self, line: bytes) -> bool:
+        """Take a line; return whether it is a record."""
+        try:
+            record = json.loads(line)
+            place = str(record["target"]), int(record["kind"])
+            number, counter = int(record["number"]), int(record["counter"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return False
+        self._number = number
+        self._counters[place] = max(counter, self._counters.get(place, 0))
+        self._previous = hashlib.sha256(line).hexdigest()
+        self._offset += len(line)
+        return True
+
+    def _repair(self, file: IO[bytes], tail: bytes) -> None:
+        """Complete a last line without its line end, or remove it if it is not a record."""
+        if self._read_line(tail + b"\n"):
+            _append(file, b"\n", self.path)
+            return
+        file.truncate(self._offset)
+        place = f"{self.path}: line {self._number + 1}"
+        print(f"{place}: truncated, so removed; its message was not sent", file=sys.stderr)
 
     def last_counter(self, target: str, kind: int) -> int:
         """Return the highest counter of this kind that was signed here for `target`."""
@@ -103,9 +128,20 @@ class Ledger:
                 "message": message.hex(),
                 "previous": self._previous,
             }
-            file.write(json.dumps(record).encode() + b"\n")
-            file.flush()
+            _append(file, json.dumps(record).encode() + b"\n", self.path)
             self._read_new(file)
+
+
+def _append(file: IO[bytes], data: bytes, path: Path) -> None:
+    """Write at the end, all or nothing. Raises `OpsError`, for example if the disk is full."""
+    size = os.fstat(file.fileno()).st_size
+    try:
+        written = os.write(file.fileno(), data)
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}; nothing is sent") from None
+    if written != len(data):
+        os.ftruncate(file.fileno(), size)
+        raise OpsError(f"{path}: written in part, the disk is full; nothing is sent")
 
 
 def decode_message(message: bytes) -> Any:
@@ -131,7 +167,13 @@ def verify(data: bytes, trusted: dict[int, bytes]) -> tuple[list[dict[str, Any]]
             record = dict(json.loads(line))
             keys = _verify_message(record, trusted)
         except (ValueError, KeyError, TypeError, ProtocolError, InvalidSignature, Rejection):
-            faults.append(f"line {number}: not signed by a trusted key")
+            is_truncated = not line.endswith(b"\n")
+            fault = (
+                "truncated; the next tool removes it"
+                if is_truncated
+                else "not signed by a trusted key"
+            )
+            faults.append(f"line {number}: {fault}")
         else:
             if record.get("previous") != previous or record.get("number") != number:
                 faults.append(f"line {number} does not follow line {number - 1}")

@@ -2,6 +2,7 @@
 """Signed messages for a unit, made from the report of the unit."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ ACCEPTED_AHEAD_S = 12 * 3600
 _MAX_COUNTER = (1 << 40) - 1
 _MAX_VERSION = (1 << 32) - 1
 _HASH_BYTES = 32
+_NOT_A_REPORT = "not a report of this version"
 
 
 @dataclass(frozen=True)
@@ -64,30 +66,58 @@ def parse_report(payload: bytes) -> UnitReport:
     """Parse a report. Raises `OpsError` for another payload."""
     try:
         raw = json.loads(payload)
-        refused_message = raw.get("refused_message")
-        report = UnitReport(
-            _integer(raw["version"], _MAX_VERSION),
-            bytes.fromhex(raw["hash"]),
-            tuple(_integer(counter) for counter in raw["counters"]),
-            _optional(raw["trial"]),
-            None if raw["phase"] is None else str(raw["phase"]),
-            (_integer(raw["last"][0]), str(raw["last"][1]), str(raw["last"][2])),
-            (str(raw["refusal"][0]), str(raw["refusal"][1])),
-            _integer(raw["refused"]),
-            (_integer(raw["audit"][0]), str(raw["audit"][1])),
-            tuple(str(result) for result in raw["results"]),
-            _update(raw["update"]),
-            bool(raw.get("decommissioned")),
-            _optional(raw.get("scheduled")),
-            None
-            if refused_message is None
-            else (_integer(refused_message[0]), _integer(refused_message[1])),
-        )
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise OpsError(f"not a report of this version: {error}") from None
-    if len(report.counters) != len(KINDS) or len(report.base_hash) != _HASH_BYTES:
-        raise OpsError("not a report of this version: counters or hash")
-    return report
+    except (ValueError, RecursionError):
+        raise OpsError(f"{_NOT_A_REPORT}: not JSON") from None
+    if not isinstance(raw, dict):
+        raise OpsError(f"{_NOT_A_REPORT}: not a JSON object")
+
+    def read(name: str, parse: Callable[[Any], Any]) -> Any:
+        return _read_field(raw, name, parse)
+
+    return UnitReport(
+        read("version", lambda value: _integer(value, _MAX_VERSION)),
+        read("hash", _hash),
+        read("counters", _counters),
+        read("trial", _optional),
+        read("phase", lambda value: None if value is None else str(value)),
+        read("last", lambda value: (_integer(value[0]), str(value[1]), str(value[2]))),
+        read("refusal", lambda value: (str(value[0]), str(value[1]))),
+        read("refused", _integer),
+        read("audit", lambda value: (_integer(value[0]), str(value[1]))),
+        read("results", lambda value: tuple(str(result) for result in value)),
+        read("update", _update),
+        bool(raw.get("decommissioned")),
+        _read_field({"scheduled": None, **raw}, "scheduled", _optional),
+        _read_field({"refused_message": None, **raw}, "refused_message", _message_number),
+    )
+
+
+def _read_field(raw: dict[str, Any], name: str, parse: Callable[[Any], Any]) -> Any:
+    """Parse a field. The error names the field; it does not repeat what the unit sent."""
+    if name not in raw:
+        raise OpsError(f"{_NOT_A_REPORT}: {name} is missing")
+    try:
+        return parse(raw[name])
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        raise OpsError(f"{_NOT_A_REPORT}: {name} is not valid") from None
+
+
+def _hash(value: Any) -> bytes:
+    digest = bytes.fromhex(value)
+    if len(digest) != _HASH_BYTES:
+        raise ValueError(value)
+    return digest
+
+
+def _counters(value: Any) -> tuple[int, ...]:
+    counters = tuple(_integer(counter) for counter in value)
+    if len(counters) != len(KINDS):
+        raise ValueError(value)
+    return counters
+
+
+def _message_number(value: Any) -> tuple[int, int] | None:
+    return None if value is None else (_integer(value[0]), _integer(value[1]))
 
 
 def _integer(value: Any, largest: int = _MAX_COUNTER) -> int:

@@ -10,6 +10,7 @@ sends no new change and rolls back each unconfirmed trial.
                  └────────┴──────────┴─▶ failed (rejected, rolled back, timed out)
                                      └─▶ calling back ─▶ failed or confirmed, by the unit's report
 
+A unit without an answer is called back too: it can have the change on trial or scheduled.
 If a rollback and a confirmation cross, a unit can keep the change. The report of the unit decides.
 """
 
@@ -31,6 +32,10 @@ WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
     "failed",
 )
 _FINAL_STATES = (CONFIRMED, FAILED)
+_STILL_ARMED = (
+    "the unit can still apply or keep the change; see `config show`, then `config cancel` or "
+    "`config rollback`"
+)
 
 
 @dataclass
@@ -52,6 +57,7 @@ class Plan:
 
     `trial_s`: how long the roll-out waits for the end of the trial of a unit. The unit has its own
     limits: `health_s` of section `remote`, and the time limit for the confirmation.
+    `delay_s`: time from the message to the start of a scheduled change.
     """
 
     canary: float = 0.05
@@ -60,6 +66,7 @@ class Plan:
     answer_s: int = 600
     trial_s: int = 3600
     confirm: bool = True
+    delay_s: int = 0
 
 
 @dataclass
@@ -96,7 +103,7 @@ class Rollout:
     def _apply_report(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
         if report.last[0] == unit.counter and report.last[1] != "nothing":
             reason = (
-                "called back"
+                _join(unit.reason, "called back")
                 if unit.state == ROLLING_BACK
                 else f"{report.last[1]} {report.last[2]}"
             )
@@ -130,14 +137,38 @@ class Rollout:
         """Check timeouts and failures, then send to the next units."""
         self._now_s = now_s
         for unit in self.units.values():
-            limit = self.plan.trial_s if unit.state == TRIAL else self.plan.answer_s
-            if unit.state not in self._timed_states():
-                continue
-            if now_s - unit.since_s > limit:
-                self._finish(unit, False, f"no answer in state {unit.state}")
+            if unit.state in self._timed_states() and now_s - unit.since_s > self._limit(unit):
+                self._time_out(unit)
         self._check_failures()
         if not self.aborted and not self.paused:
             self._send_next(now_s)
+
+    def _limit(self, unit: RolloutUnit) -> int:
+        """Return the longest time in the state of the unit, s."""
+        if unit.state == TRIAL:
+            return self.plan.trial_s
+        return self.plan.answer_s + (self.plan.delay_s if unit.state == SENT else 0)
+
+    def _time_out(self, unit: RolloutUnit) -> None:
+        reason = _join(unit.reason, f"no answer in state {unit.state}")
+        if unit.state == ROLLING_BACK:
+            self._finish(unit, False, _join(reason, _STILL_ARMED))
+        else:
+            self._call_back(unit, reason)
+
+    def _call_back(self, unit: RolloutUnit, reason: str) -> None:
+        """Withdraw the change from a unit, on trial or scheduled. Its report decides the result."""
+        if unit.report is None:
+            return
+        try:
+            message = self.rollback(unit.name, unit.report, unit.counter)
+        except OpsError as error:  # a report that is not plausible
+            self._finish(unit, False, _join(reason, f"not called back: {error}; {_STILL_ARMED}"))
+            return
+        unit.reason = reason
+        self.outbox.append((unit.name, "clear", b""))
+        self.outbox.append((unit.name, "command", message))
+        self._set_state(unit, ROLLING_BACK, self._now_s)
 
     def _timed_states(self) -> tuple[str, ...]:
         """Return the states with a timeout. A trial has one unless an operator confirms it."""
@@ -146,9 +177,9 @@ class Rollout:
         )
 
     def _check_failures(self) -> None:
-        failed = sum(unit.state == FAILED for unit in self.units.values())
+        failed = sum(_is_failed(unit) for unit in self.units.values())
         allowed = math.floor(self.plan.max_failures * len(self.units))
-        canary_failed = any(unit.state == FAILED for unit in self.canaries())
+        canary_failed = any(_is_failed(unit) for unit in self.canaries())
         if not self.aborted and (failed > allowed or canary_failed):
             cause = "a canary failed" if canary_failed else f"{failed} units failed"
             self.abort(f"{cause}; {allowed} of {len(self.units)} are allowed")
@@ -181,12 +212,8 @@ class Rollout:
         """Send no new change, and roll back each unconfirmed trial."""
         self.aborted = reason
         for unit in self.units.values():
-            if unit.state not in (SENT, TRIAL, CONFIRMING) or unit.report is None:
-                continue
-            message = self.rollback(unit.name, unit.report, unit.counter)
-            self.outbox.append((unit.name, "clear", b""))
-            self.outbox.append((unit.name, "command", message))
-            self._set_state(unit, ROLLING_BACK, self._now_s)
+            if unit.state in (SENT, TRIAL, CONFIRMING):
+                self._call_back(unit, "")
 
     def is_done(self) -> bool:
         """Return whether no unit is in progress and none will be."""
@@ -200,3 +227,12 @@ class Rollout:
         for unit in self.units.values():
             counts[unit.state] = counts.get(unit.state, 0) + 1
         return counts
+
+
+def _is_failed(unit: RolloutUnit) -> bool:
+    """Return whether the unit failed, or is called back because it did not answer."""
+    return unit.state == FAILED or (unit.state == ROLLING_BACK and bool(unit.reason))
+
+
+def _join(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)

@@ -83,6 +83,24 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     return Entry(*head, bytes(row[6]), row[7], bool(row[8]))
 
 
+def is_relay_store(path: Path) -> bool:
+    """Return whether a file is the store of a relay; changes nothing. Raises sqlite3.Error."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    try:
+        return _is_store(db)
+    finally:
+        db.close()
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+def _is_store(db: sqlite3.Connection) -> bool:
+    statement = "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name IN ('outbox','had')"
+    return bool(db.execute(statement).fetchone()[0] == 2)
+
+
 class RelayDatabase:
     """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error."""
 
@@ -91,6 +109,8 @@ class RelayDatabase:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
+            if not (_is_empty(self._db) or _is_store(self._db)):
+                raise sqlite3.DatabaseError("not the store of a relay")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             with self.transaction():
@@ -369,8 +389,7 @@ class RelayDatabase:
 def _migrate(db: sqlite3.Connection) -> None:
     """Make the tables. A file of version 0.2 keeps its records and schemas."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    is_old = version < _VERSION and "outbox" in names
+    is_old = version < _VERSION and _is_store(db)
     if is_old:
         db.execute("ALTER TABLE outbox RENAME TO outbox_1")
     for statement in _TABLES.split(";"):

@@ -97,6 +97,8 @@ class QuarantineTable:
 
     def get(self, quarantine_id: int) -> Quarantined | None:
         """Return one record; None: there is none with this number."""
+        if not 0 < quarantine_id < 1 << 63:  # SQLite has no such number
+            return None
         rows = self._database.query(f"SELECT {_COLUMNS} FROM quarantine WHERE id=?", quarantine_id)
         return _quarantined(rows[0]) if rows else None
 

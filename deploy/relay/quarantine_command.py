@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
-from deploy.relay.database import RelayDatabase
+from deploy.relay.database import RelayDatabase, is_relay_store
 from deploy.relay.quarantine import Quarantined, QuarantineTable
+from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
 
@@ -80,10 +81,11 @@ def _print_list(found: list[Quarantined], as_json: bool) -> None:
         return
     for held in found:
         row = _describe(held, False)
-        print(
+        line = (
             f"{row['id']:>6}  {row['unit']:<24} {row['reason']:<9} {row['kind']:<8}"
             f" {row['class']:<5} {row['record']:>8}  {row['bytes']:>6} B  {row['detail']}"
         )
+        print(printable(line))
     print(f"{len(found)} in the quarantine")
 
 
@@ -92,8 +94,7 @@ def run(argv: list[str]) -> int:
     arguments = _make_parser().parse_args(argv)
     path = Path(arguments.store)
     try:
-        if not path.exists():
-            raise DeployError(f"{path}: there is no such file")
+        _check_store(path)
         database = RelayDatabase(path, "")
         try:
             return _run(QuarantineTable(database), database, arguments)
@@ -101,7 +102,23 @@ def run(argv: list[str]) -> int:
             database.close()
     except (DeployError, sqlite3.Error) as error:
         sys.stderr.write(f"coldloop relay quarantine: {error}\n")
-        return 2
+    except UnicodeEncodeError:
+        sys.stderr.write("coldloop relay quarantine: an argument is not UTF-8\n")
+    return 2
+
+
+def _check_store(path: Path) -> None:
+    """Refuse a file that is not the store of a relay, before anything changes it."""
+    if not path.exists():
+        raise DeployError(f"{path}: there is no such file")
+    try:
+        is_store = is_relay_store(path)
+    except sqlite3.Error as error:
+        raise DeployError(f"{path}: {error}") from None
+    if not is_store:
+        other = path.with_suffix("")
+        hint = f"; try {other}" if path.suffix == ".fleet" and other.exists() else ""
+        raise DeployError(f"{path}: not the store of a relay{hint}")
 
 
 def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:

@@ -19,7 +19,8 @@ from deploy.errors import OpsError
 from deploy.ops import keys
 from deploy.ops.arguments import add_broker, add_unit, open_session
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.terminal_text import printable, write_private
+from deploy.ops.private_file import write_private
+from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 
 EXAMPLE = "coldloop config diff site/unit unit.json --broker tcp:broker:1883"

@@ -26,7 +26,7 @@ from deploy.ops.arguments import (
 )
 from deploy.ops.audit_reader import History
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config history site/unit --broker tcp:broker:1883 --key alice.key"
 RECORD = "cfg/record"
@@ -77,8 +77,10 @@ def _show_ledger(arguments: argparse.Namespace) -> int:
     try:
         data = Path(arguments.ledger).read_bytes()
         by_number = {int(str(k["number"])): bytes.fromhex(str(k["public"])) for k in trusted}
-    except (OSError, ValueError) as error:
-        raise OpsError(f"{arguments.ledger}: {error}") from None
+    except OSError as error:
+        raise OpsError(f"{arguments.ledger}: {error.strerror}") from None
+    except (ValueError, KeyError):
+        raise OpsError("--trust: not a public key made by `config keygen`") from None
     records, faults = ledger.verify(data, by_number)
     if arguments.json:
         print(json.dumps({"entries": records, "faults": faults}))

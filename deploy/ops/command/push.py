@@ -13,12 +13,14 @@ import argparse
 import contextlib
 import fnmatch
 import json
+import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
+from agent.config.validate import is_valid_name
 from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
@@ -39,10 +41,12 @@ from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 
 CONFIG = "cfg/config"
+_WILD = frozenset("*?[")
+_PATTERN = re.compile(r"[a-z0-9_*?\[\]!-]+/[a-z0-9_*?\[\]!-]+")
 EXAMPLE = (
     "coldloop config push 'riyadh-2/*' control.supply.setpoint_c=32.5 "
     "--broker tcp:broker:1883 --key alice.key --canary 5"
@@ -83,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     pattern, change_texts = arguments.units, list(arguments.changes)
     if arguments.group is not None and "=" in pattern:
         pattern, change_texts = "*", [pattern, *change_texts]
+    _check_names(pattern, arguments.group)
     requested = change_parser.parse(change_texts)
     keys = load_keys(arguments)
     with open_session(arguments) as session:
@@ -105,16 +110,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
 
 
+def _check_names(pattern: str, group: str | None) -> None:
+    """Refuse what is no name and no pattern: it would be a pattern of topics, or a line."""
+    if pattern != "*" and not _PATTERN.fullmatch(pattern):
+        raise OpsError(f"{pattern!r} is not a unit or a pattern; write SITE/UNIT or 'site/*'")
+    if group is not None and not is_valid_name(group):
+        raise OpsError(f"{group!r} is not the name of a group")
+
+
 def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[str, UnitReport]:
     """Return the units that match and report; a name ends the wait at its report."""
-    session.subscribe(f"+/+/{REPORTED}" if "*" in pattern else f"{pattern}/{REPORTED}")
+    is_name = not _WILD.intersection(pattern)
+    session.subscribe(f"{pattern}/{REPORTED}" if is_name else f"+/+/{REPORTED}")
     reports: dict[str, UnitReport] = {}
+    parser = _ReportParser()
     end = time.monotonic() + seconds
-    while time.monotonic() < end and ("*" in pattern or not reports):
+    while time.monotonic() < end and not (is_name and reports):
         for topic, payload in session.messages(0.2):
             name = topic.removesuffix(f"/{REPORTED}")
             if payload and fnmatch.fnmatchcase(name, pattern):
-                report = _parse(name, payload)
+                report = parser.parse(name, payload)
                 if report is not None:
                     reports[name] = report
     if not reports:
@@ -122,13 +137,21 @@ def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[st
     return reports
 
 
-def _parse(name: str, payload: bytes) -> UnitReport | None:
-    """Parse a report. A malformed one is ignored: the unit then counts as one without an answer."""
-    try:
-        return messages.parse_report(payload)
-    except OpsError as error:
-        print(printable(f"{name}: {error}"), file=sys.stderr)
-        return None
+class _ReportParser:
+    """Parses reports, and prints the first fault of each unit."""
+
+    def __init__(self) -> None:
+        self._printed: set[str] = set()
+
+    def parse(self, name: str, payload: bytes) -> UnitReport | None:
+        """Parse a report. A malformed one is ignored: the unit counts as without an answer."""
+        try:
+            return messages.parse_report(payload)
+        except OpsError as error:
+            if name not in self._printed:
+                self._printed.add(name)
+                print(printable(f"{name}: {error}"), file=sys.stderr)
+            return None
 
 
 def _filter_by_group(
@@ -201,9 +224,10 @@ def _make_rollout(
         arguments.canary / 100,
         arguments.failures / 100,
         arguments.wave,
-        arguments.answer + arguments.after,
+        arguments.answer,
         arguments.trial,
         not arguments.no_confirm,
+        arguments.after,
     )
     return Rollout(
         plan,
@@ -216,12 +240,13 @@ def _make_rollout(
 
 def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False) -> int:
     """Run the rollout until it is done; return the number of messages."""
-    sent = 0
+    sent, parser = 0, _ReportParser()
     with _handle_signals(rollout):
         while not rollout.is_done() or rollout.outbox:
             for topic, payload in session.messages(0.05):
                 name = topic.removesuffix(f"/{REPORTED}")
-                report = _parse(name, payload) if payload and name != topic else None
+                is_report = payload and name in rollout.units and name != topic
+                report = parser.parse(name, payload) if is_report else None
                 if report is not None:
                     rollout.report(name, report, time.monotonic())
             rollout.tick(time.monotonic())

@@ -7,7 +7,7 @@ import json
 
 from deploy.ops.arguments import add_broker, add_unit, open_session, wait_for_report
 from deploy.ops.messages import UnitReport
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
 

@@ -19,7 +19,7 @@ from deploy.ops.arguments import (
     message_times,
     open_ledger,
 )
-from deploy.ops.terminal_text import write_private
+from deploy.ops.private_file import write_private
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "

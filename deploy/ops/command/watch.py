@@ -12,7 +12,7 @@ from deploy.ops import messages
 from deploy.ops.arguments import REPORTED, add_broker, open_session, parse_duration
 from deploy.ops.command.show import report_to_json
 from deploy.ops.messages import UnitReport
-from deploy.ops.terminal_text import printable
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?ca=ca.pem"
 

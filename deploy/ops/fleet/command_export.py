@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy.ops.fleet.store_reader import FleetReader, add_common, format_time, parse_time
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop fleet export s1/u1 --since 2h --store relay.db.fleet > rows.csv"
 
@@ -35,6 +36,11 @@ def _blocks(reader: FleetReader, arguments: argparse.Namespace) -> Iterator[dict
         yield content
 
 
+def _format_ms(at: int) -> str:
+    text = format_time(at)
+    return f"{text[:-1]}.{at % 1000:03}Z" if text.endswith("Z") else text
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Print the rows. Exit 1: there is none."""
     reader = FleetReader(arguments.store)
@@ -49,10 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
                 print(json.dumps(content))
                 continue
             for at, *values in content["rows"]:
-                moment = at if arguments.undated else format_time(at)[:-1] + f".{at % 1000:03}Z"
+                moment = at if arguments.undated else _format_ms(at)
                 for name, value in zip(content["names"], values, strict=True):
                     if value is not None:
-                        writer.writerow((content["unit"], moment, name, value))
+                        unit = printable(content["unit"])
+                        writer.writerow((unit, moment, printable(name), value))
     finally:
         reader.close()
     return 0 if count else 1

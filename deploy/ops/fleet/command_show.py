@@ -6,6 +6,7 @@ import json
 
 from deploy.errors import DeployError
 from deploy.ops.fleet.store_reader import FleetReader, add_common, format_cell, format_time
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop fleet show s1/u1 --store relay.db.fleet"
 
@@ -42,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         if not isinstance(value, list):
             print(f"{name.removesuffix('_s').replace('_', ' '):14} {format_cell(name, value)}")
     for alarm in unit["active"]:
-        print(f"alarm          {alarm['code']}, {format_time(alarm['t_ms'])}: {alarm['text']}")
+        line = f"alarm          {alarm['code']}, {format_time(alarm['t_ms'])}: {alarm['text']}"
+        print(printable(line))
     for row in unit["values"]:
-        print(f"{row['name']:40} {row['value']:>12.6g} {row['unit']:8} {format_time(row['t_ms'])}")
+        line = f"{row['name']:40} {row['value']:>12.6g} {row['unit']:8} {format_time(row['t_ms'])}"
+        print(printable(line))
     return 0

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 from deploy.ops.fleet.store_reader import FleetReader, Record, add_common, print_rows
+from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop fleet versions --store relay.db.fleet"
 
@@ -15,8 +16,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_common(parser)
 
 
+def _report(text: str | None) -> Record:
+    """Return a stored report; {}: there is none, or it cannot be read."""
+    try:
+        content = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _row(unit: Record) -> Record:
-    report = json.loads(unit["report"]) if unit["report"] else {}
+    report = _report(unit["report"])
     return {
         "unit": unit["unit"],
         "version": unit["version"],
@@ -38,5 +48,5 @@ def run(arguments: argparse.Namespace) -> int:
     code = print_rows(rows, columns, arguments.json)
     if not arguments.json:
         for hash_text, count in Counter(row["hash"] for row in rows).most_common():
-            print(f"{count} with configuration {hash_text or 'unknown'}")
+            print(f"{count} with configuration {printable(hash_text) or 'unknown'}")
     return code

@@ -15,8 +15,10 @@ from typing import Any
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.fleet_store import open_store
+from deploy.relay.terminal_text import printable
 
 Record = dict[str, Any]
+_MAX_DURATION_CHARS = 11
 
 
 class FleetReader:
@@ -30,7 +32,9 @@ class FleetReader:
         try:
             self._db = open_store(path, read_only=True)
         except sqlite3.Error as error:
-            raise DeployError(f"{path}: {error}") from None
+            hint = f"; try {path}.fleet" if Path(f"{path}.fleet").exists() else ""
+            raise DeployError(f"{path}: {error}{hint}") from None
+        self._path = path
         self._db.row_factory = sqlite3.Row
 
     def close(self) -> None:
@@ -38,8 +42,15 @@ class FleetReader:
         self._db.close()
 
     def query(self, statement: str, *arguments: object) -> list[Record]:
-        """Return the rows of a statement."""
-        return [dict(row) for row in self._db.execute(statement, arguments)]
+        """Return the rows of a statement. Raises DeployError."""
+        try:
+            return [dict(row) for row in self._db.execute(statement, arguments)]
+        except sqlite3.Error as error:
+            raise DeployError(f"{self._path}: {error}") from None
+        except OverflowError:
+            raise DeployError("a number of the arguments is out of range") from None
+        except UnicodeEncodeError:
+            raise DeployError("an argument is not UTF-8") from None
 
     def units(self, pattern: str) -> list[Record]:
         """Return the units whose SITE/UNIT matches a pattern with * and ?."""
@@ -84,7 +95,7 @@ def print_rows(rows: list[Record], columns: tuple[str, ...], as_json: bool) -> i
 
 
 def format_cell(name: str, value: object) -> str:
-    """Format a value: ages as the two largest units, times as ISO 8601."""
+    """Format a value for a terminal: ages in the largest unit, times as ISO 8601."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -93,7 +104,7 @@ def format_cell(name: str, value: object) -> str:
         return format_age(value)
     if name.endswith("_ms") and isinstance(value, int):
         return format_time(value)
-    return str(value)
+    return printable(value)
 
 
 def format_age(seconds: int) -> str:
@@ -107,14 +118,17 @@ def format_age(seconds: int) -> str:
 
 
 def format_time(time_ms: int) -> str:
-    """Format UTC in ms."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Format UTC in ms; a time that no calendar has, as a number."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
 
 
 def parse_time(text: str) -> int:
     """Parse ISO 8601 or a duration before now (`2h`, `3d`) to UTC in ms. Raises DeployError."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    if text[-1:] in units and text[:-1].isdecimal():
+    if text[-1:] in units and text[:-1].isdecimal() and len(text) <= _MAX_DURATION_CHARS:
         return round((time.time() - int(text[:-1]) * units[text[-1]]) * 1000)
     try:
         parsed = datetime.fromisoformat(text)

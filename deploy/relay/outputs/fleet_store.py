@@ -19,6 +19,8 @@ import json
 import sqlite3
 import threading
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deploy.errors import DeployError
@@ -57,6 +59,8 @@ CREATE INDEX IF NOT EXISTS note_time ON note (unit, t_ms);
 """
 _MINUTE_MS = 60_000
 _MAX_REPORT_BYTES = 65536
+_MAX_TEXT_CHARS = 500
+_MAX_VERSION_CHARS = 60
 _MINUTE_UPSERT = """
 INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
   sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
@@ -74,9 +78,10 @@ def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
     uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
     db = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     try:
-        if read_only:
-            db.execute("SELECT 1 FROM unit LIMIT 1")
-        else:
+        names = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        if "unit" not in names and (names or read_only):
+            raise sqlite3.DatabaseError("not a fleet store")
+        if not read_only:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(TABLES)
@@ -112,13 +117,19 @@ class FleetStoreOutput(Output):
             raise OutputError(f"{self.context.argument}: {error}") from None
 
     def _write(self, items: list[Item]) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             for item in items:
                 if isinstance(item, Rows):
                     self._write_rows(item)
                 else:
                     self._write_note(item)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Run the block as one transaction; any exception undoes it."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
             self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -221,7 +232,7 @@ class FleetStoreOutput(Output):
 
     def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:
         """Keep the active alarms. A record that comes after a newer one of its log changes none."""
-        key = (note.unit, code)
+        key = (note.unit, _storable(code, _MAX_TEXT_CHARS))
         known = self._db.execute(
             "SELECT log, record FROM alarm_order WHERE unit=? AND code=?", key
         ).fetchone()
@@ -240,7 +251,7 @@ class FleetStoreOutput(Output):
             "INSERT INTO alarm VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (
                 *(*key, note.time_ms or self.context.clock_ms()),
-                str(note.content.get("text", ""))[:500],
+                _storable(str(note.content.get("text", "")), _MAX_TEXT_CHARS),
                 *(found.get("number"), None if priority is None else int(priority)),
             ),
         )
@@ -260,25 +271,20 @@ class FleetStoreOutput(Output):
         states, self._states = self._states, {}
         reports, self._reports = self._reports, {}
         try:
-            with self._lock:
-                self._db.execute("BEGIN IMMEDIATE")
-                for unit, payload in states.items():
-                    self._write_state(unit, payload)
-                for unit, payload in reports.items():
-                    self._write_report(unit, payload)
-                self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            with self._lock, self._transaction():
+                _write_each(self._write_state, states)
+                _write_each(self._write_report, reports)
+        except BaseException as error:
             self._states = {**states, **self._states}
             self._reports = {**reports, **self._reports}
+            if not isinstance(error, sqlite3.Error):
+                raise
             raise OutputError(f"{self.context.argument}: {error}") from None
 
     def _write_report(self, unit: str, payload: bytes) -> None:
-        if isinstance(_load_object(payload), dict) and len(payload) < _MAX_REPORT_BYTES:
+        if len(payload) < _MAX_REPORT_BYTES and _load_object(payload) is not None:
             self._touch(unit)
-            text = payload.decode("utf-8", "replace")
-            self._db.execute("UPDATE unit SET report=? WHERE unit=?", (text, unit))
+            self._db.execute("UPDATE unit SET report=? WHERE unit=?", (payload.decode(), unit))
 
     def _write_state(self, unit: str, payload: bytes) -> None:
         state = _load_object(payload)
@@ -289,7 +295,8 @@ class FleetStoreOutput(Output):
         self._db.execute("UPDATE unit SET online=? WHERE unit=?", (int(is_online), unit))
         version = state.get("version")
         if isinstance(version, str):
-            self._db.execute("UPDATE unit SET version=? WHERE unit=?", (version[:60], unit))
+            text = _storable(version, _MAX_VERSION_CHARS)
+            self._db.execute("UPDATE unit SET version=? WHERE unit=?", (text, unit))
 
     def close(self) -> None:
         """Close the file."""
@@ -297,9 +304,23 @@ class FleetStoreOutput(Output):
             self._db.close()
 
 
+def _write_each(write: Callable[[str, bytes], None], payloads: dict[str, bytes]) -> None:
+    """Write the payload of each unit. One that SQLite refuses is dropped and affects no other."""
+    for unit, payload in list(payloads.items()):
+        try:
+            write(unit, payload)
+        except (ValueError, OverflowError, RecursionError, sqlite3.DataError):
+            continue
+
+
+def _storable(text: str, limit: int) -> str:
+    """Return the first characters of a text; a lone surrogate, which SQLite refuses, as escape."""
+    return text[:limit].encode("utf-8", "backslashreplace").decode()
+
+
 def _load_object(payload: bytes) -> dict[str, Any] | None:
     try:
-        content = json.loads(payload)
+        content = json.loads(payload.decode())
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

@@ -13,7 +13,8 @@ from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages
 from deploy.ops.command.show import report_to_text
-from deploy.ops.terminal_text import printable, write_private
+from deploy.ops.private_file import write_private
+from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
 from tests.deploy.test_config_command import BLANK, config
 

@@ -3,6 +3,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from deploy.errors import OpsError
 from deploy.ops import messages
 from deploy.ops.rollout import Plan, Rollout, RolloutUnit
 
@@ -100,13 +103,50 @@ def test_a_few_failures_are_allowed() -> None:
     assert RolloutRig(40, Plan(), failing=(10, 20)).finish() == {"confirmed": 38, "failed": 2}
 
 
-def test_a_unit_without_answer_fails() -> None:
-    rig = RolloutRig(3, Plan(canary=1.0, max_failures=1.0, answer_s=10))
+def test_a_unit_without_answer_fails_and_is_called_back() -> None:
+    rig = RolloutRig(3, Plan(canary=0.1, max_failures=0.0, answer_s=10, delay_s=5))
     rig.rollout.tick(0)
     rig.rollout.outbox.clear()
+    rig.rollout.report("s/u0", replace(BLANK, scheduled=5), 1)
+    rig.rollout.tick(15)
+    assert rig.rollout.outbox == []
+    rig.rollout.tick(16)
+    assert [(n, k) for n, k, _ in rig.rollout.outbox] == [("s/u0", "clear"), ("s/u0", "command")]
+    assert "a canary failed" in rig.rollout.aborted
+    assert not rig.rollout.is_done()
+    late = replace(rig.rollout, units={"s/u0": replace(rig.rollout.units["s/u0"])}, outbox=[])
+    rig.rollout.report("s/u0", replace(BLANK, last=(5, "rejected", "cancelled")), 17)
+    assert rig.rollout.is_done()
+    assert rig.rollout.count_states() == {"failed": 1, "waiting": 2}
+    assert rig.rollout.units["s/u0"].reason == "no answer in state sent; called back"
+    late.tick(27)
+    assert late.is_done()
+    assert "config cancel" in late.units["s/u0"].reason
+
+
+@pytest.mark.parametrize("phase", [None, "health", "confirm"])
+def test_each_state_without_answer_is_called_back(phase: str | None) -> None:
+    rig = RolloutRig(1, Plan(answer_s=10, trial_s=10))
+    rig.rollout.tick(0)
+    if phase is not None:
+        rig.rollout.report("s/u0", replace(BLANK, trial=5, phase=phase), 0)
+    rig.rollout.outbox.clear()
     rig.rollout.tick(11)
-    assert rig.rollout.count_states() == {"failed": 3}
-    assert "no answer" in rig.rollout.units["s/u0"].reason
+    assert rig.rollout.outbox[-1] == ("s/u0", "command", b"rollback")
+
+
+def test_a_rollback_that_cannot_be_signed_is_reported() -> None:
+    def refuse(*_: object) -> bytes:
+        raise OpsError("a wrong clock")
+
+    rig = RolloutRig(2, Plan(canary=1.0, answer_s=10))
+    rig.rollout.rollback = refuse
+    rig.rollout.tick(0)
+    rig.rollout.abort("stopped by the operator")
+    assert rig.rollout.is_done()
+    for unit in rig.rollout.units.values():
+        assert "a wrong clock" in unit.reason
+        assert "can still apply" in unit.reason
 
 
 def test_a_pause_sends_nothing() -> None:

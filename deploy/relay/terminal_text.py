@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""Text of units and brokers for a terminal, of the relay, `coldloop fleet` and `coldloop config`.
+
+A text from outside can hold escape sequences, which a terminal executes. They are shown as \x1b and
+so on, not sent.
+"""
+
+
+def printable(text: object) -> str:
+    """Return `text` with each control, format and surrogate character as an escape."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
