@@ -99,8 +99,16 @@ def _account(data: bytes) -> None:
     account.decode(data.decode("latin-1"))
 
 
+class ClosingPipeline(Pipeline):
+    """A pipeline that closes its database."""
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
 def _relay() -> tuple[Feed, object]:
-    pipeline = Pipeline(RelayDatabase(":memory:", "r"), PipelineSettings())
+    pipeline = ClosingPipeline(RelayDatabase(":memory:", "r"), PipelineSettings())
 
     def feed(data: bytes) -> None:
         pipeline.ingest.ingest_batch([("a/b", data)], limited=False)

@@ -12,21 +12,20 @@ from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
 
-NOW_MS = time.time_ns() // 1_000_000
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     path = str(tmp_path / "fleet.db")
+    now_ms = time.time_ns() // 1_000_000
     output = FleetStoreOutput(
-        OutputContext(path, "r", "", None, lambda: 0, lambda: NOW_MS, dict)  # type: ignore[arg-type]
+        OutputContext(path, "r", "", None, lambda: 0, lambda: now_ms, dict)  # type: ignore[arg-type]
     )
     for unit, age_s in (("s1/u1", 5), ("s1/u2", 7200), ("s2/u1", 5)):
-        first = NOW_MS - age_s * 1000
+        first = now_ms - age_s * 1000
         values: list[tuple[int, list[float | None]]] = [(first, [1.0, 2.0, 20.5])]
         output.deliver([Rows(unit, 7, 1, ("clock", "state", "supply"), values, "010203")])
     alarm = {"alarm": "raised", "code": "leak_critical:l1", "text": "wet"}
-    output.deliver([Note("s1/u1", 4, alarm, "010203", NOW_MS)])
+    output.deliver([Note("s1/u1", 4, alarm, "010203", now_ms)])
     output.on_unit_report("s1/u1", json.dumps({"version": 3, "hash": "ab" * 32}).encode())
     output.process()
     output.close()
