@@ -163,33 +163,16 @@ class FurtherReceivers:
         """Connect the receivers in virtual time; their ports begin at `first_free`."""
         for port, name in enumerate(sorted(self.receivers), first_free):
             endpoint = SerialEndpoint(shell, port)
-            endpoint.connect(
-                connect_line(
-                    shell.world,
-                    self.receivers[name],
-                    self._settings,
-                    endpoint.to_agent,
-                    port,
-                    lambda: None,
-                )
-            )
+            self._connect(name, endpoint, shell.world, port)
             shell.endpoints[port] = endpoint
 
-    def open_terminals(self, shell: RealTimeShell, first_rank: int) -> list[PtyPort]:
+    def open_terminals(self, shell: RealTimeShell, first_rank: int) -> None:
         """Connect the receivers to pseudo-terminals, in real time."""
-        ports = []
         for rank, name in enumerate(sorted(self.receivers), first_rank):
             port = PtyPort(shell)
-            port.connect(
-                connect_line(
-                    shell.world,
-                    self.receivers[name],
-                    self._settings,
-                    port.to_agent,
-                    rank,
-                    lambda: None,
-                )
-            )
+            self._connect(name, port, shell.world, rank)
             self.addresses[name] = f"serial:{port.path}{self._options}"
-            ports.append(port)
-        return ports
+
+    def _connect(self, name: str, port: SerialEndpoint | PtyPort, world: World, rank: int) -> None:
+        receiver, settings = self.receivers[name], self._settings
+        port.connect(connect_line(world, receiver, settings, port.to_agent, rank, lambda: None))
