@@ -95,9 +95,9 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        # The uplink is the last of the first two lists, the buses are the first of `with_outbox`.
+        # The uplink is the last of the first two lists. The buses are before them.
         self.with_deadline: list[Any] = []
-        self.with_outbox: list[Any] = list(self.fieldbus.buses)
+        self.with_outbox: list[Any] = []
         self.with_protection: list[Component] = []
         self.not_started: list[Component] = []
         providers: list[Any] = []
@@ -333,12 +333,12 @@ class Agent:
         if now >= self.ticks.due:
             self._tick(now)
         for bus in self.fieldbus.buses:
-            try:
-                if now >= bus.deadline():
+            if now >= bus.wake_at:
+                try:
                     bus.wake(now)
                     self._collect(bus, now)
-            except Exception as error:
-                self.guard.handle(bus, error, now)
+                except Exception as error:
+                    self.guard.handle(bus, error, now)
         for link in self.links:
             if now >= link.due:
                 try:
@@ -356,15 +356,14 @@ class Agent:
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""
         ticks_due = due = self.ticks.due
+        for bus in self.fieldbus.buses:
+            if bus.wake_at < due:
+                due = bus.wake_at
+        for link in self.links:
+            if link.due < due:
+                due = link.due
         piece: Any = None
         try:
-            for piece in self.fieldbus.buses:
-                at = piece.deadline()
-                if at < due:
-                    due = at
-            for link in self.links:
-                if link.due < due:
-                    due = link.due
             for piece in self.with_deadline:
                 at = piece.deadline()
                 if at < due:
@@ -385,6 +384,9 @@ class Agent:
         for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
+        for bus in self.fieldbus.buses:
+            if bus.requests:
+                out.extend(bus.outbox())
         for piece in self.with_outbox:
             try:
                 actions = piece.outbox()
@@ -412,7 +414,7 @@ class Agent:
             self.cycle.begin()
             if self._failed_checks != self.clock.failed_checks:
                 update_alarms(self.alarms, self._failed_checks, self.clock.failed_checks, now)
-        elif self.cycle.step_when_ready(now):
+        elif self.cycle.is_pending and self.cycle.step_when_ready(now):
             self.supervisor.step(now)
         if self.guard.containment is not None:
             self.guard.containment.tick(now)
@@ -421,15 +423,17 @@ class Agent:
                 component.tick(now)
             except Exception as error:
                 self.guard.handle(component, error, now)
-        self.fieldbus.send_early_polls(now)
+        if self.components:  # nothing else asks for an early poll
+            self.fieldbus.send_early_polls(now)
         try:
             self._report(now)
         except Exception as error:  # often memory: a report is lost, not the tick
             self.guard.handle(self.telemetry, error, now)
 
     def _report(self, now: int) -> None:
-        for _, change, code, text in self.alarms.changes():
-            self.write_console("alarm %s %s: %s" % (change, code, text))
+        if self.alarms.unread:
+            for _, change, code, text in self.alarms.changes():
+                self.write_console("alarm %s %s: %s" % (change, code, text))
         if self.ticks.tick_number % self.config.ticks_per_row == 0:
             utc, clock_state = self.clock.utc(now), self.clock.state(now)
             unit_state, stale_us = self.supervisor.state, self.config.stale_us
@@ -439,6 +443,6 @@ class Agent:
                     self.uplink.flush()
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
-        if self._state_link is not None and self._state_link.up:
+        if self._state_link is not None and self._state_link.up and self._status_writer.is_due(now):
             for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))

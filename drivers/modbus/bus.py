@@ -145,8 +145,8 @@ class Bus(RequestSender):
             queue.append(transaction)
         if self.state < WAIT_REPLY:
             line_free_at = self._line_timer.t35_at if priority else self._line_timer.drained_at
-            if line_free_at < self._wake_at:
-                self._wake_at = line_free_at
+            if line_free_at < self.wake_at:
+                self.wake_at = line_free_at
         return True
 
     def _add_urgent(self, transaction: Transaction) -> None:
@@ -181,7 +181,7 @@ class Bus(RequestSender):
             self._duplicate_filter.line_opened()
             self._incremental_count = 0
             self._timeouts_in_row = 0
-            self._wake_at = self._recovery_probe.next_at()
+            self.wake_at = self._recovery_probe.next_at()
         elif kind in ("closed", "failed"):
             self._fail_all(now, "port " + kind)
 
@@ -189,11 +189,11 @@ class Bus(RequestSender):
         """Recover after an exception in this object: discard the received bytes, wake soon."""
         self.client.reset()
         if self.state == CLOSED:
-            self._wake_at = NEVER
+            self.wake_at = NEVER
             return
         if self._transaction is not None:  # its handling was interrupted: it times out
             self.state = WAIT_REPLY
-        self._wake_at = now + _RECOVERY_US
+        self.wake_at = now + _RECOVERY_US
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes; `now` is the arrival of the last one."""
@@ -211,14 +211,14 @@ class Bus(RequestSender):
             if self.serial:
                 self._line_timer.bytes_received(now)
             if result is None:
-                self._wake_at = self._timeout_at
+                self.wake_at = self._timeout_at
                 transaction.has_partial_reply = True
                 if not self._bytes_since:
                     self._bytes_since = now
                 if client.is_deferred:
                     self.handle(DEFER)
                     self._deferred_at = now
-                    self._wake_at = now + self._line_timer.gap_us + self._fifo_us
+                    self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._bytes_since = 0
                 self._on_reply(transaction, result, now)
@@ -291,12 +291,12 @@ class Bus(RequestSender):
         """Handle the deadline: end the wait for a reply, or send the next request."""
         transaction = self._transaction
         if transaction is not None:
-            if now < self._wake_at:
+            if now < self.wake_at:
                 return
             if self.state == DEFERRED:
                 self.handle(DECIDED)
                 result = self.client.settle()
-                self._wake_at = self._timeout_at
+                self.wake_at = self._timeout_at
                 if result is not None:
                     self._on_reply(transaction, result, self._deferred_at)
                 if self._transaction is not None and now < self._timeout_at:
@@ -411,7 +411,7 @@ class Bus(RequestSender):
         """Close an unusable stream; all pending requests are lost."""
         if self.state != CLOSED:
             self.stream_closes += 1
-            self._actions.append((self.port, "close", b""))
+            self.requests.append((self.port, "close", b""))
             self._fail_all(now, reason)
 
     def _fail_all(self, now: int, reason: str) -> None:
@@ -435,6 +435,6 @@ class Bus(RequestSender):
         self.port_closed += len(transactions)
         self.handle(PORT_LOST)
         self._transaction = None
-        self._wake_at = NEVER
+        self.wake_at = NEVER
         self._line_timer.line_closed()
         self.client.reset()

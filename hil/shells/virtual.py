@@ -7,6 +7,7 @@ immediately. At equal times the ports come in the order of their numbers, then t
 deadline.
 """
 
+from heapq import heappop
 from typing import Protocol
 
 from drivers.ports.store_request import OPERATIONS
@@ -79,10 +80,10 @@ class VirtualShell:
         self._deadline, actions = result
         if not actions:
             return
-        now, add = self.world.now, self.digest.add
+        now, add, endpoints = self.world.now, self.digest.add, self.endpoints
         for port, op, data in actions:
             add(now, port, op, data)
-            endpoint = self.endpoints[port]
+            endpoint = endpoints[port]
             if op == "write":
                 endpoint.write(data)
             elif op == "open":
@@ -96,16 +97,17 @@ class VirtualShell:
 
     def run(self, until: int) -> None:
         """Run all events up to and including the time `until`."""
-        world, heap, pop_event = self.world, self.world.heap, self.world.pop_event
+        world, heap = self.world, self.world.heap
         while True:
             due = self._deadline
             if heap and heap[0][0] <= due:
                 if heap[0][0] > until:
                     break
-                call, args = pop_event()
+                world.now, _, _, call, args = heappop(heap)
                 call(*args)
             elif due <= until and self._dut is not None:
-                world.advance_to(due)
+                if due > world.now:
+                    world.now = due
                 self._carry_out(self._dut.wake(world.now))
             else:
                 break
