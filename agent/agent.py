@@ -42,6 +42,7 @@ from agent.telemetry.uplink import Uplink, make_broker_link
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
+from drivers.modbus.bus_state import CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        # The uplink is the last of the first two lists. The buses are before them.
         self.with_deadline: list[Any] = []
         self.with_outbox: list[Any] = []
         self.with_protection: list[Component] = []
@@ -336,7 +336,8 @@ class Agent:
             if now >= bus.wake_at:
                 try:
                     bus.wake(now)
-                    self._collect(bus, now)
+                    if bus.results or bus.state == CLOSED:
+                        self._collect(bus, now)
                 except Exception as error:
                     self.guard.handle(bus, error, now)
         for link in self.links:

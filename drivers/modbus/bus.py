@@ -89,7 +89,8 @@ class Bus(RequestSender):
 
     `timeout_us` is the longest time in which a reply must begin; the timeout of a unit is mostly
     shorter. `bits_per_char` counts start, data, parity and stop bits. `queue_limit` bounds polls
-    and urgent requests separately. For the counters see `drivers.modbus.counters`.
+    and urgent requests separately. `results`: see `take_results`. For the counters see
+    `drivers.modbus.counters`.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Bus(RequestSender):
         self._timeouts_in_row = 0
         self._deferred_at = 0
         self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
-        self._results: list[TransactionResult] = []
+        self.results: list[TransactionResult] = []
 
     def submit(
         self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
@@ -157,7 +158,7 @@ class Bus(RequestSender):
 
     def _supersede(self, transaction: Transaction) -> None:
         self.superseded += 1
-        self._results.append(
+        self.results.append(
             TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
         )
 
@@ -167,9 +168,9 @@ class Bus(RequestSender):
 
     def take_results(self) -> "list[TransactionResult]":
         """Remove and return the results since the last call, in order."""
-        results = self._results
+        results = self.results
         if results:
-            self._results = []
+            self.results = []
         return results
 
     def event(self, kind: str, now: int) -> None:
@@ -329,7 +330,7 @@ class Bus(RequestSender):
         else:
             self.count_result(status, transaction.is_probe)
         if not transaction.is_probe or status in _REPLY_STATUSES:
-            self._results.append(
+            self.results.append(
                 TransactionResult(
                     transaction.tag, transaction.unit, status, code, values, now, reason
                 )
@@ -388,7 +389,7 @@ class Bus(RequestSender):
         for other in self._request_queue.take_polls(transaction.unit):
             health.store_probe(other.pdu, other.tag)
             self.count_result(TIMEOUT, False)
-            self._results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
+            self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""
@@ -427,7 +428,7 @@ class Bus(RequestSender):
             if transaction.tag is not None and not transaction.is_probe
         ]
         for transaction in transactions:
-            self._results.append(
+            self.results.append(
                 TransactionResult(
                     transaction.tag, transaction.unit, PORT_CLOSED, 0, (), now, reason
                 )
