@@ -387,7 +387,8 @@ class Agent:
                 out.extend(link.outbox())
         for bus in self.fieldbus.buses:
             if bus.requests:
-                out.extend(bus.outbox())
+                out.extend(bus.requests)
+                bus.requests.clear()
         for piece in self.with_outbox:
             try:
                 actions = piece.outbox()

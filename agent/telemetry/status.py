@@ -30,9 +30,7 @@ _CLOCK = (
     '"source":"%s","rate_ppt":%s,"skew_ppt":%s,"leap_s":%d,"late":%d,"relabelled":%d,'
     '"evidence":[%s]}'
 )
-_EVIDENCE = (
-    '{"check":"%s","since_us":%d,"last_us":%d,"count":%d,"first":%d,"figure":%d,"limit":%d}'
-)
+_EVIDENCE = '{"check":"%s","since_us":%d,"last_us":%d,"count":%d,"first":%d,"figure":%d,"limit":%d}'
 _TICKS = '{"count":%d,"missed":%d,"worst_late_us":%d,"lateness":[%s]%s}'
 _SUPPLY = (
     '{"quality":"%s","milli_c":%s,"setpoint_milli_c":%s,"return_milli_c":%s,'
@@ -191,7 +189,7 @@ def _clock(agent: "StatusSource", now: int) -> str:
     return _CLOCK % (
         clock.state(now),
         _null(clock.bound_us(now)),
-        ",".join(['"%s":%d' % term for term in clock.budget(now)]),
+        ",".join(['"%s":%s' % term for term in clock.budget(now)]),
         clock.accepted,
         clock.rejected,
         _texts(clock.flags()),
@@ -296,7 +294,7 @@ def _alarms(agent: "StatusSource", _now: int) -> str:
     return "[" + ",".join(alarms) + "]"
 
 
-def _actuators(agent: "StatusSource") -> "list[JsonObject]":
+def _actuators(agent: "StatusSource") -> "list[object]":
     """Return who holds each actuator; only on a unit with components."""
     held = [(name, agent.arbiters[name]) for name in ACTUATORS]
     return [arbiter.status(name) for name, arbiter in held if arbiter.decision is not None]

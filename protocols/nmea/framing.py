@@ -198,9 +198,7 @@ class Framer:
                     if not difference or (
                         difference == _DOLLAR and body.startswith(_UNICORE_REPLY)
                     ):
-                        gap = buffer[accounted:start]
-                        if gap not in _LINE_ENDS:  # the usual case without a call
-                            self._skip(gap)
+                        self._skip(buffer[accounted:start])
                         found.append((base + start, body))
                         accounted = at = star + 3
                         continue
