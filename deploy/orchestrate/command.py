@@ -17,7 +17,7 @@ from deploy.orchestrate import settings as settings_file
 from deploy.orchestrate.kubernetes import KubernetesActuator, KubernetesClient
 from deploy.orchestrate.publish import PublishServer
 from deploy.orchestrate.service import Scheduler, Service
-from deploy.orchestrate.settings import Settings
+from deploy.orchestrate.settings import OrchestrateSettings
 from deploy.orchestrate.slurm import SlurmActuator
 from deploy.orchestrate.slurm_client import SlurmClient
 from drivers.tools.lib.parser import Parser
@@ -71,7 +71,7 @@ def run(argv: list[str]) -> int:
         service.close()
 
 
-def make_scheduler(settings: Settings) -> Scheduler | None:
+def make_scheduler(settings: OrchestrateSettings) -> Scheduler | None:
     """Return what acts on the scheduler of the file; None: the file has none."""
     if settings.slurm is not None:
         client = SlurmClient(settings.slurm.conf)
@@ -102,7 +102,7 @@ def _undo(service: Service) -> int:
     return 0
 
 
-def _serve(service: Service, settings: Settings) -> int:
+def _serve(service: Service, settings: OrchestrateSettings) -> int:
     """Run until SIGTERM or SIGINT, then undo."""
     stop = threading.Event()
 

@@ -75,12 +75,13 @@ def quantile(ordered: list[float], part: float) -> float:
 def _forecast_lead(
     known: dict[int, float], last: int, lead: int, rated_w: float
 ) -> CapacityForecast:
-    errors = [
-        known[hour + lead] - _predict(known, hour, lead, rated_w)
-        for hour in sorted(known)
-        if hour + lead in known
-    ]
-    mid = _predict(known, last, lead, rated_w)
+    mid, is_daily = _predict(known, last, lead, rated_w)
+    errors = []
+    for hour in sorted(known):
+        if hour + lead in known:
+            predicted, same = _predict(known, hour, lead, rated_w)
+            if same == is_daily:
+                errors.append(known[hour + lead] - predicted)
     if len(errors) < _LEAST_ERRORS:
         return CapacityForecast(lead, mid, None, None, len(errors), None)
     ordered = sorted(errors)
@@ -95,15 +96,19 @@ def _forecast_lead(
     )
 
 
-def _predict(known: dict[int, float], hour: int, lead: int, rated_w: float) -> float:
-    """Predict the capacity of `hour + lead` from the hours up to `hour`."""
+def _predict(known: dict[int, float], hour: int, lead: int, rated_w: float) -> tuple[float, bool]:
+    """Predict the capacity of `hour + lead` from the hours up to `hour`.
+
+    The second value: the usual course of the day is known. Only errors of equal predictions count.
+    """
     changes = [
         known[earlier + lead] - known[earlier]
         for earlier in range(hour - 24, hour - 24 * _LATEST_DAYS, -24)
         if earlier in known and earlier + lead in known and earlier + lead <= hour
     ]
-    change = sum(changes) / len(changes) if len(changes) >= _DAYS else 0.0
-    return _clip(known[hour] + change, rated_w)
+    is_daily = len(changes) >= _DAYS
+    change = sum(changes) / len(changes) if is_daily else 0.0
+    return _clip(known[hour] + change, rated_w), is_daily
 
 
 def _coverage(errors: list[float]) -> float | None:

@@ -162,7 +162,7 @@ class KubernetesActuator:
     def _set_resource(
         self, name: str, node: Json, watts: int, decision: RowDecision, now: float
     ) -> None:
-        """Write the resource: less at once, more at most once in `change_s`."""
+        """Write the resource: less immediately, more at most once in `change_s`."""
         text = (node.get("status", {}).get("capacity") or {}).get(objects.RESOURCE, "")
         before = int(text) if text.isdecimal() else None
         self._in_force.setdefault(name, {})["watts"] = before

@@ -148,7 +148,7 @@ class PublishServer:
 
 
 def _make_handler(record: Callable[[], Record | None]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class RecordHandler(BaseHTTPRequestHandler):
         """Answers GET; the record changes by replacement, so no lock is necessary."""
 
         timeout = _TIMEOUT_S
@@ -171,4 +171,4 @@ def _make_handler(record: Callable[[], Record | None]) -> type[BaseHTTPRequestHa
         def log_message(self, *_: Any) -> None:
             """Write no log: each poll would be a line."""
 
-    return Handler
+    return RecordHandler

@@ -14,7 +14,7 @@ from deploy.errors import DeployError
 from deploy.orchestrate import publish
 from deploy.orchestrate.forecast import CapacityForecast, forecast
 from deploy.orchestrate.rules import LEVELS, RowDecision, RowRules
-from deploy.orchestrate.settings import RowSettings, Settings
+from deploy.orchestrate.settings import OrchestrateSettings, RowSettings
 from deploy.orchestrate.sources import MetricsPage, Source, StatusFile, choose
 from deploy.orchestrate.store_source import StoreSource
 
@@ -40,7 +40,7 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: OrchestrateSettings,
         scheduler: Scheduler | None,
         log: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,

@@ -83,7 +83,7 @@ class KubernetesSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OrchestrateSettings:
     """The whole file. `store`: the relay's fleet store. `record`: file that is published."""
 
     rows: tuple[RowSettings, ...]
@@ -96,7 +96,7 @@ class Settings:
     listen: str = ""
 
 
-def load(path: str) -> Settings:
+def load(path: str) -> OrchestrateSettings:
     """Read the file. Raises DeployError."""
     try:
         return parse(Path(path).read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def load(path: str) -> Settings:
         raise DeployError(f"{path}: {error}") from None
 
 
-def parse(text: str) -> Settings:
+def parse(text: str) -> OrchestrateSettings:
     """Parse the text of a file. Raises DeployError."""
     try:
         raw = tomllib.loads(text)
@@ -119,7 +119,9 @@ def parse(text: str) -> Settings:
     sections = {
         name: _build(kind, raw.pop(name), name) for name, kind in _SECTIONS.items() if name in raw
     }
-    settings: Settings = _build(Settings, {**raw, "row": ()}, "file", rows=rows, **sections)
+    settings: OrchestrateSettings = _build(
+        OrchestrateSettings, {**raw, "row": ()}, "file", rows=rows, **sections
+    )
     _check(settings)
     return settings
 
@@ -166,7 +168,7 @@ def _convert(value: object, kind: str, where: str) -> object:
     return value
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: OrchestrateSettings) -> None:
     names = [row.name for row in settings.rows]
     if len(set(names)) < len(names):
         raise DeployError("two rows have the same name")

@@ -29,6 +29,8 @@ SUSPENDED = PREFIX + "suspended"
 _WEIGHT = PREFIX + "weight="
 _DOWN = "down="
 _UNAVAILABLE = frozenset(("DRAIN", "DOWN", "FAIL", "INVALID_REG", "FUTURE", "POWERED_DOWN"))
+_RELEASE_STEP = 3
+"""Fewer licences are not released apart, so that a noisy reading makes no calls."""
 _WEIGHT_STEPS = 4
 _WEIGHT_STEP = 100
 
@@ -158,9 +160,11 @@ class SlurmActuator:
         self.report.held = wanted
 
     def _limit_release(self, name: str, free: int, now: float) -> int:
-        """Return the free licences: fewer at once, more at most once in `change_s`."""
+        """Return the free licences: fewer immediately, more at most once in `change_s`."""
         before = self._free.get(name)
         if before is not None and free > before:
+            if free - before < _RELEASE_STEP and before > 0:
+                return before
             released_at = self._released_at.get(name)
             if released_at is not None and now - released_at < self._rules.change_s:
                 return before

@@ -81,7 +81,7 @@ class StoreSource:
         return self._hours
 
     def close(self) -> None:
-        """Do nothing: each reading opens the store anew, as the relay can replace it."""
+        """Do nothing: each reading opens the store again, as the relay can replace it."""
 
     def _update_hours(self, reader: FleetReader) -> None:
         now = self._clock()

@@ -23,6 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
     "agent": 20,
+    "deploy": 17,
     "deploy/firmware": 16,
     "hil": 21,
 }

@@ -21,8 +21,8 @@ from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
 from deploy.orchestrate.slurm import SlurmActuator
 from deploy.orchestrate.slurm_client import SlurmClient
+from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 from tests.support.programs import require_program
-from tests.support.slurm_cluster import SlurmCluster
 
 ROW = RowSettings("row1", ("n1", "n2"), 100.0, base_kw=10.0, status="-")
 RULES = RuleSettings(change_s=0.0)
@@ -229,7 +229,7 @@ def test_heat_is_lost_and_comes_back(cluster: SlurmCluster, rig: Orchestrator) -
     rig.tell(80.0)
     rig.start()
 
-    def told(headroom_kw: float, state: str, is_true: Callable[[], object]) -> float:
+    def tell_until(headroom_kw: float, state: str, is_true: Callable[[], object]) -> float:
         """Tell a reading until `is_true`; return the seconds."""
         started = time.monotonic()
 
@@ -240,12 +240,14 @@ def test_heat_is_lost_and_comes_back(cluster: SlurmCluster, rig: Orchestrator) -
         wait_for(poll, cluster)
         return time.monotonic() - started
 
-    told(80.0, "free", lambda: rig.record()["rows"][0].get("level") == "free")
-    lost_s = told(-60.0, "lost", lambda: set(states(cluster).values()) == {"drain"})
+    tell_until(80.0, "free", lambda: rig.record()["rows"][0].get("level") == "free")
+    lost_s = tell_until(-60.0, "lost", lambda: set(states(cluster).values()) == {"drain"})
     job = cluster.submit("sleep 1", "-n1", "-L", "coolkw:5")
-    told(-60.0, "lost", lambda: "DOWN" in str(SlurmClient(str(cluster.conf)).partition_states()))
+    tell_until(
+        -60.0, "lost", lambda: "DOWN" in str(SlurmClient(str(cluster.conf)).partition_states())
+    )
     assert cluster.jobs("PD") == [job]
-    back_s = told(80.0, "free", lambda: job in cluster.jobs("R,CD,CG"))
+    back_s = tell_until(80.0, "free", lambda: job in cluster.jobs("R,CD,CG"))
     assert rig.stop(signal.SIGTERM) == 0
     wait_for(lambda: is_clean(cluster), cluster)
     print(f"lost: drained after {lost_s:.1f} s; back: the job ran after {back_s:.1f} s")

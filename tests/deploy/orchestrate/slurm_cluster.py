@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.programs import PATH, free_port
@@ -84,7 +85,7 @@ class SlurmCluster:
             f"--socket={munge}/socket", f"--pid-file={munge}/pid", f"--log-file={munge}/log",
             f"--seed-file={munge}/seed",
         )  # fmt: skip
-        self._wait(lambda: (munge / "socket").exists(), timeout_s)
+        self._wait((munge / "socket").exists, timeout_s)
         self._start("slurmctld", "-D", "-f", str(self.conf))
         for name in self.nodes:
             self._start("slurmd", "-D", "-f", str(self.conf), "-N", name)
@@ -101,8 +102,7 @@ class SlurmCluster:
                 )
             )
 
-    def _wait(self, is_true: object, timeout_s: float) -> None:
-        assert callable(is_true)
+    def _wait(self, is_true: Callable[[], object], timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
         while not is_true():
             if time.monotonic() > end:
