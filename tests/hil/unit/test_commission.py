@@ -275,7 +275,7 @@ def test_untested_outputs_are_not_controlled_without_a_question(
 
 
 @pytest.mark.parametrize("option", ["--serial", "--operator"])
-def test_a_label_that_no_report_can_hold_is_refused_at_once(
+def test_a_label_that_no_report_can_hold_is_refused_first(
     option: str, cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
