@@ -11,8 +11,8 @@ uncertainty.
 
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
-While the supply is not known after that, and in each mode of manual operation, the opening of the valve is
-limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
+While the supply is not known after that, and in each mode of manual operation, the opening of the
+valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 """
 
 from agent.control.law.dew_guard import DRY, WET, DewGuard

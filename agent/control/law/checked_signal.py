@@ -8,7 +8,8 @@ make, by a reading that stands still while its estimate moves, or by the caller 
 is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
 within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After a value out
 of range or a change that is too fast, a second outside the band takes one second back. After an
-accusation each second outside begins it anew, and the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
+accusation by the caller it must agree without a break, and the mean difference must be in
+`fine_band` too. Without an estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
 was learned. Then a small difference that stays for `_YOUNG_S` is no evidence against
