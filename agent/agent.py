@@ -26,11 +26,11 @@ from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle
-from agent.control.loop_parts import LoopParts, make_pressure_loop, make_supply_loop
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
 from agent.core.fault.guard import Guard
 from agent.core.json_writer import JsonObject, write
+from agent.core.module_unload import drop_modules
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
@@ -42,7 +42,6 @@ from agent.telemetry.uplink import Uplink, make_broker_link
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
-from drivers.modbus.bus_state import CLOSED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,6 +110,7 @@ class Agent:
 
             providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
+        drop_modules(("agent.control.loop_parts",))
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 
@@ -148,11 +148,12 @@ class Agent:
             from agent.control.actuator.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
 
             self.arbiters = make_arbiters()
+        from agent.control.loop_parts import LoopParts  # noqa: PLC0415 - so that it can be unloaded
+
         parts = LoopParts(config, self.fieldbus)
         self.supply_sensor, self.dp_sensor = parts.supply_sensor, parts.dp_sensor
-        self.return_sensor = parts.return_sensor
+        self.return_sensor, self.pumps = parts.return_sensor, parts.pumps
         self.valve: Any = parts.valve
-        self.pumps = parts.pumps
 
     def _build_components(self, config: "Config") -> "list[Component]":
         """Build the components. Return those that report active conditions to the supervisor."""
@@ -174,11 +175,11 @@ class Agent:
 
     def _build_loops(self, config: "Config", providers: "list[Component]") -> None:
         """Use the loops that a component offers, else the basic ones."""
-        sensor = self.service("supply_sensor") or self.supply_sensor
-        supply_loop, pressure_loop = self.service("supply_loop"), self.service("pressure_loop")
-        self.supply_loop: Any = supply_loop or make_supply_loop(self, sensor)
-        self.pressure_loop: Any = pressure_loop or make_pressure_loop(self)
-        loops = self.supply_loop, self.pressure_loop
+        from agent.control.loop_parts import make_loops  # noqa: PLC0415 - so that it can be unloaded
+
+        loops = make_loops(self)
+        self.supply_loop: Any = loops[0]
+        self.pressure_loop: Any = loops[1]
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard
         )
@@ -336,7 +337,7 @@ class Agent:
             if now >= bus.wake_at:
                 try:
                     bus.wake(now)
-                    if bus.results or bus.state == CLOSED:
+                    if bus.results or not bus.open:
                         self._collect(bus, now)
                 except Exception as error:
                     self.guard.handle(bus, error, now)
@@ -378,10 +379,8 @@ class Agent:
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
-        out: Actions = []
-        if self._out:
-            out.extend(self._out)
-            self._out.clear()
+        out = self._out[:]
+        self._out.clear()
         for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
