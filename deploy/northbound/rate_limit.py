@@ -17,7 +17,7 @@ class _Bucket:
 
 @dataclass(slots=True)
 class RequestBudget:
-    """`rate` requests a second, at most `burst` at once. Times are monotonic seconds.
+    """`rate` requests a second, with a reserve of `burst`. Times are monotonic seconds.
 
     At most 1,024 addresses are known; the one that was not used for longest is forgotten first.
     """

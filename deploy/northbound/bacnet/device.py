@@ -168,7 +168,7 @@ class BacnetDevice(Application):
     async def do_DeviceCommunicationControlRequest(  # noqa: N802
         self, apdu: DeviceCommunicationControlRequest
     ) -> None:
-        """Refuse: anybody could make the device silent."""
+        """Refuse: any client could make the device silent."""
         self._record(apdu, "device-communication-control", "", "refused")
         raise ExecutionError("services", "serviceRequestDenied")
 

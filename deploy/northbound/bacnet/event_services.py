@@ -208,6 +208,6 @@ def _same_time(left: Any, right: Any) -> bool:
     """Return whether two time stamps are equal to the hundredth of a second."""
     if left.dateTime is None or right.dateTime is None:
         return False
-    return tuple(left.dateTime.date) == tuple(right.dateTime.date) and tuple(
-        left.dateTime.time
-    ) == tuple(right.dateTime.time)
+    days = [tuple(stamp.dateTime.date)[:3] for stamp in (left, right)]  # without day of week
+    times = [tuple(stamp.dateTime.time) for stamp in (left, right)]
+    return days[0] == days[1] and times[0] == times[1]
