@@ -59,6 +59,10 @@ COMMANDS = {
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
+    "northbound": (
+        "deploy.commands:northbound",
+        "serve Redfish, metrics, the panel, Modbus, BACnet, SNMP to the site",
+    ),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
     "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
     "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
@@ -71,6 +75,10 @@ EXTRAS = {
     "bench": (
         ("demo", "bench", "commission", "hil"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
+    ),
+    "northbound": (
+        ("northbound",),
+        ("bacpypes3", "cryptography", "microdot", "pymodbus", "segno"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),
     "firmware": (("firmware",), ("mpremote",)),
