@@ -23,7 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
     "agent": 21,
-    "deploy": 16,
+    "deploy": 17,
     "deploy/firmware": 16,
     "hil": 21,
     "tests/portable/agent": 16,
