@@ -61,7 +61,7 @@ COMMANDS = {
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "northbound": (
         "deploy.commands:northbound",
-        "serve Redfish, metrics, the panel, Modbus, BACnet, SNMP to the site",
+        "serve the site: Redfish, metrics, panel, Modbus, BACnet, SNMP",
     ),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
     "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),

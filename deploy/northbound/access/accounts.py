@@ -33,7 +33,7 @@ _WRONG = "wrong user name or password"
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UserAccount:
     """An account. `must_change`: only a new password is permitted. `locked`: by failed logins."""
 
     user: str
@@ -55,7 +55,7 @@ class Accounts:
         self._audit = audit
         self._lock = threading.RLock()
         self._stamp: tuple[int, int] | None = None
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, UserAccount] = {}
         self._observers: list[Callable[[str], None]] = []
         if not (folder / FILE).exists():
             self._make_first()
@@ -68,27 +68,27 @@ class Accounts:
     def _make_first(self) -> None:
         secret = passwords.random_password()
         _write_private(self._folder / INITIAL, f"{secret}\n")
-        first = Account(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
+        first = UserAccount(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
         self._accounts = {FIRST_USER: first}
         self._write()
 
     # Reading.
 
-    def all(self) -> list[Account]:
+    def all(self) -> list[UserAccount]:
         """Return all accounts, with `locked` as it is now."""
         self._read()
         return [self._shown(account) for account in self._accounts.values()]
 
-    def find(self, user: str) -> Account | None:
+    def find(self, user: str) -> UserAccount | None:
         """Return an account."""
         self._read()
         account = self._accounts.get(user)
         return None if account is None else self._shown(account)
 
-    def _shown(self, account: Account) -> Account:
+    def _shown(self, account: UserAccount) -> UserAccount:
         return replace(account, locked=self.lockout.user_remaining_s(account.user) > 0)
 
-    def check(self, user: str, password: str, address: str, protocol: str) -> Account | Refusal:
+    def check(self, user: str, password: str, address: str, protocol: str) -> UserAccount | Refusal:
         """Return the account of a correct password. Each result is in the audit log.
 
         A correct and a wrong name take the same time. While the user or the address is locked, no
@@ -126,7 +126,7 @@ class Accounts:
                 reason = f"at most {MAX_ACCOUNTS} accounts"
             if reason:
                 return Refusal(reason)
-            self._accounts[user] = Account(
+            self._accounts[user] = UserAccount(
                 user, role, passwords.make_hash(password), enabled, must_change
             )
             self._write()
@@ -181,7 +181,7 @@ class Accounts:
         self._after_change(user, account, new)
         return None
 
-    def _after_change(self, user: str, old: Account, new: Account) -> None:
+    def _after_change(self, user: str, old: UserAccount, new: UserAccount) -> None:
         """Delete the initial password; report rights that have changed."""
         if old.must_change and not new.must_change and user == FIRST_USER:
             (self._folder / INITIAL).unlink(missing_ok=True)
@@ -202,8 +202,8 @@ class Accounts:
         self._report(user)
         return None
 
-    def _last_administrator(self, user: str, new: Account | None) -> str:
-        """Refuse a change after which nobody can administer the server."""
+    def _last_administrator(self, user: str, new: UserAccount | None) -> str:
+        """Refuse a change that leaves no administrator."""
         others = [a for a in self._accounts.values() if a.user != user]
         left = others if new is None else [*others, new]
         if any(a.enabled and a.role == ADMINISTRATOR for a in left):
@@ -242,12 +242,12 @@ class Accounts:
         self._stamp = (info.st_mtime_ns, info.st_ino)
 
 
-def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, Account]]:
+def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, UserAccount]]:
     for entry in entries[:MAX_ACCOUNTS]:
         user, role, text = str(entry["user"]), str(entry["role"]), str(entry["hash"])
         if _NAME.fullmatch(user) and role in ROLES:
             flags = entry.get("enabled") is True, entry.get("must_change") is True
-            yield user, Account(user, role, text, *flags)
+            yield user, UserAccount(user, role, text, *flags)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ _START = "0" * 64
 Entry = tuple[str, str, str, str, str, str]
 
 
-class AuditLog:
+class ServerAudit:
     """The log NAME.log in `folder`. `clock`: monotonic seconds."""
 
     def __init__(

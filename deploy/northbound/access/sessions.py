@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from deploy.northbound.access.accounts import Account, Accounts
+from deploy.northbound.access.accounts import Accounts, UserAccount
 from deploy.northbound.access.types import Refusal, Session
 
 MAX_SESSIONS = 16
@@ -98,7 +98,7 @@ class Sessions:
             del self._sessions[key]
 
 
-def _session(session_id: str, account: Account, address: str) -> Session:
+def _session(session_id: str, account: UserAccount, address: str) -> Session:
     return Session(session_id, account.user, account.role, address, "", account.must_change)
 
 

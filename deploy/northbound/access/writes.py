@@ -58,7 +58,7 @@ Request = SetPointChange | UnitCommand
 
 @dataclass(slots=True)
 class _Pending:
-    """A submission: what was asked by whom, the counter of its message, its state."""
+    """A submission: the request and its user, the counter of its message, its state."""
 
     request: Request
     user: str

@@ -8,7 +8,7 @@ import sys
 
 from deploy.errors import OpsError
 from deploy.northbound.access.accounts import Accounts
-from deploy.northbound.access.audit import AuditLog
+from deploy.northbound.access.audit import ServerAudit
 from deploy.northbound.access.types import ROLES, Refusal
 from deploy.northbound.command.serve import CONFIG
 from deploy.northbound.process.settings import read_settings
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(arguments.config, arguments.state)
     if not settings.state.is_dir():
         raise OpsError(f"{settings.state}: no such folder; start the server once")
-    accounts = Accounts(settings.state, AuditLog(settings.state, "account"))
+    accounts = Accounts(settings.state, ServerAudit(settings.state, "account"))
     if arguments.action == "list":
         for account in accounts.all():
             marks = ["" if account.enabled else "disabled", "initial" * account.must_change]
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.user:
         raise OpsError(f"{arguments.action} needs the name of an account")
     refusal = _act(accounts, arguments)
-    AuditLog(settings.state, "account").record(
+    ServerAudit(settings.state, "account").record(
         "root", "local", "command", f"account {arguments.action}", arguments.user,
         "done" if refusal is None else f"refused: {refusal.reason}",
     )  # fmt: skip

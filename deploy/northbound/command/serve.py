@@ -14,7 +14,7 @@ import time
 
 from deploy.errors import OpsError
 from deploy.northbound.process.run import run_process
-from deploy.northbound.process.settings import PROCESSES, STATE, ServerSettings, read_settings
+from deploy.northbound.process.settings import PROCESSES, STATE, SiteSettings, read_settings
 
 CONFIG = "/etc/coldloop/unit.json"
 EXAMPLE = f"coldloop northbound serve web --config {CONFIG}"
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     return _run_all(settings, arguments)
 
 
-def _run_all(settings: ServerSettings, arguments: argparse.Namespace) -> int:
+def _run_all(settings: SiteSettings, arguments: argparse.Namespace) -> int:
     """Start a child for each process; return 1 as soon as one ends."""
     processes = settings.processes()
     if not processes:
@@ -69,7 +69,7 @@ def _run_all(settings: ServerSettings, arguments: argparse.Namespace) -> int:
             child.wait(timeout=10)
 
 
-def list_addresses(settings: ServerSettings) -> list[str]:
+def list_addresses(settings: SiteSettings) -> list[str]:
     """Return the addresses of the servers, one a line: `https://10.0.0.5:8443/redfish/v1`."""
     section, lines = settings.section, []
     if "http" in section:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.northbound.access.accounts import Accounts
-from deploy.northbound.access.audit import AuditLog
+from deploy.northbound.access.audit import ServerAudit
 from deploy.northbound.access.sessions import Sessions
 from deploy.northbound.access.writes import Writer
-from deploy.northbound.process.settings import ServerSettings
+from deploy.northbound.process.settings import SiteSettings
 from deploy.northbound.record import SnapshotSource
 
 
@@ -22,9 +22,9 @@ class ServerContext:
     """The parts of a process. `accounts` and `sessions` exist only with `northbound.http`."""
 
     process: str
-    settings: ServerSettings
+    settings: SiteSettings
     source: SnapshotSource
-    audit: AuditLog
+    audit: ServerAudit
     writer: Writer
     accounts: Accounts | None
     sessions: Sessions | None
@@ -35,9 +35,9 @@ class ServerContext:
         return section
 
 
-def make_context(process: str, settings: ServerSettings) -> ServerContext:
+def make_context(process: str, settings: SiteSettings) -> ServerContext:
     """Make the parts of a process. The state folder exists."""
-    audit = AuditLog(settings.state, process)
+    audit = ServerAudit(settings.state, process)
     source = SnapshotSource(settings.folder, software_version())
     unit = f"{settings.site}/{settings.unit}"
     writer = Writer(unit, settings.folder, settings.key_file(), source, audit, settings.state)

@@ -15,12 +15,12 @@ import sys
 
 from deploy.errors import OpsError
 from deploy.northbound.process.context import ServerContext, make_context
-from deploy.northbound.process.settings import PROCESSES, ServerSettings
+from deploy.northbound.process.settings import PROCESSES, SiteSettings
 
 _TICK_S = 0.25
 
 
-def run_process(process: str, settings: ServerSettings) -> int:
+def run_process(process: str, settings: SiteSettings) -> int:
     """Serve until SIGTERM or SIGINT. Raises `OpsError`: there is nothing to serve."""
     names = [name for name in PROCESSES[process] if name in settings.section]
     if not names:

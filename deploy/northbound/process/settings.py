@@ -27,7 +27,7 @@ PROCESSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSettings:
+class SiteSettings:
     """`section`: the section `northbound` with its defaults. `folder`: of the record of points.
 
     `state`: folder of accounts, audit logs, certificates. `raw`: the whole file, not checked.
@@ -53,7 +53,7 @@ class ServerSettings:
         return None if name is None else self.path.parent / name
 
 
-def read_settings(path: str, state: str = "") -> ServerSettings:
+def read_settings(path: str, state: str = "") -> SiteSettings:
     """Read a configuration file. `state` replaces the state folder. Raises `OpsError`."""
     try:
         raw = read_file(path)
@@ -72,7 +72,7 @@ def read_settings(path: str, state: str = "") -> ServerSettings:
         folder = Path(parse_address(complete["port"]).path)
     except AddressError as error:
         raise OpsError(f"{path}: northbound.port: {error}") from None
-    return ServerSettings(
+    return SiteSettings(
         Path(path),
         str(raw.get("site", "")),
         str(raw.get("unit", "")),

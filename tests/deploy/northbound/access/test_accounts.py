@@ -23,7 +23,7 @@ from deploy.northbound.access.types import (
 GOOD = "horse-battery-9"
 
 
-class Server:
+class AccessBench:
     """Accounts and sessions with a clock of their own."""
 
     def __init__(self, folder: Path) -> None:
@@ -49,15 +49,15 @@ def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
-    server = Server(tmp_path)
+def server(tmp_path: Path) -> AccessBench:
+    server = AccessBench(tmp_path)
     for user, role in (("ada", ADMINISTRATOR), ("otto", OPERATOR), ("rita", READ_ONLY)):
         assert server.accounts.add(user, GOOD, role) is None
     return server
 
 
 def test_the_first_account_can_only_change_its_password(tmp_path: Path) -> None:
-    server = Server(tmp_path)
+    server = AccessBench(tmp_path)
     secret = (tmp_path / INITIAL).read_text().strip()
     for name in (INITIAL, FILE):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
@@ -71,10 +71,10 @@ def test_the_first_account_can_only_change_its_password(tmp_path: Path) -> None:
     assert not (tmp_path / INITIAL).exists()
     assert server.sessions.find(session.token) is None
     assert server.session(FIRST_USER).may(ADMINISTRATOR)
-    assert Server(tmp_path).login(FIRST_USER, secret) == Refusal("wrong user name or password")
+    assert AccessBench(tmp_path).login(FIRST_USER, secret) == Refusal("wrong user name or password")
 
 
-def test_roles_include_the_lower_ones(server: Server) -> None:
+def test_roles_include_the_lower_ones(server: AccessBench) -> None:
     rights = {
         user: [
             role for role in (READ_ONLY, OPERATOR, ADMINISTRATOR) if server.session(user).may(role)
@@ -88,7 +88,7 @@ def test_roles_include_the_lower_ones(server: Server) -> None:
     }
 
 
-def test_five_failures_lock_a_user_for_a_time(server: Server) -> None:
+def test_five_failures_lock_a_user_for_a_time(server: AccessBench) -> None:
     for i in range(5):
         assert server.login("rita", "wrong-password", f"10.0.0.{i}") == Refusal(
             "wrong user name or password"
@@ -105,21 +105,21 @@ def test_five_failures_lock_a_user_for_a_time(server: Server) -> None:
     assert results[5].startswith("locked")
 
 
-def test_failures_that_are_old_do_not_count(server: Server) -> None:
+def test_failures_that_are_old_do_not_count(server: AccessBench) -> None:
     for _ in range(20):
         server.login("rita", "wrong-password", "10.0.0.1")
         server.now += 20
     assert isinstance(server.login("rita"), Session)
 
 
-def test_an_administrator_unlocks(server: Server) -> None:
+def test_an_administrator_unlocks(server: AccessBench) -> None:
     for _ in range(5):
         server.login("rita", "wrong-password")
     server.accounts.change("rita", unlock=True)
     assert isinstance(server.login("rita"), Session)
 
 
-def test_many_names_from_one_address_lock_the_address(server: Server) -> None:
+def test_many_names_from_one_address_lock_the_address(server: AccessBench) -> None:
     for i in range(20):
         server.login(f"user{i}", "wrong-password", "10.0.0.66")
     locked = server.login("rita", GOOD, "10.0.0.66")
@@ -131,7 +131,7 @@ def test_many_names_from_one_address_lock_the_address(server: Server) -> None:
     assert len(server.accounts.lockout._failures) <= 256
 
 
-def test_hostile_names_are_refused(server: Server) -> None:
+def test_hostile_names_are_refused(server: AccessBench) -> None:
     for name in ("", "a" * 10_000, "ada\0", "ada\n", "\ud800", "\uff46ada", "../ada", "ADA"):
         assert isinstance(server.login(name), Refusal), name
         assert isinstance(server.accounts.add(name, GOOD, READ_ONLY), Refusal) or name == "ADA"
@@ -139,7 +139,7 @@ def test_hostile_names_are_refused(server: Server) -> None:
         assert isinstance(server.login("ada", word), Refusal)
 
 
-def test_sessions_are_bounded(server: Server) -> None:
+def test_sessions_are_bounded(server: AccessBench) -> None:
     for user in ("ada", "otto"):
         for _ in range(MAX_OF_USER):
             server.session(user)
@@ -152,7 +152,7 @@ def test_sessions_are_bounded(server: Server) -> None:
     assert server.sessions.all() == []
 
 
-def test_an_idle_session_ends_and_a_used_one_stays(server: Server) -> None:
+def test_an_idle_session_ends_and_a_used_one_stays(server: AccessBench) -> None:
     used, idle = server.session("ada"), server.session("otto")
     for _ in range(3):
         server.now += server.sessions.idle_s - 1
@@ -165,7 +165,7 @@ def test_an_idle_session_ends_and_a_used_one_stays(server: Server) -> None:
     assert server.sessions.set_idle(30) is None
 
 
-def test_a_changed_account_ends_its_sessions(server: Server) -> None:
+def test_a_changed_account_ends_its_sessions(server: AccessBench) -> None:
     for change in ({"role": READ_ONLY}, {"enabled": False}, {"password": "other-password-1"}):
         server.accounts.change("otto", password=GOOD + "x", role=OPERATOR, enabled=True)
         server.accounts.change("otto", password=GOOD)
@@ -178,7 +178,7 @@ def test_a_changed_account_ends_its_sessions(server: Server) -> None:
     assert isinstance(server.login("rita"), Refusal)
 
 
-def test_the_last_administrator_stays(server: Server) -> None:
+def test_the_last_administrator_stays(server: AccessBench) -> None:
     server.accounts.remove(FIRST_USER)
     for refused in (
         server.accounts.remove("ada"),
@@ -194,11 +194,11 @@ def test_the_last_administrator_stays(server: Server) -> None:
 @pytest.mark.parametrize(
     "word", ["short", "x" * 129, "aaaaaaaaaaaa", "my-ada-password", "tab\tinside-it"]
 )
-def test_weak_passwords_are_refused(server: Server, word: str) -> None:
+def test_weak_passwords_are_refused(server: AccessBench, word: str) -> None:
     assert isinstance(server.accounts.change("ada", password=word), Refusal)
 
 
-def test_the_file_is_read_again(server: Server, tmp_path: Path) -> None:
+def test_the_file_is_read_again(server: AccessBench, tmp_path: Path) -> None:
     session = server.session("rita")
     other = Accounts(tmp_path, FakeAudit())
     assert other.change("rita", role=OPERATOR) is None
@@ -214,7 +214,7 @@ def test_the_file_is_read_again(server: Server, tmp_path: Path) -> None:
 
 
 def test_an_unknown_user_takes_as_long_as_a_known_one(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: AccessBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[str] = []
     verify = passwords.verify

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from deploy.northbound.access import audit
-from deploy.northbound.access.audit import AuditLog, read_entries, verify
+from deploy.northbound.access.audit import ServerAudit, read_entries, verify
 
 
-class Clock:
+class AuditClock:
     def __init__(self) -> None:
         self.now = 0.0
 
@@ -16,16 +16,16 @@ class Clock:
         return self.now
 
 
-def log_in(folder: Path, clock: Clock) -> AuditLog:
-    return AuditLog(folder, "web", clock)
+def log_in(folder: Path, clock: AuditClock) -> ServerAudit:
+    return ServerAudit(folder, "web", clock)
 
 
-def write(log: AuditLog, number: int, action: str = "login") -> None:
+def write(log: ServerAudit, number: int, action: str = "login") -> None:
     log.record(f"user{number}", "10.0.0.1", "redfish", action, "", "accepted")
 
 
 def test_entries_are_chained_over_restarts(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = AuditClock()
     for i in range(3):
         log = log_in(tmp_path, clock)
         write(log, i)
@@ -36,7 +36,7 @@ def test_entries_are_chained_over_restarts(tmp_path: Path) -> None:
 
 
 def test_a_changed_or_missing_line_is_found(tmp_path: Path) -> None:
-    log = log_in(tmp_path, Clock())
+    log = log_in(tmp_path, AuditClock())
     for i in range(5):
         write(log, i)
     path = tmp_path / "web.log"
@@ -48,7 +48,7 @@ def test_a_changed_or_missing_line_is_found(tmp_path: Path) -> None:
 
 
 def test_a_flood_is_counted(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = AuditClock()
     log = log_in(tmp_path, clock)
     for _ in range(10_000):
         write(log, 1)
@@ -64,7 +64,7 @@ def test_a_flood_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_flood_of_different_entries_is_bounded(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = AuditClock()
     log = log_in(tmp_path, clock)
     for i in range(10_000):
         write(log, i)
@@ -78,7 +78,7 @@ def test_a_flood_of_different_entries_is_bounded(tmp_path: Path) -> None:
 
 def test_files_are_bounded_and_the_chain_continues(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(audit, "_MAX_BYTES", 2_000)
-    clock = Clock()
+    clock = AuditClock()
     log = log_in(tmp_path, clock)
     for i in range(100):
         write(log, i)
@@ -94,7 +94,7 @@ def test_files_are_bounded_and_the_chain_continues(tmp_path: Path, monkeypatch) 
 
 
 def test_hostile_texts_are_one_line(tmp_path: Path) -> None:
-    log = log_in(tmp_path, Clock())
+    log = log_in(tmp_path, AuditClock())
     log.record("a\nb", "\ud800", "x" * 100_000, '"', "{}", "\x1b[2J")
     lines = (tmp_path / "web.log").read_bytes().splitlines()
     assert len(lines) == 1
@@ -102,14 +102,14 @@ def test_hostile_texts_are_one_line(tmp_path: Path) -> None:
     assert len(json.loads(lines[0])["protocol"]) == 120
 
 
-def test_a_full_disk_or_a_torn_line_does_not_stop_the_server(tmp_path: Path) -> None:
-    log = log_in(tmp_path / "none", Clock())
+def test_a_full_disk_or_a_truncated_line_does_not_stop_the_server(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "none", AuditClock())
     write(log, 1)
     assert log.failures == 1
-    log = log_in(tmp_path, Clock())
+    log = log_in(tmp_path, AuditClock())
     write(log, 1)
     with (tmp_path / "web.log").open("a") as file:
-        file.write('{"n": 2, "torn')
-    write(log_in(tmp_path, Clock()), 3)
+        file.write('{"n": 2, "cut')
+    write(log_in(tmp_path, AuditClock()), 3)
     assert [e["n"] for e in read_entries(tmp_path / "web.log")] == [1, 2]
     assert verify(tmp_path, "web")[1] == []

@@ -26,7 +26,7 @@ from tests.portable.agent.northbound.test_component import LOCAL, SITE, WRITES, 
 ALARM = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
 
 
-class Site:
+class SiteBench:
     """A unit and a process that writes to it. `run` lets both live for some seconds."""
 
     def __init__(self, folder: Path, writes: dict[str, object] | None) -> None:
@@ -85,13 +85,13 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, WRITES)
+def site(tmp_path: Path) -> Iterator[SiteBench]:
+    site = SiteBench(tmp_path, WRITES)
     yield site
     site.socket.close()
 
 
-def test_a_change_is_on_trial_then_confirmed(site: Site) -> None:
+def test_a_change_is_on_trial_then_confirmed(site: SiteBench) -> None:
     name = site.submit(SetPointChange("supply_setpoint", 31_500))
     assert site.writer.result(name) == Outcome("pending")
     site.run(3)
@@ -107,7 +107,7 @@ def test_a_change_is_on_trial_then_confirmed(site: Site) -> None:
     assert ((SITE,), "patch control.supply.setpoint_c=31.5") in entries
 
 
-def test_an_ill_unit_rolls_the_change_back(site: Site) -> None:
+def test_an_ill_unit_rolls_the_change_back(site: SiteBench) -> None:
     name = site.submit(SetPointChange("supply_setpoint", 31_000))
     site.run(3)
     site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
@@ -118,7 +118,7 @@ def test_an_ill_unit_rolls_the_change_back(site: Site) -> None:
     assert site.setpoint() == 32
 
 
-def test_what_is_not_permitted_is_refused_before_it_is_sent(site: Site) -> None:
+def test_what_is_not_permitted_is_refused_before_it_is_sent(site: SiteBench) -> None:
     assert "out of range" in site.refusal(SetPointChange("supply_setpoint", 36_000))
     assert "step" in site.refusal(SetPointChange("supply_setpoint", 29_000))
     assert "does not permit" in site.refusal(SetPointChange("pressure_setpoint", 100_000))
@@ -131,7 +131,7 @@ def test_what_is_not_permitted_is_refused_before_it_is_sent(site: Site) -> None:
     assert len(site.audit.entries) == 6
 
 
-def test_one_change_at_a_time(site: Site) -> None:
+def test_one_change_at_a_time(site: SiteBench) -> None:
     site.submit(SetPointChange("supply_setpoint", 31_000))
     assert "on trial" in site.refusal(SetPointChange("supply_setpoint", 31_500))
     site.run(45)
@@ -141,7 +141,7 @@ def test_one_change_at_a_time(site: Site) -> None:
     assert site.writer.result(name) == Outcome("refused", "busy: one change in 60 s")
 
 
-def test_commands_have_a_result(site: Site) -> None:
+def test_commands_have_a_result(site: SiteBench) -> None:
     site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
     site.run(1)
     name = site.submit(UnitCommand("acknowledge", {"code": "device_lost:valve"}))
@@ -154,7 +154,7 @@ def test_commands_have_a_result(site: Site) -> None:
     assert (outcome.state, outcome.reason.split(":")[0]) == ("refused", "out_of_range")
 
 
-def test_two_processes_with_one_key_do_not_lose_a_command(site: Site) -> None:
+def test_two_processes_with_one_key_do_not_lose_a_command(site: SiteBench) -> None:
     other = site.new_writer()
     site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
     site.rig.agent.alarms.update(ALARM, "lag", True, site.rig.now)
@@ -172,7 +172,7 @@ def test_two_processes_with_one_key_do_not_lose_a_command(site: Site) -> None:
 
 
 def test_without_an_agent_nothing_is_sent(tmp_path: Path) -> None:
-    site = Site(tmp_path, WRITES)
+    site = SiteBench(tmp_path, WRITES)
     site.socket.close()
     (tmp_path / SOCKET).unlink()
     assert "cannot be reached" in site.refusal(SetPointChange("supply_setpoint", 31_000))
@@ -181,7 +181,7 @@ def test_without_an_agent_nothing_is_sent(tmp_path: Path) -> None:
 
 
 def test_without_writes_or_key_nothing_is_sent(tmp_path: Path) -> None:
-    site = Site(tmp_path, None)
+    site = SiteBench(tmp_path, None)
     assert "does not permit" in site.refusal(SetPointChange("supply_setpoint", 31_000))
     assert "does not permit" in site.refusal(UnitCommand("acknowledge", {}))
     source = SnapshotSource(tmp_path)
@@ -193,7 +193,7 @@ def test_without_writes_or_key_nothing_is_sent(tmp_path: Path) -> None:
     site.socket.close()
 
 
-def test_a_lost_message_times_out(site: Site) -> None:
+def test_a_lost_message_times_out(site: SiteBench) -> None:
     name = site.submit(UnitCommand("acknowledge", {}))
     site.socket.recv(4096)
     site.run(32)

@@ -189,11 +189,13 @@ def test_account_commands(
 
 
 def test_names_of_the_folder_are_private(tmp_path: Path) -> None:
-    os.umask(0o022)
-
     class NoAudit:
         def record(self, *_: str) -> None:
             pass
 
-    Accounts(tmp_path, NoAudit())
+    umask = os.umask(0)
+    try:
+        Accounts(tmp_path, NoAudit())
+    finally:
+        os.umask(umask)
     assert {stat.S_IMODE(p.stat().st_mode) for p in tmp_path.iterdir()} == {0o600}
