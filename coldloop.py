@@ -57,6 +57,7 @@ COMMANDS = {
         "bring a unit into operation: scan, describe, test, accept, sign",
     ),
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
+    "dossier": ("hil.tools.dossier:dossier", "write a document of what was measured on a unit"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "northbound": (
@@ -77,7 +78,7 @@ COMMANDS = {
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
-        ("demo", "bench", "commission", "hil"),
+        ("demo", "bench", "commission", "hil", "dossier"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "northbound": (
