@@ -7,7 +7,6 @@ immediately. At equal times the ports come in the order of their numbers, then t
 deadline.
 """
 
-from heapq import heappop
 from typing import Protocol
 
 from drivers.ports.store_request import OPERATIONS
@@ -97,17 +96,16 @@ class VirtualShell:
 
     def run(self, until: int) -> None:
         """Run all events up to and including the time `until`."""
-        world, heap = self.world, self.world.heap
+        world, heap, pop_event = self.world, self.world.heap, self.world.pop_event
         while True:
             due = self._deadline
             if heap and heap[0][0] <= due:
                 if heap[0][0] > until:
                     break
-                world.now, _, _, call, args = heappop(heap)
+                call, args = pop_event()
                 call(*args)
             elif due <= until and self._dut is not None:
-                if due > world.now:
-                    world.now = due
+                world.advance_to(due)
                 self._carry_out(self._dut.wake(world.now))
             else:
                 break
