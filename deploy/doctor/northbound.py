@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the northbound servers: what is open to whom, and what the site can write.
+"""Checks of the northbound servers: what is open, and to which clients, and what the site can write.
 
 Does not connect to a server. It reads the section `northbound` of the configuration, the folder of
 the record and the state folder of the servers. Without the section there is one line: all is off.
@@ -27,7 +27,7 @@ _SERVERS = (
 )
 """Sub-section, scheme, key with the networks that can connect."""
 _TMPFS = ("tmpfs", "ramfs")
-_TOLD = {"bacnet": "no login: its network must be separate", "snmp": "SNMPv3 users only"}
+_NOTES = {"bacnet": "no login: its network must be separate", "snmp": "SNMPv3 users only"}
 
 
 def check_northbound(path: str) -> Iterator[CheckResult]:
@@ -52,7 +52,7 @@ def _check_server(name: str, scheme: str, section: dict[str, Any], key: str) -> 
     """Report where a server listens and for which networks."""
     where, host = f"{_WHERE} {name}", str(section["address"])
     networks = section.get(key, []) if key else []
-    readers = ", ".join(networks) if networks else _TOLD.get(name, "all that can reach it")
+    readers = ", ".join(networks) if networks else _NOTES.get(name, "all that can reach it")
     text = f"{scheme}:{host}:{section['port']}: open to {readers}{_writers(name, section)}"
     try:
         address = ipaddress.ip_interface(host).ip

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop doctor` says what is open to whom, and what the site can write."""
+"""`coldloop doctor` reports what is open to which clients, and what the site can write."""
 
 import grp
 import os
