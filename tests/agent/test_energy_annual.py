@@ -12,9 +12,9 @@ import pytest
 
 from agent.core.errors import ConfigError
 from agent.energy.account import ROLES, Account
-from agent.tools.energy_annual import build_report, read_months, render
-from agent.tools.energy_figures import EnergyFigure, FigureSheet
-from agent.tools.energy_site import EnergySite, GridFactor, Leakage, parse_site
+from agent.tools.energy.annual import build_report, read_months, render
+from agent.tools.energy.figures import EnergyFigure, FigureSheet
+from agent.tools.energy.site import EnergySite, GridFactor, Leakage, parse_site
 from protocols.calendar import days_from_civil
 
 MWH = 1_000_000

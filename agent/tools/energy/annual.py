@@ -15,8 +15,8 @@ from agent.core.errors import ConfigError
 from agent.energy import account as accounts
 from agent.energy.account import Account
 from agent.energy.component import KEY, MONTHS
-from agent.tools.energy_figures import EnergyFigure, FigureSheet
-from agent.tools.energy_site import EnergySite, load_site
+from agent.tools.energy.figures import EnergyFigure, FigureSheet
+from agent.tools.energy.site import EnergySite, load_site
 from protocols.calendar import civil_from_utc
 
 EXAMPLE = "coldloop ledger annual --config /etc/coldloop/unit.json --site-file site.toml"

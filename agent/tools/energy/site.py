@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site file of `coldloop ledger annual`: prices, CO2 of the grid, classes of meters, leakage.
 
-Does not calculate; see `agent.tools.energy_figures`. The file is TOML. Each part can be absent:
+Does not calculate; see `agent.tools.energy.figures`. The file is TOML. Each part can be absent:
 then the figures that need it are not known. docs/engineer/power.md has an example.
 """
 

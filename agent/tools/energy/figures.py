@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of an energy account with their uncertainty: PUE, WUE, ERF, cost, CO2, leakage.
 
-Does not read a store; see `agent.tools.energy_annual`. The class of a meter is its limit of error
+Does not read a store; see `agent.tools.energy.annual`. The class of a meter is its limit of error
 in percent (IEC 62053-21, -22 for electricity; ISO 4064 for water). Its standard uncertainty is
 class / sqrt(3), a rectangular distribution, and the meters are independent. SOURCE: JCGM 100:2008
 (GUM), 4.3.7 and 5.1.2. A figure has the expanded uncertainty with k = 2, in percent of the figure.
@@ -27,7 +27,7 @@ from agent.energy.account import (
     WATER,
     Account,
 )
-from agent.tools.energy_site import EnergySite
+from agent.tools.energy.site import EnergySite
 
 _PARTS = (IT, LOOP, AIR, ELECTRICAL, OTHER)
 _MWH_PER_KWH = 1_000_000.0
