@@ -15,7 +15,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
     "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
     "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
-    "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
+    "diff": ("deploy.ops.command.diff", "compare configurations of units and files"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
     "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
