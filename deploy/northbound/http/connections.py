@@ -39,9 +39,7 @@ class Connection:
 class ConnectionGate:
     """Accepts and serves the connections of one listening socket."""
 
-    def __init__(
-        self, app: Microdot, context: ssl.SSLContext | None, limits: HttpLimits
-    ) -> None:
+    def __init__(self, app: Microdot, context: ssl.SSLContext | None, limits: HttpLimits) -> None:
         self._app: Any = app
         self._context = context
         self._limits = limits
@@ -154,9 +152,7 @@ class ConnectionGate:
                     head = await read_head(reader, self._limits)
                 if not head:
                     return
-                request = parse_head(
-                    self._app, head, (connection.address, 0), self._limits
-                )
+                request = parse_head(self._app, head, (connection.address, 0), self._limits)
                 async with asyncio.timeout(self._limits.request_s):
                     await self._read_body(request, reader, writer)
             except BadRequest as error:

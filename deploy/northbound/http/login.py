@@ -128,7 +128,7 @@ class Authenticator:
         return await asyncio.to_thread(self._accounts.login, user, password, address)
 
     async def _check(self, user: str, password: str, address: str) -> Session | Refusal:
-        text = "\0".join((user, password, address)).encode()
+        text = f"{user}\0{password}\0{address}".encode()
         key = hmac.new(self._key, text, hashlib.sha256).digest()
         now = time.monotonic()
         known = self._known.get(key)

@@ -47,9 +47,7 @@ def encode_head(response: Response, length: int | None, *, keep: bool) -> bytes:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    fields: dict[str, str] = {**_SECURITY}
-    for name, value in response.headers.items():
-        fields[name] = value
+    fields: dict[str, str] = {**_SECURITY, **dict(response.headers.items())}
     if length is not None and status not in (204, 304):
         fields["Content-Length"] = str(length)
     fields["Connection"] = "keep-alive" if keep else "close"

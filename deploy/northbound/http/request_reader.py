@@ -14,7 +14,7 @@ from microdot import Microdot, Request
 
 from deploy.northbound.http.limits import HttpLimits
 
-_LINE = re.compile(rb"([A-Z]{3,10}) (/[\x21-\x7e]*) HTTP/1\.([01])")
+_LINE = re.compile(rb"([A-Z]{3,24}) (/[\x21-\x7e]*) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 _ONCE = {"content-length", "host", "authorization", "x-auth-token", "if-match", "content-type"}
 _LENGTH = re.compile(r"[0-9]{1,9}")

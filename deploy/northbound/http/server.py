@@ -21,6 +21,7 @@ from deploy.northbound.http.reply import plain_reply
 
 _BACKLOG = 128
 _SYSTEMD_FD = 3
+_ALLOW = {"Allow": "GET, HEAD, POST, PATCH, DELETE"}
 
 
 class HttpServer:
@@ -34,7 +35,9 @@ class HttpServer:
         self.gate = ConnectionGate(self.app, context, self.limits)
         routes: Any = self.app
         routes.errorhandler(404)(lambda _request: plain_reply(404, "no such resource"))
-        routes.errorhandler(405)(lambda _request: plain_reply(405, "the method is not allowed"))
+        routes.errorhandler(405)(
+            lambda _request: plain_reply(405, "the method is not allowed", _ALLOW)
+        )
         routes.errorhandler(500)(lambda _request: plain_reply(500, "internal error"))
         self._socket = open_listener(host, port)
         self._jobs: list[tuple[Callable[[], None], float]] = []
@@ -61,7 +64,7 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(self.gate.serve(self._socket))]
         tasks += [loop.create_task(_repeat(job, seconds)) for job, seconds in self._jobs]
-        stop = loop.create_task(self._stop.wait())
+        stop = loop.create_task(self._wait())
         try:
             await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
@@ -72,6 +75,10 @@ class HttpServer:
                 task.cancel()
             await asyncio.gather(*tasks, stop, return_exceptions=True)
             self._socket.close()
+
+    async def _wait(self) -> None:
+        if self._stop is not None:
+            await self._stop.wait()
 
 
 async def _repeat(job: Callable[[], None], seconds: float) -> None:

@@ -27,7 +27,10 @@ _CHANGE_KEY = {
 
 @dataclass(slots=True)
 class UnitEvent:
-    """One event. `created`: UTC, None: not known. `uptime_us`: of the agent. `test`: no log entry."""
+    """One event. `created`: UTC, None: not known. `test`: it is not in the log.
+
+    `uptime_us`: of the agent at the event; -1: of an earlier run.
+    """
 
     id: int
     key: str
@@ -37,7 +40,6 @@ class UnitEvent:
     resolution: str
     created: datetime | None
     uptime_us: int
-    active: bool = False
     test: bool = False
 
     def record(self, *, origin: bool = True) -> Json:
@@ -102,7 +104,10 @@ class EventLog:
 
     def send_test(self, snapshot: Snapshot) -> None:
         """Publish a test event."""
-        self._publish(snapshot, "TestEvent", (), "OK", "Test of the delivery of events.", test=True)
+        text = "Test of the delivery of events."
+        event = self._make(snapshot, key="TestEvent", args=(), severity="OK", text=text)
+        event.test = True
+        self._publish(event)
 
     def after(self, number: int) -> list[UnitEvent]:
         """Return the kept events with a larger id, for a client that connects again."""
@@ -118,10 +123,16 @@ class EventLog:
 
     def _publish_state(self, snapshot: Snapshot) -> None:
         state = snapshot.unit_state
-        key = _STATE_KEY.get(state, "UnitStateCritical")
-        severity = {"normal": "OK", "degraded": "Warning"}.get(state, "Critical")
         text = f"The state of the unit is {state}; it was {self._state}."
-        self._publish(snapshot, key, (state, self._state), severity, text)
+        self._publish(
+            self._make(
+                snapshot,
+                key=_STATE_KEY.get(state, "UnitStateCritical"),
+                args=(state, self._state),
+                severity={"normal": "OK", "degraded": "Warning"}.get(state, "Critical"),
+                text=text,
+            )
+        )
 
     def _compare_alarms(self, snapshot: Snapshot) -> None:
         found = {alarm.id: alarm for alarm in snapshot.alarms}
@@ -142,41 +153,29 @@ class EventLog:
         self._alarms = found
 
     def _publish_alarm(self, snapshot: Snapshot, alarm: AlarmItem) -> None:
-        key, severity = alarm_key(alarm.code), SEVERITY.get(alarm.priority, "Warning")
-        text, args = f"{alarm.id}: {alarm.text}", (alarm.id, alarm.text)
-        self._publish(
-            snapshot, key, args, severity, text, alarm.action, alarm.raised_utc, active=True
+        event = self._make(
+            snapshot,
+            key=alarm_key(alarm.code),
+            args=(alarm.id, alarm.text),
+            severity=SEVERITY.get(alarm.priority, "Warning"),
+            text=f"{alarm.id}: {alarm.text}",
         )
+        event.resolution = alarm.action or event.resolution
+        event.created = alarm.raised_utc or event.created
+        self._publish(event)
 
     def _publish_change(self, snapshot: Snapshot, code: str, key: str, word: str) -> None:
-        self._publish(snapshot, key, (code,), "OK", f"The alarm {code} is {word}.")
+        text = f"The alarm {code} is {word}."
+        self._publish(self._make(snapshot, key=key, args=(code,), severity="OK", text=text))
 
-    def _publish(
-        self,
-        snapshot: Snapshot,
-        key: str,
-        args: tuple[str, ...],
-        severity: str,
-        text: str,
-        resolution: str = "None.",
-        created: datetime | None = None,
-        *,
-        active: bool = False,
-        test: bool = False,
-    ) -> None:
-        event = UnitEvent(
-            self._next,
-            key,
-            args,
-            severity,
-            text,
-            resolution or "None.",
-            created or snapshot.utc,
-            snapshot.uptime_us if not snapshot.stale else -1,
-            active,
-            test,
-        )
-        self._next += 1
+    def _make(
+        self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
+    ) -> UnitEvent:
+        number, self._next = self._next, self._next + 1
+        uptime_us = -1 if snapshot.stale else snapshot.uptime_us
+        return UnitEvent(number, key, args, severity, text, "None.", snapshot.utc, uptime_us)
+
+    def _publish(self, event: UnitEvent) -> None:
         self.events.append(event)
         for subscriber in tuple(self._subscribers):
             subscriber(event)

@@ -67,7 +67,7 @@ class EventPush:
         return "" if self._permits(address) else "http.event_networks does not permit this address."
 
     def start(self, subscription: PushTarget, end: Callable[[], None]) -> None:
-        """Deliver the events of a subscription in a task; `end` is called after the last failure."""
+        """Deliver the events of a subscription in a task; `end`: called after the last failure."""
         task = asyncio.get_running_loop().create_task(self._deliver(subscription, end))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -101,9 +101,7 @@ class EventPush:
             context = ssl.create_default_context(cafile=self._authorities or None)
             connection.sock = context.wrap_socket(raw, server_hostname=host)
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request(
-                "POST", path, body, {**headers, "Content-Type": "application/json"}
-            )
+            connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
             status = connection.getresponse().status
         finally:
             raw.close()

@@ -13,7 +13,7 @@ _VERSIONS = {
     "Certificate": "1_3_0",
     "CertificateLocations": "1_0_2",
     "CertificateService": "1_0_3",
-    "Chassis": "1_23_0",
+    "Chassis": "1_26_0",
     "Control": "1_3_0",
     "CoolantConnector": "1_4_0",
     "CoolingUnit": "1_1_0",
@@ -37,7 +37,7 @@ _VERSIONS = {
     "Pump": "1_1_0",
     "Reservoir": "1_0_0",
     "Role": "1_3_0",
-    "Sensor": "1_9_0",
+    "Sensor": "1_11_0",
     "ServiceRoot": "1_17_0",
     "Session": "1_3_0",
     "SessionService": "1_1_8",
@@ -77,8 +77,9 @@ def metadata_document() -> str:
     for schema, version in _VERSIONS.items():
         names = [f'Namespace="{schema}"', f'Namespace="{schema}.v{version}"']
         parts.append(_reference(schema, names))
-    for schema in _COLLECTIONS:
-        parts.append(_reference(f"{schema}Collection", [f'Namespace="{schema}Collection"']))
+    parts += [
+        _reference(f"{name}Collection", [f'Namespace="{name}Collection"']) for name in _COLLECTIONS
+    ]
     service = f"ServiceRoot.v{_VERSIONS['ServiceRoot']}.ServiceContainer"
     parts += [
         "  <edmx:DataServices>",

@@ -76,7 +76,8 @@ class SensorModel:
         if value is None:
             return None
         column = self._columns[key]
-        return round(value * column.get("factor", 1), column["decimals"])
+        factor, digits = float(column.get("factor", 1)), int(column["decimals"])
+        return round(value * factor, digits)
 
     def sensor(self, key: str) -> Json:
         """Build the content of the resource Sensor of a point."""

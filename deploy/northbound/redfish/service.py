@@ -75,6 +75,8 @@ class RedfishService:
     async def handle(self, request: Request, rest: str = "") -> Response:
         """Answer one request."""
         path = request.path.rstrip("/") or "/"
+        if request.method == "POST":  # the same as a request to the collection
+            path = path.removesuffix("/Members")
         allow = "GET, HEAD"
         try:
             if request.headers.get("odata-version", "4.0") != "4.0":
@@ -99,9 +101,11 @@ class RedfishService:
 
     async def _identify(self, request: Request, path: str) -> Call:
         address = request.client_addr[0]
-        opens_session = request.method == "POST" and path in (SESSIONS, f"{SESSIONS}/Members")
+        opens_session = request.method == "POST" and path == SESSIONS
         found = None if opens_session else await self._login.identify(request, address)
-        base = Call(path, address=address, query=dict(request.args.items()))
+        base = Call(
+            path, address=address, query={name: request.args[name] for name in request.args}
+        )
         if isinstance(found, Session):
             own = f"{ACCOUNTS}/{found.user}"
             if found.must_change and path != own and path not in _OPEN:
@@ -146,7 +150,9 @@ class RedfishService:
         if not open_root and not self._may(call, resource.read, resource):
             raise RedfishError(403, message("InsufficientPrivilege"))
         query = Query(call.query, resource)
-        body = query.apply(self._tree, resource.body(), self._visible(call)) if call.role else resource.body()  # fmt: skip
+        body = resource.body()
+        if call.role:  # without login there is only the service root itself
+            body = query.apply(self._tree, body, self._visible(call))
         tag = body.get("@odata.etag", etag(body))
         if request.headers.get("if-none-match") == tag:
             return Reply(304, None, {"ETag": tag})
@@ -155,7 +161,8 @@ class RedfishService:
 
     def _write(self, request: Request, resource: Resource, call: Call) -> Reply:
         method = request.method
-        part = {"PATCH": resource.patch, "POST": resource.post, "DELETE": resource.delete}.get(method)  # fmt: skip
+        parts = {"PATCH": resource.patch, "POST": resource.post, "DELETE": resource.delete}
+        part = parts.get(method)
         if part is None:
             raise RedfishError(405, message("OperationNotAllowed"))
         if not self._may(call, part.privilege, resource):

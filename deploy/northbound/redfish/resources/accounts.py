@@ -5,6 +5,7 @@ Does not keep them; see `deploy.northbound.access`. The password of a GET is nul
 ConfigureUsers sees and changes only the own account, and there only the password.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from deploy.northbound.redfish.resource import (
     SELF,
     USERS,
     Call,
+    CheckValue,
     Method,
     Patch,
     Reply,
@@ -32,6 +34,7 @@ ACCOUNTS = f"{ROOT}/AccountService/Accounts"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
 _ROLES = f"{ROOT}/AccountService/Roles"
 _MIN_PASSWORD, _MAX_PASSWORD = 12, 128
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _IDLE_S = (30, 86_400)
 
 
@@ -85,7 +88,7 @@ class AccountResources:
         account = next((entry for entry in self._accounts.all() if entry.user == user), None)
         if account is None:
             return None
-        properties: dict[str, Callable[[Any], Json | None]] = {
+        properties: dict[str, CheckValue] = {
             "Password": _check_password,
             "RoleId": lambda value: _check_choice("RoleId", value, ROLES),
             "Enabled": lambda value: _check_flag("Enabled", value),
@@ -98,14 +101,14 @@ class AccountResources:
             f"Account {user}",
             lambda: _account(account),
             Patch(properties, lambda call, values: self._change(user, call, values), SELF),
-            delete=Method(lambda call: self._remove(user), USERS),
+            delete=Method(lambda _call: self._remove(user), USERS),
             read=USERS,
             owner=user,
         )
 
     def _create(self, call: Call) -> Reply:
         body, problems = call.body, []
-        checks = {"UserName": _check_user, "Password": _check_password,
+        checks: dict[str, CheckValue] = {"UserName": _check_user, "Password": _check_password,
                   "RoleId": lambda value: _check_choice("RoleId", value, ROLES)}  # fmt: skip
         for name, check in checks.items():
             if name not in body:
@@ -228,7 +231,7 @@ def _check_password(value: Any) -> Json | None:
 def _check_user(value: Any) -> Json | None:
     if not isinstance(value, str):
         return _wrong_type("UserName")
-    if not (1 <= len(value) <= 32 and value.isascii() and value.replace("_", "").replace("-", "").isalnum()):  # fmt: skip
+    if _USER.fullmatch(value) is None:
         return message("PropertyValueFormatError", value[:40], "UserName", related=["UserName"])
     return None
 

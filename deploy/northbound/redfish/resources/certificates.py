@@ -64,7 +64,7 @@ class CertificateResources:
             "Subject": _identifier(found.subject),
             "ValidNotBefore": utc_text(found.not_valid_before_utc),
             "ValidNotAfter": utc_text(found.not_valid_after_utc),
-            "SerialNumber": f"{found.serial_number:X}",
+            "SerialNumber": _octets(found.serial_number),
             "Fingerprint": self._store.fingerprint,
             "FingerprintHashAlgorithm": "TPM_ALG_SHA256",
         }
@@ -155,6 +155,13 @@ def _path(value: Any) -> str:
 def _not_in_list(value: Any, parameter: str, name: str) -> RedfishError:
     text = str(value)[:80]
     return RedfishError(400, message("ActionParameterValueNotInList", text, parameter, name))
+
+
+def _octets(number: int) -> str:
+    """Return a serial number as octets with colons."""
+    text = f"{number:X}"
+    text = text.zfill(len(text) + len(text) % 2)
+    return ":".join(text[at : at + 2] for at in range(0, len(text), 2))
 
 
 def _identifier(name: x509.Name) -> Json:

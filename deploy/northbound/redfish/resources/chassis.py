@@ -173,9 +173,7 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
             value: Json = {"MetricId": name, "MetricProperty": f"{SENSORS}/{name}#/Reading",
                            "MetricValue": None if reading is None else f"{reading:g}"}  # fmt: skip
             found.append({**value, "Timestamp": stamp} if stamp else value)
-        head: Json = {"ReportSequence": str(snapshot.sequence)}
-        if stamp:
-            head["Timestamp"] = stamp
+        head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)
         return {**head, "MetricValues": found}
 

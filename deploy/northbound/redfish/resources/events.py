@@ -137,14 +137,14 @@ class EventResources:
         subscription = self.subscriptions.get(number)
         if subscription is None:
             return None
-        patch = Patch({"Context": _check_text}, lambda call, values: self._change(number, values))
+        patch = Patch({"Context": _check_text}, lambda _call, values: self._change(number, values))
         return Resource(
             f"{_SUBSCRIPTIONS}/{number}",
             "EventDestination",
             f"Subscription {number}",
             lambda: _destination(subscription),
             patch,
-            delete=Method(lambda call: self._delete(number), COMPONENTS),
+            delete=Method(lambda _call: self._delete(number), COMPONENTS),
         )
 
     def _change(self, number: str, values: Json) -> None:
@@ -263,16 +263,20 @@ def _problems(body: Json) -> list[Json]:
     """Return the messages of a request for a subscription that is not valid."""
     found = [message("PropertyUnknown", name, related=[name])
              for name in body if name not in _KNOWN and "@" not in name]  # fmt: skip
-    for name in ("Destination", "Protocol"):
-        if name not in body:
-            found.append(message("PropertyMissing", name, related=[name]))
+    found += [
+        message("PropertyMissing", name, related=[name])
+        for name in ("Destination", "Protocol")
+        if name not in body
+    ]
     for name, choices in _CHOICES.items():
         if name in body and body[name] not in choices:
             value = str(body[name])[:80]
             found.append(message("PropertyValueNotInList", value, name, related=[name]))
-    for name in _LISTS:
-        if name in body and not _is_list(body[name]):
-            found.append(message("PropertyValueTypeError", "...", name, related=[name]))
+    found += [
+        message("PropertyValueTypeError", "...", name, related=[name])
+        for name in _LISTS
+        if name in body and not _is_list(body[name])
+    ]
     found += filter(None, [_check_text(body["Context"])] if body.get("Context") else [])
     if "Destination" in body and not _is_address(body["Destination"]):
         value = str(body["Destination"])[:80]

@@ -57,9 +57,7 @@ class LogResources:
             "DateTimeLocalOffset": "+00:00",
             "Status": {"State": "Enabled", "Health": "OK"},
             "Entries": link(f"{_LOG}/Entries"),
-            "Actions": {
-                "#LogService.ClearLog": {"target": f"{_LOG}/Actions/LogService.ClearLog"}
-            },
+            "Actions": {"#LogService.ClearLog": {"target": f"{_LOG}/Actions/LogService.ClearLog"}},
         }
 
     def _listed(self) -> list[UnitEvent]:

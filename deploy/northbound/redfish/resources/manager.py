@@ -30,6 +30,10 @@ from deploy.northbound.redfish.sensors import CHASSIS, MANAGER, UNIT, SensorMode
 _RESET = f"{MANAGER}/Actions/Manager.Reset"
 _RESET_INFO = f"{MANAGER}/ResetActionInfo"
 _SOFTWARE = f"{ROOT}/UpdateService/FirmwareInventory"
+_SERVICES = (
+    "AccountService", "CertificateService", "Chassis", "EventService", "Managers",
+    "SessionService", "TelemetryService", "ThermalEquipment", "UpdateService",
+)  # fmt: skip
 _NET = Path("/sys/class/net")
 _ADDRESS, _MASK = 0x8915, 0x891B
 """ioctl numbers SIOCGIFADDR and SIOCGIFNETMASK of Linux."""
@@ -64,8 +68,6 @@ class ManagerResources:
 
     def _root(self) -> Json:
         plate = self._sensors.read().identity
-        names = ("AccountService", "CertificateService", "Chassis", "EventService", "Managers",
-                 "SessionService", "TelemetryService", "ThermalEquipment", "UpdateService")  # fmt: skip
         return {
             "RedfishVersion": "1.20.0",
             "UUID": unit_uuid(plate.serial_number or plate.unit, "service"),
@@ -82,7 +84,7 @@ class ManagerResources:
                 "TopSkipQuery": True,
                 "MultipleHTTPRequests": True,
             },
-            **{name: link(f"{ROOT}/{name}") for name in names},
+            **{name: link(f"{ROOT}/{name}") for name in _SERVICES},
             "Tasks": link(f"{ROOT}/TaskService"),
             "Registries": registries_link(),
             "Links": {"Sessions": link(f"{ROOT}/SessionService/Sessions"),
@@ -106,7 +108,6 @@ class ManagerResources:
             "Links": {
                 "ManagerForChassis": [link(CHASSIS)],
                 "ManagerInChassis": link(CHASSIS),
-                "ManagerForCoolingUnits": [link(UNIT)],
             },
             "Actions": {"#Manager.Reset": {"target": _RESET, "@Redfish.ActionInfo": _RESET_INFO}},
         }  # fmt: skip
@@ -183,6 +184,10 @@ def _interface(name: str) -> Json:
                       "Gateway": None})  # fmt: skip
     mac = _read(name, "address")
     return {
+        "HostName": socket.gethostname(),
+        "FQDN": socket.gethostname(),
+        "NameServers": _name_servers(),
+        "SpeedMbps": _speed(name),
         "MACAddress": mac if len(mac) == 17 else None,
         "InterfaceEnabled": up,
         "LinkStatus": "LinkUp" if up else "LinkDown",
@@ -197,6 +202,19 @@ def _read(name: str, entry: str) -> str:
         return (_NET / name / entry).read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return ""
+
+
+def _speed(name: str) -> int | None:
+    text = _read(name, "speed")
+    return int(text) if text.isdecimal() and int(text) > 0 else None
+
+
+def _name_servers() -> list[str]:
+    try:
+        lines = Path("/etc/resolv.conf").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [line.split()[1] for line in lines if line.startswith("nameserver ")][:3]
 
 
 def _ipv4(name: str, request: int) -> str | None:

@@ -5,6 +5,8 @@ Does not have sensors and set-points; see `deploy.northbound.redfish.resources.c
 values that the configuration does not have are null.
 """
 
+import functools
+
 from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.resource import ROOT, Resource, ResourceTree, collection, link
 from deploy.northbound.redfish.sensors import (
@@ -26,6 +28,11 @@ _EXCERPTS = (
     "HeatRemovedkW", "FlowLitersPerMinute", "SupplyTemperatureCelsius", "ReturnTemperatureCelsius",
     "DeltaTemperatureCelsius", "SupplyPressurekPa", "ReturnPressurekPa", "DeltaPressurekPa",
 )  # fmt: skip
+_PARTS = (
+    "Pumps", "Filters", "Reservoirs", "PrimaryCoolantConnectors", "SecondaryCoolantConnectors",
+    "LeakDetection", "EnvironmentMetrics",
+)  # fmt: skip
+_SIDES = (("Primary", "primary", "Facility"), ("Secondary", "secondary", "Secondary"))
 _LEVEL_WARNING, _LEVEL_CRITICAL = 30.0, 10.0
 """Level of the reservoir in percent below which FluidLevelStatus is Warning or Critical."""
 
@@ -47,13 +54,13 @@ class ThermalResources:
         self._add_leaks(tree)
 
     def _add_connectors(self, tree: ResourceTree) -> None:
-        for side, label in (("Primary", "Facility"), ("Secondary", "Secondary")):
+        for side, key, label in _SIDES:
             path = f"{UNIT}/{side}CoolantConnectors"
             tree.add(
                 collection(path, "CoolantConnectorCollection", f"{label} connectors",
                            lambda: ["1"]),
                 Resource(f"{path}/1", "CoolantConnector", f"{label} connector",
-                         lambda side=side.lower(): self._connector(side)),  # type: ignore[misc]
+                         functools.partial(self._connector, key)),
             )  # fmt: skip
 
     def _add_parts(self, tree: ResourceTree) -> None:
@@ -72,7 +79,7 @@ class ThermalResources:
         for parent in (f"{UNIT}/LeakDetection/LeakDetectors", f"{CHASSIS}/LeakDetectors"):
             tree.add(collection(parent, "LeakDetectorCollection", "Leak detectors",
                                 lambda: map(str, self._detectors())))  # fmt: skip
-            tree.add_members(parent, lambda number, at=parent: self._detector_at(at, number))
+            tree.add_members(parent, functools.partial(self._detector_at, parent))
 
     def _pumps(self) -> list[int]:
         return self._sensors.instances("pump{n}_speed")
@@ -116,8 +123,7 @@ class ThermalResources:
             "PumpRedundancy": [_redundancy(pumps)] if len(pumps) > 1 else [],
             "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         }
-        for name in ("Pumps", "Filters", "Reservoirs", "PrimaryCoolantConnectors",
-                     "SecondaryCoolantConnectors", "LeakDetection", "EnvironmentMetrics"):  # fmt: skip
+        for name in _PARTS:
             content[name] = link(f"{UNIT}/{name}")
         return content
 
@@ -153,7 +159,8 @@ class ThermalResources:
         status = point_status(snapshot.points[key].quality)
         if status["State"] == "Enabled" and running.raw == 0:
             status["State"] = "StandbySpare"
-        if any(a.active and a.code == "pump_trip" for a in snapshot.alarms if a.name in ("", f"pump{number}")):  # fmt: skip
+        names = ("", f"pump{number}")
+        if any(a.active and a.code == "pump_trip" and a.name in names for a in snapshot.alarms):
             status["Health"] = "Critical"
         return {
             "PumpType": "Liquid",
