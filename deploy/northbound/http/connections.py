@@ -22,15 +22,19 @@ from deploy.northbound.http.request_reader import BadRequest, parse_head, read_h
 
 
 class Connection:
-    """One accepted socket. `busy`: it has a complete request. `stream`: no deadline."""
+    """One accepted socket. `busy`: it has a complete request. `stream`: no deadline.
 
-    __slots__ = ("address", "busy", "requests", "socket", "stream", "task", "writer")
+    `started`: its task runs.
+    """
+
+    __slots__ = ("address", "busy", "requests", "socket", "started", "stream", "task", "writer")
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.socket = sock
         self.address = address
         self.busy = False
         self.stream = False
+        self.started = False
         self.requests = 0
         self.task: asyncio.Task[None] | None = None
         self.writer: asyncio.StreamWriter | None = None
@@ -66,8 +70,8 @@ class ConnectionGate:
                 self._admit(sock, str(peer[0]))
         finally:
             tasks = [connection.task for connection in self._open if connection.task]
-            for task in tasks:
-                task.cancel()
+            for connection in tuple(self._open):
+                self._cancel(connection)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def open_stream(self, request: Request) -> bool:
@@ -98,12 +102,21 @@ class ConnectionGate:
         for connection in candidates:
             if not connection.busy and connection.task is not None:
                 self._open.pop(connection, None)
-                connection.task.cancel()
+                self._cancel(connection)
                 self.counters["evicted"] += 1
                 return True
         return False
 
+    @staticmethod
+    def _cancel(connection: Connection) -> None:
+        """End the task; a task that did not start yet closes nothing itself."""
+        if connection.task is not None:
+            connection.task.cancel()
+        if not connection.started:
+            connection.socket.close()
+
     async def _run(self, connection: Connection) -> None:
+        connection.started = True
         try:
             reader, writer = await self._start_tls(connection)
             connection.writer = writer
