@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of deploy: `config`, `relay` and `fleet` for a fleet, `doctor`, `firmware`.
+"""Commands of deploy: `config`, `relay`, `fleet`, `orchestrate`, `doctor`, `firmware`.
 
 Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
@@ -30,6 +30,13 @@ CONFIG: dict[str, tuple[str, str]] = {
 def relay(argv: list[str]) -> int:
     """Run the ground relay."""
     from deploy.relay.command import run
+
+    return run(argv)
+
+
+def orchestrate(argv: list[str]) -> int:
+    """Publish the heat headroom of rows, and act on a scheduler."""
+    from deploy.orchestrate.command import run
 
     return run(argv)
 

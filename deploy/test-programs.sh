@@ -10,6 +10,7 @@ packages="$packages softhsm2 opensc" # a PKCS #11 token for keys of operators
 packages="$packages postgresql postgresql-common victoria-metrics promtool" # stores of the relay
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder
 packages="$packages linuxptp" # ptp4l and pmc of the time server
+packages="$packages slurm-wlm munge" # a scheduler that `coldloop orchestrate` acts on
 packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`
 # The ARM image: compiler, headers, emulator, and apt for the source package of MicroPython.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"
