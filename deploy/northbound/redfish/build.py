@@ -41,12 +41,13 @@ class RedfishParts:
     push: EventPush
     restart: Callable[[], None]
     port: int
+    hold_s: float = 0.05
 
 
 def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService, ResourceTree]:
     """Return the service and its tree."""
     tree = ResourceTree()
-    sensors = SensorModel(parts.source)
+    sensors = SensorModel(parts.source, parts.hold_s)
     tasks = TaskList(tree, sensors, parts.writer)
     ThermalResources(tree, sensors)
     ChassisResources(tree, sensors, tasks)

@@ -6,6 +6,7 @@ Does not read the record of points; see `deploy.northbound.snapshot`. A value th
 in the tree from the first record on that has its points; a stale record does not remove it.
 """
 
+import time
 from typing import Any
 
 from deploy.northbound.points.point_table import PointRow, columns, point_table
@@ -30,10 +31,16 @@ _PLACES = {
 
 
 class SensorModel:
-    """The sensors of the unit; `read` gives the newest snapshot to all resources."""
+    """The sensors of the unit; `read` gives the newest snapshot to all resources.
 
-    def __init__(self, source: SnapshotReader) -> None:
+    `hold_s`: time for which a snapshot is used again, so that one request reads it once.
+    """
+
+    def __init__(self, source: SnapshotReader, hold_s: float = 0.0) -> None:
         self._source = source
+        self._hold_s = hold_s
+        self._until = 0.0
+        self._snapshot = Snapshot()
         self._seen: set[str] = set(_ALWAYS)
         self._columns = columns("redfish")
         self._keys = {column["sensor"]: key for key, column in self._columns.items()}
@@ -45,7 +52,11 @@ class SensorModel:
 
     def read(self) -> Snapshot:
         """Return the newest snapshot and note which points the unit has."""
-        snapshot = self._source.read()
+        now = time.monotonic()
+        if now < self._until:
+            return self._snapshot
+        self._until = now + self._hold_s
+        self._snapshot = snapshot = self._source.read()
         if not snapshot.stale:
             self._seen |= {key for key, p in snapshot.points.items() if p.quality != "absent"}
         return snapshot
@@ -128,7 +139,7 @@ def _place(place: str) -> str:
 
 def implementation(row: PointRow) -> str:
     """Return how a sensor gets its reading: a computed value is Synthesized."""
-    computed = ("heat", "dew_margin", "dew_point", "headroom", "throttle")
+    computed = ("heat", "dew_margin", "dew_point", "headroom", "load_limit")
     reported = ("{n}_command", "_command", "_setpoint")
     if row.template in computed:
         return "Synthesized"

@@ -121,8 +121,19 @@ class ServiceBench:
         self.restarts = 0
         login = Authenticator(accounts, sessions)
         push = EventPush(networks, authorities, interval_s=0.05)
-        parts = RedfishParts(self.source, accounts, sessions, login, self.audit, self.writer,
-                             self.certificates, push, self._restart, self.server.port)  # fmt: skip
+        parts = RedfishParts(
+            self.source,
+            accounts,
+            sessions,
+            login,
+            self.audit,
+            self.writer,
+            self.certificates,
+            push,
+            self._restart,
+            self.server.port,
+            hold_s=0.0,
+        )
         self.service, self.tree = build_service(parts, self.events)
         self.service.register(self.server.app, self.server.gate)
         add_metrics(self.server.app, self.source, METRICS_TOKEN)
