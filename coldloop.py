@@ -57,6 +57,7 @@ COMMANDS = {
         "bring a unit into operation: scan, describe, test, accept, sign",
     ),
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
+    "dossier": ("hil.tools.dossier:dossier", "write a document of what was measured on a unit"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
@@ -73,7 +74,7 @@ COMMANDS = {
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
-        ("demo", "bench", "commission", "hil"),
+        ("demo", "bench", "commission", "hil", "dossier"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),

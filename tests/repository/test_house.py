@@ -26,6 +26,7 @@ CAPACITY = {
     "deploy": 17,
     "deploy/firmware": 16,
     "hil": 21,
+    "tests/deploy": 17,
     "tests/portable/agent": 16,
 }
 """Folders with a larger capacity: the roots of the layers, and one package with one subject."""

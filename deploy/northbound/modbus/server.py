@@ -16,8 +16,10 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from deploy.northbound.rate_limit import RequestBudget
 
 _HEADER = struct.Struct(">HHHB")
 _MIN_LENGTH, _MAX_LENGTH = 2, 254  # unit and PDU of 1 to 253 bytes
@@ -25,7 +27,6 @@ _BUFFER_BYTES = 1024
 _FRAME_S = 10.0
 _HANDSHAKE_S = 5.0
 _GATEWAY_TARGET = 11  # exception 0B: the unit id is not ours
-_MAX_BUCKETS = 1024
 UNIT_IDS = (0, 1, 255)
 """Accepted unit ids. The guide recommends 255, clients use 0 or 1 (section 4.4.2.1)."""
 
@@ -68,32 +69,6 @@ class ServerCounters:
     delayed: int = 0
     bad_frames: int = 0
     handshakes_failed: int = 0
-
-
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
-@dataclass(slots=True)
-class RequestBudget:
-    """Token bucket for each address; at most 1,024 addresses, the oldest is forgotten first."""
-
-    rate: float
-    burst: float
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
-
-    def delay(self, address: str, now: float) -> float:
-        """Take one request from the budget of an address; return how long it waits, s."""
-        bucket = self._buckets.pop(address, None) or _Bucket(self.burst, now)
-        self._buckets[address] = bucket
-        if len(self._buckets) > _MAX_BUCKETS:
-            del self._buckets[next(iter(self._buckets))]
-        gained = (now - bucket.at) * self.rate
-        bucket.tokens = min(self.burst, bucket.tokens + gained) - 1
-        bucket.at = now
-        return max(0.0, -bucket.tokens / self.rate)
 
 
 class ModbusTcpServer:

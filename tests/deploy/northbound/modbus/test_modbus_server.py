@@ -14,7 +14,8 @@ from pymodbus.client import ModbusTcpClient
 
 from deploy.northbound.access.types import FakeWriter
 from deploy.northbound.modbus import layout
-from deploy.northbound.modbus.server import ModbusClient, ModbusLimits, RequestBudget
+from deploy.northbound.modbus.server import ModbusClient, ModbusLimits
+from deploy.northbound.rate_limit import RequestBudget
 from tests.deploy.northbound.modbus.modbus_rig import (
     ModbusRig,
     ask,
@@ -169,7 +170,7 @@ def test_the_budget_of_requests() -> None:
     assert budget.delay("a", 1.0) == 0
     for number in range(5000):
         budget.delay(str(number), 2.0)
-    assert len(budget._buckets) <= 1024
+    assert budget.addresses() <= 1024
 
 
 def test_random_requests_change_nothing() -> None:
