@@ -35,6 +35,7 @@ from deploy.ops.private_file import write_private
 _YEARS = 10
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
+_MAX_TEXT = 64
 _START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 """Begin of a self-signed certificate: the clock of a unit can be wrong at the first start."""
 SUBJECT = {
@@ -79,6 +80,8 @@ class CertificateStore:
 
     def make_request(self, subject: dict[str, str], names: Sequence[str] = ()) -> str:
         """Make a new key and return its CSR (PKCS #10) as PEM. Raises OpsError: a value."""
+        if not all(1 <= len(text) <= _MAX_TEXT and text.isprintable() for text in subject.values()):
+            raise OpsError(f"CSR: each part of the subject has 1 to {_MAX_TEXT} characters")
         key = ec.generate_private_key(ec.SECP256R1())
         try:
             attributes = [x509.NameAttribute(SUBJECT[k], v) for k, v in subject.items()]

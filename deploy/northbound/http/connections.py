@@ -47,7 +47,7 @@ class ConnectionGate:
         self._app: Any = app
         self._context = context
         self._limits = limits
-        self._rate = RateLimiter(limits, time.monotonic())
+        self._rate = RateLimiter(limits)
         self._open: dict[Connection, None] = {}
         self.counters = {"accepted": 0, "evicted": 0, "handshake_failed": 0, "limited": 0}
 

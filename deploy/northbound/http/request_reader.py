@@ -73,6 +73,7 @@ def make_request(
     """Return a request of microdot; its header names are in lower case."""
     factory: Any = Request
     request: Any = factory(app, peer, method, target, "1." + minor, _FieldMap(fields), body=b"")
+    request.max_content_length = request.content_length  # the limit of this module applies
     return request  # type: ignore[no-any-return]
 
 

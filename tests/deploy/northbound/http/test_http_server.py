@@ -162,7 +162,7 @@ def test_the_table_of_addresses_is_bounded() -> None:
     limiter = RateLimiter(HttpLimits(total_rate=1e6, total_burst=1e6))
     for number in range(5000):
         limiter.permit(f"10.0.{number // 256}.{number % 256}", 1.0)
-    assert len(limiter._addresses) == RateLimiter.MAX_ADDRESSES
+    assert limiter.addresses == 1024
 
 
 def test_too_many_requests_get_429(tmp_path: Path) -> None:
