@@ -7,7 +7,7 @@ schema this is the lowest version that has all properties in use, so that old cl
 
 from typing import Any
 
-_VERSIONS = {
+VERSIONS = {
     "AccountService": "1_11_0",
     "ActionInfo": "1_2_0",
     "Certificate": "1_3_0",
@@ -62,7 +62,7 @@ def type_name(schema: str) -> str:
     """Return the value of @odata.type."""
     if schema.endswith("Collection"):
         return f"#{schema}.{schema}"
-    return f"#{schema}.v{_VERSIONS[schema]}.{schema}"
+    return f"#{schema}.v{VERSIONS[schema]}.{schema}"
 
 
 def metadata_document() -> str:
@@ -74,13 +74,13 @@ def metadata_document() -> str:
         _reference("Resource", ['Namespace="Resource"', 'Namespace="Resource.v1_0_0"']),
         _reference("Message", ['Namespace="Message"', 'Namespace="Message.v1_1_2"']),
     ]
-    for schema, version in _VERSIONS.items():
+    for schema, version in VERSIONS.items():
         names = [f'Namespace="{schema}"', f'Namespace="{schema}.v{version}"']
         parts.append(_reference(schema, names))
     parts += [
         _reference(f"{name}Collection", [f'Namespace="{name}Collection"']) for name in _COLLECTIONS
     ]
-    service = f"ServiceRoot.v{_VERSIONS['ServiceRoot']}.ServiceContainer"
+    service = f"ServiceRoot.v{VERSIONS['ServiceRoot']}.ServiceContainer"
     parts += [
         "  <edmx:DataServices>",
         f'    <Schema xmlns="{_OASIS}/edm" Namespace="Service">',
