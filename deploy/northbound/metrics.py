@@ -7,6 +7,7 @@ Names have base units; a counter ends with _total.
 """
 
 import hmac
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from microdot import Microdot, Request, Response
 from deploy.northbound.access.types import Session
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response, plain_reply
+from deploy.northbound.http.site import WebSite
 from deploy.northbound.points.point_table import PointRow, columns, point_table
 from deploy.northbound.snapshot import QUALITIES, UNIT_STATES, Snapshot, SnapshotReader
+from deploy.ops.private_file import write_private
 
 _OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BEARER_FILE = "metrics_token"
 _PERIOD_S = 1.0
 
 
@@ -147,6 +151,15 @@ class _Scrape:
         if open_metrics not in self._texts:
             self._texts[open_metrics] = metrics_text(self._snapshot, open_metrics=open_metrics)
         return self._texts[open_metrics]
+
+
+def add_routes(site: WebSite) -> None:
+    """Add GET /metrics to the web server; the token is in the file metrics_token of the state."""
+    path = site.context.settings.state / _BEARER_FILE
+    if not path.exists():
+        write_private(path, f"{secrets.token_urlsafe(24)}\n".encode())
+    token = path.read_text(encoding="ascii").strip()
+    add_metrics(site.server.app, site.context.source, token, site.login)
 
 
 def add_metrics(

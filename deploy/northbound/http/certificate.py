@@ -49,14 +49,23 @@ SUBJECT = {
 
 
 class CertificateStore:
-    """The certificate of the server; `context` is the TLS context that the server uses."""
+    """The certificate of the server; `context` is the TLS context that the server uses.
 
-    def __init__(self, folder: Path, name: str, addresses: Sequence[str] = ()) -> None:
+    `files`: certificate and key that the configuration names, instead of those in `folder`. They
+    must exist, and `replace` writes to them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        addresses: Sequence[str] = (),
+        files: tuple[Path, Path] | None = None,
+    ) -> None:
         self._folder = folder
-        self._key = folder / "key.pem"
-        self._certificate = folder / "certificate.pem"
+        self._certificate, self._key = files or (folder / "certificate.pem", folder / "key.pem")
         self._request = folder / "request.key"
-        if not (self._key.is_file() and self._certificate.is_file()):
+        if files is None and not (self._key.is_file() and self._certificate.is_file()):
             self._make_own(name, addresses)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -107,8 +116,11 @@ class CertificateStore:
         key = self._matching_key(chain[0])
         pem = b"".join(entry.public_bytes(Encoding.PEM) for entry in chain)
         self._check_usable(key, pem)
-        _write(self._key, key)
-        _write(self._certificate, pem)
+        try:
+            _write(self._key, key)
+            _write(self._certificate, pem)
+        except OSError as error:
+            raise OpsError(f"{self._certificate}: {error.strerror}") from None
         self._request.unlink(missing_ok=True)
         self._load()
 

@@ -9,9 +9,11 @@ the same address. Connections are kept for further requests.
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from microdot import Microdot, Request, Response
@@ -43,11 +45,18 @@ class Connection:
 class ConnectionGate:
     """Accepts and serves the connections of one listening socket."""
 
-    def __init__(self, app: Microdot, context: ssl.SSLContext | None, limits: HttpLimits) -> None:
+    def __init__(
+        self,
+        app: Microdot,
+        context: ssl.SSLContext | None,
+        limits: HttpLimits,
+        networks: Sequence[str] = (),
+    ) -> None:
         self._app: Any = app
         self._context = context
         self._limits = limits
         self._rate = RateLimiter(limits)
+        self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
         self._open: dict[Connection, None] = {}
         self.counters = {"accepted": 0, "evicted": 0, "handshake_failed": 0, "limited": 0}
 
@@ -84,6 +93,10 @@ class ConnectionGate:
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
+        if self._networks and not self._permits(address):
+            sock.close()
+            self.counters["limited"] += 1
+            return
         sock.setblocking(False)
         own = [c for c in self._open if c.address == address]
         full = len(own) >= self._limits.address_connections
@@ -96,6 +109,11 @@ class ConnectionGate:
         connection = Connection(sock, address)
         self._open[connection] = None
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
+
+    def _permits(self, address: str) -> bool:
+        found = ipaddress.ip_address(address.partition("%")[0])
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self._networks)
 
     def _evict(self, candidates: list[Connection]) -> bool:
         """Close the oldest connection that waits for a request."""

@@ -14,7 +14,6 @@ import hmac
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from microdot import Request
@@ -25,34 +24,44 @@ _CACHE_S = 60.0
 _CACHE_SIZE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class AccountView:
+class AccountView(Protocol):
     """An account without its password."""
 
-    user: str
-    role: str
-    enabled: bool = True
-    locked: bool = False
-    must_change: bool = False
+    @property
+    def user(self) -> str:
+        """Name of the user."""
+        ...
+
+    @property
+    def role(self) -> str:
+        """Role, one of `ROLES`."""
+        ...
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a login is permitted."""
+        ...
+
+    @property
+    def locked(self) -> bool:
+        """Whether failed logins lock the account now."""
+        ...
+
+    @property
+    def must_change(self) -> bool:
+        """Whether only a new password is permitted."""
+        ...
 
 
 class AccountStore(Protocol):
     """The accounts; `deploy.northbound.access.accounts` implements it."""
 
-    def check(self, user: str, password: str, address: str) -> Session | Refusal:
-        """Check a password without a place among the sessions. Slow by design."""
-        ...
-
-    def login(self, user: str, password: str, address: str) -> Session | Refusal:
-        """Check a password and open a session. Slow by design."""
-        ...
-
     def all(self) -> Sequence[AccountView]:
         """Return all accounts."""
         ...
 
-    def add(self, user: str, password: str, role: str, *, enabled: bool = True) -> Refusal | None:
-        """Add an account."""
+    def add(self, user: str, password: str, role: str, enabled: bool = True) -> Refusal | None:
+        """Add an account. Slow by design."""
         ...
 
     def change(
@@ -65,7 +74,7 @@ class AccountStore(Protocol):
         enabled: bool | None = None,
         unlock: bool = False,
     ) -> Refusal | None:
-        """Change an account; it ends its sessions when the password or the role changes."""
+        """Change an account; its sessions end. Slow by design with a password."""
         ...
 
     def remove(self, user: str) -> Refusal | None:
@@ -77,6 +86,14 @@ class SessionStore(Protocol):
     """The open sessions; `deploy.northbound.access.sessions` implements it."""
 
     idle_s: int
+
+    def check(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
+        """Check a password without a place among the sessions. Slow by design."""
+        ...
+
+    def login(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
+        """Check a password and open a session. Slow by design."""
+        ...
 
     def find(self, token: str) -> Session | None:
         """Return the session of a token and renew its idle time."""
@@ -90,12 +107,16 @@ class SessionStore(Protocol):
         """End a session; False: there is none."""
         ...
 
+    def set_idle(self, seconds: int) -> Refusal | None:
+        """Set the idle time."""
+        ...
+
 
 class Authenticator:
     """Finds the session of a request."""
 
-    def __init__(self, accounts: AccountStore, sessions: SessionStore) -> None:
-        self._accounts = accounts
+    def __init__(self, sessions: SessionStore, protocol: str) -> None:
+        self._protocol = protocol
         self._sessions = sessions
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[float, Session]] = {}
@@ -125,7 +146,9 @@ class Authenticator:
 
     async def login(self, user: str, password: str, address: str) -> Session | Refusal:
         """Open a session."""
-        return await asyncio.to_thread(self._accounts.login, user, password, address)
+        return await asyncio.to_thread(
+            self._sessions.login, user, password, address, self._protocol
+        )
 
     async def _check(self, user: str, password: str, address: str) -> Session | Refusal:
         text = f"{user}\0{password}\0{address}".encode()
@@ -134,7 +157,9 @@ class Authenticator:
         known = self._known.get(key)
         if known is not None and now - known[0] < _CACHE_S:
             return known[1]
-        found = await asyncio.to_thread(self._accounts.check, user, password, address)
+        found = await asyncio.to_thread(
+            self._sessions.check, user, password, address, self._protocol
+        )
         if isinstance(found, Session):
             if len(self._known) >= _CACHE_SIZE:
                 del self._known[next(iter(self._known))]

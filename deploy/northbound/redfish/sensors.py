@@ -94,7 +94,6 @@ class SensorModel:
         """Build the content of the resource Sensor of a point."""
         snapshot = self.read()
         row, column = point_table()[key], self._columns[key]
-        point = snapshot.points[key]
         factor = row.scale * column.get("factor", 1)
         content: Json = {
             "ReadingType": column["type"],
@@ -104,7 +103,7 @@ class SensorModel:
             "ReadingRangeMax": round(row.high * factor, 3),
             "PhysicalContext": column["context"],
             "Implementation": implementation(row),
-            "Status": point_status(point.quality),
+            "Status": point_status(key, snapshot),
         }
         related = [link(_place(place)) for place, names in self._excerpts.items()
                    if key in names.values() and place != "leakgroup"]  # fmt: skip
@@ -146,12 +145,15 @@ def implementation(row: PointRow) -> str:
     return "Reported" if row.template.endswith(reported) else "PhysicalSensor"
 
 
-def point_status(quality: str) -> Json:
-    """Return the Status of a part with one point."""
+def point_status(key: str, snapshot: Snapshot) -> Json:
+    """Return the Status of a part with one point. Absent: the unit does not have the point."""
+    quality = snapshot.points[key].quality
     if quality == "good":
         return {"State": "Enabled", "Health": "OK"}
     if quality == "uncertain":
         return {"State": "Enabled", "Health": "Warning"}
+    if quality == "absent" and not snapshot.stale:
+        return {"State": "Absent", "Health": "OK"}
     return {"State": "UnavailableOffline", "Health": "Warning"}
 
 

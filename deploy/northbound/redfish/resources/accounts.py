@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from deploy.northbound.access.password import MAX_LENGTH, MIN_LENGTH
 from deploy.northbound.access.types import ROLES, Refusal, Session
 from deploy.northbound.http.login import AccountStore, AccountView, SessionStore
 from deploy.northbound.redfish.messages import Json, RedfishError, message
@@ -33,8 +34,7 @@ from deploy.northbound.redfish.resource import (
 ACCOUNTS = f"{ROOT}/AccountService/Accounts"
 SESSIONS = f"{ROOT}/SessionService/Sessions"
 _ROLES = f"{ROOT}/AccountService/Roles"
-_MIN_PASSWORD, _MAX_PASSWORD = 12, 128
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_USER = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _IDLE_S = (30, 86_400)
 
 
@@ -74,8 +74,8 @@ class AccountResources:
         return {
             "ServiceEnabled": True,
             "Status": {"State": "Enabled", "Health": "OK"},
-            "MinPasswordLength": _MIN_PASSWORD,
-            "MaxPasswordLength": _MAX_PASSWORD,
+            "MinPasswordLength": MIN_LENGTH,
+            "MaxPasswordLength": MAX_LENGTH,
             "AccountLockoutThreshold": 5,
             "AccountLockoutDuration": 60,
             "AccountLockoutCounterResetAfter": 60,
@@ -121,7 +121,7 @@ class AccountResources:
             raise RedfishError(400, *problems)
         enabled = body.get("Enabled", True) is not False
         self._require(
-            self._accounts.add(body["UserName"], body["Password"], body["RoleId"], enabled=enabled),
+            self._accounts.add(body["UserName"], body["Password"], body["RoleId"], enabled),
             "UserName",
         )
         self._changed()
@@ -164,7 +164,7 @@ class AccountResources:
         }
 
     def _set_idle(self, _call: Call, values: Json) -> None:
-        self._sessions.idle_s = values["SessionTimeout"]
+        self._require(self._sessions.set_idle(values["SessionTimeout"]), "SessionTimeout")
 
     def _find_session(self, number: str) -> Resource | None:
         session = next((entry for entry in self._sessions.all() if entry.id == number), None)
@@ -221,9 +221,9 @@ def _wrong_type(name: str) -> Json:
 def _check_password(value: Any) -> Json | None:
     if not isinstance(value, str):
         return _wrong_type("Password")
-    if not _MIN_PASSWORD <= len(value) <= _MAX_PASSWORD:
+    if not MIN_LENGTH <= len(value) <= MAX_LENGTH:
         text = message("PropertyValueFormatError", "...", "Password", related=["Password"])
-        span = f"{_MIN_PASSWORD} to {_MAX_PASSWORD} characters"
+        span = f"{MIN_LENGTH} to {MAX_LENGTH} characters"
         return {**text, "Resolution": f"A password has {span}."}
     return None
 

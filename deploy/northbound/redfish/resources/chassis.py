@@ -125,7 +125,7 @@ class ChassisResources:
             "PhysicalContext": "LiquidOutlet",
             "Implementation": "Programmable",
             "Sensor": self._sensors.excerpt(sensor, snapshot),
-            "Status": point_status("good" if value is not None else "bad"),
+            "Status": point_status(key, snapshot),
         }
 
     def _check(self, key: str, value: Any) -> Json | None:
@@ -171,7 +171,7 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
             key = sensors.key(name)
             reading = sensors.reading(key, snapshot) if key else None
             value: Json = {"MetricId": name, "MetricProperty": f"{SENSORS}/{name}#/Reading",
-                           "MetricValue": None if reading is None else f"{reading:g}"}  # fmt: skip
+                           "MetricValue": None if reading is None else f"{reading:.12g}"}  # fmt: skip
             found.append({**value, "Timestamp": stamp} if stamp else value)
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)

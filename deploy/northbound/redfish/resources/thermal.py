@@ -156,7 +156,7 @@ class ThermalResources:
         snapshot = self._sensors.read()
         key = f"pump{number}_speed"
         command, running = f"pump{number}_command", snapshot.points[f"pump{number}_running"]
-        status = point_status(snapshot.points[key].quality)
+        status = point_status(key, snapshot)
         if status["State"] == "Enabled" and running.raw == 0:
             status["State"] = "StandbySpare"
         names = ("", f"pump{number}")
@@ -181,13 +181,13 @@ class ThermalResources:
             "ServiceHours": snapshot.value("filter_hours"),
             "ServicedDate": None,
             **self._sensors.excerpts("filter"),
-            "Status": point_status(snapshot.points["filter_pressure"].quality),
+            "Status": point_status("filter_pressure", snapshot),
             "Location": part_location("Filter 1", 1),
         }
 
     def _reservoir(self) -> Json:
         snapshot = self._sensors.read()
-        status = point_status(snapshot.points["reservoir_level"].quality)
+        status = point_status("reservoir_level", snapshot)
         level = snapshot.value("reservoir_level")
         words: str | None = None
         if level is not None:
@@ -225,8 +225,8 @@ class ThermalResources:
         return {"DataSourceUri": f"{parent}/{number}", "DetectorState": state}
 
     def _leak(self, number: str) -> Json:
-        point = self._sensors.read().points[f"leak{number}"]
-        status = point_status(point.quality)
+        key, snapshot = f"leak{number}", self._sensors.read()
+        point, status = snapshot.points[key], point_status(key, snapshot)
         state = "Unavailable"
         if point.raw is not None:
             state = "Critical" if point.raw else "OK"

@@ -12,13 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from deploy.northbound.access.accounts import UserAccount
 from deploy.northbound.access.types import FakeAudit, FakeWriter, Refusal, Session
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.http.limits import HttpLimits
-from deploy.northbound.http.login import AccountView, Authenticator
+from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
 from deploy.northbound.metrics import add_metrics
+from deploy.northbound.process.listener import listen
 from deploy.northbound.redfish.build import RedfishParts, build_service
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import EventPush
@@ -33,9 +35,8 @@ class FakeAccounts:
     """Accounts and sessions in memory, passwords in clear text."""
 
     def __init__(self, must_change: str = "") -> None:
-        self.idle_s = 600
         self._accounts = {
-            name: (AccountView(name, role, must_change=name == must_change), PASSWORD)
+            name: (UserAccount(name, role, "", must_change=name == must_change), PASSWORD)
             for name, role in USERS.items()
         }
         self._sessions: dict[str, Session] = {}
@@ -53,13 +54,13 @@ class FakeAccounts:
             self._sessions[found.token] = found
         return found
 
-    def all(self) -> Sequence[AccountView]:
+    def all(self) -> Sequence[UserAccount]:
         return [view for view, _password in self._accounts.values()]
 
-    def add(self, user: str, password: str, role: str, *, enabled: bool = True) -> Refusal | None:
+    def add(self, user: str, password: str, role: str, enabled: bool = True) -> Refusal | None:
         if user in self._accounts:
             return Refusal("the user exists")
-        self._accounts[user] = (AccountView(user, role, enabled), password)
+        self._accounts[user] = (UserAccount(user, role, "", enabled), password)
         return None
 
     def change(self, user, *, name=None, password=None, role=None, enabled=None, unlock=False):
@@ -84,6 +85,15 @@ class FakeSessions:
     def __init__(self, accounts: FakeAccounts) -> None:
         self.idle_s = 600
         self._accounts = accounts
+
+    def check(self, user: str, password: str, address: str, _protocol: str):
+        return self._accounts.check(user, password, address)
+
+    def login(self, user: str, password: str, address: str, _protocol: str):
+        return self._accounts.login(user, password, address)
+
+    def set_idle(self, seconds: int) -> None:
+        self.idle_s = seconds
 
     def find(self, token: str) -> Session | None:
         return self._accounts._sessions.get(token)
@@ -117,9 +127,9 @@ class ServiceBench:
         accounts = FakeAccounts(must_change)
         sessions = FakeSessions(accounts)
         self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
-        self.server = HttpServer("127.0.0.1", 0, self.certificates.context, limits)
+        self.server = HttpServer(listen("http", "127.0.0.1", 0), self.certificates.context, limits)
         self.restarts = 0
-        login = Authenticator(accounts, sessions)
+        login = Authenticator(sessions, "redfish")
         push = EventPush(networks, authorities, interval_s=0.05)
         parts = RedfishParts(
             self.source,
