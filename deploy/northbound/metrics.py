@@ -30,7 +30,7 @@ _PERIOD_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MetricSample:
     """One sample: labels as text such as {pump="1"}, and the value."""
 
     labels: str
@@ -38,42 +38,45 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """A metric family. `name`: without the prefix and without _total."""
 
     name: str
     kind: str
     help: str
-    samples: tuple[Sample, ...]
+    samples: tuple[MetricSample, ...]
 
 
-def families(snapshot: Snapshot) -> Iterator[Family]:
+def families(snapshot: Snapshot) -> Iterator[MetricFamily]:
     """Return all families of a snapshot."""
     up = 0 if snapshot.stale else 1
-    yield Family("up", "gauge", "1: the record of the agent is not older than 3 s", (_one(up),))
+    yield MetricFamily(
+        "up", "gauge", "1: the record of the agent is not older than 3 s", (_one(up),)
+    )
     if snapshot.age_ms is not None:
-        yield Family("status_age_seconds", "gauge", "Age of the record of the agent",
+        yield MetricFamily("status_age_seconds", "gauge", "Age of the record of the agent",
                      (_one(snapshot.age_ms / 1000),))  # fmt: skip
     build = _labels(version=snapshot.software, site=snapshot.identity.site,
                     unit=snapshot.identity.unit)  # fmt: skip
-    yield Family("build_info", "gauge", "Software of the unit", (Sample(build, 1),))
+    yield MetricFamily("build_info", "gauge", "Software of the unit", (MetricSample(build, 1),))
     states = tuple(
-        Sample(_labels(state=state), int(state == snapshot.unit_state)) for state in UNIT_STATES
+        MetricSample(_labels(state=state), int(state == snapshot.unit_state))
+        for state in UNIT_STATES
     )
-    yield Family("unit_state", "gauge", "State of the unit: 1 for the state in force", states)
+    yield MetricFamily("unit_state", "gauge", "State of the unit: 1 for the state in force", states)
     yield from _points(snapshot)
     alarms = tuple(
-        Sample(_labels(code=alarm.code, name=alarm.name, priority=str(alarm.priority),
+        MetricSample(_labels(code=alarm.code, name=alarm.name, priority=str(alarm.priority),
                        state=alarm.state), int(alarm.active))
         for alarm in snapshot.alarms
     )  # fmt: skip
     if alarms:
-        yield Family("alarm", "gauge", "1: the condition of the alarm is present", alarms)
+        yield MetricFamily("alarm", "gauge", "1: the condition of the alarm is present", alarms)
 
 
-def _points(snapshot: Snapshot) -> Iterator[Family]:
+def _points(snapshot: Snapshot) -> Iterator[MetricFamily]:
     table, found = point_table(), columns("prometheus")
-    grouped: dict[str, list[Sample]] = {}
+    grouped: dict[str, list[MetricSample]] = {}
     about: dict[str, tuple[PointRow, Mapping[str, Any]]] = {}
     for key, column in found.items():
         row = table[key]
@@ -83,21 +86,22 @@ def _points(snapshot: Snapshot) -> Iterator[Family]:
         if value is None:
             continue
         text = column.get("labels", "")
-        samples.append(Sample(f"{{{text}}}" if text else "", value * column.get("factor", 1)))
+        samples.append(MetricSample(f"{{{text}}}" if text else "", value * column.get("factor", 1)))
     for name, samples in grouped.items():
         row, column = about[name]
         kind = "counter" if row.kind == "counter" else "gauge"
         if samples:
-            yield Family(name, kind, column.get("help", row.title), tuple(samples))
+            yield MetricFamily(name, kind, column.get("help", row.title), tuple(samples))
     quality = tuple(
-        Sample(_labels(point=key), QUALITIES.index(snapshot.points[key].quality)) for key in found
+        MetricSample(_labels(point=key), QUALITIES.index(snapshot.points[key].quality))
+        for key in found
     )
     text = "Quality of a point: 0 good, 1 uncertain, 2 bad, 3 absent"
-    yield Family("point_quality", "gauge", text, quality)
+    yield MetricFamily("point_quality", "gauge", text, quality)
 
 
-def _one(value: float) -> Sample:
-    return Sample("", value)
+def _one(value: float) -> MetricSample:
+    return MetricSample("", value)
 
 
 def _labels(**pairs: str) -> str:

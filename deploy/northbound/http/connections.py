@@ -2,7 +2,7 @@
 """Connections of the HTTPS server: bounded in number, in time and in rate, before TLS begins.
 
 Does not know resources; the app answers. The server accepts plain sockets and counts them. The TLS
-handshake runs in the task of its connection and has a deadline, so a silent client stops nobody.
+handshake runs in the task of its connection and has a deadline, so a silent client stops no other.
 If all places are taken, the oldest connection without a complete request is closed: first one of
 the same address. Connections are kept for further requests.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from microdot import Microdot, Request, Response
 
-from deploy.northbound.http.limits import HttpLimits, RateLimiter
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
 
@@ -55,9 +55,9 @@ class ConnectionGate:
         self._app: Any = app
         self._context = context
         self._limits = limits
-        self._rate = RateLimiter(limits)
+        self._rate = HttpRateLimit(limits)
         self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
-        self._open: dict[Connection, None] = {}
+        self._open: dict[HttpConnection, None] = {}
         self.counters = {"accepted": 0, "evicted": 0, "handshake_failed": 0, "limited": 0}
 
     @property
@@ -87,7 +87,7 @@ class ConnectionGate:
         """Make the answer to `request` a stream without a deadline; False: too many streams."""
         if sum(connection.stream for connection in self._open) >= self._limits.streams:
             return False
-        connection: Connection = request.g.connection
+        connection: HttpConnection = request.g.connection
         connection.stream = True
         return True
 
@@ -106,7 +106,7 @@ class ConnectionGate:
             sock.close()
             self.counters["limited"] += 1
             return
-        connection = Connection(sock, address)
+        connection = HttpConnection(sock, address)
         self._open[connection] = None
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
 
@@ -115,7 +115,7 @@ class ConnectionGate:
         found = getattr(found, "ipv4_mapped", None) or found
         return any(found in network for network in self._networks)
 
-    def _evict(self, candidates: list[Connection]) -> bool:
+    def _evict(self, candidates: list[HttpConnection]) -> bool:
         """Close the oldest connection that waits for a request."""
         for connection in candidates:
             if not connection.busy and connection.task is not None:
@@ -126,14 +126,14 @@ class ConnectionGate:
         return False
 
     @staticmethod
-    def _cancel(connection: Connection) -> None:
+    def _cancel(connection: HttpConnection) -> None:
         """End the task; a task that did not start yet closes nothing itself."""
         if connection.task is not None:
             connection.task.cancel()
         if not connection.started:
             connection.socket.close()
 
-    async def _run(self, connection: Connection) -> None:
+    async def _run(self, connection: HttpConnection) -> None:
         connection.started = True
         try:
             reader, writer = await self._start_tls(connection)
@@ -149,7 +149,7 @@ class ConnectionGate:
                 connection.socket.close()
 
     async def _start_tls(
-        self, connection: Connection
+        self, connection: HttpConnection
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=self._limits.head)
@@ -171,7 +171,7 @@ class ConnectionGate:
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _serve_requests(
-        self, connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, connection: HttpConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         keep = True
         while keep:
@@ -205,7 +205,7 @@ class ConnectionGate:
         set_body(request, await reader.readexactly(request.content_length))
 
     async def _answer(
-        self, connection: Connection, request: Request, writer: asyncio.StreamWriter
+        self, connection: HttpConnection, request: Request, writer: asyncio.StreamWriter
     ) -> bool:
         """Answer one request; True: the connection is kept."""
         if not self._rate.permit(connection.address, time.monotonic()):

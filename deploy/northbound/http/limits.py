@@ -31,7 +31,7 @@ class HttpLimits:
     total_burst: float = 600.0
 
 
-class RateLimiter:
+class HttpRateLimit:
     """Says whether a request of an address is permitted at `now` (seconds, monotonic)."""
 
     def __init__(self, limits: HttpLimits) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who sends a request: by the token of a session, by user and password (Basic), or nobody.
+"""Who sends a request: by the token of a session, by user and password (Basic), or no login.
 
 Does not keep accounts; see `deploy.northbound.access`. A correct pair of user and password is kept
 for 60 s as a keyed hash, because a check of the password needs 50 ms of CPU by design. A change of

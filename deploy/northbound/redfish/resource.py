@@ -58,7 +58,7 @@ CheckValue = Callable[[Any], Json | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
+class PropertyPatch:
     """Writable properties. `apply` gets the accepted values; None: the answer is the resource."""
 
     properties: Mapping[str, CheckValue]
@@ -82,7 +82,7 @@ class Resource:
     schema: str
     name: str
     build: Callable[[], Json] | None
-    patch: Patch | None = None
+    patch: PropertyPatch | None = None
     post: Method | None = None
     delete: Method | None = None
     read: str = LOGIN

@@ -14,7 +14,7 @@ from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.resource import (
     ROOT,
     Call,
-    Patch,
+    PropertyPatch,
     Reply,
     Resource,
     ResourceTree,
@@ -102,7 +102,7 @@ class ChassisResources:
         key = _CONTROLS[name][0]
         patch = None
         if self._sensors.read().setpoints[key].writable:
-            patch = Patch({"SetPoint": lambda value: self._check(key, value)},
+            patch = PropertyPatch({"SetPoint": lambda value: self._check(key, value)},
                           lambda call, values: self._write(key, call, values))  # fmt: skip
         title = point_table()[key].title
         path = f"{CHASSIS}/Controls/{name}"

@@ -25,7 +25,7 @@ from deploy.northbound.redfish.resource import (
     ROOT,
     Call,
     Method,
-    Patch,
+    PropertyPatch,
     Reply,
     Resource,
     ResourceTree,
@@ -137,7 +137,9 @@ class EventResources:
         subscription = self.subscriptions.get(number)
         if subscription is None:
             return None
-        patch = Patch({"Context": _check_text}, lambda _call, values: self._change(number, values))
+        patch = PropertyPatch(
+            {"Context": _check_text}, lambda _call, values: self._change(number, values)
+        )
         return Resource(
             f"{_SUBSCRIPTIONS}/{number}",
             "EventDestination",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.northbound.http.limits import HttpLimits, RateLimiter
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from tests.deploy.northbound.redfish.service_bench import METRICS_TOKEN, ServiceBench
 from tests.support.programs import require_program
 
@@ -111,7 +111,7 @@ def test_a_client_that_waits_for_continue_gets_it(bench: ServiceBench) -> None:
     assert done.stdout == "400"  # the user is missing
 
 
-def test_half_open_connections_stop_nobody_and_are_bounded(tmp_path: Path) -> None:
+def test_half_open_connections_are_bounded_and_stop_no_client(tmp_path: Path) -> None:
     with ServiceBench(tmp_path, limits=HttpLimits()) as bench:
         address = ("127.0.0.1", bench.server.port)
         silent = []
@@ -150,7 +150,7 @@ def test_old_tls_is_refused(bench: ServiceBench) -> None:
 
 
 def test_a_flood_of_one_address_is_refused_and_another_address_is_served() -> None:
-    limiter = RateLimiter(HttpLimits(address_rate=1, address_burst=5))
+    limiter = HttpRateLimit(HttpLimits(address_rate=1, address_burst=5))
     granted = sum(limiter.permit("10.0.0.1", 1.0) for _number in range(100))
     assert granted == 5
     assert limiter.permit("10.0.0.2", 1.0)
@@ -159,7 +159,7 @@ def test_a_flood_of_one_address_is_refused_and_another_address_is_served() -> No
 
 
 def test_the_table_of_addresses_is_bounded() -> None:
-    limiter = RateLimiter(HttpLimits(total_rate=1e6, total_burst=1e6))
+    limiter = HttpRateLimit(HttpLimits(total_rate=1e6, total_burst=1e6))
     for number in range(5000):
         limiter.permit(f"10.0.{number // 256}.{number % 256}", 1.0)
     assert limiter.addresses == 1024
