@@ -23,7 +23,7 @@ from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
 
 
-class Connection:
+class HttpConnection:
     """One accepted socket. `busy`: it has a complete request. `stream`: no deadline.
 
     `started`: its task runs.

@@ -92,12 +92,12 @@ def test_the_exposition_is_small_and_cheap() -> None:
 def test_the_record_is_read_at_most_once_a_second() -> None:
     reads, clock = [], [0.0]
 
-    class Source:
+    class CountingSource:
         def read(self) -> Snapshot:
             reads.append(clock[0])
             return Snapshot()
 
-    scrape = _Scrape(Source(), lambda: clock[0])
+    scrape = _Scrape(CountingSource(), lambda: clock[0])
     for step in range(30):
         clock[0] = step / 10
         scrape.text(open_metrics=bool(step % 2))

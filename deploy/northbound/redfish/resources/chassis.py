@@ -170,8 +170,11 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
         for name in sensors.ids():
             key = sensors.key(name)
             reading = sensors.reading(key, snapshot) if key else None
-            value: Json = {"MetricId": name, "MetricProperty": f"{SENSORS}/{name}#/Reading",
-                           "MetricValue": None if reading is None else f"{reading:.12g}"}  # fmt: skip
+            value: Json = {
+                "MetricId": name,
+                "MetricProperty": f"{SENSORS}/{name}#/Reading",
+                "MetricValue": None if reading is None else f"{reading:.12g}",
+            }
             found.append({**value, "Timestamp": stamp} if stamp else value)
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)

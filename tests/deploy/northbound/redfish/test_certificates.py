@@ -10,7 +10,7 @@ import pytest
 
 from deploy.northbound.http.certificate import CertificateStore
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench
-from tests.deploy.northbound.redfish.test_service import ROOT, RedfishClient
+from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient
 from tests.support.programs import require_program
 
 CERTIFICATES = f"{ROOT}/Managers/1/NetworkProtocol/HTTPS/Certificates"
@@ -29,8 +29,8 @@ def bench(tmp_path: Path) -> Iterator[ServiceBench]:
 
 
 @pytest.fixture
-def admin(bench: ServiceBench) -> Iterator[RedfishClient]:
-    client = RedfishClient(bench, "admin")
+def admin(bench: ServiceBench) -> Iterator[ApiClient]:
+    client = ApiClient(bench, "admin")
     yield client
     client.link.close()
 
@@ -58,7 +58,7 @@ def body_of(certificate: str) -> dict[str, object]:
 
 
 def test_a_signed_request_replaces_the_certificate_without_a_restart(
-    bench: ServiceBench, admin: RedfishClient, tmp_path: Path
+    bench: ServiceBench, admin: ApiClient, tmp_path: Path
 ) -> None:
     body = {**SUBJECT, "CertificateCollection": {"@odata.id": CERTIFICATES},
             "AlternativeNames": ["cdu.test", "127.0.0.1"]}  # fmt: skip
@@ -82,7 +82,7 @@ def test_a_signed_request_replaces_the_certificate_without_a_restart(
     assert again.certificate.issuer.rfc4514_string() == "CN=Site authority"
 
 
-def test_a_certificate_of_another_key_changes_nothing(admin: RedfishClient, tmp_path: Path) -> None:
+def test_a_certificate_of_another_key_changes_nothing(admin: ApiClient, tmp_path: Path) -> None:
     before = admin.get(f"{CERTIFICATES}/1")["Fingerprint"]
     foreign = CertificateStore(tmp_path / "other", "other.test").pem
     wrong = ["", "x", foreign, foreign[:200], foreign * 6, "x" * 40_000]
@@ -101,7 +101,7 @@ def test_a_certificate_of_another_key_changes_nothing(admin: RedfishClient, tmp_
      {"CertificateCollection": CERTIFICATES}],
 )  # fmt: skip
 def test_a_request_with_a_wrong_value_is_refused(
-    admin: RedfishClient, change: dict[str, object]
+    admin: ApiClient, change: dict[str, object]
 ) -> None:
     body = {**SUBJECT, "CertificateCollection": {"@odata.id": CERTIFICATES}, **change}
     assert admin.call("POST", GENERATE, body)[0] == 400

@@ -22,7 +22,7 @@ from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
-from tests.deploy.northbound.redfish.test_service import ROOT, RedfishClient, keys
+from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient, keys
 from tests.support.programs import require_program
 
 SUBSCRIPTIONS = f"{ROOT}/EventService/Subscriptions"
@@ -117,7 +117,7 @@ def test_curl_gets_an_alarm_by_the_stream_within_two_seconds(bench: ServiceBench
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == ": connected\n"
-        admin = RedfishClient(bench, "admin")
+        admin = ApiClient(bench, "admin")
         (member,) = admin.get(SUBSCRIPTIONS)["Members"]
         assert admin.get(member["@odata.id"])["SubscriptionType"] == "SSE"
         raised = time.monotonic()
@@ -156,7 +156,7 @@ def test_streams_are_bounded_and_deleting_a_subscription_ends_its_stream(
     curl = require_program("curl")
     command = [curl, "-skN", "-u", f"reader:{PASSWORD}", f"{bench.url}{ROOT}/EventService/SSE"]
     streams = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _n in range(4)]
-    admin = RedfishClient(bench, "admin")
+    admin = ApiClient(bench, "admin")
     try:
         for stream in streams:
             assert stream.stdout is not None
@@ -217,7 +217,7 @@ def test_events_are_pushed_with_the_headers_of_the_subscriber(
 ) -> None:
     networks, authority = ["127.0.0.0/8"], str(receiver.authority)
     with ServiceBench(tmp_path, networks=networks, authorities=authority) as bench:
-        admin = RedfishClient(bench, "admin")
+        admin = ApiClient(bench, "admin")
         body = {
             "Destination": receiver.url, "Protocol": "Redfish", "Context": "hall 1",
             "HttpHeaders": [{"X-Key": "secret-of-the-subscriber"}],
@@ -248,7 +248,7 @@ def test_a_destination_outside_of_the_permitted_networks_is_refused(
     tmp_path: Path, destination: object
 ) -> None:
     with ServiceBench(tmp_path, networks=["192.168.1.0/24"]) as bench:
-        admin = RedfishClient(bench, "admin")
+        admin = ApiClient(bench, "admin")
         body = {"Destination": destination, "Protocol": "Redfish"}
         status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
         assert status == 400, found
@@ -290,7 +290,7 @@ def test_a_subscription_that_is_not_valid_is_refused(
     tmp_path: Path, change: dict[str, object], key: str
 ) -> None:
     with ServiceBench(tmp_path, networks=["192.168.1.0/24"]) as bench:
-        admin = RedfishClient(bench, "admin")
+        admin = ApiClient(bench, "admin")
         body = {"Destination": "https://192.168.1.5/", "Protocol": "Redfish", **change}
         status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
         assert (status, keys(found)) == (400, [key])
@@ -300,7 +300,7 @@ def test_a_subscription_that_is_not_valid_is_refused(
 def test_filters_of_a_subscription_and_its_bound(tmp_path: Path, receiver: EventReceiver) -> None:
     authority = str(receiver.authority)
     with ServiceBench(tmp_path, networks=["127.0.0.0/8"], authorities=authority) as bench:
-        admin = RedfishClient(bench, "admin")
+        admin = ApiClient(bench, "admin")
         base = {"Destination": receiver.url, "Protocol": "Redfish"}
         for lists in ({"MessageIds": ["Coldloop.1.0.AlarmCleared"]},
                       {"RegistryPrefixes": ["Base"]}, {"ExcludeRegistryPrefixes": ["Coldloop"]},
@@ -321,7 +321,7 @@ def test_filters_of_a_subscription_and_its_bound(tmp_path: Path, receiver: Event
 
 def test_the_log_lists_events_with_a_time_and_can_be_cleared(bench: ServiceBench) -> None:
     entries = f"{ROOT}/Managers/1/LogServices/Events/Entries"
-    admin = RedfishClient(bench, "admin")
+    admin = ApiClient(bench, "admin")
     bench.source.replace(utc=None, alarms=(ALARM,))
     wait_until(lambda: bool(bench.events._alarms))
     assert admin.get(entries)["Members"] == []

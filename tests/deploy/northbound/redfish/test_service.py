@@ -17,7 +17,7 @@ UNIT = f"{ROOT}/ThermalEquipment/CDUs/1"
 CONTROL = f"{ROOT}/Chassis/1/Controls/SupplyTemperature"
 
 
-class RedfishClient:
+class ApiClient:
     """One kept connection with a session."""
 
     def __init__(self, bench: ServiceBench, user: str = "") -> None:
@@ -65,8 +65,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceBench]:
 
 
 @pytest.fixture
-def admin(bench: ServiceBench) -> Iterator[RedfishClient]:
-    client = RedfishClient(bench, "admin")
+def admin(bench: ServiceBench) -> Iterator[ApiClient]:
+    client = ApiClient(bench, "admin")
     yield client
     client.link.close()
 
@@ -81,7 +81,7 @@ def writable(bench: ServiceBench) -> Iterator[None]:
 
 
 def test_only_four_paths_are_open_without_login(bench: ServiceBench) -> None:
-    client = RedfishClient(bench)
+    client = ApiClient(bench)
     for path in ("/redfish", ROOT, f"{ROOT}/", f"{ROOT}/odata", f"{ROOT}/$metadata"):
         assert client.call("GET", path)[0] == 200
     for path in (UNIT, f"{ROOT}/x", f"{ROOT}/EventService/SSE", f"{ROOT}?$expand=*"):
@@ -95,14 +95,14 @@ def test_only_four_paths_are_open_without_login(bench: ServiceBench) -> None:
 
 
 def test_without_login_the_root_is_not_expanded(bench: ServiceBench) -> None:
-    client = RedfishClient(bench)
+    client = ApiClient(bench)
     _status, body, _headers = client.call("GET", f"{ROOT}?$expand=*")
     assert body["Chassis"] == {"@odata.id": f"{ROOT}/Chassis"}
     client.link.close()
 
 
 def test_values_of_the_snapshot_are_in_sensors_and_excerpts(
-    bench: ServiceBench, admin: RedfishClient
+    bench: ServiceBench, admin: ApiClient
 ) -> None:
     bench.source.set_point("supply_temperature", 31_234)
     bench.source.set_point("heat", 98_765)
@@ -118,7 +118,7 @@ def test_values_of_the_snapshot_are_in_sensors_and_excerpts(
     bench.source.set_point("return_temperature", 40_000)
 
 
-def test_without_a_record_no_old_value_is_shown(bench: ServiceBench, admin: RedfishClient) -> None:
+def test_without_a_record_no_old_value_is_shown(bench: ServiceBench, admin: ApiClient) -> None:
     before = bench.source.snapshot
     bench.source.stop()
     report = admin.get(f"{ROOT}/TelemetryService/MetricReports/All")
@@ -128,7 +128,7 @@ def test_without_a_record_no_old_value_is_shown(bench: ServiceBench, admin: Redf
     bench.source.snapshot = before
 
 
-def test_a_member_by_only_and_expand(admin: RedfishClient) -> None:
+def test_a_member_by_only_and_expand(admin: ApiClient) -> None:
     assert admin.get(f"{ROOT}/Chassis?only")["Id"] == "1"
     pumps = admin.get(f"{UNIT}/Pumps?$expand=.($levels=1)")
     assert pumps["Members"][0]["PumpType"] == "Liquid"
@@ -143,12 +143,12 @@ def test_a_member_by_only_and_expand(admin: RedfishClient) -> None:
     [("only=x", 400), ("$filter=a", 501), ("$top=-1", 400), ("$expand=x", 400), ("$top=1", 400),
      ("unknown=1", 200)],
 )  # fmt: skip
-def test_queries_that_are_not_valid(admin: RedfishClient, query: str, status: int) -> None:
+def test_queries_that_are_not_valid(admin: ApiClient, query: str, status: int) -> None:
     path = UNIT if query == "$top=1" else f"{ROOT}/Chassis"
     assert admin.call("GET", f"{path}?{query}")[0] == status
 
 
-def test_a_wrong_odata_version_and_a_wrong_tag_are_refused(admin: RedfishClient) -> None:
+def test_a_wrong_odata_version_and_a_wrong_tag_are_refused(admin: ApiClient) -> None:
     assert admin.call("GET", UNIT, OData_Version="4.1")[0] == 412
     account = f"{ROOT}/AccountService/Accounts/reader"
     status, body, _h = admin.call("PATCH", account, {"Enabled": False}, If_Match='"0"')
@@ -156,7 +156,7 @@ def test_a_wrong_odata_version_and_a_wrong_tag_are_refused(admin: RedfishClient)
     assert admin.get(account)["Enabled"]
 
 
-def test_the_tag_is_stable_and_answers_304(bench: ServiceBench, admin: RedfishClient) -> None:
+def test_the_tag_is_stable_and_answers_304(bench: ServiceBench, admin: ApiClient) -> None:
     path = f"{ROOT}/Managers/1"
     tag = admin.get(path)["@odata.etag"]
     bench.source.replace(utc=bench.source.snapshot.utc.replace(microsecond=7, second=59))
@@ -164,7 +164,7 @@ def test_the_tag_is_stable_and_answers_304(bench: ServiceBench, admin: RedfishCl
     assert admin.call("GET", path, If_None_Match=tag)[0] == 304
 
 
-def test_a_patch_has_one_message_for_each_property(admin: RedfishClient) -> None:
+def test_a_patch_has_one_message_for_each_property(admin: ApiClient) -> None:
     account = f"{ROOT}/AccountService/Accounts/operator"
     assert keys(admin.call("PATCH", account, {})[1]) == ["NoOperation"]
     assert keys(admin.call("PATCH", account, {"@odata.etag": "x"})[1]) == ["NoOperation"]
@@ -179,11 +179,11 @@ def test_a_patch_has_one_message_for_each_property(admin: RedfishClient) -> None
     "body", [b"{", b"[]", b'"x"', b"[" * 5000, b'{"a":' * 9 + b"1" + b"}" * 9, b"{\xff}",
              b'{"SetPoint": NaN}', b'{"SetPoint": 1e999}', b""],
 )  # fmt: skip
-def test_bodies_that_are_no_object_are_refused(admin: RedfishClient, body: bytes) -> None:
+def test_bodies_that_are_no_object_are_refused(admin: ApiClient, body: bytes) -> None:
     assert admin.call("PATCH", f"{ROOT}/SessionService", body)[0] == 400
 
 
-def test_another_media_type_is_refused(admin: RedfishClient) -> None:
+def test_another_media_type_is_refused(admin: ApiClient) -> None:
     answer = admin.call("PATCH", f"{ROOT}/SessionService", b"a=b", Content_Type="text/plain")
     assert answer[0] == 415
 
@@ -192,7 +192,7 @@ def test_another_media_type_is_refused(admin: RedfishClient) -> None:
 
 
 def test_a_reader_reads_and_writes_nothing(bench: ServiceBench, writable: None) -> None:
-    reader = RedfishClient(bench, "reader")
+    reader = ApiClient(bench, "reader")
     writes = [
         ("PATCH", CONTROL, {"SetPoint": 30}),
         ("POST", f"{ROOT}/AccountService/Accounts", {}),
@@ -218,14 +218,14 @@ def test_a_reader_reads_and_writes_nothing(bench: ServiceBench, writable: None) 
 
 
 def test_expand_shows_no_account_of_others(bench: ServiceBench) -> None:
-    reader = RedfishClient(bench, "reader")
+    reader = ApiClient(bench, "reader")
     members = reader.get(f"{ROOT}/AccountService/Accounts?$expand=*")["Members"]
     assert [entry.get("UserName") for entry in members if "UserName" in entry] == ["reader"]
     reader.link.close()
 
 
 def test_every_resource_refuses_methods_that_it_does_not_have(bench: ServiceBench) -> None:
-    operator = RedfishClient(bench, "operator")
+    operator = ApiClient(bench, "operator")
     for path in all_paths(operator):
         status, _body, headers = operator.call("GET", path)
         assert status == 200
@@ -236,7 +236,7 @@ def test_every_resource_refuses_methods_that_it_does_not_have(bench: ServiceBenc
     operator.link.close()
 
 
-def all_paths(client: RedfishClient) -> list[str]:
+def all_paths(client: ApiClient) -> list[str]:
     """Return the paths of all resources that a client can reach by links."""
     found, pending = {}, [ROOT]
     while pending:
@@ -264,9 +264,7 @@ def links(value: object) -> Iterator[str]:
 # --- writes -------------------------------------------------------------------------------------
 
 
-def test_without_permission_a_set_point_is_read_only(
-    bench: ServiceBench, admin: RedfishClient
-) -> None:
+def test_without_permission_a_set_point_is_read_only(bench: ServiceBench, admin: ApiClient) -> None:
     status, _body, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30})
     assert status == 405
     assert "PATCH" not in headers["Allow"]
@@ -274,7 +272,7 @@ def test_without_permission_a_set_point_is_read_only(
 
 
 def test_a_set_point_is_a_task_until_it_is_confirmed(
-    bench: ServiceBench, admin: RedfishClient, writable: None
+    bench: ServiceBench, admin: ApiClient, writable: None
 ) -> None:
     before = admin.get(CONTROL)["SetPoint"]
     status, task, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30.5})
@@ -303,7 +301,7 @@ def test_a_set_point_is_a_task_until_it_is_confirmed(
      (True, "TypeError"), ([30], "TypeError")],
 )  # fmt: skip
 def test_a_set_point_outside_of_its_limits_is_refused(
-    bench: ServiceBench, admin: RedfishClient, writable: None, value: object, key: str
+    bench: ServiceBench, admin: ApiClient, writable: None, value: object, key: str
 ) -> None:
     before = len(bench.writer.requests)
     status, body, _h = admin.call("PATCH", CONTROL, {"SetPoint": value})
@@ -312,7 +310,7 @@ def test_a_set_point_outside_of_its_limits_is_refused(
 
 
 def test_a_refusal_of_the_agent_is_reported(
-    bench: ServiceBench, admin: RedfishClient, writable: None
+    bench: ServiceBench, admin: ApiClient, writable: None
 ) -> None:
     bench.writer.refusal = Refusal("the limit of changes per hour is reached", retry_s=600)
     status, _body, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30})
@@ -324,14 +322,14 @@ def test_a_refusal_of_the_agent_is_reported(
 
 
 def test_the_list_of_tasks_is_bounded(
-    bench: ServiceBench, admin: RedfishClient, writable: None
+    bench: ServiceBench, admin: ApiClient, writable: None
 ) -> None:
     for number in range(40):
         assert admin.call("PATCH", CONTROL, {"SetPoint": 20 + number / 10})[0] == 202
     assert admin.get(f"{ROOT}/TaskService/Tasks")["Members@odata.count"] == 32
 
 
-def test_reset_restarts_this_process_only(bench: ServiceBench, admin: RedfishClient) -> None:
+def test_reset_restarts_this_process_only(bench: ServiceBench, admin: ApiClient) -> None:
     target = f"{ROOT}/Managers/1/Actions/Manager.Reset"
     assert admin.call("POST", target, {"ResetType": "ForceOff"})[0] == 400
     assert bench.restarts == 0
@@ -344,13 +342,13 @@ def test_reset_restarts_this_process_only(bench: ServiceBench, admin: RedfishCli
 # --- accounts and sessions ----------------------------------------------------------------------
 
 
-def test_an_account_is_created_used_and_deleted(bench: ServiceBench, admin: RedfishClient) -> None:
+def test_an_account_is_created_used_and_deleted(bench: ServiceBench, admin: ApiClient) -> None:
     accounts = f"{ROOT}/AccountService/Accounts"
     new = {"UserName": "hall", "Password": PASSWORD, "RoleId": "ReadOnly"}
     status, body, headers = admin.call("POST", accounts, new)
     assert status == 201
     assert body["Password"] is None
-    RedfishClient(bench, "hall").link.close()
+    ApiClient(bench, "hall").link.close()
     assert admin.call("POST", accounts, new)[0] == 400
     assert admin.call("POST", accounts, {**new, "UserName": "a/b"})[0] == 400
     assert admin.call("POST", accounts, {**new, "UserName": "b", "Password": "short"})[0] == 400
@@ -359,7 +357,7 @@ def test_an_account_is_created_used_and_deleted(bench: ServiceBench, admin: Redf
 
 
 def test_a_closed_session_is_refused_and_its_token_is_never_shown(bench: ServiceBench) -> None:
-    client = RedfishClient(bench, "operator")
+    client = ApiClient(bench, "operator")
     token = client.headers["X-Auth-Token"]
     for path in all_paths(client):
         assert token not in json.dumps(client.get(path)), path
@@ -370,7 +368,7 @@ def test_a_closed_session_is_refused_and_its_token_is_never_shown(bench: Service
 
 def test_the_first_password_must_be_changed(tmp_path) -> None:
     with ServiceBench(tmp_path, must_change="admin") as bench:
-        client = RedfishClient(bench, "admin")
+        client = ApiClient(bench, "admin")
         status, body, _h = client.call("GET", UNIT)
         assert (status, keys(body)) == (403, ["PasswordChangeRequired"])
         own = f"{ROOT}/AccountService/Accounts/admin"
