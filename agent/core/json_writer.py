@@ -45,8 +45,8 @@ def quote(text: str) -> str:
 def write(value: object) -> str:
     """Write a value as JSON without spaces.
 
-    Types: None, bool, int, str, list, tuple, `JsonObject`, `JsonValue`. Raises `EncodeError` for
-    all other types, also for float.
+    Types: None, bool, int, str, list, tuple, `JsonObject`. Raises `EncodeError` for all other
+    types, also for float.
     """
     if value is None:
         return "null"
@@ -64,8 +64,6 @@ def write(value: object) -> str:
         return "{" + ",".join(pairs) + "}"
     if type(value) is list or type(value) is tuple:
         return "[" + ",".join([str(v) if type(v) is int else write(v) for v in value]) + "]"
-    if type(value) is JsonValue:
-        return value.text
     raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
 
 
@@ -76,10 +74,3 @@ class JsonObject:
 
     def __init__(self, pairs: "list[tuple[str, object]]") -> None:
         self.pairs = pairs
-
-
-class JsonValue:
-    """A value that is JSON text already."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
