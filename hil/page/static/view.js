@@ -2,21 +2,23 @@
 "use strict";
 // Draws frames and states; sends no requests.
 const View = (() => {
-  const id = (name) => document.getElementById(name);
-  const { make, text: number, DIGITS } = Plots;
+  const { id, make, number } = Dom, { DIGITS } = Plots;
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
 
   const READ_KEYS = { supply: "seen", return: "return_read", dp: "dp_read", valve: "valve_read", pump1: "pump1_read", pump2: "pump2_read" };
+  const LABELS = ["facility", "exchanger", "supply", "return", "racks", "case"];
+  const VALUES = ["fws", "fws_flow", "valve", "supply", "dp", "return", "flow", "load", "case", "pump1", "pump2"];
+  let drawn = 0;
   function showLoop(curves, row) {
     const value = (key) => row[curves.findIndex((c) => c.key === key) + 1];
+    const pumps = value("pump2_read") === null && value("pump2") === null ? 1 : 2;
+    if (drawn !== pumps) { drawn = pumps; Pid.build(id("loop"), { pumps, labels: LABELS, values: VALUES }); }
     for (const c of curves) { // as the controller reads it; the true value only where it reads none
-      const text = id("v-" + c.key), shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
-      if (text) text.textContent = number(shown, DIGITS[c.key] ?? 1) + " " + c.unit;
+      const shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
+      Pid.showValue(c.key, number(shown, DIGITS[c.key] ?? 1) + " " + c.unit);
     }
-    id("pump2").style.visibility = id("v-pump2").style.visibility = id("arrow2").style.visibility = value("pump2_read") === null && value("pump2") === null ? "hidden" : "";
-    for (const key of ["pump1", "pump2"]) id(key).setAttribute("class", "part " + ((value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off"));
-    id("valve").setAttribute("class", "part " + ((value("valve_read") ?? value("valve")) > 1 ? "ok" : "off"));
-    id("racks").setAttribute("class", "part " + (value("case") > 80 ? "hurt" : "ok"));
+    for (const key of ["pump1", "pump2", "valve"]) Pid.showPart(key, (value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off");
+    Pid.showPart("racks", value("case") > 80 ? "hurt" : "ok");
   }
 
   function showHeader(state) {

@@ -7,12 +7,7 @@ const Plots = (() => {
   const MIN_SPANS = { "°C": 5, kPa: 20, "L/min": 20, kW: 10, W: 200, "%": 10, ms: 20, rows: 5 };
   const DIGITS = { flow: 0, fws_flow: 0, pump_w: 0, waiting: 0 };
   const HEIGHT = 180, MAX_FULL_S = 120; // 10 Hz for two minutes, then 1 Hz
-  const make = (tag, fields = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), fields);
-    element.append(...children);
-    return element;
-  };
-  const text = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+  const { make, number: text } = Dom;
   let place, curves = [], plots = [], rows = [], run = null, marks = [];
   let view = null, span = 300, paused = false, isUtc = true, needsDraw = true, drawMs = 0;
 
