@@ -28,7 +28,7 @@ from agent.remote.schedule import ScheduledChange, verify_context
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
 from agent.remote.storage.write_queue import WriteQueue
-from agent.remote.update.output_swings import OutputSwings
+from agent.remote.update.output_oscillation import OutputOscillation
 from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -73,7 +73,7 @@ class RemoteManager(Component):
         self.accepted_count = 0
         self.rejections = RejectionLog()
         self.message_clock = MessageClock(agent)
-        self.swings = OutputSwings()
+        self.oscillation = OutputOscillation()
         self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
         self.write_queue = WriteQueue(port, self.boot.audit)
@@ -120,7 +120,7 @@ class RemoteManager(Component):
         now: int,
         config_trial: ConfigTrial,
         grace_s: int,
-        before: "OutputSwings | None",
+        before: "OutputOscillation | None",
         soak: int,
     ) -> None:
         health_s = soak * int(self.settings["health_s"])
@@ -171,7 +171,7 @@ class RemoteManager(Component):
         """Process messages, trials and reports."""
         self._process(now)
         if self.trial_monitor is None:
-            self.swings.tick(self.agent, now)
+            self.oscillation.tick(self.agent, now)
         self.schedule.tick(now)
         self._step_trial(now)
         if now >= self._restart_at:
@@ -323,7 +323,7 @@ class RemoteManager(Component):
             self._run_config(config, data)
             running = self.boot.slots.trial
             if running is not None:
-                self._start_monitor(then, running, 0, self.swings, message.soak_factor())
+                self._start_monitor(then, running, 0, self.oscillation, message.soak_factor())
 
         self.write_queue.write_records(writes, now)
         self.write_queue.after_durable(durable, now)

@@ -22,7 +22,8 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
-    "agent": 20,
+    "agent": 21,
+    "deploy": 16,
     "deploy/firmware": 16,
     "hil": 21,
 }
