@@ -19,5 +19,5 @@ def qr_svg(text: str) -> bytes:
         raise ValueError("a QR code has 1 to 200 characters")
     out = io.BytesIO()
     code = segno.make(text, error="m", micro=False)
-    code.save(out, kind="svg", border=4, scale=4, dark="#000", light="#fff", xmldecl=False)
+    code.save(out, kind="svg", border=4, omitsize=True, dark="#000", light="#fff", xmldecl=False)
     return out.getvalue()

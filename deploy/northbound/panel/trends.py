@@ -58,6 +58,7 @@ class TrendStore:
     def __init__(self) -> None:
         self._minutes: dict[int, _Minute] = {}
         self._sequence = -1
+        self._newest = 0
 
     def add_snapshot(self, snapshot: Snapshot) -> None:
         """Add the good and uncertain values of a new record. Without UTC it has no place."""
@@ -73,26 +74,27 @@ class TrendStore:
 
     def _add(self, at_s: float, values: Mapping[str, float | None], live: bool) -> None:
         number = int(at_s // _MINUTE_S)
-        newest = max(self._minutes, default=number)
-        if number <= newest - MINUTES or (not live and number > newest):
+        if not live and self._sequence >= 0 and number > self._newest:
+            return
+        if not live and number <= self._newest - MINUTES:
             return
         minute = self._minutes.setdefault(number, _Minute())
         if live and not minute.live:
             minute = self._minutes[number] = _Minute(live=True)
         if minute.live == live:
             minute.add(values)
-        if live:
-            self._prune(number)
+        if number != self._newest and (live or number > self._newest):
+            self._newest = number
+            self._prune()
 
-    def _prune(self, newest: int) -> None:
-        """Drop minutes that are too old, and those after `newest`: the clock has gone back."""
-        if len(self._minutes) > MINUTES or max(self._minutes) > newest:
-            keep = range(newest - MINUTES + 1, newest + 1)
-            self._minutes = {number: m for number, m in self._minutes.items() if number in keep}
+    def _prune(self) -> None:
+        """Drop minutes that are too old, and those that come later: the clock has gone back."""
+        keep = range(self._newest - MINUTES + 1, self._newest + 1)
+        self._minutes = {number: m for number, m in self._minutes.items() if number in keep}
 
     def rows(self, minutes: int = MINUTES) -> list[list[float | None]]:
         """Return [UTC in s, mean of each key…] in the order of time; a gap is a row of None."""
-        newest = max(self._minutes, default=0)
+        newest = self._newest
         rows: list[list[float | None]] = []
         last = None
         for number in sorted(n for n in self._minutes if n > newest - minutes):

@@ -7,18 +7,18 @@ const Pid = (() => {
   // Places of the texts: [x, y, anchor]. `wide` is for screens, `narrow` for phones.
   const WIDE = {
     size: [720, 250], top: 60, bottom: 190, left: 40, exchanger: [230, 70], racks: [620, 60], valve: 134, pumps: [430, 60], radius: 20, filter: 360,
-    labels: { facility: [40, 26], exchanger: [265, 28, "mid"], supply: [320, 26], return: [320, 152], racks: [650, 28, "mid"], dp: [456, 26], fws_return: [40, 152], case: [612, 112, "end"] },
+    labels: { facility: [40, 26], exchanger: [265, 28, "mid"], supply: [320, 26], return: [320, 142], racks: [650, 28, "mid"], dp: [456, 26], fws_return: [40, 152], case: [612, 112, "end"] },
     values: {
-      fws: [40, 48], fws_flow: [40, 112], valve: [134, 228, "mid"], fws_return: [40, 174], supply: [320, 48], dp: [456, 48], return: [320, 174],
-      flow: [612, 174, "end"], load: [680, 232, "end"], heat: [265, 232, "mid"], case: [612, 134, "end"], setpoint: [320, 84], dp_setpoint: [456, 84], level: [540, 112, "mid"], filter: [360, 228, "mid"], dew: [320, 112],
+      fws: [40, 48], fws_flow: [40, 112], valve: [134, 228, "mid"], fws_return: [40, 174], supply: [320, 48], dp: [456, 48], return: [320, 164],
+      flow: [612, 174, "end"], load: [680, 232, "end"], heat: [265, 232, "mid"], case: [612, 134, "end"], setpoint: [320, 84], dp_setpoint: [456, 84], level: [612, 112, "end"], filter: [360, 228, "mid"], dew: [320, 112],
     },
   };
   const NARROW = {
-    size: [400, 350], top: 100, bottom: 250, left: 8, exchanger: [108, 40], racks: [352, 40], valve: 56, pumps: [228, 56], radius: 18, filter: 182,
-    labels: { facility: [8, 56], exchanger: [128, 36, "mid"], supply: [160, 56], return: [160, 206], racks: [372, 36, "mid"], dp: [262, 56], fws_return: [8, 206], case: [344, 152, "end"] },
+    size: [400, 318], from: 22, top: 100, bottom: 250, left: 8, exchanger: [108, 40], racks: [352, 40], valve: 56, pumps: [228, 56], radius: 18, filter: 182,
+    labels: { facility: [8, 56], exchanger: [128, 74, "mid"], supply: [160, 56], return: [160, 196], racks: [398, 74, "end"], dp: [250, 56], fws_return: [8, 206], case: [344, 152, "end"] },
     values: {
-      fws: [8, 84], fws_flow: [8, 140], valve: [56, 290, "mid"], fws_return: [8, 232], supply: [160, 84], dp: [262, 84], return: [160, 232],
-      flow: [344, 232, "end"], load: [392, 336, "end"], heat: [128, 336, "mid"], case: [344, 172, "end"], setpoint: [160, 126], dp_setpoint: [262, 126], level: [330, 152, "end"], filter: [182, 290, "mid"], dew: [160, 160],
+      fws: [8, 84], fws_flow: [8, 140], valve: [56, 290, "mid"], fws_return: [8, 232], supply: [160, 84], dp: [250, 84], return: [160, 220],
+      flow: [344, 220, "end"], load: [392, 292, "end"], heat: [128, 316, "mid"], case: [344, 172, "end"], setpoint: [160, 124], dp_setpoint: [250, 124], level: [344, 172, "end"], filter: [182, 290, "mid"], dew: [160, 150],
     },
   };
   const arrow = (x, y, right) => `M${x} ${y}l${right ? -12 : 12}-7v14z`;
@@ -64,7 +64,7 @@ const Pid = (() => {
     for (let n = 1; n <= options.pumps; n++) places["pump" + n] = [g.pumps[0] + (n - 1) * step, g.bottom + g.radius + 20, "mid"];
     target.classList.add("pid");
     target.classList.toggle("narrow", Boolean(options.narrow));
-    target.setAttribute("viewBox", `0 0 ${g.size[0]} ${g.size[1]}`);
+    target.setAttribute("viewBox", `0 ${g.from || 0} ${g.size[0]} ${g.size[1]}`);
     target.replaceChildren(
       ...pipes(g), ...parts(g, options),
       svg("g", { class: "label" }, ...options.labels.map((key) => place("l-", key, g.labels[key]))),

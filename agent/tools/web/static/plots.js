@@ -182,13 +182,15 @@ const Plots = (() => {
   let tools = null;
   function reflect() {
     if (!tools) return;
-    tools.querySelector("[data-do=pause]").setAttribute("aria-pressed", paused);
-    tools.querySelector("[data-do=time]").textContent = isUtc ? "UTC" : "Elapsed";
+    const [pause, time] = ["pause", "time"].map((name) => tools.querySelector(`[data-do=${name}]`));
+    if (pause) pause.setAttribute("aria-pressed", paused);
+    if (time) time.textContent = isUtc ? "UTC" : Texts.text("Elapsed");
   }
   function start(target, toolbar) {
     place = target;
     tools = toolbar;
     tools.onclick = (event) => { const action = ACTIONS[event.target.dataset.do]; if (action) action(); };
+    span = Number(tools.querySelector("select").value);
     tools.querySelector("select").onchange = (event) => { span = Number(event.target.value); follow(); };
     const KEYS = { ArrowLeft: "back", ArrowRight: "forth", "+": "closer", "-": "wider", Home: "follow" };
     tools.onkeydown = (event) => {
