@@ -19,7 +19,7 @@ foreign page has no way to use it, and a reload of the page ends the access.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from microdot import Microdot, Request, Response
 
@@ -68,12 +68,6 @@ class PanelRoutes:
             ("act", self._act),
         ):
             routes.post(f"/panel/api/{name}")(_json_route(handler))
-
-    async def watch(self) -> None:
-        """Add each new record to the trends, until the task is cancelled."""
-        while True:
-            self._services.trends.add_snapshot(self._services.source.read())
-            await asyncio.sleep(_PERIOD_S)
 
     async def _index(self, request: Request) -> _Reply:
         return await self._static(request, "index.html")
@@ -124,8 +118,10 @@ class PanelRoutes:
     async def _login(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         user, password = fields.get("user"), fields.get("password")
         logins = self._services.logins
-        if logins is None or not _is_text(user) or not _is_text(password):
-            return _json({"error": "refused"}, 403)
+        if logins is None:
+            return _json({"error": "read only"}, 403)
+        if not _is_text(user) or not _is_text(password):
+            return _json({"error": "login"}, 401)
         found = await asyncio.to_thread(logins.login, user, password, _address(request))
         if isinstance(found, Refusal):
             return _refused(found, 401)
@@ -152,10 +148,11 @@ class PanelRoutes:
     async def _prepare(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Check an action and keep it; the answer has the code for the second step."""
         session, name = self._session(request), str(fields.get("action"))
+        if session is None:
+            return _json({"error": "session"}, 401)
         made = self._make(request, session, name, fields)
         if isinstance(made, Response):
             return made
-        assert session is not None
         code = self._confirmations.prepare(name, made, session.id)
         return _json({"code": code, "valid_s": VALID_S})
 
@@ -176,12 +173,12 @@ class PanelRoutes:
         return made if isinstance(made, Response) else self._submit(request, session, made)
 
     def _make(
-        self, request: Request, session: Session | None, name: str, fields: Mapping[str, Any]
+        self, request: Request, session: Session, name: str, fields: Mapping[str, Any]
     ) -> UnitRequest | _Reply:
         """Return the request of an action, or the answer that refuses it. Refusals are audited."""
         writer = self._services.writer
-        if session is None or writer is None:
-            return _json({"error": "session"}, 401)
+        if writer is None:
+            return _json({"error": "read only"}, 403)
         if session.must_change:
             return _json({"error": "password"}, 403)
         if not session.may(OPERATOR):
@@ -250,7 +247,7 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
     return route
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _MAX_LOGIN_TEXT
 
 

@@ -78,5 +78,5 @@
   Keyboard.attach(id("logindialog").querySelector("form"), id("keys"));
   goTo(location.hash.slice(1), false);
   Link.start();
-  Link.get("catalogue").then((next) => { Format.setCatalogue(next); render(); if (view === "trends") showTrends(); }).catch(() => { /* texts of the state remain */ });
+  Link.get("catalogue").then((next) => { Format.setCatalogue(next); document.body.dataset.ready = "yes"; render(); if (view === "trends") showTrends(); }).catch(() => { /* texts of the state remain */ });
 })();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The panel on a small server for the tests: chosen snapshots, fake accounts and a fake writer.
 
-    python -m tests.deploy.northbound.panel.panel_server [PORT]     to look at the page by hand
+python -m tests.deploy.northbound.panel.panel_server [PORT]     to look at the page by hand
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from deploy.northbound.panel.trends import TrendStore
 from deploy.northbound.snapshot import ActuatorItem, AlarmItem, Identity, PointValue, SetPoint
 
 NOW = datetime(2026, 11, 28, 8, 30, tzinfo=UTC)
-PASSWORD = "right-Password1"  # noqa: S105 - of the fake accounts
+PASSWORD = "right-Password1"
 RAW = {
     "supply_temperature": 32_140,
     "return_temperature": 41_900,
@@ -63,20 +63,20 @@ RAW = {
 class FakeLogins:
     """Accounts `reader`, `operator` and `admin`; `new` must change its password."""
 
-    ROLES = {"reader": READ_ONLY, "operator": OPERATOR, "admin": ADMINISTRATOR, "new": OPERATOR}
-
     def __init__(self) -> None:
+        self.roles = {"reader": READ_ONLY, "operator": OPERATOR, "admin": ADMINISTRATOR}
+        self.roles["new"] = OPERATOR
         self.sessions: dict[str, Session] = {}
         self.locked_s = 0
 
     def login(self, user: str, password: str, address: str) -> Session | Refusal:
         if self.locked_s:
             return Refusal("locked", self.locked_s)
-        if user not in self.ROLES or password != PASSWORD:
+        if user not in self.roles or password != PASSWORD:
             return Refusal("login")
         number = str(len(self.sessions))
         token = f"{user}-{number}"
-        session = Session(number, user, self.ROLES[user], address, token, user == "new")
+        session = Session(number, user, self.roles[user], address, token, user == "new")
         self.sessions[token] = session
         return session
 
@@ -208,7 +208,7 @@ class PanelServer:
         PanelRoutes(self.services).register(app)
         self._stop = asyncio.Event()
         serving = asyncio.create_task(app.start_server("127.0.0.1", self._port))
-        while app.server is None:
+        while app.server is None:  # noqa: ASYNC110 - microdot has no event for it
             await asyncio.sleep(0.01)
         self.origin = f"http://127.0.0.1:{app.server.sockets[0].getsockname()[1]}"
         self.address = f"{self.origin}/panel"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The panel in Chromium: touch only, keyboard only, small screens, both languages, hostile texts."""
+"""The panel in Chromium: touch, keyboard, small screens, both languages, hostile texts."""
 
 import dataclasses
 import json
@@ -22,11 +22,13 @@ from tests.deploy.northbound.panel.panel_server import (
 from tests.support.cli_tools import wait_until
 from tests.support.programs import require_program
 
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 8_000
 FIRST_PAINT_MS = 1000
 SIZES = {"touch 7 inch": (800, 480), "touch 15 inch": (1280, 800), "phone": (390, 844)}
 VIEWS = ("overview", "alarms", "trends", "control", "unit")
 SERIOUS = ("serious", "critical")
+NONE = "\u2013"
+"""The text of a value that is not known."""
 SMALLEST_TARGET = 44
 HOSTILE = (
     "<img src=x onerror=document.title='owned'>",
@@ -86,8 +88,8 @@ def open_page(server: PanelServer, browser: Browser) -> Iterator[OpenPage]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
         page.goto(f"{server.address}#{view}")
-        expect(page.locator("#unitstate")).not_to_have_text("–")
-        expect(page.locator(".tiles dt").first).to_be_attached()
+        expect(page.locator("#unitstate")).not_to_have_text(NONE)
+        expect(page.locator("body[data-ready]")).to_be_attached()
         return page
 
     yield open_it
@@ -140,7 +142,7 @@ def test_values_have_units_and_quality(server: PanelServer, open_page: OpenPage)
     page = open_page()
     expect(page.locator("#v-supply")).to_contain_text("32.1 °C")
     expect(page.locator("#v-fws_return")).to_contain_text("33.1 °C ?")
-    expect(page.locator("#v-filter")).to_contain_text("– ✗")
+    expect(page.locator("#v-filter")).to_contain_text(NONE + " ✗")
     expect(page.locator("#v-filter title")).to_contain_text("bad")
     expect(page.locator("#pump1")).to_have_class("part ok")
     expect(page.locator("#pump2")).to_have_class("part off")
@@ -153,7 +155,7 @@ def test_no_data_is_told_and_no_old_value_stays(server: PanelServer, open_page: 
     server.source.stop()
     expect(page.locator("#stale")).to_contain_text("No data from the controller")
     expect(page.locator("#unitstate")).to_have_text("Not known")
-    expect(page.locator("#v-supply")).to_contain_text("–")
+    expect(page.locator("#v-supply")).to_contain_text(NONE)
     expect(page.locator("#topalarms")).to_have_text("Alarms are not known")
 
 
@@ -164,7 +166,7 @@ def test_a_lost_server_is_told(browser: Browser) -> None:
     expect(page.locator("#v-supply")).to_contain_text("°C")
     panel.close()
     expect(page.locator("#stale")).to_contain_text("No connection", timeout=TIMEOUT_MS)
-    expect(page.locator("#v-supply")).to_contain_text("–")
+    expect(page.locator("#v-supply")).to_contain_text(NONE)
     page.close()
 
 
@@ -179,9 +181,11 @@ def test_an_alarm_is_answered_in_three_touches(server: PanelServer, open_page: O
     """Touches without the sign-in: the alarm, Acknowledge; a risk takes one more."""
     page = open_page()
     sign_in(page)
-    page.locator(".alarm").first.tap()
+    page.locator(".alarm:visible").first.tap()
     dialog = page.locator("#alarmdialog")
-    expect(dialog.locator(".todo")).to_have_text("Read the fault on the drive. Repair it. Reset the drive.")
+    expect(dialog.locator(".todo")).to_have_text(
+        "Read the fault on the drive. Repair it. Reset the drive."
+    )
     expect(dialog).to_contain_text("Act within 30 min")
     expect(dialog).to_contain_text("The next pump fault stops the flow.")
     dialog.get_by_role("button", name="Acknowledge").tap()
@@ -215,7 +219,12 @@ def test_touch_only_from_the_start_to_a_mode(server: PanelServer, open_page: Ope
     assert server.writer.requests == []
     dialog.get_by_role("button", name="Confirm").tap()
     wait_until("a request", lambda: server.writer.requests)
-    arguments = {"mode": "hand", "minutes": 5, "valve_pct": 55, "pump_pct": 50}
+    arguments: dict[str, int | str] = {
+        "mode": "hand",
+        "minutes": 5,
+        "valve_pct": 55,
+        "pump_pct": 50,
+    }
     assert server.writer.requests[0][0] == UnitCommand("override", arguments)
 
 
@@ -265,27 +274,23 @@ def test_keyboard_only_from_the_start_to_a_set_point(
     wait_until("a second request", lambda: len(server.writer.requests) == 2)
 
 
-def test_an_alarm_of_priority_1_is_never_shelved(
-    server: PanelServer, open_page: OpenPage
-) -> None:
+def test_an_alarm_of_priority_1_is_never_shelved(server: PanelServer, open_page: OpenPage) -> None:
     server.source.replace(alarms=(make_alarm("flow_low"), *ALARMS))
     page = open_page("alarms")
-    page.locator(".alarm").first.click()
+    page.locator(".alarm:visible").first.click()
     expect(page.locator("#alarmdialog")).to_contain_text("Priority 1: act now")
     expect(page.locator("#alarmdialog details")).to_have_count(0)
     page.keyboard.press("Escape")
     sign_in(page)
-    page.locator(".alarm", has_text="filter_high").click()
+    page.locator(".alarm:visible", has_text="filter_high").click()
     page.locator("#alarmdialog summary").click()
     page.locator("#alarmdialog").get_by_role("button", name="Shelve").click()
     wait_until("a request", lambda: server.writer.requests)
-    arguments = {"code": "filter_high", "minutes": 60, "reason": "work"}
+    arguments: dict[str, int | str] = {"code": "filter_high", "minutes": 60, "reason": "work"}
     assert server.writer.requests[0][0] == UnitCommand("shelve", arguments)
 
 
-def test_alarms_are_ordered_by_state_and_priority(
-    server: PanelServer, open_page: OpenPage
-) -> None:
+def test_alarms_are_ordered_by_state_and_priority(server: PanelServer, open_page: OpenPage) -> None:
     server.source.replace(alarms=(*ALARMS, make_alarm("flow_low")))
     page = open_page("alarms")
     codes = page.locator("#alarmlists .alarm small").all_text_contents()
@@ -306,9 +311,7 @@ def test_a_role_without_the_right_is_told(server: PanelServer, open_page: OpenPa
     assert server.writer.requests == []
 
 
-def test_a_wrong_password_and_a_lock_out_are_told(
-    server: PanelServer, open_page: OpenPage
-) -> None:
+def test_a_wrong_password_and_a_lock_out_are_told(server: PanelServer, open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#account").click()
     page.locator("input[name=user]").fill("operator")
@@ -316,6 +319,7 @@ def test_a_wrong_password_and_a_lock_out_are_told(
     page.locator("input[name=password]").press("Enter")
     expect(page.locator("#logindialog .problem")).to_have_text("User or password is wrong.")
     server.logins.locked_s = 42
+    page.locator("input[name=password]").fill("wrong")
     page.locator("input[name=password]").press("Enter")
     expect(page.locator("#logindialog .problem")).to_contain_text("Try again in 42 s.")
 
@@ -337,7 +341,9 @@ def test_a_reload_ends_the_access(open_page: OpenPage) -> None:
     sign_in(page)
     page.reload()
     expect(page.locator("#account")).to_have_text("Sign in")
-    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    stored = page.evaluate(
+        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+    )
     assert "operator" not in stored
 
 
@@ -349,7 +355,7 @@ def test_axe_finds_no_serious_violation(open_page: OpenPage, size: str, scheme: 
         go_to(page, view)
         assert find_violations(page) == [], view
         assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size][0]
-    for opener in ("#account", ".alarm"):
+    for opener in ("#account", ".alarm:visible"):
         go_to(page, "alarms")
         page.locator(opener).first.click()
         assert find_violations(page) == [], opener
@@ -399,22 +405,25 @@ def test_hostile_texts_never_become_markup(server: PanelServer, open_page: OpenP
             summary.click()
     go_to(page, "alarms")
     for number in range(len(HOSTILE)):
-        page.locator(".alarm").nth(number).click()
+        page.locator(".alarm:visible").nth(number).click()
         expect(page.locator("#alarmdialog .todo")).to_be_visible()
         page.keyboard.press("Escape")
     assert "owned" not in page.title() or "onerror" in page.title()
     counts = page.evaluate(
-        "['img:not(.qr)','main script','svg[onload]','iframe','b b'].map(s => document.querySelectorAll(s).length)"
+        """['img:not(.qr)', 'main script', 'svg[onload]', 'iframe', 'b b']
+           .map(s => document.querySelectorAll(s).length)"""
     )
     assert counts == [0, 0, 0, 0, 0]
 
 
-def test_the_policy_stops_injected_script_and_markup(open_page: OpenPage) -> None:
-    page = open_page()
+def test_the_policy_stops_injected_markup(server: PanelServer, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(server.address)
     blocked = page.evaluate(
         """() => { try { document.body.innerHTML = '<b>x</b>'; return 'done'; }
                    catch (error) { return error.name; } }"""
     )
+    page.close()
     assert blocked == "TypeError"
 
 
@@ -424,7 +433,7 @@ def test_the_language_is_chosen_and_kept(open_page: OpenPage) -> None:
     expect(page.locator("nav a").first).to_have_text("总览")
     expect(page.locator("#unitstate")).to_have_text("降级")
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
-    page.locator(".alarm").first.click()
+    page.locator(".alarm:visible").first.click()
     expect(page.locator("#alarmdialog .todo")).to_contain_text("变频器")
     page.reload()
     expect(page.locator("nav a").first).to_have_text("总览")
@@ -436,7 +445,8 @@ def test_a_chinese_browser_gets_chinese_with_all_texts(open_page: OpenPage) -> N
     expect(page.locator("nav a").first).to_have_text("总览")
     assert page.evaluate("Texts.missing()") == []
     used = page.evaluate(
-        "[...document.querySelectorAll('[data-t],[data-t-label]')].map(e => e.dataset.t || e.dataset.tLabel)"
+        """[...document.querySelectorAll("[data-t],[data-t-label]")]
+           .map(e => e.dataset.t || e.dataset.tLabel)"""
     )
     assert [key for key in used if not page.evaluate("key => Texts.has(key)", key)] == []
     for view in VIEWS:
@@ -480,9 +490,7 @@ def test_who_holds_each_actuator_and_the_unit_view(
     expect(page.locator("#unit tbody tr", has_text="Heat removed")).to_contain_text("92.4 kW")
 
 
-def test_a_button_under_a_finger_is_not_replaced(
-    server: PanelServer, open_page: OpenPage
-) -> None:
+def test_a_button_under_a_finger_is_not_replaced(server: PanelServer, open_page: OpenPage) -> None:
     """New values each second keep the elements: a touch hits what the person saw."""
     page = open_page("control")
     page.evaluate("window.kept = document.querySelector('#control .stepper input')")

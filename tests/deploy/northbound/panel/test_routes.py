@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes of the panel without a browser: roles, second confirmation, bad requests, hostile texts."""
+"""Routes of the panel without a browser: roles, second confirmation, bad requests."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ from deploy.northbound.access.types import Outcome, SetPointChange, UnitCommand
 from deploy.northbound.panel.actions import ACTIONS
 from tests.deploy.northbound.panel.panel_server import ALARMS, PASSWORD, PanelServer, make_alarm
 
-HAND = {"mode": "hand", "minutes": 5, "valve_pct": 40, "pump_pct": 60}
+HAND: dict[str, int | str] = {"mode": "hand", "minutes": 5, "valve_pct": 40, "pump_pct": 60}
 VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 1, 241, 2.5, 1e308, -1e308, 10**400, "", "x", "\0", "hand", "é" * 300),
     *([], {}, [1], {"a": 1}, math.nan, math.inf, ALARMS[0].id, "supply_setpoint", "valve"),
