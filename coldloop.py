@@ -61,6 +61,10 @@ COMMANDS = {
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
     "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
+    "orchestrate": (
+        "deploy.commands:orchestrate",
+        "publish heat headroom of rows, let Slurm or Kubernetes follow it",
+    ),
     "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "diagnose a field bus: scan, read, write, sniff ..."),
     "completion": ("coldloop:completion", "print completion scripts of shells, write man pages"),

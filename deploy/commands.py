@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of deploy: `config`, `relay` and `fleet` for a fleet, `doctor`, `firmware`.
+"""Commands of deploy: `config`, `relay`, `fleet`, `orchestrate`, `doctor`, `firmware`.
 
 Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
@@ -15,7 +15,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
     "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
     "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
-    "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
+    "diff": ("deploy.ops.command.diff", "compare configurations of units and files"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
     "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
@@ -30,6 +30,13 @@ CONFIG: dict[str, tuple[str, str]] = {
 def relay(argv: list[str]) -> int:
     """Run the ground relay."""
     from deploy.relay.command import run
+
+    return run(argv)
+
+
+def orchestrate(argv: list[str]) -> int:
+    """Publish the heat headroom of rows, and act on a scheduler."""
+    from deploy.orchestrate.command import run
 
     return run(argv)
 

@@ -34,7 +34,8 @@ from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
     from agent.core.component.base import Actions
     from agent.core.config_records import Config
@@ -46,6 +47,18 @@ if TYPE_CHECKING:
     from agent.remote.storage.write_queue import RemoteContext
     from agent.remote.update.software_update import SoftwareUpdate
     from agent.remote.update.trial import TrialMonitor
+
+    class SiteWritesView(Protocol):
+        """Service `site_writes`: limits of a site key; see `agent.northbound.site_writes`."""
+
+        def check(self, message: Any) -> None:
+            """Raise `Rejection` if the unit does not permit the message to a site key."""
+            ...
+
+        def on_accepted(self, message: Any, now: int) -> None:
+            """Record an accepted message."""
+            ...
+
 
 CHUNKS = "cfg/chunk"
 DESIRED, COMMANDS = "cfg/desired", "cmd"
@@ -207,6 +220,11 @@ class RemoteManager(Component):
         """Return the keys of operators that are not suspended."""
         return self.boot.suspended.accepted(self.settings["keys"])
 
+    def site_check(self) -> "Callable[[Any], None] | None":
+        """Return the check of messages of a site key; None: such a key signs nothing here."""
+        site: SiteWritesView | None = self.agent.service("site_writes")
+        return None if site is None else site.check
+
     # Processing of a message.
 
     def _process(self, now: int) -> None:
@@ -271,6 +289,8 @@ class RemoteManager(Component):
         message, signers = verification.message, verification.signers
         self.report.make_due()
         self.message_clock.on_accepted(message.counter, now)
+        if verification.is_site:
+            self.agent.service("site_writes").on_accepted(message, now)
         if verification.kind == COMMAND:
             self._execute(message, signers, now)  # type: ignore[arg-type]
             return

@@ -6,6 +6,7 @@ Does not read files; see `deploy.northbound.record` for the record that the agen
 is not known has the raw value None, never 0 and never an old value.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,7 +49,8 @@ class SetPoint:
     """A set-point. Raw values as in the point `key`; None: not known.
 
     `configured`: value of the configuration. `low`, `high`: limits for a change. `writable`:
-    `northbound.writes` permits a change. `path`: its key in the configuration.
+    `northbound.writes` permits a change. `path`: its key in the configuration. `step`: largest
+    difference of one change.
     """
 
     key: str
@@ -57,6 +59,7 @@ class SetPoint:
     high: int
     writable: bool
     path: str = ""
+    step: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class AlarmItem:
 
     `name`: the source, or "". `state`: one of `ALARM_STATES`. `text`: from the agent. `action`:
     what to do. `id`: the full code, unique in a snapshot. `priority`: 1 to 4, 1 is the highest.
+    `unit_state`: the state that it causes. `shelved_ms`: time until it returns. `raised_ago_ms`:
+    time since it was raised; it is known also while UTC is unknown.
     """
 
     number: int
@@ -77,7 +82,8 @@ class AlarmItem:
     raised_utc: datetime | None = None
     cleared_utc: datetime | None = None
     unit_state: str = "normal"
-    shelved_until: datetime | None = None
+    shelved_ms: int = 0
+    raised_ago_ms: int = 0
 
     @property
     def id(self) -> str:
@@ -98,6 +104,24 @@ class ActuatorItem:
     holder: str
     rank: int | None
     output: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePoint:
+    """A point of a device, `DEVICE.POINT`. Value in `unit`: raw * num / den; None: not known."""
+
+    name: str
+    raw: int | None
+    num: int
+    den: int
+    unit: str
+    quality: str
+    age_ms: int | None
+
+    def value(self) -> float | None:
+        """Return the value in the unit; None: not known."""
+        return None if self.raw is None else self.raw * self.num / self.den
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +145,8 @@ class Snapshot:
 
     `utc`: time of the record, None: the unit does not know UTC. `utc_bound_us`: its error bound.
     `stale`: no record, or an old one. `age_ms`: age of the record. `configuration`: counter of the
-    last change and hash. `clock`, `link`, `software`, `details`: as the record has them.
+    last change and hash. `clock`, `link`, `software`, `details`: as the record has them. `devices`:
+    all points of all devices.
     """
 
     sequence: int = 0
@@ -141,6 +166,11 @@ class Snapshot:
     clock: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     link: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    devices: Mapping[str, DevicePoint] = field(default_factory=lambda: MappingProxyType({}))
+
+    def aged(self, age_ms: int) -> "Snapshot":
+        """Return this snapshot with the age of the record."""
+        return dataclasses.replace(self, age_ms=age_ms)
 
     def value(self, key: str) -> float | None:
         """Return the value of a point in the unit of the table. None: not known."""

@@ -42,7 +42,7 @@ _SECOND = 1_000_000
 _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
-_VIRTUAL_STORE = "store:/virtual/"
+_VIRTUAL_FOLDER = "/virtual/"
 
 
 class RealBench:
@@ -215,10 +215,11 @@ class RealBench:
         """Give the store of each component its own folder."""
         for section in config.values():
             port = str(section.get("port", "")) if isinstance(section, dict) else ""
-            if port.startswith(_VIRTUAL_STORE):
-                folder = self.folder / port.removeprefix(_VIRTUAL_STORE)
+            kind, _, path = port.partition(":")
+            if path.startswith(_VIRTUAL_FOLDER):
+                folder = self.folder / path.removeprefix(_VIRTUAL_FOLDER)
                 folder.mkdir(exist_ok=True)
-                section["port"] = f"store:{folder}"
+                section["port"] = f"{kind}:{folder}"
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process; `log` gets its output.
