@@ -35,6 +35,17 @@ class RowReading:
         return max(0.0, self.heat_w + self.headroom_w)
 
 
+def limits_state(alarm_codes: set[str], headroom_w: float | None) -> str:
+    """Return the state of the power limits by the active alarms of a unit, one of `STATES`."""
+    if "load_shed" in alarm_codes:
+        return "shed"
+    if "heat_lost" in alarm_codes:
+        return "lost"
+    if "throttled" in alarm_codes:
+        return "limited" if headroom_w is not None and headroom_w < 0 else "derated"
+    return "free"
+
+
 class AgeTracker:
     """Age of a record by this machine's monotonic clock.
 

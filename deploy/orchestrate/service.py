@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from deploy.errors import DeployError
 from deploy.orchestrate import publish
 from deploy.orchestrate.forecast import CapacityForecast, forecast
+from deploy.orchestrate.points_source import PointsFolder
 from deploy.orchestrate.rules import LEVELS, RowDecision, RowRules
 from deploy.orchestrate.settings import OrchestrateSettings, RowSettings
 from deploy.orchestrate.sources import MetricsPage, Source, StatusFile, choose
@@ -64,6 +65,8 @@ class Service:
     def _make_sources(self, row: RowSettings) -> list[Source]:
         """Return the sources of a row, the most direct one first."""
         sources: list[Source] = []
+        if row.points:
+            sources.append(PointsFolder(row.points))
         if row.status:
             sources.append(StatusFile(row.status, self._clock))
         if row.metrics:

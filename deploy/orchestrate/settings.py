@@ -21,7 +21,8 @@ class RowSettings:
 
     `rated_kw`: heat that the row removes by design. `base_kw`: power of the row that no job asks
     for, such as idle nodes. `unit`: SITE/UNIT in the relay's store. `metrics`: the URL of the
-    unit's Prometheus page. `points`, `status`: files that the agent writes.
+    unit's Prometheus page. `points`: folder of the record of points. `status`: file that the agent
+    writes.
     """
 
     name: str

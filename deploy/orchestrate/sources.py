@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deploy.orchestrate import metrics_text
-from deploy.orchestrate.reading import STATES, UNIT_STATES, AgeTracker, RowReading
+from deploy.orchestrate.reading import (
+    STATES,
+    UNIT_STATES,
+    AgeTracker,
+    RowReading,
+    limits_state,
+)
 from deploy.orchestrate.settings import RowSettings
 
 _MAX_BYTES = 1_000_000
@@ -131,14 +137,28 @@ def parse_metrics(text: str) -> RowReading | None:
     age_s = metrics_text.select(samples, "coldloop_status_age_seconds")
     if age_s is None:
         return None
+    headroom_w, heat_w = (_good(samples, point) for point in ("headroom", "heat"))
+    codes = {
+        labels.get("code", "")
+        for name, labels, value in samples
+        if name == "coldloop_alarm" and value == 1.0
+    }
     return RowReading(
-        metrics_text.select(samples, "coldloop_headroom_watts"),
-        metrics_text.select(samples, "coldloop_heat_watts"),
-        _word(metrics_text.select_state(samples, "coldloop_throttle_state", "state"), STATES),
-        _word(metrics_text.select_state(samples, "coldloop_state", "state"), UNIT_STATES),
+        headroom_w,
+        heat_w,
+        limits_state(codes, headroom_w),
+        _word(metrics_text.select_state(samples, "coldloop_unit_state", "state"), UNIT_STATES),
         max(0.0, age_s),
         "metrics",
     )
+
+
+def _good(samples: list[metrics_text.Sample], point: str) -> float | None:
+    """Return a value in W; None: not known, or its quality is not good (0)."""
+    for name, labels, value in samples:
+        if name == "coldloop_point_quality" and labels.get("point") == point and value != 0.0:
+            return None
+    return metrics_text.select(samples, f"coldloop_{point}_watts")
 
 
 def choose(readings: list[RowReading | None], limit_s: dict[str, float]) -> RowReading | None:

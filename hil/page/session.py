@@ -61,7 +61,7 @@ class BenchSession:
         self._origin = ProvenanceRecorder(REAL_TIME, "cpython")
         self._frame_count = 0
         self._evaluator = Evaluator(scenario) if scenario is not None else None
-        self._series = Series(select_channels(self.settings.pumps))
+        self._series = Series(select_channels(self.settings.pumps, self.settings.parts))
         latitude, longitude = (coordinate / 1e7 for coordinate in SITE_E7)
         self._sky = BasicSky(latitude, longitude, bench.world.random("page/sky"))
 

@@ -83,7 +83,7 @@ def record_virtual(
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
     make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
-    series = Series(select_channels(scenario.settings.pumps))
+    series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     try:
         run_result = run.make_result(dut, run.run(lambda second: series.sample(second, run.sample)))
     finally:
@@ -111,7 +111,7 @@ def record_real(
     scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str], log: Path | None = None
 ) -> RecordedRun:
     """Run a scenario in real time; `real_devices` replace emulated devices."""
-    series = Series(select_channels(scenario.settings.pumps))
+    series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     origin = ProvenanceRecorder(REAL_TIME, dut)
     run = RealRun(scenario, seed, dut, real_devices, series)
     run_result = run.run(log)

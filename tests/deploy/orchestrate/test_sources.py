@@ -14,8 +14,11 @@ from threading import Thread
 
 import pytest
 
+from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.snapshot import AlarmItem
 from deploy.orchestrate import metrics_text, publish
 from deploy.orchestrate.forecast import HOUR_MS, fall_within, forecast, quantile
+from deploy.orchestrate.points_source import PointsFolder
 from deploy.orchestrate.reading import RowReading
 from deploy.orchestrate.rules import DRAIN, RowDecision
 from deploy.orchestrate.service import Service
@@ -28,9 +31,11 @@ from tests.support.programs import free_port
 PAGE = """# TYPE coldloop_headroom_watts gauge
 coldloop_headroom_watts -1.25e4
 coldloop_heat_watts{unit="a\\"b"} 50000 1795853497
-coldloop_state{state="normal"} 0
-coldloop_state{state="degraded"} 1
-coldloop_throttle_state{state="limited"} 1.0
+coldloop_unit_state{state="normal"} 0
+coldloop_unit_state{state="degraded"} 1
+coldloop_alarm{code="throttled",name="",priority="3",state="active_unacknowledged"} 1
+coldloop_alarm{code="heat_lost",name="",priority="1",state="cleared_unacknowledged"} 0
+coldloop_point_quality{point="heat"} 0
 coldloop_status_age_seconds 0.8
 coldloop_nan NaN
 damaged{ 1
@@ -42,6 +47,9 @@ def test_a_page_of_a_unit() -> None:
     found = parse_metrics(PAGE)
     assert found == RowReading(-12.5e3, 50e3, "limited", "degraded", 0.8, "metrics")
     assert parse_metrics("coldloop_headroom_watts 5\n") is None
+    uncertain = parse_metrics(PAGE.replace('{point="heat"} 0', '{point="heat"} 1'))
+    assert uncertain is not None
+    assert uncertain.capacity_w is None
     names = [name for name, _, _ in metrics_text.read_samples(PAGE)]
     assert "coldloop_nan" not in names
     assert metrics_text.read_samples(PAGE)[1][1] == {"unit": 'a"b'}
@@ -174,6 +182,32 @@ def test_a_daily_course_is_learnt_and_its_limits_contain_the_truth() -> None:
     newest = forecast({h: v for h, v in truth.items() if h <= 24 * 18 + 3}, 6, 100e3)[-1]
     assert newest.mid_w == pytest.approx(daily(24 * 18 + 9), abs=6000)
     assert newest.coverage is not None
+
+
+def test_the_record_of_points() -> None:
+    fake = FakeSource(1)
+    source = PointsFolder("", fake)
+    fake.replace(alarms=(), unit_state="normal", stale=False)
+    fake.set_point("headroom", -2000)
+    fake.set_point("heat", 50_000)
+    found = source.read()
+    assert found is not None
+    assert (found.headroom_w, found.heat_w, found.state) == (-2000.0, 50e3, "free")
+    fake.set_point("heat", 50_000, "uncertain")
+    found = source.read()
+    assert found is not None
+    assert found.capacity_w is None
+    for code, state in (("heat_lost", "lost"), ("load_shed", "shed"), ("throttled", "limited")):
+        alarm = AlarmItem(0, code, "", 1, "active_unacknowledged", "", "")
+        fake.replace(alarms=(alarm,))
+        found = source.read()
+        assert found is not None
+        assert found.state == state
+    fake.stop()
+    assert source.read() is None
+    for _ in range(300):
+        fake.step()
+        source.read()
 
 
 def test_without_history_nothing_is_guessed() -> None:
