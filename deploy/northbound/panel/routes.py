@@ -140,10 +140,11 @@ class PanelRoutes:
             return _json({"error": "session"}, 401)
         if not _is_text(password):
             return _json({"error": "password"}, 400)
-        refusal = await asyncio.to_thread(logins.change_password, session, password)
-        if refusal is not None:
-            return _refused(refusal, 400)
-        return _json({})
+        found = await asyncio.to_thread(logins.change_password, session, password)
+        self._audit(
+            request, session, "password", "refused" if isinstance(found, Refusal) else "set"
+        )
+        return _refused(found, 400) if isinstance(found, Refusal) else _json(_session_json(found))
 
     async def _prepare(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Check an action and keep it; the answer has the code for the second step."""

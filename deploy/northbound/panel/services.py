@@ -28,8 +28,8 @@ class Logins(Protocol):
         """End a session."""
         ...
 
-    def change_password(self, session: Session, password: str) -> Refusal | None:
-        """Set the password of the session's user; None: done."""
+    def change_password(self, session: Session, password: str) -> Session | Refusal:
+        """Set the password of the session's user; return the session that continues."""
         ...
 
 

@@ -39,7 +39,7 @@ def state_json(snapshot: Snapshot) -> dict[str, Any]:
         "setpoints": {key: _setpoint(item) for key, item in snapshot.setpoints.items()},
         "alarms": [_alarm(item) for item in snapshot.alarms],
         "actuators": [
-            [_plain(a.name), _plain(a.holder), a.rank, _rounded(a.output)]
+            [_plain(a.name), _plain(a.holder), a.rank, _rounded(a.output), _plain(a.reason)]
             for a in snapshot.actuators
         ],
         "clock": _plain(snapshot.clock),
@@ -61,7 +61,8 @@ def _alarm(item: AlarmItem) -> dict[str, Any]:
         "action": _plain(item.action),
         "raised": _time(item.raised_utc),
         "cleared": _time(item.cleared_utc),
-        "shelved_until": _time(item.shelved_until),
+        "raised_ago_s": item.raised_ago_ms // 1000,
+        "shelved_s": item.shelved_ms // 1000,
         "unit_state": item.unit_state,
     }
 

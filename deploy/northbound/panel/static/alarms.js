@@ -10,31 +10,31 @@ const Alarms = (() => {
   const order = (a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state) || a.priority - b.priority || String(b.raised).localeCompare(String(a.raised));
   const sorted = (next) => [...next.alarms].sort(order);
   const badge = (item) => make("span", { className: "badge p" + item.priority, textContent: item.priority, title: t("priority." + item.priority) });
-  function button(item, now) {
+  function button(item) {
     const texts = Format.alarm(item), unacknowledged = item.state.endsWith("unacknowledged");
     const classes = ["alarm", unacknowledged ? "unacknowledged" : "", item.active ? "active" : ""].filter(Boolean).join(" ");
     const element = make("button", { className: classes, type: "button" }, badge(item),
       make("span", { className: "what" }, make("b", { textContent: texts.title }), make("small", { textContent: [item.id, t("alarmstate." + item.state)].join(" · ") })),
-      make("time", { textContent: item.raised ? Format.since(item.raised, now) : "" }));
+      make("time", { textContent: Format.duration(item.raised_ago_s) }));
     element.dataset.focus = "alarm " + item.id;
     element.onclick = () => show(item.id);
     return element;
   }
   // The time is shown in steps, so that the element changes seldom.
-  const contentKey = (list, now) => [Texts.language, Object.keys(Format.catalogue.alarms).length, list.map((a) => [a.id, a.state, a.text, a.priority, a.raised && Format.since(a.raised, now).replace(/^\d+ s$/, "s")])];
+  const contentKey = (list) => [Texts.language, Object.keys(Format.catalogue.alarms).length, list.map((a) => [a.id, a.state, a.text, a.priority, a.raised_ago_s < 100 ? Math.floor(a.raised_ago_s / 10) : Format.duration(a.raised_ago_s)])];
 
   function showLists(next) {
-    refill(id("alarmlists"), contentKey(sorted(next), next.utc), () => {
+    refill(id("alarmlists"), contentKey(sorted(next)), () => {
       const sections = STATES.map((name) => [name, sorted(next).filter((a) => a.state === name)]).filter(([, list]) => list.length);
       if (!sections.length) return [make("p", { className: "card quiet", textContent: t(next.stale ? "alarms unknown" : "no alarms") })];
-      return sections.map(([name, list]) => make("section", {}, make("h2", { textContent: t("alarmstate." + name) + " (" + list.length + ")" }), make("div", { className: "list" }, ...list.map((a) => button(a, next.utc)))));
+      return sections.map(([name, list]) => make("section", {}, make("h2", { textContent: t("alarmstate." + name) + " (" + list.length + ")" }), make("div", { className: "list" }, ...list.map((a) => button(a)))));
     });
   }
   function showTop(next, place, count) {
     const list = sorted(next).filter((a) => a.state !== "shelved").slice(0, count);
     const more = next.alarms.length - list.length;
-    refill(place, [contentKey(list, next.utc), more, next.stale], () => {
-      const items = list.map((a) => button(a, next.utc));
+    refill(place, [contentKey(list), more, next.stale], () => {
+      const items = list.map((a) => button(a));
       if (more > 0) items.push(make("a", { href: "#alarms", textContent: t("more alarms", { n: more }), className: "quiet" }));
       return items.length ? items : [make("p", { className: "card quiet", textContent: t(next.stale ? "alarms unknown" : "no alarms") })];
     });
@@ -65,13 +65,14 @@ const Alarms = (() => {
       make("h3", { textContent: t("what to do") }), make("p", { className: "todo", textContent: texts.todo || "–" }),
       ...part("respond", texts.respond && t("within", { time: texts.respond })),
       ...part("message", texts.text === texts.title ? "" : texts.text), ...part("means", texts.means === texts.title ? "" : texts.means), ...part("consequence", texts.consequence), ...part("cause", texts.cause),
-      ...part("times", [t("raised", { time: Format.utc(item.raised) }), item.cleared ? t("cleared", { time: Format.utc(item.cleared) }) : "", item.shelved_until ? t("shelved until", { time: Format.utc(item.shelved_until) }) : ""].filter(Boolean).join(" · ")),
+      ...part("times", [t("raised", { time: Format.utc(item.raised), ago: Format.duration(item.raised_ago_s) }), item.cleared ? t("cleared", { time: Format.utc(item.cleared) }) : "", item.shelved_s ? t("shelved for", { time: Format.duration(item.shelved_s) }) : ""].filter(Boolean).join(" · ")),
       ...(state.can_sign_in ? [] : [make("p", { className: "hint", textContent: t("read only") })]),
       make("div", { className: "row" }, ...buttons, close), ...(buttons.length ? shelving(item) : []),
     );
   }
   function actionButtons(item, texts) {
     const make1 = (key, action, className) => {
+      if (Array.isArray(state.details.commands) && !state.details.commands.includes(action)) return "";
       const element = make("button", { textContent: t(key), className, type: "button" });
       element.onclick = async () => { if (await Dialogs.act(action, { code: item.id }, t(key) + ": " + texts.title)) id("alarmdialog").close(); };
       return element;
@@ -83,6 +84,7 @@ const Alarms = (() => {
     return list.length ? list : item.priority > 1 ? [""] : [];
   }
   function shelving(item) { // never for priority 1
+    if (Array.isArray(state.details.commands) && !state.details.commands.includes("shelve")) return [];
     if (item.priority === 1 || item.state === "shelved" || !item.active) return [];
     const time = make("select", { ariaLabel: t("time") }, ...SHELVE_MINUTES.filter((m) => m <= 60 * Format.catalogue.max_shelve_hours).map((m) => make("option", { value: m, textContent: t("n h", { n: m / 60 }) })));
     const reason = make("select", { ariaLabel: t("reason") }, ...REASONS.map((r) => make("option", { value: r, textContent: t("reason." + r) })));

@@ -12,6 +12,10 @@ const Control = (() => {
     element.onclick = action;
     return element;
   }
+  // Commands that the configuration of the unit permits; without the list the server decides.
+  const permits = (command) => !Array.isArray(state.details.commands) || state.details.commands.includes(command);
+  function guard(element, command) { element.disabled = !permits(command); if (element.disabled) element.title = t("not writable"); return element; }
+  const barred = (...commands) => (commands.every(permits) ? [] : [make("p", { className: "hint", textContent: t("not writable") })]);
   function choice(name, values, selected, label, onChoose) {
     return make("fieldset", { className: "choice" }, make("legend", { className: "dim", textContent: t(name) }), ...values.map((value) => {
       const input = make("input", { type: "radio", name, value: String(value), checked: value === selected });
@@ -48,7 +52,7 @@ const Control = (() => {
     const element = card("operating mode", make("p", {}, t("mode now") + " ", make("b", { id: "modenow" })),
       choice("mode", MODES, mode, (m) => t("mode." + m), (m) => { mode = m; reflect(); }), hint, hand,
       choice("ends after", TIMES, minutes, (m) => Format.duration(60 * m), (m) => { minutes = m; }), problem,
-      make("div", { className: "row" }, start, plainButton(t("release"), () => Dialogs.act("release", {}, t("release")))));
+      make("div", { className: "row" }, guard(start, "override"), guard(plainButton(t("release"), () => Dialogs.act("release", {}, t("release"))), "release")), ...barred("override", "release"));
     reflect();
     return element;
   }
@@ -70,7 +74,7 @@ const Control = (() => {
     }))];
   }
   function testCard() {
-    const row = (key, action, args) => make("div", { className: "setpoint" }, make("b", { textContent: t(key) }), make("p", { className: "hint", textContent: t(key + ".hint") }), plainButton(t("start test"), () => Dialogs.act(action, args, t("confirm." + key)), ""));
+    const row = (key, action, args) => make("div", { className: "setpoint" }, make("b", { textContent: t(key) }), make("p", { className: "hint", textContent: t(key + ".hint") }), guard(plainButton(t("start test"), () => Dialogs.act(action, args, t("confirm." + key)), ""), action), ...barred(action));
     const rows = [row("proof.valve", "proof", { what: "valve" }), row("proof.pumps", "proof", { what: "pumps" }), row("rotate", "rotate", {})];
     rows.forEach((r) => { r.querySelector("button").ariaLabel = t("start test") + ": " + r.querySelector("b").textContent; });
     return card("tests", ...rows, make("div", { id: "proofs" }));
@@ -83,8 +87,8 @@ const Control = (() => {
       ...actions, card("my actions", make("ul", { id: "myactions" }))));
   }
   function showHolders() {
-    Dom.refill(id("holders"), [state.actuators, Texts.language], () => state.actuators.map(([name, holder, rank, output]) => make("tr", {},
-      make("th", { scope: "row", textContent: Format.word("actuator.", name) }), make("td", { textContent: Format.word("holder.", holder || "–") }), make("td", { textContent: Format.rank(rank) }), make("td", { className: "number", textContent: known(output) ? output.toFixed(0) + " %" : "–" }))));
+    Dom.refill(id("holders"), [state.actuators, Texts.language], () => state.actuators.map(([name, holder, rank, output, reason]) => make("tr", {},
+      make("th", { scope: "row", textContent: Format.word("actuator.", name) }), make("td", {}, Format.word("holder.", holder || "–"), ...(reason && reason !== holder ? [make("small", { className: "dim reason", textContent: reason })] : [])), make("td", { textContent: Format.rank(rank) }), make("td", { className: "number", textContent: known(output) ? output.toFixed(0) + " %" : "–" }))));
   }
   function showLog() {
     if (!id("myactions")) return;
@@ -93,7 +97,7 @@ const Control = (() => {
   }
   function update(next) {
     state = next;
-    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.setpoints, Object.keys(Format.catalogue.points).length]);
+    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.details.commands, state.setpoints, Object.keys(Format.catalogue.points).length]);
     if (wanted !== built && !(built && state.stale)) { built = wanted; build(); showLog(); }
     showHolders();
     const cooling = state.details.cooling || {}, now = state.details.mode ?? cooling.mode;

@@ -44,7 +44,6 @@ const Format = (() => {
     return t("n d", { n: Math.round(s / 86_400) });
   }
   const utc = (iso) => (iso ? iso.slice(0, 10) + " " + iso.slice(11, 19) + " UTC" : t("time unknown"));
-  const since = (iso, now) => (iso && now ? duration((Date.parse(now) - Date.parse(iso)) / 1000) : "–");
 
   function alarm(item) { // texts of an alarm in the language of the page
     const entry = catalogue.alarms[item.code] || {}, zh = Texts.language === "zh-CN" ? entry.zh || {} : {};
@@ -56,5 +55,5 @@ const Format = (() => {
   const RANKS = { 10: "loop", 30: "proof", 40: "protection", 50: "manual", 60: "interlock", 70: "lockout" };
   const rank = (value) => (Dom.known(value) ? t("rank." + (RANKS[value] || "other"), { n: value }) : "–");
   const word = (prefix, value) => (Texts.has(prefix + value) ? t(prefix + value) : String(value ?? "–"));
-  return { quantity, unitText, unitOf, point, pointTitle, duration, utc, since, alarm, rank, word, setCatalogue: (next) => { catalogue = next; }, get catalogue() { return catalogue; } };
+  return { quantity, unitText, unitOf, point, pointTitle, duration, utc, alarm, rank, word, setCatalogue: (next) => { catalogue = next; }, get catalogue() { return catalogue; } };
 })();

@@ -56,7 +56,7 @@ const Link = (() => {
   function setSession(next) { session = next; tell("session", session); }
   async function signIn(user, password) { setSession(await post("login", { user, password })); activeAt = Date.now(); }
   async function signOut() { try { await post("logout", {}); } catch { /* it ends by itself */ } setSession(null); }
-  async function changePassword(password) { await post("password", { password }); session.must_change = false; }
+  async function changePassword(password) { setSession(await post("password", { password })); }
   for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => { activeAt = Date.now(); }, { passive: true });
 
   return {

@@ -14,7 +14,7 @@ Texts.add("zh-CN", {
   "no alarms": "无报警", "alarms unknown": "报警状态未知", "n alarms": "{n} 条报警", "more alarms": "另有 {n} 条", "new alarm": "新报警，优先级 {n}：{text}", "alarm gone": "该报警已结束。",
   "alarmstate.active_unacknowledged": "激活，未确认", "alarmstate.active_acknowledged": "激活，已确认", "alarmstate.cleared_unacknowledged": "已恢复，未确认", "alarmstate.shelved": "已搁置",
   "priority.1": "优先级 1：立即处理", "priority.2": "优先级 2：30 分钟内处理", "priority.3": "优先级 3：当天处理", "priority.4": "优先级 4：每周维护时处理",
-  "what to do": "处理方法", respond: "响应时间", within: "请在 {time} 内处理", message: "控制器信息", means: "含义", consequence: "不处理的后果", cause: "可能原因", times: "时间", number: "编号 {n}", raised: "发生于 {time}", cleared: "恢复于 {time}", "shelved until": "搁置至 {time}",
+  "what to do": "处理方法", respond: "响应时间", within: "请在 {time} 内处理", message: "控制器信息", means: "含义", consequence: "不处理的后果", cause: "可能原因", times: "时间", number: "编号 {n}", raised: "发生于 {time}（{ago}前）", cleared: "恢复于 {time}", "shelved for": "还将搁置 {time}",
   acknowledge: "确认报警", reset: "复位", shelve: "搁置", unshelve: "取消搁置", "shelve for": "搁置此报警…", time: "时长", reason: "原因", "reason.work": "设备检修中", "reason.known": "已知，计划维修", "reason.nuisance": "滋扰报警",
   "pid.set": "设定", "pid.level": "液位", "pid.dew": "露点裕度",
   "plot.temperatures": "温度", "plot.pressure": "压差", "plot.flows": "流量", "plot.outputs": "阀门与水泵", "plot.power": "功率",
@@ -31,6 +31,8 @@ Texts.add("zh-CN", {
   "my actions": "本面板的操作", "no actions": "打开页面后没有操作", "result.pending": "已发送", "result.trial": "试运行中", "result.confirmed": "完成", "result.refused": "被拒绝", "result.rolled_back": "已回退",
   "name plate": "铭牌", "identity.site": "站点", "identity.unit": "设备", "identity.manufacturer": "制造商", "identity.model": "型号", "identity.part_number": "部件号", "identity.serial_number": "序列号", "identity.production_date": "生产日期", "identity.location": "位置", "identity.asset_tag": "资产标签", qr: "序列号 {serial} 的二维码",
   versions: "版本", software: "软件", configuration: "配置", "change n": "更改 {n}", hash: "哈希", clock: "时钟", utc: "UTC", bound: "误差界限", link: "链路与流量预算", "all values": "全部数值", point: "测点", value: "数值", quality: "质量", "age of value": "时延",
+  "field.state": "状态", "field.source": "来源", "field.flags": "标志", "field.connected": "已连接", "field.published": "已发布", "field.acknowledged": "已确认", "field.queued": "排队", "field.dropped": "丢弃", "field.model": "型号", "field.lost": "失联", "field.identity": "标识", "field.name": "名称", "field.mode": "模式", "field.lead": "主泵", "field.setpoint": "设定值", "field.floor": "最低设定值", "field.dew": "露点", "field.carrier": "承载", "field.budget_bytes": "预算，字节", "field.used_bytes": "已用，字节", "field.reason": "原因", "field.hash": "哈希", "field.last": "最近更改", "field.trial": "试运行", "field.output": "输出", "field.rotations": "切换次数", "field.kept": "验证测试",
+  "part.devices": "总线设备", "part.remote": "远程配置", "part.safety": "安全", "part.cooling": "冷却控制", "part.commands": "授权命令", "part.pair": "冗余对", "part.group": "设备组",
 });
 // Titles of the points; English takes those of the point table, so its catalogue has only their keys.
 (() => {

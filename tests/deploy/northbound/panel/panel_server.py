@@ -29,6 +29,7 @@ from deploy.northbound.panel.services import PanelServices
 from deploy.northbound.panel.trends import TrendStore
 from deploy.northbound.snapshot import ActuatorItem, AlarmItem, Identity, PointValue, SetPoint
 
+COMMANDS = ["acknowledge", "override", "proof", "release", "reset", "shelve", "unshelve"]
 NOW = datetime(2026, 11, 28, 8, 30, tzinfo=UTC)
 PASSWORD = "right-Password1"
 RAW = {
@@ -86,11 +87,13 @@ class FakeLogins:
     def logout(self, session: Session) -> None:
         self.sessions.pop(session.token, None)
 
-    def change_password(self, session: Session, password: str) -> Refusal | None:
+    def change_password(self, session: Session, password: str) -> Session | Refusal:
         if len(password) < 10:
             return Refusal("at least 10 characters")
-        self.sessions[session.token] = dataclasses.replace(session, must_change=False)
-        return None
+        del self.sessions[session.token]
+        changed = dataclasses.replace(session, token=session.token + "x", must_change=False)
+        self.sessions[changed.token] = changed
+        return changed
 
 
 def make_alarm(code: str, state: str = "active_unacknowledged", **fields: Any) -> AlarmItem:
@@ -109,6 +112,8 @@ def make_alarm(code: str, state: str = "active_unacknowledged", **fields: Any) -
         values["action"],
         raised,
         cleared,
+        shelved_ms=3_600_000 if state == "shelved" else 0,
+        raised_ago_ms=240_000,
     )
 
 
@@ -151,7 +156,10 @@ def typical_source() -> FakeSource:
         ),
         clock={"state": "sync", "bound_us": 1850, "source": "receiver"},
         link={"connected": True, "carrier": "ip", "budget_bytes": 400_000, "used_bytes": 12_345},
-        details={"cooling": {"mode": "auto", "lead": "pump-a", "setpoint_milli_c": 32_000}},
+        details={
+            "commands": COMMANDS,
+            "cooling": {"mode": "auto", "lead": "pump-a", "setpoint_milli_c": 32_000},
+        },
     )
     return source
 

@@ -113,8 +113,10 @@ def test_a_new_account_changes_its_password_first(server: PanelServer) -> None:
     token = sign_in(server, "new")
     assert act(server, token, "release")[1] == {"error": "password"}
     assert call(server, "password", {"password": "short"}, token)[0] == 400
-    assert call(server, "password", {"password": "a longer password"}, token)[0] == 200
-    assert act(server, token, "release")[0] == 202
+    status, body = call(server, "password", {"password": "a longer password"}, token)
+    assert (status, body["must_change"]) == (200, False)
+    assert act(server, token, "release")[0] == 401, "the old session has ended"
+    assert act(server, body["token"], "release")[0] == 202
 
 
 def test_a_risk_needs_the_second_step_with_the_same_arguments(server: PanelServer) -> None:
