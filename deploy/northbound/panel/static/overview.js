@@ -10,7 +10,7 @@ const Overview = (() => {
   };
   const ALWAYS = ["fws", "valve", "supply", "dp", "return", "flow", "pump1"];
   const PREFIXED = { setpoint: "set", dp_setpoint: "set", level: "level", dew: "dew" };
-  const TILES = ["supply_temperature", "return_temperature", "differential_pressure", "secondary_flow", "heat", "headroom", "dew_margin", "facility_supply_temperature", "valve_position", "pump1_speed", "pump2_speed", "throttle", "reservoir_level", "power"];
+  const TILES = ["supply_temperature", "return_temperature", "differential_pressure", "secondary_flow", "heat", "headroom", "dew_margin", "facility_supply_temperature", "valve_position", "pump1_speed", "pump2_speed", "load_limit", "reservoir_level", "power"];
   let drawn = "";
 
   const narrow = () => matchMedia("(max-width:43rem)").matches;

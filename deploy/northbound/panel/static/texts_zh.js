@@ -40,7 +40,7 @@ Texts.add("zh-CN", {
     supply_temperature: "二次侧供水温度", return_temperature: "二次侧回水温度", differential_pressure: "二次侧压差", supply_pressure: "二次侧供水压力", return_pressure: "二次侧回水压力", secondary_flow: "二次侧流量", heat: "散热量",
     dew_point: "室内露点", dew_margin: "露点裕度", air_temperature: "空气温度", air_humidity: "空气相对湿度", valve_position: "一次侧阀位（实测）", valve_command: "一次侧阀位（指令）", facility_supply_temperature: "一次侧供水温度", facility_return_temperature: "一次侧回水温度",
     facility_supply_pressure: "一次侧供水压力", facility_return_pressure: "一次侧回水压力", facility_flow: "一次侧流量", "pump{n}_speed": "{n} 号泵转速（实测）", "pump{n}_command": "{n} 号泵转速（指令）", "pump{n}_running": "{n} 号泵运行", "pump{n}_hours": "{n} 号泵运行小时",
-    "fan{n}_speed": "{n} 号风机转速", reservoir_level: "储液箱液位", filter_pressure: "过滤器压差", filter_hours: "过滤器运行小时", "leak{n}": "{n} 号漏液检测", power: "设备电功率", energy: "设备电能", it_power: "负载电功率", headroom: "剩余散热能力", throttle: "负载功率限值",
+    "fan{n}_speed": "{n} 号风机转速", reservoir_level: "储液箱液位", filter_pressure: "过滤器压差", filter_hours: "过滤器运行小时", "leak{n}": "{n} 号漏液检测", power: "设备电功率", energy: "设备电能", it_power: "负载电功率", headroom: "剩余散热能力", load_limit: "负载功率限值",
     supply_setpoint: "供水温度设定值", pressure_setpoint: "压差设定值", unit_state: "设备状态", alarm_count: "激活的报警数", clock_bound: "时钟误差界限", uptime: "控制程序运行时间",
   };
   for (const [key, text] of Object.entries(points)) { Texts.add("zh-CN", { ["point." + key]: text }); Texts.add("en", { ["point." + key]: "" }); }
