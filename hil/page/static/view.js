@@ -2,7 +2,7 @@
 "use strict";
 // Draws frames and states; sends no requests.
 const View = (() => {
-  const { id, make, number } = Dom, { DIGITS } = Plots;
+  const { id, make, number } = Dom, { DIGITS } = Plots, t = Texts.text;
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
 
   const READ_KEYS = { supply: "seen", return: "return_read", dp: "dp_read", valve: "valve_read", pump1: "pump1_read", pump2: "pump2_read" };
@@ -23,7 +23,7 @@ const View = (() => {
 
   function showHeader(state) {
     const agent = state.agent, mode = id("mode");
-    mode.textContent = state.mode === "free" ? "free" : "running " + state.scenario;
+    mode.textContent = state.mode === "free" ? t("free") : t("running") + " " + state.scenario;
     mode.className = "pill " + state.mode;
     id("utc").textContent = clock(agent.utc_us);
     id("clock").textContent = agent.clock ? agent.clock.state : "–";
@@ -44,16 +44,16 @@ const View = (() => {
     if (!last) return;
     place.className = "verdict " + last.verdict;
     const [verdictText, text, next, link] = place.children;
-    verdictText.textContent = VERDICT_TEXTS[last.verdict];
+    verdictText.textContent = t(VERDICT_TEXTS[last.verdict]);
     text.textContent = [last.suite, last.serial, (last.verdict_text || "").replace(VERDICT_TEXTS[last.verdict], "").replace(/^, /, ""), last.text].filter(Boolean).join(" · ");
-    next.textContent = last.next ? "Check next: " + last.next : "";
+    next.textContent = last.next ? t("Check next: ") + last.next : "";
     link.hidden = !last.report;
     if (last.report) link.href = reportAt(last.report, "report.html");
   }
 
   function showPhases(list) {
     id("phases").replaceChildren(...list.map((p) => make("div", { className: "phase" },
-      make("span", { textContent: p.name }), make("b", { className: p.verdict, textContent: VERDICT_TEXTS[p.verdict] || p.verdict }),
+      make("span", { textContent: p.name }), make("b", { className: p.verdict, textContent: t(VERDICT_TEXTS[p.verdict] || p.verdict) }),
       make("progress", { max: 1, value: p.share }))));
   }
 
@@ -72,7 +72,7 @@ const View = (() => {
       if (at !== null) bar.append(Object.assign(make("i"), { style: `left:${at}%` }));
       return make("div", { className: "limit" },
         make("span", { textContent: f.about, title: f.measure }), make("b", { textContent: number(f.value, 2) + unit(f) }),
-        bar, make("small", { textContent: between(f) + ", " + f.window }), make("b", { className: f.verdict, textContent: SHORT_TEXTS[f.verdict] || f.verdict }),
+        bar, make("small", { textContent: between(f) + ", " + f.window }), make("b", { className: f.verdict, textContent: t(SHORT_TEXTS[f.verdict] || f.verdict) }),
         make("small", { textContent: f.worst === null || f.verdict === "waiting" ? "" : "worst so far " + number(f.worst, 2) + unit(f) + " at " + number(f.worst_at_s, 0) + " s" }));
     }));
   }

@@ -30,7 +30,7 @@ const Plots = (() => {
       this.curves = list;
       this.unit = list[0].unit;
       this.box = place.appendChild(make("figure", { ariaLabel: title }));
-      this.box.append(make("h3", { textContent: title }));
+      this.box.append(make("h3", { textContent: Texts.text(title) }));
     }
     limits() { return run ? run.limits.filter((l) => this.curves.some((c) => c.key === l.curve && c.unit === this.unit)) : []; }
     open() {
