@@ -52,7 +52,9 @@ async def _serve(context: ServerContext, services: dict[str, Service]) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tasks = {loop.create_task(serve(context)): name for name, serve in services.items()}
+    tasks: dict[asyncio.Task[Any], str] = {
+        loop.create_task(serve(context)): name for name, serve in services.items()
+    }
     tasks[loop.create_task(_tick(context))] = "tick"
     waiting = loop.create_task(stop.wait())
     _notify("READY=1")
