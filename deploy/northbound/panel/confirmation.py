@@ -17,7 +17,7 @@ VALID_S = 30
 _MAX_OPEN = 32
 
 
-class Prepared(NamedTuple):
+class PreparedAction(NamedTuple):
     """A request that waits: name of the action, request, session, monotonic end in s."""
 
     action: str
@@ -31,7 +31,7 @@ class Confirmations:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._open: OrderedDict[str, Prepared] = OrderedDict()
+        self._open: OrderedDict[str, PreparedAction] = OrderedDict()
 
     def prepare(self, action: str, request: UnitRequest, session: str) -> str:
         """Keep a request; return its code. A session has one open request."""
@@ -40,10 +40,10 @@ class Confirmations:
         while len(self._open) >= _MAX_OPEN:
             self._open.popitem(last=False)
         code = secrets.token_urlsafe(12)
-        self._open[code] = Prepared(action, request, session, self._clock() + VALID_S)
+        self._open[code] = PreparedAction(action, request, session, self._clock() + VALID_S)
         return code
 
-    def take(self, code: str, session: str) -> Prepared | None:
+    def take(self, code: str, session: str) -> PreparedAction | None:
         """Return the prepared request and forget it; None: unknown, too late, other session."""
         item = self._open.get(code)
         if item is None or item.session != session:

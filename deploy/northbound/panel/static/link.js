@@ -33,7 +33,7 @@ const Link = (() => {
   }
   function setLost(next) { if (next !== lost) { lost = next; tell("lost", lost); } }
   async function poll() {
-    try { received(await get("state")); } catch { /* `watch` tells it */ }
+    try { received(await get("state")); } catch { /* `watch` shows it */ }
     if (!source) timer = setTimeout(poll, POLL_MS);
   }
   function connect() {

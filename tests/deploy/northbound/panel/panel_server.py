@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The panel on a small server for the tests: chosen snapshots, fake accounts and a fake writer.
 
-python -m tests.deploy.northbound.panel.panel_server [PORT]     to look at the page by hand
+python -m tests.deploy.northbound.panel.panel_server [PORT]     to look at the page
 """
 
 import asyncio

@@ -151,7 +151,7 @@ def test_values_have_units_and_quality(server: PanelServer, open_page: OpenPage)
     expect(page.locator("#v-supply")).to_contain_text("35.5 °C", timeout=3000)
 
 
-def test_no_data_is_told_and_no_old_value_stays(server: PanelServer, open_page: OpenPage) -> None:
+def test_no_data_is_shown_and_no_old_value_stays(server: PanelServer, open_page: OpenPage) -> None:
     page = open_page()
     server.source.stop()
     expect(page.locator("#stale")).to_contain_text("No data from the controller")
@@ -160,7 +160,7 @@ def test_no_data_is_told_and_no_old_value_stays(server: PanelServer, open_page: 
     expect(page.locator("#topalarms")).to_have_text("Alarms are not known")
 
 
-def test_a_lost_server_is_told(browser: Browser) -> None:
+def test_a_lost_server_is_shown(browser: Browser) -> None:
     panel = PanelServer()
     page = browser.new_page()
     page.goto(panel.address)
@@ -304,7 +304,7 @@ def test_alarms_are_ordered_by_state_and_priority(server: PanelServer, open_page
     ]
 
 
-def test_a_role_without_the_right_is_told(server: PanelServer, open_page: OpenPage) -> None:
+def test_a_role_without_the_right_is_shown(server: PanelServer, open_page: OpenPage) -> None:
     page = open_page("control")
     sign_in(page, "reader")
     page.get_by_role("button", name="Back to automatic").click()
@@ -312,7 +312,7 @@ def test_a_role_without_the_right_is_told(server: PanelServer, open_page: OpenPa
     assert server.writer.requests == []
 
 
-def test_a_wrong_password_and_a_lock_out_are_told(server: PanelServer, open_page: OpenPage) -> None:
+def test_a_wrong_password_and_a_lock_out_are_shown(server: PanelServer, open_page: OpenPage) -> None:
     page = open_page()
     page.locator("#account").click()
     page.locator("input[name=user]").fill("operator")
