@@ -60,6 +60,10 @@ COMMANDS = {
     "dossier": ("hil.tools.dossier:dossier", "write a document of what was measured on a unit"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
+    "northbound": (
+        "deploy.commands:northbound",
+        "serve the site: Redfish, metrics, panel, Modbus, BACnet, SNMP",
+    ),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
     "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
     "orchestrate": (
@@ -76,6 +80,10 @@ EXTRAS = {
     "bench": (
         ("demo", "bench", "commission", "hil", "dossier"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
+    ),
+    "northbound": (
+        ("northbound",),
+        ("bacpypes3", "cryptography", "microdot", "pymodbus", "segno"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),
     "firmware": (("firmware",), ("mpremote",)),

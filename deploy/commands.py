@@ -8,6 +8,7 @@ from deploy.errors import DeployError
 from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
+_HELP = ("-h", "--help")
 CONFIG: dict[str, tuple[str, str]] = {
     "check": ("deploy.ops.command.check", "check a configuration file"),
     "keygen": ("deploy.ops.command.keygen", "make a key of an operator"),
@@ -51,6 +52,24 @@ def doctor(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Run a subcommand of `coldloop config`."""
     return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
+
+
+NORTHBOUND: dict[str, tuple[str, str]] = {
+    "serve": ("deploy.northbound.command.serve", "run the servers that the configuration names"),
+    "account": ("deploy.northbound.command.account", "list, add, change and remove accounts"),
+    "audit": ("deploy.northbound.command.audit", "print the audit logs and check their chains"),
+    "points": ("deploy.northbound.command.points", "print the point list of all protocols"),
+}
+
+
+def northbound(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop northbound`; without one: `serve`."""
+    from deploy.northbound.process.settings import PROCESSES
+
+    is_serve = not argv or argv[0] in PROCESSES or (argv[0][:1] == "-" and argv[0] not in _HELP)
+    words = ["serve", *argv] if is_serve else argv
+    example = "serve --config /etc/coldloop/unit.json"
+    return CommandGroup("northbound", NORTHBOUND, example, (DeployError,)).run(words)
 
 
 FLEET: dict[str, tuple[str, str]] = {

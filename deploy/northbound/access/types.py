@@ -26,8 +26,8 @@ class Session:
     must_change: bool = False
 
     def may(self, role: str) -> bool:
-        """Return whether the role of the session includes `role`."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+        """Return whether the role of the session includes `role`; nothing with `must_change`."""
+        return not self.must_change and ROLES.index(self.role) >= ROLES.index(role)
 
 
 @dataclass(frozen=True, slots=True)
