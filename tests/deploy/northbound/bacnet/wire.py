@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BACnet/IP requests made by hand, and replies decoded by tshark (Wireshark's dissector)."""
+"""BACnet/IP requests made manually, and replies decoded by tshark (Wireshark's dissector)."""
 
 from __future__ import annotations
 
