@@ -13,8 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.errors import DeployError
-from deploy.northbound.snapshot import Identity
+from deploy.errors import OpsError
+from deploy.northbound.snapshot import Snapshot
 from deploy.northbound.snmp.tree import ROOT
 
 SYSTEM = ".1.3.6.1.2.1.1"
@@ -40,37 +40,42 @@ class SnmpUser:
 def read_user(name: str, keys: Path) -> SnmpUser:
     """Read the passphrases: lines `authentication: TEXT` and `privacy: TEXT`.
 
-    Raises DeployError: the name or a passphrase is not valid, or others can read the file.
+    Raises OpsError: the name or a passphrase is not valid, or others can read the file.
     """
     if not _USER.fullmatch(name):
-        raise DeployError("northbound.snmp.user: 1 to 32 letters, digits, - and _")
+        raise OpsError("northbound.snmp.user: 1 to 32 letters, digits, - and _")
     try:
         mode, content = keys.stat().st_mode, keys.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise DeployError(f"northbound.snmp.keys: {error}") from error
+        raise OpsError(f"northbound.snmp.keys: {error}") from error
     if mode & 0o077:
-        raise DeployError(f"{keys}: others can read it: chmod 600 {keys}")
+        raise OpsError(f"{keys}: others can read it: chmod 600 {keys}")
     found = dict(line.split(":", 1) for line in content.splitlines() if ":" in line)
     values = [found.get(key, "").strip() for key in _KEYS]
     for key, value in zip(_KEYS, values, strict=True):
         if not _PASSPHRASE.fullmatch(value):
-            raise DeployError(f"{keys}: {key}: 12 to 64 characters of ASCII, no space, quote or \\")
+            raise OpsError(f"{keys}: {key}: 12 to 64 characters of ASCII, no space, quote or \\")
     if values[0] == values[1]:
-        raise DeployError(f"{keys}: authentication and privacy need different passphrases")
+        raise OpsError(f"{keys}: authentication and privacy need different passphrases")
     return SnmpUser(name, *values)
 
 
 def write_daemon_files(
-    folder: Path, user: SnmpUser, address: str, port: int, record: Path, identity: Identity
+    folder: Path, user: SnmpUser, address: str, port: int, record: Path, snapshot: Snapshot
 ) -> Path:
-    """Write the configuration of snmpd and of snmpinform; return the first."""
+    """Write the configuration of snmpd and of snmpinform; return the first.
+
+    `snapshot`: for the name plate and the version. `record`: folder that the responder reads.
+    """
+    identity = snapshot.identity
     if not _ADDRESS.fullmatch(address):
-        raise DeployError("northbound.snmp.address: an IP address")
+        raise OpsError("northbound.snmp.address: an IP address")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     transport = f"udp6:[{address}]" if ":" in address else f"udp:{address}"
     command = f"{sys.executable} -m deploy.northbound.snmp.responder {record}"
+    software = " ".join(re.findall(r"[A-Za-z0-9.+-]+", snapshot.software))
     if re.search(r"\s", f"{sys.executable}{record}"):
-        raise DeployError(f"{record}: no spaces in the path")
+        raise OpsError(f"{record}: no spaces in the path")
     lines = [
         f"agentAddress {transport}:{port}",
         f"sysDescr {_line(identity.manufacturer, identity.model) or 'coldloop'}",
@@ -80,7 +85,7 @@ def write_daemon_files(
         f"view unit included {SYSTEM}",
         f"view unit included {SUBTREE}",
         f"rouser {user.name} priv -V unit",
-        f"pass_persist {SUBTREE} {command}",
+        f"pass_persist {SUBTREE} {command} {software}",
         "",
     ]
     path = folder / "coldloop-snmpd.conf"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.errors import DeployError
+from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
@@ -39,18 +39,23 @@ class SnmpSettings:
     receivers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, section: Mapping[str, Any], state: Path, record: Path) -> "SnmpSettings":
-        """Build from the configuration. Raises DeployError: `user` or `keys` is missing."""
+    def of(
+        cls, section: Mapping[str, Any], base: Path, state: Path, record: Path
+    ) -> "SnmpSettings":
+        """Build from the configuration; `keys` is relative to `base`.
+
+        Raises OpsError: `user` or `keys` is missing.
+        """
         for key in ("user", "keys"):
             if not section.get(key):
-                raise DeployError(f"northbound.snmp.{key} is missing: SNMPv3 needs a user and keys")
+                raise OpsError(f"northbound.snmp.{key} is missing: SNMPv3 needs a user and keys")
         return cls(
             section["address"],
             section.get("port", 1161),
             section["user"],
-            Path(section["keys"]),
-            state / "snmp",
-            record,
+            base / section["keys"],
+            (state / "snmp").absolute(),
+            record.absolute(),
             tuple(section.get("receivers", ())),
         )
 
@@ -65,13 +70,13 @@ class SnmpProcess:
         self.senders = [InformSender(text, settings.folder) for text in settings.receivers]
 
     async def run(self) -> None:
-        """Run until cancelled. Raises DeployError: the settings are wrong, or no snmpd."""
+        """Run until cancelled. Raises OpsError: the settings are wrong, or no snmpd."""
         settings = self._settings
         program = shutil.which("snmpd", path=f"{os.environ.get('PATH', '')}:{_PATH}")
         if program is None:
-            raise DeployError("no snmpd: apt install snmpd snmp")
+            raise OpsError("no snmpd: apt install snmpd snmp")
         user = read_user(settings.user, settings.keys)
-        identity = self._reader.read().identity
+        snapshot = self._reader.read()
         tasks = [sender.run() for sender in self.senders]
         async with asyncio.TaskGroup() as group:
             for task in (*tasks, self._watch_alarms()):
@@ -84,12 +89,12 @@ class SnmpProcess:
                     settings.address,
                     settings.port,
                     settings.record,
-                    identity,
+                    snapshot,
                 )
                 lasted = await self._run_daemon(program, configuration)
                 pause = _FIRST_PAUSE_S if lasted > _STEADY_S else min(2 * pause, _LAST_PAUSE_S)
                 await asyncio.sleep(pause)
-                identity = self._reader.read().identity
+                snapshot = self._reader.read()
 
     async def _run_daemon(self, program: str, configuration: Path) -> float:
         """Run snmpd until it ends; return how long it ran, s."""

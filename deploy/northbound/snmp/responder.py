@@ -5,7 +5,7 @@ The protocol is that of snmpd.conf(5): lines on standard input, lines on standar
 no writes: each `set` is answered with `not-writable`. A bad line gets an answer too, so snmpd never
 waits. snmpd starts the program again if it ends.
 
-    python -m deploy.northbound.snmp.responder FOLDER
+    python -m deploy.northbound.snmp.responder FOLDER SOFTWARE
 """
 
 import sys
@@ -99,7 +99,8 @@ def _format(oid: Oid, value: SnmpValue) -> str:
 
 def main(arguments: list[str]) -> int:
     """Serve on standard input and output."""
-    PassResponder(SnapshotSource(Path(arguments[0]))).serve(sys.stdin, sys.stdout)
+    source = SnapshotSource(Path(arguments[0]), " ".join(arguments[1:]))
+    PassResponder(source).serve(sys.stdin, sys.stdout)
     return 0
 
 

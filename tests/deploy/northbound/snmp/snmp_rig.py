@@ -36,6 +36,7 @@ class SnmpRig:
         require_program("snmpd")
         self.source, self.folder = FakeSource(1), folder
         self.record = folder / "record"
+        self._lock = threading.Lock()
         self.record.mkdir()
         self.write()
         keys = folder / "keys"
@@ -49,7 +50,8 @@ class SnmpRig:
 
     def write(self) -> None:
         """Write the record of the present snapshot."""
-        write_record(self.record, self.source.snapshot)
+        with self._lock:
+            write_record(self.record, self.source.snapshot)
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[None]:
@@ -63,21 +65,29 @@ class SnmpRig:
                 self._loop.run_until_complete(task[0])
             self._loop.close()
 
-        thread = threading.Thread(target=run)
+        thread, ended = threading.Thread(target=run), threading.Event()
+        writer = threading.Thread(target=self._keep_fresh, args=(ended,))
         thread.start()
+        writer.start()
         try:
             self.wait_until_ready()
             yield
         finally:
+            ended.set()
+            writer.join(5)
             self._loop.call_soon_threadsafe(task[0].cancel)
             thread.join(20)
+
+    def _keep_fresh(self, ended: threading.Event) -> None:
+        """Write the record again, as the agent does: an old one has no values."""
+        while not ended.wait(0.5):
+            self.write()
 
     def wait_until_ready(self) -> None:
         """Wait until snmpd answers."""
         end = time.monotonic() + 20
         while "STRING" not in self.ask("snmpget", ".1.3.6.1.2.1.1.1.0", timeout=1):
             assert time.monotonic() < end
-            self.write()
 
     def ask(self, tool: str, *arguments: str, timeout: int = 3, options: str = "") -> str:
         """Run a tool of net-snmp as the reader; return all that it prints."""
