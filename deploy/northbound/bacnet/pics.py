@@ -4,7 +4,7 @@
 Made from the device itself: objects, properties and limits are those of the code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy.northbound.bacnet import device
@@ -102,7 +102,7 @@ def _properties(item: Any) -> Iterator[str]:
             yield name
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
