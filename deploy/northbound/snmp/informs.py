@@ -22,7 +22,7 @@ from deploy.northbound.snmp.tree import ALARMS, NOTIFICATIONS, alarm_rows, alarm
 RAISED, CLEARED, ACKNOWLEDGED = 1, 2, 3
 _QUEUE = 256
 _RETRIES, _TIMEOUT_S = 5, 2
-_PATIENCE_S = 30.0
+_LONGEST_SEND_S = 30.0
 _COLUMNS = (3, 4, 5, 6, 7)  # as mib_text.NOTIFIED
 _TYPES = {"string": "s", "integer": "i"}
 
@@ -135,7 +135,7 @@ class InformSender:
         except OSError:
             return False
         try:
-            return await asyncio.wait_for(process.wait(), _PATIENCE_S) == 0
+            return await asyncio.wait_for(process.wait(), _LONGEST_SEND_S) == 0
         except TimeoutError:
             return False
         finally:

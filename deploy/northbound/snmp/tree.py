@@ -163,14 +163,14 @@ def unit_values(snapshot: Snapshot) -> dict[int, SnmpValue | None]:
         4: text(identity.serial_number),
         5: text(snapshot.software),
         6: SnmpValue("gauge", str(snapshot.sequence & 0xFFFF_FFFF)),
-        7: None if snapshot.age_ms is None else _gauge(snapshot.age_ms),
+        7: None if snapshot.age_ms is None else _unsigned(snapshot.age_ms),
         8: date_and_time(snapshot.utc),
         9: SnmpValue("gauge", str(bound)) if fits else None,
         10: SnmpValue("integer", "2" if snapshot.stale else "1"),
     }
 
 
-def _gauge(number: int) -> SnmpValue:
+def _unsigned(number: int) -> SnmpValue:
     return SnmpValue("gauge", str(min(max(number, 0), 0xFFFF_FFFF)))
 
 
@@ -184,7 +184,7 @@ def _point_row(
         3: text(value.text) if value is not None else None,
         4: text(point.units),
         5: SnmpValue("integer", str(1 + QUALITIES.index(measured.quality))),
-        6: None if measured.age_ms is None else _gauge(measured.age_ms),
+        6: None if measured.age_ms is None else _unsigned(measured.age_ms),
         7: text(point.row.key),
     }
     for column, entry in entries.items():

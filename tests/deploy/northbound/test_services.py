@@ -30,7 +30,7 @@ PASSPHRASES = ("authentication-1", "privacy-secret-2")
 GUIDE = ROOT / "docs" / "operator" / "northbound_bms.md"
 
 
-class Site:
+class ServedSite:
     """A configuration, a record that stays fresh, and a process."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,17 +94,17 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedSite]:
     for program in ("mbpoll", "snmpd", "snmpget"):
         require_program(program)
-    result = Site(tmp_path_factory.mktemp("site"))
+    result = ServedSite(tmp_path_factory.mktemp("site"))
     try:
         yield result
     finally:
         result.close()
 
 
-def wait_for(site: Site, command: str, wanted: str) -> str:
+def wait_for(site: ServedSite, command: str, wanted: str) -> str:
     """Run a command until its output has a text."""
     end = time.monotonic() + 40
     while wanted not in (text := site.command(command)):
@@ -120,7 +120,7 @@ def guide_commands(program: str) -> list[str]:
     return [line for line in lines if line.startswith(program)]
 
 
-def test_modbus_guide(site: Site) -> None:
+def test_modbus_guide(site: ServedSite) -> None:
     status, supply = guide_commands("mbpoll")
     assert "31.25" in str(
         int(re.findall(r"\[134\]:\s+(\d+)", wait_for(site, supply, "[134]"))[0]) / 100
@@ -128,13 +128,13 @@ def test_modbus_guide(site: Site) -> None:
     assert "[74]" in site.command(status)
 
 
-def test_snmp_guide(site: Site) -> None:
+def test_snmp_guide(site: ServedSite) -> None:
     walk, get = guide_commands("snmp")
     assert "31250" in wait_for(site, get, "31250")
     assert "demo/row1-cdu1" in site.command(walk)
 
 
-def test_bacnet_reads(site: Site) -> None:
+def test_bacnet_reads(site: ServedSite) -> None:
     end = time.monotonic() + 20
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(0.5)
