@@ -25,6 +25,7 @@ from deploy.orchestrate.slurm import SlurmActuator
 from deploy.orchestrate.slurm_client import SlurmClient
 from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 from tests.support.programs import require_program
+from tests.support.repository import ROOT
 
 ROW = RowSettings("row1", ("n1", "n2"), 100.0, base_kw=10.0, status="-")
 RULES = RuleSettings(change_s=0.0)
@@ -334,6 +335,23 @@ def test_a_missing_licence_is_reported(cluster: SlurmCluster) -> None:
         actuator.apply([RowDecision(row, FREE, 50e3, 90e3, "", None)], float(second))
     assert lines == ["slurm: no licence other in slurm.conf"]
     actuator.undo()
+
+
+@pytest.mark.soak
+def test_the_plug_in_asks_for_the_heat_of_a_job() -> None:
+    require_program("slurmctld")
+    folder = Path(tempfile.mkdtemp(prefix="slurm"))
+    made = SlurmCluster(folder)
+    shutil.copy(ROOT / "deploy/examples/job_submit.lua", folder)
+    made.conf.write_text(made.conf.read_text() + "JobSubmitPlugins=lua\n")
+    try:
+        made.start()
+        jobs = [made.submit("sleep 60", *o) for o in (("-N2",), ("-n1", "-L", "coolkw:7"), ())]
+        lines = dict(s.split() for s in made.run("squeue", "-h", "-o", "%i %W").splitlines())
+        assert [lines[str(job)] for job in jobs] == ["coolkw:2", "coolkw:7", "coolkw:1"]
+    finally:
+        made.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.soak
