@@ -75,7 +75,7 @@ class ManagerResources:
             "Product": plate.model or "coolant distribution unit",
             "ServiceIdentification": f"{plate.site}/{plate.unit}".strip("/"),
             "ProtocolFeaturesSupported": {
-                "ExpandQuery": {"ExpandAll": True, "Levels": True, "Links": False,
+                "ExpandQuery": {"ExpandAll": True, "Levels": True, "Links": True,
                                 "NoLinks": True, "MaxLevels": 3},
                 "FilterQuery": False,
                 "OnlyMemberQuery": True,

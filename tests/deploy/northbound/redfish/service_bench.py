@@ -125,7 +125,7 @@ class ServiceBench:
         self.audit = FakeAudit()
         self.events = EventLog()
         accounts = FakeAccounts(must_change)
-        sessions = FakeSessions(accounts)
+        self.sessions = sessions = FakeSessions(accounts)
         self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
         self.server = HttpServer(listen("http", "127.0.0.1", 0), self.certificates.context, limits)
         self.restarts = 0
