@@ -171,6 +171,12 @@ def unit_status(snapshot: Snapshot) -> Json:
     return {"State": state, "Health": health, "HealthRollup": health}
 
 
+def name_of(snapshot: Snapshot, name: str) -> Json:
+    """Return the property with site and unit; nothing if the record does not have them."""
+    text = f"{snapshot.identity.site}/{snapshot.identity.unit}".strip("/")
+    return {name: text} if text else {}
+
+
 def utc_text(value: Any) -> str | None:
     """Return a time in the format of Redfish; None: not known."""
     return None if value is None else value.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -14,6 +14,7 @@ from deploy.northbound.redfish.sensors import (
     MANAGER,
     UNIT,
     SensorModel,
+    name_of,
     point_status,
     unit_status,
 )
@@ -116,7 +117,7 @@ class ThermalResources:
             "ProductionDate": production_date(plate.production_date),
             "Version": None,
             "FirmwareVersion": snapshot.software or "unknown",
-            "UserLabel": f"{plate.site}/{plate.unit}".strip("/"),
+            **name_of(snapshot, "UserLabel"),
             "CoolingCapacityWatts": None,
             "Coolant": dict(_COOLANT),
             "Status": unit_status(snapshot),
