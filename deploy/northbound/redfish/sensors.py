@@ -18,8 +18,8 @@ CHASSIS = f"{ROOT}/Chassis/1"
 UNIT = f"{ROOT}/ThermalEquipment/CDUs/1"
 MANAGER = f"{ROOT}/Managers/1"
 SENSORS = f"{CHASSIS}/Sensors"
-_ALWAYS = {"pump1_speed"}
-"""Points whose part is in the tree before the first record: a unit has at least one pump."""
+_ALWAYS = {"pump1_speed", "leak1"}
+"""Points whose part is always in the tree: the OCP profile demands a pump and a leak detector."""
 _PLACES = {
     "primary": f"{UNIT}/PrimaryCoolantConnectors/1",
     "secondary": f"{UNIT}/SecondaryCoolantConnectors/1",
