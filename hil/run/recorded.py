@@ -16,6 +16,7 @@ from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.record.record import Record, build_run_record, judge_run
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
+from hil.run.dut_rp2040 import Rp2040Dut
 from hil.run.origin import OriginRecorder
 from hil.run.real import RealRun
 from hil.run.virtual import RunResult, VirtualRun
@@ -29,6 +30,7 @@ DUTS: dict[str, DutFactory] = {
     "cpython": InProcessDut,
     "micropython": LockStepDut,
     "unix-f32": UnixF32,
+    "rp2040": Rp2040Dut,
 }
 """Controllers under test for virtual time."""
 
