@@ -11,6 +11,7 @@ packages="$packages postgresql postgresql-common victoria-metrics promtool" # st
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder
 packages="$packages linuxptp" # ptp4l and pmc of the time server
 packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`
+packages="$packages lintian nodejs" # the Debian package; the emulator of the RP2040 (with npm)
 # The ARM image: compiler, headers, emulator, and apt for the source package of MicroPython.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"
 # chrony replaces the time service of the machine, so it is not installed beside one

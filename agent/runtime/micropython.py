@@ -17,7 +17,8 @@ import time
 
 from agent.config.profile_files import ProfileFiles
 from agent.port_numbers import CONSOLE
-from agent.runtime.boot_loop import CALM_US, BootLoop
+from agent.runtime.board_keeper import BoardKeeper
+from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
@@ -266,36 +267,6 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     keeper = BoardKeeper(flash, agent, boot_loop)
     code = run(agent, lambda: keeper.check(monotonic()), openers, console=CONSOLE)
     return code if code in (RESTART, LEAVE) else 0
-
-
-class BoardKeeper:
-    """Services the watchdog of a board in each control cycle, and reports a calm run.
-
-    The agent runs without it; a start-up code without `feed` or `mark_calm` gets no calls.
-    """
-
-    def __init__(
-        self, flash: "SlotFlash | None", agent: "AgentInterface", boot_loop: BootLoop
-    ) -> None:
-        self._feed = getattr(flash, "feed", None)
-        self._mark_calm = getattr(flash, "mark_calm", None)
-        self._agent = agent
-        self._boot_loop = boot_loop
-        self._last_step: object = -1
-        self._began: int | None = None
-
-    def check(self, now: int) -> bool:
-        """Do what is due at `now`; called often while the agent runs. Returns False."""
-        step = getattr(self._agent, "watched_step", None)
-        if self._feed is not None and step != self._last_step:
-            self._last_step = step
-            self._feed()
-        if self._began is None:
-            self._began = now
-        if self._mark_calm is not None and now - self._began >= CALM_US:
-            self._mark_calm()
-            self._mark_calm = None
-        return self._boot_loop.check(now)
 
 
 def _choose_confirmed(

@@ -13,7 +13,10 @@ from deploy.firmware.build_tools import CACHE, find_mpy_cross, find_program, loc
 from deploy.firmware.memory_layout import add_header
 from deploy.firmware.micropython_source import ensure_source, run
 from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
+from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
 
+_BOARD_DATA = b"UARTS = {n: {'capacity': 65536} for n in range(1, 5)}\n"
+"""The UARTs of QEMU take all bytes at once."""
 PORT = Path(__file__).resolve().parent / "mps2"
 
 
@@ -40,7 +43,11 @@ def build_firmware(
 def _make_firmware(board: QemuBoard, heap: int, cache: Path, keys: tuple[bytes, ...]) -> Path:
     find_program("arm-none-eabi-gcc")
     tree = ensure_source(cache)
-    files = {**frozen_files(keys), "_start.py": (PORT / "_start.py").read_bytes()}
+    files = {
+        **frozen_files(keys),
+        "_start.py": (PORT / "_start.py").read_bytes(),
+        "_board_data.py": _BOARD_DATA,
+    }
     build = cache / f"build-{board.name}-{heap}-{_hash_sources(files)}"
     manifest = _write_manifest(build, cache, files)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
@@ -81,11 +88,17 @@ def _write_manifest(build: Path, cache: Path, files: dict[str, bytes]) -> Path:
 
 
 def build(
-    board: QemuBoard, out: Path, config: bytes | None = None, release: int = 1, heap: int = 262_144
+    board: QemuBoard,
+    out: Path,
+    config: bytes | None = None,
+    release: int = 1,
+    heap: int = 262_144,
+    signing: Signing = UNSIGNED,
 ) -> Image:
-    """Build both files into `out`. Raises FirmwareError."""
+    """Build both files into `out`. Raises FirmwareError, and ValueError for a wrong release."""
     out.mkdir(parents=True, exist_ok=True)
     elf, image = out / "firmware.elf", out / "app.bin"
-    elf.write_bytes(build_firmware(board, heap).read_bytes())
-    image.write_bytes(add_header(build_application(config), release))
+    elf.write_bytes(build_firmware(board, heap, keys=signing.trusted).read_bytes())
+    application = build_application(config)
+    image.write_bytes(add_header(application, release, signing.floor, signing.sign))
     return Image(board, elf, image)

@@ -11,6 +11,7 @@ from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from deploy.firmware.supervisor.release_keys import add_arguments, read_signing
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
 BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unix_float32.NAME)
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", type=int, default=1, metavar="N", help="number of the release (1)"
     )
+    add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -39,11 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         record = build_uf2(
             RP2_BOARDS[arguments.board],
             arguments.out,
-            Rp2Options(config, arguments.release),
+            Rp2Options(config, arguments.release, read_signing(arguments)),
         )
     else:
         board = QEMU_BOARDS[arguments.board]
-        image = build(board, arguments.out, config, arguments.release)
+        signing = read_signing(arguments)
+        image = build(board, arguments.out, config, arguments.release, signing=signing)
         length, release, digest, _ = read_header(image.app.read_bytes())
         record = {
             "board": board.name,

@@ -14,9 +14,9 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from deploy.firmware.supervisor._slots import HEAD as HEADER_BYTES
-from deploy.firmware.supervisor._slots import MAGIC, PREFIX
+from deploy.firmware.supervisor import _slots
 
+MAGIC, PREFIX, HEADER_BYTES = _slots.MAGIC, _slots.PREFIX, _slots.HEAD
 SLOTS = {"a": 0x200000, "b": 0x300000}
 SLOT_BYTES = 0x100000
 SIGNATURE_BYTES = 64

@@ -23,7 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
     "agent": 20,
-    "deploy/firmware": 16,
+    "deploy/firmware": 17,
     "hil": 21,
 }
 """Folders with a larger capacity: the roots of the layers, and one package with one subject."""

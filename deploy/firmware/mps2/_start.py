@@ -8,6 +8,7 @@ it over the slots. A real board has flash there.
 
 import os
 
+import _board_data  # type: ignore[import-not-found] # noqa: F401 - loaded for the ports
 import _keys  # type: ignore[import-not-found]
 import _runner  # type: ignore[import-not-found]
 import board  # type: ignore[import-not-found]

@@ -10,6 +10,7 @@ read in place. An erase or a program stops the interrupts; one call erases 4 KiB
 
 import os
 
+import _board_data  # type: ignore[import-not-found] # noqa: F401 - loaded for the ports
 import _keys  # type: ignore[import-not-found]
 import _layout  # type: ignore[import-not-found]
 import _runner  # type: ignore[import-not-found]

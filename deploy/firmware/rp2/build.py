@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,13 @@ from typing import Any
 from deploy.errors import FirmwareError
 from deploy.firmware.application.qstr_pool import qstr_module
 from deploy.firmware.application.romfs import build_application
+from deploy.firmware.board_files import board_module
 from deploy.firmware.build_tools import CACHE, find_program, lock_cache
 from deploy.firmware.memory_layout import add_header, read_header
 from deploy.firmware.micropython_source import ensure_source, fetch_source, run
 from deploy.firmware.rp2 import uf2
 from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
+from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
 
 PACKAGES = (
     "gcc-arm-none-eabi",
@@ -84,27 +85,24 @@ class Rp2Options:
 
     config: bytes | None = None
     release: int = 1
-    floor: int = 0
-    keys: tuple[bytes, ...] = ()
-    sign: Callable[[bytes], bytes] | None = None
+    signing: Signing = UNSIGNED
 
 
 def build_uf2(board: Rp2Board, out: Path, options: Rp2Options | None = None) -> dict[str, Any]:
     """Build an image and its application. FirmwareError names a missing package.
 
-    `config` goes into the application. `floor`: the oldest release that may run after this one.
-    With release `keys` the board starts only applications that one of them signed; `sign` signs.
+    `config` goes into the application.
     """
     options = options or Rp2Options()
     with lock_cache(CACHE / "rp2"):
-        folder = _build_firmware(board, options.keys)
+        folder = _build_firmware(board, options.signing.trusted)
     out.mkdir(parents=True, exist_ok=True)
     try:
         application = add_header(
             build_application(options.config),
             options.release,
-            options.floor,
-            options.sign,
+            options.signing.floor,
+            options.signing.sign,
             board.slot_kib * 1024,
         )
     except ValueError as error:
@@ -186,6 +184,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
         "_boot.py": _BOOT,
         "main.py": Path(__file__).with_name("_start.py").read_bytes(),
         "_layout.py": layout.encode(),
+        "_board_data.py": board_module(board.name),
     }
     names = tuple(write_frozen(folder, files))
     write_frozen(folder, {"_names.mpy": qstr_module(CACHE / "mpy")})
