@@ -12,6 +12,10 @@ packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg wo
 packages="$packages linuxptp" # ptp4l and pmc of the time server
 packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`
 packages="$packages lintian nodejs" # the Debian package; the emulator of the RP2040 (with npm)
+packages="$packages slurm-wlm munge" # a scheduler that `coldloop orchestrate` acts on
+packages="$packages tshark wireshark-common" # reads captures of `modbus sniff --pcapng` and BACnet
+packages="$packages nodejs npm" # node-bacnet, a client of the northbound servers
+packages="$packages snmpd snmp snmptrapd smitools" # SNMPv3: agent, client, receiver, MIB checker
 # The ARM image: compiler, headers, emulator, and apt for the source package of MicroPython.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"
 # chrony replaces the time service of the machine, so it is not installed beside one

@@ -4,6 +4,9 @@
 Ctrl-C (SIGINT) stops the rollout: the command sends no new change and rolls back each unconfirmed
 trial. SIGUSR1 pauses and resumes it: units in progress continue, no new unit starts.
 
+With `--dry-run` nothing is sent: the change is tried on each different configuration of the units,
+with emulated twins in virtual time (`deploy.ops.unit_config.dry_run`).
+
 With `--group` the operator signs one message for all units of a group, with any base. This is for a
 key in a token and for carriers that reach many units with one message. The published configuration
 of a unit names its groups. A unit outside the group rejects the message (wrong_target).
@@ -19,6 +22,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from agent.config.validate import is_valid_name
 from agent.remote.message import canonical
@@ -41,10 +45,11 @@ from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
+from deploy.ops.unit_config.dry_run import PASS, DryRun, try_change
+from deploy.ops.unit_config.published import CONFIG, fetch_config
 from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 
-CONFIG = "cfg/config"
 _WILD = frozenset("*?[")
 _PATTERN = re.compile(r"[a-z0-9_*?\[\]!-]+/[a-z0-9_*?\[\]!-]+")
 EXAMPLE = (
@@ -63,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="the changes")
     parser.add_argument("--group", metavar="NAME", help="send one message to the units of a group")
     add_broker(parser)
-    add_keys(parser)
+    add_keys(parser, required=False)
     add_times(parser)
     for name, default, about in (
         ("--canary", 100 * Plan.canary, "share that goes first (5)"),
@@ -79,6 +84,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-confirm", action="store_true", help="leave it on trial; an operator confirms it"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="send nothing: try the change on emulated twins"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -89,11 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
         pattern, change_texts = "*", [pattern, *change_texts]
     _check_names(pattern, arguments.group)
     requested = change_parser.parse(change_texts)
-    keys = load_keys(arguments)
+    if not arguments.key and not arguments.dry_run:
+        raise OpsError("--key is needed to send a change")
+    keys = [] if arguments.dry_run else load_keys(arguments)
     with open_session(arguments) as session:
         units = _find_units(session, pattern, arguments.listen)
         if arguments.group is not None:
             units = _filter_by_group(session, units, arguments.group, arguments.listen)
+        if arguments.dry_run:
+            configs = {name: fetch_config(session, name) for name in sorted(units)}
+            return _print_dry_run(configs, requested, arguments.json)
         rollout = _make_rollout(arguments, requested, keys, units)
         started_at = time.monotonic()
         sent = run_rollout(rollout, session, progress=sys.stderr.isatty())
@@ -108,6 +121,41 @@ def run(arguments: argparse.Namespace) -> int:
     print(json.dumps(outcome) if arguments.json else _format_outcome(outcome))
     success_state = CONFIRMED if not arguments.no_confirm else "trial"
     return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
+
+
+def _print_dry_run(
+    configs: dict[str, dict[str, Any]], changes: list[change_parser.Change], as_json: bool
+) -> int:
+    """Try the change on each different configuration; return 0 if all pass."""
+    results: dict[str, DryRun] = {}
+    rows: list[dict[str, Any]] = []
+    for name, raw in configs.items():
+        # Units that differ in their name only are one case.
+        case = json.dumps({key: value for key, value in raw.items() if key != "unit"})
+        if case not in results:
+            results[case] = try_change(raw, changes)
+        result = results[case]
+        rows.append({"unit": name, **result._asdict()})
+        rows[-1]["differences"] = [row._asdict() for row in result.differences]
+        if not as_json:
+            _print_result(name, result)
+    if as_json:
+        print(json.dumps({"dry_run": rows}))
+    return 0 if all(row["verdict"] == PASS for row in rows) else 1
+
+
+def _print_result(name: str, result: DryRun) -> None:
+    lines = [f"{name}: {result.verdict}"]
+    lines += [
+        f"  {row.path}: {json.dumps(row.first)} -> {json.dumps(row.second)}"
+        for row in result.differences
+    ]
+    lines += [f"  {fault}" for fault in result.faults]
+    if result.known_faults:
+        lines.append(f"  {len(result.known_faults)} failures, also without the change:")
+        lines += [f"    {fault}" for fault in result.known_faults]
+    for line in lines:
+        print(printable(line))
 
 
 def _check_names(pattern: str, group: str | None) -> None:

@@ -30,6 +30,7 @@ _REASONS = (
     ),
     ("", "late copies and echoes on the bus are no replies"),
     ("log", "blocks state their start and their columns, and have more modes"),
+    ("log", "a start is logged, so that the ground ends the alarms before it"),
     ("modem", "sessions count by the message number of the modem; the rule of the region"),
     ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),
     ("cooling", "slow and small load waves are followed by their mean"),
