@@ -17,7 +17,7 @@ import time
 
 from agent.config.profile_files import ProfileFiles
 from agent.port_numbers import CONSOLE
-from agent.runtime.board_keeper import BoardKeeper
+from agent.runtime.board_watch import BoardWatch
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
@@ -264,8 +264,8 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     openers = _openers()
     if flash is not None:
         openers["store"] = _slot_opener(flash)
-    keeper = BoardKeeper(flash, agent, boot_loop)
-    code = run(agent, lambda: keeper.check(monotonic()), openers, console=CONSOLE)
+    watch = BoardWatch(flash, agent, boot_loop)
+    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE)
     return code if code in (RESTART, LEAVE) else 0
 
 

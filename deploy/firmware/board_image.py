@@ -16,7 +16,7 @@ from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
 from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
 
 _BOARD_DATA = b"UARTS = {n: {'capacity': 65536} for n in range(1, 5)}\n"
-"""The UARTs of QEMU take all bytes at once."""
+"""The UARTs of QEMU take all bytes immediately."""
 PORT = Path(__file__).resolve().parent / "mps2"
 
 

@@ -16,7 +16,6 @@ from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.record.record import Record, build_run_record, judge_run
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
-from hil.run.dut_rp2040 import Rp2040Dut
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.real import RealRun
 from hil.run.virtual import RunResult, VirtualRun
@@ -24,6 +23,7 @@ from hil.scenario.channels import Series, select_channels
 from hil.scenario.judge import ExpectationResult
 from hil.scenario.model import Scenario
 from hil.scenario.questions import Answer, make_unanswered
+from hil.shells.dut_rp2040 import Rp2040Dut
 from hil.shells.lockstep import LockStepDut
 
 DUTS: dict[str, DutFactory] = {

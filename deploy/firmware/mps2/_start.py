@@ -124,9 +124,9 @@ class Mps2Board:
         """Make an application importable."""
         _runner.load(image)
 
-    def run(self, path: str, number: int, release: int, ladder: object) -> int:
+    def run(self, path: str, number: int, release: int, count: object) -> int:
         """Run the agent."""
-        return int(_runner.run_agent(self, path, number, release, ladder))
+        return int(_runner.run_agent(self, path, number, release, count))
 
 
 _runner.start(Mps2Board())

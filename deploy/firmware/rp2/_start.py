@@ -24,7 +24,7 @@ _CLEAR = 0x3000
 """Offset of the address that clears the written bits of a register (RP2040 datasheet, 2.1.2)."""
 
 
-class Rp2Board:
+class Rp2Hardware:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
@@ -99,9 +99,9 @@ class Rp2Board:
         """Make an application importable."""
         _runner.load(image)
 
-    def run(self, path: str, number: int, release: int, ladder: object) -> int:
+    def run(self, path: str, number: int, release: int, count: object) -> int:
         """Run the agent."""
-        return int(_runner.run_agent(self, path, number, release, ladder))
+        return int(_runner.run_agent(self, path, number, release, count))
 
 
-_runner.start(Rp2Board())
+_runner.start(Rp2Hardware())

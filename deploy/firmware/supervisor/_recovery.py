@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    class Console(Protocol):
+    class ServiceConsole(Protocol):
         """The service UART. `read_line` services the watchdog; None: no line came in time."""
 
         def read_line(self, timeout_ms: int) -> "str | None": ...
@@ -40,7 +40,7 @@ RESET, PROMPT = 0, 1
 _WORDS = "commands: help, status, config SHA256, format, reset, prompt"
 
 
-def recover(console: "Console", cause: str, erase: "Callable[[], None]") -> int:
+def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") -> int:
     """Execute commands until RESET or PROMPT."""
     console.write_line("recovery mode: %s" % _WORDS)
     while True:
@@ -62,14 +62,14 @@ def recover(console: "Console", cause: str, erase: "Callable[[], None]") -> int:
             console.write_line(_WORDS)
 
 
-def _show_status(console: "Console", cause: str) -> None:
+def _show_status(console: "ServiceConsole", cause: str) -> None:
     console.write_line("reset: " + cause)
     crash = _files.unseal(_files.read(_supervisor.CRASH))
     for line in (b"no crash" if crash is None else crash).decode().splitlines():
         console.write_line(line)
 
 
-def _receive(console: "Console", expected: str) -> str:
+def _receive(console: "ServiceConsole", expected: str) -> str:
     """Receive a configuration; return the answer."""
     text = bytearray()
     while True:

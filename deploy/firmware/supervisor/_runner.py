@@ -29,18 +29,18 @@ class Flash:
     sector_bytes = 4096
     folder = _slots.FOLDER
 
-    def __init__(self, driver: object, number: int, release: int, ladder: object) -> None:
+    def __init__(self, driver: object, number: int, release: int, count: object) -> None:
         self.slot = number
         self.release = release
         self.slot_bytes = driver.room  # type: ignore[attr-defined]
-        self.confirmed_only = ladder.rung >= 2  # type: ignore[attr-defined]
+        self.confirmed_only = count.level >= 2  # type: ignore[attr-defined]
         self.erase = driver.erase  # type: ignore[attr-defined]
         self.program = driver.program  # type: ignore[attr-defined]
         self.feed = driver.feed  # type: ignore[attr-defined]
-        self.mark_calm = ladder.clear  # type: ignore[attr-defined]
+        self.mark_calm = count.clear  # type: ignore[attr-defined]
 
 
-class Console:
+class ServiceUart:
     """The service UART: standard input and output."""
 
     def __init__(self, feed: object) -> None:
@@ -72,11 +72,11 @@ def load(image: bytes) -> None:
     sys.path[:] = ["/rom"]
 
 
-def run_agent(board: object, path: str, number: int, release: int, ladder: object) -> int:
+def run_agent(board: object, path: str, number: int, release: int, count: object) -> int:
     """Run the agent of the loaded application; return its exit code."""
     from agent.runtime.micropython import main  # noqa: PLC0415 - it is on /rom
 
-    return main(path, Flash(board, number, release, ladder))
+    return main(path, Flash(board, number, release, count))
 
 
 def start(board: object) -> None:
@@ -89,7 +89,7 @@ def start(board: object) -> None:
     except Exception as error:
         _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
     if outcome == _supervisor.RECOVER:
-        console = Console(board.feed)  # type: ignore[attr-defined]
+        console = ServiceUart(board.feed)  # type: ignore[attr-defined]
         cause, erase = board.cause, board.erase_storage  # type: ignore[attr-defined]
         try:
             if _recovery.recover(console, cause, erase) == _recovery.PROMPT:

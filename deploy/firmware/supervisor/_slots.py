@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NAMES = ("a", "b")
 FOLDER = "/flash/store"
 RECORDS = (FOLDER + "/update.record", FOLDER + "/update.copy")
-FLOORS = ("/flash/boot.floor", "/flash/boot.floor2")
+FLOOR_FILES = ("/flash/boot.floor", "/flash/boot.floor2")
 MAX_STARTS = 3
 MAGIC = b"CLDLOOP2"
 HEAD = 128
@@ -128,7 +128,7 @@ def newest_slot(read_head: "Callable[[int], bytes]") -> int:
 def read_floor() -> int:
     """Return the oldest release that may run."""
     floor = 0
-    for path in FLOORS:
+    for path in FLOOR_FILES:
         body = _files.unseal(_files.read(path))
         if body is not None and len(body) == 4:
             floor = max(floor, struct.unpack("<I", body)[0])
@@ -138,5 +138,5 @@ def read_floor() -> int:
 def raise_floor(floor: int) -> None:
     """Store a higher floor; a lower one changes nothing."""
     if floor > read_floor():
-        for path in FLOORS:
+        for path in FLOOR_FILES:
             _files.replace(path, _files.seal(struct.pack("<I", floor)))

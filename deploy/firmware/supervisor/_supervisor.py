@@ -6,7 +6,7 @@ rp2/_start.py). A start has these steps:
 
 1. The watchdog starts. From here on a hang ends in a reset.
 2. The storage is mounted. Without it the configuration in the application runs.
-3. _ladder.py tells from the failed starts what to run. The recovery mode comes last.
+3. _failures.py tells from the failed starts what to run. The recovery mode comes last.
 4. _slots.py selects the slot: the one on trial, the confirmed one, the other one.
 5. _unit_file.py checks and repairs the configuration file.
 6. The agent runs. If it refuses a configuration, the next one is tried in the same start.
@@ -20,12 +20,12 @@ import io
 import sys
 
 try:
+    import _failures  # type: ignore[import-not-found]
     import _files  # type: ignore[import-not-found]
-    import _ladder  # type: ignore[import-not-found]
     import _slots  # type: ignore[import-not-found]
     import _unit_file  # type: ignore[import-not-found]
 except ImportError:  # in the tests
-    from deploy.firmware.supervisor import _files, _ladder, _slots, _unit_file
+    from deploy.firmware.supervisor import _failures, _files, _slots, _unit_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ if TYPE_CHECKING:
         def mount(self) -> bool: ...
         def read_slot(self, number: int, at: int, size: int) -> bytes: ...
         def load(self, image: bytes) -> None: ...
-        def run(self, path: str, number: int, release: int, ladder: "_ladder.Ladder") -> int: ...
+        def run(
+            self, path: str, number: int, release: int, count: "_failures.FailureCount"
+        ) -> int: ...
 
 
 CRASH = "/flash/boot.crash"
@@ -62,30 +64,30 @@ def supervise(board: "Board") -> int:
     board.log("reset: " + board.cause)
     if not board.mount():
         board.log("storage: not usable")
-    ladder = _ladder.Ladder(board.is_power_on)
-    if ladder.rung:
-        board.log("%d failed starts: %s" % (ladder.failures, _ladder.NAMES[ladder.rung]))
-    if ladder.rung == _ladder.RECOVERY:
-        ladder.clear()
+    count = _failures.FailureCount(board.is_power_on)
+    if count.level:
+        board.log("%d failed starts: %s" % (count.failures, _failures.NAMES[count.level]))
+    if count.level == _failures.RECOVERY:
+        count.clear()
         return RECOVER
-    chosen = choose_slot(board, ladder.rung)
+    chosen = choose_slot(board, count.level)
     if chosen is None:
         board.log("no application")
         return RECOVER
     number, slot, is_trial = chosen
-    ladder.begin(is_trial)
+    count.begin(is_trial)
     if not is_trial:
         _slots.raise_floor(slot.floor)
     try:
         board.load(slot.image)
-        return _run(board, ladder, number, slot.release, is_trial)
+        return _run(board, count, number, slot.release, is_trial)
     except Exception as error:
-        ladder.fail(is_trial)
+        count.fail(is_trial)
         keep_crash(error, board.log)
         return RESET
 
 
-def choose_slot(board: "Board", rung: int) -> "tuple[int, _slots.Slot, bool] | None":
+def choose_slot(board: "Board", level: int) -> "tuple[int, _slots.Slot, bool] | None":
     """Return the number of the slot, its content, and whether it is on trial."""
     body = _slots.read_record()
     newest = 0
@@ -94,7 +96,7 @@ def choose_slot(board: "Board", rung: int) -> "tuple[int, _slots.Slot, bool] | N
     order, changed = _slots.start_order(body, newest)
     if changed is not None:
         _slots.write_record(changed)
-    elif rung == _ladder.OTHER:
+    elif level == _failures.OTHER:
         order = order[::-1]
     floor = _slots.read_floor()
     for place, number in enumerate(order):
@@ -121,29 +123,29 @@ def _check_slot(board: "Board", number: int) -> "_slots.Slot | None":
 
 
 def _run(
-    board: "Board", ladder: "_ladder.Ladder", number: int, release: int, is_trial: bool
+    board: "Board", count: "_failures.FailureCount", number: int, release: int, is_trial: bool
 ) -> int:
     """Run the agent on the first configuration that it accepts."""
-    paths = _config_paths(board, ladder.rung)
+    paths = _config_paths(board, count.level)
     if not paths:
         board.log("no configuration")
-        ladder.end()
+        count.end()
         return RECOVER
     for path in paths:
         board.log("configuration " + path)
-        code = board.run(path, number, release, ladder)
+        code = board.run(path, number, release, count)
         board.log("the agent ended with %d" % code)
         if code != _INVALID:
-            ladder.end()
+            count.end()
             return RESET if code == _RESTARTED else RECOVER
     if _unit_file.is_decommissioned():
-        ladder.end()
+        count.end()
         return RECOVER
-    ladder.fail(is_trial)  # the other slot can accept a configuration that this one refuses
+    count.fail(is_trial)  # the other slot can accept a configuration that this one refuses
     return RESET
 
 
-def _config_paths(board: "Board", rung: int) -> "list[str]":
+def _config_paths(board: "Board", level: int) -> "list[str]":
     """Return the configurations in the order of the attempts.
 
     Without a usable file the agent takes the confirmed configuration of its store.
@@ -153,7 +155,7 @@ def _config_paths(board: "Board", rung: int) -> "list[str]":
     if has_file or _files.read(_slots.FOLDER + "/config.record") is not None:
         paths.append(_unit_file.UNIT)
     if _files.read(_unit_file.IMAGE) is not None:
-        paths.insert(0 if rung == _ladder.IMAGE else len(paths), _unit_file.IMAGE)
+        paths.insert(0 if level == _failures.IMAGE else len(paths), _unit_file.IMAGE)
     return paths
 
 

@@ -140,7 +140,7 @@ class ConsolePort(StreamPort):
         return b""
 
     def write(self, data: bytes) -> int:
-        """Write. A console that nobody reads drops the data; a packet waits 2 ms at most."""
+        """Write. A console without a reader drops the data; a packet waits 2 ms at most."""
         sys.stdout.buffer.write(data)
         return len(data)
 

@@ -3,7 +3,7 @@
 
 import hashlib
 
-from deploy.firmware.supervisor import _files, _ladder, _slots, _supervisor, _unit_file
+from deploy.firmware.supervisor import _failures, _files, _slots, _supervisor, _unit_file
 from tests.portable.support.check import eq
 from tests.portable.support.power_cut.flash_model import Disk, PowerCut
 from tests.portable.support.power_cut.supervisor_rig import (
@@ -119,7 +119,7 @@ def test_every_bit_of_the_configuration_files_is_checked_and_repaired():
             eq(content(damaged, path), good)
 
 
-def test_torn_empty_and_missing_configuration_files():
+def test_truncated_empty_and_missing_configuration_files():
     disk = sealed_disk()
     for path in (UNIT, _unit_file.SEAL, _unit_file.COPY):
         good = content(disk, path)
@@ -153,7 +153,7 @@ def test_a_new_configuration_of_a_technician_is_sealed():
     eq(_files.unseal(content(disk, _unit_file.COPY)), b'{"new": 1}')
 
 
-def test_a_failing_agent_climbs_down_the_ladder():
+def test_a_failing_agent_gets_the_next_level():
     disk, slots, seen = sealed_disk(), [application(2), application(1)], []
     write(disk, _slots.RECORDS[0], record(1))
     for _ in range(12):
@@ -191,14 +191,14 @@ def test_a_calm_run_ends_the_count():
         start(SupervisedBoard(disk, agent=crash, power_on=False))
 
     def calm(board, _path):
-        board.ladder.clear()
+        board.count.clear()
         raise StoppedBoard
 
     try:
         start(SupervisedBoard(disk, agent=calm, power_on=False))
     except StoppedBoard:
         pass
-    eq(_ladder.Ladder(False).failures, 0)
+    eq(_failures.FailureCount(False).failures, 0)
 
 
 def test_a_trial_has_its_own_count():
@@ -217,14 +217,14 @@ def test_a_trial_has_its_own_count():
         start(board)
         seen.append(board.runs()[0][1])
     eq(seen, [1, 1, 1, 0, 0])
-    eq(board.ladder.failures, 0)
+    eq(board.count.failures, 0)
 
 
 def test_older_release_than_the_floor_is_not_started():
     disk = sealed_disk()
     write(disk, _slots.RECORDS[0], record(1))
     start(SupervisedBoard(disk, [application(4, 3), application(2)]))
-    for path in _slots.FLOORS:
+    for path in _slots.FLOOR_FILES:
         good = content(disk, path)
         for bit in range(8 * len(good)):
             damaged = copy_disk(disk)
@@ -269,7 +269,7 @@ def test_a_board_without_storage_runs_the_configuration_in_the_application():
 def test_a_board_without_a_configuration_waits_in_the_recovery_mode():
     board = SupervisedBoard(Disk())
     eq((start(board), board.runs()), (_supervisor.RECOVER, []))
-    eq(_ladder.Ladder(False).failures, 0)
+    eq(_failures.FailureCount(False).failures, 0)
 
 
 def test_a_decommissioned_unit_keeps_no_copy_of_its_configuration():

@@ -68,8 +68,8 @@ class SupervisedBoard:
     def load(self, image):
         self.calls.append(("load", image[0]))
 
-    def run(self, path, number, release, ladder):
-        self.ladder = ladder
+    def run(self, path, number, release, count):
+        self.count = count
         self.calls.append(("run", path, number, release))
         return self.agent(self, path)
 

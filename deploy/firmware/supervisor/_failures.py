@@ -30,11 +30,11 @@ NAMES = (
     "configuration of the image",
     "recovery",
 )
-STARTS_PER_RUNG = 3
+STARTS_PER_LEVEL = 3
 
 
-class Ladder:
-    """The count. `failures`: failed starts since the last calm run; `rung`: see the module."""
+class FailureCount:
+    """The count. `failures`: failed starts since the last calm run; `level`: see the module."""
 
     def __init__(self, is_power_on: bool) -> None:
         body = _files.unseal(_files.read(PATH))
@@ -43,7 +43,7 @@ class Ladder:
         is_running = self._stored[1]
         if is_running and not is_power_on:
             self.failures += 1
-        self.rung = min(self.failures // STARTS_PER_RUNG, RECOVERY)
+        self.level = min(self.failures // STARTS_PER_LEVEL, RECOVERY)
 
     def begin(self, is_trial: bool) -> None:
         """Record the begin of a start. `is_trial`: it does not count here."""

@@ -27,7 +27,7 @@ from hil.kernel.dut import Actions, StepResult
 ROOT = Path(__file__).resolve().parents[2]
 SLICE_US = 500
 CHUNK = 8
-"""Bytes that arrive at once: a quarter of the FIFO of the chip."""
+"""Bytes that arrive immediately: a quarter of the FIFO of the chip."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1}
 _PORTS = {number: port for port, number in _UARTS.items()}
 _REQUEST = struct.Struct(">cBqI")

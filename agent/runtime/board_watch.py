@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent.runtime.boot_loop import BootLoop
 
 
-class BoardKeeper:
+class BoardWatch:
     """Services the watchdog of a board in each control cycle, and reports a calm run.
 
     The agent runs without it; a start-up code without `feed` or `mark_calm` gets no calls.
