@@ -227,7 +227,7 @@ def _link_packages(tree: Path) -> Path:
 
 
 def _console_without_waits(port: Path) -> None:
-    """Let the console drop output that the other side does not read for 2 ms; the port waits 500 ms."""
+    """Let the console drop output that is not read within 2 ms; the port waits 500 ms."""
     header = port / "mphalport.h"
     text = header.read_text(encoding="utf-8")
     changed, count = _CONSOLE.subn(lambda match: match[1] + "(2)", text)
