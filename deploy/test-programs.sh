@@ -5,7 +5,7 @@
 # Usage: deploy/test-programs.sh [PACKAGE...]
 set -u
 
-packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
+packages="micropython mosquitto mosquitto-clients curl gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
 packages="$packages softhsm2 opensc" # a PKCS #11 token for keys of operators
 packages="$packages postgresql postgresql-common victoria-metrics promtool" # stores of the relay
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder

@@ -11,7 +11,7 @@ A value that is not good is null. UTC is null while it is unknown.
 """
 
 from agent.core.actuator import ACTUATORS
-from agent.core.json_writer import JsonObject, JsonValue, write
+from agent.core.json_writer import JsonObject, write
 from agent.northbound.point_sources import component_values
 from agent.northbound.site_writes import SETPOINTS
 from protocols.rounding import round_half_away
@@ -67,12 +67,10 @@ def build(component: "RecordHost", now: int) -> bytes:
         ("bound_us", clock.bound_us(now)),
         ("state", agent.supervisor.state),
         ("identity", _identity(component)),
-        ("points", JsonValue(_points(component, now))),
         ("setpoints", _setpoints(component)),
         ("alarms", _alarms(component, now)),
         ("actuators", _actuators(agent)),
         ("devices", _devices(agent)),
-        ("values", JsonValue(_values(agent, now))),
         ("clock", _clock(agent, now)),
         ("link", _link(agent)),
         ("commands", component.permitted_commands()),
@@ -80,7 +78,9 @@ def build(component: "RecordHost", now: int) -> bytes:
         ("safety", _component_status(agent, "safety", now)),
         ("cooling", _component_status(agent, "cooling", now)),
     ]
-    return write(JsonObject(pairs)).encode()
+    text = write(JsonObject(pairs))[:-1]
+    points, values = _points(component, now), _values(agent, now)
+    return (text + ',"points":' + points + ',"values":' + values + "}").encode()
 
 
 def _points(component: "RecordHost", now: int) -> str:

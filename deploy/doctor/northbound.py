@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the northbound servers: what is open, and to which clients, and what the site can write.
+"""Checks of the northbound servers: what is open to which clients, and what the site can write.
 
 Does not connect to a server. It reads the section `northbound` of the configuration, the folder of
 the record and the state folder of the servers. Without the section there is one line: all is off.

@@ -28,12 +28,11 @@ from drivers.device.number_format import (
     decode,
     decode_split,
     decode_text,
-    divide_rounded,
 )
 from drivers.device.profile import LinkedSetting, RangeLimits
 from drivers.errors import ProfileError
 from protocols.modbus.pdu import read
-from protocols.rounding import round_half_away
+from protocols.rounding import divide_rounded, round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

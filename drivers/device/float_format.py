@@ -6,7 +6,7 @@ the bits and the count: the arithmetic is in integers. Thus all interpreters get
 also those with 32-bit floats.
 """
 
-from drivers.device.number_format import divide_rounded
+from protocols.rounding import divide_rounded
 
 _MAX_COUNT = 0x7FFFFFFFFFFFFFFF
 # single and double precision: bits of the fraction, highest exponent, power of two of the last bit

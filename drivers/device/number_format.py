@@ -20,13 +20,6 @@ each word are swapped."""
 FLOATS = ("f32", "f64")
 
 
-def divide_rounded(numerator: int, denominator: int) -> int:
-    """Return numerator / denominator, rounded; halves away from zero. `denominator` is above 0."""
-    if numerator < 0:
-        return -((denominator - 2 * numerator) // (2 * denominator))
-    return (denominator + 2 * numerator) // (2 * denominator)
-
-
 def join_words(words: "Words", at: int, order: "ByteOrder") -> int:
     """Return the unsigned integer in the words from index `at` on."""
     swapped = order.swapped

@@ -2,7 +2,7 @@
 """Trend logs: the last 24 hours of chosen points, read by ReadRange (clause 15.8).
 
 A log has one record a minute: the first value of the minute. Its start is filled from the agent's
-log, if that has the point; see `deploy.northbound.panel.log_history`. While UTC is not known,
+log, if that has the point. While UTC is not known,
 nothing is recorded. The buffer is a ring (Stop_When_Full FALSE): the oldest record is dropped, and
 sequence numbers go on. bacpypes3 0.0.110 has the object type, but no logging and no ReadRange.
 """

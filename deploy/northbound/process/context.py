@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a process gives to its services: settings, snapshots, accounts, audit log, writes.
 
-A service is a module `deploy.northbound.NAME.service` with `async def serve(context)`, which runs
-until it is cancelled.
+A service is a module `service` in a package of `deploy/northbound/`. It has
+`async def serve(context)`, which runs until it is cancelled.
 """
 
 import importlib.metadata

@@ -25,6 +25,7 @@ from agent.remote.message.steps import check_steps
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
 from deploy.ops.unit_config.published import Difference, list_differences
+from deploy.relay.terminal_text import printable
 from protocols.cbor import Decimal
 
 PASS, FAIL, REFUSED = "pass", "fail", "refused"
@@ -98,3 +99,47 @@ def _run_twin(file: Path) -> list[str]:
     except (ValueError, KeyError, TypeError):
         lines = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
         raise OpsError(f"--dry-run: the bench did not run: {lines[-1]}") from None
+
+
+def print_dry_run(
+    units: list[str],
+    configs: dict[str, dict[str, Any]],
+    changes: list[Change],
+    as_json: bool,
+) -> int:
+    """Try the change on each different configuration and print the results; return 0 if all pass.
+
+    Raises `OpsError`: a unit publishes no configuration, or the bench cannot run.
+    """
+    results: dict[str, DryRun] = {}
+    rows: list[dict[str, Any]] = []
+    for name in units:
+        raw = configs.get(name)
+        if raw is None:
+            raise OpsError(f"{name}: no configuration published; check its section remote")
+        # Units that differ in their name only are one case.
+        case = json.dumps({key: value for key, value in raw.items() if key != "unit"})
+        if case not in results:
+            results[case] = try_change(raw, changes)
+        result = results[case]
+        rows.append({"unit": name, **result._asdict()})
+        rows[-1]["differences"] = [row._asdict() for row in result.differences]
+        if not as_json:
+            _print_result(name, result)
+    if as_json:
+        print(json.dumps({"dry_run": rows}))
+    return 0 if all(row["verdict"] == PASS for row in rows) else 1
+
+
+def _print_result(name: str, result: DryRun) -> None:
+    lines = [f"{name}: {result.verdict}"]
+    lines += [
+        f"  {row.path}: {json.dumps(row.first)} -> {json.dumps(row.second)}"
+        for row in result.differences
+    ]
+    lines += [f"  {fault}" for fault in result.faults]
+    if result.known_faults:
+        lines.append(f"  {len(result.known_faults)} failures, also without the change:")
+        lines += [f"    {fault}" for fault in result.known_faults]
+    for line in lines:
+        print(printable(line))

@@ -5,6 +5,7 @@ Does not change a unit. A unit publishes its whole configuration without secrets
 """
 
 import time
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from agent.remote.message import canonical
@@ -38,6 +39,24 @@ def fetch_config(session: BrokerSession, unit: str) -> dict[str, Any]:
     raise OpsError(
         f"{unit}: no configuration published; check the section remote of its configuration"
     )
+
+
+def collect_configs(
+    session: BrokerSession, units: Collection[str], seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Return the configurations of `units` that are published; wait `seconds` for the last one."""
+    session.subscribe(f"+/+/{CONFIG}" if len(units) > 1 else f"{next(iter(units))}/{CONFIG}")
+    found: dict[str, dict[str, Any]] = {}
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(found) < len(units):
+        for topic, payload in session.messages(0.2):
+            name = topic.removesuffix(f"/{CONFIG}")
+            if name in units and name != topic:
+                try:
+                    found[name] = canonical.decode_config(payload)
+                except DecodeError:
+                    found[name] = {}
+    return {name: raw for name, raw in found.items() if raw}
 
 
 def list_differences(first: Any, second: Any, path: str = "") -> list[Difference]:

@@ -15,6 +15,8 @@ from hil.errors import BenchError
 from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 
 NOT_COVERED = "not covered"
+_GENERAL = {"annual": "ledger"}
+"""Kinds of input that support what another kind supports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ def map_clauses(
                     if e.clause == clause["id"]
                 ),
                 *_runs(inputs, clause.get("requirements", [])),
-                *(f"{i.name}" for i in inputs if i.kind == clause.get("input")),
+                *(
+                    f"{i.name}"
+                    for i in inputs
+                    if clause.get("input", "") in (i.kind, _GENERAL.get(i.kind))
+                ),
             ),
         )
         for clause in clauses

@@ -6,6 +6,7 @@ Does not judge the evidence; see `hil.report.dossier.sections`. A simulated year
 
     record       `record.json` of the bench or of an acceptance, with hash and signature
     ledger       `coldloop ledger report --json`
+    annual       `coldloop ledger annual --json`
     rows         CSV of `coldloop fleet export`
     coexistence  `coldloop link coexistence --json`
     latency      `coldloop link latency --json`
@@ -27,6 +28,7 @@ from hil.record.strict_json import parse_strict, sha256
 
 Content = dict[str, Any]
 _MARKS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("annual", frozenset(("by_month", "figures", "missing"))),
     ("ledger", frozenset(("intervals", "category", "meters"))),
     ("coexistence", frozenset(("bands", "fixes_pct", "epochs"))),
     ("latency", frozenset(("latency",))),

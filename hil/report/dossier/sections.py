@@ -194,6 +194,16 @@ def _pue(inputs: Sequence[DossierInput]) -> Section:
             f"{name} of ISO/IEC 30134-2; all energy is {content['total_is']}; {content['months']} "
             f"whole months. {'' if is_year else 'The PUE is an interim value: under 12 months.'}"
         )
+    for entry in _of(inputs, "annual"):
+        content = entry.content
+        values = tuple(
+            (f["name"], _text(f["value"]), f["unit"], _text(f["uncertainty_pct"]))
+            for f in content["figures"]
+        )
+        columns = ("figure", "value", "unit", "expanded uncertainty % (k = 2)")
+        tables.append(Table(f"{entry.name}, {content['interval']}", columns, values))
+        missing = ", ".join(content["missing"]) or "none"
+        notes.append(f"{entry.name}: category {content['category']}; missing months: {missing}.")
     return Section("PUE protocol", tuple(notes) or (NOT_MEASURED,), tuple(tables))
 
 

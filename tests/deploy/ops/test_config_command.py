@@ -178,6 +178,36 @@ def test_a_dry_run_sends_nothing_and_says_what_would_happen(site: RemoteSite) ->
     assert counters == [0, 0, 0]
 
 
+def test_an_archived_configuration_comes_back(
+    site: RemoteSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(site.folder / "own" / "ledger.jsonl"))
+    unit = "fleet/u0001"
+    for change in (f"{SETPOINT}=33", f"{SETPOINT}=33.5", f"{SETPOINT}=34"):
+        assert site("push", unit, change)[0] == 0
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
+    back = config("push", unit, "--archived", "2", *options)
+    assert (back.returncode, back.stderr.splitlines()) == (
+        0,
+        [f"{SETPOINT}: 34 -> 33"],
+    ), back.stdout
+    assert site.units[1].agent.supply_loop.setpoint == 33
+    for wrong, words in (
+        ([unit, "--archived", "9"], "the archive has 3 other configurations, not 9"),
+        ([unit, "--archived", "0"], "not 0"),
+        (["fleet/*", "--archived", "1"], "name one unit"),
+        ([unit, f"{SETPOINT}=33", "--archived", "1"], "name one unit, and no PATH=VALUE"),
+    ):
+        refused = config("push", *wrong, *options)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert words in refused.stderr
+    file = next((site.folder / "own" / "configurations").iterdir())
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(file.read_text() + "{}\n")
+    damaged = config("push", unit, "--archived", "1", *options)
+    assert "line 5 is damaged" in damaged.stderr
+
+
 def test_a_push_without_a_key_is_refused(site: RemoteSite) -> None:
     completed = config("push", "a/b", f"{SETPOINT}=33", "--broker", "tcp:h:1")
     assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)

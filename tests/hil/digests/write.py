@@ -36,7 +36,7 @@ _REASONS = (
     ("cooling", "slow and small load waves are followed by their mean"),
     ("safety", "protection against a loss of flow; start permissives in the status"),
     ("throttle", "limits are proven by power; device temperatures are read"),
-    ("throttle", "the heat of a device is learned as a thermal resistance"),
+    ("throttle", "heat of a device is learned as a thermal resistance, at constant power"),
     ("cooling", "estimates learn only from readings that fit each other"),
     ("remote", "messages are contained and checked in another order"),
     ("remote", "counters have an epoch and seconds; a report names its command"),

@@ -84,6 +84,21 @@ def test_without_measurements_each_section_says_so(record: Path, tmp_path: Path)
     assert set(rows.values()) == {NOT_COVERED}
 
 
+def test_the_annual_account_has_its_uncertainty(tmp_path: Path) -> None:
+    figures = [{"name": "PUE", "unit": "1", "value": 1.15, "uncertainty_pct": 0.3}]
+    figures.append({"name": "ERF", "unit": "1", "value": None, "uncertainty_pct": None})
+    content = {"category": 2, "interval": "interim", "missing": ["2026-02"], "by_month": {}}
+    annual = read_input(write(tmp_path / "annual.json", {**content, "figures": figures}))
+    sections = build_sections([annual], [])
+    assert cells(sections, "PUE protocol") == [
+        ("PUE", "1.15", "1", "0.3"),
+        ("ERF", NOT_MEASURED, "1", NOT_MEASURED),
+    ]
+    assert "missing months: 2026-02" in next(s for s in sections if "PUE" in s.title).notes[0]
+    rows = {row[0]: row[2] for row in cells(sections, "Clauses")}
+    assert rows["ISO/IEC 30134-9"] == "annual.json"
+
+
 def test_a_changed_record_is_refused(record: Path, tmp_path: Path) -> None:
     text = (record / "record.json").read_text()
     (tmp_path / "record.json").write_text(text.replace('"pass"', '"fail"', 1))

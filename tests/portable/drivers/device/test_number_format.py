@@ -2,6 +2,7 @@
 """Number formats against published examples, in both directions."""
 
 from drivers.device import float_format, number_format, number_types
+from protocols import rounding
 from tests.portable.support.check import eq
 
 STANDARD_ORDERS = {size: number_types.compile_order("", size) for size in (1, 2, 4)}
@@ -128,4 +129,4 @@ def test_text():
 def test_division_rounds_half_away_from_zero():
     cases = ((5, 2, 3), (-5, 2, -3), (4, 3, 1), (-4, 3, -1), (0, 7, 0), (7, 7, 1), (1, 3, 0))
     for top, bottom, value in cases:
-        eq((top, bottom, number_format.divide_rounded(top, bottom)), (top, bottom, value))
+        eq((top, bottom, rounding.divide_rounded(top, bottom)), (top, bottom, value))
