@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RP2040 image: UF2 files, and the executor of the emulator against rp2040js."""
 
+import argparse
 import json
 import os
 import struct
@@ -13,10 +14,13 @@ from deploy.errors import FirmwareError
 from deploy.firmware.memory_layout import add_header, read_header
 from deploy.firmware.rp2 import emulator_package, uf2
 from deploy.firmware.rp2.command_emulate import MAIN
+from deploy.firmware.supervisor import _slots, release_keys
 from deploy.firmware.supervisor.frozen import frozen_files
+from deploy.ops import keys
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
+from protocols.signing import ed25519
 from tests.support.programs import MISSING, require_program
 
 FAMILY = uf2.FAMILIES["rp2040"]
@@ -67,6 +71,33 @@ def test_release_keys_are_frozen() -> None:
     assert b"from _sha512 import" in files["_ed25519.py"]
     with pytest.raises(FirmwareError, match="32 bytes"):
         frozen_files((b"short",))
+
+
+def test_a_signed_application_is_accepted_by_the_supervisor(tmp_path: Path) -> None:
+    """`cryptography` signs, the frozen code verifies."""
+    keys.make_key(tmp_path, "release", 1, "limits", "")
+    keys.make_key(tmp_path, "other", 2, "limits", "")
+    parser = argparse.ArgumentParser()
+    release_keys.add_arguments(parser)
+    options = ["--sign", str(tmp_path / "release.key"), "--trust", str(tmp_path / "other.json")]
+    signing = release_keys.read_signing(parser.parse_args([*options, "--floor", "2"]))
+    image = add_header(b"romfs" * 99, 7, signing.floor, signing.sign)
+
+    def check(data: bytes, trusted: tuple[bytes, ...]) -> bool:
+        found = _slots.check_slot(
+            lambda at, size: data[at : at + size], 4096, trusted, ed25519.verify
+        )
+        return found is not None
+
+    assert check(image, signing.trusted)
+    assert not check(image, signing.trusted[:1])
+    assert not check(add_header(b"romfs" * 99, 7), signing.trusted)
+    for at in range(120):
+        assert not check(image[:at] + bytes((image[at] ^ 1,)) + image[at + 1 :], signing.trusted)
+    with pytest.raises(FirmwareError, match="not a private key"):
+        release_keys.read_signing(parser.parse_args(["--sign", str(tmp_path / "none.key")]))
+    with pytest.raises(FirmwareError, match="not a public key"):
+        release_keys.read_signing(parser.parse_args(["--trust", str(tmp_path / "release.key")]))
 
 
 def emulator_environment() -> dict[str, str]:
