@@ -218,7 +218,7 @@ class ConnectionGate:
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
-            await self._write_stream(writer, response)
+            await self._write_stream(writer, response, chunked=request.http_version == "1.1")
             return False
         await self._write(writer, response, request, keep=keep)
         return keep
@@ -236,14 +236,19 @@ class ConnectionGate:
         async with asyncio.timeout(self._limits.answer_s):
             await writer.drain()
 
-    async def _write_stream(self, writer: asyncio.StreamWriter, response: Response) -> None:
-        writer.write(encode_head(response, None, keep=False))
+    async def _write_stream(
+        self, writer: asyncio.StreamWriter, response: Response, *, chunked: bool
+    ) -> None:
+        writer.write(encode_head(response, None, keep=False, chunked=chunked))
         body: Any = response.body
         try:
             async for part in body:
-                writer.write(part.encode() if isinstance(part, str) else part)
+                data = part.encode() if isinstance(part, str) else part
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
                 async with asyncio.timeout(self._limits.answer_s):
                     await writer.drain()
+            if chunked:
+                writer.write(b"0\r\n\r\n")
         finally:
             await body.aclose()
 
