@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hil.annual.bound.optimum import sum_optimum
 from hil.annual.energy_account import KEYS, AnnualAccount
-from hil.annual.optimum import sum_optimum
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun

@@ -24,11 +24,7 @@ from agent.control.loop.supply_loop import SupplyLoop
 from agent.core.config_records import LoopConfig
 from hil.annual.power_cap import PowerCap
 from hil.annual.site import (
-    CASE_MAX_C,
     DEW_MARGIN_K,
-    MIN_PUMP_PCT,
-    SUPPLY_MAX_C,
-    WET_ABOVE_C,
     AnnualSite,
 )
 from hil.annual.words import POLICIES
@@ -53,10 +49,9 @@ class Policy:
         self.valve_pct = 60.0
         self.pump_pct = 90.0
         self.fan_pct = 30.0
-        self.wet = False
         self.limit_kw: float | None = None
         self.setpoint_c = _SETPOINT_C
-        self._power_cap = PowerCap(site.it_kw, CASE_MAX_C, SUPPLY_MAX_C)
+        self._power_cap = PowerCap(site.it_kw, site.limits.case_max_c, site.limits.supply_max_c)
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -66,7 +61,9 @@ class Policy:
     def step(self, readings: ControlReadings, case_c: float, now: int, dt: float) -> None:
         """Step by `dt` seconds to `now`, monotonic µs."""
         self.update_outputs(readings, now, dt)
-        supply_c = readings.supply_c if readings.supply_c is not None else SUPPLY_MAX_C
+        supply_c = (
+            readings.supply_c if readings.supply_c is not None else self.site.limits.supply_max_c
+        )
         self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
@@ -116,12 +113,11 @@ class ColdloopPolicy(Policy):
         boost = self._power_cap.boost
         if boost > 0.0:
             self._raise_outputs(100.0 * boost)
-            self.pump_pct += (100.0 - MIN_PUMP_PCT) * self._power_cap.flow_trim
+            self.pump_pct += (100.0 - self.site.min_pump_pct) * self._power_cap.flow_trim
         excess_k = self._power_cap.case_over_k + _CASE_GUARD_K
         if excess_k > 0.0:
             self.pump_pct += _GUARD_PCT_K * excess_k
-        self.pump_pct = min(max(self.pump_pct, MIN_PUMP_PCT), 100.0)
-        self.wet = cooling.adiabatic_on or self.site.kind == "tower"
+        self.pump_pct = min(max(self.pump_pct, self.site.min_pump_pct), 100.0)
         self.setpoint_c = cooling.setpoint_c
 
     def _raise_outputs(self, min_pct: float) -> None:
@@ -151,7 +147,7 @@ class SetpointPolicy(ColdloopPolicy):
 def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
     """Return the sections of a unit's configuration for the site, as after commissioning."""
     p = site.row
-    wet_above = {"adiabatic": WET_ABOVE_C, "tower": -50.0}.get(site.kind)
+    wet_above = {"adiabatic": site.wet_above_c, "tower": -50.0}.get(site.kind)
     return {
         "exchanger": {
             "ua_kw_k": p.hx_ua_kw_k,
@@ -166,7 +162,7 @@ def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
         "supply": {
             "setpoint_c": _SETPOINT_C,
             "low_c": 20.0,
-            "high_c": SUPPLY_MAX_C - _SETPOINT_MARGIN_K,
+            "high_c": site.limits.supply_max_c - _SETPOINT_MARGIN_K,
             "min_pct": 20.0,
             "max_pct": 100.0,
             "rate_pct_per_s": 100.0 / p.valve_stroke_s,
@@ -175,7 +171,7 @@ def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
         "pumps": {
             "mode": "flow",
             "setpoint": p.tcs_design_lpm,
-            "min_pct": MIN_PUMP_PCT,
+            "min_pct": site.min_pump_pct,
             "max_pct": 100.0,
             "rate_pct_per_s": 2.0,
         },
@@ -216,11 +212,11 @@ def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
         "cooler_kw_k": 60.0 * megawatts,
         "cooler_ntu": 0.1,
         "middle_pct": 72.0,
-        "plate_r0_k_kw": 22.6,
-        "plate_r1_k_kw": 0.0,
-        "leak_pct_k": 0.0,
-        "case_max_c": CASE_MAX_C - 1.0,
-        "pump_min_pct": MIN_PUMP_PCT,
+        "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
+        "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
+        "leak_pct_k": 0.057,
+        "case_max_c": site.limits.case_max_c - 1.0,
+        "pump_min_pct": site.min_pump_pct,
         "fan_min_pct": 0.0,
         **(_MIDRANGE_LIMITS if site.kind != "tower" else {}),
         **({} if site.kind == "tower" else _cooler_settings(site)),
@@ -292,7 +288,7 @@ class FixedSupplyPolicy(Policy):
         fans: Any = self._fans
         pump: Any = self._pump
         self._supply_loop = SupplyLoop(_loop_config(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans)
-        row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, MIN_PUMP_PCT)
+        row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, site.min_pump_pct)
         self._dp_loop = PressureLoop(row, dp, [pump])
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
@@ -301,7 +297,6 @@ class FixedSupplyPolicy(Policy):
         self._supply_loop.step(now, dt)
         self._dp_loop.step(now, dt)
         self.fan_pct, self.pump_pct = self._fans.pct, self._pump.pct
-        self.wet = self.site.is_wet(readings.air_c if readings.air_c is not None else WET_ABOVE_C)
 
 
 class _ValvePolicy(Policy):
@@ -318,8 +313,6 @@ class _ValvePolicy(Policy):
             self.valve_pct = self.valve_output(readings.supply_c - _SETPOINT_C, dt)
         if readings.fws_supply_c is not None:
             self.fan_pct = self._facility.step(readings.fws_supply_c - _FACILITY_C, dt)
-        if readings.air_c is not None:
-            self.wet = self.site.is_wet(readings.air_c)
 
     def valve_output(self, error_k: float, dt: float) -> float:
         """Return the opening of the valve, %, for a supply that is `error_k` too warm."""
@@ -381,8 +374,8 @@ def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
             celsius = float(text)
         except ValueError:
             celsius = 0.0
-        if not _MIN_C <= celsius <= SUPPLY_MAX_C:
-            expected = f"a supply of {_MIN_C:g} to {SUPPLY_MAX_C:g} degC"
+        if not _MIN_C <= celsius <= site.limits.supply_max_c:
+            expected = f"a supply of {_MIN_C:g} to {site.limits.supply_max_c:g} degC"
             raise BenchError(f"{name}: {expected}, such as {kind}:30")
         return (
             FixedSupplyPolicy(site, celsius)

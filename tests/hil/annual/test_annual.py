@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hil.annual import words
+from hil.annual.bound.optimum import sum_optimum
+from hil.annual.bound.proof import SearchProof
+from hil.annual.bound.steady_search import SteadySearch
 from hil.annual.energy_account import KEYS, AnnualAccount
-from hil.annual.optimum import sum_optimum
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.power_cap import PowerCap
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite
-from hil.annual.steady_search import SteadySearch
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
@@ -92,10 +94,11 @@ def test_usage_error_is_one_line(options: tuple[str, ...], what: str) -> None:
 
 def test_agent_energy_is_near_optimum_and_below_fixed_setpoints() -> None:
     site = make_site()
-    best = sum_optimum(site, 24, SUMMER).loop_j
-    agent = run_period("coldloop", hours=24).loop_j
-    assert best <= agent <= 1.3 * best
-    assert agent < 0.5 * run_period("fixed:40", hours=6).loop_j * 4
+    bound, account = sum_optimum(site, 24, SUMMER), run_period("coldloop", hours=24)
+    best, agent = bound.loop_j, account.loop_j
+    assert bound.cost_j <= account.cost_j <= 1.08 * bound.cost_j
+    assert 0.97 * best <= agent <= 1.3 * best  # cases can be colder: it trades for leakage
+    assert agent < 0.85 * run_period("fixed:40", hours=6).loop_j * 4
 
 
 def test_lower_setpoint_costs_more() -> None:
@@ -180,20 +183,48 @@ def test_search_finds_minimum_load_reduction() -> None:
     assert search.find_optimum(site.weather.hours[0]).load_fraction == 1.0
 
 
-def test_no_neighbour_of_the_cheapest_point_is_cheaper() -> None:
+@pytest.mark.parametrize(("kind", "load"), [("adiabatic", 1.0), ("dry", 0.6), ("tower", 1.0)])
+def test_search_is_proven_within_half_a_percent(kind: str, load: float) -> None:
+    """Branch and bound over all states of an hour, in winter and in summer."""
+    search = SteadySearch(make_site(kind=kind))
+    proof = SearchProof(search)
+    for number in (12, SUMMER):
+        hour = search.site.weather.hours[number]
+        conditions = replace(search.conditions(hour, load, kind != "dry"), min_supply_c=-100.0)
+        result = proof.prove(conditions)
+        assert result is not None
+        assert 0.0 <= result.gap <= 0.005
+
+
+def test_proof_sees_a_search_that_is_too_coarse() -> None:
+    """With one pair of flows the search is no bound: the proof says by how much."""
     search = SteadySearch(make_site())
-    hour = search.site.weather.hours[SUMMER]
-    best = search.find_optimum(hour)
-    air, wet = hour.air(), True
-    for dp in (-2.0, 0.0, 2.0):
-        for dv in (-3.0, 0.0, 3.0):
-            pair = search._evaluate_pair(
-                1.0, min(best.pair.pump_pct + dp, 100.0), best.pair.valve_pct + dv
-            )
-            assert pair is not None
-            fan = search._min_fan_speed(pair, air, wet)
-            if fan is not None and pair.pump_pct >= 59.0:
-                assert pair.watts + 30_000.0 * fan**3 >= 0.98 * best.watts
+    c = replace(search.conditions(search.site.weather.hours[12], 1.0, False), min_supply_c=-100.0)
+    search.search = lambda c: search.best_fans(search.make_pair(95.0, 95.0), c)  # type: ignore[method-assign]
+    result = SearchProof(search).prove(c)
+    assert result is not None
+    assert result.gap > 0.02
+
+
+def test_steady_state_of_the_search_is_that_of_the_plant() -> None:
+    """The plant at the flows, fans and air of the search, after hours: same cases and powers."""
+    site = make_site()
+    hour = site.weather.hours[SUMMER]
+    best = SteadySearch(site).find_optimum(hour)
+    plant = site.build_plant()
+    facility = plant.facility
+    assert facility is not None
+    facility.set_air(hour.air())
+    for second in range(0, 3 * 3600, 5):
+        plant.valve.command(best.pair.valve_pct)
+        plant.pumps[0].command(best.pair.pump_pct, 10.0)
+        facility.command(100.0 * best.fan_speed, best.wet)
+        plant.advance(second * 1_000_000)
+    assert plant.case_c == pytest.approx(best.case_c, abs=0.35)  # conditions are rounded by 0.25 K
+    assert plant.pump_electric_w == pytest.approx(best.pair.pump_w, rel=0.01)
+    assert facility.pump_w == pytest.approx(best.pair.facility_w, rel=0.01)
+    assert facility.fan_w == pytest.approx(best.fan_w, rel=0.03)
+    assert 1000.0 * plant.leak_kw == pytest.approx(best.leak_w, rel=0.01)
 
 
 def test_balance_error_is_raised() -> None:
@@ -226,7 +257,7 @@ def test_run_with_epw_file(tmp_path: Path) -> None:
     site = AnnualSite(load_weather(str(path)), "dry")
     account = sum_optimum(site, 8760)
     record = account.record("optimum", 1.0)
-    assert record["loop_pct_of_it"] < 0.6
+    assert record["loop_pct_of_it"] < 1.2
     assert record["pue"] < 1.15
 
 
