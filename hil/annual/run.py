@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hil.annual.energy_account import AnnualAccount, StepPowers
 from hil.annual.policy import Policy
-from hil.annual.sampled_sensors import SampledSensors
+from hil.annual.sampled_sensors import DROPOUT_PCT, SampledSensors
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.errors import BenchError
 from hil.plant.air.weather import Hour
@@ -41,10 +41,12 @@ class AnnualRun:
         faults: str = "none",
         coarse_s: int = 5,
         account: AnnualAccount | None = None,
+        dropout_pct: float = DROPOUT_PCT,
     ) -> None:
         self.site, self.policy = site, policy
         self.plant: Plant = site.build_plant()
-        self.sensors = SampledSensors(self.plant, faults)
+        policy.use_plant(self.plant)
+        self.sensors = SampledSensors(self.plant, policy, faults, site.seed, dropout_pct)
         self.account = account or AnnualAccount(site)
         self.coarse_s = coarse_s
         self._now_s = 0
@@ -147,6 +149,7 @@ class AnnualRun:
             return
         facility.set_air(weather.air())
         room_c = max(_ROOM_C, weather.dew_c + 1.0)
+        self.sensors.begin_minute(self._now_s * _SECOND)
         self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND)
         dew_limit_c = weather.dew_c + DEW_MARGIN_K
         sample, valve, pump, load = self.sensors.sample, plant.valve, plant.pumps[0], plant.load
@@ -157,7 +160,7 @@ class AnnualRun:
             remaining_s -= dt
             self._now_s += dt
             now = self._now_s * _SECOND
-            policy.step(sample(), plant.case_c, now, dt)
+            policy.step(sample(now), plant.case_c, now, dt)
             valve.command(policy.valve_pct)
             pump.command(policy.pump_pct, 10.0)
             facility.command(policy.fan_pct, self._wet)

@@ -108,7 +108,7 @@ class SteadySearch:
         p = site.row
         self.leak_w = 1000.0 * p.leak_fraction * p.rack_design_kw * p.racks
         self._pairs: dict[tuple[int, int], FlowPair] = {}
-        self._cache: dict[tuple[float, ...], SteadyPoint | None] = {}
+        self._cache: dict[Conditions, SteadyPoint | None] = {}
         self._shed_cache: dict[tuple[float, ...], SteadyPoint] = {}
 
     # The plant in steady state.
@@ -231,15 +231,15 @@ class SteadySearch:
 
     def _cached(self, c: Conditions) -> SteadyPoint | None:
         """Search without the dew point first: it rarely matters, and then fewer results differ."""
-        free = replace(c, min_supply_c=-100.0)
-        for conditions in (free, c):
-            key = (c.work_w, c.intake_c, c.density, c.pads_k, c.wet, conditions.min_supply_c)
-            if key not in self._cache:
-                self._cache[key] = self.search(conditions)
-            point = self._cache[key]
-            if point is None or point.supply_c >= c.min_supply_c:
-                return point
-        return point
+        point = self._searched(replace(c, min_supply_c=-100.0))
+        if point is None or point.supply_c >= c.min_supply_c:
+            return point
+        return self._searched(c)
+
+    def _searched(self, c: Conditions) -> SteadyPoint | None:
+        if c not in self._cache:
+            self._cache[c] = self.search(c)
+        return self._cache[c]
 
     def search(self, c: Conditions) -> SteadyPoint | None:
         """Return the cheapest point within the limits; None if there is none."""
