@@ -108,6 +108,7 @@ _OPTIMUM = object_of(
             "highest mid-range position, %; without both keys the position is constant", 20, 100
         ),
         "dp_min_kpa": number("minimum dP of the racks, kPa", 1, 400, 20),
+        "dp_max_kpa": number("maximum dP of the racks, kPa; without it: control.dp", 1, 400),
     },
 )
 

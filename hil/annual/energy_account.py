@@ -37,6 +37,8 @@ KEYS = (
     "reversals",
     "valve_travel_pct_week",
     "site",
+    "unit",
+    "proof",
     "wall_s",
 )
 """The keys that `--json` prints, in order; the rest of the record is for the text and the plot."""
@@ -195,6 +197,8 @@ class AnnualAccount:
                 self.travel_pct * 7.0 * 24.0 * _H / max(self.seconds, 1.0), 0
             ),
             "site": site.record(),
+            "unit": None,
+            "proof": None,
             "hours": round(self.seconds / _H, 1),
             "wall_s": round(wall_s, 1),
         }

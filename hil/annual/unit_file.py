@@ -25,7 +25,7 @@ from hil.plant.facility import facility_pump_w
 
 _SUPPLY_MARGIN_K = 0.6
 """Distance of the highest set-point below its limit: load shedding starts at the limit."""
-_CASE_MARGIN_K = 0.8
+_CASE_MARGIN_K = 0.6
 _FULL_FLOW = 1.16
 _BAUD = "?baud=115200&parity=E"
 
@@ -237,6 +237,7 @@ def _optimum(site: AnnualSite) -> dict[str, Any]:
         "middle_min_pct": 52,
         "middle_max_pct": 92,
         "dp_min_kpa": _rounded(p.row_kpa * floor * floor),
+        "dp_max_kpa": _rounded(p.row_kpa * _FULL_FLOW * _FULL_FLOW),
     }
     if tower:
         del settings["middle_min_pct"], settings["middle_max_pct"], settings["facility_w"]

@@ -183,7 +183,9 @@ class CoolingControl:
         fraction = optimizer.flow_lpm(speed) / self.exchanger.design_lpm
         target_kpa = design_kpa * fraction * fraction
         min_kpa: float = optimizer.model["dp_min_kpa"]
-        return min_kpa if target_kpa < min_kpa else design_kpa if fraction > 1.0 else target_kpa
+        max_kpa: float = optimizer.model.get("dp_max_kpa", design_kpa)
+        target_kpa = max_kpa if target_kpa > max_kpa else target_kpa
+        return min_kpa if target_kpa < min_kpa else target_kpa
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above

@@ -40,6 +40,8 @@ _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
 """Tested neighbours. The last two follow the limit of the case temperature."""
 _INFEASIBLE = 1e30
+_KEPT_SHARE = 1001 / 1000
+"""Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 
@@ -138,8 +140,19 @@ class SetpointOptimizer:
             for kn, ks in _NEIGHBOURS:
                 self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
             self._search_valve(best, step_n, step_s)
-        self.best = best
+        self.best = best = self._keep_last(best)
         return best
+
+    def _keep_last(self, best: OptimalPoint) -> OptimalPoint:
+        """Return the last point with its present values if the best is hardly cheaper: each move
+        of the set-points costs travel of the valve.
+        """
+        last, kept = self.best, OptimalPoint()
+        if not last.valve_target_pct:
+            return best
+        self._set_side(last.valve_target_pct)
+        self._evaluate_inside(last.pump_pct, last.supply_c, kept)
+        return kept if kept.power_w < best.power_w * _KEPT_SHARE else best
 
     def flow_lpm(self, pump_pct: float) -> float:
         """Return the secondary flow at a pump speed in percent, L/min; at least 1."""

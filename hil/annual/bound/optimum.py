@@ -9,7 +9,9 @@ changes within an hour counts at twelve levels of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from hil.annual.bound.proof import SearchProof
 from hil.annual.bound.steady_search import SteadyPoint, SteadySearch
 from hil.annual.energy_account import AnnualAccount, StepPowers
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
@@ -17,6 +19,7 @@ from hil.plant.air.weather import Hour
 
 _HOUR_S = 3600.0
 _PARTS = 12
+_PROVEN, _TOLERANCE = 24, 0.003
 _ROUNDING = 0.0101  # of the load in the search
 _MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
@@ -36,6 +39,20 @@ def sum_optimum(
         if progress is not None:
             progress(i + 1, hours, account)
     return account
+
+
+def prove_hours(site: AnnualSite, hours: int, start_hour: int = 0) -> dict[str, float]:
+    """Prove the search in some hours at full load; return how many, and the largest error, %."""
+    search = SteadySearch(site)
+    proof, proven, gap = SearchProof(search), 0, 0.0
+    for i in range(0, hours, max(hours // _PROVEN, 1)):
+        hour = site.weather.at(start_hour + i + 0.5)
+        for wet in (False, True) if site.kind == "adiabatic" else (site.kind == "tower",):
+            conditions = search.conditions(hour, 1.0, wet)
+            result = proof.prove(replace(conditions, min_supply_c=-100.0), _TOLERANCE)
+            if result is not None:
+                proven, gap = proven + 1, max(gap, result.gap)
+    return {"searches_proven": proven, "largest_error_pct": round(100.0 * gap, 2)}
 
 
 def _add_hour(account: AnnualAccount, search: SteadySearch, number: int) -> None:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,14 @@ from hil.annual.bound.optimum import sum_optimum
 from hil.annual.bound.proof import SearchProof
 from hil.annual.bound.steady_search import SteadySearch
 from hil.annual.energy_account import KEYS, AnnualAccount
+from hil.annual.limits import PLATFORMS
+from hil.annual.load_profile import PROFILES, LoadProfile
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.power_cap import PowerCap
 from hil.annual.run import AnnualRun
-from hil.annual.site import AnnualSite
+from hil.annual.site import AnnualSite, Deviations
+from hil.annual.unit_file import Unit, UnitSensors, compile_unit, write_unit
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
@@ -171,7 +176,7 @@ def test_power_cap_releases_outputs_without_oscillation() -> None:
     account = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
     assert account.shed_s > 10 * 3600
     assert account.travel_pct < 1500
-    assert account.max_case_c < 75.5
+    assert account.max_case_c < 75.9  # the cap acts from 74.85, not from 74.7
 
 
 def test_search_finds_minimum_load_reduction() -> None:
@@ -267,3 +272,135 @@ def test_humid_month_stays_above_dew_point(faults: str) -> None:
     site = make_site()
     account = AnnualRun(site, make_policy("coldloop", site), faults).run(31 * 24, 212 * 24)
     assert account.below_margin_s == 0.0
+
+
+# The unit: a configuration file.
+
+
+def test_default_unit_is_written_read_and_gives_the_same_run(tmp_path: Path) -> None:
+    path = tmp_path / "unit.json"
+    base = ("hil", "year", "--weather", "dubai", "--rejection", "adiabatic")
+    done = run_coldloop(*base, "--write-unit", str(path))
+    assert done.returncode == 0, done.stderr
+    records = [
+        json.loads(run_coldloop(*base, *more, "--hours", "2", "--json").stdout)
+        for more in ((), ("--unit", str(path)))
+    ]
+    assert records[0]["unit"]["unit_sha256"] == records[1]["unit"]["unit_sha256"]
+    assert records[0]["cost_mwh"] == records[1]["cost_mwh"]
+    assert records[1]["unit"]["unit"] == str(path)
+
+
+def changed_unit(site: AnnualSite, **without: tuple[str, ...]) -> Unit:
+    """Compile the default unit without some keys of the sections of `cooling`."""
+    raw = write_unit(site)
+    for section, keys in without.items():
+        for key in keys:
+            del raw["cooling"][section][key]
+    return compile_unit(raw, "changed")
+
+
+def test_unit_without_meters_estimates_and_holds_the_limits() -> None:
+    """No meter of IT and pumps, no sensor behind the pads: the heat of the loop stands in."""
+    site = make_site()
+    unit = changed_unit(site, optimum=("it_meter", "pump_meter", "wet_air"))
+    assert unit.sensors == UnitSensors(2, True, False, False, False, True)
+    annual_run = AnnualRun(site, make_policy("coldloop", site, unit))
+    account = annual_run.run(8, SUMMER)
+    readings = annual_run.sensors.readings
+    assert readings.load_kw is None
+    assert readings.pump_w is None
+    assert readings.adiabatic_air_c is None
+    assert account.not_served_j < 5e-4 * account.it_j  # cases are not measured: the cap acts
+    bound = sum_optimum(site, 8, SUMMER)
+    assert bound.cost_j < account.cost_j < 1.1 * bound.cost_j
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda raw: raw["cooling"].pop("exchanger"), "cooling"),
+        (lambda raw: raw["cooling"]["optimum"].update(it_meter="nobody"), "nobody"),
+        (lambda raw: raw["cooling"]["optimum"].update(pump_meter="room1"), "PowerWatts"),
+        (lambda raw: raw["cooling"]["fans"].pop("wet_above_c"), "wet_above_c"),
+        (lambda raw: raw.pop("control"), "control"),
+    ],
+)
+def test_unusable_unit_is_one_line(change: Callable[[Any], object], what: str) -> None:
+    raw = write_unit(make_site())
+    change(raw)
+    with pytest.raises(BenchError, match=what) as error:
+        compile_unit(raw, "changed")
+    assert "\n" not in str(error.value)
+
+
+def test_errors_of_sensors_are_within_their_class() -> None:
+    site = make_site()
+    for seed in range(5):
+        policy = make_policy("coldloop", site)
+        annual_run = AnnualRun(replace_seed(site, seed), policy, dropout_pct=0.0)
+        plant, readings = annual_run.plant, annual_run.sensors.sample()
+        assert readings.load_kw == pytest.approx(plant.it_kw, rel=0.0101)
+        assert readings.supply_c == pytest.approx(plant.supply_c, abs=0.21)
+        assert readings.fws_flow_lpm == pytest.approx(plant.fws_flow_lpm, rel=0.0201)
+
+
+def replace_seed(site: AnnualSite, seed: int) -> AnnualSite:
+    return AnnualSite(site.weather, site.kind, site.it_kw, seed)
+
+
+def test_dropouts_stop_and_cost_little() -> None:
+    site = make_site()
+    annual_run = AnnualRun(site, make_policy("coldloop", site), dropout_pct=3.0)
+    account = annual_run.run(8, SUMMER)
+    assert account.max_case_c < 85.0  # below the limit of the devices; 0.1 % is the default
+    assert account.cost_j < 1.15 * sum_optimum(site, 8, SUMMER).cost_j
+
+
+# Loads and limits.
+
+
+@pytest.mark.parametrize("name", words.LOADS)
+def test_load_profiles_are_fractions_and_repeat(name: str) -> None:
+    one, two = LoadProfile(name), LoadProfile(name)
+    levels = [one.at(60.0 * i) for i in range(0, 14 * 1440, 7)]
+    assert levels == [two.at(60.0 * i) for i in range(0, 14 * 1440, 7)]
+    assert all(0.25 <= level <= 1.0 for level in levels)
+    assert (max(levels) - min(levels) > 0.3) == (name != "constant")
+
+
+def test_training_has_checkpoints_of_a_minute() -> None:
+    profile = LoadProfile("training")
+    assert [profile.at(1800.0 * 3 + s) for s in (0, 59, 60, 1799)] == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_bound_of_a_varying_load_is_below_the_controller() -> None:
+    site = AnnualSite(load_weather("dubai"), "adiabatic", load=LoadProfile("steps"))
+    account = AnnualRun(site, make_policy("coldloop", site)).run(12, SUMMER)
+    bound = sum_optimum(site, 12, SUMMER)
+    assert bound.it_j == pytest.approx(account.it_j, rel=0.02)
+    assert bound.cost_j < account.cost_j < 1.12 * bound.cost_j
+    assert account.not_served_j < 1e-4 * account.it_j
+
+
+def test_platforms_raise_flow_and_cost() -> None:
+    costs = {}
+    for name, limits in PLATFORMS.items():
+        site = AnnualSite(load_weather("johannesburg"), "adiabatic", limits=limits)
+        plant = site.build_plant()
+        plant.pumps[0].command(site.min_pump_pct, 100.0)
+        plant.advance(30_000_000)
+        assert plant.flow_true_lpm == pytest.approx(1000.0 * limits.min_lpm_kw, rel=1e-3)
+        costs[name] = sum_optimum(site, 24).cost_j
+    assert costs["W45"] <= costs["W40"] < costs["W32"]
+    assert set(words.PLATFORMS) == set(PLATFORMS)
+    assert set(words.LOADS) == set(PROFILES)
+
+
+def test_deviations_cost_and_the_unit_does_not_know_them() -> None:
+    fouled = AnnualSite(load_weather("dubai"), "adiabatic", deviations=Deviations(0.6, 0.6, 3.0))
+    assert write_unit(fouled) == write_unit(make_site())
+    bound = sum_optimum(fouled, 12, SUMMER)
+    assert bound.cost_j > 1.05 * sum_optimum(make_site(), 12, SUMMER).cost_j
+    account = AnnualRun(fouled, make_policy("coldloop", fouled)).run(12, SUMMER)
+    assert account.cost_j < 1.12 * bound.cost_j
