@@ -57,10 +57,19 @@ COMMANDS = {
         "bring a unit into operation: scan, describe, test, accept, sign",
     ),
     "hil": ("hil.commands:hil", "run scenarios in virtual or real time and evaluate them"),
+    "dossier": ("hil.tools.dossier:dossier", "write a document of what was measured on a unit"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
+    "northbound": (
+        "deploy.commands:northbound",
+        "serve the site: Redfish, metrics, panel, Modbus, BACnet, SNMP",
+    ),
     "relay": ("deploy.commands:relay", "receive telemetry of units on the ground and publish it"),
     "fleet": ("deploy.commands:fleet", "show units, alarms and rows in the store of the relay"),
+    "orchestrate": (
+        "deploy.commands:orchestrate",
+        "publish heat headroom of rows, let Slurm or Kubernetes follow it",
+    ),
     "doctor": ("deploy.commands:doctor", "check this controller: ports, clock, broker, disk"),
     "modbus": ("drivers.commands:modbus", "diagnose a field bus: scan, read, write, sniff ..."),
     "completion": ("coldloop:completion", "print completion scripts of shells, write man pages"),
@@ -69,8 +78,12 @@ COMMANDS = {
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
-        ("demo", "bench", "commission", "hil"),
+        ("demo", "bench", "commission", "hil", "dossier"),
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
+    ),
+    "northbound": (
+        ("northbound",),
+        ("bacpypes3", "cryptography", "microdot", "pymodbus", "segno"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),
     "firmware": (("firmware",), ("mpremote",)),

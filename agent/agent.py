@@ -26,11 +26,11 @@ from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.evidence import update_alarms
 from agent.clock.utc_clock import UtcClock
 from agent.control.control_cycle import ControlCycle
-from agent.control.loop_parts import LoopParts, make_pressure_loop, make_supply_loop
 from agent.core.alarm_list import AlarmList
 from agent.core.alarm_record import alarm_text
 from agent.core.fault.guard import Guard
 from agent.core.json_writer import JsonObject, write
+from agent.core.module_unload import drop_modules
 from agent.core.port_link import PORT, PortLink
 from agent.core.tick_scheduler import TickScheduler
 from agent.fieldbus.fieldbus import Fieldbus
@@ -95,9 +95,8 @@ class Agent:
         self.components: list[Component] = []
         self._component_set: ComponentSet | None = None
         # Only components that override the method: the agent calls these many times a second.
-        # The uplink is the last of the first two lists, the buses are the first of `with_outbox`.
         self.with_deadline: list[Any] = []
-        self.with_outbox: list[Any] = list(self.fieldbus.buses)
+        self.with_outbox: list[Any] = []
         self.with_protection: list[Component] = []
         self.not_started: list[Component] = []
         providers: list[Any] = []
@@ -111,6 +110,7 @@ class Agent:
 
             providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
+        drop_modules(("agent.control.loop_parts",))
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 
@@ -148,11 +148,12 @@ class Agent:
             from agent.control.actuator.arbiter import make_arbiters  # noqa: PLC0415 - nothing else can claim
 
             self.arbiters = make_arbiters()
+        from agent.control.loop_parts import LoopParts  # noqa: PLC0415 - so that it can be unloaded
+
         parts = LoopParts(config, self.fieldbus)
         self.supply_sensor, self.dp_sensor = parts.supply_sensor, parts.dp_sensor
-        self.return_sensor = parts.return_sensor
+        self.return_sensor, self.pumps = parts.return_sensor, parts.pumps
         self.valve: Any = parts.valve
-        self.pumps = parts.pumps
 
     def _build_components(self, config: "Config") -> "list[Component]":
         """Build the components. Return those that report active conditions to the supervisor."""
@@ -174,11 +175,11 @@ class Agent:
 
     def _build_loops(self, config: "Config", providers: "list[Component]") -> None:
         """Use the loops that a component offers, else the basic ones."""
-        sensor = self.service("supply_sensor") or self.supply_sensor
-        supply_loop, pressure_loop = self.service("supply_loop"), self.service("pressure_loop")
-        self.supply_loop: Any = supply_loop or make_supply_loop(self, sensor)
-        self.pressure_loop: Any = pressure_loop or make_pressure_loop(self)
-        loops = self.supply_loop, self.pressure_loop
+        from agent.control.loop_parts import make_loops  # noqa: PLC0415 - so that it can be unloaded
+
+        loops = make_loops(self)
+        self.supply_loop: Any = loops[0]
+        self.pressure_loop: Any = loops[1]
         self.supervisor = Supervisor(
             self.fieldbus, *loops, self.alarms, config.supply_max_c, providers, self.guard
         )
@@ -333,12 +334,13 @@ class Agent:
         if now >= self.ticks.due:
             self._tick(now)
         for bus in self.fieldbus.buses:
-            try:
-                if now >= bus.deadline():
+            if now >= bus.wake_at:
+                try:
                     bus.wake(now)
-                    self._collect(bus, now)
-            except Exception as error:
-                self.guard.handle(bus, error, now)
+                    if bus.results or not bus.open:
+                        self._collect(bus, now)
+                except Exception as error:
+                    self.guard.handle(bus, error, now)
         for link in self.links:
             if now >= link.due:
                 try:
@@ -356,15 +358,14 @@ class Agent:
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""
         ticks_due = due = self.ticks.due
+        for bus in self.fieldbus.buses:
+            if bus.wake_at < due:
+                due = bus.wake_at
+        for link in self.links:
+            if link.due < due:
+                due = link.due
         piece: Any = None
         try:
-            for piece in self.fieldbus.buses:
-                at = piece.deadline()
-                if at < due:
-                    due = at
-            for link in self.links:
-                if link.due < due:
-                    due = link.due
             for piece in self.with_deadline:
                 at = piece.deadline()
                 if at < due:
@@ -378,13 +379,15 @@ class Agent:
 
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
-        out: Actions = []
-        if self._out:
-            out.extend(self._out)
-            self._out.clear()
+        out = self._out[:]
+        self._out.clear()
         for link in self.links:
             if link.requests:
                 out.extend(link.outbox())
+        for bus in self.fieldbus.buses:
+            if bus.requests:
+                out.extend(bus.requests)
+                bus.requests.clear()
         for piece in self.with_outbox:
             try:
                 actions = piece.outbox()
@@ -412,7 +415,7 @@ class Agent:
             self.cycle.begin()
             if self._failed_checks != self.clock.failed_checks:
                 update_alarms(self.alarms, self._failed_checks, self.clock.failed_checks, now)
-        elif self.cycle.step_when_ready(now):
+        elif self.cycle.is_pending and self.cycle.step_when_ready(now):
             self.supervisor.step(now)
         if self.guard.containment is not None:
             self.guard.containment.tick(now)
@@ -421,15 +424,17 @@ class Agent:
                 component.tick(now)
             except Exception as error:
                 self.guard.handle(component, error, now)
-        self.fieldbus.send_early_polls(now)
+        if self.components:  # nothing else asks for an early poll
+            self.fieldbus.send_early_polls(now)
         try:
             self._report(now)
         except Exception as error:  # often memory: a report is lost, not the tick
             self.guard.handle(self.telemetry, error, now)
 
     def _report(self, now: int) -> None:
-        for _, change, code, text in self.alarms.changes():
-            self.write_console("alarm %s %s: %s" % (change, code, text))
+        if self.alarms.unread:
+            for _, change, code, text in self.alarms.changes():
+                self.write_console("alarm %s %s: %s" % (change, code, text))
         if self.ticks.tick_number % self.config.ticks_per_row == 0:
             utc, clock_state = self.clock.utc(now), self.clock.state(now)
             unit_state, stale_us = self.supervisor.state, self.config.stale_us
@@ -439,6 +444,6 @@ class Agent:
                     self.uplink.flush()
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
-        if self._state_link is not None and self._state_link.up:
+        if self._state_link is not None and self._state_link.up and self._status_writer.is_due(now):
             for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))

@@ -234,7 +234,10 @@ def clock(argv: list[str]) -> int:
 
 def ledger(argv: list[str]) -> int:
     """Run a subcommand of `coldloop ledger`."""
-    tools = {"report": ("agent.tools.energy_report", "PUE, WUE, ERF and losses for each interval")}
+    tools = {
+        "report": ("agent.tools.energy.report", "PUE, WUE, ERF and losses for each interval"),
+        "annual": ("agent.tools.energy.annual", "twelve months: cost, water, CO2, uncertainty"),
+    }
     example = "report --config /etc/coldloop/unit.json"
     return CommandGroup("ledger", tools, example, (ConfigError,)).run(argv)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands of deploy: `config`, `relay` and `fleet` for a fleet, `doctor`, `firmware`.
+"""Commands of deploy: `config`, `relay`, `fleet`, `orchestrate`, `doctor`, `firmware`.
 
 Does not contain the subcommands; each is a module (see `drivers.tools.lib.command_group`).
 """
@@ -8,6 +8,7 @@ from deploy.errors import DeployError
 from drivers.tools.lib.command_group import CommandGroup
 from protocols.errors import ProtocolError
 
+_HELP = ("-h", "--help")
 CONFIG: dict[str, tuple[str, str]] = {
     "check": ("deploy.ops.command.check", "check a configuration file"),
     "keygen": ("deploy.ops.command.keygen", "make a key of an operator"),
@@ -15,7 +16,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
     "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
     "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
-    "diff": ("deploy.ops.command.diff", "compare a unit with a file"),
+    "diff": ("deploy.ops.command.diff", "compare configurations of units and files"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
     "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
@@ -34,6 +35,13 @@ def relay(argv: list[str]) -> int:
     return run(argv)
 
 
+def orchestrate(argv: list[str]) -> int:
+    """Publish the heat headroom of rows, and act on a scheduler."""
+    from deploy.orchestrate.command import run
+
+    return run(argv)
+
+
 def doctor(argv: list[str]) -> int:
     """Check whether this controller can run the agent."""
     from deploy.doctor.command import run
@@ -44,6 +52,24 @@ def doctor(argv: list[str]) -> int:
 def config(argv: list[str]) -> int:
     """Run a subcommand of `coldloop config`."""
     return CommandGroup("config", CONFIG, "check unit.json", (DeployError, ProtocolError)).run(argv)
+
+
+NORTHBOUND: dict[str, tuple[str, str]] = {
+    "serve": ("deploy.northbound.command.serve", "run the servers that the configuration names"),
+    "account": ("deploy.northbound.command.account", "list, add, change and remove accounts"),
+    "audit": ("deploy.northbound.command.audit", "print the audit logs and check their chains"),
+    "points": ("deploy.northbound.command.points", "print the point list of all protocols"),
+}
+
+
+def northbound(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop northbound`; without one: `serve`."""
+    from deploy.northbound.process.settings import PROCESSES
+
+    is_serve = not argv or argv[0] in PROCESSES or (argv[0][:1] == "-" and argv[0] not in _HELP)
+    words = ["serve", *argv] if is_serve else argv
+    example = "serve --config /etc/coldloop/unit.json"
+    return CommandGroup("northbound", NORTHBOUND, example, (DeployError,)).run(words)
 
 
 FLEET: dict[str, tuple[str, str]] = {

@@ -4,6 +4,7 @@
 # and without host names:
 #     agent.txt   the agent and the diagnostic commands
 #     bench.txt   what the extra `bench` adds to agent.txt
+#     northbound.txt  what the extra `northbound` adds to agent.txt
 #     ops.txt     what the extra `ops` adds to agent.txt
 #     relay.txt   what the extra `relay` adds to agent.txt
 #     build.txt   the build tool for `pip install .`
@@ -41,9 +42,10 @@ write() { # write NAME: reads the entries
 
 pins="$work/run.txt"
 resolve run.txt ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
-    --extra bench --extra ops --extra relay --group build pyproject.toml
+    --extra bench --extra northbound --extra ops --extra relay --group build pyproject.toml
 resolve agent.txt --constraint "$pins" pyproject.toml
 resolve bench.txt --constraint "$pins" --extra bench pyproject.toml
+resolve northbound.txt --constraint "$pins" --extra northbound pyproject.toml
 resolve ops.txt --constraint "$pins" --extra ops pyproject.toml
 resolve relay.txt --constraint "$pins" --extra relay pyproject.toml
 resolve build.txt --constraint "$pins" --group build
@@ -51,14 +53,15 @@ resolve build.txt --constraint "$pins" --group build
 # The tests use the driver on a serial line, without it.
 echo "adafruit-blinka ; sys_platform == 'none'" >"$work/overrides"
 resolve dev.txt --override "$work/overrides" --constraint "$pins" ${CONSTRAINTS:+--constraint "$CONSTRAINTS"} \
-    --extra bench --extra ops --extra relay --extra firmware --group dev pyproject.toml
+    --extra bench --extra northbound --extra ops --extra relay --extra firmware --group dev \
+    pyproject.toml
 # Later wheels of cryptography need PyPy 7.3.20; Debian 13 has 7.3.19.
 sed -n 's/^\([^ #].*==[^\\]*\)\\$/\1/p' "$pins" |
     sed 's/^cryptography==[^ ]*/cryptography<47/' >"$work/pypy.in"
 resolve pypy.txt --constraint "$work/pypy.in" --extra bench --extra ops --group build pyproject.toml
 
 write agent.txt <"$work/agent.txt"
-for name in bench.txt ops.txt relay.txt build.txt; do
+for name in bench.txt northbound.txt ops.txt relay.txt build.txt; do
     without "$work/agent.txt" "$work/$name" | write "$name"
 done
 awk '/^[^ #]/ { kept = !/sys_platform == .none./ } kept' "$work/dev.txt" | write dev.txt

@@ -5,12 +5,15 @@
 # Usage: deploy/test-programs.sh [PACKAGE...]
 set -u
 
-packages="micropython mosquitto mosquitto-clients gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
+packages="micropython mosquitto mosquitto-clients curl gpsd gpsd-clients mbpoll libmodbus-dev socat iproute2 chromium"
 packages="$packages softhsm2 opensc" # a PKCS #11 token for keys of operators
 packages="$packages postgresql postgresql-common victoria-metrics promtool" # stores of the relay
 packages="$packages systemd fakeroot" # systemd-analyze checks the unit; dpkg works in a folder
 packages="$packages linuxptp" # ptp4l and pmc of the time server
-packages="$packages tshark" # reads the captures of `modbus sniff --pcapng`
+packages="$packages slurm-wlm munge" # a scheduler that `coldloop orchestrate` acts on
+packages="$packages tshark wireshark-common" # reads captures of `modbus sniff --pcapng` and BACnet
+packages="$packages nodejs npm" # node-bacnet, a client of the northbound servers
+packages="$packages snmpd snmp snmptrapd smitools" # SNMPv3: agent, client, receiver, MIB checker
 # The ARM image: compiler, headers, emulator, and apt for the source package of MicroPython.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"
 # chrony replaces the time service of the machine, so it is not installed beside one

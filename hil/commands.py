@@ -23,7 +23,7 @@ HIL: dict[str, tuple[str, str]] = {
     "new": ("hil.tools.authoring.new", "write a first scenario file, and the schema for editors"),
     "check": (
         "hil.tools.authoring.check",
-        "list all mistakes of scenarios, with line numbers",
+        "list all problems of scenarios, with line numbers",
     ),
     "words": (
         "hil.tools.authoring.words",

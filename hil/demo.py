@@ -18,6 +18,7 @@ from hil.errors import BenchError
 from hil.measure.registry import utc_error_ms
 from hil.run.real import stop_on_signals
 from hil.run.real_bench import RealBench
+from hil.run.site_servers import PARTS, are_installed
 
 _SECOND = 1_000_000
 STEP_AT_S, STEP_KW = 20, 100.0
@@ -40,6 +41,7 @@ class Demo:
         self._as_json = as_json
         self._with_page = page and not as_json
         self._page_address = ""
+        self._site_addresses: list[tuple[str, str]] = []
         self._is_live = sys.stdout.isatty() and not as_json
         self._seconds = 0
         self._status: dict[str, Any] | None = None
@@ -48,16 +50,21 @@ class Demo:
 
     def run(self) -> int:
         """Run the demo; give 0 for pass, 1 for fail."""
+        with_site = self._with_page and are_installed()
+        settings = TestbedSettings(parts=PARTS if with_site else "")
         with (
             contextlib.ExitStack() as stack,
-            RealBench(TestbedSettings(), seed=1, broker=self._broker) as bench,
+            RealBench(settings, seed=1, broker=self._broker) as bench,
         ):
             stop_on_signals(bench)
             log = bench.folder / "agent.log"
             stack.enter_context(self._serve_page(bench))
+            if with_site:
+                bench.add_site_servers()
             bench.world.schedule(STEP_AT_S * _SECOND, bench.testbed.plant.set_load, STEP_KW)
             bench.world.schedule(_SECOND, self._on_second, bench)
             bench.start_agent(log=log)
+            self._start_site(bench, stack)
             end_us = None if self._duration_s is None else int((self._duration_s + 0.6) * _SECOND)
             try:
                 bench.shell.run(end_us)
@@ -81,6 +88,18 @@ class Demo:
             if not self._is_live:
                 print(f"page  {address}", flush=True)
             yield
+
+    def _start_site(self, bench: RealBench, stack: contextlib.ExitStack) -> None:
+        """Start the northbound servers, and print their addresses."""
+        servers = bench.site_servers
+        if servers is None:
+            return
+        servers.start()
+        stack.callback(servers.stop)
+        self._site_addresses = servers.addresses()
+        if not self._is_live:
+            for name, address in self._site_addresses:
+                print(f"{name:<8} {address}", flush=True)
 
     def _on_second(self, bench: RealBench) -> None:
         self._seconds += 1
@@ -107,6 +126,7 @@ class Demo:
         lines = [
             f"coldloop demo   {self._seconds} s   state {status['state'].upper()}   stop: Ctrl-C",
             f"page       {self._page_address}" if self._page_address else "",
+            *(f"{name:<10} {address}" for name, address in self._site_addresses),
             "",
             f"UTC        {utc_text(status['utc_us'])}   {clock_text(status)}",
             f"load       {plant.it_kw:6.1f} kW   {self._step_text()}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounding of floats to the nearest integer, halves away from zero, equal on all interpreters.
+"""Rounding to the nearest integer, halves away from zero, equal on all interpreters.
 
 Python's `round` is not used: it rounds halves to even, and MicroPython can differ. A decimal
 parsed from text can be one float step below its written value (0.0005 is not a float), and this
@@ -17,3 +17,10 @@ def round_half_away(value: float) -> int:
 def round_decimal(value: "float | int") -> int:
     """Return the integer nearest to a decimal from text times a power of ten."""
     return int(value + (_HALF if value >= 0 else -_HALF))
+
+
+def divide_rounded(numerator: int, denominator: int) -> int:
+    """Return numerator / denominator, rounded; halves away from zero. `denominator` is above 0."""
+    if numerator < 0:
+        return -((denominator - 2 * numerator) // (2 * denominator))
+    return (denominator + 2 * numerator) // (2 * denominator)

@@ -3,8 +3,8 @@
 
 Does not send messages and does not store them. Rules, in this order:
 
-    priority 1   immediately, always; of several loads (`siblings`) the first one, and another one
-                 only if it lasts `SETTLE_MS` longer
+    priority 1   immediately; of several loads (`siblings`) the first one. Another one, and one that
+                 an alarm of priority 1 explains, only if it lasts `SETTLE_MS` longer than that
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for

@@ -147,15 +147,18 @@ class ClockOutput:
         goal = target.level + slope * (now - target.t) // 1_000_000_000
         if self.holdover.tempco_model is not None and self._state == states.HOLDOVER:
             goal += self._source.temp_drift_ns(now)
-        step = goal - self._offset_at_ns(now)
+        rate = self._rate_ppt
+        present = self._offset_ns + rate * (now - self._anchor) // 1_000_000_000
+        step = goal - present
         max_step = (
-            period_us * _NS // _SLEW_DIVISOR - abs(self._rate_ppt) * period_us // 1_000_000_000
+            period_us * _NS // _SLEW_DIVISOR
+            - (rate if rate >= 0 else -rate) * period_us // 1_000_000_000
         )
         if step > max_step:
             step = max_step
         elif step < -max_step:
             step = -max_step
-        self._offset_ns = self._offset_at_ns(now) + step
+        self._offset_ns = present + step
         self._anchor = now
         self._rate_ppt = slope
         self.offset = self._base + self._offset_ns // _NS

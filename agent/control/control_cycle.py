@@ -35,7 +35,10 @@ restart of the agent does not move an actuator."""
 
 
 class ControlCycle:
-    """Steps the loops. `last_step`: monotonic microseconds; None before the first step."""
+    """Steps the loops. `last_step`: monotonic microseconds; None before the first step.
+
+    `is_pending`: the loops have not stepped in this cycle.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class ControlCycle:
         self._arbiters = arbiters
         self._components = components
         self._guard = guard
-        self._stepped = True
+        self.is_pending = False
         self._started = 0
 
     def start(self, now: int) -> None:
@@ -65,17 +68,17 @@ class ControlCycle:
 
     def begin(self) -> None:
         """Begin a cycle: the loops step once in it."""
-        self._stepped = False
+        self.is_pending = True
 
     def step_when_ready(self, now: int) -> bool:
         """Step the loops once in this cycle when it is ready. Return True if they step now."""
-        if self._stepped:
+        if not self.is_pending:
             return False
         ticks = self._ticks
         half = ticks.cycle_index >= ticks.per_cycle // 2
         if not half and not self._fieldbus.polls_complete():
             return False
-        self._stepped = True
+        self.is_pending = False
         if now - self._started < _FIRST_READING_TIME and not self._has_readings(now):
             return False
         cycle_us = ticks.period * ticks.per_cycle

@@ -9,8 +9,10 @@ full speed: warm coolant comes back sooner, and the same heat with a larger flow
 supply, also at a valve that is stuck. An estimated supply counts with its
 uncertainty.
 
-While the supply is not known, and in each mode of manual operation, the opening of the valve is
-limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
+A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
+closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
+While the supply is not known after that, and in each mode of manual operation, the opening of the
+valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 """
 
 from agent.control.law.dew_guard import DRY, WET, DewGuard
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
 _SAFE_K = 2.0
+_HOLD_S = 299.5
 _FILTER_S = 30.0
 
 
@@ -46,6 +49,7 @@ class DewControl:
         self._is_boosted = False
         self._heat_w: float | None = None
         self._fws_supply_c: float | None = None
+        self._unknown_s = 0.0
 
     def step(self, now: int, dt: float, is_manual: bool = False) -> "list[Condition]":
         """Make the claims of this cycle. Return the alarm `dew` if it is active."""
@@ -56,8 +60,13 @@ class DewControl:
             return []
         supply_c = readings.supply_c
         if supply_c is None:
-            self._limit_opening(limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
+            self._unknown_s += dt
+            if guard.closing and self._unknown_s < _HOLD_S:
+                self._claim_bounds()
+            else:
+                self._limit_opening(limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
         else:
+            self._unknown_s = 0.0
             self._update_heat(dt)
             low_c = supply_c - self._supply.uncertainty
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)

@@ -62,8 +62,19 @@ def _no_valve() -> "Any":
     return NO_VALVE
 
 
-def make_supply_loop(agent: "ControlContext", sensor: "SensorView") -> "Any":
-    """Return the supply temperature loop; `agent` has its parts."""
+def make_loops(agent: "ControlContext") -> "tuple[Any, Any]":
+    """Return the loops of temperature and pressure: those that a component offers, else basic ones.
+
+    `agent` has their parts.
+    """
+    sensor = agent.service("supply_sensor") or agent.supply_sensor
+    return (
+        agent.service("supply_loop") or _make_supply_loop(agent, sensor),
+        agent.service("pressure_loop") or _make_pressure_loop(agent),
+    )
+
+
+def _make_supply_loop(agent: "ControlContext", sensor: "SensorView") -> "Any":
     config = agent.config.supply
     if config.is_driven:
         return SupplyLoop(config, sensor, agent.valve, agent.arbiters.get("valve"))
@@ -72,8 +83,7 @@ def make_supply_loop(agent: "ControlContext", sensor: "SensorView") -> "Any":
     return SetPointLoop(config, sensor, agent.fieldbus, "supply")
 
 
-def make_pressure_loop(agent: "ControlContext") -> "Any":
-    """Return the differential pressure loop; `agent` has its parts."""
+def _make_pressure_loop(agent: "ControlContext") -> "Any":
     config = agent.config.pressure
     if config.is_driven:
         return PressureLoop(config, agent.dp_sensor, agent.pumps, agent.arbiters.get("pumps"))

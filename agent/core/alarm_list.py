@@ -32,7 +32,10 @@ class Alarm:
 
 
 class AlarmList:
-    """Active alarms and the recent changes. Times are monotonic microseconds."""
+    """Active alarms and the recent changes. Times are monotonic microseconds.
+
+    `unread`: the changes for `changes`.
+    """
 
     def __init__(self, guard: "Any" = None) -> None:
         self.active: list[Alarm] = []
@@ -40,7 +43,7 @@ class AlarmList:
         self.history: list[tuple[int, str, str]] = []
         self.raised_count = 0
         self.listeners: list[Listener] = []
-        self._unread: list[tuple[int, str, str, str]] = []
+        self.unread: list[tuple[int, str, str, str]] = []
 
     def add_listener(self, listener: "Listener") -> None:
         """Call `listener` at each change with (time, "raised" or "cleared", code, text)."""
@@ -82,11 +85,11 @@ class AlarmList:
 
     def _record_change(self, now: int, change: str, code: str, text: str) -> None:
         self.history.append((now, change, code))
-        self._unread.append((now, change, code, text))
+        self.unread.append((now, change, code, text))
         if len(self.history) > _HISTORY:
             self.history.pop(0)
-        if len(self._unread) > _HISTORY:
-            self._unread.pop(0)
+        if len(self.unread) > _HISTORY:
+            self.unread.pop(0)
         for listener in self.listeners[:]:
             try:
                 listener(now, change, code, text)
@@ -95,7 +98,7 @@ class AlarmList:
 
     def changes(self) -> "list[tuple[int, str, str, str]]":
         """Return the changes since the last call: (time, "raised" or "cleared", code, text)."""
-        unread, self._unread = self._unread, []
+        unread, self.unread = self.unread, []
         return unread
 
     def codes(self) -> "list[str]":

@@ -45,8 +45,8 @@ def quote(text: str) -> str:
 def write(value: object) -> str:
     """Write a value as JSON without spaces.
 
-    Types: None, bool, int, str, list, tuple, `JsonObject`, `JsonValue`. Raises `EncodeError` for
-    all other types, also for float.
+    Types: None, bool, int, str, list, tuple, `JsonObject`. Raises `EncodeError` for all other
+    types, also for float.
     """
     if value is None:
         return "null"
@@ -62,18 +62,9 @@ def write(value: object) -> str:
         # Almost all values are integers; these need no function call.
         pairs = ['"' + k + '":' + (str(v) if type(v) is int else write(v)) for k, v in value.pairs]
         return "{" + ",".join(pairs) + "}"
-    if type(value) is JsonValue:
-        return value.text
     if type(value) is list or type(value) is tuple:
         return "[" + ",".join([str(v) if type(v) is int else write(v) for v in value]) + "]"
     raise EncodeError("cannot write a %s as JSON here" % type(value).__name__)
-
-
-class JsonValue:
-    """A value that is already JSON text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
 
 
 class JsonObject:

@@ -46,17 +46,31 @@ class TickScheduler:
         1970 in UTC, or since the zero of monotonic time while UTC is unknown.
         """
         period, due = self.period, self.due
-        self._record_lateness(now - due)
+        late_us = now - due
+        self.count += 1
+        if late_us > self.max_late_us:
+            self.max_late_us = late_us
+        if late_us <= LATENESS_EDGES[0]:  # the usual case
+            self.lateness[0] += 1
+        else:
+            self._count_late(late_us)
         elapsed_us = due + (offset or 0) - self.phase_us
         self.tick_number = (elapsed_us + period // 2) // period
-        self._advance_cycle()
+        index, per_cycle = self.cycle_index + 1, self.per_cycle
+        is_aligned = self.tick_number % per_cycle == 0 and index > per_cycle // 2
+        self.cycle_starts = is_aligned or index >= 2 * per_cycle - 1
+        self.cycle_index = 0 if self.cycle_starts else index
         due += period
         error = elapsed_us % period
         if error and offset is not None:
             if error > period // 2:
                 error -= period
             max_step = period // _SLEW_DIVISOR
-            due -= max(-max_step, min(max_step, error))
+            if error > max_step:
+                error = max_step
+            elif error < -max_step:
+                error = -max_step
+            due -= error
         if now >= due:
             # The tick ran at or after the time of the next one: the ticks between were missed.
             skipped = (now - due) // period + 1
@@ -64,22 +78,10 @@ class TickScheduler:
             due += skipped * period
         self.due = due
 
-    def _record_lateness(self, late_us: int) -> None:
-        self.count += 1
-        if late_us > self.max_late_us:
-            self.max_late_us = late_us
-        if late_us <= LATENESS_EDGES[0]:  # the usual case
-            self.lateness[0] += 1
-            return
+    def _count_late(self, late_us: int) -> None:
         i = 0
         for edge in LATENESS_EDGES:
             if late_us <= edge:
                 break
             i += 1
         self.lateness[i] += 1
-
-    def _advance_cycle(self) -> None:
-        index, per_cycle = self.cycle_index + 1, self.per_cycle
-        is_aligned = index > per_cycle // 2 and self.tick_number % per_cycle == 0
-        self.cycle_starts = is_aligned or index >= 2 * per_cycle - 1
-        self.cycle_index = 0 if self.cycle_starts else index

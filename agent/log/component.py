@@ -80,6 +80,7 @@ class LogComponent(Component):
             )
         self._due = NEVER
         self._schema_not_before = 0
+        self._is_started = False
         agent.telemetry.stop_queue()
         agent.alarms.add_listener(self._on_alarm)
         if agent.uplink is not None:
@@ -92,6 +93,7 @@ class LogComponent(Component):
     def tick(self, now: int) -> None:
         """Add a row if one is due."""
         self.record_store.set_time(now)
+        self._log_start(now)
         agent = self.agent
         if agent.ticks.tick_number % agent.config.ticks_per_row:
             return
@@ -135,7 +137,14 @@ class LogComponent(Component):
         if self._summary is not None:
             self._summary_builder.set_start_number(number)
 
+    def _log_start(self, now: int) -> None:
+        """Log the start before the first alarm: no alarm of an earlier start is active any more."""
+        if not self._is_started:
+            self._is_started = True
+            self.log_event(ALARM, [("event", "start")], self.agent.clock.utc(now), now)
+
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
+        self._log_start(now)
         utc = self.agent.clock.utc(now)
         self.log_event(ALARM, [("alarm", change), ("code", code), ("text", text)], utc, now)
 

@@ -84,8 +84,8 @@ class CommandTable:
         if message.name == "reset" and message.arguments.get("code") == "boot_loop":
             return self._leave_boot_loop()
         if message.name == "acknowledge":
-            parts = self._acknowledge_parts(message.arguments.get("code"))
-            if parts and message.arguments.get("code") is not None:
+            parts, is_done = self._acknowledge(message, now)
+            if is_done:
                 return "acknowledged: " + parts
         if message.name in _NOT_ON_TRIAL and self._is_on_trial():
             raise Rejection("busy", "not during a trial")
@@ -133,6 +133,31 @@ class CommandTable:
         """Start the components again that wait for an operator after repeated exceptions."""
         containment = self._manager.agent.guard.containment
         return "" if containment is None else containment.acknowledge(code)
+
+    def _acknowledge(self, message: "SignedCommand", now: int) -> "tuple[str, bool]":
+        """Acknowledge parts and alarms. Return them, and whether one `code` was found."""
+        code = message.arguments.get("code")
+        parts = self._acknowledge_parts(code)
+        if self._acknowledge_alarm(message, now) and not parts:
+            parts = str(code)
+        return parts, bool(parts) and code is not None
+
+    def _acknowledge_alarm(self, message: "SignedCommand", now: int) -> bool:
+        """Acknowledge an alarm in the list of `agent.northbound`, and as a cause of `safety`.
+
+        Return whether there is such an alarm. Without a code all alarms of the list.
+        """
+        states = self._manager.agent.service("alarm_states")
+        code = message.arguments.get("code")
+        if states is None or not states.acknowledge(code) or code is None:
+            return False
+        for component in self._manager.agent.components:
+            if message.name in component.COMMANDS:
+                try:
+                    self._command(component, message, now)
+                except AgentError:
+                    pass  # the alarm is no cause of an interlock
+        return True
 
     def is_idle(self) -> bool:
         """Return whether nothing is in progress here."""

@@ -28,13 +28,14 @@ from agent.remote.schedule import ScheduledChange, verify_context
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
 from agent.remote.storage.write_queue import WriteQueue
-from agent.remote.update.output_swings import OutputSwings
+from agent.remote.update.output_oscillation import OutputOscillation
 from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, Protocol
 
     from agent.core.component.base import Actions
     from agent.core.config_records import Config
@@ -46,6 +47,18 @@ if TYPE_CHECKING:
     from agent.remote.storage.write_queue import RemoteContext
     from agent.remote.update.software_update import SoftwareUpdate
     from agent.remote.update.trial import TrialMonitor
+
+    class SiteWritesView(Protocol):
+        """Service `site_writes`: limits of a site key; see `agent.northbound.site_writes`."""
+
+        def check(self, message: Any) -> None:
+            """Raise `Rejection` if the unit does not permit the message to a site key."""
+            ...
+
+        def on_accepted(self, message: Any, now: int) -> None:
+            """Record an accepted message."""
+            ...
+
 
 CHUNKS = "cfg/chunk"
 DESIRED, COMMANDS = "cfg/desired", "cmd"
@@ -73,7 +86,7 @@ class RemoteManager(Component):
         self.accepted_count = 0
         self.rejections = RejectionLog()
         self.message_clock = MessageClock(agent)
-        self.swings = OutputSwings()
+        self.oscillation = OutputOscillation()
         self.trial_monitor: TrialMonitor | None = None
         self.results: list[str] = []
         self.write_queue = WriteQueue(port, self.boot.audit)
@@ -120,7 +133,7 @@ class RemoteManager(Component):
         now: int,
         config_trial: ConfigTrial,
         grace_s: int,
-        before: "OutputSwings | None",
+        before: "OutputOscillation | None",
         soak: int,
     ) -> None:
         health_s = soak * int(self.settings["health_s"])
@@ -171,7 +184,7 @@ class RemoteManager(Component):
         """Process messages, trials and reports."""
         self._process(now)
         if self.trial_monitor is None:
-            self.swings.tick(self.agent, now)
+            self.oscillation.tick(self.agent, now)
         self.schedule.tick(now)
         self._step_trial(now)
         if now >= self._restart_at:
@@ -206,6 +219,11 @@ class RemoteManager(Component):
     def accepted_keys(self) -> "list[dict[str, Any]]":
         """Return the keys of operators that are not suspended."""
         return self.boot.suspended.accepted(self.settings["keys"])
+
+    def site_check(self) -> "Callable[[Any], None] | None":
+        """Return the check of messages of a site key; None: such a key signs nothing here."""
+        site: SiteWritesView | None = self.agent.service("site_writes")
+        return None if site is None else site.check
 
     # Processing of a message.
 
@@ -271,6 +289,8 @@ class RemoteManager(Component):
         message, signers = verification.message, verification.signers
         self.report.make_due()
         self.message_clock.on_accepted(message.counter, now)
+        if verification.is_site:
+            self.agent.service("site_writes").on_accepted(message, now)
         if verification.kind == COMMAND:
             self._execute(message, signers, now)  # type: ignore[arg-type]
             return
@@ -323,7 +343,7 @@ class RemoteManager(Component):
             self._run_config(config, data)
             running = self.boot.slots.trial
             if running is not None:
-                self._start_monitor(then, running, 0, self.swings, message.soak_factor())
+                self._start_monitor(then, running, 0, self.oscillation, message.soak_factor())
 
         self.write_queue.write_records(writes, now)
         self.write_queue.after_durable(durable, now)

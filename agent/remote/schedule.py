@@ -14,6 +14,7 @@ from agent.remote.message.reject import Rejection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from agent.remote.message.command import SignedCommand
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
             now: int = 0,
         ) -> None:
             """Count and report a rejection."""
+            ...
+
+        def site_check(self) -> "Callable[[Any], None] | None":
+            """Return the check of messages of a site key; None: such a key signs nothing here."""
             ...
 
         def act_on(self, verification: "MessageVerification", now: int) -> None:
@@ -109,4 +114,5 @@ def verify_context(manager: "ScheduleHost", verifier: "Any") -> "VerifyContext":
         canonical.hash_config(manager.boot.config),
         slots.counters,
     )
+    context.check_site = manager.site_check()
     return context

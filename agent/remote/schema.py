@@ -20,8 +20,9 @@ _KEY = object_of(
         "number": integer("number of this key in messages", 0, 255),
         "public": hexadecimal("Ed25519 public key, 64 hexadecimal digits", 64, 64),
         "role": enum(
-            "operate: set-points and tuning; limits: everything, with a second signature",
-            ["operate", "limits"],
+            "operate: set-points and tuning; limits: everything, with a second signature; site: "
+            "what northbound.writes permits, for the servers of the unit",
+            ["operate", "limits", "site"],
         ),
     },
 )

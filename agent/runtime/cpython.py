@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 
 from agent.runtime.cpython_preflight import preflight
 from agent.runtime.io_loop import IoLoop
-from drivers.ports.cpython import chrony, pps, serial, store, tcp, watchdog
+from drivers.ports.cpython import chrony, local, pps, serial, store, tcp, watchdog
 from drivers.ports.cpython.clock import monotonic
 
 TYPE_CHECKING = False
@@ -54,6 +54,7 @@ OPENERS: "dict[str, Opener]" = {
     "chrony": chrony.open_port,
     "ntp": tcp.open_port,
     "watchdog": watchdog.open_port,
+    "local": local.open_port,
 }
 
 

@@ -124,4 +124,5 @@ _CHECKS = {
     "chrony": _check_exists,
     "ntp": _skip_check,
     "watchdog": _check_watchdog,
+    "local": _check_store,
 }

@@ -12,7 +12,7 @@ monotonic time of its last reply. Both are null before the first reply. `load_mi
 the used fraction of the wire time since the last snapshot.
 """
 
-from agent.core.json_writer import JsonValue, quote
+from agent.core.json_writer import quote
 from drivers.device.identity import MATCH
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def _number_or_null(value: int, known: bool) -> str:
     return str(value) if known else "null"
 
 
-def devices_json(fieldbus: "Fieldbus") -> JsonValue:
+def devices_json(fieldbus: "Fieldbus") -> str:
     """Return a row for each device, in the order of the configuration."""
     rows = []
     for session in fieldbus.sessions:
@@ -65,10 +65,10 @@ def devices_json(fieldbus: "Fieldbus") -> JsonValue:
                 _number_or_null(session.answered_at, session.answered_at > 0),
             )
         )
-    return JsonValue("[" + ",".join(rows) + "]")
+    return "[" + ",".join(rows) + "]"
 
 
-def buses_json(fieldbus: "Fieldbus", now: int) -> JsonValue:
+def buses_json(fieldbus: "Fieldbus", now: int) -> str:
     """Return a row for each bus. Its load is measured since the last call: the status snapshot is
     the only caller.
     """
@@ -76,7 +76,7 @@ def buses_json(fieldbus: "Fieldbus", now: int) -> JsonValue:
     rows = []
     for name, bus in zip(fieldbus.names, fieldbus.buses):
         rows.append(_bus(name, bus, name in overloaded, now))
-    return JsonValue("[" + ",".join(rows) + "]")
+    return "[" + ",".join(rows) + "]"
 
 
 def _bus(name: str, bus: "Bus", overloaded: bool, now: int) -> str:

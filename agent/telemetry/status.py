@@ -7,7 +7,7 @@ contains `_milli`. The order of the keys is fixed, so that both interpreters wri
 """
 
 from agent.core.actuator import ACTUATORS
-from agent.core.json_writer import JsonObject, write
+from agent.core.json_writer import quote, write
 from agent.telemetry.bus_status import buses_json, devices_json
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND, SECOND
@@ -17,13 +17,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.clock.evidence import CheckEvidence
-    from agent.core.alarm_list import Alarm
     from agent.telemetry.status_source import StatusSource
 
 KEY = "status.json"
 VERSION = 1
 _PERIOD = SECOND
 _WRITE_TIME = 800 * MILLISECOND
+_BOOL = ("false", "true")
+_HEAD = '{"version":%d,"site":%s,"unit":%s,"mono_us":%d,"utc_us":%s,"state":"%s"'
+_CLOCK = (
+    '{"state":"%s","bound_us":%s,"budget_us":{%s},"accepted":%d,"rejected":%d,"flags":[%s],'
+    '"source":"%s","rate_ppt":%s,"skew_ppt":%s,"leap_s":%d,"late":%d,"relabelled":%d,'
+    '"evidence":[%s]}'
+)
+_EVIDENCE = '{"check":"%s","since_us":%d,"last_us":%d,"count":%d,"first":%d,"figure":%d,"limit":%d}'
+_TICKS = '{"count":%d,"missed":%d,"worst_late_us":%d,"lateness":[%s]%s}'
+_SUPPLY = (
+    '{"quality":"%s","milli_c":%s,"setpoint_milli_c":%s,"return_milli_c":%s,'
+    '"valve_milli_pct":%s,"valve_asked_milli_pct":%s}'
+)
+_PRESSURE = (
+    '{"quality":"%s","milli_kpa":%s,"setpoint_milli_kpa":%s,"pumps_milli_pct":[%s],'
+    '"pumps_asked_milli_pct":[%s]}'
+)
+_MODBUS = (
+    '{"transactions":%d,"errors":%d,"lost":[%s],"dropped_bytes":%d,"crc_errors":%d,"foreign":%d,'
+    '"late":%d,"buses":%s,"devices":%s}'
+)
+_RECEIVER = (
+    '{"fixes":%d,"void_fixes":%d,"used":%s,"sentences":%d,"bad_checksum":%d,"skipped_bytes":%d}'
+)
+_TELEMETRY = (
+    '{"connected":%s,"published":%d,"acknowledged":%d,"queued":%d,"dropped":%d,"refused":%s}'
+)
 
 
 def to_milli(value: "float | None") -> "int | None":
@@ -52,12 +78,12 @@ class StatusChunks:
         self._next += 1
         self.remaining -= 1
         if number < 0:
-            return write(JsonObject(_head(agent, now)))[:-1]
+            return _head(agent, now)
         if self.remaining == 0:
             return "}"
         if number < len(_SECTIONS):
             name, section = _SECTIONS[number]
-            return ',"' + name + '":' + write(section(agent, now))
+            return ',"' + name + '":' + section(agent, now)
         number -= len(_SECTIONS)
         if number == len(agent.config.components):
             return ',"actuators":' + write(_actuators(agent))
@@ -98,6 +124,10 @@ class StatusWriter:
         """Begin at the next tick."""
         self._due = now
 
+    def is_due(self, now: int) -> bool:
+        """Return whether `tick` has bytes to write."""
+        return now >= self._due or self._chunks.remaining > 0
+
     def tick(self, now: int) -> "list[bytes]":
         """Return the bytes to write now, often none; on a line one item for each chunk.
 
@@ -129,170 +159,148 @@ class StatusWriter:
         return parts
 
 
-def _head(agent: "StatusSource", now: int) -> "list[tuple[str, object]]":
-    return [
-        ("version", VERSION),
-        ("site", agent.config.site),
-        ("unit", agent.config.unit),
-        ("mono_us", now),
-        ("utc_us", agent.clock.utc(now)),
-        ("state", agent.supervisor.state),
-    ]
+def _null(value: "int | None") -> "int | str":
+    return "null" if value is None else value
 
 
-def _clock(agent: "StatusSource", now: int) -> JsonObject:
+def _texts(values: "list[str]") -> str:
+    return ",".join([quote(text) for text in values])
+
+
+def _milli_list(values: "list[float | None]") -> str:
+    return ",".join([str(_null(to_milli(value))) for value in values])
+
+
+def _head(agent: "StatusSource", now: int) -> str:
+    config = agent.config
+    return _HEAD % (
+        VERSION,
+        quote(config.site),
+        quote(config.unit),
+        now,
+        _null(agent.clock.utc(now)),
+        agent.supervisor.state,
+    )
+
+
+def _clock(agent: "StatusSource", now: int) -> str:
     clock = agent.clock
-    rate = clock.rate()
-    return JsonObject(
-        [
-            ("state", clock.state(now)),
-            ("bound_us", clock.bound_us(now)),
-            ("budget_us", JsonObject(clock.budget(now))),
-            ("accepted", clock.accepted),
-            ("rejected", clock.rejected),
-            ("flags", clock.flags()),
-            ("source", clock.source()),
-            ("rate_ppt", rate[0] if rate else None),
-            ("skew_ppt", rate[1] if rate else None),
-            ("leap_s", clock.leap.leap_s),
-            ("late", clock.late),
-            ("relabelled", clock.whole_second_steps),
-            ("evidence", [_evidence(e) for e in clock.evidence_log.entries]),
-        ]
+    rate, skew = clock.rate() or (None, None)
+    return _CLOCK % (
+        clock.state(now),
+        _null(clock.bound_us(now)),
+        ",".join(['"%s":%s' % term for term in clock.budget(now)]),
+        clock.accepted,
+        clock.rejected,
+        _texts(clock.flags()),
+        clock.source(),
+        _null(rate),
+        _null(skew),
+        clock.leap.leap_s,
+        clock.late,
+        clock.whole_second_steps,
+        ",".join([_evidence(e) for e in clock.evidence_log.entries]),
     )
 
 
-def _evidence(e: "CheckEvidence") -> JsonObject:
-    return JsonObject(
-        [
-            ("check", e.check),
-            ("since_us", e.since),
-            ("last_us", e.time),
-            ("count", e.count),
-            ("first", e.first),
-            ("figure", e.figure),
-            ("limit", e.limit),
-        ]
-    )
+def _evidence(e: "CheckEvidence") -> str:
+    return _EVIDENCE % (e.check, e.since, e.time, e.count, e.first, e.figure, e.limit)
 
 
-def _ticks(agent: "StatusSource", _now: int) -> JsonObject:
-    ticks = agent.ticks
-    fields: list[tuple[str, object]] = [
-        ("count", ticks.count),
-        ("missed", ticks.missed),
-        ("worst_late_us", ticks.max_late_us),
-        ("lateness", list(ticks.lateness)),
-    ]
-    guard = agent.guard
+def _ticks(agent: "StatusSource", _now: int) -> str:
+    ticks, guard = agent.ticks, agent.guard
+    faults = ""
     if guard.containment is not None:
-        fields.append(("faults", guard.containment.status()))
+        faults = ',"faults":' + write(guard.containment.status())
     if guard.restarts:
-        fields.append(("restarts", guard.restarts))
-    return JsonObject(fields)
+        faults += ',"restarts":%d' % guard.restarts
+    counts = ",".join([str(count) for count in ticks.lateness])
+    return _TICKS % (ticks.count, ticks.missed, ticks.max_late_us, counts, faults)
 
 
-def _supply(agent: "StatusSource", now: int) -> JsonObject:
-    loop = agent.supply_loop
-    return JsonObject(
-        [
-            ("quality", loop.sensor.quality(now)),
-            ("milli_c", to_milli(loop.sensor.value(now))),
-            ("setpoint_milli_c", to_milli(loop.setpoint) if loop.config.actuators else None),
-            (
-                "return_milli_c",
-                to_milli(agent.return_sensor.value(now)) if agent.return_sensor else None,
-            ),
-            ("valve_milli_pct", to_milli(loop.valve.position())),
-            ("valve_asked_milli_pct", to_milli(loop.valve.command_pct)),
-        ]
+def _supply(agent: "StatusSource", now: int) -> str:
+    loop, return_sensor = agent.supply_loop, agent.return_sensor
+    return _SUPPLY % (
+        loop.sensor.quality(now),
+        _null(to_milli(loop.sensor.value(now))),
+        _null(to_milli(loop.setpoint) if loop.config.actuators else None),
+        _null(to_milli(return_sensor.value(now)) if return_sensor else None),
+        _null(to_milli(loop.valve.position())),
+        _null(to_milli(loop.valve.command_pct)),
     )
 
 
-def _pressure(agent: "StatusSource", now: int) -> JsonObject:
+def _pressure(agent: "StatusSource", now: int) -> str:
     loop = agent.pressure_loop
-    return JsonObject(
-        [
-            ("quality", loop.sensor.quality(now)),
-            ("milli_kpa", to_milli(loop.sensor.value(now))),
-            ("setpoint_milli_kpa", to_milli(loop.setpoint) if loop.config.actuators else None),
-            ("pumps_milli_pct", [to_milli(p.speed()) for p in loop.pumps]),
-            ("pumps_asked_milli_pct", [to_milli(p.command_pct) for p in loop.pumps]),
-        ]
+    return _PRESSURE % (
+        loop.sensor.quality(now),
+        _null(to_milli(loop.sensor.value(now))),
+        _null(to_milli(loop.setpoint) if loop.config.actuators else None),
+        _milli_list([pump.speed() for pump in loop.pumps]),
+        _milli_list([pump.command_pct for pump in loop.pumps]),
     )
 
 
-def _modbus(agent: "StatusSource", now: int) -> JsonObject:
+def _modbus(agent: "StatusSource", now: int) -> str:
     fieldbus = agent.fieldbus
-    return JsonObject(
-        [
-            ("transactions", fieldbus.transactions()),
-            ("errors", fieldbus.errors()),
-            ("lost", [s.name for s in fieldbus.sessions if s.lost]),
-            ("dropped_bytes", sum([b.discarded_bytes for b in fieldbus.buses])),
-            ("crc_errors", sum([b.crc_errors for b in fieldbus.buses])),
-            ("foreign", sum([b.other_unit_frames for b in fieldbus.buses])),
-            ("late", sum([b.unsolicited for b in fieldbus.buses])),
-            ("buses", buses_json(fieldbus, now)),
-            ("devices", devices_json(fieldbus)),
-        ]
+    buses = fieldbus.buses
+    return _MODBUS % (
+        fieldbus.transactions(),
+        fieldbus.errors(),
+        _texts([s.name for s in fieldbus.sessions if s.lost]),
+        sum([b.discarded_bytes for b in buses]),
+        sum([b.crc_errors for b in buses]),
+        sum([b.other_unit_frames for b in buses]),
+        sum([b.unsolicited for b in buses]),
+        buses_json(fieldbus, now),
+        devices_json(fieldbus),
     )
 
 
-def _receiver(agent: "StatusSource", _now: int) -> "JsonObject | None":
+def _receiver(agent: "StatusSource", _now: int) -> str:
     receiver = agent.receiver
     if receiver is None:
-        return None
+        return "null"
     framer = receiver.framer
-    return JsonObject(
-        [
-            ("fixes", receiver.valid_fixes),
-            ("void_fixes", receiver.void_fixes),
-            ("used", receiver.satellites_used),
-            ("sentences", framer.sentences),
-            ("bad_checksum", framer.bad_checksum),
-            ("skipped_bytes", framer.skipped_bytes),
-        ]
+    return _RECEIVER % (
+        receiver.valid_fixes,
+        receiver.void_fixes,
+        _null(receiver.satellites_used),
+        framer.sentences,
+        framer.bad_checksum,
+        framer.skipped_bytes,
     )
 
 
-def _telemetry(agent: "StatusSource", _now: int) -> "JsonObject | None":
-    uplink = agent.uplink
+def _telemetry(agent: "StatusSource", _now: int) -> str:
+    uplink, telemetry = agent.uplink, agent.telemetry
     if uplink is None:
-        return None
-    return JsonObject(
-        [
-            ("connected", uplink.connected),
-            ("published", uplink.published),
-            ("acknowledged", uplink.acknowledged),
-            ("queued", len(agent.telemetry.queue)),
-            ("dropped", agent.telemetry.dropped),
-            ("refused", uplink.last_error),
-        ]
+        return "null"
+    return _TELEMETRY % (
+        _BOOL[uplink.connected],
+        uplink.published,
+        uplink.acknowledged,
+        len(telemetry.queue),
+        telemetry.dropped,
+        quote(uplink.last_error),
     )
 
 
-def _alarms(agent: "StatusSource", _now: int) -> "list[JsonObject]":
-    return [_alarm(alarm) for alarm in agent.alarms.active]
+def _alarms(agent: "StatusSource", _now: int) -> str:
+    alarms = [
+        '{"code":%s,"text":%s,"since_us":%d}' % (quote(a.code), quote(a.text), a.since)
+        for a in agent.alarms.active
+    ]
+    return "[" + ",".join(alarms) + "]"
 
 
-def _alarm(alarm: "Alarm") -> JsonObject:
-    return JsonObject(
-        [
-            ("code", alarm.code),
-            ("text", alarm.text),
-            ("since_us", alarm.since),
-        ]
-    )
-
-
-def _actuators(agent: "StatusSource") -> "list[JsonObject]":
+def _actuators(agent: "StatusSource") -> "list[object]":
     """Return who holds each actuator; only on a unit with components."""
     held = [(name, agent.arbiters[name]) for name in ACTUATORS]
     return [arbiter.status(name) for name, arbiter in held if arbiter.decision is not None]
 
 
-_SECTIONS: "tuple[tuple[str, Callable[[StatusSource, int], object]], ...]" = (
+_SECTIONS: "tuple[tuple[str, Callable[[StatusSource, int], str]], ...]" = (
     ("clock", _clock),
     ("ticks", _ticks),
     ("supply", _supply),

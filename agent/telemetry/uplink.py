@@ -7,6 +7,7 @@ fails, the MQTT will makes the broker publish `online: false`.
 """
 
 from agent.core.json_writer import JsonObject, write
+from agent.core.module_unload import drop_modules
 from agent.core.port_link import PortLink
 from protocols.mqtt.client import MqttClient
 from protocols.time_units import SECOND
@@ -88,6 +89,7 @@ class Uplink:
             response_timeout_us=_RESPONSE_TIMEOUT,
             expiry_s=config.expiry_s,
         )
+        drop_modules(("protocols.mqtt.connect_packet",))
         self._birth = birth
         self._birth_due = False
         self._send_window: SendWindow | None = None

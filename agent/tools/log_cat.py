@@ -97,7 +97,11 @@ class LogContents:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("log", metavar="LOG", help="folder of the log")
-    parser.add_argument("--csv", action="store_true", help="print only rows, as CSV")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print only rows, as CSV")
+    form.add_argument(
+        "--json", action="store_true", help="print a JSON object for each record (the default)"
+    )
 
 
 def _print_records(contents: LogContents) -> None:

@@ -21,7 +21,9 @@ from typing import Any
 
 from deploy.debian import tree
 
-LOCKS = tuple(tree.ROOT / "requirements" / name for name in ("agent.txt", "ops.txt"))
+LOCKS = tuple(
+    tree.ROOT / "requirements" / name for name in ("agent.txt", "ops.txt", "northbound.txt")
+)
 DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date for a tree without a repository
 
 

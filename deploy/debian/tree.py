@@ -32,9 +32,22 @@ INSTALL_PATHS = {
     "copyright": "usr/share/doc/coldloop/copyright",
     "site.conf": "etc/systemd/system/coldloop.service.d/site.conf",
     "61-coldloop-ports.rules": "etc/udev/rules.d/61-coldloop-ports.rules",
+    "northbound/site.conf": "etc/systemd/system/coldloop-northbound@.service.d/site.conf",
+    "northbound/agent.conf": "usr/share/doc/coldloop/examples/northbound-agent.conf",
+    "northbound/sysusers.conf": "usr/lib/sysusers.d/coldloop.conf",
+    "northbound/tmpfiles.conf": "usr/lib/tmpfiles.d/coldloop.conf",
+    **{
+        f"northbound/{name}": f"usr/lib/systemd/system/{name}"
+        for name in (
+            "coldloop-northbound@.service",
+            "coldloop-northbound-https.socket",
+            "coldloop-northbound-modbus.socket",
+            "coldloop-northbound-modbus-tls.socket",
+        )
+    },
 }
 SCRIPTS = ("postinst", "prerm", "postrm")
-PRIVATE = ("etc/coldloop/tls",)  # folders that only root can read
+PRIVATE = ("etc/coldloop/tls", "etc/coldloop/northbound")  # folders that only root can read
 SITE_FOLDERS = ("etc/coldloop/profiles",)  # empty in the package: upgrades keep their files
 
 

@@ -13,6 +13,7 @@ from agent.runtime.cpython_start import compile_config, read_file
 from deploy.doctor import machine
 from deploy.doctor.finding import BAD, WARNING, CheckResult, bad, good, render
 from deploy.doctor.network import check_broker
+from deploy.doctor.northbound import check_northbound
 from deploy.doctor.ports import check_ports
 from drivers.ports.address import Address, parse_address
 from drivers.tools.lib.parser import Parser
@@ -56,6 +57,7 @@ def run_checks(path: str, with_broker: bool) -> Iterator[CheckResult]:
         yield from check_ports(_configured_ports(config), unit.get("ActiveState") == "active")
         if with_broker and config.broker is not None:
             yield from check_broker(_with_root_paths(config.broker), machine.allowed_networks(unit))
+        yield from check_northbound(path)
     yield machine.check_clock(time.time())
     yield from machine.check_service(unit)
     if config is not None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from agent.runtime.cpython_preflight import preflight
 from deploy.doctor.finding import CheckResult, bad, good, warning
+from deploy.doctor.northbound import check_local
 from drivers.ports.address import Address
 from drivers.ports.base import BUSY
 
@@ -160,5 +161,6 @@ CHECKS = {
     "ascii+tcp": _check_connection,
     "tls": _check_connection,
     "store": _check_store,
+    "local": check_local,
 }
 """Kind of address: its check, for each kind of `drivers.ports.address.KINDS`."""

@@ -38,6 +38,15 @@ def parse(arguments: list[str]) -> list[Change]:
     return changes
 
 
+def from_values(values: list[tuple[str, Any]]) -> list[Change]:
+    """Return the changes that set these paths to JSON values; None removes the key."""
+    changes: list[Change] = []
+    for path, value in values:
+        key = number_of(path)
+        changes.append((path if key is None else key, to_cbor(value)))
+    return changes
+
+
 def _parse_value(text: str) -> Any:
     try:
         return to_cbor(json.loads(text, parse_float=_parse_decimal))

@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from deploy.errors import OpsError
 
-ROLES = ("operate", "limits")
+ROLES = ("operate", "limits", "site")
 
 
 class PrivateKey(Protocol):

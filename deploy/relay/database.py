@@ -19,31 +19,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_VERSION = 2
+_VERSION = 3
+_FIRST_WITH_GENERATIONS = 2
+_NEW_TABLES = {"had": "received", "piece": "chunk"}
+_NEW_COLUMNS = {"life": "generation", "place": "part", "of": "total"}
+"""Names of version 2 and earlier, and the present ones."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS unit_schema (
   unit TEXT, number BLOB, text BLOB NOT NULL, PRIMARY KEY (unit, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS had (
-  unit TEXT, life BLOB, class INTEGER, first INTEGER, last INTEGER,
-  PRIMARY KEY (unit, life, class, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received (
+  unit TEXT, generation BLOB, class INTEGER, first INTEGER, last INTEGER,
+  PRIMARY KEY (unit, generation, class, first)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, life BLOB, number INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
   count INTEGER, kind INTEGER, payload BLOB, output TEXT, final INTEGER);
-CREATE INDEX IF NOT EXISTS outbox_record ON outbox (unit, life, number);
+CREATE INDEX IF NOT EXISTS outbox_record ON outbox (unit, generation, number);
 CREATE TABLE IF NOT EXISTS position (
   relay TEXT, output TEXT, id INTEGER, PRIMARY KEY (relay, output)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS quarantine (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, life BLOB, number INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
   count INTEGER, kind INTEGER, payload BLOB, output TEXT, reason TEXT, detail TEXT, key TEXT,
   at_ms INTEGER, due_ms INTEGER);
 CREATE INDEX IF NOT EXISTS quarantine_unit ON quarantine (unit, reason, key);
 CREATE INDEX IF NOT EXISTS quarantine_due ON quarantine (due_ms);
 CREATE TABLE IF NOT EXISTS run_clock (
-  unit TEXT, life BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
-  PRIMARY KEY (unit, life, run)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS piece (
-  unit TEXT, life BLOB, number INTEGER, place INTEGER, of INTEGER, data BLOB,
-  PRIMARY KEY (unit, life, number, place)) WITHOUT ROWID;
+  unit TEXT, generation BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
+  PRIMARY KEY (unit, generation, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chunk (
+  unit TEXT, generation BLOB, number INTEGER, part INTEGER, total INTEGER, data BLOB,
+  PRIMARY KEY (unit, generation, number, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS datagram (
   unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (relay TEXT, key TEXT, text TEXT, PRIMARY KEY (relay, key))
@@ -53,7 +57,7 @@ CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL)
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
-_MAX_PIECE_BYTES = 4 << 20
+_MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
 
@@ -75,7 +79,7 @@ class Entry(NamedTuple):
     final: bool = False
 
 
-_ENTRY_COLUMNS = "id, unit, life, number, count, kind, payload, output, final"
+_ENTRY_COLUMNS = "id, unit, generation, number, count, kind, payload, output, final"
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
@@ -97,7 +101,10 @@ def _is_empty(db: sqlite3.Connection) -> bool:
 
 
 def _is_store(db: sqlite3.Connection) -> bool:
-    statement = "SELECT COUNT(*) FROM sqlite_master WHERE type='table' AND name IN ('outbox','had')"
+    statement = (
+        "SELECT COUNT(*) FROM sqlite_master WHERE type='table'"
+        " AND name IN ('outbox','had','received')"
+    )
     return bool(db.execute(statement).fetchone()[0] == 2)
 
 
@@ -186,12 +193,13 @@ class RelayDatabase:
 
     # Received records.
 
-    def record_seen(self, unit: str, generation: bytes, number: int) -> bool:
+    def mark_received(self, unit: str, generation: bytes, number: int) -> bool:
         """Store that a record was received; return False for a duplicate. Needs a transaction."""
         group, record_id = number & 3, number >> 2
         key = (unit, generation, group)
         below = self.query(
-            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
+            "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
+            " AND first<=?"
             " ORDER BY first DESC LIMIT 1",
             *key,
             record_id,
@@ -199,7 +207,8 @@ class RelayDatabase:
         if below and below[0][1] >= record_id:
             return False
         above = self.query(
-            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first=?",
+            "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
+            " AND first=?",
             *key,
             record_id + 1,
         )
@@ -209,17 +218,17 @@ class RelayDatabase:
         if above:
             last = above[0][1]
             self.execute(
-                "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?",
+                "DELETE FROM received WHERE unit=? AND generation=? AND class=? AND first=?",
                 *key,
                 above[0][0],
             )
-        self.execute("INSERT OR REPLACE INTO had VALUES (?,?,?,?,?)", *key, first, last)
+        self.execute("INSERT OR REPLACE INTO received VALUES (?,?,?,?,?)", *key, first, last)
         return True
 
     def pending_id(self, unit: str, generation: bytes, number: int) -> int:
         """Return the id of a received record that waits for a required output; 0: none does."""
         rows = self.query(
-            "SELECT id FROM outbox WHERE unit=? AND life=? AND number<=? AND number>?-4*count"
+            "SELECT id FROM outbox WHERE unit=? AND generation=? AND number<=? AND number>?-4*count"
             " AND (number&3)=(?&3) AND output='' AND id>COALESCE((SELECT p.id FROM position p"
             " WHERE p.relay=outbox.relay AND p.output=''),0) LIMIT 1",
             *(unit, generation, number, number, number),
@@ -230,18 +239,19 @@ class RelayDatabase:
         """Make a record unknown again: it is not stored, and its unit must keep it."""
         group, first = entry.number & 3, entry.number >> 2
         last = first + entry.covers - 1
-        delete = "DELETE FROM had WHERE unit=? AND life=? AND class=? AND first=?"
+        delete = "DELETE FROM received WHERE unit=? AND generation=? AND class=? AND first=?"
         for low, high in self.query(
-            "SELECT first, last FROM had WHERE unit=? AND life=? AND class=? AND first<=?"
+            "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
+            " AND first<=?"
             " AND last>=?",
             *(entry.unit, entry.generation, group, last, first),
         ):
             key = (entry.unit, entry.generation, group)
             self.execute(delete, *key, low)
             if low < first:
-                self.execute("INSERT INTO had VALUES (?,?,?,?,?)", *key, low, first - 1)
+                self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, low, first - 1)
             if high > last:
-                self.execute("INSERT INTO had VALUES (?,?,?,?,?)", *key, last + 1, high)
+                self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, last + 1, high)
 
     # Outbox and positions.
 
@@ -255,7 +265,8 @@ class RelayDatabase:
     def enqueue_entry(self, entry: Entry, relay: str | None = None) -> Entry:
         """Put an entry into the outbox with a new id; None: of this relay. Needs a transaction."""
         entry_id = self.execute(
-            "INSERT INTO outbox (relay, unit, life, number, count, kind, payload, output, final)"
+            "INSERT INTO outbox"
+            " (relay, unit, generation, number, count, kind, payload, output, final)"
             " VALUES (?,?,?,?,?,?,?,?,?)",
             self.relay if relay is None else relay,
             *entry[1:],
@@ -305,7 +316,7 @@ class RelayDatabase:
     def run_clock(self, unit: str, generation: bytes, run: int) -> tuple[int, float] | None:
         """Return UTC minus uptime, in ms, and the period of the rows, in ms; None: unknown."""
         rows = self.query(
-            "SELECT offset_ms, period_ms FROM run_clock WHERE unit=? AND life=? AND run=?",
+            "SELECT offset_ms, period_ms FROM run_clock WHERE unit=? AND generation=? AND run=?",
             unit,
             generation,
             run,
@@ -331,20 +342,21 @@ class RelayDatabase:
         A unit with too many incomplete records loses the oldest; it has no receipt for them.
         """
         self.execute(
-            "INSERT OR REPLACE INTO piece VALUES (?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO chunk VALUES (?,?,?,?,?,?)",
             *(unit, generation, number, index, total, data),
         )
         rows = self.query(
-            "SELECT data FROM piece WHERE unit=? AND life=? AND number=? AND of=? ORDER BY place",
+            "SELECT data FROM chunk WHERE unit=? AND generation=? AND number=? AND total=?"
+            " ORDER BY part",
             *(unit, generation, number, total),
         )
         if len(rows) < total:
-            stored = self.query("SELECT SUM(LENGTH(data)) FROM piece WHERE unit=?", unit)[0][0]
-            if stored > _MAX_PIECE_BYTES:
-                self.execute("DELETE FROM piece WHERE unit=? AND number<>?", unit, number)
+            stored = self.query("SELECT SUM(LENGTH(data)) FROM chunk WHERE unit=?", unit)[0][0]
+            if stored > _MAX_CHUNK_BYTES:
+                self.execute("DELETE FROM chunk WHERE unit=? AND number<>?", unit, number)
             return None
         self.execute(
-            "DELETE FROM piece WHERE unit=? AND life=? AND number=?", unit, generation, number
+            "DELETE FROM chunk WHERE unit=? AND generation=? AND number=?", unit, generation, number
         )
         return b"".join(bytes(row[0]) for row in rows)
 
@@ -386,23 +398,42 @@ class RelayDatabase:
         return bd_seq
 
 
+def _rename_tables(db: sqlite3.Connection) -> None:
+    """Give the tables and columns of an earlier version their present names."""
+    tables = {
+        str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    for table in sorted(tables - {"sqlite_sequence"}):
+        for column in list(db.execute(f"PRAGMA table_info({table})")):
+            new_name = _NEW_COLUMNS.get(str(column[1]))
+            if new_name is not None:
+                db.execute(f"ALTER TABLE {table} RENAME COLUMN {column[1]} TO {new_name}")
+    for old_name, new_name in _NEW_TABLES.items():
+        if old_name in tables:
+            db.execute(f"ALTER TABLE {old_name} RENAME TO {new_name}")
+
+
 def _migrate(db: sqlite3.Connection) -> None:
     """Make the tables. A file of version 0.2 keeps its records and schemas."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    is_old = version < _VERSION and _is_store(db)
+    is_store = _is_store(db)
+    if is_store and version < _VERSION:
+        _rename_tables(db)
+    is_old = is_store and version < _FIRST_WITH_GENERATIONS
     if is_old:
         db.execute("ALTER TABLE outbox RENAME TO outbox_1")
     for statement in _TABLES.split(";"):
         db.execute(statement)
     if is_old:
         db.execute(
-            "INSERT INTO outbox (relay, unit, life, number, count, kind, payload, output, final)"
+            "INSERT INTO outbox"
+            " (relay, unit, generation, number, count, kind, payload, output, final)"
             " SELECT relay, unit, x'', number, 1, kind, payload, '', 0 FROM outbox_1 ORDER BY id"
         )
         # The schemas were those of all units together.
         db.execute(
             "INSERT INTO unit_schema SELECT units.unit, schema.number, schema.text FROM schema,"
-            " (SELECT DISTINCT unit FROM had) AS units"
+            " (SELECT DISTINCT unit FROM received) AS units"
         )
         db.execute("DROP TABLE outbox_1")
         db.execute("DROP TABLE schema")

@@ -25,7 +25,9 @@ from deploy.relay.database import Entry, RelayDatabase
 
 RELEASED = ("schema", "undated")
 """Reasons that end by themselves."""
-_COLUMNS = "id, unit, life, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
+_COLUMNS = (
+    "id, unit, generation, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
+)
 _DETAIL_CHARS = 200
 _ENTRY_BYTES = 64
 """What a record needs besides its payload, about."""
@@ -63,7 +65,7 @@ class QuarantineTable:
         self._used[entry.unit] = (used + size, self._used[entry.unit][1])
         text = detail.encode("ascii", "backslashreplace").decode()[:_DETAIL_CHARS]
         self._database.execute(
-            "INSERT INTO quarantine (relay, unit, life, number, count, kind, payload, output,"
+            "INSERT INTO quarantine (relay, unit, generation, number, count, kind, payload, output,"
             " reason, detail, key, at_ms, due_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             *(self._database.relay, *entry[1:8], reason, text, key, now_ms(), due_ms),
         )

@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = {
     "agent.txt": "required",
+    "northbound.txt": "optional",
     "ops.txt": "optional",
     "relay.txt": "optional",
     "bench.txt": "optional",

@@ -299,6 +299,24 @@ def points() -> str:
     return text
 
 
+def northbound_points() -> str:
+    """Return the page of the points of the northbound servers."""
+    from deploy.northbound.command.points import protocols, table_rows
+
+    head = ("key", "point", "unit", *protocols())
+    return (
+        "# Northbound points\n\nFor integrators of a building management system, a rack manager or "
+        f"a metrics store. {NOTE}\n\nThe place of each point in each protocol. `n` is the number "
+        "of a pump, fan or leak detector. A dash: the protocol does not have the point. A point "
+        "that the unit does not measure is there, with the word of the protocol for not known.\n\n"
+        "The same list for programs:\n\n"
+        "    coldloop northbound points --csv > points.csv\n"
+        "    coldloop northbound points --epics > points.tpi   # BACnet, ANSI/ASHRAE 135.1\n\n"
+        "The addresses of Modbus count from 0. The number is that of the first instance.\n\n"
+        + table(head, [list(row) for row in table_rows()])
+    )
+
+
 def _yes(value: object) -> str:
     return "yes" if value else ""
 
@@ -518,6 +536,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/points.md": points,
     "reference/scenario_words.md": scenario_words,
     "scenario.schema.json": scenario_schema,
+    "reference/northbound_points.md": northbound_points,
 }
 
 if __name__ == "__main__":

@@ -25,16 +25,14 @@ from drivers.device.identity import (
 )
 from drivers.device.number_format import (
     FLOATS,
-    TYPES,
     decode,
     decode_split,
     decode_text,
-    divide_rounded,
 )
 from drivers.device.profile import LinkedSetting, RangeLimits
 from drivers.errors import ProfileError
 from protocols.modbus.pdu import read
-from protocols.rounding import round_half_away
+from protocols.rounding import divide_rounded, round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +75,8 @@ def _fast_step(point: "Point", reading: Reading, at: int) -> "FastStep":
     """
     positions = point.order.positions
     second = at + positions[1] if point.registers == 2 else -1
-    return (reading, at + positions[0], second, TYPES[point.kind].high, point.low, point.high)
+    bits = 16 * point.registers - (point.kind[0] == "i")
+    return (reading, at + positions[0], second, (1 << bits) - 1, point.low, point.high)
 
 
 class ModbusDevice:

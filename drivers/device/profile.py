@@ -46,6 +46,7 @@ RangeLimits = namedtuple("RangeLimits", ("low", "high", "den"))
 """Both ends of a range in counts of the point that needs it: low / den and high / den."""
 
 _ONLY_FOR_LOADING = (
+    "number_types",
     "profile_check",
     "profile_entries",
     "profile_entry_check",

@@ -13,7 +13,8 @@ priority over the digit of the table, because some makers write 4xxxx for all ta
 
 from collections import namedtuple
 
-from drivers.device.number_format import FLOATS, TYPES
+from drivers.device.number_format import FLOATS
+from drivers.device.number_types import TYPES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ function.
 """
 
 from drivers.device import profile_entries as entries
-from drivers.device.number_format import FLOATS, ORDERS, TYPES
+from drivers.device.number_format import FLOATS
+from drivers.device.number_types import ORDERS, TYPES
 from drivers.device.profile_rules import KINDS, REQUIRED, SHAPES
 
 TYPE_CHECKING = False

@@ -6,7 +6,8 @@ loading; see `drivers.device.profile.unload_checker`.
 """
 
 from drivers.device import profile_entries as entries
-from drivers.device.number_format import ByteOrder, compile_order
+from drivers.device.number_format import ByteOrder
+from drivers.device.number_types import compile_order
 from drivers.modbus.register_span import ReadBlock, is_within
 from protocols.modbus.pdu import BIT_READS, MAX_READ, MAX_READ_BITS
 from protocols.time_units import MILLISECOND

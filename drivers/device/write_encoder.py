@@ -6,8 +6,9 @@ the value of another point of the device. Their raw value follows from the last 
 that point.
 """
 
-from drivers.device.number_format import FLOATS, divide_rounded, encode
+from drivers.device.number_format import FLOATS, encode
 from protocols.errors import EncodeError
+from protocols.rounding import divide_rounded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

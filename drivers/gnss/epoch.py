@@ -22,8 +22,9 @@ The satellites are decoded on demand (`Epoch.satellite_view`).
 from drivers.gnss.epoch_sentences import EpochSentences
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, isqrt, undo_week_rollover
 from protocols import calendar
+from protocols.nmea.satellite_sentences import Gsa, Gsv
 from protocols.nmea.satellite_view import SatelliteView
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, parse
+from protocols.nmea.sentences import Gga, Rmc, parse
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False

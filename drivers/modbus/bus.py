@@ -89,7 +89,8 @@ class Bus(RequestSender):
 
     `timeout_us` is the longest time in which a reply must begin; the timeout of a unit is mostly
     shorter. `bits_per_char` counts start, data, parity and stop bits. `queue_limit` bounds polls
-    and urgent requests separately. For the counters see `drivers.modbus.counters`.
+    and urgent requests separately. `results`: see `take_results`. For the counters see
+    `drivers.modbus.counters`.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Bus(RequestSender):
         self._timeouts_in_row = 0
         self._deferred_at = 0
         self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
-        self._results: list[TransactionResult] = []
+        self.results: list[TransactionResult] = []
 
     def submit(
         self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
@@ -145,8 +146,8 @@ class Bus(RequestSender):
             queue.append(transaction)
         if self.state < WAIT_REPLY:
             line_free_at = self._line_timer.t35_at if priority else self._line_timer.drained_at
-            if line_free_at < self._wake_at:
-                self._wake_at = line_free_at
+            if line_free_at < self.wake_at:
+                self.wake_at = line_free_at
         return True
 
     def _add_urgent(self, transaction: Transaction) -> None:
@@ -157,7 +158,7 @@ class Bus(RequestSender):
 
     def _supersede(self, transaction: Transaction) -> None:
         self.superseded += 1
-        self._results.append(
+        self.results.append(
             TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
         )
 
@@ -167,9 +168,9 @@ class Bus(RequestSender):
 
     def take_results(self) -> "list[TransactionResult]":
         """Remove and return the results since the last call, in order."""
-        results = self._results
+        results = self.results
         if results:
-            self._results = []
+            self.results = []
         return results
 
     def event(self, kind: str, now: int) -> None:
@@ -181,7 +182,7 @@ class Bus(RequestSender):
             self._duplicate_filter.line_opened()
             self._incremental_count = 0
             self._timeouts_in_row = 0
-            self._wake_at = self._recovery_probe.next_at()
+            self.wake_at = self._recovery_probe.next_at()
         elif kind in ("closed", "failed"):
             self._fail_all(now, "port " + kind)
 
@@ -189,11 +190,11 @@ class Bus(RequestSender):
         """Recover after an exception in this object: discard the received bytes, wake soon."""
         self.client.reset()
         if self.state == CLOSED:
-            self._wake_at = NEVER
+            self.wake_at = NEVER
             return
         if self._transaction is not None:  # its handling was interrupted: it times out
             self.state = WAIT_REPLY
-        self._wake_at = now + _RECOVERY_US
+        self.wake_at = now + _RECOVERY_US
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes; `now` is the arrival of the last one."""
@@ -211,14 +212,14 @@ class Bus(RequestSender):
             if self.serial:
                 self._line_timer.bytes_received(now)
             if result is None:
-                self._wake_at = self._timeout_at
+                self.wake_at = self._timeout_at
                 transaction.has_partial_reply = True
                 if not self._bytes_since:
                     self._bytes_since = now
                 if client.is_deferred:
                     self.handle(DEFER)
                     self._deferred_at = now
-                    self._wake_at = now + self._line_timer.gap_us + self._fifo_us
+                    self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._bytes_since = 0
                 self._on_reply(transaction, result, now)
@@ -291,12 +292,12 @@ class Bus(RequestSender):
         """Handle the deadline: end the wait for a reply, or send the next request."""
         transaction = self._transaction
         if transaction is not None:
-            if now < self._wake_at:
+            if now < self.wake_at:
                 return
             if self.state == DEFERRED:
                 self.handle(DECIDED)
                 result = self.client.settle()
-                self._wake_at = self._timeout_at
+                self.wake_at = self._timeout_at
                 if result is not None:
                     self._on_reply(transaction, result, self._deferred_at)
                 if self._transaction is not None and now < self._timeout_at:
@@ -329,7 +330,7 @@ class Bus(RequestSender):
         else:
             self.count_result(status, transaction.is_probe)
         if not transaction.is_probe or status in _REPLY_STATUSES:
-            self._results.append(
+            self.results.append(
                 TransactionResult(
                     transaction.tag, transaction.unit, status, code, values, now, reason
                 )
@@ -388,7 +389,7 @@ class Bus(RequestSender):
         for other in self._request_queue.take_polls(transaction.unit):
             health.store_probe(other.pdu, other.tag)
             self.count_result(TIMEOUT, False)
-            self._results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
+            self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""
@@ -411,7 +412,7 @@ class Bus(RequestSender):
         """Close an unusable stream; all pending requests are lost."""
         if self.state != CLOSED:
             self.stream_closes += 1
-            self._actions.append((self.port, "close", b""))
+            self.requests.append((self.port, "close", b""))
             self._fail_all(now, reason)
 
     def _fail_all(self, now: int, reason: str) -> None:
@@ -427,7 +428,7 @@ class Bus(RequestSender):
             if transaction.tag is not None and not transaction.is_probe
         ]
         for transaction in transactions:
-            self._results.append(
+            self.results.append(
                 TransactionResult(
                     transaction.tag, transaction.unit, PORT_CLOSED, 0, (), now, reason
                 )
@@ -435,6 +436,6 @@ class Bus(RequestSender):
         self.port_closed += len(transactions)
         self.handle(PORT_LOST)
         self._transaction = None
-        self._wake_at = NEVER
+        self.wake_at = NEVER
         self._line_timer.line_closed()
         self.client.reset()

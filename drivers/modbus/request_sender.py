@@ -56,7 +56,8 @@ def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.Tc
 class RequestSender(BusCounters):
     """The queue and the wire of one port; times are in microseconds.
 
-    `state` is one of `drivers.modbus.bus_state`.
+    `state` is one of `drivers.modbus.bus_state`. `wake_at`: see `deadline`. `requests`: see
+    `outbox`.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class RequestSender(BusCounters):
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
-        self._wake_at = NEVER
-        self._actions: list[Action] = []
+        self.wake_at = NEVER
+        self.requests: list[Action] = []
 
     @property
     def open(self) -> bool:
@@ -114,13 +115,13 @@ class RequestSender(BusCounters):
 
     def deadline(self) -> int:
         """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
-        return self._wake_at
+        return self.wake_at
 
     def outbox(self) -> "list[Action]":
         """Remove and return the actions for the port: (port, "write" or "close", data)."""
-        actions = self._actions
+        actions = self.requests
         if actions:
-            self._actions = []
+            self.requests = []
         return actions
 
     def handle(self, event: int) -> None:
@@ -154,15 +155,15 @@ class RequestSender(BusCounters):
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
         if self.state == CLOSED:
-            self._wake_at = NEVER
+            self.wake_at = NEVER
             return
         if self._urgent:
             if now < self._line_timer.t35_at:
-                self._wake_at = self._line_timer.t35_at
+                self.wake_at = self._line_timer.t35_at
                 return
         elif now < self._line_timer.drained_at:
             has_pending = self._polls or self._recovery_probe.offline
-            self._wake_at = self._line_timer.drained_at if has_pending else NEVER
+            self.wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
         elif self.client.buffer and self.serial and self._polls and self._yield_to_master(now):
             return
@@ -178,8 +179,8 @@ class RequestSender(BusCounters):
         if request is None:
             return False
         self._stale_replies.expect_late(request[0], request[1], now)
-        self._wake_at = now + _OTHER_MASTER_US
-        self._line_timer.hold_polls(self._wake_at)
+        self.wake_at = now + _OTHER_MASTER_US
+        self._line_timer.hold_polls(self.wake_at)
         return True
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
@@ -193,7 +194,7 @@ class RequestSender(BusCounters):
         self._bytes_since = 0
         if client.duplicate_unit and self.serial:
             self.unit_health(client.take_duplicate()).duplicate_seen()
-        self._actions.append((self.port, "write", frame))
+        self.requests.append((self.port, "write", frame))
         self._transaction = transaction
         self.state = next_state(self.state, SENT)
         self._sent_at = now
@@ -201,14 +202,14 @@ class RequestSender(BusCounters):
         health = transaction.health
         timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
         if not self.serial:
-            self._wake_at = self._timeout_at = now + timeout_us
+            self.wake_at = self._timeout_at = now + timeout_us
             return
         request_chars, reply_chars = len(frame), client.reply_length
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
-        self._wake_at = self._timeout_at = self._earliest_end + timeout_us
+        self.wake_at = self._timeout_at = self._earliest_end + timeout_us
         if self._incremental_count >= INCREMENTAL_AFTER and reply_chars > UART_FIFO_CHARS:
-            self._wake_at = (
+            self.wake_at = (
                 now + timeout_us + self.wire_time.chars_us(request_chars + UART_FIFO_CHARS)
             )
 
@@ -224,16 +225,16 @@ class RequestSender(BusCounters):
             return queue.pop(0)
         if has_stale:
             self._stale_replies.update(now)
-        transaction, self._wake_at = self._request_queue.take_first_ready(
+        transaction, self.wake_at = self._request_queue.take_first_ready(
             now, self._stale_replies, self._duplicate_filter, self.client.echo_known
         )
         return transaction
 
     def _next_probe(self, now: int) -> "Transaction | None":
         """Return a probe if one is due, else None."""
-        transaction, self._wake_at = None, NEVER
+        transaction, self.wake_at = None, NEVER
         if self._recovery_probe.offline:
-            transaction, self._wake_at = self._recovery_probe.next_probe(
+            transaction, self.wake_at = self._recovery_probe.next_probe(
                 self._health, now, self.next_cycle_at
             )
         if transaction is None:
@@ -241,7 +242,7 @@ class RequestSender(BusCounters):
         if self.serial:
             blocked_until = self._duplicate_filter.blocked_until(transaction, now)
             if blocked_until > now:
-                self._wake_at = blocked_until
+                self.wake_at = blocked_until
                 return None
         self.probes += 1
         return transaction
@@ -286,7 +287,7 @@ class RequestSender(BusCounters):
         self._line_timer.unexpected_bytes(now, has_pending)
         if has_pending:
             line_free_at = self._line_timer.t35_at if self._urgent else self._line_timer.drained_at
-            self._wake_at = max(self._wake_at, line_free_at)
+            self.wake_at = max(self.wake_at, line_free_at)
 
     def _book_time(self, transaction: "Transaction", until: int) -> None:
         """Add the wire time of a transaction; after a probe the next one waits for its share."""

@@ -12,6 +12,7 @@
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for time samples
     ntp:10.0.0.1:123                                           an NTP server (UDP)
     watchdog:/dev/watchdog   watchdog:systemd   watchdog:board a watchdog
+    local:/run/coldloop?group=coldloop-northbound              records for other processes here
 
 Does not open the port and does not check that it exists. `parse_address` reads the text;
 `str(address)` returns it in one canonical form without default values. The tables below list the
@@ -49,6 +50,7 @@ _VALUES = {
     "key": [],
     "utc": [],
     "tls": ["1.2"],
+    "group": [],
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
 _DEFAULTS.update({"units": "247", "before": "0", "after": "0"})
@@ -72,6 +74,7 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "chrony": (),
     "ntp": (),
     "watchdog": (),
+    "local": ("group",),
 }
 KINDS = (
     "serial",
@@ -87,6 +90,7 @@ KINDS = (
     "chrony",
     "ntp",
     "watchdog",
+    "local",
 )
 LINE_KINDS = ("serial", "uart", "ascii")
 """Kinds of a line of this machine; a line belongs to one port only."""
@@ -107,6 +111,7 @@ class Address:
     - ca, cert, key: paths of files
     - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
     - tls: 1.2 is the maximum version; sessions are resumed if the platform supports it
+    - group: group of the readers of a local folder
 
     `bits_per_char` counts start, data, parity and stop bits. `char_us` is the time of one character
     in microseconds, rounded up.
@@ -131,7 +136,7 @@ class Address:
         self.delays_ms = (int(self._value("before")), int(self._value("after")))
         self.max_unit = 255 if kind in ("tcp", "tls") else int(self._value("units"))
         self.edge = self._value("edge")
-        self.options = {name: values[name] for name in _TLS if name in values}
+        self.options = {name: values[name] for name in _TLS + ("group",) if name in values}
         self.bits_per_char = 1 + self.data_bits + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
 

@@ -6,6 +6,7 @@ integrity checks. Without a terminal the screens follow each other.
 """
 
 import argparse
+import json
 import sys
 import time
 
@@ -54,6 +55,13 @@ def render(
         findings += checks.check_epoch(epoch, error_us)
     lines += ["", f"findings   {', '.join(findings) or 'none'}"]
     return lines
+
+
+def write_epoch(epoch: Epoch, error_us: "int | None", checks: EpochChecks) -> str:
+    """Return an epoch as a JSON object: as `nmea decode --json`, and with error and findings."""
+    findings = [*epoch.all_flags(), *checks.check_epoch(epoch, error_us)]
+    record = {**nmea_decode.build_record(epoch), "clock_error_us": error_us, "findings": findings}
+    return json.dumps(record)
 
 
 def _fix_line(epoch: Epoch) -> str:
@@ -114,14 +122,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `coldloop nmea monitor`."""
     parser.add_argument("port", metavar="PORT", help="a device, or the address of a port")
     nmea_decode.add_common(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each epoch")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `coldloop nmea monitor`."""
-    return watch_port(arguments.port, vendor=arguments.vendor, seconds=arguments.seconds)
+    return watch_port(
+        arguments.port,
+        vendor=arguments.vendor,
+        seconds=arguments.seconds,
+        as_json=arguments.json,
+    )
 
 
-def watch_port(text: str, *, vendor: "str | None" = None, seconds: "float | None" = None) -> int:
+def watch_port(
+    text: str,
+    *,
+    vendor: "str | None" = None,
+    seconds: "float | None" = None,
+    as_json: bool = False,
+) -> int:
     """Show a port until SIGINT or `seconds`; return 1 without a sentence, 2 for a port error."""
     try:
         if byte_source.find_address(text) is None:
@@ -135,7 +155,11 @@ def watch_port(text: str, *, vendor: "str | None" = None, seconds: "float | None
         first = True
         checks = EpochChecks()
         for epoch in nmea_decode.iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
-            _draw(render(epoch, receiver, clock_error_us(epoch), checks), first)
+            error_us = clock_error_us(epoch)
+            if as_json:
+                print(write_epoch(epoch, error_us, checks), flush=True)
+                continue
+            _draw(render(epoch, receiver, error_us, checks), first)
             first = False
     except DriverError as error:
         print(f"coldloop nmea monitor: {error}", file=sys.stderr)

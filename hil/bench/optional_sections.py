@@ -3,7 +3,8 @@
 
 Does not describe the components; see their packages in `agent`. A scenario names sections with
 `parts = "log, …"` in its `[row]`. If the `port` of a section is a store, the bench connects it to a
-`hil.io.store_endpoint.StoreEndpoint`. The runner connects other kinds of port.
+`hil.io.store_endpoint.StoreEndpoint`, also if it is a folder for other processes (`local:`). The
+runner connects other kinds of port.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "modem": testbed_satcom.write_section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "retain": lambda _: {"port": "store:/virtual/retain"},
+    "northbound": lambda _: {"port": "local:/virtual/northbound"},
     "integrity": lambda _: {},
     "receiver_setup": receiver_choice.write_setup_section,
     "receivers": lambda settings: {"latency_ms": receiver_choice.mean_latency_ms(settings)},

@@ -23,6 +23,8 @@ CODES: Final = {
     "list": 23,
 }
 _RECORD_HEADER: Final = struct.Struct(">qBBI").pack
+_BATCH: Final = 512
+"""Records that are hashed in one call."""
 
 
 class Digest:
@@ -30,12 +32,21 @@ class Digest:
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self._update = self._hash.update
+        self._parts: list[bytes] = []
 
     def add(self, now: int, port: int, op: str, data: bytes) -> None:
         """Add one record; `now` is in microseconds, `op` is a key of `CODES`."""
-        self._update(_RECORD_HEADER(now, port, CODES[op], len(data)) + data)
+        parts = self._parts
+        parts.append(_RECORD_HEADER(now, port, CODES[op], len(data)))
+        parts.append(data)
+        if len(parts) >= 2 * _BATCH:
+            self._hash_parts()
+
+    def _hash_parts(self) -> None:
+        self._hash.update(b"".join(self._parts))
+        self._parts.clear()
 
     def text(self) -> str:
         """Return the digest of the records so far, in hexadecimal."""
+        self._hash_parts()
         return self._hash.hexdigest()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _LOOP = ("step",)
 _LOOPS = ("supply", "pressure", "fans")
-_BUS = ("receive", "wake", "event", "outbox", "deadline")
+_BUS = ("receive", "wake", "event", "outbox")
 _RECEIVER = ("receive", "take_fixes")
 _UPLINK = ("receive", "wake", "event", "outbox", "deadline", "flush")
 _DEVICE = ("poll", "handle_result")

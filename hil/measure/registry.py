@@ -6,6 +6,8 @@ sensor errors) or from the last status of the agent. A name can have an argument
 as `alarm:bus_lost`.
 """
 
+from functools import cache
+
 from agent.core.alarm_record import STATES
 from agent.tools.alarm_list import all_records
 from hil.bench.testbed import Testbed
@@ -115,7 +117,14 @@ MEASURES: dict[str, Measure] = {
 
 def read(testbed: Testbed, status: Status | None, name: str) -> float | None:
     """Read one measure; None: it is not known, or the agent has sent no status yet."""
-    key, _, argument = name.partition(":")
     if status is None:
         return None
-    return MEASURES[key].read(testbed, status, argument)
+    measure, argument = _find(name)
+    return measure.read(testbed, status, argument)
+
+
+@cache
+def _find(name: str) -> tuple[Measure, str]:
+    """Return the measure of a name with its argument."""
+    key, _, argument = name.partition(":")
+    return MEASURES[key], argument

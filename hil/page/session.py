@@ -18,7 +18,7 @@ from hil.page.curves import MEASURE_CURVES, read_frame
 from hil.page.hub import BroadcastHub
 from hil.record.provenance import REAL_TIME
 from hil.report.next_steps import next_step
-from hil.run.origin import OriginRecorder
+from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.real_bench import RealBench
 from hil.run.recorded import RecordedRun
 from hil.run.virtual import RunResult
@@ -58,10 +58,10 @@ class BenchSession:
         self.aborted = False
         self._hub = hub
         self._started_utc_s: float | None = None
-        self._origin = OriginRecorder(REAL_TIME, "cpython")
+        self._origin = ProvenanceRecorder(REAL_TIME, "cpython")
         self._frame_count = 0
         self._evaluator = Evaluator(scenario) if scenario is not None else None
-        self._series = Series(select_channels(self.settings.pumps))
+        self._series = Series(select_channels(self.settings.pumps, self.settings.parts))
         latitude, longitude = (coordinate / 1e7 for coordinate in SITE_E7)
         self._sky = BasicSky(latitude, longitude, bench.world.random("page/sky"))
 
@@ -77,7 +77,7 @@ class BenchSession:
         ends after the last prompt is answered.
         """
         bench, shell = self.bench, self.bench.shell
-        self._origin = OriginRecorder(REAL_TIME, dut)
+        self._origin = ProvenanceRecorder(REAL_TIME, dut)
         self.start_frames()
         bench.start_agent(dut, bench.folder / "agent.log")
         if self.scenario is None:

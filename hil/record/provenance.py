@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Provenance of a run: what was real, what was emulated, which time, which interpreter.
 
-Does not collect the facts; see `hil.run.origin`. The words of a verdict come from the record only:
-"PASS, virtual time, 0 of 5 devices real". A verdict without them would say more than was tested.
+Does not collect the facts; see `hil.run.provenance_recorder`. The words of a verdict come from the
+record only: "PASS, virtual time, 0 of 5 devices real". A verdict without them would say more than
+was tested.
 """
 
 from dataclasses import dataclass

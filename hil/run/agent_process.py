@@ -49,7 +49,7 @@ class AgentSubprocess:
                     stderr=target,
                     cwd=ROOT,
                     env=environment,
-                    preexec_fn=_set_death_signal,  # noqa: PLW1509 - the bench has no threads
+                    preexec_fn=set_death_signal,  # noqa: PLW1509 - the bench has no threads
                 )
             except FileNotFoundError:
                 raise BenchError(f"{dut}: not installed; install Debian's package {dut}") from None
@@ -74,7 +74,7 @@ class AgentSubprocess:
             self._process.wait(_STOP_TIMEOUT_S)
 
 
-def _set_death_signal() -> None:
+def set_death_signal() -> None:
     """Let the kernel end this process (the agent) if its bench is killed.
 
     Otherwise the agent would run forever. It would open pseudo-terminals whose numbers other

@@ -36,13 +36,14 @@ from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.agent_process import AgentSubprocess, agent_command
+from hil.run.site_servers import SiteServers
 from hil.shells.realtime import RealTimeShell, raw_offset_us
 
 _SECOND = 1_000_000
 _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
-_VIRTUAL_STORE = "store:/virtual/"
+_VIRTUAL_FOLDER = "/virtual/"
 
 
 class RealBench:
@@ -72,6 +73,7 @@ class RealBench:
         self.pulses: PulsePipe | None = None
         self.broker: TcpListener | None = None
         self._agent: AgentSubprocess | None = None
+        self.site_servers: SiteServers | None = None
         self._make_board_agent = make_board_agent
         self._board_agent: BoardAgent | None = None
         self._connect_ports()
@@ -209,16 +211,24 @@ class RealBench:
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
         self._assign_folders(config)
+        if self.site_servers is not None:
+            self.site_servers.extend(config)
         return config
+
+    def add_site_servers(self) -> SiteServers:
+        """Serve the site from the next start of the agent on; see `hil.run.site_servers`."""
+        self.site_servers = SiteServers(self.folder)
+        return self.site_servers
 
     def _assign_folders(self, config: dict[str, Any]) -> None:
         """Give the store of each component its own folder."""
         for section in config.values():
             port = str(section.get("port", "")) if isinstance(section, dict) else ""
-            if port.startswith(_VIRTUAL_STORE):
-                folder = self.folder / port.removeprefix(_VIRTUAL_STORE)
+            kind, _, path = port.partition(":")
+            if path.startswith(_VIRTUAL_FOLDER):
+                folder = self.folder / path.removeprefix(_VIRTUAL_FOLDER)
                 folder.mkdir(exist_ok=True)
-                section["port"] = f"store:{folder}"
+                section["port"] = f"{kind}:{folder}"
 
     def start_agent(self, dut: str = "cpython", log: Path | None = None) -> None:
         """Start the agent on the interpreter `dut` as a process; `log` gets its output.

@@ -16,7 +16,7 @@ from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.record.record import Record, build_run_record, judge_run
 from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
-from hil.run.origin import OriginRecorder
+from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.real import RealRun
 from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.channels import Series, select_channels
@@ -79,11 +79,11 @@ def record_virtual(
     scenario: Scenario, seed: int, dut: str, capture_file: Path | None = None
 ) -> RecordedRun:
     """Run a scenario in virtual time; with `capture_file`, also write a capture."""
-    origin = OriginRecorder(VIRTUAL_TIME, dut)
+    origin = ProvenanceRecorder(VIRTUAL_TIME, dut)
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
     make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
-    series = Series(select_channels(scenario.settings.pumps))
+    series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     try:
         run_result = run.make_result(dut, run.run(lambda second: series.sample(second, run.sample)))
     finally:
@@ -111,8 +111,8 @@ def record_real(
     scenario: Scenario, seed: int, dut: str, real_devices: dict[str, str], log: Path | None = None
 ) -> RecordedRun:
     """Run a scenario in real time; `real_devices` replace emulated devices."""
-    series = Series(select_channels(scenario.settings.pumps))
-    origin = OriginRecorder(REAL_TIME, dut)
+    series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
+    origin = ProvenanceRecorder(REAL_TIME, dut)
     run = RealRun(scenario, seed, dut, real_devices, series)
     run_result = run.run(log)
     return RecordedRun(

@@ -28,6 +28,8 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("pump_pct:1", "actuators", "%", "pump 1"),
     Channel("pump_pct:2", "actuators", "%", "pump 2"),
     Channel("utc_error_ms", "time", "ms", "UTC error"),
+    Channel("it_kw", "loads", "kW", "IT power"),
+    Channel("limit_kw", "loads", "kW", "limit"),
     Channel("rows_waiting", "link", "rows", "telemetry waiting"),
 )
 
@@ -49,8 +51,14 @@ class Series:
             self.values.setdefault(channel.measure, []).append(rounded)
 
 
-def select_channels(pumps: int) -> tuple[Channel, ...]:
-    """Return the channels of a row with `pumps` pumps."""
+def select_channels(pumps: int, sections: str = "") -> tuple[Channel, ...]:
+    """Return the channels of a row with `pumps` pumps.
+
+    `sections`: names of optional sections of the unit; without `throttle` there are no loads.
+    """
     return tuple(
-        c for c in CHANNELS if not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps
+        c
+        for c in CHANNELS
+        if (not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps)
+        and (c.plot != "loads" or "throttle" in sections)
     )

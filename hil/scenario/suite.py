@@ -9,6 +9,7 @@ Does not contain events: a suite has a name, a title and the names of scenarios.
 """
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -35,14 +36,14 @@ def suite_names() -> list[str]:
     return sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml"))
 
 
-def load_suite(name: str) -> Suite:
-    """Read a shipped suite; raises ScenarioError."""
+def load_suite(name: str, read: Callable[[str], Scenario] = find) -> Suite:
+    """Read a shipped suite; `read` reads a scenario by its name. Raises ScenarioError."""
     text = (resources.files("hil") / "suites" / f"{name}.toml").read_text(encoding="utf-8")
     table = tomllib.loads(text)
     for key, kind in _KEYS.items():
         if not isinstance(table.get(key), kind):
             raise ScenarioError(f"{name}.toml: {key}: missing, or not a {kind.__name__}")
-    scenarios = [find(scenario) for scenario in table["scenarios"]]
+    scenarios = [read(scenario) for scenario in table["scenarios"]]
     return Suite(
         table["name"], table["title"], tuple(run for s in scenarios for run in s.expand_cases())
     )

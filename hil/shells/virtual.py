@@ -79,10 +79,10 @@ class VirtualShell:
         self._deadline, actions = result
         if not actions:
             return
-        now, add = self.world.now, self.digest.add
+        now, add, endpoints = self.world.now, self.digest.add, self.endpoints
         for port, op, data in actions:
             add(now, port, op, data)
-            endpoint = self.endpoints[port]
+            endpoint = endpoints[port]
             if op == "write":
                 endpoint.write(data)
             elif op == "open":

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop hil list`: list the shipped scenarios and suites, or the faults."""
+"""`coldloop hil list`: list the shipped scenarios and suites, or the faults.
+
+A list of scenarios does not import the bench and does not check their values; a run does.
+"""
 
 import argparse
 import json
 
-from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.errors import BenchError
-from hil.fault.registry import EVENTS
-from hil.scenario.fault_parts import find_part
-from hil.scenario.loader import find, shipped_names
+from hil.scenario.loader import read_shipped, shipped_names
 from hil.scenario.suite import load_suite, suite_names
 
 EXAMPLE = "coldloop hil list --faults"
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.faults:
         return _print_faults(arguments.json)
-    scenarios = [find(name) for name in shipped_names()]
+    scenarios = [read_shipped(name) for name in shipped_names()]
     if arguments.json:
         keys = ("name", "title", "seconds", "realtime")
         print(json.dumps([{key: getattr(s, key) for key in keys} for s in scenarios]))
@@ -42,13 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{scenario.name:24} {scenario.seconds:6.0f} s  {tag:13}  {scenario.title}")
     print()
     for name in suite_names():
-        suite = load_suite(name)
+        suite = load_suite(name, read_shipped)
         print(f"{name:24} suite of {len(suite.scenarios)}  {suite.title}")
     return 0
 
 
 def write_table() -> str:
     """Write the faults as a Markdown table, for docs/reference/scenario_words.md."""
+    from hil.campaign.words import DRAWN, NOT_DRAWN  # noqa: PLC0415 - only for faults
+    from hil.fault.registry import EVENTS  # noqa: PLC0415 - it imports the bench
+    from hil.scenario.fault_parts import find_part  # noqa: PLC0415 - as above
+
     drawn = {rule.fault for rule in DRAWN}
     lines = ["| word | what happens | value | ends | needs | in campaigns |", "|---" * 6 + "|"]
     for name, fault_type in sorted(EVENTS.items()):
@@ -67,6 +71,8 @@ def write_table() -> str:
 
 
 def _print_faults(as_json: bool) -> int:
+    from hil.fault.registry import EVENTS  # noqa: PLC0415 - it imports the bench
+
     if as_json:
         rows = [{"name": n, "about": w.description, "limits": w.limits} for n, w in EVENTS.items()]
         print(json.dumps(rows))

@@ -70,9 +70,9 @@ class MqttClient:
     ) -> None:
         if max_inflight < 1:
             raise EncodeError("max_inflight %d is less than 1" % max_inflight)
-        self._connect = packets.connect(
-            client_id, keepalive_s, clean_session, will, username, password
-        )
+        from protocols.mqtt.connect_packet import connect  # noqa: PLC0415 - so that it can be unloaded
+
+        self._connect = connect(client_id, keepalive_s, clean_session, will, username, password)
         self.publish_early = False
         self.expiry_s = expiry_s
         self._clean_session = clean_session

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MQTT 3.1.1 control packets of a client: encoders and decoders.
+"""MQTT 3.1.1 control packets of a client: encoders and decoders. CONNECT is in `connect_packet`.
 
 Encoders return complete packets and raise `EncodeError` for values that the protocol cannot carry.
 Decoders take the first byte and the body of a `PacketReader` packet. They raise `DecodeError` with
@@ -31,7 +31,6 @@ FAILURE = 0x80
 """SUBACK's "granted" for a subscription that the server rejected."""
 
 _MAX_BODY = 268_435_455  # four bytes of remaining length [2.2.3]
-_CONNECT_HEAD = b"\x00\x04MQTT\x04"
 
 
 def encode_text(text: str) -> bytes:
@@ -39,7 +38,10 @@ def encode_text(text: str) -> bytes:
     raw = _encode_utf8(text)
     if raw is None:
         raise EncodeError("%r is not text that MQTT carries" % text)
-    return encode_binary(raw)
+    size = len(raw)
+    if size > 65_535:
+        raise EncodeError("%d bytes where MQTT carries 65535" % size)
+    return bytes((size >> 8, size & 0xFF)) + raw
 
 
 def _encode_utf8(text: str) -> "bytes | None":
@@ -49,14 +51,6 @@ def _encode_utf8(text: str) -> "bytes | None":
     except (DecodeError, UnicodeError):
         return None
     return raw
-
-
-def encode_binary(raw: bytes) -> bytes:
-    """Return length and bytes of a will or a password; `EncodeError` over 65,535."""
-    size = len(raw)
-    if size > 65_535:
-        raise EncodeError("%d bytes where MQTT carries 65535" % size)
-    return bytes((size >> 8, size & 0xFF)) + raw
 
 
 def encode_topic(topic: str) -> bytes:
@@ -92,40 +86,6 @@ def build_packet(first: int, body: bytes) -> bytes:
         size >>= 7
     head.append(size)
     return bytes(head) + body
-
-
-def connect(
-    client_id: str,
-    keepalive_s: int,
-    clean_session: bool,
-    will: "Will | None" = None,
-    username: "str | None" = None,
-    password: "str | bytes | None" = None,
-) -> bytes:
-    """Encode CONNECT. `will` is (topic, payload, QoS 0 or 1, retain)."""
-    if not 0 <= keepalive_s <= 65_535:
-        raise EncodeError("keep alive of %d s is not 0 to 65535" % keepalive_s)
-    if not client_id and not clean_session:
-        raise EncodeError("a client without an id needs a clean session")  # [3.1.3-7]
-    if password is not None and username is None:
-        raise EncodeError("a password needs a user name")  # [3.1.2-22]
-    flags = 0x02 if clean_session else 0
-    payload = encode_text(client_id)
-    if will is not None:
-        topic, message, qos, retain = will
-        flags |= 0x04 | check_qos(qos) << 3 | (0x20 if retain else 0)
-        payload += encode_topic(topic) + encode_binary(message)
-    if username is not None:
-        flags |= 0x80
-        payload += encode_text(username)
-    if password is not None:
-        flags |= 0x40
-        if isinstance(password, bytes):
-            payload += encode_binary(password)
-        else:
-            payload += encode_text(password)
-    keepalive = bytes((keepalive_s >> 8, keepalive_s & 0xFF))
-    return build_packet(0x10, _CONNECT_HEAD + bytes((flags,)) + keepalive + payload)
 
 
 def check_qos(qos: int) -> int:
@@ -225,27 +185,9 @@ def check_utf8(raw: bytes) -> None:
     """
     if raw and min(raw) > 0 and max(raw) < 0x80:
         return
-    at = 0
-    while at < len(raw):
-        code = raw[at]
-        extra = 0 if 0 < code < 0x80 else _CONTINUATIONS[code >> 4] if 0xC2 <= code <= 0xF4 else -1
-        tail = raw[at + 1 : at + 1 + extra]
-        if extra < 0 or len(tail) < extra:
-            raise DecodeError("text that is not UTF-8")
-        code = code & (0x3F >> extra) if extra else code
-        for byte in tail:
-            if byte & 0xC0 != 0x80:
-                raise DecodeError("text that is not UTF-8")
-            code = code << 6 | byte & 0x3F
-        if code < _MIN_CODE_POINT[extra] or 0xD800 <= code <= 0xDFFF or code > 0x10FFFF:
-            raise DecodeError("text that is not UTF-8")
-        at += 1 + extra
+    from protocols.mqtt.utf8_check import check_code_points  # noqa: PLC0415 - few units have such text
 
-
-# number of continuation bytes, by the first four bits of the lead byte
-_CONTINUATIONS = (0,) * 12 + (1, 1, 2, 3)
-# lowest code point for each number of continuation bytes
-_MIN_CODE_POINT = (0, 0x80, 0x800, 0x10000)
+    check_code_points(raw)
 
 
 class PacketReader:

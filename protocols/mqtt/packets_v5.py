@@ -46,7 +46,7 @@ def encode_property(ident: int, value: int) -> bytes:
 
 
 def connect(v3_packet: bytes, max_packet: int) -> bytes:
-    """Convert a CONNECT of `packets.connect` to version 5.
+    """Convert a CONNECT of `connect_packet.connect` to version 5.
 
     A persistent session never expires, as in 3.1.1.
     """

@@ -13,7 +13,7 @@ A set is the parts 1 to n of one talker in order. The part numbers can continue 
 
 from protocols.errors import DecodeError
 from protocols.nmea.satellite_id import identify, implied_signal, signal_name, system_of
-from protocols.nmea.sentences import Gsa, GsaDetail, Gsv
+from protocols.nmea.satellite_sentences import Gsa, GsaDetail, Gsv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

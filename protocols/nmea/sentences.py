@@ -4,12 +4,11 @@
 `parse` takes the body that the framer found and looks up its three-letter kind in a table. It
 returns the sentence or a reason, and never raises. The talker can be any two letters (GP, GL, GA,
 BD, GB, PQ, GQ, QZ, GI, GN, ...); the sentence keeps it. An empty field is None, never zero: a
-receiver without a fix has no position. In RMC, GGA and ZDA the constructor checks every field that
-it reads. GSA and GSV are most of the bytes and few callers need their satellites. They decode them
-on demand and then raise `DecodeError`.
+receiver without a fix has no position. The constructor checks every field that it reads.
 
-This module has RMC, GGA, ZDA, GSA and GSV. GLL, GNS, VTG, GST, GBS and DTM are in
-`protocols.nmea.nav_sentences`, TXT and vendor sentences in `protocols.nmea.vendor_sentences`.
+This module has RMC, GGA and ZDA. GSA and GSV are in `protocols.nmea.satellite_sentences`, GLL, GNS,
+VTG, GST, GBS and DTM in `protocols.nmea.nav_sentences`, TXT and vendor sentences in
+`protocols.nmea.vendor_sentences`. Each of these modules is loaded with its first sentence.
 
 Does not group sentences to epochs (see `drivers.gnss.epoch`) and does not check the fix (see
 `agent.gnss`).
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.nmea.nav_sentences import Dtm, Gbs, Gll, Gns, Gst, Vtg
+    from protocols.nmea.satellite_sentences import Gsa, Gsv
     from protocols.nmea.vendor_sentences import VendorSentence
-
-    GsvEntry = tuple[int | None, int | None, int | None, int | None]
 
 
 class Rmc:
@@ -130,127 +128,6 @@ class Zda:
             raise DecodeError("date")
 
 
-class Gsa:
-    """Dilution of precision and the used satellites of one system.
-
-    `body` is kept and decoded on demand.
-    """
-
-    __slots__ = ("body",)
-    kind = b"GSA"
-
-    def __init__(self, body: bytes) -> None:
-        if body.count(b",") < 17:
-            raise DecodeError("fields")
-        self.body = body
-
-    @property
-    def talker(self) -> bytes:
-        """The talker."""
-        return self.body[:2]
-
-    def decode(self) -> "GsaDetail":
-        """Decode all fields; `DecodeError` for a malformed field."""
-        return GsaDetail(self.body)
-
-
-class GsaDetail:
-    """A decoded GSA.
-
-    fix         1 none, 2 two-dimensional, 3 three-dimensional, or None
-    satellites  ids as sent, in their order
-    pdop_centi, hdop_centi, vdop_centi   times 100, or None
-    system      NMEA 4.1 system id (1 GPS, 2 GLONASS, 3 Galileo, 4 BeiDou), or None
-    """
-
-    __slots__ = ("fix", "hdop_centi", "pdop_centi", "satellites", "system", "vdop_centi")
-
-    def __init__(self, body: bytes) -> None:
-        f = body.split(b",")
-        # 12 slots and, since NMEA 4.1, a system id; some receivers have more slots and no id
-        end = 18 if len(f) == 19 else len(f)
-        self.system = fields.parse_hex_digit(f[18]) if len(f) == 19 else None
-        self.fix = fields.parse_unsigned(f[2], 1, "fix")
-        ids = [fields.parse_unsigned(slot, 4, "satellite") for slot in f[3 : end - 3]]
-        self.satellites = [number for number in ids if number is not None]
-        self.pdop_centi = fields.parse_decimal(f[end - 3], 2, "dop")
-        self.hdop_centi = fields.parse_decimal(f[end - 2], 2, "dop")
-        self.vdop_centi = fields.parse_decimal(f[end - 1], 2, "dop")
-
-
-class Gsv:
-    """Satellites in view, one part of a set.
-
-    total, number   parts in the set, number of this part (from 1)
-    in_view         satellites in view, repeated in each part; None if not sent
-    `body` is kept; its satellites are decoded on demand.
-    """
-
-    __slots__ = ("body", "in_view", "number", "total")
-    kind = b"GSV"
-
-    def __init__(self, body: bytes) -> None:
-        # groups of four, then no signal id or one; Quectel's talker PQ adds a system id
-        extra = (body.count(b",") - 3) % 4
-        if extra > 1 and not (extra == 2 and body[:2] == b"PQ"):
-            raise DecodeError("fields")
-        f = body.split(b",", 4)
-        if len(f) < 4:
-            raise DecodeError("fields")
-        short = fields.SHORT_NUMBERS  # a look-up here is half as long as a call
-        total, number, in_view = short.get(f[1]), short.get(f[2]), short.get(f[3])
-        if total is None or number is None or in_view is None:
-            total = fields.parse_unsigned(f[1], 2, "part")
-            number = fields.parse_unsigned(f[2], 2, "part")
-            in_view = fields.parse_unsigned(f[3], 3, "in view")
-        self.in_view = in_view
-        if total == 0 and not in_view:  # some receivers report "no satellite" in this form
-            total = number = 1
-        if total is None or number is None or not 1 <= number <= total:
-            raise DecodeError("part")
-        self.total = total
-        self.number = number
-        self.body = body
-
-    @property
-    def talker(self) -> bytes:
-        """The talker."""
-        return self.body[:2]
-
-    def system(self) -> "int | None":
-        """Return the NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
-        f = self.body.rsplit(b",", 1)
-        return fields.parse_hex_digit(f[-1]) if self._extra_fields() == 2 else None
-
-    def signal(self) -> "int | None":
-        """Return the NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the vendor."""
-        extra = self._extra_fields()
-        return fields.parse_hex_digit(self.body.rsplit(b",", extra)[-extra]) if extra else None
-
-    def _extra_fields(self) -> int:
-        """Return the number of fields after the last group of four."""
-        return (self.body.count(b",") - 3) % 4
-
-    def satellites(self) -> "list[GsvEntry]":
-        """Return (id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each; None if
-        empty.
-
-        Ids are as sent. Empty slots are left out. `DecodeError` if malformed.
-        """
-        f = self.body.split(b",")
-        found: list[GsvEntry] = []
-        for at in range(4, len(f) - 3, 4):
-            entry = (
-                fields.parse_unsigned(f[at], 4, "satellite"),
-                fields.parse_decimal(f[at + 1], 0, "elevation"),
-                fields.parse_unsigned(f[at + 2], 3, "azimuth"),
-                fields.parse_unsigned(f[at + 3], 2, "cn0"),
-            )
-            if entry != (None, None, None, None):
-                found.append(entry)
-        return found
-
-
 class SecondAntenna:
     """A Unicore sentence about the second antenna of a heading receiver. `sentence` is equal to
     that of the first antenna; its tag ends with an H. It is not part of the fix.
@@ -297,6 +174,15 @@ def _parse_nav(body: bytes) -> "Sentence":
     return nav_sentences.KINDS[body[2:5]](body)
 
 
+def _parse_satellites(body: bytes) -> "Sentence":
+    """Load the classes of GSA and GSV and put them into the tables."""
+    from protocols.nmea import satellite_sentences  # noqa: PLC0415 - as above
+
+    for make in (satellite_sentences.Gsa, satellite_sentences.Gsv):
+        KINDS[make.kind] = _BY_HEAD[make.kind + b","] = make
+    return KINDS[body[2:5]](body)
+
+
 def _parse_text(body: bytes) -> "Sentence":
     from protocols.nmea import vendor_sentences  # noqa: PLC0415 - as above
 
@@ -307,8 +193,8 @@ KINDS: "dict[bytes, Callable[[bytes], Sentence]]" = {
     b"RMC": Rmc,
     b"GGA": Gga,
     b"ZDA": Zda,
-    b"GSA": Gsa,
-    b"GSV": Gsv,
+    b"GSA": _parse_satellites,
+    b"GSV": _parse_satellites,
     b"GLL": _parse_nav,
     b"GNS": _parse_nav,
     b"VTG": _parse_nav,

@@ -44,6 +44,19 @@ def test_help_imports_no_command() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_a_list_of_scenarios_does_not_import_the_bench() -> None:
+    code = (
+        "import sys, coldloop\n"
+        "coldloop.main(['hil', 'list'])\n"
+        "own = [n for n in sys.modules if n.partition('.')[0] in coldloop.PACKAGES]\n"
+        "print(len(own), file=sys.stderr)\n"
+    )
+    command = [sys.executable, "-c", code]
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "smoke" in completed.stdout
+    assert int(completed.stderr) <= 30
+
+
 def test_version_of_the_distribution() -> None:
     version = project_settings()["project"]["version"]
     assert run("--version").stdout == f"coldloop {version} (pure Python)\n"

@@ -285,6 +285,14 @@ def test_monitor(receiver_port: str, capsys: Any) -> None:
     assert "findings   " in out
 
 
+def test_monitor_as_json(receiver_port: str, capsys: Any) -> None:
+    port = f"serial:{receiver_port}?baud=115200"
+    assert coldloop.main(["nmea", "monitor", port, "--seconds", "1.2", "--json"]) == 0
+    rows = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert rows
+    assert all("findings" in row and "valid" in row for row in rows)
+
+
 def test_monitor_measures_the_system_clock() -> None:
     receiver = nmea_decode.make_receiver("serial:/dev/none?baud=115200", None)
     second = time.time_ns() // 1_000_000_000

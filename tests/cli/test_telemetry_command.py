@@ -132,10 +132,13 @@ def write_log(folder: Path) -> None:
 def test_log_is_read_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_log(tmp_path)
     assert coldloop.main(["telemetry", "cat", str(tmp_path)]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    text = capsys.readouterr().out
+    lines = [json.loads(line) for line in text.splitlines()]
     assert [line["kind"] for line in lines] == ["schema", "note", "rows", "rows"]
     assert lines[1]["note"] == {"code": "leak"}
     assert lines[2]["rows"][0] == {"seq": 1, "t": 1000, "cdu.P": 0.5}
+    assert coldloop.main(["telemetry", "cat", str(tmp_path), "--json"]) == 0
+    assert capsys.readouterr().out == text
     assert coldloop.main(["telemetry", "cat", str(tmp_path), "--csv"]) == 0
     rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
     assert [(row["seq"], row["cdu.P"]) for row in rows][:3] == [

@@ -149,6 +149,13 @@ def test_a_restart_of_the_unit_ends_its_alarms(bench: Bench) -> None:
     assert json.loads(page) == {UNIT: [{"code": "emergency_stop:s1", "priority": 1}]}
 
 
+def test_a_start_of_the_unit_ends_its_alarms_without_another_alarm(bench: Bench) -> None:
+    bench.note("raised", "leak_critical:l1", 5000)
+    bench.after(0)
+    bench.output.note(Note(UNIT, 8, {"t": None, "m": 9000, "event": "start"}))
+    assert bench.after(0) == ["cleared leak_critical:l1"]
+
+
 def test_a_shelved_alarm_is_not_sent(bench: Bench) -> None:
     Shelving(bench.shelved_file).add(UNIT, "fan_trip:f1", 1, "on order", bench.now / 1000)
     bench.note("raised", "fan_trip:f1")

@@ -119,6 +119,7 @@ def test_modes_and_owners(package: Path) -> None:
     assert {row[1] for row in rows} == {"root/root"}
     modes = {row[5].split(" -> ")[0].removeprefix("."): row[0] for row in rows}
     assert modes["/etc/coldloop/tls/"] == "drwx------"
+    assert modes.pop("/etc/coldloop/northbound/") == "drwx------"
     assert modes["/etc/coldloop/profiles/"] == "drwxr-xr-x"  # empty: files in it are the site's
     assert modes["/opt/coldloop/bin/coldloop"] == "-rwxr-xr-x"
     del modes["/etc/coldloop/tls/"], modes["/opt/coldloop/bin/coldloop"]
@@ -204,13 +205,33 @@ def test_the_sample_configuration_is_valid() -> None:
     assert [str(a) for s, _, a in config.components if s == "safety"] == ["watchdog:systemd"]
 
 
-def test_the_unit_is_hardened() -> None:
+SERVICES = ("coldloop.service", "northbound/coldloop-northbound@.service")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_unit_is_hardened(name: str) -> None:
     text = program_output(
         *(require_program("systemd-analyze"), "security", "--offline=true", "--no-pager"),
-        str(tree.FILES / "coldloop.service"),
+        str(tree.FILES / name),
     )
-    score = float(text.partition("exposure level for coldloop.service: ")[2].split()[0])
+    score = float(text.partition("exposure level for ")[2].partition(": ")[2].split()[0])
     assert score <= 2.0
+
+
+def test_the_servers_of_the_site_are_below_the_agent() -> None:
+    lines = (tree.FILES / SERVICES[1]).read_text(encoding="utf-8").splitlines()
+    for line in (
+        *("MemoryMax=96M", "CPUQuota=20%", "Nice=10", "OOMScoreAdjust=500", "TasksMax=32"),
+        *("DynamicUser=yes", "CapabilityBoundingSet=", "IPAddressDeny=any", "UMask=0077"),
+        *("ProtectSystem=strict", "PrivateDevices=yes", "StateDirectoryMode=0700"),
+    ):
+        assert line in lines, line
+    agent = (tree.FILES / SERVICES[0]).read_text(encoding="utf-8")
+    assert "coldloop-site" not in agent  # a missing group must not stop the agent
+    for socket_unit in (tree.FILES / "northbound").glob("*.socket"):
+        text = socket_unit.read_text(encoding="utf-8")
+        assert "ListenStream=127.0.0.1:" in text
+        assert "Service=coldloop-northbound@web.service" in text
 
 
 def test_the_unit_has_each_protection() -> None:
@@ -225,15 +246,18 @@ def test_the_unit_has_each_protection() -> None:
         assert line in lines, line
 
 
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    text = (tree.FILES / "coldloop.service").read_text()
+@pytest.mark.parametrize("name", SERVICES)
+def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
-    unit = tmp_path / "coldloop.service"
-    unit.write_text(text.replace("/opt/coldloop/bin/python", str(python)))
-    reported = program_output(require_program("systemd-analyze"), "verify", "--man=no", str(unit))
-    assert [line for line in reported.splitlines() if "coldloop.service" in line] == []
+    unit = tree.FILES / name
+    for path in (unit, *unit.parent.glob("*.socket")):
+        text = path.read_text().replace("/opt/coldloop/bin/python", str(python))
+        (tmp_path / path.name.replace("@.", "@web.")).write_text(text)
+    units = [str(path) for path in sorted(tmp_path.glob("coldloop*"))]
+    reported = program_output(require_program("systemd-analyze"), "verify", "--man=no", *units)
+    assert [line for line in reported.splitlines() if "coldloop" in line] == []
 
 
 def test_the_manual_names_every_command() -> None:
@@ -244,7 +268,10 @@ def test_the_manual_names_every_command() -> None:
 
 
 def test_only_the_agent_and_the_operators_commands_are_packed() -> None:
-    assert locked_packages() == ["cffi", "cryptography", "paho-mqtt", "pycparser", "pyserial"]
+    assert locked_packages() == [
+        *("bacpypes3", "cffi", "cryptography", "microdot", "paho-mqtt", "pycparser", "pymodbus"),
+        *("pyserial", "segno"),
+    ]
 
 
 # Installation, upgrade, removal: dpkg in a folder, with an almost empty package.

@@ -170,7 +170,10 @@ def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
     code, out, err = wait_for_exit(demos.lines)
     was_late = "FAIL  a tick was missed" in out and late_ticks() > 0
     assert (code, err) == (int(was_late), ""), out
-    page, line, empty, verdict = out.splitlines()
+    page, *site, line, empty, verdict = out.splitlines()
+    assert [text.split()[0] for text in site] == [
+        *("panel", "redfish", "metrics", "modbus", "login"),
+    ]
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
     assert re.match(
         r"   5 s  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync|-- free)  "

@@ -17,7 +17,8 @@ from drivers.gnss.receiver import ReceiverDriver
 from protocols import calendar
 from protocols.errors import DecodeError
 from protocols.nmea.framing import Framer
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, parse
+from protocols.nmea.satellite_sentences import Gsa, Gsv
+from protocols.nmea.sentences import Gga, Rmc, Zda, parse
 from tests.support.data import data_file
 from tests.support.programs import require_program
 

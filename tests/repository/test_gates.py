@@ -210,7 +210,7 @@ def test_no_file_names_hosts_or_unfinished_work() -> None:
 
 def test_locks_pin_every_package_by_hash() -> None:
     locks = sorted((ROOT / "requirements").glob("*.txt"))
-    names = ["agent", "bench", "build", "dev", "ops", "pypy", "relay"]
+    names = ["agent", "bench", "build", "dev", "northbound", "ops", "pypy", "relay"]
     assert [lock.stem for lock in locks] == names
     for lock in locks:
         text = lock.read_text(encoding="utf-8")

@@ -103,7 +103,9 @@ LISTS = {"components", "with_deadline", "with_outbox", "sessions", "providers", 
 RECORDS = ("config.", "changed.", "parsed.", "self.config.")
 """Lists of the configuration hold records."""
 READERS = {
-    # values of device sessions
+    # values of device sessions; the guard handles exceptions of components
+    "agent/northbound/point_record.py",
+    "agent/northbound/point_sources.py",
     "agent/log/block_builder.py",
     "agent/satcom/ram_queue.py",
     "agent/remote/update/plant_check.py",

@@ -22,9 +22,12 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
-    "agent": 20,
+    "agent": 21,
+    "deploy": 17,
     "deploy/firmware": 16,
     "hil": 21,
+    "tests/deploy": 17,
+    "tests/portable/agent": 16,
 }
 """Folders with a larger capacity: the roots of the layers, and one package with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")

@@ -38,6 +38,7 @@ REALTIME = (
     "tests/cli/test_link_command.py",
     "tests/oracle/test_receiver_gpsd.py",
     "tests/hil/bench/test_device_swap.py",
+    "tests/deploy/orchestrate/test_slurm.py",
     "tests/drivers/test_bus_over_pty.py",
 )
 """Files with tests that wait for wall time, the longest first."""

@@ -6,8 +6,10 @@ Does not know the physics: the caller gives the estimate (`agent.control.law.pla
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
 make, by a reading that stands still while its estimate moves, or by the caller (`accuse`). While it
 is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
-within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After an
-accusation the mean difference must be in `fine_band` too. Without an estimate it stays suspect.
+within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After a value out
+of range or a change that is too fast, a second outside the band takes one second back. After an
+accusation by the caller it must agree without a break, and the mean difference must be in
+`fine_band` too. Without an estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
 was learned. Then a small difference that stays for `_YOUNG_S` is no evidence against
@@ -105,8 +107,14 @@ class CheckedSignal:
             self.value, self.uncertainty = raw, 0.0
             return
         self.value, self.uncertainty = estimate, uncertainty
-        if raw is None or estimate is None or not -self.band < raw - estimate < self.band:
+        if raw is None or estimate is None:
             self._agree_s, self._gap = 0.0, self.band
+            return
+        if not -self.band < raw - estimate < self.band:
+            # The estimate is rough while the row moves: such a second counts against the signal.
+            is_related = self.suspect == RELATION or self._agree_s < dt
+            self._agree_s = 0.0 if is_related else self._agree_s - dt
+            self._gap = self.band
             return
         self._gap += dt / (dt + _FILTER_S) * (raw - estimate - self._gap)
         if self.suspect == RELATION and not -self.fine_band < self._gap < self.fine_band:

@@ -77,6 +77,13 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
     ComponentSpec(
         "receivers", "agent.gnss.group.component", "ReceiverGroup", (), "agent.gnss.schema"
     ),
+    ComponentSpec(
+        "northbound",
+        "agent.northbound.component",
+        "NorthboundComponent",
+        ("local",),
+        "agent.northbound.schema",
+    ),
 )
 """All optional components, in the order of their ports."""
 

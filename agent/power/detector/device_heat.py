@@ -7,8 +7,10 @@ not command loads; see `agent.power.component` and `agent.power.limit.load_shed`
 The expected temperature is the supply + the case rise of the class x power / rating x a factor. A
 case follows its power and the supply with a lag. So the expectation falls slowly, and rises
 immediately. The factor of a load is learned: its thermal resistance over that of its class. It
-comes from the first reading, and then from readings near the expectation. While the power has not
-moved for `_CALM_S`, a case that is far below the expectation counts too. A load is
+comes from the first reading after `_CALM_S` of constant power, and then from readings near the
+expectation. Before, it is 1: a case lags behind a power that rises, and its rise shows too little.
+While the power has not moved for `_CALM_S`, a case that is far below the expectation counts too. A
+load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
@@ -103,12 +105,13 @@ class DeviceHeat:
         load = self.load
         rise_k, class_k = case_c - (self._supply_c or 0.0), load.load_class.rise_k * self._share
         is_measurable = class_k > _LEAST_RISE_K
-        if self._factor is None:
-            self._factor = max(0.0, min(1.0, rise_k / class_k)) if is_measurable else 1.0
-        above_k = rise_k - class_k * self._factor
+        if self._factor is None and is_measurable and self._calm_s >= _CALM_S:
+            self._factor = max(0.0, min(1.0, rise_k / class_k))
+        factor = 1.0 if self._factor is None else self._factor
+        above_k = rise_k - class_k * factor
         is_usual = above_k > -_LEARN_K or self._calm_s >= _CALM_S
-        if is_measurable and is_usual and above_k < _LEARN_K:
-            self._factor += above_k / class_k * min(1.0, dt / _LEARN_S)
+        if self._factor is not None and is_measurable and is_usual and above_k < _LEARN_K:
+            self._factor = factor + above_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
         self.is_warm = above_k > (_END_K if self.is_warm else _WARM_K) and not self._falls
         if not load.is_hot:

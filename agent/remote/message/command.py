@@ -30,6 +30,8 @@ ROLES = (
     ("rollback", OPERATE),
     ("cancel", OPERATE),
     ("acknowledge", OPERATE),
+    ("shelve", OPERATE),
+    ("unshelve", OPERATE),
     ("reset", OPERATE),
     ("override", LIMITS),
     ("release", OPERATE),

@@ -12,7 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-ROLES = (("operate", OPERATE), ("limits", LIMITS))
+SITE = 0
+"""Role of a key at the unit itself. It is never sufficient here; `agent.northbound.site_writes`
+has its limits."""
+ROLES = (("operate", OPERATE), ("limits", LIMITS), ("site", SITE))
 
 
 class Keyring:
@@ -32,18 +35,25 @@ class Keyring:
     def is_sufficient(self, numbers: "list[int]", role: int) -> bool:
         """Return whether signatures with these keys are sufficient for `role`.
 
-        `OPERATE`: any one key. `LIMITS`: two different keys, one of them with that role.
+        `OPERATE`: any one key. `LIMITS`: two different keys, one of them with that role. A key
+        with the role `SITE` does not count.
         """
         public_keys = []
         roles = []
         for number in numbers:
             key = self._keys.get(number)
-            if key is not None and key[0] not in public_keys:
+            if key is not None and key[1] != SITE and key[0] not in public_keys:
                 public_keys.append(key[0])
                 roles.append(key[1])
         if role == OPERATE:
             return bool(roles)
         return len(public_keys) >= 2 and LIMITS in roles
+
+    def is_site(self, numbers: "list[int]") -> bool:
+        """Return whether all signatures are those of site keys."""
+        return bool(numbers) and all(
+            number in self._keys and self._keys[number][1] == SITE for number in numbers
+        )
 
 
 def has_quorum(keys: "list[dict[str, Any]]", numbers: "list[int] | None" = None) -> bool:

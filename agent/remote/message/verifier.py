@@ -33,6 +33,7 @@ from protocols.signing.ed25519 import Verification
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from agent.remote.message.command import SignedCommand
@@ -60,6 +61,8 @@ class VerifyContext:
         self.base_hash = base_hash
         self.counters = counters
         """Last accepted counter of each kind, in the order of `protocols.signed_message.KINDS`."""
+        self.check_site: Callable[[Any], None] | None = None
+        """Raises `Rejection` if a site key cannot sign a message; None: it signs nothing."""
 
 
 class MessageVerification:
@@ -82,6 +85,7 @@ class MessageVerification:
         self.message = _decode_body(self.kind, envelope.body)
         self.signers = [number for number, _ in envelope.signatures]
         self._base_hash = context.base_hash
+        self.is_site = keyring.is_site(self.signers)
         try:
             self.check_age(keyring, context, passed_utc_s, utc_s)
         except Rejection as rejection:
@@ -98,11 +102,15 @@ class MessageVerification:
         if group and group not in context.groups:
             raise Rejection("wrong_target", "group " + group)
 
-    def _check_signers(self, keyring: Keyring, numbers: "list[int]") -> None:
+    def _check_signers(
+        self, keyring: Keyring, numbers: "list[int]", check_site: "Callable[[Any], None] | None"
+    ) -> None:
         for number in numbers:
             if keyring.public_key(number) is None:
                 raise Rejection("unknown_signer", "key %d" % number)
-        if not keyring.is_sufficient(numbers, self.message.required_role()):
+        if self.is_site and check_site is not None:
+            check_site(self.message)
+        elif not keyring.is_sufficient(numbers, self.message.required_role()):
             raise Rejection("wrong_role")
 
     def check_age(
@@ -110,7 +118,7 @@ class MessageVerification:
     ) -> None:
         """Check target, signers, counter, base, expiry. A scheduled change is checked twice."""
         self._check_target(context)
-        self._check_signers(keyring, self.signers)
+        self._check_signers(keyring, self.signers, context.check_site)
         counter, last_counter = self.message.counter, context.counters[self.kind - 1]
         if counter == last_counter:
             raise Rejection("replay")

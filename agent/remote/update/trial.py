@@ -11,13 +11,13 @@ Two times run on the monotonic clock and survive a restart (the second in the re
     confirmation     hours, as in the message: operators confirm, or the trial is rolled back
 
 Over the whole time of a changed configuration: no new alarm of the plant (leak, dew point), no
-output that swings or travels more than before (see `agent.remote.update.output_swings`). Only
+output that oscillates or travels more than before (`agent.remote.update.output_oscillation`). Only
 alarms whose record has `trial` count. A port that cannot be used does not count, because a
 set-point does not cause it. After the health window of a software update, operators decide: an
 alarm of that time rarely comes from the software, and a rollback restarts the controller.
 """
 
-from agent.remote.update.output_swings import OutputSwings
+from agent.remote.update.output_oscillation import OutputOscillation
 from agent.remote.update.plant_check import PlantCheck
 from protocols.time_units import SECOND
 
@@ -52,7 +52,7 @@ class TrialMonitor:
         now: int,
         health_s: int,
         grace_s: int,
-        before: "OutputSwings | None" = None,
+        before: "OutputOscillation | None" = None,
         until_end: bool = True,
     ) -> None:
         self._agent = agent
@@ -63,7 +63,7 @@ class TrialMonitor:
         self._alarms = alarms
         self._initial_errors = self._loop_errors(now)
         self._initial_check = None if grace_s else PlantCheck(agent, now)
-        self._swings, self._swings_before = OutputSwings(), before
+        self._oscillation, self._oscillation_before = OutputOscillation(), before
         self._until_end = until_end
         self.phase = HEALTH
         self.reason = ""
@@ -81,8 +81,8 @@ class TrialMonitor:
         if now >= self._check_from and (self.phase == HEALTH or self._until_end):
             if self._initial_check is None:
                 self._initial_check = PlantCheck(self._agent, now)
-            self._swings.tick(self._agent, now)
-            self.reason = self._new_alarm() or self._swings.degraded(self._swings_before)
+            self._oscillation.tick(self._agent, now)
+            self.reason = self._new_alarm() or self._oscillation.degraded(self._oscillation_before)
             is_end = self.phase == HEALTH and now >= self._health_until
             if is_end and not self.reason:
                 self.reason = self._degraded_value(now)

@@ -11,6 +11,7 @@ ptp4l. Clients of chronyd with polls of 1 s leave after 8 s, those of ptp4l afte
 """
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -73,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder for the sockets of ptp4l (default /run/coldloop-time)",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="supervise for N seconds")
+    parser.add_argument("--json", action="store_true", help="with --check: print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     chronyd = Chronyd(arguments.chronyd)
     folder = Path(arguments.folder)
     if arguments.check:
-        return check(settings, folder, chronyd, status)
+        return check(settings, folder, chronyd, status, as_json=arguments.json)
     if settings.interface and not (folder / "ptp4l.conf").is_file():
         raise ConfigError(f"{folder}/ptp4l.conf: missing; run it with --write {folder} first")
     if settings.interface and find_program("ptp4l") is None:
@@ -223,7 +225,14 @@ def describe(statement: Statement) -> str:
     )
 
 
-def check(settings: ServerSettings, folder: Path, chronyd: Chronyd, status: Path) -> int:
+def check(
+    settings: ServerSettings,
+    folder: Path,
+    chronyd: Chronyd,
+    status: Path,
+    *,
+    as_json: bool = False,
+) -> int:
     """Print what is wrong with the set-up; return 0 if time is served."""
     problems = []
     for name, text in files_of(settings).items():
@@ -242,6 +251,9 @@ def check(settings: ServerSettings, folder: Path, chronyd: Chronyd, status: Path
     statement = read_statement(status, 0)
     if not statement.served:
         problems.append(f"agent: {statement.reason}")
+    if as_json:
+        print(json.dumps({**statement._asdict(), "problems": problems}))
+        return 1 if problems else 0
     for problem in problems:
         print(f"coldloop clock serve: {problem}", file=sys.stderr)
     print(describe(statement))

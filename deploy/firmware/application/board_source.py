@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Source of a module as a board gets it: without type-only blocks, with numbers in place of names.
+"""Source of a module as a board gets it: without type-only blocks, with values in place of names.
 
 Does not compile; see `romfs`. A name costs heap on a board: its text, an entry in the globals of
-its module, and a look-up at each use. So a board does without two kinds of names:
+its module, and a look-up at each use. So a board does without three kinds of names:
 
     type-only blocks    `if TYPE_CHECKING:` and `TYPE_CHECKING = False`
+    variants            of `x = a if hasattr(b"", "isascii") else b` only `b`, because MicroPython
+                        has no such method; the function `a` goes too
     constants           private ones (`_SIZE = 4`), imported ones (`from a.b import SECOND`) and
                         those of modules (`pdu.READ`), if the value is known here: numbers, text,
                         bytes, and tuples of them
@@ -33,6 +35,8 @@ _OPERATIONS: dict[type[ast.operator], Any] = {
     ast.BitOr: int.__or__,
 }
 """Operations on integers. Those on floats stay: a board has 32-bit floats."""
+_MISSING_METHODS = ("isascii", "isprintable")
+"""Methods of text and bytes that MicroPython does not have."""
 _PACKAGES = ("agent", "drivers", "protocols")
 _READERS = (
     *_PACKAGES,
@@ -48,7 +52,7 @@ _READERS = (
 @functools.cache
 def board_source(source: bytes, module: str = "") -> bytes:
     """Return the source of `module` without its type-only blocks and its known constants."""
-    return without_constants(without_type_blocks(source), module)
+    return without_constants(without_variants(without_type_blocks(source)), module)
 
 
 def sources_on_boards() -> list[Path]:
@@ -70,6 +74,30 @@ def without_type_blocks(source: bytes) -> bytes:
         _replace_lines(lines, node, b"")
     stripped = b"".join(lines)
     return source if b"TYPE_CHECKING" in stripped else stripped
+
+
+def without_variants(source: bytes) -> bytes:
+    """Return a module without the functions that it selects only on CPython."""
+    if b"hasattr(" not in source:
+        return source
+    lines, dropped = source.splitlines(keepends=True), set()
+    body = ast.parse(source).body
+    for node in body:
+        match node:
+            case ast.Assign(
+                [ast.Name(name)],
+                value=ast.IfExp(
+                    test=ast.Call(ast.Name("hasattr"), [ast.Constant(), ast.Constant(method)]),
+                    body=ast.Name(other),
+                    orelse=ast.Name(chosen),
+                ),
+            ) if method in _MISSING_METHODS:
+                dropped.add(other)
+                _replace_lines(lines, node, f"{name} = {chosen}".encode())
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name in dropped:
+            _replace_lines(lines, node, b"")
+    return b"".join(lines)
 
 
 def without_constants(source: bytes, module: str = "") -> bytes:

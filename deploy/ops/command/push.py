@@ -4,6 +4,9 @@
 Ctrl-C (SIGINT) stops the rollout: the command sends no new change and rolls back each unconfirmed
 trial. SIGUSR1 pauses and resumes it: units in progress continue, no new unit starts.
 
+With `--dry-run` nothing is sent: the change is tried on each different configuration of the units,
+with emulated twins in virtual time (`deploy.ops.unit_config.dry_run`).
+
 With `--group` the operator signs one message for all units of a group, with any base. This is for a
 key in a token and for carriers that reach many units with one message. The published configuration
 of a unit names its groups. A unit outside the group rejects the message (wrong_target).
@@ -19,9 +22,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from agent.config.validate import is_valid_name
-from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
 from deploy.ops.arguments import (
@@ -41,10 +44,11 @@ from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
+from deploy.ops.unit_config.archive import ConfigArchive
+from deploy.ops.unit_config.dry_run import print_dry_run
+from deploy.ops.unit_config.published import collect_configs, list_differences
 from deploy.relay.terminal_text import printable
-from protocols.errors import DecodeError
 
-CONFIG = "cfg/config"
 _WILD = frozenset("*?[")
 _PATTERN = re.compile(r"[a-z0-9_*?\[\]!-]+/[a-z0-9_*?\[\]!-]+")
 EXAMPLE = (
@@ -61,9 +65,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a unit, or a pattern such as 'site/*'; not with --group",
     )
     parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="the changes")
+    parser.add_argument(
+        "--archived",
+        type=int,
+        metavar="N",
+        help="instead of changes: the values of one unit before its last N changes from here",
+    )
     parser.add_argument("--group", metavar="NAME", help="send one message to the units of a group")
     add_broker(parser)
-    add_keys(parser)
+    add_keys(parser, required=False)
     add_times(parser)
     for name, default, about in (
         ("--canary", 100 * Plan.canary, "share that goes first (5)"),
@@ -79,6 +89,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-confirm", action="store_true", help="leave it on trial; an operator confirms it"
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="send nothing: try the change on emulated twins"
+    )
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
 
 
@@ -88,12 +101,27 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.group is not None and "=" in pattern:
         pattern, change_texts = "*", [pattern, *change_texts]
     _check_names(pattern, arguments.group)
-    requested = change_parser.parse(change_texts)
-    keys = load_keys(arguments)
+    requested: list[change_parser.Change] = []
+    if arguments.archived is None:
+        requested = change_parser.parse(change_texts)
+    elif change_texts or _WILD.intersection(pattern):
+        raise OpsError("--archived: name one unit, and no PATH=VALUE")
+    if not arguments.key and not arguments.dry_run:
+        raise OpsError("--key is needed to send a change")
+    keys = [] if arguments.dry_run else load_keys(arguments)
     with open_session(arguments) as session:
         units = _find_units(session, pattern, arguments.listen)
+        configs = collect_configs(session, units, arguments.listen)
         if arguments.group is not None:
-            units = _filter_by_group(session, units, arguments.group, arguments.listen)
+            units = _filter_by_group(units, configs, arguments.group)
+        archive = ConfigArchive(open_ledger().path.parent / "configurations")
+        if arguments.archived is not None:
+            requested = _find_archived(archive, pattern, units, configs, arguments.archived)
+        if arguments.dry_run:
+            return print_dry_run(sorted(units), configs, requested, arguments.json)
+        for name in units:
+            if name in configs:
+                archive.add(name, units[name].base_hash, configs[name])
         rollout = _make_rollout(arguments, requested, keys, units)
         started_at = time.monotonic()
         sent = run_rollout(rollout, session, progress=sys.stderr.isatty())
@@ -108,6 +136,26 @@ def run(arguments: argparse.Namespace) -> int:
     print(json.dumps(outcome) if arguments.json else _format_outcome(outcome))
     success_state = CONFIRMED if not arguments.no_confirm else "trial"
     return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
+
+
+def _find_archived(
+    archive: ConfigArchive,
+    unit: str,
+    units: dict[str, UnitReport],
+    configs: dict[str, dict[str, Any]],
+    back: int,
+) -> list[change_parser.Change]:
+    """Return the changes that bring an older configuration back, and print them."""
+    if unit not in configs:
+        raise OpsError(f"{unit}: no configuration published; check its section remote")
+    earlier = archive.earlier(unit, units[unit].base_hash, back)
+    different = list_differences(configs[unit], earlier)
+    if not different:
+        raise OpsError(f"{unit}: has the values of that configuration already")
+    for row in different:
+        text = f"{row.path}: {json.dumps(row.first)} -> {json.dumps(row.second)}"
+        print(printable(text), file=sys.stderr)
+    return change_parser.from_values([(row.path, row.second) for row in different])
 
 
 def _check_names(pattern: str, group: str | None) -> None:
@@ -155,18 +203,10 @@ class _ReportParser:
 
 
 def _filter_by_group(
-    session: BrokerSession, units: dict[str, UnitReport], group: str, seconds: float
+    units: dict[str, UnitReport], configs: dict[str, dict[str, Any]], group: str
 ) -> dict[str, UnitReport]:
-    """Return the units of the group by their published configurations; wait for each of them."""
-    session.subscribe(f"+/+/{CONFIG}")
-    groups: dict[str, list[str]] = {}
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and len(groups) < len(units):
-        for topic, payload in session.messages(0.2):
-            name = topic.removesuffix(f"/{CONFIG}")
-            if name in units and name != topic:
-                groups[name] = _read_groups(payload)
-    members = {name: report for name, report in units.items() if group in groups.get(name, [])}
+    """Return the units of the group by their published configurations."""
+    members = {name: units[name] for name, raw in configs.items() if group in _read_groups(raw)}
     if not members:
         raise OpsError(
             f"group {group}: none of {len(units)} units belongs to it; see `config diff`"
@@ -174,12 +214,10 @@ def _filter_by_group(
     return members
 
 
-def _read_groups(payload: bytes) -> list[str]:
-    try:
-        section: dict[str, list[str]] = canonical.decode_config(payload).get("remote", {})
-    except DecodeError:
-        return []
-    return list(section.get("groups", []))
+def _read_groups(raw: dict[str, Any]) -> list[str]:
+    section = raw.get("remote")
+    groups = section.get("groups") if isinstance(section, dict) else None
+    return groups if isinstance(groups, list) else []
 
 
 def _patch_factory(

@@ -43,6 +43,10 @@ class Rows:
     units: tuple[str, ...] = ()
 
 
+START = "start"
+"""The event that a unit logs at each start, before its alarms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """An alarm or an event: `content` is the JSON object, `time_ms` its UTC (0: unknown)."""

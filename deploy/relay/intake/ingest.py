@@ -168,7 +168,7 @@ class Ingest:
             self._store(unit, generation, number, 1, kind, payload, received)
 
     def _is_new(self, unit: str, generation: bytes, number: int, received: Received) -> bool:
-        if self._database.record_seen(unit, generation, number):
+        if self._database.mark_received(unit, generation, number):
             return True
         self.counts["duplicates"] += 1
         pending_id = self._database.pending_id(unit, generation, number)

@@ -17,7 +17,7 @@ from typing import Any
 from agent.alarms.alarm_filter import AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
-from deploy.relay.decode.row_format import Note
+from deploy.relay.decode.row_format import START, Note
 from deploy.relay.outputs.base import Output, OutputContext, Page
 
 _POLL_MS = 1000
@@ -59,6 +59,10 @@ class AlarmOutput(Output):
     def note(self, note: Note) -> None:
         """Follow a change of an alarm. Other notes have no effect."""
         unit, content = note.unit, note.content
+        if content.get("event") == START:
+            self._filter(unit).restart(self.context.clock_ms())
+            self._next_poll = 0
+            self._save(unit)
         if "alarm" not in content or "code" not in content:
             return
         is_raised, code = content["alarm"] == "raised", str(content["code"])

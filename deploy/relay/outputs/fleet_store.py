@@ -8,7 +8,7 @@ data source of Grafana read the file while the relay writes. Schema:
     latest     newest value of each signal of a unit
     minute     mean, minimum, maximum and last value of each signal in each minute
     block      all rows as they came, compressed (zlib of JSON, as the output `json` writes it)
-    alarm      one row for each active alarm
+    alarm      one row for each active alarm; a start of the unit ends those before it
     note       all alarms and events, as JSON
 
 A transaction has the items of a batch; a block or note that the file has is skipped. So nothing is
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.errors import DeployError
-from deploy.relay.decode.row_format import Item, Note, Rows
+from deploy.relay.decode.row_format import START, Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
@@ -61,6 +61,8 @@ _MINUTE_MS = 60_000
 _MAX_REPORT_BYTES = 65536
 _MAX_TEXT_CHARS = 500
 _MAX_VERSION_CHARS = 60
+_START_CODE = ""
+"""Key of the newest start of a unit in `alarm_order`; no alarm has this code."""
 _MINUTE_UPSERT = """
 INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
   sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
@@ -226,17 +228,37 @@ class FleetStoreOutput(Output):
             "INSERT INTO note VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
             (note.unit, note.generation, note.number, note.time_ms, text),
         ).rowcount
+        if inserted and note.content.get("event") == START:
+            self._end_alarms(note)
         change, code = note.content.get("alarm"), note.content.get("code")
         if inserted and change in ("raised", "cleared") and isinstance(code, str):
             self._follow_alarm(note, change == "raised", code)
 
-    def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:
-        """Keep the active alarms. A record that comes after a newer one of its log changes none."""
-        key = (note.unit, _storable(code, _MAX_TEXT_CHARS))
+    def _end_alarms(self, note: Note) -> None:
+        """End the alarms of earlier starts of a unit."""
+        if self._has_newer(note, (note.unit, _START_CODE)):
+            return
+        self._db.execute(
+            "DELETE FROM alarm WHERE unit=? AND code NOT IN"
+            " (SELECT code FROM alarm_order WHERE unit=? AND log=? AND record>?)",
+            (note.unit, note.unit, note.generation, note.number),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",
+            (note.unit, _START_CODE, note.generation, note.number),
+        )
+
+    def _has_newer(self, note: Note, key: tuple[str, str]) -> bool:
+        """Return whether a newer record of the same log is known for this unit and code."""
         known = self._db.execute(
             "SELECT log, record FROM alarm_order WHERE unit=? AND code=?", key
         ).fetchone()
-        if known is not None and known[0] == note.generation and known[1] > note.number > 0:
+        return known is not None and known[0] == note.generation and known[1] > note.number > 0
+
+    def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:
+        """Keep the active alarms. A record that comes after a newer one of its log changes none."""
+        key = (note.unit, _storable(code, _MAX_TEXT_CHARS))
+        if self._has_newer(note, key) or self._has_newer(note, (note.unit, _START_CODE)):
             return
         self._db.execute(
             "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",

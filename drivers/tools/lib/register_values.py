@@ -10,15 +10,13 @@ import math
 import struct
 
 from drivers.device.number_format import (
-    ORDERS,
-    TYPES,
-    compile_order,
     decode_text,
     from_bcd,
     join_words,
     split_words,
     to_bcd,
 )
+from drivers.device.number_types import ORDERS, TYPES, compile_order
 from drivers.tools.lib.arguments import UsageError
 
 TYPE_CHECKING = False

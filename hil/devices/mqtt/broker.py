@@ -429,4 +429,4 @@ class Broker(FaultTarget):
 def _id_packet(packet_type: PacketType, number: int) -> bytes:
     """Build a packet with a packet id and no other content."""
     flags = 2 if packet_type == PacketType.PUBREL else 0
-    return packets.build_packet(packet_type, bytes(packets.ID_ONLY.build({"id": number})), flags)
+    return packets.build_packet(packet_type, packets.PACKET_ID.build(number), flags)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import lru_cache
 from struct import error as StructError  # noqa: N812 - beside the other exceptions
 
 from construct import (
@@ -83,6 +84,7 @@ CONNECT = Struct(
 PUBLISH = Struct("topic" / _TEXT, "payload" / GreedyBytes)
 PUBLISH_WITH_ID = Struct("topic" / _TEXT, "id" / Int16ub, "payload" / GreedyBytes).compile()
 """Compiled by construct: one arrives each second."""
+PACKET_ID = Int16ub.compile()
 ID_ONLY = Struct("id" / Int16ub, Terminated)
 SUBSCRIBE = Struct(
     "id" / Int16ub,
@@ -97,7 +99,12 @@ _LENGTH_BYTES = 4
 
 def build_packet(packet_type: PacketType, body: bytes = b"", flags: int = 0) -> bytes:
     """Build a whole packet: fixed header and body."""
-    return bytes((packet_type << 4 | flags,)) + bytes(VarInt.build(len(body))) + body
+    return bytes((packet_type << 4 | flags,)) + _build_length(len(body)) + bytes(body)
+
+
+@lru_cache(256)
+def _build_length(length: int) -> bytes:
+    return bytes(VarInt.build(length))
 
 
 def split_packets(buffer: bytes, max_length: int) -> Iterator[tuple[int, bytes, int]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL_TIME, Provenance
-from hil.run.origin import OriginRecorder
+from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS, RecordedRun
 from hil.run.unit.real_unit import RealUnitRun
 from hil.run.unit.twin_run import TwinRun
@@ -43,7 +43,7 @@ def unit_channels(unit: UnitFile, is_emulated: bool) -> tuple[Channel, ...]:
 
 def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> RecordedRun:
     """Run a scenario in virtual time with emulated twins."""
-    origin = OriginRecorder(VIRTUAL_TIME, dut)
+    origin = ProvenanceRecorder(VIRTUAL_TIME, dut)
     run = TwinRun(unit, scenario, seed, DUTS[dut])
     series = Series(unit_channels(unit, True))
     try:
@@ -58,7 +58,7 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
 
 def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None) -> RecordedRun:
     """Run a scenario in real time with the devices of the configuration."""
-    origin = OriginRecorder(REAL_TIME, "cpython")
+    origin = ProvenanceRecorder(REAL_TIME, "cpython")
     series = Series(unit_channels(unit, False))
     run = RealUnitRun(unit, scenario, series)
     result = run.run(log)

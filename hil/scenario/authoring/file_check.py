@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks a scenario file and lists all mistakes, each with its line.
+"""Checks a scenario file and lists all problems, each with its line.
 
-Does not run the scenario. The first mistake of this list is the one that `coldloop hil run` names,
+Does not run the scenario. The first problem of this list is the one that `coldloop hil run` names,
 unless the text is no TOML: then it is the only one.
 """
 
@@ -18,16 +18,16 @@ from hil.scenario.semantic_check import find_problems
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
-class Mistake(NamedTuple):
-    """A mistake: line from 1, key path ("": the whole text), and what is wrong."""
+class LocatedProblem(NamedTuple):
+    """A problem and its place: line from 1, key path ("": the whole text), and what is wrong."""
 
     line: int
     key_path: str
     text: str
 
 
-def check_file(path: Path) -> list[Mistake]:
-    """List the mistakes of a file, sorted by line. Raises ScenarioError if it cannot be read."""
+def check_file(path: Path) -> list[LocatedProblem]:
+    """List the problems of a file, sorted by line. Raises ScenarioError if it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -37,14 +37,14 @@ def check_file(path: Path) -> list[Mistake]:
     return check_text(text)
 
 
-def check_text(text: str) -> list[Mistake]:
-    """List the mistakes of a text, sorted by line."""
+def check_text(text: str) -> list[LocatedProblem]:
+    """List the problems of a text, sorted by line."""
     try:
         reading = read_model(text)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place is not None else len(text.splitlines()) or 1
-        return [Mistake(line, "", _PLACE.sub("", str(error)))]
+        return [LocatedProblem(line, "", _PLACE.sub("", str(error)))]
     lines = map_lines(text)
     problems = list(reading.problems)
     problems += [
@@ -54,8 +54,8 @@ def check_text(text: str) -> list[Mistake]:
     ]
     if not reading.scenario.expectations and not problems:
         problems.append(("expect", "missing: a scenario without expectations cannot fail"))
-    mistakes = {Mistake(find_line(lines, path), path, what) for path, what in problems}
-    return sorted(mistakes)
+    located = {LocatedProblem(find_line(lines, path), path, what) for path, what in problems}
+    return sorted(located)
 
 
 def _follows_from(path: str, problems: list[tuple[str, str]]) -> bool:

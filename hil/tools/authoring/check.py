@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop hil check`: list all mistakes of scenario files, each with its line.
+"""`coldloop hil check`: list all problems of scenario files, each with its line.
 
-Exit 0: no mistakes. Exit 2: a file has mistakes, as in `coldloop hil run`.
+Exit 0: no problems. Exit 2: a file has problems, as in `coldloop hil run`.
 """
 
 import argparse
@@ -22,15 +22,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the files and print the mistakes in the form of compilers."""
-    rows = [(path, mistake) for path in arguments.file for mistake in check_file(path)]
+    """Check the files and print the problems in the form of compilers."""
+    rows = [(path, problem) for path in arguments.file for problem in check_file(path)]
     if arguments.json:
-        print(json.dumps([{"file": str(path), **mistake._asdict()} for path, mistake in rows]))
-    for path, mistake in [] if arguments.json else rows:
-        place = f"{mistake.key_path}: " if mistake.key_path else ""
-        print(f"{path}:{mistake.line}: {place}{mistake.text}")
+        print(json.dumps([{"file": str(path), **problem._asdict()} for path, problem in rows]))
+    for path, problem in [] if arguments.json else rows:
+        place = f"{problem.key_path}: " if problem.key_path else ""
+        print(f"{path}:{problem.line}: {place}{problem.text}")
     if not rows and not arguments.json:
         print(
-            f"{len(arguments.file)} files without mistakes" if len(arguments.file) > 1 else "good"
+            f"{len(arguments.file)} files without problems" if len(arguments.file) > 1 else "good"
         )
     return 2 if rows else 0

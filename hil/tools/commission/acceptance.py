@@ -16,7 +16,7 @@ from hil.errors import BenchError
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
-from hil.run.origin import OriginRecorder
+from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
 from hil.run.unit.unit_file import UnitFile, load_unit
@@ -128,7 +128,7 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
     scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
     scenario = replace(scenario, text=write_toml(scenario))
     run_result = RunResult(scenario.name, 0, "cpython", tuple(failures), None, 1.0, 1.0)
-    origin = OriginRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
+    origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
     origin = replace(
         origin,
         started_utc=journal.done_at("values"),

@@ -18,6 +18,7 @@ from drivers.tools.modbus_scan import add_scan
 from hil.errors import BenchError
 from hil.record.provenance import VERDICT_TEXTS
 from hil.scenario.judge import FAIL, INCOMPLETE
+from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
 from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.findings import (
@@ -38,7 +39,7 @@ EXAMPLE = (
 )
 STEPS = (
     *("ports", "scan", "describe", "values", "write-test", "propose", "check"),
-    *("acceptance", "report"),
+    *("twin-acceptance", "site-acceptance"),
 )
 
 
@@ -77,7 +78,9 @@ def make_parser() -> Parser:
     parser.add_argument("--setpoint-c", type=float, default=32.0, metavar="X", help="°C (32)")
     parser.add_argument("--setpoint-kpa", type=float, default=80.0, metavar="X", help="kPa (80)")
     parser.add_argument(
-        "--real", action="store_true", help="let the agent control the real devices for the report"
+        "--real",
+        action="store_true",
+        help="let the agent control the real devices in the site acceptance",
     )
     parser.add_argument(
         "--seconds", type=int, default=60, metavar="N", help="with --real: of each scenario (60)"
@@ -89,8 +92,12 @@ def make_parser() -> Parser:
 def _add_scan_and_labels(parser: Parser) -> None:
     add_scan(parser.add_argument_group("scan"))  # type: ignore[arg-type]  # has add_argument
     labels = parser.add_argument_group("record and report")
-    labels.add_argument("--serial", default="", metavar="SN", help="serial number of the unit")
-    labels.add_argument("--operator", default="", metavar="NAME", help="name of the technician")
+    labels.add_argument(
+        "--serial", type=label_argument, default="", metavar="SN", help="serial number of the unit"
+    )
+    labels.add_argument(
+        "--operator", type=label_argument, default="", metavar="NAME", help="name of the technician"
+    )
     labels.add_argument("--key", type=Path, metavar="FILE", help="key file of the bench")
     parser.add_argument("--from", dest="first", choices=STEPS, help="repeat from this step")
     parser.add_argument("--to", dest="last", choices=STEPS, help="stop after this step")
@@ -154,10 +161,10 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
         failed = "values"
     elif writes is not None and write_problems(writes):
         failed = "write-test"
-    elif (journal.get("acceptance") or {}).get("verdict") == FAIL:
+    elif (journal.get("twin-acceptance") or {}).get("verdict") == FAIL:
         failed = "propose"
-    elif (journal.get("report") or {}).get("verdict") == FAIL:
-        failed = "report"
+    elif (journal.get("site-acceptance") or {}).get("verdict") == FAIL:
+        failed = "site-acceptance"
     if failed:
         dialogue.say(f"step `{failed}` has failed before: it is repeated, and those after it")
         journal.forget(list(STEPS[STEPS.index(failed) :]))
@@ -176,18 +183,13 @@ def _run(arguments: argparse.Namespace, given: set[str]) -> int:
     work.restore_output()
     _forget_failed(journal, dialogue)
     take_from_journal(arguments, given, STEPS, journal)
-    titles = {
-        "acceptance": "acceptance with emulated twins, virtual time",
-        "report": "report",
-    }
     functions: dict[str, Any] = {
-        "acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
-        "report": lambda: _report(work, arguments, journal, dialogue),
+        **work.steps(),
+        "twin-acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
+        "site-acceptance": lambda: _accept_on_site(work, arguments, journal, dialogue),
     }
-    for name, title, function in work.steps():
-        titles[name], functions[name] = title, function
     for number, name in enumerate(STEPS, 1):
-        head = f"step {number} of {len(STEPS)}, {titles[name]}"
+        head = f"step {number} of {len(STEPS)}, {name}"
         if journal.get(name) is not None:
             dialogue.say(f"{head}: done at {journal.done_at(name)}")
         else:
@@ -200,13 +202,16 @@ def _run(arguments: argparse.Namespace, given: set[str]) -> int:
     return _finish(journal, dialogue)
 
 
-def _report(
+def _accept_on_site(
     work: Commissioning, arguments: argparse.Namespace, journal: Journal, dialogue: Dialogue
 ) -> dict[str, Any]:
     question = (
         f"let the agent control the real devices, two scenarios of {arguments.seconds} s each?"
     )
-    problems = live_problems(*(journal.get(name) for name in ("propose", "values", "write-test")))
+    problems = live_problems(
+        *(journal.get(name) for name in ("propose", "values", "write-test")),
+        is_asked=not arguments.yes,
+    )
     for problem in problems:
         dialogue.say(f"  {problem}")
     if problems and arguments.yes and arguments.real:
@@ -219,7 +224,7 @@ def _report(
 def _finish(journal: Journal, dialogue: Dialogue) -> int:
     """Print both verdicts; return the exit code."""
     verdicts = []
-    for step, title in (("acceptance", "with twins"), ("report", "on the devices")):
+    for step, title in (("twin-acceptance", "with twins"), ("site-acceptance", "on the devices")):
         result = journal.get(step)
         verdicts.append(result["verdict"])
         extent = f" ({result['extent']})" if "extent" in result else ""

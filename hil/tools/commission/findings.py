@@ -90,10 +90,23 @@ def no_gauge(values: dict[str, Any]) -> bool:
 
 
 def live_problems(
-    control: dict[str, Any], values: dict[str, Any], writes: list[dict[str, Any]]
+    control: dict[str, Any],
+    values: dict[str, Any],
+    writes: list[dict[str, Any]],
+    *,
+    is_asked: bool,
 ) -> list[str]:
-    """Return why the agent must not control the devices yet."""
+    """Return why the agent must not control the devices yet.
+
+    `is_asked`: a technician is asked for a permission, and then decides about untested outputs.
+    """
+    untested = [
+        f"{write['point']} was not tested; add --write-test"
+        for write in writes
+        if write["state"] == NOT_TESTED and not is_asked
+    ]
     return [
+        *untested,
         *value_problems(values),
         *gauge_problems(values),
         *sensor_problems(control, values),

@@ -25,8 +25,8 @@ _BY_STEP = {
     "write-test": ("write_test", "mode"),
     "propose": ("site", "name", "setpoint_c", "setpoint_kpa", "mode"),
     "check": (),
-    "acceptance": _REPORT,
-    "report": (*_REPORT, "real", "seconds"),
+    "twin-acceptance": _REPORT,
+    "site-acceptance": (*_REPORT, "real", "seconds"),
 }
 _FREE = ("timeout_ms",)  # changes no result
 _PERMISSIONS = ("write_test", "real")

@@ -78,7 +78,7 @@ class TableRow(NamedTuple):
 
 
 def parse_table(text: str, source: str) -> list[TableRow]:
-    """Return the rows. Raises BenchError with a line for each mistake: source, line, problem."""
+    """Return the rows. Raises BenchError with a line for each problem: source, line, text."""
     lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     lines = [(i, line) for i, line in lines if not line.lstrip().startswith("#")]
     if not lines:

@@ -344,17 +344,17 @@ class Commissioning:
         self.dialogue.say(f"  {self.unit_file}: good, {len(unit.compiled)} devices")
         return {"devices": list(unit.compiled)}
 
-    def steps(self) -> list[tuple[str, str, Callable[[], Any]]]:
-        """Return the steps: name, title, function."""
-        return [
-            ("ports", "ports", self.ports),
-            ("scan", "scan", self.scan),
-            ("describe", "profiles", self.describe),
-            ("values", "live values and gauges", self.values),
-            ("write-test", "write test", self.write_test),
-            ("propose", "configuration", self.propose),
-            ("check", "check of the configuration", self.check),
-        ]
+    def steps(self) -> dict[str, Callable[[], Any]]:
+        """Return the functions of the steps."""
+        return {
+            "ports": self.ports,
+            "scan": self.scan,
+            "describe": self.describe,
+            "values": self.values,
+            "write-test": self.write_test,
+            "propose": self.propose,
+            "check": self.check,
+        }
 
 
 def _read_text(path: Path) -> str:

@@ -156,6 +156,16 @@ def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
         assert all(sum(now <= at < now + WINDOW_MS for at in sent) <= MAX_SHOWN for now in sent)
 
 
+def test_a_failure_of_the_mains_explains_the_loss_of_flow() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "flow_low", "mains_low")
+    assert named(found.poll(0)) == ["raised mains_low"]
+    found.change(5_000, False, "mains_low")
+    assert named(found.poll(5_000)) == ["cleared mains_low"]
+    assert found.poll(14_900) == []
+    assert named(found.poll(15_000)) == ["raised flow_low"], "the flow does not come back"
+
+
 def test_alarms_of_several_loads_are_one_message() -> None:
     found = AlarmFilter()
     for i in (1, 2, 3):

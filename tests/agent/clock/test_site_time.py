@@ -10,8 +10,9 @@ import pytest
 
 from agent.commands import clock
 from agent.core.errors import ConfigError
-from agent.tools.clock.clock_serve import TimeSupervisor, make_settings, write_files
+from agent.tools.clock.clock_serve import TimeSupervisor, check, make_settings, write_files
 from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, state_time
+from agent.tools.clock.time_programs import Chronyd
 from agent.tools.clock.time_server_files import (
     ServerSettings,
     chrony_text,
@@ -132,6 +133,15 @@ def test_bad_settings_are_refused(change: dict[str, Any]) -> None:
     settings = ServerSettings(**{**SETTINGS.__dict__, **change})
     with pytest.raises(ConfigError):
         settings.check()
+
+
+def test_the_check_lists_all_problems_as_json(tmp_path: Path, capsys: Any) -> None:
+    chronyd = Chronyd(str(tmp_path / "none.sock"))
+    assert check(SETTINGS, tmp_path, chronyd, tmp_path / "status.json", as_json=True) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert not record["served"]
+    assert any("coldloop.conf: missing" in problem for problem in record["problems"])
+    assert any("chronyd: no answer" in problem for problem in record["problems"])
 
 
 def test_settings_come_from_the_configuration(tmp_path: Path, capsys: Any) -> None:

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of a board: no type-only blocks, constants in their places, short names."""
 
-from deploy.firmware.application.board_source import without_constants, without_type_blocks
+from deploy.firmware.application.board_source import (
+    without_constants,
+    without_type_blocks,
+    without_variants,
+)
 from deploy.firmware.application.short_names import ShortNames
 
 
@@ -155,3 +159,13 @@ def test_private_classes_of_modules_that_only_load_are_short() -> None:
     assert names.shorten("agent.config.x", source).startswith(b"class _0:")
     names = ShortNames({"agent.clock.x": source})
     assert names.shorten("agent.clock.x", source) == source
+
+
+def test_a_board_has_no_function_that_only_cpython_selects() -> None:
+    source = b'def a():\n    pass\ndef b():\n    pass\nx = a if hasattr("", "isascii") else b\n'
+    assert without_variants(source) == b"\n\ndef b():\n    pass\nx = b\n"
+    for other in (b'"isalpha"', b'"isascii", 1'):
+        kept = source.replace(b'"isascii"', other)
+        assert without_variants(kept) == kept
+    plain = b"def a():\n    pass\n"
+    assert without_variants(plain) == plain

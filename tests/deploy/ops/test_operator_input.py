@@ -14,7 +14,7 @@ from deploy.ops import keys, ledger, messages, pki
 from deploy.ops.arguments import parse_unit_name
 from deploy.ops.command import push
 from protocols.signed_message import PATCH
-from tests.deploy.test_config_command import BLANK
+from tests.deploy.ops.test_config_command import BLANK
 
 NOW_S = 1_800_000_000
 BAD_NAMES = ("+.u", "s.#", "s.u1;rm", "s.y z", "s.\n", "s.x\ntopic readwrite #", "s.+", "s.U", "s")

@@ -16,7 +16,7 @@ from deploy.ops.command.show import report_to_text
 from deploy.ops.private_file import write_private
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
-from tests.deploy.test_config_command import BLANK, config
+from tests.deploy.ops.test_config_command import BLANK, config
 
 NOW_S = EPOCH_S + 30_000_000
 NOW = NOW_S - EPOCH_S

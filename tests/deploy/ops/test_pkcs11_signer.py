@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from deploy.ops.command.show import report_to_json
 from protocols.signed_message import PATCH, build_signing_input, unpack
-from tests.deploy.test_config_command import BLANK, SETPOINT, config
+from tests.deploy.ops.test_config_command import BLANK, SETPOINT, config
 from tests.support.programs import require_program
 
 MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")

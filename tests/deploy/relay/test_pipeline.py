@@ -450,6 +450,30 @@ def test_a_file_of_version_0_2_keeps_its_records(tmp_path: Path) -> None:
     rig.close()
 
 
+def test_a_file_of_version_2_keeps_its_records_under_the_new_names(tmp_path: Path) -> None:
+    path = tmp_path / "relay.db"
+    rig = PipelineRig(path)
+    rig.send(pack(bulk(1)))
+    rig.close()
+    old = sqlite3.connect(path)
+    old.executescript(
+        "ALTER TABLE received RENAME TO had; ALTER TABLE chunk RENAME TO piece;"
+        "ALTER TABLE piece RENAME COLUMN part TO place; ALTER TABLE piece RENAME total TO of;"
+        "PRAGMA user_version=2;"
+    )
+    for table in ("had", "outbox", "quarantine", "run_clock", "piece"):
+        old.execute(f"ALTER TABLE {table} RENAME COLUMN generation TO life")
+    old.commit()
+    old.close()
+    reopened = PipelineRig(path)
+    assert reopened.ranges(reopened.send(pack(bulk(1)))) == [(3, 1, 1)]
+    assert not reopened.rows(), "a duplicate"
+    names = {row[0] for row in reopened.database.query("SELECT name FROM sqlite_master")}
+    assert {"received", "chunk"} <= names
+    assert not names & {"had", "piece"}
+    reopened.close()
+
+
 def test_receipts_of_many_ranges_are_split() -> None:
     rig = PipelineRig()
     due = rig.send(pack(ALARM, *[bulk(i) for i in range(1, 400, 2)]))

@@ -47,14 +47,14 @@ def test_received_record_ranges(tmp_path: Path) -> None:
     database = RelayDatabase(tmp_path / "relay.db", "a")
     with database.transaction():
         order = [3, 1, 2, 7, 5, 6, 4, 9]
-        assert all(database.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
-        assert not any(database.record_seen(UNIT, GENERATION, ident * 4 + 3) for ident in order)
-        assert database.record_seen(UNIT, GENERATION, 8 * 4 + 2)
-        assert database.record_seen("s1/u2", GENERATION, 3 * 4 + 3)
+        assert all(database.mark_received(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert not any(database.mark_received(UNIT, GENERATION, ident * 4 + 3) for ident in order)
+        assert database.mark_received(UNIT, GENERATION, 8 * 4 + 2)
+        assert database.mark_received("s1/u2", GENERATION, 3 * 4 + 3)
     database.close()
     reopened = RelayDatabase(tmp_path / "relay.db", "b")
     rows = list(
-        reopened._db.execute("SELECT first, last FROM had WHERE unit=? AND class=3", (UNIT,))
+        reopened._db.execute("SELECT first, last FROM received WHERE unit=? AND class=3", (UNIT,))
     )
     assert rows == [(1, 7), (9, 9)]
     reopened.close()

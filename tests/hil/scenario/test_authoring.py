@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Help for authors: all mistakes with their lines, first file, words, schema."""
+"""Help for authors: all problems with their lines, first file, words, schema."""
 
 import json
 import random
@@ -16,7 +16,7 @@ from hil.commands import hil
 from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
-from hil.scenario.authoring.file_check import Mistake, check_text
+from hil.scenario.authoring.file_check import LocatedProblem, check_text
 from hil.scenario.authoring.line_map import find_line, map_lines
 from hil.scenario.authoring.row_texts import ROW_TEXTS
 from hil.scenario.authoring.schema import make_schema
@@ -54,7 +54,7 @@ ask = "number"
 
 
 def test_all_mistakes_are_listed_with_their_lines() -> None:
-    found = [(mistake.line, mistake.key_path) for mistake in check_text(WRONG)]
+    found = [(problem.line, problem.key_path) for problem in check_text(WRONG)]
     assert found == [
         (1, "title"),
         (2, "titel"),
@@ -89,9 +89,9 @@ def test_the_command_prints_the_form_of_compilers(
     ("text", "line"), [("a = [1,\n\n", 3), ('name = "x\n', 1), ("a = 1\nb ==\n", 2), ("", 1)]
 )
 def test_a_text_that_is_no_scenario_has_a_line(text: str, line: int) -> None:
-    mistakes = check_text(text)
-    assert mistakes
-    assert mistakes[0].line in (line, line - 1)
+    problems = check_text(text)
+    assert problems
+    assert problems[0].line in (line, line - 1)
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -129,19 +129,19 @@ def garble(rng: random.Random, lines: list[str]) -> str:
 
 
 def test_the_check_and_the_loader_agree_on_garbled_files() -> None:
-    """A file is refused by the loader if and only if the check lists a mistake."""
+    """A file is refused by the loader if and only if the check lists a problem."""
     rng = random.Random(7)
     texts = [find(name).text.splitlines() for name in shipped_names()[::9]]
     for _ in range(300):
         text = garble(rng, rng.choice(texts))
-        mistakes = check_text(text)
+        problems = check_text(text)
         try:
             scenario = parse(text, "x")
         except ScenarioError:
-            assert mistakes, text
+            assert problems, text
         else:
-            assert (mistakes == []) == bool(scenario.expectations), text
-        assert all(1 <= mistake.line <= text.count("\n") + 1 for mistake in mistakes), mistakes
+            assert (problems == []) == bool(scenario.expectations), text
+        assert all(1 <= problem.line <= text.count("\n") + 1 for problem in problems), problems
 
 
 def test_lines_of_keys_in_long_values_and_nested_tables() -> None:
@@ -202,4 +202,4 @@ def test_words_as_text_json_schema_and_page(
 
 
 def test_a_mistake_is_a_record() -> None:
-    assert Mistake(1, "name", "missing")._asdict()["line"] == 1
+    assert LocatedProblem(1, "name", "missing")._asdict()["line"] == 1

@@ -68,7 +68,7 @@ def test_an_unknown_cdu_gets_a_signed_report(
     assert main([*command(cdu, site, "--write-test", "--json")]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     results: dict[str, Any] = {line["step"]: line["result"] for line in lines}
-    assert results["report"]["verdict"] == results["acceptance"]["verdict"] == "pass"
+    assert results["site-acceptance"]["verdict"] == results["twin-acceptance"]["verdict"] == "pass"
     assert [write["state"] for write in results["write-test"]] == ["done", "done"]
     assert provenance(site / "report") == [("real", "real")]
     assert provenance(site / "report-twin") == [("virtual", "emulated")]
@@ -92,7 +92,7 @@ def test_it_continues_where_it_stopped(
     capsys.readouterr()
     assert main([*command(cdu, site)]) == 1  # the write test is not permitted
     text = capsys.readouterr().out
-    assert "step 3 of 9, profiles: done at" in text
+    assert "step 3 of 9, describe: done at" in text
     assert "not answered: cdu.PumpSpeedControlPercent: write test" in text
     assert read(site / "report" / "record.json")["verdict"] == "incomplete"
     assert profile.read_text() == changed
@@ -264,6 +264,27 @@ def test_a_corrected_fault_is_tested_again(
     assert (site / "report-old1" / "record.json").exists()
 
 
+def test_untested_outputs_are_not_controlled_without_a_question(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(cdu, site), "--real"]) == 1
+    text = capsys.readouterr().out
+    assert "cdu.PumpSpeedControlPercent was not tested; add --write-test" in text
+    assert "--real: the agent does not control a CDU with these problems" in text
+    assert "(not controlled by the agent" in text
+
+
+@pytest.mark.parametrize("option", ["--serial", "--operator"])
+def test_a_label_that_no_report_can_hold_is_refused_first(
+    option: str, cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command(cdu, site), option, "x" * 500])
+    assert ended.value.code == 2
+    assert option in capsys.readouterr().err
+    assert not site.exists() or not (site / "commission.json").exists()
+
+
 def test_an_interrupted_report_leaves_no_older_one(
     cdu: str, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,7 +296,7 @@ def test_an_interrupted_report_leaves_no_older_one(
 
     monkeypatch.setattr("hil.tools.commission.acceptance.record_real_unit", interrupted)
     with pytest.raises(SystemExit) as ended:
-        main([*words, "--from", "report", "--real"])
+        main([*words, "--from", "site-acceptance", "--real"])
     assert ended.value.code == 130
     assert not (site / "report").exists()
     assert "the outputs of the CDU keep their present values" in capsys.readouterr().err

@@ -280,6 +280,12 @@ def test_the_fleet_store(tmp_path: Path) -> None:
     assert db.execute(alarms).fetchall() == [("leak_critical:l1", 1, START_MS)]
     output.deliver([alarm(3, "cleared"), alarm(2, "raised")])  # the raise before is late
     assert db.execute(alarms).fetchall() == []
+    # a start ends what was active before it; the records can come in any order
+    start = Note(UNIT, 11 * 4, {"t": START_MS, "event": "start"}, "010203", START_MS)
+    output.deliver([alarm(7, "raised"), alarm(15, "raised", "dew"), start])
+    assert [row[0] for row in db.execute(alarms)] == ["dew"]
+    output.deliver([alarm(9, "raised", "flow_low"), alarm(19, "raised")])
+    assert sorted(row[0] for row in db.execute(alarms)) == ["dew", "leak_critical:l1"]
     output.on_unit_state(UNIT, b'{"online": false, "version": "0.2.0"}')
     output.on_unit_state("s1/u3", b"[" * 100_000)
     output.process()

@@ -372,6 +372,23 @@ def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
     eq("dew" in rig.alarm_codes(), False)
 
 
+def test_the_valve_stays_shut_when_a_supply_near_the_dew_point_becomes_unknown():
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 8700)  # dew point 32.5 °C; the supply is at 32.0 °C
+    rig.run(4)
+    eq(rig.devices.registers[VALVE][0], 0)
+    rig.devices.silent = {CDU}
+    openings = set()
+    for _ in range(28):
+        rig.run(10)
+        openings.add(rig.devices.registers[VALVE][0])
+    assert "supply_sensor" in rig.alarm_codes()
+    eq(openings, {0})
+    rig.run(60)  # then the limit by the last heat is the better guess
+    assert rig.devices.registers[VALVE][0] > 0
+
+
 def test_pi_loop_continues_without_model_readings():
     rig = make_rig()
     rig.set(VALVE, COLD, 9999)

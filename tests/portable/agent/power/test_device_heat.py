@@ -42,6 +42,17 @@ def test_loss_of_flow_is_warm_then_hot_then_overheated():
     eq([over for _, _, over in seen].index(True), 9)
 
 
+def test_a_start_while_the_power_rises_makes_no_hot_device():
+    bench, case_c = HeatRig(), 37.0
+    for watts in (250, 400, 600, 900):  # the first reading has more power than its case shows
+        for _ in range(3):
+            case_c += (32.0 + 34.0 * watts / 1000 - case_c) / 13
+            eq((watts, bench.step(case_c, watts)[1]), (watts, False))
+    for _ in range(200):
+        case_c += (32.0 + 34.0 * 0.9 - case_c) / 13
+        eq(bench.step(case_c)[1], False)
+
+
 def test_cooling_case_after_a_limit_is_not_warm():
     bench = HeatRig()
     bench.settle()

@@ -247,17 +247,17 @@ def test_a_valve_that_swings_ends_the_trial_at_any_time():
         rig = start_rig()
         rig.send(make_patch(rig, [(PRESSURE, 101)]))
         rig.run(wait_s)
-        drive_valve(rig.manager.trial_monitor._swings)
+        drive_valve(rig.manager.trial_monitor._oscillation)
         rig.run(1)
         eq(rig.slot_state()[2], (COUNTER, "rolled_back", "unwell valve swings"))
 
 
 def test_a_valve_that_did_so_before_does_not_end_it():
     rig = start_rig()
-    drive_valve(rig.manager.swings)
+    drive_valve(rig.manager.oscillation)
     rig.send(make_patch(rig, [(PRESSURE, 101)]))
     rig.run(5)
-    drive_valve(rig.manager.trial_monitor._swings)
+    drive_valve(rig.manager.trial_monitor._oscillation)
     rig.run(1)
     eq(rig.slot_state()[1], COUNTER)
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Number formats against published examples, in both directions."""
 
-from drivers.device import number_format
+from drivers.device import float_format, number_format, number_types
+from protocols import rounding
 from tests.portable.support.check import eq
 
-STANDARD_ORDERS = {size: number_format.compile_order("", size) for size in (1, 2, 4)}
+STANDARD_ORDERS = {size: number_types.compile_order("", size) for size in (1, 2, 4)}
 
 
 def test_orders_of_two_and_four_words():
@@ -15,16 +16,16 @@ def test_orders_of_two_and_four_words():
         ("DCBA", (0x0403, 0x0201)),
     )
     for order, words in cases:
-        made = number_format.compile_order(order, 2)
+        made = number_types.compile_order(order, 2)
         eq((order, number_format.join_words(words, 0, made)), (order, 0x01020304))
         eq(number_format.split_words(0x01020304, made), list(words))
-    for order in number_format.ORDERS[4]:
+    for order in number_types.ORDERS[4]:
         letters = [ord(letter) - ord("A") + 1 for letter in order]
         words = tuple([letters[i] << 8 | letters[i + 1] for i in (0, 2, 4, 6)])
-        made = number_format.compile_order(order, 4)
+        made = number_types.compile_order(order, 4)
         eq((order, number_format.join_words(words, 0, made)), (order, 0x0102030405060708))
         eq(number_format.split_words(0x0102030405060708, made), list(words))
-    eq(number_format.join_words((0x3412,), 0, number_format.compile_order("BA", 1)), 0x1234)
+    eq(number_format.join_words((0x3412,), 0, number_types.compile_order("BA", 1)), 0x1234)
 
 
 def test_signed_integers():
@@ -69,7 +70,7 @@ def test_floats_are_decoded_without_float_arithmetic():
         (0x44C80000, False, -1, 10, -160),
     )
     for bits, is_double, num, den, count in cases:
-        eq((hex(bits), number_format.float_to_count(bits, is_double, num, den)), (hex(bits), count))
+        eq((hex(bits), float_format.float_to_count(bits, is_double, num, den)), (hex(bits), count))
 
 
 def test_floats_are_encoded():
@@ -88,12 +89,12 @@ def test_floats_are_encoded():
     )
     for top, bottom, narrow, _ in cases:
         eq(
-            (top, bottom, hex(number_format.ratio_to_float(top, bottom, False))),
+            (top, bottom, hex(float_format.ratio_to_float(top, bottom, False))),
             (top, bottom, hex(narrow)),
         )
     for top, bottom, _, is_double in cases[:9]:
         eq(
-            (top, bottom, hex(number_format.ratio_to_float(top, bottom, True))),
+            (top, bottom, hex(float_format.ratio_to_float(top, bottom, True))),
             (top, bottom, hex(is_double)),
         )
 
@@ -128,4 +129,4 @@ def test_text():
 def test_division_rounds_half_away_from_zero():
     cases = ((5, 2, 3), (-5, 2, -3), (4, 3, 1), (-4, 3, -1), (0, 7, 0), (7, 7, 1), (1, 3, 0))
     for top, bottom, value in cases:
-        eq((top, bottom, number_format.divide_rounded(top, bottom)), (top, bottom, value))
+        eq((top, bottom, rounding.divide_rounded(top, bottom)), (top, bottom, value))

@@ -3,20 +3,21 @@
 
 from protocols.errors import DecodeError, EncodeError
 from protocols.mqtt import packets
+from protocols.mqtt.connect_packet import connect
 from tests.portable.support.check import eq, raises
 
 
 def test_connect() -> None:
-    eq(packets.connect("u1", 30, True), b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x1e\x00\x02u1")
+    eq(connect("u1", 30, True), b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x1e\x00\x02u1")
     eq(
-        packets.connect("u1", 300, False, ("s/t", b"gone", 1, True), "me", "pw"),
+        connect("u1", 300, False, ("s/t", b"gone", 1, True), "me", "pw"),
         b"\x10\x21\x00\x04MQTT\x04\xec\x01\x2c\x00\x02u1\x00\x03s/t\x00\x04gone\x00\x02me\x00\x02pw",
     )
     eq(
-        packets.connect("", 0, True, ("t", b"", 0, False), "me"),
+        connect("", 0, True, ("t", b"", 0, False), "me"),
         b"\x10\x15\x00\x04MQTT\x04\x86\x00\x00\x00\x00\x00\x01t\x00\x00\x00\x02me",
     )
-    eq(packets.connect("u1", 1, True, None, "me", b"\x00\xff")[-4:], b"\x00\x02\x00\xff")
+    eq(connect("u1", 1, True, None, "me", b"\x00\xff")[-4:], b"\x00\x02\x00\xff")
 
 
 def test_invalid_connect() -> None:
@@ -33,7 +34,7 @@ def test_invalid_connect() -> None:
         ("u1", 30, True, ("a", b"", 2, False)),
         ("u1", 30, True, ("a", b"x" * 65536, 0, False)),
     ):
-        raises(EncodeError, packets.connect, *args)
+        raises(EncodeError, connect, *args)
 
 
 def test_publish() -> None:

@@ -7,7 +7,8 @@ The file holds them unchanged, so that every interpreter and every clone tests t
 from protocols.nmea import vendor_sentences
 from protocols.nmea.framing import Framer
 from protocols.nmea.nav_sentences import Gll, Gns
-from protocols.nmea.sentences import Gsa, Gsv, Rmc, parse
+from protocols.nmea.satellite_sentences import Gsa, Gsv
+from protocols.nmea.sentences import Rmc, parse
 from protocols.nmea.vendor_sentences import VendorSentence
 from tests.portable.support.check import eq
 from tests.portable.support.nmeatext import decode, single_epoch

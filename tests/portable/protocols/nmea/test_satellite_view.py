@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The satellites of one epoch: each once, used among visible, missing ones reported."""
 
+from protocols.nmea.satellite_sentences import Gsa, Gsv
 from protocols.nmea.satellite_view import SatelliteInView, SatelliteView
-from protocols.nmea.sentences import Gsa, Gsv, parse
+from protocols.nmea.sentences import parse
 from tests.portable.support.check import eq
 
 

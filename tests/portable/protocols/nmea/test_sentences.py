@@ -4,7 +4,8 @@
 from protocols import calendar
 from protocols.errors import DecodeError
 from protocols.nmea import fields
-from protocols.nmea.sentences import Gga, Gsa, Gsv, Rmc, Zda, kind_of, parse
+from protocols.nmea.satellite_sentences import Gsa, Gsv
+from protocols.nmea.sentences import Gga, Rmc, Zda, kind_of, parse
 from tests.portable.support.check import eq, raises
 
 RMC = b"GNRMC,013014.250,A,1343.91201,N,10038.68414,E,0.00,225.79,130626,,,A,V"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One measured signal: a reading that stands still while its estimate moves is suspect."""
 
-from agent.control.law.checked_signal import RELATION, CheckedSignal
+from agent.control.law.checked_signal import RATE, RELATION, CheckedSignal
 from tests.portable.support.check import eq
 
 
@@ -51,3 +51,22 @@ def test_gap_that_grows_is_not_adopted():
     for second in range(600):
         signal.settle(23.3 + 6.0 / 3600 * second, 23.0, 0.5, 1.0)  # 6 K/h
     eq(signal.suspect, RELATION)
+
+
+def second_of_trust(reason, gaps, repeat):
+    """Return the second in which a reading with these gaps, in turn, is valid again, or None."""
+    signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
+    signal.accuse(reason)
+    for second in range(600):
+        signal.settle(23.0 + gaps[second // repeat % len(gaps)], 23.0, 0.5, 1.0)
+        if not signal.suspect:
+            return second + 1
+    return None
+
+
+def test_a_rough_estimate_delays_the_trust_and_a_false_reading_never_gets_it():
+    eq(second_of_trust(RATE, [0.1], 1), 60)
+    eq(second_of_trust(RATE, [0.1, 0.1, 3.0], 10), 140)  # two of three seconds agree
+    eq(second_of_trust(RATE, [0.1, 3.0], 10), None)
+    eq(second_of_trust(RATE, [0.1, 3.0, 3.0], 10), None)
+    eq(second_of_trust(RELATION, [0.0, 3.0, 0.0], 10), None)

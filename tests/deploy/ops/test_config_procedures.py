@@ -16,7 +16,7 @@ from agent.core.errors import DecommissionedError
 from agent.remote.update import boot
 from benchmarks.remote import fleet
 from deploy.ops import keys
-from tests.deploy.test_config_command import SETPOINT, SPEED, config
+from tests.deploy.ops.test_config_command import SETPOINT, SPEED, config
 from tests.support.cli_tools import wait_until
 
 NAMES = (("alice", 1, "operate"), ("bob", 2, "limits"), ("carol", 3, "limits"))

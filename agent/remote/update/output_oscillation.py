@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Swings and travel of the valve and of the lead pump, before a trial and during it.
+"""Oscillation and travel of the valve and of the lead pump, before a trial and during it.
 
 Does not use alarms: the check of a valve for oscillation needs many minutes. A gain that is too
 high shows in the output first. A half wave is a movement of at least `_BAND_PCT` between two
-turning points. An output swings if `_HALF_WAVES` of them follow one another and are larger than
+turning points. An output oscillates if `_HALF_WAVES` of them follow one another and are larger than
 before the trial by `_GROWTH`. Its travel is too large if the mean rate is more than
 `_TRAVEL_GROWTH` times that before, plus `_TRAVEL_PCT_MIN`: an output that was at rest may move to
 its new place.
@@ -25,7 +25,7 @@ _LEAST_MINUTES = 1.0
 NAMES = ("valve", "pump")
 
 
-class OutputSwings:
+class OutputOscillation:
     """Samples once a second. `tick` can be called more often."""
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class OutputSwings:
             if last is not None:
                 self._travel[i] += value - last if value > last else last - value
 
-    def swing(self, i: int) -> float:
-        """Return the last swing of output `i` in percent, 0 if it does not swing."""
+    def amplitude(self, i: int) -> float:
+        """Return the last amplitude of output `i` in percent, 0 if it does not oscillate."""
         turns = self._turns[i]
         return turns.swing if turns.count >= _HALF_WAVES else 0.0
 
@@ -61,11 +61,13 @@ class OutputSwings:
         """Return the travel of output `i`, percent per minute, 0 before a minute."""
         return self._travel[i] / self._minutes if self._minutes >= _LEAST_MINUTES else 0.0
 
-    def degraded(self, before: "OutputSwings | None") -> str:
-        """Return the output that swings or travels more than before, or an empty text."""
+    def degraded(self, before: "OutputOscillation | None") -> str:
+        """Return the output that oscillates or travels more than before, or an empty text."""
         for i, name in enumerate(NAMES):
-            swing, rate = (0.0, 0.0) if before is None else (before.swing(i), before.travel_rate(i))
-            if self.swing(i) > _GROWTH * swing:
+            amplitude, rate = (
+                (0.0, 0.0) if before is None else (before.amplitude(i), before.travel_rate(i))
+            )
+            if self.amplitude(i) > _GROWTH * amplitude:
                 return name + " swings"
             if self.travel_rate(i) > _TRAVEL_GROWTH * rate + _TRAVEL_PCT_MIN:
                 return name + " travel"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collects the provenance of a run: devices, interpreter, start and end, load of the machine.
+"""Collects the provenance of a run: devices, interpreter, start and end, load average.
 
 Does not define the record; see `hil.record.provenance`. The identity of a field device is what the
 agent has found: it compares the probes of the profile with the replies of the device.
@@ -36,14 +36,14 @@ def utc_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class OriginRecorder:
+class ProvenanceRecorder:
     """Takes the facts of one run; construct it before the run."""
 
     def __init__(self, time: str, dut: str) -> None:
         self._time = time
         self._dut = dut
         self._started_utc = utc_text()
-        self._load_at_start = os.getloadavg()[0]
+        self._load_average = os.getloadavg()[0]
 
     def finish(
         self,
@@ -52,9 +52,9 @@ class OriginRecorder:
         swapped: list[dict[str, Any]] | None = None,
     ) -> Provenance:
         """Return the facts after the run. `swapped`: the devices of `DeviceSwap.devices`."""
-        load = {
+        load_average = {
             "cpus": float(os.cpu_count() or 1),
-            "at_start": round(self._load_at_start, _DIGITS),
+            "at_start": round(self._load_average, _DIGITS),
             "at_end": round(os.getloadavg()[0], _DIGITS),
         }
         return Provenance(
@@ -62,7 +62,7 @@ class OriginRecorder:
             describe_interpreter(self._dut),
             self._started_utc,
             utc_text(),
-            load,
+            load_average,
             tuple(list_origins(config, status, swapped or [])),
         )
 

@@ -125,7 +125,7 @@ def test_a_replaced_unit_is_restored_from_the_published_configuration(site: Remo
     file.write_text(json.dumps(raw))
     trust = ["--trust", f"{site.folder}/one.json", "--trust", f"{site.folder}/two.json"]
     completed = config("diff", "fleet/u0001", str(file), "--out", str(out), *options, *trust[:2])
-    assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 31.5 -> 32\n")
+    assert (completed.returncode, completed.stdout) == (1, f"{SETPOINT}: 32 -> 31.5\n")
     assert completed.stderr.count("left out of remote.keys") == 1
     assert [key["number"] for key in json.loads(out.read_text())["remote"]["keys"]] == [1]
     completed = config("diff", "fleet/u0001", "--out", str(out), *options, *trust)
@@ -134,6 +134,84 @@ def test_a_replaced_unit_is_restored_from_the_published_configuration(site: Remo
     assert json.loads(out.read_text()) == site.units[1].raw
     assert config("check", str(out)).returncode == 0
     assert config("diff", "fleet/u0001", str(out), *options).returncode == 0
+
+
+def test_any_two_configurations_are_compared(site: RemoteSite) -> None:
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}"]
+    units = config("diff", "fleet/u0000", "fleet/u0001", "--json", *options)
+    assert units.returncode == 1
+    rows = json.loads(units.stdout)
+    assert {"path": "unit", "first": "u0000", "second": "u0001"} in rows
+    files = []
+    for name, unit in zip(("a.json", "b.json"), site.units, strict=False):
+        files.append(str(site.folder / name))
+        Path(files[-1]).write_text(json.dumps(unit.raw))
+    assert json.loads(config("diff", *files, "--json").stdout) == rows
+    missing = config("diff", files[0], "no.json")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    assert "no.json: no such file, and no unit" in missing.stderr
+    assert "--broker is needed" in config("diff", files[0], "fleet/u0001").stderr
+
+
+def test_a_dry_run_sends_nothing_and_says_what_would_happen(site: RemoteSite) -> None:
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--dry-run", "--listen", "1s"]
+    good = config("push", "fleet/*", f"{SETPOINT}=33", *options, "--json")
+    rows = json.loads(good.stdout)["dry_run"]
+    assert (good.returncode, [row["verdict"] for row in rows]) == (0, ["pass"] * 3), good.stdout
+    assert rows[0]["differences"] == [{"path": SETPOINT, "first": 32, "second": 33}]
+    for change, words in (
+        (f"{SETPOINT}=45", "too_big_step"),
+        (f"{SETPOINT}=no", "setpoint_c"),
+        ("no.such=1", "unknown key"),
+        ("control.supply.integral_s=1", "integral_s"),
+    ):
+        refused = config("push", "fleet/u0000", change, *options)
+        assert refused.returncode == 1, refused.stdout + refused.stderr
+        assert "fleet/u0000: refused" in refused.stdout
+        assert words in refused.stdout
+    starved = config("push", "fleet/u0000", "control.supply.max_pct=20", *options)
+    assert (starved.returncode, starved.stderr) == (1, "")
+    assert "fleet/u0000: fail" in starved.stdout
+    assert "unit-load-step: supply_error_k" in starved.stdout
+    assert site.read_setpoints() == [32, 32, 32]
+    counters = [unit.agent.boot.slots.counters[0] for unit in site.units if unit.agent.boot]
+    assert counters == [0, 0, 0]
+
+
+def test_an_archived_configuration_comes_back(
+    site: RemoteSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(site.folder / "own" / "ledger.jsonl"))
+    unit = "fleet/u0001"
+    for change in (f"{SETPOINT}=33", f"{SETPOINT}=33.5", f"{SETPOINT}=34"):
+        assert site("push", unit, change)[0] == 0
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
+    back = config("push", unit, "--archived", "2", *options)
+    assert (back.returncode, back.stderr.splitlines()) == (
+        0,
+        [f"{SETPOINT}: 34 -> 33"],
+    ), back.stdout
+    assert site.units[1].agent.supply_loop.setpoint == 33
+    for wrong, words in (
+        ([unit, "--archived", "9"], "the archive has 3 other configurations, not 9"),
+        ([unit, "--archived", "0"], "not 0"),
+        (["fleet/*", "--archived", "1"], "name one unit"),
+        ([unit, f"{SETPOINT}=33", "--archived", "1"], "name one unit, and no PATH=VALUE"),
+    ):
+        refused = config("push", *wrong, *options)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert words in refused.stderr
+    file = next((site.folder / "own" / "configurations").iterdir())
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text(file.read_text() + "{}\n")
+    damaged = config("push", unit, "--archived", "1", *options)
+    assert "line 5 is damaged" in damaged.stderr
+
+
+def test_a_push_without_a_key_is_refused(site: RemoteSite) -> None:
+    completed = config("push", "a/b", f"{SETPOINT}=33", "--broker", "tcp:h:1")
+    assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)
+    assert "--key is needed" in completed.stderr
 
 
 def test_the_audit_log_is_fetched_and_checked(site: RemoteSite, tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop ledger annual`: twelve months with cost, water, CO2, leakage and uncertainty.
+
+Does not need the agent: it reads the store of the account (`ledger.port`), which has the last
+twelve whole months. A month that is missing or began late is named, and the figures are interim.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent.core.errors import ConfigError
+from agent.energy import account as accounts
+from agent.energy.account import Account
+from agent.energy.component import KEY, MONTHS
+from agent.tools.energy.figures import EnergyFigure, FigureSheet
+from agent.tools.energy.site import EnergySite, load_site
+from protocols.calendar import civil_from_utc
+
+EXAMPLE = "coldloop ledger annual --config /etc/coldloop/unit.json --site-file site.toml"
+_CATEGORIES = {1: "1, IT at the UPS output", 2: "2, IT at the PDU outputs", 3: "3, IT at its input"}
+_LATE_US = 60 * 60 * 1_000_000
+"""A month whose account begins later than this after its start is not whole."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration of the unit")
+    parser.add_argument(
+        "--site-file", metavar="FILE", help="prices, CO2 of the grid, classes of meters (TOML)"
+    )
+    parser.add_argument("--store", metavar="DIR", help="folder of the account (by configuration)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report. Exit 1: months are missing, so the figures are interim."""
+    from agent.commands import read_config  # noqa: PLC0415
+
+    components = read_config(arguments.config).components
+    section, address = next(
+        ((raw, at) for name, raw, at in components if name == "ledger"), (None, None)
+    )
+    if section is None:
+        raise ConfigError(f"{arguments.config}: no section `ledger`")
+    site = load_site(arguments.site_file) if arguments.site_file else EnergySite()
+    folder = arguments.store or ("" if address is None else address.path)
+    if not folder:
+        raise ConfigError(f"{arguments.config}: ledger.port: missing, so no month is stored")
+    report = build_report(read_months(Path(folder) / KEY), section, site)
+    print(json.dumps(report) if arguments.json else "\n".join(render(report)))
+    return int(bool(report["missing"]))
+
+
+def read_months(path: Path) -> tuple[list[Account], int]:
+    """Read the stored months, and the start of the present day in µs. Raises ConfigError."""
+    try:
+        lines = path.read_text(encoding="ascii").split("\n")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        lines = []
+    day = accounts.decode(lines[2]) if len(lines) > 4 else None
+    if day is None or lines[-1] != "end":
+        raise ConfigError(f"{path}: damaged, or not an energy account")
+    rests = [line.partition(" ")[2] for line in lines[4:-1] if line.startswith("month ")]
+    months = [found for found in map(accounts.decode, rests) if found is not None]
+    return months, day.start_us
+
+
+def build_report(
+    stored: tuple[list[Account], int], section: dict[str, Any], site: EnergySite
+) -> dict[str, Any]:
+    """Return the report: the last twelve calendar months before the present one."""
+    months, now_us = stored
+    meters = [(raw["role"], f"{raw['device']}.{raw['point']}") for raw in section["meters"]]
+    sheet = FigureSheet(site, meters)
+    whole = {_name(m.start_us): m for m in months if m.start_us and _is_whole(m.start_us)}
+    wanted = _last_names(now_us)
+    found = [(name, whole[name]) for name in wanted if name in whole]
+    return {
+        "category": section.get("category", 1),
+        "total_is": "facility meter" if sheet.metered[accounts.FACILITY] else "sum of the parts",
+        "standards": ["ISO/IEC 30134-2", "ISO/IEC 30134-6", "ISO/IEC 30134-9"],
+        "interval": "12 months" if len(found) == MONTHS else "interim",
+        "months": [name for name, _ in found],
+        "missing": [name for name in wanted if name not in whole],
+        "grid": None if site.grid is None else site.grid.source,
+        "without_class": sorted({name for _, name in meters} - set(site.classes)),
+        "figures": [asdict(figure) for figure in sheet.figures(found)] if found else [],
+        "by_month": {
+            name: [asdict(figure) for figure in sheet.figures([(name, account)])]
+            for name, account in found
+        },
+    }
+
+
+def _name(utc_us: int) -> str:
+    year, month = civil_from_utc(utc_us)[:2]
+    return f"{year}-{month:02}"
+
+
+def _is_whole(start_us: int) -> bool:
+    _, _, day, time_us = civil_from_utc(start_us)
+    return day == 1 and time_us < _LATE_US
+
+
+def _last_names(now_us: int) -> list[str]:
+    """Return the names of the twelve months before that of `now_us`; [] if it is unknown."""
+    if not now_us:
+        return []
+    year, month = civil_from_utc(now_us)[:2]
+    count = 12 * year + month - 1
+    return [f"{i // 12}-{i % 12 + 1:02}" for i in range(count - MONTHS, count)]
+
+
+def render(report: dict[str, Any]) -> list[str]:
+    """Return the report as text."""
+    lines = [
+        f"energy account, {report['interval']}, PUE category {_CATEGORIES[report['category']]}",
+        f"all energy: {report['total_is']}; months: {', '.join(report['months']) or 'none'}",
+    ]
+    if report["missing"]:
+        lines.append(f"missing months: {', '.join(report['missing'])}; the figures are interim")
+    lines += [_line(EnergyFigure(**figure)) for figure in report["figures"]]
+    if report["grid"]:
+        lines.append(f"CO2 factor: {report['grid']}")
+    if report["without_class"]:
+        lines.append(f"without a class: {', '.join(report['without_class'])}")
+    lines.append("uncertainty: expanded, k = 2")
+    return lines
+
+
+def _line(figure: EnergyFigure) -> str:
+    if figure.value is None:
+        return f"  {figure.name:26} not known"
+    bound = figure.uncertainty_pct
+    text = "uncertainty not known" if bound is None else f"± {bound:.2f} %"
+    return (
+        f"  {figure.name:26} {figure.value:.6g} {figure.unit if figure.unit != '1' else ''} {text}"
+    )

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts of persons and programs for all protocols with a login.
+
+Does not keep sessions; see `deploy.northbound.access.sessions`. The file accounts.json in the state
+folder has names, roles and hashes of passwords. It is read again when it changes, so the command
+`coldloop northbound account` takes effect in a running server.
+
+At the first start there is one account, `admin`, with a random password in the file
+`initial_password`. This password gives no other right than to set a new one; then the file is
+deleted.
+"""
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from deploy.northbound.access import password as passwords
+from deploy.northbound.access.lockout import Lockout
+from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
+
+FILE, INITIAL = "accounts.json", "initial_password"
+FIRST_USER = "admin"
+MAX_ACCOUNTS = 32
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
+_UNKNOWN = passwords.make_hash(passwords.random_password())
+"""Hash for an unknown user: its check takes as long as that of a known one."""
+_WRONG = "wrong user name or password"
+
+
+@dataclass(frozen=True, slots=True)
+class UserAccount:
+    """An account. `must_change`: only a new password is permitted. `locked`: by failed logins."""
+
+    user: str
+    role: str
+    hash: str
+    enabled: bool = True
+    must_change: bool = False
+    locked: bool = False
+
+
+class Accounts:
+    """The accounts in `folder`. `clock`: monotonic seconds, for the lock-out."""
+
+    def __init__(
+        self, folder: Path, audit: AuditSink, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.lockout = Lockout(clock)
+        self._folder = folder
+        self._audit = audit
+        self._lock = threading.RLock()
+        self._stamp: tuple[int, int] | None = None
+        self._accounts: dict[str, UserAccount] = {}
+        self._observers: list[Callable[[str], None]] = []
+        if not (folder / FILE).exists():
+            self._make_first()
+        self._read()
+
+    def observe(self, observer: Callable[[str], None]) -> None:
+        """Call `observer` with the name of each account whose rights change or that ends."""
+        self._observers.append(observer)
+
+    def _make_first(self) -> None:
+        secret = passwords.random_password()
+        _write_private(self._folder / INITIAL, f"{secret}\n")
+        first = UserAccount(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
+        self._accounts = {FIRST_USER: first}
+        self._write()
+
+    # Reading.
+
+    def all(self) -> list[UserAccount]:
+        """Return all accounts, with `locked` as it is now."""
+        self._read()
+        return [self._shown(account) for account in self._accounts.values()]
+
+    def find(self, user: str) -> UserAccount | None:
+        """Return an account."""
+        self._read()
+        account = self._accounts.get(user)
+        return None if account is None else self._shown(account)
+
+    def _shown(self, account: UserAccount) -> UserAccount:
+        return replace(account, locked=self.lockout.user_remaining_s(account.user) > 0)
+
+    def check(self, user: str, password: str, address: str, protocol: str) -> UserAccount | Refusal:
+        """Return the account of a correct password. Each result is in the audit log.
+
+        A correct and a wrong name take the same time. While the user or the address is locked, no
+        password is checked.
+        """
+        self._read()
+        known = _NAME.fullmatch(user) is not None
+        shown = user if known else "?"
+        wait_s = self.lockout.remaining_s(shown, address)
+        if wait_s:
+            self._audit.record(shown, address, protocol, "login", "", f"locked for {wait_s} s")
+            return Refusal("too many failed logins", wait_s)
+        account = self._accounts.get(user)
+        matches = passwords.verify(password, _UNKNOWN if account is None else account.hash)
+        if account is None or not matches or not account.enabled:
+            self.lockout.failed(shown, address)
+            self._audit.record(shown, address, protocol, "login", "", "refused")
+            return Refusal(_WRONG)
+        self.lockout.succeeded(user)
+        self._audit.record(user, address, protocol, "login", "", "accepted")
+        return account
+
+    # Changes.
+
+    def add(
+        self, user: str, password: str, role: str, enabled: bool = True, must_change: bool = False
+    ) -> Refusal | None:
+        """Add an account."""
+        with self._lock:
+            self._read()
+            reason = self._reason_against(user, role) or passwords.weakness(password, user)
+            if user in self._accounts:
+                reason = f"{user} exists already"
+            if len(self._accounts) >= MAX_ACCOUNTS:
+                reason = f"at most {MAX_ACCOUNTS} accounts"
+            if reason:
+                return Refusal(reason)
+            self._accounts[user] = UserAccount(
+                user, role, passwords.make_hash(password), enabled, must_change
+            )
+            self._write()
+        return None
+
+    @staticmethod
+    def _reason_against(user: str, role: str) -> str:
+        if _NAME.fullmatch(user) is None:
+            return "a user name has 1 to 32 letters, digits, _ . and -, the first one is a letter"
+        return "" if role in ROLES else f"a role is one of {', '.join(ROLES)}"
+
+    def change(
+        self,
+        user: str,
+        *,
+        name: str | None = None,
+        password: str | None = None,
+        role: str | None = None,
+        enabled: bool | None = None,
+        unlock: bool = False,
+    ) -> Refusal | None:
+        """Change the given properties of an account, all or none."""
+        with self._lock:
+            self._read()
+            account = self._accounts.get(user)
+            if account is None:
+                return Refusal(f"no account {user}")
+            new = replace(
+                account,
+                user=account.user if name is None else name,
+                role=account.role if role is None else role,
+                enabled=account.enabled if enabled is None else enabled,
+            )
+            reason = self._reason_against(new.user, new.role) or self._last_administrator(user, new)
+            if new.user != user and new.user in self._accounts:
+                reason = f"{new.user} exists already"
+            if password is not None and not reason:
+                reason = passwords.weakness(password, new.user)
+                same = passwords.verify(password, account.hash)
+                reason = "the new password is the old one" if same else reason
+            if reason:
+                return Refusal(reason)
+            if password is not None:
+                new = replace(new, hash=passwords.make_hash(password), must_change=False)
+            self._accounts = {
+                (new.user if key == user else key): (new if key == user else other)
+                for key, other in self._accounts.items()
+            }
+            self._write()
+            if unlock:
+                self.lockout.unlock(user)
+        self._after_change(user, account, new)
+        return None
+
+    def _after_change(self, user: str, old: UserAccount, new: UserAccount) -> None:
+        """Delete the initial password; report rights that have changed."""
+        if old.must_change and not new.must_change and user == FIRST_USER:
+            (self._folder / INITIAL).unlink(missing_ok=True)
+        if old != new:
+            self._report(user)
+
+    def remove(self, user: str) -> Refusal | None:
+        """Remove an account."""
+        with self._lock:
+            self._read()
+            if user not in self._accounts:
+                return Refusal(f"no account {user}")
+            reason = self._last_administrator(user, None)
+            if reason:
+                return Refusal(reason)
+            del self._accounts[user]
+            self._write()
+        self._report(user)
+        return None
+
+    def _last_administrator(self, user: str, new: UserAccount | None) -> str:
+        """Refuse a change that leaves no administrator."""
+        others = [a for a in self._accounts.values() if a.user != user]
+        left = others if new is None else [*others, new]
+        if any(a.enabled and a.role == ADMINISTRATOR for a in left):
+            return ""
+        return "the last enabled administrator stays"
+
+    def _report(self, user: str) -> None:
+        for observer in self._observers:
+            observer(user)
+
+    # The file.
+
+    def _read(self) -> None:
+        """Read the file if it has changed. An invalid file leaves no account."""
+        with self._lock:
+            path = self._folder / FILE
+            try:
+                info = path.stat()
+                stamp = (info.st_mtime_ns, info.st_ino)
+                if stamp == self._stamp:
+                    return
+                before = self._accounts if self._stamp is not None else {}
+                self._stamp = stamp
+                accounts = dict(_parse(json.loads(path.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                before, accounts = self._accounts, {}
+            self._accounts = accounts
+        for user, account in before.items():
+            if accounts.get(user) != account:
+                self._report(user)
+
+    def _write(self) -> None:
+        entries = [asdict(replace(account, locked=False)) for account in self._accounts.values()]
+        _write_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
+        info = (self._folder / FILE).stat()
+        self._stamp = (info.st_mtime_ns, info.st_ino)
+
+
+def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, UserAccount]]:
+    for entry in entries[:MAX_ACCOUNTS]:
+        user, role, text = str(entry["user"]), str(entry["role"]), str(entry["hash"])
+        if _NAME.fullmatch(user) and role in ROLES:
+            flags = entry.get("enabled") is True, entry.get("must_change") is True
+            yield user, UserAccount(user, role, text, *flags)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file that only its user can read; it is durable on return."""
+    new = path.with_name(path.name + ".new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(new, path)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audit log of a server: who did what from where, with which result; each entry has a hash chain.
+
+Not the audit log of the agent (`agent.remote.storage.audit`), which has each signed message. A line
+is a JSON object; `hash` is SHA-256 over the hash of the line before and the line without it. So a
+changed or missing line in the middle is found; a missing end is not.
+
+Equal entries within `_WINDOW_S` are one line with a count, and at most `_MAX_LINES` lines are
+written in a window. So a flood neither fills the disk nor hides other entries for long. The log has
+`_FILES` files of `_MAX_BYTES`; the oldest is deleted.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+_WINDOW_S = 10
+_MAX_LINES = 100
+_MAX_BYTES = 1 << 20
+_FILES = 4
+_LENGTH = 120
+_START = "0" * 64
+
+Entry = tuple[str, str, str, str, str, str]
+
+
+class ServerAudit:
+    """The log NAME.log in `folder`. `clock`: monotonic seconds."""
+
+    def __init__(
+        self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.failures = 0
+        self._path = folder / f"{name}.log"
+        self._clock = clock
+        self._window_end = 0.0
+        self._lines = 0
+        self._counts: dict[Entry, int] = {}
+        self._number, self._hash = self._read_end()
+
+    def record(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Append an entry. Never raises; `failures` counts entries that could not be written."""
+        self.flush()
+        texts = (user, address, protocol, action, target, result)
+        entry: Entry = tuple(text[:_LENGTH] for text in texts)  # type: ignore[assignment]
+        if entry in self._counts or self._lines >= _MAX_LINES:
+            if entry not in self._counts and len(self._counts) >= 2 * _MAX_LINES:
+                entry = ("", "", "", "other", "", "")
+            self._counts[entry] = self._counts.get(entry, 0) + 1
+            return
+        self._counts[entry] = 0
+        self._lines += 1
+        self._append(entry, 1)
+
+    def flush(self) -> None:
+        """Write the counts of a window that is over; call it also without new entries."""
+        now = self._clock()
+        if now < self._window_end:
+            return
+        counts, self._counts = self._counts, {}
+        self._window_end, self._lines = now + _WINDOW_S, 0
+        for entry, count in counts.items():
+            if count:
+                self._append(entry, count)
+
+    def _append(self, entry: Entry, count: int) -> None:
+        user, address, protocol, action, target, result = entry
+        fields: dict[str, object] = {
+            "n": self._number + 1,
+            "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "user": user,
+            "address": address,
+            "protocol": protocol,
+            "action": action,
+            "target": target,
+            "result": result,
+        }
+        if count > 1 or entry[3] == "other":
+            fields["count"] = count
+        digest = chain(self._hash, fields)
+        line = json.dumps({**fields, "hash": digest}) + "\n"
+        try:
+            self._rotate(len(line))
+            file = os.open(
+                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600
+            )
+            try:
+                os.write(file, line.encode())
+            finally:
+                os.close(file)
+        except OSError:
+            self.failures += 1
+            return
+        self._number, self._hash = self._number + 1, digest
+
+    def _rotate(self, length: int) -> None:
+        """Begin a new file if this one is full. The chain continues."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_size + length <= _MAX_BYTES:
+                return
+            for i in range(_FILES - 1, 0, -1):
+                older = self._path if i == 1 else self._path.with_suffix(f".log.{i - 1}")
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(older, self._path.with_suffix(f".log.{i}"))
+
+    def _read_end(self) -> tuple[int, str]:
+        """Return number and hash of the last entry; an incomplete last line is ended."""
+        for path in (self._path, self._path.with_suffix(".log.1")):
+            last = None
+            for last in read_entries(path):  # noqa: B007 - the last one counts
+                pass
+            if last is not None:
+                with contextlib.suppress(OSError):
+                    _end_line(path)
+                return int(str(last["n"])), str(last["hash"])
+        return 0, _START
+
+
+def _end_line(path: Path) -> None:
+    """End an incomplete last line, as a power cut leaves it."""
+    with path.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+
+def chain(before: str, fields: dict[str, object]) -> str:
+    """Return the hash of an entry: `before` is that of the entry before."""
+    return hashlib.sha256(f"{before}{json.dumps(fields)}".encode()).hexdigest()
+
+
+def read_entries(path: Path) -> Iterator[dict[str, object]]:
+    """Return the entries of a file. Lines that are no entry are left out."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and type(entry.get("n")) is int and "hash" in entry:
+                yield entry
+
+
+def verify(folder: Path, name: str) -> tuple[list[dict[str, object]], list[str]]:
+    """Return all entries, oldest first, and the faults of the chain."""
+    entries: list[dict[str, object]] = []
+    for i in range(_FILES - 1, -1, -1):
+        entries += read_entries(folder / (f"{name}.log.{i}" if i else f"{name}.log"))
+    faults = []
+    before: dict[str, object] | None = None
+    for entry in entries:
+        fields = {key: value for key, value in entry.items() if key != "hash"}
+        expected = _START if before is None else str(before["hash"])
+        follows = before is None or entry["n"] == int(str(before["n"])) + 1
+        if before is None and entry["n"] != 1:
+            before = entry
+            continue  # older files were deleted: the chain begins here
+        if not follows or chain(expected, fields) != entry["hash"]:
+            faults.append(f"entry {entry['n']}: changed, or an entry before it is missing")
+        before = entry
+    return entries, faults

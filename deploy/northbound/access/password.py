@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passwords: rules, hashes by scrypt (RFC 7914), comparison in constant time.
+
+Does not keep accounts; see `deploy.northbound.access.accounts`. One hash needs 16 MiB and about
+50 ms, so a caller limits the attempts before it calls `verify`.
+"""
+
+import hashlib
+import hmac
+import secrets
+
+MIN_LENGTH, MAX_LENGTH = 10, 128
+"""Characters of a password."""
+_N, _R, _P = 1 << 14, 8, 1
+_SALT_BYTES, _KEY_BYTES = 16, 32
+_ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without characters that look alike."""
+
+
+def make_hash(password: str) -> str:
+    """Return `scrypt$N$r$p$SALT$KEY` of a password, hexadecimal."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return f"scrypt${_N}${_R}${_P}${salt.hex()}${_scrypt(password, salt, _N, _R, _P).hex()}"
+
+
+def verify(password: str, text: str) -> bool:
+    """Return whether a password has this hash. An invalid hash has no password."""
+    try:
+        kind, n, r, p, salt, key = text.split("$")
+        wanted = bytes.fromhex(key)
+        found = _scrypt(password, bytes.fromhex(salt), int(n), int(r), int(p))
+    except (ValueError, MemoryError):
+        return False
+    return kind == "scrypt" and hmac.compare_digest(found, wanted)
+
+
+def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    data = password[: MAX_LENGTH + 1].encode("utf-8", "surrogatepass")
+    return hashlib.scrypt(data, salt=salt, n=n, r=r, p=p, maxmem=1 << 26, dklen=_KEY_BYTES)
+
+
+def weakness(password: str, user: str) -> str:
+    """Return why a password is not accepted; empty: it is accepted."""
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        return f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters"
+    if not password.isprintable():
+        return "a password has printable characters only"
+    if user.lower() in password.lower():
+        return "a password does not contain the user name"
+    if len(set(password)) < 5:
+        return "a password has at least 5 different characters"
+    return ""
+
+
+def random_password() -> str:
+    """Return a password of 16 characters, 92 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(16))

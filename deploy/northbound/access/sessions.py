@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions of logged-in users, in memory: a restart of the server ends all of them.
+
+Does not check passwords; see `deploy.northbound.access.accounts`. At most `MAX_SESSIONS` exist. A
+session ends after `idle_s` without a request, and when the account changes or ends. Only hashes of
+the tokens are kept.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from deploy.northbound.access.accounts import Accounts, UserAccount
+from deploy.northbound.access.types import Refusal, Session
+
+MAX_SESSIONS = 16
+MAX_OF_USER = 8
+IDLE_RANGE_S = (30, 86_400)
+
+
+class Sessions:
+    """The sessions. `clock`: monotonic seconds. `idle_s`: longest time between two requests."""
+
+    def __init__(self, accounts: Accounts, clock: Callable[[], float] = time.monotonic) -> None:
+        self.idle_s = 600
+        self._accounts = accounts
+        self._clock = clock
+        self._sessions: dict[str, tuple[Session, float]] = {}
+        self._next_id = 1
+        accounts.observe(self.close_of)
+
+    def login(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
+        """Open a session for a correct password."""
+        account = self._accounts.check(user, password, address, protocol)
+        if isinstance(account, Refusal):
+            return account
+        own = sum(session.user == user for session in self.all())
+        if len(self._sessions) >= MAX_SESSIONS or own >= MAX_OF_USER:
+            return Refusal("too many sessions", self.idle_s)
+        token = secrets.token_hex(32)
+        session = _session(str(self._next_id), account, address)
+        self._next_id += 1
+        self._sessions[_key(token)] = (session, self._clock())
+        return replace(session, token=token)
+
+    def check(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
+        """Check a password for one request, as HTTP Basic does. No session is kept."""
+        account = self._accounts.check(user, password, address, protocol)
+        return account if isinstance(account, Refusal) else _session("", account, address)
+
+    def find(self, token: str) -> Session | None:
+        """Return the session of a token and renew it. Its role is that of the account now."""
+        self._expire()
+        found = self._sessions.get(_key(token))
+        if found is None:
+            return None
+        session = found[0]
+        account = self._accounts.find(session.user)
+        if account is None or not account.enabled:
+            return None
+        session = replace(session, role=account.role, must_change=account.must_change)
+        self._sessions[_key(token)] = (session, self._clock())
+        return session
+
+    def all(self) -> list[Session]:
+        """Return all sessions, without their tokens."""
+        self._expire()
+        return [session for session, _ in self._sessions.values()]
+
+    def close(self, session_id: str) -> bool:
+        """End a session; return whether it existed."""
+        return self._drop(lambda session: session.id == session_id)
+
+    def close_of(self, user: str) -> None:
+        """End all sessions of a user."""
+        self._drop(lambda session: session.user == user)
+
+    def _drop(self, matches: Callable[[Session], bool]) -> bool:
+        keys = [key for key, (session, _) in self._sessions.items() if matches(session)]
+        for key in keys:
+            del self._sessions[key]
+        return bool(keys)
+
+    def set_idle(self, seconds: int) -> Refusal | None:
+        """Set `idle_s`."""
+        low, high = IDLE_RANGE_S
+        if not low <= seconds <= high:
+            return Refusal(f"{low} to {high} s")
+        self.idle_s = seconds
+        return None
+
+    def _expire(self) -> None:
+        now = self._clock()
+        old = [key for key, (_, used) in self._sessions.items() if now - used > self.idle_s]
+        for key in old:
+            del self._sessions[key]
+
+
+def _session(session_id: str, account: UserAccount, address: str) -> Session:
+    return Session(session_id, account.user, account.role, address, "", account.must_change)
+
+
+def _key(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of access and of writes that all protocols use.
+
+Does not decide; see `deploy.northbound.access.accounts` (logins) and
+`deploy.northbound.access.writes` (changes and commands).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+READ_ONLY, OPERATOR, ADMINISTRATOR = "ReadOnly", "Operator", "Administrator"
+ROLES = (READ_ONLY, OPERATOR, ADMINISTRATOR)
+"""Predefined roles of Redfish, from least to most rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A login. `token`: secret of the session. `must_change`: only a new password is permitted."""
+
+    id: str
+    user: str
+    role: str
+    address: str
+    token: str
+    must_change: bool = False
+
+    def may(self, role: str) -> bool:
+        """Return whether the role of the session includes `role`; nothing with `must_change`."""
+        return not self.must_change and ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused request. `retry_s`: time after which a new attempt has a chance, 0: none."""
+
+    reason: str
+    retry_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetPointChange:
+    """A change of a set-point: `raw` value of the point `key` of the table."""
+
+    key: str
+    raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCommand:
+    """A command of the agent, for example `acknowledge`, with its arguments."""
+
+    name: str
+    arguments: Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A change or command on its way to the agent."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """State of a submission: pending, trial, confirmed (a command: done), refused, rolled_back."""
+
+    state: str
+    reason: str = ""
+
+
+class WriteAccess(Protocol):
+    """The way from a protocol to the agent; `deploy.northbound.access.writes` implements it."""
+
+    def permitted(self, request: SetPointChange | UnitCommand) -> Refusal | None:
+        """Return why the configuration does not permit the request; None: it does."""
+        ...
+
+    def submit(
+        self, request: SetPointChange | UnitCommand, user: str, address: str, protocol: str
+    ) -> Submission | Refusal:
+        """Send a request to the agent and record it in the audit log."""
+        ...
+
+    def result(self, submission: str) -> Outcome | None:
+        """Return the state of a submission; None: there is no such submission."""
+        ...
+
+
+class AuditSink(Protocol):
+    """The audit log; `deploy.northbound.access.audit` implements it."""
+
+    def record(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Append an entry. Never raises; floods are counted."""
+        ...
+
+
+class FakeWriter:
+    """A `WriteAccess` for tests. `refusal` None: each request is permitted and pending."""
+
+    def __init__(self, refusal: Refusal | None = None) -> None:
+        self.refusal = refusal
+        self.requests: list[tuple[SetPointChange | UnitCommand, str, str, str]] = []
+        self.results: dict[str, Outcome] = {}
+
+    def permitted(self, request: SetPointChange | UnitCommand) -> Refusal | None:
+        """Return `refusal`."""
+        return self.refusal
+
+    def submit(
+        self, request: SetPointChange | UnitCommand, user: str, address: str, protocol: str
+    ) -> Submission | Refusal:
+        """Keep the request."""
+        if self.refusal is not None:
+            return self.refusal
+        self.requests.append((request, user, address, protocol))
+        submission = Submission(str(len(self.requests)))
+        self.results[submission.id] = Outcome("pending")
+        return submission
+
+    def result(self, submission: str) -> Outcome | None:
+        """Return the kept result."""
+        return self.results.get(submission)
+
+
+class FakeAudit:
+    """An `AuditSink` for tests."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str, str, str, str, str]] = []
+
+    def record(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Keep the entry."""
+        self.entries.append((user, address, protocol, action, target, result))

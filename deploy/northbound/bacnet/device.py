@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The BACnet device: services, what it refuses, limits.
+
+Without `writer` all writes get WRITE_ACCESS_DENIED. With it, Present_Value of the two set-points
+can be written from the permitted networks; the object has the new value when the agent has kept
+the change. DeviceCommunicationControl is refused always: BACnet/IP has no proof of identity, and
+the service makes a device silent. Subscriptions (COV) have a number and a lifetime; the device is
+no BBMD, routes nothing and keeps no table of other devices.
+
+Does not know values; see `point_objects` and `alarm_objects`.
+"""
+
+import datetime as dt
+import logging
+from typing import Any
+
+from bacpypes3.apdu import (
+    AcknowledgeAlarmRequest,
+    DeviceCommunicationControlRequest,
+    GetEventInformationRequest,
+    IAmRequest,
+    IHaveRequest,
+    ReadRangeRequest,
+    SimpleAckPDU,
+    SubscribeCOVRequest,
+    WritePropertyMultipleError,
+    WritePropertyRequest,
+)
+from bacpypes3.app import Application, DeviceInfoCache
+from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupported
+from bacpypes3.errors import ExecutionError
+from bacpypes3.local.device import DeviceObject
+from bacpypes3.local.networkport import NetworkPortObject
+from bacpypes3.netservice import RouterInfoCache
+from bacpypes3.primitivedata import Date, Real, Time
+
+from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
+from deploy.northbound.bacnet.alarm_objects import AlarmObjects, date_time
+from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.event_services import (
+    PROTOCOL,
+    EventServices,
+    PermittedNetworks,
+    host_of,
+)
+from deploy.northbound.bacnet.point_objects import PointObjects
+from deploy.northbound.bacnet.trend_log import TrendLogs
+from deploy.northbound.snapshot import Snapshot
+
+MAX_SUBSCRIPTIONS = 64
+MAX_LIFETIME_S = 8 * 3600
+_MAX_ROUTERS = 64
+SERVICES = (
+    "acknowledgeAlarm",
+    "subscribeCOV",
+    "readProperty",
+    "readPropertyMultiple",
+    "writeProperty",
+    "writePropertyMultiple",
+    "readRange",
+    "getEventInformation",
+    "whoHas",
+    "whoIs",
+    "iAm",
+    "iHave",
+)
+"""Services that the device executes or, the last two, initiates."""
+OBJECT_TYPES = (
+    "analogInput",
+    "analogValue",
+    "binaryInput",
+    "binaryValue",
+    "device",
+    "multiStateValue",
+    "networkPort",
+    "notificationClass",
+    "positiveIntegerValue",
+    "trendLog",
+)
+
+logging.getLogger("bacpypes3").setLevel(logging.CRITICAL + 1)  # a trace for each bad datagram
+
+
+class UnitDevice(DeviceObject):
+    """The device object; its time is that of the unit, UTC, unspecified if it is not known."""
+
+    _now: dt.datetime | None = None
+
+    def set_time(self, now: dt.datetime | None) -> None:
+        """Set the time of the unit."""
+        self._now = now
+
+    @property
+    def localDate(self) -> Date:  # noqa: N802 - name of BACnet
+        """Return the date in UTC."""
+        return date_time(self._now).date
+
+    @property
+    def localTime(self) -> Time:  # noqa: N802 - name of BACnet
+        """Return the time in UTC."""
+        return date_time(self._now).time
+
+    @property
+    def protocolObjectTypesSupported(self) -> Any:  # noqa: N802
+        """Return the object types of the device."""
+        from bacpypes3.basetypes import ObjectTypesSupported  # noqa: PLC0415
+
+        supported = ObjectTypesSupported([])
+        for name in OBJECT_TYPES:
+            supported[getattr(ObjectTypesSupported, name)] = 1
+        return supported
+
+
+class BoundedRouterCache(RouterInfoCache):
+    """Routes to other networks, learned from their messages; at most 64."""
+
+    async def set_path_info(self, snet: Any, dnet: Any, address: Any, status: Any) -> bool:
+        """Keep a route if there is room."""
+        if len(self.path_info) >= _MAX_ROUTERS and (snet, dnet) not in self.path_info:
+            return False
+        return bool(await super().set_path_info(snet, dnet, address, status))
+
+    async def set_router_dnets(self, snet: Any, address: Any, dnets: Any) -> bool:
+        """Keep the networks of a router if there is room."""
+        if len(self.router_dnets) >= _MAX_ROUTERS or len(dnets) > _MAX_ROUTERS:
+            return False
+        return bool(await super().set_router_dnets(snet, address, dnets))
+
+
+class BacnetDevice(Application):
+    """The application. Make it with `make_device`."""
+
+    points: PointObjects
+    alarms: AlarmObjects
+    trends: TrendLogs
+    events: EventServices
+    permitted: PermittedNetworks
+    writer: WriteAccess | None
+    audit: AuditSink
+
+    def get_services_supported(self) -> ServicesSupported:
+        """Return the services that are not refused always."""
+        supported = ServicesSupported([])
+        for name in SERVICES:
+            supported[getattr(ServicesSupported, name)] = 1
+        return supported
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Copy a snapshot into all objects; send notifications."""
+        self.points.update(snapshot)
+        self.trends.add(snapshot)
+        device = self.device_object
+        device.set_time(snapshot.utc)
+        operational = not snapshot.stale
+        device.systemStatus = "operational" if operational else "non-operational"
+        identifier = device.objectIdentifier
+        for transition in self.alarms.update(snapshot.alarms, snapshot.utc, snapshot.stale):
+            self.events.notify(transition, identifier, self.request)
+
+    # Refused or not needed.
+
+    async def do_IAmRequest(self, apdu: IAmRequest) -> None:  # noqa: N802
+        """Ignore other devices; the table of bacpypes3 has no limit."""
+
+    async def do_IHaveRequest(self, apdu: IHaveRequest) -> None:  # noqa: N802
+        """Ignore other devices."""
+
+    async def do_DeviceCommunicationControlRequest(  # noqa: N802
+        self, apdu: DeviceCommunicationControlRequest
+    ) -> None:
+        """Refuse: any client could make the device silent."""
+        self._record(apdu, "device-communication-control", "", "refused")
+        raise ExecutionError("services", "serviceRequestDenied")
+
+    # Alarms, logs, subscriptions.
+
+    async def do_GetEventInformationRequest(  # noqa: N802
+        self, apdu: GetEventInformationRequest
+    ) -> None:
+        """Answer with the alarms that are active or wait for an acknowledgement."""
+        await self.response(self.events.event_information(apdu))
+
+    async def do_AcknowledgeAlarmRequest(self, apdu: AcknowledgeAlarmRequest) -> None:  # noqa: N802
+        """Pass an acknowledgement to the agent."""
+        await self.response(self.events.acknowledge(apdu))
+
+    async def do_ReadRangeRequest(self, apdu: ReadRangeRequest) -> None:  # noqa: N802
+        """Answer with records of a trend log."""
+        known = self.get_object_id(apdu.objectIdentifier) is not None
+        await self.response(self.trends.read_range(apdu, known))
+
+    async def do_SubscribeCOVRequest(self, apdu: SubscribeCOVRequest) -> None:  # noqa: N802
+        """Accept a subscription within the limits. One without an end is refused."""
+        if apdu.issueConfirmedNotifications is not None or apdu.lifetime is not None:
+            if not 0 < int(apdu.lifetime or 0) <= MAX_LIFETIME_S:
+                raise ExecutionError("services", "valueOutOfRange")
+            if not self._has_subscription(apdu) and self.subscriptions() >= MAX_SUBSCRIPTIONS:
+                raise ExecutionError("resources", "noSpaceToAddListElement")
+        await super().do_SubscribeCOVRequest(apdu)
+
+    def subscriptions(self) -> int:
+        """Return the number of subscriptions."""
+        return sum(len(d.cov_subscriptions) for d in self._cov_detections.values())
+
+    def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:
+        detection = self._cov_detections.get(apdu.monitoredObjectIdentifier)
+        wanted = (apdu.pduSource, apdu.subscriberProcessIdentifier)
+        held = detection.cov_subscriptions if detection else ()
+        return any((cov.client_addr, cov.proc_id) == wanted for cov in held)
+
+    # Writes.
+
+    async def do_WritePropertyRequest(self, apdu: WritePropertyRequest) -> None:  # noqa: N802
+        """Write a set-point, or refuse."""
+        self._write(apdu, apdu.objectIdentifier, apdu)
+        await self.response(SimpleAckPDU(context=apdu))
+
+    async def do_WritePropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802
+        """Write one set-point; a request with several is refused whole."""
+        entries = [
+            (spec.objectIdentifier, entry)
+            for spec in apdu.listOfWriteAccessSpecs
+            for entry in spec.listOfProperties
+        ]
+        identifier, entry = entries[0] if entries else (("device", 4194303), None)
+        try:
+            if entry is None or len(entries) != 1:
+                raise ExecutionError("property", "writeAccessDenied")
+            self._write(apdu, identifier, entry)
+        except ExecutionError as error:
+            reference = ObjectPropertyReference(
+                objectIdentifier=identifier,
+                propertyIdentifier=getattr(entry, "propertyIdentifier", "present-value"),
+            )
+            reply = WritePropertyMultipleError(
+                errorType=ErrorType(errorClass=error.errorClass, errorCode=error.errorCode),
+                firstFailedWriteAttempt=reference,
+                context=apdu,
+            )
+            await self.response(reply)
+            return
+        await self.response(SimpleAckPDU(context=apdu))
+
+    def _write(self, apdu: Any, identifier: Any, entry: Any) -> None:
+        """Submit a set-point. Raises ExecutionError: the error of the reply."""
+        target = f"{identifier} {entry.propertyIdentifier}"
+        try:
+            self._submit(apdu, identifier, entry)
+        except ExecutionError as error:
+            self._record(apdu, "write", target, f"refused: {error.errorCode}")
+            raise
+
+    def _submit(self, apdu: Any, identifier: Any, entry: Any) -> None:
+        if self.get_object_id(identifier) is None:
+            raise ExecutionError("object", "unknownObject")
+        point = self.points.find(identifier)
+        is_value = str(entry.propertyIdentifier) == "present-value"
+        if self.writer is None or not self.permitted.has(apdu.pduSource):
+            raise ExecutionError("property", "writeAccessDenied")
+        if point is None or not is_value or not point.row.setpoint:
+            raise ExecutionError("property", "writeAccessDenied")
+        value_in = getattr(entry, "propertyValue", None) or entry.value
+        try:
+            value = float(value_in.cast_out(Real))
+        except Exception:  # noqa: BLE001 - any bytes: the library has several errors
+            raise ExecutionError("property", "invalidDataType") from None
+        low, high = float(point.object.minPresValue), float(point.object.maxPresValue)
+        if not low <= value <= high:  # also NaN
+            raise ExecutionError("property", "valueOutOfRange")
+        change = SetPointChange(point.row.key, round(value / point.factor))
+        source = host_of(apdu.pduSource)
+        if isinstance(self.writer.submit(change, source, source, PROTOCOL), Refusal):
+            raise ExecutionError("property", "writeAccessDenied")
+
+    def _record(self, apdu: Any, action: str, target: str, result: str) -> None:
+        source = host_of(apdu.pduSource)
+        self.audit.record(source, source, PROTOCOL, action, target, result)
+
+
+def make_device(
+    settings: dict[str, Any],
+    snapshot: Snapshot,
+    audit: AuditSink,
+    writer: WriteAccess | None = None,
+) -> BacnetDevice:
+    """Build the device and bind its socket; needs a running event loop.
+
+    `settings`: section `northbound.bacnet`. `snapshot`: for the name plate.
+    """
+    from deploy.northbound.bacnet.event_services import make_destination  # noqa: PLC0415
+
+    identity = snapshot.identity
+    vendor = settings.get("vendor", 999)
+    device = UnitDevice(
+        objectIdentifier=("device", settings["device"]),
+        objectName=f"{identity.site}/{identity.unit}" if identity.unit else "coldloop",
+        description="Coolant distribution unit",
+        vendorIdentifier=vendor,
+        vendorName=identity.manufacturer or "coldloop",
+        modelName=identity.model or "coldloop",
+        firmwareRevision=snapshot.software or "unknown",
+        applicationSoftwareVersion=snapshot.software or "unknown",
+        serialNumber=identity.serial_number,
+        location=identity.location,
+        maxApduLengthAccepted=1476,
+        segmentationSupported="segmented-transmit",
+        utcOffset=0,
+        daylightSavingsStatus=False,
+        databaseRevision=1,
+    )
+    address = f"{settings['address']}:{settings.get('port', 47808)}"
+    port = NetworkPortObject(address, objectIdentifier=("network-port", 1), objectName="BACnet/IP")
+    if settings.get("foreign"):
+        from bacpypes3.basetypes import HostNPort, IPMode  # noqa: PLC0415
+
+        port.bacnetIPMode = IPMode.foreign
+        port.fdBBMDAddress = HostNPort(settings["foreign"])
+        port.fdSubscriptionLifetime = 300
+    points = PointObjects()
+    recipients = [make_destination(text) for text in settings.get("recipients", ())]
+    alarms, trends = AlarmObjects(recipients), TrendLogs(points.by_key)
+    objects = [device, port, *points.objects(), *alarms.objects(), *trends.objects()]
+    app: BacnetDevice = BacnetDevice.from_object_list(
+        objects, DeviceInfoCache(), BoundedRouterCache()
+    )
+    app.points, app.alarms, app.trends = points, alarms, trends
+    app.permitted = PermittedNetworks(settings.get("networks", ()))
+    app.writer, app.audit = writer, audit
+    app.events = EventServices(alarms, app.permitted, writer, audit)
+    for link in app.link_layers.values():
+        DatagramFilter(app.asap.serverTransactions).attach(link.server)
+    return app

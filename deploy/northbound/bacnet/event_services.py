@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services of alarms: GetEventInformation, AcknowledgeAlarm, event notifications.
+
+bacpypes3 0.0.110 has no handler of these services (ANSI/ASHRAE 135, clauses 13.5, 13.8, 13.12). An
+acknowledgement goes to the agent as a command; the object shows it when the agent has accepted it.
+Only clients of the permitted networks can acknowledge.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bacpypes3.apdu import (
+    AcknowledgeAlarmRequest,
+    ConfirmedEventNotificationRequest,
+    GetEventInformationACK,
+    GetEventInformationRequest,
+    SimpleAckPDU,
+    UnconfirmedEventNotificationRequest,
+)
+from bacpypes3.basetypes import (
+    Destination,
+    DeviceAddress,
+    GetEventInformationEventSummary,
+    NotificationParameters,
+    NotificationParametersChangeOfState,
+    PropertyStates,
+    Recipient,
+)
+from bacpypes3.errors import ExecutionError
+from bacpypes3.pdu import Address
+
+from deploy.northbound.access.types import AuditSink, Refusal, UnitCommand, WriteAccess
+from deploy.northbound.bacnet.alarm_objects import (
+    TO_NORMAL,
+    TO_OFFNORMAL,
+    AlarmObject,
+    AlarmObjects,
+    Transition,
+)
+
+PROTOCOL = "bacnet"
+_SUMMARIES = 20
+"""Events in one reply; the client asks for the next ones (about 45 bytes each)."""
+_CHANGE_OF_STATE = 1  # BACnetEventType
+_LONGEST_SOURCE = 40
+
+
+def make_destination(text: str, process: int = 1, confirmed: bool = True) -> Destination:
+    """Return the receiver of notifications at HOST:PORT, all days and all transitions."""
+    address = Address(text)
+    return Destination(
+        validDays=[1] * 7,
+        fromTime=(0, 0, 0, 0),
+        toTime=(23, 59, 59, 99),
+        recipient=Recipient(
+            address=DeviceAddress(networkNumber=0, macAddress=bytes(address.addrAddr))
+        ),
+        processIdentifier=process,
+        issueConfirmedNotifications=confirmed,
+        transitions=[1, 1, 1],
+    )
+
+
+class PermittedNetworks:
+    """Networks whose clients can acknowledge and write. BACnet has no other proof of identity."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(text) for text in networks]
+
+    def has(self, source: Any) -> bool:
+        """Return whether the address of a request is in one of them."""
+        try:
+            address = ipaddress.ip_address(host_of(source))
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def host_of(source: Any) -> str:
+    """Return the IP address of a BACnet address, without its port."""
+    return str(source).rpartition("@")[2].partition(":")[0]
+
+
+class EventServices:
+    """Handlers of the alarm services; `BacnetDevice` calls them."""
+
+    def __init__(
+        self,
+        alarms: AlarmObjects,
+        permitted: PermittedNetworks,
+        writer: WriteAccess | None,
+        audit: AuditSink,
+    ) -> None:
+        self._alarms, self._permitted, self._writer, self._audit = alarms, permitted, writer, audit
+
+    def event_information(self, request: GetEventInformationRequest) -> GetEventInformationACK:
+        """Return the next objects that are not normal or wait for an acknowledgement."""
+        reported = [a for a in self._alarms.by_number.values() if a.is_reported]
+        last = request.lastReceivedObjectIdentifier
+        if last is not None:
+            found = self._alarms.find(last)
+            number = -1 if found is None else found.number
+            reported = [a for a in reported if a.number > number]
+        page = sorted(reported, key=lambda a: a.number)[:_SUMMARIES]
+        return GetEventInformationACK(
+            listOfEventSummaries=[_summary(alarm) for alarm in page],
+            moreEvents=len(reported) > len(page),
+            context=request,
+        )
+
+    def acknowledge(self, request: AcknowledgeAlarmRequest) -> SimpleAckPDU:
+        """Send an acknowledgement to the agent. Raises ExecutionError: the reason of the error."""
+        source = host_of(request.pduSource)
+        user = str(request.acknowledgmentSource)[:_LONGEST_SOURCE]
+        try:
+            alarm = self._check(request)
+            self._submit(alarm, user, source)
+        except ExecutionError as error:
+            target = str(request.eventObjectIdentifier)
+            self._audit.record(
+                user, source, PROTOCOL, "acknowledge", target, f"refused: {error.errorCode}"
+            )
+            raise
+        return SimpleAckPDU(context=request)
+
+    def _check(self, request: AcknowledgeAlarmRequest) -> AlarmObject:
+        if self._writer is None or not self._permitted.has(request.pduSource):
+            raise ExecutionError("services", "serviceRequestDenied")
+        alarm = self._alarms.find(request.eventObjectIdentifier)
+        if alarm is None:
+            raise ExecutionError("object", "unknownObject")
+        state = int(request.eventStateAcknowledged)
+        transition = {0: TO_NORMAL, 2: TO_OFFNORMAL}.get(state)
+        if transition is None:
+            raise ExecutionError("services", "invalidEventState")
+        if not _same_time(request.timeStamp, list(alarm.object.eventTimeStamps)[transition]):
+            raise ExecutionError("services", "invalidTimeStamp")
+        if tuple(alarm.object.ackedTransitions)[transition]:
+            raise ExecutionError("services", "invalidEventState")
+        return alarm
+
+    def _submit(self, alarm: AlarmObject, user: str, source: str) -> None:
+        """Acknowledge each source of the number; an error if the first is refused."""
+        waiting = [i for i in alarm.items if i.state.endswith("_unacknowledged")]
+        for item in waiting:
+            command = UnitCommand("acknowledge", {"alarm": item.id})
+            answer = self._writer.submit(command, user, source, PROTOCOL) if self._writer else None
+            if answer is None or isinstance(answer, Refusal):
+                raise ExecutionError("services", "serviceRequestDenied")
+
+    def notify(self, transition: Transition, device: Any, send: Callable[[Any], object]) -> None:
+        """Send a notification to the recipients of its class."""
+        alarm = transition.alarm
+        (found,) = [
+            c for c in self._alarms.classes if c.notificationClass == alarm.notification_class
+        ]
+        for destination in found.recipientList:
+            message = make_notification(transition, device, destination)
+            send(message)
+
+
+def make_notification(transition: Transition, device: Any, destination: Destination) -> Any:
+    """Return the notification of a transition for one recipient."""
+    alarm, target = transition.alarm, transition.alarm.object
+    confirmed = bool(destination.issueConfirmedNotifications)
+    kind = ConfirmedEventNotificationRequest if confirmed else UnconfirmedEventNotificationRequest
+    index = TO_OFFNORMAL if transition.to_state == "offnormal" else TO_NORMAL
+    message = kind(
+        processIdentifier=destination.processIdentifier,
+        initiatingDeviceIdentifier=device,
+        eventObjectIdentifier=alarm.identifier,
+        timeStamp=list(target.eventTimeStamps)[index],
+        notificationClass=alarm.notification_class,
+        priority=alarm.priority,
+        eventType=_CHANGE_OF_STATE,
+        messageText=transition.text,
+        notifyType="ack-notification" if transition.acked else "alarm",
+        toState=transition.to_state,
+    )
+    if not transition.acked:
+        message.ackRequired = index == TO_OFFNORMAL
+        message.fromState = transition.from_state
+        message.eventValues = NotificationParameters(
+            changeOfState=NotificationParametersChangeOfState(
+                newState=PropertyStates(binaryValue=target.presentValue),
+                statusFlags=target.statusFlags,
+            )
+        )
+    message.pduDestination = Address(bytes(destination.recipient.address.macAddress))
+    return message
+
+
+def _summary(alarm: AlarmObject) -> GetEventInformationEventSummary:
+    target = alarm.object
+    return GetEventInformationEventSummary(
+        objectIdentifier=alarm.identifier,
+        eventState=target.eventState,
+        acknowledgedTransitions=target.ackedTransitions,
+        eventTimeStamps=list(target.eventTimeStamps),
+        notifyType=target.notifyType,
+        eventEnable=target.eventEnable,
+        eventPriorities=[alarm.priority] * 3,
+    )
+
+
+def _same_time(left: Any, right: Any) -> bool:
+    """Return whether two time stamps are equal to the hundredth of a second."""
+    if left.dateTime is None or right.dateTime is None:
+        return False
+    days = [tuple(stamp.dateTime.date)[:3] for stamp in (left, right)]  # without day of week
+    times = [tuple(stamp.dateTime.time) for stamp in (left, right)]
+    return days[0] == days[1] and times[0] == times[1]

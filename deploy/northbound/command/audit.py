@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop northbound audit`: print the audit logs of the servers and check their chains."""
+
+import argparse
+import json
+import sys
+
+from deploy.northbound.access.audit import verify
+from deploy.northbound.command.serve import CONFIG
+from deploy.northbound.process.settings import PROCESSES, read_settings
+
+EXAMPLE = "coldloop northbound audit --json"
+_LOGS = (*PROCESSES, "account")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--config", metavar="FILE", default=CONFIG, help=f"({CONFIG})")
+    parser.add_argument("--state", metavar="FOLDER", default="", help="folder of the logs")
+    parser.add_argument("--json", action="store_true", help="print the entries as JSON lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print all entries; 1 if a chain is broken."""
+    settings = read_settings(arguments.config, arguments.state)
+    broken = False
+    for name in _LOGS:
+        entries, faults = verify(settings.state, name)
+        for entry in entries:
+            print(json.dumps({"log": name, **entry}) if arguments.json else _line(name, entry))
+        for fault in faults:
+            print(f"{name}.log: {fault}", file=sys.stderr)
+        broken = broken or bool(faults)
+    return 1 if broken else 0
+
+
+def _line(name: str, entry: dict[str, object]) -> str:
+    count = f" x{entry['count']}" if "count" in entry else ""
+    keys = ("utc", "user", "address", "protocol", "action", "target", "result")
+    return f"{name}: " + "  ".join(str(entry.get(key) or "-") for key in keys) + count

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop northbound points`: the point list of all protocols as a table, CSV or BACnet EPICS.
+
+Does not read a unit: the list is that of the software. It comes from the point table and from the
+columns of each protocol. The EPICS is the list of objects in the form of ANSI/ASHRAE 135.1, clause
+4; the PICS is docs/operator/bacnet.md.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from typing import Any
+
+from deploy.northbound.modbus.layout import register_fields
+from deploy.northbound.points.point_table import PointRow, columns, point_table
+
+EXAMPLE = "coldloop northbound points --csv > points.csv"
+_PROTOCOLS = ("redfish", "prometheus", "modbus", "bacnet", "snmp")
+_HEAD = ("key", "title", "unit", "kind", "scale", "low", "high")
+_ANALOG = ("analog-input", "analog-value")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--epics", action="store_true", help="print the objects as a BACnet EPICS")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the list."""
+    if arguments.csv:
+        sys.stdout.write(csv_text())
+    elif arguments.epics:
+        sys.stdout.write(epics_text())
+    else:
+        for row in point_table().values():
+            places = "  ".join(text for text in _places(row).values() if text)
+            print(f"{row.key:<28} {row.unit:<6} {row.title}  [{places}]")
+    return 0
+
+
+def protocols() -> list[str]:
+    """Return the protocols that have columns."""
+    folder = resources.files("deploy.northbound.points")
+    return [name for name in _PROTOCOLS if (folder / f"{name}.toml").is_file()]
+
+
+def place(protocol: str, row: PointRow) -> str:
+    """Return where a protocol has a point, in its own terms; empty: nowhere."""
+    column = columns(protocol).get(row.key)
+    if column is None:
+        return ""
+    if protocol == "modbus":
+        field = register_fields()[row.key]
+        return f"{field.address} {field.kind} x {field.scale:g}"
+    if protocol == "bacnet":
+        return f"{column['object']},{_instance(column, row)}"
+    if protocol == "prometheus":
+        total = "_total" if row.kind == "counter" else ""
+        labels = f"{{{column['labels']}}}" if "labels" in column else ""
+        return f"coldloop_{column['name']}{total}{labels}"
+    return " ".join(str(value) for value in column.values() if isinstance(value, str | int))
+
+
+def _instance(column: Mapping[str, Any], row: PointRow) -> int:
+    return int(column["instance"]) + max(0, row.instance - 1)
+
+
+def _places(row: PointRow) -> dict[str, str]:
+    return {protocol: place(protocol, row) for protocol in protocols()}
+
+
+def csv_text() -> str:
+    """Return the list as CSV (RFC 4180) with one line for each point."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow([*_HEAD, *protocols()])
+    for row in point_table().values():
+        fields = (row.key, row.title, row.unit, row.kind, row.scale, row.low, row.high)
+        writer.writerow([*fields, *_places(row).values()])
+    return stream.getvalue()
+
+
+def table_rows() -> Iterator[tuple[str, ...]]:
+    """Return the rows of the page in docs/reference: one for each template."""
+    seen = set()
+    for row in point_table().values():
+        if row.template in seen:
+            continue
+        seen.add(row.template)
+        title = row.title.replace(" 1", " n") if row.instance else row.title
+        key = f"`{row.template}`" + (f" ({_count(row.template)})" if row.instance else "")
+        yield (
+            key,
+            title,
+            row.unit,
+            *(f"`{text}`" if text else "-" for text in _places(row).values()),
+        )
+
+
+def _count(template: str) -> str:
+    return f"1 to {max(r.instance for r in point_table().values() if r.template == template)}"
+
+
+def epics_text() -> str:
+    """Return the objects of the BACnet device in the form of 135.1, clause 4."""
+    lines = ["PICS 0", "BACnet Protocol Implementation Conformance Statement", ""]
+    lines += ["List of Objects in Test Device:", "{"]
+    if "bacnet" in protocols():
+        for row in point_table().values():
+            column = columns("bacnet").get(row.key)
+            if column is not None:
+                lines += _epics_object(row, column)
+    lines += ["}", "End of BACnet Protocol Implementation Conformance Statement"]
+    return "\n".join(lines) + "\n"
+
+
+def _epics_object(row: PointRow, column: Mapping[str, Any]) -> Iterator[str]:
+    kind = str(column["object"])
+    yield "  {"
+    yield f"    object-identifier: ({kind}, {_instance(column, row)})"
+    yield f'    object-name: "{row.key}"'
+    yield f"    object-type: {kind}"
+    yield f'    description: "{row.title}"'
+    yield "    present-value: ?"
+    if kind in _ANALOG:
+        yield f"    units: {column['units']}"
+        yield f"    cov-increment: {column['cov']}"
+    if kind == "multi-state-value":
+        yield f"    number-of-states: {len(row.words)}"
+    yield "  }"

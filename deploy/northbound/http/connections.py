@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections of the HTTPS server: bounded in number, in time and in rate, before TLS begins.
+
+Does not know resources; the app answers. The server accepts plain sockets and counts them. The TLS
+handshake runs in the task of its connection and has a deadline, so a silent client stops no other.
+If all places are taken, the oldest connection without a complete request is closed: first one of
+the same address. Connections are kept for further requests.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from microdot import Microdot, Request, Response
+
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
+from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
+from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
+
+
+class HttpConnection:
+    """One accepted socket. `busy`: it has a complete request. `stream`: no deadline.
+
+    `started`: its task runs.
+    """
+
+    __slots__ = ("address", "busy", "requests", "socket", "started", "stream", "task", "writer")
+
+    def __init__(self, sock: socket.socket, address: str) -> None:
+        self.socket = sock
+        self.address = address
+        self.busy = False
+        self.stream = False
+        self.started = False
+        self.requests = 0
+        self.task: asyncio.Task[None] | None = None
+        self.writer: asyncio.StreamWriter | None = None
+
+
+class ConnectionGate:
+    """Accepts and serves the connections of one listening socket."""
+
+    def __init__(
+        self,
+        app: Microdot,
+        context: ssl.SSLContext | None,
+        limits: HttpLimits,
+        networks: Sequence[str] = (),
+    ) -> None:
+        self._app: Any = app
+        self._context = context
+        self._limits = limits
+        self._rate = HttpRateLimit(limits)
+        self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
+        self._open: dict[HttpConnection, None] = {}
+        self.counters = {"accepted": 0, "evicted": 0, "handshake_failed": 0, "limited": 0}
+
+    @property
+    def open_count(self) -> int:
+        """Number of open connections."""
+        return len(self._open)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections until the task is cancelled; then close all."""
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        try:
+            while True:
+                try:
+                    sock, peer = await loop.sock_accept(listener)
+                except OSError:  # no file descriptor, or the client is gone
+                    await asyncio.sleep(0.05)
+                    continue
+                self._admit(sock, str(peer[0]))
+        finally:
+            tasks = [connection.task for connection in self._open if connection.task]
+            for connection in tuple(self._open):
+                self._cancel(connection)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def open_stream(self, request: Request) -> bool:
+        """Make the answer to `request` a stream without a deadline; False: too many streams."""
+        if sum(connection.stream for connection in self._open) >= self._limits.streams:
+            return False
+        connection: HttpConnection = request.g.connection
+        connection.stream = True
+        return True
+
+    def _admit(self, sock: socket.socket, address: str) -> None:
+        self.counters["accepted"] += 1
+        if self._networks and not self._permits(address):
+            sock.close()
+            self.counters["limited"] += 1
+            return
+        sock.setblocking(False)
+        own = [c for c in self._open if c.address == address]
+        full = len(own) >= self._limits.address_connections
+        if (full or len(self._open) >= self._limits.connections) and not self._evict(
+            own if full else list(self._open)
+        ):
+            sock.close()
+            self.counters["limited"] += 1
+            return
+        connection = HttpConnection(sock, address)
+        self._open[connection] = None
+        connection.task = asyncio.get_running_loop().create_task(self._run(connection))
+
+    def _permits(self, address: str) -> bool:
+        found = ipaddress.ip_address(address.partition("%")[0])
+        found = getattr(found, "ipv4_mapped", None) or found
+        return any(found in network for network in self._networks)
+
+    def _evict(self, candidates: list[HttpConnection]) -> bool:
+        """Close the oldest connection that waits for a request."""
+        for connection in candidates:
+            if not connection.busy and connection.task is not None:
+                self._open.pop(connection, None)
+                self._cancel(connection)
+                self.counters["evicted"] += 1
+                return True
+        return False
+
+    @staticmethod
+    def _cancel(connection: HttpConnection) -> None:
+        """End the task; a task that did not start yet closes nothing itself."""
+        if connection.task is not None:
+            connection.task.cancel()
+        if not connection.started:
+            connection.socket.close()
+
+    async def _run(self, connection: HttpConnection) -> None:
+        connection.started = True
+        try:
+            reader, writer = await self._start_tls(connection)
+            connection.writer = writer
+            await self._serve_requests(connection, reader, writer)
+        except (OSError, asyncio.IncompleteReadError):  # TimeoutError and SSLError included
+            pass
+        finally:
+            self._open.pop(connection, None)
+            if connection.writer is not None:
+                connection.writer.transport.abort()
+            else:
+                connection.socket.close()
+
+    async def _start_tls(
+        self, connection: HttpConnection
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=self._limits.head)
+        arguments: dict[str, Any] = {}
+        if self._context is not None:
+            arguments = {
+                "ssl": self._context,
+                "ssl_handshake_timeout": self._limits.handshake_s,
+                "ssl_shutdown_timeout": 1.0,
+            }
+        try:
+            async with asyncio.timeout(self._limits.handshake_s):
+                transport, protocol = await loop.connect_accepted_socket(
+                    lambda: asyncio.StreamReaderProtocol(reader), connection.socket, **arguments
+                )
+        except (OSError, ssl.SSLError):
+            self.counters["handshake_failed"] += 1
+            raise
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def _serve_requests(
+        self, connection: HttpConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        keep = True
+        while keep:
+            wait_s = self._limits.idle_s if connection.requests else self._limits.request_s
+            connection.busy = False
+            request = None
+            try:
+                async with asyncio.timeout(wait_s):
+                    head = await read_head(reader, self._limits)
+                if not head:
+                    return
+                request = parse_head(self._app, head, (connection.address, 0), self._limits)
+                async with asyncio.timeout(self._limits.request_s):
+                    await self._read_body(request, reader, writer)
+            except BadRequest as error:
+                await self._write(writer, plain_reply(error.status, str(error)), None)
+                await self._linger(reader, writer)
+                return
+            connection.busy = True
+            connection.requests += 1
+            keep = await self._answer(connection, request, writer)
+        await self._linger(reader, writer)
+
+    async def _read_body(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        if not request.content_length:
+            return
+        if request.headers.get("expect", "").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        set_body(request, await reader.readexactly(request.content_length))
+
+    async def _answer(
+        self, connection: HttpConnection, request: Request, writer: asyncio.StreamWriter
+    ) -> bool:
+        """Answer one request; True: the connection is kept."""
+        if not self._rate.permit(connection.address, time.monotonic()):
+            self.counters["limited"] += 1
+            response = plain_reply(429, "too many requests", {"Retry-After": "1"})
+        else:
+            request.g.connection = connection
+            async with asyncio.timeout(self._limits.answer_s):
+                response = await self._app.dispatch_request(request)
+        close = request.headers.get("connection", "").lower() == "close"
+        keep = request.http_version == "1.1" and not close
+        if connection.stream:
+            await self._write_stream(writer, response)
+            return False
+        await self._write(writer, response, request, keep=keep)
+        return keep
+
+    async def _write(
+        self,
+        writer: asyncio.StreamWriter,
+        response: Response,
+        request: Request | None,
+        *,
+        keep: bool = False,
+    ) -> None:
+        head_only = request is not None and request.method == "HEAD"
+        writer.write(encode_reply(response, keep=keep, head_only=head_only))
+        async with asyncio.timeout(self._limits.answer_s):
+            await writer.drain()
+
+    async def _write_stream(self, writer: asyncio.StreamWriter, response: Response) -> None:
+        writer.write(encode_head(response, None, keep=False))
+        body: Any = response.body
+        try:
+            async for part in body:
+                writer.write(part.encode() if isinstance(part, str) else part)
+                async with asyncio.timeout(self._limits.answer_s):
+                    await writer.drain()
+        finally:
+            await body.aclose()
+
+    async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """End the connection so that the client gets the whole answer."""
+        writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            async with asyncio.timeout(1.0):
+                await writer.wait_closed()

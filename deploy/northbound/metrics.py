@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus and OpenMetrics: GET /metrics of the HTTPS server, with a token of its own.
+
+Does not keep a history. A value that is not known has no sample; its quality is in
+`coldloop_point_quality`. The content is made at most once a second; all scrapers get the same.
+Names have base units; a counter ends with _total.
+"""
+
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from microdot import Microdot, Request, Response
+
+from deploy.northbound.access.types import Session
+from deploy.northbound.http.login import Authenticator
+from deploy.northbound.http.reply import make_response, plain_reply
+from deploy.northbound.http.site import WebSite
+from deploy.northbound.points.point_table import PointRow, columns, point_table
+from deploy.northbound.snapshot import QUALITIES, UNIT_STATES, Snapshot, SnapshotReader
+from deploy.ops.private_file import write_private
+
+_OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+_TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BEARER_FILE = "metrics_token"
+_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSample:
+    """One sample: labels as text such as {pump="1"}, and the value."""
+
+    labels: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """A metric family. `name`: without the prefix and without _total."""
+
+    name: str
+    kind: str
+    help: str
+    samples: tuple[MetricSample, ...]
+
+
+def families(snapshot: Snapshot) -> Iterator[MetricFamily]:
+    """Return all families of a snapshot."""
+    up = 0 if snapshot.stale else 1
+    yield MetricFamily(
+        "up", "gauge", "1: the record of the agent is not older than 3 s", (_one(up),)
+    )
+    if snapshot.age_ms is not None:
+        yield MetricFamily("status_age_seconds", "gauge", "Age of the record of the agent",
+                     (_one(snapshot.age_ms / 1000),))  # fmt: skip
+    build = _labels(version=snapshot.software, site=snapshot.identity.site,
+                    unit=snapshot.identity.unit)  # fmt: skip
+    yield MetricFamily("build_info", "gauge", "Software of the unit", (MetricSample(build, 1),))
+    states = tuple(
+        MetricSample(_labels(state=state), int(state == snapshot.unit_state))
+        for state in UNIT_STATES
+    )
+    yield MetricFamily("unit_state", "gauge", "State of the unit: 1 for the state in force", states)
+    yield from _points(snapshot)
+    alarms = tuple(
+        MetricSample(_labels(code=alarm.code, name=alarm.name, priority=str(alarm.priority),
+                       state=alarm.state), int(alarm.active))
+        for alarm in snapshot.alarms
+    )  # fmt: skip
+    if alarms:
+        yield MetricFamily("alarm", "gauge", "1: the condition of the alarm is present", alarms)
+
+
+def _points(snapshot: Snapshot) -> Iterator[MetricFamily]:
+    table, found = point_table(), columns("prometheus")
+    grouped: dict[str, list[MetricSample]] = {}
+    about: dict[str, tuple[PointRow, Mapping[str, Any]]] = {}
+    for key, column in found.items():
+        row = table[key]
+        about.setdefault(column["name"], (row, column))
+        samples = grouped.setdefault(column["name"], [])
+        value = snapshot.value(key)
+        if value is None:
+            continue
+        text = column.get("labels", "")
+        samples.append(MetricSample(f"{{{text}}}" if text else "", value * column.get("factor", 1)))
+    for name, samples in grouped.items():
+        row, column = about[name]
+        kind = "counter" if row.kind == "counter" else "gauge"
+        if samples:
+            yield MetricFamily(name, kind, column.get("help", row.title), tuple(samples))
+    quality = tuple(
+        MetricSample(_labels(point=key), QUALITIES.index(snapshot.points[key].quality))
+        for key in found
+    )
+    text = "Quality of a point: 0 good, 1 uncertain, 2 bad, 3 absent"
+    yield MetricFamily("point_quality", "gauge", text, quality)
+
+
+def _one(value: float) -> MetricSample:
+    return MetricSample("", value)
+
+
+def _labels(**pairs: str) -> str:
+    parts = [f'{name}="{_escape(value)}"' for name, value in pairs.items()]
+    return "{" + ",".join(parts) + "}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def metrics_text(snapshot: Snapshot, *, open_metrics: bool) -> str:
+    """Return the exposition in OpenMetrics 1.0 or in the text format 0.0.4."""
+    lines = []
+    for family in families(snapshot):
+        full = f"coldloop_{family.name}"
+        sample = f"{full}_total" if family.kind == "counter" else full
+        head = full if open_metrics else sample
+        lines += [f"# HELP {head} {_help(family.help)}", f"# TYPE {head} {family.kind}"]
+        lines += [f"{sample}{entry.labels} {_number(entry.value)}" for entry in family.samples]
+    if open_metrics:
+        lines.append("# EOF")
+    return "\n".join(lines) + "\n"
+
+
+def _help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return f"{value:.12g}"
+
+
+class _Scrape:
+    """The expositions of one second."""
+
+    def __init__(self, source: SnapshotReader, now: Callable[[], float]) -> None:
+        self._source = source
+        self._now = now
+        self._until = -1.0
+        self._texts: dict[bool, str] = {}
+        self._snapshot = Snapshot()
+
+    def text(self, *, open_metrics: bool) -> str:
+        """Return an exposition that is not older than a second."""
+        now = self._now()
+        if now >= self._until:
+            self._until = now + _PERIOD_S
+            self._texts.clear()
+            self._snapshot = self._source.read()
+        if open_metrics not in self._texts:
+            self._texts[open_metrics] = metrics_text(self._snapshot, open_metrics=open_metrics)
+        return self._texts[open_metrics]
+
+
+def add_routes(site: WebSite) -> None:
+    """Add GET /metrics to the web server; the token is in the file metrics_token of the state."""
+    path = site.context.settings.state / _BEARER_FILE
+    if not path.exists():
+        write_private(path, f"{secrets.token_urlsafe(24)}\n".encode())
+    token = path.read_text(encoding="ascii").strip()
+    add_metrics(site.server.app, site.context.source, token, site.login)
+
+
+def add_metrics(
+    app: Microdot,
+    source: SnapshotReader,
+    token: str,
+    login: Authenticator | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Add GET /metrics. `token`: bearer token of the scraper; an account is also accepted."""
+    scrape = _Scrape(source, now)
+
+    async def send(request: Request) -> Response:
+        if not await _permitted(request, token, login):
+            return plain_reply(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
+        wanted = "application/openmetrics-text" in request.headers.get("accept", "")
+        kind = _OPEN_TYPE if wanted else _TEXT_TYPE
+        return make_response(scrape.text(open_metrics=wanted), 200, {"Content-Type": kind})
+
+    routes: Any = app
+    routes.get("/metrics")(send)
+
+
+async def _permitted(request: Request, token: str, login: Authenticator | None) -> bool:
+    kind, _, value = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return bool(token) and hmac.compare_digest(value.strip().encode(), token.encode())
+    if login is None:
+        return False
+    return isinstance(await login.identify(request, request.client_addr[0]), Session)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus/TCP Security: TLS with client certificates, and the role in a certificate.
+
+Follows "MODBUS/TCP Security" (MB-TCP-Security V36, Modbus Organization): TLS 1.2 or later, both
+sides with a certificate, port 802. The role of a client is an extension of its certificate, object
+identifier 1.3.6.1.4.1.50316.802.1, a UTF8String. A certificate without a role has no rights: the
+server answers all its requests with exception 01.
+
+Does not issue certificates; see `deploy.ops.pki` and docs/operator.
+"""
+
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+ROLE_OID = x509.ObjectIdentifier("1.3.6.1.4.1.50316.802.1")
+"""Object identifier of the role (section 8.3 of the specification)."""
+ROLES = ("ReadOnly", "Operator", "Administrator")
+_UTF8_STRING = 0x0C
+_LONGEST_ROLE = 64
+
+
+def make_tls_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
+    """Return the settings of the server. Raises OSError: a file is missing or wrong."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(authority)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    return context
+
+
+def find_role(certificate: bytes) -> tuple[str, str]:
+    """Return role and common name in a DER certificate that the context has verified.
+
+    The role is "" if there is none or an unknown one.
+    """
+    name = ""
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+        names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        name = str(names[0].value)[:_LONGEST_ROLE] if names else ""
+        value = parsed.extensions.get_extension_for_oid(ROLE_OID).value
+    except x509.ExtensionNotFound:
+        return "", name
+    except (ValueError, x509.DuplicateExtension):
+        return "", name
+    role = decode_role(value.value) if isinstance(value, x509.UnrecognizedExtension) else ""
+    return role if role in ROLES else "", name
+
+
+def decode_role(data: bytes) -> str:
+    """Return the text of a short UTF8String (DER); "" if it is none."""
+    if len(data) < 2 or data[0] != _UTF8_STRING or data[1] != len(data) - 2:
+        return ""
+    return data[2 : 2 + _LONGEST_ROLE].decode("utf-8", "replace")
+
+
+def encode_role(role: str) -> bytes:
+    """Return the value of the extension for a certificate."""
+    text = role.encode()
+    return bytes((_UTF8_STRING, len(text))) + text

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus TCP: connections, framing and limits of the server.
+
+Does not know registers; see `deploy.northbound.modbus.requests`. Framing follows the "MODBUS
+Messaging on TCP/IP Implementation Guide" V1.0b, section 3.1: seven bytes of header, then the PDU.
+A header with another protocol or an impossible length ends the connection, because the start of the
+next frame is not known.
+
+Memory is bounded: a connection holds one frame, and a client that does not read its replies is
+closed. Each address has a budget of requests; a request above it waits.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from deploy.northbound.rate_limit import RequestBudget
+
+_HEADER = struct.Struct(">HHHB")
+_MIN_LENGTH, _MAX_LENGTH = 2, 254  # unit and PDU of 1 to 253 bytes
+_BUFFER_BYTES = 1024
+_FRAME_S = 10.0
+_HANDSHAKE_S = 5.0
+_GATEWAY_TARGET = 11  # exception 0B: the unit id is not ours
+UNIT_IDS = (0, 1, 255)
+"""Accepted unit ids. The guide recommends 255, clients use 0 or 1 (section 4.4.2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusClient:
+    """Who sends a request. `role`: of the certificate, "" without rights. `name`: its subject."""
+
+    address: str
+    role: str = "ReadOnly"
+    name: str = ""
+    tls: bool = False
+
+
+class RequestHandler(Protocol):
+    """Executes the requests of all connections."""
+
+    def answer(self, pdu: bytes, client: ModbusClient) -> bytes:
+        """Return the reply to a request of at least one byte; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusLimits:
+    """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address."""
+
+    connections: int = 8
+    per_address: int = 4
+    idle_s: float = 60.0
+    requests_per_s: float = 50.0
+    burst: float = 50.0
+
+
+@dataclass(slots=True)
+class ServerCounters:
+    """What the server refused, since its start."""
+
+    connections: int = 0
+    refused: int = 0
+    requests: int = 0
+    delayed: int = 0
+    bad_frames: int = 0
+    handshakes_failed: int = 0
+
+
+class ModbusTcpServer:
+    """Serves on one socket. `find_role` returns role and name in a client's certificate (DER)."""
+
+    def __init__(
+        self,
+        handler: RequestHandler,
+        limits: ModbusLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        find_role: Callable[[bytes], tuple[str, str]] | None = None,
+        is_allowed: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.counters = ServerCounters()
+        self._handler = handler
+        self._limits = limits or ModbusLimits()
+        self._tls, self._find_role = tls, find_role
+        self._is_allowed = is_allowed or (lambda _address: True)
+        self._open: dict[asyncio.StreamWriter, str] = {}
+        self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Accept connections on a bound socket."""
+        self._server = await asyncio.start_server(
+            self._serve, sock=sock, limit=_BUFFER_BYTES, backlog=128
+        )
+
+    async def stop(self) -> None:
+        """Close the socket and all connections."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._open):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        address = str(peer[0]) if peer else ""
+        if not self._has_room(address):
+            self.counters.refused += 1
+            writer.transport.abort()
+            return
+        self._open[writer] = address
+        self.counters.connections += 1
+        try:
+            with contextlib.suppress(OSError, EOFError, TimeoutError):
+                client = await self._identify(writer, address)
+                if client is not None:
+                    await self._answer_requests(reader, writer, client)
+        finally:
+            del self._open[writer]
+            writer.transport.abort()
+
+    def _has_room(self, address: str) -> bool:
+        addresses = list(self._open.values())
+        return (
+            self._is_allowed(address)
+            and len(addresses) < self._limits.connections
+            and addresses.count(address) < self._limits.per_address
+        )
+
+    async def _identify(self, writer: asyncio.StreamWriter, address: str) -> ModbusClient | None:
+        """Start TLS if it is configured; return the client, None: no certificate."""
+        if self._tls is None or self._find_role is None:
+            return ModbusClient(address)
+        try:
+            await asyncio.wait_for(
+                writer.start_tls(self._tls, ssl_handshake_timeout=_HANDSHAKE_S), _HANDSHAKE_S + 1
+            )
+        except (OSError, TimeoutError):
+            self.counters.handshakes_failed += 1
+            return None
+        certificate = writer.get_extra_info("ssl_object").getpeercert(True)
+        return ModbusClient(address, *self._find_role(certificate), tls=True)
+
+    async def _answer_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: ModbusClient
+    ) -> None:
+        """Answer requests until the client closes, is idle or sends a bad frame."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            header = await asyncio.wait_for(reader.readexactly(_HEADER.size), self._limits.idle_s)
+            transaction, protocol, length, unit = _HEADER.unpack(header)
+            if protocol or not _MIN_LENGTH <= length <= _MAX_LENGTH:
+                self.counters.bad_frames += 1
+                return
+            pdu = await asyncio.wait_for(reader.readexactly(length - 1), _FRAME_S)
+            self.counters.requests += 1
+            if delay := self._budget.delay(client.address, clock()):
+                self.counters.delayed += 1
+                await asyncio.sleep(delay)
+            if unit in UNIT_IDS:
+                reply = self._handler.answer(pdu, client)
+            else:
+                reply = bytes((pdu[0] | 0x80, _GATEWAY_TARGET))
+            writer.write(_HEADER.pack(transaction, 0, len(reply) + 1, unit) + reply)
+            await asyncio.wait_for(writer.drain(), _FRAME_S)

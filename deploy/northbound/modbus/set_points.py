@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registers of the unit: the newest image, and writes to set-points.
+
+A write is a change of the configuration: `WriteAccess` sends it to the agent, which tries it and
+keeps it or takes it back. Before that, the rules of this module apply: the client has the right,
+the keep-alive register is written, the value is within the limits and the largest step, and a
+set-point changes at most once in `interval_s`. A client that writes the same value cyclically makes
+one change.
+
+If the client stops to write the keep-alive register, the set-points that were changed since then
+return to the values before the first change. These values are in a file, so a restart of the
+process in between loses nothing.
+
+Does not decode requests; see `requests`. Does not check signatures; the agent does.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from deploy.northbound.access.types import (
+    AuditSink,
+    Refusal,
+    SetPointChange,
+    WriteAccess,
+)
+from deploy.northbound.modbus import layout
+from deploy.northbound.modbus.image import SlotState, WriteState, build_image
+from deploy.northbound.modbus.restore_file import RestoreFile
+from deploy.northbound.modbus.server import ModbusClient
+from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
+
+_PROTOCOL = "modbus"
+_WRITERS = ("Operator", "Administrator")
+_ON_TRIAL, _KEPT, _ROLLED_BACK, _REFUSED = 1, 2, 3, 4
+_RESULTS = {
+    "pending": _ON_TRIAL,
+    "trial": _ON_TRIAL,
+    "confirmed": _KEPT,
+    "refused": _REFUSED,
+    "rolled_back": _ROLLED_BACK,
+}
+_RETRY_S = 60.0
+REASONS = {
+    0: "none",
+    1: "the configuration does not permit writes",
+    2: "the client has no right to write",
+    3: "the register cannot be written",
+    4: "the value is outside the limits",
+    5: "the step is too large",
+    6: "the last change was too short a time ago",
+    7: "another change is on trial",
+    8: "the keep-alive register was not written in time",
+    9: "the unit refused the change",
+    10: "the set-point is not known now",
+}
+"""Numbers in the register `reason` of a set-point."""
+_EXCEPTIONS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 3, 6: 6, 7: 6, 8: 6, 9: 4, 10: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusWriteRules:
+    """Rules of writes. `sources`: networks of clients without TLS that may write; default none.
+
+    `steps`: largest change of a set-point, raw; a set-point without a step takes any value within
+    its limits. Times in s.
+    """
+
+    sources: tuple[str, ...] = ()
+    steps: Mapping[str, int] = field(default_factory=dict)
+    interval_s: float = 60.0
+    keep_alive_s: float = 60.0
+
+
+class UnitRegisters:
+    """The source of `requests.ModbusRequests`. `clock` returns monotonic seconds."""
+
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        audit: AuditSink,
+        clock: Callable[[], float],
+        writer: WriteAccess | None = None,
+        rules: ModbusWriteRules | None = None,
+        memory: Path | None = None,
+    ) -> None:
+        self._reader, self._audit, self._clock, self._writer = reader, audit, clock, writer
+        self._rules = rules or ModbusWriteRules()
+        self._networks = [ipaddress.ip_network(text) for text in self._rules.sources]
+        self._slots: dict[str, SlotState] = {}
+        self._submissions: dict[str, str] = {}
+        self._changed_at: dict[str, float] = {}
+        self._memory = RestoreFile(memory)
+        self._keep_alive = 0
+        self._alive_until = 0.0
+        self._retry_at = clock() + self._rules.keep_alive_s  # after a restart: time to go on
+        self._snapshot = Snapshot()
+        self._image: list[int] = []
+        self.refresh()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        return self._snapshot
+
+    def registers(self) -> list[int]:
+        """Return the image of the newest record."""
+        return self._image
+
+    def identity(self) -> dict[int, str]:
+        """Return the objects of function 43/14 that are not empty."""
+        identity = self._snapshot.identity
+        objects = {
+            0: identity.manufacturer or "coldloop",
+            1: identity.part_number or identity.model or "coldloop",
+            2: self._snapshot.software or "unknown",
+            4: "coldloop",
+            5: identity.model,
+            6: f"{identity.site}/{identity.unit}" if identity.unit else "",
+        }
+        return {n: text.encode("ascii", "replace").decode() for n, text in objects.items() if text}
+
+    def refresh(self) -> None:
+        """Read the newest record and the results of changes; return set-points if it is time."""
+        self._snapshot = self._reader.read()
+        for key, submission in list(self._submissions.items()):
+            self._update_result(key, submission)
+        now = self._clock()
+        if self._writer and self._memory.values and now >= max(self._alive_until, self._retry_at):
+            self._return_set_points(now)
+        self._image = build_image(self._snapshot, self._write_state(now))
+
+    def write(self, address: int, value: int, client: ModbusClient) -> int:
+        """Write one register; return 0 or an exception code."""
+        reason = self._check_client(client)
+        key = _slot_of(address)
+        if not reason and address == layout.KEEP_ALIVE:
+            self._accept_keep_alive(value)
+        elif not reason:
+            reason = self._change(key, value, client) if key else 3
+        if reason:
+            target = key or str(address)
+            user = client.name or client.role
+            self._audit.record(
+                user, client.address, _PROTOCOL, "write", target, f"refused: {REASONS[reason]}"
+            )
+            if key and reason > 2:
+                old = self._slots.get(key, SlotState())
+                self._slots[key] = replace(old, result=_REFUSED, reason=reason)
+        self._image = build_image(self._snapshot, self._write_state(self._clock()))
+        return _EXCEPTIONS[reason]
+
+    def _write_state(self, now: float) -> WriteState:
+        left = max(0, int(self._alive_until - now))
+        return WriteState(self._writer is not None, self._keep_alive, left, dict(self._slots))
+
+    def _check_client(self, client: ModbusClient) -> int:
+        if self._writer is None:
+            return 1
+        if client.tls:
+            return 0 if client.role in _WRITERS else 2
+        try:
+            address = ipaddress.ip_address(client.address)
+        except ValueError:
+            return 2
+        return 0 if any(address in network for network in self._networks) else 2
+
+    def _accept_keep_alive(self, value: int) -> None:
+        """Take a new number; the same number again is a client that hangs."""
+        if value != self._keep_alive:
+            self._keep_alive = value
+            self._alive_until = self._clock() + self._rules.keep_alive_s
+
+    def _change(self, key: str, counts: int, client: ModbusClient) -> int:
+        """Submit a change; return 0 or a reason."""
+        now = self._clock()
+        place = layout.register_fields()[key]
+        setpoint, raw = self._snapshot.setpoints.get(key), place.raw(counts)
+        if now >= self._alive_until:
+            return 8
+        if setpoint is None or setpoint.configured is None or self._snapshot.stale:
+            return 10
+        state = self._slots.get(key, SlotState())
+        if state.wanted == counts and state.result in (_ON_TRIAL, _KEPT):
+            return 0
+        if place.counts(setpoint.configured) & 0xFFFF == counts and key not in self._submissions:
+            self._slots[key] = SlotState(counts, _KEPT, 0, state.writes)
+            return 0
+        return self._check_value(setpoint, raw, now) or self._submit(setpoint, counts, raw, client)
+
+    def _check_value(self, setpoint: SetPoint, raw: int, now: float) -> int:
+        if not setpoint.low <= raw <= setpoint.high:
+            return 4
+        step = self._rules.steps.get(setpoint.key)
+        if step is not None and abs(raw - (setpoint.configured or 0)) > step:
+            return 5
+        if self._submissions:
+            return 7
+        if now - self._changed_at.get(setpoint.key, -self._rules.interval_s) < (
+            self._rules.interval_s
+        ):
+            return 6
+        return 0
+
+    def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
+        key = setpoint.key
+        user = client.name or client.address
+        if not self._send(SetPointChange(key, raw), user, client.address):
+            return 9
+        self._memory.keep(key, setpoint.configured or 0)
+        self._changed_at[key] = self._clock()
+        writes = self._slots.get(key, SlotState()).writes + 1
+        self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
+        return 0
+
+    def _send(self, change: SetPointChange, user: str, address: str) -> bool:
+        if self._writer is None:
+            return False
+        answer = self._writer.submit(change, user, address, _PROTOCOL)
+        if isinstance(answer, Refusal):
+            return False
+        self._submissions[change.key] = answer.id
+        return True
+
+    def _update_result(self, key: str, submission: str) -> None:
+        """Take over the state of a submission; one that is unknown was lost: rolled back."""
+        outcome = self._writer.result(submission) if self._writer else None
+        result = _RESULTS.get(outcome.state, _REFUSED) if outcome else _ROLLED_BACK
+        state = self._slots.get(key, SlotState())
+        self._slots[key] = replace(state, result=result, reason=9 if result == _REFUSED else 0)
+        if result != _ON_TRIAL:
+            del self._submissions[key]
+
+    def _configured(self, key: str) -> int | None:
+        setpoint = self._snapshot.setpoints.get(key)
+        return setpoint.configured if setpoint else None
+
+    def _return_set_points(self, now: float) -> None:
+        """Return one set-point after the other to its value before the first change."""
+        if self._submissions or self._snapshot.stale:
+            return
+        key, raw = next(iter(self._memory.values.items()))
+        if self._configured(key) == raw:
+            self._memory.forget(key)
+            return
+        self._retry_at = now + _RETRY_S
+        writes = self._slots.get(key, SlotState()).writes
+        if self._send(SetPointChange(key, raw), "keep-alive ended", ""):
+            self._slots[key] = SlotState(None, _ON_TRIAL, 8, writes)
+
+
+def _slot_of(address: int) -> str:
+    """Return the set-point whose register `wanted` has this address; ""."""
+    for index, key in enumerate(layout.SETPOINT_SLOTS):
+        if address == layout.slot_address(index, "wanted"):
+            return key
+    return ""

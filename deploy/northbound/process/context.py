@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process gives to its services: settings, snapshots, accounts, audit log, writes.
+
+A service is a module `service` in a package of `deploy/northbound/`. It has
+`async def serve(context)`, which runs until it is cancelled.
+"""
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.northbound.access.accounts import Accounts
+from deploy.northbound.access.audit import ServerAudit
+from deploy.northbound.access.sessions import Sessions
+from deploy.northbound.access.writes import Writer
+from deploy.northbound.process.settings import SiteSettings
+from deploy.northbound.record import SnapshotSource
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """The parts of a process. `accounts` and `sessions` exist only with `northbound.http`."""
+
+    process: str
+    settings: SiteSettings
+    source: SnapshotSource
+    audit: ServerAudit
+    writer: Writer
+    accounts: Accounts | None
+    sessions: Sessions | None
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return a sub-section of `northbound`, such as `http`."""
+        section: dict[str, Any] = self.settings.section[name]
+        return section
+
+
+def make_context(process: str, settings: SiteSettings) -> ServerContext:
+    """Make the parts of a process. The state folder exists."""
+    audit = ServerAudit(settings.state, process)
+    source = SnapshotSource(settings.folder, software_version())
+    unit = f"{settings.site}/{settings.unit}"
+    writer = Writer(unit, settings.folder, settings.key_file(), source, audit, settings.state)
+    accounts = None
+    sessions = None
+    if process == "web" and "http" in settings.section:
+        accounts = Accounts(settings.state, audit)
+        sessions = Sessions(accounts)
+    return ServerContext(process, settings, source, audit, writer, accounts, sessions)
+
+
+def software_version() -> str:
+    """Return name and version of the installed package."""
+    try:
+        return f"coldloop {importlib.metadata.version('coldloop')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "coldloop"

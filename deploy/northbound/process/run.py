@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run of one process: its services side by side, until SIGTERM or the end of one of them.
+
+A service that ends or raises ends the process with code 1; systemd starts it again. Nothing here
+is needed by the agent.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import socket
+import sys
+
+from deploy.errors import OpsError
+from deploy.northbound.process.context import ServerContext, make_context
+from deploy.northbound.process.settings import PROCESSES, SiteSettings
+
+_TICK_S = 0.25
+
+
+def run_process(process: str, settings: SiteSettings) -> int:
+    """Serve until SIGTERM or SIGINT. Raises `OpsError`: there is nothing to serve."""
+    names = [name for name in PROCESSES[process] if name in settings.section]
+    if not names:
+        wanted = " or ".join(f"northbound.{name}" for name in PROCESSES[process])
+        raise OpsError(f"{settings.path}: no {wanted}; this process is off")
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpsError(f"{settings.state}: {error.strerror}") from None
+    context = make_context(process, settings)
+    return asyncio.run(_serve(context, names))
+
+
+async def _serve(context: ServerContext, names: list[str]) -> int:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = {
+        loop.create_task(importlib.import_module(_module(name)).serve(context)): name
+        for name in names
+    }
+    tasks[loop.create_task(_tick(context))] = "tick"
+    waiting = loop.create_task(stop.wait())
+    _notify("READY=1")
+    done, _ = await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    for task in done - {waiting}:
+        code = 1
+        error = task.exception() if not task.cancelled() else None
+        print(f"coldloop northbound: {tasks[task]} ended: {error!r}", file=sys.stderr, flush=True)
+    for task in [*tasks, waiting]:
+        task.cancel()
+    await asyncio.gather(*tasks, waiting, return_exceptions=True)
+    context.audit.flush()
+    return code
+
+
+def _module(name: str) -> str:
+    return f"deploy.northbound.{name}.service"
+
+
+async def _tick(context: ServerContext) -> None:
+    """Follow the submissions and write the counts of the audit log."""
+    while True:
+        context.writer.tick()
+        context.audit.flush()
+        await asyncio.sleep(_TICK_S)
+
+
+def _notify(text: str) -> None:
+    """Tell systemd (sd_notify(3)); without it nothing happens."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(text.encode(), "\0" + path[1:] if path.startswith("@") else path)

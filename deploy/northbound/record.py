@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reader of the record of points that the agent writes (`agent.northbound.point_record`).
+
+Does not keep history. `SnapshotSource.read` never raises: without a valid, recent record all values
+are not known. A record is recent if its file changed at most `STALE_MS` ago by the clock of this
+process; at the first read the time of the file counts. So a step of the system clock cannot make an
+old record look new for long.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.alarms.catalogue import catalogue
+from deploy.northbound.points.point_table import PointRow, point_table
+from deploy.northbound.snapshot import (
+    ALARM_STATES,
+    QUALITIES,
+    STALE_MS,
+    UNIT_STATES,
+    ActuatorItem,
+    AlarmItem,
+    DevicePoint,
+    Identity,
+    PointValue,
+    SetPoint,
+    Snapshot,
+    absent_points,
+)
+
+POINTS, LAYOUT = "points.json", "layout.json"
+_VERSION = 1
+_MAX_BYTES = 1 << 20
+_UNIT_STATES = ("normal", "degraded", "safe", "stopped")
+_DETAILS = ("devices", "remote", "safety", "cooling", "commands")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_US = 250 * 366 * 86_400 * 1_000_000
+_QUALITY_NUMBERS = ("good", "bad")
+
+
+class SnapshotSource:
+    """The folder of the record. `software`: text of the version of the installed package."""
+
+    def __init__(self, folder: Path, software: str = "") -> None:
+        self._folder = folder
+        self._software = software
+        self._stamp: tuple[int, int, int] | None = None
+        self._seen = 0.0
+        self._snapshot = Snapshot()
+        self._layout_stamp: tuple[int, int, int] | None = None
+        self._layout: list[tuple[str, str, int, int]] = []
+
+    def read(self) -> Snapshot:
+        """Return the newest snapshot. Never raises."""
+        stamp = _file_stamp(self._folder / POINTS)
+        if stamp is None:
+            return Snapshot(sequence=self._snapshot.sequence)
+        if stamp != self._stamp:
+            self._take(stamp)
+        age_ms = int((time.monotonic() - self._seen) * 1000)
+        snapshot = self._snapshot
+        if age_ms > STALE_MS or snapshot.unit_state == "unknown":
+            return Snapshot(
+                sequence=snapshot.sequence, age_ms=age_ms, identity=snapshot.identity,
+                software=self._software, configuration=snapshot.configuration,
+            )  # fmt: skip
+        return snapshot.aged(age_ms)
+
+    def _take(self, stamp: tuple[int, int, int]) -> None:
+        """Parse a new record. An invalid one leaves nothing of the record before."""
+        is_first = self._stamp is None
+        self._stamp = stamp
+        self._seen = time.monotonic()
+        if is_first:
+            self._seen -= max(0.0, time.time() - stamp[0] / 1e9)
+        try:
+            raw = _read_json(self._folder / POINTS)
+            self._take_layout()
+            self._snapshot = _snapshot(raw, self._layout, self._software)
+        except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+                RecursionError, OverflowError):  # fmt: skip
+            self._snapshot = Snapshot(sequence=self._snapshot.sequence)
+
+    def _take_layout(self) -> None:
+        stamp = _file_stamp(self._folder / LAYOUT)
+        if stamp == self._layout_stamp:
+            return
+        self._layout_stamp = stamp
+        self._layout = []
+        if stamp is not None:
+            points = _read_json(self._folder / LAYOUT)["points"]
+            self._layout = [(str(p[0]), str(p[1] or ""), int(p[2]), int(p[3])) for p in points]
+
+
+def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return info.st_mtime_ns, info.st_ino, info.st_size
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    raw = json.loads(data)
+    if len(data) > _MAX_BYTES or not isinstance(raw, dict) or raw.get("version") != _VERSION:
+        raise ValueError("not a record of this version")
+    return raw
+
+
+def _snapshot(
+    raw: dict[str, Any], layout: list[tuple[str, str, int, int]], software: str
+) -> Snapshot:
+    remote = raw.get("remote") or {}
+    counter = int((remote.get("last") or [0])[0])
+    return Snapshot(
+        sequence=int(raw["sequence"]),
+        age_ms=0,
+        stale=False,
+        uptime_us=int(raw["uptime_us"]),
+        utc=to_utc(raw["utc_us"]),
+        utc_bound_us=_integer_or_none(raw["bound_us"]),
+        unit_state=raw["state"] if raw["state"] in _UNIT_STATES else UNIT_STATES[-1],
+        points=_points(raw["points"]),
+        setpoints={key: _setpoint(key, value) for key, value in raw["setpoints"].items()},
+        alarms=tuple(_alarm(alarm) for alarm in raw["alarms"]),
+        actuators=tuple(_actuator(entry) for entry in raw["actuators"]),
+        identity=_identity(raw["identity"]),
+        software=software,
+        configuration=(counter, str(remote.get("hash", ""))),
+        clock=dict(raw["clock"]),
+        link=dict(raw["link"] or {}),
+        details={key: raw.get(key) for key in _DETAILS},
+        devices=_devices(layout, raw["values"]),
+    )
+
+
+def _points(raw: Mapping[str, list[Any]]) -> Mapping[str, PointValue]:
+    """Return all points of the table. A value outside of its limits is bad."""
+    points = dict(absent_points())
+    for key, row in point_table().items():
+        if key in raw:
+            points[key] = _point(row, *raw[key])
+    return points
+
+
+def _point(row: PointRow, raw: Any, quality: Any, age_ms: Any) -> PointValue:
+    value = _integer_or_none(raw)
+    word = quality if quality in QUALITIES else "bad"
+    if value is None or not row.low <= value <= row.high:
+        return PointValue(row.key, None, "absent" if word == "absent" else "bad", None)
+    if word in {"bad", "absent"}:
+        return PointValue(row.key, None, word, None)
+    return PointValue(row.key, value, word, _integer_or_none(age_ms))
+
+
+def _devices(
+    layout: list[tuple[str, str, int, int]], values: list[list[Any]]
+) -> Mapping[str, DevicePoint]:
+    if len(layout) != len(values):
+        return {}
+    return {
+        name: DevicePoint(name, _integer_or_none(raw), num, den, unit, _QUALITY_NUMBERS[quality],
+                          _integer_or_none(age))
+        for (name, unit, num, den), (raw, quality, age) in zip(layout, values, strict=True)
+    }  # fmt: skip
+
+
+def _integer_or_none(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise ValueError(value)
+    return value
+
+
+def to_utc(value: Any) -> datetime | None:
+    """Return a time in µs since 1970 as a date; None stays None. Raises ValueError."""
+    value = _integer_or_none(value)
+    if value is None:
+        return None
+    if not 0 < value < _LONGEST_US:
+        raise ValueError(value)
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _setpoint(key: str, raw: dict[str, Any]) -> SetPoint:
+    return SetPoint(
+        key,
+        _integer_or_none(raw["configured"]),
+        int(raw["low"]),
+        int(raw["high"]),
+        raw["writable"] is True,
+        str(raw["path"]),
+        int(raw["step"]),
+    )
+
+
+def _alarm(raw: dict[str, Any]) -> AlarmItem:
+    """Return an alarm with its number, priority and action from the catalogue."""
+    code, _, name = str(raw["code"]).partition(":")
+    entry = catalogue().find(code)
+    state = str(raw["state"])
+    if state not in ALARM_STATES:
+        raise ValueError(state)
+    severity = int(raw["severity"])
+    shelved_ms = int(raw["shelved_ms"])
+    return AlarmItem(
+        number=0 if entry is None else entry.number,
+        code=code,
+        name=name,
+        priority=catalogue().priority(code),
+        state=state,
+        text=str(raw["text"]),
+        action="" if entry is None else entry.do,
+        raised_utc=to_utc(raw["raised_utc_us"]),
+        cleared_utc=to_utc(raw["cleared_utc_us"]),
+        unit_state=_UNIT_STATES[severity],
+        shelved_ms=shelved_ms,
+        raised_ago_ms=int(raw["raised_ago_ms"]),
+    )
+
+
+def _actuator(raw: dict[str, Any]) -> ActuatorItem:
+    output = _integer_or_none(raw["output_milli_pct"])
+    return ActuatorItem(
+        str(raw["name"]),
+        str(raw["holder"]),
+        _integer_or_none(raw["rank"]),
+        None if output is None else output / 1000,
+        str(raw["reason"]),
+    )
+
+
+def _identity(raw: dict[str, Any]) -> Identity:
+    known = Identity.__dataclass_fields__
+    return Identity(**{key: str(value) for key, value in raw.items() if key in known})

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events of the unit: the differences between snapshots, kept in a ring and sent to subscribers.
+
+Does not send them over the network; see `deploy.northbound.redfish.resources.events`. An event
+without a known UTC has no time stamp. It gets one when the clock is known later in the same run of
+the agent. The ring is in memory; the agent has the durable history of alarms.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from deploy.northbound.redfish.messages import Json
+from deploy.northbound.redfish.registry import SEVERITY, alarm_key, message_id
+from deploy.northbound.redfish.resource import link
+from deploy.northbound.redfish.sensors import UNIT, utc_text
+from deploy.northbound.snapshot import AlarmItem, Snapshot
+
+RING = 256
+_STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
+_CHANGE_KEY = {
+    "active_acknowledged": "AlarmAcknowledged",
+    "shelved": "AlarmShelved",
+}
+
+
+@dataclass(slots=True)
+class UnitEvent:
+    """One event. `created`: UTC, None: not known. `test`: it is not in the log.
+
+    `uptime_us`: of the agent at the event; -1: of an earlier run.
+    """
+
+    id: int
+    key: str
+    args: tuple[str, ...]
+    severity: str
+    text: str
+    resolution: str
+    created: datetime | None
+    uptime_us: int
+    test: bool = False
+
+    def record(self, *, origin: bool = True) -> Json:
+        """Return the event as a record of the schema Event."""
+        found: Json = {
+            "EventType": "Alert",
+            "EventId": str(self.id),
+            "MemberId": "0",
+            "Severity": self.severity,
+            "MessageSeverity": self.severity,
+            "Message": self.text,
+            "MessageId": message_id(self.key),
+            "MessageArgs": list(self.args),
+        }
+        if origin:
+            found["OriginOfCondition"] = link(UNIT)
+        if self.created:
+            found["EventTimestamp"] = utc_text(self.created)
+        return found
+
+
+Subscriber = Callable[[UnitEvent], None]
+
+
+class EventLog:
+    """The newest events; `update` compares a snapshot with the one before."""
+
+    def __init__(self) -> None:
+        self.events: deque[UnitEvent] = deque(maxlen=RING)
+        self._subscribers: list[Subscriber] = []
+        self._alarms: dict[str, AlarmItem] = {}
+        self._state = ""
+        self._uptime_us = 0
+        self._next = 1
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Call `subscriber` for each event from now on."""
+        self._subscribers.append(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a subscription."""
+        self._subscribers.remove(subscriber)
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Find and publish what changed. A stale record changes the state, not the alarms."""
+        if snapshot.uptime_us < self._uptime_us and not snapshot.stale:
+            for event in self.events:  # another run of the agent: its uptime starts again
+                event.uptime_us = -1
+        if not snapshot.stale:
+            self._uptime_us = snapshot.uptime_us
+            self._set_times(snapshot)
+        if snapshot.unit_state != self._state:
+            if self._state:
+                self._publish_state(snapshot)
+            self._state = snapshot.unit_state
+        if not snapshot.stale:
+            self._compare_alarms(snapshot)
+
+    def clear(self) -> None:
+        """Drop the events."""
+        self.events.clear()
+
+    def send_test(self, snapshot: Snapshot) -> None:
+        """Publish a test event."""
+        text = "Test of the delivery of events."
+        event = self._make(snapshot, key="TestEvent", args=(), severity="OK", text=text)
+        event.test = True
+        self._publish(event)
+
+    def after(self, number: int) -> list[UnitEvent]:
+        """Return the kept events with a larger id, for a client that connects again."""
+        return [event for event in self.events if event.id > number]
+
+    def _set_times(self, snapshot: Snapshot) -> None:
+        if snapshot.utc is None:
+            return
+        for event in self.events:
+            if event.created is None and event.uptime_us >= 0:
+                age = timedelta(microseconds=snapshot.uptime_us - event.uptime_us)
+                event.created = snapshot.utc - age
+
+    def _publish_state(self, snapshot: Snapshot) -> None:
+        state = snapshot.unit_state
+        text = f"The state of the unit is {state}; it was {self._state}."
+        self._publish(
+            self._make(
+                snapshot,
+                key=_STATE_KEY.get(state, "UnitStateCritical"),
+                args=(state, self._state),
+                severity={"normal": "OK", "degraded": "Warning"}.get(state, "Critical"),
+                text=text,
+            )
+        )
+
+    def _compare_alarms(self, snapshot: Snapshot) -> None:
+        found = {alarm.id: alarm for alarm in snapshot.alarms}
+        for code, alarm in found.items():
+            before = self._alarms.get(code)
+            if alarm.active and (before is None or not before.active):
+                self._publish_alarm(snapshot, alarm)
+            if before is None or alarm.state == before.state:
+                continue
+            if before.active and not alarm.active:
+                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
+            elif alarm.state in _CHANGE_KEY:
+                key = _CHANGE_KEY[alarm.state]
+                self._publish_change(snapshot, code, key, key[5:].lower())
+        for code, before in self._alarms.items():
+            if code not in found and before.active:
+                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
+        self._alarms = found
+
+    def _publish_alarm(self, snapshot: Snapshot, alarm: AlarmItem) -> None:
+        event = self._make(
+            snapshot,
+            key=alarm_key(alarm.code),
+            args=(alarm.id, alarm.text),
+            severity=SEVERITY.get(alarm.priority, "Warning"),
+            text=f"{alarm.id}: {alarm.text}",
+        )
+        event.resolution = alarm.action or event.resolution
+        event.created = alarm.raised_utc or event.created
+        self._publish(event)
+
+    def _publish_change(self, snapshot: Snapshot, code: str, key: str, word: str) -> None:
+        text = f"The alarm {code} is {word}."
+        self._publish(self._make(snapshot, key=key, args=(code,), severity="OK", text=text))
+
+    def _make(
+        self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
+    ) -> UnitEvent:
+        number, self._next = self._next, self._next + 1
+        uptime_us = -1 if snapshot.stale else snapshot.uptime_us
+        return UnitEvent(number, key, args, severity, text, "None.", snapshot.utc, uptime_us)
+
+    def _publish(self, event: UnitEvent) -> None:
+        self.events.append(event)
+        for subscriber in tuple(self._subscribers):
+            subscriber(event)

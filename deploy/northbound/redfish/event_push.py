@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delivery of events to destinations of subscribers: HTTPS POST, only into permitted networks.
+
+Does not make events. The address of the host is looked up once for each attempt and must be in a
+permitted network; the connection goes to this address, so a second look-up cannot change it.
+Redirects are not followed. After 3 failed attempts the subscription ends.
+"""
+
+import asyncio
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from deploy.northbound.redfish.event_log import UnitEvent
+
+_TIMEOUT_S = 5.0
+
+
+class DeliveryError(Exception):
+    """An event was not delivered."""
+
+
+class PushTarget(Protocol):
+    """A subscription. The queue ends with None."""
+
+    destination: str
+    headers: dict[str, str]
+    queue: "asyncio.Queue[UnitEvent | None]"
+    alive: bool
+
+    def payload(self, event: UnitEvent) -> str:
+        """Return the body of a request."""
+        ...
+
+
+class EventPush:
+    """Delivers events; `networks`: permitted destinations, such as 10.1.0.0/16. None: no push.
+
+    `authorities`: PEM file with the issuers of the destinations; "": those of the system.
+    """
+
+    ATTEMPTS = 3
+
+    def __init__(
+        self, networks: Sequence[str] = (), authorities: str = "", interval_s: float = 5.0
+    ) -> None:
+        self.interval_s = interval_s
+        self._networks = [ipaddress.ip_network(text) for text in networks]
+        self._authorities = authorities
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def refusal(self, destination: str) -> str:
+        """Return why a destination is not permitted; "": it is, or its name needs a look-up."""
+        parts = urlsplit(destination)
+        if parts.scheme != "https":
+            return "A destination must be an https address."
+        if not self._networks:
+            return "Push of events is off: http.event_networks permits no network."
+        try:
+            address = ipaddress.ip_address(parts.hostname or "")
+        except ValueError:
+            return ""  # a name; each attempt looks it up
+        return "" if self._permits(address) else "http.event_networks does not permit this address."
+
+    def start(self, subscription: PushTarget, end: Callable[[], None]) -> None:
+        """Deliver the events of a subscription in a task; `end`: called after the last failure."""
+        task = asyncio.get_running_loop().create_task(self._deliver(subscription, end))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, subscription: PushTarget, end: Callable[[], None]) -> None:
+        while subscription.alive:
+            event = await subscription.queue.get()
+            if event is None or not subscription.alive:
+                return
+            body = subscription.payload(event).encode()
+            for attempt in range(self.ATTEMPTS):
+                if attempt:
+                    await asyncio.sleep(self.interval_s)
+                try:
+                    await asyncio.to_thread(
+                        self.post, subscription.destination, body, subscription.headers
+                    )
+                except (OSError, http.client.HTTPException, DeliveryError):
+                    continue
+                break
+            else:
+                end()
+
+    def post(self, destination: str, body: bytes, headers: dict[str, str]) -> None:
+        """Send one event. Raises OSError, HTTPException or DeliveryError."""
+        parts = urlsplit(destination)
+        host, port = parts.hostname or "", parts.port or 443
+        connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S)
+        raw = socket.create_connection((self._look_up(host, port), port), _TIMEOUT_S)
+        try:
+            context = ssl.create_default_context(cafile=self._authorities or None)
+            connection.sock = context.wrap_socket(raw, server_hostname=host)
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
+            status = connection.getresponse().status
+        finally:
+            raw.close()
+            connection.close()
+        if not 200 <= status < 300:
+            raise DeliveryError(f"{destination}: status {status}")
+
+    def _look_up(self, host: str, port: int) -> str:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for entry in found:
+            address = str(entry[4][0])
+            if self._permits(ipaddress.ip_address(address.partition("%")[0])):
+                return address
+        raise DeliveryError(f"{host}: no address in a permitted network")
+
+    def _permits(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)

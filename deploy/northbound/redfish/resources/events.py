@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: Apache-2.0
+"""EventService: subscriptions, the stream of server-sent events, and the test event.
+
+Does not open connections to destinations; see `deploy.northbound.redfish.event_push`. A stream has
+a subscription of its own (SubscriptionType SSE) that ends with the stream. A client that does not
+read loses its stream when 64 events wait.
+"""
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from deploy.northbound.redfish.event_log import EventLog, UnitEvent
+from deploy.northbound.redfish.event_push import EventPush
+from deploy.northbound.redfish.messages import Json, RedfishError, message
+from deploy.northbound.redfish.registry import PREFIX, message_id
+from deploy.northbound.redfish.resource import (
+    COMPONENTS,
+    MANAGER,
+    ROOT,
+    Call,
+    Method,
+    PropertyPatch,
+    Reply,
+    Resource,
+    ResourceTree,
+    action,
+    collection,
+    link,
+)
+from deploy.northbound.redfish.schemas import type_name
+from deploy.northbound.redfish.sensors import SensorModel
+
+SERVICE = f"{ROOT}/EventService"
+STREAM = f"{SERVICE}/SSE"
+_SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
+_MAX_SUBSCRIPTIONS = 16
+_QUEUE = 64
+KEEP_ALIVE_S = 20.0
+_MAX_TEXT = 1024
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_LISTS = ("RegistryPrefixes", "MessageIds", "ExcludeRegistryPrefixes", "ExcludeMessageIds",
+          "ResourceTypes")  # fmt: skip
+
+
+@dataclass(slots=True)
+class Subscription:
+    """A subscription. `headers`: sent with each event, never shown. `failures`: in a row."""
+
+    id: str
+    destination: str
+    context: str = ""
+    user: str = ""
+    stream: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    filters: dict[str, list[str]] = field(default_factory=dict)
+    origin: bool = False
+    queue: "asyncio.Queue[UnitEvent | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    alive: bool = True
+
+    def wants(self, event: UnitEvent) -> bool:
+        """Return whether the filters of the subscription let an event pass."""
+        if event.test:
+            return True
+        full, lists = message_id(event.key), self.filters
+        short = {full, f"{PREFIX}.{event.key}"}
+        return (
+            (not lists.get("RegistryPrefixes") or PREFIX in lists["RegistryPrefixes"])
+            and (not lists.get("MessageIds") or bool(short & set(lists["MessageIds"])))
+            and (not lists.get("ResourceTypes") or "CoolingUnit" in lists["ResourceTypes"])
+            and PREFIX not in lists.get("ExcludeRegistryPrefixes", ())
+            and not short & set(lists.get("ExcludeMessageIds", ()))
+        )
+
+    def payload(self, event: UnitEvent) -> str:
+        """Return an event as the body of a request or as the data of the stream."""
+        body: Json = {
+            "@odata.type": type_name("Event"),
+            "Id": str(event.id),
+            "Name": "Event of the unit",
+            "Context": self.context,
+            "Events": [event.record(origin=True)],
+        }
+        return json.dumps(body, separators=(",", ":"))
+
+
+class EventResources:
+    """Adds the EventService to a tree, and gives each event to its subscribers."""
+
+    def __init__(
+        self, tree: ResourceTree, sensors: SensorModel, events: EventLog, push: EventPush
+    ) -> None:
+        self._sensors = sensors
+        self._events = events
+        self._push = push
+        self.subscriptions: dict[str, Subscription] = {}
+        self._next = 1
+        events.subscribe(self._distribute)
+        target = f"{SERVICE}/Actions/EventService.SubmitTestEvent"
+        tree.add(
+            Resource(SERVICE, "EventService", "Event service", self._service),
+            collection(_SUBSCRIPTIONS, "EventDestinationCollection", "Subscriptions",
+                       lambda: list(self.subscriptions), Method(self._create, COMPONENTS)),
+            action(target, self._submit_test, MANAGER),
+        )  # fmt: skip
+        tree.add_members(_SUBSCRIPTIONS, self._find)
+
+    def _service(self) -> Json:
+        target = f"{SERVICE}/Actions/EventService.SubmitTestEvent"
+        return {
+            "ServiceEnabled": True,
+            "Status": {"State": "Enabled", "Health": "OK"},
+            "DeliveryRetryAttempts": self._push.ATTEMPTS,
+            "DeliveryRetryIntervalSeconds": round(self._push.interval_s),
+            "EventFormatTypes": ["Event"],
+            "RegistryPrefixes": [PREFIX],
+            "ResourceTypes": ["CoolingUnit"],
+            "SubordinateResourcesSupported": False,
+            "IncludeOriginOfConditionSupported": False,
+            "ExcludeMessageId": True,
+            "ExcludeRegistryPrefix": True,
+            "ServerSentEventUri": STREAM,
+            "SSEFilterPropertiesSupported": {
+                "EventFormatType": False, "MessageId": False, "MetricReportDefinition": False,
+                "OriginResource": False, "RegistryPrefix": False, "ResourceType": False,
+            },
+            "Subscriptions": link(_SUBSCRIPTIONS),
+            "Actions": {"#EventService.SubmitTestEvent": {"target": target}},
+        }  # fmt: skip
+
+    def _find(self, number: str) -> Resource | None:
+        subscription = self.subscriptions.get(number)
+        if subscription is None:
+            return None
+        patch = PropertyPatch(
+            {"Context": _check_text}, lambda _call, values: self._change(number, values)
+        )
+        return Resource(
+            f"{_SUBSCRIPTIONS}/{number}",
+            "EventDestination",
+            f"Subscription {number}",
+            lambda: _destination(subscription),
+            patch,
+            delete=Method(lambda _call: self._delete(number), COMPONENTS),
+        )
+
+    def _change(self, number: str, values: Json) -> None:
+        self.subscriptions[number].context = values["Context"]
+
+    def _delete(self, number: str) -> Reply:
+        self.end(number)
+        return Reply(204)
+
+    def end(self, number: str) -> None:
+        """End a subscription; its stream or its delivery ends with it."""
+        subscription = self.subscriptions.pop(number, None)
+        if subscription is not None:
+            subscription.alive = False
+            with contextlib.suppress(asyncio.QueueFull):
+                subscription.queue.put_nowait(None)
+
+    def _create(self, call: Call) -> Reply:
+        body = call.body
+        problems = _problems(body)
+        if problems:
+            raise RedfishError(400, *problems)
+        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
+            raise RedfishError(503, message("CreateLimitReachedForResource"))
+        destination = body["Destination"]
+        refusal = self._push.refusal(destination)
+        if refusal:
+            text = message("PropertyValueFormatError", destination, "Destination",
+                           related=["Destination"])  # fmt: skip
+            raise RedfishError(400, {**text, "Resolution": refusal})
+        subscription = self._open(destination, body.get("Context") or "", call.user)
+        for item in body.get("HttpHeaders") or []:
+            subscription.headers.update(item)
+        subscription.filters = {name: body[name] for name in _LISTS if body.get(name)}
+        self._push.start(subscription, lambda: self.end(subscription.id))
+        resource = self._find(subscription.id)
+        path = f"{_SUBSCRIPTIONS}/{subscription.id}"
+        return Reply(201, resource.body() if resource else {}, {"Location": path})
+
+    def _open(self, destination: str, context: str, user: str) -> Subscription:
+        number = str(self._next)
+        self._next += 1
+        subscription = Subscription(number, destination, context, user)
+        self.subscriptions[number] = subscription
+        return subscription
+
+    def _submit_test(self, _call: Call) -> Reply:
+        self._events.send_test(self._sensors.read())
+        return Reply(204)
+
+    def _distribute(self, event: UnitEvent) -> None:
+        for subscription in tuple(self.subscriptions.values()):
+            if not subscription.wants(event):
+                continue
+            try:
+                subscription.queue.put_nowait(event)
+            except asyncio.QueueFull:  # the client does not read
+                subscription.alive = False
+                if subscription.stream:
+                    self.subscriptions.pop(subscription.id, None)
+
+    async def stream(self, call: Call, last_id: str) -> AsyncIterator[str]:
+        """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or ""."""
+        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
+            return
+        subscription = self._open(f"sse://{call.address}", "", call.user)
+        subscription.stream = True
+        try:
+            yield ": connected\n\n"
+            if last_id.isdecimal():
+                for event in self._events.after(int(last_id[:18])):
+                    yield f"id: {event.id}\ndata: {subscription.payload(event)}\n\n"
+            while subscription.alive:
+                try:
+                    found = await asyncio.wait_for(subscription.queue.get(), KEEP_ALIVE_S)
+                except TimeoutError:
+                    yield ": keep-alive\n\n"
+                    continue
+                if found is None:
+                    return
+                yield f"id: {found.id}\ndata: {subscription.payload(found)}\n\n"
+        finally:
+            self.subscriptions.pop(subscription.id, None)
+
+
+def _destination(subscription: Subscription) -> Json:
+    return {
+        "Destination": subscription.destination,
+        "Context": subscription.context,
+        "Protocol": "Redfish",
+        "SubscriptionType": "SSE" if subscription.stream else "RedfishEvent",
+        "EventFormatType": "Event",
+        "DeliveryRetryPolicy": "TerminateAfterRetries",
+        "HttpHeaders": [],
+        **{name: subscription.filters.get(name, []) for name in _LISTS},
+        "Status": {"State": "Enabled", "Health": "OK"},
+    }
+
+
+def _check_text(value: Any) -> Json | None:
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
+        return None
+    return message("PropertyValueTypeError", str(value)[:80], "Context", related=["Context"])
+
+
+_CHOICES = {
+    "Protocol": ("Redfish",),
+    "SubscriptionType": ("RedfishEvent",),
+    "EventFormatType": ("Event",),
+    "DeliveryRetryPolicy": ("TerminateAfterRetries",),
+}
+_KNOWN = {"Destination", "Context", "HttpHeaders", "EventTypes", *_CHOICES, *_LISTS}
+
+
+def _problems(body: Json) -> list[Json]:
+    """Return the messages of a request for a subscription that is not valid."""
+    found = [message("PropertyUnknown", name, related=[name])
+             for name in body if name not in _KNOWN and "@" not in name]  # fmt: skip
+    found += [
+        message("PropertyMissing", name, related=[name])
+        for name in ("Destination", "Protocol")
+        if name not in body
+    ]
+    for name, choices in _CHOICES.items():
+        if name in body and body[name] not in choices:
+            value = str(body[name])[:80]
+            found.append(message("PropertyValueNotInList", value, name, related=[name]))
+    found += [
+        message("PropertyValueTypeError", "...", name, related=[name])
+        for name in _LISTS
+        if name in body and not _is_list(body[name])
+    ]
+    found += filter(None, [_check_text(body["Context"])] if body.get("Context") else [])
+    if "Destination" in body and not _is_address(body["Destination"]):
+        value = str(body["Destination"])[:80]
+        found.append(message("PropertyValueFormatError", value, "Destination",
+                             related=["Destination"]))  # fmt: skip
+    if "HttpHeaders" in body and not _are_headers(body["HttpHeaders"]):
+        found.append(message("PropertyValueTypeError", "...", "HttpHeaders",
+                             related=["HttpHeaders"]))  # fmt: skip
+    return found
+
+
+def _is_list(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= 32
+        and all(isinstance(item, str) and len(item) <= 256 for item in value)
+    )
+
+
+def _is_address(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _are_headers(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) > 8:
+        return False
+    return all(
+        isinstance(item, dict)
+        and all(
+            _HEADER.fullmatch(name) and isinstance(text, str) and text.isprintable()
+            and text.isascii() and len(text) <= _MAX_TEXT
+            for name, text in item.items()
+        )
+        for item in value
+    )  # fmt: skip

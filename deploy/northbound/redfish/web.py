@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adds Redfish to the web server of the process.
+
+Does not listen; see `deploy.northbound.http.service`.
+"""
+
+from deploy.northbound.http.site import WebSite
+from deploy.northbound.redfish.build import RedfishParts, build_service
+from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.redfish.event_push import EventPush
+
+_COMPARE_S = 0.25
+"""Interval at which the snapshots are compared for events."""
+
+
+def add_routes(site: WebSite) -> None:
+    """Add the routes below /redfish."""
+    context = site.context
+    events = EventLog()
+    parts = RedfishParts(
+        context.source,
+        site.accounts,
+        site.sessions,
+        site.login,
+        context.audit,
+        context.writer,
+        site.certificates,
+        EventPush(context.section("http").get("event_networks") or ()),
+        site.restart,
+        site.server.port,
+    )
+    service, _tree = build_service(parts, events)
+    service.register(site.server.app, site.server.gate)
+    site.server.every(_COMPARE_S, lambda: events.update(context.source.read()))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop orchestrate`: publishes the heat headroom of rows, and acts on a scheduler.
+
+Does not contain the loop; see `deploy.orchestrate.service`. The process runs where the scheduler's
+administration runs, for example on the head node of Slurm. A unit holds no credential of it.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from types import FrameType
+
+from deploy.errors import DeployError
+from deploy.orchestrate import settings as settings_file
+from deploy.orchestrate.kubernetes import KubernetesActuator, KubernetesClient
+from deploy.orchestrate.publish import PublishServer
+from deploy.orchestrate.service import Scheduler, Service
+from deploy.orchestrate.settings import OrchestrateSettings
+from deploy.orchestrate.slurm import SlurmActuator
+from deploy.orchestrate.slurm_client import SlurmClient
+from drivers.tools.lib.parser import Parser
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="coldloop orchestrate",
+        description="Publish the heat headroom of each row, and let Slurm or Kubernetes follow it.",
+        epilog="example: coldloop orchestrate --config /etc/coldloop/orchestrate.toml",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, TOML")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--once", action="store_true", help="one pass, print the record, act on nothing"
+    )
+    mode.add_argument("--undo", action="store_true", help="undo all in the scheduler, then end")
+    mode.add_argument("--check", action="store_true", help="check the configuration, then end")
+    parser.add_argument(
+        "--publish-only", action="store_true", help="publish, but act on no scheduler"
+    )
+    return parser
+
+
+def run(argv: list[str]) -> int:
+    """Run the command. Exit 1: the undo was not complete. Exit 2: wrong use."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        settings = settings_file.load(arguments.config)
+        if arguments.check:
+            print(f"{arguments.config}: {len(settings.rows)} rows")
+            return 0
+        acts = not (arguments.once or arguments.publish_only)
+        scheduler = make_scheduler(settings) if acts else None
+    except DeployError as error:
+        sys.stderr.write(f"coldloop orchestrate: {error}\n")
+        return 2
+    service = Service(settings, scheduler, print_line)
+    try:
+        if arguments.undo:
+            return _undo(service)
+        if arguments.once:
+            print(json.dumps(service.step()))
+            return 0
+        return _serve(service, settings)
+    except DeployError as error:
+        sys.stderr.write(f"coldloop orchestrate: {error}\n")
+        return 2
+    finally:
+        service.close()
+
+
+def make_scheduler(settings: OrchestrateSettings) -> Scheduler | None:
+    """Return what acts on the scheduler of the file; None: the file has none."""
+    if settings.slurm is not None:
+        client = SlurmClient(settings.slurm.conf)
+        return SlurmActuator(client, settings.slurm, settings.rules, print_line)
+    if settings.kubernetes is not None:
+        return KubernetesActuator(
+            KubernetesClient(settings.kubernetes),
+            settings.kubernetes,
+            settings.rules,
+            settings.rows,
+            print_line,
+        )
+    return None
+
+
+def print_line(text: str) -> None:
+    """Write one line to the journal."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _undo(service: Service) -> int:
+    try:
+        service.undo()
+    except DeployError as error:
+        sys.stderr.write(f"coldloop orchestrate: {error}\n")
+        return 1
+    return 0
+
+
+def _serve(service: Service, settings: OrchestrateSettings) -> int:
+    """Run until SIGTERM or SIGINT, then undo."""
+    stop = threading.Event()
+
+    def on_signal(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    server = PublishServer(settings.listen, lambda: service.record) if settings.listen else None
+    failure = ""
+    try:
+        while not stop.is_set():
+            try:
+                service.step()
+            except DeployError as error:  # the record could not be written
+                if str(error) != failure:
+                    print_line(str(error))
+                failure = str(error)
+            stop.wait(settings.rules.poll_s)
+    finally:
+        if server is not None:
+            server.close()
+        result = _undo(service)
+    return result

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acts on Slurm: licences, weights, drain, suspension, partitions.
+
+Does not decide a level; see `deploy.orchestrate.rules`. There is no file of what was done: each
+change carries its mark in Slurm, so a new process, also on another head node, finds and undoes it.
+
+    licences    a reservation `coldloop` holds what may not start. It ends by itself after
+                `reservation_min` and is renewed each half of that
+    weight      the first weight of a node is in its comment: coldloop:weight=1
+    drain       the reason of the node begins with coldloop:
+    suspension  the admin comment of the job begins with coldloop:suspended
+    partition   the reasons of its drained nodes have down=NAME; written before the partition
+
+A mark is written before its change and removed after the change is undone. Nodes, jobs and
+partitions without a mark belong to other people and are never changed back.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
+from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
+from deploy.orchestrate.slurm_client import SlurmClient, SlurmError, SlurmJob, SlurmNode
+
+PREFIX = "coldloop:"
+SUSPENDED = PREFIX + "suspended"
+_WEIGHT = PREFIX + "weight="
+_DOWN = "down="
+_UNAVAILABLE = frozenset(("DRAIN", "DOWN", "FAIL", "INVALID_REG", "FUTURE", "POWERED_DOWN"))
+_RELEASE_STEP = 3
+"""Fewer licences are not released apart, so that a noisy reading makes no calls."""
+_WEIGHT_STEPS = 4
+_WEIGHT_STEP = 100
+
+
+@dataclass(slots=True)
+class SlurmReport:
+    """What is in force in Slurm; for the published record."""
+
+    held: dict[str, int] = field(default_factory=dict)
+    drained: list[str] = field(default_factory=list)
+    suspended: list[int] = field(default_factory=list)
+    down: list[str] = field(default_factory=list)
+
+
+class SlurmActuator:
+    """Applies decisions; `log` gets one line for each change."""
+
+    def __init__(
+        self,
+        client: SlurmClient,
+        settings: SlurmSettings,
+        rules: RuleSettings,
+        log: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._rules = rules
+        self._log = log
+        self._free: dict[str, int] = {}
+        self._released_at: dict[str, float] = {}
+        self._renewed_at: float | None = None
+        self._resumed_at: float | None = None
+        self._weighed_at: float | None = None
+        self._ours: set[str] = set()
+        self._nodes: dict[str, SlurmNode] = {}
+        self.report = SlurmReport()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is in force."""
+        return {"kind": "slurm", **asdict(self.report)}
+
+    # Reconciliation.
+
+    def levels(self, rows: tuple[RowSettings, ...]) -> dict[str, int]:
+        """Return the level of each row that the marks in Slurm show. Raises SlurmError."""
+        nodes, jobs = self._client.nodes(), self._client.jobs()
+        levels = {}
+        for row in rows:
+            ours = [nodes[n] for n in row.nodes if n in nodes and _is_drained(nodes[n])]
+            level = DRAIN if ours else FREE
+            if any(_is_suspended(job) and set(job.nodes) & set(row.nodes) for job in jobs):
+                level = SUSPEND
+            levels[row.name] = DOWN if any(_marks(node) for node in ours) else level
+        return levels
+
+    def undo(self) -> None:
+        """Undo everything that has a mark. A failure of one does not keep the others."""
+        failures: list[str] = []
+        for step in (self._undo_nodes, self._undo_jobs, self._undo_licences):
+            try:
+                step()
+            except SlurmError as error:
+                failures.append(str(error))
+        self._free, self._ours = {}, set()
+        if failures:
+            raise SlurmError("; ".join(failures))
+
+    def _undo_nodes(self) -> None:
+        nodes = self._client.nodes()
+        self._partitions_up({p for node in nodes.values() for p in _marks(node)})
+        for _ in range(2):  # the second time removes the reasons that are left
+            nodes = self._client.nodes()
+            self._resume_nodes([n for n in nodes.values() if n.reason.startswith(PREFIX)])
+        self._reset_weights(nodes.values())
+
+    def _undo_jobs(self) -> None:
+        for job in self._client.jobs():
+            if _is_suspended(job):
+                self._resume(job)
+
+    def _undo_licences(self) -> None:
+        if self._settings.reservation in self._client.reservations():
+            self._client.control("delete", f"reservationname={self._settings.reservation}")
+            self._log(f"slurm: reservation {self._settings.reservation} deleted")
+
+    # Decisions.
+
+    def apply(self, decisions: list[RowDecision], now: float) -> None:
+        """Bring Slurm to the decisions. Raises SlurmError; the next call continues."""
+        if self._settings.licences:
+            self._hold_licences(decisions, now)
+        calls = self._client.changes
+        self._nodes = self._client.nodes()
+        if any(decision.level < DOWN for decision in decisions):
+            self._partitions_up({p for n in self._nodes.values() for p in _marks(n)})
+        if self._settings.drain:
+            self._drain(decisions)
+        if all(decision.level >= DOWN for decision in decisions):
+            self._partitions_down()
+        if self._settings.suspend:
+            self._suspend(decisions, now)
+        if self._settings.weights and len(decisions) > 1:
+            self._weigh(decisions, now)
+        if self._client.changes != calls:
+            self._nodes = self._client.nodes()
+        self.report.drained = sorted(n.name for n in self._nodes.values() if _is_drained(n))
+        self.report.down = sorted({p for n in self._nodes.values() for p in _marks(n)})
+
+    # Licences.
+
+    def _hold_licences(self, decisions: list[RowDecision], now: float) -> None:
+        present = self._client.licences()
+        held = self._client.reservations().get(self._settings.reservation, {})
+        wanted = {}
+        for name in sorted({decision.row.licence for decision in decisions} & set(present)):
+            rows = [decision for decision in decisions if decision.row.licence == name]
+            licence = present[name]
+            free = min(
+                free_kw(rows, licence.used, self._rules.reserve_pct), licence.total - licence.used
+            )
+            free = self._limit_release(name, free, now)
+            # Without free licences all are held, so that the end of a job starts no other one.
+            count = licence.total - licence.used - free if free > 0 else licence.total
+            if count > 0:
+                wanted[name] = count
+        self._reserve(wanted, held, now)
+        self.report.held = wanted
+
+    def _limit_release(self, name: str, free: int, now: float) -> int:
+        """Return the free licences: fewer immediately, more at most once in `change_s`."""
+        before = self._free.get(name)
+        if before is not None and free > before:
+            if free - before < _RELEASE_STEP and before > 0:
+                return before
+            released_at = self._released_at.get(name)
+            if released_at is not None and now - released_at < self._rules.change_s:
+                return before
+            self._released_at[name] = now
+        self._free[name] = free
+        return free
+
+    def _reserve(self, wanted: dict[str, int], held: dict[str, int], now: float) -> None:
+        name, minutes = self._settings.reservation, self._settings.reservation_min
+        text = ",".join(f"{licence}:{count}" for licence, count in wanted.items())
+        is_due = self._renewed_at is None or now - self._renewed_at >= 30.0 * minutes
+        if wanted == held and not (held and is_due):
+            return
+        if not wanted:
+            self._client.control("delete", f"reservationname={name}")
+        elif held:
+            end = f"endtime=now+{minutes}minutes"
+            self._client.control("update", f"reservationname={name}", f"licenses={text}", end)
+        else:
+            options = ("starttime=now", f"duration={minutes}", "user=root")
+            flags = "flags=license_only,ignore_jobs"
+            self._client.control(
+                "create", "reservation", f"reservationname={name}", *options,
+                f"licenses={text}", flags,
+            )  # fmt: skip
+        if held != wanted:
+            self._log(f"slurm: reservation {name} holds {text or 'nothing'}")
+        self._renewed_at = now
+
+    # Drain.
+
+    def _drain(self, decisions: list[RowDecision]) -> None:
+        for decision in decisions:
+            present = [self._nodes[name] for name in decision.row.nodes if name in self._nodes]
+            if decision.level < DRAIN:
+                self._ours -= set(decision.row.nodes)
+                self._resume_nodes([node for node in present if node.reason.startswith(PREFIX)])
+                continue
+            # A person who resumes a node that we drained has the last word until the next time.
+            free = [
+                node
+                for node in present
+                if not node.states & _UNAVAILABLE and node.name not in self._ours
+            ]
+            self._drain_nodes(free, f"{PREFIX} {decision.row.name} {decision.reason}")
+            self._ours |= {node.name for node in present if _is_drained(node)}
+            self._ours |= {node.name for node in free}
+
+    def _drain_nodes(self, nodes: list[SlurmNode], reason: str) -> None:
+        if nodes:
+            names = ",".join(node.name for node in nodes)
+            self._client.control("update", f"nodename={names}", "state=drain", f"reason={reason}")
+            self._log(f"slurm: {names} drained: {reason}")
+
+    def _resume_nodes(self, nodes: list[SlurmNode]) -> None:
+        """End the drain of nodes, then remove the reason: Slurm can keep it.
+
+        The state is `undrain`, not `resume`: a node that has failed in the meantime stays down.
+        """
+        drained = ",".join(node.name for node in nodes if "DRAIN" in node.states)
+        if drained:
+            self._client.control("update", f"nodename={drained}", "state=undrain")
+            self._log(f"slurm: {drained} resumed")
+        stale = ",".join(node.name for node in nodes if "DRAIN" not in node.states)
+        if stale:
+            self._client.control("update", f"nodename={stale}", "reason=")
+
+    # Partitions.
+
+    def _partitions_down(self) -> None:
+        """Set the partitions down; the mark is in the reason of a node that we have drained."""
+        if not self._settings.partition_down:
+            return
+        states = self._client.partition_states()
+        due = [name for name in self._settings.partition_down if states.get(name) == "UP"]
+        mine = [node for node in self._client.nodes().values() if _is_drained(node)]
+        if not due or not mine:
+            return
+        marks = "".join(f" {_DOWN}{name}" for name in due if name not in _marks(mine[0]))
+        reason = f"reason={mine[0].reason}{marks}"
+        self._client.control("update", f"nodename={mine[0].name}", reason)
+        for name in due:
+            self._client.control("update", f"partitionname={name}", "state=down")
+            self._log(f"slurm: partition {name} down")
+
+    def _partitions_up(self, names: set[str]) -> None:
+        """Set partitions up, then remove their marks."""
+        if not names:
+            return
+        states = self._client.partition_states()
+        for name in sorted(names):
+            if states.get(name) == "DOWN":
+                self._client.control("update", f"partitionname={name}", "state=up")
+                self._log(f"slurm: partition {name} up")
+        for node in self._client.nodes().values():
+            if _marks(node):
+                words = [word for word in node.reason.split() if not word.startswith(_DOWN)]
+                self._client.control("update", f"nodename={node.name}", f"reason={' '.join(words)}")
+        self._nodes = self._client.nodes()
+
+    # Suspension.
+
+    def _suspend(self, decisions: list[RowDecision], now: float) -> None:
+        jobs = self._client.jobs()
+        for decision in decisions:
+            here = [job for job in jobs if set(job.nodes) & set(decision.row.nodes)]
+            if decision.level >= SUSPEND:
+                self._suspend_one(decision, here, now)
+            elif decision.level < SUSPEND:
+                self._resume_one(decision, here, now)
+        self.report.suspended = [job.number for job in self._client.jobs() if _is_suspended(job)]
+
+    def _is_due(self, now: float) -> bool:
+        return self._resumed_at is None or now - self._resumed_at >= self._rules.change_s
+
+    def _suspend_one(self, decision: RowDecision, jobs: list[SlurmJob], now: float) -> None:
+        """Suspend the job with the most heat, of equal ones the newest."""
+        running = [
+            job
+            for job in jobs
+            if "RUNNING" in job.states and job.partition in self._settings.suspend
+        ]
+        if not running or not (decision.is_new or self._is_due(now)):
+            return
+        licence = decision.row.licence
+        job = max(running, key=lambda job: (job.licences.get(licence, 0), job.start_s, job.number))
+        mark = f"{SUSPENDED} {job.admin_comment}".strip()
+        self._client.control("update", f"jobid={job.number}", f"admincomment={mark}")
+        self._client.control("suspend", str(job.number))
+        self._resumed_at = now
+        self._log(f"slurm: job {job.number} suspended: {decision.reason}")
+
+    def _resume_one(self, decision: RowDecision, jobs: list[SlurmJob], now: float) -> None:
+        """Resume the oldest suspended job for which the headroom is sufficient."""
+        waiting = sorted((job for job in jobs if _is_suspended(job)), key=lambda job: job.start_s)
+        if not waiting or not self._is_due(now):
+            return
+        job = waiting[0]
+        need_w = 1000.0 * job.licences.get(decision.row.licence, 0)
+        reserve_w = 10.0 * self._rules.act_pct * decision.row.rated_kw
+        is_alone = not any("RUNNING" in other.states for other in jobs)
+        if decision.headroom_w >= need_w + reserve_w or (is_alone and decision.headroom_w > 0.0):
+            self._resume(job)
+            self._resumed_at = now
+
+    def _resume(self, job: SlurmJob) -> None:
+        if "SUSPENDED" in job.states:
+            self._client.control("resume", str(job.number))
+            self._log(f"slurm: job {job.number} resumed")
+        comment = job.admin_comment.removeprefix(SUSPENDED).strip()
+        self._client.control("update", f"jobid={job.number}", f"admincomment={comment}")
+
+    # Weights.
+
+    def _weigh(self, decisions: list[RowDecision], now: float) -> None:
+        """Give rows with less headroom a larger weight, in steps of a quarter of the rating."""
+        if self._weighed_at is not None and now - self._weighed_at < self._rules.change_s:
+            return
+        nodes = self._nodes
+        for decision in decisions:
+            part = decision.headroom_w / (1000.0 * decision.row.rated_kw)
+            step = _WEIGHT_STEPS - min(_WEIGHT_STEPS, max(0, math.floor(part * _WEIGHT_STEPS)))
+            for node in (nodes[name] for name in decision.row.nodes if name in nodes):
+                first = _first_weight(node)
+                wanted = (node.weight if first is None else first) + step * _WEIGHT_STEP
+                if wanted != node.weight:
+                    self._weighed_at = now
+                    self._set_weight(node, wanted)
+
+    def _set_weight(self, node: SlurmNode, weight: int) -> None:
+        if _first_weight(node) is None:
+            comment = f"{_WEIGHT}{node.weight} {node.comment}".strip()
+            self._client.control("update", f"nodename={node.name}", f"comment={comment}")
+        self._client.control("update", f"nodename={node.name}", f"weight={weight}")
+
+    def _reset_weights(self, nodes: Iterable[SlurmNode]) -> None:
+        for node in nodes:
+            first = _first_weight(node)
+            if first is not None:
+                rest = node.comment.partition(" ")[2]
+                self._client.control("update", f"nodename={node.name}", f"weight={first}")
+                self._client.control("update", f"nodename={node.name}", f"comment={rest}")
+
+
+def free_kw(decisions: list[RowDecision], used_kw: int, reserve_pct: float) -> int:
+    """Return the licences in kW that may start now.
+
+    The lower of two: capacity less what is used and what no job asks for; and the headroom. The
+    first counts a job from its start, before its heat shows. The second counts heat that no job
+    has asked for. Both leave `reserve_pct` of the rating. A row that drains adds nothing.
+    """
+    capacity_kw = headroom_kw = 0.0
+    for decision in decisions:
+        row = decision.row
+        reserve_kw = row.rated_kw * reserve_pct / 100.0
+        capacity_kw += max(0.0, decision.capacity_w / 1000.0 - row.base_kw - reserve_kw)
+        if decision.level < DRAIN:
+            headroom_kw += max(0.0, decision.headroom_w / 1000.0 - reserve_kw)
+    return max(0, math.floor(min(capacity_kw - used_kw, headroom_kw)))
+
+
+def _is_suspended(job: SlurmJob) -> bool:
+    return job.admin_comment.startswith(SUSPENDED)
+
+
+def _is_drained(node: SlurmNode) -> bool:
+    """Return whether we have drained the node."""
+    return node.reason.startswith(PREFIX) and "DRAIN" in node.states
+
+
+def _marks(node: SlurmNode) -> set[str]:
+    """Return the partitions that we have set down, by the reason of a node."""
+    if not node.reason.startswith(PREFIX):
+        return set()
+    return {word[len(_DOWN) :] for word in node.reason.split() if word.startswith(_DOWN)}
+
+
+def _first_weight(node: SlurmNode) -> int | None:
+    if not node.comment.startswith(_WEIGHT):
+        return None
+    text = node.comment[len(_WEIGHT) :].split(" ", 1)[0]
+    return int(text) if text.isdecimal() else None

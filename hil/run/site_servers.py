@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The northbound servers of the demo: a child process, a site key, their section and addresses.
+
+Does not import the servers: `coldloop northbound` is another program for the bench. All addresses
+are on loopback, with free ports. If the servers end, the demo continues without them.
+"""
+
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from hil.run.agent_process import ROOT, set_death_signal
+
+PARTS = "remote,northbound"
+"""Optional sections that the servers need."""
+_SITE_KEY = 9
+_HOST = "127.0.0.1"
+_EXTRA = ("bacpypes3", "microdot", "pymodbus", "segno")
+_WRITES: dict[str, Any] = {
+    "supply_c": {"low": 28, "high": 36, "step": 4},
+    "dp_kpa": {"low": 60, "high": 160, "step": 40},
+    "every_s": 10,
+    "commands": ["acknowledge", "shelve", "unshelve", "reset", "override", "release"],
+}
+_HEALTH_S = 20
+_STOP_TIMEOUT_S = 5
+
+
+def are_installed() -> bool:
+    """Return whether the extra `northbound` is installed."""
+    return all(importlib.util.find_spec(name) for name in _EXTRA)
+
+
+class SiteServers:
+    """The servers in `folder`, which is the folder of the bench."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._state = folder / "site"
+        self._state.mkdir(mode=0o700)
+        self._http, self._modbus = _free_port(), _free_port()
+        self._public = _make_key(folder / "site.key")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def extend(self, config: dict[str, Any]) -> None:
+        """Complete the sections `northbound` and `remote` of a configuration."""
+        config["northbound"] = {
+            **config["northbound"],
+            "state": str(self._state),
+            "identity": {
+                "manufacturer": "coldloop",
+                "model": "emulated CDU",
+                "serial_number": "DEMO-0001",
+                "location": "demo",
+            },
+            "writes": {**_WRITES, "key": "site.key"},
+            "http": {"address": _HOST, "port": self._http},
+            "modbus": {"address": _HOST, "port": self._modbus, "writers": [f"{_HOST}/32"]},
+        }
+        remote = config["remote"]
+        remote["health_s"] = _HEALTH_S
+        remote["keys"].append({"number": _SITE_KEY, "public": self._public, "role": "site"})
+
+    def start(self) -> None:
+        """Start the servers with the configuration `unit.json` of the folder."""
+        log = self._folder / "site.log"
+        command = [sys.executable, str(ROOT / "coldloop.py"), "northbound", "serve", "web"]
+        with log.open("wb") as target:
+            self._process = subprocess.Popen(
+                [*command, "--config", str(self._folder / "unit.json")],
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=target,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                preexec_fn=set_death_signal,  # noqa: PLW1509 - the bench has no threads here
+            )
+
+    def is_running(self) -> bool:
+        """Return whether the servers run."""
+        return self._process is not None and self._process.poll() is None
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """Return name and address of each server, and the first login."""
+        base = f"https://{_HOST}:{self._http}"
+        return [
+            ("panel", f"{base}/"),
+            ("redfish", f"{base}/redfish/v1"),
+            ("metrics", f"{base}/metrics"),
+            ("modbus", f"tcp:{_HOST}:{self._modbus}"),
+            ("login", f"admin, password in {self._state / 'initial_password'}"),
+        ]
+
+    def stop(self) -> None:
+        """Terminate the servers; kill them after 5 s."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_STOP_TIMEOUT_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((_HOST, 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _make_key(path: Path) -> str:
+    """Write a site key as `coldloop config keygen` does; return its public part."""
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.touch(mode=0o600)
+    path.write_bytes(pem)
+    entry = {"number": _SITE_KEY, "public": public, "role": "site"}
+    path.with_suffix(".json").write_text(json.dumps(entry), encoding="utf-8")
+    return public

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop dossier`: a document of what was measured on a unit, for the file of a platform.
+
+Does not measure, and does not estimate what was not measured. Exit 2: a file is damaged, unknown,
+or a record whose hash or signature is wrong.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from drivers.tools.lib.parser import Parser
+from hil.errors import BenchError
+from hil.report.dossier.inputs import read_evidence, read_input
+from hil.report.dossier.page import PDF, write_dossier
+from hil.report.dossier.sections import build_sections
+from hil.tools.arguments import path_argument
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(
+        prog="coldloop dossier",
+        description="Write a dossier (HTML, PDF, JSON) from records and reports of a unit.",
+        epilog="example: coldloop dossier out/acceptance ledger.json rows.csv --out dossier",
+    )
+    parser.add_argument(
+        "file",
+        type=path_argument,
+        nargs="+",
+        metavar="FILE",
+        help="folder of a record, or a file: record, ledger and link reports as JSON, exported "
+        "rows as CSV, a configuration",
+    )
+    parser.add_argument("--out", type=path_argument, required=True, metavar="DIR", help="folder")
+    parser.add_argument("--title", default="coldloop unit", metavar="TEXT", help="name of the unit")
+    parser.add_argument(
+        "--evidence",
+        action="append",
+        default=[],
+        metavar="CLAUSE=FILE",
+        help="a document from elsewhere for a clause, such as the report of a laboratory",
+    )
+    return parser
+
+
+def dossier(argv: list[str]) -> int:
+    """Write the dossier; print the paths. Exit 1: there is no PDF, because Chromium is missing."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        inputs = [read_input(Path(path)) for path in arguments.file]
+        supplied = [read_evidence(text) for text in arguments.evidence]
+        sections = build_sections(inputs, supplied)
+        paths = write_dossier(arguments.title, sections, Path(arguments.out))
+    except BenchError as error:
+        sys.stderr.write(f"coldloop dossier: {error}\n")
+        return 2
+    for path in paths:
+        print(path)
+    if paths[-1].name != PDF:
+        sys.stderr.write("coldloop dossier: no PDF: Chromium is missing\n")
+        return 1
+    return 0

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Twelve months of the energy account: figures, uncertainty, missing months."""
+
+import json
+import math
+import random
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.errors import ConfigError
+from agent.energy.account import ROLES, Account
+from agent.tools.energy.annual import build_report, read_months, render
+from agent.tools.energy.figures import EnergyFigure, FigureSheet
+from agent.tools.energy.site import EnergySite, GridFactor, Leakage, parse_site
+from protocols.calendar import days_from_civil
+
+MWH = 1_000_000
+SECTION: dict[str, Any] = {
+    "category": 2,
+    "meters": [
+        {"role": "it", "device": "pdu", "point": "Energy"},
+        {"role": "loop", "device": "drive", "point": "Energy"},
+        {"role": "air", "device": "crac", "point": "Energy"},
+        {"role": "water", "device": "water", "point": "Volume"},
+    ],
+}
+CLASSES = {"pdu.Energy": 1.0, "drive.Energy": 2.0, "crac.Energy": 2.0, "water.Volume": 2.0}
+
+
+def utc_us(year: int, month: int, day: int = 1) -> int:
+    return days_from_civil(year, month, day) * 86_400_000_000
+
+
+def account(start_us: int, **kwh: float) -> Account:
+    used = [0] * len(ROLES)
+    for role, value in kwh.items():
+        used[ROLES.index(role)] = round(value * (1000 * 1000 if role == "water" else MWH))
+    return Account(start_us, used)
+
+
+def months(count: int = 12) -> list[Account]:
+    starts = [utc_us(2025 + (10 + i) // 12, (10 + i) % 12 + 1) for i in range(12)]
+    return [account(s, it=1000, loop=50, air=100, water=1.2) for s in starts[12 - count :]]
+
+
+def figure(report: dict[str, Any], name: str) -> EnergyFigure:
+    return next(EnergyFigure(**f) for f in report["figures"] if f["name"].startswith(name))
+
+
+def test_figures_of_twelve_months() -> None:
+    grid = GridFactor("test", 400.0, {"2026-01": 500.0}, 10.0)
+    site = EnergySite("AED", 0.38, 10.0, grid, CLASSES, Leakage(0.04, 60, 0.012, 70, 5, 50))
+    report = build_report((months(), utc_us(2026, 11, 28)), SECTION, site)
+    assert (report["interval"], report["missing"]) == ("12 months", [])
+    assert report["months"][0] == "2025-11"
+    assert figure(report, "PUE").value == pytest.approx(1.15)
+    assert figure(report, "WUE").value == pytest.approx(1.2)
+    assert figure(report, "ERF").value is None
+    assert figure(report, "cost of energy").value == pytest.approx(12 * 1150 * 0.38)
+    assert figure(report, "cost of water").value == pytest.approx(12 * 1.2 * 10)
+    assert figure(report, "CO2").value == pytest.approx((11 * 400 + 500) * 1150 / 1000)
+    leak = figure(report, "leakage")
+    assert leak.value == pytest.approx(12_000 * 0.04 * math.exp(0.12))
+    assert leak.uncertainty_pct == pytest.approx(200 * math.hypot(0.01 / 3**0.5, 0.25, 0.03))
+    text = "\n".join(render(report))
+    assert "PUE category 2, IT at the PDU outputs" in text
+    assert "ERF" in text
+
+
+@pytest.mark.parametrize("facility", [False, True])
+def test_the_uncertainty_is_that_of_a_simulation(facility: bool) -> None:
+    """Monte Carlo: each meter has a constant error within its class."""
+    energies = {"it": 1000.0, "loop": 50.0, "air": 100.0}
+    meters = [(role, role) for role in energies]
+    classes = {"it": 1.0, "loop": 2.0, "air": 2.0}
+    if facility:
+        energies["facility"], classes["facility"] = 1200.0, 0.5
+        meters.append(("facility", "facility"))
+    sheet = FigureSheet(EnergySite(classes=classes), meters)
+    found = {f.name: f for f in sheet.figures([("x", account(1, **energies))])}
+    chance = random.Random(1)
+    pue, total = [], []
+    for _ in range(40_000):
+        read = {r: e * (1 + chance.uniform(-1, 1) * classes[r] / 100) for r, e in energies.items()}
+        total.append(read.get("facility") or sum(read.values()))
+        pue.append(total[-1] / read["it"])
+    for name, values in (("PUE", pue), ("all energy", total)):
+        expected = 200 * statistics.stdev(values) / statistics.fmean(values)
+        assert found[name].uncertainty_pct == pytest.approx(expected, rel=0.03), name
+
+
+def test_without_a_class_there_is_no_uncertainty() -> None:
+    site = EnergySite(classes={"pdu.Energy": 1.0})
+    report = build_report((months(), utc_us(2026, 11, 28)), SECTION, site)
+    assert figure(report, "IT energy").uncertainty_pct == pytest.approx(200 * 0.01 / 3**0.5)
+    assert figure(report, "PUE").uncertainty_pct is None
+    assert report["without_class"] == ["crac.Energy", "drive.Energy", "water.Volume"]
+    assert figure(report, "CO2").value is None
+    assert figure(report, "leakage").value is None
+
+
+def test_missing_and_partial_months_are_named() -> None:
+    stored = months()
+    del stored[3]
+    stored[0] = account(utc_us(2025, 11, 5), it=1000)
+    report = build_report((stored, utc_us(2026, 11, 28)), SECTION, EnergySite())
+    assert report["interval"] == "interim"
+    assert report["missing"] == ["2025-11", "2026-02"]
+    assert "2025-11, 2026-02" in "\n".join(render(report))
+    old = build_report((months(), utc_us(2027, 3, 1)), SECTION, EnergySite())
+    assert old["missing"] == ["2026-11", "2026-12", "2027-01", "2027-02"]
+    none = build_report(([], 0), SECTION, EnergySite())
+    assert none["figures"] == []
+
+
+def test_the_store_of_the_component_is_read(tmp_path: Path) -> None:
+    day = account(utc_us(2026, 11, 28), it=1)
+    lines = ["ledger 1", day.encode(), day.encode(), day.encode()]
+    lines += ["month " + month.encode() for month in months()]
+    path = tmp_path / "ledger.now"
+    path.write_text("\n".join([*lines, "meter pdu.Energy 5", "end"]))
+    found, now_us = read_months(path)
+    assert (len(found), now_us) == (12, utc_us(2026, 11, 28))
+    path.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match="damaged"):
+        read_months(path)
+    path.write_bytes(b"\xff\x00")
+    with pytest.raises(ConfigError, match="damaged"):
+        read_months(path)
+    with pytest.raises(ConfigError, match="No such file"):
+        read_months(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("x=1", "x: unknown"),
+        ("[grid]\ng_per_kwh=400", "source"),
+        ("[grid]\nsource='a'\ng_per_kwh=-1", "g_per_kwh"),
+        ("[meters]\n'a.b'=0", "meters.a.b"),
+        ("[meters]\n'a.b'=true", "meters.a.b"),
+        ("electricity_per_kwh=nan", "electricity"),
+        ("[leakage]\npart=0.04", "at_c"),
+        ("grid=3", "not a table"),
+        ("[", "TOML"),
+    ],
+)
+def test_a_wrong_site_file_is_refused(text: str, error: str) -> None:
+    with pytest.raises(ConfigError, match=error):
+        parse_site(text)
+
+
+def test_a_site_file() -> None:
+    site = parse_site(
+        'currency="ZAR"\nelectricity_per_kwh=2.1\n[grid]\nsource="Eskom 2025"\ng_per_kwh=990\n'
+        '[grid.months]\n"2026-01"=1000\n[meters]\n"pdu.Energy"=0.5\n'
+    )
+    assert site.grid is not None
+    assert site.grid.months == {"2026-01": 1000.0}
+    assert json.dumps(site.classes) == '{"pdu.Energy": 0.5}'

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit log of the servers: chained entries, floods are counted, files are bounded."""
+
+import json
+from pathlib import Path
+
+from deploy.northbound.access import audit
+from deploy.northbound.access.audit import ServerAudit, read_entries, verify
+
+
+class AuditClock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def log_in(folder: Path, clock: AuditClock) -> ServerAudit:
+    return ServerAudit(folder, "web", clock)
+
+
+def write(log: ServerAudit, number: int, action: str = "login") -> None:
+    log.record(f"user{number}", "10.0.0.1", "redfish", action, "", "accepted")
+
+
+def test_entries_are_chained_over_restarts(tmp_path: Path) -> None:
+    clock = AuditClock()
+    for i in range(3):
+        log = log_in(tmp_path, clock)
+        write(log, i)
+        clock.now += 100
+    entries, faults = verify(tmp_path, "web")
+    assert [(e["n"], e["user"]) for e in entries] == [(1, "user0"), (2, "user1"), (3, "user2")]
+    assert faults == []
+
+
+def test_a_changed_or_missing_line_is_found(tmp_path: Path) -> None:
+    log = log_in(tmp_path, AuditClock())
+    for i in range(5):
+        write(log, i)
+    path = tmp_path / "web.log"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines).replace("user2", "user9"))
+    assert verify(tmp_path, "web")[1] == ["entry 3: changed, or an entry before it is missing"]
+    path.write_text("".join(lines[:2] + lines[3:]))
+    assert verify(tmp_path, "web")[1] == ["entry 4: changed, or an entry before it is missing"]
+
+
+def test_a_flood_is_counted(tmp_path: Path) -> None:
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    for _ in range(10_000):
+        write(log, 1)
+    clock.now += 11
+    write(log, 2)
+    entries, faults = verify(tmp_path, "web")
+    assert [(e["user"], e.get("count")) for e in entries] == [
+        ("user1", None),
+        ("user1", 9_999),
+        ("user2", None),
+    ]
+    assert faults == []
+
+
+def test_a_flood_of_different_entries_is_bounded(tmp_path: Path) -> None:
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    for i in range(10_000):
+        write(log, i)
+    clock.now += 11
+    log.flush()
+    entries, faults = verify(tmp_path, "web")
+    assert len(entries) <= 310
+    assert sum(int(str(e.get("count", 1))) for e in entries) == 10_000
+    assert faults == []
+
+
+def test_files_are_bounded_and_the_chain_continues(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(audit, "_MAX_BYTES", 2_000)
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    for i in range(100):
+        write(log, i)
+        clock.now += 11
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "web.log", "web.log.1", "web.log.2", "web.log.3",
+    ]  # fmt: skip
+    entries, faults = verify(tmp_path, "web")
+    assert entries[-1]["n"] == 100
+    assert faults == []
+    write(log_in(tmp_path, clock), 100)
+    assert verify(tmp_path, "web")[0][-1]["n"] == 101
+
+
+def test_hostile_texts_are_one_line(tmp_path: Path) -> None:
+    log = log_in(tmp_path, AuditClock())
+    log.record("a\nb", "\ud800", "x" * 100_000, '"', "{}", "\x1b[2J")
+    lines = (tmp_path / "web.log").read_bytes().splitlines()
+    assert len(lines) == 1
+    assert b"\x1b" not in lines[0]
+    assert len(json.loads(lines[0])["protocol"]) == 120
+
+
+def test_a_full_disk_or_a_truncated_line_does_not_stop_the_server(tmp_path: Path) -> None:
+    log = log_in(tmp_path / "none", AuditClock())
+    write(log, 1)
+    assert log.failures == 1
+    log = log_in(tmp_path, AuditClock())
+    write(log, 1)
+    with (tmp_path / "web.log").open("a") as file:
+        file.write('{"n": 2, "cut')
+    write(log_in(tmp_path, AuditClock()), 3)
+    assert [e["n"] for e in read_entries(tmp_path / "web.log")] == [1, 2]
+    assert verify(tmp_path, "web")[1] == []

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes and commands of the site: signed, sent, followed, with a real agent behind the socket."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.core.alarm_record import DEGRADED, AlarmRecord
+from deploy.northbound.access.types import (
+    FakeAudit,
+    Outcome,
+    Refusal,
+    SetPointChange,
+    Submission,
+    UnitCommand,
+)
+from deploy.northbound.access.writes import Writer
+from deploy.northbound.record import SnapshotSource
+from deploy.ops import keys
+from drivers.ports.cpython.local import SOCKET
+from tests.portable.agent.northbound.test_component import LOCAL, SITE, WRITES, SiteRig
+
+ALARM = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
+
+
+class SiteBench:
+    """A unit and a process that writes to it. `run` lets both live for some seconds."""
+
+    def __init__(self, folder: Path, writes: dict[str, object] | None) -> None:
+        public = keys.make_key(folder, "site", SITE, "site", "")
+        self.folder = folder
+        self.rig = SiteRig(writes)
+        self.use_key(public)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind(str(folder / SOCKET))
+        self.audit = FakeAudit()
+        self.now = 0.0
+        self.writer = self.new_writer()
+        self.run(6)
+
+    def use_key(self, public: Path) -> None:
+        """Give the unit the public key of the file."""
+        number_and_key = keys.read_public_key(public)
+        settings = self.rig.manager.settings
+        for key in settings["keys"]:
+            if key["number"] == SITE:
+                key["public"] = number_and_key["public"]
+
+    def new_writer(self) -> Writer:
+        source = SnapshotSource(self.folder)
+        key = self.folder / "site.key"
+        return Writer("s1/u1", self.folder, key, source, self.audit, self.folder, lambda: self.now)
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds * 2):
+            self.now += 0.5
+            while True:
+                try:
+                    self.rig.deliver("receive", LOCAL, self.socket.recv(4096))
+                except BlockingIOError:
+                    break
+            self.rig.run(0.5)
+            for name, data in self.rig.records.items():
+                (self.folder / "new").write_bytes(data)
+                os.replace(self.folder / "new", self.folder / name)
+            self.writer.tick()
+
+    def submit(self, request: SetPointChange | UnitCommand) -> str:
+        found = self.writer.submit(request, "otto", "10.0.0.9", "redfish")
+        assert isinstance(found, Submission), found
+        return found.id
+
+    def refusal(self, request: SetPointChange | UnitCommand) -> str:
+        found = self.writer.submit(request, "otto", "10.0.0.9", "redfish")
+        assert isinstance(found, Refusal), found
+        return found.reason
+
+    def setpoint(self) -> float:
+        found: float = self.rig.agent.supply_loop.config.setpoint
+        return found
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[SiteBench]:
+    site = SiteBench(tmp_path, WRITES)
+    yield site
+    site.socket.close()
+
+
+def test_a_change_is_on_trial_then_confirmed(site: SiteBench) -> None:
+    name = site.submit(SetPointChange("supply_setpoint", 31_500))
+    assert site.writer.result(name) == Outcome("pending")
+    site.run(3)
+    assert site.writer.result(name) == Outcome("trial", "health")
+    assert site.setpoint() == 31.5
+    site.run(40)
+    assert site.writer.result(name) == Outcome("confirmed")
+    assert site.rig.slot_state()[0] == 1
+    results = [entry[5].split()[0] for entry in site.audit.entries]
+    assert results[0] == "sent"
+    assert results[-1] == "confirmed"
+    entries = [(signers, action) for signers, action, _ in site.rig.audit_entries()]
+    assert ((SITE,), "patch control.supply.setpoint_c=31.5") in entries
+
+
+def test_an_ill_unit_rolls_the_change_back(site: SiteBench) -> None:
+    name = site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(3)
+    site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
+    site.run(5)
+    outcome = site.writer.result(name)
+    assert outcome is not None
+    assert outcome.state == "rolled_back"
+    assert site.setpoint() == 32
+
+
+def test_what_is_not_permitted_is_refused_before_it_is_sent(site: SiteBench) -> None:
+    assert "out of range" in site.refusal(SetPointChange("supply_setpoint", 36_000))
+    assert "step" in site.refusal(SetPointChange("supply_setpoint", 29_000))
+    assert "does not permit" in site.refusal(SetPointChange("pressure_setpoint", 100_000))
+    assert "does not permit" in site.refusal(SetPointChange("heat", 1))
+    assert "does not permit" in site.refusal(UnitCommand("restart", {}))
+    assert "does not permit" in site.refusal(UnitCommand("override", {"minutes": 1}))
+    site.run(2)
+    assert site.rig.manager.rejections.count == 0
+    assert all(entry[5].startswith("refused") for entry in site.audit.entries)
+    assert len(site.audit.entries) == 6
+
+
+def test_one_change_at_a_time(site: SiteBench) -> None:
+    site.submit(SetPointChange("supply_setpoint", 31_000))
+    assert "on trial" in site.refusal(SetPointChange("supply_setpoint", 31_500))
+    site.run(45)
+    assert site.setpoint() == 31
+    name = site.submit(SetPointChange("supply_setpoint", 31_500))
+    site.run(3)
+    assert site.writer.result(name) == Outcome("refused", "busy: one change in 60 s")
+
+
+def test_commands_have_a_result(site: SiteBench) -> None:
+    site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
+    site.run(1)
+    name = site.submit(UnitCommand("acknowledge", {"code": "device_lost:valve"}))
+    site.run(3)
+    assert site.writer.result(name) == Outcome("confirmed", "acknowledged: device_lost:valve")
+    name = site.submit(UnitCommand("shelve", {"code": "nothing", "minutes": 5}))
+    site.run(3)
+    outcome = site.writer.result(name)
+    assert outcome is not None
+    assert (outcome.state, outcome.reason.split(":")[0]) == ("refused", "out_of_range")
+
+
+def test_two_processes_with_one_key_do_not_lose_a_command(site: SiteBench) -> None:
+    other = site.new_writer()
+    site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
+    site.rig.agent.alarms.update(ALARM, "lag", True, site.rig.now)
+    site.run(1)
+    first = site.submit(UnitCommand("acknowledge", {"code": "device_lost:valve"}))
+    second = other.submit(
+        UnitCommand("acknowledge", {"code": "device_lost:lag"}), "otto", "10.0.0.9", "bacnet"
+    )
+    assert isinstance(second, Submission)
+    for _ in range(12):
+        site.run(1)
+        other.tick()
+    assert site.writer.result(first) == Outcome("confirmed", "acknowledged: device_lost:valve")
+    assert other.result(second.id) == Outcome("confirmed", "acknowledged: device_lost:lag")
+
+
+def test_without_an_agent_nothing_is_sent(tmp_path: Path) -> None:
+    site = SiteBench(tmp_path, WRITES)
+    site.socket.close()
+    (tmp_path / SOCKET).unlink()
+    assert "cannot be reached" in site.refusal(SetPointChange("supply_setpoint", 31_000))
+    (tmp_path / "points.json").unlink()
+    assert "does not run" in site.refusal(SetPointChange("supply_setpoint", 31_000))
+
+
+def test_without_writes_or_key_nothing_is_sent(tmp_path: Path) -> None:
+    site = SiteBench(tmp_path, None)
+    assert "does not permit" in site.refusal(SetPointChange("supply_setpoint", 31_000))
+    assert "does not permit" in site.refusal(UnitCommand("acknowledge", {}))
+    source = SnapshotSource(tmp_path)
+    for key, text in ((None, "no key"), (tmp_path / "none.key", "none.key")):
+        writer = Writer("s1/u1", tmp_path, key, source, site.audit)
+        found = writer.permitted(UnitCommand("acknowledge", {}))
+        assert isinstance(found, Refusal)
+        assert text in found.reason
+    site.socket.close()
+
+
+def test_a_lost_message_times_out(site: SiteBench) -> None:
+    name = site.submit(UnitCommand("acknowledge", {}))
+    site.socket.recv(4096)
+    site.run(32)
+    assert site.writer.result(name) == Outcome("refused", "no answer of the agent")
+    assert site.writer.result("99") is None

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hostile datagrams: no exception out of the stack, no write, bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tracemalloc
+from typing import Any
+
+import pytest
+from bacpypes3.pdu import PDU, IPv4Address
+
+from deploy.northbound.access.types import FakeAudit, FakeWriter
+from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.device import BoundedRouterCache, make_device
+from deploy.northbound.fake_source import FakeSource
+from tests.deploy.northbound.bacnet.bacnet_rig import free_udp_port
+from tests.deploy.northbound.bacnet.wire import (
+    ACKNOWLEDGE,
+    EVENTS,
+    READ,
+    READ_RANGE,
+    WRITE,
+    confirmed,
+    datagram,
+    object_id,
+)
+
+SEEDS = (
+    confirmed(READ, object_id(0, 1) + b"\x19\x55"),
+    confirmed(READ, object_id(8, 4194303) + b"\x19\x4c"),
+    confirmed(14, object_id(0, 1) + b"\x1e\x09\x55\x09\x08\x1f"),
+    confirmed(WRITE, object_id(2, 11) + b"\x19\x55\x3e\x44\x42\x04\x00\x00\x3f\x49\x08"),
+    confirmed(16, object_id(2, 11) + b"\x1e\x09\x55\x2e\x44\x42\x04\x00\x00\x2f\x1f"),
+    confirmed(READ_RANGE, object_id(20, 1) + b"\x19\x83\x3e\x21\x01\x31\x0a\x3f"),
+    confirmed(EVENTS, b""),
+    confirmed(ACKNOWLEDGE, b"\x09\x01" + object_id(5, 103, 1) + b"\x29\x02\x3e\x19\x05\x3f"),
+    confirmed(5, b"\x09\x01" + object_id(0, 1, 1) + b"\x29\x01\x39\x3c"),
+    confirmed(17, b"\x09\x01\x19\x01"),
+    confirmed(20, b"\x09\x00"),
+    datagram(b"\x08\x0c" + object_id(0, 1) + b"\x19\x55"),  # segmented
+    b"\x81\x0b\x00\x0c\x01\x20\xff\xff\x00\xff\x10\x08",
+    b"\x81\x0b\x00\x08\x01\x00\x10\x00",
+    b"\x81\x04\x00\x0e\x7f\x00\x00\x01\xba\xc0\x01\x00\x10\x08",
+    b"\x81\x0a\x00\x09\x01\x80\x01\x00\x05",  # I-Am-Router-To-Network
+    b"\x81\x0a\x00\x0b\x01\x80\x06\x01\x00\x05\x01",
+)
+
+
+def _mutate(rng: random.Random, data: bytes) -> bytes:
+    result = bytearray(data)
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(4, len(result) + 1)
+        kind = rng.randrange(4)
+        if kind == 0 and at < len(result):
+            result[at] = rng.randrange(256)
+        elif kind == 1:
+            result[at:at] = rng.randbytes(rng.randrange(1, 9))
+        elif kind == 2:
+            del result[at:]
+        elif at < len(result):
+            result[at] ^= 1 << rng.randrange(8)
+    if rng.random() < 0.95:
+        result[2:4] = len(result).to_bytes(2, "big")
+    return bytes(result)
+
+
+class _Silent:
+    """A transport that counts replies."""
+
+    sent = 0
+
+    def sendto(self, data: bytes, address: object) -> None:
+        self.sent += 1
+
+    def close(self) -> None:
+        pass
+
+
+async def _attack(count: int) -> dict[str, Any]:
+    """Pass mutated datagrams to a device with writes on, for other networks."""
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: faults.append(context))
+    writer, audit = FakeWriter(), FakeAudit()
+    audit.record = lambda *_: None  # type: ignore[method-assign]
+    settings = {"address": "127.0.0.1", "port": free_udp_port(), "device": 1}
+    settings["networks"] = ["192.0.2.0/24"]
+    app: Any = make_device(settings, FakeSource(1).read(), audit, writer)
+    app.update(FakeSource(1).read())
+    await asyncio.sleep(0.1)
+    (link,) = app.link_layers.values()
+    link.server.local_transport.close()
+    silent = link.server.local_transport = _Silent()
+    rng = random.Random(3)
+    tracemalloc.start()
+    start = 0
+    for number in range(count):
+        data = _mutate(rng, rng.choice(SEEDS))
+        source = IPv4Address((f"10.0.{rng.randrange(99)}.{rng.randrange(1, 99)}", 47808))
+        await link.server.confirmation(PDU(data, source=source))
+        if number % 200 == 0:
+            await asyncio.sleep(0.02)
+        if number == count // 5:
+            start = tracemalloc.get_traced_memory()[0]
+    grown = tracemalloc.get_traced_memory()[0] - start
+    tracemalloc.stop()
+    result = {
+        "faults": faults,
+        "grown": grown,
+        "writes": len(writer.requests),
+        "transactions": len(app.asap.serverTransactions),
+        "subscriptions": app.subscriptions(),
+        "replies": silent.sent,
+    }
+    app.close()
+    tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return result
+
+
+@pytest.mark.parametrize("count", [3_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter._TOTAL", 1e9)
+    result = asyncio.run(_attack(count))
+    assert result["faults"] == []
+    assert result["writes"] == 0
+    assert result["transactions"] <= 64
+    assert result["subscriptions"] <= 64
+    assert result["grown"] < 4_000_000
+    assert result["replies"] > count / 50
+
+
+def test_the_filter_drops_what_is_no_bacnet() -> None:
+    times = [0.0]
+    transactions: list[int] = []
+    tested = DatagramFilter(transactions, lambda: times[0])
+    for data in (
+        b"",
+        b"\x81",
+        b"\x82\x0a\x00\x04",
+        b"\x81\x05\x00\x06\x00\x3c",
+        b"\x81\x0a\x00\x05",
+    ):
+        assert not tested.accepts(data, "10.0.0.1:47808")
+    assert tested.counters.malformed == 5
+    good = SEEDS[0]
+    accepted = sum(tested.accepts(good, "10.0.0.1:47808") for _ in range(1000))
+    assert accepted == 200
+    accepted += sum(tested.accepts(good, f"10.0.{n}.1:47808") for n in range(1, 1000))
+    assert accepted == 500
+    times[0] = 10.0
+    transactions += range(64)
+    assert not tested.accepts(good, "10.9.0.1:47808")
+
+
+def test_routes_are_bounded() -> None:
+    async def learn() -> BoundedRouterCache:
+        cache = BoundedRouterCache()
+        for number in range(1000):
+            await cache.set_path_info(None, number, IPv4Address(("10.0.0.1", number + 1)), 0)
+            await cache.set_router_dnets(None, IPv4Address(("10.0.0.1", number + 1)), {number})
+        return cache
+
+    cache = asyncio.run(learn())
+    assert len(cache.path_info) == len(cache.router_dnets) == 64

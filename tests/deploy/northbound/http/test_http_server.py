@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTPS server: strict requests, limits, half-open connections, kept connections, TLS."""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
+from tests.deploy.northbound.redfish.service_bench import METRICS_TOKEN, ServiceBench
+from tests.support.programs import require_program
+
+SHORT = HttpLimits(
+    handshake_s=1.0, request_s=1.0, idle_s=1.0, address_rate=5000, address_burst=5000,
+    total_rate=5000, total_burst=5000,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceBench]:
+    with ServiceBench(tmp_path_factory.mktemp("http"), limits=SHORT) as found:
+        yield found
+
+
+def connect(bench: ServiceBench) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", bench.server.port), 5)
+    return context.wrap_socket(plain)
+
+
+def exchange(bench: ServiceBench, data: bytes) -> bytes:
+    """Send bytes, return all that comes until the server ends the connection."""
+    with connect(bench) as link:
+        link.sendall(data)
+        answer = b""
+        with contextlib.suppress(OSError):
+            while part := link.recv(65536):
+                answer += part
+    return answer
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+HEAD = b"Host: x\r\nConnection: close\r\n"
+BAD = {
+    "no method": (b"/redfish HTTP/1.1\r\n\r\n", 400),
+    "version": (b"GET /redfish HTTP/2.0\r\n\r\n", 400),
+    "no host": (b"GET /redfish HTTP/1.1\r\n\r\n", 400),
+    "absolute": (b"GET http://x/redfish HTTP/1.1\r\n" + HEAD + b"\r\n", 400),
+    "folded field": (b"GET /redfish HTTP/1.1\r\n" + HEAD + b"A: b\r\n c\r\n\r\n", 400),
+    "bare cr": (b"GET /redfish HTTP/1.1\r\n" + HEAD + b"A: b\rc\r\n\r\n", 400),
+    "nul": (b"GET /redfish HTTP/1.1\r\n" + HEAD + b"A: \0\r\n\r\n", 400),
+    "two lengths": (
+        b"POST /redfish HTTP/1.1\r\n" + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        400,
+    ),
+    "sign": (b"POST /redfish HTTP/1.1\r\n" + HEAD + b"Content-Length: +1\r\n\r\n", 400),
+    "chunked": (b"POST /redfish HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n", 501),
+    "large body": (b"POST /redfish HTTP/1.1\r\n" + HEAD + b"Content-Length: 65537\r\n\r\n", 413),
+    "large head": (b"GET /redfish HTTP/1.1\r\n" + HEAD + b"A: " + b"b" * 9000 + b"\r\n\r\n", 431),
+    "many fields": (b"GET /redfish HTTP/1.1\r\n" + HEAD + b"A: b\r\n" * 70 + b"\r\n", 431),
+    "long target": (b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\n" + HEAD + b"\r\n", 414),
+    "percent": (b"GET /redfish?a=%zz HTTP/1.1\r\n" + HEAD + b"\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_request_that_is_not_valid_gets_its_status(bench: ServiceBench, name: str) -> None:
+    data, expected = BAD[name]
+    assert status(exchange(bench, data)) == expected
+
+
+def test_an_unknown_path_and_method_are_answered(bench: ServiceBench) -> None:
+    assert status(exchange(bench, b"GET /x HTTP/1.1\r\n" + HEAD + b"\r\n")) == 404
+    assert status(exchange(bench, b"BREW /redfish HTTP/1.1\r\n" + HEAD + b"\r\n")) == 405
+
+
+def test_a_connection_is_kept_and_requests_in_one_packet_are_answered(bench: ServiceBench) -> None:
+    first = b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /redfish HTTP/1.1\r\n" + HEAD + b"\r\n"
+    answer = exchange(bench, first * 3 + last)
+    assert answer.count(b'{"v1":"/redfish/v1/"}') == 4
+
+
+def test_a_head_has_no_body_and_a_slow_body_ends(bench: ServiceBench) -> None:
+    answer = exchange(bench, b"HEAD /redfish HTTP/1.1\r\n" + HEAD + b"\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 21" in answer
+    start = time.monotonic()
+    answer = exchange(bench, b"POST /redfish HTTP/1.1\r\n" + HEAD + b"Content-Length: 9\r\n\r\n{")
+    assert answer == b""
+    assert time.monotonic() - start < 8
+
+
+def test_a_client_that_waits_for_continue_gets_it(bench: ServiceBench) -> None:
+    curl = require_program("curl")
+    done = subprocess.run(
+        [curl, "-sk", "-H", "Expect: 100-continue", "--json", "{}", "-o", "/dev/null",
+         "-w", "%{http_code}", f"{bench.url}/redfish/v1/SessionService/Sessions"],
+        capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+    assert done.stdout == "400"  # the user is missing
+
+
+def test_half_open_connections_are_bounded_and_stop_no_client(tmp_path: Path) -> None:
+    with ServiceBench(tmp_path, limits=HttpLimits()) as bench:
+        address = ("127.0.0.1", bench.server.port)
+        silent = []
+        for _number in range(1000):
+            silent.append(socket.create_connection(address, 5))
+            silent[-1].setblocking(False)
+        try:
+            for _number in range(5):
+                answer = exchange(bench, b"GET /redfish HTTP/1.1\r\n" + HEAD + b"\r\n")
+                assert status(answer) == 200
+            assert bench.server.gate.open_count <= 32
+            assert bench.server.gate.counters["evicted"] >= 900
+        finally:
+            for entry in silent:
+                entry.close()
+
+
+def test_a_client_that_speaks_no_tls_is_dropped(bench: ServiceBench) -> None:
+    with socket.create_connection(("127.0.0.1", bench.server.port), 5) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.settimeout(5)
+        with contextlib.suppress(OSError):
+            while part := plain.recv(1024):
+                assert b"HTTP/1.1" not in part
+    before = bench.server.gate.counters["handshake_failed"]
+    assert before >= 1
+
+
+def test_old_tls_is_refused(bench: ServiceBench) -> None:
+    openssl = require_program("openssl")
+    done = subprocess.run(
+        [openssl, "s_client", "-connect", f"127.0.0.1:{bench.server.port}", "-tls1_1"],
+        capture_output=True, text=True, timeout=20, check=False, input="",
+    )  # fmt: skip
+    assert "Cipher is (NONE)" in done.stdout + done.stderr or done.returncode != 0
+
+
+def test_a_flood_of_one_address_is_refused_and_another_address_is_served() -> None:
+    limiter = HttpRateLimit(HttpLimits(address_rate=1, address_burst=5))
+    granted = sum(limiter.permit("10.0.0.1", 1.0) for _number in range(100))
+    assert granted == 5
+    assert limiter.permit("10.0.0.2", 1.0)
+    assert limiter.permit("10.0.0.1", 2.0)
+    assert limiter.refused == 95
+
+
+def test_the_table_of_addresses_is_bounded() -> None:
+    limiter = HttpRateLimit(HttpLimits(total_rate=1e6, total_burst=1e6))
+    for number in range(5000):
+        limiter.permit(f"10.0.{number // 256}.{number % 256}", 1.0)
+    assert limiter.addresses == 1024
+
+
+def test_too_many_requests_get_429(tmp_path: Path) -> None:
+    limits = HttpLimits(address_rate=0.001, address_burst=2)
+    with ServiceBench(tmp_path, limits=limits) as bench:
+        request = b"GET /redfish HTTP/1.1\r\n" + HEAD + b"\r\n"
+        found = [exchange(bench, request) for _number in range(3)]
+        assert [status(answer) for answer in found] == [200, 200, 429]
+        assert b"Retry-After: 1" in found[2]
+
+
+def test_metrics_need_their_token(bench: ServiceBench) -> None:
+    request = b"GET /metrics HTTP/1.1\r\n" + HEAD
+    assert status(exchange(bench, request + b"\r\n")) == 401
+    assert status(exchange(bench, request + b"Authorization: Bearer wrong\r\n\r\n")) == 401
+    token = f"Authorization: Bearer {METRICS_TOKEN}\r\n\r\n".encode()
+    assert status(exchange(bench, request + token)) == 200

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes to set-points: rights, limits, keep-alive, results; roles of Modbus/TCP Security."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from pymodbus.client import ModbusTcpClient, ModbusTlsClient
+from pymodbus.exceptions import ModbusException
+
+from deploy.northbound.access.types import FakeWriter, Outcome, Refusal, SetPointChange
+from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.modbus import layout
+from deploy.northbound.modbus.roles import ROLE_OID, decode_role, encode_role, make_tls_context
+from deploy.northbound.modbus.server import ModbusClient
+from deploy.northbound.modbus.set_points import REASONS, ModbusWriteRules
+from deploy.northbound.snapshot import SetPoint
+from tests.deploy.northbound.modbus.modbus_rig import LOOPBACK, ModbusRig
+
+SUPPLY = layout.slot_address(0, "wanted")
+PRESSURE = layout.slot_address(1, "wanted")
+LOCAL = ModbusClient("127.0.0.1")
+
+
+def _configure(raw: int) -> object:
+    def change(source: FakeSource) -> None:
+        setpoint = SetPoint("supply_setpoint", raw, 15_000, 45_000, True)
+        source.replace(setpoints={**source.snapshot.setpoints, "supply_setpoint": setpoint})
+
+    return change
+
+
+def _slot(rig: ModbusRig, field: str, index: int = 0) -> int:
+    return rig.registers.registers()[layout.slot_address(index, field)]
+
+
+def _alive(rig: ModbusRig, number: int = 1) -> None:
+    assert rig.registers.write(layout.KEEP_ALIVE, number, LOCAL) == 0
+
+
+def test_a_change_is_tried_and_kept() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    with rig.serve() as port, ModbusTcpClient("127.0.0.1", port=port) as client:
+        assert not client.write_register(SUPPLY, 3300, device_id=1).isError()
+        read = client.read_holding_registers(SUPPLY, count=7, device_id=1).registers
+        assert read == [3300, 3200, 1500, 4500, 1, 0, 1]
+        assert not client.write_registers(SUPPLY, [3300], device_id=1).isError()
+    assert [r[0] for r in writer.requests] == [SetPointChange("supply_setpoint", 33_000)]
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    assert (_slot(rig, "active"), _slot(rig, "result")) == (3300, 2)
+
+
+@pytest.mark.parametrize(("state", "result"), [("rolled_back", 3), ("refused", 4), (None, 3)])
+def test_results_of_the_unit(state: str | None, result: int) -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    if state:
+        writer.results["1"] = Outcome(state)
+    else:
+        writer.results.clear()
+    rig.registers.refresh()
+    assert _slot(rig, "result") == result
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [(1499, 4), (4501, 4), (0x8000, 4), (0xFFFF, 4), (0, 4), (3701, 5), (2699, 5)],
+)
+def test_limits_and_largest_step(counts: int, reason: int) -> None:
+    writer = FakeWriter()
+    rules = ModbusWriteRules(("127.0.0.0/8",), {"supply_setpoint": 5000})
+    rig = ModbusRig(writer, rules)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, counts, LOCAL) == 3
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, reason)
+    assert writer.requests == []
+    assert rig.audit.entries[-1][-1] == f"refused: {REASONS[reason]}"
+
+
+def test_one_change_at_a_time_and_not_often() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    assert rig.registers.write(PRESSURE, 1000, LOCAL) == 6  # on trial
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    assert rig.registers.write(SUPPLY, 3400, LOCAL) == 6  # too soon
+    assert rig.registers.write(PRESSURE, 1000, LOCAL) == 0
+    writer.results["2"] = Outcome("confirmed")
+    rig.registers.refresh()
+    rig.time.now += 61
+    _alive(rig, 2)
+    assert rig.registers.write(SUPPLY, 3400, LOCAL) == 0
+    assert len(writer.requests) == 3
+
+
+def test_without_keep_alive_nothing_is_written() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+    _alive(rig)
+    rig.time.now += 30
+    _alive(rig)  # the same number: the client hangs
+    rig.time.now += 31
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+    assert writer.requests == []
+
+
+def test_the_set_point_returns_when_the_client_stops(tmp_path: Path) -> None:
+    memory = tmp_path / "restore.json"
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK, memory=memory)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    rig.time.now += 59
+    rig.registers.refresh()
+    assert len(writer.requests) == 1
+    # the process restarts; its client never comes back
+    again = ModbusRig(writer, LOOPBACK, memory=memory)
+    again.next_record(_configure(33_000))
+    assert len(writer.requests) == 1
+    again.time.now += 61
+    again.registers.refresh()
+    assert writer.requests[-1][:2] == (
+        SetPointChange("supply_setpoint", 32_000),
+        "keep-alive ended",
+    )
+    writer.results["2"] = Outcome("confirmed")
+    again.next_record(_configure(32_000))
+    again.time.now += 3600
+    again.registers.refresh()
+    assert len(writer.requests) == 2
+    assert memory.read_text() == "{}"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}', '{"supply_setpoint": null}', "\x00"])
+def test_a_bad_memory_is_ignored(tmp_path: Path, text: str) -> None:
+    memory = tmp_path / "restore.json"
+    memory.write_text(text)
+    rig = ModbusRig(FakeWriter(), LOOPBACK, memory=memory)
+    rig.time.now += 100
+    rig.registers.refresh()
+    assert rig.writer is not None
+    assert rig.writer.requests == []
+
+
+def test_the_unit_refuses() -> None:
+    rig = ModbusRig(FakeWriter(Refusal("not permitted")), LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 4
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, 9)
+
+
+def test_a_set_point_that_is_not_known_is_not_written() -> None:
+    rig = ModbusRig(FakeWriter(), LOOPBACK)
+    _alive(rig)
+    rig.next_record(FakeSource.stop)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 4
+    assert _slot(rig, "reason") == 10
+
+
+def test_only_permitted_sources_write() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, ModbusWriteRules(("192.0.2.0/24", "2001:db8::/32")))
+    for address, allowed in (("192.0.2.9", 0), ("2001:db8::1", 0), ("192.0.3.1", 1), ("", 1)):
+        client = ModbusClient(address)
+        assert rig.registers.write(layout.KEEP_ALIVE, 1, client) == allowed, address
+    tls = ModbusClient("192.0.2.9", "ReadOnly", "reader", tls=True)
+    assert rig.registers.write(layout.KEEP_ALIVE, 1, tls) == 1
+
+
+def test_only_wanted_and_keep_alive_are_written() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    for address in range(layout.MAP_SIZE + 10):
+        if address not in (SUPPLY, PRESSURE, layout.KEEP_ALIVE):
+            assert rig.registers.write(address, 3300, LOCAL) == 2
+    assert writer.requests == []
+
+
+# --- Modbus/TCP Security -----------------------------------------------------------------------
+
+
+class Authority:
+    """Certificates of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign("authority", self.key.public_key(), None, True)
+        (folder / "ca.pem").write_bytes(self.certificate.public_bytes(Encoding.PEM))
+
+    def issue(self, name: str, role: bytes | None = None) -> tuple[Path, Path]:
+        """Return the files of a certificate and its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(name, key.public_key(), role, False)
+        paths = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        paths[0].write_bytes(certificate.public_bytes(Encoding.PEM))
+        paths[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return paths
+
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePublicKey, role: bytes | None, authority: bool
+    ) -> x509.Certificate:
+        now = dt.datetime.now(dt.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")]))
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(authority, None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
+        )  # fmt: skip
+        if authority:
+            usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+            builder = builder.add_extension(usage, critical=True)
+        if role is not None:
+            builder = builder.add_extension(
+                x509.UnrecognizedExtension(ROLE_OID, role), critical=False
+            )
+        return builder.sign(self.key, SHA256())
+
+
+def test_roles_of_certificates(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    server = authority.issue("server")
+    context = make_tls_context(*server, tmp_path / "ca.pem")
+    expected = {
+        "reader": (encode_role("ReadOnly"), True, False),
+        "operator": (encode_role("Operator"), True, True),
+        "none": (None, False, False),
+        "unknown": (encode_role("Root"), False, False),
+        "broken": (b"\x0c\x20Operator", False, False),
+    }
+    rig = ModbusRig(FakeWriter(), ModbusWriteRules())
+    with rig.serve(tls=context) as port:
+        for name, (role, reads, writes) in expected.items():
+            with _tls_client(port, authority.issue(name, role), tmp_path / "ca.pem") as client:
+                read = client.read_holding_registers(0, count=2, device_id=1)
+                assert read.isError() != reads, name
+                written = client.write_register(layout.KEEP_ALIVE, hash(name) & 0xFFFF | 1)
+                assert written.isError() != writes, name
+    users = {entry[0] for entry in rig.audit.entries}
+    assert users == {"reader"}
+
+
+def test_foreign_and_missing_certificates(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    authority, other = Authority(tmp_path), Authority(tmp_path / "other")
+    context = make_tls_context(*authority.issue("server"), tmp_path / "ca.pem")
+    rig = ModbusRig()
+    with rig.serve(tls=context) as port:
+        foreign = other.issue("operator", encode_role("Operator"))
+        for files in (foreign, None):
+            client = _tls_client(port, files, tmp_path / "ca.pem")
+            client.connect()
+            with pytest.raises((ModbusException, OSError)):
+                client.read_holding_registers(0, count=2, device_id=1)
+            client.close()
+        plain = ModbusTcpClient("127.0.0.1", port=port, timeout=1, retries=0)
+        with plain, pytest.raises((ModbusException, OSError)):
+            plain.read_holding_registers(0, count=2, device_id=1)
+    assert rig.server is not None
+    assert rig.server.counters.requests == 0
+
+
+def test_role_text() -> None:
+    assert decode_role(encode_role("Operator")) == "Operator"
+    for data in (b"", b"\x0c", b"\x0c\x05abc", b"\x13\x03abc", b"\x0c\x81\x03abc"):
+        assert decode_role(data) == ""
+    assert decode_role(b"\x0c\x02\xff\xfe") == "\ufffd\ufffd"
+
+
+def _tls_client(port: int, files: tuple[Path, Path] | None, ca: Path) -> ModbusTlsClient:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(ca)
+    if files:
+        context.load_cert_chain(*files)
+    return ModbusTlsClient("127.0.0.1", port=port, sslctx=context, timeout=3, retries=0)

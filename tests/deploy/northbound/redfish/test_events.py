@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events: differences of snapshots, the stream (curl, sseclient), push, subscriptions, the log."""
+
+import json
+import queue
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.redfish.event_push import DeliveryError, EventPush
+from deploy.northbound.snapshot import AlarmItem, Snapshot
+from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
+from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient, keys
+from tests.support.programs import require_program
+
+SUBSCRIPTIONS = f"{ROOT}/EventService/Subscriptions"
+ALARM = AlarmItem(130, "supply_high", "", 1, "active_unacknowledged", "supply 46 C", "Look.")
+UTC_NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
+
+
+def snapshot(*alarms: AlarmItem, **fields: Any) -> Snapshot:
+    base = {"stale": False, "unit_state": "normal", "uptime_us": 1_000_000, "utc": UTC_NOW}
+    return Snapshot(**{**base, "alarms": alarms, **fields})
+
+
+def published(*snapshots: Snapshot) -> list[str]:
+    log, found = EventLog(), []
+    log.subscribe(lambda event: found.append(event.key))
+    for entry in snapshots:
+        log.update(entry)
+    return found
+
+
+def test_an_alarm_is_raised_acknowledged_and_cleared_once() -> None:
+    acknowledged = replace(ALARM, state="active_acknowledged")
+    assert published(
+        snapshot(), snapshot(ALARM), snapshot(ALARM), snapshot(acknowledged), snapshot(), snapshot()
+    ) == ["SupplyHigh", "AlarmAcknowledged", "AlarmCleared"]
+
+
+def test_a_cleared_alarm_that_waits_for_its_acknowledgement_is_cleared_once() -> None:
+    cleared = replace(ALARM, state="cleared_unacknowledged")
+    found = published(snapshot(), snapshot(ALARM), snapshot(cleared), snapshot(), snapshot(ALARM))
+    assert found == ["SupplyHigh", "AlarmCleared", "SupplyHigh"]
+
+
+def test_a_stale_record_changes_the_state_and_clears_no_alarm() -> None:
+    stale = Snapshot()
+    assert published(snapshot(ALARM), stale, snapshot(ALARM)) == [
+        "SupplyHigh", "UnitStateCritical", "UnitStateNormal",
+    ]  # fmt: skip
+
+
+def test_an_unknown_code_has_a_message() -> None:
+    assert published(snapshot(replace(ALARM, code="of_a_later_version"))) == ["UnknownAlarm"]
+
+
+def test_a_time_is_added_when_the_clock_is_known_in_the_same_run() -> None:
+    log = EventLog()
+    log.update(snapshot(ALARM, utc=None, uptime_us=10_000_000))
+    assert log.events[0].created is None
+    assert "EventTimestamp" not in log.events[0].record()
+    log.update(snapshot(ALARM, uptime_us=40_000_000))
+    assert log.events[0].created == UTC_NOW - timedelta(seconds=30)
+
+
+def test_a_time_of_another_run_is_not_used() -> None:
+    log = EventLog()
+    log.update(snapshot(ALARM, utc=None, uptime_us=10_000_000))
+    log.update(snapshot(ALARM, utc=None, uptime_us=1_000_000))
+    log.update(snapshot(ALARM, uptime_us=20_000_000))
+    assert log.events[0].created is None
+
+
+def test_the_ring_is_bounded() -> None:
+    log = EventLog()
+    for number in range(600):
+        log.update(snapshot(*([ALARM] if number % 2 else [])))
+    assert len(log.events) == 256
+
+
+# --- over the network ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[ServiceBench]:
+    with ServiceBench(tmp_path) as found:
+        set_state(found, "normal")
+        found.source.replace(alarms=())
+        wait_until(lambda: found.events._state == "normal" and not found.events._alarms)
+        found.events.clear()
+        yield found
+
+
+def wait_until(fact: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not fact():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_curl_gets_an_alarm_by_the_stream_within_two_seconds(bench: ServiceBench) -> None:
+    curl = require_program("curl")
+    command = [curl, "-skN", "-u", f"reader:{PASSWORD}", f"{bench.url}{ROOT}/EventService/SSE"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        assert client.stdout.readline() == ": connected\n"
+        admin = ApiClient(bench, "admin")
+        (member,) = admin.get(SUBSCRIPTIONS)["Members"]
+        assert admin.get(member["@odata.id"])["SubscriptionType"] == "SSE"
+        raised = time.monotonic()
+        bench.source.replace(alarms=(ALARM,))
+        lines = [client.stdout.readline() for _number in range(3)]
+        assert time.monotonic() - raised < 2.0
+        assert lines[1].startswith("id: ")
+        body = json.loads(lines[2].removeprefix("data: "))
+        (record,) = body["Events"]
+        assert record["MessageId"] == "Coldloop.1.0.SupplyHigh"
+        assert record["Severity"] == "Critical"
+        assert record["OriginOfCondition"] == {"@odata.id": f"{ROOT}/ThermalEquipment/CDUs/1"}
+        client.terminate()
+        bench.source.replace(alarms=())
+        wait_until(lambda: admin.get(SUBSCRIPTIONS)["Members@odata.count"] == 0)
+        admin.link.close()
+
+
+def test_a_client_connects_again_and_gets_what_it_missed(bench: ServiceBench) -> None:
+    bench.source.replace(alarms=(ALARM,))
+    wait_until(lambda: len(bench.events.events) == 1)
+    number = bench.events.events[0].id
+    curl = require_program("curl")
+    command = [curl, "-skN", "-u", f"reader:{PASSWORD}", "-H", f"Last-Event-ID: {number - 1}",
+               f"{bench.url}{ROOT}/EventService/SSE"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        lines = [client.stdout.readline() for _number in range(4)]
+        client.terminate()
+    assert lines[2] == f"id: {number}\n"
+
+
+def test_streams_are_bounded_and_deleting_a_subscription_ends_its_stream(
+    bench: ServiceBench,
+) -> None:
+    curl = require_program("curl")
+    command = [curl, "-skN", "-u", f"reader:{PASSWORD}", f"{bench.url}{ROOT}/EventService/SSE"]
+    streams = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _n in range(4)]
+    admin = ApiClient(bench, "admin")
+    try:
+        for stream in streams:
+            assert stream.stdout is not None
+            assert stream.stdout.readline() == ": connected\n"
+        assert admin.call("GET", f"{ROOT}/EventService/SSE")[0] == 503
+        path = admin.get(SUBSCRIPTIONS)["Members"][0]["@odata.id"]
+        assert admin.call("DELETE", path)[0] == 204
+        wait_until(lambda: any(stream.poll() is not None for stream in streams))
+    finally:
+        admin.link.close()
+        for stream in streams:
+            stream.kill()
+            stream.communicate()
+
+
+class EventReceiver:
+    """An HTTPS server that takes events. `status`: of its answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.received: queue.Queue[tuple[dict[str, Any], dict[str, str]]] = queue.Queue()
+        self.status = 204
+        self.attempts = 0
+        store = CertificateStore(folder / "receiver", "localhost", ["127.0.0.1"])
+        self.authority = folder / "receiver" / "certificate.pem"
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.attempts += 1
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.received.put((body, dict(self.headers)))
+                self.send_response(outer.status)
+                self.send_header("Location", "https://127.0.0.1:1/")
+                self.end_headers()
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self._server.socket = store.context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_port}/events?a=1"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[EventReceiver]:
+    found = EventReceiver(tmp_path)
+    yield found
+    found.close()
+
+
+def test_events_are_pushed_with_the_headers_of_the_subscriber(
+    tmp_path: Path, receiver: EventReceiver
+) -> None:
+    networks, authority = ["127.0.0.0/8"], str(receiver.authority)
+    with ServiceBench(tmp_path, networks=networks, authorities=authority) as bench:
+        admin = ApiClient(bench, "admin")
+        body = {
+            "Destination": receiver.url, "Protocol": "Redfish", "Context": "hall 1",
+            "HttpHeaders": [{"X-Key": "secret-of-the-subscriber"}],
+        }  # fmt: skip
+        status, found, headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert status == 201
+        assert "secret-of-the-subscriber" not in json.dumps(found)
+        target = f"{ROOT}/EventService/Actions/EventService.SubmitTestEvent"
+        assert admin.call("POST", target, {})[0] == 204
+        event, fields = receiver.received.get(timeout=20)
+        assert event["Context"] == "hall 1"
+        assert event["Events"][0]["MessageId"] == "Coldloop.1.0.TestEvent"
+        assert fields["X-Key"] == "secret-of-the-subscriber"
+        receiver.status = 500
+        admin.call("POST", target, {})
+        wait_until(lambda: admin.call("GET", headers["Location"])[0] == 404)
+        assert receiver.attempts == 4  # 1 success, then 3 attempts end the subscription
+        admin.link.close()
+
+
+@pytest.mark.parametrize(
+    "destination",
+    ["https://127.0.0.1/", "https://[::1]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/",
+     "http://192.168.1.5/", "file:///etc/passwd", "https://", "https://192.168.1.5:0/",
+     "https://192.168.1.5:99999/", "https://192.168.1.5/\n", "gopher://192.168.1.5/", 7, None],
+)  # fmt: skip
+def test_a_destination_outside_of_the_permitted_networks_is_refused(
+    tmp_path: Path, destination: object
+) -> None:
+    with ServiceBench(tmp_path, networks=["192.168.1.0/24"]) as bench:
+        admin = ApiClient(bench, "admin")
+        body = {"Destination": destination, "Protocol": "Redfish"}
+        status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert status == 400, found
+        assert admin.get(SUBSCRIPTIONS)["Members@odata.count"] == 0
+        admin.link.close()
+
+
+def test_a_name_is_looked_up_at_each_attempt_and_must_be_permitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    push = EventPush(["192.168.1.0/24"])
+    assert push.refusal("https://receiver.example/") == ""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
+    with pytest.raises(DeliveryError, match="no address in a permitted network"):
+        push.post("https://receiver.example/", b"{}", {})
+
+
+def test_a_receiver_with_another_certificate_gets_nothing(receiver: EventReceiver) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        EventPush(["127.0.0.0/8"]).post(receiver.url, b"{}", {})
+    assert receiver.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"Protocol": "FakeProtocol"}, "PropertyValueNotInList"),
+        ({"Zap": 1}, "PropertyUnknown"),
+        ({"HttpHeaders": [{"A": "b\r\nC: d"}]}, "PropertyValueTypeError"),
+        ({"HttpHeaders": [{"A b": "c"}]}, "PropertyValueTypeError"),
+        ({"RegistryPrefixes": "Base"}, "PropertyValueTypeError"),
+        ({"Context": 7}, "PropertyValueTypeError"),
+        ({"Context": "x" * 2000}, "PropertyValueTypeError"),
+        ({"SubscriptionType": "SSE"}, "PropertyValueNotInList"),
+    ],
+)
+def test_a_subscription_that_is_not_valid_is_refused(
+    tmp_path: Path, change: dict[str, object], key: str
+) -> None:
+    with ServiceBench(tmp_path, networks=["192.168.1.0/24"]) as bench:
+        admin = ApiClient(bench, "admin")
+        body = {"Destination": "https://192.168.1.5/", "Protocol": "Redfish", **change}
+        status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert (status, keys(found)) == (400, [key])
+        admin.link.close()
+
+
+def test_filters_of_a_subscription_and_its_bound(tmp_path: Path, receiver: EventReceiver) -> None:
+    authority = str(receiver.authority)
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"], authorities=authority) as bench:
+        admin = ApiClient(bench, "admin")
+        base = {"Destination": receiver.url, "Protocol": "Redfish"}
+        for lists in ({"MessageIds": ["Coldloop.1.0.AlarmCleared"]},
+                      {"RegistryPrefixes": ["Base"]}, {"ExcludeRegistryPrefixes": ["Coldloop"]},
+                      {"ResourceTypes": ["Chassis"]},
+                      {"ExcludeMessageIds": ["Coldloop.1.0.SupplyHigh"]}):  # fmt: skip
+            assert admin.call("POST", SUBSCRIPTIONS, {**base, **lists})[0] == 201
+        set_state(bench, "normal")
+        bench.source.replace(alarms=(ALARM,))
+        wait_until(lambda: bool(bench.events._alarms))
+        bench.source.replace(alarms=())
+        body, _fields = receiver.received.get(timeout=20)
+        assert body["Events"][0]["MessageId"].startswith("Coldloop.1.0.")
+        for number in range(11):
+            assert admin.call("POST", SUBSCRIPTIONS, base)[0] == 201, number
+        assert admin.call("POST", SUBSCRIPTIONS, base)[0] == 503
+        admin.link.close()
+
+
+def test_the_log_lists_events_with_a_time_and_can_be_cleared(bench: ServiceBench) -> None:
+    entries = f"{ROOT}/Managers/1/LogServices/Events/Entries"
+    admin = ApiClient(bench, "admin")
+    bench.source.replace(utc=None, alarms=(ALARM,))
+    wait_until(lambda: bool(bench.events._alarms))
+    assert admin.get(entries)["Members"] == []
+    bench.source.replace(utc=UTC_NOW)
+    wait_until(lambda: admin.get(entries)["Members@odata.count"] == 1)
+    (entry,) = admin.get(entries)["Members"]
+    assert entry["MessageId"] == "Coldloop.1.0.SupplyHigh"
+    assert entry["Resolution"] == "Look."
+    assert admin.get(entry["@odata.id"])["Created"] == entry["Created"]
+    target = f"{ROOT}/Managers/1/LogServices/Events/Actions/LogService.ClearLog"
+    assert admin.call("POST", target, {})[0] == 204
+    assert admin.get(entries)["Members"] == []
+    admin.link.close()

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prometheus and OpenMetrics: both judges, values, unknown values, size and cost."""
+
+import subprocess
+import time
+from dataclasses import replace
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_open_metrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.metrics import _Scrape, metrics_text
+from deploy.northbound.points.point_table import columns, point_table
+from deploy.northbound.snapshot import Snapshot
+from tests.support.programs import require_program
+
+STATES = [FakeSource(seed).snapshot for seed in range(8)] + [Snapshot()]
+
+
+@pytest.mark.parametrize("number", range(len(STATES)))
+def test_promtool_has_no_remark(number: int) -> None:
+    promtool = require_program("promtool")
+    text = metrics_text(STATES[number], open_metrics=False)
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True,
+                          text=True, timeout=30, check=False)  # fmt: skip
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_values_are_equal_in_1000_random_states() -> None:
+    source, table, found = FakeSource(7), point_table(), columns("prometheus")
+    for number in range(1000):
+        source.step()
+        parse = parse_open_metrics if number % 2 else parse_text
+        text = metrics_text(source.snapshot, open_metrics=bool(number % 2))
+        samples = {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in parse(text)
+            for sample in family.samples
+        }
+        for key, column in found.items():
+            name = f"coldloop_{column['name']}"
+            name += "_total" if table[key].kind == "counter" else ""
+            labels = dict(part.split("=") for part in column.get("labels", "").split(",") if part)
+            at = (name, tuple(sorted((k, v.strip('"')) for k, v in labels.items())))
+            value = source.snapshot.value(key)
+            if value is None:
+                assert at not in samples, key
+            else:
+                expected = pytest.approx(value * column.get("factor", 1), rel=1e-9, abs=1e-9)
+                assert samples[at] == expected, key
+
+
+def test_without_a_record_there_is_no_value() -> None:
+    text = metrics_text(Snapshot(), open_metrics=True)
+    names = {family.name for family in parse_open_metrics(text)}
+    assert names == {
+        "coldloop_up",
+        "coldloop_build_info",
+        "coldloop_unit_state",
+        "coldloop_point_quality",
+    }
+    assert "coldloop_up 0\n" in text
+
+
+def test_texts_of_the_record_are_escaped() -> None:
+    source = FakeSource(3)
+    source.replace(software='a"b\\c\nd')
+    for wanted in (True, False):
+        parse = parse_open_metrics if wanted else parse_text
+        families = list(parse(metrics_text(source.snapshot, open_metrics=wanted)))
+        (build,) = [f for f in families if f.name.startswith("coldloop_build")]
+        assert build.samples[0].labels["version"] == 'a"b\\c\nd'
+
+
+def test_the_exposition_is_small_and_cheap() -> None:
+    source = FakeSource(5)
+    full = {
+        k: replace(p, raw=p.raw or 1, quality="good") for k, p in source.snapshot.points.items()
+    }
+    source.replace(points=full)
+    metrics_text(source.snapshot, open_metrics=True)
+    started = time.thread_time()
+    for _number in range(20):
+        text = metrics_text(source.snapshot, open_metrics=True)
+    assert (time.thread_time() - started) / 20 < 0.005
+    assert len(text) <= 20 * 1024
+
+
+def test_the_record_is_read_at_most_once_a_second() -> None:
+    reads, clock = [], [0.0]
+
+    class CountingSource:
+        def read(self) -> Snapshot:
+            reads.append(clock[0])
+            return Snapshot()
+
+    scrape = _Scrape(CountingSource(), lambda: clock[0])
+    for step in range(30):
+        clock[0] = step / 10
+        scrape.text(open_metrics=bool(step % 2))
+    assert reads == [0.0, 1.0, 2.0]
